@@ -1,0 +1,91 @@
+"""Typed, frozen settings whose unknown keys are errors with a suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import ConfigError, suggestion
+
+
+class Config(BaseModel):
+    """Base of every settings object: immutable, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Check plain data against the fields of this class.
+
+        Parameters
+        ----------
+        values
+            Plain data, for example from YAML.
+        where
+            Named in the error message: a file, a flag.
+
+        Raises
+        ------
+        ConfigError
+            A key is unknown or a value does not fit; the message names the first such key.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ConfigError(_explain(cls, error, where)) from None
+
+
+def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path) or "the whole"
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(schema, path[:-1])
+        return f"{where}: unknown key '{key}'{suggestion(path[-1], known)}"
+    if first["type"] == "missing":
+        return f"{where}: key '{key}' is missing; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: key '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _fields_at(schema: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = schema.model_fields.get(part)
+        nested = None if field is None else field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            schema = nested
+    return list(schema.model_fields)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not UTF-8, is not YAML or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; check the path") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder, not a YAML file; name the file in it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        raise ConfigError(f"{place}: {problem}; correct the YAML") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold 'key: value' lines; see an example in the README")
+    return {str(key): value for key, value in content.items()}

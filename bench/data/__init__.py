@@ -1,0 +1,1 @@
+"""Data sets: cards, sources, readers, filters, cache, split."""

@@ -1,0 +1,114 @@
+"""A parsed data set and its leave-one-out split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.sequences import Sequences
+from bench.errors import DataError
+
+Phase = Literal["validation", "test"]
+PHASES: tuple[Phase, ...] = ("validation", "test")
+_HELD_OUT: dict[Phase, int] = {"validation": 2, "test": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Chronological histories with names and texts.
+
+    Attributes
+    ----------
+    name
+        The card's name.
+    fingerprint
+        SHA-256 of the parsed content (ids, order, texts), whatever file format it came from.
+    sequences
+        Items of each user, oldest first; item ``i`` is ``item_ids[i - 1]``.
+    user_ids, item_ids
+        Original ids.
+    item_texts
+        Name of each item; empty where the source has none.
+    max_length
+        The card's maximum length, the protocol's default for this data set.
+    planted_noise
+        bool ``[interactions]``: accidental interactions planted by a generator, else None.
+    """
+
+    name: str
+    fingerprint: str
+    sequences: Sequences
+    user_ids: Sequence[str]
+    item_ids: Sequence[str]
+    item_texts: Sequence[str]
+    max_length: int
+    planted_noise: NDArray[np.bool_] | None = None
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.sequences)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items; ids run from 1 to this."""
+        return len(self.item_ids)
+
+    @property
+    def n_interactions(self) -> int:
+        """Number of interactions of all users."""
+        return len(self.sequences.items)
+
+
+@dataclass(frozen=True, eq=False)
+class LeaveOneOut:
+    """Training, validation and test parts of one data set.
+
+    Attributes
+    ----------
+    n_items
+        Number of items; ids run from 1 to this.
+    train
+        All interactions but the last two of each user. Whatever is learnt, counted or
+        normalised comes from here only (promise P4).
+    """
+
+    n_items: int
+    full: Sequences
+    train: Sequences
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> LeaveOneOut:
+        """Split a data set.
+
+        Raises
+        ------
+        DataError
+            A user has fewer than three interactions.
+        """
+        lengths = dataset.sequences.lengths
+        short = np.flatnonzero(lengths < 3)
+        if len(short):
+            first = dataset.user_ids[int(short[0])]
+            raise DataError(
+                f"data set '{dataset.name}': {len(short)} users have fewer than 3 interactions "
+                f"(first: user '{first}' with {lengths[short[0]]}), leave-one-out needs 3; set "
+                "'filters: {min_user_interactions: 3}' in its card"
+            )
+        return cls(dataset.n_items, dataset.sequences, dataset.sequences.without_last(2))
+
+    def history(self, phase: Phase) -> Sequences:
+        """Every interaction before the phase's target."""
+        return self.full.without_last(_HELD_OUT[phase])
+
+    def targets(self, phase: Phase) -> NDArray[np.int32]:
+        """int32 ``[users]``: the item to be ranked."""
+        return self.full.from_end(_HELD_OUT[phase])
+
+    def item_counts(self) -> NDArray[np.int64]:
+        """int64 ``[items + 1]``: training interactions of each item, index 0 = padding."""
+        return np.bincount(self.train.items, minlength=self.n_items + 1)

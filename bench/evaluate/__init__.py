@@ -1,0 +1,1 @@
+"""Ranks of held-out targets and the metrics computed from them."""

@@ -1,0 +1,1 @@
+"""Specifications, plans, cells, the results store and the executors."""

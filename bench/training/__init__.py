@@ -1,0 +1,1 @@
+"""Samples, losses, the trainer and its checkpoints."""

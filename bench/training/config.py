@@ -1,0 +1,48 @@
+"""Settings of training that every method shares (promise P5)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bench.config import Config
+
+
+class TrainingConfig(Config):
+    """How a model is fitted.
+
+    Attributes
+    ----------
+    epochs
+        Most epochs.
+    patience
+        Epochs without a better validation figure before training stops.
+    learning_rate, weight_decay
+        Adam's.
+    batch_size
+        Next-item targets per optimiser step.
+    samples
+        How training samples are drawn: ``auto`` takes the method's own way; see
+        :data:`bench.components.Sampling`.
+    prefixes_per_user
+        K random (prefix, next item) pairs per user and epoch where prefixes are drawn.
+    loss
+        ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
+        tanh on the logits, then cross-entropy among the batch's own targets.
+    clip_norm
+        Largest norm of the gradient; None leaves it alone.
+    mixed_precision
+        bfloat16 autocast on a GPU; the CPU always computes in float32.
+    """
+
+    epochs: int = Field(default=200, ge=1)
+    patience: int = Field(default=10, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=1024, ge=1)
+    samples: Literal["auto", "positions", "prefixes"] = "auto"
+    prefixes_per_user: int = Field(default=1, ge=1)
+    loss: Literal["cross_entropy", "in_batch_tanh"] = "cross_entropy"
+    clip_norm: float | None = Field(default=None, gt=0)
+    mixed_precision: bool = True

@@ -1,0 +1,1 @@
+"""Methods and backbones, one folder each."""

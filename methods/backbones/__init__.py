@@ -1,0 +1,1 @@
+"""Sequential recommenders that denoisers attach to, one folder each."""
