@@ -22,6 +22,10 @@ class DataError(BenchError):
     """A data file is missing, damaged or does not match its card."""
 
 
+class TrainingError(BenchError):
+    """A model cannot be trained or ranked with: its loss or its scores are no numbers."""
+
+
 class StoreError(BenchError):
     """The results store cannot be read or written."""
 

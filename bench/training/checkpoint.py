@@ -1,0 +1,111 @@
+"""One file that holds a training run after an epoch: safetensors, never pickle.
+
+The file is renamed into place whole, so a run that is killed at any instant resumes from its
+last finished epoch. Random numbers need no saving: each epoch derives its own seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bench.errors import StoreError
+from bench.files import atomic_path
+
+
+@dataclass
+class Progressed:
+    """How far training has come, as plain data.
+
+    Attributes
+    ----------
+    epoch
+        Finished epochs.
+    best_epoch, best_metric
+        The best epoch (from 0) and its validation figure.
+    curve
+        One row an epoch.
+    seconds, cpu_seconds
+        Wall and CPU seconds of each stage, over all sittings.
+    peak_memory_bytes
+        Largest so far.
+    """
+
+    epoch: int = 0
+    best_epoch: int = -1
+    best_metric: float = -1.0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    best: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    progressed: Progressed,
+) -> None:
+    """Write a checkpoint.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in state.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata={"progress": json.dumps(asdict(progressed))})
+
+
+def load(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[Progressed, dict[str, Tensor]]:
+    """Restore model and optimiser from a checkpoint.
+
+    Returns
+    -------
+    tuple
+        How far training had come, and the best weights.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged or belongs to another model.
+    """
+    try:
+        with safe_open(path, framework="pt") as stream:
+            progressed = Progressed(**json.loads(stream.metadata()["progress"]))
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        model.load_state_dict(_part(tensors, "model."))
+    except Exception as error:
+        raise StoreError(
+            f"checkpoint {path} cannot be read ({error}); delete it to train from the start"
+        ) from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _part(tensors, "optimiser.").items():
+        index, _, entry = name.partition(".")
+        state.setdefault(int(index), {})[entry] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return progressed, _part(tensors, "best.")
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,36 @@
+"""Where a model computes, and making the CPU repeat itself bit for bit."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.errors import ConfigError
+
+
+def choose(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device.
+
+    Raises
+    ------
+    ConfigError
+        The name is no device or that device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"--device {name} is no device; use auto, cpu, cuda or cuda:N") from None
+    if device.type not in {"cpu", "cuda"}:
+        raise ConfigError(f"--device {name} is not supported; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"--device {name}: no GPU is visible to torch; use --device cpu")
+    return device
+
+
+def settle(device: torch.device) -> None:
+    """Make arithmetic repeatable on the CPU, and never slow on denormal numbers."""
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    # Filling every new tensor with NaN would only cost time: the tests look for such reads.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

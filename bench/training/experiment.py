@@ -1,0 +1,183 @@
+"""One cell from data to result: build, train, rank, read out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import __version__
+from bench.backbone import Backbone, Sizes
+from bench.components import BACKBONES, METHODS, MethodEntry, Sampling
+from bench.data.dataset import PHASES, Dataset, LeaveOneOut
+from bench.data.sequences import Sequences
+from bench.errors import ConfigError
+from bench.evaluate.full_ranking import FullRanking
+from bench.evaluate.metrics import parse_metric, rank_of
+from bench.method import Method, TrainingData
+from bench.runs.cell import Cell
+from bench.runs.progress import Progress
+from bench.runs.result import CellResult, ReadOut
+from bench.seeds import seed_for
+from bench.training.batch import Interactions
+from bench.training.checkpoint import Progressed
+from bench.training.config import TrainingConfig
+from bench.training.device import choose, settle
+from bench.training.losses import LOSSES
+from bench.training.readout import read_out
+from bench.training.resources import peak_gpu_bytes
+from bench.training.trainer import Trainer
+
+
+def run_cell(
+    cell: Cell,
+    dataset: Dataset,
+    work: Path,
+    *,
+    device: str = "auto",
+    report: Callable[[Progress], None] = lambda _: None,
+) -> CellResult:
+    """Run one cell, or go on with it from the checkpoint in its work folder.
+
+    Parameters
+    ----------
+    cell
+        What to run.
+    dataset
+        Its data, the content that ``cell.fingerprint`` names.
+    work
+        Folder of the checkpoint, for this cell alone.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    report
+        Called after every epoch.
+
+    Raises
+    ------
+    TrainingError
+        The loss or the scores are no numbers.
+    """
+    where = choose(device)
+    settle(where)
+    split = LeaveOneOut.of(dataset)
+    sizes = Sizes(dataset.n_users, dataset.n_items, cell.protocol.max_length)
+    entry = METHODS.get(cell.method)
+    axes = (cell.dataset, cell.seed)
+    torch.manual_seed(seed_for(*axes, cell.method, cell.backbone or "", "initial weights"))
+    method = build_method(cell, sizes, split.train).to(where)
+    trainer = Trainer(
+        method,
+        Interactions(split.train),
+        cell.training,
+        cell.protocol,
+        sampling=resolve_sampling(entry, cell.training),
+        axes=axes,
+        device=where,
+    )
+    ranking = {
+        phase: FullRanking(split, phase, cell.protocol.max_length, where) for phase in PHASES
+    }
+    done = trainer.fit(
+        partial(selection_metric, cell=cell, ranking=ranking["validation"]),
+        work / "checkpoint.safetensors",
+        lambda progressed: report(_progress(cell, progressed)),
+    )
+    with trainer.meter.stage("test"):
+        ranks = {phase: ranking[phase].rank(method) for phase in PHASES}
+    with trainer.meter.stage("read-out"):
+        read_outs = _read_outs(method, split, cell.protocol.max_length, where)
+    return CellResult(ranks, done.curve, _facts(trainer, done), read_outs)
+
+
+def build_method(cell: Cell, sizes: Sizes, train: Sequences) -> Method:
+    """Build the cell's method, attached to its backbone where it takes one."""
+    backbone: Backbone | None = None
+    if cell.backbone is not None:
+        chosen = BACKBONES.get(cell.backbone)
+        settings = chosen.config_class().parse(cell.backbone_settings, f"backbone {cell.backbone}")
+        backbone = chosen.model_class()(settings, sizes)
+    entry = METHODS.get(cell.method)
+    config = entry.config_class().parse(cell.method_settings, f"method {cell.method}")
+    data = TrainingData(sizes, train, LOSSES[cell.training.loss])
+    method: Method = entry.model_class()(config, data, backbone)
+    return method
+
+
+def resolve_sampling(entry: MethodEntry, training: TrainingConfig) -> Sampling:
+    """Decide how samples are drawn.
+
+    Raises
+    ------
+    ConfigError
+        The settings ask for samples that would show the method its own targets.
+    """
+    if training.samples == "auto" or training.samples == entry.sampling:
+        return entry.sampling
+    if not entry.either_sampling:
+        raise ConfigError(
+            f"training.samples = '{training.samples}': method '{entry.name}' must train on "
+            f"{entry.sampling}, or it would see its own targets; set 'auto'"
+        )
+    return training.samples
+
+
+def selection_metric(method: Method, cell: Cell, ranking: FullRanking) -> float:
+    """Compute the validation figure that early stopping and tuning maximise."""
+    ranks = rank_of(ranking.rank(method), cell.protocol.candidates, cell.protocol.ties)
+    return float(parse_metric(cell.protocol.selection).mean(ranks))
+
+
+def _read_outs(
+    method: Method, split: LeaveOneOut, max_length: int, device: torch.device
+) -> dict[str, ReadOut]:
+    parts = {"train": split.train, "test": split.history("test")}
+    counts = split.item_counts().astype(np.int32)
+    found = {
+        name: read_out(method, sequences, counts, max_length, device)
+        for name, sequences in parts.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _progress(cell: Cell, state: Progressed) -> Progress:
+    row = state.curve[-1]
+    return Progress(
+        label=cell.label,
+        epoch=state.epoch,
+        epochs=cell.training.epochs,
+        loss=row["loss"],
+        metric=row[cell.protocol.selection],
+        best=state.best_metric,
+        seconds=row["seconds"],
+    )
+
+
+def _facts(trainer: Trainer, done: Progressed) -> dict[str, Any]:
+    config = trainer.config
+    return {
+        "parameters": sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
+        "epochs": done.epoch,
+        "best_epoch": done.best_epoch,
+        "best_metric": done.best_metric,
+        "targets_per_epoch": int(trainer.samples(0).targets.sum()),
+        "sampling": trainer.sampling,
+        "prefixes_per_user": config.prefixes_per_user if trainer.sampling == "prefixes" else None,
+        "seconds": done.seconds,
+        "cpu_seconds": done.cpu_seconds,
+        "peak_memory_bytes": done.peak_memory_bytes,
+        "peak_gpu_bytes": peak_gpu_bytes(trainer.device),
+        "device": str(trainer.device),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "bench": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "machine": platform.platform(),
+    }

@@ -1,0 +1,100 @@
+"""Training samples of an epoch and their batches.
+
+Both ways to draw samples give :class:`~bench.training.batch.Rows`: windows that predict every
+next item in one pass, or random (prefix, next item) pairs. Batches hold rows of similar
+length, so that encoders see little padding; ties in length and the order of batches are drawn
+anew each epoch, or the order would become a signal.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from bench.training.batch import Interactions, Rows
+
+
+def windows(data: Interactions, max_length: int, generator: Generator, last_only: bool) -> Rows:
+    """Cut every history so that each training interaction but the first is a target once.
+
+    A history with at most ``max_length`` inputs is one row. A longer one is cut into windows
+    of ``max_length`` inputs at a random phase, drawn anew each epoch so that every interaction
+    is learnt from with contexts of all lengths.
+
+    Parameters
+    ----------
+    data
+        Training interactions.
+    max_length
+        Most inputs of a row.
+    generator
+        Draws the phases.
+    last_only
+        Keep only the most recent window of each user.
+    """
+    inputs = (data.lengths - 1).clamp_min(0)
+    if last_only:
+        length = inputs.clamp_max(max_length)
+        start = data.offsets[:-1] + inputs - length
+        return _non_empty(Rows(torch.arange(len(inputs)), start, length, length))
+    phase = torch.randint(1, max_length + 1, inputs.shape, generator=generator)
+    first = torch.where(inputs > max_length, phase, inputs)
+    count = 1 + _ceil_div(inputs - first, max_length)
+    user = torch.repeat_interleave(torch.arange(len(inputs)), count)
+    nth = torch.arange(len(user)) - (count.cumsum(0) - count)[user]
+    begin = torch.where(nth == 0, 0, first[user] + (nth - 1) * max_length)
+    end = torch.minimum(first[user] + nth * max_length, inputs[user])
+    return _non_empty(Rows(user, data.offsets[user] + begin, end - begin, end - begin))
+
+
+def prefixes(data: Interactions, max_length: int, per_user: int, generator: Generator) -> Rows:
+    """Draw (prefix, next item) pairs, ``per_user`` of each user with a next item.
+
+    The prefix ends at a uniformly random interaction and keeps its last ``max_length`` items.
+    """
+    users = torch.nonzero(data.lengths > 1).squeeze(1).repeat(per_user)
+    room = (data.lengths - 1)[users].double()
+    end = 1 + (torch.rand(len(users), generator=generator, dtype=torch.float64) * room).long()
+    length = end.clamp_max(max_length)
+    start = data.offsets[users] + end - length
+    return Rows(users, start, length, torch.ones_like(users))
+
+
+def histories(data: Interactions, max_length: int) -> Rows:
+    """Give the last ``max_length`` interactions of every user, with nothing to predict."""
+    length = data.lengths.clamp_max(max_length)
+    user = torch.arange(len(length))
+    return Rows(user, data.offsets[1:] - length, length, torch.zeros_like(user))
+
+
+def batches(rows: Rows, targets_per_batch: int, generator: Generator) -> list[Rows]:
+    """Group rows of similar length into batches of about as many targets, in random order."""
+    shuffled = rows.take(torch.randperm(len(rows), generator=generator))
+    ordered = shuffled.take(torch.argsort(shuffled.length, stable=True))
+    before = ordered.targets.cumsum(0) - ordered.targets
+    sizes = torch.unique_consecutive(before // targets_per_batch, return_counts=True)[1]
+    groups = torch.split(torch.arange(len(ordered)), sizes.tolist())
+    order = torch.randperm(len(groups), generator=generator).tolist()
+    return [ordered.take(groups[place]) for place in order]
+
+
+def blocks(rows: Rows, positions_per_block: int) -> list[Rows]:
+    """Group rows of similar length for evaluation, bounded in padded positions (promise P7)."""
+    ordered = rows.take(torch.argsort(rows.length, stable=True))
+    result = []
+    start = 0
+    while start < len(ordered):
+        # Lengths ascend: the longest row that may join decides how many fit.
+        longest = int(ordered.length[min(start + positions_per_block, len(ordered)) - 1])
+        size = max(1, positions_per_block // max(longest, 1))
+        result.append(ordered.take(torch.arange(start, min(start + size, len(ordered)))))
+        start += size
+    return result
+
+
+def _non_empty(rows: Rows) -> Rows:
+    return rows.take(torch.nonzero(rows.length > 0).squeeze(1))
+
+
+def _ceil_div(value: Tensor, divisor: int) -> Tensor:
+    return -torch.div(-value, divisor, rounding_mode="floor")

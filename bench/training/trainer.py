@@ -1,0 +1,179 @@
+"""Fit a method: epochs of batches, early stopping on validation, best weights kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from bench.components import Sampling
+from bench.errors import TrainingError
+from bench.method import Method
+from bench.protocol import Protocol
+from bench.seeds import seed_for
+from bench.training import checkpoint
+from bench.training.batch import Batch, Interactions, Rows
+from bench.training.checkpoint import Progressed
+from bench.training.config import TrainingConfig
+from bench.training.resources import Meter, peak_memory_bytes
+from bench.training.samples import batches, prefixes, windows
+
+Validate = Callable[[Method], float]
+"""Gives the validation figure that is maximised."""
+
+
+class Trainer:
+    """One training run that can stop after any epoch and go on as if it had not.
+
+    Parameters
+    ----------
+    method
+        The model, on its device.
+    data
+        Training interactions.
+    config, protocol
+        Shared settings.
+    sampling
+        How samples are drawn, ``auto`` resolved.
+    axes
+        Names that every seed of this run derives from.
+    device
+        Where the model lives.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        data: Interactions,
+        config: TrainingConfig,
+        protocol: Protocol,
+        *,
+        sampling: Sampling,
+        axes: tuple[str | int, ...],
+        device: torch.device,
+    ) -> None:
+        self.method = method
+        self.data = data
+        self.config = config
+        self.protocol = protocol
+        self.sampling = sampling
+        self.axes = axes
+        self.device = device
+        # All parameters are updated in one call: per-tensor loops cost more than the arithmetic.
+        self.optimiser = torch.optim.Adam(
+            method.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.best: dict[str, Tensor] = {}
+        self.progressed = Progressed()
+        self.meter = Meter(self.progressed.seconds, self.progressed.cpu_seconds)
+
+    def fit(
+        self, validate: Validate, path: Path, report: Callable[[Progressed], None]
+    ) -> Progressed:
+        """Train until the validation figure stops rising, then restore the best weights.
+
+        Parameters
+        ----------
+        validate
+            Called after every epoch.
+        path
+            Checkpoint: resumed from when it exists, written after every epoch.
+        report
+            Called after every epoch.
+
+        Raises
+        ------
+        TrainingError
+            The loss is no number, or there is nothing to train on.
+        StoreError
+            The checkpoint cannot be read or written.
+        """
+        if path.exists():
+            self.progressed, self.best = checkpoint.load(path, self.method, self.optimiser)
+            self.meter = Meter(self.progressed.seconds, self.progressed.cpu_seconds)
+        while not self._finished():
+            self._epoch(validate)
+            checkpoint.save(path, self.method, self.best, self.optimiser, self.progressed)
+            report(self.progressed)
+        self.method.load_state_dict(self.best)
+        return self.progressed
+
+    def samples(self, epoch: int) -> Rows:
+        """Draw the samples of an epoch."""
+        # The data's axes only: all methods of a repetition that sample alike see the same.
+        generator = self._generator("samples", epoch)
+        length = self.protocol.max_length
+        if self.sampling == "positions":
+            last_only = self.protocol.train_windows == "last"
+            return windows(self.data, length, generator, last_only=last_only)
+        return prefixes(self.data, length, self.config.prefixes_per_user, generator)
+
+    def _finished(self) -> bool:
+        state = self.progressed
+        stale = state.epoch - 1 - state.best_epoch >= self.config.patience
+        return state.epoch >= self.config.epochs or (state.epoch > 0 and stale)
+
+    def _epoch(self, validate: Validate) -> None:
+        state = self.progressed
+        began = time.perf_counter()
+        with self.meter.stage("training"):
+            parts = self._train(state.epoch)
+        with self.meter.stage("validation"):
+            metric = validate(self.method)
+        if metric > state.best_metric:
+            state.best_metric, state.best_epoch = metric, state.epoch
+            self.best = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
+        seconds = time.perf_counter() - began
+        row = {"epoch": state.epoch, "loss": sum(parts.values()), **parts}
+        state.curve.append({**row, self.protocol.selection: metric, "seconds": seconds})
+        state.epoch += 1
+        state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())
+
+    def _train(self, epoch: int) -> dict[str, float]:
+        """Run one epoch; give the mean of each part of the loss over its targets."""
+        rows = self.samples(epoch)
+        count = int(rows.targets.sum())
+        if not count:
+            raise TrainingError(
+                "no user has two training interactions, so there is no next item to learn; use a "
+                "data set with longer histories"
+            )
+        torch.manual_seed(seed_for(*self.axes, "noise", epoch))
+        self.method.train()
+        self.method.begin_epoch(epoch)
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        order = self._generator("order", epoch)
+        for part in batches(rows, self.config.batch_size, order):
+            losses = self._step(self.data.gather(part).to(self.device))
+            for name, value in losses.items():
+                sums[name] += value.detach() * int(part.targets.sum())
+        means = {name: float(value) / count for name, value in sums.items()}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss '{name}' became {value} in epoch {epoch + 1}; lower learning_rate "
+                    "or set clip_norm"
+                )
+        return means
+
+    def _step(self, batch: Batch) -> dict[str, Tensor]:
+        mixed = self.config.mixed_precision and self.device.type == "cuda"
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed):
+            losses = self.method.losses(batch)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        if self.config.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.config.clip_norm)
+        self.optimiser.step()
+        return losses
+
+    def _generator(self, purpose: str, epoch: int) -> Generator:
+        return Generator().manual_seed(seed_for(*self.axes, purpose, epoch))

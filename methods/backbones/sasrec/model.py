@@ -1,0 +1,86 @@
+"""SASRec (Kang and McAuley, ICDM 2018)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.backbone import Backbone, Sizes, init_normal
+from bench.config import Config
+
+from .config import SASRecConfig
+
+
+class SASRec(Backbone):
+    """Learnt positions, blocks of causal attention and feed-forward, layer norms.
+
+    Positions count from the oldest item of the input (the start), as suits right padding. The
+    causal mask alone hides the padding, which only ever follows a state.
+    """
+
+    accepts: ClassVar[type[Config]] = SASRecConfig
+
+    def __init__(self, config: SASRecConfig, sizes: Sizes) -> None:
+        width = config.embedding_size
+        super().__init__(sizes, width, width)
+        self.positions = nn.Embedding(sizes.max_length, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.pre_norm = config.norm == "pre"
+        init_normal(self)
+        self.settle()
+
+    def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
+        """Attend to all earlier positions; see :meth:`Backbone.encode`."""
+        del valid, users
+        z = x + self.positions.weight[: x.shape[1]]
+        z = self.dropout(z if self.pre_norm else self.norm(z))
+        for block in self.blocks:
+            z = block(z)
+        states: Tensor = self.norm(z) if self.pre_norm else z
+        return states
+
+
+class Block(nn.Module):
+    """Causal multi-head attention, then a GELU feed-forward layer, both residual."""
+
+    def __init__(self, config: SASRecConfig) -> None:
+        super().__init__()
+        width = config.embedding_size
+        self.heads = config.heads
+        self.pre_norm = config.norm == "pre"
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.expand = nn.Linear(width, config.inner_size)
+        self.contract = nn.Linear(config.inner_size, width)
+        self.norm_attention = nn.LayerNorm(width, eps=1e-12)
+        self.norm_feed = nn.LayerNorm(width, eps=1e-12)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``[B, L, D]`` to ``[B, L, D]``."""
+        if self.pre_norm:
+            z = z + self.attend(self.norm_attention(z))
+            return z + self.feed(self.norm_feed(z))
+        z = self.norm_attention(z + self.attend(z))
+        fed: Tensor = self.norm_feed(z + self.feed(z))
+        return fed
+
+    def attend(self, z: Tensor) -> Tensor:
+        """Let every position look at itself and at earlier ones."""
+        rows, length, width = z.shape
+        q, k, v = self.qkv(z).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        logits = q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5
+        future = torch.ones(length, length, dtype=torch.bool, device=z.device).triu_(1)
+        weights = self.dropout(torch.softmax(logits.masked_fill(future, float("-inf")), -1))
+        mixed: Tensor = self.out((weights @ v).transpose(1, 2).reshape(rows, length, width))
+        return functional.dropout(mixed, self.dropout.p, self.training)
+
+    def feed(self, z: Tensor) -> Tensor:
+        """Apply the position-wise feed-forward layer."""
+        fed: Tensor = self.dropout(self.contract(functional.gelu(self.expand(z))))
+        return fed

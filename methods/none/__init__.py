@@ -1,0 +1,14 @@
+"""No denoiser: the bare backbone, against which every method is measured."""
+
+from bench.components import MethodEntry
+
+METHOD = MethodEntry(
+    name="none",
+    title="Base",
+    summary="the bare backbone",
+    config="bench.methods.none.config:NoneConfig",
+    model="bench.methods.none.model:BareBackbone",
+    citation="The backbone's own.",
+    sampling="positions",
+    either_sampling=True,
+)
