@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,11 +40,11 @@ class Reporter(Protocol):
     def started(self, label: str) -> None:
         """Note that a cell begins or goes on."""
 
-    def advanced(self, progress: Progress) -> None:
-        """Note a finished epoch."""
+    def advanced(self, progress: Progress, seconds_left: float) -> None:
+        """Note a finished epoch, and how many seconds the whole run will still take."""
 
     def ended(self, label: str, note: str, seconds_left: float) -> None:
-        """Note how a cell ended and how many seconds the remaining cells will take."""
+        """Note how a cell ended, and how many seconds the whole run will still take."""
 
 
 class Silent:
@@ -53,7 +53,7 @@ class Silent:
     def started(self, label: str) -> None:
         """Say nothing."""
 
-    def advanced(self, progress: Progress) -> None:
+    def advanced(self, progress: Progress, seconds_left: float) -> None:
         """Say nothing."""
 
     def ended(self, label: str, note: str, seconds_left: float) -> None:
@@ -62,7 +62,7 @@ class Silent:
 
 @dataclass
 class Remaining:
-    """Estimate of the seconds that unfinished cells will take.
+    """Estimate of the seconds until the last cell of a run ends.
 
     The estimates made beforehand are scaled by how far they were off for the cells that
     ended since.
@@ -70,7 +70,7 @@ class Remaining:
     Attributes
     ----------
     estimates
-        Expected seconds of each cell, by key.
+        Expected seconds of each cell, by label.
     workers
         Cells that run at the same time.
 
@@ -79,31 +79,41 @@ class Remaining:
     >>> left = Remaining({"a": 10.0, "b": 10.0, "c": 20.0})
     >>> left.seconds()
     40.0
-    >>> left.settle("a", 5.0)  # twice as fast as expected, so the rest will be too
+    >>> left.spend("a", 5.0)
+    >>> left.seconds()
+    35.0
+    >>> left.settle("a", ran=True)  # twice as fast as expected, so the rest will be too
     >>> left.seconds()
     15.0
     """
 
     estimates: Mapping[str, float]
     workers: int = 1
-    _expected: float = field(default=0.0, init=False)
-    _taken: float = field(default=0.0, init=False)
+    _spent: dict[str, float] = field(default_factory=dict, init=False)
     _settled: set[str] = field(default_factory=set, init=False)
+    _ran: set[str] = field(default_factory=set, init=False)
 
-    def settle(self, key: str, seconds: float | None = None) -> None:
-        """Take a cell off the list; ``seconds`` says what it took, None that it was not run."""
-        self._settled.add(key)
-        if seconds is not None:
-            self._expected += self.estimates[key]
-            self._taken += seconds
+    def spend(self, label: str, seconds: float) -> None:
+        """Add time that a running cell has taken."""
+        self._spent[label] = self._spent.get(label, 0.0) + seconds
+
+    def settle(self, label: str, *, ran: bool) -> None:
+        """Take a cell off the list; what it took counts where it ran to its end here."""
+        self._settled.add(label)
+        if ran and self._spent.get(label):
+            self._ran.add(label)
 
     def seconds(self) -> float:
         """Seconds until the last cell ends."""
-        scale = self._taken / self._expected if self._expected else 1.0
-        return scale * sum(self._open()) / max(self.workers, 1)
-
-    def _open(self) -> Iterable[float]:
-        return (value for key, value in self.estimates.items() if key not in self._settled)
+        expected = sum(self.estimates.get(label, 0.0) for label in self._ran)
+        taken = sum(self._spent[label] for label in self._ran)
+        scale = taken / expected if expected else 1.0
+        unfinished = (label for label in self.estimates if label not in self._settled)
+        left = sum(
+            max(scale * self.estimates[label] - self._spent.get(label, 0.0), 0.0)
+            for label in unfinished
+        )
+        return left / max(self.workers, 1)
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,94 @@
+"""``bench doctor``: versions, device, folders and data, for a bug report or a first run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+from bench import __version__
+from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.settings import cache_dir, data_dir, offline, store_dir
+
+EPILOG = """
+\b
+Examples:
+  bench doctor
+  bench doctor --store /mnt/results
+"""
+_PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "typer", "transformers")
+
+
+def doctor(store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+    """Show what this machine offers: versions, device, threads, folders, data."""
+    del store, data_dir, cache_dir  # their callbacks have set the environment
+    sections = {
+        "versions": _versions(),
+        "machine": _machine(),
+        "folders": _folders(),
+        "data": _data(),
+    }
+    for title, rows in sections.items():
+        typer.echo(title)
+        for name, value in rows:
+            typer.echo(f"  {name.ljust(14)}{value}")
+
+
+def _versions() -> Iterable[tuple[str, str]]:
+    yield "bench", __version__
+    yield "python", f"{platform.python_version()} on {platform.platform()}"
+    for name in _PACKAGES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            yield name, "not installed"
+
+
+def _machine() -> Iterable[tuple[str, str]]:
+    import psutil
+    import torch
+
+    from bench.runs.execute import available_cpus
+    from bench.training.device import choose
+
+    memory = psutil.virtual_memory()
+    yield "device", str(choose("auto"))
+    if torch.cuda.is_available():
+        yield "gpu", torch.cuda.get_device_name()
+    yield "cores", f"{available_cpus()} usable, {torch.get_num_threads()} threads of torch"
+    yield "memory", f"{_gib(memory.available)} of {_gib(memory.total)} free"
+    yield "network", "forbidden by BENCH_OFFLINE" if offline() else "used to fetch missing data"
+
+
+def _folders() -> Iterable[tuple[str, str]]:
+    for name, folder in (("store", store_dir()), ("data", data_dir()), ("cache", cache_dir())):
+        yield name, f"{folder.absolute()}: {_state(folder)}"
+
+
+def _state(folder: Path) -> str:
+    """Say whether a folder, or the one in which it would be made, can be written."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        return (
+            f"cannot be written, because {place} {'is a file' if place.is_file() else 'forbids it'}"
+        )
+    made = "exists" if place == folder.absolute() else "is made when needed"
+    return f"{made}, {_gib(shutil.disk_usage(place).free)} free"
+
+
+def _data() -> Iterable[tuple[str, str]]:
+    from bench.cli.ls import dataset_names
+
+    for name in dataset_names():
+        yield name, "card"
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,35 @@
+"""The ``bench`` command: one verb a file, heavy imports inside the verbs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bench.cli import doctor, ls, run, validate
+from bench.cli.options import ManyValues
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="A fair benchmark of denoisers for sequential recommendation.",
+    epilog="Begin with: bench run planted (needs no network), then: bench run",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich takes longer to import than the rest
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(cls=ManyValues, epilog=run.EPILOG)(run.run)
+app.command(epilog=ls.EPILOG)(ls.ls)
+app.command(epilog=validate.EPILOG)(validate.validate)
+app.command(epilog=doctor.EPILOG)(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; a problem that a user can mend is one sentence and exit code 2."""
+    try:
+        app()
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
+        sys.exit(2)

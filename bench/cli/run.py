@@ -1,0 +1,145 @@
+"""``bench run``: train and test what is not finished yet, then show the comparison."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.runs.overrides import apply_overrides
+from bench.runs.spec import Spec, find_spec
+from bench.settings import offline, store_dir
+
+if TYPE_CHECKING:
+    from bench.runs.attempt import Outcome
+
+EPILOG = """
+\b
+Examples:
+  bench run                                    three backbones on MovieLens-100K
+  bench run planted                            the same on generated data, offline
+  bench run spec.yaml --jobs 4
+  bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
+  bench run planted --set epochs=3 sasrec.dropout=0.5 --plan
+"""
+_Many = list[str] | None
+
+
+def run(
+    spec: Annotated[
+        str | None,
+        typer.Argument(
+            help="A YAML file, a shipped specification or a data set; stands before the flags.",
+            show_default="default",
+        ),
+    ] = None,
+    dataset: Annotated[_Many, typer.Option(help="Data cards: names or paths.")] = None,
+    backbone: Annotated[_Many, typer.Option(help="Recommenders to attach to.")] = None,
+    method: Annotated[_Many, typer.Option(help="Denoisers; 'none' is the bare backbone.")] = None,
+    encoder: Annotated[_Many, typer.Option(help="Text encoders.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="Repetitions.")] = None,
+    set_: Annotated[
+        _Many, typer.Option("--set", metavar="KEY=VALUE", help="One setting, as epochs=3.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Run a comparison: every cell that is not finished yet, then print the table.
+
+    Killed or interrupted, it goes on where it stopped when given again. A failed cell is
+    recorded, shown, and tried again next time; the exit code is then 1.
+    """
+    del store, data_dir, cache_dir  # their callbacks have set the environment
+    chosen = choose(
+        spec,
+        {
+            "datasets": dataset,
+            "backbones": backbone,
+            "methods": method,
+            "encoders": encoder,
+            "seeds": seeds,
+        },
+        set_ or [],
+    )
+    if plan:
+        from bench.runs.preview import preview
+
+        typer.echo(preview(chosen, store_dir()))
+        return
+    try:
+        outcomes = _execute(chosen, jobs, device)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to continue", err=True)
+        raise typer.Exit(130) from None
+    _conclude(outcomes)
+
+
+def choose(
+    name: str | None, flags: dict[str, list[str] | list[int] | None], sets: list[str]
+) -> Spec:
+    """Find the specification and apply the flags to it.
+
+    Raises
+    ------
+    ConfigError
+        A name, key or value is wrong.
+    """
+    from bench.cli.ls import dataset_names
+
+    spec = find_spec(name, dataset_names())
+    given = {key: values for key, values in flags.items() if values is not None}
+    if given:
+        spec = spec.with_changes(given, "command line")
+    spec = apply_overrides(spec, sets)
+    spec.check()
+    return spec
+
+
+def _execute(spec: Spec, workers: int, device: str) -> list[Outcome]:
+    from bench.data.load import load_dataset
+    from bench.runs.attempt import Setup
+    from bench.runs.display import display_for
+    from bench.runs.estimate import Estimator
+    from bench.runs.execute import execute
+    from bench.runs.plan import load_datasets, make_plan
+    from bench.runs.store import Store
+    from bench.training.device import choose as check_device
+
+    check_device(device)
+    since = time.time()
+    datasets = load_datasets(spec, partial(load_dataset, fetch=not offline()))
+    plan = make_plan(spec, datasets)
+    estimator = Estimator(Store(store_dir()))
+    estimates = {
+        job.cell.label: estimator.estimate(job.cell, datasets[job.source]).seconds for job in plan
+    }
+    with display_for(len(plan)) as display:
+        setup = Setup(store_dir().absolute(), since, device)
+        return execute(plan, setup, display, workers=workers, estimates=estimates)
+
+
+def _conclude(outcomes: Sequence[Outcome]) -> None:
+    """Print the table of what has finished, then what has failed."""
+    from bench.reports.report import render
+
+    failed = [outcome for outcome in outcomes if outcome.ending == "failed"]
+    finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
+    if finished:
+        typer.echo(render(store_dir(), finished))
+    counts = Counter(outcome.ending for outcome in outcomes)
+    summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
+    typer.echo(f"{len(outcomes)} cells: {summary}", err=True)
+    for outcome in failed:
+        typer.echo(f"failed: {outcome.label}: {outcome.cause}", err=True)
+    if failed:
+        typer.echo("run the same command again to try the failed cells again", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,26 @@
+"""``bench validate``: check a specification without loading data or training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.run import choose
+
+EPILOG = """
+\b
+Examples:
+  bench validate spec.yaml
+  bench validate default
+"""
+
+
+def validate(
+    spec: Annotated[str, typer.Argument(help="A YAML file, or a shipped specification.")],
+) -> None:
+    """Check every name, key and value of a specification."""
+    from bench.runs.plan import combinations
+
+    chosen = choose(spec, {}, [])
+    typer.echo(f"{spec}: fine, {len(combinations(chosen))} cells")

@@ -1,0 +1,100 @@
+"""How long a cell will take: from finished cells of its kind, else from its arithmetic."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from statistics import median
+from typing import Literal
+
+import numpy as np
+
+from bench.data.dataset import Dataset
+from bench.runs.cell import Cell
+from bench.runs.store import Store
+from bench.runs.stored import readable
+
+TYPICAL_EPOCHS = 25
+"""Epochs until early stopping ends a run."""
+TYPICAL_DIMENSION = 64
+FLOPS_PER_PRODUCT = 6
+"""Of each target, item and dimension: a multiply and an add, forward and twice backward."""
+OVERHEAD = 1.5
+"""All that is not the softmax over the items, as a factor of it."""
+_Kind = tuple[str, str | None, str, str | None, int]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected wall seconds of one cell.
+
+    Attributes
+    ----------
+    basis
+        ``history``: median of finished cells of the same data set, backbone, method,
+        encoder and most epochs; ``model``: arithmetic of the softmax over this machine's
+        matrix-multiply speed, good to a factor of a few.
+    """
+
+    seconds: float
+    basis: Literal["history", "model"]
+
+
+class Estimator:
+    """Estimates cells against what a store already holds.
+
+    Parameters
+    ----------
+    store
+        Its finished cells are the history.
+    """
+
+    def __init__(self, store: Store) -> None:
+        history: dict[_Kind, list[float]] = defaultdict(list)
+        for stored in readable(store.cells()):
+            history[_kind(stored.cell)].append(stored.seconds)
+        self._history = {kind: median(seconds) for kind, seconds in history.items()}
+
+    def estimate(self, cell: Cell, dataset: Dataset) -> Estimate:
+        """Estimate one cell.
+
+        Parameters
+        ----------
+        cell
+            What would run.
+        dataset
+            Its data.
+        """
+        known = self._history.get(_kind(cell))
+        if known is not None:
+            return Estimate(known, "history")
+        return Estimate(_modelled_seconds(cell, dataset), "model")
+
+
+def _kind(cell: Cell) -> _Kind:
+    return cell.dataset, cell.backbone, cell.method, cell.encoder, cell.training.epochs
+
+
+def _modelled_seconds(cell: Cell, dataset: Dataset) -> float:
+    sizes = (cell.backbone_settings.get(key) for key in ("hidden_size", "embedding_size"))
+    dimension = next((size for size in sizes if isinstance(size, int)), TYPICAL_DIMENSION)
+    targets = max(dataset.n_interactions - 3 * dataset.n_users, 1)
+    epochs = min(cell.training.epochs, TYPICAL_EPOCHS)
+    flops = FLOPS_PER_PRODUCT * OVERHEAD * targets * dataset.n_items * dimension * epochs
+    return flops / multiply_speed()
+
+
+@cache
+def multiply_speed(size: int = 768, repeats: int = 3) -> float:
+    """Measure float32 matrix multiplication on this machine, in flop per second."""
+    left = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    best = min(_seconds_of_product(left) for _ in range(repeats))
+    return 2 * size**3 / best
+
+
+def _seconds_of_product(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+    start = time.perf_counter()
+    np.matmul(matrix, matrix)
+    return max(time.perf_counter() - start, 1e-9)

@@ -1,0 +1,157 @@
+"""From a specification to the cells it means, in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.data.dataset import Dataset
+from bench.errors import ConfigError
+from bench.runs.cell import Cell
+from bench.runs.code_version import code_version
+from bench.runs.spec import Spec
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One point of the grid, before its data are read.
+
+    Attributes
+    ----------
+    source
+        Name of a data card or path of one.
+    backbone
+        None for a standalone method.
+    encoder
+        None for a method that reads no texts.
+    """
+
+    source: str
+    backbone: str | None
+    method: str
+    encoder: str | None
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Short readable name, as a cell's."""
+        parts = [self.source, self.backbone, self.method, self.encoder, f"seed {self.seed}"]
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell and where its data come from.
+
+    Attributes
+    ----------
+    source
+        What :func:`bench.data.load.load_dataset` is given.
+    """
+
+    cell: Cell
+    source: str
+
+
+def combinations(spec: Spec) -> list[Combination]:
+    """List the grid: data set, then seed, then method, then backbone, then encoder.
+
+    A whole comparison of the first seed comes before the second seed's. Standalone methods
+    take no backbone; encoders are crossed only with methods that read texts.
+    """
+    return [
+        Combination(source, backbone, method, encoder, seed)
+        for source in spec.datasets
+        for seed in spec.seeds
+        for method, backbone, encoder in _models(spec)
+    ]
+
+
+def _models(spec: Spec) -> Iterator[tuple[str, str | None, str | None]]:
+    for method in spec.methods:
+        entry = METHODS.get(method)
+        for backbone in (None,) if entry.standalone else spec.backbones:
+            for encoder in spec.encoders if entry.needs_text else (None,):
+                yield method, backbone, encoder
+
+
+def freeze(combination: Combination, spec: Spec, dataset: Dataset) -> Cell:
+    """Fix everything that decides one result.
+
+    Raises
+    ------
+    ConfigError
+        A setting does not fit.
+    """
+    backbone, method, encoder = combination.backbone, combination.method, combination.encoder
+    components = [
+        METHODS.get(method),
+        None if backbone is None else BACKBONES.get(backbone),
+        None if encoder is None else ENCODERS.get(encoder),
+    ]
+    return Cell(
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        backbone=backbone,
+        backbone_settings=(
+            {} if backbone is None else spec.backbone_config(backbone).model_dump(mode="json")
+        ),
+        method=method,
+        method_settings=spec.method_config(method).model_dump(mode="json"),
+        encoder=encoder,
+        training=spec.training,
+        protocol=spec.protocol_for(dataset.max_length),
+        seed=combination.seed,
+        code=code_version(components),
+    )
+
+
+def load_datasets(spec: Spec, load: Callable[[str], Dataset]) -> dict[str, Dataset]:
+    """Load every data set of a specification, by source.
+
+    Parameters
+    ----------
+    spec
+        Names the sources.
+    load
+        Gives a data set by its source.
+
+    Raises
+    ------
+    ConfigError
+        Two sources bear one name.
+    BenchError
+        A data set does not load.
+    """
+    datasets = {source: load(source) for source in spec.datasets}
+    names: dict[str, str] = {}
+    for source, dataset in datasets.items():
+        if names.setdefault(dataset.name, source) != source:
+            raise ConfigError(
+                f"{names[dataset.name]} and {source} are both named '{dataset.name}'; "
+                "rename one in its card"
+            )
+    return datasets
+
+
+def make_plan(spec: Spec, datasets: Mapping[str, Dataset]) -> list[Job]:
+    """Freeze every combination whose data are given.
+
+    Parameters
+    ----------
+    spec
+        Checked by :meth:`bench.runs.spec.Spec.check`.
+    datasets
+        By source; combinations of other sources are left out.
+
+    Raises
+    ------
+    ConfigError
+        A setting does not fit.
+    """
+    return [
+        Job(freeze(combination, spec, datasets[combination.source]), combination.source)
+        for combination in combinations(spec)
+        if combination.source in datasets
+    ]

@@ -1,0 +1,260 @@
+"""The results store: one folder a finished cell, all of it readable without torch.
+
+::
+
+    cells/<label>-<key12>/   cell.json facts.json curve.json ranks-*.parquet readout-*.parquet
+    work/<key>/              checkpoints of cells that have begun
+    failures/<key>.json      cause of the last failure
+    locks/<key>.lock         held while a process runs the cell; released by the system at its death
+    events.jsonl             what happened, one line each, only ever appended
+
+Everything is written under a temporary name and renamed, so a folder that is there is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import StoreError
+from bench.files import atomic_path, read_json, write_json
+from bench.runs.cell import Cell
+from bench.runs.result import CellResult
+from bench.runs.stored import StoredCell, write_columns
+
+Status = Literal["done", "failed", "partial", "missing"]
+Event = Literal["started", "resumed", "finished", "failed"]
+_SHORT = 12
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell did not finish.
+
+    Attributes
+    ----------
+    label
+        The cell's readable name.
+    cause
+        One sentence.
+    details
+        Traceback, for whoever mends it.
+    when
+        Seconds since 1970.
+    attempts
+        How often it has failed.
+    """
+
+    label: str
+    cause: str
+    details: str
+    when: float
+    attempts: int
+
+
+class Store:
+    """Finished cells, checkpoints, failures and locks under one folder.
+
+    Parameters
+    ----------
+    root
+        The folder; made when something is first written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def has(self, key: str) -> bool:
+        """Whether a cell is finished."""
+        return self._folder(key) is not None
+
+    def load(self, key: str) -> StoredCell:
+        """Give a finished cell.
+
+        Raises
+        ------
+        StoreError
+            It is not there.
+        """
+        folder = self._folder(key)
+        if folder is None:
+            raise StoreError(f"{self.root} holds no cell {key[:_SHORT]}; run it first")
+        return StoredCell(folder)
+
+    def cells(self) -> Iterator[StoredCell]:
+        """All finished cells, in the order of their folders' names."""
+        folders = self.root / "cells"
+        if folders.is_dir():
+            whole = (path for path in folders.iterdir() if not path.name.startswith("."))
+            yield from map(StoredCell, sorted(path for path in whole if path.is_dir()))
+
+    def status(self, key: str) -> Status:
+        """How far a cell is: a failure counts until the cell is finished."""
+        if self.has(key):
+            return "done"
+        if self._failure_path(key).exists():
+            return "failed"
+        return "partial" if self.has_begun(key) else "missing"
+
+    def work(self, key: str) -> Path:
+        """Folder of a cell's checkpoints, whether or not it exists."""
+        return self.root / "work" / key
+
+    def has_begun(self, key: str) -> bool:
+        """Whether a cell has left checkpoints."""
+        folder = self.work(key)
+        return folder.is_dir() and any(folder.iterdir())
+
+    def prepare(self) -> None:
+        """Make the folders.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+        """
+        with self._writing():
+            for name in ("cells", "work", "failures", "locks"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            (self.root / "events.jsonl").touch()
+
+    def save(self, cell: Cell, result: CellResult) -> None:
+        """Write a finished cell, whole or not at all, and forget its checkpoints and failure.
+
+        Raises
+        ------
+        StoreError
+            The file system refuses.
+        """
+        key = cell.key
+        head = {"key": key, "finished": time.time(), "cell": cell.model_dump(mode="json")}
+        with atomic_path(self.root / "cells" / _folder_name(cell)) as folder:
+            folder.mkdir()
+            write_json(folder / "cell.json", head)
+            write_json(folder / "facts.json", result.facts)
+            write_json(folder / "curve.json", result.curve)
+            for phase, ranks in result.ranks.items():
+                write_columns(folder / f"ranks-{phase}.parquet", ranks.columns())
+            for part, read_out in result.read_outs.items():
+                write_columns(folder / f"readout-{part}.parquet", read_out.columns())
+        self._failure_path(key).unlink(missing_ok=True)
+        self.discard_work(key)
+
+    def discard_work(self, key: str) -> None:
+        """Remove a cell's checkpoints, where there are any."""
+        shutil.rmtree(self.work(key), ignore_errors=True)
+
+    def sweep(self, key: str) -> None:
+        """Remove what a killed run left half-written; only for who holds the cell's lock."""
+        for folder, pattern in (("cells", f".*-{key[:_SHORT]}.*.tmp"), ("failures", f".{key}.*")):
+            for leftover in (self.root / folder).glob(pattern):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def record_failure(self, key: str, label: str, cause: str, details: str = "") -> None:
+        """Write why a cell did not finish.
+
+        Raises
+        ------
+        StoreError
+            The file system refuses.
+        """
+        before = self.failure(key)
+        attempts = 1 if before is None else before.attempts + 1
+        failure = Failure(label, cause, details, time.time(), attempts)
+        write_json(self._failure_path(key), vars(failure))
+
+    def failure(self, key: str) -> Failure | None:
+        """Why a cell did not finish, None where it never failed."""
+        path = self._failure_path(key)
+        return Failure(**read_json(path)) if path.exists() else None
+
+    def clear_failure(self, key: str) -> None:
+        """Forget a failure."""
+        self._failure_path(key).unlink(missing_ok=True)
+
+    def log(self, event: Event, key: str) -> None:
+        """Append one line to ``events.jsonl``.
+
+        Raises
+        ------
+        StoreError
+            The file system refuses.
+        """
+        entry = {"event": event, "key": key, "pid": os.getpid(), "time": time.time()}
+        line = json.dumps(entry).encode() + b"\n"
+        with self._writing():
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            handle = os.open(self.root / "events.jsonl", flags, 0o644)
+            try:
+                os.write(handle, line)  # one write: lines of several processes never mix
+            finally:
+                os.close(handle)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Everything that was logged, oldest first; a line cut short by a full disk is left out."""
+        path = self.root / "events.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [entry for line in lines if (entry := _parsed(line)) is not None]
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[bool]:
+        """Try to be the one process that runs a cell; gives False when another is.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.root / "locks" / f"{key}.lock")
+        try:
+            with self._writing():
+                lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        from filelock import Timeout
+
+        try:
+            yield
+        except Timeout:  # an OSError too, but it says that another process is at work
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the store {self.root}: {error.strerror or error}; free space or "
+                "choose another folder with --store or BENCH_STORE"
+            ) from error
+
+    def _folder(self, key: str) -> Path | None:
+        return next((self.root / "cells").glob(f"[!.]*-{key[:_SHORT]}"), None)
+
+    def _failure_path(self, key: str) -> Path:
+        return self.root / "failures" / f"{key}.json"
+
+
+def _folder_name(cell: Cell) -> str:
+    label = re.sub(r"[^A-Za-z0-9._]+", "-", cell.label).strip("-.")
+    return f"{label[:100]}-{cell.key[:_SHORT]}"
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return None
