@@ -156,10 +156,10 @@ class Trainer:
             for name, value in losses.items():
                 sums[name] += value.detach() * int(part.targets.sum())
         means = {name: float(value) / count for name, value in sums.items()}
-        for name, value in means.items():
-            if not math.isfinite(value):
+        for name, mean in means.items():
+            if not math.isfinite(mean):
                 raise TrainingError(
-                    f"the loss '{name}' became {value} in epoch {epoch + 1}; lower learning_rate "
+                    f"the loss '{name}' became {mean} in epoch {epoch + 1}; lower learning_rate "
                     "or set clip_norm"
                 )
         return means

@@ -1,0 +1,148 @@
+"""Conformance tests that a backbone inherits, wherever it is written.
+
+A test class subclasses :class:`BackboneTests`, names a registered backbone and is collected by
+pytest::
+
+    class TestMyBackbone(BackboneTests):
+        name = "my-backbone"
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.backbone import Backbone, Sizes
+from bench.components import BACKBONES
+
+_SIZES = Sizes(n_users=7, n_items=50, max_length=12)
+_CLOSE: dict[str, float] = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def example_items(rows: int = 5, length: int = 9, seed: int = 0) -> Tensor:
+    """Right-padded random item ids, int64 ``[rows, length]``; row r has r + 3 items at most."""
+    generator = torch.Generator().manual_seed(seed)
+    items = torch.randint(1, _SIZES.n_items + 1, (rows, length), generator=generator)
+    lengths = torch.arange(3, rows + 3).clamp_max(length)
+    return items * (torch.arange(length) < lengths[:, None])
+
+
+class BackboneTests:
+    """What must hold for every backbone."""
+
+    name: ClassVar[str]
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def make(self, seed: int = 0) -> Backbone:
+        """Build the backbone in evaluation mode with weights large enough to matter."""
+        entry = BACKBONES.get(self.name)
+        torch.manual_seed(seed)
+        backbone: Backbone = entry.model_class()(
+            entry.config_class().parse(self.settings, self.name), _SIZES
+        )
+        with torch.no_grad():
+            backbone.items.weight.mul_(4 / backbone.items.weight.std())
+            backbone.items.weight[0].zero_()
+        return backbone.eval()
+
+    def states(self, backbone: Backbone, items: Tensor) -> Tensor:
+        """Encode ids."""
+        users = torch.arange(len(items)) % _SIZES.n_users
+        return backbone.encode(backbone.embed(items), items > 0, users)
+
+    def test_shapes(self) -> None:
+        """States are [B, L, H], scores [B, L, items]."""
+        backbone, items = self.make(), example_items()
+        states = self.states(backbone, items)
+        assert states.shape == (*items.shape, backbone.state_size)
+        assert backbone.scores(states).shape == (*items.shape, _SIZES.n_items)
+
+    def test_causality(self) -> None:
+        """Changing item t + 1 changes no state at or before t, and does change a later one."""
+        backbone, items = self.make(), example_items(rows=1, length=3)
+        for place in range(1, 3):
+            changed = items.clone()
+            changed[0, place] = changed[0, place] % _SIZES.n_items + 1
+            before, after = self.states(backbone, items), self.states(backbone, changed)
+            torch.testing.assert_close(before[:, :place], after[:, :place], rtol=0, atol=0)
+            assert not torch.allclose(before[:, place], after[:, place])
+
+    def test_padding_invariance(self) -> None:
+        """More padding changes no state."""
+        backbone, items = self.make(), example_items()
+        longer = torch.nn.functional.pad(items, (0, 3))
+        real = items > 0
+        states = self.states(backbone, longer)[:, : items.shape[1]]
+        torch.testing.assert_close(self.states(backbone, items)[real], states[real], **_CLOSE)
+
+    def test_batch_invariance(self) -> None:
+        """A row's states do not depend on its neighbours in the batch."""
+        backbone, items = self.make(), example_items()
+        together = self.states(backbone, items)
+        for row in range(len(items)):
+            users = torch.tensor([row % _SIZES.n_users])
+            one = items[row : row + 1]
+            alone = backbone.encode(backbone.embed(one), one > 0, users)
+            real = one[0] > 0
+            torch.testing.assert_close(together[row, real], alone[0, real], **_CLOSE)
+
+    def test_last_state(self) -> None:
+        """``encode_last`` is the state of ``encode`` at the last valid position."""
+        backbone, items = self.make(), example_items()
+        users = torch.arange(len(items)) % _SIZES.n_users
+        last = backbone.encode_last(backbone.embed(items), items > 0, users)
+        whole = self.states(backbone, items)
+        expected = torch.stack([row[n - 1] for row, n in zip(whole, (items > 0).sum(1))])  # noqa: B905
+        torch.testing.assert_close(last, expected, **_CLOSE)
+
+    def test_one_item_and_full_length(self) -> None:
+        """The shortest and the longest input give finite states."""
+        backbone = self.make()
+        for length in (1, _SIZES.max_length):
+            states = self.states(backbone, torch.ones(2, length, dtype=torch.long))
+            assert torch.isfinite(states).all()
+
+    def test_dtype(self) -> None:
+        """The backbone computes in the precision it is given."""
+        backbone = self.make().double()
+        states = self.states(backbone, example_items())
+        assert states.dtype == torch.float64
+        assert backbone.scores(states).dtype == torch.float64
+
+    def test_gradient_reaches_everything_but_padding(self) -> None:
+        """Every parameter learns; the padding row stays zero, without gradient."""
+        backbone, items = self.make().train(), example_items()
+        states = self.states(backbone, items)[items > 0]
+        backbone.scores(states).logsumexp(-1).mean().backward()  # type: ignore[no-untyped-call]
+        for name, parameter in backbone.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().sum() > 0, name
+        table = backbone.items.weight
+        assert table.grad is not None
+        assert table.grad[0].abs().sum() == 0
+        assert table[0].abs().sum() == 0
+
+    def test_dropped_out_rows_differ(self) -> None:
+        """Training mode is random, evaluation mode repeats itself bit for bit."""
+        backbone, items = self.make(), example_items()
+        again = [self.states(backbone, items) for _ in range(2)]
+        torch.testing.assert_close(again[0], again[1], rtol=0, atol=0)
+        backbone.train()
+        real = items > 0
+        drawn = [self.states(backbone, items)[real] for _ in range(2)]
+        assert not torch.allclose(drawn[0], drawn[1])
+
+    def test_save_and_load(self) -> None:
+        """A state dict carries everything: a differently drawn twin takes over the states."""
+        backbone, twin, items = self.make(0), self.make(1), example_items()
+        real = items > 0
+        assert not torch.allclose(
+            self.states(backbone, items)[real], self.states(twin, items)[real]
+        )
+        twin.load_state_dict(backbone.state_dict())
+        torch.testing.assert_close(
+            self.states(backbone, items)[real], self.states(twin, items)[real], rtol=0, atol=0
+        )

@@ -1,0 +1,163 @@
+"""Every backbone's conformance, and each against an independent writing of its equations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from bench.backbone import Sizes
+from bench.components import BACKBONES
+from bench.errors import ConfigError
+from bench.methods.backbones.caser.config import CaserConfig
+from bench.methods.backbones.caser.model import Caser
+from bench.methods.backbones.gru4rec.config import GRU4RecConfig
+from bench.methods.backbones.gru4rec.model import GRU4Rec
+from bench.methods.backbones.sasrec.config import SASRecConfig
+from bench.methods.backbones.sasrec.model import SASRec
+from bench.testing import BackboneTests, example_items
+
+SIZES = Sizes(n_users=7, n_items=50, max_length=12)
+
+
+class TestGRU4Rec(BackboneTests):
+    name = "gru4rec"
+
+
+class TestSASRec(BackboneTests):
+    name = "sasrec"
+
+
+class TestSASRecPreNorm(BackboneTests):
+    name = "sasrec"
+    settings = {"norm": "pre"}
+
+
+class TestCaser(BackboneTests):
+    name = "caser"
+
+
+class TestCaserWithUsers(BackboneTests):
+    name = "caser"
+    settings = {"user_embedding": True}
+
+
+def test_every_registered_backbone_is_tested_here():
+    tested = {value.name for value in globals().values() if _is_conformance(value)}
+    assert tested == set(BACKBONES.names())
+
+
+def _is_conformance(value):
+    return isinstance(value, type) and issubclass(value, BackboneTests) and hasattr(value, "name")
+
+
+def test_gru_states_follow_the_recurrence():
+    torch.manual_seed(3)
+    backbone = GRU4Rec(GRU4RecConfig(embedding_size=4, hidden_size=3, layers=1), SIZES).eval()
+    items = example_items(rows=2, length=4)
+    x = backbone.embed(items)
+    w_in, w_hidden = backbone.gru.weight_ih_l0, backbone.gru.weight_hh_l0
+    h = torch.zeros(2, 3)
+    expected = []
+    for step in range(4):
+        reset_in, update_in, new_in = (x[:, step] @ w_in.T).chunk(3, 1)
+        reset_h, update_h, new_h = (h @ w_hidden.T).chunk(3, 1)
+        reset, update = torch.sigmoid(reset_in + reset_h), torch.sigmoid(update_in + update_h)
+        h = (1 - update) * torch.tanh(new_in + reset * new_h) + update * h
+        expected.append(h)
+    states = backbone.encode(x, items > 0)
+    torch.testing.assert_close(states, torch.stack(expected, 1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_sasrec_block_equals_torch_transformer_layer(norm):
+    config = SASRecConfig(embedding_size=8, heads=2, inner_size=16, blocks=1, norm=norm)
+    torch.manual_seed(0)
+    backbone = SASRec(config, SIZES).eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.normal_(std=0.5)
+    block = backbone.blocks[0]
+    layer = nn.TransformerEncoderLayer(
+        8, 2, 16, activation="gelu", batch_first=True, layer_norm_eps=1e-12,
+        norm_first=norm == "pre",
+    ).eval()
+    layer.load_state_dict(
+        {
+            "self_attn.in_proj_weight": block.qkv.weight,
+            "self_attn.in_proj_bias": block.qkv.bias,
+            "self_attn.out_proj.weight": block.out.weight,
+            "self_attn.out_proj.bias": block.out.bias,
+            "linear1.weight": block.expand.weight,
+            "linear1.bias": block.expand.bias,
+            "linear2.weight": block.contract.weight,
+            "linear2.bias": block.contract.bias,
+            "norm1.weight": block.norm_attention.weight,
+            "norm1.bias": block.norm_attention.bias,
+            "norm2.weight": block.norm_feed.weight,
+            "norm2.bias": block.norm_feed.bias,
+        }
+    )
+    items = example_items()
+    x = backbone.embed(items) + backbone.positions.weight[: items.shape[1]]
+    mask = nn.Transformer.generate_square_subsequent_mask(items.shape[1])
+    if norm == "post":
+        expected = layer(backbone.norm(x), src_mask=mask)
+    else:
+        expected = backbone.norm(layer(x, src_mask=mask))
+    states = backbone.encode(backbone.embed(items), items > 0)
+    real = items > 0
+    torch.testing.assert_close(states[real], expected[real], rtol=1e-4, atol=1e-5)
+
+
+def test_caser_equals_convolving_every_window_by_itself():
+    torch.manual_seed(0)
+    config = CaserConfig(embedding_size=6, window=4, horizontal=3, vertical=2)
+    backbone = Caser(config, SIZES).eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.normal_()
+        backbone.items.weight[0].zero_()
+    items = example_items(rows=3, length=6)
+    states = backbone.encode(backbone.embed(items), items > 0)
+    for row in range(3):
+        for end in range(int((items[row] > 0).sum())):
+            places = range(end - 3, end + 1)
+            window = torch.stack(
+                [backbone.items.weight[items[row, p]] if p >= 0 else torch.zeros(6) for p in places]
+            )
+            features = []
+            for height, convolution in enumerate(backbone.horizontal, start=1):
+                answers = [
+                    torch.relu(
+                        torch.einsum(
+                            "fdh,hd->f", convolution.weight, window[top : top + height]
+                        )
+                        + convolution.bias
+                    )
+                    for top in range(4 - height + 1)
+                ]
+                features.append(torch.stack(answers).max(0).values)
+            vertical = backbone.vertical.weight @ window
+            features.append(vertical.T.flatten())
+            z = torch.relu(backbone.connect(torch.cat(features)))
+            torch.testing.assert_close(states[row, end], backbone.output(z), rtol=1e-4, atol=1e-4)
+
+
+def test_caser_with_user_embedding_needs_users():
+    backbone = Caser(CaserConfig(user_embedding=True), SIZES)
+    items = example_items()
+    with pytest.raises(ValueError, match="needs the users"):
+        backbone.encode(backbone.embed(items), items > 0)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ConfigError, match="heads must divide embedding_size"):
+        SASRecConfig.parse({"embedding_size": 64, "heads": 3}, "here")
+
+
+def test_padding_row_is_zero_from_the_start():
+    for name in BACKBONES.names():
+        entry = BACKBONES.get(name)
+        backbone = entry.model_class()(entry.config_class()(), SIZES)
+        assert backbone.items.weight[0].abs().sum() == 0

@@ -1,0 +1,131 @@
+"""Samples against the plain meaning of the protocol, row by row."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.data.sequences import Sequences
+from bench.training.batch import Interactions
+from bench.training.samples import batches, blocks, histories, prefixes, windows
+
+LISTS = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=23), min_size=1, max_size=8)
+
+
+def _generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def _unique_items(lists):
+    """Interactions with distinct items, so that an item tells where it came from."""
+    lengths = np.array([len(row) for row in lists], dtype=np.int64)
+    return Sequences.from_lengths(lengths, np.arange(1, lengths.sum() + 1, dtype=np.int32))
+
+
+@settings(max_examples=60, deadline=None)
+@given(LISTS, st.integers(1, 7), st.integers(0, 99))
+def test_windows_make_every_next_item_a_target_once(lists, max_length, seed):
+    sequences = _unique_items(lists)
+    data = Interactions(sequences)
+    rows = windows(data, max_length, _generator(seed), last_only=False)
+    found = Counter()
+    if len(rows):
+        batch = data.gather(rows)
+        assert batch.items.shape[1] <= max_length
+        for user, items, targets in zip(batch.users, batch.items, batch.targets, strict=True):
+            history = sequences[int(user)].tolist()
+            for item, target in zip(items.tolist(), targets.tolist(), strict=True):
+                assert (item > 0) == (target > 0)
+                if item:
+                    assert history[history.index(item) + 1] == target
+                    found[target] += 1
+    expected = Counter(int(item) for row in sequences for item in row[1:])
+    assert found == expected
+
+
+def test_windows_of_long_histories_begin_elsewhere_each_epoch():
+    data = Interactions(_unique_items([[1] * 40]))
+    starts = {tuple(windows(data, 10, _generator(s), last_only=False).start.tolist()) for s in range(9)}
+    assert len(starts) > 3
+
+
+def test_last_window_only():
+    data = Interactions(_unique_items([[1] * 9, [1] * 3, [1]]))
+    batch = data.gather(windows(data, 4, _generator(), last_only=True))
+    assert batch.users.tolist() == [0, 1]
+    assert batch.items.tolist() == [[5, 6, 7, 8], [10, 11, 0, 0]]
+    assert batch.targets.tolist() == [[6, 7, 8, 9], [11, 12, 0, 0]]
+    assert batch.slots.tolist() == [[4, 5, 6, 7], [9, 10, -1, -1]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(LISTS, st.integers(1, 7), st.integers(1, 3), st.integers(0, 99))
+def test_a_prefix_never_holds_its_target(lists, max_length, per_user, seed):
+    sequences = _unique_items(lists)
+    data = Interactions(sequences)
+    rows = prefixes(data, max_length, per_user, _generator(seed))
+    eligible = [user for user, row in enumerate(lists) if len(row) > 1]
+    assert Counter(rows.user.tolist()) == Counter(eligible * per_user)
+    if not len(rows):
+        return
+    batch = data.gather(rows)
+    for user, items, targets in zip(batch.users, batch.items, batch.targets, strict=True):
+        history = sequences[int(user)].tolist()
+        inputs = [item for item in items.tolist() if item]
+        (target,) = [t for t in targets.tolist() if t]
+        end = history.index(target)
+        assert inputs == history[:end][-max_length:]
+
+
+def test_prefix_ends_are_uniform():
+    data = Interactions(_unique_items([[1] * 6]))
+    rows = prefixes(data, 50, 5000, _generator())
+    counts = torch.bincount(rows.length, minlength=6)[1:]
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+@settings(max_examples=40, deadline=None)
+@given(LISTS, st.integers(1, 30), st.integers(0, 99))
+def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed):
+    data = Interactions(_unique_items(lists))
+    rows = windows(data, 6, _generator(seed), last_only=False)
+    groups = batches(rows, size, _generator(seed + 1)) if len(rows) else []
+    flat = [(int(u), int(s)) for g in groups for u, s in zip(g.user, g.start, strict=True)]
+    assert sorted(flat) == sorted(zip(rows.user.tolist(), rows.start.tolist(), strict=True))
+    for group in groups:
+        assert group.targets.sum() < size + 6
+
+
+def test_batches_are_of_similar_length_in_random_order_with_random_ties():
+    data = Interactions(_unique_items([[1] * n for n in [2, 3, 4, 9, 10, 11] * 20]))
+    rows = windows(data, 20, _generator(), last_only=False)
+    orders, members = set(), set()
+    for seed in range(6):
+        groups = batches(rows, 40, _generator(seed))
+        assert max(int(g.length.max() - g.length.min()) for g in groups) <= 5
+        orders.add(tuple(int(g.length.max()) for g in groups))
+        members.add(tuple(sorted(groups[0].user.tolist())))
+    assert len(orders) == 6
+    assert len(members) == 6
+
+
+@settings(max_examples=40, deadline=None)
+@given(LISTS, st.integers(1, 9), st.integers(1, 40))
+def test_blocks_are_bounded_and_complete(lists, max_length, positions):
+    data = Interactions(_unique_items(lists))
+    groups = blocks(histories(data, max_length), positions)
+    assert sorted(u for g in groups for u in g.user.tolist()) == list(range(len(lists)))
+    for group in groups:
+        assert len(group) == 1 or len(group) * int(group.length.max()) <= positions
+
+
+def test_histories_keep_the_most_recent():
+    data = Interactions(Sequences.from_lists([[1, 2, 3, 4], [5]]))
+    batch = data.gather(histories(data, 3))
+    assert batch.items.tolist() == [[2, 3, 4], [5, 0, 0]]
+    assert batch.targets.sum() == 0
