@@ -1,0 +1,143 @@
+"""From interactions as they were read to a data set: order, duplicates, k-core, numbering.
+
+The steps, in this order:
+
+1. Each user's interactions are sorted by time. Interactions with equal times keep the order
+   that they have in the file. Where a format has no times, file order is the order.
+2. The card's duplicates policy applies.
+3. Users and items with too few interactions are removed, again and again until none is left
+   to remove (the k-core; its fixed point does not depend on the order of removal).
+4. Users and items are numbered in the order of their ids as strings, so that the numbering
+   and the fingerprint do not depend on the order of a file's lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.card import Card, Filters, Form
+from bench.data.dataset import Dataset
+from bench.data.interactions import Interactions
+from bench.data.sequences import Sequences
+from bench.errors import DataError
+
+_NOISY = b"planted noise"
+
+
+def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
+    """Make a data set.
+
+    Raises
+    ------
+    DataError
+        There is no interaction, nothing survives the filters, or an item is not listed.
+    """
+    if not len(raw.users):
+        raise DataError(f"data set '{card.name}' has no interactions; check its files")
+    rows = chronological(raw)
+    rows = rows[distinct(raw.users[rows], raw.items[rows], card.filters)]
+    rows = rows[core(raw.users[rows], raw.items[rows], card.filters)]
+    if not len(rows):
+        raise DataError(
+            f"data set '{card.name}': no user and item survive {card.filters.describe()}; "
+            "lower the limits in its card"
+        )
+    users, user_ids = _by_id(raw.users[rows], raw.user_ids)
+    items, item_ids = _by_id(raw.items[rows], raw.item_ids)
+    order = np.argsort(users, kind="stable")
+    sequences = Sequences.from_lengths(
+        np.bincount(users, minlength=len(user_ids)), (items[order] + 1).astype(np.int32)
+    )
+    texts = _texts(raw, item_ids, card, form)
+    planted = None if raw.planted is None else raw.planted[rows][order]
+    return Dataset(
+        name=card.name,
+        fingerprint=fingerprint(sequences, user_ids, item_ids, texts, planted),
+        sequences=sequences,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        item_texts=texts,
+        max_length=card.max_length,
+        planted_noise=planted,
+    )
+
+
+def chronological(raw: Interactions) -> NDArray[np.intp]:
+    """Rows of all users, grouped by user, each user's oldest first; ties keep file order."""
+    if raw.times is None:
+        return np.argsort(raw.users, kind="stable")
+    return np.lexsort((raw.times, raw.users))
+
+
+def distinct(
+    users: NDArray[np.int64], items: NDArray[np.int64], filters: Filters
+) -> NDArray[np.bool_]:
+    """Which of the ordered rows the duplicates policy keeps."""
+    keep = np.ones(len(users), dtype=np.bool_)
+    if filters.duplicates == "drop-consecutive":
+        keep[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+    elif filters.duplicates == "drop-repeats":
+        pairs = users * (items.max(initial=0) + 1) + items
+        keep[:] = False
+        keep[np.unique(pairs, return_index=True)[1]] = True
+    return keep
+
+
+def core(users: NDArray[np.int64], items: NDArray[np.int64], filters: Filters) -> NDArray[np.bool_]:
+    """Which rows lie in the k-core: the largest part in which every count reaches its limit."""
+    keep = np.ones(len(users), dtype=np.bool_)
+    while True:
+        per_user = np.bincount(users[keep], minlength=users.max(initial=-1) + 1)
+        per_item = np.bincount(items[keep], minlength=items.max(initial=-1) + 1)
+        still = (
+            keep
+            & (per_user[users] >= filters.min_user_interactions)
+            & (per_item[items] >= filters.min_item_interactions)
+        )
+        if still.sum() == keep.sum():
+            return keep
+        keep = still
+
+
+def _by_id(codes: NDArray[np.int64], ids: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    used = np.unique(codes)
+    ordered = sorted(used.tolist(), key=ids.__getitem__)
+    number = np.full(len(ids), -1, dtype=np.int64)
+    number[ordered] = np.arange(len(ordered))
+    return number[codes], [ids[code] for code in ordered]
+
+
+def _texts(raw: Interactions, item_ids: list[str], card: Card, form: Form) -> list[str]:
+    if raw.texts is None:
+        return [""] * len(item_ids)
+    missing = [item for item in item_ids if item not in raw.texts]
+    if missing and form.unlisted_items == "error":
+        raise DataError(
+            f"data set '{card.name}': {len(missing)} items have interactions but are not in "
+            f"its list of items (first: '{missing[0]}'); add them, or set "
+            "'unlisted_items: keep' in its card to give them no text"
+        )
+    return [" ".join(raw.texts.get(item, "").split()) for item in item_ids]
+
+
+def fingerprint(
+    sequences: Sequences,
+    user_ids: Sequence[str],
+    item_ids: Sequence[str],
+    texts: Sequence[str],
+    planted: NDArray[np.bool_] | None,
+) -> str:
+    """SHA-256 of the parsed content, the same for every file format that gives this content."""
+    digest = hashlib.sha256()
+    names = [list(user_ids), list(item_ids), list(texts)]
+    digest.update(json.dumps(names, separators=(",", ":")).encode("ascii"))
+    digest.update(sequences.offsets.astype("<i8").tobytes())
+    digest.update(sequences.items.astype("<i4").tobytes())
+    if planted is not None:
+        digest.update(_NOISY + planted.astype("u1").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,276 @@
+"""Text and Parquet tables as named columns, with errors that name file and line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.interactions import check_ids
+from bench.data.text import read_bytes, read_text
+from bench.errors import DataError
+
+Numbers = NDArray[np.int64] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The columns of one table.
+
+    Attributes
+    ----------
+    path
+        The file, for messages.
+    arrays
+        pyarrow column by name.
+    place
+        Gives the file and line (or row) of a row number, for messages.
+    """
+
+    path: Path
+    arrays: Mapping[str, Any]
+    place: Callable[[int], str]
+
+    def strings(self, name: str) -> list[str]:
+        """Values of a column as text; missing ones are empty.
+
+        Raises
+        ------
+        DataError
+            There is no such column.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values = pc.fill_null(self._get(name).cast(pa.string()), "")
+        return [str(value) for value in values.to_pylist()]
+
+    def ids(self, name: str, kind: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Codes of a column's values, and the distinct values in order of appearance.
+
+        Parameters
+        ----------
+        name
+            The column.
+        kind
+            ``"user"`` or ``"item"``, for messages.
+
+        Raises
+        ------
+        DataError
+            There is no such column, or an id is empty or negative.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values = pc.fill_null(self._get(name).cast(pa.string()), "").combine_chunks()
+        encoded = pc.dictionary_encode(values)
+        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        ids: list[str] = encoded.dictionary.to_pylist()
+        check_ids(ids, kind, lambda value: self.place(int(np.argmax(codes == ids.index(value)))))
+        return codes, ids
+
+    def times(self, name: str) -> Numbers:
+        """A column to sort by: int64 where it is whole, else float64.
+
+        Numbers stay as they are; dates (ISO 8601) become nanoseconds.
+
+        Raises
+        ------
+        DataError
+            A value is no time, or is a negative number; the message names its line.
+        """
+        import pyarrow as pa
+
+        column = self._get(name)
+        if pa.types.is_temporal(column.type):
+            return _dates(column, self, name)
+        for kind in (pa.int64(), pa.float64()):
+            try:
+                numbers = column.cast(kind)
+            except pa.ArrowInvalid:
+                continue
+            return self._checked(numbers, name)
+        try:
+            return _dates(column.cast(pa.timestamp("ns")), self, name)
+        except pa.ArrowInvalid:
+            row = next(row for row, value in enumerate(self.strings(name)) if not _is_time(value))
+            raise self._bad_time(name, row) from None
+
+    def _checked(self, column: Any, name: str) -> Numbers:
+        if column.null_count:
+            raise self._bad_time(name, column.is_null().to_pylist().index(True))
+        numbers: Numbers = column.to_numpy()
+        bad = ~(np.isfinite(numbers) & (numbers >= 0))
+        if bad.any():
+            raise self._bad_time(name, int(np.argmax(bad)))
+        return numbers
+
+    def _bad_time(self, name: str, row: int) -> DataError:
+        value = self._get(name)[row].as_py()
+        return DataError(
+            f"{self.place(row)}: '{name}' is {value!r}, not a time (a number from 0 up, or an "
+            "ISO 8601 date); correct or remove it"
+        )
+
+    def _get(self, name: str) -> Any:
+        if name not in self.arrays:
+            raise DataError(
+                f"{self.path} has no column '{name}'; its columns are "
+                f"{', '.join(self.arrays)}: correct the card's options or the file"
+            )
+        return self.arrays[name]
+
+
+def _dates(column: Any, table: Columns, name: str) -> NDArray[np.int64]:
+    import pyarrow as pa
+
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise DataError(f"{table.place(row)}: '{name}' is missing; add it or remove the line")
+    nanoseconds: NDArray[np.int64] = column.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy()
+    return nanoseconds
+
+
+def _is_time(value: str) -> bool:
+    import pyarrow as pa
+
+    try:
+        return float(value) >= 0
+    except ValueError:
+        pass
+    try:
+        pa.array([value]).cast(pa.timestamp("ns"))
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def read_delimited(
+    path: Path,
+    separator: str,
+    *,
+    names: Sequence[str] = (),
+    encoding: str = "utf-8",
+    quoted: bool = False,
+) -> Columns:
+    """Read a delimited text file; every value stays a string, blank lines are skipped.
+
+    Parameters
+    ----------
+    path
+        The file.
+    separator
+        One character between values.
+    names
+        Names of the columns of a file without header.
+    encoding
+        Of the text.
+    quoted
+        Whether values may stand in double quotes, as in CSV.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, in another encoding, or a line has another number of
+        values than there are columns.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    text = read_text(path, encoding)
+    header = list(names) or next(_records(text, separator, quoted))[1]
+    if len(set(header)) < len(header):
+        raise DataError(f"{path}, line 1: a column stands there twice; rename one")
+    try:
+        table = arrow.read_csv(
+            pa.BufferReader(text.encode()),
+            arrow.ReadOptions(column_names=header, skip_rows=0 if names else 1),
+            arrow.ParseOptions(
+                delimiter=separator,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
+            ),
+            arrow.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise _wrong_line(path, text, separator, header, quoted) or DataError(
+            f"{path}: {str(error).splitlines()[0]}; correct the file"
+        ) from None
+    if not table.num_rows:
+        raise DataError(f"{path} has a header and no rows; fetch or copy it again")
+
+    def place(row: int) -> str:
+        records = _records(text, separator, quoted)
+        wanted = row if names else row + 1
+        line = next(number for index, (number, _) in enumerate(records) if index == wanted)
+        return f"{path}, line {line}"
+
+    return Columns(path, dict(zip(header, table.columns, strict=True)), place)
+
+
+def _records(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    """Line number and values of every line that is not blank; slow, for headers and errors."""
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
+    return ((reader.line_num, values) for values in reader if values)
+
+
+def _wrong_line(
+    path: Path, text: str, separator: str, header: list[str], quoted: bool
+) -> DataError | None:
+    for line, values in _records(text, separator, quoted):
+        if len(values) != len(header):
+            return DataError(
+                f"{path}, line {line}: {len(values)} values where {len(header)} are expected "
+                f"({', '.join(header)}); correct the line or the card's separator"
+            )
+    return None
+
+
+def read_parquet(path: Path) -> Columns:
+    """Read a Parquet file.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty or not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = read_bytes(path)
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again") from None
+    if not table.num_rows:
+        raise DataError(f"{path} has no rows; fetch or copy it again")
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return Columns(path, columns, lambda row: f"{path}, row {row + 1}")
+
+
+def item_texts(items: Columns, id_column: str, text_column: str) -> dict[str, str]:
+    """Texts by item id.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or an item stands there twice.
+    """
+    codes, ids = items.ids(id_column, "item")
+    if len(ids) < len(codes):
+        row = int(np.flatnonzero(np.bincount(codes)[codes] > 1)[1])
+        raise DataError(
+            f"{items.place(row)}: item '{ids[codes[row]]}' stands there a second time; remove one"
+        )
+    return dict(zip(ids, items.strings(text_column), strict=True))
