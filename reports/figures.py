@@ -1,0 +1,289 @@
+"""Figures of finished cells: accuracy side by side, and learning curves.
+
+Colours are those of Okabe and Ito (Color universal design, 2008), which people with any common
+colour blindness tell apart.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.errors import ConfigError, suggestion
+from bench.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bench.reports.results import Reading
+    from bench.reports.tables import Block, Row, Table, Titles
+
+FigureKind = Literal["accuracy", "learning-curves"]
+"""``accuracy``: one metric as bars; ``learning-curves``: the validation figure by epoch."""
+
+ENDINGS = ("png", "pdf", "svg")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_INK, _GREY = "#333333", "#888888"
+_ERROR: Any = {"ecolor": _INK, "elinewidth": 1.0, "capsize": 2.5}
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "text.color": _INK,
+    "text.parse_math": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "svg.hashsalt": "bench",
+}
+
+
+def save_figure(
+    kind: FigureKind, tables: Sequence[Table], reading: Reading, titles: Titles, target: Path
+) -> None:
+    """Draw tables, one panel a data set and protocol.
+
+    Parameters
+    ----------
+    kind
+        Which figure.
+    tables
+        At least one.
+    reading
+        Its first metric is the height of the bars.
+    titles
+        What to print for names.
+    target
+        A ``.png``, ``.pdf`` or ``.svg`` file, written whole or not at all.
+
+    Raises
+    ------
+    ConfigError
+        The file's ending is another.
+    StoreError
+        The file cannot be written.
+    """
+    import matplotlib as mpl
+
+    ending = target.suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"{target} has no known ending{suggestion(ending, ENDINGS)}")
+    with mpl.rc_context(_STYLE):
+        figure = _DRAW[kind](tables, reading, titles)
+        with atomic_path(target) as temporary:
+            figure.savefig(temporary, format=ending, dpi=200, bbox_inches="tight")
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Rows of one data set that may be compared.
+
+    Attributes
+    ----------
+    data, part
+        The two parts of the heading; ``part`` is empty where a data set has one panel.
+    lines
+        Finished rows by what is printed beside them.
+    """
+
+    data: str
+    part: str
+    table: Table
+    lines: Mapping[str, Row]
+
+
+def _title(name: str | None, titles: Titles) -> str:
+    return "no backbone" if name is None else titles.get(name, name)
+
+
+def _method(row: Row, titles: Titles) -> str:
+    _, method, encoder = row.identity
+    parts = [titles.get(method, method), titles.get(encoder, encoder) if encoder else ""]
+    return ", ".join(part for part in (*parts, row.variant) if part)
+
+
+def _headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, Block, str]]:
+    """Name every block, with its protocol where one data set has several."""
+    from bench.reports.tables import dataset_names
+
+    blocks = [(table, block) for table in tables for block in table.blocks]
+    protocols: dict[str, set[str]] = defaultdict(set)
+    for table, block in blocks:
+        protocols[block.dataset].add(table.anchor)
+    titled = [name for table in tables for name in dataset_names(table, titles)]
+    return [
+        (
+            table,
+            block,
+            name + (f" (protocol {table.anchor})" if len(protocols[block.dataset]) > 1 else ""),
+        )
+        for (table, block), name in zip(blocks, titled, strict=True)
+    ]
+
+
+def _canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure of ``count`` panels; sizes in inches."""
+    from matplotlib.figure import Figure
+
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, 2.9 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    return figure, axes[:count]
+
+
+def _draw_accuracy(tables: Sequence[Table], reading: Reading, titles: Titles) -> Figure:
+    blocks = _headings(tables, titles)
+    methods = dict.fromkeys(_method(row, titles) for table in tables for row in table.rows)
+    colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(methods)}
+    backbones = max(len({row.identity[0] for row in block.rows}) for _, block, _ in blocks)
+    width = max(3.4, 0.45 * backbones * len(methods) + 1.2)
+    figure, axes = _canvas(len(blocks), min(len(blocks), 2), width)
+    for ax, (table, block, heading) in zip(axes, blocks, strict=True):
+        metric = reading.metrics_for(table.protocol)[0].name
+        _bars(ax, block, metric, titles, colours)
+        ax.set_title(heading)
+        ax.set_ylabel(f"{reading.phase.capitalize()} {metric}")
+    if len(colours) > 1:
+        _legend(figure, colours)
+    _explain(
+        figure,
+        "Means over users and seeds; whiskers: \N{PLUS-MINUS SIGN}1 standard deviation over seeds.",
+    )
+    return figure
+
+
+def _bars(ax: Axes, block: Block, metric: str, titles: Titles, colours: Mapping[str, str]) -> None:
+    """Draw a group a backbone and a bar a method, with its value on top."""
+    backbones = list(dict.fromkeys(row.identity[0] for row in block.rows))
+    methods = list(colours)
+    width = 0.8 / len(methods)
+    for row in block.rows:
+        value = row.mean(metric)
+        if value is None:
+            continue
+        label = _method(row, titles)
+        shift = (methods.index(label) - (len(methods) - 1) / 2) * width
+        place = backbones.index(row.identity[0]) + shift
+        deviation = row.deviation(metric)
+        ax.bar(place, value, 0.92 * width, color=colours[label], yerr=deviation, error_kw=_ERROR)
+        top = value + (deviation or 0.0)
+        ax.annotate(
+            f"{value:.3f}",
+            (place, top),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+        )
+    ax.set_xticks(range(len(backbones)), [_title(name, titles) for name in backbones])
+    ax.tick_params(axis="x", length=0)
+    ax.margins(y=0.12)
+    ax.set_ylim(bottom=0)
+
+
+def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=min(len(handles), 5), frameon=False
+    )
+
+
+def _draw_curves(tables: Sequence[Table], reading: Reading, titles: Titles) -> Figure:
+    del reading  # learning curves are stored as they were measured
+    panels = _curve_panels(tables, titles)
+    parts = {panel.part for panel in panels}
+    columns = len(parts) if len(parts) > 1 else min(len(panels), 3)
+    figure, axes = _canvas(len(panels), columns, 3.8)
+    labels = dict.fromkeys(label for panel in panels for label in panel.lines)
+    colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(labels)}
+    for ax, panel in zip(axes, panels, strict=True):
+        _curves(ax, panel, colours)
+        ax.set_title(", ".join(filter(None, (panel.data, panel.part))))
+        ax.set_xlabel("Epoch")
+        ax.set_ylabel(f"Validation {panel.table.protocol.selection}")
+    _explain(figure, "A line a seed; dots: the epoch whose weights are tested.")
+    return figure
+
+
+def _explain(figure: Figure, text: str) -> None:
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=_GREY)
+
+
+def _curve_panels(tables: Sequence[Table], titles: Titles) -> list[_Panel]:
+    """Compare backbones in one panel a data set; several methods within one a backbone too."""
+    panels = []
+    several = len({_method(row, titles) for table in tables for row in table.rows}) > 1
+    for table, block, heading in _headings(tables, titles):
+        finished = [row for row in block.rows if row.results]
+        if not several:
+            lines = {_title(row.identity[0], titles): row for row in finished}
+            panels.append(_Panel(heading, "", table, lines))
+            continue
+        for backbone in dict.fromkeys(row.identity[0] for row in finished):
+            rows = [row for row in finished if row.identity[0] == backbone]
+            lines = {_method(row, titles): row for row in rows}
+            panels.append(_Panel(heading, _title(backbone, titles), table, lines))
+    return panels
+
+
+def _curves(ax: Axes, panel: _Panel, colours: Mapping[str, str]) -> None:
+    """Draw a line a seed, a dot at its best epoch, and the name at the end."""
+    from matplotlib.ticker import MaxNLocator
+
+    metric = panel.table.protocol.selection
+    ends: dict[str, tuple[float, float]] = {}
+    for label, row in panel.lines.items():
+        for result in row.results:
+            values = [float(point[metric]) for point in result.curve]
+            if not values:
+                continue
+            epochs = range(1, len(values) + 1)
+            ax.plot(epochs, values, color=colours[label], linewidth=1.5)
+            best = max(range(len(values)), key=values.__getitem__)
+            ax.plot(best + 1, values[best], "o", color=colours[label], markersize=4.5)
+            ends[label] = (len(values), values[-1])
+    ax.set_ylim(bottom=0)
+    ax.margins(x=0.02)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _end_labels(ax, ends, colours)
+
+
+def _end_labels(
+    ax: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapping[str, str]
+) -> None:
+    """Write each name right of its line's end, lifted where it would touch the one below."""
+    bottom, top = ax.get_ylim()
+    free = bottom
+    for label, (epoch, value) in sorted(ends.items(), key=lambda entry: entry[1][1]):
+        height = max(value, free)
+        ax.annotate(
+            label,
+            (epoch, value),
+            (1.02, (height - bottom) / (top - bottom)),
+            textcoords="axes fraction",
+            va="center",
+            color=colours[label],
+            fontweight="bold",
+            annotation_clip=False,
+        )
+        free = height + 0.075 * (top - bottom)
+
+
+_DRAW: Mapping[FigureKind, Callable[[Sequence[Table], Reading, Titles], Figure]] = {
+    "accuracy": _draw_accuracy,
+    "learning-curves": _draw_curves,
+}

@@ -1,0 +1,83 @@
+"""Text of each output format: escaping and emphasis."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "\N{EM DASH}": "---",
+    **{symbol: f"\\{symbol}" for symbol in "$%_&#{}"},
+}
+_LATEX_SPECIAL = re.compile("|".join(re.escape(symbol) for symbol in _LATEX))
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~$^&]")
+
+
+class Markup(ABC):
+    """How one format writes text."""
+
+    @abstractmethod
+    def escape(self, text: str) -> str:
+        """Write any text so that it stands for itself, on one line."""
+
+    @abstractmethod
+    def best(self, text: str) -> str:
+        """Make escaped text bold."""
+
+    @abstractmethod
+    def second(self, text: str) -> str:
+        """Underline escaped text."""
+
+
+class Markdown(Markup):
+    r"""GitHub-flavoured Markdown.
+
+    Examples
+    --------
+    >>> Markdown().escape("Tom & Jerry | <3 50% off_now")
+    'Tom \\& Jerry \\| \\<3 50% off\\_now'
+    """
+
+    def escape(self, text: str) -> str:
+        """Put a backslash before every symbol that has a meaning."""
+        return _MARKDOWN_SPECIAL.sub(r"\\\g<0>", _one_line(text))
+
+    def best(self, text: str) -> str:
+        """Put two asterisks on either side."""
+        return f"**{text}**"
+
+    def second(self, text: str) -> str:
+        """Use the HTML element, since Markdown has no underline."""
+        return f"<u>{text}</u>"
+
+
+class Latex(Markup):
+    r"""LaTeX text mode.
+
+    Examples
+    --------
+    >>> Latex().escape("R&B 100% #1 a_b")
+    'R\\&B 100\\% \\#1 a\\_b'
+    """
+
+    def escape(self, text: str) -> str:
+        """Replace every symbol that has a meaning by the command that prints it."""
+        return _LATEX_SPECIAL.sub(lambda match: _LATEX[match.group()], _one_line(text))
+
+    def best(self, text: str) -> str:
+        """Use the bold series."""
+        return rf"\textbf{{{text}}}"
+
+    def second(self, text: str) -> str:
+        """Draw a rule below."""
+        return rf"\underline{{{text}}}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

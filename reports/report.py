@@ -1,0 +1,160 @@
+"""From a store to a text or a figure: what ``bench run`` and ``bench report`` call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import StoreError
+from bench.evaluate.metrics import NDCG
+from bench.reports.cost import COLUMNS, cost_grid
+from bench.reports.figures import FigureKind, save_figure
+from bench.reports.grid import Format, Grid, to_latex, to_markdown
+from bench.reports.markup import Markdown
+from bench.reports.results import Reading, Results, Selection, read_results
+from bench.reports.tables import Row, Table, Titles, build_tables, overall_grid
+from bench.runs.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def render(
+    store_root: Path,
+    keys: Sequence[str] | None = None,
+    fmt: Format = "markdown",
+    *,
+    selection: Selection | None = None,
+    reading: Reading | None = None,
+    titles: Titles | None = None,
+) -> str:
+    """Write the comparison and its cost as one text.
+
+    Parameters
+    ----------
+    store_root
+        Folder of the results store.
+    keys
+        Cells to show; None shows all that ``selection`` admits.
+    fmt
+        ``markdown``; ``latex`` (booktabs); or ``csv``, one line a row of the comparison with
+        means and standard deviations over seeds in full precision.
+    selection
+        Which cells, in which order of names; its own keys give way to ``keys``.
+    reading
+        Phase, candidates, tie rule and metrics; by default test figures as each protocol says.
+    titles
+        What to print for registered names and data sets.
+
+    Raises
+    ------
+    ConfigError
+        The selection names what no cell in the store has.
+    StoreError
+        No selected cell has finished (the message says what became of them), or one is damaged.
+    """
+    chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
+    if keys is not None:
+        chosen = replace(chosen, keys=keys)
+    tables, problems = _read(store_root, chosen, reading, titles)
+    if fmt == "csv":
+        return frame(tables, reading).to_csv(index=False, lineterminator="\n")
+    grids: list[Grid] = []
+    for table in tables:
+        grids += [overall_grid(table, reading, titles), cost_grid(table, titles)]
+    lines = [" ".join(problem.split()) for problem in problems]
+    if fmt == "latex":
+        return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in lines)
+    marked = "".join(f"\n{Markdown().escape(line)}\n" for line in lines)
+    return "\n".join(map(to_markdown, grids)) + marked
+
+
+def draw(
+    store_root: Path,
+    kind: FigureKind,
+    target: Path,
+    *,
+    selection: Selection | None = None,
+    reading: Reading | None = None,
+    titles: Titles | None = None,
+) -> None:
+    """Draw a figure into a file whose ending names the format.
+
+    Parameters
+    ----------
+    store_root, selection, reading, titles
+        As for :func:`render`; the first metric is drawn, by default NDCG@10.
+    kind
+        See :data:`bench.reports.figures.FigureKind`.
+    target
+        A ``.png``, ``.pdf`` or ``.svg`` file.
+
+    Raises
+    ------
+    ConfigError
+        The ending is another, or the selection names what no cell in the store has.
+    StoreError
+        No selected cell has finished, one is damaged, or the file cannot be written.
+    """
+    chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
+    if reading.metrics is None:
+        reading = replace(reading, metrics=(NDCG(10),))
+    tables, _ = _read(store_root, chosen, reading, titles)
+    save_figure(kind, tables, reading, titles, target)
+
+
+def _read(
+    store_root: Path, selection: Selection, reading: Reading, titles: Titles
+) -> tuple[list[Table], Sequence[str]]:
+    results: Results = read_results(Store(store_root), selection, reading)
+    if not results.finished:
+        causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
+        raise StoreError(f"no finished cell in {store_root} to report on; {causes}")
+    return build_tables(results.finished, selection, titles), results.problems
+
+
+def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
+    """Give all rows of all tables, one line each, unrounded.
+
+    A line names its protocol and data; lines of different ones must not be compared.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                **_conditions(table, reading),
+                "dataset": block.dataset,
+                "fingerprint": block.fingerprint,
+                **_row(row, [metric.name for metric in reading.metrics_for(table.protocol)]),
+            }
+            for table in tables
+            for block in table.blocks
+            for row in block.rows
+        ]
+    )
+
+
+def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
+    protocol = table.protocol
+    return {
+        "protocol": protocol.hash,
+        "max_length": protocol.max_length,
+        "candidates": reading.candidates_for(protocol),
+        "ties": reading.ties_for(protocol),
+        "phase": reading.phase,
+    }
+
+
+def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
+    backbone, method, encoder = row.identity
+    names = {"backbone": backbone, "method": method, "encoder": encoder, "settings": row.variant}
+    figures: dict[str, float | None] = {}
+    for metric in metrics:
+        figures[metric] = row.mean(metric)
+        figures[f"{metric} sd"] = row.deviation(metric)
+    costs = {column.head: column.mean(row) for column in COLUMNS}
+    seeds = " ".join(str(result.cell.seed) for result in row.results)
+    return {**names, "seeds": seeds, **figures, **costs}

@@ -1,0 +1,297 @@
+"""The overall comparison: method by backbone on each data set, averaged over seeds.
+
+Cells of one table share the protocol's hash, cells of one block the data's fingerprint too, and
+cells of one row everything but the seed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.protocol import Protocol
+from bench.reports.grid import MISSING, Entry, Grid, Mark
+from bench.reports.results import Reading, Result, Selection
+from bench.reports.variants import differences, settings_of, variant_names
+
+Titles = Mapping[str, str]
+"""Registered or card name to what is printed; a name without an entry is printed itself."""
+
+Identity = tuple[str | None, str, str | None]
+"""Backbone, method and encoder."""
+
+DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration on one data set.
+
+    Attributes
+    ----------
+    variant
+        What tells it from other rows of the same identity; empty where it is the only one.
+    results
+        One for each seed; empty where no cell finished.
+    """
+
+    identity: Identity
+    variant: str
+    results: Sequence[Result]
+
+    def values(self, metric: str) -> list[float]:
+        """Give the metric's mean over users for each seed."""
+        return [result.values[metric] for result in self.results]
+
+    def mean(self, metric: str) -> float | None:
+        """Average over seeds; None without a result."""
+        return statistics.fmean(self.values(metric)) if self.results else None
+
+    def deviation(self, metric: str) -> float | None:
+        """Sample standard deviation over seeds; None below two seeds."""
+        return statistics.stdev(self.values(metric)) if len(self.results) > 1 else None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that may be compared: one data set's content under one protocol."""
+
+    dataset: str
+    fingerprint: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All blocks of one protocol."""
+
+    protocol: Protocol
+    blocks: Sequence[Block]
+
+    @property
+    def anchor(self) -> str:
+        """Start of the protocol's hash, enough to tell tables apart."""
+        return self.protocol.hash[:8]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Rows of all blocks."""
+        return [row for block in self.blocks for row in block.rows]
+
+
+def build_tables(results: Iterable[Result], selection: Selection, titles: Titles) -> list[Table]:
+    """Sort finished cells into tables, blocks and rows.
+
+    Parameters
+    ----------
+    results
+        Finished cells.
+    selection
+        Gives the order of rows where it names data sets, backbones or methods; otherwise
+        rows stand in the order of their titles, standalone methods last.
+    titles
+        What to print for names.
+    """
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        groups[result.cell.protocol.hash].append(result)
+    order = _Order(selection, titles)
+    tables = [_table(group, order) for group in groups.values()]
+    return sorted(tables, key=lambda table: (order.dataset(table.blocks[0].dataset), table.anchor))
+
+
+@dataclass(frozen=True)
+class _Order:
+    selection: Selection
+    titles: Titles
+
+    def dataset(self, name: str) -> tuple[int, str]:
+        return self._place(self.selection.datasets, name)
+
+    def identity(self, identity: Identity) -> tuple[object, ...]:
+        backbone, method, encoder = identity
+        return (
+            backbone is None,
+            self._place(self.selection.backbones, backbone or ""),
+            self._place(self.selection.methods, method),
+            encoder or "",
+        )
+
+    def _place(self, names: Sequence[str], name: str) -> tuple[int, str]:
+        place = names.index(name) if name in names else len(names)
+        return place, self.titles.get(name, name).lower()
+
+
+def _table(results: Sequence[Result], order: _Order) -> Table:
+    data: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for result in results:
+        data[result.cell.dataset, result.cell.fingerprint].append(result)
+    identities = sorted({_identity(result) for result in results}, key=order.identity)
+    blocks = [
+        Block(name, fingerprint, [row for entry in identities for row in _rows(group, entry)])
+        for (name, fingerprint), group in data.items()
+    ]
+    blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
+    return Table(results[0].cell.protocol, blocks)
+
+
+def _identity(result: Result) -> Identity:
+    return result.cell.backbone, result.cell.method, result.cell.encoder
+
+
+def _rows(results: Iterable[Result], identity: Identity) -> list[Row]:
+    """Part one identity's cells by their settings; a row without cells where there are none."""
+    groups: dict[tuple[tuple[str, str], ...], list[Result]] = defaultdict(list)
+    for result in results:
+        if _identity(result) == identity:
+            groups[tuple(sorted(settings_of(result.cell).items()))].append(result)
+    if not groups:
+        return [Row(identity, "", ())]
+    names = variant_names([dict(settings) for settings in groups])
+    rows = zip(names, groups.values(), strict=True)
+    return [Row(identity, name, _by_seed(group)) for name, group in sorted(rows, key=_first)]
+
+
+def _first(pair: tuple[str, list[Result]]) -> str:
+    return pair[0]
+
+
+def _by_seed(results: Iterable[Result]) -> list[Result]:
+    return sorted(results, key=lambda result: result.cell.seed)
+
+
+def overall_grid(table: Table, reading: Reading, titles: Titles) -> Grid:
+    """Lay out the comparison with the best figure of each block bold, the second underlined."""
+    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
+    heads, labels = label_columns(table, titles)
+    blocks = []
+    for block, names in zip(table.blocks, labels, strict=True):
+        columns = [_marked([row.mean(metric) for row in block.rows]) for metric in metrics]
+        seeds = [Entry(str(len(row.results)) if row.results else MISSING) for row in block.rows]
+        blocks.append(
+            [
+                [*name, count, *figures]
+                for name, count, *figures in zip(names, seeds, *columns, strict=True)
+            ]
+        )
+    return Grid(
+        title=f"{reading.phase.capitalize()} results",
+        caption=f"{describe(table.protocol, reading)} Best bold, second underlined.",
+        labels=heads,
+        figures=["Seeds", *metrics],
+        blocks=blocks,
+        notes=[*_missing_note(table), *_difference_notes(table, titles)],
+        anchor=f"overall-{table.anchor}",
+    )
+
+
+def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[Entry]]]]:
+    """Name every row.
+
+    Returns
+    -------
+    heads
+        Data set, backbone, method, and encoder and settings where a row has them.
+    labels
+        The entries of each block's rows; the data set stands in a block's first row.
+    """
+    optional = {
+        "Encoder": any(row.identity[2] for row in table.rows),
+        "Settings": any(row.variant for row in table.rows),
+    }
+    heads = ["Data set", "Backbone", "Method", *(head for head, used in optional.items() if used)]
+    names = dataset_names(table, titles)
+    labels = []
+    for block, name in zip(table.blocks, names, strict=True):
+        rows = []
+        for number, row in enumerate(block.rows):
+            backbone, method, encoder = row.identity
+            texts = {
+                "Data set": "" if number else name,
+                "Backbone": titles.get(backbone, backbone) if backbone else MISSING,
+                "Method": titles.get(method, method),
+                "Encoder": titles.get(encoder, encoder) if encoder else MISSING,
+                "Settings": row.variant,
+            }
+            rows.append([Entry(texts[head]) for head in heads])
+        labels.append(rows)
+    return heads, labels
+
+
+def dataset_names(table: Table, titles: Titles) -> list[str]:
+    """Tell blocks of one data set's name but different content apart."""
+    names = [block.dataset for block in table.blocks]
+    return [
+        titles.get(block.dataset, block.dataset)
+        + (f" ({block.fingerprint[:8]})" if names.count(block.dataset) > 1 else "")
+        for block in table.blocks
+    ]
+
+
+def _marked(values: Sequence[float | None]) -> list[Entry]:
+    """Print a block's column; figures that print alike share a mark.
+
+    Nothing is marked where all figures print alike: there is no best to show.
+    """
+    texts = [MISSING if value is None else f"{value:.{DECIMALS}f}" for value in values]
+    ladder = sorted({text for text in texts if text != MISSING}, key=float, reverse=True)
+    marks: dict[str, Mark] = {}
+    if len(ladder) > 1:
+        marks = {ladder[0]: "best", ladder[1]: "second"}
+    return [Entry(text, marks.get(text, "")) for text in texts]
+
+
+def _missing_note(table: Table) -> list[str]:
+    count = sum(not row.results for row in table.rows)
+    rows = "row has" if count == 1 else "rows have"
+    return [f"{MISSING}: {count} {rows} no finished cell."] if count else []
+
+
+def _difference_notes(table: Table, titles: Titles) -> list[str]:
+    """Say which shared settings are not the same for all rows of a block."""
+    notes = []
+    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
+        training = [
+            {
+                key: value
+                for key, value in settings_of(row.results[0].cell).items()
+                if key.startswith("training.")
+            }
+            for row in block.rows
+            if row.results
+        ]
+        for key in differences(training):
+            values = sorted({settings.get(key, "") for settings in training})
+            notes.append(f"Rows of {name} differ in {key}: {', '.join(values)}.")
+    return notes
+
+
+def describe(protocol: Protocol, reading: Reading) -> str:
+    """Put a protocol and the reading of its ranks in words."""
+    candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
+    competing = {
+        "all": "all items",
+        "unseen": "the items that the user has not interacted with",
+    }
+    equal = {
+        "pessimistic": "below the items of equal score",
+        "half": "in the middle of the items of equal score",
+    }
+    held_out = {"test": "last", "validation": "last but one"}[reading.phase]
+    windows = {
+        "all": f"from the last {protocol.max_length} interactions, training on whole histories",
+        "last": f"from the last {protocol.max_length} interactions, training on them alone",
+    }[protocol.train_windows]
+    selected = (
+        f" (chosen among {competing[protocol.candidates]})"
+        if candidates != protocol.candidates
+        else ""
+    )
+    return (
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, the {held_out} item of each user ranked "
+        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target stands "
+        f"{equal[ties]}; models of the best validation {protocol.selection}{selected}. "
+        "Means over users, then over seeds."
+    )

@@ -1,0 +1,78 @@
+"""Small stores of made-up finished cells."""
+
+import numpy as np
+
+from bench.protocol import Protocol
+from bench.runs.cell import Cell
+from bench.runs.result import CellResult, Ranks
+from bench.runs.store import Store
+from bench.training.config import TrainingConfig
+
+
+def make_cell(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **changes):
+    values = {
+        "dataset": dataset,
+        "fingerprint": "f" * 64,
+        "backbone": backbone,
+        "backbone_settings": {"dropout": 0.2},
+        "method": method,
+        "method_settings": {},
+        "training": TrainingConfig(),
+        "protocol": Protocol(),
+        "seed": seed,
+        "code": "c" * 64,
+    }
+    return Cell(**{**values, **changes})
+
+
+def make_ranks(all_ranks, ties=0, unseen_ranks=None):
+    """Ranks as if ``ties`` further items scored like each target."""
+    places = np.array(all_ranks, dtype=np.int32)
+    unseen = places if unseen_ranks is None else np.array(unseen_ranks, dtype=np.int32)
+    same = np.full(len(places), ties, dtype=np.int32)
+    ones = np.ones(len(places), dtype=np.int32)
+    return Ranks(
+        target=ones,
+        target_count=ones,
+        history_length=ones,
+        better_all=places - 1,
+        ties_all=same,
+        candidates_all=1000 * ones,
+        better_unseen=unseen - 1,
+        ties_unseen=same,
+        candidates_unseen=900 * ones,
+    )
+
+
+def make_facts(**changes):
+    facts = {
+        "parameters": 123_456,
+        "best_epoch": 3,
+        "epochs": 13,
+        "targets_per_epoch": 98_114,
+        "seconds": {"data": 0.5, "train": 26.0, "evaluate": 1.5},
+        "cpu_seconds": {"data": 0.5, "train": 50.0, "evaluate": 3.0},
+        "peak_memory_bytes": 512 * 2**20,
+        "device": "cpu",
+        "threads": 2,
+        "sampling": "positions",
+        "prefixes_per_user": 1,
+    }
+    return {**facts, **changes}
+
+
+def save(root, cell, ranks, facts=None, curve=None, validation=None):
+    """Write a cell whose test ranks are ``ranks``."""
+    test = ranks if isinstance(ranks, Ranks) else make_ranks(ranks)
+    points = [0.010, 0.020, 0.030, 0.025] if curve is None else curve
+    rows = [
+        {"epoch": epoch, "loss": 7.0 - epoch, "NDCG@10": value, "seconds": 2.0}
+        for epoch, value in enumerate(points, start=1)
+    ]
+    result = CellResult(
+        ranks={"validation": validation or test, "test": test},
+        curve=rows,
+        facts=make_facts() if facts is None else facts,
+    )
+    Store(root).save(cell, result)
+    return cell
