@@ -13,6 +13,7 @@ import typer
 
 from bench import __version__
 from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.errors import BenchError
 from bench.settings import cache_dir, data_dir, offline, store_dir
 
 EPILOG = """
@@ -84,10 +85,16 @@ def _state(folder: Path) -> str:
 
 
 def _data() -> Iterable[tuple[str, str]]:
-    from bench.cli.ls import dataset_names
+    from bench.data.card import card_names
+    from bench.data.load import load_dataset
 
-    for name in dataset_names():
-        yield name, "card"
+    for name in card_names():
+        try:
+            dataset = load_dataset(name, fetch=False)
+        except BenchError as error:
+            yield name, f"not usable: {error}"
+        else:
+            yield name, f"{dataset.n_users:,} users, {dataset.n_items:,} items"
 
 
 def _gib(count: int) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from bench.cli.options import StoreDir
 from bench.components import BACKBONES, ENCODERS, METHODS, Component
-from bench.errors import BenchError
+from bench.data.card import card_names, load_card
+from bench.errors import BenchError, ConfigError, suggestion
 from bench.registry import Registry
 from bench.runs.spec import read_spec, shipped
 from bench.settings import store_dir
@@ -26,31 +24,27 @@ Examples:
 C = TypeVar("C", bound=Component)
 
 
-class Kind(StrEnum):
-    """What can be listed."""
-
-    METHODS = "methods"
-    BACKBONES = "backbones"
-    DATASETS = "datasets"
-    ENCODERS = "encoders"
-    SPECS = "specs"
-    RUNS = "runs"
-
-
 def ls(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="methods, backbones, datasets, encoders, specs or runs.", show_default=False
+        ),
+    ],
     store: StoreDir = None,
 ) -> None:
-    """List methods, backbones, data sets, encoders, specifications or finished runs."""
+    """List what is registered, what can be run, and what has run."""
     del store  # its callback has set the environment
-    listings: dict[Kind, Callable[[], Iterable[tuple[str, str]]]] = {
-        Kind.METHODS: lambda: _components(METHODS),
-        Kind.BACKBONES: lambda: _components(BACKBONES),
-        Kind.DATASETS: _datasets,
-        Kind.ENCODERS: lambda: _components(ENCODERS),
-        Kind.SPECS: _specs,
-        Kind.RUNS: _runs,
+    listings: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
+        "methods": lambda: _components(METHODS),
+        "backbones": lambda: _components(BACKBONES),
+        "encoders": lambda: _components(ENCODERS),
+        "datasets": _datasets,
+        "specs": _specs,
+        "runs": _runs,
     }
+    if kind not in listings:
+        raise ConfigError(f"nothing to list is called '{kind}'{suggestion(kind, listings)}")
     rows = list(listings[kind]())
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
@@ -67,13 +61,8 @@ def _components(registry: Registry[C]) -> Iterable[tuple[str, str]]:
             yield name, f"(unusable: {error})"
 
 
-def dataset_names() -> list[str]:
-    """Names of the data cards that come with the package."""
-    return sorted(path.stem for path in Path(str(files("bench") / "datasets")).glob("*.yaml"))
-
-
 def _datasets() -> Iterable[tuple[str, str]]:
-    return ((name, "") for name in dataset_names())
+    return ((name, load_card(name).summary) for name in card_names())
 
 
 def _specs() -> Iterable[tuple[str, str]]:

@@ -34,21 +34,22 @@ def run(
     spec: Annotated[
         str | None,
         typer.Argument(
+            metavar="[SPEC]",
             help="A YAML file, a shipped specification or a data set; stands before the flags.",
             show_default="default",
         ),
     ] = None,
-    dataset: Annotated[_Many, typer.Option(help="Data cards: names or paths.")] = None,
-    backbone: Annotated[_Many, typer.Option(help="Recommenders to attach to.")] = None,
-    method: Annotated[_Many, typer.Option(help="Denoisers; 'none' is the bare backbone.")] = None,
-    encoder: Annotated[_Many, typer.Option(help="Text encoders.")] = None,
-    seeds: Annotated[list[int] | None, typer.Option(help="Repetitions.")] = None,
+    dataset: Annotated[_Many, typer.Option(metavar="NAME ...", help="Data cards: names or paths.")] = None,
+    backbone: Annotated[_Many, typer.Option(metavar="NAME ...", help="Recommenders to attach to.")] = None,
+    method: Annotated[_Many, typer.Option(metavar="NAME ...", help="Denoisers; 'none' is the bare backbone.")] = None,
+    encoder: Annotated[_Many, typer.Option(metavar="NAME ...", help="Text encoders.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
     set_: Annotated[
-        _Many, typer.Option("--set", metavar="KEY=VALUE", help="One setting, as epochs=3.")
+        _Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at the same time.")] = 1,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = "auto",
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -93,9 +94,7 @@ def choose(
     ConfigError
         A name, key or value is wrong.
     """
-    from bench.cli.ls import dataset_names
-
-    spec = find_spec(name, dataset_names())
+    spec = find_spec(name)
     given = {key: values for key, values in flags.items() if values is not None}
     if given:
         spec = spec.with_changes(given, "command line")

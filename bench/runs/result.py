@@ -82,7 +82,8 @@ class CellResult:
     ranks
         By phase.
     curve
-        One row an epoch: ``epoch``, ``loss``, the loss's parts, validation figures, ``seconds``.
+        One row an epoch: ``epoch``, ``loss``, the loss's parts, the validation figure, ``seconds``
+        in all and ``validation_seconds`` among them.
     read_outs
         By part (``train``: training interactions, ``test``: test-time history); empty where
         the method removes nothing.

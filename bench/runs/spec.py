@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from bench.components import BACKBONES, ENCODERS, METHODS, BackboneEntry, MethodEntry
 from bench.config import Config, read_yaml
+from bench.data.card import card_names, is_path, load_card
 from bench.errors import ConfigError, suggestion
 from bench.protocol import Protocol
 from bench.training.config import TrainingConfig
@@ -128,6 +129,8 @@ class Spec(Config):
             self.backbone_config(name)
         for name in {*self.methods, *self.method_settings}:
             self.method_config(name)
+        for name in self.datasets:
+            load_card(name)
         for name in self.encoders:
             ENCODERS.get(name)
         for name in self.methods:
@@ -176,12 +179,7 @@ def _beside(name: str, folder: Path) -> str:
     return str(card if card.is_absolute() else folder / card) if is_path(name) else name
 
 
-def is_path(name: str) -> bool:
-    """Whether a name means a file rather than something shipped or registered."""
-    return "/" in name or name.endswith((".yaml", ".yml"))
-
-
-def find_spec(name: str | None, datasets: list[str]) -> Spec:
+def find_spec(name: str | None) -> Spec:
     """Resolve what stands after ``bench run``.
 
     Parameters
@@ -189,15 +187,13 @@ def find_spec(name: str | None, datasets: list[str]) -> Spec:
     name
         A path, the name of a shipped specification, or that of a data set, on which the
         default specification is then run. None is the default specification.
-    datasets
-        Known data sets.
 
     Raises
     ------
     ConfigError
         Nothing has that name, or the file is wrong.
     """
-    specs = shipped()
+    specs, datasets = shipped(), card_names()
     if name is None:
         return read_spec(specs[DEFAULT])
     if name in specs:

@@ -1,0 +1,103 @@
+"""A result's code hash sees what changes results and nothing else."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from bench.components import BACKBONES, METHODS, MethodEntry
+from bench.errors import ConfigError
+from bench.runs import code_version as module
+from bench.runs.code_version import code_version
+
+SOURCE = '''
+"""Module."""
+import math
+
+class Model:
+    """Class."""
+
+    def forward(self, x):
+        """Function."""
+        return math.sin(x) * 2  # comment
+'''
+
+
+def entry(package):
+    return MethodEntry("m", "M", "", f"{package}.config:C", f"{package}.model:Model", "")
+
+
+def package(folder, source):
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "model.py").write_text(source)
+
+
+def version(folder, source, monkeypatch, **extra):
+    """Hash of a package of that source under its own root."""
+    module._hash_of.cache_clear()
+    for loaded in [key for key in sys.modules if key.split(".")[0] == "apkg"]:
+        del sys.modules[loaded]
+    package(folder / "apkg", source)
+    for name, content in extra.items():
+        package(folder / "apkg" / name, content)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        return code_version([entry("apkg"), None])
+
+
+def test_comments_docstrings_layout_and_place_do_not_count(tmp_path, monkeypatch):
+    plain = version(tmp_path / "a", SOURCE, monkeypatch)
+    same = (
+        SOURCE.replace('"""Function."""\n', '"""Longer\n\n        text."""\n')
+        .replace("# comment", "")
+        .replace("math.sin(x) * 2", "(math.sin(x)\n            * 2)")
+        .replace('"""Module."""', "# no docstring")
+    )
+    assert same != SOURCE
+    assert version(tmp_path / "b", same, monkeypatch) == plain
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("* 2", "* 3"), ("math.sin", "math.cos"), ("* 2", "* 2.0"), ("self, x)", "self, x, y=None)")],
+)
+def test_code_counts(tmp_path, monkeypatch, old, new):
+    plain = version(tmp_path / "a", SOURCE, monkeypatch)
+    assert version(tmp_path / "b", SOURCE.replace(old, new), monkeypatch) != plain
+
+
+def test_a_new_module_in_the_package_counts(tmp_path, monkeypatch):
+    plain = version(tmp_path / "a", SOURCE, monkeypatch)
+    assert version(tmp_path / "b", SOURCE, monkeypatch) == plain
+    assert version(tmp_path / "c", SOURCE, monkeypatch, sub="x = 1") != plain
+
+
+def test_each_component_counts_and_their_order_does_not():
+    none, gru, sas = METHODS.get("none"), BACKBONES.get("gru4rec"), BACKBONES.get("sasrec")
+    assert code_version([none, gru]) == code_version([gru, none, None])
+    assert len({code_version(parts) for parts in ([none], [none, gru], [none, sas])}) == 3
+
+
+def test_the_engine_counts(monkeypatch):
+    before = code_version([])
+    monkeypatch.setattr(module, "ENGINE", tuple(n for n in module.ENGINE if n != "bench.seeds"))
+    assert code_version([]) != before
+
+
+def test_another_process_finds_the_same():
+    script = textwrap.dedent("""
+        from bench.components import BACKBONES
+        from bench.runs.code_version import code_version
+        print(code_version([BACKBONES.get("gru4rec")]))
+    """)
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd="/"
+    )
+    assert found.stdout.strip() == code_version([BACKBONES.get("gru4rec")])
+
+
+def test_a_module_that_is_gone_is_named():
+    with pytest.raises(ConfigError, match="'no_such_package' is not installed"):
+        code_version([entry("no_such_package")])

@@ -1,0 +1,186 @@
+"""Executors with injected experiments: failures, reuse, threads, death, order."""
+
+import time
+
+import pytest
+from fake_cells import events_of, job
+
+from bench.errors import StoreError
+from bench.runs.attempt import Setup
+from bench.runs.execute import available_cpus, execute
+from bench.runs.progress import Progress, Silent
+from bench.runs.store import Store
+
+SEEDS = (3, 2, 1)
+BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
+
+
+def setup(root, experiment="fine", since=None):
+    since = time.time() if since is None else since
+    return Setup(root, since, "cpu", f"fake_cells:{experiment}", "fake_cells:load")
+
+
+def run(root, experiment="fine", workers=1, jobs=None, reporter=None, since=None):
+    jobs = [job(seed) for seed in SEEDS] if jobs is None else jobs
+    prepared = setup(root, experiment, since)
+    return execute(jobs, prepared, reporter or Silent(), workers=workers)
+
+
+def endings(outcomes):
+    return [outcome.ending for outcome in outcomes]
+
+
+class Recorder(Silent):
+    def __init__(self):
+        self.seen = []
+
+    def started(self, label):
+        self.seen.append(("started", label))
+
+    def advanced(self, progress: Progress, seconds_left):
+        self.seen.append((progress.epoch, progress.label))
+
+    def ended(self, label, note, seconds_left):
+        self.seen.append((note, label))
+
+
+@BOTH
+def test_every_cell_runs_once_and_then_never_again(tmp_path, workers):
+    first = run(tmp_path, workers=workers)
+    assert endings(first) == ["finished"] * 3
+    assert [outcome.label[-1] for outcome in first] == ["3", "2", "1"]
+    events = events_of(tmp_path)
+    assert endings(run(tmp_path, workers=workers)) == ["reused"] * 3
+    assert events_of(tmp_path) == events
+    keys = {outcome.key for outcome in first}
+    assert sorted(events) == sorted((k, e) for k in keys for e in ("started", "finished"))
+
+
+@BOTH
+def test_a_reporter_hears_each_cell_from_start_to_end(tmp_path, workers):
+    recorder = Recorder()
+    run(tmp_path, workers=workers, reporter=recorder)
+    for seed in SEEDS:
+        label = job(seed).cell.label
+        heard = [what for what, name in recorder.seen if name == label]
+        assert heard == ["started", 1, 2, "finished"]
+
+
+@BOTH
+def test_a_failure_is_recorded_the_others_go_on_and_it_is_tried_again(tmp_path, workers):
+    outcomes = run(tmp_path, "fails_on_seed_2", workers)
+    assert endings(outcomes) == ["finished", "failed", "finished"]
+    assert outcomes[1].cause == "the loss is NaN in epoch 1; lower training.learning_rate"
+    failure = Store(tmp_path).failure(outcomes[1].key)
+    assert failure.cause == outcomes[1].cause
+    assert "Traceback" in failure.details
+    assert endings(run(tmp_path, "fails_on_seed_2", workers)) == ["reused", "failed", "reused"]
+    assert Store(tmp_path).failure(outcomes[1].key).attempts == 2
+    assert endings(run(tmp_path, "fine", workers)) == ["reused", "finished", "reused"]
+    assert Store(tmp_path).failure(outcomes[1].key) is None
+
+
+def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
+    outcomes = run(tmp_path, "dies_on_seed_2", 2, [job(seed) for seed in (2, 1, 3, 4)])
+    assert endings(outcomes) == ["failed", "finished", "finished", "finished"]
+    assert "worker process died (signal SIGKILL); the system may be short" in outcomes[0].cause
+    assert (outcomes[0].key, "failed") in events_of(tmp_path)
+    with Store(tmp_path).locked(outcomes[0].key) as free:
+        assert free
+
+
+@pytest.mark.parametrize("experiment", ["no_memory", "torch_no_memory"])
+def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
+    [outcome] = run(tmp_path, experiment, jobs=[job()])
+    assert outcome.cause.startswith("out of memory (")
+    assert outcome.cause.endswith("); lower training.batch_size")
+    assert "\n" not in outcome.cause
+
+
+def test_threads_are_divided_among_workers(tmp_path):
+    outcomes = run(tmp_path, "says_its_threads", 2)
+    expected = str(max(available_cpus() // 2, 1))
+    store = Store(tmp_path)
+    assert {store.load(outcome.key).facts["threads"] for outcome in outcomes} == {expected}
+
+
+def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
+    cell = job().cell.model_copy(update={"fingerprint": "0" * 64})
+    [outcome] = run(tmp_path, jobs=[type(job())(cell, "toy")])
+    assert outcome.cause == "data set 'toy' changed while the run went on; run the command again"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers, monkeypatch):
+    import threading
+
+    from fake_cells import result
+
+    store = Store(tmp_path)
+    store.prepare()
+    cell = job(2).cell
+    held, done = threading.Event(), threading.Event()
+
+    def other():
+        with store.locked(cell.key):
+            held.set()
+            done.wait(30)
+            store.save(cell, result(cell))
+
+    class FreesIt(Recorder):
+        def ended(self, label, note, seconds_left):
+            super().ended(label, note, seconds_left)
+            if len([1 for what, _ in self.seen if what == "finished"]) == 2:
+                done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(30)
+    reporter = FreesIt()
+    outcomes = run(tmp_path, workers=workers, reporter=reporter)
+    thread.join()
+    assert endings(outcomes) == ["finished", "reused", "finished"]
+    assert (cell.key, "started") not in events_of(tmp_path)
+
+
+def test_a_failure_of_a_concurrent_run_is_not_repeated(tmp_path):
+    since = time.time()
+    assert endings(run(tmp_path, "fails_on_seed_2")) == ["finished", "failed", "finished"]
+    before = events_of(tmp_path)
+    assert endings(run(tmp_path, "fine", since=since)) == ["reused", "failed", "reused"]
+    assert events_of(tmp_path) == before
+
+
+def test_an_interrupted_cell_goes_on_next_time(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "interrupted", jobs=[job()])
+    assert Store(tmp_path).status(job().cell.key) == "partial"
+    run(tmp_path, jobs=[job()])
+    assert [event for _, event in events_of(tmp_path)] == ["started", "resumed", "finished"]
+    assert Store(tmp_path).status(job().cell.key) == "done"
+
+
+def test_checkpoints_left_by_a_run_killed_right_after_saving_are_removed(tmp_path):
+    run(tmp_path, jobs=[job()])
+    work = Store(tmp_path).work(job().cell.key)
+    work.mkdir()
+    (work / "checkpoint").touch()
+    run(tmp_path, jobs=[job()])
+    assert not work.exists()
+
+
+@BOTH
+def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers, monkeypatch):
+    run(tmp_path, jobs=[job()])
+    events = tmp_path / "events.jsonl"
+    events.unlink()
+    events.symlink_to("/dev/full")
+    with pytest.raises(StoreError, match="No space left on device"):
+        run(tmp_path, workers=workers)
+
+
+def test_an_experiment_that_does_not_import_is_named(tmp_path):
+    from bench.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="has no 'absent'"):
+        run(tmp_path, "absent", jobs=[job()])

@@ -1,0 +1,196 @@
+"""The results store: whole folders, honest status, sentences instead of tracebacks."""
+
+import errno
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fake_cells import job, ranks, read_out, result
+
+from bench.errors import ConfigError, StoreError
+from bench.runs.store import Store
+from bench.runs.stored import readable
+
+CELL = job().cell
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "store")
+    made.prepare()
+    return made
+
+
+def same(left, right):
+    pairs = zip(left.columns().items(), right.columns().items(), strict=True)
+    return all(a == b and x.dtype == y.dtype and np.array_equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def test_a_cell_comes_back_as_it_was_saved(store):
+    store.save(CELL, result(CELL))
+    stored = store.load(CELL.key)
+    assert stored.cell == CELL
+    assert stored.key == CELL.key == stored.cell.key
+    assert same(stored.ranks("validation"), ranks(1))
+    assert same(stored.ranks("test"), ranks(101))
+    assert same(stored.read_out("train"), read_out())
+    assert stored.read_out("test") is None
+    assert stored.facts == {"parameters": 12, "odd": None}
+    assert [row["epoch"] for row in stored.curve] == [1, 2]
+    assert stored.seconds == 5.0
+
+
+def test_the_folder_says_what_it_holds(store):
+    store.save(CELL, result(CELL))
+    folder = store.load(CELL.key).folder
+    assert folder.name == f"toy-sasrec-none-seed-1-{CELL.key[:12]}"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "cell.json",
+        "curve.json",
+        "facts.json",
+        "ranks-test.parquet",
+        "ranks-validation.parquet",
+        "readout-train.parquet",
+    ]
+
+
+def test_reading_a_cell_does_not_import_torch(store):
+    store.save(CELL, result(CELL))
+    script = (
+        "import sys; from pathlib import Path; from bench.runs.store import Store\n"
+        "[cell] = Store(Path(sys.argv[1])).cells(); cell.ranks('test'); cell.facts\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, str(store.root)], check=True)
+
+
+def test_status_from_missing_to_done(store):
+    key = CELL.key
+    assert store.status(key) == "missing"
+    store.work(key).mkdir()
+    assert store.status(key) == "missing"
+    (store.work(key) / "checkpoint").touch()
+    assert store.status(key) == "partial"
+    store.record_failure(key, CELL.label, "it broke")
+    assert store.status(key) == "failed"
+    store.save(CELL, result(CELL))
+    assert store.status(key) == "done"
+    assert store.failure(key) is None
+    assert not store.work(key).exists()
+
+
+def test_failures_are_counted_and_forgotten(store):
+    store.record_failure("k", "label", "first", "Traceback...")
+    store.record_failure("k", "label", "second")
+    failure = store.failure("k")
+    assert (failure.cause, failure.attempts, failure.details) == ("second", 2, "")
+    store.clear_failure("k")
+    store.clear_failure("k")
+    assert store.failure("k") is None
+
+
+def test_leftovers_of_a_killed_run_are_not_cells_and_are_swept(store):
+    other = job(seed=2).cell
+    leftover = store.root / "cells" / f".toy-{CELL.key[:12]}.99.abc.tmp"
+    leftover.mkdir()
+    (leftover / "cell.json").write_text("{")
+    note = store.root / "failures" / f".{CELL.key}.json.99.abc.tmp"
+    note.touch()
+    foreign = store.root / "cells" / f".toy-{other.key[:12]}.99.abc.tmp"
+    foreign.mkdir()
+    assert not store.has(CELL.key)
+    assert list(store.cells()) == []
+    store.sweep(CELL.key)
+    assert not leftover.exists()
+    assert not note.exists()
+    assert foreign.exists()  # another process may hold that cell
+
+
+def test_a_failed_save_leaves_nothing(store, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    with pytest.raises(StoreError, match="No space left on device; free space or"):
+        store.save(CELL, result(CELL))
+    assert list((store.root / "cells").iterdir()) == []
+    assert store.status(CELL.key) == "missing"
+
+
+def test_an_empty_or_absent_store_reads_as_empty(tmp_path):
+    store = Store(tmp_path / "absent")
+    assert list(store.cells()) == []
+    assert not store.has(CELL.key)
+    assert store.status(CELL.key) == "missing"
+    assert store.events() == []
+    with pytest.raises(StoreError, match=f"holds no cell {CELL.key[:12]}; run it first"):
+        store.load(CELL.key)
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file", "/proc/bench-store"])
+def test_an_unwritable_store_is_one_sentence(tmp_path, place):
+    file = tmp_path / "file"
+    file.touch()
+    root = {"a file": file, "below a file": file / "store"}.get(place, place)
+    with pytest.raises(StoreError, match=r"cannot write the store .*; free space or choose"):
+        Store(type(tmp_path)(root)).prepare()
+
+
+def test_a_lock_is_exclusive_between_processes_and_free_afterwards(store):
+    script = (
+        "import sys; from pathlib import Path; from bench.runs.store import Store\n"
+        "with Store(Path(sys.argv[1])).locked('k') as mine: print(mine)"
+    )
+
+    def ask():
+        command = [sys.executable, "-c", script, str(store.root)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    with store.locked("k") as mine:
+        assert mine
+        assert ask() == "False"
+    assert ask() == "True"
+
+
+def test_a_lock_dies_with_its_process(store):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from bench.runs.store import Store\n"
+        "with Store(Path(sys.argv[1])).locked('k'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(store.root)], check=False)
+    assert killed.returncode == -9
+    with store.locked("k") as mine:
+        assert mine
+
+
+def test_events_are_appended_and_a_cut_line_is_left_out(store):
+    store.log("started", "a")
+    with (store.root / "events.jsonl").open("a") as stream:
+        stream.write('{"event": "fin\n')
+    store.log("finished", "a")
+    assert [(entry["event"], entry["key"]) for entry in store.events()] == [
+        ("started", "a"),
+        ("finished", "a"),
+    ]
+
+
+def test_a_damaged_cell_is_named(store):
+    store.save(CELL, result(CELL))
+    stored = store.load(CELL.key)
+    (stored.folder / "ranks-test.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(StoreError, match=r"ranks-test.parquet is missing or damaged .*; delete"):
+        stored.ranks("test")
+
+
+def test_a_cell_of_another_version_is_left_out_of_reading(store):
+    store.save(CELL, result(CELL))
+    head = store.load(CELL.key).folder / "cell.json"
+    content = json.loads(head.read_text())
+    content["cell"]["training"]["gone"] = 1
+    head.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"cell.json \(delete the folder\): unknown key"):
+        _ = store.load(CELL.key).cell
+    assert list(readable(store.cells())) == []
