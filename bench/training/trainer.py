@@ -126,14 +126,23 @@ class Trainer:
         began = time.perf_counter()
         with self.meter.stage("training"):
             parts = self._train(state.epoch)
+        trained = time.perf_counter()
         with self.meter.stage("validation"):
             metric = validate(self.method)
+        ended = time.perf_counter()
         if metric > state.best_metric:
             state.best_metric, state.best_epoch = metric, state.epoch
             self.best = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
-        seconds = time.perf_counter() - began
-        row = {"epoch": state.epoch, "loss": sum(parts.values()), **parts}
-        state.curve.append({**row, self.protocol.selection: metric, "seconds": seconds})
+        state.curve.append(
+            {
+                "epoch": state.epoch,
+                "loss": sum(parts.values()),
+                **parts,
+                self.protocol.selection: metric,
+                "seconds": ended - began,
+                "validation_seconds": ended - trained,
+            }
+        )
         state.epoch += 1
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())
 

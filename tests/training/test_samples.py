@@ -50,7 +50,9 @@ def test_windows_make_every_next_item_a_target_once(lists, max_length, seed):
 
 def test_windows_of_long_histories_begin_elsewhere_each_epoch():
     data = Interactions(_unique_items([[1] * 40]))
-    starts = {tuple(windows(data, 10, _generator(s), last_only=False).start.tolist()) for s in range(9)}
+    starts = {
+        tuple(windows(data, 10, _generator(s), last_only=False).start.tolist()) for s in range(9)
+    }
     assert len(starts) > 3
 
 

@@ -1,0 +1,62 @@
+"""``bench perf``: speed and memory, each beside a peer in the same run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import ManyValues
+
+app = typer.Typer(
+    help="Measure speed and memory beside a peer in the same run.", no_args_is_help=True
+)
+
+EPILOG = """Make the peer's environment once:
+python -m venv recbole-env && recbole-env/bin/pip install torch==2.13.0 recbole==1.2.1
+"numpy<2" "pandas<2.3" "scipy<1.14" "setuptools<81". Then for example:
+bench perf recbole --python recbole-env/bin/python --dataset beauty --backbone gru4rec sasrec"""
+
+
+@app.command(cls=ManyValues, epilog=EPILOG)
+def recbole(
+    python: Annotated[Path, typer.Option(help="Python of an environment with recbole==1.2.1.")],
+    dataset: Annotated[str, typer.Option(help="Data set to train on.")] = "beauty",
+    backbone: Annotated[list[str] | None, typer.Option(help="Backbones; default: all.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Most epochs of each side.")] = 1,
+    patience: Annotated[int, typer.Option(min=1, help="Early stopping of each side.")] = 10,
+    peer_batch: Annotated[int, typer.Option(min=1, help="RecBole's train_batch_size.")] = 2048,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of each side; 0 = default.")] = 0,
+    data_dir: Annotated[Path | None, typer.Option(help="BENCH_DATA_DIR.")] = None,
+) -> None:
+    """Train RecBole's models and ours in turn and print both sides' figures."""
+    from bench.data.load import load_dataset
+    from bench.perf.compare import PEER_MODELS, Effort, run_ours, run_peer, table
+
+    if data_dir is not None:
+        os.environ["BENCH_DATA_DIR"] = str(data_dir.absolute())
+    data = load_dataset(dataset)
+    effort = Effort(epochs, patience, peer_batch, threads)
+    for name in backbone or sorted(PEER_MODELS):
+        with tempfile.TemporaryDirectory() as work:
+            peer = run_peer(python.absolute(), data, name, effort, Path(work))
+            ours = run_ours(dataset, name, effort, Path(work))
+        typer.echo(f"\n{table(name, peer, ours)}")
+
+
+@app.command()
+def softmax(
+    items: Annotated[int, typer.Option(min=2, help="Size of the catalogue.")] = 12_101,
+    width: Annotated[int, typer.Option(min=1, help="Embedding size.")] = 64,
+    targets: Annotated[int, typer.Option(min=1, help="Targets per step.")] = 1024,
+) -> None:
+    """Measure the next-item loss against the machine's matrix product."""
+    from bench.perf.softmax import measure
+
+    speed = measure(items, width, targets)
+    typer.echo(f"matrix product ceiling {speed.ceiling:.0f} GFLOP/s")
+    typer.echo(f"sliced softmax {speed.sliced:.0f} GFLOP/s, {speed.share:.0%} of the ceiling")
+    typer.echo(f"plain cross-entropy {speed.plain:.0f} GFLOP/s")

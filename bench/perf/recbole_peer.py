@@ -1,0 +1,123 @@
+"""Train one RecBole model and write what each epoch took and reached, as JSON lines.
+
+This file runs under the Python of an environment that holds ``recbole==1.2.1`` and imports
+nothing of this project. RecBole's own trainer, data loaders and evaluator do all the work;
+the protocol is set to leave-one-out with full ranking, the loss to cross-entropy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SIZES: dict[str, dict[str, int]] = {
+    "GRU4Rec": {"embedding_size": 64, "hidden_size": 128, "num_layers": 2},
+    "SASRec": {"n_layers": 2, "n_heads": 2, "hidden_size": 64, "inner_size": 256},
+    "Caser": {"embedding_size": 64},
+}
+
+
+def main() -> None:
+    """Train, early-stopped on validation NDCG@10, then test the best weights."""
+    options = _options()
+    import torch
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    # RecBole 1.2.1 predates torch's refusal to unpickle its own checkpoints.
+    torch.load = functools.partial(torch.load, weights_only=False)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    settings = _settings(options)
+    config = Config(model=options.model, dataset=options.name, config_dict=settings)
+    init_seed(config["seed"], True)
+    train, validation, test = data_preparation(config, create_dataset(config))
+    model = get_model(config["model"])(config, train.dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    with options.out.open("w", buffering=1, encoding="utf-8") as stream:
+
+        def emit(**row: Any) -> None:
+            stream.write(json.dumps(row) + "\n")
+
+        emit(event="start", model=options.model, targets=len(train.dataset), settings=settings)
+        began = time.perf_counter()
+        best, best_epoch, weights = -1.0, -1, model.state_dict()
+        for epoch in range(options.epochs):
+            start = time.perf_counter()
+            trainer._train_epoch(train, epoch)  # noqa: SLF001 - one epoch is not public there
+            trained = time.perf_counter()
+            figures = trainer.evaluate(validation, load_best_model=False)
+            ended = time.perf_counter()
+            emit(
+                event="epoch",
+                epoch=epoch,
+                training_seconds=trained - start,
+                evaluation_seconds=ended - trained,
+                wall_seconds=ended - began,
+                validation=dict(figures),
+            )
+            if figures["ndcg@10"] > best:
+                best, best_epoch = figures["ndcg@10"], epoch
+                weights = {name: value.clone() for name, value in model.state_dict().items()}
+            if epoch - best_epoch >= options.patience:
+                break
+        model.load_state_dict(weights)
+        figures = trainer.evaluate(test, load_best_model=False)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        emit(event="end", best_epoch=best_epoch, test=dict(figures), peak_memory_bytes=peak)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=sorted(SIZES), required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder of NAME/NAME.inter")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--max-length", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--patience", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    del sys.argv[1:]  # RecBole reads the command line by itself
+    return options
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "data_path": str(options.data),
+        "checkpoint_dir": str(options.data / "saved"),
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "MAX_ITEM_LIST_LENGTH": options.max_length,
+        "loss_type": "CE",
+        "train_neg_sample_args": None,
+        "train_batch_size": options.batch,
+        "eval_batch_size": 4096,
+        "learning_rate": 1e-3,
+        "metrics": ["Hit", "NDCG"],
+        "topk": [5, 10, 20],
+        "valid_metric": "NDCG@10",
+        "eval_args": {
+            "split": {"LS": "valid_and_test"},
+            "order": "TO",
+            "mode": "full",
+            "group_by": "user",
+        },
+        "seed": 2020,
+        "show_progress": False,
+        "state": "WARNING",
+        "use_gpu": False,
+        "metric_decimal_place": 6,
+        **SIZES[options.model],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""One cell from data to result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import N_ITEMS, Opinionated, cell, dataset
+
+from bench.components import BACKBONES, METHODS
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.errors import ConfigError
+from bench.evaluate.metrics import parse_metric, rank_of
+from bench.training import experiment
+from bench.training.device import choose
+from bench.training.experiment import resolve_sampling, run_cell
+from bench.training.readout import read_out
+
+ATTACHED = [name for name in METHODS.names() if not METHODS.get(name).standalone]
+
+
+def test_a_learnable_pattern_is_learnt(tmp_path):
+    result = run_cell(
+        cell(training={"epochs": 40, "learning_rate": 0.02}), dataset(users=200), tmp_path
+    )
+    ranks = rank_of(result.ranks["test"], "all", "pessimistic")
+    assert parse_metric("HR@5").mean(ranks) > 0.9
+    assert result.facts["best_epoch"] < result.facts["epochs"]
+
+
+def test_facts_and_ranks_are_complete(tmp_path):
+    data = dataset()
+    reported = []
+    result = run_cell(cell(), data, tmp_path, report=reported.append)
+    assert [p.epoch for p in reported] == [1, 2, 3]
+    assert reported[-1].best == max(row["NDCG@10"] for row in result.curve)
+    facts = result.facts
+    # Every training interaction but each user's first is a target.
+    assert facts["targets_per_epoch"] == data.n_interactions - 3 * data.n_users
+    # Table 31 x 8, two GRU layers of 3 x (8 x 8 + 8 x 8), output 8 x 8 + 8.
+    assert facts["parameters"] == 31 * 8 + 2 * 384 + 72
+    assert set(facts["seconds"]) == {"training", "validation", "test", "read-out"}
+    assert facts["peak_memory_bytes"] > 2**20
+    test = result.ranks["test"]
+    assert test.target.tolist() == [row[-1] for row in data.sequences]
+    assert (test.history_length == data.sequences.lengths - 1).all()
+    assert (test.candidates_all == N_ITEMS).all()
+    assert (test.better_all + test.ties_all < test.candidates_all).all()
+    counts = np.bincount(np.concatenate([row[:-2] for row in data.sequences]), minlength=31)
+    assert (test.target_count == counts[test.target]).all()
+    assert result.read_outs == {}
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+@pytest.mark.parametrize("method", ATTACHED)
+def test_held_out_items_change_nothing_that_training_produces(tmp_path, method, backbone):
+    """The leakage canary of promise P4."""
+    data = dataset()
+    changed = data.sequences.items.copy()
+    ends = data.sequences.offsets[1:]
+    for place in (ends - 1, ends - 2):
+        changed[place] = changed[place] % N_ITEMS + 1
+    twin = Dataset(**(vars(data) | {"sequences": Sequences(data.sequences.offsets, changed)}))
+    trained = []
+    for number, source in enumerate((data, twin)):
+        work = tmp_path / str(number)
+        # One epoch: with more, validation may rightly pick another epoch's weights.
+        run = run_cell(cell(method, backbone, {"epochs": 1}), source, work)
+        trained.append((run.curve[0]["loss"], load_file(work / "checkpoint.safetensors")))
+    (loss, tensors), (loss_of_twin, tensors_of_twin) = trained
+    assert loss == loss_of_twin
+    assert all(torch.equal(tensor, tensors_of_twin[name]) for name, tensor in tensors.items())
+
+
+def test_two_runs_agree_bit_for_bit(tmp_path):
+    runs = [run_cell(cell(), dataset(), tmp_path / str(n)) for n in range(2)]
+    for name, column in runs[0].ranks["test"].columns().items():
+        assert (column == runs[1].ranks["test"].columns()[name]).all()
+    other = run_cell(cell(seed=2), dataset(), tmp_path / "other")
+    assert other.curve[0]["loss"] != runs[0].curve[0]["loss"]
+
+
+def test_every_method_draws_the_same_samples(tmp_path, monkeypatch):
+    """Axes of the data: what is drawn does not depend on the method (promises P5 and P6)."""
+    drawn = []
+    original = experiment.Trainer.samples
+    monkeypatch.setattr(
+        experiment.Trainer,
+        "samples",
+        lambda self, epoch: drawn.append(original(self, epoch)) or drawn[-1],
+    )
+    for number, backbone in enumerate(("gru4rec", "sasrec")):
+        run_cell(cell(backbone=backbone, training={"epochs": 1}), dataset(), tmp_path / str(number))
+    assert torch.equal(drawn[0].start, drawn[-1].start)
+
+
+def test_prefix_samples_for_the_bare_backbone(tmp_path):
+    training = {"samples": "prefixes", "prefixes_per_user": 2}
+    facts = run_cell(cell(training=training), dataset(), tmp_path).facts
+    assert facts["sampling"] == "prefixes"
+    assert facts["prefixes_per_user"] == 2
+    assert facts["targets_per_epoch"] == 2 * 40
+
+
+def test_samples_that_leak_are_refused():
+    entry = METHODS.get("none")
+    strict = type(entry)(**(vars(entry) | {"sampling": "prefixes", "either_sampling": False}))
+    with pytest.raises(ConfigError, match="would see its own targets"):
+        resolve_sampling(strict, cell(training={"samples": "positions"}).training)
+    assert resolve_sampling(strict, cell().training) == "prefixes"
+
+
+def test_read_outs_follow_the_original_interactions():
+    sequences = Sequences.from_lists([[3, 4, 5, 6], [2], [9, 8, 7]])
+    counts = np.arange(10, dtype=np.int32)
+    out = read_out(Opinionated(9), sequences, counts, 3, torch.device("cpu"))
+    assert out.user.tolist() == [0, 0, 0, 1, 2, 2, 2]
+    assert out.position.tolist() == [1, 2, 3, 0, 0, 1, 2]
+    assert out.item.tolist() == [4, 5, 6, 2, 9, 8, 7]
+    assert out.keep.tolist() == [True, False, True, True, False, True, False]
+    assert out.score.tolist() == out.item.tolist()
+    assert out.item_count.tolist() == out.item.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("gpu", "is no device"), ("meta", "is not supported")]
+)
+def test_unusable_devices_are_named(name, message):
+    with pytest.raises(ConfigError, match=message):
+        choose(name)

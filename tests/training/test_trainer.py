@@ -1,0 +1,145 @@
+"""The trainer: stopping, resuming, refusing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import SIZES, Opinionated, cell, dataset, from_lists
+
+from bench.data.dataset import LeaveOneOut
+from bench.errors import StoreError, TrainingError
+from bench.protocol import Protocol
+from bench.training.batch import Interactions
+from bench.training.config import TrainingConfig
+from bench.training.experiment import build_method
+from bench.training.trainer import Trainer
+
+
+def _trainer(method=None, config=None, data=None, **kwargs):
+    split = LeaveOneOut.of(data or dataset())
+    if method is None:
+        torch.manual_seed(0)
+        method = build_method(cell(), SIZES, split.train)
+    options = {"sampling": "positions", "axes": ("toy", 1), "device": torch.device("cpu")}
+    return Trainer(
+        method,
+        Interactions(split.train),
+        config or TrainingConfig(epochs=6, batch_size=64),
+        Protocol(max_length=8),
+        **(options | kwargs),
+    )
+
+
+def _script(figures):
+    remaining = iter(figures)
+    return lambda _: next(remaining)
+
+
+def _without_seconds(curve):
+    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in curve]
+
+
+def _quiet(_):
+    pass
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_stops_after_patience_and_keeps_the_best_weights(tmp_path):
+    trainer = _trainer(config=TrainingConfig(epochs=50, patience=3, batch_size=64))
+    snapshots = []
+
+    def validate(method):
+        snapshots.append({k: v.clone() for k, v in method.state_dict().items()})
+        return [0.1, 0.5, 0.3, 0.5, 0.2, 0.9][len(snapshots) - 1]
+
+    done = trainer.fit(validate, tmp_path / "c.safetensors", _quiet)
+    assert (done.epoch, done.best_epoch, done.best_metric) == (5, 1, 0.5)
+    for name, tensor in trainer.method.state_dict().items():
+        torch.testing.assert_close(tensor, snapshots[1][name], rtol=0, atol=0)
+
+
+def test_stops_at_the_last_epoch(tmp_path):
+    done = _trainer().fit(_script([0.1 * n for n in range(9)]), tmp_path / "c", _quiet)
+    assert done.epoch == 6
+    assert [row["epoch"] for row in done.curve] == list(range(6))
+    assert all(row["loss"] == pytest.approx(row["next_item"]) for row in done.curve)
+    assert done.curve[-1]["loss"] < done.curve[0]["loss"]
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 5])
+def test_resumes_bit_for_bit(tmp_path, killed_after):
+    figures = [0.1, 0.3, 0.2, 0.4, 0.2, 0.1]
+    whole = _trainer()
+    expected = whole.fit(_script(figures), tmp_path / "whole", _quiet)
+
+    def kill(progressed):
+        if progressed.epoch == killed_after:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        _trainer().fit(_script(figures), tmp_path / "part", kill)
+    torch.manual_seed(12345)  # whatever another process has drawn must not matter
+    resumed = _trainer()
+    done = resumed.fit(_script(figures[killed_after:]), tmp_path / "part", _quiet)
+    assert _without_seconds(done.curve) == _without_seconds(expected.curve)
+    for name, tensor in whole.method.state_dict().items():
+        assert torch.equal(tensor, resumed.method.state_dict()[name]), name
+
+
+def test_a_finished_run_trains_no_further(tmp_path):
+    trainer = _trainer()
+    trainer.fit(_script([0.1] * 6), tmp_path / "c", _quiet)
+    again = _trainer().fit(_script([]), tmp_path / "c", _quiet)
+    assert again.epoch == trainer.progressed.epoch
+
+
+def test_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"no safetensors")
+    with pytest.raises(StoreError, match=r"c\.safetensors cannot be read .* delete it"):
+        _trainer().fit(_script([]), path, _quiet)
+
+
+def test_nan_loss_is_refused_with_the_epoch(tmp_path):
+    method = Opinionated()
+    with torch.no_grad():
+        method.table.weight[3, 0] = float("nan")
+    with pytest.raises(TrainingError, match="loss 'size' became nan in epoch 1; lower"):
+        _trainer(method).fit(_script([]), tmp_path / "c", _quiet)
+    assert not (tmp_path / "c").exists()
+
+
+def test_nothing_to_learn_is_refused(tmp_path):
+    short = from_lists([[1, 2, 3], [4, 5, 6]])
+    with pytest.raises(TrainingError, match="no next item to learn"):
+        _trainer(data=short).fit(_script([]), tmp_path / "c", _quiet)
+
+
+def test_gradient_clipping_bounds_the_step(tmp_path):
+    seen = []
+
+    class Steep(Opinionated):
+        def losses(self, batch):
+            return {"steep": 1e6 * self.table.weight.sum()}
+
+    trainer = _trainer(Steep(), TrainingConfig(epochs=1, clip_norm=0.5))
+    step = trainer.optimiser.step
+    trainer.optimiser.step = lambda: (
+        seen.append(trainer.method.table.weight.grad.norm().item()),
+        step(),
+    )
+    trainer.fit(_script([0.1]), tmp_path / "c", _quiet)
+    assert seen
+    assert max(seen) <= 0.5001
+
+
+def test_samples_and_order_depend_on_named_axes_only():
+    first = _trainer().samples(3)
+    torch.manual_seed(99)
+    torch.rand(10)
+    assert torch.equal(first.start, _trainer(sampling="positions").samples(3).start)
+    drawn = [_trainer(sampling="prefixes", axes=("toy", seed)).samples(0) for seed in (1, 2)]
+    assert not torch.equal(drawn[0].length, drawn[1].length)

@@ -1,0 +1,78 @@
+"""Small data and models that the training tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.backbone import Sizes
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.method import Denoised, Method
+from bench.protocol import Protocol
+from bench.runs.cell import Cell
+from bench.training.config import TrainingConfig
+
+N_ITEMS = 30
+
+
+def dataset(seed=0, users=40):
+    """Users who walk along the catalogue, so that the next item can be learnt."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for _ in range(users):
+        start, length = generator.integers(0, N_ITEMS), generator.integers(4, 14)
+        rows.append([int((start + step) % N_ITEMS) + 1 for step in range(length)])
+    return from_lists(rows)
+
+
+def from_lists(rows):
+    return Dataset(
+        name="toy",
+        fingerprint="toy",
+        sequences=Sequences.from_lists(rows),
+        user_ids=[f"u{user}" for user in range(len(rows))],
+        item_ids=[f"i{item}" for item in range(1, N_ITEMS + 1)],
+        item_texts=[""] * N_ITEMS,
+        max_length=8,
+    )
+
+
+def cell(method="none", backbone="gru4rec", training=None, **changes):
+    settings = {"embedding_size": 8, "hidden_size": 8} if backbone == "gru4rec" else {}
+    fields = {
+        "dataset": "toy",
+        "fingerprint": "toy",
+        "backbone": backbone,
+        "backbone_settings": settings,
+        "method": method,
+        "method_settings": {},
+        "training": TrainingConfig(**({"epochs": 3, "batch_size": 64} | (training or {}))),
+        "protocol": Protocol(max_length=8),
+        "seed": 1,
+        "code": "toy",
+    }
+    return Cell(**(fields | changes))
+
+
+class Opinionated(Method):
+    """A method that keeps even items and calls the item's number its noise score."""
+
+    def __init__(self, n_items=N_ITEMS):
+        super().__init__()
+        self.table = torch.nn.Embedding(n_items + 1, 4)
+
+    def losses(self, batch):
+        return {"size": self.table.weight.square().mean()}
+
+    def user_vectors(self, batch):
+        return self.table(batch.items).sum(1)
+
+    def item_vectors(self):
+        return self.table.weight[1:]
+
+    def denoise(self, batch):
+        return Denoised(keep=batch.items % 2 == 0, score=batch.items.float())
+
+
+SIZES = Sizes(n_users=40, n_items=N_ITEMS, max_length=8)
