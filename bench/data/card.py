@@ -217,7 +217,7 @@ class Card(Config):
     def placed(self, folder: Path) -> Card:
         """Copy that knows the folder in which its files lie."""
         card = self.model_copy()
-        card._folder = folder
+        card._folder = folder  # noqa: SLF001 - a copy of its own class
         return card
 
 

@@ -77,7 +77,7 @@ class Columns:
         return codes, ids
 
     def times(self, name: str) -> Numbers:
-        """A column to sort by: int64 where it is whole, else float64.
+        """Give a column to sort by: int64 where it is whole, else float64.
 
         Numbers stay as they are; dates (ISO 8601) become nanoseconds.
 
@@ -219,8 +219,11 @@ def read_delimited(
 
 def _records(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
     """Line number and values of every line that is not blank; slow, for headers and errors."""
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )
     return ((reader.line_num, values) for values in reader if values)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bench.data.arrange import arrange
+from bench.data.cache import Entry
 from bench.data.card import Card, Counts, load_card
 from bench.data.dataset import Dataset
+from bench.data.fetch import fetch_card
 from bench.data.formats import READERS
 from bench.data.locate import Located, locate, not_found
 from bench.errors import DataError
@@ -30,17 +32,42 @@ def load_dataset(name_or_path: str, *, fetch: bool = False) -> Dataset:
     card = load_card(name_or_path)
     located = locate(card)
     if located is None:
-        raise not_found(card)
+        if not fetch:
+            raise not_found(card)
+        located = fetch_card(card)
     return read_card(card, located)
 
 
-def read_card(card: Card, located: Located) -> Dataset:
-    """Parse a data set's files."""
-    reader = READERS.get(located.form.format)
-    options = reader.options.parse(located.form.options, f"card '{card.name}', options")
-    dataset = arrange(reader.read()(located.files, options), card, located.form)
+def read_card(card: Card, located: Located, *, cached: bool = True) -> Dataset:
+    """Read a data set's files, or what an earlier reading of the same files left.
+
+    Parameters
+    ----------
+    card
+        Which data set.
+    located
+        Its files.
+    cached
+        False parses even though a parsed form is kept.
+
+    Raises
+    ------
+    DataError
+        The files are damaged or do not hold what the card expects.
+    """
+    entry = Entry.of(card, located)
+    dataset = entry.read() if cached else None
+    if dataset is None:
+        dataset = _parse(card, located)
+        entry.write(dataset)
     check_counts(card, dataset)
     return dataset
+
+
+def _parse(card: Card, located: Located) -> Dataset:
+    reader = READERS.get(located.form.format)
+    options = reader.options.parse(located.form.options, f"card '{card.name}', options")
+    return arrange(reader.read()(located.files, options), card, located.form)
 
 
 def check_counts(card: Card, dataset: Dataset) -> None:

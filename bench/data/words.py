@@ -35,7 +35,7 @@ VOCABULARIES = (
         "foundation blush balm soap concealer moisturizer powder sunscreen polish scrub",
     ),
     _words(
-        "waterproof rugged inflatable foldable insulated thermal breathable reflective alpine trail",
+        "waterproof rugged inflatable foldable insulated thermal breathable reflective alpine",
         "tent backpack lantern compass hammock canteen boots binoculars rope poncho cooler "
         "stove carabiner headlamp paddle kayak tarp thermos gaiters mattress",
     ),

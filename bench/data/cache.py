@@ -1,0 +1,116 @@
+"""Parsed data sets on disk, one compact file each, keyed by content.
+
+The key covers the bytes of every source file, the card's reader, options and filters, and the
+source code that parses; whatever changes one of them makes another key. An entry that cannot
+be read, or whose content does not have the fingerprint it was stored with, is made again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.arrange import fingerprint
+from bench.data.card import Card
+from bench.data.dataset import Dataset
+from bench.data.formats import READERS
+from bench.data.locate import Located
+from bench.data.sequences import Sequences
+from bench.errors import StoreError
+from bench.files import atomic_path
+from bench.hashing import content_hash, file_hash
+from bench.settings import cache_dir
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a parsed data set is kept, and what it must be called when it is read."""
+
+    path: Path
+    card: Card
+
+    @classmethod
+    def of(cls, card: Card, located: Located) -> Entry:
+        """Entry of a card's files as they are now."""
+        form = located.form
+        key = content_hash(
+            {
+                "form": form.model_dump(mode="json", exclude={"sources", "files"}),
+                "filters": card.filters.model_dump(mode="json"),
+                "files": {role: file_hash(path) for role, path in located.files.items()},
+                "suffixes": {role: path.suffix for role, path in located.files.items()},
+                "code": _code(READERS.get(form.format).function),
+            }
+        )
+        return cls(cache_dir() / "datasets" / f"{card.name}-{key[:32]}.npz", card)
+
+    def read(self) -> Dataset | None:
+        """Give the data set, or None when there is no whole entry."""
+        try:
+            with np.load(self.path, allow_pickle=False) as arrays:
+                return self._dataset({name: arrays[name] for name in arrays.files})
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            _LOG.warning("%s is damaged (%s); parsing again", self.path, error)
+            return None
+
+    def _dataset(self, arrays: dict[str, NDArray[Any]]) -> Dataset:
+        names = json.loads(arrays["names"].tobytes())
+        sequences = Sequences(arrays["offsets"], arrays["items"])
+        planted = arrays.get("planted")
+        user_ids, item_ids, texts = names
+        found = fingerprint(sequences, user_ids, item_ids, texts, planted)
+        if found != arrays["fingerprint"].tobytes().decode("ascii"):
+            raise ValueError("its content does not have its fingerprint")
+        return Dataset(
+            name=self.card.name,
+            fingerprint=found,
+            sequences=sequences,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            item_texts=texts,
+            max_length=self.card.max_length,
+            planted_noise=planted,
+        )
+
+    def write(self, dataset: Dataset) -> None:
+        """Keep a data set; a folder that cannot be written is only logged."""
+        names = [list(dataset.user_ids), list(dataset.item_ids), list(dataset.item_texts)]
+        arrays: dict[str, NDArray[Any]] = {
+            "names": _bytes(json.dumps(names, separators=(",", ":"))),
+            "offsets": dataset.sequences.offsets,
+            "items": dataset.sequences.items,
+            "fingerprint": _bytes(dataset.fingerprint),
+        }
+        if dataset.planted_noise is not None:
+            arrays["planted"] = dataset.planted_noise
+        try:
+            with atomic_path(self.path) as temporary, temporary.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+        except StoreError as error:
+            _LOG.warning("%s; the data set will be parsed again next time", error)
+
+
+def _bytes(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+
+
+def _code(function: str) -> str:
+    """Hash of the modules that parse: this package's, and the reader's own."""
+    package = Path(__file__).parent
+    sources: Sequence[Path] = sorted(package.rglob("*.py"))
+    spec = importlib.util.find_spec(function.partition(":")[0])
+    outside = [Path(spec.origin)] if spec and spec.origin else []
+    return content_hash([file_hash(path) for path in [*sources, *outside]])

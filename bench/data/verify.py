@@ -1,0 +1,71 @@
+"""Whether a data set's files are what its card, or the first fetch, says they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.card import Card
+from bench.data.dataset import Dataset
+from bench.data.fetch import provenance
+from bench.data.load import read_card
+from bench.data.locate import Located, locate, not_found
+from bench.errors import DataError
+from bench.hashing import file_hash
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """One file that was read.
+
+    Attributes
+    ----------
+    path
+        Where it lies.
+    sha256
+        Of its bytes.
+    authority
+        Who says that this is right: ``card``, ``first fetch``, or ``none``.
+    """
+
+    path: Path
+    sha256: str
+    authority: str
+
+
+def verify(card: Card) -> tuple[list[CheckedFile], Dataset]:
+    """Check every file's checksum, parse all anew, and check the counts.
+
+    Raises
+    ------
+    DataError
+        A file is missing, differs from its checksum or does not parse, or the counts differ
+        from the card's.
+    """
+    located = locate(card)
+    if located is None:
+        raise not_found(card)
+    files = [_check(role, path, located) for role, path in located.files.items()]
+    return files, read_card(card, located, cached=False)
+
+
+def _check(role: str, path: Path, located: Located) -> CheckedFile:
+    expected, authority = _expected(role, path, located)
+    found = file_hash(path)
+    if expected not in {None, found}:
+        raise DataError(
+            f"{path} has SHA-256 {found}, the {authority} says {expected}; remove the file and "
+            "fetch again"
+        )
+    return CheckedFile(path, found, authority)
+
+
+def _expected(role: str, path: Path, located: Located) -> tuple[str | None, str]:
+    for source in located.form.sources:
+        stated = source.sha256 if source.role == role else None
+        if role in source.members:
+            stated = source.members[role].sha256
+        if stated:
+            return stated, "card"
+    recorded = provenance(path.parent).get(path.name, {}).get("sha256")
+    return (recorded, "first fetch") if recorded else (None, "none")
