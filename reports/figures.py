@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import ConfigError, suggestion
+from bench.errors import ConfigError
 from bench.files import atomic_path
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def save_figure(
 
     ending = target.suffix.removeprefix(".").lower()
     if ending not in ENDINGS:
-        raise ConfigError(f"{target} has no known ending{suggestion(ending, ENDINGS)}")
+        raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     with mpl.rc_context(_STYLE):
         figure = _DRAW[kind](tables, reading, titles)
         with atomic_path(target) as temporary:

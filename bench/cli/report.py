@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.options import StoreDir
 from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.data.card import card_names, load_card
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.files import write_text
 from bench.protocol import Candidates, Ties
@@ -106,11 +107,11 @@ def _reading(
 
 
 def registered_titles() -> dict[str, str]:
-    """Give the printed title of every registered backbone, method and encoder.
+    """Give the printed title of every registered component and every shipped data set.
 
-    One that does not import keeps its name: its finished cells can still be shown.
+    A component that does not import keeps its name: its finished cells can still be shown.
     """
-    titles = {}
+    titles = {name: load_card(name).title or name for name in card_names()}
     for registry in (ENCODERS, BACKBONES, METHODS):
         for name in registry.names():
             try:

@@ -1,0 +1,124 @@
+"""Figures: what is drawn where, not how it looks."""
+
+import matplotlib as mpl
+import matplotlib.image
+import pytest
+from made_up_store import make_cell, save
+
+from bench.errors import ConfigError
+from bench.evaluate.metrics import HitRatio
+from bench.protocol import Protocol
+from bench.reports import figures
+from bench.reports.report import draw
+from bench.reports.results import Reading
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Draw a figure of the store and give the figure object and the file."""
+
+    def draw_it(kind, ending="png", **options):
+        seen = []
+        original = figures._DRAW[kind]
+
+        def spy(*arguments):
+            seen.append(original(*arguments))
+            return seen[0]
+
+        monkeypatch.setitem(figures._DRAW, kind, spy)
+        target = tmp_path / f"figure.{ending}"
+        draw(tmp_path, kind, target, **options)
+        return seen[0], target
+
+    return draw_it
+
+
+def heights(ax):
+    return [round(bar.get_height(), 6) for bar in ax.patches]
+
+
+def test_bars_are_the_means_of_the_metric(tmp_path, drawn):
+    save(tmp_path, make_cell(seed=1), [1, 1, 99, 99])
+    save(tmp_path, make_cell(seed=2), [99, 99, 99, 99])
+    save(tmp_path, make_cell(backbone="gru4rec"), [1, 1, 1, 99])
+    figure, target = drawn(
+        "accuracy", reading=Reading(metrics=(HitRatio(5),)), titles={"sasrec": "SASRec $x$"}
+    )
+    (ax,) = figure.axes
+    assert heights(ax) == [0.75, 0.25]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["gru4rec", "SASRec $x$"]
+    assert [text.get_text() for text in ax.texts] == ["0.750", "0.250"]
+    assert ax.get_ylabel() == "Test HR@5"
+    assert ax.get_ylim()[0] == 0
+    assert figure.legends == [], "one method needs no legend"
+    assert mpl.image.imread(target).std() > 0
+
+
+def test_methods_have_colours_and_a_missing_bar_is_left_out(tmp_path, drawn):
+    for dataset in ("x", "y"):
+        save(tmp_path, make_cell(dataset=dataset), [1])
+    save(tmp_path, make_cell("hsd", dataset="x"), [2])
+    figure, _ = drawn("accuracy")
+    left, right = figure.axes
+    assert (len(left.patches), len(right.patches)) == (2, 1)
+    base = {ax.patches[-1].get_facecolor() for ax in figure.axes}
+    assert len(base) == 1, "a method keeps its colour over panels"
+    assert left.patches[0].get_facecolor() not in base
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["hsd", "none"]
+
+
+def test_curves_are_every_seed_with_a_dot_at_the_best_epoch(tmp_path, drawn):
+    save(tmp_path, make_cell(seed=1), [1], curve=[0.1, 0.3, 0.2])
+    save(tmp_path, make_cell(seed=2), [1], curve=[0.1, 0.2, 0.4, 0.3])
+    figure, _ = drawn("learning-curves", titles={"sasrec": "SASRec"})
+    (ax,) = figure.axes
+    lines = [line for line in ax.lines if line.get_marker() == "None"]
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_ydata()) for line in lines] == [[0.1, 0.3, 0.2], [0.1, 0.2, 0.4, 0.3]]
+    assert [list(line.get_xdata()) for line in lines] == [[1, 2, 3], [1, 2, 3, 4]]
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [(2, 0.3), (3, 0.4)]
+    assert [text.get_text() for text in ax.texts] == ["SASRec"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Epoch", "Validation NDCG@10")
+
+
+def test_several_methods_get_a_panel_a_backbone(tmp_path, drawn):
+    for backbone in ("a", "b"):
+        for method in ("none", "hsd"):
+            save(tmp_path, make_cell(method, backbone), [1])
+    figure, _ = drawn("learning-curves")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["ml-100k, a", "ml-100k, b"]
+    for ax in figure.axes:
+        first, second = (text.xyann[1] for text in ax.texts)
+        assert abs(first - second) >= 0.07, "equal ends must not print over each other"
+
+
+def test_protocols_of_one_data_set_have_their_own_panels(tmp_path, drawn):
+    protocols = (Protocol(), Protocol(max_length=32))
+    for protocol in protocols:
+        save(tmp_path, make_cell(protocol=protocol), [1])
+    figure, _ = drawn("accuracy")
+    titles = {ax.get_title(loc="left") for ax in figure.axes}
+    assert titles == {f"ml-100k (protocol {protocol.hash[:8]})" for protocol in protocols}
+
+
+@pytest.mark.parametrize(
+    ("ending", "magic"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89P")]
+)
+def test_the_ending_names_the_format(tmp_path, drawn, ending, magic):
+    save(tmp_path, make_cell(), [1])
+    _, target = drawn("accuracy", ending)
+    assert target.read_bytes().startswith(magic)
+
+
+def test_a_cell_without_a_curve_is_left_out(tmp_path, drawn):
+    save(tmp_path, make_cell(), [1], curve=[])
+    figure, _ = drawn("learning-curves")
+    assert list(figure.axes[0].lines) == []
+
+
+def test_an_unknown_ending_leaves_no_file(tmp_path):
+    save(tmp_path, make_cell(), [1])
+    with pytest.raises(ConfigError, match=r"figure\.gif: figures end in png, pdf, svg"):
+        draw(tmp_path, "accuracy", tmp_path / "figure.gif")
+    assert not (tmp_path / "figure.gif").exists()

@@ -1,0 +1,107 @@
+"""Escaped text, read back by independent readers, is the text that went in."""
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bench.reports.grid import Entry, Grid, to_latex, to_markdown
+from bench.reports.markup import Latex, Markdown
+
+NASTY = "50% off_now: $5 & #1 {best} ~ ^ \\ | <b>bold</b> [x](y) *a* `c`\nsecond line"
+printable = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=30
+)
+words = st.lists(printable, min_size=1, max_size=4).map(" ".join)
+
+
+def grid_of(text):
+    return Grid(
+        title=text,
+        caption=text,
+        labels=["Label"],
+        figures=[text],
+        blocks=[[[Entry(text), Entry(text, "best")]], [[Entry(text), Entry(text, "second")]]],
+        notes=[text],
+        anchor="x",
+    )
+
+
+def shown_cells(markdown):
+    """Cells of the first table as a reader of Markdown sees them."""
+    markdown_it = pytest.importorskip("markdown_it")
+    tokens = markdown_it.MarkdownIt("commonmark").enable("table").parse(markdown)
+    inside = False
+    cells = []
+    for token in tokens:
+        if token.type in {"th_open", "td_open"}:
+            inside = True
+        elif token.type in {"th_close", "td_close"}:
+            inside = False
+        elif inside and token.type == "inline":
+            kinds = {child.type for child in token.children}
+            text = "".join(c.content for c in token.children if c.type in {"text", "text_special"})
+            marks = [c.content for c in token.children if c.type == "html_inline"]
+            cells.append((text, "strong_open" in kinds, marks))
+    return cells
+
+
+@given(words)
+@example(NASTY)
+@example("1. no list")
+def test_markdown_shows_every_text_as_itself(text):
+    one_line = " ".join(text.split())
+    cells = shown_cells(to_markdown(grid_of(text)))
+    assert cells == [
+        ("Label", False, []),
+        (one_line, False, []),
+        (one_line, False, []),
+        (one_line, True, []),
+        (one_line, False, []),
+        (one_line, False, ["<u>", "</u>"]),
+    ]
+
+
+def unescape_latex(text):
+    named = {
+        "textbackslash": "\\",
+        "textasciitilde": "~",
+        "textasciicircum": "^",
+        "textbar": "|",
+        "textless": "<",
+        "textgreater": ">",
+    }
+    pattern = r"\\(" + "|".join(named) + r")\{\}|\\([$%_&#{}])"
+    rest = re.sub(pattern, "", text)
+    assert not re.search(r"[\\$%_&#{}~^|<>]", rest), f"unescaped symbol in {text!r}"
+    return re.sub(pattern, lambda found: named.get(found[1]) or found[2], text)
+
+
+@given(words.filter(lambda text: "\N{EM DASH}" not in text))
+@example(NASTY)
+def test_latex_escapes_every_symbol_and_loses_none(text):
+    assert unescape_latex(Latex().escape(text)) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("symbol", list("&%$#_{}"))
+def test_latex_agrees_with_pandas(symbol):
+    styler = pd.DataFrame({"a": [f"x{symbol}y"]}).style.format(escape="latex")
+    assert Latex().escape(f"x{symbol}y") in styler.to_latex()
+
+
+def test_latex_table_has_booktabs_rules_and_marks():
+    text = to_latex(grid_of("A & B"))
+    assert text.count("\\toprule") == text.count("\\bottomrule") == 1
+    assert text.count("\\midrule") == 2, "one below the head, one between the two blocks"
+    assert "\\textbf{A \\& B}" in text
+    assert "\\underline{A \\& B}" in text
+    assert "\\label{tab:x}" in text
+    body = text.split("\\toprule")[1].split("\\bottomrule")[0]
+    rows = [line for line in body.splitlines() if line.endswith("\\\\")]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [1, 1, 1]
+
+
+def test_empty_text_stays_empty():
+    assert Markdown().escape("") == Latex().escape(" \n") == ""

@@ -1,0 +1,205 @@
+"""``render`` and ``bench report``, from a store on disk to text."""
+
+import io
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from made_up_store import make_cell, save
+from typer.testing import CliRunner
+
+from bench.cli.options import ManyValues
+from bench.cli.report import registered_titles, report
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.protocol import Protocol
+from bench.reports.report import render
+from bench.runs.store import Store
+
+BACKBONES = ("gru4rec", "sasrec")
+METHODS = ("hsd", "none")
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    root = tmp_path / "runs"
+    rng = np.random.default_rng(3)
+    for dataset in ("beauty", "ml-100k"):
+        for backbone in BACKBONES:
+            for method in METHODS:
+                for seed in (1, 2):
+                    cell = make_cell(method, backbone, seed, dataset)
+                    save(root, cell, rng.integers(1, 40, size=997))
+    monkeypatch.setenv("BENCH_STORE", str(root))
+    return root
+
+
+def invoke(*words):
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command(cls=ManyValues)(report)
+    result = CliRunner().invoke(app, list(words))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def by_hand(root):
+    """NDCG@10 and HR@5 of every cell from the bare Parquet files, seeds averaged."""
+    figures = {}
+    for folder in (root / "cells").iterdir():
+        cell = pd.read_json(folder / "cell.json", typ="series")["cell"]
+        ranks = pd.read_parquet(folder / "ranks-test.parquet")
+        places = [1 + b + t for b, t in zip(ranks.better_all, ranks.ties_all, strict=True)]
+        ndcg = sum(1 / math.log2(place + 1) for place in places if place <= 10) / len(places)
+        hits = sum(place <= 5 for place in places) / len(places)
+        key = cell["dataset"], cell["backbone"], cell["method"]
+        figures.setdefault(key, []).append((hits, ndcg))
+    return {key: np.mean(values, axis=0) for key, values in figures.items()}
+
+
+def test_csv_has_every_row_in_full_precision(store):
+    table = pd.read_csv(io.StringIO(render(store, fmt="csv")))
+    assert len(table) == 8
+    expected = by_hand(store)
+    for line in table.to_dict("records"):
+        key = line["dataset"], line["backbone"], line["method"]
+        assert [line["HR@5"], line["NDCG@10"]] == pytest.approx(expected[key], rel=1e-14)
+        assert line["seeds"] == "1 2"
+        assert line["protocol"] == Protocol().hash
+
+
+def test_markdown_is_one_table_of_results_and_one_of_cost(store):
+    text = render(store, titles={"none": "Base", "ml-100k": "MovieLens_100K"})
+    assert [line for line in text.splitlines() if line.startswith("###")] == [
+        "### Test results",
+        "### Training cost",
+    ]
+    assert "MovieLens\\_100K" in text
+    rows = [line for line in text.splitlines() if line.startswith("|") and "Base" in line]
+    assert len(rows) == 8
+    assert text.count("**") == 2 * 2 * 6, "one best figure a metric and data set"
+    best = max(value[1] for key, value in by_hand(store).items() if key[0] == "beauty")
+    assert f"**{best:.4f}**" in text
+
+
+def test_only_asked_for_keys_are_shown(store):
+    keys = [make_cell("none", "sasrec", 2).key]
+    table = pd.read_csv(io.StringIO(render(store, keys, "csv")))
+    assert table[["dataset", "backbone", "method", "seeds"]].to_numpy().tolist() == [
+        ["ml-100k", "sasrec", "none", 2]
+    ]
+
+
+def test_tables_of_two_protocols_have_two_captions(store):
+    save(store, make_cell(protocol=Protocol(max_length=32)), [1, 2])
+    text = render(store, fmt="latex")
+    assert text.count("\\begin{table}") == text.count("\\end{table}") == 4
+    for protocol in (Protocol(), Protocol(max_length=32)):
+        assert text.count(f"Protocol {protocol.hash[:8]}: leave-one-out") == 1
+
+
+@pytest.mark.parametrize(("fmt", "start"), [("markdown", "\nFailed: "), ("latex", "\n% Failed: ")])
+def test_failures_are_told_on_one_line(store, fmt, start):
+    failed = make_cell("steam")
+    Store(store).record_failure(failed.key, failed.label, "out of memory\nin a batch")
+    assert f"{start}ml-100k/sasrec/steam/seed 1: out of memory in a batch\n" in render(
+        store, fmt=fmt
+    )
+
+
+def test_an_empty_store_is_one_sentence(tmp_path):
+    with pytest.raises(StoreError, match=r"no finished cell in .*; run 'bench run' first"):
+        render(tmp_path / "nowhere")
+    failed = make_cell()
+    Store(tmp_path).record_failure(failed.key, failed.label, "out of memory")
+    with pytest.raises(StoreError, match="Failed: ml-100k/sasrec/none/seed 1: out of memory"):
+        render(tmp_path)
+
+
+def test_the_verb_prints_what_render_gives(store):
+    assert invoke() == render(store, titles=registered_titles())
+
+
+def test_the_verb_selects_reads_and_orders(store):
+    output = invoke(
+        *("--dataset", "ml-100k", "--backbone", "sasrec", "gru4rec", "--method", "none"),
+        *("--metric", "MRR", "HR@3", "--candidates", "unseen", "--ties", "half"),
+        *("--phase", "validation", "--format", "csv"),
+    )
+    table = pd.read_csv(io.StringIO(output))
+    assert table.backbone.tolist() == ["sasrec", "gru4rec"]
+    assert set(table.dataset) == {"ml-100k"}
+    assert [name for name in table if name.startswith(("MRR", "HR"))] == [
+        *("MRR", "MRR sd", "HR@3", "HR@3 sd")
+    ]
+    conditions = table[["candidates", "ties", "phase"]].drop_duplicates().to_numpy().tolist()
+    assert conditions == [["unseen", "half", "validation"]]
+
+
+def test_the_verb_writes_whole_files(store, tmp_path):
+    target = tmp_path / "new" / "table.tex"
+    assert invoke("--format", "latex", "--out", str(target)) == ""
+    assert target.read_text() == render(store, fmt="latex", titles=registered_titles())
+    assert [path.name for path in target.parent.iterdir()] == ["table.tex"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--format", "latx"], "--format 'latx' is unknown; did you mean 'latex'"),
+        (["--candidates", "unsen"], "did you mean 'unseen'"),
+        (["--ties", "optimistic"], "--ties 'optimistic' is unknown"),
+        (["--phase", "train"], "--phase 'train' is unknown; known: test, validation"),
+        (["--metric", "HR@5", "NDGC@10"], "did you mean 'NDCG@10'"),
+        (["--dataset", "beuty"], "did you mean 'beauty'"),
+        (["--figure", "learning-curve", "--out", "x.png"], "did you mean 'learning-curves'"),
+        (["--figure", "accuracy"], "add --out"),
+        (["--figure", "accuracy", "--out", "x.jpg"], r"x\.jpg: figures end in png, pdf, svg"),
+    ],
+)
+def test_a_wrong_word_is_explained(store, words, message):
+    with pytest.raises(ConfigError, match=message):
+        invoke(*words)
+
+
+def test_an_unwritable_target_is_explained(store, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BenchError, match="cannot write"):
+        invoke("--out", str(tmp_path / "file" / "table.md"))
+
+
+def test_titles_come_from_the_registries_and_cards():
+    titles = registered_titles()
+    assert titles["sasrec"] == "SASRec"
+    assert titles["none"] == "Base"
+    assert "beauty" in titles
+
+
+def loaded_after(code):
+    script = f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def test_reports_import_neither_torch_nor_a_method(store, tmp_path):
+    loaded = loaded_after(
+        "from pathlib import Path\n"
+        "from bench.reports.report import draw, render\n"
+        f"root = Path({str(store)!r})\n"
+        "for fmt in ('markdown', 'latex', 'csv'): render(root, fmt=fmt)\n"
+        f"draw(root, 'learning-curves', Path({str(tmp_path / 'x.png')!r}))\n"
+    )
+    assert "pandas" in loaded, "the check would see an import"
+    forbidden = ("torch", "transformers", "mlflow", "optuna", "bench.methods")
+    assert [name for name in loaded if name.startswith(forbidden)] == []
+
+
+def test_the_verb_is_light_until_it_is_called():
+    loaded = loaded_after("import bench.cli.report")
+    assert {"torch", "pandas", "numpy", "matplotlib", "pyarrow"}.isdisjoint(loaded)

@@ -1,0 +1,267 @@
+"""Which cells share a row, a block and a table, and what is marked in them."""
+
+import math
+
+import pytest
+from made_up_store import make_cell, make_facts, make_ranks, save
+
+from bench.data.dataset import PHASES
+from bench.errors import ConfigError, StoreError
+from bench.evaluate.metrics import MRR, NDCG, HitRatio
+from bench.protocol import Protocol
+from bench.reports.cost import cost_grid
+from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables import build_tables, describe, overall_grid
+from bench.runs.store import Store
+from bench.training.config import TrainingConfig
+
+
+def tables_of(root, selection=None, reading=None, titles=None):
+    selection = selection or Selection()
+    results = read_results(Store(root), selection, reading or Reading())
+    return build_tables(results.finished, selection, titles or {})
+
+
+def printed(root, reading=None, column="HR@5", **names):
+    """The table's label and one column, as text with stars for best and lines for second."""
+    reading = reading or Reading()
+    (table,) = tables_of(root, Selection(**names), reading)
+    grid = overall_grid(table, reading, {})
+    place = [*grid.labels, *grid.figures].index(column)
+    signs = {"": "", "best": "*", "second": "_"}
+    return [
+        (
+            *(entry.text for entry in row[: len(grid.labels)]),
+            row[place].text + signs[row[place].mark],
+        )
+        for block in grid.blocks
+        for row in block
+    ]
+
+
+def test_a_row_is_the_mean_over_seeds(tmp_path):
+    save(tmp_path, make_cell(seed=1), [1, 2, 3, 100])
+    save(tmp_path, make_cell(seed=2), [1, 200, 300, 100])
+    (table,) = tables_of(tmp_path)
+    (row,) = table.rows
+    assert row.mean("HR@5") == pytest.approx((0.75 + 0.25) / 2)
+    assert row.deviation("HR@5") == pytest.approx(math.sqrt(0.125))
+    expected = ((1 + 1 / math.log2(3) + 0.5) / 4 + 1 / 4) / 2
+    assert row.mean("NDCG@10") == pytest.approx(expected)
+    assert printed(tmp_path, column="Seeds") == [("ml-100k", "sasrec", "none", "2")]
+
+
+def test_best_is_bold_and_second_underlined_in_each_block(tmp_path):
+    hits = {"sasrec": 3, "gru4rec": 2, "caser": 1}
+    for dataset, better in (("ml-100k", 0), ("beauty", 1)):
+        for backbone, count in hits.items():
+            count = count if not better else 4 - count
+            save(tmp_path, make_cell(backbone=backbone, dataset=dataset), [1] * count + [99] * 4)
+    assert printed(tmp_path) == [
+        ("beauty", "caser", "none", "0.4286*"),
+        ("", "gru4rec", "none", "0.3333_"),
+        ("", "sasrec", "none", "0.2000"),
+        ("ml-100k", "caser", "none", "0.2000"),
+        ("", "gru4rec", "none", "0.3333_"),
+        ("", "sasrec", "none", "0.4286*"),
+    ]
+
+
+def test_figures_that_print_alike_share_the_mark(tmp_path):
+    for backbone, ranks in {"a": [1, 99], "b": [2, 99], "c": [99, 99]}.items():
+        save(tmp_path, make_cell(backbone=backbone), ranks)
+    assert [row[-1] for row in printed(tmp_path)] == ["0.5000*", "0.5000*", "0.0000_"]
+
+
+def test_nothing_is_marked_where_there_is_nothing_to_compare(tmp_path):
+    save(tmp_path, make_cell(backbone="a"), [1])
+    assert [row[-1] for row in printed(tmp_path)] == ["1.0000"]
+    save(tmp_path, make_cell(backbone="b"), [2])
+    assert [row[-1] for row in printed(tmp_path)] == ["1.0000", "1.0000"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_length": 32}, {"candidates": "unseen"}, {"ties": "half"}, {"cutoffs": (5,)}]
+)
+def test_different_protocols_never_share_a_table(tmp_path, change):
+    save(tmp_path, make_cell(seed=1), [1, 2])
+    save(tmp_path, make_cell(seed=2, protocol=Protocol(**change)), [1, 2])
+    tables = tables_of(tmp_path)
+    assert len(tables) == 2
+    assert len({table.protocol.hash for table in tables}) == 2
+    assert len({describe(table.protocol, Reading()) for table in tables}) == 2
+
+
+def test_different_data_under_one_name_never_share_a_block(tmp_path):
+    save(tmp_path, make_cell(backbone="a"), [1])
+    save(tmp_path, make_cell(backbone="b", fingerprint="0" * 64), [99])
+    rows = printed(tmp_path)
+    assert [row[0] for row in rows] == ["ml-100k (00000000)", "", "ml-100k (ffffffff)", ""]
+    # Each backbone ran on one of the two only, so nothing may be marked as better.
+    assert [row[-1] for row in rows] == ["\N{EM DASH}", "0.0000", "1.0000", "\N{EM DASH}"]
+
+
+def test_seeds_of_different_settings_are_never_averaged(tmp_path):
+    save(tmp_path, make_cell(seed=1), [1])
+    save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [99])
+    save(tmp_path, make_cell(seed=3, backbone_settings={"dropout": 0.5}), [99])
+    save(tmp_path, make_cell(seed=4, code="d" * 64), [99])
+    (table,) = tables_of(tmp_path)
+    assert [len(row.results) for row in table.rows] == [1, 1, 1, 1]
+    assert "backbone.dropout=0.5, code=cccccccc, training.epochs=200" in [
+        row.variant for row in table.rows
+    ]
+    grid = overall_grid(table, Reading(), {})
+    assert "Rows of ml-100k differ in training.epochs: 200, 3." in grid.notes
+
+
+def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
+    save(tmp_path, make_cell(backbone="a", dataset="x"), [1])
+    save(tmp_path, make_cell(backbone="b", dataset="x"), [1])
+    save(tmp_path, make_cell(backbone="b", dataset="y"), [1])
+    assert ("y", "a", "none", "\N{EM DASH}") in printed(tmp_path)
+    (table,) = tables_of(tmp_path)
+    notes = overall_grid(table, Reading(), {}).notes
+    assert notes == ["\N{EM DASH}: 1 row has no finished cell."]
+
+
+def test_the_selection_orders_rows_and_titles_order_the_rest(tmp_path):
+    for backbone in ("a", "b"):
+        for method in ("none", "zzz"):
+            save(tmp_path, make_cell(method, backbone), [1])
+    save(tmp_path, make_cell("alone", None), [1])
+    order = [row[1:3] for row in printed(tmp_path, backbones=("b", "a"), methods=("zzz", "none"))]
+    assert order == [("b", "zzz"), ("b", "none"), ("a", "zzz"), ("a", "none")]
+    (table,) = tables_of(tmp_path, titles={"none": "Base", "zzz": "AA", "alone": "0"})
+    methods = [row.identity[1] for row in table.rows]
+    assert methods == ["zzz", "none", "zzz", "none", "alone"]
+
+
+def test_the_encoder_has_a_column_only_where_one_is_used(tmp_path):
+    save(tmp_path, make_cell(), [1])
+    assert len(printed(tmp_path)[0]) == 4
+    save(tmp_path, make_cell("hsd", encoder="tfidf"), [1])
+    assert [row[3] for row in printed(tmp_path)] == ["tfidf", "\N{EM DASH}"]
+
+
+def test_one_stored_cell_has_every_reading(tmp_path):
+    ranks = make_ranks([6, 1], ties=2, unseen_ranks=[3, 1])
+    save(tmp_path, make_cell(), ranks, validation=make_ranks([1, 1]))
+    metrics = (HitRatio(5), MRR())
+
+    def figures(**reading):
+        (table,) = tables_of(tmp_path, reading=Reading(metrics=metrics, **reading))
+        return [table.rows[0].mean(metric.name) for metric in metrics]
+
+    assert figures() == pytest.approx([0.5, (1 / 8 + 1 / 3) / 2])
+    assert figures(candidates="unseen") == pytest.approx([1.0, (1 / 5 + 1 / 3) / 2])
+    assert figures(ties="half") == pytest.approx([0.5, (1 / 7 + 1 / 2) / 2])
+    assert figures(phase="validation") == pytest.approx([1.0, 1.0])
+
+
+def test_the_caption_names_protocol_and_reading_in_words():
+    protocol = Protocol(max_length=32)
+    words = describe(protocol, Reading())
+    for part in ("leave-one-out", "full ranking", "all items", "last 32", "below", "NDCG@10"):
+        assert part in words
+    other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="half"))
+    for part in ("last but one", "has not interacted with", "middle", "chosen among all items"):
+        assert part in other
+    assert len({describe(protocol, Reading(phase=phase)) for phase in PHASES}) == 2
+
+
+def test_cutoffs_of_the_protocol_are_the_columns():
+    names = [metric.name for metric in Reading().metrics_for(Protocol(cutoffs=(1, 7)))]
+    assert names == ["HR@1", "HR@7", "NDCG@1", "NDCG@7"]
+    assert Reading(metrics=(NDCG(3),)).metrics_for(Protocol()) == (NDCG(3),)
+
+
+def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
+    save(tmp_path, make_cell(seed=1), [1], make_facts(parameters=1000, best_epoch=3, epochs=10))
+    prefixes = make_facts(
+        sampling="prefixes", prefixes_per_user=4, peak_gpu_bytes=3 * 2**20, best_epoch=0
+    )
+    save(tmp_path, make_cell("hsd"), [1], prefixes)
+    save(tmp_path, make_cell(seed=2), [1], make_facts(parameters=1000, best_epoch=6, epochs=13))
+    (table,) = tables_of(tmp_path)
+    grid = cost_grid(table, {})
+    heads = [*grid.labels, *grid.figures]
+    rows = {
+        row[2].text: dict(zip(heads, (e.text for e in row), strict=True)) for row in grid.blocks[0]
+    }
+    assert rows["none"] == {
+        "Data set": "",
+        "Backbone": "sasrec",
+        "Method": "none",
+        "Samples": "positions",
+        "Parameters": "1,000",
+        "Targets/epoch": "98,114",
+        "K prefixes": "\N{EM DASH}",
+        "Best epoch": "5.5",
+        "Epochs": "11.5",
+        "s/epoch": "2.00",
+        "Total s": "28.0",
+        "CPU s": "53.5",
+        "Peak MiB": "512",
+        "Peak GPU MiB": "\N{EM DASH}",
+    }
+    assert (rows["hsd"]["K prefixes"], rows["hsd"]["Best epoch"]) == ("4", "1.0")
+    assert rows["hsd"]["Peak GPU MiB"] == "3"
+    assert grid.notes == ["Computed on cpu with 2 threads."]
+
+
+def test_cost_of_cells_that_say_little_is_dashes(tmp_path):
+    save(tmp_path, make_cell(), [1], facts={}, curve=[])
+    (table,) = tables_of(tmp_path)
+    grid = cost_grid(table, {})
+    assert (grid.figures, grid.notes) == ([], [])
+    assert grid.blocks[0][0][-1].text == "\N{EM DASH}"
+
+
+def test_failed_missing_and_foreign_cells_are_told(tmp_path):
+    done = save(tmp_path, make_cell(), [1])
+    failed = make_cell("hsd")
+    store = Store(tmp_path)
+    store.record_failure(failed.key, failed.label, "the loss is NaN at epoch 2")
+    other = make_cell(dataset="beauty")
+    store.record_failure(other.key, other.label, "out of memory")
+    foreign = save(tmp_path, make_cell("steam"), [1])
+    (folder,) = (tmp_path / "cells").glob(f"*{foreign.key[:12]}")
+    (folder / "cell.json").write_text('{"key": "x", "cell": {"no": "such"}}')
+
+    everything = read_results(store, Selection(), Reading())
+    assert [result.cell for result in everything.finished] == [done]
+    assert sorted(everything.problems) == [
+        "Failed: beauty/sasrec/none/seed 1: out of memory",
+        "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
+        "Not shown: 1 cell damaged or written by another version of bench.",
+    ]
+    planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
+    assert list(planned.problems)[:2] == [
+        "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
+        "Missing: 1 cell of 2 asked for have no result.",
+    ]
+    narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
+    assert narrow.finished == []
+    assert narrow.problems[0].startswith("Failed: beauty")
+
+
+def test_a_failure_that_succeeded_since_is_forgotten(tmp_path):
+    cell = make_cell()
+    Store(tmp_path).record_failure(cell.key, cell.label, "out of memory")
+    save(tmp_path, cell, [1])
+    assert list(read_results(Store(tmp_path), Selection(), Reading()).problems) == []
+
+
+def test_a_name_that_no_cell_has_is_refused(tmp_path):
+    save(tmp_path, make_cell(), [1])
+    with pytest.raises(ConfigError, match="no cell of 'sasrek'; did you mean 'sasrec'"):
+        tables_of(tmp_path, Selection(backbones=["sasrec", "sasrek"]))
+
+
+def test_damaged_ranks_are_one_clear_sentence(tmp_path):
+    save(tmp_path, make_cell(), [1])
+    (path,) = tmp_path.glob("cells/*/ranks-test.parquet")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(StoreError, match="damaged"):
+        tables_of(tmp_path)
