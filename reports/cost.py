@@ -111,8 +111,8 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
         title="Training cost",
         caption=(
             f"Means over the seeds of the rows under protocol {table.anchor}. Targets: next-item "
-            "predictions learnt from in one epoch. Seconds are wall time; the total spans data, "
-            "training and evaluation."
+            "predictions learnt from in one epoch. An epoch's seconds are wall time with "
+            "validation; the totals sum all stages of a cell."
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],

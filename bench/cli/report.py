@@ -37,10 +37,14 @@ T = TypeVar("T", bound=str)
 
 def report(
     dataset: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these, so ordered.")
+        _Many, typer.Option(metavar="NAME ...", help="Only these data sets, in this order.")
     ] = None,
-    backbone: Annotated[_Many, typer.Option(metavar="NAME ...", help="Likewise.")] = None,
-    method: Annotated[_Many, typer.Option(metavar="NAME ...", help="Likewise.")] = None,
+    backbone: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Only these backbones, in this order.")
+    ] = None,
+    method: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Only these methods, in this order.")
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", metavar="NAME", help="markdown, latex or csv.")
     ] = "markdown",
