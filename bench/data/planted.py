@@ -170,5 +170,5 @@ def _unseen(
         item = _draw(items, world.shares[taste], chance)
         if item not in user.items:
             return item
-    everything = [*items, *range(len(world.names))]
+    everything: list[int] = [*items, *range(len(world.names))]
     return next(item for item in everything if item not in user.items)
