@@ -39,9 +39,15 @@ def run(
             show_default="default",
         ),
     ] = None,
-    dataset: Annotated[_Many, typer.Option(metavar="NAME ...", help="Data cards: names or paths.")] = None,
-    backbone: Annotated[_Many, typer.Option(metavar="NAME ...", help="Recommenders to attach to.")] = None,
-    method: Annotated[_Many, typer.Option(metavar="NAME ...", help="Denoisers; 'none' is the bare backbone.")] = None,
+    dataset: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Data cards: names or paths.")
+    ] = None,
+    backbone: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Recommenders to attach to.")
+    ] = None,
+    method: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Denoisers; 'none' is the bare backbone.")
+    ] = None,
     encoder: Annotated[_Many, typer.Option(metavar="NAME ...", help="Text encoders.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
     set_: Annotated[
@@ -49,7 +55,9 @@ def run(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at the same time.")] = 1,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+    ] = "auto",
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -128,12 +136,13 @@ def _execute(spec: Spec, workers: int, device: str) -> list[Outcome]:
 
 def _conclude(outcomes: Sequence[Outcome]) -> None:
     """Print the table of what has finished, then what has failed."""
+    from bench.cli.report import registered_titles
     from bench.reports.report import render
 
     failed = [outcome for outcome in outcomes if outcome.ending == "failed"]
     finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
     if finished:
-        typer.echo(render(store_dir(), finished))
+        typer.echo(render(store_dir(), finished, titles=registered_titles()))
     counts = Counter(outcome.ending for outcome in outcomes)
     summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
     typer.echo(f"{len(outcomes)} cells: {summary}", err=True)

@@ -54,7 +54,7 @@ def test_a_key_of_two_kinds_is_ambiguous(monkeypatch):
 
     entry = type("Entry", (), {"config_class": staticmethod(lambda: Clashing)})
     monkeypatch.setattr("bench.runs.overrides.METHODS", type("R", (), {"get": lambda *_: entry})())
-    with pytest.raises(ConfigError, match="'epochs' is ambiguous; write method.epochs or training"):
+    with pytest.raises(ConfigError, match=r"'epochs' is ambiguous; write method\.epochs or "):
         apply_overrides(SPEC, ["epochs=3"])
 
 

@@ -105,7 +105,7 @@ def test_wrong_names_and_settings_are_one_sentence(changes, message):
 def test_the_file_itself_can_be_wrong(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         find_spec(str(tmp_path / "absent.yaml"))
-    with pytest.raises(ConfigError, match="neither a file nor .* did you mean 'planted'"):
+    with pytest.raises(ConfigError, match=r"neither a file nor .* did you mean 'planted'"):
         find_spec("plantd")
     with pytest.raises(ConfigError, match="line 2"):
         find_spec(str(write(tmp_path, "datasets: [a]\n  b: [\n")))

@@ -1,0 +1,81 @@
+"""``bench run`` on a tiny planted data set, as processes that can be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bench.runs.store import Store
+
+CARD = """
+name: tiny
+forms:
+  - format: planted
+    options: {seed: 1, users: 60, items: 60, tastes: 4, mean_length: 8, max_length: 15}
+max_length: 8
+"""
+SPEC = """
+datasets: [./card.yaml]
+backbones: [gru4rec, sasrec]
+seeds: [1, 2]
+training: {epochs: 3}
+"""
+
+
+def write_spec(folder: Path) -> Path:
+    (folder / "card.yaml").write_text(CARD)
+    (folder / "tiny.yaml").write_text(SPEC)
+    return folder / "tiny.yaml"
+
+
+def start(spec: Path, store: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
+    """Begin a run whose folders all lie beside the specification."""
+    folders = {"BENCH_CACHE_DIR": spec.parent / "cache", "BENCH_DATA_DIR": spec.parent / "data"}
+    command = [sys.executable, "-m", "bench", "run", str(spec), "--store", str(store), *more]
+    return subprocess.Popen(
+        command,
+        env={
+            **os.environ,
+            **{name: str(folder) for name, folder in folders.items()},
+            "BENCH_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for a run's end and give its standard output."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    return out
+
+
+def ranks_of(store: Path) -> dict[str, bytes]:
+    """Every stored rank of every finished cell, as bytes."""
+    return {
+        f"{stored.key} {phase} {name}": np.ascontiguousarray(values).tobytes()
+        for stored in Store(store).cells()
+        for phase in ("validation", "test")
+        for name, values in stored.ranks(phase).columns().items()
+    }
+
+
+def begun(store: Path) -> list[str]:
+    """Keys in the order in which cells began or went on."""
+    return [
+        entry["key"] for entry in Store(store).events() if entry["event"] in {"started", "resumed"}
+    ]
+
+
+def finished(store: Path) -> set[str]:
+    """Keys of the finished cells."""
+    return {stored.key for stored in Store(store).cells()}
