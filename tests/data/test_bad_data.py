@@ -1,0 +1,225 @@
+"""Bad input: one sentence that names the file and the line, and the remedy."""
+
+import gzip
+
+import pytest
+from own_cards import (
+    amazon_card,
+    csv_card,
+    movielens_card,
+    parquet_card,
+    recbole_card,
+    sequences_card,
+    write_card,
+)
+
+from bench.data.dataset import LeaveOneOut
+from bench.data.load import load_dataset
+from bench.errors import DataError
+
+
+def append(name, content):
+    def spoil(folder):
+        path = folder / name
+        path.write_bytes(path.read_bytes() + content)
+
+    return spoil
+
+
+def replace(name, old, new):
+    def spoil(folder):
+        path = folder / name
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new, 1))
+
+    return spoil
+
+
+def content(name, new):
+    return lambda folder: (folder / name).write_bytes(new)
+
+
+def truncate(name):
+    def spoil(folder):
+        path = folder / name
+        lines = gzip.decompress(path.read_bytes()) * 500
+        packed = gzip.compress(lines)
+        path.write_bytes(packed[: len(packed) // 2])
+
+    return spoil
+
+
+BAD = {
+    "empty sequences": (sequences_card, content("seq.txt", b""), "seq.txt is empty"),
+    "blank sequences": (sequences_card, content("seq.txt", b"\n \n"), "seq.txt is empty"),
+    "user without items": (
+        sequences_card,
+        append("seq.txt", b"\nlonely\n"),
+        "seq.txt, line 5: user 'lonely' has no items",
+    ),
+    "duplicate user": (
+        sequences_card,
+        append("seq.txt", b"u2 a\n"),
+        "seq.txt, line 4: user 'u2' already stands on line 1",
+    ),
+    "not UTF-8": (
+        sequences_card,
+        append("items.tsv", b"d\tCaf\xe9\n"),
+        "items.tsv, line 5: not UTF-8",
+    ),
+    "unknown item": (
+        sequences_card,
+        append("seq.txt", b"u3 a zzz\n"),
+        "not in its list of items (first: 'zzz')",
+    ),
+    "negative item": (
+        sequences_card,
+        append("seq.txt", b"u3 a -1\n"),
+        "seq.txt, line 4: the item id -1 is negative",
+    ),
+    "item listed twice": (
+        sequences_card,
+        append("items.tsv", b"b\tAgain\n"),
+        "items.tsv, line 5: item 'b' stands there a second time",
+    ),
+    "wrong columns of items": (
+        sequences_card,
+        replace("items.tsv", b"item_id\ttitle", b"id\tname"),
+        "items.tsv has no column 'item_id'; its columns are id, name",
+    ),
+    "missing field": (
+        recbole_card,
+        replace("x.inter", b"timestamp:float", b"when:float"),
+        "x.inter has no column 'timestamp'; its columns are user_id, item_id, rating, when",
+    ),
+    "too few values": (
+        recbole_card,
+        append("x.inter", b"\nu1\ta\t4\n"),
+        "x.inter, line 12: 3 values where 4 are expected",
+    ),
+    "time is no number": (
+        recbole_card,
+        replace("x.inter", b"\t30\n", b"\tsoon\n"),
+        "x.inter, line 2: 'timestamp' is 'soon', not a time",
+    ),
+    "negative time": (
+        recbole_card,
+        replace("x.inter", b"\t3\n", b"\t-3\n"),
+        "x.inter, line 8: 'timestamp' is '-3', not a time",
+    ),
+    "infinite time": (
+        csv_card,
+        replace("x.csv", b"\n5,", b"\ninf,"),
+        "x.csv, line 6: 'when' is 'inf', not a time",
+    ),
+    "time is missing": (
+        csv_card,
+        replace("x.csv", b"\n5,", b"\n,"),
+        "x.csv, line 6: 'when' is '', not a time",
+    ),
+    "empty id": (
+        csv_card,
+        replace("x.csv", b'5,"u1",a', b'5,"",a'),
+        "x.csv, line 6: the user id is empty",
+    ),
+    "header alone": (csv_card, content("x.csv", b"when,who,what\n"), "has a header and no rows"),
+    "column twice": (
+        csv_card,
+        replace("x.csv", b"when,who", b"when,when"),
+        "x.csv, line 1: a column stands there twice",
+    ),
+    "wrong separator": (
+        csv_card,
+        replace("x.csv", b"when,who,what", b"when;who;what"),
+        "x.csv, line 2: 3 values where 1 are expected",
+    ),
+    "truncated gzip": (amazon_card, truncate("reviews.json.gz"), "is truncated after line"),
+    "not gzip": (amazon_card, content("meta.json.gz", b"{}"), "is damaged after line 0"),
+    "empty gzip": (
+        amazon_card,
+        content("reviews.json.gz", gzip.compress(b"")),
+        "reviews.json.gz is empty",
+    ),
+    "all lines bad": (
+        amazon_card,
+        content("reviews.json.gz", gzip.compress(b"nonsense\n" * 3)),
+        "reviews.json.gz holds no review",
+    ),
+    "not Parquet": (parquet_card, content("x.parquet", b"PAR1 no"), "not a whole Parquet file"),
+    "half of a Parquet file": (
+        parquet_card,
+        lambda folder: (folder / "x.parquet").write_bytes(
+            (folder / "x.parquet").read_bytes()[:400]
+        ),
+        "not a whole Parquet file",
+    ),
+    "u.item of another data set": (
+        movielens_card,
+        content("u.item", b"1|Toy Story|x\n"),
+        "u.item, line 1: 3 values where 24 are expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_data_is_one_clear_sentence(kind, tmp_path):
+    write, spoil, message = BAD[kind]
+    card = write(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(DataError) as caught:
+        load_dataset(card)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_itself_and_the_remedies(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
+    card = sequences_card(tmp_path)
+    (tmp_path / "items.tsv").unlink()
+    with pytest.raises(DataError) as caught:
+        load_dataset(card)
+    message = str(caught.value)
+    assert "missing items.tsv;" in message
+    assert "BENCH_DATA_DIR" in message
+    assert "bench run planted" in message
+    assert "bench data fetch" not in message  # this card has no source
+
+
+def test_a_missing_built_in_data_set_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    with pytest.raises(DataError, match="run 'bench data fetch beauty'") as caught:
+        load_dataset("beauty")
+    assert "user_sequence.txt and items.tsv or reviews_Beauty_5.json.gz" in str(caught.value)
+
+
+def test_counts_that_differ_from_the_card_show_both(tmp_path):
+    expected = {"users": 3, "items": 4, "interactions": 9}
+    card = sequences_card(tmp_path, card={"expected": expected})
+    with pytest.raises(DataError) as caught:
+        load_dataset(card)
+    assert "holds 3 users, 3 items, 9 interactions" in str(caught.value)
+    assert "expects 3 users, 4 items, 9 interactions" in str(caught.value)
+
+
+def test_counts_are_checked_when_the_cache_answers_too(tmp_path):
+    load_dataset(sequences_card(tmp_path))
+    expected = {"users": 1, "items": 1, "interactions": 1}
+    with pytest.raises(DataError, match="expects 1 users"):
+        load_dataset(sequences_card(tmp_path, card={"expected": expected}))
+
+
+def test_one_item_users_load_but_do_not_split(tmp_path):
+    card = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
+    (tmp_path / "seq.txt").write_text("u1 a b c\nu2 a\n")
+    dataset = load_dataset(card)
+    with pytest.raises(DataError, match=r"first: user 'u2' with 1.*min_user_interactions: 3"):
+        LeaveOneOut.of(dataset)
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    card = sequences_card(tmp_path)
+    (tmp_path / "seq.txt").unlink()
+    (tmp_path / "seq.txt").mkdir()
+    with pytest.raises(DataError, match="missing seq.txt"):
+        load_dataset(card)

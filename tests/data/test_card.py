@@ -1,0 +1,194 @@
+"""Cards: the built-in ones, a user's own, and wrong ones."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from own_cards import EXPECTED, histories, sequences_card, write_card
+
+from bench.data import card as card_module
+from bench.data.card import Card, card_names, load_card
+from bench.data.load import load_dataset
+from bench.errors import ConfigError
+
+SHA = "0" * 64
+
+
+def test_the_promised_cards_are_there():
+    assert card_names() == ["beauty", "ml-100k", "planted", "sports", "toys"]
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_a_built_in_card_says_all_that_a_reader_needs(name):
+    card = load_card(name)
+    assert card.name == name
+    assert card.title
+    assert card.summary
+    assert card.citation
+    assert card.licence
+    assert card.expected
+    assert card.max_length == (50 if name == "ml-100k" else 32)
+
+
+@pytest.mark.parametrize("name", ["beauty", "sports", "toys", "ml-100k"])
+def test_a_real_card_can_be_fetched_from_an_official_address(name):
+    urls = [s.url for form in load_card(name).forms for s in form.sources if s.url]
+    official = ("https://snap.stanford.edu/data/amazon/", "https://files.grouplens.org/")
+    assert urls
+    assert all(url.startswith(official) for url in urls)
+
+
+def test_unknown_name_is_suggested():
+    with pytest.raises(ConfigError, match="did you mean 'beauty'"):
+        load_card("beuty")
+
+
+def test_reading_cards_imports_nothing_heavy():
+    code = (
+        "import sys; from bench.data.card import card_names, load_card\n"
+        "for name in card_names(): load_card(name)\n"
+        "print(sorted({'numpy', 'pandas', 'pyarrow', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_users_files_lie_beside_the_card_or_in_the_data_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
+    path = sequences_card(tmp_path / "cards")
+    assert histories(load_dataset(path)) == EXPECTED
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine").mkdir()
+    for name in ("seq.txt", "items.tsv"):
+        (tmp_path / "cards" / name).rename(tmp_path / "data" / "mine" / name)
+    assert histories(load_dataset(path)) == EXPECTED
+
+
+def test_a_relative_path_of_a_card_works_from_its_folder(tmp_path, monkeypatch):
+    sequences_card(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert histories(load_dataset("mine.yaml")) == EXPECTED
+
+
+def test_a_users_card_may_not_take_a_built_in_name(tmp_path):
+    path = sequences_card(tmp_path, name="beauty")
+    with pytest.raises(ConfigError, match="a built-in data set is also named 'beauty'"):
+        load_card(path)
+
+
+def test_duplicate_built_in_cards_are_refused(tmp_path, monkeypatch):
+    for name in ("x.yaml", "x.yml"):
+        (tmp_path / name).write_text("name: x\n")
+    monkeypatch.setattr(card_module, "_cards_folder", lambda: tmp_path)
+    with pytest.raises(ConfigError, match="two cards are named 'x'"):
+        card_names()
+
+
+def test_a_built_in_card_is_named_as_its_file(tmp_path, monkeypatch):
+    write_card(tmp_path, name="y", format="planted")
+    (tmp_path / "y.yaml").rename(tmp_path / "x.yaml")
+    monkeypatch.setattr(card_module, "_cards_folder", lambda: tmp_path)
+    with pytest.raises(ConfigError, match="its name is 'y' but its file's is 'x'"):
+        load_card("x")
+
+
+URL = "https://example.org/a.zip"
+FORM = {"format": "sequences", "files": {"sequences": "seq.txt"}}
+WRONG = {
+    "unknown key": ({"max_lenght": 3}, "unknown key 'max_lenght'; did you mean 'max_length'"),
+    "unknown nested key": (
+        {"filters": {"min_user_interaction": 3}},
+        "unknown key 'filters.min_user_interaction'; did you mean 'min_user_interactions'",
+    ),
+    "no form": ({"forms": []}, "key 'forms'"),
+    "name with a path": ({"name": "../x"}, "must be lower case letters"),
+    "negative limit": ({"filters": {"min_item_interactions": -1}}, "min_item_interactions"),
+    "unknown policy": ({"filters": {"duplicates": "drop"}}, "filters.duplicates"),
+    "required file not named": (
+        {"forms": [{"format": "recbole", "files": {"items": "x"}}]},
+        "'files' must name 'interactions'",
+    ),
+    "source without address": (
+        {"forms": [{**FORM, "sources": [{"role": "sequences"}]}]},
+        "either 'url' or 'wheel'",
+    ),
+    "source with two addresses": (
+        {
+            "forms": [
+                {
+                    **FORM,
+                    "sources": [
+                        {
+                            "url": URL,
+                            "wheel": {"distribution": "x", "version": "1"},
+                            "role": "sequences",
+                        }
+                    ],
+                }
+            ]
+        },
+        "either 'url' or 'wheel'",
+    ),
+    "source that gives nothing": (
+        {"forms": [{**FORM, "sources": [{"url": URL}]}]},
+        "either 'role' or 'members'",
+    ),
+    "address of a local file": (
+        {"forms": [{**FORM, "sources": [{"url": "file:///etc/passwd", "role": "sequences"}]}]},
+        "forms.0.sources.0.url",
+    ),
+    "half a checksum": (
+        {"forms": [{**FORM, "sources": [{"url": URL, "role": "sequences", "sha256": "ab"}]}]},
+        "sha256",
+    ),
+    "fetched file with a path": (
+        {
+            "forms": [
+                {
+                    "format": "sequences",
+                    "files": {"sequences": "../seq.txt"},
+                    "sources": [{"url": URL, "role": "sequences"}],
+                }
+            ]
+        },
+        "must be a plain file name",
+    ),
+    "source of an unnamed role": (
+        {"forms": [{**FORM, "sources": [{"url": URL, "role": "items"}]}]},
+        "gives 'items', which 'files' does not name",
+    ),
+    "pip option as a wheel": (
+        {
+            "forms": [
+                {
+                    **FORM,
+                    "sources": [
+                        {
+                            "wheel": {"distribution": "--index-url=x", "version": "1"},
+                            "members": {"sequences": {"path": "a"}},
+                        }
+                    ],
+                }
+            ]
+        },
+        "wheel.distribution",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_card_names_its_file_and_key(kind, tmp_path):
+    change, message = WRONG[kind]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"name": "mine", "forms": [FORM], **change}))
+    with pytest.raises(ConfigError) as caught:
+        load_card(str(path))
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_card_survives_dump_and_reload():
+    for name in card_names():
+        card = load_card(name)
+        assert Card.parse(card.model_dump(mode="json"), name) == card
