@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.cli import doctor, ls, perf, report, run, validate
+from bench.cli import data, doctor, ls, perf, report, run, validate
 from bench.cli.options import ManyValues
 from bench.errors import BenchError
 
@@ -25,6 +25,7 @@ app.command(cls=ManyValues, epilog=report.EPILOG)(report.report)
 app.command(epilog=ls.EPILOG)(ls.ls)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.add_typer(data.app, name="data")
 app.add_typer(perf.app, name="perf")
 
 

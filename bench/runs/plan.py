@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.components import BACKBONES, ENCODERS, METHODS
-from bench.data.dataset import Dataset
 from bench.errors import ConfigError
 from bench.runs.cell import Cell
 from bench.runs.code_version import code_version
 from bench.runs.spec import Spec
+
+if TYPE_CHECKING:
+    from bench.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

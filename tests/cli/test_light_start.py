@@ -1,0 +1,47 @@
+"""Help, listings and validation answer at once: they import nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "rich", "numpy")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "run --help",
+        "report --help",
+        "data --help",
+        "ls methods",
+        "ls backbones",
+        "ls datasets",
+        "ls encoders",
+        "ls specs",
+        "validate default",
+        "validate planted",
+    ],
+)
+def test_light_verbs_import_nothing_heavy(words, tmp_path):
+    script = (
+        "import sys\nfrom bench.cli.main import app\n"
+        f"sys.argv = ['bench', *{words.split()!r}]\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('heavy:', *sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "heavy:"
+
+
+@pytest.mark.parametrize("module", ["runs.cell", "runs.spec", "runs.overrides", "protocol"])
+def test_contracts_import_nothing_heavy(module):
+    script = f"import sys, bench.{module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -1,0 +1,42 @@
+"""Options that take several values after one flag."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bench.cli.options import ManyValues, expand
+
+MANY = {"--dataset", "--seeds", "--set"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ""),
+        ("spec.yaml", "spec.yaml"),
+        ("--seeds 1", "--seeds 1"),
+        ("--seeds 1 2 3", "--seeds 1 --seeds 2 --seeds 3"),
+        ("--seeds 1 --seeds 2", "--seeds 1 --seeds 2"),
+        ("--seeds 1 2 --plan --dataset a b", "--seeds 1 --seeds 2 --plan --dataset a --dataset b"),
+        ("--jobs 2 spec", "--jobs 2 spec"),
+        ("--seeds=1 2", "--seeds=1 2"),
+        ("--set a=-1 b=2", "--set a=-1 --set b=2"),
+        ("--dataset", "--dataset"),
+    ],
+)
+def test_expand(words, expected):
+    assert expand(words.split(), MANY) == expected.split()
+
+
+def test_in_a_command():
+    app = typer.Typer()
+    seen = []
+
+    @app.command(cls=ManyValues)
+    def verb(spec: str, seeds: list[int] | None = None):
+        seen.append((spec, seeds))
+
+    assert CliRunner().invoke(app, ["x", "--seeds", "1", "2"]).exit_code == 0
+    assert CliRunner().invoke(app, ["x"]).exit_code == 0
+    assert CliRunner().invoke(app, ["x", "--seeds", "1", "b"]).exit_code == 2
+    assert seen == [("x", [1, 2]), ("x", None)]

@@ -1,0 +1,126 @@
+"""What the verbs print."""
+
+import re
+
+import pytest
+from command import bench
+from typer.testing import CliRunner
+
+from bench.cli.main import app
+from bench.runs.spec import shipped
+from bench.runs.store import Store
+
+RUNNER = CliRunner()
+CARD = """
+name: tiny
+forms:
+  - format: planted
+    options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
+max_length: 8
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a card and a finished run in it."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "card.yaml").write_text(CARD)
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "first.txt").write_text(done.stdout)
+    return folder
+
+
+def run(folder, *more, seeds=("1",)):
+    models = ("--backbone", "sasrec", "gru4rec", "--seeds", *seeds)
+    words = ("--dataset", "./card.yaml", *models)
+    return bench("run", *words, "--set", "epochs=1", "sasrec.dropout=0.5", *more, cwd=folder)
+
+
+def test_a_run_prints_the_table_and_a_second_computes_nothing(home):
+    first = (home / "first.txt").read_text()
+    events = Store(home / "runs").events()
+    again = run(home)
+    assert re.search(r"NDCG@10", first)
+    assert {"GRU4Rec", "SASRec"} <= set(re.findall(r"\w+", first))
+    assert again.stdout == first
+    assert "2 cells: 2 reused" in again.stderr
+    assert Store(home / "runs").events() == events
+
+
+def test_settings_reach_the_cells(home):
+    cells = {stored.cell.backbone: stored.cell for stored in Store(home / "runs").cells()}
+    assert cells["sasrec"].backbone_settings["dropout"] == 0.5
+    assert cells["gru4rec"].training.epochs == cells["sasrec"].training.epochs == 1
+    assert cells["sasrec"].protocol.max_length == 8
+
+
+def test_the_plan_shows_status_key_and_estimate_and_runs_nothing(home):
+    events = Store(home / "runs").events()
+    done = run(home, "--plan", seeds=("1", "2"))
+    lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    keys = {stored.cell.label: stored.key[:12] for stored in Store(home / "runs").cells()}
+    for label, key in keys.items():
+        assert key in lines[label]
+        assert "done" in lines[label]
+    assert re.search(r"missing +\d+ s \(h\)", lines["tiny/sasrec/none/seed 2"])
+    assert "4 cells, 2 of them to run on the data at hand: about" in done.stdout
+    assert "h = median of finished cells" in done.stdout
+    assert Store(home / "runs").events() == events
+
+
+def test_a_plan_without_the_data_still_shows_the_cells(tmp_path):
+    done = bench("run", "--dataset", "beauty", "--plan", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.count("data not here") == 3
+    assert "beauty: data set 'beauty' is not in" in done.stdout
+
+
+def test_ls_runs(home):
+    done = bench("ls", "runs", cwd=home)
+    assert [line.split("  ")[1] for line in done.stdout.splitlines()] == [
+        "tiny/gru4rec/none/seed 1",
+        "tiny/sasrec/none/seed 1",
+    ]
+    assert bench("ls", "runs", "--store", "absent", cwd=home).stderr == "no runs\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("methods", {"none"}),
+        ("backbones", {"gru4rec", "sasrec", "caser"}),
+        ("datasets", {"beauty", "sports", "toys", "ml-100k", "planted"}),
+        ("specs", set(shipped())),
+    ],
+)
+def test_ls(kind, names):
+    done = RUNNER.invoke(app, ["ls", kind])
+    assert done.exit_code == 0
+    listed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert names <= set(listed)
+    assert all(listed.values())
+
+
+def test_validate_counts_the_cells():
+    done = RUNNER.invoke(app, ["validate", "default"])
+    assert done.stdout == "default: fine, 3 cells\n"
+
+
+def test_doctor_names_what_a_bug_report_needs(home):
+    (home / "file").touch()
+    done = bench("doctor", "--store", "file", cwd=home)
+    assert done.returncode == 0
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert {"python", "torch", "device", "cores", "store", "cache", "data"} <= set(lines)
+    assert "is a file" in lines["store"]
+    assert "GiB free" in lines["cache"]
+    assert "not usable: data set 'beauty' is not in" in lines["beauty"]
+    assert "600 users" in lines["planted"]
+
+
+@pytest.mark.parametrize("verb", ["run", "ls", "validate", "doctor", "report"])
+def test_every_help_has_examples(verb):
+    done = RUNNER.invoke(app, [verb, "--help"])
+    assert done.exit_code == 0
+    assert f"  bench {verb}" in done.stdout.split("Examples:")[1]
