@@ -6,7 +6,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 from bench.components import Component
@@ -14,21 +14,23 @@ from bench.errors import ConfigError
 from bench.hashing import content_hash
 
 ENGINE = (
+    "bench.backbone",
     "bench.data.dataset",
     "bench.data.sequences",
     "bench.evaluate",
-    "bench.training",
-    "bench.backbone",
+    "bench.hashing",
     "bench.method",
     "bench.protocol",
     "bench.seeds",
+    "bench.training",
 )
 """Modules and packages of the engine that decide numbers. Reading of data is not among them:
 the data set's fingerprint covers its outcome."""
+_METHODS = "bench.methods"
 
 
 def code_version(components: Iterable[Component | None]) -> str:
-    """Hash the engine and the packages of some components.
+    """Hash the engine, the packages of some components, and what those import of their like.
 
     Comments, docstrings, formatting and the place of installation do not count; the same
     code has the same hash on every machine.
@@ -41,11 +43,11 @@ def code_version(components: Iterable[Component | None]) -> str:
     Raises
     ------
     ConfigError
-        A module's source is not to be found.
+        A module's source is not to be found, or is not Python.
     """
-    names = {_home(component) for component in components if component is not None}
-    sources = {name: _hash_of(name) for name in (*ENGINE, *sorted(names))}
-    return content_hash(sources)
+    homes = {_home(component) for component in components if component is not None}
+    names = sorted({*ENGINE, *_with_imports(homes)})
+    return content_hash({name: _hash_of(name) for name in names})
 
 
 def _home(component: Component) -> str:
@@ -55,14 +57,69 @@ def _home(component: Component) -> str:
     return parent or module
 
 
+def _with_imports(homes: set[str]) -> set[str]:
+    """Follow imports between methods, and inside a third party's distribution."""
+    found: set[str] = set()
+    waiting = set(homes)
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= {other for other in _imports(name) if not _covered(other, found)}
+    return found
+
+
+def _covered(name: str, by: set[str]) -> bool:
+    return any(name == other or name.startswith(f"{other}.") for other in by)
+
+
+@cache
+def _imports(name: str) -> frozenset[str]:
+    """Modules that a module or package imports from its own kind: methods, or its own root."""
+    root = name.partition(".")[0]
+    prefix = f"{_METHODS}." if root == "bench" else f"{root}."
+    imported = {
+        module
+        for place, path in _sources(name)
+        for module in _imported(_parse(path), _package_of(name, place))
+    }
+    return frozenset(module for module in imported if module.startswith(prefix) and _exists(module))
+
+
+def _package_of(name: str, place: str) -> str:
+    """Package against which a file's relative imports resolve; ``place`` as in _sources."""
+    inside = [*name.split("."), *place.split("/")] if place else name.split(".")
+    return ".".join(inside[:-1])
+
+
+def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:
+        return False
+
+
 @cache
 def _hash_of(name: str) -> str:
-    parts = {place: _essence(path) for place, path in _sources(name)}
-    return content_hash(parts)
+    return content_hash(
+        {
+            place: hashlib.sha256(repr(_shape(_parse(path))).encode()).hexdigest()
+            for place, path in _sources(name)
+        }
+    )
 
 
 def _sources(name: str) -> Iterator[tuple[str, Path]]:
-    """Python files of a module or package with their places inside it."""
+    """Python files of a module or package with their places inside it; '' for a module's own."""
     try:
         spec = find_spec(name)
     except ImportError:
@@ -78,8 +135,12 @@ def _sources(name: str) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(root).as_posix(), path
 
 
-def _essence(path: Path) -> str:
-    return hashlib.sha256(repr(_shape(ast.parse(path.read_bytes()))).encode()).hexdigest()
+@cache
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"{path} is not readable as Python ({error}); install it again") from None
 
 
 def _shape(node: object) -> object:

@@ -29,14 +29,15 @@ def entry(package):
 
 
 def package(folder, source):
-    folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text("")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "__init__.py").touch()
     (folder / "model.py").write_text(source)
 
 
-def version(folder, source, monkeypatch, **extra):
+def version(folder, source, monkeypatch, home="apkg", **extra):
     """Hash of a package of that source under its own root."""
     module._hash_of.cache_clear()
+    module._imports.cache_clear()
     for loaded in [key for key in sys.modules if key.split(".")[0] == "apkg"]:
         del sys.modules[loaded]
     package(folder / "apkg", source)
@@ -44,7 +45,7 @@ def version(folder, source, monkeypatch, **extra):
         package(folder / "apkg" / name, content)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        return code_version([entry("apkg"), None])
+        return code_version([entry(home), None])
 
 
 def test_comments_docstrings_layout_and_place_do_not_count(tmp_path, monkeypatch):
@@ -72,6 +73,57 @@ def test_a_new_module_in_the_package_counts(tmp_path, monkeypatch):
     plain = version(tmp_path / "a", SOURCE, monkeypatch)
     assert version(tmp_path / "b", SOURCE, monkeypatch) == plain
     assert version(tmp_path / "c", SOURCE, monkeypatch, sub="x = 1") != plain
+
+
+IMPORTS = {
+    "relative": "from ..shared import model",
+    "relative name": "from ..shared.model import x",
+    "absolute": "import apkg.shared.model",
+    "absolute name": "from apkg.shared.model import x",
+    "inside a function": "def f():\n    from apkg.shared import model",
+    "through another": "from apkg import between",
+}
+
+
+@pytest.mark.parametrize("statement", IMPORTS.values(), ids=IMPORTS)
+def test_what_a_component_imports_of_its_own_distribution_counts(tmp_path, monkeypatch, statement):
+    def hashed(place, shared, unrelated="x = 1"):
+        modules = {"sub": statement, "shared": shared, "unrelated": unrelated}
+        between = "from apkg.between.model import y"
+        with monkeypatch.context() as patch:
+            folder = tmp_path / place
+            package(folder / "apkg" / "between", "from apkg.shared import model\ny = 1")
+            (folder / "apkg" / "between" / "__init__.py").write_text(between)
+            return version(folder, SOURCE, patch, home="apkg.sub", **modules)
+
+    plain = hashed("a", "x = 1")
+    assert hashed("b", "x = 2") != plain
+    assert hashed("c", "x = 1", "x = 2") == plain
+
+
+def test_a_method_that_builds_on_another_depends_on_it(monkeypatch):
+    assert module._with_imports({"bench.methods.backbones.gru4rec"}) == {
+        "bench.methods.backbones.gru4rec"
+    }
+    monkeypatch.setattr(module, "_imports", {"m": {"n.a", "n"}, "n.a": set(), "n": {"m"}}.get)
+    assert {"m", "n"} <= module._with_imports({"m"})
+
+
+def test_everything_the_engine_imports_is_hashed_or_harmless():
+    harmless = {"bench", "bench.components", "bench.config", "bench.errors", "bench.files"}
+    plain_data = {"bench.runs.cell", "bench.runs.progress", "bench.runs.result"}
+    imported = {
+        name
+        for engine in module.ENGINE
+        for place, path in module._sources(engine)
+        for name in module._imported(module._parse(path), module._package_of(engine, place))
+        if name.partition(".")[0] == "bench" and module._exists(name)
+    }
+    assert {
+        name
+        for name in imported - harmless - plain_data
+        if not module._covered(name, set(module.ENGINE))
+    } == set()
 
 
 def test_each_component_counts_and_their_order_does_not():
