@@ -143,8 +143,8 @@ def gini(ascending: NDArray[np.int64]) -> float:
 
     Examples
     --------
-    >>> gini(np.array([1, 1, 1])), gini(np.array([0, 0, 3]))
-    (0.0, 0.6666666666666667)
+    >>> gini(np.array([1, 1, 1])), gini(np.array([0, 0, 0, 4]))
+    (0.0, 0.75)
     """
     n = len(ascending)
     ranks = np.arange(1, n + 1)

@@ -26,7 +26,7 @@ from bench.data.dataset import Dataset
 from bench.data.formats import READERS
 from bench.data.locate import Located
 from bench.data.sequences import Sequences
-from bench.errors import StoreError
+from bench.errors import DataError, StoreError
 from bench.files import atomic_path
 from bench.hashing import content_hash, file_hash
 from bench.settings import cache_dir
@@ -44,13 +44,23 @@ class Entry:
 
     @classmethod
     def of(cls, card: Card, located: Located) -> Entry:
-        """Entry of a card's files as they are now."""
+        """Entry of a card's files as they are now.
+
+        Raises
+        ------
+        DataError
+            A file cannot be read.
+        """
         form = located.form
+        try:
+            hashes = {role: file_hash(path) for role, path in located.files.items()}
+        except OSError as error:
+            raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
         key = content_hash(
             {
                 "form": form.model_dump(mode="json", exclude={"sources", "files"}),
                 "filters": card.filters.model_dump(mode="json"),
-                "files": {role: file_hash(path) for role, path in located.files.items()},
+                "files": hashes,
                 "suffixes": {role: path.suffix for role, path in located.files.items()},
                 "code": _code(READERS.get(form.format).function),
             }

@@ -185,13 +185,13 @@ def read_delimited(
     from pyarrow import csv as arrow
 
     text = read_text(path, encoding)
-    header = list(names) or next(_records(text, separator, quoted))[1]
+    header_lines, header = (0, list(names)) if names else _header(path, text, separator, quoted)
     if len(set(header)) < len(header):
         raise DataError(f"{path}, line 1: a column stands there twice; rename one")
     try:
         table = arrow.read_csv(
             pa.BufferReader(text.encode()),
-            arrow.ReadOptions(column_names=header, skip_rows=0 if names else 1),
+            arrow.ReadOptions(column_names=header, skip_rows=header_lines),
             arrow.ParseOptions(
                 delimiter=separator,
                 quote_char='"' if quoted else False,
@@ -215,6 +215,14 @@ def read_delimited(
         return f"{path}, line {line}"
 
     return Columns(path, dict(zip(header, table.columns, strict=True)), place)
+
+
+def _header(path: Path, text: str, separator: str, quoted: bool) -> tuple[int, list[str]]:
+    """Lines up to the header's end, and its column names."""
+    try:
+        return next(_records(text, separator, quoted))
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: no header ({error}); correct the file") from None
 
 
 def _records(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:

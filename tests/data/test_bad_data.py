@@ -13,6 +13,7 @@ from own_cards import (
     write_card,
 )
 
+from bench.data import cache as cache_module
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.errors import DataError
@@ -188,7 +189,7 @@ def test_a_missing_file_names_itself_and_the_remedies(tmp_path, monkeypatch):
 
 def test_a_missing_built_in_data_set_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-    with pytest.raises(DataError, match="run 'bench data fetch beauty'") as caught:
+    with pytest.raises(DataError, match=r"missing .*; run 'bench data fetch beauty'") as caught:
         load_dataset("beauty")
     assert "user_sequence.txt and items.tsv or reviews_Beauty_5.json.gz" in str(caught.value)
 
@@ -217,9 +218,29 @@ def test_one_item_users_load_but_do_not_split(tmp_path):
         LeaveOneOut.of(dataset)
 
 
-def test_an_unreadable_file_is_named(tmp_path):
+def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(cache_module, "file_hash", refuse)
+    with pytest.raises(DataError, match=r"cannot read .*(seq.txt|items.tsv): Permission denied"):
+        load_dataset(sequences_card(tmp_path))
+
+
+def test_blank_lines_before_the_header_are_skipped(tmp_path):
+    card = csv_card(tmp_path)
+    before = load_dataset(card).fingerprint
+    path = tmp_path / "x.csv"
+    path.write_text("\n\n" + path.read_text())
+    assert load_dataset(card).fingerprint == before
+    path.write_text(path.read_text() + "\n1,u1\n")
+    with pytest.raises(DataError, match=r"x.csv, line 14: 2 values where 3"):
+        load_dataset(card)
+
+
+def test_a_folder_in_a_files_place_counts_as_missing(tmp_path):
     card = sequences_card(tmp_path)
     (tmp_path / "seq.txt").unlink()
     (tmp_path / "seq.txt").mkdir()
-    with pytest.raises(DataError, match="missing seq.txt"):
+    with pytest.raises(DataError, match=r"missing seq\.txt"):
         load_dataset(card)

@@ -1,0 +1,107 @@
+"""Each audit finds what was planted for it, and is silent without it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data.audit import audit, gini, sorted_share
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.data.stats import Stats
+
+
+def dataset(rows, texts=None, item_ids=None):
+    n_items = max(max(row) for row in rows)
+    return Dataset(
+        name="x",
+        fingerprint="0" * 64,
+        sequences=Sequences.from_lists(rows),
+        user_ids=[f"u{user}" for user in range(len(rows))],
+        item_ids=item_ids or [f"i{item:03d}" for item in range(1, n_items + 1)],
+        item_texts=texts or ["text"] * n_items,
+        max_length=50,
+    )
+
+
+def finding(data, check):
+    (found,) = (entry for entry in audit(data) if entry.check == check)
+    return found
+
+
+SHUFFLED = [[3, 1, 2], [2, 3, 1], [1, 3, 2], [2, 1, 3]]
+
+
+def test_clean_data_have_no_warning():
+    assert all(entry.level != "warning" for entry in audit(dataset(SHUFFLED)))
+
+
+def test_sequences_sorted_by_item_id_are_found():
+    found = finding(dataset([sorted(row) for row in SHUFFLED]), "order of time")
+    assert found.level == "warning"
+    assert "100.0% of the sequences are sorted by item id (16.7% in random order)" in found.text
+
+
+def test_sequences_sorted_by_whole_number_ids_are_found():
+    # As strings: "1" < "10" < "9"; items 1, 2, 3 are numbered in that order.
+    rows = [[1, 3, 2], [3, 2], [1, 3]]
+    assert finding(dataset(rows, item_ids=["1", "10", "9"]), "order of time").level == "warning"
+    assert finding(dataset(rows, item_ids=["1", "10", "9a"]), "order of time").text.startswith(
+        "33.3%"
+    )
+
+
+@given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=9))
+def test_share_of_sorted_sequences_is_counted_one_by_one(rows):
+    long = [row for row in rows if len(row) > 1]
+    expected = sum(row == sorted(row) for row in long) / len(long) if long else 0.0
+    assert sorted_share(Sequences.from_lists(rows), np.arange(10)) == pytest.approx(expected)
+
+
+def test_duplicate_users_are_counted():
+    assert finding(dataset([*SHUFFLED, [3, 1, 2]]), "duplicate users").text.startswith("1 users")
+
+
+def test_repeated_items_are_counted():
+    found = finding(dataset([[1, 1, 2, 1], [2, 1, 3]]), "repeated items")
+    assert found.level == "note"
+    assert "2 interactions repeat an item of the same user, 1 of them directly" in found.text
+
+
+def test_a_repeat_across_two_users_is_none():
+    assert finding(dataset([[1, 2, 3], [3, 1, 2]]), "repeated items").level == "ok"
+
+
+def test_items_without_text_are_counted():
+    some = finding(dataset(SHUFFLED, texts=["a", "", ""]), "items without text")
+    assert (some.level, some.text) == ("note", "2 of 3 items have no text")
+    assert finding(dataset(SHUFFLED, texts=["", "", ""]), "items without text").level == "warning"
+
+
+def test_short_users_are_counted():
+    found = finding(dataset([*SHUFFLED, [1], [2, 3]]), "short users")
+    assert found.level == "warning"
+    assert found.text.startswith("2 users have fewer than 3")
+
+
+def test_concentrated_popularity_is_noted():
+    rows = [[1, 1, 1, 1, 1, 1, 2], [1, 1, 1, 1, 1, 1, 3]]
+    assert finding(dataset(rows), "popularity").level == "note"
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(sum))
+def test_gini_is_half_the_relative_mean_difference(counts):
+    n, mean = len(counts), sum(counts) / len(counts)
+    difference = math.fsum(abs(a - b) for a in counts for b in counts) / n**2
+    assert gini(np.sort(np.array(counts))) == pytest.approx(difference / (2 * mean))
+
+
+def test_stats_by_hand():
+    # 7 actions of 2 users on 5 items: 3.5 each; 1 - 7 / 10 of the pairs are empty.
+    stats = Stats.of(dataset([[1, 2, 5], [1, 2, 3, 4]]))
+    assert (stats.users, stats.items, stats.actions) == (2, 5, 7)
+    assert stats.average_length == 3.5
+    assert stats.sparsity == pytest.approx(0.3)
+    assert stats.row()["sparsity"] == "30.00 %"

@@ -1,0 +1,90 @@
+"""The four real data sets against the published counts and against their raw files."""
+
+import pytest
+from own_cards import histories
+
+from bench.data.audit import order_of_time
+from bench.data.card import load_card
+from bench.data.dataset import LeaveOneOut
+from bench.data.load import load_dataset, read_card
+from bench.data.locate import locate
+from bench.data.stats import Stats
+
+pytestmark = [pytest.mark.data, pytest.mark.usefixtures("real_data_dir")]
+
+# Table 1 of the IADSR paper: users, items, actions, average length, sparsity.
+TABLE_1 = {
+    "beauty": ("22,363", "12,101", "198,502", "8.9", "99.93 %"),
+    "sports": ("35,598", "18,357", "296,337", "8.3", "99.95 %"),
+    "toys": ("19,412", "11,924", "167,597", "8.6", "99.93 %"),
+    "ml-100k": ("943", "1,682", "100,000", "106.0", "93.70 %"),
+}
+AMAZON = ["beauty", "sports", "toys"]
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_table_1_to_the_digit(name):
+    assert tuple(Stats.of(load_dataset(name)).row().values()) == TABLE_1[name]
+
+
+@pytest.mark.parametrize("name", AMAZON)
+def test_every_sequence_and_title_is_the_files(name, real_data_dir):
+    dataset = load_dataset(name)
+    with (real_data_dir / name / "user_sequence.txt").open(encoding="utf-8") as stream:
+        expected = {user: items for user, *items in map(str.split, stream)}
+    assert histories(dataset) == expected
+    with (real_data_dir / name / "items.tsv").open(encoding="utf-8") as stream:
+        next(stream)
+        titles = dict(line.rstrip("\n").split("\t") for line in stream)
+    found = dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
+    assert found == {item: " ".join(title.split()) for item, title in titles.items()}
+
+
+def test_ml_100k_is_sorted_by_time_then_by_line(real_data_dir):
+    with (real_data_dir / "ml-100k" / "ml-100k.inter").open(encoding="utf-8") as stream:
+        next(stream)
+        rows = [line.split() for line in stream]
+    rows.sort(key=lambda row: float(row[3]))  # stable: equal times stay in order of line
+    expected = {}
+    for user, item, *_ in rows:
+        expected.setdefault(user, []).append(item)
+    assert histories(load_dataset("ml-100k")) == expected
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_filters_of_the_card_remove_nothing_and_everyone_splits(name):
+    split = LeaveOneOut.of(load_dataset(name))
+    assert split.item_counts().sum() == split.full.lengths.sum() - 2 * len(split.full)
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_no_file_is_sorted_by_item_id(name):
+    assert order_of_time(load_dataset(name)).level == "ok"
+
+
+@pytest.mark.parametrize("name", AMAZON)
+def test_a_copy_sorted_by_item_id_is_found(name, real_data_dir, tmp_path, monkeypatch):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "items.tsv").write_bytes((real_data_dir / name / "items.tsv").read_bytes())
+    with (real_data_dir / name / "user_sequence.txt").open(encoding="utf-8") as stream:
+        lines = [" ".join([user, *sorted(items)]) for user, *items in map(str.split, stream)]
+    (folder / "user_sequence.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    assert order_of_time(load_dataset(name)).level == "warning"
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_the_cache_answers_as_the_files(name):
+    card = load_card(name)
+    located = locate(card)
+    parsed = read_card(card, located, cached=False)
+    kept = read_card(card, located)
+    assert kept.fingerprint == parsed.fingerprint
+    assert (kept.sequences.items == parsed.sequences.items).all()
+    assert (kept.sequences.offsets == parsed.sequences.offsets).all()
+    assert list(kept.item_texts) == list(parsed.item_texts)
+
+
+def test_beauty_has_seven_items_without_title():
+    assert sum(not text for text in load_dataset("beauty").item_texts) == 7
