@@ -45,7 +45,8 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
     requirement = f"{wheel.distribution}=={wheel.version}"
     command = [
         *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary", ":all:", "--dest", str(folder), requirement),
+        *("--retries", "1", "--no-deps", "--only-binary", ":all:"),
+        *("--dest", str(folder), requirement),
     ]
     shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL  # pip's own progress bar
     done = subprocess.run(  # noqa: S603

@@ -23,7 +23,7 @@ from bench.files import write_json
 from bench.hashing import file_hash
 
 _BLOCK = 1 << 18
-_TIMEOUT = 30.0
+_TIMEOUT = 20.0
 _PAUSES = (0.5, 2.0, 5.0)
 
 
