@@ -1,0 +1,90 @@
+"""Every registered component and every shipped YAML file is whole."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from house import ROOT
+
+from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.config import Config
+from bench.data.card import card_names, load_card
+from bench.data.formats import READERS
+from bench.runs.spec import read_spec, shipped
+
+COMPONENTS = [
+    pytest.param(registry, name, id=f"{registry.kind}-{name}")
+    for registry in (METHODS, BACKBONES, ENCODERS)
+    for name in registry.names()
+]
+
+
+@pytest.mark.parametrize(("registry", "name"), COMPONENTS)
+def test_settings_have_defaults_and_survive_json(registry, name):
+    schema = registry.get(name).config_class()
+    assert issubclass(schema, Config)
+    settings = schema()
+    assert schema.parse(json.loads(settings.model_dump_json()), name) == settings
+
+
+@pytest.mark.parametrize(("registry", "name"), COMPONENTS)
+def test_every_setting_is_documented(registry, name):
+    schema = registry.get(name).config_class()
+    documented = (schema.__doc__ or "").replace(",", " ").split()
+    assert not [field for field in schema.model_fields if field not in documented]
+
+
+@pytest.mark.parametrize(("registry", "name"), COMPONENTS)
+def test_descriptor_is_complete(registry, name):
+    entry = registry.get(name)
+    assert entry.name == name
+    assert all([entry.title, entry.summary, entry.citation])
+    assert callable(entry.model_class())
+
+
+@pytest.mark.parametrize("kind", ["METHODS", "BACKBONES"])
+def test_descriptors_and_settings_import_no_torch(kind):
+    script = (
+        f"import sys\nfrom bench.components import {kind} as registry\n"
+        "assert registry.names()\n"
+        "for name in registry.names():\n    registry.get(name).config_class()\n"
+        "print(*{'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", READERS.names())
+def test_readers_have_defaults_and_a_function(name):
+    reader = READERS.get(name)
+    assert reader.name == name
+    assert reader.options.parse({}, name) == reader.options()
+    assert callable(reader.read())
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_shipped_cards_are_valid_and_say_whom_to_cite(name):
+    card = load_card(name)
+    assert all([card.title, card.summary, card.citation, card.licence, card.expected])
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_specifications_are_valid(name):
+    read_spec(shipped()[name]).check()
+
+
+def test_every_yaml_file_of_the_package_is_a_card_or_a_specification():
+    known = {f"datasets/{name}.yaml" for name in card_names()}
+    known |= {path.relative_to(ROOT).as_posix() for path in shipped().values()}
+    files = [
+        path
+        for folder in ("bench", "methods", "datasets", "reports")
+        for path in (ROOT / folder).rglob("*.yaml")
+        if not path.is_relative_to(ROOT / "bench" / "datasets")
+    ]
+    assert {path.relative_to(ROOT).as_posix() for path in files} == known
+    assert all(yaml.safe_load(path.read_text(encoding="utf-8")) for path in files)
