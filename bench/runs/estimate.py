@@ -19,10 +19,14 @@ from bench.runs.stored import readable
 TYPICAL_EPOCHS = 25
 """Epochs until early stopping ends a run."""
 TYPICAL_DIMENSION = 64
+TYPICAL_WEIGHTS = 110_000
+"""Weights of a backbone beside its item table, at default sizes: 57, 102 and 180 thousand."""
 FLOPS_PER_PRODUCT = 6
-"""Of each target, item and dimension: a multiply and an add, forward and twice backward."""
+"""Of each target and weight: a multiply and an add, once forward and twice backward."""
 OVERHEAD = 1.5
-"""All that is not the softmax over the items, as a factor of it."""
+"""What the softmax costs beside its matrix multiplications, as a factor of them."""
+SMALL_PRODUCTS = 2.0
+"""How much slower than large matrices the small ones inside a backbone are multiplied."""
 _Kind = tuple[str, str | None, str, str | None, int]
 
 
@@ -34,7 +38,7 @@ class Estimate:
     ----------
     basis
         ``history``: median of finished cells of the same data set, backbone, method,
-        encoder and most epochs; ``model``: arithmetic of the softmax over this machine's
+        encoder and most epochs; ``model``: floating-point operations over this machine's
         matrix-multiply speed, good to a factor of a few.
     """
 
@@ -78,12 +82,14 @@ def _kind(cell: Cell) -> _Kind:
 
 
 def _modelled_seconds(cell: Cell, dataset: Dataset) -> float:
-    sizes = (cell.backbone_settings.get(key) for key in ("hidden_size", "embedding_size"))
+    sizes = (cell.backbone_settings.get(key) for key in ("embedding_size", "hidden_size"))
     dimension = next((size for size in sizes if isinstance(size, int)), TYPICAL_DIMENSION)
     targets = max(dataset.n_interactions - 3 * dataset.n_users, 1)
+    table = dataset.n_items * dimension
+    training = targets * FLOPS_PER_PRODUCT * (OVERHEAD * table + SMALL_PRODUCTS * TYPICAL_WEIGHTS)
+    ranking = dataset.n_users * 2 * (table + SMALL_PRODUCTS * TYPICAL_WEIGHTS)
     epochs = min(cell.training.epochs, TYPICAL_EPOCHS)
-    flops = FLOPS_PER_PRODUCT * OVERHEAD * targets * dataset.n_items * dimension * epochs
-    return flops / multiply_speed()
+    return epochs * (training + ranking) / multiply_speed()
 
 
 @cache

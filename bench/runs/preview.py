@@ -15,8 +15,8 @@ from bench.runs.store import Store
 
 _BASES = {
     "history": "h = median of finished cells like it in this store",
-    "model": "m = softmax arithmetic over this machine's matrix-multiply speed at "
-    f"{TYPICAL_EPOCHS} epochs, good to a factor of a few",
+    "model": "m = floating-point operations over this machine's matrix-multiply speed, "
+    f"{TYPICAL_EPOCHS} epochs at most, good to a factor of a few",
 }
 
 

@@ -1,0 +1,49 @@
+"""Progress in a log and on a terminal."""
+
+import io
+
+from bench.runs.display import Bars, Lines, display_for
+from bench.runs.progress import Progress
+
+LABEL = "toy/sasrec/none/seed 1"
+EPOCH = Progress(LABEL, epoch=2, epochs=9, loss=0.5, metric=0.125, best=0.25, seconds=1.26)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def tell(display):
+    with display:
+        display.started(LABEL)
+        display.advanced(EPOCH, 75.0)
+        display.ended(LABEL, "finished", 12.0)
+        display.ended("toy/sasrec/none/seed 2", "reused", 0.0)
+
+
+def test_lines_say_what_a_log_needs():
+    stream = io.StringIO()
+    tell(display_for(2, stream))
+    figures = "loss 0.5000, NDCG@10 0.1250 (best 0.2500), 1.3 s"
+    assert stream.getvalue().splitlines() == [
+        f"{LABEL}: begins",
+        f"{LABEL}: epoch 2/9, {figures}; about 1 min 15 s left",
+        f"[1/2] {LABEL}: finished; about 12 s left",
+        "[2/2] toy/sasrec/none/seed 2: reused; about 0 s left",
+    ]
+
+
+def test_bars_on_a_terminal_end_with_all_cells_counted():
+    stream = Terminal()
+    display = display_for(2, stream)
+    assert isinstance(display, Bars)
+    tell(display)
+    shown = stream.getvalue()
+    assert f"{LABEL}: finished" in shown
+    assert "toy/sasrec/none/seed 2: reused" in shown
+    assert "2/2" in shown
+
+
+def test_a_pipe_gets_lines():
+    assert isinstance(display_for(1, io.StringIO()), Lines)

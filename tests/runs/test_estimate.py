@@ -1,0 +1,70 @@
+"""Estimates: history first, arithmetic otherwise; remaining time; durations."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_cells import job, result, toy
+
+from bench.data.sequences import Sequences
+from bench.runs import estimate
+from bench.runs.estimate import Estimator
+from bench.runs.progress import Remaining
+from bench.runs.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _fixed_speed(monkeypatch):
+    monkeypatch.setattr(estimate, "multiply_speed", lambda: 1e9)
+
+
+def save(store, seed, seconds, **training):
+    cell = job(seed, **training).cell
+    halves = [{"epoch": 1, "seconds": seconds / 2}, {"epoch": 2, "seconds": seconds / 2}]
+    store.save(cell, replace(result(cell), curve=halves))
+
+
+def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
+    store = Store(tmp_path)
+    for seed, seconds in ((1, 10.0), (2, 30.0), (3, 14.0)):
+        save(store, seed, seconds)
+    save(store, 4, 1000.0, epochs=3)  # fewer epochs tell nothing about many
+    found = Estimator(store).estimate(job(9).cell, toy())
+    assert (found.seconds, found.basis) == (14.0, "history")
+    other = Estimator(store).estimate(job(9, method="other").cell, toy())
+    assert other.basis == "model"
+
+
+def test_arithmetic_worked_by_hand(tmp_path):
+    data = replace(
+        toy(),
+        sequences=Sequences.from_lists([[1] * 103] * 10),  # 1000 targets of training
+        item_ids=[str(item) for item in range(500)],
+    )
+    cell = job(1, epochs=2).cell  # hidden_size 4
+    table, body = 500 * 4, 2 * 110_000
+    operations = 1000 * 6 * (1.5 * table + body) + 10 * 2 * (table + body)
+    found = Estimator(Store(tmp_path)).estimate(cell, data)
+    assert found.basis == "model"
+    assert found.seconds == pytest.approx(2 * operations / 1e9)
+    many = Estimator(Store(tmp_path)).estimate(job(1, epochs=500).cell, data)
+    assert many.seconds == pytest.approx(25 * operations / 1e9)
+
+
+def test_the_speed_is_measured(monkeypatch):
+    monkeypatch.undo()
+    assert 1e6 < estimate.multiply_speed(64, 1) < 1e15
+
+
+def test_remaining_time_learns_from_cells_that_ran_here():
+    left = Remaining({"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}, workers=2)
+    left.settle("a", ran=False)  # reused: says nothing about speed
+    assert left.seconds() == pytest.approx((20 + 30 + 40) / 2)
+    left.spend("b", 30.0)
+    left.spend("b", 30.0)
+    assert left.seconds() == pytest.approx((0 + 30 + 40) / 2)
+    left.settle("b", ran=True)  # three times slower than expected
+    assert left.seconds() == pytest.approx(3 * (30 + 40) / 2)
+    left.spend("unknown", 5.0)
+    left.settle("unknown", ran=True)
+    assert np.isfinite(left.seconds())
