@@ -41,8 +41,11 @@ def test_links_are_relative(name):
 
 
 def test_no_other_links():
-    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bench").rglob("*") if
-             path.is_symlink()}
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "bench").rglob("*")
+        if path.is_symlink()
+    }
     assert found == {f"bench/{name}" for name in LINKS}
 
 

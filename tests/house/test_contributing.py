@@ -1,0 +1,132 @@
+"""The steps of CONTRIBUTING.md work: its examples are written out, registered and run."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from house import ROOT, fenced
+
+from bench.components import BACKBONES, METHODS
+from bench.runs.store import Store
+
+PAGE = ROOT / "CONTRIBUTING.md"
+CLICKS = [
+    {"who": user, "what": f"item {(start + step) % 4}", "time": step}
+    for start, user in enumerate(["ann", "bob", "eve"])
+    for step in (3, 1, 0, 2)
+]
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """Folder with every example of the page, registered as an installed distribution is."""
+    folder = tmp_path_factory.mktemp("examples")
+    groups = []
+    for language, content in fenced(PAGE):
+        if language == "python":
+            name = re.match(r"# (\S+\.py)\n", content)[1]
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content)
+        elif language == "toml":
+            groups += tomllib.loads(content)["project"]["entry-points"].items()
+        elif language == "yaml":
+            (folder / "card.yaml").write_text(content)
+    (folder / "clicks.jsonl").write_text("\n".join(map(json.dumps, CLICKS)))
+    info = folder / "examples-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: examples\nVersion: 1.0\n")
+    lines = [
+        line
+        for group, entries in groups
+        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    return folder
+
+
+def python(examples, *words, cwd, succeeds=True):
+    environment = {
+        "PYTHONPATH": str(examples),
+        "BENCH_CACHE_DIR": str(cwd / "cache"),
+        "BENCH_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
+    return done.stdout if succeeds else done.stderr
+
+
+def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
+    [command] = [content for language, content in fenced(PAGE) if language == "sh"]
+    said = python(examples, "-m", *shlex.split(command), cwd=tmp_path)
+    assert "RareFilter" in said
+    cells = {stored.cell.method: stored for stored in Store(tmp_path / "runs").cells()}
+    assert set(cells) == {"none", "rare-filter"}
+    read_out = cells["rare-filter"].read_out("train")
+    assert (read_out.keep == (read_out.item_count >= 3)).all()
+    assert cells["none"].read_out("train") is None
+
+
+def test_the_backbone_passes_the_conformance_tests(examples, tmp_path):
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", str(examples))
+    said = python(examples, *words, cwd=tmp_path)
+    assert re.search(r"\b\d+ passed", said.splitlines()[-1])
+    assert "failed" not in said
+
+
+def test_the_backbone_trains(examples, tmp_path):
+    words = ("run", "planted", "--backbone", "running-mean", "--set", "epochs=1")
+    assert "RunningMean" in python(examples, "-m", "bench", *words, cwd=tmp_path)
+
+
+def test_the_card_is_read_by_the_reader(examples, tmp_path):
+    card = str(examples / "card.yaml")
+    said = python(examples, "-m", "bench", "data", "stats", card, cwd=tmp_path)
+    assert said.splitlines()[-1].split()[:4] == ["clicks", "3", "4", "12"]
+    script = (
+        "import sys; from bench.data.load import load_dataset\n"
+        f"data = load_dataset({card!r})\n"
+        "print([[data.item_ids[i - 1][-1] for i in row] for row in data.sequences])"
+    )
+    said = python(examples, "-c", script, cwd=tmp_path)
+    assert said.strip() == str([list("0123"), list("1230"), list("2301")])
+
+
+def test_the_reader_names_a_bad_line(examples, tmp_path):
+    (tmp_path / "card.yaml").write_text((examples / "card.yaml").read_text())
+    (tmp_path / "clicks.jsonl").write_text('{"who": 1, "what": 2, "time": 3}\n{"who": 1}\n')
+    words = ("-m", "bench", "data", "stats", "./card.yaml")
+    said = python(examples, *words, cwd=tmp_path, succeeds=False)
+    assert "clicks.jsonl, line 2: not an object with 'who', 'what'" in said
+
+
+@pytest.mark.parametrize(
+    ("registry", "folder"), [(METHODS, "methods"), (BACKBONES, "methods/backbones")]
+)
+def test_folders_are_found_by_scanning(registry, folder):
+    packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+    names = {name.replace("_", "-") for name in packages - {"backbones"}}
+    assert names <= set(registry.names())
+
+
+def test_the_page_counts_its_steps():
+    words = {"two": 2, "three": 3, "four": 4}
+    sections = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    titled = [section for section in sections if section.startswith("Add ")]
+    assert len(titled) == 4
+    for section in titled:
+        count = words[re.match(r"Add .+ in (\w+) steps", section)[1]]
+        steps = re.findall(r"^\*\*(\d)\.", section, flags=re.MULTILINE)
+        assert steps == [str(number) for number in range(1, count + 1)]
