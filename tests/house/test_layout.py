@@ -1,7 +1,7 @@
 """The house keeps its shape: links, borders and the grain of modules and functions."""
 
 import ast
-import os
+from pathlib import Path
 
 import pytest
 from house import LINKS, ROOT, imports, module_name, sources, within
@@ -37,7 +37,7 @@ def test_datasets_holds_cards_and_no_python():
 
 @pytest.mark.parametrize("name", LINKS)
 def test_links_are_relative(name):
-    assert os.readlink(ROOT / "bench" / name) == f"../{name}"
+    assert (ROOT / "bench" / name).readlink() == Path(f"../{name}")
 
 
 def test_no_other_links():

@@ -3,6 +3,7 @@
 import configparser
 import re
 import subprocess
+import tomllib
 
 import pytest
 import typer.main
@@ -76,14 +77,12 @@ def test_ci_runs_the_second():
 
 
 def test_constraints_are_exact_and_cover_what_is_declared():
-    import tomllib
-
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert all(re.fullmatch(r"[0-9][0-9a-z.]*", version) for version in pins.values())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-    names = {re.match(r"[A-Za-z0-9-]+", entry)[0].lower() for entry in declared}
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.match(r"[A-Za-z0-9-]+", entry)[0].lower() for group in groups for entry in group}
     assert names <= set(pins)
 
 
@@ -121,7 +120,7 @@ def shown_in_help(command=None):
         yield from shown_in_help(inner)
 
 
-@pytest.mark.parametrize("line", shown_in_help())
+@pytest.mark.parametrize("line", list(shown_in_help()))
 def test_command_lines_in_help_texts_are_real(line):
     check(re.split(r"\s{3,}", line)[0])
 
