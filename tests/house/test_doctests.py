@@ -6,12 +6,10 @@ import importlib
 import pytest
 from house import module_name, sources
 
-# Run by another interpreter, with RecBole; importing it here would fail.
-PEER = "bench.perf.recbole_peer"
 MODULES = [module_name(path) for path in sources("bench", "methods", "reports")]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in {PEER, "bench.__main__"}])
+@pytest.mark.parametrize("name", MODULES)
 def test_doctests(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
