@@ -1,9 +1,9 @@
 """Training samples of an epoch and their batches.
 
 Both ways to draw samples give :class:`~bench.training.batch.Rows`: windows that predict every
-next item in one pass, or random (prefix, next item) pairs. Batches hold rows of similar
-length, so that encoders see little padding; ties in length and the order of batches are drawn
-anew each epoch, or the order would become a signal.
+next item in one pass, or random (prefix, next item) pairs. Batches mix lengths: batches of
+similar length would spare padding, but cost accuracy (every step then learns from one kind of
+user), so encoders leave the padding out themselves.
 """
 
 from __future__ import annotations
@@ -68,14 +68,12 @@ def histories(data: Interactions, max_length: int) -> Rows:
 
 
 def batches(rows: Rows, targets_per_batch: int, generator: Generator) -> list[Rows]:
-    """Group rows of similar length into batches of about as many targets, in random order."""
+    """Shuffle rows and cut them into batches of about as many targets."""
     shuffled = rows.take(torch.randperm(len(rows), generator=generator))
-    ordered = shuffled.take(torch.argsort(shuffled.length, stable=True))
-    before = ordered.targets.cumsum(0) - ordered.targets
+    before = shuffled.targets.cumsum(0) - shuffled.targets
     sizes = torch.unique_consecutive(before // targets_per_batch, return_counts=True)[1]
-    groups = torch.split(torch.arange(len(ordered)), sizes.tolist())
-    order = torch.randperm(len(groups), generator=generator).tolist()
-    return [ordered.take(groups[place]) for place in order]
+    groups = torch.split(torch.arange(len(shuffled)), sizes.tolist())
+    return [shuffled.take(group) for group in groups]
 
 
 def blocks(rows: Rows, positions_per_block: int) -> list[Rows]:

@@ -66,7 +66,9 @@ def test_gru_states_follow_the_recurrence():
         h = (1 - update) * torch.tanh(new_in + reset * new_h) + update * h
         expected.append(h)
     states = backbone.encode(x, items > 0)
-    torch.testing.assert_close(states, torch.stack(expected, 1), rtol=1e-5, atol=1e-6)
+    real = items > 0
+    expected = torch.stack(expected, 1)
+    torch.testing.assert_close(states[real], expected[real], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -79,7 +81,12 @@ def test_sasrec_block_equals_torch_transformer_layer(norm):
             parameter.normal_(std=0.5)
     block = backbone.blocks[0]
     layer = nn.TransformerEncoderLayer(
-        8, 2, 16, activation="gelu", batch_first=True, layer_norm_eps=1e-12,
+        8,
+        2,
+        16,
+        activation="gelu",
+        batch_first=True,
+        layer_norm_eps=1e-12,
         norm_first=norm == "pre",
     ).eval()
     layer.load_state_dict(
@@ -130,9 +137,7 @@ def test_caser_equals_convolving_every_window_by_itself():
             for height, convolution in enumerate(backbone.horizontal, start=1):
                 answers = [
                     torch.relu(
-                        torch.einsum(
-                            "fdh,hd->f", convolution.weight, window[top : top + height]
-                        )
+                        torch.einsum("fdh,hd->f", convolution.weight, window[top : top + height])
                         + convolution.bias
                     )
                     for top in range(4 - height + 1)

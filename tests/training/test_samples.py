@@ -103,17 +103,13 @@ def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed
         assert group.targets.sum() < size + 6
 
 
-def test_batches_are_of_similar_length_in_random_order_with_random_ties():
+def test_batches_mix_users_anew_each_epoch():
     data = Interactions(_unique_items([[1] * n for n in [2, 3, 4, 9, 10, 11] * 20]))
     rows = windows(data, 20, _generator(), last_only=False)
-    orders, members = set(), set()
-    for seed in range(6):
-        groups = batches(rows, 40, _generator(seed))
-        assert max(int(g.length.max() - g.length.min()) for g in groups) <= 5
-        orders.add(tuple(int(g.length.max()) for g in groups))
-        members.add(tuple(sorted(groups[0].user.tolist())))
-    assert len(orders) == 6
-    assert len(members) == 6
+    first = [batches(rows, 40, _generator(seed))[0] for seed in range(6)]
+    assert len({tuple(group.user.tolist()) for group in first}) == 6
+    # A batch is no sample of one length: with 8 rows of 6 lengths, few lengths would be odd.
+    assert all(len(group.length.unique()) >= 3 for group in first)
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.backbone import Backbone, Sizes
 from bench.config import Config
@@ -15,7 +16,8 @@ from .config import GRU4RecConfig
 class GRU4Rec(Backbone):
     """Embedding dropout, stacked GRU, linear map H -> D.
 
-    Right padding needs no packing: a causal state never sees the padding that follows it.
+    Sequences are packed, so that no step is computed for padding. Correctness does not need
+    it (a causal state never sees what follows), but batches mix short and long histories.
     """
 
     accepts: ClassVar[type[Config]] = GRU4RecConfig
@@ -38,8 +40,14 @@ class GRU4Rec(Backbone):
 
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Run the recurrent layers; see :meth:`Backbone.encode`."""
-        del valid, users
-        states: Tensor = self.gru(self.dropout(x))[0]
+        del users
+        lengths = valid.sum(1).clamp_min(1).cpu()
+        packed = pack_padded_sequence(
+            self.dropout(x), lengths, batch_first=True, enforce_sorted=False
+        )
+        states, _ = pad_packed_sequence(
+            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
         return states
 
     def project(self, states: Tensor) -> Tensor:

@@ -36,17 +36,23 @@ class SASRec(Backbone):
 
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Attend to all earlier positions; see :meth:`Backbone.encode`."""
-        del valid, users
-        z = x + self.positions.weight[: x.shape[1]]
+        del users
+        places = torch.nonzero(valid.flatten()).squeeze(1)
+        positions = self.positions.weight[: x.shape[1]]
+        z = (x + positions).flatten(0, 1)[places]
         z = self.dropout(z if self.pre_norm else self.norm(z))
         for block in self.blocks:
-            z = block(z)
-        states: Tensor = self.norm(z) if self.pre_norm else z
-        return states
+            z = block(z, places, valid.shape)
+        z = self.norm(z) if self.pre_norm else z
+        return unfold(z, places, valid.shape)
 
 
 class Block(nn.Module):
-    """Causal multi-head attention, then a GELU feed-forward layer, both residual."""
+    """Causal multi-head attention, then a GELU feed-forward layer, both residual.
+
+    All but the attention works token by token, so it sees the real tokens only: batches mix
+    short and long histories, and most of a padded frame would be waste.
+    """
 
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__()
@@ -61,26 +67,36 @@ class Block(nn.Module):
         self.norm_feed = nn.LayerNorm(width, eps=1e-12)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map ``[B, L, D]`` to ``[B, L, D]``."""
+    def forward(self, z: Tensor, places: Tensor, frame: torch.Size) -> Tensor:
+        """Map the real tokens ``[M, D]`` at ``places`` of a ``[B, L]`` frame to ``[M, D]``."""
         if self.pre_norm:
-            z = z + self.attend(self.norm_attention(z))
+            z = z + self.attend(self.norm_attention(z), places, frame)
             return z + self.feed(self.norm_feed(z))
-        z = self.norm_attention(z + self.attend(z))
+        z = self.norm_attention(z + self.attend(z, places, frame))
         fed: Tensor = self.norm_feed(z + self.feed(z))
         return fed
 
-    def attend(self, z: Tensor) -> Tensor:
-        """Let every position look at itself and at earlier ones."""
-        rows, length, width = z.shape
-        q, k, v = self.qkv(z).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def attend(self, z: Tensor, places: Tensor, frame: torch.Size) -> Tensor:
+        """Let every token look at itself and at earlier ones of its row."""
+        rows, length = frame
+        width = z.shape[-1]
+        padded = unfold(self.qkv(z), places, frame)
+        q, k, v = padded.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         logits = q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5
         future = torch.ones(length, length, dtype=torch.bool, device=z.device).triu_(1)
         weights = self.dropout(torch.softmax(logits.masked_fill(future, float("-inf")), -1))
-        mixed: Tensor = self.out((weights @ v).transpose(1, 2).reshape(rows, length, width))
-        return functional.dropout(mixed, self.dropout.p, self.training)
+        mixed = (weights @ v).transpose(1, 2).reshape(rows * length, width)
+        attended: Tensor = self.dropout(self.out(mixed[places]))
+        return attended
 
     def feed(self, z: Tensor) -> Tensor:
         """Apply the position-wise feed-forward layer."""
         fed: Tensor = self.dropout(self.contract(functional.gelu(self.expand(z))))
         return fed
+
+
+def unfold(tokens: Tensor, places: Tensor, frame: torch.Size) -> Tensor:
+    """Put tokens ``[M, D]`` back at their places of a frame, ``[B, L, D]``, zeros elsewhere."""
+    rows, length = frame
+    empty = tokens.new_zeros(rows * length, tokens.shape[-1])
+    return empty.index_copy(0, places, tokens).view(rows, length, -1)
