@@ -40,7 +40,7 @@ class TrainingConfig(Config):
     patience: int = Field(default=10, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    batch_size: int = Field(default=1024, ge=1)
+    batch_size: int = Field(default=512, ge=1)
     samples: Literal["auto", "positions", "prefixes"] = "auto"
     prefixes_per_user: int = Field(default=1, ge=1)
     loss: Literal["cross_entropy", "in_batch_tanh"] = "cross_entropy"
