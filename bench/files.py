@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` and rename it there when the block succeeds.
 
     The block may create a file or a folder at the path it is given. On any failure the
-    temporary is removed and ``target`` stays as it was.
+    temporary is removed and ``target`` stays as it was. What was written is flushed to disk before
+    the rename, and the rename after it.
 
     Raises
     ------
@@ -46,9 +47,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            if temporary.is_file():
-                _flush_to_disk(temporary)
+            _flush_to_disk(temporary)
             temporary.replace(target)
+            _flush_entries(target.parent)
         finally:
             if temporary.is_dir():
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -57,8 +58,24 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
+    """Flush a file, or a folder with all that lies in it, so that no crash renames an empty one."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            _flush_to_disk(entry)
+        _flush_entries(path)
+        return
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
+
+
+def _flush_entries(folder: Path) -> None:
+    """Flush the names in a folder, where the system can: some network disks refuse."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_text(target: Path, text: str) -> None:
