@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -42,7 +42,8 @@ class Config(BaseModel):
 
 
 def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str:
-    first = error.errors()[0]
+    # A misspelt key is also a missing one: say the former.
+    first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
     path = [str(part) for part in first["loc"]]
     key = ".".join(path) or "the whole"
     if first["type"] == "extra_forbidden":
@@ -56,11 +57,15 @@ def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str
 
 def _fields_at(schema: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
-        field = schema.model_fields.get(part)
-        nested = None if field is None else field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            schema = nested
+        field = schema.model_fields.get(part)  # None for a place in a list or a key of a mapping
+        if field is not None:
+            kinds = (field.annotation, *get_args(field.annotation))
+            schema = next((kind for kind in kinds if _is_model(kind)), schema)
     return list(schema.model_fields)
+
+
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

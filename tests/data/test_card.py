@@ -101,6 +101,14 @@ WRONG = {
         {"filters": {"min_user_interaction": 3}},
         "unknown key 'filters.min_user_interaction'; did you mean 'min_user_interactions'",
     ),
+    "unknown key in a list": (
+        {"forms": [{**FORM, "optoins": {}}]},
+        "unknown key 'forms.0.optoins'; did you mean 'options'",
+    ),
+    "unknown key in an optional part": (
+        {"expected": {"users": 1, "items": 1, "interactoins": 1}},
+        "unknown key 'expected.interactoins'; did you mean 'interactions'",
+    ),
     "no form": ({"forms": []}, "key 'forms'"),
     "name with a path": ({"name": "../x"}, "must be lower case letters"),
     "negative limit": ({"filters": {"min_item_interactions": -1}}, "min_item_interactions"),
@@ -186,6 +194,13 @@ def test_a_wrong_card_names_its_file_and_key(kind, tmp_path):
         load_card(str(path))
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_a_misspelt_key_is_called_unknown_rather_than_missing(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"name": "mine", "form": [FORM]}))
+    with pytest.raises(ConfigError, match="unknown key 'form'; did you mean 'forms'"):
+        load_card(str(path))
 
 
 def test_a_card_survives_dump_and_reload():
