@@ -135,7 +135,7 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Result
     """
     everything = list(store.cells())
     understood = list(readable(everything))
-    failures = list(_failures(store))
+    failures = list(store.failures())
     _check_names(selection, [stored.cell.label for stored in understood], failures)
     chosen = [stored for stored in understood if selection.admits(stored.key, stored.cell)]
     finished = [_read(stored, reading) for stored in chosen]
@@ -156,13 +156,6 @@ def _read(stored: StoredCell, reading: Reading) -> Result:
     )
     values = {metric.name: metric.mean(ranks) for metric in reading.metrics_for(protocol)}
     return Result(stored.cell, values, stored.facts, stored.curve)
-
-
-def _failures(store: Store) -> Iterator[tuple[str, Failure]]:
-    for path in sorted((store.root / "failures").glob("[!.]*.json")):
-        failure = store.failure(path.stem)
-        if failure is not None:
-            yield path.stem, failure
 
 
 def _check_names(

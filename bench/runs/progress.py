@@ -47,19 +47,6 @@ class Reporter(Protocol):
         """Note how a cell ended, and how many seconds the whole run will still take."""
 
 
-class Silent:
-    """A reporter that says nothing."""
-
-    def started(self, label: str) -> None:
-        """Say nothing."""
-
-    def advanced(self, progress: Progress, seconds_left: float) -> None:
-        """Say nothing."""
-
-    def ended(self, label: str, note: str, seconds_left: float) -> None:
-        """Say nothing."""
-
-
 @dataclass
 class Remaining:
     """Estimate of the seconds until the last cell of a run ends.

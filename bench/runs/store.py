@@ -176,9 +176,12 @@ class Store:
         path = self._failure_path(key)
         return Failure(**read_json(path)) if path.exists() else None
 
-    def clear_failure(self, key: str) -> None:
-        """Forget a failure."""
-        self._failure_path(key).unlink(missing_ok=True)
+    def failures(self) -> Iterator[tuple[str, Failure]]:
+        """Every recorded failure with its cell's key, in the order of keys."""
+        for path in sorted((self.root / "failures").glob("[!.]*.json")):
+            failure = self.failure(path.stem)
+            if failure is not None:
+                yield path.stem, failure
 
     def log(self, event: Event, key: str) -> None:
         """Append one line to ``events.jsonl``.

@@ -81,14 +81,17 @@ def test_status_from_missing_to_done(store):
     assert not store.work(key).exists()
 
 
-def test_failures_are_counted_and_forgotten(store):
+def test_failures_are_counted_and_listed(store):
     store.record_failure("k", "label", "first", "Traceback...")
     store.record_failure("k", "label", "second")
+    store.record_failure("a", "other", "third")
+    (store.root / "failures" / ".b.json.99.abc.tmp").touch()  # a killed run left it
+    assert [(key, failure.cause) for key, failure in store.failures()] == [
+        ("a", "third"),
+        ("k", "second"),
+    ]
     failure = store.failure("k")
     assert (failure.cause, failure.attempts, failure.details) == ("second", 2, "")
-    store.clear_failure("k")
-    store.clear_failure("k")
-    assert store.failure("k") is None
 
 
 def test_leftovers_of_a_killed_run_are_not_cells_and_are_swept(store):
