@@ -141,14 +141,15 @@ def explain(error: Exception) -> str:
     --------
     >>> explain(ZeroDivisionError("division by zero"))
     'ZeroDivisionError: division by zero'
-    >>> explain(RuntimeError("CUDA out of memory. Tried to allocate 9.0 GiB"))
-    'out of memory (CUDA out of memory. Tried to allocate 9.0 GiB); lower training.batch_size'
+    >>> explain(RuntimeError("CUDA out of memory."))
+    "out of memory (CUDA out of memory.); lower training.batch_size or the model's sizes"
     """
     first = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, BenchError):
         return " ".join(str(error).split())
     if _out_of_memory(error):
-        return f"out of memory ({first or 'MemoryError'}); lower training.batch_size"
+        what = first or "MemoryError"
+        return f"out of memory ({what}); lower training.batch_size or the model's sizes"
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

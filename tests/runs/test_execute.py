@@ -8,7 +8,7 @@ from fake_cells import events_of, job
 from bench.errors import StoreError
 from bench.runs.attempt import Setup
 from bench.runs.execute import available_cpus, execute
-from bench.runs.progress import Progress, Silent
+from bench.runs.progress import Progress
 from bench.runs.store import Store
 
 SEEDS = (3, 2, 1)
@@ -23,14 +23,14 @@ def setup(root, experiment="fine", since=None):
 def run(root, experiment="fine", workers=1, jobs=None, reporter=None, since=None):
     jobs = [job(seed) for seed in SEEDS] if jobs is None else jobs
     prepared = setup(root, experiment, since)
-    return execute(jobs, prepared, reporter or Silent(), workers=workers)
+    return execute(jobs, prepared, reporter or Recorder(), workers=workers)
 
 
 def endings(outcomes):
     return [outcome.ending for outcome in outcomes]
 
 
-class Recorder(Silent):
+class Recorder:
     def __init__(self):
         self.seen = []
 
@@ -93,7 +93,7 @@ def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
 def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
     [outcome] = run(tmp_path, experiment, jobs=[job()])
     assert outcome.cause.startswith("out of memory (")
-    assert outcome.cause.endswith("); lower training.batch_size")
+    assert outcome.cause.endswith("); lower training.batch_size or the model's sizes")
     assert "\n" not in outcome.cause
 
 
