@@ -181,70 +181,83 @@ def read_delimited(
         The file is missing, empty, in another encoding, or a line has another number of
         values than there are columns.
     """
-    import pyarrow as pa
-    from pyarrow import csv as arrow
-
-    text = read_text(path, encoding)
-    header_lines, header = (0, list(names)) if names else _header(path, text, separator, quoted)
+    text = _Text(path, read_text(path, encoding), separator, quoted)
+    header_lines, header = (0, list(names)) if names else text.header()
     if len(set(header)) < len(header):
         raise DataError(f"{path}, line 1: a column stands there twice; rename one")
-    try:
-        table = arrow.read_csv(
-            pa.BufferReader(text.encode()),
-            arrow.ReadOptions(column_names=header, skip_rows=header_lines),
-            arrow.ParseOptions(
-                delimiter=separator,
-                quote_char='"' if quoted else False,
-                newlines_in_values=quoted,
-            ),
-            arrow.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise _wrong_line(path, text, separator, header, quoted) or DataError(
-            f"{path}: {str(error).splitlines()[0]}; correct the file"
-        ) from None
+    table = text.parse(header, header_lines)
     if not table.num_rows:
         raise DataError(f"{path} has a header and no rows; fetch or copy it again")
-
-    def place(row: int) -> str:
-        records = _records(text, separator, quoted)
-        wanted = row if names else row + 1
-        line = next(number for index, (number, _) in enumerate(records) if index == wanted)
-        return f"{path}, line {line}"
-
-    return Columns(path, dict(zip(header, table.columns, strict=True)), place)
+    before = 0 if names else 1
+    arrays = dict(zip(header, table.columns, strict=True))
+    return Columns(path, arrays, lambda row: text.place(row + before))
 
 
-def _header(path: Path, text: str, separator: str, quoted: bool) -> tuple[int, list[str]]:
-    """Lines up to the header's end, and its column names."""
-    try:
-        return next(_records(text, separator, quoted))
-    except csv.Error as error:
-        raise DataError(f"{path}, line 1: no header ({error}); correct the file") from None
+@dataclass(frozen=True)
+class _Text:
+    """A delimited text and how its values are told apart.
 
+    pyarrow parses it; the standard library's slower reader, which counts lines, serves the
+    header and the messages.
+    """
 
-def _records(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """Line number and values of every line that is not blank; slow, for headers and errors."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=separator,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    )
-    return ((reader.line_num, values) for values in reader if values)
+    path: Path
+    content: str
+    separator: str
+    quoted: bool
 
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Line number and values of every line that is not blank."""
+        reader = csv.reader(
+            io.StringIO(self.content, newline=""),
+            delimiter=self.separator,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+        )
+        return ((reader.line_num, values) for values in reader if values)
 
-def _wrong_line(
-    path: Path, text: str, separator: str, header: list[str], quoted: bool
-) -> DataError | None:
-    for line, values in _records(text, separator, quoted):
-        if len(values) != len(header):
-            return DataError(
-                f"{path}, line {line}: {len(values)} values where {len(header)} are expected "
-                f"({', '.join(header)}); correct the line or the card's separator"
+    def header(self) -> tuple[int, list[str]]:
+        """Lines up to the header's end, and its column names."""
+        try:
+            return next(self.records())
+        except csv.Error as error:
+            raise DataError(f"{self.path}, line 1: no header ({error}); correct the file") from None
+
+    def place(self, record: int) -> str:
+        """File and line of a record, counted from 0."""
+        line = next(number for index, (number, _) in enumerate(self.records()) if index == record)
+        return f"{self.path}, line {line}"
+
+    def parse(self, header: list[str], header_lines: int) -> Any:
+        """Give a pyarrow table of strings."""
+        import pyarrow as pa
+        from pyarrow import csv as arrow
+
+        try:
+            return arrow.read_csv(
+                pa.BufferReader(self.content.encode()),
+                arrow.ReadOptions(column_names=header, skip_rows=header_lines),
+                arrow.ParseOptions(
+                    delimiter=self.separator,
+                    quote_char='"' if self.quoted else False,
+                    newlines_in_values=self.quoted,
+                ),
+                arrow.ConvertOptions(
+                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
+                ),
             )
-    return None
+        except pa.ArrowInvalid as error:
+            raise self._wrong_line(header) or DataError(
+                f"{self.path}: {str(error).splitlines()[0]}; correct the file"
+            ) from None
+
+    def _wrong_line(self, header: list[str]) -> DataError | None:
+        for line, values in self.records():
+            if len(values) != len(header):
+                return DataError(
+                    f"{self.path}, line {line}: {len(values)} values where {len(header)} are "
+                    f"expected ({', '.join(header)}); correct the line or the card's separator"
+                )
+        return None
 
 
 def read_parquet(path: Path) -> Columns:
