@@ -16,7 +16,9 @@ from typing import Generic, TypeVar
 from bench.errors import ConfigError, suggestion
 
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+"""Names of components, readers and data sets."""
+NAME_RULE = "must be lower case letters, digits, '_', '.' and '-'"
 
 
 def load_object(path: str) -> object:
@@ -114,11 +116,8 @@ class Registry(Generic[T]):
         return self._targets
 
     def _add(self, targets: dict[str, str], name: str, target: str) -> None:
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{self.kind} name '{name}' ({target}) must be lower case letters, digits, "
-                "'_', '.' and '-'; rename it"
-            )
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"{self.kind} name '{name}' ({target}) {NAME_RULE}; rename it")
         if targets.setdefault(name, target) != target:
             raise ConfigError(
                 f"two {self.kind}s are named '{name}': {targets[name]} and {target}; "

@@ -47,37 +47,25 @@ def expand(words: list[str], repeatable: set[str]) -> list[str]:
     return expanded
 
 
-def _set_environment(variable: str) -> Any:
-    def callback(value: Path | None) -> Path | None:
+def _folder(flag: str, variable: str, content: str) -> Any:
+    def set_environment(value: Path | None) -> Path | None:
         if value is not None:
             os.environ[variable] = str(value)  # worker processes see it too
         return value
 
-    return callback
+    return typer.Option(
+        flag, help=f"Folder of {content}.", callback=set_environment, show_default=False
+    )
 
 
 DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of raw data sets (BENCH_DATA_DIR).",
-        callback=_set_environment("BENCH_DATA_DIR"),
-        show_default=False,
-    ),
+    Path | None, _folder("--data-dir", "BENCH_DATA_DIR", "raw data sets (BENCH_DATA_DIR)")
 ]
 CacheDir = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of parsed data and vectors (BENCH_CACHE_DIR).",
-        callback=_set_environment("BENCH_CACHE_DIR"),
-        show_default=False,
-    ),
+    _folder("--cache-dir", "BENCH_CACHE_DIR", "parsed data and vectors (BENCH_CACHE_DIR)"),
 ]
 StoreDir = Annotated[
     Path | None,
-    typer.Option(
-        "--store",
-        help="Folder of finished cells (BENCH_STORE, or runs/ in this folder).",
-        callback=_set_environment("BENCH_STORE"),
-        show_default=False,
-    ),
+    _folder("--store", "BENCH_STORE", "finished cells (BENCH_STORE, or runs/ in this folder)"),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from bench.config import Config, read_yaml
 from bench.data.formats import READERS
 from bench.errors import ConfigError, suggestion
+from bench.registry import NAME, NAME_RULE
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SHA256 = r"^[0-9a-f]{64}$"
 _SUFFIXES = (".yaml", ".yml")
 
@@ -205,8 +204,8 @@ class Card(Config):
     @field_validator("name")
     @classmethod
     def _plain(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
-            raise ValueError("must be lower case letters, digits, '_', '.' and '-'")
+        if not NAME.fullmatch(value):
+            raise ValueError(NAME_RULE)
         return value
 
     @property

@@ -54,5 +54,18 @@ class Cell(Config):
     @property
     def label(self) -> str:
         """Short readable name: ``ml-100k/sasrec/none/seed 1``."""
-        parts = [self.dataset, self.backbone, self.method, self.encoder, f"seed {self.seed}"]
-        return "/".join(part for part in parts if part)
+        return label_of(self.dataset, self.backbone, self.method, self.encoder, self.seed)
+
+
+def label_of(
+    dataset: str, backbone: str | None, method: str, encoder: str | None, seed: int
+) -> str:
+    """Join what a cell consists of; what it lacks is left out.
+
+    Examples
+    --------
+    >>> label_of("ml-100k", "sasrec", "none", None, 1)
+    'ml-100k/sasrec/none/seed 1'
+    """
+    parts = [dataset, backbone, method, encoder, f"seed {seed}"]
+    return "/".join(part for part in parts if part)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.errors import ConfigError
-from bench.runs.cell import Cell
+from bench.runs.cell import Cell, label_of
 from bench.runs.code_version import code_version
 from bench.runs.spec import Spec
 
@@ -39,8 +39,7 @@ class Combination:
     @property
     def label(self) -> str:
         """Short readable name, as a cell's."""
-        parts = [self.source, self.backbone, self.method, self.encoder, f"seed {self.seed}"]
-        return "/".join(part for part in parts if part)
+        return label_of(self.source, self.backbone, self.method, self.encoder, self.seed)
 
 
 @dataclass(frozen=True)
