@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import ManyValues
+from bench.cli.options import CacheDir, DataDir, ManyValues
 
 app = typer.Typer(
-    help="Measure speed and memory beside a peer in the same run.", no_args_is_help=True
+    name="perf",
+    help="Measure speed and memory beside a peer in the same run.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
-EPILOG = """Make the peer's environment once:
-python -m venv recbole-env && recbole-env/bin/pip install torch==2.13.0 recbole==1.2.1
-"numpy<2" "pandas<2.3" "scipy<1.14" "setuptools<81". Then for example:
-bench perf recbole --python recbole-env/bin/python --dataset beauty --backbone gru4rec sasrec"""
+EPILOG = """
+\b
+Make the peer's environment once:
+  python -m venv recbole-env
+  recbole-env/bin/pip install torch==2.13.0 recbole==1.2.1 \\
+    "numpy<2" "pandas<2.3" "scipy<1.14" "setuptools<81"
+\b
+Examples:
+  bench perf recbole --python recbole-env/bin/python --epochs 3
+  bench perf recbole --python recbole-env/bin/python --dataset beauty --backbone gru4rec sasrec
+"""
 
 
 @app.command(cls=ManyValues, epilog=EPILOG)
@@ -30,17 +39,20 @@ def recbole(
     patience: Annotated[int, typer.Option(min=1, help="Early stopping of each side.")] = 10,
     peer_batch: Annotated[int, typer.Option(min=1, help="RecBole's train_batch_size.")] = 2048,
     threads: Annotated[int, typer.Option(min=0, help="Threads of each side; 0 = default.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="BENCH_DATA_DIR.")] = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Train RecBole's models and ours in turn and print both sides' figures."""
+    del data_dir, cache_dir  # their callbacks have set the environment
     from bench.data.load import load_dataset
-    from bench.perf.compare import PEER_MODELS, Effort, run_ours, run_peer, table
+    from bench.perf.compare import PEER_MODELS, Effort, check_peer, run_ours, run_peer, table
 
-    if data_dir is not None:
-        os.environ["BENCH_DATA_DIR"] = str(data_dir.absolute())
+    backbones = backbone or sorted(PEER_MODELS)
+    for name in backbones:
+        check_peer(name)
     data = load_dataset(dataset)
     effort = Effort(epochs, patience, peer_batch, threads)
-    for name in backbone or sorted(PEER_MODELS):
+    for name in backbones:
         with tempfile.TemporaryDirectory() as work:
             peer = run_peer(python.absolute(), data, name, effort, Path(work))
             ours = run_ours(dataset, name, effort, Path(work))

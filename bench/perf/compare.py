@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.data.dataset import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, ConfigError, suggestion
 from bench.perf.side import Side
 
 PEER_MODELS = {"gru4rec": "GRU4Rec", "sasrec": "SASRec", "caser": "Caser"}
@@ -37,6 +36,18 @@ class Effort:
     patience: int
     peer_batch: int
     threads: int
+
+
+def check_peer(backbone: str) -> None:
+    """Refuse a backbone that the peer lacks, before anything is trained.
+
+    Raises
+    ------
+    ConfigError
+        It has no such model.
+    """
+    if backbone not in PEER_MODELS:
+        raise ConfigError(f"RecBole has no '{backbone}' here{suggestion(backbone, PEER_MODELS)}")
 
 
 def write_atomic_inter(dataset: Dataset, folder: Path) -> None:
@@ -91,9 +102,18 @@ def run_ours(name: str, backbone: str, effort: Effort, work: Path) -> Side:
 
 def _run(program: list[str], options: dict[str, object], folder: Path) -> None:
     words = [str(word) for pair in options.items() for word in pair]
-    done = subprocess.run(  # noqa: S603 - the user names the interpreter
-        [*program, *words], cwd=folder, env=os.environ, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - the user names the interpreter
+            [*program, *words],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise BenchError(
+            f"cannot start {program[0]} ({error.strerror}); correct --python"
+        ) from None
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise BenchError(
@@ -115,7 +135,7 @@ def table(backbone: str, peer: Side, ours: Side) -> str:
         *(_row(f"test {name}", peer.test[name], ours.test[name]) for name in sorted(ours.test)),
     ]
     headers: Sequence[str] = [f"{backbone}, {ours.targets} targets", peer.name, ours.name, "ratio"]
-    return tabulate(rows, headers, tablefmt="github")
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def _row(what: str, theirs: float | None, ours: float | None) -> list[str]:
