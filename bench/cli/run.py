@@ -13,7 +13,7 @@ import typer
 from bench.cli.options import CacheDir, DataDir, StoreDir
 from bench.runs.overrides import apply_overrides
 from bench.runs.spec import Spec, find_spec
-from bench.settings import offline, store_dir
+from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.runs.attempt import Outcome
@@ -123,7 +123,7 @@ def _execute(spec: Spec, workers: int, device: str) -> list[Outcome]:
 
     check_device(device)
     since = time.time()
-    datasets = load_datasets(spec, partial(load_dataset, fetch=not offline()))
+    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
     plan = make_plan(spec, datasets)
     estimator = Estimator(Store(store_dir()))
     estimates = {
