@@ -28,7 +28,8 @@ def extract(archive: Path, member: str, target: Path) -> None:
             content = opened.read(member)
     except KeyError:
         raise DataError(f"{archive.name} has no member '{member}'; correct the card") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    # RuntimeError: encrypted, or compressed in a way that Python does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(f"{archive.name} is a damaged archive ({error}); fetch again") from None
     with atomic_path(target) as temporary:
         temporary.write_bytes(content)

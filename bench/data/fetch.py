@@ -113,8 +113,13 @@ def _fetch_source(card: Card, form: Form, source: Source) -> None:
         else:
             archive = folder / PurePosixPath(urlsplit(str(source.url)).path).name
             digest = _download(card, source, archive)
-        _extract(archive, source, form, folder, digest)
-        archive.unlink()
+        try:
+            entries = _extract(archive, source, form, Path(temporary), digest)
+        finally:
+            archive.unlink()
+        for name in entries:
+            (Path(temporary) / name).replace(folder / name)
+        record(folder, entries)
 
 
 def _download(card: Card, source: Source, target: Path) -> str:
@@ -123,19 +128,22 @@ def _download(card: Card, source: Source, target: Path) -> str:
         return download(str(source.url), target, expected, report)
 
 
-def _extract(archive: Path, source: Source, form: Form, folder: Path, digest: str) -> None:
+def _extract(
+    archive: Path, source: Source, form: Form, folder: Path, digest: str
+) -> dict[str, Any]:
+    """Extract all members beside each other and check them; give what to record of each."""
+    entries: dict[str, Any] = {}
     for role, member in source.members.items():
-        target = folder / form.files[role]
-        extract(archive, member.path, target)
-        found = file_hash(target)
+        name = form.files[role]
+        extract(archive, member.path, folder / name)
+        found = file_hash(folder / name)
         if member.sha256 not in {None, found}:
-            target.unlink()
             raise DataError(
                 f"'{member.path}' of {source.label} has SHA-256 {found}, its card expects "
                 f"{member.sha256}; correct the card if the publisher changed the file"
             )
-        entry = {"sha256": found, "source": source.label, "download_sha256": digest}
-        record(folder, {target.name: entry})
+        entries[name] = {"sha256": found, "source": source.label, "download_sha256": digest}
+    return entries
 
 
 def _checked(found: str, source: Source, folder: Path) -> str:

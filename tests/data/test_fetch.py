@@ -229,7 +229,17 @@ def test_a_member_with_another_checksum_is_refused(site, tmp_path):
     card = zip_card(tmp_path, site, sha256="0" * 64)
     with pytest.raises(DataError, match=r"'inner/seq.txt' of http.* has SHA-256"):
         load_dataset(card, fetch=True)
-    assert "seq.txt" not in left_over(tmp_path)
+    assert left_over(tmp_path) == [".fetch.lock"]
+
+
+def test_fetching_again_keeps_the_old_files_when_the_new_ones_are_wrong(site, tmp_path):
+    fetch_card(load_card(zip_card(tmp_path, site)))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "data" / "mine").iterdir()}
+    card = load_card(zip_card(tmp_path, site, sha256="0" * 64))
+    with pytest.raises(DataError, match=r"'inner/seq.txt' of http.* has SHA-256"):
+        fetch_card(card, again=True)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "data" / "mine").iterdir()}
+    assert after == before
 
 
 @pytest.mark.parametrize("path", ["../seq.txt", "/etc/passwd", "inner/../../x", "a\\..\\b"])
@@ -247,6 +257,12 @@ def test_a_damaged_archive_and_a_missing_member_are_named(tmp_path):
         opened.writestr("y", "y")
     with pytest.raises(DataError, match=r"a.zip has no member 'x'"):
         extract(packed, "x", tmp_path / "x")
+    content = bytearray(packed.read_bytes())
+    for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+        content[content.index(mark) + (6 if mark[2] == 3 else 8)] |= 1  # the flag of encryption
+    packed.write_bytes(content)
+    with pytest.raises(DataError, match=r"a.zip is a damaged archive \(.*encrypted"):
+        extract(packed, "y", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
