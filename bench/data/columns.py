@@ -43,13 +43,9 @@ class Columns:
         Raises
         ------
         DataError
-            There is no such column.
+            There is no such column, or its values have no text.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        values = pc.fill_null(self._get(name).cast(pa.string()), "")
-        return [str(value) for value in values.to_pylist()]
+        return [str(value) for value in self._texts(name).to_pylist()]
 
     def ids(self, name: str, kind: str) -> tuple[NDArray[np.int64], list[str]]:
         """Codes of a column's values, and the distinct values in order of appearance.
@@ -66,11 +62,7 @@ class Columns:
         DataError
             There is no such column, or an id is empty or negative.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        values = pc.fill_null(self._get(name).cast(pa.string()), "").combine_chunks()
-        encoded = pc.dictionary_encode(values)
+        encoded = self._texts(name).combine_chunks().dictionary_encode()
         codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         ids: list[str] = encoded.dictionary.to_pylist()
         check_ids(ids, kind, lambda value: self.place(int(np.argmax(codes == ids.index(value)))))
@@ -94,12 +86,12 @@ class Columns:
         for kind in (pa.int64(), pa.float64()):
             try:
                 numbers = column.cast(kind)
-            except pa.ArrowInvalid:
+            except pa.ArrowException:
                 continue
             return self._checked(numbers, name)
         try:
             return _dates(column.cast(pa.timestamp("ns")), self, name)
-        except pa.ArrowInvalid:
+        except pa.ArrowException:
             row = next(row for row, value in enumerate(self.strings(name)) if not _is_time(value))
             raise self._bad_time(name, row) from None
 
@@ -118,6 +110,19 @@ class Columns:
             f"{self.place(row)}: '{name}' is {value!r}, not a time (a number from 0 up, or an "
             "ISO 8601 date); correct or remove it"
         )
+
+    def _texts(self, name: str) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self._get(name)
+        try:
+            return pc.fill_null(column.cast(pa.string()), "")
+        except pa.ArrowException:
+            raise DataError(
+                f"{self.path}: column '{name}' holds {column.type} values, neither text nor "
+                "numbers; convert it"
+            ) from None
 
     def _get(self, name: str) -> Any:
         if name not in self.arrays:

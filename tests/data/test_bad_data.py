@@ -2,6 +2,8 @@
 
 import gzip
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from own_cards import (
     amazon_card,
@@ -49,6 +51,10 @@ def truncate(name):
         path.write_bytes(packed[: len(packed) // 2])
 
     return spoil
+
+
+def parquet(columns):
+    return lambda folder: pq.write_table(pa.table(columns), folder / "x.parquet")
 
 
 BAD = {
@@ -154,6 +160,16 @@ BAD = {
             (folder / "x.parquet").read_bytes()[:400]
         ),
         "not a whole Parquet file",
+    ),
+    "Parquet ids that are lists": (
+        parquet_card,
+        parquet({"user_id": [["u1"]], "item_id": ["a"], "timestamp": [1]}),
+        "x.parquet: column 'user_id' holds list<",
+    ),
+    "Parquet times that are lists": (
+        parquet_card,
+        parquet({"user_id": ["u1"], "item_id": ["a"], "timestamp": [[1]]}),
+        "x.parquet: column 'timestamp' holds list<",
     ),
     "u.item of another data set": (
         movielens_card,
