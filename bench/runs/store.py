@@ -172,9 +172,20 @@ class Store:
         write_json(self._failure_path(key), vars(failure))
 
     def failure(self, key: str) -> Failure | None:
-        """Why a cell did not finish, None where it never failed."""
+        """Why a cell did not finish, None where it never failed.
+
+        Raises
+        ------
+        StoreError
+            The record is damaged.
+        """
         path = self._failure_path(key)
-        return Failure(**read_json(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return Failure(**read_json(path))
+        except TypeError:
+            raise StoreError(f"{path} records no failure; delete it and run again") from None
 
     def failures(self) -> Iterator[tuple[str, Failure]]:
         """Every recorded failure with its cell's key, in the order of keys."""

@@ -94,6 +94,12 @@ def test_failures_are_counted_and_listed(store):
     assert (failure.cause, failure.attempts, failure.details) == ("second", 2, "")
 
 
+def test_a_record_that_is_no_failure_is_named(store):
+    (store.root / "failures" / "k.json").write_text('{"reason": "of a newer version"}')
+    with pytest.raises(StoreError, match=r"k.json records no failure; delete it"):
+        store.failure("k")
+
+
 def test_leftovers_of_a_killed_run_are_not_cells_and_are_swept(store):
     other = job(seed=2).cell
     leftover = store.root / "cells" / f".toy-{CELL.key[:12]}.99.abc.tmp"
