@@ -7,6 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+CARD = """
+name: tiny
+forms:
+  - format: planted
+    options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
+max_length: 8
+"""
+
 
 def bench(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command with all its folders below ``cwd`` and without a network."""

@@ -4,15 +4,7 @@ import json
 import subprocess
 
 import pytest
-from command import bench, refused
-
-CARD = """
-name: tiny
-forms:
-  - format: planted
-    options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
-max_length: 8
-"""
+from command import CARD, bench, refused
 
 
 @pytest.fixture
@@ -45,6 +37,7 @@ def spec(tmp_path):
         ("rnu", "No such command 'rnu'"),
         ("validate absent.yaml", "absent.yaml does not exist"),
         ("validate .", "is a folder"),
+        (f"validate {300 * 'x'}.yaml", "cannot read"),
         ("ls metods", "did you mean 'methods'?"),
     ],
 )

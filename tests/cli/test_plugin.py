@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from command import bench
+from command import CARD, bench
 
 from bench.runs.store import Store
 
@@ -53,13 +53,6 @@ class Louder(BareBackbone):
         return {name: self.factor * part for name, part in super().losses(batch).items()}
 """,
 }
-CARD = """
-name: tiny
-forms:
-  - format: planted
-    options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
-max_length: 8
-"""
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from command import bench
+from command import CARD, bench
 from typer.testing import CliRunner
 
 from bench.cli.main import app
@@ -11,13 +11,6 @@ from bench.runs.spec import shipped
 from bench.runs.store import Store
 
 RUNNER = CliRunner()
-CARD = """
-name: tiny
-forms:
-  - format: planted
-    options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
-max_length: 8
-"""
 
 
 @pytest.fixture(scope="module")
