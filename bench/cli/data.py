@@ -52,8 +52,9 @@ def fetch(
         dataset = read_card(card, located)
         places = sorted({str(path.parent) for path in located.files.values()}) or ["generated"]
         typer.echo(f"{card.name}: {dataset.n_interactions:,} interactions, {', '.join(places)}")
-        if card.licence:
-            typer.echo(f"  licence: {card.licence}")
+        for head, text in (("licence", card.licence), ("cite", card.citation)):
+            if text:
+                typer.echo(f"  {head}: {text}")
 
 
 @app.command(epilog="\b\nExamples:\n  bench data stats\n  bench data stats beauty ./mine.yaml")

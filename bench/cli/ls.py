@@ -10,6 +10,7 @@ import typer
 from bench.cli.options import StoreDir
 from bench.components import BACKBONES, ENCODERS, METHODS, Component
 from bench.data.card import card_names, load_card
+from bench.data.formats import READERS, Reader
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.registry import Registry
 from bench.runs.spec import read_spec, shipped
@@ -21,14 +22,15 @@ Examples:
   bench ls methods
   bench ls runs --store results/
 """
-C = TypeVar("C", bound=Component)
+Listed = TypeVar("Listed", bound=Component | Reader)
 
 
 def ls(
     kind: Annotated[
         str,
         typer.Argument(
-            help="methods, backbones, datasets, encoders, specs or runs.", show_default=False
+            help="methods, backbones, datasets, encoders, formats, specs or runs.",
+            show_default=False,
         ),
     ],
     store: StoreDir = None,
@@ -39,6 +41,7 @@ def ls(
         "methods": lambda: _components(METHODS),
         "backbones": lambda: _components(BACKBONES),
         "encoders": lambda: _components(ENCODERS),
+        "formats": lambda: _components(READERS),
         "datasets": _datasets,
         "specs": _specs,
         "runs": _runs,
@@ -53,7 +56,7 @@ def ls(
         typer.echo(f"no {kind}", err=True)
 
 
-def _components(registry: Registry[C]) -> Iterable[tuple[str, str]]:
+def _components(registry: Registry[Listed]) -> Iterable[tuple[str, str]]:
     for name in registry.names():
         try:
             yield name, registry.get(name).summary

@@ -19,6 +19,7 @@ HEAVY = ("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "r
         "ls backbones",
         "ls datasets",
         "ls encoders",
+        "ls formats",
         "ls specs",
         "validate default",
         "validate planted",

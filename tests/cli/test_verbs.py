@@ -84,6 +84,7 @@ def test_ls_runs(home):
         ("methods", {"none"}),
         ("backbones", {"gru4rec", "sasrec", "caser"}),
         ("datasets", {"beauty", "sports", "toys", "ml-100k", "planted"}),
+        ("formats", {"sequences", "recbole", "amazon", "movielens", "table", "planted"}),
         ("specs", set(shipped())),
     ],
 )
