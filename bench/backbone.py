@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from bench.config import Config
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,9 @@ class Sizes:
 class Backbone(nn.Module, ABC):
     """A causal sequence encoder over one item table.
 
-    Sequences are right-padded: position 0 is the oldest interaction, and ``valid`` marks a
-    prefix of each row. The state after position t is a function of positions <= t only.
+    Concrete classes take ``(config, sizes: Sizes)``. Sequences are right-padded: position 0 is
+    the oldest interaction, and ``valid`` marks a prefix of each row. The state after position t
+    is a function of positions <= t only.
 
     Parameters
     ----------
@@ -44,9 +43,6 @@ class Backbone(nn.Module, ABC):
     state_size
         H, width of a state.
     """
-
-    accepts: ClassVar[type[Config]]
-    """Settings class; the constructor is ``(config, sizes)``."""
 
     def __init__(self, sizes: Sizes, embedding_size: int, state_size: int) -> None:
         super().__init__()

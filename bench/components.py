@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from bench.config import Config
+from bench.errors import ConfigError
 from bench.registry import Registry, load_object
 
 Sampling = Literal["positions", "prefixes"]
@@ -84,6 +85,23 @@ class MethodEntry(Component):
     needs_text: bool = False
     sampling: Sampling = "positions"
     either_sampling: bool = False
+
+    def sampling_for(self, asked: Literal["auto", "positions", "prefixes"]) -> Sampling:
+        """Decide how samples are drawn.
+
+        Raises
+        ------
+        ConfigError
+            The settings ask for samples that would show the method its own targets.
+        """
+        if asked in {"auto", self.sampling}:
+            return self.sampling
+        if not self.either_sampling:
+            raise ConfigError(
+                f"training.samples = '{asked}': method '{self.name}' must train on "
+                f"{self.sampling}, or it would see its own targets; set 'auto'"
+            )
+        return asked
 
 
 @dataclass(frozen=True)

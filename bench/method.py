@@ -5,13 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.backbone import Backbone, Sizes
+from bench.backbone import Sizes
 from bench.data.sequences import Sequences
 from bench.training.batch import Batch
 
@@ -29,9 +26,6 @@ class TrainingData:
         Of the data set.
     train
         Training interactions of every user.
-    semantics
-        float32 ``[n_items, S]`` vectors of the item texts, row i = item i + 1, NaN rows where
-        an item has no text; None for methods that need none.
     next_item_loss
         The loss that every method of the run shares (promise P5).
     """
@@ -39,7 +33,6 @@ class TrainingData:
     sizes: Sizes
     train: Sequences
     next_item_loss: NextItemLoss
-    semantics: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +78,3 @@ class Method(nn.Module, ABC):
         """Read out decisions on a batch's interactions; None where the method makes none."""
         del batch
         return None
-
-
-MethodFactory = Callable[[Any, TrainingData, Backbone | None], Method]

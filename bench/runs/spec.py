@@ -137,6 +137,7 @@ class Spec(Config):
             self._check_needs(METHODS.get(name))
 
     def _check_needs(self, method: MethodEntry) -> None:
+        method.sampling_for(self.training.samples)
         if not method.standalone and not self.backbones:
             raise ConfigError(
                 f"spec '{self.name}': method '{method.name}' needs a backbone; add "

@@ -7,6 +7,7 @@ last finished epoch. Random numbers need no saving: each epoch derives its own s
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,13 @@ def load(
             progressed = Progressed(**json.loads(stream.metadata()["progress"]))
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         model.load_state_dict(_part(tensors, "model."))
+        groups = optimiser.state_dict()["param_groups"]
+        state = _by_parameter(_part(tensors, "optimiser."))
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
     except Exception as error:
         raise StoreError(
             f"checkpoint {path} cannot be read ({error}); delete it to train from the start"
         ) from error
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _part(tensors, "optimiser.").items():
-        index, _, entry = name.partition(".")
-        state.setdefault(int(index), {})[entry] = tensor
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
     return progressed, _part(tensors, "best.")
 
 
@@ -109,3 +107,11 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _by_parameter(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in tensors.items():
+        index, _, entry = name.partition(".")
+        state[int(index)][entry] = tensor
+    return dict(state)

@@ -25,6 +25,9 @@ def choose(name: str) -> torch.device:
         raise ConfigError(f"--device {name} is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"--device {name}: no GPU is visible to torch; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ConfigError(f"--device {name}: this machine has {count} GPUs; use cuda:0")
     return device
 
 

@@ -13,10 +13,9 @@ import torch
 
 from bench import __version__
 from bench.backbone import Backbone, Sizes
-from bench.components import BACKBONES, METHODS, MethodEntry, Sampling
+from bench.components import BACKBONES, METHODS
 from bench.data.dataset import PHASES, Dataset, LeaveOneOut
 from bench.data.sequences import Sequences
-from bench.errors import ConfigError
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.method import Method, TrainingData
@@ -26,7 +25,6 @@ from bench.runs.result import CellResult, ReadOut
 from bench.seeds import seed_for
 from bench.training.batch import Interactions
 from bench.training.checkpoint import Progressed
-from bench.training.config import TrainingConfig
 from bench.training.device import choose, settle
 from bench.training.losses import LOSSES
 from bench.training.readout import read_out
@@ -66,7 +64,6 @@ def run_cell(
     settle(where)
     split = LeaveOneOut.of(dataset)
     sizes = Sizes(dataset.n_users, dataset.n_items, cell.protocol.max_length)
-    entry = METHODS.get(cell.method)
     axes = (cell.dataset, cell.seed)
     torch.manual_seed(seed_for(*axes, cell.method, cell.backbone or "", "initial weights"))
     method = build_method(cell, sizes, split.train).to(where)
@@ -75,7 +72,7 @@ def run_cell(
         Interactions(split.train),
         cell.training,
         cell.protocol,
-        sampling=resolve_sampling(entry, cell.training),
+        sampling=METHODS.get(cell.method).sampling_for(cell.training.samples),
         axes=axes,
         device=where,
     )
@@ -106,24 +103,6 @@ def build_method(cell: Cell, sizes: Sizes, train: Sequences) -> Method:
     data = TrainingData(sizes, train, LOSSES[cell.training.loss])
     method: Method = entry.model_class()(config, data, backbone)
     return method
-
-
-def resolve_sampling(entry: MethodEntry, training: TrainingConfig) -> Sampling:
-    """Decide how samples are drawn.
-
-    Raises
-    ------
-    ConfigError
-        The settings ask for samples that would show the method its own targets.
-    """
-    if training.samples == "auto" or training.samples == entry.sampling:
-        return entry.sampling
-    if not entry.either_sampling:
-        raise ConfigError(
-            f"training.samples = '{training.samples}': method '{entry.name}' must train on "
-            f"{entry.sampling}, or it would see its own targets; set 'auto'"
-        )
-    return training.samples
 
 
 def selection_metric(method: Method, cell: Cell, ranking: FullRanking) -> float:

@@ -37,7 +37,9 @@ def test_counts_equal_a_loop(data):
     ids = st.integers(1, n_items)
     # Small whole numbers make ties common and sums exact.
     weights = st.integers(-2, 2)
-    users = data.draw(st.lists(st.lists(weights, min_size=2, max_size=2), min_size=rows, max_size=rows))
+    users = data.draw(
+        st.lists(st.lists(weights, min_size=2, max_size=2), min_size=rows, max_size=rows)
+    )
     items = data.draw(
         st.lists(st.lists(weights, min_size=2, max_size=2), min_size=n_items, max_size=n_items)
     )
@@ -70,7 +72,9 @@ def test_nan_is_refused(place):
     vectors = {"users": torch.ones(2, 3), "items": torch.ones(5, 3)}
     vectors[place][1, 1] = float("nan")
     with pytest.raises(TrainingError, match="NaN"):
-        count_block(vectors["users"], vectors["items"], torch.tensor([1, 2]), torch.zeros(2, 1).long())
+        count_block(
+            vectors["users"], vectors["items"], torch.tensor([1, 2]), torch.zeros(2, 1).long()
+        )
 
 
 def test_infinite_scores_are_no_nan():
@@ -117,5 +121,7 @@ def test_a_million_items_rank_in_two_gigabytes():
         print(peak_memory_bytes())
         """
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) < 2 * 2**30

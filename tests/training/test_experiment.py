@@ -15,7 +15,7 @@ from bench.errors import ConfigError
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.training import experiment
 from bench.training.device import choose
-from bench.training.experiment import resolve_sampling, run_cell
+from bench.training.experiment import run_cell
 from bench.training.readout import read_out
 
 ATTACHED = [name for name in METHODS.names() if not METHODS.get(name).standalone]
@@ -108,8 +108,8 @@ def test_samples_that_leak_are_refused():
     entry = METHODS.get("none")
     strict = type(entry)(**(vars(entry) | {"sampling": "prefixes", "either_sampling": False}))
     with pytest.raises(ConfigError, match="would see its own targets"):
-        resolve_sampling(strict, cell(training={"samples": "positions"}).training)
-    assert resolve_sampling(strict, cell().training) == "prefixes"
+        strict.sampling_for("positions")
+    assert strict.sampling_for("auto") == strict.sampling_for("prefixes") == "prefixes"
 
 
 def test_read_outs_follow_the_original_interactions():

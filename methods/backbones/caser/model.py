@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.backbone import Backbone, Sizes
-from bench.config import Config
 
 from .config import CaserConfig
 
@@ -21,8 +18,6 @@ class Caser(Backbone):
     so each filter runs once along the sequence and the maximum slides over its answers: the
     windows are never copied out. Places before the first item hold zeros, as padding does.
     """
-
-    accepts: ClassVar[type[Config]] = CaserConfig
 
     def __init__(self, config: CaserConfig, sizes: Sizes) -> None:
         width = config.embedding_size

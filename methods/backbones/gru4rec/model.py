@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.backbone import Backbone, Sizes
-from bench.config import Config
 
 from .config import GRU4RecConfig
 
@@ -19,8 +16,6 @@ class GRU4Rec(Backbone):
     Sequences are packed, so that no step is computed for padding. Correctness does not need
     it (a causal state never sees what follows), but batches mix short and long histories.
     """
-
-    accepts: ClassVar[type[Config]] = GRU4RecConfig
 
     def __init__(self, config: GRU4RecConfig, sizes: Sizes) -> None:
         super().__init__(sizes, config.embedding_size, config.hidden_size)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.backbone import Backbone, Sizes, init_normal
-from bench.config import Config
 
 from .config import SASRecConfig
 
@@ -20,8 +17,6 @@ class SASRec(Backbone):
     Positions count from the oldest item of the input (the start), as suits right padding. The
     causal mask alone hides the padding, which only ever follows a state.
     """
-
-    accepts: ClassVar[type[Config]] = SASRecConfig
 
     def __init__(self, config: SASRecConfig, sizes: Sizes) -> None:
         width = config.embedding_size
