@@ -54,7 +54,18 @@ def run(
         _Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at the same time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Cells at the same time; default: one a core, one on a GPU."
+        ),
+    ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Threads of each cell; the last digits depend on it."
+        ),
+    ] = 1,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")
     ] = "auto",
@@ -85,7 +96,7 @@ def run(
         typer.echo(preview(chosen, store_dir()))
         return
     try:
-        outcomes = _execute(chosen, jobs, device)
+        outcomes = _execute(chosen, jobs, threads, device)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
@@ -111,17 +122,17 @@ def choose(
     return spec
 
 
-def _execute(spec: Spec, workers: int, device: str) -> list[Outcome]:
+def _execute(spec: Spec, jobs: int | None, threads: int, device: str) -> list[Outcome]:
     from bench.data.load import load_dataset
     from bench.runs.attempt import Setup
     from bench.runs.display import display_for
     from bench.runs.estimate import Estimator
-    from bench.runs.execute import execute
+    from bench.runs.execute import cells_at_once, execute
     from bench.runs.plan import load_datasets, make_plan
     from bench.runs.store import Store
     from bench.training.device import choose as check_device
 
-    check_device(device)
+    workers = jobs or cells_at_once(threads, check_device(device).type == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
     plan = make_plan(spec, datasets)
@@ -130,7 +141,7 @@ def _execute(spec: Spec, workers: int, device: str) -> list[Outcome]:
         job.cell.label: estimator.estimate(job.cell, datasets[job.source]).seconds for job in plan
     }
     with display_for(len(plan)) as display:
-        setup = Setup(store_dir().absolute(), since, device)
+        setup = Setup(store_dir().absolute(), since, device, threads)
         return execute(plan, setup, display, workers=workers, estimates=estimates)
 
 

@@ -35,8 +35,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
     dataset = load_dataset(options.dataset)
     cell = Cell(
         dataset=dataset.name,
@@ -50,8 +48,9 @@ def main() -> None:
         seed=1,
         code="measured",
     )
+    threads = options.threads or torch.get_num_threads()
     with tempfile.TemporaryDirectory() as work:
-        result = run_cell(cell, dataset, Path(work), device="cpu")
+        result = run_cell(cell, dataset, Path(work), device="cpu", threads=threads)
     ranks = rank_of(result.ranks["test"], cell.protocol.candidates, cell.protocol.ties)
     rows: list[dict[str, Any]] = [
         {"event": "start", "targets": result.facts["targets_per_epoch"]},

@@ -33,9 +33,12 @@ class Setup:
         than that is taken as this run's too.
     device
         ``auto``, ``cpu``, ``cuda``...
+    threads
+        Of each cell. They decide the order of some sums, so they depend neither on the machine
+        nor on how many cells run at the same time.
     experiment
-        ``"module:function"``, called as ``experiment(cell, dataset, work, device=, report=)``;
-        it keeps checkpoints in ``work`` and goes on from them.
+        ``"module:function"``, called as ``experiment(cell, dataset, work, device=, threads=,
+        report=)``; it keeps checkpoints in ``work`` and goes on from them.
     load
         ``"module:function"`` that gives a data set by its source.
     """
@@ -43,6 +46,7 @@ class Setup:
     store: Path
     since: float
     device: str = "auto"
+    threads: int = 1
     experiment: str = "bench.training.experiment:run_cell"
     load: str = "bench.data.load:load_dataset"
 
@@ -109,7 +113,14 @@ def _run(job: Job, setup: Setup, store: Store, advanced: Callable[[Progress], No
     try:
         dataset = _data(job, setup)
         work = store.work(key)
-        result = experiment(job.cell, dataset, work, device=setup.device, report=advanced)
+        result = experiment(
+            job.cell,
+            dataset,
+            work,
+            device=setup.device,
+            threads=setup.threads,
+            report=advanced,
+        )
         store.save(job.cell, result)
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import wait
 
+import psutil
+
 from bench.errors import StoreError
 from bench.runs.attempt import Outcome, Setup, attempt
 from bench.runs.plan import Job
@@ -17,6 +19,8 @@ from bench.runs.workers import Started, Stopped, Worker
 
 PAUSE = 0.5
 """Seconds until a cell that another process holds is asked for again."""
+MEMORY_PER_CELL = 2 * 2**30
+"""Bytes that a cell is expected to need at most where nobody says how many run at once."""
 
 
 def execute(
@@ -41,8 +45,7 @@ def execute(
     reporter
         Told what happens.
     workers
-        Cells at the same time: 1 runs them in this process, more in as many processes,
-        which share the machine's threads.
+        Cells at the same time: 1 runs them in this process, more in as many processes.
     estimates
         Expected seconds by label, for the estimate of the remaining time.
 
@@ -70,6 +73,22 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cells_at_once(threads: int, on_gpu: bool) -> int:
+    """Give the number of cells that suits the machine: one on a GPU, else one for each core.
+
+    Parameters
+    ----------
+    threads
+        Of each cell.
+    on_gpu
+        Whether cells share a GPU.
+    """
+    if on_gpu:
+        return 1
+    by_memory = psutil.virtual_memory().available // MEMORY_PER_CELL
+    return max(1, min(available_cpus() // threads, by_memory))
 
 
 class _Run:
@@ -121,15 +140,14 @@ def _serial(run: _Run) -> None:
 
 
 def _parallel(run: _Run, count: int) -> None:
-    threads = max(available_cpus() // count, 1)
-    workers = [Worker(run.setup, threads) for _ in range(count)]
+    workers = [Worker(run.setup) for _ in range(count)]
     try:
         while run.unfinished() or _at_work(workers):
             _hand_out(run, workers)
             for index in _ready(workers):
                 if not _listen(run, workers[index]):
                     workers[index].stop()
-                    workers[index] = Worker(run.setup, threads)
+                    workers[index] = Worker(run.setup)
     finally:
         for worker in workers:
             worker.stop()

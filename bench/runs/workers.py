@@ -10,8 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -20,7 +19,6 @@ from bench.runs.attempt import Outcome, Setup, attempt
 from bench.runs.plan import Job
 from bench.runs.progress import Progress
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -48,8 +46,6 @@ class Worker:
     ----------
     setup
         How cells are run.
-    threads
-        Of its arithmetic.
 
     Attributes
     ----------
@@ -57,12 +53,11 @@ class Worker:
         What it is at, None when it waits for more.
     """
 
-    def __init__(self, setup: Setup, threads: int) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.job: Job | None = None
         self.connection, remote = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(remote, setup))
-        with _environment(threads):
-            self._process.start()
+        self._process.start()
         remote.close()
 
     def give(self, job: Job) -> None:
@@ -94,21 +89,6 @@ class Worker:
         self.connection.close()
         self._process.terminate()
         self._process.join()
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Set the number of threads where the libraries of a new process look for it."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(connection: Connection, setup: Setup) -> None:

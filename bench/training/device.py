@@ -31,8 +31,13 @@ def choose(name: str) -> torch.device:
     return device
 
 
-def settle(device: torch.device) -> None:
-    """Make arithmetic repeatable on the CPU, and never slow on denormal numbers."""
+def settle(device: torch.device, threads: int) -> None:
+    """Make arithmetic repeatable on the CPU, and never slow on denormal numbers.
+
+    The number of threads decides the order of some sums, so it is given, never taken from
+    the machine.
+    """
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(device.type == "cpu")
     # Filling every new tensor with NaN would only cost time: the tests look for such reads.

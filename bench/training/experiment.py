@@ -38,6 +38,7 @@ def run_cell(
     work: Path,
     *,
     device: str = "auto",
+    threads: int = 1,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> CellResult:
     """Run one cell, or go on with it from the checkpoint in its work folder.
@@ -52,6 +53,8 @@ def run_cell(
         Folder of the checkpoint, for this cell alone.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    threads
+        Of the arithmetic on a CPU.
     report
         Called after every epoch.
 
@@ -61,7 +64,7 @@ def run_cell(
         The loss or the scores are no numbers.
     """
     where = choose(device)
-    settle(where)
+    settle(where, threads)
     split = LeaveOneOut.of(dataset)
     sizes = Sizes(dataset.n_users, dataset.n_items, cell.protocol.max_length)
     axes = (cell.dataset, cell.seed)

@@ -73,48 +73,48 @@ def result(cell: Cell) -> CellResult:
     )
 
 
-def fine(cell, dataset, work, *, device, report):
+def fine(cell, dataset, work, *, device, threads, report):
     for epoch in (1, 2):
         report(Progress(cell.label, epoch, 2, 0.5, 0.1, 0.1, 0.01))
     return result(cell)
 
 
-def fails_on_seed_2(cell, dataset, work, *, device, report):
+def fails_on_seed_2(cell, dataset, work, *, device, threads, report):
     if cell.seed == 2:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
     return result(cell)
 
 
-def no_memory(cell, dataset, work, *, device, report):
+def no_memory(cell, dataset, work, *, device, threads, report):
     raise MemoryError
 
 
-def torch_no_memory(cell, dataset, work, *, device, report):
+def torch_no_memory(cell, dataset, work, *, device, threads, report):
     raise RuntimeError(
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes\nat x.cc"
     )
 
 
-def dies_on_seed_2(cell, dataset, work, *, device, report):
+def dies_on_seed_2(cell, dataset, work, *, device, threads, report):
     if cell.seed == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return result(cell)
 
 
-def interrupted(cell, dataset, work, *, device, report):
+def interrupted(cell, dataset, work, *, device, threads, report):
     work.mkdir(parents=True, exist_ok=True)
     (work / "checkpoint").write_text("epoch 1")
     raise KeyboardInterrupt
 
 
-def slow(cell, dataset, work, *, device, report):
+def slow(cell, dataset, work, *, device, threads, report):
     time.sleep(0.3)
     return result(cell)
 
 
-def says_its_threads(cell, dataset, work, *, device, report):
+def says_its_threads(cell, dataset, work, *, device, threads, report):
     finished = result(cell)
-    finished.facts["threads"] = os.environ.get("OMP_NUM_THREADS")
+    finished.facts["threads"] = threads
     return finished
 
 

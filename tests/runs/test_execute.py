@@ -1,13 +1,15 @@
 """Executors with injected experiments: failures, reuse, threads, death, order."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from fake_cells import events_of, job
 
 from bench.errors import StoreError
+from bench.runs import execute as execution
 from bench.runs.attempt import Setup
-from bench.runs.execute import available_cpus, execute
+from bench.runs.execute import cells_at_once, execute
 from bench.runs.progress import Progress
 from bench.runs.store import Store
 
@@ -17,7 +19,7 @@ BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
 
 def setup(root, experiment="fine", since=None):
     since = time.time() if since is None else since
-    return Setup(root, since, "cpu", f"fake_cells:{experiment}", "fake_cells:load")
+    return Setup(root, since, "cpu", 3, f"fake_cells:{experiment}", "fake_cells:load")
 
 
 def run(root, experiment="fine", workers=1, jobs=None, reporter=None, since=None):
@@ -97,11 +99,25 @@ def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
     assert "\n" not in outcome.cause
 
 
-def test_threads_are_divided_among_workers(tmp_path):
-    outcomes = run(tmp_path, "says_its_threads", 2)
-    expected = str(max(available_cpus() // 2, 1))
+@BOTH
+def test_a_cell_has_the_threads_that_were_asked_for(tmp_path, workers):
+    outcomes = run(tmp_path, "says_its_threads", workers)
     store = Store(tmp_path)
-    assert {store.load(outcome.key).facts["threads"] for outcome in outcomes} == {expected}
+    assert {store.load(outcome.key).facts["threads"] for outcome in outcomes} == {3}
+
+
+def test_cells_at_once_fit_cores_and_memory(monkeypatch):
+    monkeypatch.setattr(execution, "available_cpus", lambda: 8)
+    free = 64 * 2**30
+    monkeypatch.setattr(execution.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    assert cells_at_once(1, on_gpu=False) == 8
+    assert cells_at_once(3, on_gpu=False) == 2
+    assert cells_at_once(16, on_gpu=False) == 1
+    assert cells_at_once(1, on_gpu=True) == 1
+    free = 5 * 2**30
+    assert cells_at_once(1, on_gpu=False) == 2
+    free = 0
+    assert cells_at_once(1, on_gpu=False) == 1
 
 
 def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):

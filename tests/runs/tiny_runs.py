@@ -35,14 +35,14 @@ def write_spec(folder: Path) -> Path:
 def start(spec: Path, store: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     """Begin a run whose folders all lie beside the specification."""
     folders = {"BENCH_CACHE_DIR": spec.parent / "cache", "BENCH_DATA_DIR": spec.parent / "data"}
-    command = [sys.executable, "-m", "bench", "run", str(spec), "--store", str(store), *more]
+    serial = () if "--jobs" in more else ("--jobs", "1")
+    command = [sys.executable, "-m", "bench", "run", str(spec), "--store", str(store)]
     return subprocess.Popen(
-        command,
+        [*command, *serial, *more],
         env={
             **os.environ,
             **{name: str(folder) for name, folder in folders.items()},
             "BENCH_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
             **environment,
         },
         stdout=subprocess.PIPE,
