@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,22 @@ Examples:
 _Many = list[str] | None
 
 
+def _names(text: str) -> Any:
+    return typer.Option(metavar="NAME ...", help=text)
+
+
+_Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+_Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Cells at the same time; default: one a core, one on a GPU."
+    ),
+]
+_Threads = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Threads of a cell; the last digits depend on it.")
+]
+
+
 def run(
     spec: Annotated[
         str | None,
@@ -39,36 +55,18 @@ def run(
             show_default="default",
         ),
     ] = None,
-    dataset: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Data cards: names or paths.")
-    ] = None,
-    backbone: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Recommenders to attach to.")
-    ] = None,
-    method: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Denoisers; 'none' is the bare backbone.")
-    ] = None,
-    encoder: Annotated[_Many, typer.Option(metavar="NAME ...", help="Text encoders.")] = None,
+    dataset: Annotated[_Many, _names("Data cards: names or paths.")] = None,
+    backbone: Annotated[_Many, _names("Recommenders to attach to.")] = None,
+    method: Annotated[_Many, _names("Denoisers; 'none' is the bare backbone.")] = None,
+    encoder: Annotated[_Many, _names("Text encoders.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
     set_: Annotated[
         _Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Cells at the same time; default: one a core, one on a GPU."
-        ),
-    ] = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Threads of each cell; the last digits depend on it."
-        ),
-    ] = 1,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")
-    ] = "auto",
+    jobs: _Jobs = None,
+    threads: _Threads = 1,
+    device: _Device = "auto",
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,

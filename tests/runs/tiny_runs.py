@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def start(spec: Path, store: Path, *more: str, **environment: str) -> subprocess
             "BENCH_OFFLINE": "1",
             **environment,
         },
+        # A shell's background job ignores Ctrl-C, and so would every process begun from it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
