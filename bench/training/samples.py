@@ -2,8 +2,9 @@
 
 Both ways to draw samples give :class:`~bench.training.batch.Rows`: windows that predict every
 next item in one pass, or random (prefix, next item) pairs. Batches mix lengths: batches of
-similar length would spare padding, but cost accuracy (every step then learns from one kind of
-user), so encoders leave the padding out themselves.
+similar length would spare padding, but every step then learns from one kind of user, and in a
+trial with SASRec on Beauty (one seed) validation NDCG@10 stopped rising earlier. Encoders leave
+padding out themselves where it costs.
 """
 
 from __future__ import annotations
