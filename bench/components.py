@@ -8,20 +8,48 @@ validating stay fast; the model class is imported when a cell runs.
 from __future__ import annotations
 
 import pkgutil
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, TypeVar, cast
 
 from bench.config import Config
-from bench.errors import ConfigError
+from bench.errors import ConfigError, suggestion
 from bench.registry import Registry, load_object
 
-Sampling = Literal["positions", "prefixes"]
+Sampling = Literal["positions", "prefixes", "last", "pieces"]
 """How training samples are drawn.
 
 ``positions``: one pass over a sequence predicts the next item at every valid position.
 ``prefixes``: K random (prefix, next item) pairs per user and epoch, for whatever looks at
 its whole input.
+``last``: the one pair of each user that ends with the last training interaction.
+``pieces``: K random pieces of each training history and epoch, without a next item, for
+methods that make their own targets.
 """
+VARIANT_MARK = ":"
+"""Between the name of a component and that of its variant, as in ``hsd:compat``."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named choice of a component's settings, such as an ablation.
+
+    Attributes
+    ----------
+    name
+        What stands after the mark: ``compat`` in ``hsd:compat``.
+    title
+        As it stands in a table, whole: ``HSD (compat)``.
+    summary
+        One line for ``bench ls``.
+    settings
+        What it sets; the rest keeps the component's defaults.
+    """
+
+    name: str
+    title: str
+    summary: str
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,10 @@ class Component:
         ``"module:Class"`` of the implementation.
     citation
         Authors, title, venue and year of the source.
+    variants
+        Named choices of settings, reached as ``name:variant``.
+    defaults
+        Settings that differ from those of the settings class; set by :meth:`variant`.
     """
 
     name: str
@@ -50,6 +82,50 @@ class Component:
     config: str
     model: str
     citation: str
+    variants: tuple[Variant, ...] = field(default=(), kw_only=True)
+    defaults: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def variant(self, name: str) -> Self:
+        """Give the descriptor of a variant.
+
+        Raises
+        ------
+        ConfigError
+            There is none of that name.
+        """
+        for variant in self.variants:
+            if variant.name == name:
+                return replace(
+                    self,
+                    name=f"{self.name}{VARIANT_MARK}{name}",
+                    title=variant.title,
+                    summary=variant.summary,
+                    defaults=variant.settings,
+                    variants=(),
+                )
+        known = [variant.name for variant in self.variants]
+        raise ConfigError(f"'{self.name}' has no variant '{name}'{suggestion(name, known)}")
+
+    def parse(self, given: Mapping[str, Mapping[str, Any]], where: str) -> Config:
+        """Complete the settings of this component or variant.
+
+        Parameters
+        ----------
+        given
+            Settings by component. What is given for ``name`` counts for ``name:variant`` too,
+            but what makes the variant goes before it, and what is given for the variant itself
+            before both.
+        where
+            Named in the error message.
+
+        Raises
+        ------
+        ConfigError
+            A setting is unknown or does not fit.
+        """
+        base = self.name.partition(VARIANT_MARK)[0]
+        own = given.get(self.name, {}) if self.name != base else {}
+        return self.config_class().parse({**given.get(base, {}), **self.defaults, **own}, where)
 
     def config_class(self) -> type[Config]:
         """Import the settings class."""
@@ -86,7 +162,7 @@ class MethodEntry(Component):
     sampling: Sampling = "positions"
     either_sampling: bool = False
 
-    def sampling_for(self, asked: Literal["auto", "positions", "prefixes"]) -> Sampling:
+    def sampling_for(self, asked: Literal["auto", "positions", "prefixes", "last"]) -> Sampling:
         """Decide how samples are drawn.
 
         Raises
@@ -96,7 +172,8 @@ class MethodEntry(Component):
         """
         if asked in {"auto", self.sampling}:
             return self.sampling
-        if not self.either_sampling:
+        # One pair of each user is a choice among the prefixes: it shows nothing more.
+        if not (self.either_sampling or (asked == "last" and self.sampling == "prefixes")):
             raise ConfigError(
                 f"training.samples = '{asked}': method '{self.name}' must train on "
                 f"{self.sampling}, or it would see its own targets; set 'auto'"
@@ -109,6 +186,25 @@ class EncoderEntry(Component):
     """A text encoder; its model turns texts into vectors."""
 
 
+C = TypeVar("C", bound=Component)
+
+
+class Components(Registry[C]):
+    """A registry whose entries have variants: ``name`` or ``name:variant``."""
+
+    def get(self, name: str) -> C:
+        """Resolve a name.
+
+        Raises
+        ------
+        ConfigError
+            As :meth:`Registry.get`, or there is no such variant.
+        """
+        base, mark, variant = name.partition(VARIANT_MARK)
+        entry = super().get(base)
+        return entry.variant(variant) if mark else entry
+
+
 def _packages(parent: str, attribute: str, skip: frozenset[str] = frozenset()) -> dict[str, str]:
     """Scan the packages inside ``parent``; a folder's name with ``_`` becomes a name with ``-``."""
     module = __import__(parent, fromlist=["__path__"])
@@ -119,16 +215,18 @@ def _packages(parent: str, attribute: str, skip: frozenset[str] = frozenset()) -
     }
 
 
-METHODS: Registry[MethodEntry] = Registry(
+METHODS: Components[MethodEntry] = Components(
     "method",
     MethodEntry,
-    lambda: _packages("bench.methods", "METHOD", frozenset({"backbones"})),
+    lambda: _packages("bench.methods", "METHOD", frozenset({"backbones", "parts"})),
     "bench.methods",
 )
-BACKBONES: Registry[BackboneEntry] = Registry(
+BACKBONES: Components[BackboneEntry] = Components(
     "backbone",
     BackboneEntry,
     lambda: _packages("bench.methods.backbones", "BACKBONE"),
     "bench.backbones",
 )
-ENCODERS: Registry[EncoderEntry] = Registry("encoder", EncoderEntry, dict, "bench.encoders")
+ENCODERS: Components[EncoderEntry] = Components(
+    "encoder", EncoderEntry, lambda: _packages("bench.encoders", "ENCODER"), "bench.encoders"
+)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.backbone import Sizes
 from bench.data.sequences import Sequences
+from bench.semantics.vectors import Semantics
 from bench.training.batch import Batch
 
 NextItemLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -28,11 +29,18 @@ class TrainingData:
         Training interactions of every user.
     next_item_loss
         The loss that every method of the run shares (promise P5).
+    seed
+        For generators of a method's own; training draws from torch's, which is seeded anew for
+        every epoch.
+    semantics
+        Vectors of the items' texts, for methods that need them.
     """
 
     sizes: Sizes
     train: Sequences
     next_item_loss: NextItemLoss
+    seed: int = 0
+    semantics: Semantics | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +81,10 @@ class Method(nn.Module, ABC):
 
     def begin_epoch(self, epoch: int) -> None:
         """Prepare for an epoch (0-based), for schedules and masks."""
+
+    def facts(self) -> dict[str, float | int | str]:
+        """Give what else a report should say of the trained model: edges per relation, rates."""
+        return {}
 
     def denoise(self, batch: Batch) -> Denoised | None:
         """Read out decisions on a batch's interactions; None where the method makes none."""

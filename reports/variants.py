@@ -21,6 +21,7 @@ def settings_of(cell: Cell) -> dict[str, str]:
         "training": cell.training.model_dump(mode="json"),
         "backbone": cell.backbone_settings,
         "method": cell.method_settings,
+        "encoder": cell.encoder_settings,
     }
     flat = {key: value for name, part in parts.items() for key, value in _flatten(name, part)}
     return {**flat, "code": cell.code[:8]}

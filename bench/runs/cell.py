@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from pydantic import Field
+
 from bench.config import Config
 from bench.hashing import content_hash
 from bench.protocol import Protocol
@@ -23,8 +25,8 @@ class Cell(Config):
         standalone method.
     method, method_settings
         Likewise.
-    encoder
-        Text encoder, for methods that need one.
+    encoder, encoder_settings
+        Text encoder, for methods that need one; likewise.
     training, protocol
         Shared settings.
     seed
@@ -40,6 +42,7 @@ class Cell(Config):
     method: str
     method_settings: dict[str, Any]
     encoder: str | None = None
+    encoder_settings: dict[str, Any] = Field(default_factory=dict)
     training: TrainingConfig
     protocol: Protocol
     seed: int

@@ -22,6 +22,7 @@ ENGINE = (
     "bench.method",
     "bench.protocol",
     "bench.seeds",
+    "bench.semantics.vectors",
     "bench.training",
 )
 """Modules and packages of the engine that decide numbers. Reading of data is not among them:

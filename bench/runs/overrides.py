@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.config import Config
 from bench.errors import ConfigError, suggestion
 from bench.protocol import Protocol
@@ -23,7 +23,7 @@ class _Owner:
     Attributes
     ----------
     kind
-        ``training``, ``protocol``, ``backbone`` or ``method``.
+        ``training``, ``protocol``, ``backbone``, ``method`` or ``encoder``.
     name
         Registered name of a component; the kind itself for the shared settings.
     schema
@@ -41,8 +41,8 @@ class _Owner:
 def apply_overrides(spec: Spec, texts: Iterable[str]) -> Spec:
     """Apply every ``key=value`` in turn.
 
-    A bare key must belong to one kind of settings: training, protocol, the selected backbones
-    or the selected methods; all selected components of that kind that have it take the value.
+    A bare key must belong to one kind of settings: training, protocol, the selected backbones,
+    methods or encoders; all selected components of that kind that have it take the value.
     A dotted key names its owner: ``training.epochs``, ``backbone.dropout`` (every selected
     backbone that has it), ``gru4rec.hidden_size``, ``method.theta``. Values are YAML.
 
@@ -78,11 +78,12 @@ def _parse(raw: str, text: str) -> Any:
 def _owners(spec: Spec) -> list[_Owner]:
     backbones = [_Owner("backbone", n, BACKBONES.get(n).config_class()) for n in spec.backbones]
     methods = [_Owner("method", n, METHODS.get(n).config_class()) for n in spec.methods]
+    encoders = [_Owner("encoder", n, ENCODERS.get(n).config_class()) for n in spec.encoders]
     shared = [
         _Owner("training", "training", TrainingConfig),
         _Owner("protocol", "protocol", Protocol),
     ]
-    return [*shared, *backbones, *methods]
+    return [*shared, *backbones, *methods, *encoders]
 
 
 def _find(owners: list[_Owner], prefix: str, key: str, where: str) -> list[_Owner]:

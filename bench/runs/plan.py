@@ -102,6 +102,9 @@ def freeze(combination: Combination, spec: Spec, dataset: Dataset) -> Cell:
         method=method,
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
+        encoder_settings=(
+            {} if encoder is None else spec.encoder_config(encoder).model_dump(mode="json")
+        ),
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=combination.seed,

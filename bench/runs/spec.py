@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from bench.components import BACKBONES, ENCODERS, METHODS, BackboneEntry, MethodEntry
+from bench.components import BACKBONES, ENCODERS, METHODS, Component, MethodEntry
 from bench.config import Config, read_yaml
 from bench.data.card import card_names, is_path, load_card
 from bench.errors import ConfigError, suggestion
@@ -37,7 +37,7 @@ class Spec(Config):
         Its ``max_length``, where it is not set, is each data set's own.
     training
         Settings that every method shares.
-    backbone_settings, method_settings
+    backbone_settings, method_settings, encoder_settings
         By registered name; what is not set keeps its default.
     """
 
@@ -51,6 +51,7 @@ class Spec(Config):
     training: TrainingConfig = TrainingConfig()
     backbone_settings: Settings = Field(default_factory=dict)
     method_settings: Settings = Field(default_factory=dict)
+    encoder_settings: Settings = Field(default_factory=dict)
 
     @field_validator("datasets", "backbones", "methods", "encoders", "seeds", mode="before")
     @classmethod
@@ -117,6 +118,16 @@ class Spec(Config):
         """
         return _config(METHODS.get(name), self.method_settings, self.name, "method")
 
+    def encoder_config(self, name: str) -> Config:
+        """Complete settings of an encoder.
+
+        Raises
+        ------
+        ConfigError
+            The encoder is unknown, or one of its settings does not fit.
+        """
+        return _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
+
     def check(self) -> None:
         """Check names and settings against the registries; imports neither torch nor pandas.
 
@@ -131,8 +142,8 @@ class Spec(Config):
             self.method_config(name)
         for name in self.datasets:
             load_card(name)
-        for name in self.encoders:
-            ENCODERS.get(name)
+        for name in {*self.encoders, *self.encoder_settings}:
+            self.encoder_config(name)
         for name in self.methods:
             self._check_needs(METHODS.get(name))
 
@@ -151,9 +162,8 @@ class Spec(Config):
             )
 
 
-def _config(entry: BackboneEntry | MethodEntry, settings: Settings, spec: str, kind: str) -> Config:
-    where = f"spec '{spec}', {kind}_settings, {entry.name}"
-    return entry.config_class().parse(settings.get(entry.name, {}), where)
+def _config(entry: Component, settings: Settings, spec: str, kind: str) -> Config:
+    return entry.parse(settings, f"spec '{spec}', {kind}_settings, {entry.name}")
 
 
 def shipped() -> dict[str, Path]:

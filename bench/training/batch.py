@@ -25,12 +25,16 @@ class Batch:
     slots
         int64 ``[B, L]``: where each position stands in the flat array of interactions that the
         batch was gathered from, -1 = padding.
+    first
+        int64 ``[B]``: place of the row's oldest interaction in the user's whole history, 0 = the
+        user's first ever.
     """
 
     users: Tensor
     items: Tensor
     targets: Tensor
     slots: Tensor
+    first: Tensor
 
     @property
     def valid(self) -> Tensor:
@@ -62,6 +66,11 @@ class Rows:
     length: Tensor
     targets: Tensor
 
+    @property
+    def weight(self) -> Tensor:
+        """Share of each row in the size of a batch and in mean losses: its targets, or one."""
+        return self.targets.clamp_min(1)
+
     def __len__(self) -> int:
         return len(self.user)
 
@@ -91,4 +100,10 @@ class Interactions:
         last = len(self.items) - 1
         items = self.items[slots.clamp_max(last)]
         following = self.items[(slots + 1).clamp_max(last)]
-        return Batch(rows.user, items * valid, following * predicted, slots.where(valid, -1))
+        return Batch(
+            users=rows.user,
+            items=items * valid,
+            targets=following * predicted,
+            slots=slots.where(valid, -1),
+            first=rows.start - self.offsets[rows.user],
+        )

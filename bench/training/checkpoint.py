@@ -31,6 +31,8 @@ class Progressed:
         Finished epochs.
     best_epoch, best_metric
         The best epoch (from 0) and its validation figure.
+    best_criterion
+        What made it the best: that figure, or the negated training loss.
     curve
         One row an epoch.
     seconds, cpu_seconds
@@ -42,6 +44,7 @@ class Progressed:
     epoch: int = 0
     best_epoch: int = -1
     best_metric: float = -1.0
+    best_criterion: float = -1.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)

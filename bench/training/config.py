@@ -26,10 +26,13 @@ class TrainingConfig(Config):
         How training samples are drawn: ``auto`` takes the method's own way; see
         :data:`bench.components.Sampling`.
     prefixes_per_user
-        K random (prefix, next item) pairs per user and epoch where prefixes are drawn.
+        K random (prefix, next item) pairs, or pieces, per user and epoch where such are drawn.
     loss
         ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
         tanh on the logits, then cross-entropy among the batch's own targets.
+    stop_on
+        What early stopping and the choice of the best epoch look at: the ``validation`` figure,
+        or the ``training_loss``, as published scripts without a validation set do.
     clip_norm
         Largest norm of the gradient; None leaves it alone.
     mixed_precision
@@ -41,8 +44,9 @@ class TrainingConfig(Config):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     batch_size: int = Field(default=512, ge=1)
-    samples: Literal["auto", "positions", "prefixes"] = "auto"
+    samples: Literal["auto", "positions", "prefixes", "last"] = "auto"
     prefixes_per_user: int = Field(default=1, ge=1)
     loss: Literal["cross_entropy", "in_batch_tanh"] = "cross_entropy"
+    stop_on: Literal["validation", "training_loss"] = "validation"
     clip_norm: float | None = Field(default=None, gt=0)
     mixed_precision: bool = True

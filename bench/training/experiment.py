@@ -15,7 +15,6 @@ from bench import __version__
 from bench.backbone import Backbone, Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.dataset import PHASES, Dataset, LeaveOneOut
-from bench.data.sequences import Sequences
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.method import Method, TrainingData
@@ -23,6 +22,7 @@ from bench.runs.cell import Cell
 from bench.runs.progress import Progress
 from bench.runs.result import CellResult, ReadOut
 from bench.seeds import seed_for
+from bench.semantics.provide import semantics_for
 from bench.training.batch import Interactions
 from bench.training.checkpoint import Progressed
 from bench.training.device import choose, settle
@@ -69,7 +69,14 @@ def run_cell(
     sizes = Sizes(dataset.n_users, dataset.n_items, cell.protocol.max_length)
     axes = (cell.dataset, cell.seed)
     torch.manual_seed(seed_for(*axes, cell.method, cell.backbone or "", "initial weights"))
-    method = build_method(cell, sizes, split.train).to(where)
+    data = TrainingData(
+        sizes,
+        split.train,
+        LOSSES[cell.training.loss],
+        seed_for(*axes, cell.method, cell.backbone or "", "own generators"),
+        semantics_for(cell, dataset),
+    )
+    method = build_method(cell, data).to(where)
     trainer = Trainer(
         method,
         Interactions(split.train),
@@ -94,16 +101,15 @@ def run_cell(
     return CellResult(ranks, done.curve, _facts(trainer, done), read_outs)
 
 
-def build_method(cell: Cell, sizes: Sizes, train: Sequences) -> Method:
+def build_method(cell: Cell, data: TrainingData) -> Method:
     """Build the cell's method, attached to its backbone where it takes one."""
     backbone: Backbone | None = None
     if cell.backbone is not None:
         chosen = BACKBONES.get(cell.backbone)
         settings = chosen.config_class().parse(cell.backbone_settings, f"backbone {cell.backbone}")
-        backbone = chosen.model_class()(settings, sizes)
+        backbone = chosen.model_class()(settings, data.sizes)
     entry = METHODS.get(cell.method)
     config = entry.config_class().parse(cell.method_settings, f"method {cell.method}")
-    data = TrainingData(sizes, train, LOSSES[cell.training.loss])
     method: Method = entry.model_class()(config, data, backbone)
     return method
 
@@ -146,9 +152,12 @@ def _facts(trainer: Trainer, done: Progressed) -> dict[str, Any]:
         "epochs": done.epoch,
         "best_epoch": done.best_epoch,
         "best_metric": done.best_metric,
-        "targets_per_epoch": int(trainer.samples(0).targets.sum()),
+        "targets_per_epoch": int(trainer.samples(0).weight.sum()),
         "sampling": trainer.sampling,
-        "prefixes_per_user": config.prefixes_per_user if trainer.sampling == "prefixes" else None,
+        "prefixes_per_user": (
+            config.prefixes_per_user if trainer.sampling in {"prefixes", "pieces"} else None
+        ),
+        "method": trainer.method.facts(),
         "seconds": done.seconds,
         "cpu_seconds": done.cpu_seconds,
         "peak_memory_bytes": done.peak_memory_bytes,

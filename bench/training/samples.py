@@ -61,6 +61,27 @@ def prefixes(data: Interactions, max_length: int, per_user: int, generator: Gene
     return Rows(users, start, length, torch.ones_like(users))
 
 
+def last_prefixes(data: Interactions, max_length: int) -> Rows:
+    """Give the (prefix, next item) pair of each user that ends with the last interaction."""
+    users = torch.nonzero(data.lengths > 1).squeeze(1)
+    length = (data.lengths - 1)[users].clamp_max(max_length)
+    return Rows(users, data.offsets[1:][users] - 1 - length, length, torch.ones_like(users))
+
+
+def pieces(data: Interactions, max_length: int, per_user: int, generator: Generator) -> Rows:
+    """Draw runs of consecutive interactions, ``per_user`` of each user, with nothing to predict.
+
+    The first interaction is uniform over the history, the length uniform over 1 .. max_length
+    and cut at the history's end (STEAM's official sampler).
+    """
+    users = torch.nonzero(data.lengths > 0).squeeze(1).repeat(per_user)
+    room = data.lengths[users]
+    drawn = torch.rand(2, len(users), generator=generator, dtype=torch.float64)
+    begin = (drawn[0] * room.double()).long()
+    length = torch.minimum(1 + (drawn[1] * max_length).long(), room - begin)
+    return Rows(users, data.offsets[users] + begin, length, torch.zeros_like(users))
+
+
 def histories(data: Interactions, max_length: int) -> Rows:
     """Give the last ``max_length`` interactions of every user, with nothing to predict."""
     length = data.lengths.clamp_max(max_length)
@@ -69,9 +90,9 @@ def histories(data: Interactions, max_length: int) -> Rows:
 
 
 def batches(rows: Rows, targets_per_batch: int, generator: Generator) -> list[Rows]:
-    """Shuffle rows and cut them into batches of about as many targets."""
+    """Shuffle rows and cut them into batches of about as many targets (pieces: rows)."""
     shuffled = rows.take(torch.randperm(len(rows), generator=generator))
-    before = shuffled.targets.cumsum(0) - shuffled.targets
+    before = shuffled.weight.cumsum(0) - shuffled.weight
     sizes = torch.unique_consecutive(before // targets_per_batch, return_counts=True)[1]
     groups = torch.split(torch.arange(len(shuffled)), sizes.tolist())
     return [shuffled.take(group) for group in groups]

@@ -21,7 +21,7 @@ from bench.training.batch import Batch, Interactions, Rows
 from bench.training.checkpoint import Progressed
 from bench.training.config import TrainingConfig
 from bench.training.resources import Meter, peak_memory_bytes
-from bench.training.samples import batches, prefixes, windows
+from bench.training.samples import batches, last_prefixes, pieces, prefixes, windows
 
 Validate = Callable[[Method], float]
 """Gives the validation figure that is maximised."""
@@ -114,7 +114,10 @@ class Trainer:
         if self.sampling == "positions":
             last_only = self.protocol.train_windows == "last"
             return windows(self.data, length, generator, last_only=last_only)
-        return prefixes(self.data, length, self.config.prefixes_per_user, generator)
+        if self.sampling == "last":
+            return last_prefixes(self.data, length)
+        draw = prefixes if self.sampling == "prefixes" else pieces
+        return draw(self.data, length, self.config.prefixes_per_user, generator)
 
     def _finished(self) -> bool:
         state = self.progressed
@@ -130,8 +133,11 @@ class Trainer:
         with self.meter.stage("validation"):
             metric = validate(self.method)
         ended = time.perf_counter()
-        if metric > state.best_metric:
-            state.best_metric, state.best_epoch = metric, state.epoch
+        by_validation = self.config.stop_on == "validation"
+        criterion = metric if by_validation else -sum(parts.values())
+        if state.best_epoch < 0 or criterion > state.best_criterion:
+            state.best_criterion, state.best_metric = criterion, metric
+            state.best_epoch = state.epoch
             self.best = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
         state.curve.append(
             {
@@ -147,9 +153,9 @@ class Trainer:
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())
 
     def _train(self, epoch: int) -> dict[str, float]:
-        """Run one epoch; give the mean of each part of the loss over its targets."""
+        """Run one epoch; give the mean of each part of the loss over its targets or pieces."""
         rows = self.samples(epoch)
-        count = int(rows.targets.sum())
+        count = int(rows.weight.sum())
         if not count:
             raise TrainingError(
                 "no user has two training interactions, so there is no next item to learn; use a "
@@ -163,7 +169,7 @@ class Trainer:
         for part in batches(rows, self.config.batch_size, order):
             losses = self._step(self.data.gather(part).to(self.device))
             for name, value in losses.items():
-                sums[name] += value.detach() * int(part.targets.sum())
+                sums[name] += value.detach() * int(part.weight.sum())
         means = {name: float(value) / count for name, value in sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):

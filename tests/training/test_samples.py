@@ -12,7 +12,15 @@ from scipy import stats
 
 from bench.data.sequences import Sequences
 from bench.training.batch import Interactions
-from bench.training.samples import batches, blocks, histories, prefixes, windows
+from bench.training.samples import (
+    batches,
+    blocks,
+    histories,
+    last_prefixes,
+    pieces,
+    prefixes,
+    windows,
+)
 
 LISTS = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=23), min_size=1, max_size=8)
 
@@ -127,3 +135,28 @@ def test_histories_keep_the_most_recent():
     batch = data.gather(histories(data, 3))
     assert batch.items.tolist() == [[2, 3, 4], [5, 0, 0]]
     assert batch.targets.sum() == 0
+
+
+def test_last_prefixes_end_before_the_last_interaction():
+    data = Interactions(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
+    batch = data.gather(last_prefixes(data, 3))
+    assert batch.users.tolist() == [0, 2]
+    assert batch.items.tolist() == [[2, 3, 4], [7, 0, 0]]
+    assert batch.targets.tolist() == [[0, 0, 5], [8, 0, 0]]
+    assert batch.first.tolist() == [1, 0]
+
+
+def test_pieces_stay_in_their_history_and_reach_every_interaction():
+    data = Interactions(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
+    rows = pieces(data, 3, 400, torch.Generator().manual_seed(1))
+    batch = data.gather(rows)
+    assert len(rows) == 3 * 400
+    assert not batch.targets.any()
+    assert rows.weight.tolist() == [1] * len(rows)
+    histories_of = {0: [1, 2, 3, 4, 5], 1: [6], 2: [7, 8]}
+    for user, items, first in zip(batch.users.tolist(), batch.items, batch.first, strict=True):
+        real = items[items > 0].tolist()
+        assert real == histories_of[user][first : first + len(real)]
+    # From a uniform start, a length uniform over 1..3 that the end cuts: P(start 4) = 1/5.
+    starts = batch.first[batch.users == 0]
+    assert abs((starts == 4).float().mean() - 0.2) < 0.06

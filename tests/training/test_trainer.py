@@ -8,10 +8,12 @@ from toys import SIZES, Opinionated, cell, dataset, from_lists
 
 from bench.data.dataset import LeaveOneOut
 from bench.errors import StoreError, TrainingError
+from bench.method import TrainingData
 from bench.protocol import Protocol
 from bench.training.batch import Interactions
 from bench.training.config import TrainingConfig
 from bench.training.experiment import build_method
+from bench.training.losses import cross_entropy
 from bench.training.trainer import Trainer
 
 
@@ -19,7 +21,7 @@ def _trainer(method=None, config=None, data=None, **kwargs):
     split = LeaveOneOut.of(data or dataset())
     if method is None:
         torch.manual_seed(0)
-        method = build_method(cell(), SIZES, split.train)
+        method = build_method(cell(), TrainingData(SIZES, split.train, cross_entropy))
     options = {"sampling": "positions", "axes": ("toy", 1), "device": torch.device("cpu")}
     return Trainer(
         method,
@@ -143,3 +145,12 @@ def test_samples_and_order_depend_on_named_axes_only():
     assert torch.equal(first.start, _trainer(sampling="positions").samples(3).start)
     drawn = [_trainer(sampling="prefixes", axes=("toy", seed)).samples(0) for seed in (1, 2)]
     assert not torch.equal(drawn[0].length, drawn[1].length)
+
+
+def test_stopping_on_the_training_loss_ignores_validation(tmp_path):
+    config = TrainingConfig(epochs=4, batch_size=64, learning_rate=0.01, stop_on="training_loss")
+    trainer = _trainer(config=config)
+    done = trainer.fit(_script([0.9, 0.1, 0.1, 0.1]), tmp_path / "c.safetensors", lambda _: None)
+    losses = [row["loss"] for row in done.curve]
+    assert losses == sorted(losses, reverse=True)
+    assert (done.best_epoch, done.best_metric, done.best_criterion) == (3, 0.1, -losses[3])

@@ -1,0 +1,1 @@
+"""Text encoders: one package each, with a light descriptor ``ENCODER``."""

@@ -1,0 +1,1 @@
+"""Vectors of item texts: how they are made, kept and read."""

@@ -1,0 +1,54 @@
+"""Frozen text vectors as a method reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bench.training.batch import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Semantics:
+    """Text vectors and which of them belongs to each position of a batch.
+
+    Two readings of "what the user is interested in by meaning" (IADSR, equations 4 and 5):
+
+    - pooled: a row is one item's text; the interest at a position is the running mean over the
+      positions up to it, the long-term interest the mean over the sequence;
+    - text: a row is the text of all items up to a position, encoded as one; the interest at a
+      position is its row, the long-term interest that of the last position.
+
+    Attributes
+    ----------
+    pooled
+        Which reading.
+    vectors
+        float32 or float16 ``[rows, S]``, on the CPU, possibly mapped from a file; row 0 is zero
+        and stands for "no text". Never trained, never part of a checkpoint.
+    places
+        int64: row of each item ``[n_items + 1]`` (pooled), or of each interaction of the whole
+        histories, flat (text).
+    offsets
+        int64 ``[n_users + 1]``: where each user begins in ``places``; None where pooled.
+    """
+
+    pooled: bool
+    vectors: Tensor
+    places: Tensor
+    offsets: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """S, width of a vector."""
+        return self.vectors.shape[1]
+
+    def rows(self, batch: Batch) -> Tensor:
+        """Row of each position, int64 ``[B, L]``; 0 at padding and where there is no text."""
+        if self.offsets is None:
+            return self.places.to(batch.items.device)[batch.items]
+        offsets, places = self.offsets.to(batch.items.device), self.places.to(batch.items.device)
+        steps = batch.slots - batch.slots[:, :1]
+        flat = (offsets[batch.users] + batch.first)[:, None] + steps
+        return places[flat.where(batch.valid, 0)].where(batch.valid, 0)

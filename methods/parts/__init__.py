@@ -1,0 +1,1 @@
+"""What several methods share: gates, sequence packing, graphs, attention blocks."""
