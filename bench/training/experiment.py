@@ -15,6 +15,7 @@ from bench import __version__
 from bench.backbone import Backbone, Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.dataset import PHASES, Dataset, LeaveOneOut
+from bench.data.sequences import Sequences
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.method import Method, TrainingData
@@ -66,17 +67,9 @@ def run_cell(
     where = choose(device)
     settle(where, threads)
     split = LeaveOneOut.of(dataset)
-    sizes = Sizes(dataset.n_users, dataset.n_items, cell.protocol.max_length)
     axes = (cell.dataset, cell.seed)
     torch.manual_seed(seed_for(*axes, cell.method, cell.backbone or "", "initial weights"))
-    data = TrainingData(
-        sizes,
-        split.train,
-        LOSSES[cell.training.loss],
-        seed_for(*axes, cell.method, cell.backbone or "", "own generators"),
-        semantics_for(cell, dataset),
-    )
-    method = build_method(cell, data).to(where)
+    method = build_method(cell, training_data(cell, dataset, split.train)).to(where)
     trainer = Trainer(
         method,
         Interactions(split.train),
@@ -99,6 +92,18 @@ def run_cell(
     with trainer.meter.stage("read-out"):
         read_outs = _read_outs(method, split, cell.protocol.max_length, where)
     return CellResult(ranks, done.curve, _facts(trainer, done), read_outs)
+
+
+def training_data(cell: Cell, dataset: Dataset, train: Sequences) -> TrainingData:
+    """Collect what a cell's method may see."""
+    own = (cell.dataset, cell.seed, cell.method, cell.backbone or "", "own generators")
+    return TrainingData(
+        sizes=Sizes(dataset.n_users, dataset.n_items, cell.protocol.max_length),
+        train=train,
+        next_item_loss=LOSSES[cell.training.loss],
+        seed=seed_for(*own),
+        semantics=semantics_for(cell, dataset),
+    )
 
 
 def build_method(cell: Cell, data: TrainingData) -> Method:
