@@ -72,3 +72,24 @@ def softmax(
     typer.echo(f"matrix product ceiling {speed.ceiling:.0f} GFLOP/s")
     typer.echo(f"sliced softmax {speed.sliced:.0f} GFLOP/s, {speed.share:.0%} of the ceiling")
     typer.echo(f"plain cross-entropy {speed.plain:.0f} GFLOP/s")
+
+
+@app.command()
+def parts(
+    method: Annotated[
+        list[str] | None, typer.Argument(help="Methods with a baseline; default: all.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each side.")] = 1,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Time vectorised parts of methods against direct ports of the published loops."""
+    del data_dir, cache_dir  # their callbacks have set the environment
+    import torch
+    from tabulate import tabulate
+
+    from bench.perf.parts import HEADERS, compare, known
+
+    torch.set_num_threads(threads)
+    rows = [comparison.row() for comparison in compare(method or known())]
+    typer.echo(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True))

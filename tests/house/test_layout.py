@@ -64,7 +64,10 @@ def test_reports_read_the_store_only(path):
 
 @pytest.mark.parametrize("path", sources("bench"), ids=label)
 def test_the_engine_imports_no_method(path):
-    assert not [name for name in imports(path) if within(name, "bench.methods")]
+    # bench/perf measures methods by name; nothing of the engine imports it.
+    assert within(module_name(path), "bench.perf") or not [
+        name for name in imports(path) if within(name, "bench.methods")
+    ]
 
 
 @pytest.mark.parametrize("path", sources("bench"), ids=label)

@@ -1,0 +1,1 @@
+"""Direct ports of published loop structures, one module a method, for comparison only."""
