@@ -1,0 +1,74 @@
+"""Losses of HSD beside the next item's, its curriculum and its truncation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LEAST = 1e-10
+
+
+def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative: Tensor) -> Tensor:
+    """Rank each real slot's item above a negative for the user's interest (BPR, per slot).
+
+    Parameters
+    ----------
+    embedded
+        ``[B, L, D]``.
+    valid
+        bool ``[B, L]``.
+    interest, negative
+        ``[B, D]``: the user's vector and the negative item's, shared by all slots of a row.
+
+    Returns
+    -------
+    Tensor
+        ``[B, L]``, zero at padding: ``-log(1e-10 + sigmoid(<E_t, p_u> - <E_neg, p_u>))``.
+    """
+    clean = embedded.masked_fill(~valid[..., None], 0)
+    margins = (clean @ interest[..., None]).squeeze(-1) - (negative * interest).sum(1, keepdim=True)
+    return -(margins.sigmoid() + _LEAST).log() * valid
+
+
+def truncated(losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool) -> Tensor:
+    """Zero the ``floor(rate * n)`` largest losses of each row of n real slots.
+
+    Parameters
+    ----------
+    losses
+        ``[B, L]``, non-negative, zero at padding.
+    valid
+        bool ``[B, L]``.
+    rate
+        0 .. 1.
+    wipe_short_rows
+        Where the floor is 0 and the rate is not, zero the whole row (the official slice of the
+        last 0 elements).
+    """
+    count = (
+        (valid.sum(1) * rate).long() if rate else torch.zeros_like(valid[:, 0], dtype=torch.long)
+    )
+    rank = torch.argsort(losses, dim=1, descending=True, stable=True).argsort(1)
+    kept = rank >= count[:, None]
+    if wipe_short_rows and rate:
+        kept = kept & (count > 0)[:, None]
+    return losses * kept
+
+
+def curriculum(reconstruction: Tensor, rate: float) -> Tensor:
+    """Choose the rows that are learnt from: all but the share ``rate`` hardest to reconstruct.
+
+    Parameters
+    ----------
+    reconstruction
+        ``[B]`` errors.
+    rate
+        0 .. 1.
+
+    Returns
+    -------
+    Tensor
+        int64, ``floor((1 - rate) B)`` rows, at least one, easiest first.
+    """
+    count = max(1, int((1 - rate) * len(reconstruction)))
+    return torch.argsort(reconstruction.detach(), stable=True)[:count]

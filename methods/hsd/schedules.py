@@ -1,0 +1,65 @@
+"""What changes in HSD while it trains; all state is in buffers, so that a run can resume."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .config import HSDConfig
+
+BATCHES_PER_STEP = 40
+"""Between two changes of the temperature in the ``batches`` schedule."""
+
+
+class Schedules(nn.Module):
+    """Temperature, curriculum and truncation of the current epoch.
+
+    Parameters
+    ----------
+    config
+        Reads the settings of the three.
+    """
+
+    epoch: Tensor
+    batches: Tensor
+    tau: Tensor
+
+    def __init__(self, config: HSDConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.long))
+        self.register_buffer("tau", torch.tensor(config.tau))
+
+    @property
+    def progress(self) -> float:
+        """Share of the curriculum that is over, 0 .. 1."""
+        return min(1.0, int(self.epoch) / max(1, self.config.curriculum_epochs - 1))
+
+    @property
+    def curriculum(self) -> float:
+        """Share of a batch that is left out."""
+        return self.config.curriculum_rate * (1 - self.progress)
+
+    @property
+    def truncation(self) -> float:
+        """Share of a row's interest losses that is zeroed."""
+        return self.config.truncation * self.progress
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Enter an epoch (0-based)."""
+        self.epoch.fill_(epoch)
+        if self.config.tau_schedule == "epochs":
+            self._cool(self.config.tau * math.exp(-self.config.tau_rate * epoch))
+
+    def end_batch(self) -> None:
+        """Count one batch."""
+        self.batches += 1
+        count = int(self.batches)
+        if self.config.tau_schedule == "batches" and count % BATCHES_PER_STEP == 0:
+            self._cool(float(self.tau) * math.exp(-self.config.tau_rate * count))
+
+    def _cool(self, tau: float) -> None:
+        self.tau.fill_(max(self.config.tau_floor, tau))

@@ -1,0 +1,57 @@
+"""Uniform numbers that are a function of who and where, not of when they are drawn.
+
+A generator gives a row other numbers when batches change or a run resumes. Here each number is
+a hash of a seed and of integer keys (user, position, draw), so that the same interaction meets
+the same number in every epoch, batch and process.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
+_FIRST = -4658895280553007687  # 0xBF58476D1CE4E5B9
+_SECOND = -7723592293110705685  # 0x94D049BB133111EB
+_BITS = 52  # of a float64 between 0.5 and 1, with room for the half that avoids 0 and 1
+
+
+def uniform(seed: int, *keys: Tensor) -> Tensor:
+    """Hash keys to float64 numbers in the open interval (0, 1).
+
+    Parameters
+    ----------
+    seed
+        Below 2**63.
+    *keys
+        int64 tensors that broadcast against each other; their order matters.
+
+    Examples
+    --------
+    >>> same = uniform(1, torch.tensor([3, 4])) == uniform(1, torch.tensor([3, 4, 5]))[:2]
+    >>> same.tolist()
+    [True, True]
+    """
+    state = torch.tensor(seed, dtype=torch.long, device=keys[0].device if keys else None)
+    for key in keys:
+        state = _mixed(state + _GOLDEN + _mixed(key + _GOLDEN))
+    top = _shifted(_mixed(state), 64 - _BITS)
+    numbers: Tensor = (top.double() + 0.5) / 2**_BITS
+    return numbers
+
+
+def gumbel(seed: int, *keys: Tensor) -> Tensor:
+    """Hash keys to float32 standard Gumbel noise; see :func:`uniform`."""
+    return -(-uniform(seed, *keys).log()).log().float()
+
+
+def _mixed(z: Tensor) -> Tensor:
+    """Finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), on wrapping int64."""
+    z = (z ^ _shifted(z, 30)) * _FIRST
+    z = (z ^ _shifted(z, 27)) * _SECOND
+    return z ^ _shifted(z, 31)
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """Shift right as if unsigned."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)

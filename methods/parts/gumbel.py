@@ -1,0 +1,49 @@
+"""Hard samples of a categorical variable that let gradients through."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+
+def gumbel_noise(
+    shape: tuple[int, ...] | torch.Size, like: Tensor, generator: Generator | None = None
+) -> Tensor:
+    """Draw standard Gumbel noise.
+
+    Parameters
+    ----------
+    shape
+        Of the result.
+    like
+        Gives type and device.
+    generator
+        Where the noise comes from; None = torch's own generator.
+    """
+    exponential = torch.empty(shape, dtype=like.dtype, device=like.device)
+    return -exponential.exponential_(generator=generator).log()
+
+
+def hard_gumbel_softmax(logits: Tensor, tau: float | Tensor, noise: Tensor | None = None) -> Tensor:
+    """Draw one-hot samples over the last axis, with the gradient of their relaxation.
+
+    The value is exactly ``one_hot(argmax(logits + noise))``, whatever ``tau``; the gradient is
+    that of ``softmax((logits + noise) / tau)`` (straight-through; Jang, Gu, Poole, ICLR 2017).
+    A class c is drawn with probability ``softmax(logits)[c]``.
+
+    Parameters
+    ----------
+    logits
+        ``[..., C]``; ``-inf`` excludes a class.
+    tau
+        Temperature of the gradient, > 0.
+    noise
+        ``[..., C]`` standard Gumbel; None draws it.
+    """
+    if noise is None:
+        noise = gumbel_noise(logits.shape, logits)
+    perturbed = logits + noise
+    soft = torch.softmax(perturbed / tau, -1)
+    hard = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(-1, keepdim=True), 1.0)
+    # The bracket is exactly zero: the value stays a clean 0 or 1.
+    return hard + (soft - soft.detach())

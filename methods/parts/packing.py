@@ -1,0 +1,90 @@
+"""Close the gaps that removed interactions leave, and remember where each survivor stood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Where the survivors of each row go; W is the length of the longest packed row.
+
+    Attributes
+    ----------
+    slots
+        int64 ``[B, W]``: original slot of each packed place, -1 = padding.
+    width
+        L, slots of the original frame.
+    """
+
+    slots: Tensor
+    width: int
+
+    @property
+    def valid(self) -> Tensor:
+        """Real places, bool ``[B, W]``; a prefix of each row."""
+        return self.slots >= 0
+
+    @property
+    def lengths(self) -> Tensor:
+        """int64 ``[B]``: survivors of each row."""
+        return self.valid.sum(1)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Move ``[B, L, ...]`` to ``[B, W, ...]``: survivors in order, zeros at padding."""
+        rows, places = torch.nonzero(self.valid, as_tuple=True)
+        origin = rows * self.width + self.slots[rows, places]
+        flat = x.flatten(0, 1).index_select(0, origin)
+        empty = flat.new_zeros(self.slots.numel(), *flat.shape[1:])
+        packed = empty.index_copy(0, rows * self.slots.shape[1] + places, flat)
+        return packed.view(*self.slots.shape, *x.shape[2:])
+
+
+def pack(keep: Tensor) -> Packing:
+    """Plan the packing of survivors to the front, in their order.
+
+    Parameters
+    ----------
+    keep
+        bool ``[B, L]``; padding must be False.
+    """
+    rows, slots = torch.nonzero(keep, as_tuple=True)
+    places = (keep.cumsum(1) - 1)[rows, slots]
+    longest = max(1, int(keep.sum(1).max())) if len(keep) else 1
+    packed = torch.full((len(keep), longest), -1, dtype=torch.long, device=keep.device)
+    packed[rows, places] = slots
+    return Packing(packed, keep.shape[1])
+
+
+def with_survivor(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
+    """Bring back, in rows that lost everything, the least noisy interaction.
+
+    Parameters
+    ----------
+    keep
+        bool ``[B, L]``, False at padding.
+    score
+        ``[B, L]`` noise score, high = noise. Among the lowest the most recent one is kept.
+    valid
+        bool ``[B, L]``: real interactions; a row without any stays empty.
+
+    Returns
+    -------
+    Tensor
+        bool ``[B, L]`` with at least one True in each row that has a real interaction.
+    """
+    lost = ~keep.any(1) & valid.any(1)
+    # Dense work only where it is needed: few rows lose everything.
+    lost_rows = torch.nonzero(lost).squeeze(1)
+    if not len(lost_rows):
+        return keep
+    candidates = score[lost_rows].masked_fill(~valid[lost_rows], float("inf"))
+    lowest = candidates == candidates.min(1, keepdim=True).values
+    steps = torch.arange(1, keep.shape[1] + 1, device=keep.device)
+    chosen = (lowest * steps).argmax(1)
+    saved = keep.clone()
+    saved[lost_rows, chosen] = True
+    return saved
