@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, TypeVar, cast
 
+import yaml
+
 from bench.config import Config
 from bench.errors import ConfigError, suggestion
 from bench.registry import Registry, load_object
@@ -27,7 +29,7 @@ its whole input.
 methods that make their own targets.
 """
 VARIANT_MARK = ":"
-"""Between the name of a component and that of its variant, as in ``hsd:compat``."""
+"""Between the name of a component and its variant, as in ``hsd:compat`` or ``iadsr:theta=0.5``."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,15 @@ class Variant:
         One line for ``bench ls``.
     settings
         What it sets; the rest keeps the component's defaults.
+    changes
+        Other entries of the descriptor that it changes, such as a method's ``sampling``.
     """
 
     name: str
     title: str
     summary: str
     settings: Mapping[str, Any]
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,8 @@ class Component:
     citation
         Authors, title, venue and year of the source.
     variants
-        Named choices of settings, reached as ``name:variant``.
+        Named choices of settings, reached as ``name:variant``; beside them, any one setting
+        is a variant, as in ``name:theta=0.5``.
     defaults
         Settings that differ from those of the settings class; set by :meth:`variant`.
     """
@@ -86,25 +92,42 @@ class Component:
     defaults: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def variant(self, name: str) -> Self:
-        """Give the descriptor of a variant.
+        """Give the descriptor of a variant: a named one, or one setting, as ``theta=-0.5``.
 
         Raises
         ------
         ConfigError
-            There is none of that name.
+            There is none of that name, or the setting's value is not YAML.
         """
+        if "=" in name:
+            return self._as(self._one_setting(name))
         for variant in self.variants:
             if variant.name == name:
-                return replace(
-                    self,
-                    name=f"{self.name}{VARIANT_MARK}{name}",
-                    title=variant.title,
-                    summary=variant.summary,
-                    defaults=variant.settings,
-                    variants=(),
-                )
+                return self._as(variant)
         known = [variant.name for variant in self.variants]
         raise ConfigError(f"'{self.name}' has no variant '{name}'{suggestion(name, known)}")
+
+    def _as(self, variant: Variant) -> Self:
+        return replace(
+            self,
+            name=f"{self.name}{VARIANT_MARK}{variant.name}",
+            title=variant.title,
+            summary=variant.summary,
+            defaults=variant.settings,
+            variants=(),
+            **variant.changes,
+        )
+
+    def _one_setting(self, text: str) -> Variant:
+        """Turn ``key=value`` into a variant, so that a curve over a setting is a list of names."""
+        key, _, value = text.partition("=")
+        try:
+            settings = {key: yaml.safe_load(value)}
+        except yaml.YAMLError:
+            raise ConfigError(
+                f"'{self.name}{VARIANT_MARK}{text}': the value is not valid YAML; correct it"
+            ) from None
+        return Variant(text, f"{self.title} ({text})", f"{self.summary}, with {text}", settings)
 
     def parse(self, given: Mapping[str, Mapping[str, Any]], where: str) -> Config:
         """Complete the settings of this component or variant.

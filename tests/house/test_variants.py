@@ -1,5 +1,7 @@
 """Named variants of components."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.components import MethodEntry, Variant
@@ -39,3 +41,24 @@ def test_what_makes_a_variant_goes_before_the_settings_of_its_base():
 def test_an_unknown_variant_is_refused_with_a_suggestion():
     with pytest.raises(ConfigError, match=r"'thing' has no variant 'shrt'.*short"):
         ENTRY.variant("shrt")
+
+
+def test_one_setting_is_a_variant_of_its_own():
+    entry = ENTRY.variant("learning_rate=0.25")
+    assert (entry.name, entry.title) == ("thing:learning_rate=0.25", "Thing (learning_rate=0.25)")
+    assert entry.parse({"thing": {"learning_rate": 1.0}}, "here").learning_rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("epoch=3", "unknown key 'epoch'.*epochs"), ("epochs=x", "epochs"), ("epochs=[", "YAML")],
+)
+def test_a_setting_that_does_not_fit_is_refused(name, message):
+    with pytest.raises(ConfigError, match=message):
+        ENTRY.variant(name).parse({}, "here")
+
+
+def test_a_variant_may_draw_other_samples():
+    causal = Variant("causal", "Thing (causal)", "an example", {}, {"sampling": "pieces"})
+    entry = replace(ENTRY, variants=(causal,))
+    assert (entry.sampling, entry.variant("causal").sampling) == ("positions", "pieces")
