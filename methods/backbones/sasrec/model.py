@@ -32,14 +32,29 @@ class SASRec(Backbone):
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Attend to all earlier positions; see :meth:`Backbone.encode`."""
         del users
-        places = torch.nonzero(valid.flatten()).squeeze(1)
-        positions = self.positions.weight[: x.shape[1]]
-        z = (x + positions).flatten(0, 1)[places]
-        z = self.dropout(z if self.pre_norm else self.norm(z))
+        z, places = self._tokens(x, valid)
         for block in self.blocks:
             z = block(z, places, valid.shape)
-        z = self.norm(z) if self.pre_norm else z
-        return unfold(z, places, valid.shape)
+        return unfold(self._settled(z), places, valid.shape)
+
+    def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
+        """As :meth:`Backbone.encode_last`; the last block computes the last tokens only."""
+        del users
+        z, places = self._tokens(x, valid)
+        *earlier, final = self.blocks
+        for block in earlier:
+            z = block(z, places, valid.shape)
+        return self._settled(final.last(z, places, valid))
+
+    def _tokens(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Real tokens ``[M, D]`` with their positions added, and their flat places ``[M]``."""
+        places = torch.nonzero(valid.flatten()).squeeze(1)
+        z = (x + self.positions.weight[: x.shape[1]]).flatten(0, 1)[places]
+        return self.dropout(z if self.pre_norm else self.norm(z)), places
+
+    def _settled(self, z: Tensor) -> Tensor:
+        normed: Tensor = self.norm(z) if self.pre_norm else z
+        return normed
 
 
 class Block(nn.Module):
@@ -64,12 +79,43 @@ class Block(nn.Module):
 
     def forward(self, z: Tensor, places: Tensor, frame: torch.Size) -> Tensor:
         """Map the real tokens ``[M, D]`` at ``places`` of a ``[B, L]`` frame to ``[M, D]``."""
+        heard = self.norm_attention(z) if self.pre_norm else z
+        return self._join(z, self.attend(heard, places, frame))
+
+    def last(self, z: Tensor, places: Tensor, valid: Tensor) -> Tensor:
+        """Give the last token of each row only, ``[B, D]``; keys and values are of all tokens.
+
+        What it gives for a row without tokens means nothing, but is a number.
+        """
+        heard = self.norm_attention(z) if self.pre_norm else z
+        ends = valid.sum(1).cumsum(0).sub_(1).clamp_min_(0)
+        return self._join(z[ends], self.attend_last(heard, ends, places, valid))
+
+    def _join(self, z: Tensor, attended: Tensor) -> Tensor:
+        """Add what attention and the feed-forward layer say, with their norms."""
         if self.pre_norm:
-            z = z + self.attend(self.norm_attention(z), places, frame)
+            z = z + attended
             return z + self.feed(self.norm_feed(z))
-        z = self.norm_attention(z + self.attend(z, places, frame))
+        z = self.norm_attention(z + attended)
         fed: Tensor = self.norm_feed(z + self.feed(z))
         return fed
+
+    def attend_last(self, z: Tensor, ends: Tensor, places: Tensor, valid: Tensor) -> Tensor:
+        """Let the tokens at ``ends [B]`` of ``z [M, D]`` look at all of their rows."""
+        rows, length = valid.shape
+        width = z.shape[-1]
+        q_map, kv_map = self.qkv.weight.split([width, 2 * width])
+        q_bias, kv_bias = self.qkv.bias.split([width, 2 * width])
+        padded = unfold(functional.linear(z, kv_map, kv_bias), places, valid.shape)
+        k, v = padded.view(rows, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q = functional.linear(z[ends], q_map, q_bias).view(rows, self.heads, -1, 1)
+        logits = (k @ q).squeeze(-1) * (width // self.heads) ** -0.5
+        # The least number, not -inf: a row without tokens must not become NaN.
+        logits = logits.masked_fill(~valid[:, None], torch.finfo(logits.dtype).min)
+        weights = self.dropout(torch.softmax(logits, -1))
+        mixed = (weights[..., None, :] @ v).reshape(rows, width)
+        attended: Tensor = self.dropout(self.out(mixed))
+        return attended
 
     def attend(self, z: Tensor, places: Tensor, frame: torch.Size) -> Tensor:
         """Let every token look at itself and at earlier ones of its row."""
