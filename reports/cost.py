@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.reports.grid import MISSING, Entry, Grid
 from bench.reports.results import Result
-from bench.reports.tables import Row, Table, Titles, label_columns
+from bench.reports.tables import Row, Table, Titles, label_columns, sources
 
 _MEBIBYTE = 2**20
 Quantity = Callable[[Result], float | None]
@@ -119,6 +119,7 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
         blocks=blocks,
         notes=_machine_notes(table),
         anchor=f"cost-{table.anchor}",
+        sources=sources(table),
     )
 
 

@@ -37,7 +37,9 @@ class Grid:
     blocks
         Rows of entries, one a column, parted by a rule.
     anchor
-        Name of the table for references in LaTeX.
+        Name of the table for references in LaTeX and HTML.
+    sources
+        Keys of the cells behind each row of each block; empty where rows have none.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Grid:
     blocks: Sequence[Sequence[Sequence[Entry]]]
     notes: Sequence[str]
     anchor: str
+    sources: Sequence[Sequence[Sequence[str]]] = ()
 
     def frame(self, markup: Markup) -> pd.DataFrame:
         """Give all rows as escaped and marked text."""

@@ -184,7 +184,13 @@ def overall_grid(table: Table, reading: Reading, titles: Titles) -> Grid:
         blocks=blocks,
         notes=[*_missing_note(table), *_difference_notes(table, titles)],
         anchor=f"overall-{table.anchor}",
+        sources=sources(table),
     )
+
+
+def sources(table: Table) -> list[list[list[str]]]:
+    """Keys of the cells behind each row of each block."""
+    return [[[r.cell.key for r in row.results] for row in block.rows] for block in table.blocks]
 
 
 def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[Entry]]]]:
