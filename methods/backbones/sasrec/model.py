@@ -104,11 +104,10 @@ class Block(nn.Module):
         """Let the tokens at ``ends [B]`` of ``z [M, D]`` look at all of their rows."""
         rows, length = valid.shape
         width = z.shape[-1]
-        q_map, kv_map = self.qkv.weight.split([width, 2 * width])
-        q_bias, kv_bias = self.qkv.bias.split([width, 2 * width])
-        padded = unfold(functional.linear(z, kv_map, kv_bias), places, valid.shape)
+        weight, bias = self.qkv.weight, self.qkv.bias
+        padded = unfold(functional.linear(z, weight[width:], bias[width:]), places, valid.shape)
         k, v = padded.view(rows, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q = functional.linear(z[ends], q_map, q_bias).view(rows, self.heads, -1, 1)
+        q = functional.linear(z[ends], weight[:width], bias[:width]).view(rows, self.heads, -1, 1)
         logits = (k @ q).squeeze(-1) * (width // self.heads) ** -0.5
         # The least number, not -inf: a row without tokens must not become NaN.
         logits = logits.masked_fill(~valid[:, None], torch.finfo(logits.dtype).min)
