@@ -83,6 +83,21 @@ def save_figure(
             figure.savefig(temporary, format=ending, dpi=200, bbox_inches="tight")
 
 
+def figure_svg(
+    kind: FigureKind, tables: Sequence[Table], reading: Reading, titles: Titles
+) -> bytes:
+    """Draw tables as :func:`save_figure` does, as an SVG image in memory."""
+    import io
+
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE), io.BytesIO() as stream:
+        figure = _DRAW[kind](tables, reading, titles)
+        # Without the date, the same figures give the same bytes.
+        figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return stream.getvalue()
+
+
 @dataclass(frozen=True)
 class _Panel:
     """Rows of one data set that may be compared.

@@ -11,7 +11,7 @@ from bench.reports.markup import Latex, Markdown, Markup
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["markdown", "latex", "csv"]
+Format = Literal["markdown", "latex", "csv", "html"]
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
 

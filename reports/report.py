@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import StoreError
 from bench.evaluate.metrics import NDCG
 from bench.reports.cost import COLUMNS, cost_grid
-from bench.reports.figures import FigureKind, save_figure
+from bench.reports.figures import FigureKind, figure_svg, save_figure
 from bench.reports.grid import Format, Grid, to_latex, to_markdown
 from bench.reports.markup import Markdown
+from bench.reports.page import Picture, write_page
+from bench.reports.provenance import provenance
 from bench.reports.results import Reading, Results, Selection, read_results
 from bench.reports.tables import Row, Table, Titles, build_tables, overall_grid
 from bench.runs.store import Store
@@ -39,8 +41,9 @@ def render(
     keys
         Cells to show; None shows all that ``selection`` admits.
     fmt
-        ``markdown``; ``latex`` (booktabs); or ``csv``, one line a row of the comparison with
-        means and standard deviations over seeds in full precision.
+        ``markdown``; ``latex`` (booktabs); ``csv``, one line a row of the comparison with
+        means and standard deviations over seeds in full precision; or ``html``, one page with
+        the figures and where each row comes from.
     selection
         Which cells, in which order of names; its own keys give way to ``keys``.
     reading
@@ -64,11 +67,47 @@ def render(
     grids: list[Grid] = []
     for table in tables:
         grids += [overall_grid(table, reading, titles), cost_grid(table, titles)]
+    if fmt == "html":
+        return _page(tables, grids, problems, reading, titles)
     lines = [" ".join(problem.split()) for problem in problems]
     if fmt == "latex":
         return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in lines)
     marked = "".join(f"\n{Markdown().escape(line)}\n" for line in lines)
     return "\n".join(map(to_markdown, grids)) + marked
+
+
+def _page(
+    tables: Sequence[Table],
+    grids: Sequence[Grid],
+    problems: Sequence[str],
+    reading: Reading,
+    titles: Titles,
+) -> str:
+    read = reading.metrics_for(tables[0].protocol)
+    drawn = replace(reading, metrics=(NDCG(10) if NDCG(10) in read else read[0],))
+    pictures = [
+        Picture(
+            "Accuracy",
+            "Means over users and seeds; whiskers: one standard deviation over seeds.",
+            figure_svg("accuracy", tables, drawn, titles),
+        ),
+        Picture(
+            "Learning curves",
+            "Validation figure by epoch, a line a seed; dots: the epoch whose weights are tested.",
+            figure_svg("learning-curves", tables, reading, titles),
+        ),
+    ]
+    sources = {
+        result.cell.key: provenance(result)
+        for table in tables
+        for row in table.rows
+        for result in row.results
+    }
+    names = dict.fromkeys(block.dataset for table in tables for block in table.blocks)
+    title = "Denoisers for sequential recommendation: " + ", ".join(
+        titles.get(name, name) for name in names
+    )
+    return write_page(title, grids, pictures, sources.values(), problems)
 
 
 def draw(

@@ -27,6 +27,7 @@ EPILOG = """
 Examples:
   bench report
   bench report --dataset beauty toys --method none --format latex --out table.tex
+  bench report --format html --out report.html
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
   bench report --figure learning-curves --out curves.png
 """
@@ -46,7 +47,7 @@ def report(
         _Many, typer.Option(metavar="NAME ...", help="Only these methods, in this order.")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="markdown, latex or csv.")
+        str, typer.Option("--format", metavar="NAME", help="markdown, latex, csv or html.")
     ] = "markdown",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")

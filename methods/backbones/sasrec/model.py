@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,9 +43,9 @@ class SASRec(Backbone):
         """As :meth:`Backbone.encode_last`; the last block computes the last tokens only."""
         del users
         z, places = self._tokens(x, valid)
-        *earlier, final = self.blocks
-        for block in earlier:
+        for block in self.blocks[:-1]:
             z = block(z, places, valid.shape)
+        final = cast("Block", self.blocks[-1])
         return self._settled(final.last(z, places, valid))
 
     def _tokens(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

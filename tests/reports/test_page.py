@@ -1,0 +1,135 @@
+"""The HTML page: whole, escaped, alone; and the commands that run a row again."""
+
+import re
+import shlex
+from html.parser import HTMLParser
+
+from made_up_store import make_cell, make_facts, save
+
+from bench.cli.run import choose
+from bench.protocol import Protocol
+from bench.reports.grid import Entry, Grid
+from bench.reports.page import Picture, lines, write_page
+from bench.reports.provenance import Provenance, command_of
+from bench.reports.report import render
+from bench.runs.spec import Spec
+from bench.training.config import TrainingConfig
+
+NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and the text of table cells and headings."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.links, self.cells, self._open = [], [], [], None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in {"src", "href"}]
+        if tag in {"td", "h1"}:
+            self._open = ""
+
+    def handle_data(self, data):
+        if self._open is not None:
+            self._open += data
+
+    def handle_endtag(self, tag):
+        if tag in {"td", "h1"} and self._open is not None:
+            self.cells.append(self._open)
+            self._open = None
+
+
+def grid(text):
+    return Grid(
+        "T",
+        "C",
+        ["Data set"],
+        ["HR@5"],
+        [[[Entry(text), Entry("0.1")]]],
+        [text],
+        "t",
+        [[["k" * 64]]],
+    )
+
+
+def test_titles_of_any_kind_stand_for_themselves():
+    source = Provenance("k" * 64, NASTY, NASTY, {NASTY: NASTY}, {NASTY: NASTY})
+    page = write_page(NASTY, [grid(NASTY)], [Picture(NASTY, NASTY, b"<svg/>")], [source], [NASTY])
+    reader = Reader(page)
+    assert reader.tags.count("script") == 1
+    assert NASTY in reader.cells
+
+
+def test_the_page_loads_nothing():
+    page = write_page("T", [grid("x")], [Picture("P", "p", b"<svg/>")], [], [])
+    assert all(link.startswith(("#", "data:image/svg+xml")) for link in Reader(page).links)
+    assert "default-src 'none'" in page
+    assert not re.search(r"@import|url\(|https?://", page)
+
+
+def test_every_row_is_complete_and_opens_its_source(tmp_path):
+    cells = [save(tmp_path, make_cell(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")]
+    page = render(tmp_path, fmt="html")
+    for cell in cells:
+        assert page.count(f'data-key="{cell.key}"') == 2  # in the comparison and in its cost
+        assert page.count(f'id="cell-{cell.key}"') == 1
+    assert Reader(page).cells.count("ml-100k") == 2 * len(cells)
+
+
+def test_a_label_left_out_below_its_first_row_is_said_again():
+    table = Grid(
+        "T",
+        "C",
+        ["Data set"],
+        ["HR@5"],
+        [[[Entry("a"), Entry("1")], [Entry(""), Entry("2")]], [[Entry("b"), Entry("3")]]],
+        [],
+        "t",
+    )
+    assert [line.cells[0].text for line in lines(table)] == ["a", "a", "b"]
+
+
+def test_the_command_gives_the_same_settings():
+    training = TrainingConfig(epochs=3, clip_norm=1.5, loss="in_batch_tanh")
+    full = {
+        "embedding_size": 32,
+        "blocks": 2,
+        "heads": 2,
+        "inner_size": 256,
+        "dropout": 0.5,
+        "norm": "pre",
+    }
+    cell = make_cell(
+        backbone_settings=full, training=training, protocol=Protocol(max_length=20), seed=7
+    )
+    words = shlex.split(command_of(cell))
+    sets = words[words.index("--set") + 1 :]
+    spec = choose(
+        None,
+        {"datasets": ["ml-100k"], "backbones": ["sasrec"], "methods": ["none"], "seeds": [7]},
+        sets,
+    )
+    assert isinstance(spec, Spec)
+    assert spec.training == training
+    assert spec.protocol == cell.protocol
+    assert spec.backbone_config("sasrec").model_dump() == full
+    assert words[:2] == ["bench", "run"]
+    assert words[words.index("--seeds") + 1] == "7"
+
+
+def test_a_component_that_is_not_installed_is_told_in_full():
+    cell = make_cell(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
+    words = shlex.split(command_of(cell))
+    assert "elsewhere.rate=0.5" in words
+    assert 'elsewhere.kind="yes"' in words  # bare, YAML would read it as true
+
+
+def test_versions_and_machine_are_shown(tmp_path):
+    facts = make_facts(versions={"torch": "9.9.9"}, machine="An-OS")
+    save(tmp_path, make_cell(), [1, 2], facts=facts)
+    page = render(tmp_path, fmt="html")
+    assert "torch 9.9.9" in page
+    assert "An-OS" in page

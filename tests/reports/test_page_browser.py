@@ -1,0 +1,79 @@
+"""The HTML page in a real browser: it sorts, filters and shows where a row comes from."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import pytest
+from made_up_store import make_cell, save
+
+from bench.files import write_text
+from bench.reports.report import render
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--virtual-time-budget=2000",
+]
+SCRIPT = """
+<script>
+const table = document.querySelector("table");
+const heads = [...table.tHead.rows[0].cells];
+const column = name => heads.findIndex(head => head.textContent.startsWith(name));
+const rows = () => [...table.tBodies[0].rows].filter(row => !row.hidden);
+const texts = name => rows().map(row => row.cells[column(name)].textContent);
+const press = name => heads[column(name)].querySelector("button").click();
+const seen = {};
+press("HR@5"); seen.falling = texts("HR@5");
+press("HR@5"); seen.rising = texts("HR@5");
+seen.aria = heads[column("HR@5")].getAttribute("aria-sort");
+press("Backbone"); seen.names = texts("Backbone");
+const field = document.getElementById("filter");
+field.value = "sasrec ml"; field.dispatchEvent(new Event("input"));
+seen.filtered = texts("Backbone"); seen.count = document.getElementById("shown").textContent;
+document.querySelector("tbody tr:not([hidden]) button[data-key]").click();
+seen.dialog = document.querySelector("dialog[open] pre").textContent;
+seen.wide = document.documentElement.scrollWidth > window.innerWidth;
+const told = document.createElement("samp");
+told.textContent = JSON.stringify(seen);
+document.body.append(told);
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("size", ["1280,900", "500,900"])
+def test_sorting_filtering_and_sources(tmp_path, size):
+    for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
+        save(tmp_path / "store", make_cell(backbone=backbone), ranks)
+    page = tmp_path / "page.html"
+    write_text(page, render(tmp_path / "store", fmt="html").replace("</body>", SCRIPT + "</body>"))
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    done = subprocess.run(
+        [BROWSER, *QUIET, profile, f"--window-size={size}", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    found = re.search(r"<samp>(.*?)</samp>", done.stdout, re.DOTALL)
+    assert found, done.stderr[-500:]
+    seen = json.loads(unescape(found[1]))
+    assert seen["falling"] == ["1.0000", "0.3333", "0.0000"]
+    assert seen["rising"] == ["0.0000", "0.3333", "1.0000"]
+    assert seen["aria"] == "ascending"
+    assert seen["names"] == sorted(seen["names"])
+    assert [name.lower() for name in seen["filtered"]] == ["sasrec"]
+    assert seen["count"] == "2 of 6 rows"  # the comparison's and the cost's
+    assert seen["dialog"].startswith("bench run --dataset ml-100k --backbone sasrec")
+    assert not seen["wide"]
