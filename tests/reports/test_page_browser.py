@@ -26,7 +26,7 @@ QUIET = [
     "--virtual-time-budget=2000",
 ]
 SCRIPT = """
-<script>
+<script>{
 const table = document.querySelector("table");
 const heads = [...table.tHead.rows[0].cells];
 const column = name => heads.findIndex(head => head.textContent.startsWith(name));
@@ -47,7 +47,7 @@ seen.wide = document.documentElement.scrollWidth > window.innerWidth;
 const told = document.createElement("samp");
 told.textContent = JSON.stringify(seen);
 document.body.append(told);
-</script>
+}</script>
 """
 
 
