@@ -1,0 +1,99 @@
+"""Small batches, text vectors and models that the IADSR tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.backbone import Sizes
+from bench.components import BACKBONES, METHODS
+from bench.data.sequences import Sequences
+from bench.method import TrainingData
+from bench.semantics.vectors import Semantics
+from bench.training.batch import Interactions, Rows
+from bench.training.losses import cross_entropy
+
+N_ITEMS, SIZE, LENGTH = 20, 6, 9
+WITHOUT_TEXT = 7
+"""The one item that has no text."""
+HISTORIES = [[1, 2, 3, 4, 5, 6, 8], [9, 10], [7], [11, 7, 12, 13], [14, 15, 16, 17, 18, 19], [7, 7]]
+
+
+def sequences(histories=HISTORIES):
+    return Sequences.from_lists(histories)
+
+
+def semantics(pooled=True, histories=HISTORIES, texts=True):
+    """Random vectors: of each item, or of each item together with those before it."""
+    generator = torch.Generator().manual_seed(5)
+    if pooled:
+        vectors = torch.randn(N_ITEMS + 1, SIZE, generator=generator)
+        places = torch.arange(N_ITEMS + 1) * int(texts)
+        vectors[0], places[WITHOUT_TEXT] = 0, 0
+        return Semantics(True, vectors, places)
+    offsets = torch.from_numpy(sequences(histories).offsets)
+    vectors = torch.randn(int(offsets[-1]) + 1, SIZE, generator=generator)
+    vectors[0] = 0
+    return Semantics(False, vectors, torch.arange(1, len(vectors)), offsets)
+
+
+def rows(users, lengths, histories=HISTORIES, start=0, targets=1):
+    """Rows of the first ``lengths`` interactions of some users."""
+    offsets = torch.from_numpy(sequences(histories).offsets)
+    user, length = torch.tensor(users), torch.tensor(lengths)
+    return Rows(user, offsets[user] + start, length, torch.full_like(user, targets))
+
+
+def batch(users, lengths, histories=HISTORIES, **kwargs):
+    return Interactions(sequences(histories)).gather(rows(users, lengths, histories, **kwargs))
+
+
+PREFIXES = batch([0, 1, 3, 4, 0, 5], [4, 1, 3, 5, 6, 1])
+
+
+def padded(given, more=3):
+    """The same batch in a longer frame."""
+    fill = {"items": 0, "targets": 0, "slots": -1}
+    return type(given)(
+        **{
+            name: torch.nn.functional.pad(value, (0, more), value=fill[name])
+            if name in fill
+            else value
+            for name, value in vars(given).items()
+        }
+    )
+
+
+def model(variant="iadsr", backbone="gru4rec", texts=None, histories=HISTORIES, seed=0, **settings):
+    """Build the method with large weights, without dropout, in training mode."""
+    sizes = Sizes(len(histories), N_ITEMS, LENGTH)
+    chosen, entry = BACKBONES.get(backbone), METHODS.get(variant)
+    small = {"embedding_size": 8, "dropout": 0.0}
+    small |= {"hidden_size": 12} if backbone == "gru4rec" else {}
+    torch.manual_seed(seed)
+    built = chosen.model_class()(chosen.config_class().parse(small, backbone), sizes)
+    with torch.no_grad():
+        built.items.weight.mul_(1 / built.items.weight.std())
+        built.items.weight[0].zero_()
+    data = TrainingData(
+        sizes=sizes,
+        train=sequences(histories),
+        next_item_loss=cross_entropy,
+        semantics=semantics(histories=histories) if texts is None else texts,
+    )
+    config = entry.parse({variant: settings}, variant)
+    method = entry.model_class()(config, data, built)
+    method.begin_epoch(0)
+    return method.train()
+
+
+def losses(method, given, seed=0):
+    """Losses with the same random draws each time, as plain numbers."""
+    torch.manual_seed(seed)
+    return {name: float(value.detach()) for name, value in method.losses(given).items()}
+
+
+def cosine(a, b):
+    """Of two numpy vectors; 0 when one is zero."""
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    return 0.0 if size == 0 else float(a @ b / size)

@@ -1,0 +1,68 @@
+"""Row-wise reductions over flat tokens against loops over rows."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.methods.iadsr.tokens import Tokens
+
+
+def ragged(lengths, width=3, seed=0):
+    torch.manual_seed(seed)
+    longest = max(lengths, default=0)
+    frame = torch.randn(len(lengths), longest, width, dtype=torch.float64)
+    valid = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    return frame, Tokens.of(valid), [frame[row, :n] for row, n in enumerate(lengths)]
+
+
+LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any)
+EACH_ROW = {
+    "totals": lambda row: row.sum(0),
+    "maxima": lambda row: row.max(0).values if len(row) else row.sum(0),
+    "last": lambda row: row[-1] if len(row) else row.sum(0),
+}
+EACH_TOKEN = {
+    "running_totals": lambda row: torch.stack([row[: t + 1].sum(0) for t in range(len(row))]),
+    "running_maxima": lambda row: torch.stack([row[: t + 1].amax(0) for t in range(len(row))]),
+}
+
+
+@settings(deadline=None, max_examples=40)
+@given(LENGTHS)
+def test_reductions_are_those_of_each_row(lengths):
+    frame, tokens, rows = ragged(lengths)
+    flat = tokens.take(frame)
+    assert torch.equal(flat, torch.cat(rows))
+    for name, function in EACH_ROW.items():
+        expected = torch.stack([function(row) for row in rows])
+        torch.testing.assert_close(getattr(tokens, name)(flat), expected)
+    for name, function in EACH_TOKEN.items():
+        expected = torch.cat([function(row) for row in rows if len(row)])
+        torch.testing.assert_close(getattr(tokens, name)(flat), expected)
+
+
+@settings(deadline=None, max_examples=20)
+@given(LENGTHS)
+def test_spread_undoes_take_and_fills_padding(lengths):
+    frame, tokens, _ = ragged(lengths)
+    valid = torch.arange(frame.shape[1]) < tokens.lengths[:, None]
+    back = tokens.spread(tokens.take(frame), fill=4.0)
+    assert torch.equal(back, frame.masked_fill(~valid[..., None], 4.0))
+    own = tokens.of_rows(torch.arange(len(lengths)))
+    assert own.tolist() == [row for row, n in enumerate(lengths) for _ in range(n)]
+
+
+@pytest.mark.parametrize("name", [*EACH_ROW, *EACH_TOKEN])
+def test_gradients(name):
+    _, tokens, rows = ragged([3, 0, 1, 4])
+    flat = torch.cat(rows).requires_grad_()
+    assert torch.autograd.gradcheck(getattr(tokens, name), (flat,))
+
+
+def test_running_totals_do_not_lose_digits_in_a_long_list():
+    torch.manual_seed(0)
+    values = torch.randn(40_000, 2) + 3
+    tokens = Tokens.of(torch.ones(4_000, 10, dtype=torch.bool))
+    expected = values.view(4_000, 10, 2).double().cumsum(1).view(-1, 2)
+    torch.testing.assert_close(tokens.running_totals(values).double(), expected, rtol=0, atol=2e-3)
