@@ -1,0 +1,94 @@
+"""How much a row's last interaction follows the crowd (DCRec's page, section 4.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NORM_EPSILON = 1e-12
+"""Vectors no longer than this have no direction: their cosine with anything is 0."""
+RANGE_EPSILON = 1e-8
+"""Channels that spread no more than this over a batch tell its rows not apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights of the two contrasts, each ``[B]`` and not negative.
+
+    Attributes
+    ----------
+    omega
+        Conformist: of sequence against transition graph.
+    psi
+        Personal: of transition graph against co-interaction graph; 0 for the most conformist.
+    """
+
+    omega: Tensor
+    psi: Tensor
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of rows, ``[B, D]`` twice to ``[B]``; 0, without gradient, for a zero vector."""
+    product: Tensor = (directions(a) * directions(b)).sum(-1)
+    return product
+
+
+def directions(vectors: Tensor) -> Tensor:
+    """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    real = length > NORM_EPSILON
+    return torch.where(real, vectors / length.where(real, 1), 0)
+
+
+def channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:
+    """Compare an item with itself elsewhere and with its neighbours.
+
+    Parameters
+    ----------
+    item, perturbed
+        ``[B, D]``: views of each row's last item in the whole and the perturbed graph.
+    own, foreign
+        ``[B, D]``: means over the neighbours that the batch's users linked to the item, and
+        over those that remain; zero where there are none.
+
+    Returns
+    -------
+    Tensor
+        ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other
+        users; gamma, the subgraph's isomorphic property.
+    """
+    return torch.stack([cosine(item, perturbed), cosine(own, foreign), cosine(item, foreign)])
+
+
+def weigh(
+    found: Tensor, mean: float, lengths: Tensor, first_item_weight: float | None = None
+) -> Weights:
+    """Turn channels into weights relative to the batch.
+
+    The sigmoid of the channels' mean is stretched to [0, 1] over the batch and scaled to the
+    given mean. Where all rows agree, all weights are the mean.
+
+    Parameters
+    ----------
+    found
+        ``[3, B]`` of :func:`channels`.
+    mean
+        mu.
+    lengths
+        int64 ``[B]``: items of each history.
+    first_item_weight
+        Omega of histories of one item; None = as the others.
+    """
+    g = torch.sigmoid(found.mean(0))
+    lowest, highest = g.aminmax()
+    spread = highest - lowest
+    told_apart = spread > RANGE_EPSILON
+    # Both branches of `where` are differentiated: neither may divide by zero.
+    stretched = (g - lowest) / spread.where(told_apart, 1)
+    scaled = mean * stretched / stretched.mean().where(told_apart, 1)
+    omega = scaled.where(told_apart, mean)
+    if first_item_weight is not None:
+        omega = omega.masked_fill(lengths == 1, first_item_weight)
+    return Weights(omega, omega.max() - omega)

@@ -1,0 +1,84 @@
+"""Auxiliary losses of DCRec (its page, section 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .conformity import directions
+
+FLOOR = 1e-8
+"""Added to a probability, and least value of a drawn weight, before the logarithm."""
+PRIOR_DEVIATION = 0.1
+
+
+def infonce(anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
+    """Contrast each anchor with its own view among those of the whole batch.
+
+    Parameters
+    ----------
+    anchors, views
+        ``[B, D]``; row b of both belongs to one sample.
+    temperature
+        tau, divides cosines.
+
+    Returns
+    -------
+    Tensor
+        ``[B]``: -log(1e-8 + share of the own view).
+    """
+    similarity = directions(anchors) @ directions(views).T / temperature
+    share = (similarity.diagonal() - similarity.logsumexp(1)).exp()
+    return -(FLOOR + share).log()
+
+
+class Grace(nn.Module):
+    """The first public commit's contrast: projected, symmetric, negatives of both views.
+
+    Parameters
+    ----------
+    width
+        D of the views and of the projection, which both views share.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Sequential(nn.Linear(width, width), nn.ELU(), nn.Linear(width, width))
+
+    def forward(self, anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
+        """Average both directions of ``[B, D]`` against ``[B, D]``; gives ``[B]``."""
+        a, b = directions(self.project(anchors)), directions(self.project(views))
+        across = a @ b.T / temperature
+        there = _one_way(across, a @ a.T / temperature)
+        back = _one_way(across.T, b @ b.T / temperature)
+        return (there + back) / 2
+
+
+def _one_way(across: Tensor, within: Tensor) -> Tensor:
+    """Negatives: the other view's rows, and one's own view's rows but oneself."""
+    oneself = torch.eye(len(within), dtype=torch.bool, device=within.device)
+    others = within.masked_fill(oneself, -torch.inf)
+    return torch.cat([across, others], 1).logsumexp(1) - across.diagonal()
+
+
+def prior_divergence(omega: Tensor, mean: float, noise: Tensor | None = None) -> Tensor:
+    """Pull sorted conformity weights towards a sorted draw of a Gaussian.
+
+    The draw sums to about B * mean while the weights enter through a softmax, so this is no
+    divergence of two distributions: its value is about mean * log B, and its optimum is where
+    the weights equal the draw's logarithm up to a constant (section 9.8). Kept as published.
+
+    Parameters
+    ----------
+    omega
+        ``[B]``.
+    mean
+        mu, of the Gaussian; its deviation is 0.1.
+    noise
+        ``[B]`` standard normal numbers; drawn when None.
+    """
+    noise = torch.randn_like(omega) if noise is None else noise
+    prior = (mean + PRIOR_DEVIATION * noise).clamp_min(FLOOR).sort().values
+    logs = functional.log_softmax(omega.sort().values, 0)
+    return (prior * (prior.log() - logs)).mean()

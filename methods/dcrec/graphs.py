@@ -1,0 +1,161 @@
+"""A graph of items as tensors and the weights of one pass over it (DCRec's page, 4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from bench.methods.parts.sparse import SparseMatrix
+
+Norm = Literal["single", "double"]
+
+
+class ItemGraph(nn.Module):
+    """Edges of a graph with their stored weights; nothing of it enters a checkpoint.
+
+    Parameters
+    ----------
+    matrix
+        ``[N, N]`` without duplicates, columns ascending: row i gathers from its columns.
+
+    Attributes
+    ----------
+    matrix
+        The stored weights, and the product with other weights.
+    rows
+        int64 ``[M]``: where each stored edge ends, ascending.
+    loop
+        bool ``[M]``: edges from a node to itself.
+    """
+
+    rows: Tensor
+    loop: Tensor
+
+    def __init__(self, matrix: sparse.csr_matrix) -> None:
+        super().__init__()
+        self.matrix = SparseMatrix(matrix)
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
+        self.register_buffer("loop", torch.from_numpy(rows == matrix.indices), persistent=False)
+
+    @property
+    def nodes(self) -> int:
+        """N."""
+        return self.matrix.shape[0]
+
+    @property
+    def edges(self) -> int:
+        """M, stored edges, loops among them."""
+        return self.matrix.nnz
+
+    @property
+    def links(self) -> int:
+        """Stored edges between different items."""
+        return int((~self.loop).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """One way to gather: weights of edges, and of one more loop at every node.
+
+    Attributes
+    ----------
+    graph
+        Whose edges.
+    values
+        ``[M]``.
+    loops
+        ``[N]``; None = no such loops.
+    """
+
+    graph: ItemGraph
+    values: Tensor
+    loops: Tensor | None
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Gather ``[N, D]`` to ``[N, D]``."""
+        gathered: Tensor = self.graph.matrix(features, self.values)
+        return gathered if self.loops is None else gathered + self.loops[:, None] * features
+
+
+def convolution(
+    graph: ItemGraph, norm: Norm, kept: Tensor | None = None, live: Tensor | None = None
+) -> Convolution:
+    """Prepare a pass over a graph.
+
+    ``single``: stored weights as they are. ``double``: one more loop of weight 1 at every
+    node, then each weight divided by the root of both ends' numbers of edges, whatever their
+    weights; removed edges do not count, dropped ones do (DGL's ``GraphConv`` in the official
+    code, section 4.3).
+
+    Parameters
+    ----------
+    graph
+        The stored graph, which is not changed.
+    norm
+        How weights are normalised.
+    kept
+        bool ``[M]``: edges that a perturbation left; None = all.
+    live
+        bool ``[M]``: edges that dropout left; None = all.
+    """
+    weights = graph.matrix.values
+    values = weights if kept is None else weights * kept
+    if live is not None:
+        values = values * live
+    if norm == "single":
+        return Convolution(graph, values, None)
+    counted = None if kept is None else kept.to(values.dtype)
+    into, out = (
+        (1 + torch.bincount(ends, counted, minlength=graph.nodes)).to(values.dtype).rsqrt()
+        for ends in (graph.rows, graph.matrix.columns)
+    )
+    values = values * into[graph.rows] * out[graph.matrix.columns]
+    return Convolution(graph, values, into * out)
+
+
+def live_edges(
+    graph: ItemGraph,
+    norm: Norm,
+    rate: float,
+    kept: Tensor | None = None,
+    noise: Tensor | None = None,
+) -> Tensor | None:
+    """Draw the edges that dropout leaves, loops included; nothing is rescaled.
+
+    ``single`` keeps each edge with probability 1 - rate. ``double`` draws ``rate`` times as
+    many edges as there are with replacement and drops those, so that fewer are lost (section
+    4.3, official code).
+
+    Parameters
+    ----------
+    graph, norm, kept
+        As in :func:`convolution`; removed edges are not drawn.
+    rate
+        p; None is returned for 0.
+    noise
+        Uniform numbers in [0, 1): ``[M]`` for ``single``, one a draw for ``double``.
+
+    Returns
+    -------
+    Tensor or None
+        bool ``[M]``.
+    """
+    if not rate:
+        return None
+    if norm == "single":
+        noise = torch.rand_like(graph.matrix.values) if noise is None else noise
+        return noise >= rate
+    device = graph.rows.device
+    stored = None if kept is None else torch.nonzero(kept).squeeze(1)
+    count = graph.edges if stored is None else len(stored)
+    if noise is None:
+        noise = torch.rand(int(rate * count), device=device, dtype=torch.float64)
+    drawn = (noise * count).long()
+    live = torch.ones(graph.edges, dtype=torch.bool, device=device)
+    return live.index_fill(0, drawn if stored is None else stored[drawn], False)

@@ -1,0 +1,51 @@
+"""Taking the transitions of a batch's users out of a graph (DCRec's page, section 3.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .counting import Transitions
+
+
+class Perturbation(nn.Module):
+    """Which stored edges each user made; nothing of it enters a checkpoint.
+
+    Parameters
+    ----------
+    transitions
+        The graph and its makers.
+    """
+
+    offsets: Tensor
+    edges: Tensor
+
+    def __init__(self, transitions: Transitions) -> None:
+        super().__init__()
+        self.stored = transitions.matrix.nnz
+        self.register_buffer("offsets", torch.from_numpy(transitions.offsets), persistent=False)
+        self.register_buffer("edges", torch.from_numpy(transitions.edges), persistent=False)
+
+    def kept(self, users: Tensor) -> Tensor:
+        """Mark the edges that none of some users made; loops always stay.
+
+        An edge goes whoever else made it too.
+
+        Parameters
+        ----------
+        users
+            int64 ``[B]``; repetitions change nothing.
+
+        Returns
+        -------
+        Tensor
+            bool ``[M]``, freshly made.
+        """
+        users = torch.unique(users)
+        start = self.offsets[users]
+        count = self.offsets[users + 1] - start
+        before = count.cumsum(0) - count
+        place = torch.arange(int(count.sum()), device=users.device)
+        places = place + torch.repeat_interleave(start - before, count)
+        kept = torch.ones(self.stored, dtype=torch.bool, device=users.device)
+        return kept.index_fill(0, self.edges[places], False)

@@ -1,0 +1,102 @@
+"""DCRec's graph encoder: views of all items (its page, section 4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .config import DCRecConfig
+from .encoder import NORM_EPS
+from .graphs import ItemGraph, convolution, live_edges
+
+
+@dataclass(frozen=True, eq=False)
+class PassNoise:
+    """Random numbers of one pass, uniform in [0, 1); None = drawn.
+
+    Attributes
+    ----------
+    table
+        ``[N, D]``: entries of the item table are dropped where it is below the rate.
+    edges
+        As in :func:`bench.methods.dcrec.graphs.live_edges`.
+    """
+
+    table: Tensor | None = None
+    edges: Tensor | None = None
+
+
+class GraphEncoder(nn.Module):
+    """Convolutions without parameters, averaged with their input, and one layer norm.
+
+    All graphs share the norm. Dropout is of the pass, not of the module's mode: what conformity
+    is read from may do without it in training, and evaluation never has it (section 9.4).
+
+    Parameters
+    ----------
+    config
+        Sizes, dropout and normalisation.
+    """
+
+    def __init__(self, config: DCRecConfig) -> None:
+        super().__init__()
+        self.hidden_dropout = config.hidden_dropout
+        self.edge_dropout = config.edge_dropout
+        self.convolutions = config.convolutions
+        self.graph_norm = config.graph_norm
+        self.norm = nn.LayerNorm(config.embedding_size, eps=NORM_EPS)
+
+    def forward(
+        self,
+        table: Tensor,
+        graph: ItemGraph,
+        kept: Tensor | None = None,
+        rows: Tensor | None = None,
+        *,
+        dropped: bool = False,
+        noise: PassNoise = PassNoise(),
+    ) -> Tensor:
+        """View items through a graph: ``LN((f0 + f1 + ...) / (1 + convolutions) + f0)``.
+
+        Parameters
+        ----------
+        table
+            ``[N, D]`` item embeddings.
+        graph
+            The stored graph.
+        kept
+            bool ``[M]``: edges that a perturbation left; None = all.
+        rows
+            int64 ``[R]``: items to give; None = all.
+        dropped
+            Whether entries of the table and edges are dropped out.
+        noise
+            For ``dropped``.
+
+        Returns
+        -------
+        Tensor
+            ``[R, D]`` or ``[N, D]``.
+        """
+        live = None
+        if dropped:
+            table = dropped_out(table, self.hidden_dropout, noise.table)
+            live = live_edges(graph, self.graph_norm, self.edge_dropout, kept, noise.edges)
+        gather = convolution(graph, self.graph_norm, kept, live)
+        features, total = table, table
+        for _ in range(self.convolutions):
+            features = gather(features)
+            total = total + features
+        mixed = total / (1 + self.convolutions) + table
+        viewed: Tensor = self.norm(mixed if rows is None else mixed[rows])
+        return viewed
+
+
+def dropped_out(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
+    """Zero entries where uniform ``noise``, of the shape of ``x``, is below the rate; rescale."""
+    if not rate:
+        return x
+    noise = torch.rand_like(x) if noise is None else noise
+    return x * (noise >= rate) / (1 - rate)
