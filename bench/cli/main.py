@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.cli import data, doctor, ls, perf, report, run, validate
+from bench.cli import data, doctor, ls, perf, report, run, tune, validate
 from bench.cli.options import ManyValues
 from bench.errors import BenchError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=ManyValues, epilog=run.EPILOG)(run.run)
+app.command(cls=ManyValues, epilog=tune.EPILOG)(tune.tune)
 app.command(cls=ManyValues, epilog=report.EPILOG)(report.report)
 app.command(epilog=ls.EPILOG)(ls.ls)
 app.command(epilog=validate.EPILOG)(validate.validate)

@@ -69,3 +69,39 @@ StoreDir = Annotated[
     Path | None,
     _folder("--store", "BENCH_STORE", "finished cells (BENCH_STORE, or runs/ in this folder)"),
 ]
+
+
+def names(text: str) -> Any:
+    """Option that takes several names."""
+    return typer.Option(metavar="NAME ...", help=text)
+
+
+Many = list[str] | None
+SpecName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SPEC]",
+        help="A YAML file, a shipped specification or a data set; stands before the flags.",
+        show_default="default",
+    ),
+]
+Datasets = Annotated[Many, names("Data cards: names or paths.")]
+Backbones = Annotated[Many, names("Recommenders to attach to.")]
+Methods = Annotated[Many, names("Denoisers; 'none' is the bare backbone.")]
+Encoders = Annotated[Many, names("Text encoders.")]
+Seeds = Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")]
+Sets = Annotated[
+    Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Threads of a cell; the last digits depend on it.")
+]
+Track = Annotated[
+    bool | None,
+    typer.Option(
+        "--track/--no-track",
+        help="Copy what finishes to MLflow (BENCH_TRACK=0 turns it off).",
+        show_default="track",
+    ),
+]

@@ -6,17 +6,34 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.cli.options import (
+    Backbones,
+    CacheDir,
+    DataDir,
+    Datasets,
+    Device,
+    Encoders,
+    Many,
+    Methods,
+    Seeds,
+    Sets,
+    SpecName,
+    StoreDir,
+    Threads,
+)
 from bench.runs.overrides import apply_overrides
 from bench.runs.spec import Spec, find_spec
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.runs.attempt import Outcome
+    from bench.tuning.best import BestSettings
+
+Flags = dict[str, list[str] | list[int] | None]
 
 EPILOG = """
 \b
@@ -26,47 +43,31 @@ Examples:
   bench run spec.yaml --jobs 4
   bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
   bench run planted --set epochs=3 sasrec.dropout=0.5 --plan
+  bench run spec.yaml --tuned                  with the best settings of: bench tune spec.yaml
 """
-_Many = list[str] | None
-
-
-def _names(text: str) -> Any:
-    return typer.Option(metavar="NAME ...", help=text)
-
-
-_Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 _Jobs = Annotated[
     int | None,
     typer.Option(
         min=1, metavar="N", help="Cells at the same time; default: one a core, one on a GPU."
     ),
 ]
-_Threads = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Threads of a cell; the last digits depend on it.")
-]
 
 
 def run(
-    spec: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SPEC]",
-            help="A YAML file, a shipped specification or a data set; stands before the flags.",
-            show_default="default",
-        ),
-    ] = None,
-    dataset: Annotated[_Many, _names("Data cards: names or paths.")] = None,
-    backbone: Annotated[_Many, _names("Recommenders to attach to.")] = None,
-    method: Annotated[_Many, _names("Denoisers; 'none' is the bare backbone.")] = None,
-    encoder: Annotated[_Many, _names("Text encoders.")] = None,
-    seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
-    set_: Annotated[
-        _Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
-    ] = None,
+    spec: SpecName = None,
+    dataset: Datasets = None,
+    backbone: Backbones = None,
+    method: Methods = None,
+    encoder: Encoders = None,
+    seeds: Seeds = None,
+    set_: Sets = None,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="Use the best settings that bench tune has found.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
     jobs: _Jobs = None,
-    threads: _Threads = 1,
-    device: _Device = "auto",
+    threads: Threads = 1,
+    device: Device = "auto",
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -77,33 +78,36 @@ def run(
     recorded, shown, and tried again next time; the exit code is then 1.
     """
     del store, data_dir, cache_dir  # their callbacks have set the environment
-    chosen = choose(
-        spec,
-        {
-            "datasets": dataset,
-            "backbones": backbone,
-            "methods": method,
-            "encoders": encoder,
-            "seeds": seeds,
-        },
-        set_ or [],
-    )
+    chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
+    adapt = _tuned() if tuned else None
     if plan:
+        from bench.runs.plan import as_given
         from bench.runs.preview import preview
 
-        typer.echo(preview(chosen, store_dir()))
+        typer.echo(preview(chosen, store_dir(), adapt.adapt if adapt else as_given))
         return
     try:
-        outcomes = _execute(chosen, jobs, threads, device)
+        outcomes = _execute(chosen, adapt, jobs, threads, device)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
     _conclude(outcomes)
 
 
-def choose(
-    name: str | None, flags: dict[str, list[str] | list[int] | None], sets: list[str]
-) -> Spec:
+def flags(
+    dataset: Many, backbone: Many, method: Many, encoder: Many, seeds: list[int] | None
+) -> Flags:
+    """Name the flags as a specification does."""
+    return {
+        "datasets": dataset,
+        "backbones": backbone,
+        "methods": method,
+        "encoders": encoder,
+        "seeds": seeds,
+    }
+
+
+def choose(name: str | None, flags: Flags, sets: list[str]) -> Spec:
     """Find the specification and apply the flags to it.
 
     Raises
@@ -120,20 +124,32 @@ def choose(
     return spec
 
 
-def _execute(spec: Spec, jobs: int | None, threads: int, device: str) -> list[Outcome]:
+def _tuned() -> BestSettings:
+    from bench.tuning.best import BestSettings
+
+    return BestSettings(store_dir())
+
+
+def _execute(
+    spec: Spec, tuned: BestSettings | None, jobs: int | None, threads: int, device: str
+) -> list[Outcome]:
     from bench.data.load import load_dataset
     from bench.runs.attempt import Setup
     from bench.runs.display import display_for
     from bench.runs.estimate import Estimator
     from bench.runs.execute import cells_at_once, execute
-    from bench.runs.plan import load_datasets, make_plan
+    from bench.runs.plan import as_given, load_datasets, make_plan
     from bench.runs.store import Store
     from bench.training.device import choose as check_device
+    from bench.tuning.best import adopt
 
     workers = jobs or cells_at_once(threads, check_device(device).type == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    plan = make_plan(spec, datasets)
+    plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given)
+    for remark in tuned.remarks() if tuned else ():
+        typer.echo(f"note: {remark}", err=True)
+    adopt(store_dir(), [job.cell.key for job in plan])
     estimator = Estimator(Store(store_dir()))
     estimates = {
         job.cell.label: estimator.estimate(job.cell, datasets[job.source]).seconds for job in plan

@@ -78,6 +78,10 @@ def _models(spec: Spec) -> Iterator[tuple[str, str | None, str | None]]:
                 yield method, backbone, encoder
 
 
+Adapt = Callable[[Combination, Spec, "Dataset"], Spec]
+"""Gives a combination's own specification."""
+
+
 def freeze(combination: Combination, spec: Spec, dataset: Dataset) -> Cell:
     """Fix everything that decides one result.
 
@@ -140,7 +144,13 @@ def load_datasets(spec: Spec, load: Callable[[str], Dataset]) -> dict[str, Datas
     return datasets
 
 
-def make_plan(spec: Spec, datasets: Mapping[str, Dataset]) -> list[Job]:
+def as_given(combination: Combination, spec: Spec, dataset: Dataset) -> Spec:
+    """Leave a specification as it is; see :data:`Adapt`."""
+    del combination, dataset
+    return spec
+
+
+def make_plan(spec: Spec, datasets: Mapping[str, Dataset], adapt: Adapt = as_given) -> list[Job]:
     """Freeze every combination whose data are given.
 
     Parameters
@@ -149,14 +159,18 @@ def make_plan(spec: Spec, datasets: Mapping[str, Dataset]) -> list[Job]:
         Checked by :meth:`bench.runs.spec.Spec.check`.
     datasets
         By source; combinations of other sources are left out.
+    adapt
+        Gives each combination's own specification, such as one with tuned settings.
 
     Raises
     ------
     ConfigError
         A setting does not fit.
     """
-    return [
-        Job(freeze(combination, spec, datasets[combination.source]), combination.source)
-        for combination in combinations(spec)
-        if combination.source in datasets
-    ]
+    plan = []
+    for combination in combinations(spec):
+        dataset = datasets.get(combination.source)
+        if dataset is not None:
+            own = adapt(combination, spec, dataset)
+            plan.append(Job(freeze(combination, own, dataset), combination.source))
+    return plan

@@ -7,8 +7,9 @@ from pathlib import Path
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import DataError
+from bench.runs.cell import Cell
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
-from bench.runs.plan import Combination, combinations, freeze
+from bench.runs.plan import Adapt, as_given, combinations, freeze
 from bench.runs.progress import duration
 from bench.runs.spec import Spec
 from bench.runs.store import Store
@@ -20,7 +21,7 @@ _BASES = {
 }
 
 
-def preview(spec: Spec, root: Path) -> str:
+def preview(spec: Spec, root: Path, adapt: Adapt = as_given) -> str:
     """Render a plan without fetching or running anything.
 
     Parameters
@@ -29,6 +30,8 @@ def preview(spec: Spec, root: Path) -> str:
         Checked by :meth:`bench.runs.spec.Spec.check`.
     root
         Of the results store.
+    adapt
+        As :func:`bench.runs.plan.make_plan`.
     """
     datasets, problems = _present(spec)
     store = Store(root)
@@ -40,7 +43,8 @@ def preview(spec: Spec, root: Path) -> str:
         if dataset is None:
             rows.append((combination.label, "-", "data not here", "-"))
             continue
-        rows.append(_row(combination, spec, dataset, store, estimator, open_estimates))
+        cell = freeze(combination, adapt(combination, spec, dataset), dataset)
+        rows.append(_row(cell, dataset, store, estimator, open_estimates))
     return "\n".join([*_aligned(rows), "", *_totals(len(rows) - 1, open_estimates), *problems])
 
 
@@ -56,14 +60,12 @@ def _present(spec: Spec) -> tuple[dict[str, Dataset], list[str]]:
 
 
 def _row(
-    combination: Combination,
-    spec: Spec,
+    cell: Cell,
     dataset: Dataset,
     store: Store,
     estimator: Estimator,
     open_estimates: list[Estimate],
 ) -> tuple[str, str, str, str]:
-    cell = freeze(combination, spec, dataset)
     status = store.status(cell.key)
     if status == "done":
         return cell.label, cell.key[:12], status, "-"

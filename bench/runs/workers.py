@@ -93,7 +93,7 @@ class Worker:
 
 def _serve(connection: Connection, setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
-    _end_with_parent()
+    end_with_parent()
     with suppress(EOFError, OSError):  # the parent closed its end
         while True:
             job: Job = connection.recv()
@@ -107,7 +107,7 @@ def _answer(job: Job, setup: Setup, connection: Connection) -> Outcome | Stopped
         return Stopped(str(error))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Leave no orphan that trains on when the parent is killed."""
     parent = multiprocessing.parent_process()
     if parent is None:

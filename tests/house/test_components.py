@@ -85,6 +85,7 @@ def test_every_yaml_file_of_the_package_is_a_card_or_a_specification():
         for name in METHODS.names()
         for file in ("card", "search")
     }
+    known |= {f"methods/backbones/{name}/search.yaml" for name in BACKBONES.names()}
     files = [
         path
         for folder in ("bench", "methods", "datasets", "reports")

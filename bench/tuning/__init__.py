@@ -1,0 +1,1 @@
+"""Search for settings: equal budgets for every method and for the bare backbone."""

@@ -1,0 +1,240 @@
+"""What is searched: dimensions declared in a component's ``search.yaml``.
+
+A bare key is one of the component's own settings, ``training.learning_rate`` one of the settings
+that every method shares. What the bare backbone's method searches of the latter, every method
+searches (promise P5); its own file may give such a key another range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
+from bench.config import Config, read_yaml
+from bench.errors import ConfigError, suggestion
+from bench.runs.plan import Combination
+from bench.runs.spec import Spec
+from bench.training.config import TrainingConfig
+
+FILE = "search.yaml"
+BASELINE = "none"
+"""The method whose shared settings everyone searches."""
+SHARED = "training"
+NOT_SEARCHED = frozenset({"epochs", "patience", "samples", "stop_on", "mixed_precision"})
+"""Shared settings that are part of the equal treatment, and so are not a method's to choose."""
+Scalar = bool | int | float | str | None
+
+
+class Range(Config):
+    """An interval, ends included.
+
+    Attributes
+    ----------
+    low, high
+        Its ends.
+    log
+        Whether equal ratios, not equal differences, are equally likely.
+    whole
+        Whether only whole numbers count; ``int`` in the file.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = Field(default=False, alias="int")
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError("low must be above 0 where log is true")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("low and high must be whole numbers where int is true")
+        return self
+
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value lies in the interval."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.low <= value <= self.high
+
+    def plain(self) -> dict[str, Any]:
+        """Give plain data, with the keys of the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class Choices(Config):
+    """Some values without an order.
+
+    Attributes
+    ----------
+    choices
+        Numbers, texts, true, false or null; at least two.
+    """
+
+    choices: tuple[Scalar, ...] = Field(min_length=2)
+
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value is among the choices; true is not 1."""
+        return any(value == known and _kind(value) is _kind(known) for known in self.choices)
+
+    def plain(self) -> dict[str, Any]:
+        """Give plain data, with the keys of the file."""
+        return self.model_dump(mode="json")
+
+
+Dimension = Range | Choices
+
+
+def _kind(value: Scalar) -> type:
+    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
+
+
+class SearchSpace(Config):
+    """What a component's file declares.
+
+    Attributes
+    ----------
+    where
+        The file, for messages.
+    own
+        Dimensions of the component's own settings.
+    shared
+        Dimensions of the settings of :class:`bench.training.config.TrainingConfig`.
+    """
+
+    where: str
+    own: dict[str, Dimension] = Field(default_factory=dict)
+    shared: dict[str, Dimension] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, component: Component) -> SearchSpace:
+        """Read the file beside a component; one without a file searches nothing of its own.
+
+        Raises
+        ------
+        ConfigError
+            A key is no setting, a dimension is not sound, or a default lies outside of it.
+        """
+        path = _beside(component)
+        if not path.is_file():
+            return cls(where=str(path))
+        own: dict[str, Dimension] = {}
+        shared: dict[str, Dimension] = {}
+        for key, content in read_yaml(path).items():
+            prefix, _, name = key.rpartition(".")
+            dimension = _dimension(content, f"{path}, {key}")
+            if prefix == SHARED:
+                shared[name] = dimension
+            else:
+                own[key] = dimension
+        _check(own, component.config_class(), f"{path}: ")
+        _check(shared, TrainingConfig, f"{path}: {SHARED}.")
+        return cls(where=str(path), own=own, shared=shared)
+
+
+def _beside(component: Component) -> Path:
+    """Path of the file in the package that holds the component's settings."""
+    module = component.config.partition(":")[0]
+    found = find_spec(module)
+    is_package = found is not None and found.submodule_search_locations is not None
+    package = module if is_package else module.rpartition(".")[0]
+    return Path(str(files(package))) / FILE if package else Path(FILE)
+
+
+def _dimension(content: Any, where: str) -> Dimension:
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where}: must be {{low: ..., high: ...}} or {{choices: [...]}}")
+    kind: type[Range] | type[Choices] = Choices if "choices" in content else Range
+    return kind.parse(content, where)
+
+
+def _check(dimensions: Mapping[str, Dimension], schema: type[Config], where: str) -> None:
+    defaults = schema().model_dump(mode="json")
+    for name, dimension in dimensions.items():
+        if schema is TrainingConfig and name in NOT_SEARCHED:
+            raise ConfigError(f"{where}{name} is the same for every method; remove the key")
+        if name not in defaults:
+            raise ConfigError(f"{where}{name} is no setting{suggestion(name, defaults)}")
+        if not dimension.holds(defaults[name]):
+            raise ConfigError(
+                f"{where}{name} leaves out the default {defaults[name]!r}; include it"
+            )
+
+
+def space_for(combination: Combination, spec: Spec) -> dict[str, Dimension]:
+    """Join the spaces of what a combination consists of.
+
+    What the specification sets, and what makes a variant, stays as it is.
+
+    Returns
+    -------
+    dict
+        By ``training.``, ``method.``, ``backbone.`` or ``encoder.`` and the setting's name, sorted.
+
+    Raises
+    ------
+    ConfigError
+        A file is wrong.
+    """
+    shared = SearchSpace.of(METHODS.get(BASELINE)).shared
+    spaces = {kind: SearchSpace.of(entry) for kind, entry in _parts(combination)}
+    for space in spaces.values():
+        shared = {**shared, **space.shared}
+    everything = {f"{SHARED}.{name}": dimension for name, dimension in shared.items()}
+    for kind, space in spaces.items():
+        everything |= {f"{kind}.{name}": dimension for name, dimension in space.own.items()}
+    fixed = fixed_by(spec, combination)
+    return {name: everything[name] for name in sorted(everything) if name not in fixed}
+
+
+def fixed_by(spec: Spec, combination: Combination) -> set[str]:
+    """Name the settings that a specification sets or that make a variant."""
+    fixed = {f"{SHARED}.{name}" for name in spec.training.model_fields_set}
+    for kind, entry in _parts(combination):
+        given = getattr(spec, f"{kind}_settings")
+        base = entry.name.partition(VARIANT_MARK)[0]
+        names = {*given.get(base, {}), *given.get(entry.name, {}), *entry.defaults}
+        fixed |= {f"{kind}.{name}" for name in names}
+    return fixed
+
+
+def with_values(spec: Spec, combination: Combination, values: Mapping[str, Any]) -> Spec:
+    """Set values, by the names of :func:`space_for`, for one combination.
+
+    Raises
+    ------
+    ConfigError
+        A value does not fit, alone or with the others.
+    """
+    where = f"settings of {combination.label}"
+    training = spec.training.model_dump(exclude_unset=True) | _of(values, SHARED)
+    changes: dict[str, Any] = {SHARED: training}
+    for kind, entry in _parts(combination):
+        field = f"{kind}_settings"
+        given = getattr(spec, field)
+        changes[field] = {
+            **given,
+            entry.name: {**given.get(entry.name, {}), **_of(values, kind)},
+        }
+    return spec.with_changes(changes, where)
+
+
+def _of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    names = (name.partition(".") for name in values)
+    return {name: values[f"{first}.{name}"] for first, _, name in names if first == kind}
+
+
+def _parts(combination: Combination) -> Iterator[tuple[str, Component]]:
+    yield "method", METHODS.get(combination.method)
+    if combination.backbone is not None:
+        yield "backbone", BACKBONES.get(combination.backbone)
+    if combination.encoder is not None:
+        yield "encoder", ENCODERS.get(combination.encoder)
