@@ -191,7 +191,8 @@ class HSDCore(nn.Module):
     def _project_survivors(self, backbone: Backbone, inputs: Inputs, keep: Tensor) -> Tensor:
         """Pack what is kept, with the gates' gradient, and let the backbone read it."""
         packing = pack(keep.detach() > 0)
-        x = packing.gather(inputs.embedded * keep[..., None])
+        # The gate's gradient enters where an item was kept, and only there.
+        x = packing.gather(inputs.embedded) * packing.gather(keep)[..., None]
         valid = packing.valid
         # A backbone needs one position: rows that lost everything read one zero vector.
         empty = ~valid[:, 0]

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
 from bench.methods.parts.packing import with_survivor
+from bench.methods.parts.ragged import Ragged
 
 from .config import HSDConfig
-from .signals import ItemSignal, SequenceSignal
+from .signals import ItemSignal, SequenceSignal, only
 
 NOISE = 1
 """Index of "noise" among the two classes; 0 is "clean"."""
@@ -72,17 +73,16 @@ class HSDGates(nn.Module):
 
     def __init__(self, config: HSDConfig, width: int, slots: int) -> None:
         super().__init__()
-        masked = config.pads == "masked"
+        self.masked = config.pads == "masked"
         self.bounded = config.gate_logits == "prob"
         self.keep_one = config.keep_one
         self.sequence = SequenceSignal(
             width,
             slots,
             config.dropout_sequence,
-            masked=masked,
             detach_target=config.detach_target,
         )
-        self.item = ItemSignal(width, slots, config.dropout_item, masked=masked)
+        self.item = ItemSignal(width, slots, config.dropout_item)
 
     def forward(
         self, embedded: Tensor, valid: Tensor, query: Tensor, read: Tensor | None = None
@@ -100,8 +100,12 @@ class HSDGates(nn.Module):
         read
             ``[B, L, D]`` that the item-level signal reads; None = ``embedded``.
         """
-        sequence, reconstruction = self.sequence(embedded, valid)
-        item = self.item(embedded if read is None else read, valid, query)
+        layout = Ragged(valid if self.masked else torch.ones_like(valid))
+        real = None if self.masked else layout.take(valid)
+        tokens = layout.take(embedded)
+        sequence, reconstruction = self.sequence(tokens, layout, real)
+        item = self.item(tokens if read is None else layout.take(read), layout, real, query)
+        sequence, item = layout.put(only(sequence, real)), layout.put(only(item, real))
         if self.bounded:
             # At padding the sequence gate holds (0, 0) and the item gate (0.5, 0.5).
             sequence = sequence.sigmoid().masked_fill(~valid[..., None], 0)

@@ -1,6 +1,8 @@
-"""The two inconsistency signals of HSD, on embeddings and masks.
+"""The two inconsistency signals of HSD, on the real tokens of embedded sequences.
 
-Both give two scores per slot before their sigmoid: index 0 speaks for clean, index 1 for noise.
+Both give two scores per token before their sigmoid: index 0 speaks for clean, index 1 for noise.
+Where padding is official, every slot of a frame counts as a token, ``real`` tells which are, and
+what stands at the others enters as it does in the official code.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
+from bench.methods.parts.ragged import Ragged
 
 
 class SequenceSignal(nn.Module):
@@ -27,18 +31,12 @@ class SequenceSignal(nn.Module):
         Most positions of a sequence.
     dropout
         Of the input and of the mixed slots.
-    masked
-        Whether padding is kept out of the recurrent and mixing layers; without it every frame
-        must have ``slots`` columns, and what its padding holds counts.
     detach_target
         Stop the gradient at what is to be reconstructed.
     """
 
-    def __init__(
-        self, width: int, slots: int, dropout: float, *, masked: bool, detach_target: bool
-    ) -> None:
+    def __init__(self, width: int, slots: int, dropout: float, *, detach_target: bool) -> None:
         super().__init__()
-        self.masked = masked
         self.detach_target = detach_target
         self.dropout = nn.Dropout(dropout)
         self.lstm = BiLSTM(width, width)
@@ -52,43 +50,54 @@ class SequenceSignal(nn.Module):
             if name in {"weight_ih_l0", "weight_hh_l0"}:
                 nn.init.xavier_uniform_(weight)
 
-    def forward(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Score every slot.
+    def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Score every token.
 
         Parameters
         ----------
-        embedded
-            ``[B, L, D]``.
-        valid
-            bool ``[B, L]``.
+        tokens
+            ``[M, D]``.
+        layout
+            Where they stand.
+        real
+            bool ``[M]``: which hold an item; None = all.
 
         Returns
         -------
         tuple of Tensor
-            Scores ``[B, L, 2]``, zero at padding, and the squared error of the reconstruction
-            ``[B]``, summed over D and averaged over a row's real slots.
+            Scores ``[M, 2]``, and the squared error of the reconstruction ``[B]``, summed over D
+            and averaged over a row's real tokens.
         """
-        mask = valid[..., None]
-        clean = embedded.masked_fill(~mask, 0)
-        encoded = self._both_ways(self.dropout(clean), valid).masked_fill(~mask, 0)
-        rebuilt = self._both_ways(encoded, valid)
+        clean = only(tokens, real)
+        rebuilt = self._both_ways(only(self._both_ways(self.dropout(clean), layout), real), layout)
         target = clean.detach() if self.detach_target else clean
-        error = (rebuilt.masked_fill(~mask, 0) - target).square().sum((1, 2))
-        original = clean if self.masked else embedded
-        mixed = torch.relu(self.dropout(self._mix(rebuilt, original)))
-        scores = self.output(mixed).masked_fill(~mask, 0)
-        return scores, error / valid.sum(1).clamp_min(1)
+        errors = layout.sum_rows((only(rebuilt, real) - target).square().sum(1))
+        lengths = layout.lengths if real is None else layout.sum_rows(real.to(errors.dtype))
+        mixed = torch.relu(self.dropout(self._mix(rebuilt, tokens, layout)))
+        return self.output(mixed), errors / lengths.clamp_min(1)
 
-    def _both_ways(self, x: Tensor, valid: Tensor) -> Tensor:
-        read = self.lstm(x, valid) if self.masked else self.lstm.over_padding(x)
-        return read[0] + read[1]
+    def _both_ways(self, tokens: Tensor, layout: Ragged) -> Tensor:
+        forward, backward = self.lstm.read(tokens, layout)
+        return forward + backward
 
-    def _mix(self, rebuilt: Tensor, original: Tensor) -> Tensor:
-        used = rebuilt.shape[1]
-        joined = torch.cat(
-            [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
-        )
-        return joined @ torch.cat([rebuilt, original], 1) + self.mix_bias[:used, None]
+    def _mix(self, rebuilt: Tensor, original: Tensor, layout: Ragged) -> Tensor:
+        """Join slots ``j`` into slot ``i`` with weights ``[i, j]``, in frames of similar rows."""
+        padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
+        mixed, numbers = [], []
+        for places in layout.groups:
+            used = len(places)
+            first, second = padded[places].chunk(2, -1)
+            slots = torch.cat([first, second]).flatten(1)
+            weight = torch.cat(
+                [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
+            )
+            joined = torch.addmm(self.mix_bias[:used, None], weight, slots)
+            numbers.append(places.flatten())
+            mixed.append(joined.view(places.numel(), -1))
+        inside = torch.cat(numbers)
+        real = torch.nonzero(inside < len(original)).squeeze(1)
+        order = real[inside[real].argsort()]
+        return torch.cat(mixed).index_select(0, order)
 
 
 class ItemSignal(nn.Module):
@@ -96,14 +105,13 @@ class ItemSignal(nn.Module):
 
     Parameters
     ----------
-    width, slots, dropout, masked
+    width, slots, dropout
         As for :class:`SequenceSignal`.
     """
 
-    def __init__(self, width: int, slots: int, dropout: float, *, masked: bool) -> None:
+    def __init__(self, width: int, slots: int, dropout: float) -> None:
         super().__init__()
-        self.masked = masked
-        self.norm = SlotNorm(slots, masked=masked)
+        self.norm = SlotNorm(slots)
         self.dropout = nn.Dropout(dropout)
         self.key = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)
@@ -112,29 +120,11 @@ class ItemSignal(nn.Module):
             nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(self.query.bias)
 
-    def forward(self, x: Tensor, valid: Tensor, query: Tensor) -> Tensor:
-        """Score every slot.
-
-        Parameters
-        ----------
-        x
-            ``[B, L, D]``.
-        valid
-            bool ``[B, L]``.
-        query
-            ``[B, D]``.
-
-        Returns
-        -------
-        Tensor
-            ``[B, L, 2]``, zero at padding.
-        """
-        mask = valid[..., None]
-        if self.masked:
-            x = x.masked_fill(~mask, 0)
-        features = self.dropout(self.norm(x, valid).masked_fill(~mask, 0))
-        heard = torch.tanh(self.key(features) + self.query(query)[:, None])
-        scores: Tensor = self.output(heard).masked_fill(~mask, 0)
+    def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
+        """Score every token, ``[M, 2]``; ``query`` is ``[B, D]``, the rest as for the other."""
+        features = self.dropout(only(self.norm(tokens, layout), real))
+        asked = self.query(query).index_select(0, layout.rows)
+        scores: Tensor = self.output(torch.tanh(self.key(features) + asked))
         return scores
 
 
@@ -145,8 +135,6 @@ class SlotNorm(nn.Module):
     ----------
     slots
         Most positions of a sequence.
-    masked
-        Take statistics over real slots only; without it padding counts.
     """
 
     mean: Tensor
@@ -154,37 +142,40 @@ class SlotNorm(nn.Module):
     momentum = 0.1
     epsilon = 1e-5
 
-    def __init__(self, slots: int, *, masked: bool) -> None:
+    def __init__(self, slots: int) -> None:
         super().__init__()
-        self.masked = masked
         self.weight = nn.Parameter(torch.ones(slots))
         self.bias = nn.Parameter(torch.zeros(slots))
         self.register_buffer("mean", torch.zeros(slots))
         self.register_buffer("variance", torch.ones(slots))
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Normalise ``[B, L, D]`` slot by slot; ``valid`` is bool ``[B, L]``."""
-        used = x.shape[1]
+    def forward(self, tokens: Tensor, layout: Ragged) -> Tensor:
+        """Normalise tokens ``[M, D]`` slot by slot; what is no token counts nowhere."""
+        used = layout.valid.shape[1]
         mean, variance = self.mean[:used], self.variance[:used]
         if self.training:
-            mean, variance = self._statistics(x, valid if self.masked else valid.new_ones(()))
+            mean, variance = self._statistics(tokens, layout)
         scale = self.weight[:used] * torch.rsqrt(variance + self.epsilon)
-        return x * scale[:, None] + (self.bias[:used] - mean * scale)[:, None]
+        shift = self.bias[:used] - mean * scale
+        return tokens * scale[layout.steps][:, None] + shift[layout.steps][:, None]
 
-    def _statistics(self, x: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    def _statistics(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
         """Mean and variance ``[L]`` of a batch; the running ones move towards them."""
-        counted = counted.expand(x.shape[:2])[..., None]
-        size = counted.sum((0, 2)) * x.shape[2]
-        n = size.clamp_min(1)
-        mean = x.masked_fill(~counted, 0).sum((0, 2)) / n
-        centred = (x - mean[:, None]).masked_fill(~counted, 0)
-        variance = centred.square().sum((0, 2)) / n
-        self._move(mean.detach(), variance.detach() * n / (n - 1).clamp_min(1), size > 0)
+        numbers = layout.valid.sum(0) * tokens.shape[1]
+        n = numbers.clamp_min(1)
+        mean = layout.sum_steps(tokens.sum(1)) / n
+        centred = tokens - mean[layout.steps][:, None]
+        variance = layout.sum_steps(centred.square().sum(1)) / n
+        with torch.no_grad():
+            self._move(self.mean, mean, numbers)
+            self._move(self.variance, variance * n / (n - 1).clamp_min(1), numbers)
         return mean, variance
 
-    def _move(self, mean: Tensor, variance: Tensor, seen: Tensor) -> None:
-        used = len(mean)
-        with torch.no_grad():
-            for running, new in ((self.mean, mean), (self.variance, variance)):
-                moved = running[:used].lerp(new.to(running.dtype), self.momentum)
-                running[:used] = moved.where(seen, running[:used])
+    def _move(self, running: Tensor, new: Tensor, numbers: Tensor) -> None:
+        used = running[: len(new)]
+        used.copy_(used.lerp(new.to(running.dtype), self.momentum).where(numbers > 0, used))
+
+
+def only(tokens: Tensor, real: Tensor | None) -> Tensor:
+    """Zero the tokens that hold no item."""
+    return tokens if real is None else tokens.masked_fill(~real[:, None], 0)
