@@ -1,0 +1,121 @@
+"""All readings of one paired comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.statistics.across_seeds import welch
+from bench.statistics.effect import Effect, effect
+from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
+from bench.statistics.paired import (
+    Outcome,
+    differences,
+    effective,
+    mean_over_seeds,
+    paired_t,
+    sign_flip,
+    wilcoxon,
+)
+from bench.statistics.power import smallest_detectable
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same users, by one metric.
+
+    Attributes
+    ----------
+    users
+        How many.
+    first, second
+        Means over users and seeds.
+    effect
+        Difference and d_z with their intervals over users.
+    effective
+        See :func:`bench.statistics.paired.effective`.
+    t, wilcoxon, sign_flip
+        Paired tests over users.
+    welch
+        Over seeds.
+    detectable
+        Smallest true difference that the t-test finds with power 0.8.
+    equivalence
+        Two one-sided tests; None where the region has no width because the second mean is 0.
+    """
+
+    users: int
+    first: float
+    second: float
+    effect: Effect
+    effective: float
+    t: Outcome
+    wilcoxon: Outcome
+    sign_flip: Outcome
+    welch: Outcome
+    detectable: float
+    equivalence: Equivalence | None
+
+    @property
+    def relative(self) -> float:
+        """Difference over the second mean; NaN where that is 0."""
+        return self.effect.difference.value / self.second if self.second else float("nan")
+
+    def verdict(self, alpha: float, p: float | None = None) -> Verdict:
+        """Say in words what the t-test and the test of equivalence show.
+
+        Parameters
+        ----------
+        alpha
+            Level of both.
+        p
+            Of the t-test after correction; by default as it is.
+        """
+        inside = self.equivalence.p if self.equivalence else 1.0
+        return verdict(self.t.p if p is None else p, inside, alpha)
+
+
+def compare(
+    first: Sequence[Floats], second: Sequence[Floats], *, region: float, alpha: float = 0.05
+) -> Comparison:
+    """Compare two models user by user.
+
+    Parameters
+    ----------
+    first, second
+        One float64 ``[users]`` a seed: the metric of each user. Users stand in the same order;
+        seeds may differ in number.
+    region
+        Practical equivalence: share of the second mean within which a difference does not
+        matter. The second mean is then taken as known.
+    alpha
+        Level of the smallest detectable difference.
+
+    Raises
+    ------
+    BenchError
+        The two are not of the same users.
+    """
+    one, other = mean_over_seeds(list(first)), mean_over_seeds(list(second))
+    gaps = differences(one, other)
+    mean = float(np.mean(other))
+    return Comparison(
+        users=len(gaps),
+        first=float(np.mean(one)),
+        second=mean,
+        effect=effect(gaps),
+        effective=effective(gaps),
+        t=paired_t(gaps),
+        wilcoxon=wilcoxon(gaps),
+        sign_flip=sign_flip(gaps),
+        welch=welch([float(np.mean(s)) for s in first], [float(np.mean(s)) for s in second]),
+        detectable=smallest_detectable(
+            float(np.std(gaps, ddof=1)) if len(gaps) > 1 else float("nan"), len(gaps), alpha
+        ),
+        equivalence=tost(gaps, region * mean) if mean else None,
+    )

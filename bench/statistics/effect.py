@@ -1,0 +1,96 @@
+"""How large a paired difference is, with intervals over users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.seeds import seed_for
+
+Floats = NDArray[np.float64]
+_RESAMPLES = 2000
+_NUMBERS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and where it lies with the stated confidence; NaN where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean difference, plain and in standard deviations.
+
+    Attributes
+    ----------
+    difference
+        Mean over users, in units of the metric.
+    d_z
+        Mean over standard deviation of the users' differences (Cohen's d for paired data).
+    """
+
+    difference: Interval
+    d_z: Interval
+
+
+def effect(
+    gaps: Floats, level: float = 0.95, resamples: int = _RESAMPLES, seed: int | None = None
+) -> Effect:
+    """Measure a difference and bootstrap it over users (percentile intervals).
+
+    Parameters
+    ----------
+    gaps
+        float64 ``[users]``, at least one.
+    level
+        Confidence of both intervals.
+    resamples
+        Number of bootstrap samples.
+    seed
+        Of the resampling; by default always the same.
+    """
+    values, counts = np.unique(gaps, return_counts=True)
+    n = len(gaps)
+    generator = np.random.default_rng(seed_for("statistics", "bootstrap") if seed is None else seed)
+    block = max(1, _NUMBERS_AT_ONCE // len(values))
+    means, sizes = [], []
+    for start in range(0, resamples, block):
+        # How often each distinct value is drawn is multinomial: the same as drawing users.
+        drawn = generator.multinomial(n, counts / n, size=min(block, resamples - start))
+        means.append(drawn @ values / n)
+        sizes.append(_standardised(means[-1], drawn @ values**2 / n, n))
+    mean, square = float(np.mean(gaps)), float(np.mean(gaps**2))
+    own = float(_standardised(np.array([mean]), np.array([square]), n)[0])
+    return Effect(
+        _interval(mean, np.concatenate(means), level), _interval(own, np.concatenate(sizes), level)
+    )
+
+
+def cohens_dz(gaps: Floats) -> float:
+    """Mean over standard deviation (n - 1), 0 where nothing differs, NaN for one user."""
+    square = np.array([np.mean(gaps**2)])
+    return float(_standardised(np.array([np.mean(gaps)]), square, len(gaps))[0])
+
+
+def _standardised(mean: Floats, square: Floats, n: int) -> Floats:
+    if n < 2:
+        return np.full_like(mean, np.nan)
+    variance = np.maximum(square - mean**2, 0.0) * n / (n - 1)
+    flat = variance <= 1e-24 * np.maximum(square, 1e-300)
+    safe = np.where(flat, 1.0, variance)
+    undefined = np.where(mean == 0, 0.0, np.nan)
+    return np.asarray(np.where(flat, undefined, mean / np.sqrt(safe)), dtype=np.float64)
+
+
+def _interval(value: float, samples: Floats, level: float) -> Interval:
+    known = samples[~np.isnan(samples)]
+    if not len(known):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,164 @@
+"""AUROC, its interval and removals against counted pairs, Mann-Whitney and resampled users."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.errors import BenchError
+from bench.statistics.auroc import auroc, placements
+from bench.statistics.removal import popularity_score, random_score, removal, removal_by
+
+cases = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40).filter(
+    lambda rows: len({flag for _, flag in rows}) == 2
+)
+
+
+def pairs(score, noise):
+    """Every planted score against every real one: 1 above, one half equal."""
+    return np.array([[(a > b) + 0.5 * (a == b) for b in score[~noise]] for a in score[noise]])
+
+
+@given(cases)
+def test_placements_are_counted_pairs(rows):
+    score = np.array([row[0] for row in rows], dtype=float)
+    noise = np.array([row[1] for row in rows])
+    table = pairs(score, noise)
+    found = placements(score, noise)
+    assert found.value[noise] == pytest.approx(table.mean(1))
+    assert found.value[~noise] == pytest.approx(table.mean(0))
+    assert found.auroc == pytest.approx(table.mean())
+
+
+def test_the_area_is_mann_whitneys_u():
+    rng = np.random.default_rng(0)
+    score, noise = rng.integers(0, 9, 300).astype(float), rng.random(300) < 0.2
+    u = stats.mannwhitneyu(score[noise], score[~noise]).statistic
+    assert placements(score, noise).auroc == pytest.approx(u / (noise.sum() * (~noise).sum()))
+
+
+def test_one_interaction_a_user_gives_delongs_variance():
+    rng = np.random.default_rng(1)
+    noise = rng.random(120) < 0.3
+    score = rng.normal(size=120) + noise
+    table = pairs(score, noise)
+    # DeLong 1988: sample variances of row means and column means of the pairs.
+    variance = np.var(table.mean(1), ddof=1) / noise.sum() + np.var(table.mean(0), ddof=1) / (
+        (~noise).sum()
+    )
+    found = auroc([placements(score, noise)], np.arange(120))
+    reach = stats.norm.ppf(0.975) * math.sqrt(variance)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (table.mean(), table.mean() - reach, table.mean() + reach)
+    )
+
+
+def planted(rng, users=80, length=12):
+    """Interactions whose scores share a user's own level, so that users are clusters."""
+    user = np.repeat(np.arange(users), length)
+    noise = rng.random(len(user)) < 0.2
+    return user, noise, rng.normal(size=users)[user] + rng.normal(size=len(user)) + 0.8 * noise
+
+
+def test_dependent_interactions_widen_the_interval_as_resampled_users_do():
+    rng = np.random.default_rng(3)
+    user, noise, score = planted(rng)
+    found = auroc([placements(score, noise)], user)
+    naive = auroc([placements(score, noise)], np.arange(len(user)))
+    areas = []
+    for _ in range(600):
+        rows = np.concatenate([np.flatnonzero(user == u) for u in rng.integers(0, 80, 80)])
+        areas.append(placements(score[rows], noise[rows]).auroc)
+    width = 2 * 1.96 * np.std(areas)
+    assert found.high - found.low == pytest.approx(width, rel=0.15)
+    assert abs((naive.high - naive.low) / width - 1) > abs((found.high - found.low) / width - 1)
+
+
+def test_the_interval_covers_the_truth():
+    # Normal scores shifted by delta have the area Phi(delta / sqrt(2 (level + own variance))).
+    truth = stats.norm.cdf(0.8 / 2)
+    rng = np.random.default_rng(4)
+    hits = 0
+    for _ in range(300):
+        user, noise, score = planted(rng)
+        found = auroc([placements(score, noise)], user)
+        hits += found.low <= truth <= found.high
+    assert hits >= stats.binom.ppf(0.001, 300, 0.93)
+
+
+def test_seeds_are_averaged_interaction_by_interaction():
+    rng = np.random.default_rng(5)
+    user, noise, score = planted(rng)
+    other = score + rng.normal(size=len(score))
+    seeds = [placements(score, noise), placements(other, noise)]
+    found = auroc(seeds, user)
+    assert found.value == pytest.approx((seeds[0].auroc + seeds[1].auroc) / 2)
+    twice = auroc([seeds[0], seeds[0]], user)
+    assert twice == auroc([seeds[0]], user), "a repeated seed is no new evidence"
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_one_kind_alone_is_refused(flag):
+    with pytest.raises(BenchError, match="needs both kinds"):
+        placements(np.zeros(3), np.full(3, flag))
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    with pytest.raises(BenchError, match="no number"):
+        placements(np.array([1.0, np.nan]), np.array([True, False]))
+
+
+def test_seeds_of_other_data_are_refused():
+    one = placements(np.arange(3.0), np.array([True, False, False]))
+    other = placements(np.arange(3.0), np.array([False, False, True]))
+    with pytest.raises(BenchError, match="different interactions"):
+        auroc([one, other], np.arange(3))
+
+
+def test_one_planted_interaction_has_no_interval():
+    found = auroc([placements(np.arange(3.0), np.array([False, False, True]))], np.arange(3))
+    assert found.value == 1.0
+    assert math.isnan(found.low)
+
+
+@given(cases, st.data())
+def test_a_removal_by_score_is_the_mean_over_orders_of_ties(rows, data):
+    score = np.array([row[0] for row in rows], dtype=float)
+    noise = np.array([row[1] for row in rows])
+    count = data.draw(st.integers(1, len(rows)))
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(400):
+        order = np.lexsort((rng.random(len(score)), -score))
+        shares.append(noise[order[:count]].mean())
+    found = removal_by(score, count, noise)
+    assert found.precision == pytest.approx(np.mean(shares), abs=0.12)
+    assert found.recall == pytest.approx(found.precision * count / noise.sum())
+    assert found.share == count / len(rows)
+
+
+def test_removals_at_the_borders():
+    noise = np.array([True, False])
+    assert math.isnan(removal(np.zeros(2, dtype=bool), noise).precision)
+    assert removal_by(np.zeros(2), 0, noise).recall == 0
+    assert removal_by(np.zeros(2), 1, noise).precision == 0.5
+    assert math.isnan(removal(noise, np.zeros(2, dtype=bool)).recall)
+
+
+def test_removals_agree_with_counts():
+    rng = np.random.default_rng(6)
+    removed, noise = rng.random((2, 200)) < 0.4
+    found = removal(removed, noise)
+    both = sum(1 for r, n in zip(removed, noise, strict=True) if r and n)
+    assert (found.precision, found.recall) == (both / removed.sum(), both / noise.sum())
+
+
+def test_controls():
+    assert popularity_score(np.array([3, 0, 7])).tolist() == [-3, 0, -7]
+    assert np.array_equal(random_score(5), random_score(5))
+    assert not np.array_equal(random_score(5), random_score(5, 1))
+    noise = np.random.default_rng(7).random(20_000) < 0.2
+    assert placements(random_score(20_000), noise).auroc == pytest.approx(0.5, abs=0.02)

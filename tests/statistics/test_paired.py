@@ -1,0 +1,186 @@
+"""Paired tests against SciPy, statsmodels, full enumeration and numbers worked by hand."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from bench.errors import BenchError
+from bench.statistics.across_seeds import welch
+from bench.statistics.family import judge
+from bench.statistics.multiple import holm
+from bench.statistics.paired import (
+    differences,
+    effective,
+    mean_over_seeds,
+    paired_t,
+    sign_flip,
+    wilcoxon,
+)
+
+GAPS = [
+    np.random.default_rng(1).normal(0.1, 1.0, 40),
+    np.random.default_rng(2).choice([-1.0, 0.0, 1.0], 500, p=[0.03, 0.92, 0.05]),
+    np.random.default_rng(3).choice([-0.5, 0.0, 0.25, 1.0], 60),
+]
+steps = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=2, max_size=10)
+
+
+def test_t_by_hand():
+    # Differences 1, 2, 3, 4, 5: mean 3, standard deviation sqrt(2.5), t = 3 / sqrt(0.5).
+    found = paired_t(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert found.statistic == pytest.approx(3 / math.sqrt(0.5))
+    assert found.p == pytest.approx(0.01324, abs=5e-5)  # a t table: t(4) = 4.243
+
+
+@pytest.mark.parametrize("gaps", GAPS)
+def test_t_agrees_with_scipy(gaps):
+    other = np.random.default_rng(9).normal(size=len(gaps))
+    expected = stats.ttest_rel(other + gaps, other)
+    found = paired_t(differences(other + gaps, other))
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+@pytest.mark.parametrize("gaps", [np.zeros(9), np.ones(1), np.full(7, 0.3), np.zeros(1)])
+def test_nothing_to_measure_by_is_no_evidence(gaps):
+    assert paired_t(gaps).p == 1.0
+
+
+def pratt_by_hand(gaps):
+    """Signed ranks with zeros ranked and dropped, in the normal approximation of Pratt."""
+    ranks = stats.rankdata(np.abs(gaps))
+    used = ranks[gaps != 0]
+    mean, variance = used.sum() / 2, np.sum(used**2) / 4
+    plus = ranks[gaps > 0].sum()
+    return 2 * stats.norm.sf(abs(plus - mean) / math.sqrt(variance))
+
+
+@pytest.mark.parametrize("gaps", GAPS)
+def test_wilcoxon_ranks_zeros_and_drops_them(gaps):
+    # Var(sum of signed ranks) = sum of squared used ranks / 4, ties and zeros included.
+    assert wilcoxon(gaps).p == pytest.approx(pratt_by_hand(gaps), rel=1e-9)
+
+
+def test_wilcoxon_of_no_difference():
+    assert wilcoxon(np.zeros(5)).p == 1.0
+
+
+@given(steps)
+def test_few_signs_are_counted_exactly(values):
+    gaps = np.array(values)
+    sums = [abs(np.dot(signs, gaps)) for signs in itertools.product((1, -1), repeat=len(gaps))]
+    expected = np.mean(np.array(sums) >= abs(gaps.sum()) - 1e-9)
+    assert sign_flip(gaps).p == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("gaps", GAPS)
+def test_many_signs_agree_with_scipy_permutation(gaps):
+    zeros = np.zeros_like(gaps)
+    expected = stats.permutation_test(
+        (gaps, zeros),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=20_000,
+        rng=np.random.default_rng(4),
+    )
+    found = sign_flip(gaps, flips=20_000)
+    assert found.statistic == pytest.approx(np.mean(gaps))
+    # Both are means of 20 000 draws: four standard errors of their difference.
+    slack = 4 * math.sqrt(2 * expected.pvalue * (1 - expected.pvalue) / 20_000) + 1e-4
+    assert found.p == pytest.approx(expected.pvalue, abs=slack)
+
+
+def test_signs_are_the_same_every_time():
+    assert sign_flip(GAPS[1]) == sign_flip(GAPS[1])
+    assert sign_flip(GAPS[1]).p != sign_flip(GAPS[1], seed=1).p
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_holm_agrees_with_statsmodels(p_values):
+    expected = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(list(expected), abs=1e-12)
+
+
+def test_holm_of_an_empty_family():
+    assert holm([]) == []
+
+
+def test_seeds_are_nested_in_users():
+    # Two seeds that agree are no four users: the test of two users has one degree of freedom.
+    seeds = [np.array([0.2, 0.4]), np.array([0.4, 0.8])]
+    gaps = differences(mean_over_seeds(seeds), np.zeros(2))
+    assert gaps.tolist() == pytest.approx([0.3, 0.6])
+    assert paired_t(gaps).p == pytest.approx(stats.ttest_1samp([0.3, 0.6], 0).pvalue)
+
+
+def test_rounding_of_a_mean_is_no_difference():
+    thirds = mean_over_seeds([np.array([0.1]), np.array([0.2]), np.array([0.3])])
+    assert thirds[0] != 0.2, "the sum rounds"
+    assert differences(thirds, np.array([0.2])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("seeds", [[], [np.zeros(2), np.zeros(3)]])
+def test_seeds_of_other_users_are_refused(seeds):
+    with pytest.raises(BenchError, match="cannot be averaged"):
+        mean_over_seeds(seeds)
+
+
+def test_other_users_cannot_be_paired():
+    with pytest.raises(BenchError, match="2 users cannot be paired with 3"):
+        differences(np.zeros(2), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("gaps", "count"),
+    [([1, -1, 1, 0, 0], 3), ([0, 0], 0), ([1, 1e-3, 1e-3], 1), ([2, 1, 1], 36 / 18)],
+)
+def test_effective_differences(gaps, count):
+    assert effective(np.array(gaps, dtype=float)) == pytest.approx(count, rel=1e-4)
+
+
+@pytest.mark.parametrize("agreeing", [4, 5])
+def test_why_few_differences_are_not_tested(agreeing):
+    gaps = np.concatenate([np.ones(agreeing), np.zeros(1000)])
+    assert paired_t(gaps).p < 0.05
+    assert sign_flip(gaps).p == 2 * 0.5**agreeing > 0.05
+    assert not judge({"x": gaps})["x"].tested
+
+
+def test_a_family_counts_all_its_members():
+    rng = np.random.default_rng(5)
+    gaps = {
+        "clear": rng.normal(0.6, 1, 100),
+        "vague": rng.normal(0.2, 1, 100),
+        "sparse": np.concatenate([np.ones(6), np.zeros(94)]),
+    }
+    found = judge(gaps)
+    raw = [stats.ttest_1samp(gaps[name], 0).pvalue for name in ("clear", "vague")]
+    expected = multipletests([*raw, 1.0], method="holm")[1]
+    assert [found[name].adjusted for name in gaps] == pytest.approx(list(expected))
+    assert [found[name].tested for name in gaps] == [True, True, False]
+    assert found["clear"].significant
+    assert found["clear"].difference == pytest.approx(np.mean(gaps["clear"]))
+
+
+def test_welch_agrees_with_scipy_and_the_formula():
+    first, second = [0.10, 0.12, 0.11], [0.09, 0.10, 0.08, 0.10]
+    error = math.sqrt(np.var(first, ddof=1) / 3 + np.var(second, ddof=1) / 4)
+    found = welch(first, second)
+    assert found.statistic == pytest.approx((np.mean(first) - np.mean(second)) / error)
+    assert found.p == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue)
+
+
+@pytest.mark.parametrize(("first", "second"), [([0.1], [0.1, 0.2]), ([], [0.1, 0.2])])
+def test_welch_needs_two_seeds(first, second):
+    assert math.isnan(welch(first, second).p)
+
+
+def test_welch_of_seeds_that_do_not_vary():
+    assert welch([0.1, 0.1], [0.1, 0.1]).p == 1.0
+    assert math.isnan(welch([0.1, 0.1], [0.2, 0.2]).p)
