@@ -1,23 +1,25 @@
-"""DCRec's four graphs and the makers of their edges, from training interactions only."""
+"""DCRec's four graphs, from training interactions only, and who made their edges."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from scipy import sparse
 from torch import nn
 
 from bench.data.sequences import Sequences
-from bench.errors import DataError
 from bench.method import TrainingData
+from bench.methods.parts.graphs import cached, refuse_empty
 
 from .config import DCRecConfig
-from .counting import Transitions, co_interactions, histories_of, transitions
+from .counting import co_interactions, histories_of, makers, transitions
 from .graphs import ItemGraph
 from .perturb import Perturbation
 
-_LOG = logging.getLogger(__name__)
+REMEDIES = {
+    "transition": "use data with histories of more than two training interactions",
+    "co_interaction": "use data in which users share items",
+}
 
 
 class GraphPair(nn.Module):
@@ -29,13 +31,13 @@ class GraphPair(nn.Module):
         The matrices that views gather with.
     """
 
-    def __init__(self, transition: sparse.csr_matrix, co_interaction: sparse.csr_matrix) -> None:
+    def __init__(self, transition: sparse.csr_array, co_interaction: sparse.csr_array) -> None:
         super().__init__()
         self.transition = ItemGraph(transition)
         self.co_interaction = ItemGraph(co_interaction)
 
     def links(self) -> dict[str, int]:
-        """Count the stored edges between different items of each graph."""
+        """Count the stored edges between different items of each relation."""
         return {"transition": self.transition.links, "co_interaction": self.co_interaction.links}
 
 
@@ -59,30 +61,43 @@ class Built:
 
 
 def build_graphs(config: DCRecConfig, data: TrainingData) -> Built:
-    """Count, normalise and index.
+    """Count, normalise and index, or read what an earlier run has counted.
 
     Raises
     ------
-    DataError
-        No two items follow each other in a history, or no two have a user in common.
+    ConfigError
+        A relation has no edge between two items.
     """
-    made, training = _pair(config, histories_of(data.train), data.sizes.n_items + 1)
-    _, evaluation = _pair(config, data.train, data.sizes.n_items + 1)
-    for name, pair in (("training", training), ("evaluation", evaluation)):
-        _LOG.info("%s graphs, edges between different items: %s", name, pair.links())
-        for relation, links in pair.links().items():
-            if not links:
-                raise DataError(
-                    f"the {relation} graph of {name} has no edge between two items; dcrec needs "
-                    "histories of more than two training interactions: use other data or methods"
-                )
-    return Built(training, evaluation, Perturbation(made))
+    histories, nodes = histories_of(data.train), data.sizes.n_items + 1
+    training = _matrices(config, histories, nodes)
+    evaluation = _matrices(config, data.train, nodes)
+    perturbation = Perturbation(*makers(histories, training["transition"]))
+    return Built(_pair(config, training), _pair(config, evaluation), perturbation)
 
 
-def _pair(config: DCRecConfig, histories: Sequences, nodes: int) -> tuple[Transitions, GraphPair]:
-    made = transitions(histories, nodes)
-    similar = co_interactions(histories, nodes, config.neighbours)
-    if config.co_direction == "push":
-        similar = sparse.csr_matrix(similar.T)
-        similar.sort_indices()
-    return made, GraphPair(made.matrix, similar)
+def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str, sparse.csr_array]:
+    graphs = cached(
+        "dcrec",
+        histories,
+        {"nodes": nodes, "neighbours": config.neighbours},
+        lambda: {
+            "transition": transitions(histories, nodes),
+            "co_interaction": co_interactions(histories, nodes, config.neighbours),
+        },
+        (transitions,),
+    )
+    refuse_empty({name: _without_loops(graph) for name, graph in graphs.items()}, REMEDIES)
+    return graphs
+
+
+def _without_loops(graph: sparse.csr_array) -> sparse.csr_array:
+    links = graph.tocoo()
+    different = links.row != links.col
+    places = (links.row[different], links.col[different])
+    return sparse.csr_array((links.data[different], places), graph.shape)
+
+
+def _pair(config: DCRecConfig, graphs: dict[str, sparse.csr_array]) -> GraphPair:
+    similar = graphs["co_interaction"]
+    pushed = config.co_direction == "push"
+    return GraphPair(graphs["transition"], sparse.csr_array(similar.T) if pushed else similar)

@@ -1,38 +1,21 @@
 """Graphs of items that are counted from histories (DCRec's page, section 3).
 
-Nodes are items; node 0 is padding. Matrices are sparse, float32, with sorted columns.
+Nodes are items; node 0 is padding. Matrices are float32 with ascending columns.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from bench.data.sequences import Sequences
+from bench.methods.parts.graphs import largest_of_rows, row_normalised
 
 BLOCK_ROWS = 1024
 """Items whose similarities to all others exist at a time (promise P7)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Transitions:
-    """The transition graph and who made which edges.
-
-    Attributes
-    ----------
-    matrix
-        W_t ``[N, N]``, symmetric, with one loop at every node.
-    offsets, edges
-        User ``u`` made the stored edges ``edges[offsets[u]:offsets[u + 1]]``, places in
-        ``matrix.data``, both directions of each transition; loops are nobody's.
-    """
-
-    matrix: sparse.csr_matrix
-    offsets: NDArray[np.int64]
-    edges: NDArray[np.int64]
+_ITSELF = 2.0
+"""Above every squared cosine: an item comes before all others of its row."""
 
 
 def histories_of(train: Sequences) -> Sequences:
@@ -42,7 +25,7 @@ def histories_of(train: Sequences) -> Sequences:
     return Sequences.from_lengths(lengths, train.items[place < np.repeat(lengths, train.lengths)])
 
 
-def transitions(histories: Sequences, nodes: int) -> Transitions:
+def transitions(histories: Sequences, nodes: int) -> sparse.csr_array:
     """Count who follows whom, blind to direction, and normalise symmetrically.
 
     Every occurrence of two different items in a row adds 2 to both directions; every node has
@@ -54,27 +37,54 @@ def transitions(histories: Sequences, nodes: int) -> Transitions:
         Items of each user.
     nodes
         N, items and padding.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        W_t ``[N, N]``, symmetric.
     """
-    user, before, after = _adjacent(histories)
-    both = np.concatenate([before * nodes + after, after * nodes + before])
     loops = np.arange(nodes, dtype=np.int64) * (nodes + 1)
-    keys, times = np.unique(np.concatenate([both, loops]), return_counts=True)
+    made = _directed(histories, nodes)[1]
+    keys, times = np.unique(np.concatenate([made, loops]), return_counts=True)
     rows, columns = np.divmod(keys, nodes)
     weights = np.where(rows == columns, 1.0, 2.0 * times)
     scale = np.bincount(rows, weights, minlength=nodes) ** -0.5
     values = (weights * scale[rows] * scale[columns]).astype(np.float32)
-    order = np.argsort(np.concatenate([user, user]), kind="stable")
-    made = np.bincount(user, minlength=len(histories)) * 2
-    return Transitions(
-        _matrix(rows, columns, values, nodes),
-        np.concatenate([[0], np.cumsum(made)]).astype(np.int64),
-        np.searchsorted(keys, both)[order],
-    )
+    starts = np.searchsorted(rows, np.arange(nodes + 1))
+    return sparse.csr_array((values, columns, starts), (nodes, nodes))
+
+
+def makers(
+    histories: Sequences, graph: sparse.csr_array
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Say which edges of a transition graph each user made.
+
+    Parameters
+    ----------
+    histories
+        Those that the graph was counted from.
+    graph
+        Of :func:`transitions`.
+
+    Returns
+    -------
+    tuple
+        ``(offsets [users + 1], edges)``: user ``u`` made the stored edges
+        ``edges[offsets[u]:offsets[u + 1]]``, places in ``graph.data``, both directions of each
+        transition. Loops are nobody's.
+    """
+    nodes = graph.shape[0]
+    rows = np.repeat(np.arange(nodes, dtype=np.int64), np.diff(graph.indptr))
+    user, made = _directed(histories, nodes)
+    order = np.argsort(user, kind="stable")
+    edges = np.searchsorted(rows * nodes + graph.indices, made[order])
+    offsets = np.searchsorted(user[order], np.arange(len(histories) + 1))
+    return offsets.astype(np.int64), edges.astype(np.int64)
 
 
 def co_interactions(
     histories: Sequences, nodes: int, neighbours: int, block_rows: int = BLOCK_ROWS
-) -> sparse.csr_matrix:
+) -> sparse.csr_array:
     """Keep the items of most similar users for every item (section 3.2).
 
     Similarity is the cosine between columns of counts ``[users, items]``. A row holds the item
@@ -91,51 +101,51 @@ def co_interactions(
         k.
     block_rows
         Rows computed at a time; changes nothing but the memory.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        W_c ``[N, N]``.
     """
     user = np.repeat(np.arange(len(histories)), histories.lengths)
     ones = np.ones(len(user), dtype=np.int64)
     shape = (len(histories), nodes)
-    counts = sparse.csr_matrix(sparse.coo_matrix((ones, (user, histories.items)), shape=shape))
-    by_item = sparse.csr_matrix(counts.T)
-    squares = np.asarray(by_item.multiply(by_item).sum(1)).ravel().astype(np.float64)
-    parts = [
-        _most_similar(by_item[start : start + block_rows] @ counts, start, squares, neighbours)
+    counts = sparse.csr_array(sparse.coo_array((ones, (user, histories.items)), shape))
+    by_item = sparse.csr_array(counts.T)
+    squares = np.asarray((by_item * by_item).sum(1), dtype=np.float64)
+    blocks = (
+        _squared_cosines(by_item[start : start + block_rows] @ counts, start, squares)
         for start in range(0, nodes, block_rows)
-    ]
-    rows, columns, similarity = (np.concatenate(column) for column in zip(*parts, strict=True))
-    values = similarity / np.bincount(rows, similarity, minlength=nodes)[rows]
-    return _matrix(rows, columns, values.astype(np.float32), nodes)
+    )
+    kept = sparse.vstack([largest_of_rows(block, neighbours + 1) for block in blocks], "csr")
+    kept.data = np.sqrt(np.minimum(kept.data, 1.0))
+    graph = row_normalised(kept)
+    graph.data = graph.data.astype(np.float32)
+    return graph
 
 
-def _adjacent(
-    histories: Sequences,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """User, earlier and later item of every transition between two different items."""
+def _directed(histories: Sequences, nodes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """User and key (row * nodes + column) of both directions of every transition.
+
+    An item after itself is no transition.
+    """
     user = np.repeat(np.arange(len(histories)), histories.lengths)
     items = histories.items.astype(np.int64)
     real = (user[:-1] == user[1:]) & (items[:-1] != items[1:])
-    return user[:-1][real], items[:-1][real], items[1:][real]
+    before, after = items[:-1][real], items[1:][real]
+    keys = np.concatenate([before * nodes + after, after * nodes + before])
+    return np.tile(user[:-1][real], 2), keys
 
 
-def _most_similar(
-    products: sparse.csr_matrix, start: int, squares: NDArray[np.float64], neighbours: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Rows, columns and similarities that a block of inner products keeps."""
-    block = products.tocoo()
-    rows, columns = block.row.astype(np.int64) + start, block.col.astype(np.int64)
-    # Of whole numbers, the squared cosine is rounded once: equal similarities compare equal.
-    squared = block.data.astype(np.float64) ** 2 / (squares[rows] * squares[columns])
-    # An item itself comes first, whatever else has similarity 1.
-    order = np.lexsort((columns, -np.where(rows == columns, 2.0, squared), rows))
-    rows, columns, squared = rows[order], columns[order], squared[order]
-    firsts = np.searchsorted(rows, rows)
-    kept = np.arange(len(rows)) - firsts <= neighbours
-    return rows[kept], columns[kept], np.sqrt(squared[kept])
+def _squared_cosines(
+    products: sparse.csr_array, start: int, squares: NDArray[np.float64]
+) -> sparse.csr_array:
+    """Turn a block of rows of inner products, from row ``start`` on, into squared cosines.
 
-
-def _matrix(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], values: NDArray[np.float32], nodes: int
-) -> sparse.csr_matrix:
-    matrix = sparse.csr_matrix((values, (rows, columns)), shape=(nodes, nodes))
-    matrix.sort_indices()
-    return matrix
+    Of whole numbers, a squared cosine is rounded once, so that equal ones compare equal.
+    """
+    products.sort_indices()
+    rows = start + np.repeat(np.arange(products.shape[0]), np.diff(products.indptr))
+    squared = products.data.astype(np.float64) ** 2 / (squares[rows] * squares[products.indices])
+    squared[rows == products.indices] = _ITSELF
+    return sparse.csr_array((squared, products.indices, products.indptr), products.shape)

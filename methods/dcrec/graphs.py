@@ -36,7 +36,7 @@ class ItemGraph(nn.Module):
     rows: Tensor
     loop: Tensor
 
-    def __init__(self, matrix: sparse.csr_matrix) -> None:
+    def __init__(self, matrix: sparse.csr_array) -> None:
         super().__init__()
         self.matrix = SparseMatrix(matrix)
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

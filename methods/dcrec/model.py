@@ -174,7 +174,7 @@ class DCRec(Method):
         whole = self.graph_encoder(table, graphs.transition, dropped=True)
         similar = self.graph_encoder(table, graphs.co_interaction, rows=last, dropped=True)
         needed = self._weighs or self.config.hide_target_edge
-        kept = self.perturbation.kept(users) if needed else None
+        kept = self.perturbation.kept(users, graphs.transition.edges) if needed else None
         return GraphViews(whole, whole[last], similar, kept)
 
     def _gathered(self, rows: Tensor | None, kept: Tensor | None, dropped: bool) -> Tensor:

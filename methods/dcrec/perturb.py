@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from .counting import Transitions
 
 
 class Perturbation(nn.Module):
@@ -13,20 +13,19 @@ class Perturbation(nn.Module):
 
     Parameters
     ----------
-    transitions
-        The graph and its makers.
+    offsets, edges
+        Of :func:`bench.methods.dcrec.counting.makers`.
     """
 
     offsets: Tensor
     edges: Tensor
 
-    def __init__(self, transitions: Transitions) -> None:
+    def __init__(self, offsets: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
         super().__init__()
-        self.stored = transitions.matrix.nnz
-        self.register_buffer("offsets", torch.from_numpy(transitions.offsets), persistent=False)
-        self.register_buffer("edges", torch.from_numpy(transitions.edges), persistent=False)
+        self.register_buffer("offsets", torch.from_numpy(offsets), persistent=False)
+        self.register_buffer("edges", torch.from_numpy(edges), persistent=False)
 
-    def kept(self, users: Tensor) -> Tensor:
+    def kept(self, users: Tensor, stored: int) -> Tensor:
         """Mark the edges that none of some users made; loops always stay.
 
         An edge goes whoever else made it too.
@@ -35,6 +34,8 @@ class Perturbation(nn.Module):
         ----------
         users
             int64 ``[B]``; repetitions change nothing.
+        stored
+            M, edges of the graph.
 
         Returns
         -------
@@ -47,5 +48,5 @@ class Perturbation(nn.Module):
         before = count.cumsum(0) - count
         place = torch.arange(int(count.sum()), device=users.device)
         places = place + torch.repeat_interleave(start - before, count)
-        kept = torch.ones(self.stored, dtype=torch.bool, device=users.device)
+        kept = torch.ones(stored, dtype=torch.bool, device=users.device)
         return kept.index_fill(0, self.edges[places], False)

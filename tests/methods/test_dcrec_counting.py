@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.data.sequences import Sequences
-from bench.methods.dcrec.counting import co_interactions, histories_of, transitions
+from bench.methods.dcrec.counting import co_interactions, histories_of, makers, transitions
 
 
 def histories(users=60, items=25, seed=0, longest=9):
@@ -40,7 +40,7 @@ def similarities(rows, nodes):
 
 def test_the_transition_graph_is_a_normalised_count():
     rows = [*histories(), [3, 3, 4], [7], []]
-    matrix = transitions(Sequences.from_lists(rows), 27).matrix.toarray()
+    matrix = transitions(Sequences.from_lists(rows), 27).toarray()
     expected = counted(rows, 27)
     scale = np.diag(expected.sum(1) ** -0.5)
     np.testing.assert_allclose(matrix, scale @ expected @ scale, atol=1e-6)
@@ -48,25 +48,26 @@ def test_the_transition_graph_is_a_normalised_count():
 
 
 def test_padding_and_unseen_items_touch_only_themselves():
-    matrix = transitions(Sequences.from_lists([[1, 2], [2, 4]]), 6).matrix.toarray()
+    matrix = transitions(Sequences.from_lists([[1, 2], [2, 4]]), 6).toarray()
     for node in (0, 3, 5):
         assert np.flatnonzero(matrix[node]).tolist() == [node]
         assert matrix[node, node] == 1
 
 
 def test_a_worked_example_counts_both_directions_twice_and_a_loop_once():
-    graph = transitions(Sequences.from_lists([[1, 2], [2, 1, 1]]), 3)
-    matrix = graph.matrix.toarray()
+    matrix = transitions(Sequences.from_lists([[1, 2], [2, 1, 1]]), 3).toarray()
     # A = [[1, 4], [4, 1]] between items 1 and 2: row sums 5.
     np.testing.assert_allclose(matrix[1:, 1:], [[1 / 5, 4 / 5], [4 / 5, 1 / 5]], rtol=1e-6)
 
 
 def test_every_user_knows_the_edges_that_it_made():
     rows = [*histories(seed=3), [3, 3, 4], [], [9]]
-    graph = transitions(Sequences.from_lists(rows), 26)
-    coo = graph.matrix.tocoo()
+    sequences = Sequences.from_lists(rows)
+    graph = transitions(sequences, 26)
+    offsets, made = makers(sequences, graph)
+    coo = graph.tocoo()
     for user, row in enumerate(rows):
-        edges = graph.edges[graph.offsets[user] : graph.offsets[user + 1]]
+        edges = made[offsets[user] : offsets[user + 1]]
         found = Counter(zip(coo.row[edges], coo.col[edges], strict=True))
         pairs = [(a, b) for a, b in pairwise(row) if a != b]
         assert found == Counter(pairs) + Counter((b, a) for a, b in pairs)
