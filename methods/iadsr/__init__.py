@@ -41,7 +41,7 @@ METHOD = MethodEntry(
             "published",
             "IADSR (published code)",
             "as the published script computes: nobody filtered, no mask on the input",
-            {"theta": -1.0, "progressive": "off", "recon_target": "input"},
+            {"theta": -1.0, "progressive": "none", "recon_target": "input"},
         ),
         Variant(
             "causal",

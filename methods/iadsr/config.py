@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.config import Config
 
-Progressive = Literal["recomputed", "carried", "causal", "leaky", "off"]
+Progressive = Literal["recomputed", "carried", "causal", "leaky", "none"]
 
 
 class IADSRConfig(Config):
@@ -37,7 +37,7 @@ class IADSRConfig(Config):
         unmasked prefix itself, in a pass without gradient. ``carried``: drawn in the epoch
         before, used where they had seen nothing beyond the present prefix. ``causal``:
         carried, each judged by its item and those before. ``leaky``: carried and used whatever
-        they had seen. ``off``: none.
+        they had seen. ``none``: no mask.
     recon_target
         Embeddings to be rebuilt: the ``original`` ones, or the masked ``input``.
     detach_target

@@ -51,19 +51,19 @@ class IADSR(Method):
 
     def begin_epoch(self, epoch: int) -> None:
         """Mask inputs from the second epoch on, and count anew."""
-        self.masking = epoch > 0 and self.config.progressive != "off"
+        self.masking = epoch > 0 and self.config.progressive != "none"
         self.tally.reset()
         if self.carried is not None:
             self.carried.turn()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Give ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
-        tokens = Tokens.of(batch.valid)
+        tokens = Tokens(batch.valid)
         meant = self.meaning(batch, tokens)
         original = self.backbone.embed(batch.items)
         x = original
         if self.masking:
-            x = x * tokens.spread(self._input_mask(batch, tokens, meant))[..., None]
+            x = x * tokens.put(self._input_mask(batch, tokens, meant))[..., None]
         states = self._states(x, batch, tokens)
         judged = judge(states, meant, tokens, self.config)
         gate, keep = judged.draw(self.config.tau)
@@ -96,12 +96,10 @@ class IADSR(Method):
 
     def denoise(self, batch: Batch) -> Denoised:
         """Keep what a draw would keep more often than not; the less agreement, the noisier."""
-        tokens = Tokens.of(batch.valid)
+        tokens = Tokens(batch.valid)
         states = self._states(self.backbone.embed(batch.items), batch, tokens)
         judged = judge(states, self.meaning(batch, tokens), tokens, self.config)
-        return Denoised(
-            keep=tokens.spread(judged.decide(), fill=False), score=-tokens.spread(judged.score)
-        )
+        return Denoised(keep=tokens.put(judged.decide()), score=-tokens.put(judged.score))
 
     def facts(self) -> dict[str, float | int | str]:
         """Give the cap on contrasted rows, and shares over the best epoch's training samples."""

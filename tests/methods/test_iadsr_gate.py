@@ -14,7 +14,7 @@ from bench.methods.iadsr.tokens import Tokens
 
 def views(seed=0, lengths=(3, 1, 2), width=5):
     torch.manual_seed(seed)
-    tokens = Tokens.of(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
+    tokens = Tokens(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
     both = [
         Interests(torch.randn(sum(lengths), width), torch.randn(len(lengths), width))
         for _ in range(2)

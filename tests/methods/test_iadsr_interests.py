@@ -33,7 +33,7 @@ PREFIX_ITEMS = [[item for item in row if item] for row in PREFIXES.items.tolist(
 
 def test_pooled_interests_are_running_means_of_what_has_text():
     module = meaning()
-    found = module(PREFIXES, Tokens.of(PREFIXES.valid))
+    found = module(PREFIXES, Tokens(PREFIXES.valid))
     short, long = by_hand(module, PREFIX_ITEMS)
     assert any(WITHOUT_TEXT in items for items in PREFIX_ITEMS)
     torch.testing.assert_close(found.short, short, atol=1e-5, rtol=1e-5)
@@ -44,8 +44,8 @@ def test_pooled_interests_are_running_means_of_what_has_text():
 def test_padding_changes_nothing(pooled):
     module = meaning(pooled=pooled)
     longer = padded(PREFIXES)
-    one = module(PREFIXES, Tokens.of(PREFIXES.valid))
-    other = module(longer, Tokens.of(longer.valid))
+    one = module(PREFIXES, Tokens(PREFIXES.valid))
+    other = module(longer, Tokens(longer.valid))
     assert torch.equal(one.short, other.short)
     assert torch.equal(one.long, other.long)
 
@@ -53,7 +53,7 @@ def test_padding_changes_nothing(pooled):
 def test_text_interests_are_the_rows_of_the_positions():
     module = meaning(pooled=False)
     given = batch([0, 3], [3, 2], start=1)
-    found = module(given, Tokens.of(given.valid))
+    found = module(given, Tokens(given.valid))
     before_user_3 = sum(len(HISTORIES[user]) for user in range(3))
     # Row 0 means no text; row 1 is the first user's first interaction.
     own = [2, 3, 4, before_user_3 + 2, before_user_3 + 3]
@@ -67,12 +67,12 @@ def test_text_interests_are_the_rows_of_the_positions():
 def test_interests_so_far_are_those_of_each_prefix(pooled, pooling):
     module = meaning(pooled=pooled)
     whole = batch([0], [6])
-    tokens = Tokens.of(whole.valid)
+    tokens = Tokens(whole.valid)
     states = torch.randn(6, H)
     meant, ours = module.so_far(whole, tokens), behaviour_so_far(states, tokens, pooling)
     for length in range(1, 7):
         prefix = batch([0], [length])
-        part = Tokens.of(prefix.valid)
+        part = Tokens(prefix.valid)
         torch.testing.assert_close(meant.long[length - 1], module(prefix, part).long[0])
         expected = behaviour(states[:length], part, pooling).long[0]
         torch.testing.assert_close(ours.long[length - 1], expected)
@@ -81,7 +81,7 @@ def test_interests_so_far_are_those_of_each_prefix(pooled, pooling):
 
 def test_long_term_behaviour_leaves_padding_out():
     valid = torch.tensor([[True, True, False], [True, False, False]])
-    tokens = Tokens.of(valid)
+    tokens = Tokens(valid)
     states = torch.tensor([[-1.0, -5.0], [-2.0, -3.0], [-4.0, -4.0]])
     assert behaviour(states, tokens, "max").long.tolist() == [[-1.0, -3.0], [-4.0, -4.0]]
     assert behaviour(states, tokens, "last").long.tolist() == [[-2.0, -3.0], [-4.0, -4.0]]
@@ -91,7 +91,7 @@ def test_half_precision_vectors_are_read_as_float32():
     kept = semantics()
     module = meaning()
     module.semantics = type(kept)(True, kept.vectors.half(), kept.places)
-    found = module(PREFIXES, Tokens.of(PREFIXES.valid))
+    found = module(PREFIXES, Tokens(PREFIXES.valid))
     assert found.short.dtype == torch.float32
     short, _ = by_hand(meaning(), PREFIX_ITEMS)
     torch.testing.assert_close(found.short, short, atol=5e-3, rtol=0)
@@ -103,6 +103,6 @@ def test_vectors_are_neither_parameters_nor_buffers():
         "short.weight": (H, SIZE),
         "long.weight": (H, SIZE),
     }
-    module(PREFIXES, Tokens.of(PREFIXES.valid)).short.sum().backward()
+    module(PREFIXES, Tokens(PREFIXES.valid)).short.sum().backward()
     assert module.semantics.vectors.grad is None
     assert not module.semantics.vectors.requires_grad

@@ -107,7 +107,7 @@ def test_gradient_reaches_everything_but_the_texts(backbone):
 def test_the_mask_passes_the_gradient_of_the_reconstruction(wanted):
     """With the states cut off from the decoder, only the gate is left to pass it."""
     method = model(detach_target=True)
-    tokens = Tokens.of(PREFIXES.valid)
+    tokens = Tokens(PREFIXES.valid)
     states = method._states(method.backbone.embed(PREFIXES.items), PREFIXES, tokens)
     judged = judge(states, method.meaning(PREFIXES, tokens), tokens, method.config)
     gate, _ = judged.draw(1.0)
@@ -132,7 +132,7 @@ def test_the_target_of_the_reconstruction_can_be_detached():
 
 
 def test_reconstruction_written_out():
-    tokens = Tokens.of(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
+    tokens = Tokens(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
     rebuilt, target = torch.randn(2, 6, 4)
     errors = ((rebuilt - target) ** 2).mean(1)
     users = [errors[:3].mean(), errors[3:4].mean(), errors[4:].mean()]

@@ -50,9 +50,9 @@ def test_what_a_prediction_may_know():
     prefix, window = batch([4], [4]), batch([4], [4], targets=4)
     start = sum(len(items) for items in HISTORIES[:4])
     # The one prediction after four items may know all four; that after the first, only it.
-    assert known(prefix, Tokens.of(prefix.valid)).tolist() == [start + 3] * 4
-    assert known(window, Tokens.of(window.valid)).tolist() == [start + n for n in range(4)]
-    assert row_ends(window, Tokens.of(window.valid)).tolist() == [start + 3] * 4
+    assert known(prefix, Tokens(prefix.valid)).tolist() == [start + 3] * 4
+    assert known(window, Tokens(window.valid)).tolist() == [start + n for n in range(4)]
+    assert row_ends(window, Tokens(window.valid)).tolist() == [start + 3] * 4
 
 
 CHANGED = [[*items[:3], *(item % 20 + 1 for item in items[3:])] for items in HISTORIES]
@@ -97,7 +97,7 @@ def changes(*arguments):
     [
         ("iadsr", 1, "recomputed"),
         ("iadsr", 1, "carried"),
-        ("iadsr:published", 1, "off"),
+        ("iadsr:published", 1, "none"),
         ("iadsr:causal", 9, "causal"),
         ("iadsr:causal", 9, "carried"),
         ("iadsr:causal", 9, "recomputed"),
@@ -133,5 +133,5 @@ def test_nobody_qualified_means_no_mask():
     method = model(theta=1.5)
     method.begin_epoch(1)
     given = batch([0, 4], [6, 5])
-    meant = method.meaning(given, Tokens.of(given.valid))
-    assert method._input_mask(given, Tokens.of(given.valid), meant).tolist() == [1.0] * 11
+    meant = method.meaning(given, Tokens(given.valid))
+    assert method._input_mask(given, Tokens(given.valid), meant).tolist() == [1.0] * 11

@@ -13,7 +13,7 @@ def ragged(lengths, width=3, seed=0):
     longest = max(lengths, default=0)
     frame = torch.randn(len(lengths), longest, width, dtype=torch.float64)
     valid = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    return frame, Tokens.of(valid), [frame[row, :n] for row, n in enumerate(lengths)]
+    return frame, Tokens(valid), [frame[row, :n] for row, n in enumerate(lengths)]
 
 
 LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any)
@@ -44,11 +44,8 @@ def test_reductions_are_those_of_each_row(lengths):
 
 @settings(deadline=None, max_examples=20)
 @given(LENGTHS)
-def test_spread_undoes_take_and_fills_padding(lengths):
-    frame, tokens, _ = ragged(lengths)
-    valid = torch.arange(frame.shape[1]) < tokens.lengths[:, None]
-    back = tokens.spread(tokens.take(frame), fill=4.0)
-    assert torch.equal(back, frame.masked_fill(~valid[..., None], 4.0))
+def test_rows_give_their_tokens_what_belongs_to_them(lengths):
+    _, tokens, _ = ragged(lengths)
     own = tokens.of_rows(torch.arange(len(lengths)))
     assert own.tolist() == [row for row, n in enumerate(lengths) for _ in range(n)]
 
@@ -63,6 +60,6 @@ def test_gradients(name):
 def test_running_totals_do_not_lose_digits_in_a_long_list():
     torch.manual_seed(0)
     values = torch.randn(40_000, 2) + 3
-    tokens = Tokens.of(torch.ones(4_000, 10, dtype=torch.bool))
+    tokens = Tokens(torch.ones(4_000, 10, dtype=torch.bool))
     expected = values.view(4_000, 10, 2).double().cumsum(1).view(-1, 2)
     torch.testing.assert_close(tokens.running_totals(values).double(), expected, rtol=0, atol=2e-3)
