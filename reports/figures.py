@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     from bench.reports.results import Reading
     from bench.reports.tables import Block, Row, Table, Titles
+    from bench.runs.store import Store
 
-FigureKind = Literal["accuracy", "learning-curves"]
-"""``accuracy``: one metric as bars; ``learning-curves``: the validation figure by epoch."""
+FigureKind = Literal["accuracy", "learning-curves", "denoising"]
+"""``accuracy``: one metric as bars; ``learning-curves``: the validation figure by epoch;
+``denoising``: what was dropped and one metric, by popularity of the item."""
 
 ENDINGS = ("png", "pdf", "svg")
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK, _GREY = "#333333", "#888888"
 _ERROR: Any = {"ecolor": _INK, "elinewidth": 1.0, "capsize": 2.5}
 _STYLE: Any = {
@@ -47,21 +49,37 @@ _STYLE: Any = {
 }
 
 
-def save_figure(
-    kind: FigureKind, tables: Sequence[Table], reading: Reading, titles: Titles, target: Path
-) -> None:
+@dataclass(frozen=True)
+class Drawn:
+    """What figures are drawn from.
+
+    Attributes
+    ----------
+    tables
+        At least one.
+    reading
+        Its first metric is drawn.
+    titles
+        What to print for names.
+    store
+        Holds the cells' decisions.
+    """
+
+    tables: Sequence[Table]
+    reading: Reading
+    titles: Titles
+    store: Store
+
+
+def save_figure(kind: FigureKind, drawn: Drawn, target: Path) -> None:
     """Draw tables, one panel a data set and protocol.
 
     Parameters
     ----------
     kind
         Which figure.
-    tables
-        At least one.
-    reading
-        Its first metric is the height of the bars.
-    titles
-        What to print for names.
+    drawn
+        What it shows.
     target
         A ``.png``, ``.pdf`` or ``.svg`` file, written whole or not at all.
 
@@ -78,21 +96,19 @@ def save_figure(
     if ending not in ENDINGS:
         raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     with mpl.rc_context(_STYLE):
-        figure = _DRAW[kind](tables, reading, titles)
+        figure = _DRAW[kind](drawn)
         with atomic_path(target) as temporary:
             figure.savefig(temporary, format=ending, dpi=200, bbox_inches="tight")
 
 
-def figure_svg(
-    kind: FigureKind, tables: Sequence[Table], reading: Reading, titles: Titles
-) -> bytes:
+def figure_svg(kind: FigureKind, drawn: Drawn) -> bytes:
     """Draw tables as :func:`save_figure` does, as an SVG image in memory."""
     import io
 
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE), io.BytesIO() as stream:
-        figure = _DRAW[kind](tables, reading, titles)
+        figure = _DRAW[kind](drawn)
         # Without the date, the same figures give the same bytes.
         figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
         return stream.getvalue()
@@ -116,17 +132,19 @@ class _Panel:
     lines: Mapping[str, Row]
 
 
-def _title(name: str | None, titles: Titles) -> str:
+def backbone_label(name: str | None, titles: Titles) -> str:
+    """Print a backbone's name, or that there is none."""
     return "no backbone" if name is None else titles.get(name, name)
 
 
-def _method(row: Row, titles: Titles) -> str:
+def method_label(row: Row, titles: Titles) -> str:
+    """Print what tells a row from others of its backbone."""
     _, method, encoder = row.identity
     parts = [titles.get(method, method), titles.get(encoder, encoder) if encoder else ""]
     return ", ".join(part for part in (*parts, row.variant) if part)
 
 
-def _headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, Block, str]]:
+def headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, Block, str]]:
     """Name every block, with its protocol where one data set has several."""
     from bench.reports.tables import dataset_names
 
@@ -145,7 +163,7 @@ def _headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, Bloc
     ]
 
 
-def _canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
+def canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
     """Make a figure of ``count`` panels; sizes in inches."""
     from matplotlib.figure import Figure
 
@@ -157,21 +175,22 @@ def _canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]
     return figure, axes[:count]
 
 
-def _draw_accuracy(tables: Sequence[Table], reading: Reading, titles: Titles) -> Figure:
-    blocks = _headings(tables, titles)
-    methods = dict.fromkeys(_method(row, titles) for table in tables for row in table.rows)
-    colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(methods)}
+def _draw_accuracy(drawn: Drawn) -> Figure:
+    tables, reading, titles = drawn.tables, drawn.reading, drawn.titles
+    blocks = headings(tables, titles)
+    methods = dict.fromkeys(method_label(row, titles) for table in tables for row in table.rows)
+    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(methods)}
     backbones = max(len({row.identity[0] for row in block.rows}) for _, block, _ in blocks)
     width = max(3.4, 0.45 * backbones * len(methods) + 1.2)
-    figure, axes = _canvas(len(blocks), min(len(blocks), 2), width)
+    figure, axes = canvas(len(blocks), min(len(blocks), 2), width)
     for ax, (table, block, heading) in zip(axes, blocks, strict=True):
         metric = reading.metrics_for(table.protocol)[0].name
         _bars(ax, block, metric, titles, colours)
         ax.set_title(heading)
         ax.set_ylabel(f"{reading.phase.capitalize()} {metric}")
     if len(colours) > 1:
-        _legend(figure, colours)
-    _explain(
+        legend(figure, colours)
+    explain(
         figure,
         "Means over users and seeds; whiskers: \N{PLUS-MINUS SIGN}1 standard deviation over seeds.",
     )
@@ -187,7 +206,7 @@ def _bars(ax: Axes, block: Block, metric: str, titles: Titles, colours: Mapping[
         value = row.mean(metric)
         if value is None:
             continue
-        label = _method(row, titles)
+        label = method_label(row, titles)
         shift = (methods.index(label) - (len(methods) - 1) / 2) * width
         place = backbones.index(row.identity[0]) + shift
         deviation = row.deviation(metric)
@@ -202,13 +221,14 @@ def _bars(ax: Axes, block: Block, metric: str, titles: Titles, colours: Mapping[
             va="bottom",
             fontsize=7.5,
         )
-    ax.set_xticks(range(len(backbones)), [_title(name, titles) for name in backbones])
+    ax.set_xticks(range(len(backbones)), [backbone_label(name, titles) for name in backbones])
     ax.tick_params(axis="x", length=0)
     ax.margins(y=0.12)
     ax.set_ylim(bottom=0)
 
 
-def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
+def legend(figure: Figure, colours: Mapping[str, str]) -> None:
+    """Name the colours above the panels."""
     from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
@@ -217,41 +237,43 @@ def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
     )
 
 
-def _draw_curves(tables: Sequence[Table], reading: Reading, titles: Titles) -> Figure:
-    del reading  # learning curves are stored as they were measured
+def _draw_curves(drawn: Drawn) -> Figure:
+    # Learning curves are stored as they were measured: how ranks are read does not matter.
+    tables, titles = drawn.tables, drawn.titles
     panels = _curve_panels(tables, titles)
     parts = {panel.part for panel in panels}
     columns = len(parts) if len(parts) > 1 else min(len(panels), 3)
-    figure, axes = _canvas(len(panels), columns, 3.8)
+    figure, axes = canvas(len(panels), columns, 3.8)
     labels = dict.fromkeys(label for panel in panels for label in panel.lines)
-    colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(labels)}
+    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(labels)}
     for ax, panel in zip(axes, panels, strict=True):
         _curves(ax, panel, colours)
         ax.set_title(", ".join(filter(None, (panel.data, panel.part))))
         ax.set_xlabel("Epoch")
         ax.set_ylabel(f"Validation {panel.table.protocol.selection}")
-    _explain(figure, "A line a seed; dots: the epoch whose weights are tested.")
+    explain(figure, "A line a seed; dots: the epoch whose weights are tested.")
     return figure
 
 
-def _explain(figure: Figure, text: str) -> None:
+def explain(figure: Figure, text: str) -> None:
+    """Write one line below the panels."""
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=_GREY)
 
 
 def _curve_panels(tables: Sequence[Table], titles: Titles) -> list[_Panel]:
     """Compare backbones in one panel a data set; several methods within one a backbone too."""
     panels = []
-    several = len({_method(row, titles) for table in tables for row in table.rows}) > 1
-    for table, block, heading in _headings(tables, titles):
+    several = len({method_label(row, titles) for table in tables for row in table.rows}) > 1
+    for table, block, heading in headings(tables, titles):
         finished = [row for row in block.rows if row.results]
         if not several:
-            lines = {_title(row.identity[0], titles): row for row in finished}
+            lines = {backbone_label(row.identity[0], titles): row for row in finished}
             panels.append(_Panel(heading, "", table, lines))
             continue
         for backbone in dict.fromkeys(row.identity[0] for row in finished):
             rows = [row for row in finished if row.identity[0] == backbone]
-            lines = {_method(row, titles): row for row in rows}
-            panels.append(_Panel(heading, _title(backbone, titles), table, lines))
+            lines = {method_label(row, titles): row for row in rows}
+            panels.append(_Panel(heading, backbone_label(backbone, titles), table, lines))
     return panels
 
 
@@ -298,7 +320,14 @@ def _end_labels(
         free = height + 0.075 * (top - bottom)
 
 
-_DRAW: Mapping[FigureKind, Callable[[Sequence[Table], Reading, Titles], Figure]] = {
+def _draw_denoising(drawn: Drawn) -> Figure:
+    from bench.reports.denoising_figure import draw_denoising
+
+    return draw_denoising(drawn)
+
+
+_DRAW: Mapping[FigureKind, Callable[[Drawn], Figure]] = {
     "accuracy": _draw_accuracy,
     "learning-curves": _draw_curves,
+    "denoising": _draw_denoising,
 }

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
-from bench.evaluate.metrics import NDCG
+from bench.evaluate.metrics import NDCG, Metric
 from bench.reports.cost import COLUMNS, cost_grid
-from bench.reports.figures import FigureKind, figure_svg, save_figure
+from bench.reports.denoising import denoising_grid
+from bench.reports.figures import Drawn, FigureKind, figure_svg, save_figure
 from bench.reports.grid import Format, Grid, to_latex, to_markdown
 from bench.reports.markup import Markdown
 from bench.reports.page import Picture, write_page
@@ -65,10 +66,16 @@ def render(
     if fmt == "csv":
         return frame(tables, reading).to_csv(index=False, lineterminator="\n")
     grids: list[Grid] = []
+    store = Store(store_root)
     for table in tables:
-        grids += [overall_grid(table, reading, titles), cost_grid(table, titles)]
+        removed = denoising_grid(store, table, reading, _drawn_metric(table, reading), titles)
+        grids += [
+            overall_grid(table, reading, titles),
+            *([] if removed is None else [removed]),
+            cost_grid(table, titles),
+        ]
     if fmt == "html":
-        return _page(tables, grids, problems, reading, titles)
+        return _page(Drawn(tables, reading, titles, store), grids, problems)
     lines = [" ".join(problem.split()) for problem in problems]
     if fmt == "latex":
         return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in lines)
@@ -76,27 +83,35 @@ def render(
     return "\n".join(map(to_markdown, grids)) + marked
 
 
-def _page(
-    tables: Sequence[Table],
-    grids: Sequence[Grid],
-    problems: Sequence[str],
-    reading: Reading,
-    titles: Titles,
-) -> str:
-    read = reading.metrics_for(tables[0].protocol)
-    drawn = replace(reading, metrics=(NDCG(10) if NDCG(10) in read else read[0],))
+def _drawn_metric(table: Table, reading: Reading) -> Metric:
+    read = reading.metrics_for(table.protocol)
+    return NDCG(10) if NDCG(10) in read else read[0]
+
+
+def _page(drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
+    tables, titles = drawn.tables, drawn.titles
+    first = replace(drawn.reading, metrics=(_drawn_metric(tables[0], drawn.reading),))
+    drawn = replace(drawn, reading=first)
     pictures = [
         Picture(
             "Accuracy",
             "Means over users and seeds; whiskers: one standard deviation over seeds.",
-            figure_svg("accuracy", tables, drawn, titles),
+            figure_svg("accuracy", drawn),
         ),
         Picture(
             "Learning curves",
             "Validation figure by epoch, a line a seed; dots: the epoch whose weights are tested.",
-            figure_svg("learning-curves", tables, reading, titles),
+            figure_svg("learning-curves", drawn),
         ),
     ]
+    if any(grid.anchor.startswith("denoising") for grid in grids):
+        pictures.append(
+            Picture(
+                "Denoising by popularity",
+                "Share of interactions dropped, and accuracy, from rare items to popular ones.",
+                figure_svg("denoising", drawn),
+            )
+        )
     sources = {
         result.cell.key: provenance(result)
         for table in tables
@@ -141,7 +156,7 @@ def draw(
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
     tables, _ = _read(store_root, chosen, reading, titles)
-    save_figure(kind, tables, reading, titles, target)
+    save_figure(kind, Drawn(tables, reading, titles, Store(store_root)), target)
 
 
 def _read(

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a test: no verdict hangs on wall-clock time.
+settings.register_profile("bench", deadline=None)
+settings.load_profile("bench")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -64,7 +64,9 @@ def report(
     phase: Annotated[str, typer.Option(metavar="NAME", help="test or validation.")] = "test",
     figure: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Draw accuracy or learning-curves into --out."),
+        typer.Option(
+            metavar="NAME", help="Draw accuracy, learning-curves or denoising into --out."
+        ),
     ] = None,
     store: StoreDir = None,
 ) -> None:

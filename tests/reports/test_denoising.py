@@ -1,0 +1,95 @@
+"""The denoise ratio by popularity, against counts by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_up_store import make_cell, make_facts, make_ranks
+
+from bench.evaluate.metrics import HitRatio
+from bench.reports.denoising import Buckets, denoising_grid, read_block
+from bench.reports.report import draw, render
+from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables import build_tables
+from bench.runs.result import CellResult, ReadOut
+from bench.runs.store import Store
+
+COUNTS = np.array([1, 1, 2, 2, 3, 3, 4, 4, 50, 50], dtype=np.int32)
+
+
+def read_out(item_count, keep):
+    size = len(item_count)
+    places = np.arange(size, dtype=np.int32)
+    return ReadOut(
+        user=places,
+        position=places,
+        item=places + 1,
+        item_count=np.array(item_count, dtype=np.int32),
+        keep=np.array(keep, dtype=np.bool_),
+        score=np.zeros(size, dtype=np.float32),
+    )
+
+
+def save(root, cell, ranks, decided=None):
+    ranks = dataclasses.replace(make_ranks(ranks), target_count=COUNTS)
+    read_outs = {} if decided is None else {"test": decided}
+    curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
+    result = CellResult({"validation": ranks, "test": ranks}, curve, make_facts(), read_outs)
+    Store(root).save(cell, result)
+
+
+def table_of(root):
+    reading = Reading(metrics=(HitRatio(5),))
+    results = read_results(Store(root), Selection(), reading)
+    return build_tables(results.finished, Selection(), {})[0], reading
+
+
+@pytest.fixture
+def root(tmp_path):
+    hits = [1, 9, 1, 1, 9, 9, 1, 9, 1, 1]
+    save(tmp_path, make_cell(), hits)
+    # Counts 0 and 1 are rarest, 7 lies between the fourth bucket and the fifth, which begins at 50.
+    decided = read_out([0, 1, 2, 7, 50, 50, 99], [0, 1, 0, 0, 1, 1, 0])
+    save(tmp_path, make_cell(method="drop"), hits, decided)
+    return tmp_path
+
+
+def test_buckets_hold_a_fifth_of_the_targets_each():
+    buckets = Buckets.of(COUNTS)
+    assert buckets.describe() == "1; 2; 3; 4; 50"
+    assert buckets.of_counts(np.array([0, 1, 2, 5, 49, 50, 1000])).tolist() == [0, 0, 1, 3, 3, 4, 4]
+
+
+def test_shares_and_metrics_by_bucket(root):
+    table, reading = table_of(root)
+    _, found = read_block(Store(root), table.blocks[0], reading, HitRatio(5))
+    by_method = {table.blocks[0].rows[n].identity[1]: entry for n, entry in found.items()}
+    assert by_method["none"].dropped is None
+    assert by_method["none"].metric_by.tolist() == [0.5, 1.0, 0.0, 0.5, 1.0]
+    decided = by_method["drop"]
+    assert decided.dropped == pytest.approx(4 / 7)
+    np.testing.assert_allclose(decided.dropped_by, [1 / 2, 1, np.nan, 1, 1 / 3])
+
+
+def test_the_table_marks_what_is_not_defined(root):
+    table, reading = table_of(root)
+    grid = denoising_grid(Store(root), table, reading, HitRatio(5), {})
+    rows = {row[2].text: [entry.text for entry in row[3:]] for row in grid.blocks[0]}
+    assert rows["none"] == ["—"] * 6
+    assert rows["drop"] == ["57.1%", "50.0%", "100.0%", "—", "100.0%", "33.3%"]
+    assert "Denoise ratio" in render(root)
+
+
+def test_without_decisions_there_is_no_table(tmp_path):
+    save(tmp_path, make_cell(), [1] * 10)
+    table, reading = table_of(tmp_path)
+    assert denoising_grid(Store(tmp_path), table, reading, HitRatio(5), {}) is None
+    assert "Denoise ratio" not in render(tmp_path)
+
+
+def test_the_figure_is_drawn(root, tmp_path):
+    target = tmp_path / "figure.svg"
+    draw(root, "denoising", target)
+    text = target.read_text()
+    assert text.count("<svg") == 1
+    assert len(text) > 10_000
