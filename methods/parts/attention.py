@@ -80,7 +80,7 @@ class PostNormBlock(nn.Module):
             ``[M, width]``.
         """
         qkv = self.qkv(z)
-        mixed = torch.zeros_like(z)
+        mixed = qkv.new_zeros(z.shape)
         for frame in ragged.groups:
             numbers = frame.T
             real = numbers < len(ragged)
@@ -98,7 +98,7 @@ class PostNormBlock(nn.Module):
         own = _padded(z, (ragged.starts + ragged.lengths - 1).where(ragged.lengths > 0, len(z)))
         q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
         kv = functional.linear(z, self.qkv.weight[width:], self.qkv.bias[width:])
-        mixed = torch.zeros_like(own)
+        mixed = kv.new_zeros(own.shape)
         for frame in ragged.groups:
             numbers = frame.T
             rows = ragged.rows[numbers[:, 0]]

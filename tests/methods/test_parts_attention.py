@@ -115,3 +115,14 @@ def test_rows_without_tokens_give_numbers():
     z = torch.zeros(0, WIDTH, dtype=torch.float64)
     assert ours(z, nothing).shape == (0, WIDTH)
     assert torch.isfinite(ours.last(z, nothing)).all()
+
+
+def test_lower_precision_of_autocast_mixes_with_full():
+    ours = block().float()
+    x, valid = frame([3, 1, 9])
+    ragged = Ragged(valid)
+    z = ragged.take(x).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded, last = ours(z, ragged), ours.last(z, ragged)
+    torch.testing.assert_close(rounded.float(), ours(z, ragged), rtol=0.1, atol=0.1)
+    torch.testing.assert_close(last.float(), ours.last(z, ragged), rtol=0.1, atol=0.1)
