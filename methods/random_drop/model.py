@@ -1,0 +1,31 @@
+"""The random control."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bench.backbone import Backbone
+from bench.method import TrainingData
+from bench.methods.parts.counter_noise import uniform
+from bench.methods.parts.interaction_filter import InteractionFilter
+
+from .config import RandomDropConfig
+
+
+class RandomDrop(InteractionFilter):
+    """Drop each interaction with one probability, once and for all.
+
+    The decision is a hash of the run's seed, the user and the place in the history: the same in
+    every epoch and window, and in evaluation.
+    """
+
+    def __init__(self, config: RandomDropConfig, data: TrainingData, backbone: Backbone) -> None:
+        super().__init__(data, backbone)
+        self.rate = config.rate
+        self.seed = data.seed
+
+    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw a score uniform in (0, 1) and drop the highest."""
+        del items
+        score = uniform(self.seed, users, positions)
+        return score > 1 - self.rate, score
