@@ -1,0 +1,39 @@
+"""The LaTeX output compiles, whatever the names in it."""
+
+import shutil
+import subprocess
+
+import pytest
+from made_up_store import make_cell, save
+
+from bench.reports.report import render
+
+NASTY = "<script>$5 & 100% of #1 a_b {c} ~ ^ \\ \"quoted\" 'x'\nsecond | line"
+DOCUMENT = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[margin=1cm,landscape]{geometry}
+\usepackage{booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+def test_pdflatex_compiles_the_tables(tmp_path):
+    for backbone in ("gru4rec", "sasrec"):
+        save(tmp_path / "store", make_cell(backbone=backbone), [1, 2, 30])
+    titles = {"ml-100k": NASTY, "sasrec": NASTY, "none": NASTY}
+    text = render(tmp_path / "store", fmt="latex", titles=titles)
+    (tmp_path / "table.tex").write_text(DOCUMENT % text, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Undefined" not in done.stdout
+    assert (tmp_path / "table.pdf").stat().st_size > 10_000
