@@ -1,0 +1,96 @@
+"""How often the trained corrector edits, and whom, on training histories (section 7).
+
+Insertions grow with the length of a history, since training pieces are mostly short, so all
+figures are given by length too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from bench.data.sequences import Sequences
+from bench.training.batch import Interactions, Rows
+
+from .edits import Corrected
+
+LENGTHS = (5, 15, 30)
+"""Classes of histories end with these numbers of items; the last class is open."""
+ROWS = 512
+"""Histories that are corrected at a time."""
+
+
+def edit_counts(
+    edit: Callable[[Tensor], Corrected], train: Sequences, longest: int, device: torch.device
+) -> dict[str, float | int | str]:
+    """Correct the last ``longest`` interactions of every user and count.
+
+    Parameters
+    ----------
+    edit
+        Corrects histories, int64 ``[B, W]``.
+    train
+        Training interactions.
+    longest
+        Most interactions of a history.
+    device
+        Where ``edit`` computes.
+
+    Returns
+    -------
+    dict
+        ``deleted`` and ``inserted`` items, also as shares of the original items for each class of
+        lengths; how many distinct items were inserted, how many insertions the history
+        already held, and how many histories were emptied.
+    """
+    bounds = torch.tensor(LENGTHS)
+    sums = torch.zeros(4, len(LENGTHS) + 1, dtype=torch.long)
+    repeated = torch.zeros((), dtype=torch.long)
+    seen: list[Tensor] = []
+    for items in _histories(Interactions(train), longest):
+        found = edit(items.to(device))
+        inserted = found.items.where(found.inserted, 0).cpu()
+        length = (items > 0).sum(1)
+        added = (inserted > 0).sum(1)
+        left = found.lengths.cpu()
+        rows = torch.stack([length, length - (left - added), added, (left == 0).long()])
+        sums.index_add_(1, torch.bucketize(length, bounds), rows)
+        held = (inserted[:, :, None] == items[:, None]).any(2) & (inserted > 0)
+        repeated += held.sum()
+        seen.append(torch.unique(inserted[inserted > 0]))
+    return {
+        **_shares(sums),
+        "inserted distinct": len(torch.unique(torch.cat(seen))),
+        "inserted again": int(repeated),
+    }
+
+
+def _shares(sums: Tensor) -> dict[str, float | int | str]:
+    """Name counts; ``sums [4, classes]``: items, deleted, inserted, emptied."""
+    total, deleted, inserted, emptied = sums.sum(1).tolist()
+    facts: dict[str, float | int | str] = {
+        "items": total,
+        "deleted": deleted,
+        "inserted": inserted,
+        "emptied histories": emptied,
+    }
+    starts = [1, *(bound + 1 for bound in LENGTHS)]
+    names = [f"{a}-{b}" for a, b in zip(starts, LENGTHS, strict=False)] + [f"{starts[-1]}+"]
+    for name, (size, gone, new, _) in zip(names, sums.T.tolist(), strict=True):
+        if size:
+            facts[f"deleted share, length {name}"] = gone / size
+            facts[f"inserted share, length {name}"] = new / size
+    return facts
+
+
+def _histories(data: Interactions, longest: int) -> Iterator[Tensor]:
+    """Give the last interactions of all users who have any, shortest first."""
+    lengths = data.lengths.clamp_max(longest)
+    users = torch.argsort(lengths, stable=True)
+    users = users[lengths[users] > 0]
+    for part in torch.split(users, ROWS):
+        length = lengths[part]
+        start = data.offsets[1:][part] - length
+        yield data.gather(Rows(part, start, length, torch.zeros_like(length))).items

@@ -1,0 +1,113 @@
+"""The insertion generator: which items are missing before a position (section 4, module 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bench.methods.parts.ragged import Ragged
+
+from .config import STEAMConfig
+from .encoder import SharedEncoder, new_block
+
+SLICE_BYTES = 32 * 2**20
+"""Most memory for scores of all classes at a time."""
+
+
+class InsertionGenerator(nn.Module):
+    """Writes items backwards from a position, one short sequence for each position.
+
+    Parameters
+    ----------
+    config
+        Sizes, dropout, K, and how positions are added in decoding.
+    """
+
+    def __init__(self, config: STEAMConfig) -> None:
+        super().__init__()
+        self.longest = config.max_inserted
+        self.cumulative = config.decode_positions == "cumulative"
+        self.dropout = nn.Dropout(config.dropout)
+        self.block = new_block(config, causal=True)
+
+    def forward(self, encoder: SharedEncoder, states: Tensor, tokens: Tensor) -> Tensor:
+        """Read the true tokens and give what predicts each of them (teacher forcing).
+
+        Parameters
+        ----------
+        encoder
+            Has the item table and the positions.
+        states
+            ``[N, D]`` of the positions.
+        tokens
+            int64 ``[N, K]``, padded with 0 after the end.
+
+        Returns
+        -------
+        Tensor
+            ``[T, D]``, one for each token that is not 0, in the order of rows and steps.
+        """
+        read = encoder.items(tokens[:, :-1])
+        inputs = torch.cat([states[:, None], read], 1) + encoder.positions.weight[: self.longest]
+        ragged = Ragged(tokens > 0)
+        written: Tensor = self.block(self.dropout(ragged.take(inputs)), ragged)
+        return written
+
+    def decode(self, encoder: SharedEncoder, states: Tensor) -> Tensor:
+        """Write greedily, at most K tokens before each position.
+
+        Parameters
+        ----------
+        encoder
+            Has the item table and the positions.
+        states
+            ``[N, D]``.
+
+        Returns
+        -------
+        Tensor
+            int64 ``[N, K]``: tokens up to and with the end, zeros after it.
+        """
+        tokens = torch.zeros(len(states), self.longest, dtype=torch.long, device=states.device)
+        writing = torch.arange(len(states), device=states.device)
+        inputs = states[:, None]
+        for step in range(self.longest):
+            if not len(writing):
+                break
+            chosen = self._next(encoder, inputs)
+            tokens[writing, step] = chosen
+            goes_on = chosen != encoder.end
+            writing = writing[goes_on]
+            read = encoder.items(chosen[goes_on])
+            inputs = torch.cat([inputs[goes_on], read[:, None]], 1)
+        return tokens
+
+    def _next(self, encoder: SharedEncoder, inputs: Tensor) -> Tensor:
+        """Choose the token after ``inputs [N, step + 1, D]``, without positions yet."""
+        count = inputs.shape[1]
+        times = torch.ones(count, device=inputs.device)
+        if self.cumulative:
+            # The official decoder adds the positions of the whole prefix in every step.
+            times = torch.arange(count, 0, -1, device=inputs.device)
+        placed = inputs + times[:, None] * encoder.positions.weight[:count]
+        ragged = Ragged(torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device))
+        return best_class(
+            self.block.last(placed.flatten(0, 1), ragged), *encoder.classes("generator")
+        )
+
+
+def best_class(vectors: Tensor, table: Tensor, first: int) -> Tensor:
+    """Give the number of the best row of a table for each vector, the first one on ties.
+
+    Parameters
+    ----------
+    vectors
+        ``[N, D]``.
+    table
+        ``[C, D]``.
+    first
+        Number of the table's first row.
+    """
+    size = max(1, SLICE_BYTES // (table.element_size() * len(table)))
+    found = [(part @ table.T).argmax(1) for part in torch.split(vectors, size)]
+    return torch.cat(found) + first
