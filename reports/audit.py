@@ -100,7 +100,7 @@ def summary(path: Path, rows: Sequence[AuditedRow]) -> str:
     lines = [
         f"{path}: {len(broken)} of {len(rows)} rows cannot come from one evaluation of one model"
         if broken
-        else f"{path}: all {len(rows)} rows are possible"
+        else f"{path}: no bound is broken, rows: {len(rows)}"
     ]
     if incomplete:
         lines.append(f"{incomplete} of them lack figures; what they print was checked")

@@ -1,0 +1,38 @@
+"""``bench audit``: whether the figures of a table can stand together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """
+\b
+Examples:
+  bench audit published.csv
+  bench audit in-percent.csv --percent
+"""
+
+
+def audit(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE.csv", help="A table with columns like HR@5, NDCG@10.")
+    ],
+    percent: Annotated[
+        bool, typer.Option("--percent", help="The figures are percentages.")
+    ] = False,
+) -> None:
+    """Check any table of HR@K and NDCG@K, whoever printed it, against their arithmetic.
+
+    For test cases of one relevant item each, HR and NDCG at all cut-offs bound each other,
+    whatever the model and after averaging. Printed figures stand for all that round to them.
+    Exit code 1: some row cannot come from one evaluation of one model.
+    """
+    from bench.reports.audit import audit as audit_table
+    from bench.reports.audit import summary
+
+    rows = audit_table(table, percent=percent)
+    typer.echo(summary(table, rows), nl=False)
+    if any(row.violations for row in rows):
+        raise typer.Exit(1)

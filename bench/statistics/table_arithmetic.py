@@ -1,0 +1,170 @@
+"""What HR@K and NDCG@K of one evaluation must satisfy, whatever the model.
+
+With one relevant item a test case, a hit at rank r adds 1 to HR and 1/log2(r + 1) to NDCG. The
+hits up to K have ranks 1 to K, those between k and K ranks k + 1 to K. Hence, and after averaging
+over cases and seeds too::
+
+    HR@K / log2(K + 1)  <=  NDCG@K  <=  HR@K
+    0                   <=  HR@K - HR@k
+    (HR@K - HR@k) / log2(K + 1)  <=  NDCG@K - NDCG@k  <=  (HR@K - HR@k) / log2(k + 2)
+
+A printed figure stands for every number that rounds to it, so each is taken half a unit of its last
+digit up or down, whichever is in the table's favour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations
+from typing import Literal
+
+Kind = Literal["HR", "NDCG"]
+_ROUNDING = 1e-12
+"""Of our own sums; far below any printed digit."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A figure as it is printed.
+
+    Attributes
+    ----------
+    text
+        Its digits.
+    scale
+        What they are multiplied by: 0.01 where they are percentages.
+    """
+
+    text: str
+    scale: float = 1.0
+
+    @property
+    def value(self) -> float:
+        """The printed number."""
+        return float(self.text) * self.scale
+
+    @property
+    def half(self) -> float:
+        """Half a unit of the last printed digit."""
+        exponent = Decimal(self.text).as_tuple().exponent
+        return 0.5 * 10.0 ** int(exponent) * self.scale
+
+    def __str__(self) -> str:
+        return self.text if self.scale == 1.0 else f"{self.text} %"
+
+
+Figures = Mapping[tuple[Kind, int], Printed]
+"""One row of a table by metric and cut-off; what is not printed is left out."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A bound that a row breaks.
+
+    Attributes
+    ----------
+    columns
+        The cells that cannot stand together.
+    reason
+        One sentence with their figures.
+    """
+
+    columns: tuple[str, ...]
+    reason: str
+
+
+def violations(figures: Figures) -> list[Violation]:
+    """List every bound that a row breaks, even after rounding; empty where it is possible.
+
+    Examples
+    --------
+    >>> row = {("HR", 5): Printed("0.02"), ("NDCG", 5): Printed("0.04")}
+    >>> [found.columns for found in violations(row)]
+    [('HR@5', 'NDCG@5')]
+    """
+    cutoffs = sorted({k for _, k in figures})
+    pairs = list(combinations(cutoffs, 2))
+    return [
+        *_outside(figures),
+        *(found for k in cutoffs for found in _at_one(figures, k)),
+        *(found for k, further in pairs for found in _falls(figures, k, further)),
+        *(found for k, further in pairs for found in _between(figures, k, further)),
+    ]
+
+
+def _outside(figures: Figures) -> Iterator[Violation]:
+    for (kind, k), printed in figures.items():
+        if not -printed.half <= printed.value <= 1 + printed.half:
+            reason = f"{kind}@{k} = {printed} is not between 0 and 1; are these percentages?"
+            yield Violation((f"{kind}@{k}",), reason)
+
+
+def _at_one(figures: Figures, k: int) -> Iterator[Violation]:
+    hits, gain = figures.get(("HR", k)), figures.get(("NDCG", k))
+    if hits is None or gain is None:
+        return
+    columns = (f"HR@{k}", f"NDCG@{k}")
+    if gain.value - gain.half > hits.value + hits.half + _ROUNDING:
+        yield Violation(
+            columns,
+            f"NDCG@{k} = {gain} is above HR@{k} = {hits}, but a hit adds at most 1 to NDCG",
+        )
+    least = (hits.value - hits.half) / math.log2(k + 1)
+    if gain.value + gain.half < least - _ROUNDING:
+        yield Violation(
+            columns,
+            f"NDCG@{k} = {gain} is below {_show(least, gain)}: each hit among the first {k} adds "
+            f"at least 1/log2({k + 1}), and HR@{k} = {hits}",
+        )
+
+
+def _falls(figures: Figures, k: int, further: int) -> Iterator[Violation]:
+    near, far = figures.get(("HR", k)), figures.get(("HR", further))
+    if near is None or far is None:
+        return
+    if far.value + far.half < near.value - near.half - _ROUNDING:
+        yield Violation(
+            (f"HR@{k}", f"HR@{further}"),
+            f"HR falls from {near} at {k} to {far} at {further}, but the first {further} hold "
+            f"the first {k}",
+        )
+
+
+def _between(figures: Figures, k: int, further: int) -> Iterator[Violation]:
+    keys: list[tuple[Kind, int]] = [("HR", k), ("HR", further), ("NDCG", k), ("NDCG", further)]
+    if not all(key in figures for key in keys):
+        return
+    near, far, before, after = (figures[key] for key in keys)
+    hits, hits_slack = far.value - near.value, far.half + near.half
+    gain, gain_slack = after.value - before.value, after.half + before.half
+    if hits < -hits_slack - _ROUNDING:
+        return  # HR falls, which is told already
+    columns = tuple(f"{kind}@{cutoff}" for kind, cutoff in keys)
+    told = (
+        f"NDCG grows by {_show(gain, after, 0)} from {before} at {k} to {after} at {further}, "
+        f"but HR by {_show(hits, far, 0)} from {near} to {far}"
+    )
+    least = (hits - hits_slack) / math.log2(further + 1) - gain_slack
+    if gain < least - _ROUNDING:
+        yield Violation(
+            columns,
+            f"{told}: each hit from rank {k + 1} to {further} adds at least 1/log2({further + 1}), "
+            f"{_show(least, after)} in all, rounding allowed for",
+        )
+    most = (hits + hits_slack) / math.log2(k + 2) + gain_slack
+    if gain > most + _ROUNDING:
+        yield Violation(
+            columns,
+            f"{told}: each hit from rank {k + 1} to {further} adds at most 1/log2({k + 2}), "
+            f"{_show(most, after)} in all, rounding allowed for",
+        )
+
+
+def _show(value: float, like: Printed, more: int = 1) -> str:
+    """Print a number with as many digits as a printed one, and ``more``."""
+    places = max(0, -int(Decimal(like.text).as_tuple().exponent)) + more
+    unit = "" if like.scale == 1.0 else " %"
+    return f"{value / like.scale:.{min(places, 6)}f}{unit}"
