@@ -8,6 +8,8 @@ by one thread in a fixed order, so results repeat bit for bit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +18,56 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+
+@dataclass(frozen=True, eq=False)
+class Bags:
+    """A sparse matrix as bags: bag i lists the entries of row i.
+
+    Attributes
+    ----------
+    columns, entries
+        int32 and float ``[nnz]``, row after row.
+    starts
+        int32 ``[rows + 1]``: where each row begins.
+    """
+
+    columns: Tensor
+    entries: Tensor
+    starts: Tensor
+
+    def of(self, dense: Tensor) -> Tensor:
+        """Multiply by ``[N, D]``, without a gradient of its own."""
+        if not len(self.columns):
+            return dense.new_zeros(len(self.starts) - 1, dense.shape[1])
+        return functional.embedding_bag(
+            self.columns,
+            dense,
+            self.starts,
+            mode="sum",
+            per_sample_weights=self.entries,
+            include_last_offset=True,
+        )
+
+    def take(self, rows: Tensor) -> Bags:
+        """Select rows: int64 ``[R]``, in any order, also repeatedly."""
+        begin = self.starts[rows].long()
+        sizes = self.starts[rows + 1] - begin
+        ends = sizes.cumsum(0)
+        shift = torch.repeat_interleave(begin - (ends - sizes), sizes)
+        places = torch.arange(len(shift), device=rows.device) + shift
+        starts = functional.pad(ends, (1, 0)).int()
+        return Bags(self.columns[places], self.entries[places], starts)
+
+    def transposed(self, columns: int) -> Bags:
+        """Transpose; ``columns`` is N."""
+        rows = len(self.starts) - 1
+        sizes = self.starts.diff().long()
+        row = torch.arange(rows, dtype=torch.int32, device=sizes.device)
+        ordered, order = torch.sort(self.columns, stable=True)
+        heights = torch.bincount(ordered, minlength=columns).cumsum(0)
+        starts = functional.pad(heights, (1, 0)).int()
+        return Bags(torch.repeat_interleave(row, sizes)[order], self.entries[order], starts)
 
 
 class SparseMatrix(nn.Module):
@@ -27,6 +79,9 @@ class SparseMatrix(nn.Module):
     ----------
     matrix
         Any scipy sparse matrix of fewer than 2^31 entries; the product uses its values in float32.
+    transpose
+        Whether the transpose is kept. Without it only :meth:`of_rows` has a gradient, which costs
+        half the memory where a few rows at a time are all that training needs.
     """
 
     starts: Tensor
@@ -34,26 +89,30 @@ class SparseMatrix(nn.Module):
     values: Tensor
     transposed_starts: Tensor
     transposed_columns: Tensor
+    transposed_values: Tensor
     order: Tensor
 
-    def __init__(self, matrix: Any) -> None:
+    def __init__(self, matrix: Any, *, transpose: bool = True) -> None:
         super().__init__()
         rows = sparse.csr_array(matrix, copy=True)  # summing duplicates works in place
         rows.sum_duplicates()
-        # Numbering the entries before transposing tells where each one goes.
-        numbered = sparse.csr_array((np.arange(rows.nnz), rows.indices, rows.indptr), rows.shape)
-        back = numbered.T.tocsr()
         self.shape = (int(rows.shape[0]), int(rows.shape[1]))
-        arrays = {
-            "starts": rows.indptr.astype(np.int32),
-            "columns": rows.indices.astype(np.int32),
-            "values": rows.data.astype(np.float32),
-            "transposed_starts": back.indptr.astype(np.int32),
-            "transposed_columns": back.indices.astype(np.int32),
-            "order": back.data.astype(np.int32),
-        }
+        self._keep(starts=rows.indptr, columns=rows.indices, values=rows.data)
+        if transpose:
+            # Numbering the entries before transposing tells where each one goes.
+            numbers = np.arange(rows.nnz, dtype=np.int32)
+            back = sparse.csr_array((numbers, rows.indices, rows.indptr), rows.shape).T.tocsr()
+            self._keep(
+                transposed_starts=back.indptr,
+                transposed_columns=back.indices,
+                transposed_values=rows.data[back.data],
+                order=back.data,
+            )
+
+    def _keep(self, **arrays: Any) -> None:
         for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(array), persistent=False)
+            kind = np.float32 if name.endswith("values") else np.int32
+            self.register_buffer(name, torch.from_numpy(array.astype(kind)), persistent=False)
 
     @property
     def nnz(self) -> int:
@@ -76,36 +135,58 @@ class SparseMatrix(nn.Module):
         Tensor
             ``[M, D]``, zero where a row is empty; float32 under autocast too.
         """
-        wide = dense if dense.dtype == torch.float64 else dense.float()
-        entries = (self.values if values is None else values.detach()).to(wide.dtype)
-        product = _Product.apply(wide, entries, self)  # type: ignore[no-untyped-call]
-        return cast("Tensor", product)
+        wide = _wide(dense)
+        given = None if values is None else values.detach().to(wide.dtype)
+
+        def back() -> Bags:
+            entries = self.transposed_values if given is None else given[self.order]
+            return Bags(self.transposed_columns, entries.to(wide.dtype), self.transposed_starts)
+
+        entries = self.values.to(wide.dtype) if given is None else given
+        return _product(wide, Bags(self.columns, entries, self.starts), back)
+
+    def of_rows(self, rows: Tensor, dense: Tensor) -> Tensor:
+        """Multiply some rows only.
+
+        Parameters
+        ----------
+        rows
+            int64 ``[R]``, also repeatedly.
+        dense
+            ``[N, D]``; receives the gradient.
+
+        Returns
+        -------
+        Tensor
+            ``[R, D]``.
+        """
+        wide = _wide(dense)
+        bags = Bags(self.columns, self.values.to(wide.dtype), self.starts).take(rows)
+        return _product(wide, bags, lambda: bags.transposed(self.shape[1]))
 
     def extra_repr(self) -> str:
         """Shape and number of entries, as modules print themselves."""
         return f"{self.shape[0]} x {self.shape[1]}, nnz={self.nnz}"
 
 
+def _wide(dense: Tensor) -> Tensor:
+    return dense if dense.dtype == torch.float64 else dense.float()
+
+
+def _product(dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tensor:
+    return cast("Tensor", _Product.apply(dense, bags, transposed))  # type: ignore[no-untyped-call]
+
+
 class _Product(torch.autograd.Function):
+    """Multiply bags with a dense matrix; the transpose is asked for only when it is needed."""
+
     @staticmethod
-    def forward(ctx: Any, dense: Tensor, entries: Tensor, matrix: SparseMatrix) -> Tensor:
-        ctx.matrix = matrix
-        ctx.save_for_backward(entries)
-        return _bags(dense, entries, matrix.columns, matrix.starts)
+    def forward(ctx: Any, dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tensor:
+        ctx.transposed = transposed
+        return bags.of(dense)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        matrix: SparseMatrix = ctx.matrix
-        (entries,) = ctx.saved_tensors
-        columns, starts = matrix.transposed_columns, matrix.transposed_starts
-        return _bags(gradient.contiguous(), entries[matrix.order], columns, starts), None, None
-
-
-def _bags(dense: Tensor, entries: Tensor, columns: Tensor, starts: Tensor) -> Tensor:
-    """Sum ``entries[k] * dense[columns[k]]`` over k in starts[i] .. starts[i + 1] - 1, all i."""
-    if not len(columns):
-        return dense.new_zeros(len(starts) - 1, dense.shape[1])
-    return functional.embedding_bag(
-        columns, dense, starts, mode="sum", per_sample_weights=entries, include_last_offset=True
-    )
+        back: Bags = ctx.transposed()
+        return back.of(gradient.contiguous()), None, None

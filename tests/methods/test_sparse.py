@@ -54,6 +54,28 @@ def test_values_of_a_pass_take_the_place_of_the_matrix_own():
     assert not torch.equal(matrix(x), product)
 
 
+@pytest.mark.parametrize("transpose", [True, False])
+def test_some_rows_equal_those_of_the_whole_product(transpose):
+    scipy_matrix = random_matrix(9, 6, 0.4)
+    matrix = SparseMatrix(scipy_matrix, transpose=transpose)
+    rows = torch.tensor([3, 0, 3, 8])
+    x, upstream = torch.randn(6, 2, requires_grad=True), torch.randn(4, 2)
+    full = torch.from_numpy(scipy_matrix.toarray())[rows]
+    product = matrix.of_rows(rows, x)
+    (gradient,) = torch.autograd.grad(product, x, upstream)
+    torch.testing.assert_close(product, full @ x)
+    torch.testing.assert_close(gradient, full.T @ upstream)
+
+
+def test_empty_rows_may_be_all_that_is_asked_for():
+    matrix = SparseMatrix(sparse.coo_array(([1.0], ([0], [1])), (3, 2)))
+    x = torch.ones(2, 4, requires_grad=True)
+    product = matrix.of_rows(torch.tensor([2, 1]), x)
+    product.sum().backward()
+    assert not product.any()
+    assert not x.grad.any()
+
+
 def test_values_follow_the_rows_with_ascending_columns():
     unsorted = sparse.coo_array(([3.0, 1.0, 2.0], ([1, 0, 1], [2, 1, 0])), (2, 3))
     matrix = SparseMatrix(unsorted)
