@@ -22,6 +22,7 @@ from .config import HSDConfig
 from .gates import HSDGates, Verdict
 from .losses import curriculum, interest_losses, truncated
 from .schedules import Schedules
+from .tally import Tally
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +91,15 @@ class HSDCore(nn.Module):
         nn.init.xavier_normal_(self.users.weight)
         self.gates = HSDGates(config, width, slots)
         self.schedules = Schedules(config)
+        self.tally = Tally()
         self.pad = None
         if config.pads == "official":
             self.pad = nn.Parameter(self.users.weight.new_empty(width).normal_(std=width**-0.5))
 
     def begin_epoch(self, epoch: int) -> None:
-        """Move the schedules."""
+        """Move the schedules, and count gates' votes anew."""
         self.schedules.begin_epoch(epoch)
+        self.tally.reset()
 
     def losses(
         self,
@@ -127,6 +130,7 @@ class HSDCore(nn.Module):
         query = self._training_query(inputs, table, targets)
         verdict = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
         keep = self.gates.sample(verdict, self.schedules.tau, draws.gates)
+        self.tally.add(verdict, keep)
         learnt = curriculum(verdict.reconstruction, self.schedules.curriculum)
         vectors = self._project_survivors(backbone, inputs, keep)[learnt]
         interest = self._interest(inputs, table[draws.negatives - 1])
@@ -167,6 +171,10 @@ class HSDCore(nn.Module):
         """Read decisions without chance, and drop probabilities, off the original slots."""
         verdict = self.judge(inputs)
         return Denoised(self.gates.decide(verdict), verdict.score())
+
+    def facts(self) -> dict[str, float | int | str]:
+        """Say how the gates voted in the training epoch whose weights are in use."""
+        return {**self.tally.means(), "temperature": float(self.schedules.tau)}
 
     def fill(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Widen a frame to all slots with the trained padding, where padding is official.

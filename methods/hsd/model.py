@@ -42,6 +42,10 @@ class HSD(Method):
         """Give the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
+    def facts(self) -> dict[str, float | int | str]:
+        """Say how the gates voted, and at which temperature."""
+        return self.core.facts()
+
     def denoise(self, batch: Batch) -> Denoised:
         """Give the gates' preference and the probability that a sample drops, per interaction."""
         decided = self.core.denoise(self._inputs(batch))

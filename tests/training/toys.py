@@ -11,7 +11,6 @@ from bench.data.sequences import Sequences
 from bench.method import Denoised, Method
 from bench.protocol import Protocol
 from bench.runs.cell import Cell
-from bench.semantics.vectors import Semantics
 from bench.training.config import TrainingConfig
 
 N_ITEMS = 30
@@ -25,13 +24,6 @@ def dataset(seed=0, users=40):
         start, length = generator.integers(0, N_ITEMS), generator.integers(4, 14)
         rows.append([int((start + step) % N_ITEMS) + 1 for step in range(length)])
     return from_lists(rows)
-
-
-def texts(size=5):
-    """Random text vectors of the items, for methods that need some."""
-    vectors = torch.randn(N_ITEMS + 1, size, generator=torch.Generator().manual_seed(7))
-    vectors[0] = 0
-    return Semantics(True, vectors, torch.arange(N_ITEMS + 1))
 
 
 def from_lists(rows):

@@ -1,11 +1,4 @@
-"""Conformance tests that a backbone inherits, wherever it is written.
-
-A test class subclasses :class:`BackboneTests`, names a registered backbone and is collected by
-pytest::
-
-    class TestMyBackbone(BackboneTests):
-        name = "my-backbone"
-"""
+"""What must hold for every backbone."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""A tiny data set, its twin with other held-out items, texts and cells for conformance tests."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from bench.components import METHODS
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.protocol import Protocol
+from bench.runs.cell import Cell
+from bench.semantics.vectors import Semantics
+from bench.training.config import TrainingConfig
+
+N_USERS, N_ITEMS, MAX_LENGTH = 40, 30, 8
+Reading = Literal["pooled", "text"]
+_TEXT_SIZE = 12
+_UNNAMED_ITEM = 7
+"""An item without a text: every data set with texts lacks some."""
+
+
+def dataset() -> Dataset:
+    """Make users who walk along the catalogue, 4 to 13 steps each."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for _ in range(N_USERS):
+        start, length = generator.integers(0, N_ITEMS), generator.integers(4, 14)
+        rows.append([int((start + step) % N_ITEMS) + 1 for step in range(length)])
+    return _named(Sequences.from_lists(rows))
+
+
+def twin_of(data: Dataset) -> Dataset:
+    """Copy with another validation and another test item of every user."""
+    items = data.sequences.items.copy()
+    for place in (data.sequences.offsets[1:] - 1, data.sequences.offsets[1:] - 2):
+        items[place] = items[place] % N_ITEMS + 1
+    return _named(Sequences(data.sequences.offsets, items))
+
+
+def _named(sequences: Sequences) -> Dataset:
+    return Dataset(
+        name="example",
+        fingerprint="example",
+        sequences=sequences,
+        user_ids=[f"u{user}" for user in range(len(sequences))],
+        item_ids=[f"i{item}" for item in range(1, N_ITEMS + 1)],
+        item_texts=["" if item == _UNNAMED_ITEM else f"item {item}" for item in range(1, 31)],
+        max_length=MAX_LENGTH,
+    )
+
+
+def semantics(data: Dataset, reading: Reading = "pooled", *, empty: bool = False) -> Semantics:
+    """Make vectors of texts by hand: random ones for items, their sums for runs of items.
+
+    Parameters
+    ----------
+    data
+        Whose texts.
+    reading
+        See :class:`~bench.semantics.vectors.Semantics`.
+    empty
+        No item has a text.
+    """
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(N_ITEMS + 1, _TEXT_SIZE, generator=generator)
+    vectors[[0, _UNNAMED_ITEM]] = 0
+    places = torch.arange(N_ITEMS + 1)
+    places[_UNNAMED_ITEM] = 0
+    if empty:
+        vectors, places = vectors[:1], torch.zeros_like(places)
+    if reading == "pooled":
+        return Semantics(pooled=True, vectors=vectors, places=places)
+    runs = [vectors[places[torch.from_numpy(row).long()]].cumsum(0) for row in data.sequences]
+    return Semantics(
+        pooled=False,
+        vectors=torch.cat([vectors[:1], *runs]),
+        places=torch.arange(1, data.n_interactions + 1) * (0 if empty else 1),
+        offsets=torch.from_numpy(data.sequences.offsets.copy()),
+    )
+
+
+def cell(
+    method: str, backbone: str | None, settings: dict[str, Any], training: dict[str, Any]
+) -> Cell:
+    """Describe a run on the example, small and short."""
+    entry = METHODS.get(method)
+    return Cell(
+        dataset="example",
+        fingerprint="example",
+        backbone=backbone,
+        backbone_settings={} if backbone is None else {"embedding_size": 8},
+        method=method,
+        method_settings=entry.parse({entry.name: settings}, method).model_dump(mode="json"),
+        training=TrainingConfig(**({"epochs": 1, "batch_size": 64} | training)),
+        protocol=Protocol(max_length=MAX_LENGTH),
+        seed=1,
+        code="example",
+    )

@@ -1,0 +1,336 @@
+"""What must hold for every method, on each backbone it attaches to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import mock
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import pad
+
+from bench.components import METHODS, MethodEntry
+from bench.data.dataset import Dataset, LeaveOneOut
+from bench.method import Method
+from bench.runs.cell import Cell
+from bench.runs.progress import Progress
+from bench.runs.result import CellResult
+from bench.testing import example
+from bench.training import experiment
+from bench.training.batch import Batch, Interactions
+from bench.training.samples import histories
+from bench.training.trainer import Trainer
+
+
+class _StoppedError(Exception):
+    """What ends a run on purpose."""
+
+
+def _stop(progress: Progress) -> None:
+    raise _StoppedError(progress.label)
+
+
+def _close(actual: Tensor, expected: Tensor) -> None:
+    """Allow for another order of summation."""
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+class MethodTests:
+    """What must hold for every method.
+
+    Attributes
+    ----------
+    name, backbone
+        Registered names; the backbone is None for a standalone method.
+    settings
+        Of the method, where its defaults do not suit 40 users and 30 items.
+    without_gradient
+        Beginnings of the names of parameters that the loss need not reach.
+    readings
+        How the texts are read, for a method that needs them.
+    """
+
+    name: ClassVar[str]
+    backbone: ClassVar[str | None] = None
+    settings: ClassVar[dict[str, Any]] = {}
+    without_gradient: ClassVar[tuple[str, ...]] = ()
+    readings: ClassVar[tuple[example.Reading, ...]] = ("pooled", "text")
+
+    # What the tests share.
+
+    @property
+    def entry(self) -> MethodEntry:
+        """The method's descriptor."""
+        return METHODS.get(self.name)
+
+    def cell(self, **training: Any) -> Cell:
+        """Describe a run; ``training`` changes shared settings."""
+        return example.cell(self.name, self.backbone, self.settings, training)
+
+    @contextmanager
+    def texts(self, reading: example.Reading, *, empty: bool = False) -> Iterator[None]:
+        """Give methods that need texts vectors made by hand."""
+
+        def made(cell: Cell, dataset: Dataset, *_: Any, **__: Any) -> Any:
+            del cell
+            needed = self.entry.needs_text
+            return example.semantics(dataset, reading, empty=empty) if needed else None
+
+        with mock.patch.object(experiment, "semantics_for", made):
+            yield
+
+    def run(
+        self,
+        work: Path,
+        data: Dataset | None = None,
+        reading: example.Reading | None = None,
+        **training: Any,
+    ) -> CellResult:
+        """Run a cell to its end."""
+        with self.texts(reading or self.readings[0]):
+            return experiment.run_cell(
+                self.cell(**training), example.dataset() if data is None else data, work
+            )
+
+    def make(self, reading: example.Reading | None = None, *, empty: bool = False) -> Method:
+        """Build the method in evaluation mode, as at the start of the first epoch."""
+        data = example.dataset()
+        cell = self.cell()
+        torch.manual_seed(0)
+        with self.texts(reading or self.readings[0], empty=empty):
+            given = experiment.training_data(cell, data, LeaveOneOut.of(data).train)
+        method = experiment.build_method(cell, given)
+        method.begin_epoch(0)
+        return method.eval()
+
+    def trained(self) -> Method:
+        """Build the method and take a few steps, so that nothing stands where it started."""
+        method = self.make()
+        trainer = self.trainer(method)
+        method.train()
+        for _ in range(3):
+            rows = trainer.samples(0)
+            loss = sum(method.losses(trainer.data.gather(rows)).values(), torch.zeros(()))
+            trainer.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            trainer.optimiser.step()
+        return method.eval()
+
+    def trainer(self, method: Method) -> Trainer:
+        """Wrap a method for training on the example."""
+        cell = self.cell(learning_rate=0.01, prefixes_per_user=4)
+        return Trainer(
+            method,
+            Interactions(LeaveOneOut.of(example.dataset()).train),
+            cell.training,
+            cell.protocol,
+            sampling=self.entry.sampling_for("auto"),
+            axes=("example",),
+            device=torch.device("cpu"),
+        )
+
+    def inputs(self) -> Batch:
+        """Gather test-time histories of all users, of one item up to the maximum length."""
+        data = Interactions(LeaveOneOut.of(example.dataset()).history("test"))
+        rows = histories(data, example.MAX_LENGTH)
+        shorter = rows.length.minimum(1 + rows.user % example.MAX_LENGTH)
+        return data.gather(replace(rows, length=shorter))
+
+    # What must hold.
+
+    def test_held_out_items_change_nothing_that_training_produces(self, tmp_path: Path) -> None:
+        """The leakage canary: other validation and test items, the same loss and weights."""
+        data = example.dataset()
+        for reading in self.readings if self.entry.needs_text else self.readings[:1]:
+            found = []
+            for name, source in (("data", data), ("twin", example.twin_of(data))):
+                work = tmp_path / reading / name
+                # One epoch: with more, validation may rightly pick another epoch's weights.
+                result = self.run(work, source, reading, epochs=1)
+                found.append((result.curve[0]["loss"], load_file(work / "checkpoint.safetensors")))
+            (loss, tensors), (twins_loss, twins_tensors) = found
+            assert loss == twins_loss, "held-out items changed the training loss"
+            for key, tensor in tensors.items():
+                assert torch.equal(tensor, twins_tensors[key]), f"held-out items changed {key}"
+
+    def test_an_earlier_target_is_not_seen(self) -> None:
+        """Training at every position must be causal: later items change no earlier prediction."""
+        if self.entry.sampling != "positions":
+            return
+        method = self.make()
+        trainer = self.trainer(method)
+        batch = trainer.data.gather(trainer.samples(0))
+        rows = torch.arange(len(batch.users))
+        last = batch.valid.sum(1) - 1
+        other, targets = batch.items.clone(), batch.targets.clone()
+        other[rows, last] = other[rows, last] % example.N_ITEMS + 1
+        targets[rows, last] = 0  # predicted with the changed item in sight
+        seen = [
+            self._predictions(method, replace(batch, items=items, targets=targets))
+            for items in (batch.items, other)
+        ]
+        torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
+
+    @staticmethod
+    def _predictions(method: Method, batch: Batch) -> Tensor:
+        seen: list[Tensor] = []
+
+        def listen(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+            del table, targets
+            seen.append(vectors.detach())
+            return vectors.sum()
+
+        with mock.patch.object(method, "next_item_loss", listen, create=True):
+            torch.manual_seed(0)
+            method.losses(batch)
+        return torch.cat(seen)
+
+    def test_runs_repeat_and_resume_bit_for_bit(self, tmp_path: Path) -> None:
+        """Only named seeds decide on a CPU; a run stopped after its first epoch ends the same."""
+        whole = self.run(tmp_path / "whole", epochs=2)
+        torch.manual_seed(1)  # whatever was drawn before must not matter
+        try:
+            with self.texts(self.readings[0]):
+                experiment.run_cell(
+                    self.cell(epochs=2), example.dataset(), tmp_path / "part", report=_stop
+                )
+        except _StoppedError:
+            pass
+        assert (tmp_path / "part" / "checkpoint.safetensors").exists()
+        _assert_same(self.run(tmp_path / "part", epochs=2), whole)
+
+    def test_shapes(self) -> None:
+        """Vectors rank all items; decisions are about real interactions."""
+        method, batch = self.make(), self.inputs()
+        vectors, table = method.user_vectors(batch), method.item_vectors()
+        assert table.shape[0] == example.N_ITEMS
+        assert vectors.shape == (len(batch.users), table.shape[1])
+        decided = method.denoise(batch)
+        if decided is not None:
+            assert decided.keep.shape == decided.score.shape == batch.items.shape
+            assert decided.keep.dtype == torch.bool
+            assert torch.isfinite(decided.score[batch.valid]).all()
+
+    def test_evaluation_repeats_itself(self) -> None:
+        """Evaluation draws from no shared generator, and leaves the model as it was."""
+        method, batch = self.trained(), self.inputs()
+        before = {key: value.clone() for key, value in method.state_dict().items()}
+        found = []
+        for seed in range(2):
+            torch.manual_seed(seed)
+            with torch.inference_mode():
+                found.append(_answers(method, batch))
+        for first, second in zip(*found, strict=True):
+            assert torch.equal(first, second)
+        for key, value in method.state_dict().items():
+            assert torch.equal(value, before[key]), f"evaluation changed {key}"
+
+    def test_evaluation_reads_no_target(self) -> None:
+        """What is to be predicted changes no vector."""
+        method, batch = self.trained(), self.inputs()
+        told = replace(batch, targets=batch.items)
+        for first, second in zip(_answers(method, batch), _answers(method, told), strict=True):
+            assert torch.equal(first, second)
+
+    def test_padding_invariance(self) -> None:
+        """More padding changes nothing in evaluation."""
+        method, batch = self.trained(), self.inputs()
+        short = torch.nonzero(batch.valid.sum(1) <= example.MAX_LENGTH - 3).squeeze(1)
+        wide = Batch(*(tensor[short] for tensor in vars(batch).values()))
+        narrow = replace(
+            wide,
+            **{
+                name: getattr(wide, name)[:, : example.MAX_LENGTH - 3]
+                for name in ("items", "targets", "slots")
+            },
+        )
+        found = _answers(method, narrow)
+        expected = _answers(method, wide)
+        for first, second in zip(found, expected, strict=True):
+            _close(pad(first, (0, second.shape[1] - first.shape[1])), second)
+
+    def test_batch_invariance(self) -> None:
+        """A row's answers do not depend on its neighbours, nor on its place among them."""
+        method, batch = self.trained(), self.inputs()
+        together = _answers(method, batch)
+        for row in (0, 5, len(batch.users) - 1):
+            one = Batch(*(tensor[row : row + 1] for tensor in vars(batch).values()))
+            for whole, alone in zip(together, _answers(method, one), strict=True):
+                _close(alone, whole[row : row + 1])
+
+    def test_gradient_reaches_what_it_should(self) -> None:
+        """Every parameter learns, unless declared, and none of it gets a NaN."""
+        method = self.make()
+        trainer = self.trainer(method)
+        method.train()
+        method.begin_epoch(0)
+        torch.manual_seed(0)
+        rows = trainer.samples(0)
+        loss = sum(method.losses(trainer.data.gather(rows)).values(), torch.zeros(()))
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, parameter in method.named_parameters():
+            if parameter.requires_grad and not name.startswith(self.without_gradient):
+                assert parameter.grad is not None, f"no gradient at {name}"
+                assert torch.isfinite(parameter.grad).all(), name
+                assert parameter.grad.abs().sum() > 0, f"zero gradient at {name}"
+
+    def test_shortest_and_longest_sequences(self) -> None:
+        """One interaction, and as many as the protocol allows, in training and evaluation."""
+        method = self.make()
+        data = Interactions(LeaveOneOut.of(example.dataset()).train)
+        rows = histories(data, example.MAX_LENGTH)
+        wanted = 0 if self.entry.sampling == "pieces" else 1
+        for length in (1, example.MAX_LENGTH):
+            long = torch.nonzero(data.lengths > length).squeeze(1)
+            part = replace(
+                rows.take(long),
+                start=data.offsets[:-1][long],
+                length=torch.full_like(long, length),
+                targets=torch.full_like(long, wanted),
+            )
+            for size in (len(long), 1):
+                batch = data.gather(part.take(torch.arange(size)))
+                losses = method.train().losses(batch)
+                assert all(torch.isfinite(value) for value in losses.values())
+                vectors = method.eval().user_vectors(batch)
+                assert torch.isfinite(vectors @ method.item_vectors().T).all()
+
+    def test_missing_texts(self) -> None:
+        """Without any text the model still trains and ranks."""
+        if not self.entry.needs_text:
+            return
+        for reading in self.readings:
+            method = self.make(reading, empty=True)
+            trainer = self.trainer(method)
+            losses = method.train().losses(trainer.data.gather(trainer.samples(0)))
+            assert all(torch.isfinite(value) for value in losses.values())
+            assert torch.isfinite(method.eval().user_vectors(self.inputs())).all()
+
+
+def _answers(method: Method, batch: Batch) -> list[Tensor]:
+    """All that evaluation asks: vectors, and decisions with zeros at padding."""
+    with torch.no_grad():
+        decided = method.denoise(batch)
+        vectors = method.user_vectors(batch)
+    if decided is None:
+        return [vectors]
+    score = decided.score.masked_fill(~batch.valid, 0)
+    return [vectors, (decided.keep & batch.valid).float(), score.float()]
+
+
+def _assert_same(found: CellResult, expected: CellResult) -> None:
+    for row, other in zip(found.curve, expected.curve, strict=True):
+        for key, value in row.items():
+            assert "seconds" in key or value == other[key], key
+    for phase, ranks in expected.ranks.items():
+        for name, column in ranks.columns().items():
+            assert np.array_equal(column, found.ranks[phase].columns()[name]), name
+    for part, out in expected.read_outs.items():
+        for name, values in out.columns().items():
+            assert np.array_equal(values, found.read_outs[part].columns()[name]), name

@@ -1,0 +1,79 @@
+"""Every registered method on every backbone, and a canary that is shown to die."""
+
+from __future__ import annotations
+
+import pytest
+from leaky_toys import entry
+
+from bench.components import BACKBONES, METHODS
+from bench.data.dataset import LeaveOneOut
+from bench.testing import MethodTests
+
+SETTINGS = {}
+"""Where a method's defaults do not suit 40 users and 30 items."""
+WITHOUT_GRADIENT = {}
+"""Beginnings of names of parameters that a method's loss does not reach, and why."""
+
+
+def _conformance(method, backbone):
+    settings = {
+        "name": method,
+        "backbone": backbone,
+        "settings": SETTINGS.get(method, {}),
+        "without_gradient": WITHOUT_GRADIENT.get(method, ()),
+    }
+    title = "".join(part.title() for part in (method, backbone or "") if part).replace("-", "")
+    return f"Test{title}", type(f"Test{title}", (MethodTests,), settings)
+
+
+for _method in METHODS.names():
+    for _backbone in [None] if METHODS.get(_method).standalone else BACKBONES.names():
+        _name, _class = _conformance(_method, _backbone)
+        globals()[_name] = _class
+
+
+@pytest.fixture
+def leaky(monkeypatch):
+    """Conformance tests of a toy, by the name of its class."""
+
+    def tests_of(model, **changes):
+        monkeypatch.setitem(METHODS._resolved, "leaky", entry(model, **changes))
+        return _conformance("leaky", "gru4rec")[1]()
+
+    return tests_of
+
+
+def test_every_method_is_swept():
+    swept = {value.name for name, value in globals().items() if name.startswith("Test")}
+    assert swept == set(METHODS.names())
+
+
+def test_the_canary_dies_of_a_split_that_leaks(monkeypatch, tmp_path):
+    """Validation items among the training interactions, as in SSDRec's official graphs."""
+
+    def leaking(cls, dataset):
+        full = dataset.sequences
+        return cls(dataset.n_items, full, full.without_last(1))
+
+    _, tests = _conformance("popularity-drop", "gru4rec")
+    tests().test_held_out_items_change_nothing_that_training_produces(tmp_path / "sound")
+    monkeypatch.setattr(LeaveOneOut, "of", classmethod(leaking))
+    with pytest.raises(AssertionError, match="held-out items changed"):
+        tests().test_held_out_items_change_nothing_that_training_produces(tmp_path / "leaking")
+
+
+def test_the_canary_dies_of_texts_of_held_out_items(leaky, tmp_path):
+    tests = leaky("SeesTexts", needs_text=True)
+    with pytest.raises(AssertionError, match="held-out items changed the training loss"):
+        tests.test_held_out_items_change_nothing_that_training_produces(tmp_path)
+
+
+def test_state_that_evaluation_leaves_behind_is_noticed(leaky):
+    with pytest.raises(AssertionError, match="evaluation changed met"):
+        leaky("Remembers").test_evaluation_repeats_itself()
+
+
+def test_a_look_at_later_items_is_noticed(leaky):
+    leaky("SeesTexts", needs_text=True).test_an_earlier_target_is_not_seen()
+    with pytest.raises(AssertionError):
+        leaky("LooksAhead").test_an_earlier_target_is_not_seen()
