@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.cli import audit, data, doctor, ls, perf, report, run, show, tune, validate
+from bench.cli import audit, data, doctor, embed, ls, perf, report, run, show, tune, validate
 from bench.cli.options import ManyValues
 from bench.errors import BenchError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command(cls=ManyValues, epilog=run.EPILOG)(run.run)
 app.command(cls=ManyValues, epilog=tune.EPILOG)(tune.tune)
 app.command(cls=ManyValues, epilog=report.EPILOG)(report.report)
+app.command(cls=ManyValues, epilog=embed.EPILOG)(embed.embed)
 app.command(epilog=audit.EPILOG)(audit.audit)
 app.command(epilog=ls.EPILOG)(ls.ls)
 app.command(epilog=show.EPILOG)(show.show)

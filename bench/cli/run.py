@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,7 @@ from bench.runs.spec import Spec, find_spec
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
+    from bench.data.dataset import Dataset
     from bench.runs.attempt import Outcome
     from bench.tuning.best import BestSettings
 
@@ -146,6 +147,7 @@ def _execute(
     workers = jobs or cells_at_once(threads, check_device(device).type == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
+    _embed(spec, datasets, device)
     plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given)
     for remark in tuned.remarks() if tuned else ():
         typer.echo(f"note: {remark}", err=True)
@@ -157,6 +159,18 @@ def _execute(
     with display_for(len(plan)) as display:
         setup = Setup(store_dir().absolute(), since, device, threads)
         return execute(plan, setup, display, workers=workers, estimates=estimates)
+
+
+def _embed(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:
+    """Encode the item texts that are still to be encoded, before any cell, on all cores."""
+    if not spec.encoders:
+        return
+    from bench.runs.execute import available_cpus
+    from bench.semantics.display import display_for
+    from bench.semantics.provide import embed, wanted_by
+
+    with display_for() as display:
+        embed(wanted_by(spec, datasets), display, device=device, threads=available_cpus())
 
 
 def _conclude(outcomes: Sequence[Outcome]) -> None:

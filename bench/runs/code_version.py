@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
-from bench.components import Component
+from bench.components import Component, EncoderEntry
 from bench.errors import ConfigError
 from bench.hashing import content_hash
 
@@ -27,7 +27,9 @@ ENGINE = (
 )
 """Modules and packages of the engine that decide numbers. Reading of data is not among them:
 the data set's fingerprint covers its outcome."""
-_METHODS = "bench.methods"
+TEXTS = ("bench.semantics.prefixes", "bench.semantics.provide", "bench.semantics.texts")
+"""Modules that decide which text belongs to a position; they count for cells with an encoder."""
+_KINDS = ("bench.methods.", "bench.encoders.")
 
 
 def code_version(components: Iterable[Component | None]) -> str:
@@ -46,16 +48,27 @@ def code_version(components: Iterable[Component | None]) -> str:
     ConfigError
         A module's source is not to be found, or is not Python.
     """
-    homes = {_home(component) for component in components if component is not None}
-    names = sorted({*ENGINE, *_with_imports(homes)})
+    known = [component for component in components if component is not None]
+    homes = {_home(component.model.partition(":")[0]) for component in known}
+    texts = TEXTS if any(isinstance(component, EncoderEntry) for component in known) else ()
+    names = sorted({*ENGINE, *texts, *_with_imports(homes)})
     return content_hash({name: _hash_of(name) for name in names})
 
 
-def _home(component: Component) -> str:
-    """Package that holds the model, or its module where it is not in a package of its own."""
-    module = component.model.partition(":")[0]
-    parent = module.rpartition(".")[0]
-    return parent or module
+def package_version(module: str) -> str:
+    """Hash the package that holds a module, and what it imports of its like; no engine.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`code_version`.
+    """
+    return content_hash({name: _hash_of(name) for name in sorted(_with_imports({_home(module)}))})
+
+
+def _home(module: str) -> str:
+    """Package that holds a module, or the module where it is not in a package of its own."""
+    return module.rpartition(".")[0] or module
 
 
 def _with_imports(homes: set[str]) -> set[str]:
@@ -75,15 +88,17 @@ def _covered(name: str, by: set[str]) -> bool:
 
 @cache
 def _imports(name: str) -> frozenset[str]:
-    """Modules that a module or package imports from its own kind: methods, or its own root."""
+    """Modules that a module or package imports from its like: components, or its own root."""
     root = name.partition(".")[0]
-    prefix = f"{_METHODS}." if root == "bench" else f"{root}."
+    prefixes = _KINDS if root == "bench" else (f"{root}.",)
     imported = {
         module
         for place, path in _sources(name)
         for module in _imported(_parse(path), _package_of(name, place))
     }
-    return frozenset(module for module in imported if module.startswith(prefix) and _exists(module))
+    return frozenset(
+        module for module in imported if module.startswith(prefixes) and _exists(module)
+    )
 
 
 def _package_of(name: str, place: str) -> str:

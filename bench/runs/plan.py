@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.errors import ConfigError
@@ -106,14 +106,19 @@ def freeze(combination: Combination, spec: Spec, dataset: Dataset) -> Cell:
         method=method,
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
-        encoder_settings=(
-            {} if encoder is None else spec.encoder_config(encoder).model_dump(mode="json")
-        ),
+        encoder_settings=_encoder_settings(encoder, spec),
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=combination.seed,
         code=code_version(components),
     )
+
+
+def _encoder_settings(encoder: str | None, spec: Spec) -> dict[str, Any]:
+    """Complete them, with hashes of weights where those are files."""
+    if encoder is None:
+        return {}
+    return spec.encoder_config(encoder).resolved().model_dump(mode="json")
 
 
 def load_datasets(spec: Spec, load: Callable[[str], Dataset]) -> dict[str, Dataset]:

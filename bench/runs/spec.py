@@ -13,6 +13,7 @@ from bench.config import Config, read_yaml
 from bench.data.card import card_names, is_path, load_card
 from bench.errors import ConfigError, suggestion
 from bench.protocol import Protocol
+from bench.semantics.config import EncoderConfig
 from bench.training.config import TrainingConfig
 
 DEFAULT = "default"
@@ -118,7 +119,7 @@ class Spec(Config):
         """
         return _config(METHODS.get(name), self.method_settings, self.name, "method")
 
-    def encoder_config(self, name: str) -> Config:
+    def encoder_config(self, name: str) -> EncoderConfig:
         """Complete settings of an encoder.
 
         Raises
@@ -126,7 +127,13 @@ class Spec(Config):
         ConfigError
             The encoder is unknown, or one of its settings does not fit.
         """
-        return _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
+        config = _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
+        if not isinstance(config, EncoderConfig):
+            raise ConfigError(
+                f"the settings of encoder '{name}' are no EncoderConfig; make "
+                f"{type(config).__name__} extend bench.semantics.config.EncoderConfig"
+            )
+        return config
 
     def check(self) -> None:
         """Check names and settings against the registries; imports neither torch nor pandas.

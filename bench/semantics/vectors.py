@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -32,12 +34,15 @@ class Semantics:
         histories, flat (text).
     offsets
         int64 ``[n_users + 1]``: where each user begins in ``places``; None where pooled.
+    about
+        Which encoder made the vectors and what that cost once, as plain data.
     """
 
     pooled: bool
     vectors: Tensor
     places: Tensor
     offsets: Tensor | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -6,10 +6,10 @@ import textwrap
 
 import pytest
 
-from bench.components import BACKBONES, METHODS, MethodEntry
+from bench.components import BACKBONES, ENCODERS, METHODS, MethodEntry
 from bench.errors import ConfigError
 from bench.runs import code_version as module
-from bench.runs.code_version import code_version
+from bench.runs.code_version import code_version, package_version
 
 SOURCE = '''
 """Module."""
@@ -122,8 +122,27 @@ def test_everything_the_engine_imports_is_hashed_or_harmless():
     assert {
         name
         for name in imported - harmless - plain_data
-        if not module._covered(name, set(module.ENGINE))
+        if not module._covered(name, {*module.ENGINE, *module.TEXTS})
     } == set()
+
+
+def test_what_chooses_texts_counts_for_cells_with_an_encoder_only(monkeypatch):
+    parts = [METHODS.get("none")], [METHODS.get("none"), ENCODERS.get("random")]
+    before = [code_version(part) for part in parts]
+    hashed = module._hash_of
+    changed = lambda name: "changed" if name == "bench.semantics.texts" else hashed(name)  # noqa: E731
+    monkeypatch.setattr(module, "_hash_of", changed)
+    after = [code_version(part) for part in parts]
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
+
+
+def test_an_encoders_own_hash_sees_what_encoders_share_and_no_engine(monkeypatch):
+    names = []
+    hashed = module._hash_of
+    monkeypatch.setattr(module, "_hash_of", lambda name: names.append(name) or hashed(name))
+    package_version("bench.encoders.smollm2.model")
+    assert {"bench.encoders.smollm2", "bench.encoders.tokens"} <= set(names)
+    assert all(name.startswith("bench.encoders.") for name in names)
 
 
 def test_each_component_counts_and_their_order_does_not():
@@ -141,7 +160,7 @@ def test_the_engine_counts(monkeypatch):
 def test_another_process_finds_the_same():
     script = textwrap.dedent("""
         from bench.components import BACKBONES
-        from bench.runs.code_version import code_version
+        from bench.runs.code_version import code_version, package_version
         print(code_version([BACKBONES.get("gru4rec")]))
     """)
     found = subprocess.run(

@@ -1,0 +1,65 @@
+"""``bench embed``: encode item texts beforehand; ``bench run`` does it by itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import CacheDir, DataDir, Device, Encoders, Sets
+from bench.errors import ConfigError
+from bench.runs.overrides import apply_overrides
+from bench.runs.spec import Spec
+
+EPILOG = """
+\b
+Examples:
+  bench embed ml-100k --encoder smollm2
+  bench embed ml-100k beauty --encoder tfidf minilm --set texts=shuffled
+  bench embed beauty --encoder llm2vec --set model=/models/llama
+"""
+
+
+def embed(
+    datasets: Annotated[
+        list[str], typer.Argument(help="Data cards: names or paths.", show_default=False)
+    ],
+    encoder: Encoders = None,
+    set_: Sets = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Default: one a core.")
+    ] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Encode the item texts of data sets and keep the vectors in the cache.
+
+    Interrupted, it goes on where it stopped when given again.
+    """
+    del data_dir, cache_dir  # their callbacks have set the environment
+    if not encoder:
+        raise ConfigError("no encoder is named; add --encoder ('bench ls encoders' lists them)")
+    given = {"name": "embed", "datasets": datasets, "encoders": encoder}
+    spec = apply_overrides(Spec.parse(given, "command line"), set_ or [])
+    for name in spec.encoders:
+        spec.encoder_config(name)
+    try:
+        _run(spec, threads, device)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to continue", err=True)
+        raise typer.Exit(130) from None
+
+
+def _run(spec: Spec, threads: int | None, device: str) -> None:
+    from bench.data.load import load_dataset
+    from bench.runs.execute import available_cpus
+    from bench.runs.plan import load_datasets
+    from bench.semantics.display import display_for
+    from bench.semantics.provide import embed, want
+
+    loaded = load_datasets(spec, partial(load_dataset, fetch=True))
+    wanted = [want(spec, data, name) for data in loaded.values() for name in spec.encoders]
+    with display_for() as display:
+        embed(wanted, display, device=device, threads=threads or available_cpus())

@@ -1,0 +1,177 @@
+"""From a GGUF file of llama.cpp to a folder that transformers reads.
+
+transformers 4.44 cannot de-quantise Q4_1; the ``gguf`` package can. Tensors are renamed, and
+the rows of the query and key matrices put back into the order of transformers: llama.cpp turns
+pairs of neighbouring rows by the rotary embedding, transformers pairs half a head apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.files import atomic_path
+
+_WHOLE = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+_BLOCK = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_SPECIAL = 3
+"""Type of a token that is never part of a text."""
+_PRE_TOKENIZER = "smollm"
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write a Llama model and its tokenizer as safetensors and JSON.
+
+    Parameters
+    ----------
+    source
+        A GGUF file of the ``llama`` architecture with SmolLM's tokenizer.
+    target
+        Folder that appears whole or not at all.
+
+    Raises
+    ------
+    DataError
+        The file is damaged or holds another kind of model.
+    StoreError
+        The folder cannot be written.
+    """
+    from gguf import GGUFReader
+    from safetensors.numpy import save_file
+
+    try:
+        reader = GGUFReader(source)
+        facts = dict(reader.fields.items())
+        settings = _settings(facts)
+        heads = {"attn_q": settings["num_attention_heads"]}
+        heads["attn_k"] = settings["num_key_value_heads"]
+        tokenizer = _tokenizer(facts)
+        with atomic_path(target) as temporary:
+            temporary.mkdir()
+            tensors = dict(_tensor(tensor, heads) for tensor in reader.tensors)
+            save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
+            _config(settings, tied="lm_head.weight" not in tensors).save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+    except (ValueError, KeyError, IndexError) as error:
+        raise DataError(
+            f"{source} is not a GGUF file of a Llama model with SmolLM's tokenizer ({error}); "
+            "delete it and run again"
+        ) from error
+
+
+def _tensor(tensor: Any, heads: dict[str, int]) -> tuple[str, NDArray[np.float32]]:
+    from gguf.quants import dequantize
+
+    values = np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
+    if tensor.name in _WHOLE:
+        return _WHOLE[tensor.name], values
+    _, layer, part, kind = tensor.name.split(".")
+    if part in heads:
+        values = unpermuted(values, heads[part])
+    return f"model.layers.{layer}.{_BLOCK[part]}.{kind}", values
+
+
+def unpermuted(matrix: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+    """Undo llama.cpp's order of the rows of a query or key matrix.
+
+    Parameters
+    ----------
+    matrix
+        float32 ``[heads * d, width]``: in each head, row ``2 i`` is turned with row ``2 i + 1``.
+    heads
+        Of this matrix.
+
+    Returns
+    -------
+    ndarray
+        The same rows; in each head, row ``i`` is turned with row ``i + d / 2``.
+
+    Examples
+    --------
+    >>> unpermuted(np.arange(8, dtype=np.float32)[:, None], heads=2).ravel().astype(int).tolist()
+    [0, 2, 1, 3, 4, 6, 5, 7]
+    """
+    pairs = matrix.reshape(heads, -1, 2, matrix.shape[1])
+    return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(matrix.shape))
+
+
+def _settings(facts: dict[str, Any]) -> dict[str, Any]:
+    """Sizes, in the words of transformers."""
+
+    def fact(name: str) -> Any:
+        return facts[name].contents()
+
+    if fact("general.architecture") != "llama":
+        raise ValueError(f"the architecture is {fact('general.architecture')}")
+    return {
+        "hidden_size": fact("llama.embedding_length"),
+        "intermediate_size": fact("llama.feed_forward_length"),
+        "num_hidden_layers": fact("llama.block_count"),
+        "num_attention_heads": fact("llama.attention.head_count"),
+        "num_key_value_heads": fact("llama.attention.head_count_kv"),
+        "max_position_embeddings": fact("llama.context_length"),
+        "rms_norm_eps": fact("llama.attention.layer_norm_rms_epsilon"),
+        "rope_theta": fact("llama.rope.freq_base"),
+        "vocab_size": len(facts["tokenizer.ggml.tokens"].data),
+        "bos_token_id": fact("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": fact("tokenizer.ggml.eos_token_id"),
+    }
+
+
+def _config(settings: dict[str, Any], *, tied: bool) -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        **settings,
+        tie_word_embeddings=tied,
+        torch_dtype="float32",
+        architectures=["LlamaForCausalLM"],
+    )
+
+
+def _tokenizer(facts: dict[str, Any]) -> Any:
+    """Build SmolLM's tokenizer: byte-level BPE, every digit a token of its own."""
+    from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    kind = facts["tokenizer.ggml.pre"].contents()
+    if kind != _PRE_TOKENIZER:
+        raise ValueError(f"the tokenizer is {kind}")
+    tokens = facts["tokenizer.ggml.tokens"].contents()
+    types = facts["tokenizer.ggml.token_type"].contents()
+    merges = [tuple(pair.split(" ")) for pair in facts["tokenizer.ggml.merges"].contents()]
+    whole = Tokenizer(BPE(vocab={token: at for at, token in enumerate(tokens)}, merges=merges))
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    whole.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    whole.decoder = decoders.ByteLevel()
+    special = [token for token, type_ in zip(tokens, types, strict=True) if type_ == _SPECIAL]
+    whole.add_special_tokens([AddedToken(token, special=True) for token in special])
+    begin, end = (tokens[facts[f"tokenizer.ggml.{n}_token_id"].contents()] for n in ("bos", "eos"))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=whole,
+        bos_token=begin,
+        eos_token=end,
+        pad_token=end,
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+    )

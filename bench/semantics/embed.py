@@ -1,0 +1,232 @@
+"""Encode the texts of a data set once, in shards, so that it may be interrupted."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench import __version__
+from bench.errors import DataError, StoreError
+from bench.files import atomic_path, write_json
+from bench.hashing import file_hash
+from bench.semantics.encoder import Encoder
+from bench.semantics.shards import Cost
+from bench.semantics.store import ABOUT, VECTORS, Entry, Vectors
+from bench.semantics.texts import Corpus
+from bench.training.device import choose
+from bench.training.resources import Meter, peak_memory_bytes
+
+SHARD_CHARACTERS = 32_768
+"""About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""
+SAMPLE = 32
+"""Texts that are encoded beforehand, to tell how long the rest will take."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What lies ahead.
+
+    Attributes
+    ----------
+    label
+        Data set and encoder.
+    texts, done
+        Distinct texts, and how many of them an earlier sitting has encoded.
+    tokens, seconds
+        Estimates for all of them, and for what is left.
+    """
+
+    label: str
+    texts: int
+    done: int
+    tokens: int
+    seconds: float
+
+
+class Reporter(Protocol):
+    """Where the progress of an encoding goes."""
+
+    def begins(self, outlook: Outlook) -> None:
+        """Note how much there is to do."""
+
+    def advances(self, texts: int, tokens: int) -> None:
+        """Note that more is done."""
+
+    def ends(self, label: str, vectors: Vectors, *, made: bool) -> None:
+        """Note where the vectors lie, and whether they were made now."""
+
+
+def vectors_of(
+    encoder: Encoder, corpus: Corpus, label: str, reporter: Reporter, device: str = "auto"
+) -> Vectors:
+    """Give the vectors of a corpus, encoded now where the cache lacks them.
+
+    An encoding that was interrupted goes on after its last whole shard. Another process that
+    wants the same vectors waits for this one.
+
+    Parameters
+    ----------
+    encoder
+        Not opened; it is opened if there is something to encode.
+    corpus
+        Distinct texts, at least one.
+    label
+        Data set and encoder, for people.
+    reporter
+        Told what happens.
+    device
+        Where the encoder computes.
+
+    Raises
+    ------
+    ConfigError
+        The encoder cannot run here.
+    DataError
+        Its weights cannot be had, or its vectors are no numbers or too large for float16.
+    StoreError
+        The cache cannot be written, or holds damaged vectors.
+    """
+    entry = Entry.of(encoder, corpus)
+    found = entry.read()
+    if found is None:
+        with entry.locked():
+            found = entry.read()
+            if found is None:
+                made = _encode(encoder, corpus, entry, label, reporter, device)
+                reporter.ends(label, made, made=True)
+                return made
+    reporter.ends(label, found, made=False)
+    return found
+
+
+def _encode(
+    encoder: Encoder, corpus: Corpus, entry: Entry, label: str, reporter: Reporter, device: str
+) -> Vectors:
+    where = choose(device)
+    meter = Meter({}, {})
+    with meter.stage("load"):
+        encoder.open(where)
+        encoder.fit(corpus.names)
+    parts = list(_parts(corpus))
+    done = {number for number in range(len(parts)) if entry.shards.read(number) is not None}
+    reporter.begins(_outlook(encoder, corpus, label, [parts[number] for number in sorted(done)]))
+    for number, part in enumerate(parts):
+        if number not in done:
+            start, tokens = time.perf_counter(), _Count()
+            vectors = encoder.encode([corpus.texts[at] for at in part], _both(tokens, reporter))
+            _check(vectors, encoder)
+            seconds = time.perf_counter() - start
+            cost = Cost(len(part), tokens.total, seconds, peak_memory_bytes())
+            entry.shards.write(number, vectors, cost)
+    machine = {"device": str(where), "threads": torch.get_num_threads()}
+    about = {**_about(encoder), **machine, "load_seconds": meter.seconds["load"]}
+    return _finish(encoder, entry, parts, about)
+
+
+class _Count:
+    """Adds up the tokens of a shard."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
+def _both(count: _Count, reporter: Reporter) -> Any:
+    def report(texts: int, tokens: int) -> None:
+        count.total += tokens
+        reporter.advances(texts, tokens)
+
+    return report
+
+
+def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
+    """Cut the texts into shards of like length, the longest first, so that memory peaks early."""
+    order = np.argsort(-corpus.characters, kind="stable")
+    filled = np.cumsum(corpus.characters[order]) // SHARD_CHARACTERS
+    cuts = np.flatnonzero(np.diff(filled)) + 1
+    return (part for part in np.split(order, cuts) if len(part))
+
+
+def _outlook(
+    encoder: Encoder, corpus: Corpus, label: str, done: list[NDArray[np.int64]]
+) -> Outlook:
+    """Estimate from a sample that is spread evenly over all lengths."""
+    order = np.argsort(corpus.characters, kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, SAMPLE).astype(int))]
+    sample = [corpus.texts[at] for at in chosen]
+    encoder.encode(sample[-1:])  # the first call of a library is no measure
+    start = time.perf_counter()
+    encoder.encode(sample)
+    seconds = time.perf_counter() - start
+    characters = int(corpus.characters[chosen].sum())
+    ready = [corpus.characters[part].sum() for part in done]
+    left = int(corpus.characters.sum() - sum(ready))
+    return Outlook(
+        label,
+        texts=len(corpus.texts),
+        done=sum(map(len, done)),
+        tokens=int(encoder.count_tokens(sample) * corpus.characters.sum() / characters),
+        seconds=float(seconds * left / characters),
+    )
+
+
+def _check(vectors: NDArray[np.float32], encoder: Encoder) -> None:
+    if not np.isfinite(vectors).all():
+        raise DataError(
+            f"encoder '{encoder.name}' gives vectors that are no numbers; try another dtype"
+        )
+    if encoder.settings.storage == "float16" and np.abs(vectors).max() > np.finfo(np.float16).max:
+        raise DataError(
+            f"vectors of encoder '{encoder.name}' are too large for float16; "
+            "set encoder.storage=float32"
+        )
+
+
+def _finish(
+    encoder: Encoder, entry: Entry, parts: list[NDArray[np.int64]], about: dict[str, Any]
+) -> Vectors:
+    """Write all shards into one matrix, in the order of the texts, and drop them."""
+    whole = Cost()
+    rows, size = sum(map(len, parts)) + 1, _shard(entry, 0)[0].shape[1]
+    shutil.rmtree(entry.folder, ignore_errors=True)  # what somebody has left of it
+    with atomic_path(entry.folder) as temporary:
+        temporary.mkdir()
+        kind = np.dtype(encoder.settings.storage)
+        matrix = np.lib.format.open_memmap(
+            temporary / VECTORS, mode="w+", dtype=kind, shape=(rows, size)
+        )
+        for number, part in enumerate(parts):
+            vectors, cost = _shard(entry, number)
+            matrix[part + 1] = vectors
+            whole += cost
+        matrix.flush()
+        del matrix
+        content = {**about, **vars(whole), "rows": rows, "size": size}
+        write_json(temporary / ABOUT, {**content, "sha256": file_hash(temporary / VECTORS)})
+    entry.shards.remove()
+    found = entry.read()
+    if found is None:
+        raise StoreError(f"{entry.folder} vanished while it was written; run again")
+    return found
+
+
+def _shard(entry: Entry, number: int) -> tuple[NDArray[np.float32], Cost]:
+    found = entry.shards.read(number)
+    if found is None:
+        raise StoreError(f"{entry.shards.folder} was changed during the encoding; run again")
+    return found
+
+
+def _about(encoder: Encoder) -> dict[str, Any]:
+    return {
+        "encoder": encoder.name,
+        "settings": encoder.settings.model_dump(mode="json"),
+        "fingerprint": encoder.fingerprint,
+        "versions": {"bench": __version__, **encoder.versions()},
+    }
