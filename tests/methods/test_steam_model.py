@@ -1,0 +1,213 @@
+"""STEAM as a method: independence of padding and batch, ranking, read-outs, facts, variants."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from steam_toys import END, MASK, MAX_LENGTH, N_ITEMS, batch_of, data_of, model_of, rows_of
+from torch.nn import functional
+
+from bench.components import METHODS
+from bench.errors import ConfigError
+from bench.methods.parts.ragged import Ragged
+from bench.methods.steam.config import STEAMConfig
+from bench.training.batch import Batch
+
+ROWS = [*rows_of(users=20), [7], list(range(1, MAX_LENGTH + 1))]
+
+
+def with_items(batch, items):
+    return Batch(batch.users, items, torch.zeros_like(items), batch.slots, batch.first)
+
+
+@pytest.mark.parametrize("edits", ["all", "none"])
+@torch.no_grad()
+def test_rows_do_not_depend_on_padding_order_or_neighbours(edits):
+    model = model_of(edits=edits, heads=2)
+    batch = batch_of(ROWS)
+    vectors, decided = model.user_vectors(batch), model.denoise(batch)
+    wide = with_items(batch, functional.pad(batch.items, (0, 4)))
+    torch.testing.assert_close(model.user_vectors(wide), vectors, rtol=1e-4, atol=1e-5)
+    assert torch.equal(model.denoise(wide).keep[:, :MAX_LENGTH], decided.keep)
+    made = model.correct(batch.items)
+    for row in range(len(ROWS)):
+        count = int((batch.items[row] > 0).sum())
+        alone = with_items(batch, batch.items[row : row + 1, :count])
+        own = model.correct(alone.items)
+        size = int(own.lengths[0])
+        assert torch.equal(made.items[row, :size], own.items[0])
+        assert int(made.lengths[row]) == size
+        torch.testing.assert_close(model.user_vectors(alone)[0], vectors[row], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            model.denoise(alone).score[0], decided.score[row, :count], rtol=1e-4, atol=1e-5
+        )
+    order = torch.randperm(len(ROWS))
+    torch.testing.assert_close(
+        model.user_vectors(with_items(batch, batch.items[order])),
+        vectors[order],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+@torch.no_grad()
+def test_a_user_is_ranked_with_by_the_mask_after_the_corrected_history():
+    model = model_of()
+    batch = batch_of(ROWS)
+    vectors = model.user_vectors(batch)
+    made = model.correct(batch.items)
+    for row in range(len(ROWS)):
+        history = made.items[row, : int(made.lengths[row])].tolist()
+        assert len(history) <= model.length - 1
+        asked = torch.tensor([[*history, MASK]])
+        ragged = Ragged(asked > 0)
+        states = model.recommender(model.encoder(asked, ragged), ragged)
+        torch.testing.assert_close(vectors[row], states[-1], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_history_that_loses_everything_is_ranked_with_by_the_mask_alone():
+    model = model_of()
+    model.corrector.head.weight.zero_()
+    model.corrector.head.bias.copy_(torch.tensor([0.0, 9.0, 0.0]))
+    batch = batch_of(ROWS)
+    assert model.correct(batch.items).lengths.tolist() == [0] * len(ROWS)
+    vectors = model.user_vectors(batch)
+    asked = torch.tensor([[MASK]])
+    ragged = Ragged(asked > 0)
+    expected = model.recommender(model.encoder(asked, ragged), ragged)
+    torch.testing.assert_close(vectors, expected.expand(len(ROWS), -1), rtol=1e-4, atol=1e-5)
+    assert model.facts()["emptied histories"] == 30
+
+
+@torch.no_grad()
+def test_special_numbers_are_never_ranked_and_targets_never_read():
+    for classes in ("items", "all"):
+        model = model_of(classes=classes)
+        assert torch.equal(model.item_vectors(), model.encoder.items.weight[1:END])
+        assert len(model.item_vectors()) == N_ITEMS
+        batch = batch_of(ROWS)
+        other = Batch(batch.users, batch.items, batch.items, batch.slots, batch.first)
+        assert torch.equal(model.user_vectors(batch), model.user_vectors(other))
+        assert torch.equal(model.user_vectors(batch), model.user_vectors(batch))
+
+
+@torch.no_grad()
+def test_scores_are_the_log_odds_of_deletion():
+    model = model_of()
+    batch = batch_of(ROWS)
+    decided = model.denoise(batch)
+    dropped = 0
+    for row, items in enumerate(ROWS):
+        one = torch.tensor([items[-MAX_LENGTH:]])
+        logits = model.corrector.head(model.encoder(one, Ragged(one > 0)))
+        for slot, (keep, delete, insert) in enumerate(logits.double().tolist()):
+            score = delete - math.log(math.exp(keep) + math.exp(insert))
+            assert math.isclose(float(decided.score[row, slot]), score, abs_tol=1e-4)
+            assert bool(decided.keep[row, slot]) == (delete <= max(keep, insert))
+            if not decided.keep[row, slot]:
+                dropped += 1
+                assert score > -math.log(2) - 1e-6
+        assert torch.isnan(decided.score[row, one.shape[1] :]).all()
+    assert 0 < dropped < batch.valid.sum()
+
+
+@torch.no_grad()
+def test_the_last_item_may_be_protected():
+    batch = batch_of(ROWS)
+    ends = (batch.valid.sum(1) - 1)[:, None]
+    free, guarded = model_of(), model_of(protect_last=True)
+    assert not free.denoise(batch).keep.gather(1, ends).all()
+    decided = guarded.denoise(batch)
+    assert decided.keep.gather(1, ends).all()
+    assert torch.isfinite(decided.score[batch.valid]).all()
+    made = guarded.correct(batch.items)
+    last = made.items.gather(1, (made.lengths - 1)[:, None])
+    assert torch.equal(last, batch.items.gather(1, ends))
+    inner = batch.valid.clone().scatter_(1, ends, value=False)
+    assert torch.equal(decided.keep[inner], free.denoise(batch).keep[inner])
+
+
+@torch.no_grad()
+def test_facts_count_edits_on_whole_training_windows():
+    rows = rows_of(seed=5, users=40, longest=20)
+    model = model_of(rows)
+    facts = model.facts()
+    windows = [row[-MAX_LENGTH:] for row in rows]
+    deleted = inserted = again = 0
+    distinct, by_length = set(), {}
+    for row in windows:
+        made = model.corrector.correct(model.encoder, torch.tensor([row]), 999)
+        new = [
+            i
+            for i, flag in zip(made.items[0].tolist(), made.inserted[0].tolist(), strict=True)
+            if flag
+        ]
+        gone = len(row) - (int(made.lengths[0]) - len(new))
+        deleted, inserted = deleted + gone, inserted + len(new)
+        again += sum(item in row for item in new)
+        distinct |= set(new)
+        name = "1-5" if len(row) <= 5 else "6-15"
+        sums = by_length.setdefault(name, [0, 0, 0])
+        by_length[name] = [a + b for a, b in zip(sums, (len(row), gone, len(new)), strict=True)]
+    assert facts["items"] == sum(map(len, windows))
+    assert (facts["deleted"], facts["inserted"]) == (deleted, inserted)
+    assert (facts["inserted distinct"], facts["inserted again"]) == (len(distinct), again)
+    for name, (size, gone, new) in by_length.items():
+        assert facts[f"deleted share, length {name}"] == gone / size
+        assert facts[f"inserted share, length {name}"] == new / size
+    assert "deleted share, length 16-30" not in facts
+
+
+def test_a_saved_model_is_the_same_model():
+    model, twin = model_of(seed=1), model_of(seed=2)
+    batch = batch_of(ROWS)
+    twin.load_state_dict(model.state_dict())
+    assert torch.equal(model.user_vectors(batch), twin.user_vectors(batch))
+    assert not [name for name in model.state_dict() if "noise" in name]
+
+
+def test_popular_noise_follows_training_counts():
+    rows = [[1, 2, 3], [1, 2], [1]]
+    model = model_of(rows, noise_items="popularity")
+    shares = np.diff(model.noise.cumulative.numpy(), prepend=0)
+    assert shares[:4].tolist() == [3, 2, 1, 0]
+    assert model_of(rows).noise.cumulative[:2].tolist() == [1, 2]
+
+
+def test_weights_start_as_in_the_official_code():
+    model = model_of(sharp=False, embedding_size=64)
+    table = model.encoder.items.weight
+    assert table[0].abs().sum() == 0
+    expected = math.sqrt(2 / (N_ITEMS + 3 + 64))
+    assert abs(float(table[1:].std()) / expected - 1) < 0.1
+    assert float(model.corrector.head.bias.abs().sum()) == 0
+    assert model.encoder.positions.weight.shape[0] == MAX_LENGTH + 10
+
+
+@pytest.mark.parametrize("variant", [variant.name for variant in METHODS.get("steam").variants])
+def test_each_variant_trains_and_ranks(variant):
+    entry = METHODS.get(f"steam:{variant}")
+    config = entry.parse({}, "test")
+    assert config != STEAMConfig()
+    torch.manual_seed(0)
+    model = entry.model_class()(config, data_of(ROWS), None)
+    sum(model.losses(batch_of(ROWS)).values()).backward()
+    model.eval()
+    with torch.inference_mode():
+        vectors = model.user_vectors(batch_of(ROWS))
+    assert torch.isfinite(vectors).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heads": 3}, "heads must divide"),
+        ({"drop_rate": 0.6, "noise_rate": 0.4}, "must be below 1"),
+        ({"max_inserted": 0}, "max_inserted"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        STEAMConfig.parse(settings, "here")
