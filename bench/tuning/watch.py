@@ -69,7 +69,7 @@ class Watch:
         self.seconds += progress.seconds
         self._trial.set_user_attr("seconds", self.seconds)
         self._report(progress.epoch, progress.metric, loss=progress.loss, seconds=progress.seconds)
-        if self._trial.should_prune():
+        if progress.epoch < progress.epochs and self._trial.should_prune():
             self._end(f"pruned at epoch {progress.epoch}: below earlier trials")
         if self._overspent():
             self._end(f"ended at epoch {progress.epoch}: the study's seconds were spent")

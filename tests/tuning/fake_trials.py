@@ -1,0 +1,116 @@
+"""Studies on a toy data set whose trials take no time and whose figure is known by hand."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.errors import BenchError
+from bench.runs.attempt import Setup
+from bench.runs.progress import Progress
+from bench.runs.result import CellResult, Ranks
+from bench.runs.spec import Spec
+from bench.tuning.budget import Budget
+from bench.tuning.plan import plan_studies
+from bench.tuning.storage import default_url
+from bench.tuning.tune import Tuning
+
+USERS = 100
+EPOCHS = 4
+
+
+def toy() -> Dataset:
+    return Dataset(
+        name="toy",
+        fingerprint="f" * 64,
+        sequences=Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]]),
+        user_ids=["a", "b", "c"],
+        item_ids=["w", "x", "y", "z"],
+        item_texts=["", "", "", ""],
+        max_length=7,
+    )
+
+
+def load(source: str) -> Dataset:
+    return toy()
+
+
+def spec(**changes) -> Spec:
+    given = {"datasets": ["toy"], "backbones": ["sasrec"], "training": {"epochs": EPOCHS}}
+    return Spec.parse({**given, **changes}, "here")
+
+
+def tuning(root: Path, trials=4, seconds=None, experiment="fine", url=None, **changes) -> Tuning:
+    pruning = changes.pop("pruning", "none")
+    plans = plan_studies(spec(**changes), {"toy": toy()}, pruning)
+    names = (f"fake_trials:{experiment}", "fake_trials:load")
+    setup = Setup(root, time.time(), "cpu", 1, *names)
+    return Tuning(plans, Budget(trials, seconds), url or default_url(root), setup)
+
+
+def figure(cell) -> float:
+    """Whole hundredths, highest at a learning rate of 10 ** -2.5 and without dropout."""
+    distance = abs(math.log10(cell.training.learning_rate) + 2.5) / 3
+    return round(max(0.0, 1 - distance - cell.backbone_settings["dropout"] / 2), 2)
+
+
+def ranks(good: float) -> Ranks:
+    """That share of the users ranks its target first, the others far down: NDCG@10 = share."""
+    ones = np.ones(USERS, dtype=np.int32)
+    places = np.where(np.arange(USERS) < round(good * USERS), 0, 50).astype(np.int32)
+    return Ranks(ones, ones, ones, places, 0 * ones, 99 * ones, places, 0 * ones, 99 * ones)
+
+
+def result(cell) -> CellResult:
+    test = 1 - figure(cell)  # an objective that looked at the test phase would go the wrong way
+    curve = [
+        {"epoch": epoch, "loss": 1.0, "NDCG@10": figure(cell), "seconds": 2.0}
+        for epoch in range(EPOCHS)
+    ]
+    return CellResult({"validation": ranks(figure(cell)), "test": ranks(test)}, curve, {"n": 1})
+
+
+def fine(cell, dataset, work, *, device, threads, report):
+    """Write a checkpoint each epoch and go on from it."""
+    work.mkdir(parents=True, exist_ok=True)
+    begun = len(list(work.glob("epoch-*")))
+    for epoch in range(begun + 1, EPOCHS + 1):
+        (work / f"epoch-{epoch}").touch()
+        report(Progress(cell.label, epoch, EPOCHS, 1.0, figure(cell), figure(cell), 2.0))
+    return result(cell)
+
+
+def fails_at_high_rates(cell, dataset, work, *, device, threads, report):
+    if cell.training.learning_rate > 1e-3:
+        raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
+    return fine(cell, dataset, work, device=device, threads=threads, report=report)
+
+
+def interrupted(cell, dataset, work, *, device, threads, report):
+    """Stop as by Ctrl-C after two epochs of whatever is not the default."""
+
+    def stop_after_two(progress):
+        report(progress)
+        if cell.training.learning_rate != 1e-3 and progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    return fine(cell, dataset, work, device=device, threads=threads, report=stop_after_two)
+
+
+def dies(cell, dataset, work, *, device, threads, report):
+    """End the process at whatever is not the default."""
+    if cell.training.learning_rate != 1e-3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fine(cell, dataset, work, device=device, threads=threads, report=report)
+
+
+def rather_slow(cell, dataset, work, *, device, threads, report):
+    time.sleep(0.2)
+    return fine(cell, dataset, work, device=device, threads=threads, report=report)
