@@ -16,7 +16,7 @@ from bench.backbone import Backbone
 from bench.method import Denoised, NextItemLoss
 from bench.methods.parts.counter_noise import gumbel
 from bench.methods.parts.gumbel import gumbel_noise
-from bench.methods.parts.packing import pack
+from bench.methods.parts.packing import newest, pack
 
 from .config import HSDConfig
 from .gates import HSDGates, Verdict
@@ -78,6 +78,11 @@ class HSDCore(nn.Module):
         Rows of the user table, D, and most positions of a sequence (insertions included).
     seed
         Of the draws in evaluation.
+
+    Attributes
+    ----------
+    sampled
+        bool ``[B, L]``: what the last call of :meth:`losses` kept; empty before the first.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class HSDCore(nn.Module):
         self.gates = HSDGates(config, width, slots)
         self.schedules = Schedules(config)
         self.tally = Tally()
+        self.sampled = torch.zeros(0, slots, dtype=torch.bool)
         self.pad = None
         if config.pads == "official":
             self.pad = nn.Parameter(self.users.weight.new_empty(width).normal_(std=width**-0.5))
@@ -131,6 +137,7 @@ class HSDCore(nn.Module):
         verdict = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
         keep = self.gates.sample(verdict, self.schedules.tau, draws.gates)
         self.tally.add(verdict, keep)
+        self.sampled = keep.detach() > 0
         learnt = curriculum(verdict.reconstruction, self.schedules.curriculum)
         vectors = self._project_survivors(backbone, inputs, keep)[learnt]
         interest = self._interest(inputs, table[draws.negatives - 1])
@@ -198,7 +205,8 @@ class HSDCore(nn.Module):
 
     def _project_survivors(self, backbone: Backbone, inputs: Inputs, keep: Tensor) -> Tensor:
         """Pack what is kept, with the gates' gradient, and let the backbone read it."""
-        packing = pack(keep.detach() > 0)
+        # A frame with inserted items may hold more than the backbone reads.
+        packing = pack(newest(keep.detach() > 0, backbone.sizes.max_length))
         # The gate's gradient enters where an item was kept, and only there.
         x = packing.gather(inputs.embedded) * packing.gather(keep)[..., None]
         valid = packing.valid

@@ -59,6 +59,12 @@ def pack(keep: Tensor) -> Packing:
     return Packing(packed, keep.shape[1])
 
 
+def newest(keep: Tensor, most: int) -> Tensor:
+    """Drop, bool ``[B, L]``, all but the last ``most`` survivors of each row."""
+    later = keep.flip(1).cumsum(1).flip(1)
+    return keep & (later <= most)
+
+
 def with_survivor(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
     """Bring back, in rows that lost everything, the least noisy interaction.
 

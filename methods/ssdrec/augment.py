@@ -1,0 +1,224 @@
+"""Self-augmentation: find a suspicious position, choose two items for it (SSDRec, 3.2 to 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.methods.parts.bilstm import BiLSTM
+from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
+
+from .choice import choose_items
+from .insertion import Insertion, Sequence, insert, remove, undone
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Standard Gumbel noise of one step; None = drawn.
+
+    Attributes
+    ----------
+    place
+        ``[B, L]``, for the suspicious position.
+    items
+        ``[2, B, C]``, for the items to its left and right among C candidates.
+    second
+        ``[B, L + 2]``, for the position that may be taken out again.
+    """
+
+    place: Tensor | None = None
+    items: Tensor | None = None
+    second: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What the recurrent layer says of each slot.
+
+    Attributes
+    ----------
+    rho
+        ``[B, L]``: inconsistency in 0 .. 1; 1 at padding.
+    before, after
+        ``[B, L, D]``: forward state before the slot and backward state after it.
+    """
+
+    rho: Tensor
+    before: Tensor
+    after: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """What augmentation made of a batch.
+
+    Attributes
+    ----------
+    sequence
+        Packed, with what was inserted and not taken out.
+    insertion
+        What was inserted.
+    removed
+        bool ``[B]``: rows that lost one of the three items.
+    """
+
+    sequence: Sequence
+    insertion: Insertion
+    removed: Tensor
+
+
+class Augmenter(nn.Module):
+    """One recurrent layer without biases, and vectors for the start and the end of a row.
+
+    Parameters
+    ----------
+    width
+        D.
+    context_fuse, rho_logits, rho_temperature
+        As in :class:`bench.methods.ssdrec.config.SSDRecConfig`.
+    """
+
+    first_candidate = 1
+    """Row of the item table that is the first candidate: padding is none."""
+
+    def __init__(
+        self,
+        width: int,
+        context_fuse: Literal["mul", "add"] = "mul",
+        rho_logits: Literal["prob", "log"] = "prob",
+        rho_temperature: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.context_fuse = context_fuse
+        self.rho_logits = rho_logits
+        self.rho_temperature = rho_temperature
+        self.lstm = BiLSTM(width, width, bias=False)
+        self.start = nn.Parameter(torch.randn(width))
+        self.end = nn.Parameter(torch.randn(width))
+        for name, weight in self.lstm.lstm.named_parameters():
+            if name in {"weight_ih_l0", "weight_hh_l0"}:
+                nn.init.xavier_uniform_(weight)
+
+    def forward(
+        self, sequence: Sequence, table: Tensor, tau: Tensor, noise: Noise | None = None
+    ) -> Augmented:
+        """Insert two items into every row that may take them, then undo what is doubtful.
+
+        Parameters
+        ----------
+        sequence
+            Prefixes without insertions.
+        table
+            E* ``[I + 1, D]``.
+        tau
+            Temperature of the gradients, a scalar.
+        noise
+            Of all draws; None draws it.
+        """
+        noise = noise or Noise()
+        insertion = self.propose(sequence, table, tau, noise)
+        widened = self.widen(sequence, insertion)
+        # Nothing but the choice of a slot comes of this, and that has no gradient.
+        with torch.no_grad():
+            drawn = self._draw(
+                self.read(widened.x, widened.valid), widened.valid, tau, noise.second
+            )
+            second = drawn.argmax(1)
+            removed = self.may_remove(widened, insertion, second)
+        return Augmented(remove(widened, removed, second), insertion, removed)
+
+    def propose(self, sequence: Sequence, table: Tensor, tau: Tensor, noise: Noise) -> Insertion:
+        """Draw the suspicious position and the items for both of its sides."""
+        context = self.read(sequence.x, sequence.valid)
+        drawn = self._draw(context, sequence.valid, tau, noise.place)
+        place = drawn.argmax(1)
+        rows = self.may_insert(sequence, place)
+        chosen = torch.nonzero(rows).squeeze(1)
+        queries = self.queries(sequence, context, place)[:, chosen]
+        items = sequence.items.new_zeros(2, len(place))
+        vectors = table.new_zeros(2, len(place), table.shape[1])
+        if len(chosen):
+            candidates = table[self.first_candidate :]
+            given = None if noise.items is None else noise.items[:, chosen].flatten(0, 1)
+            found, rows_of_table = choose_items(queries.flatten(0, 1), candidates, tau, given)
+            items[:, chosen] = found.view(2, -1) + self.first_candidate
+            vectors = vectors.index_copy(1, chosen, rows_of_table.view(2, len(chosen), -1))
+        gate = drawn.gather(1, place[:, None]).squeeze(1)
+        return Insertion(rows, place, items, vectors, gate)
+
+    def read(self, x: Tensor, valid: Tensor) -> Context:
+        """Read rows in both directions, from the start vector to the end vector.
+
+        Parameters
+        ----------
+        x
+            ``[B, L, D]``; what stands at padding changes nothing.
+        valid
+            bool ``[B, L]``, a prefix of each row.
+        """
+        forward, backward = self.lstm(*self._framed(x, valid.sum(1)))
+        before, after = forward[:, :-2], backward[:, 2:]
+        heard = before * after if self.context_fuse == "mul" else before + after
+        clean = x.masked_fill(~valid[..., None], 0)
+        fits = _share((clean * heard).sum(-1), valid)
+        bounded = clean.clamp(-1, 1)
+        # The sum over all other slots, without a matrix of pairs.
+        others = bounded.sum(1, keepdim=True) - bounded
+        agrees = _share((bounded * others).sum(-1), valid)
+        return Context(1 - fits * agrees, before, after)
+
+    def queries(self, sequence: Sequence, context: Context, place: Tensor) -> Tensor:
+        """Give the left and the right context of one slot of each row, ``[2, B, D]``."""
+        del sequence
+        row = torch.arange(len(place), device=place.device)
+        return torch.stack([context.before[row, place], context.after[row, place]])
+
+    def candidates(self, valid: Tensor) -> Tensor:
+        """Slots that a draw may give, bool ``[B, L]``."""
+        return valid
+
+    def may_insert(self, sequence: Sequence, place: Tensor) -> Tensor:
+        """Rows that something is inserted into, bool ``[B]``."""
+        return sequence.valid.gather(1, place[:, None]).squeeze(1)
+
+    def widen(self, sequence: Sequence, insertion: Insertion) -> Sequence:
+        """Insert what was proposed."""
+        return insert(sequence, insertion)
+
+    def may_remove(self, widened: Sequence, insertion: Insertion, second: Tensor) -> Tensor:
+        """Rows that lose what stands at slot ``second``, bool ``[B]``.
+
+        Drawn among all real slots, the draw is one among the three and "none", whose weight is
+        that of all other slots.
+        """
+        del widened
+        return undone(insertion.rows, insertion.place, second)
+
+    def _framed(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Set start and end around each row: ``[B, L + 2, D]`` and what is real of it."""
+        steps = torch.arange(x.shape[1] + 2, device=x.device)
+        last = lengths[:, None] + 1
+        framed = functional.pad(x, (0, 0, 1, 1))
+        framed = torch.where((steps == 0)[:, None], self.start, framed)
+        framed = torch.where((steps == last)[..., None], self.end, framed)
+        return framed, steps <= last
+
+    def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
+        """Draw one slot of each row: a one-hot row ``[B, L]`` with the gradient of the softmax."""
+        rho = context.rho
+        if self.rho_logits == "log":
+            rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
+        logits = (rho / self.rho_temperature).masked_fill(~self.candidates(valid), float("-inf"))
+        if noise is None:
+            noise = gumbel_noise(logits.shape, logits)
+        return hard_gumbel_softmax(logits, tau, noise)
+
+
+def _share(logits: Tensor, valid: Tensor) -> Tensor:
+    """Softmax over the real slots of each row, ``[B, L]``; 0 at padding."""
+    shares = torch.softmax(logits.masked_fill(~valid, torch.finfo(logits.dtype).min), -1)
+    return shares.masked_fill(~valid, 0)

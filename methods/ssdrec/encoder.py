@@ -1,0 +1,135 @@
+"""Global relation encoder: item and user vectors that know their neighbours (SSDRec, 3.1)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.methods.parts.graphs import Graphs
+from bench.methods.parts.sparse import SparseMatrix
+
+_SLOPE = 0.2
+
+
+class RelationEncoder(nn.Module):
+    """One layer of message passing over all relations.
+
+    The page's mean over relations of ``[A ; g_R] W`` is taken before the matrix, which is linear.
+    The incompatible relation is its own transpose, so both of its messages are one and their
+    softmax weights sum to one: attention decides between incoming and outgoing transitions only.
+
+    Parameters
+    ----------
+    graphs
+        Of :func:`bench.methods.ssdrec.relations.mine`.
+    width
+        D.
+    dropout
+        Of each relation's contribution.
+    """
+
+    def __init__(self, graphs: Graphs, width: int, dropout: float) -> None:
+        super().__init__()
+        # Training needs the users of a batch only: no transposes of the largest matrices.
+        self.interaction = SparseMatrix(graphs["interaction"], transpose=False)
+        self.similar = SparseMatrix(graphs["similar"], transpose=False)
+        self.dissimilar = SparseMatrix(graphs["dissimilar"], transpose=False)
+        self.interacted_by = SparseMatrix(graphs["interacted_by"])
+        self.incoming = SparseMatrix(graphs["incoming"])
+        self.outgoing = SparseMatrix(graphs["outgoing"])
+        self.incompatible = SparseMatrix(graphs["incompatible"])
+        self.dropout = nn.Dropout(dropout)
+        self.item_scalars = nn.Linear(2, 1)
+        self.user_scalars = nn.Linear(2, 1)
+        self.incoming_key = nn.Linear(width, width, bias=False)
+        self.outgoing_key = nn.Linear(width, width, bias=False)
+        self.item_fusion = Fusion(width)
+        self.user_fusion = Fusion(width)
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+
+    def encode_items(self, items: Tensor, users: Tensor) -> Tensor:
+        """Give E* ``[I + 1, D]``.
+
+        Parameters
+        ----------
+        items
+            E0 ``[I + 1, D]``, row 0 = padding.
+        users
+            P0 ``[U, D]``.
+        """
+        messages = (self._transitions(items), self.incompatible(items))
+        related = self._contributions(items, messages, self.item_scalars)
+        encoded: Tensor = self.item_fusion(self.interacted_by(users), related)
+        return encoded
+
+    def encode_users(self, chosen: Tensor, items: Tensor, users: Tensor) -> Tensor:
+        """Give P* of some users, ``[R, D]``.
+
+        Parameters
+        ----------
+        chosen
+            int64 ``[R]``.
+        items, users
+            As for :meth:`encode_items`.
+        """
+        messages = (self.similar.of_rows(chosen, users), self.dissimilar.of_rows(chosen, users))
+        related = self._contributions(users[chosen], messages, self.user_scalars)
+        encoded: Tensor = self.user_fusion(self.interaction.of_rows(chosen, items), related)
+        return encoded
+
+    def _transitions(self, items: Tensor) -> Tensor:
+        """Join what precedes and what follows each item, by attention between the two."""
+        incoming, outgoing = self.incoming(items), self.outgoing(items)
+        scores = torch.stack(
+            [
+                _attend(self.incoming_key(items * incoming)),
+                _attend(self.outgoing_key(items * outgoing)),
+            ]
+        )
+        weights = torch.softmax(scores, 0)[..., None]
+        joined: Tensor = weights[0] * incoming + weights[1] * outgoing
+        return joined
+
+    def _contributions(
+        self, own: Tensor, messages: tuple[Tensor, Tensor], scalars: nn.Linear
+    ) -> Tensor:
+        """Average ``drop(w0 * message + w1 * own + b)`` over the relations, ``[R, D]``."""
+        to_message, to_own = scalars.weight[0]
+        base = to_own * own + scalars.bias
+        first, second = (self.dropout(to_message * message + base) for message in messages)
+        mean: Tensor = (first + second) / 2
+        return mean
+
+
+class Fusion(nn.Module):
+    """What interactions and other relations say, joined by three maps with a squashing between.
+
+    Parameters
+    ----------
+    width
+        D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.join = nn.Linear(2 * width, width, bias=False)
+        self.inner = nn.Linear(width, width, bias=False)
+        self.outer = nn.Linear(width, width, bias=False)
+
+    def forward(self, interacted: Tensor, related: Tensor) -> Tensor:
+        """Map two ``[R, D]`` to ``[R, D]``: ``sigmoid(([interacted ; related] W_join) W) K``."""
+        joined = self.join(torch.cat([interacted, related], -1))
+        fused: Tensor = self.outer(self.inner(joined).sigmoid())
+        return fused
+
+
+def _attend(keyed: Tensor) -> Tensor:
+    """Score ``[I + 1]``: the sum over D of leaky values, divided by the root of D."""
+    return functional.leaky_relu(keyed, _SLOPE).sum(-1) / math.sqrt(keyed.shape[-1])

@@ -1,0 +1,142 @@
+"""Put two items beside a suspicious one, and take one of the three out again (SSDRec, 3.3, 3.4).
+
+Everything works on whole batches: where each slot of the new frame comes from is computed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.methods.parts.packing import pack
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """A batch of sequences, some of whose items were inserted.
+
+    Attributes
+    ----------
+    items
+        int64 ``[B, L]``, 0 = padding.
+    x
+        ``[B, L, D]``: graph-encoded embeddings; what stands at padding means nothing.
+    source
+        int64 ``[B, L]``: slot in the original row, -1 where inserted or padding.
+    """
+
+    items: Tensor
+    x: Tensor
+    source: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """Slots that hold an item, bool ``[B, L]``."""
+        return self.items > 0
+
+    @property
+    def original(self) -> Tensor:
+        """Slots that hold a real interaction, bool ``[B, L]``."""
+        return self.source >= 0
+
+
+@dataclass(frozen=True, eq=False)
+class Insertion:
+    """What is put where.
+
+    Attributes
+    ----------
+    rows
+        bool ``[B]``: where anything is inserted.
+    place
+        int64 ``[B]``: slot of the suspicious item.
+    items
+        int64 ``[2, B]``: the items to its left and right.
+    vectors
+        ``[2, B, D]``: their embeddings.
+    gate
+        ``[B]``: ones that carry the gradient of drawing ``place``.
+    """
+
+    rows: Tensor
+    place: Tensor
+    items: Tensor
+    vectors: Tensor
+    gate: Tensor
+
+
+def untouched(items: Tensor, x: Tensor) -> Sequence:
+    """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
+    slots = torch.arange(items.shape[1], device=items.device)
+    return Sequence(items, x, slots.where(items > 0, -1))
+
+
+def insert(sequence: Sequence, insertion: Insertion) -> Sequence:
+    """Widen the frame by two slots and shift what follows the suspicious item.
+
+    With the suspicious item at slot p the new row reads ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
+    LEFT stands at slot p, the item at p + 1. The three embeddings carry the gate's gradient.
+    """
+    steps = torch.arange(sequence.items.shape[1] + 2, device=sequence.items.device)
+    from_place = steps - insertion.place[:, None]
+    moved = insertion.rows[:, None]
+    shift = (from_place >= 1).long() + (from_place >= 3).long()
+    origin = torch.where(moved, steps - shift, steps)
+    left, right = moved & (from_place == 0), moved & (from_place == 2)
+    widened = _widened(sequence)
+    items = widened.items.gather(1, origin)
+    items = items.where(~left, insertion.items[0][:, None])
+    items = items.where(~right, insertion.items[1][:, None])
+    source = widened.source.gather(1, origin).masked_fill(left | right, -1)
+    x = widened.x.gather(1, origin[..., None].expand(-1, -1, widened.x.shape[2]))
+    x = x.where(~left[..., None], insertion.vectors[0][:, None])
+    x = x.where(~right[..., None], insertion.vectors[1][:, None])
+    gated = moved & (from_place >= 0) & (from_place <= 2)
+    gate = torch.where(gated, insertion.gate[:, None], torch.ones_like(insertion.gate[:, None]))
+    return Sequence(items, x * gate[..., None], source)
+
+
+def undone(rows: Tensor, place: Tensor, second: Tensor) -> Tensor:
+    """Mark, bool ``[B]``, the rows that lose the item at slot ``second`` of the augmented row.
+
+    It must be LEFT, RIGHT or the suspicious item between them.
+
+    Parameters
+    ----------
+    rows
+        bool ``[B]``: rows that may lose one.
+    place, second
+        int64 ``[B]``: slots of the suspicious item before the insertion, and of the second draw.
+    """
+    distance = second - place
+    return rows & (distance >= 0) & (distance <= 2)
+
+
+def remove(sequence: Sequence, rows: Tensor, slots: Tensor) -> Sequence:
+    """Take one item out of some rows and close the gap.
+
+    Parameters
+    ----------
+    sequence
+        The augmented sequences.
+    rows
+        bool ``[B]``.
+    slots
+        int64 ``[B]``.
+    """
+    steps = torch.arange(sequence.items.shape[1], device=sequence.items.device)
+    gone = rows[:, None] & (steps == slots[:, None])
+    packing = pack(sequence.valid & ~gone)
+    source = packing.gather(sequence.source + 1) - 1
+    return Sequence(packing.gather(sequence.items), packing.gather(sequence.x), source)
+
+
+def _widened(sequence: Sequence) -> Sequence:
+    return Sequence(
+        functional.pad(sequence.items, (0, 2)),
+        functional.pad(sequence.x, (0, 0, 0, 2)),
+        functional.pad(sequence.source, (0, 2), value=-1),
+    )
