@@ -1,0 +1,67 @@
+"""Small HSD models and inputs that its tests share."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.backbone import Sizes
+from bench.components import BACKBONES
+from bench.data.sequences import Sequences
+from bench.method import TrainingData
+from bench.methods.hsd.config import HSDConfig
+from bench.methods.hsd.core import Inputs
+from bench.methods.hsd.model import HSD
+from bench.training.batch import Batch
+from bench.training.losses import cross_entropy
+
+WIDTH, SLOTS = 6, 7
+SIZES = Sizes(n_users=9, n_items=40, max_length=SLOTS)
+STILL = {"dropout_sequence": 0.0, "dropout_item": 0.0}
+
+
+def config(**changes):
+    """Settings without dropout."""
+    return HSDConfig(**(STILL | changes))
+
+
+def mask(lengths, width=SLOTS):
+    return torch.arange(width) < torch.tensor(lengths)[:, None]
+
+
+def shaken(module, std=0.5, seed=0):
+    """Give every parameter a size that matters, whatever its start."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=std)
+    return module
+
+
+def model(backbone="gru4rec", **changes):
+    """HSD on a backbone without dropout, in evaluation mode."""
+    torch.manual_seed(0)
+    entry = BACKBONES.get(backbone)
+    settings = {"embedding_size": WIDTH, "dropout": 0.0}
+    built = entry.model_class()(entry.config_class().parse(settings, backbone), SIZES)
+    train = Sequences.from_lists([[1, 2, 3]] * SIZES.n_users)
+    method = HSD(config(**changes), TrainingData(SIZES, train, cross_entropy, seed=5), built)
+    with torch.no_grad():
+        built.items.weight.normal_(std=1.0)
+        built.items.weight[0].zero_()
+        method.core.users.weight.normal_(std=1.0)
+    return method.eval()
+
+
+def batch(lengths, seed=0, width=SLOTS):
+    """Random histories, each with the item that follows its last one as target."""
+    generator = torch.Generator().manual_seed(seed)
+    valid = mask(lengths, width)
+    drawn = torch.randint(1, SIZES.n_items + 1, (2, *valid.shape), generator=generator)
+    ends = valid & ~torch.nn.functional.pad(valid, (0, 1))[:, 1:]
+    users = torch.randint(0, SIZES.n_users, (len(lengths),), generator=generator)
+    slots = torch.where(valid, torch.arange(valid.numel()).view_as(valid), -1)
+    return Batch(users, drawn[0] * valid, drawn[1] * ends, slots, torch.zeros_like(users))
+
+
+def inputs(method, rows):
+    return Inputs(rows.users, rows.valid, method.backbone.embed(rows.items))
