@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.reports.grid import MISSING, Entry, Grid
 from bench.reports.results import Result
@@ -117,7 +118,7 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],
         blocks=blocks,
-        notes=_machine_notes(table),
+        notes=[*_machine_notes(table), *_encoding_notes(table)],
         anchor=f"cost-{table.anchor}",
         sources=sources(table),
     )
@@ -141,3 +142,19 @@ def _machine_notes(table: Table) -> list[str]:
         for device, threads in sorted(machines, key=str)
     ]
     return [f"Computed on {', '.join(names)}."] if names else []
+
+
+def _encoding_notes(table: Table) -> list[str]:
+    """Say what the text vectors cost once, apart from every row's own seconds."""
+    known: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
+    for row in table.rows:
+        for result in row.results:
+            if about := result.facts.get("encoding"):
+                encoder = str(result.cell.encoder)  # variants may share vectors: the first is named
+                known.setdefault((result.cell.dataset, about["sha256"]), (encoder, about))
+    return [
+        f"Encoding the item texts of {dataset} with {encoder}, once and not part of the totals: "
+        f"{about['tokens']:,} tokens in {about['seconds']:.1f} s, "
+        f"peak {about['peak_memory_bytes'] / _MEBIBYTE:,.0f} MiB, on {about['device']}."
+        for (dataset, _), (encoder, about) in known.items()
+    ]

@@ -25,8 +25,8 @@ from bench.training.resources import Meter, peak_memory_bytes
 
 SHARD_CHARACTERS = 32_768
 """About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""
-SAMPLE = 32
-"""Texts that are encoded beforehand, to tell how long the rest will take."""
+GROUPS, SAMPLE = 4, 16
+"""Groups of texts, and texts of each, encoded beforehand to tell how long all will take."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +156,17 @@ def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
 def _outlook(
     encoder: Encoder, corpus: Corpus, label: str, done: list[NDArray[np.int64]]
 ) -> Outlook:
-    """Estimate from a sample that is spread evenly over all lengths."""
+    """Estimate from neighbours in length, a few at several places of the whole range."""
     order = np.argsort(corpus.characters, kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, SAMPLE).astype(int))]
-    sample = [corpus.texts[at] for at in chosen]
-    encoder.encode(sample[-1:])  # the first call of a library is no measure
-    start = time.perf_counter()
-    encoder.encode(sample)
+    groups = [_middle(group) for group in np.array_split(order, GROUPS) if len(group)]
+    encoder.encode([corpus.texts[order[-1]]])  # the first call of a library is no measure
+    start, tokens = time.perf_counter(), 0
+    for group in groups:
+        sample = [corpus.texts[at] for at in group]
+        encoder.encode(sample)
+        tokens += encoder.count_tokens(sample)
     seconds = time.perf_counter() - start
+    chosen = np.concatenate(groups)
     characters = int(corpus.characters[chosen].sum())
     ready = [corpus.characters[part].sum() for part in done]
     left = int(corpus.characters.sum() - sum(ready))
@@ -171,9 +174,14 @@ def _outlook(
         label,
         texts=len(corpus.texts),
         done=sum(map(len, done)),
-        tokens=int(encoder.count_tokens(sample) * corpus.characters.sum() / characters),
+        tokens=int(tokens * corpus.characters.sum() / characters),
         seconds=float(seconds * left / characters),
     )
+
+
+def _middle(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    start = max(len(group) - SAMPLE, 0) // 2
+    return group[start : start + SAMPLE]
 
 
 def _check(vectors: NDArray[np.float32], encoder: Encoder) -> None:

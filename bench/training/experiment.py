@@ -69,7 +69,8 @@ def run_cell(
     split = LeaveOneOut.of(dataset)
     axes = (cell.dataset, cell.seed)
     torch.manual_seed(seed_for(*axes, cell.method, cell.backbone or "", "initial weights"))
-    method = build_method(cell, training_data(cell, dataset, split.train)).to(where)
+    data = training_data(cell, dataset, split.train)
+    method = build_method(cell, data).to(where)
     trainer = Trainer(
         method,
         Interactions(split.train),
@@ -91,7 +92,11 @@ def run_cell(
         ranks = {phase: ranking[phase].rank(method) for phase in PHASES}
     with trainer.meter.stage("read-out"):
         read_outs = _read_outs(method, split, cell.protocol.max_length, where)
-    return CellResult(ranks, done.curve, _facts(trainer, done), read_outs)
+    facts = {
+        **_facts(trainer, done),
+        "encoding": dict(data.semantics.about) if data.semantics else None,
+    }
+    return CellResult(ranks, done.curve, facts, read_outs)
 
 
 def training_data(cell: Cell, dataset: Dataset, train: Sequences) -> TrainingData:
