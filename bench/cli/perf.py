@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, ManyValues
+from bench.cli.options import CacheDir, DataDir, Device, ManyValues, Sets, Methods, Sets, Threads
+from bench.runs.overrides import apply_overrides
+from bench.runs.spec import Spec
 
 app = typer.Typer(
     name="perf",
@@ -27,6 +29,13 @@ Make the peer's environment once:
 Examples:
   bench perf recbole --python recbole-env/bin/python --epochs 3
   bench perf recbole --python recbole-env/bin/python --dataset beauty --backbone gru4rec sasrec
+"""
+METHODS_EPILOG = """
+\b
+Examples:
+  bench perf methods
+  bench perf methods --dataset ml-100k --backbone gru4rec --steps 5
+  bench perf methods --method none dcrec dcrec:no-contrast --set batch_size=2048
 """
 
 
@@ -74,6 +83,40 @@ def softmax(
     typer.echo(f"plain cross-entropy {speed.plain:.0f} GFLOP/s")
 
 
+@app.command(cls=ManyValues)
+def embed(
+    dataset: Annotated[str, typer.Option(help="Whose item texts.")] = "beauty",
+    encoder: Annotated[str, typer.Option(help="One that goes through LLM2Vec.")] = "smollm2",
+    sample: Annotated[
+        int, typer.Option(min=0, help="So many texts, evenly spaced; 0 = all.")
+    ] = 1000,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes of each side; best counts.")] = 1,
+    set_: Sets = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each side.")] = 1,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Time the encoding of item texts against plain LLM2Vec.encode, with the same model."""
+    del data_dir, cache_dir  # their callbacks have set the environment
+    import torch
+    from tabulate import tabulate
+
+    from bench.data.load import load_dataset
+    from bench.perf.embed import HEADERS, measure
+    from bench.runs.overrides import apply_overrides
+    from bench.runs.spec import Spec
+
+    given = {"name": "perf", "datasets": [dataset], "encoders": [encoder]}
+    spec = apply_overrides(Spec.parse(given, "command line"), set_ or [])
+    torch.set_num_threads(threads)
+    texts = list(dict.fromkeys(text for text in load_dataset(dataset).item_texts if text))
+    chosen = texts[:: max(len(texts) // sample, 1)] if sample else texts
+    typer.echo(f"{len(chosen):,} of {len(texts):,} distinct item texts of {dataset}")
+    rows = measure(encoder, spec.encoder_settings.get(encoder, {}), chosen, device, repeats)
+    typer.echo(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True))
+
+
 @app.command()
 def parts(
     method: Annotated[
@@ -92,4 +135,44 @@ def parts(
 
     torch.set_num_threads(threads)
     rows = [comparison.row() for comparison in compare(method or known())]
+    typer.echo(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True))
+
+
+@app.command(cls=ManyValues, epilog=METHODS_EPILOG)
+def methods(
+    dataset: Annotated[str, typer.Option(metavar="NAME", help="Data card.")] = "beauty",
+    backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Recommender.")] = None,
+    method: Methods = None,
+    encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Text encoder.")] = None,
+    set_: Sets = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each method.")] = 10,
+    threads: Threads = 1,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Time optimiser steps of methods and say where the time goes.
+
+    Shares are of a step: in the backbone's calls, in the next-item loss, in Adam; the rest is the
+    method's own. Seconds of an epoch follow from its number of steps, without validation.
+    """
+    del data_dir, cache_dir  # their callbacks have set the environment
+    from tabulate import tabulate
+
+    from bench.components import METHODS
+    from bench.data.load import load_dataset
+    from bench.perf.steps import BACKBONE, ENCODER, HEADERS, measure
+
+    chosen = Spec(
+        name="perf",
+        datasets=(dataset,),
+        backbones=(backbone or BACKBONE,),
+        methods=tuple(method or METHODS.names()),
+        encoders=(encoder or ENCODER,),
+    )
+    chosen = apply_overrides(chosen, set_ or [])
+    chosen.check()
+    data = load_dataset(dataset)
+    rows = [cost.row() for cost in measure(chosen, data, steps, threads)]
+    attached = f"{data.name}, {threads} thread, attached to {backbone or BACKBONE}"
+    typer.echo(f"{attached}, batches of {chosen.training.batch_size}:\n")
     typer.echo(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True))
