@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bench.methods.parts.dropout import dropped_out
+
 from .config import DCRecConfig
 from .encoder import NORM_EPS
 from .graphs import ItemGraph, convolution, live_edges
@@ -92,11 +94,3 @@ class GraphEncoder(nn.Module):
         mixed = total / (1 + self.convolutions) + table
         viewed: Tensor = self.norm(mixed if rows is None else mixed[rows])
         return viewed
-
-
-def dropped_out(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
-    """Zero entries where uniform ``noise``, of the shape of ``x``, is below the rate; rescale."""
-    if not rate:
-        return x
-    noise = torch.rand_like(x) if noise is None else noise
-    return x * (noise >= rate) / (1 - rate)

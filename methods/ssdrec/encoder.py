@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.graphs import Graphs
 from bench.methods.parts.sparse import SparseMatrix
 
@@ -41,7 +42,7 @@ class RelationEncoder(nn.Module):
         self.incoming = SparseMatrix(graphs["incoming"])
         self.outgoing = SparseMatrix(graphs["outgoing"])
         self.incompatible = SparseMatrix(graphs["incompatible"])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.item_scalars = nn.Linear(2, 1)
         self.user_scalars = nn.Linear(2, 1)
         self.incoming_key = nn.Linear(width, width, bias=False)
@@ -54,7 +55,7 @@ class RelationEncoder(nn.Module):
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
 
-    def encode_items(self, items: Tensor, users: Tensor) -> Tensor:
+    def encode_items(self, items: Tensor, users: Tensor, noise: Tensor | None = None) -> Tensor:
         """Give E* ``[I + 1, D]``.
 
         Parameters
@@ -63,13 +64,17 @@ class RelationEncoder(nn.Module):
             E0 ``[I + 1, D]``, row 0 = padding.
         users
             P0 ``[U, D]``.
+        noise
+            ``[2, I + 1, D]`` uniform in [0, 1), for dropout; None draws it.
         """
         messages = (self._transitions(items), self.incompatible(items))
-        related = self._contributions(items, messages, self.item_scalars)
+        related = self._contributions(items, messages, self.item_scalars, noise)
         encoded: Tensor = self.item_fusion(self.interacted_by(users), related)
         return encoded
 
-    def encode_users(self, chosen: Tensor, items: Tensor, users: Tensor) -> Tensor:
+    def encode_users(
+        self, chosen: Tensor, items: Tensor, users: Tensor, noise: Tensor | None = None
+    ) -> Tensor:
         """Give P* of some users, ``[R, D]``.
 
         Parameters
@@ -78,9 +83,11 @@ class RelationEncoder(nn.Module):
             int64 ``[R]``.
         items, users
             As for :meth:`encode_items`.
+        noise
+            ``[2, R, D]``, as there.
         """
         messages = (self.similar.of_rows(chosen, users), self.dissimilar.of_rows(chosen, users))
-        related = self._contributions(users[chosen], messages, self.user_scalars)
+        related = self._contributions(users[chosen], messages, self.user_scalars, noise)
         encoded: Tensor = self.user_fusion(self.interaction.of_rows(chosen, items), related)
         return encoded
 
@@ -98,14 +105,17 @@ class RelationEncoder(nn.Module):
         return joined
 
     def _contributions(
-        self, own: Tensor, messages: tuple[Tensor, Tensor], scalars: nn.Linear
+        self,
+        own: Tensor,
+        messages: tuple[Tensor, Tensor],
+        scalars: nn.Linear,
+        noise: Tensor | None,
     ) -> Tensor:
         """Average ``drop(w0 * message + w1 * own + b)`` over the relations, ``[R, D]``."""
         to_message, to_own = scalars.weight[0]
         base = to_own * own + scalars.bias
-        first, second = (self.dropout(to_message * message + base) for message in messages)
-        mean: Tensor = (first + second) / 2
-        return mean
+        parts = torch.stack([to_message * message + base for message in messages])
+        return dropped_out(parts, self.dropout if self.training else 0.0, noise).mean(0)
 
 
 class Fusion(nn.Module):

@@ -35,16 +35,20 @@ REMEDIES = {
 
 @dataclass(frozen=True, eq=False)
 class Chance:
-    """All random numbers of a training step but dropout's; None = drawn.
+    """Random numbers of a training step but for the dropout of HSD and backbone; None = drawn.
 
     Attributes
     ----------
+    items, users
+        ``[2, I + 1, D]`` and ``[2, B, D]`` uniform in [0, 1): dropout of the relation encoder.
     augmentation
         For positions and items.
     denoising
         For HSD's gates and its negatives.
     """
 
+    items: Tensor | None = None
+    users: Tensor | None = None
     augmentation: Noise | None = None
     denoising: Draws | None = None
 
@@ -95,8 +99,8 @@ class SSDRec(Method):
     def losses(self, batch: Batch, chance: Chance = Chance()) -> dict[str, Tensor]:
         """Give ``next_item``, ``reconstruction`` and ``interest``."""
         items, users = self._tables()
-        encoded = self.encoder.encode_items(items, users)
-        own = self.encoder.encode_users(batch.users, items, users)
+        encoded = self.encoder.encode_items(items, users, chance.items)
+        own = self.encoder.encode_users(batch.users, items, users, chance.users)
         sequence = self._sequence(batch, encoded, own)
         augmented = None
         if self.config.insertion:
