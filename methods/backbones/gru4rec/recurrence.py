@@ -1,0 +1,130 @@
+"""A gated recurrent layer on real tokens only, with its gradient written out, for CPUs.
+
+``nn.GRU`` on packed sequences takes views of the packed tokens step by step; their gradients are
+each as large as the whole batch, so that time grows with steps times tokens. Here a layer reads
+all tokens in time order, and what no step waits for (inputs, gradients of weights) is one product.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def time_order(valid: Tensor) -> tuple[Tensor, list[int]]:
+    """List real tokens step by step, longest rows first.
+
+    Parameters
+    ----------
+    valid
+        bool ``[B, L]``, a prefix of each row.
+
+    Returns
+    -------
+    tuple
+        Places in the flattened frame, int64 ``[M]``, and the number of rows at each step. The
+        rows of a step are the first rows of the step before.
+    """
+    lengths = valid.sum(1)
+    by_length = torch.argsort(lengths, descending=True, stable=True)
+    steps = torch.arange(valid.shape[1], device=valid.device)
+    going = steps[:, None] < lengths[by_length]
+    step, rank = torch.nonzero(going, as_tuple=True)
+    sizes: list[int] = going.sum(1).tolist()
+    return by_length[rank] * valid.shape[1] + step, [size for size in sizes if size]
+
+
+def gru_layer(tokens: Tensor, into: Tensor, within: Tensor, sizes: list[int]) -> Tensor:
+    """Run one layer without biases.
+
+    Parameters
+    ----------
+    tokens
+        ``[M, D]`` in time order.
+    into, within
+        ``[3 H, D]`` and ``[3 H, H]``: gates in torch's order, reset, update, new.
+    sizes
+        Rows at each step.
+
+    Returns
+    -------
+    Tensor
+        States ``[M, H]`` in time order.
+    """
+    states: Tensor = _Layer.apply(tokens, into, within, sizes)  # type: ignore[no-untyped-call]
+    return states
+
+
+class _Layer(torch.autograd.Function):
+    """Keeps what the gradient needs: the gates r, z, n and what the reset gate multiplies."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, into: Tensor, within: Tensor, sizes: list[int]) -> Tensor:
+        gates = tokens @ into.T
+        width = within.shape[1]
+        recalled = torch.zeros_like(gates[:, :width])
+        states = torch.empty_like(recalled)
+        before = gates.new_zeros(sizes[0] if sizes else 0, width)
+        start = 0
+        for size in sizes:
+            now = slice(start, start + size)
+            start += size
+            before = _advance(gates[now], recalled[now], before[:size], within, states[now])
+        ctx.sizes = sizes
+        ctx.save_for_backward(tokens, into, within, gates, recalled, states)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        tokens, into, within, gates, recalled, states = ctx.saved_tensors
+        previous = _previous(states, ctx.sizes)
+        reset, update, new = gates.chunk(3, 1)
+        # Slopes of the state by what enters each gate; the loop turns them into gradients.
+        by_new = (1 - update) * (1 - new.square())
+        by_update = (previous - new) * (update - update.square())
+        by_reset = by_new * recalled * (reset - reset.square())
+        through = torch.cat([by_reset, by_update, by_new * reset], 1)
+        total = torch.empty_like(arriving)
+        carried = arriving.new_zeros(0, within.shape[1])
+        stop = len(tokens)
+        for size in reversed(ctx.sizes):
+            now = slice(stop - size, stop)
+            stop -= size
+            state = total[now].copy_(arriving[now])
+            # Rows that end here have nothing after them: only the first rows are handed any.
+            state[: len(carried)] += carried
+            through[now].view(size, 3, -1).mul_(state[:, None])
+            carried = torch.addmm(state * update[now], through[now], within)
+        # The new gate's input is not weighed down by the reset gate, as its recollection is.
+        entering = torch.cat([through[:, : 2 * total.shape[1]], by_new * total], 1)
+        return entering @ into, entering.T @ tokens, through.T @ previous, None
+
+
+def _advance(
+    gates: Tensor, recalled: Tensor, before: Tensor, within: Tensor, out: Tensor
+) -> Tensor:
+    """Compute one step in place: ``gates`` holds what the inputs send to them."""
+    width = before.shape[1]
+    inner = before @ within.T
+    gates[:, : 2 * width] += inner[:, : 2 * width]
+    gates[:, : 2 * width].sigmoid_()
+    reset, update, new = gates.chunk(3, 1)
+    recalled.copy_(inner[:, 2 * width :])
+    # tanh by way of the logistic function, which torch computes several times faster on a CPU.
+    new.addcmul_(reset, recalled).mul_(2).sigmoid_().mul_(2).sub_(1)
+    return torch.lerp(new, before, update, out=out)
+
+
+def _previous(states: Tensor, sizes: list[int]) -> Tensor:
+    """State that each token found: its row's one step earlier, zero at the first step."""
+    previous = torch.zeros_like(states)
+    start = 0
+    for last, size in pairwise(sizes):
+        previous[start + last : start + last + size] = states[start : start + size]
+        start += last
+    return previous
