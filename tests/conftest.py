@@ -17,6 +17,7 @@ def private_cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE_DIR", str(folder))
+        patch.setenv("BENCH_TRACK", "0")  # tests of tracking turn it on
         yield folder
 
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.cli import audit, data, doctor, embed, ls, perf, report, run, show, tune, validate
+from bench.cli import audit, data, doctor, embed, ls, perf, report, run, show, track, tune, validate
 from bench.cli.options import ManyValues
 from bench.errors import BenchError
 
@@ -31,6 +31,7 @@ app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(perf.app, name="perf")
+app.add_typer(track.app, name="track")
 
 
 def main() -> None:

@@ -24,7 +24,9 @@ from bench.cli.options import (
     SpecName,
     StoreDir,
     Threads,
+    Track,
 )
+from bench.cli.track import recorded
 from bench.runs.overrides import apply_overrides
 from bench.runs.spec import Spec, find_spec
 from bench.settings import store_dir
@@ -69,6 +71,7 @@ def run(
     jobs: _Jobs = None,
     threads: Threads = 1,
     device: Device = "auto",
+    track: Track = None,
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -88,7 +91,7 @@ def run(
         typer.echo(preview(chosen, store_dir(), adapt.adapt if adapt else as_given))
         return
     try:
-        outcomes = _execute(chosen, adapt, jobs, threads, device)
+        outcomes = _execute(chosen, adapt, jobs, threads, device, track)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
@@ -132,7 +135,12 @@ def _tuned() -> BestSettings:
 
 
 def _execute(
-    spec: Spec, tuned: BestSettings | None, jobs: int | None, threads: int, device: str
+    spec: Spec,
+    tuned: BestSettings | None,
+    jobs: int | None,
+    threads: int,
+    device: str,
+    track: bool | None,
 ) -> list[Outcome]:
     from bench.data.load import load_dataset
     from bench.runs.attempt import Setup
@@ -147,7 +155,7 @@ def _execute(
     workers = jobs or cells_at_once(threads, check_device(device).type == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    _embed(spec, datasets, device)
+    embed_texts(spec, datasets, device)
     plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given)
     for remark in tuned.remarks() if tuned else ():
         typer.echo(f"note: {remark}", err=True)
@@ -156,12 +164,13 @@ def _execute(
     estimates = {
         job.cell.label: estimator.estimate(job.cell, datasets[job.source]).seconds for job in plan
     }
-    with display_for(len(plan)) as display:
-        setup = Setup(store_dir().absolute(), since, device, threads)
-        return execute(plan, setup, display, workers=workers, estimates=estimates)
+    setup = Setup(store_dir().absolute(), since, device, threads)
+    with recorded(spec, plan, track) as outcomes, display_for(len(plan)) as display:
+        outcomes += execute(plan, setup, display, workers=workers, estimates=estimates)
+    return outcomes
 
 
-def _embed(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:
+def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:
     """Encode the item texts that are still to be encoded, before any cell, on all cores."""
     if not spec.encoders:
         return

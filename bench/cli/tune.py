@@ -23,8 +23,10 @@ from bench.cli.options import (
     SpecName,
     StoreDir,
     Threads,
+    Track,
 )
-from bench.cli.run import choose, flags
+from bench.cli.run import choose, embed_texts, flags
+from bench.cli.track import tracked
 from bench.errors import ConfigError, suggestion
 from bench.settings import store_dir
 
@@ -83,6 +85,7 @@ def tune(
     ledger: _Ledger = False,
     threads: Threads = 1,
     device: Device = "auto",
+    track: Track = None,
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -97,7 +100,7 @@ def tune(
         _show_ledger()
         return
     chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
-    plans = _plans(chosen, _pruning(pruner))
+    plans = _plans(chosen, _pruning(pruner), device)
     if plan:
         _show(plans)
         return
@@ -105,7 +108,8 @@ def tune(
         trials = DEFAULT_TRIALS
     tuning = _tuning(plans, trials, seconds, storage, threads, device)
     try:
-        _run(tuning, workers)
+        with tracked(track, busy=True):
+            _run(tuning, workers)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
@@ -122,12 +126,14 @@ def _pruning(name: str) -> Pruning:
     raise ConfigError(f"--pruner '{name}' is unknown{suggestion(name, known)}")
 
 
-def _plans(spec: Spec, pruning: Pruning) -> list[StudyPlan]:
+def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
     from bench.data.load import load_dataset
     from bench.runs.plan import load_datasets
     from bench.tuning.plan import plan_studies
 
-    return plan_studies(spec, load_datasets(spec, partial(load_dataset, fetch=True)), pruning)
+    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
+    embed_texts(spec, datasets, device)
+    return plan_studies(spec, datasets, pruning)
 
 
 def _tuning(

@@ -1,0 +1,131 @@
+"""What a command asked for: one JSON file for each distinct ``bench run`` in the store.
+
+::
+
+    runs/<name>-<key12>.json     specification, command line, keys of the cells, how each ended
+
+The same command on the same code and data has the same key, so given again it goes on in the same
+file.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.errors import StoreError
+from bench.files import read_json, write_json
+from bench.hashing import content_hash
+from bench.runs.attempt import Outcome
+from bench.runs.plan import Job
+from bench.runs.spec import Spec
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One ``bench run``.
+
+    Attributes
+    ----------
+    key
+        SHA-256 of the specification and the cells.
+    name
+        Of the specification.
+    spec
+        What it sets.
+    cells
+        Label of each cell by its key, in the plan's order.
+    command
+        Words of the command line that was given last.
+    begun, ended
+        Seconds since 1970, of the first beginning and the last end; None while it has not ended.
+    endings, causes
+        How each cell ended last, and why where it failed, by key.
+    """
+
+    key: str
+    name: str
+    spec: dict[str, Any]
+    cells: dict[str, str]
+    command: list[str]
+    begun: float
+    ended: float | None = None
+    endings: dict[str, str] = field(default_factory=dict)
+    causes: dict[str, str] = field(default_factory=dict)
+
+
+def begin_record(root: Path, spec: Spec, plan: Iterable[Job], command: Sequence[str]) -> RunRecord:
+    """Note that a run begins, or goes on.
+
+    Parameters
+    ----------
+    root
+        Of the results store.
+    spec, plan
+        What runs.
+    command
+        Words of the command line.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+    """
+    cells = {job.cell.key: job.cell.label for job in plan}
+    plain = spec.plain()
+    key = content_hash([plain, list(cells)])
+    record = RunRecord(key, spec.name, plain, cells, list(command), time.time())
+    path = _path(root, record)
+    if path.exists():
+        before = _read(path)
+        if before.ended is not None and set(before.endings.values()) <= {"finished", "reused"}:
+            return before  # nothing is left to do: what ran, and when, stays as it was
+        record = replace(record, begun=before.begun)
+    write_json(path, asdict(record))
+    return record
+
+
+def end_record(root: Path, record: RunRecord, outcomes: Iterable[Outcome]) -> None:
+    """Note how the cells of a run ended; a cell that finished before stays a finished one.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+    """
+    endings, causes = dict(record.endings), {}
+    for outcome in outcomes:
+        endings.setdefault(outcome.key, outcome.ending)
+        if outcome.ending == "failed":
+            causes[outcome.key] = outcome.cause
+    if endings != record.endings or record.ended is None:
+        ended = replace(record, ended=time.time(), endings=endings, causes=causes)
+        write_json(_path(root, record), asdict(ended))
+
+
+def read_records(root: Path) -> Iterator[RunRecord]:
+    """Read every run of a results store, the earliest first.
+
+    Raises
+    ------
+    StoreError
+        A file is damaged.
+    """
+    paths = (root / "runs").glob("[!.]*.json")
+    yield from sorted((_read(path) for path in paths), key=lambda record: record.begun)
+
+
+def _read(path: Path) -> RunRecord:
+    try:
+        return RunRecord(**read_json(path))
+    except TypeError:
+        raise StoreError(f"{path} records no run of this version of bench; delete it") from None
+
+
+def _path(root: Path, record: RunRecord) -> Path:
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", record.name).strip("-.")
+    return root / "runs" / f"{name[:100]}-{record.key[:12]}.json"
