@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Device, ManyValues, Sets, Methods, Sets, Threads
+from bench.cli.options import CacheDir, DataDir, Device, ManyValues, Methods, Sets, Threads
 from bench.runs.overrides import apply_overrides
 from bench.runs.spec import Spec
 
@@ -104,8 +104,6 @@ def embed(
 
     from bench.data.load import load_dataset
     from bench.perf.embed import HEADERS, measure
-    from bench.runs.overrides import apply_overrides
-    from bench.runs.spec import Spec
 
     given = {"name": "perf", "datasets": [dataset], "encoders": [encoder]}
     spec = apply_overrides(Spec.parse(given, "command line"), set_ or [])
