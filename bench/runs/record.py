@@ -37,8 +37,8 @@ class RunRecord:
         Of the specification.
     spec
         What it sets.
-    cells
-        Label of each cell by its key, in the plan's order.
+    cells, labels
+        Key and readable name of each cell, in the plan's order.
     command
         Words of the command line that was given last.
     begun, ended
@@ -50,7 +50,8 @@ class RunRecord:
     key: str
     name: str
     spec: dict[str, Any]
-    cells: dict[str, str]
+    cells: list[str]
+    labels: list[str]
     command: list[str]
     begun: float
     ended: float | None = None
@@ -75,10 +76,11 @@ def begin_record(root: Path, spec: Spec, plan: Iterable[Job], command: Sequence[
     StoreError
         The file system refuses.
     """
-    cells = {job.cell.key: job.cell.label for job in plan}
+    cells = [job.cell for job in plan]
+    keys, labels = [cell.key for cell in cells], [cell.label for cell in cells]
     plain = spec.plain()
-    key = content_hash([plain, list(cells)])
-    record = RunRecord(key, spec.name, plain, cells, list(command), time.time())
+    key = content_hash([plain, keys])
+    record = RunRecord(key, spec.name, plain, keys, labels, list(command), time.time())
     path = _path(root, record)
     if path.exists():
         before = _read(path)

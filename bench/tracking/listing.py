@@ -82,7 +82,7 @@ def _run_item(record: RunRecord, status: Status, draw: Draw) -> Item:
         write_text(folder / "spec.yaml", yaml.safe_dump(record.spec, sort_keys=False))
         write_json(folder / "run.json", vars(record))
         if record.ended is not None:
-            draw(list(record.cells), folder)
+            draw(record.cells, folder)
 
     return Item(
         title=record.name,

@@ -1,0 +1,118 @@
+"""A store with a run, finished and failed cells, and a study, made without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.files import write_json
+from bench.protocol import Protocol
+from bench.runs.attempt import Outcome
+from bench.runs.cell import Cell
+from bench.runs.plan import Job
+from bench.runs.record import begin_record, end_record
+from bench.runs.result import CellResult, Ranks
+from bench.runs.spec import Spec
+from bench.runs.store import Store
+from bench.training.config import TrainingConfig
+from bench.tuning.plan import plan_studies
+from bench.tuning.records import Trial, study_folder
+
+SPEC = {"name": "comparison", "datasets": ["toy"], "backbones": ["sasrec"], "seeds": [1, 2, 3]}
+
+
+def toy() -> Dataset:
+    sequences = Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]])
+    return Dataset("toy", "f" * 64, sequences, list("abc"), list("wxyz"), [""] * 4, 7)
+
+
+def cell(seed: int) -> Cell:
+    return Cell(
+        dataset="toy",
+        fingerprint="f" * 64,
+        backbone="sasrec",
+        backbone_settings={"dropout": 0.25},
+        method="none",
+        method_settings={},
+        training=TrainingConfig(epochs=3),
+        protocol=Protocol(max_length=7, cutoffs=(1, 10)),
+        seed=seed,
+        code="c" * 64,
+    )
+
+
+def result(seed: int) -> CellResult:
+    """Four users; the targets of two of them come first, the others' 21st, in the test phase."""
+    ones = np.ones(4, dtype=np.int32)
+    places = np.array([0, 0, 20, 20], dtype=np.int32)
+    ranks = Ranks(ones, ones, ones, places, 0 * ones, 99 * ones, places, 0 * ones, 99 * ones)
+    curve = [
+        {"epoch": e, "loss": 3.0 - e, "NDCG@10": 0.1 * e + 0.01 * seed, "seconds": 2.0}
+        for e in range(3)
+    ]
+    facts = {
+        "parameters": 12,
+        "seconds": {"training": 5.0, "test": 1.0},
+        "device": "cpu",
+        "versions": {"torch": "2.x"},
+        "odd": None,
+    }
+    return CellResult({"validation": ranks, "test": ranks}, curve, facts)
+
+
+def finish(root: Path, *seeds: int) -> None:
+    Store(root).prepare()
+    for seed in seeds:
+        Store(root).save(cell(seed), result(seed))
+
+
+def fail(root: Path, seed: int) -> None:
+    Store(root).record_failure(cell(seed).key, cell(seed).label, "the loss is NaN")
+
+
+def record(root: Path, endings: dict[int, str] | None) -> str:
+    """Note a run of three seeds; None leaves it without an end."""
+    plan = [Job(cell(seed), "toy") for seed in (1, 2, 3)]
+    begun = begin_record(root, Spec.parse(SPEC, "here"), plan, ["bench", "run", "x.yaml"])
+    if endings is not None:
+        outcomes = [
+            Outcome(cell(s).key, cell(s).label, ending, "the loss is NaN" * (ending == "failed"))
+            for s, ending in endings.items()
+        ]
+        end_record(root, begun, outcomes)
+    return begun.key
+
+
+def study(root: Path, trials: int) -> None:
+    """Write a study of that many trials: complete, pruned, failed, killed, complete..."""
+    spec = Spec.parse({**SPEC, "training": {"epochs": 3}}, "here")
+    [plan] = plan_studies(spec, {"toy": toy()})
+    folder = study_folder(root, plan.name)
+    write_json(folder / "study.json", plan.about())
+    for number in range(trials):
+        state = ("complete", "pruned", "failed", "killed")[number % 4]
+        trial = Trial(
+            number=number,
+            state=state,
+            value=0.1 + 0.1 * number if state == "complete" else None,
+            values={"training.learning_rate": 10.0**-number, "backbone.dropout": 0.5},
+            cell=str(number) * 64,
+            seconds=4.0,
+            cause="" if state == "complete" else "a cause",
+            default=number == 0,
+            curve=[{"epoch": e, "NDCG@10": 0.1 * e, "loss": 1.0, "seconds": 2.0} for e in (1, 2)],
+            begun=1_700_000_000.0 + 10 * number,
+            ended=1_700_000_005.0 + 10 * number,
+        )
+        write_json(folder / "trials" / f"{number:05}-{round(trial.ended * 1000)}.json", vars(trial))
+
+
+def fill(root: Path) -> None:
+    """Two finished cells and a failed one of one run, and a study of four trials."""
+    finish(root, 1, 2)
+    fail(root, 3)
+    record(root, {1: "finished", 2: "reused", 3: "failed"})
+    study(root, 4)
