@@ -16,7 +16,7 @@ _HEAD = re.compile(
     r" ?(?P<percent>\(?%\)?)?",
     re.IGNORECASE,
 )
-_DECORATION = re.compile(r"\\textbf|\\underline|</?u>|[\\*†‡↑↓^$_{}]")
+_DECORATION = re.compile(r"\\[a-z]+|</?[a-z]+>|[\\*†‡↑↓^$_{}]")
 _NUMBER = re.compile(
     r"(?P<digits>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?) ?(?P<percent>%)?"
     r"(?: ?(?:±|pm|\+/-) ?[0-9.e-]+ ?%?| ?\([0-9.e-]+%?\))?",
@@ -156,7 +156,7 @@ def _figures(
 ) -> Iterator[tuple[tuple[Kind, int], Printed]]:
     for column in columns:
         text = cells[column.place] if column.place < len(cells) else ""
-        plain = _DECORATION.sub("", text).strip()
+        plain = _DECORATION.sub("", text).replace("()", "").strip()
         if plain.lower() in _EMPTY:
             continue
         number = _NUMBER.fullmatch(plain)

@@ -18,10 +18,19 @@ MISSING = "\N{EM DASH}"
 
 @dataclass(frozen=True)
 class Entry:
-    """One printed figure or word, not yet escaped."""
+    """One printed figure or word, not yet escaped.
+
+    Attributes
+    ----------
+    text, mark
+        What it says, and whether it is among the best of its column.
+    signs
+        Stars and arrows raised behind it.
+    """
 
     text: str
     mark: Mark = ""
+    signs: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,6 @@ def to_latex(grid: Grid) -> str:
 
 def _write(entry: Entry, markup: Markup) -> str:
     text = markup.escape(entry.text)
-    if entry.mark == "best":
-        return markup.best(text)
-    return markup.second(text) if entry.mark == "second" else text
+    if entry.mark:
+        text = markup.best(text) if entry.mark == "best" else markup.second(text)
+    return text + (markup.raised(entry.signs) if entry.signs else "")

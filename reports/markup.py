@@ -13,6 +13,8 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "\N{EM DASH}": "---",
+    "\N{UPWARDS ARROW}": r"$\uparrow$",
+    "\N{DOWNWARDS ARROW}": r"$\downarrow$",
     **{symbol: f"\\{symbol}" for symbol in "$%_&#{}"},
 }
 _LATEX_SPECIAL = re.compile("|".join(re.escape(symbol) for symbol in _LATEX))
@@ -33,6 +35,10 @@ class Markup(ABC):
     @abstractmethod
     def second(self, text: str) -> str:
         """Underline escaped text."""
+
+    @abstractmethod
+    def raised(self, text: str) -> str:
+        """Escape signs and raise them."""
 
 
 class Markdown(Markup):
@@ -56,6 +62,10 @@ class Markdown(Markup):
         """Use the HTML element, since Markdown has no underline."""
         return f"<u>{text}</u>"
 
+    def raised(self, text: str) -> str:
+        """Leave them on the line: Markdown has no superscript, and people read its source."""
+        return self.escape(text)
+
 
 class Latex(Markup):
     r"""LaTeX text mode.
@@ -77,6 +87,10 @@ class Latex(Markup):
     def second(self, text: str) -> str:
         """Draw a rule below."""
         return rf"\underline{{{text}}}"
+
+    def raised(self, text: str) -> str:
+        """Use text mode's command, so that plain words may be raised too."""
+        return rf"\textsuperscript{{{self.escape(text)}}}"
 
 
 def _one_line(text: str) -> str:

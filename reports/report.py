@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.evaluate.metrics import NDCG, Metric
-from bench.reports.cost import COLUMNS, cost_grid
+from bench.reports.cost import cost_grid
 from bench.reports.denoising import denoising_grid
 from bench.reports.figures import Drawn, FigureKind, figure_svg, save_figure
+from bench.reports.frame import frame
 from bench.reports.grid import Format, Grid, to_latex, to_markdown
 from bench.reports.markup import Markdown
+from bench.reports.overall import overall_grid
 from bench.reports.page import Picture, write_page
 from bench.reports.provenance import provenance
 from bench.reports.results import Reading, Results, Selection, read_results
-from bench.reports.tables import Row, Table, Titles, build_tables, overall_grid
+from bench.reports.significance import assess
+from bench.reports.significance_tables import improvement_grid, matrix_grid
+from bench.reports.tables import Table, Titles, build_tables
 from bench.runs.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def render(
@@ -63,17 +63,10 @@ def render(
     if keys is not None:
         chosen = replace(chosen, keys=keys)
     tables, problems = _read(store_root, chosen, reading, titles)
-    if fmt == "csv":
-        return frame(tables, reading).to_csv(index=False, lineterminator="\n")
-    grids: list[Grid] = []
     store = Store(store_root)
-    for table in tables:
-        removed = denoising_grid(store, table, reading, _drawn_metric(table, reading), titles)
-        grids += [
-            overall_grid(table, reading, titles),
-            *([] if removed is None else [removed]),
-            cost_grid(table, titles),
-        ]
+    if fmt == "csv":
+        return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
+    grids = [grid for table in tables for grid in _grids(store, table, reading, titles)]
     if fmt == "html":
         return _page(Drawn(tables, reading, titles, store), grids, problems)
     lines = [" ".join(problem.split()) for problem in problems]
@@ -81,6 +74,20 @@ def render(
         return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in lines)
     marked = "".join(f"\n{Markdown().escape(line)}\n" for line in lines)
     return "\n".join(map(to_markdown, grids)) + marked
+
+
+def _grids(store: Store, table: Table, reading: Reading, titles: Titles) -> list[Grid]:
+    """Lay out everything about the rows of one protocol; what says nothing is left out."""
+    found = assess(store, table, reading)
+    metric = _drawn_metric(table, reading)
+    grids = (
+        overall_grid(table, reading, titles, found),
+        improvement_grid(table, reading, titles, found),
+        matrix_grid(store, table, reading, metric, titles),
+        denoising_grid(store, table, reading, metric, titles),
+        cost_grid(table, titles),
+    )
+    return [grid for grid in grids if grid is not None]
 
 
 def _drawn_metric(table: Table, reading: Reading) -> Metric:
@@ -167,48 +174,3 @@ def _read(
         causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
         raise StoreError(f"no finished cell in {store_root} to report on; {causes}")
     return build_tables(results.finished, selection, titles), results.problems
-
-
-def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
-    """Give all rows of all tables, one line each, unrounded.
-
-    A line names its protocol and data; lines of different ones must not be compared.
-    """
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                **_conditions(table, reading),
-                "dataset": block.dataset,
-                "fingerprint": block.fingerprint,
-                **_row(row, [metric.name for metric in reading.metrics_for(table.protocol)]),
-            }
-            for table in tables
-            for block in table.blocks
-            for row in block.rows
-        ]
-    )
-
-
-def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
-    protocol = table.protocol
-    return {
-        "protocol": protocol.hash,
-        "max_length": protocol.max_length,
-        "candidates": reading.candidates_for(protocol),
-        "ties": reading.ties_for(protocol),
-        "phase": reading.phase,
-    }
-
-
-def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
-    backbone, method, encoder = row.identity
-    names = {"backbone": backbone, "method": method, "encoder": encoder, "settings": row.variant}
-    figures: dict[str, float | None] = {}
-    for metric in metrics:
-        figures[metric] = row.mean(metric)
-        figures[f"{metric} sd"] = row.deviation(metric)
-    costs = {column.head: column.mean(row) for column in COLUMNS}
-    seeds = " ".join(str(result.cell.seed) for result in row.results)
-    return {**names, "seeds": seeds, **figures, **costs}

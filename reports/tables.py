@@ -1,4 +1,4 @@
-"""The overall comparison: method by backbone on each data set, averaged over seeds.
+"""Rows of the comparison: method by backbone on each data set, averaged over seeds.
 
 Cells of one table share the protocol's hash, cells of one block the data's fingerprint too, and
 cells of one row everything but the seed.
@@ -12,17 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.protocol import Protocol
-from bench.reports.grid import MISSING, Entry, Grid, Mark
+from bench.reports.grid import MISSING, Entry
 from bench.reports.results import Reading, Result, Selection
-from bench.reports.variants import differences, settings_of, variant_names
+from bench.reports.variants import settings_of, variant_names
 
 Titles = Mapping[str, str]
 """Registered or card name to what is printed; a name without an entry is printed itself."""
 
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
-
-DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -162,32 +160,6 @@ def _by_seed(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=lambda result: result.cell.seed)
 
 
-def overall_grid(table: Table, reading: Reading, titles: Titles) -> Grid:
-    """Lay out the comparison with the best figure of each block bold, the second underlined."""
-    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    heads, labels = label_columns(table, titles)
-    blocks = []
-    for block, names in zip(table.blocks, labels, strict=True):
-        columns = [_marked([row.mean(metric) for row in block.rows]) for metric in metrics]
-        seeds = [Entry(str(len(row.results)) if row.results else MISSING) for row in block.rows]
-        blocks.append(
-            [
-                [*name, count, *figures]
-                for name, count, *figures in zip(names, seeds, *columns, strict=True)
-            ]
-        )
-    return Grid(
-        title=f"{reading.phase.capitalize()} results",
-        caption=f"{describe(table.protocol, reading)} Best bold, second underlined.",
-        labels=heads,
-        figures=["Seeds", *metrics],
-        blocks=blocks,
-        notes=[*_missing_note(table), *_difference_notes(table, titles)],
-        anchor=f"overall-{table.anchor}",
-        sources=sources(table),
-    )
-
-
 def sources(table: Table) -> list[list[list[str]]]:
     """Keys of the cells behind each row of each block."""
     return [[[r.cell.key for r in row.results] for row in block.rows] for block in table.blocks]
@@ -234,44 +206,6 @@ def dataset_names(table: Table, titles: Titles) -> list[str]:
         + (f" ({block.fingerprint[:8]})" if names.count(block.dataset) > 1 else "")
         for block in table.blocks
     ]
-
-
-def _marked(values: Sequence[float | None]) -> list[Entry]:
-    """Print a block's column; figures that print alike share a mark.
-
-    Nothing is marked where all figures print alike: there is no best to show.
-    """
-    texts = [MISSING if value is None else f"{value:.{DECIMALS}f}" for value in values]
-    ladder = sorted({text for text in texts if text != MISSING}, key=float, reverse=True)
-    marks: dict[str, Mark] = {}
-    if len(ladder) > 1:
-        marks = {ladder[0]: "best", ladder[1]: "second"}
-    return [Entry(text, marks.get(text, "")) for text in texts]
-
-
-def _missing_note(table: Table) -> list[str]:
-    count = sum(not row.results for row in table.rows)
-    rows = "row has" if count == 1 else "rows have"
-    return [f"{MISSING}: {count} {rows} no finished cell."] if count else []
-
-
-def _difference_notes(table: Table, titles: Titles) -> list[str]:
-    """Say which shared settings are not the same for all rows of a block."""
-    notes = []
-    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
-        training = [
-            {
-                key: value
-                for key, value in settings_of(row.results[0].cell).items()
-                if key.startswith("training.")
-            }
-            for row in block.rows
-            if row.results
-        ]
-        for key in differences(training):
-            values = sorted({settings.get(key, "") for settings in training})
-            notes.append(f"Rows of {name} differ in {key}: {', '.join(values)}.")
-    return notes
 
 
 def describe(protocol: Protocol, reading: Reading) -> str:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.statistics.across_seeds import welch
 from bench.statistics.effect import Effect, effect
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
+from bench.statistics.nested import Nested
 from bench.statistics.paired import (
     Outcome,
     differences,
     effective,
-    mean_over_seeds,
     paired_t,
     sign_flip,
     wilcoxon,
 )
 from bench.statistics.power import smallest_detectable
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -80,16 +76,13 @@ class Comparison:
         return verdict(self.t.p if p is None else p, inside, alpha)
 
 
-def compare(
-    first: Sequence[Floats], second: Sequence[Floats], *, region: float, alpha: float = 0.05
-) -> Comparison:
+def compare(first: Nested, second: Nested, *, region: float, alpha: float = 0.05) -> Comparison:
     """Compare two models user by user.
 
     Parameters
     ----------
     first, second
-        One float64 ``[users]`` a seed: the metric of each user. Users stand in the same order;
-        seeds may differ in number.
+        Of the same users in the same order; seeds may differ in number.
     region
         Practical equivalence: share of the second mean within which a difference does not
         matter. The second mean is then taken as known.
@@ -101,21 +94,19 @@ def compare(
     BenchError
         The two are not of the same users.
     """
-    one, other = mean_over_seeds(list(first)), mean_over_seeds(list(second))
-    gaps = differences(one, other)
-    mean = float(np.mean(other))
+    gaps = differences(first.users, second.users)
     return Comparison(
         users=len(gaps),
-        first=float(np.mean(one)),
-        second=mean,
+        first=first.mean,
+        second=second.mean,
         effect=effect(gaps),
         effective=effective(gaps),
         t=paired_t(gaps),
         wilcoxon=wilcoxon(gaps),
         sign_flip=sign_flip(gaps),
-        welch=welch([float(np.mean(s)) for s in first], [float(np.mean(s)) for s in second]),
+        welch=welch(first.seeds, second.seeds),
         detectable=smallest_detectable(
             float(np.std(gaps, ddof=1)) if len(gaps) > 1 else float("nan"), len(gaps), alpha
         ),
-        equivalence=tost(gaps, region * mean) if mean else None,
+        equivalence=tost(gaps, region * second.mean) if second.mean else None,
     )

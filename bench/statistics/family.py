@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.statistics.effect import cohens_dz
 from bench.statistics.multiple import holm
+from bench.statistics.nested import Contrast
 from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
 
 ALPHA = 0.05
@@ -17,7 +18,7 @@ Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
-class Tested:
+class Finding:
     """One member of a family.
 
     Attributes
@@ -28,6 +29,10 @@ class Tested:
         Of the paired t-test, not corrected.
     adjusted
         The same after Holm's correction over the family.
+    p_seeds
+        Of Welch's test over seeds, not corrected; NaN where a side has one seed.
+    d_z
+        Difference in standard deviations of the users' differences.
     tested
         False where too few users differ for the t-test (see
         :func:`bench.statistics.paired.effective`); both p are 1 then.
@@ -36,6 +41,8 @@ class Tested:
     difference: float
     p: float
     adjusted: float
+    p_seeds: float
+    d_z: float
     tested: bool
 
     @property
@@ -43,8 +50,17 @@ class Tested:
         """Whether the corrected p lies below :data:`ALPHA`."""
         return self.adjusted < ALPHA
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether the second reading, over seeds, agrees that there is a difference."""
+        return self.significant and self.p_seeds < ALPHA
 
-def judge(gaps: Mapping[Name, NDArray[np.float64]]) -> dict[Name, Tested]:
+    def turned(self) -> Finding:
+        """Swap the two sides."""
+        return replace(self, difference=-self.difference, d_z=-self.d_z)
+
+
+def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
     """Test every member of a family by the paired t-test and correct by Holm.
 
     Members that cannot be tested stay in the family with p = 1, so that its size depends on what
@@ -52,14 +68,19 @@ def judge(gaps: Mapping[Name, NDArray[np.float64]]) -> dict[Name, Tested]:
 
     Parameters
     ----------
-    gaps
-        Differences of each comparison, float64 ``[users]``; see
-        :func:`bench.statistics.paired.differences`.
+    contrasts
+        Name and differences of each comparison, read one after another.
     """
-    enough = {name: effective(values) >= MIN_EFFECTIVE for name, values in gaps.items()}
-    raw = {name: paired_t(v).p if enough[name] else 1.0 for name, v in gaps.items()}
-    adjusted = holm(list(raw.values()))
+    alone = {name: _test(contrast) for name, contrast in contrasts}
+    adjusted = holm([found.p for found in alone.values()])
     return {
-        name: Tested(float(np.mean(values)), raw[name], correct, enough[name])
-        for (name, values), correct in zip(gaps.items(), adjusted, strict=True)
+        name: replace(found, adjusted=p)
+        for (name, found), p in zip(alone.items(), adjusted, strict=True)
     }
+
+
+def _test(contrast: Contrast) -> Finding:
+    gaps = contrast.gaps
+    enough = effective(gaps) >= MIN_EFFECTIVE
+    p = paired_t(gaps).p if enough else 1.0
+    return Finding(float(np.mean(gaps)), p, p, contrast.p_seeds, cohens_dz(gaps), enough)

@@ -73,7 +73,7 @@ def test_our_own_csv_passes(store, tmp_path):
 
 def test_our_own_printed_table_passes(store, tmp_path):
     """Four digits, bold, underlined and starred, as they stand in the Markdown table."""
-    first, *_ = render(store).partition("### Training cost")
+    first, *_ = render(store).partition("### Improvement")
     lines = [line.strip("|").split("|") for line in first.splitlines() if line.startswith("|")]
     shown = [[cell.strip() for cell in line] for line in lines if not line[0].startswith(":")]
     with (path := tmp_path / "table.csv").open("w", newline="") as stream:

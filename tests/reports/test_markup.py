@@ -79,7 +79,7 @@ def unescape_latex(text):
     return re.sub(pattern, lambda found: named.get(found[1]) or found[2], text)
 
 
-@given(words.filter(lambda text: "\N{EM DASH}" not in text))
+@given(words.filter(lambda text: not set(text) & set("\N{EM DASH}↑↓")))
 @example(NASTY)
 def test_latex_escapes_every_symbol_and_loses_none(text):
     assert unescape_latex(Latex().escape(text)) == " ".join(text.split())
@@ -101,6 +101,13 @@ def test_latex_table_has_booktabs_rules_and_marks():
     body = text.split("\\toprule")[1].split("\\bottomrule")[0]
     rows = [line for line in body.splitlines() if line.endswith("\\\\")]
     assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [1, 1, 1]
+
+
+def test_signs_are_raised_in_latex_and_stand_behind_the_mark():
+    entry = Entry("0.1", "best", "*↑")
+    grid = Grid("T", "C", [], ["x"], [[[entry]]], [], "t")
+    assert "\\textbf{0.1}\\textsuperscript{*$\\uparrow$}" in to_latex(grid)
+    assert "| **0.1**\\*↑ |" in to_markdown(grid)
 
 
 def test_empty_text_stays_empty():

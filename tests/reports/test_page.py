@@ -74,9 +74,9 @@ def test_every_row_is_complete_and_opens_its_source(tmp_path):
     cells = [save(tmp_path, make_cell(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")]
     page = render(tmp_path, fmt="html")
     for cell in cells:
-        assert page.count(f'data-key="{cell.key}"') == 2  # in the comparison and in its cost
+        assert page.count(f'data-key="{cell.key}"') == 3  # comparison, tests, cost
         assert page.count(f'id="cell-{cell.key}"') == 1
-    assert Reader(page).cells.count("ml-100k") == 2 * len(cells)
+    assert Reader(page).cells.count("ml-100k") == 3 * len(cells) + 6  # and an improvement a column
 
 
 def test_a_label_left_out_below_its_first_row_is_said_again():

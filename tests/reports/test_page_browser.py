@@ -74,6 +74,6 @@ def test_sorting_filtering_and_sources(tmp_path, size):
     assert seen["aria"] == "ascending"
     assert seen["names"] == sorted(seen["names"])
     assert [name.lower() for name in seen["filtered"]] == ["sasrec"]
-    assert seen["count"] == "2 of 6 rows"  # the comparison's and the cost's
+    assert seen["count"] == "9 of 15 rows"  # comparison, tests and cost, and six improvements
     assert seen["dialog"].startswith("bench run --dataset ml-100k --backbone sasrec")
     assert not seen["wide"]

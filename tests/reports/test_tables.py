@@ -10,8 +10,9 @@ from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio
 from bench.protocol import Protocol
 from bench.reports.cost import cost_grid
+from bench.reports.overall import overall_grid
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables, describe, overall_grid
+from bench.reports.tables import build_tables, describe
 from bench.runs.store import Store
 from bench.training.config import TrainingConfig
 

@@ -12,6 +12,7 @@ from bench.errors import BenchError, ConfigError
 from bench.statistics.compare import compare
 from bench.statistics.effect import cohens_dz, effect
 from bench.statistics.equivalence import tost, verdict
+from bench.statistics.nested import Nested
 from bench.statistics.power import smallest_detectable
 
 RNG = np.random.default_rng(11)
@@ -121,7 +122,7 @@ def test_a_comparison_holds_every_reading():
     rng = np.random.default_rng(7)
     first = [rng.random(300) * 0.6 for _ in range(3)]
     second = [rng.random(300) * 0.5 for _ in range(2)]
-    found = compare(first, second, region=0.05)
+    found = compare(Nested.of(first), Nested.of(second), region=0.05)
     one, other = np.mean(first, axis=0), np.mean(second, axis=0)
     assert (found.users, found.first, found.second) == (
         300,
@@ -141,7 +142,7 @@ def test_a_comparison_holds_every_reading():
 
 
 def test_a_comparison_with_a_model_that_never_hits():
-    found = compare([np.array([0.0, 1.0, 0.5])], [np.zeros(3)], region=0.05)
+    found = compare(Nested.of([np.array([0.0, 1.0, 0.5])]), Nested.of([np.zeros(3)]), region=0.05)
     assert found.equivalence is None
     assert math.isnan(found.relative)
     assert found.verdict(0.05) == "undecided"
@@ -149,4 +150,4 @@ def test_a_comparison_with_a_model_that_never_hits():
 
 def test_comparing_other_users_is_refused():
     with pytest.raises(BenchError, match="cannot be paired"):
-        compare([np.zeros(2)], [np.zeros(3)], region=0.05)
+        compare(Nested.of([np.zeros(2)]), Nested.of([np.zeros(3)]), region=0.05)

@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.statistics.across_seeds import welch
 from bench.statistics.family import judge
 from bench.statistics.multiple import holm
+from bench.statistics.nested import Contrast, Nested
 from bench.statistics.paired import (
     differences,
     effective,
@@ -86,13 +87,13 @@ def test_many_signs_agree_with_scipy_permutation(gaps):
         lambda x, y, axis: np.mean(x - y, axis=axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=20_000,
+        n_resamples=5000,
         rng=np.random.default_rng(4),
     )
-    found = sign_flip(gaps, flips=20_000)
+    found = sign_flip(gaps, flips=5000)
     assert found.statistic == pytest.approx(np.mean(gaps))
-    # Both are means of 20 000 draws: four standard errors of their difference.
-    slack = 4 * math.sqrt(2 * expected.pvalue * (1 - expected.pvalue) / 20_000) + 1e-4
+    # Both are means of 5000 draws: four standard errors of their difference.
+    slack = 4 * math.sqrt(2 * expected.pvalue * (1 - expected.pvalue) / 5000) + 1e-4
     assert found.p == pytest.approx(expected.pvalue, abs=slack)
 
 
@@ -101,10 +102,12 @@ def test_signs_are_the_same_every_time():
     assert sign_flip(GAPS[1]).p != sign_flip(GAPS[1], seed=1).p
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_holm_agrees_with_statsmodels(p_values):
-    expected = multipletests(p_values, method="holm")[1]
-    assert holm(p_values) == pytest.approx(list(expected), abs=1e-12)
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 400])
+def test_holm_agrees_with_statsmodels(size):
+    rng = np.random.default_rng(size)
+    for p_values in (rng.random(size), rng.random(size) ** 6, rng.integers(0, 3, size) / 40):
+        expected = multipletests(p_values, method="holm")[1]
+        assert holm(p_values) == pytest.approx(list(expected), abs=1e-12)
 
 
 def test_holm_of_an_empty_family():
@@ -117,6 +120,17 @@ def test_seeds_are_nested_in_users():
     gaps = differences(mean_over_seeds(seeds), np.zeros(2))
     assert gaps.tolist() == pytest.approx([0.3, 0.6])
     assert paired_t(gaps).p == pytest.approx(stats.ttest_1samp([0.3, 0.6], 0).pvalue)
+
+
+def test_nested_figures_are_means_either_way():
+    nested = Nested.of([np.array([0.2, 0.4]), np.array([0.4, 0.8])])
+    assert nested.users.tolist() == pytest.approx([0.3, 0.6])
+    assert nested.seeds == pytest.approx((0.3, 0.6))
+    assert nested.mean == pytest.approx(0.45)
+    contrast = Contrast.of(nested, Nested.of([np.zeros(2), np.full(2, 0.1)]))
+    assert contrast.gaps.tolist() == pytest.approx([0.25, 0.55])
+    expected = stats.ttest_ind([0.3, 0.6], [0.0, 0.1], equal_var=False).pvalue
+    assert contrast.p_seeds == pytest.approx(expected)
 
 
 def test_rounding_of_a_mean_is_no_difference():
@@ -149,7 +163,7 @@ def test_why_few_differences_are_not_tested(agreeing):
     gaps = np.concatenate([np.ones(agreeing), np.zeros(1000)])
     assert paired_t(gaps).p < 0.05
     assert sign_flip(gaps).p == 2 * 0.5**agreeing > 0.05
-    assert not judge({"x": gaps})["x"].tested
+    assert not judge([("x", Contrast(gaps, math.nan))])["x"].tested
 
 
 def test_a_family_counts_all_its_members():
@@ -159,7 +173,7 @@ def test_a_family_counts_all_its_members():
         "vague": rng.normal(0.2, 1, 100),
         "sparse": np.concatenate([np.ones(6), np.zeros(94)]),
     }
-    found = judge(gaps)
+    found = judge((name, Contrast(values, math.nan)) for name, values in gaps.items())
     raw = [stats.ttest_1samp(gaps[name], 0).pvalue for name in ("clear", "vague")]
     expected = multipletests([*raw, 1.0], method="holm")[1]
     assert [found[name].adjusted for name in gaps] == pytest.approx(list(expected))

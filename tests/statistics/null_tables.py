@@ -1,0 +1,100 @@
+"""Tables in which nothing differs: how often is something starred all the same?
+
+Run it to print the rates that ``docs/statistics.md`` shows::
+
+    python tests/statistics/null_tables.py
+"""
+
+import numpy as np
+
+from bench.evaluate.metrics import NDCG, HitRatio
+from bench.reports.significance import BlockValues, Significance
+from bench.statistics.nested import Nested
+
+METRICS = (HitRatio(5), HitRatio(20), NDCG(10))
+NAMES = [metric.name for metric in METRICS]
+
+
+def hit_rates(rng, users, mean):
+    """How easily each user's item is found, the same for every model; a few users are easy."""
+    return np.clip(rng.gamma(0.5, mean / 0.5, users), 1e-4, 0.9)
+
+
+def figures(rng, rates, seeds, luck=0.0):
+    """Figures by metric and seed of a model; ``luck`` is the relative scatter of its seeds."""
+    seen = []
+    for _ in range(seeds):
+        scale = max(0.05, 1 + luck * rng.normal())
+        ranks = rng.geometric(np.clip(scale * rates, 1e-4, 0.95)).astype(float)
+        seen.append({metric.name: metric.per_user(ranks) for metric in METRICS})
+    return {name: [one[name] for one in seen] for name in NAMES}
+
+
+def null_block(rng, users, mean, methods=3, backbones=2, seeds=2, luck=0.0):
+    """A block of bare backbones and methods, none better than another."""
+    rates = hit_rates(rng, users, mean)
+    size = backbones * (methods + 1)
+    rows = [
+        {n: Nested.of(v) for n, v in figures(rng, rates, seeds, luck).items()} for _ in range(size)
+    ]
+    bases = [None if n % (methods + 1) == 0 else n - n % (methods + 1) for n in range(size)]
+    return BlockValues(rows, bases)
+
+
+def tally(tables, seed=0, **settings):
+    """Count tables with any sign, signed figures, and figures with a raw p below 0.05."""
+    rng = np.random.default_rng(seed)
+    any_sign = starred = raw = cells = comparisons = 0
+    for _ in range(tables):
+        block = null_block(rng, **settings)
+        found = Significance.of([block], NAMES)
+        signs = [found.signs(0, name, row) for name in NAMES for row in range(len(block.rows))]
+        starred += sum(bool(sign) for sign in signs)
+        cells += len(signs)
+        any_sign += any(signs)
+        raw += sum(test.p < 0.05 for test in found.tested.values())
+        comparisons += len(found.tested)
+    return {
+        "tables": tables,
+        "with a sign": any_sign,
+        "figures": cells,
+        "signed": starred,
+        "comparisons": comparisons,
+        "raw p < 0.05": raw,
+    }
+
+
+def seed_luck(pairs, users, mean, seeds, luck, seed=0):
+    """Compare two models that differ by their seeds' luck alone; count signs and bare signs."""
+    rng = np.random.default_rng(seed)
+    signed = confirmed = 0
+    for _ in range(pairs):
+        rates = hit_rates(rng, users, mean)
+        two = [Nested.of(figures(rng, rates, seeds, luck)["NDCG@10"]) for _ in range(2)]
+        found = Significance.of([BlockValues([{"x": one} for one in two], [None, 0])], ["x"])
+        signs = found.signs(0, "x", 1)
+        signed += bool(signs)
+        confirmed += bool(signs) and "(" not in signs
+    return {"pairs": pairs, "signed": signed, "without brackets": confirmed}
+
+
+SETTINGS = (
+    {"users": 943, "mean": 0.03},
+    {"users": 600, "mean": 0.004},
+    {"users": 5000, "mean": 0.03},
+    {"users": 943, "mean": 0.03, "seeds": 5, "methods": 6, "backbones": 3},
+)
+
+
+def main():
+    for settings in SETTINGS:
+        print(settings, tally(400, **settings))  # noqa: T201
+    for luck in (0.0, 0.03, 0.1):
+        for users in (943, 20_000):
+            print(  # noqa: T201
+                {"users": users, "seeds": 5, "luck": luck}, seed_luck(400, users, 0.03, 5, luck)
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Under a true null, signs stand no more often than the stated level says."""
+
+import pytest
+from null_tables import null_block, seed_luck, tally
+from scipy.stats import binom
+
+from bench.reports.significance import Significance
+from bench.statistics.family import ALPHA
+
+
+def most(trials):
+    """Counts above this happen once in a thousand where the rate is the stated level."""
+    return binom.ppf(0.999, trials, ALPHA)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"users": 943, "mean": 0.03},
+        {"users": 600, "mean": 0.004},  # few hits: most differences are zero
+        {"users": 300, "mean": 0.03, "seeds": 1, "methods": 1, "backbones": 1},
+        {"users": 400, "mean": 0.03, "methods": 6, "backbones": 3},
+    ],
+)
+def test_a_table_without_differences_is_rarely_signed(settings):
+    found = tally(150, **settings)
+    assert found["with a sign"] <= most(found["tables"])
+    assert found["signed"] <= ALPHA * found["figures"]
+
+
+def test_the_uncorrected_test_has_its_level_too():
+    found = tally(150, seed=1, users=943, mean=0.03)
+    assert 0.03 < found["raw p < 0.05"] / found["comparisons"] < 0.06
+    assert found["raw p < 0.05"] > 10 * found["signed"], "the correction is what holds the level"
+
+
+def test_signs_would_be_found():
+    """The simulation can fail: a method that is better is signed."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    block = null_block(rng, 943, 0.03)
+    better = null_block(rng, 943, 0.06)
+    mixed = type(block)([*block.rows[:1], *better.rows[1:2]], [None, 0])
+    found = Significance.of([mixed], ["HR@20"])
+    assert found.signs(0, "HR@20", 1).startswith(("*", "("))
+
+
+def test_luck_of_seeds_is_left_in_brackets():
+    # Five seeds whose means scatter by 10 %, nothing else: the paired test over users takes the
+    # seeds as they are and signs often. Without brackets, signs keep to the level.
+    found = seed_luck(300, users=5000, mean=0.03, seeds=5, luck=0.1)
+    assert found["signed"] > 3 * most(found["pairs"])
+    assert found["without brackets"] <= most(found["pairs"])
