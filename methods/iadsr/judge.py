@@ -53,13 +53,13 @@ def judge(states: Tensor, meant: Interests, tokens: Tokens, config: IADSRConfig)
     states
         ``[M, H]``, the backbone's.
     meant
-        Semantic interests.
+        Semantic interests of length one.
     tokens
         Their places.
     config
         Says how to pool, whom to denoise and which interests count.
     """
-    views = behaviour(states, tokens, config.pooling).units(), meant.units()
+    views = behaviour(states, tokens, config.pooling).units(), meant
     denoised = qualified(*views, config.theta)
     ours, theirs = (view.at_tokens(tokens) for view in views)
     score = consistency(ours, theirs, config.interests)
@@ -72,6 +72,6 @@ def draw_so_far(states: Tensor, meant: Interests, tokens: Tokens, config: IADSRC
 
     As :func:`judge`, with ``meant`` and the collaborative interests as known at each position.
     """
-    views = behaviour_so_far(states, tokens, config.pooling).units(), meant.units()
+    views = behaviour_so_far(states, tokens, config.pooling).units(), meant
     _, keep = draw(consistency(*views, config.interests), config.tau)
     return keep | ~qualified(*views, config.theta)

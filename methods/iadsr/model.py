@@ -59,11 +59,11 @@ class IADSR(Method):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Give ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
         tokens = Tokens(batch.valid)
-        meant = self.meaning(batch, tokens)
+        meant = self.meaning(batch, tokens).units()
         original = self.backbone.embed(batch.items)
         x = original
         if self.masking:
-            x = x * tokens.put(self._input_mask(batch, tokens, meant))[..., None]
+            x = x * tokens.put(self._input_mask(original, batch, tokens, meant))[..., None]
         states = self._states(x, batch, tokens)
         judged = judge(states, meant, tokens, self.config)
         gate, keep = judged.draw(self.config.tau)
@@ -98,7 +98,7 @@ class IADSR(Method):
         """Keep what a draw would keep more often than not; the less agreement, the noisier."""
         tokens = Tokens(batch.valid)
         states = self._states(self.backbone.embed(batch.items), batch, tokens)
-        judged = judge(states, self.meaning(batch, tokens), tokens, self.config)
+        judged = judge(states, self.meaning(batch, tokens).units(), tokens, self.config)
         return Denoised(keep=tokens.put(judged.decide()), score=-tokens.put(judged.score))
 
     def facts(self) -> dict[str, float | int | str]:
@@ -114,13 +114,15 @@ class IADSR(Method):
         return tokens.take(self.backbone.encode(x, batch.valid, batch.users)).float()
 
     @torch.no_grad()
-    def _input_mask(self, batch: Batch, tokens: Tokens, meant: Interests) -> Tensor:
+    def _input_mask(
+        self, original: Tensor, batch: Batch, tokens: Tokens, meant: Interests
+    ) -> Tensor:
         """Draw or recall the mask of the input, ``[M]``."""
         limit = known(batch, tokens)
         if self.carried is not None:
             guard = None if self.config.progressive == "leaky" else limit
             return self.carried.read(tokens.take(batch.slots), guard).float()
-        states = self._states(self.backbone.embed(batch.items), batch, tokens)
+        states = self._states(original, batch, tokens)
         _, keep = judge(states, meant, tokens, self.config).draw(self.config.tau)
         return (keep | (row_ends(batch, tokens) > limit)).float()
 
@@ -131,7 +133,8 @@ class IADSR(Method):
         """Note masks for the next epoch, with what they have seen."""
         own = tokens.take(batch.slots)
         if self.config.progressive == "causal":
-            keep = draw_so_far(states, self.meaning.so_far(batch, tokens), tokens, self.config)
+            meant = self.meaning.so_far(batch, tokens).units()
+            keep = draw_so_far(states, meant, tokens, self.config)
             carried.write(own, own, keep)
         else:
             carried.write(own, row_ends(batch, tokens), keep)

@@ -84,7 +84,7 @@ def test_theta_above_one_denoises_nobody():
     method = model(theta=1.5)
     method.begin_epoch(1)
     parts = method.losses(PREFIXES)
-    assert float(parts["recon"]) == 0
+    assert parts["recon"].item() == 0
     sum(parts.values()).backward()
     for name, parameter in method.named_parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
@@ -109,7 +109,7 @@ def test_the_mask_passes_the_gradient_of_the_reconstruction(wanted):
     method = model(detach_target=True)
     tokens = Tokens(PREFIXES.valid)
     states = method._states(method.backbone.embed(PREFIXES.items), PREFIXES, tokens)
-    judged = judge(states, method.meaning(PREFIXES, tokens), tokens, method.config)
+    judged = judge(states, method.meaning(PREFIXES, tokens).units(), tokens, method.config)
     gate, _ = judged.draw(1.0)
     target = tokens.take(method.backbone.embed(PREFIXES.items))
     method._recon(states.detach() * gate[:, None], target, judged, tokens).backward()
@@ -212,7 +212,7 @@ def test_missing_texts_and_single_interactions_give_numbers(variant, texts):
     assert torch.isfinite(out.score).all()
     if not texts:
         assert out.score.abs().sum() == 0
-        assert float(parts["recon"]) == float(parts["info"]) == 0
+        assert parts["recon"].item() == parts["info"].item() == 0
 
 
 def test_a_position_without_text_yet_scores_what_is_left():

@@ -133,5 +133,6 @@ def test_nobody_qualified_means_no_mask():
     method = model(theta=1.5)
     method.begin_epoch(1)
     given = batch([0, 4], [6, 5])
-    meant = method.meaning(given, Tokens(given.valid))
-    assert method._input_mask(given, Tokens(given.valid), meant).tolist() == [1.0] * 11
+    tokens, x = Tokens(given.valid), method.backbone.embed(given.items)
+    meant = method.meaning(given, tokens).units()
+    assert method._input_mask(x, given, tokens, meant).tolist() == [1.0] * 11

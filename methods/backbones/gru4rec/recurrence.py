@@ -85,10 +85,12 @@ class _Layer(torch.autograd.Function):
         previous = _previous(states, ctx.sizes)
         reset, update, new = gates.chunk(3, 1)
         # Slopes of the state by what enters each gate; the loop turns them into gradients.
+        through = gates - gates.square()
+        by_reset, by_update, by_recalled = through.chunk(3, 1)
         by_new = (1 - update) * (1 - new.square())
-        by_update = (previous - new) * (update - update.square())
-        by_reset = by_new * recalled * (reset - reset.square())
-        through = torch.cat([by_reset, by_update, by_new * reset], 1)
+        by_reset.mul_(by_new).mul_(recalled)
+        by_update.mul_(previous - new)
+        torch.mul(by_new, reset, out=by_recalled)
         total = torch.empty_like(arriving)
         carried = arriving.new_zeros(0, within.shape[1])
         stop = len(tokens)
@@ -100,9 +102,10 @@ class _Layer(torch.autograd.Function):
             state[: len(carried)] += carried
             through[now].view(size, 3, -1).mul_(state[:, None])
             carried = torch.addmm(state * update[now], through[now], within)
-        # The new gate's input is not weighed down by the reset gate, as its recollection is.
-        entering = torch.cat([through[:, : 2 * total.shape[1]], by_new * total], 1)
-        return entering @ into, entering.T @ tokens, through.T @ previous, None
+        grad_within = through.T @ previous
+        # The reset gate weighs what the new gate recalls, not what enters it.
+        torch.mul(by_new, total, out=by_recalled)
+        return through @ into, through.T @ tokens, grad_within, None
 
 
 def _advance(

@@ -1,0 +1,225 @@
+"""IADSR's training step as the published script computes it, and ours.
+
+The loops: interests in dictionaries of tensors by user, cosines user by user and position by
+position, 32 users a step, the next item among the batch's own targets. Both sides start from the
+same weights and text vectors; their losses are compared before anything is timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.backbone import Sizes
+from bench.data.sequences import Sequences
+from bench.method import Method, NextItemLoss, TrainingData
+from bench.methods.backbones.gru4rec.config import GRU4RecConfig
+from bench.methods.backbones.gru4rec.model import GRU4Rec
+from bench.methods.iadsr.config import IADSRConfig
+from bench.methods.iadsr.model import IADSR
+from bench.methods.none.config import NoneConfig
+from bench.methods.none.model import BareBackbone
+from bench.perf.parts import Comparison, best_seconds
+from bench.semantics.vectors import Semantics
+from bench.training.batch import Batch, Interactions
+from bench.training.losses import cross_entropy, in_batch_tanh
+from bench.training.samples import last_prefixes
+
+ITEMS, LENGTH, WIDTH = 12_101, 32, 576
+"""Items and longest input of Beauty, width of SmolLM2's vectors."""
+USERS = 4096
+BATCH = 32
+SIZES_TRIED = (256, 512, 1024, 2048, 4096)
+PLAIN_BATCH = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Histories as long as Beauty's, and made-up text vectors."""
+
+    train: Sequences
+    semantics: Semantics
+
+    @classmethod
+    def make(cls) -> Input:
+        """Draw lengths with a mean near Beauty's, at least 3, and items with a long tail."""
+        generator = np.random.default_rng(0)
+        lengths = np.minimum(2 + generator.geometric(0.2, USERS), LENGTH + 1)
+        items = 1 + (ITEMS * generator.random(int(lengths.sum())) ** 2).astype(np.int32)
+        vectors = torch.randn(ITEMS + 1, WIDTH, generator=torch.Generator().manual_seed(0))
+        vectors[0] = 0
+        return cls(
+            Sequences.from_lengths(lengths.astype(np.int64), items),
+            Semantics(True, vectors, torch.arange(ITEMS + 1)),
+        )
+
+    def batches(self, users: int, steps: int) -> list[Batch]:
+        """Gather the first users' last (prefix, next item) pairs."""
+        interactions = Interactions(self.train)
+        rows = last_prefixes(interactions, LENGTH)
+        return [
+            interactions.gather(rows.take(torch.arange(step * users, (step + 1) * users)))
+            for step in range(steps)
+        ]
+
+
+def _method(given: Input, loss: NextItemLoss, **settings: object) -> IADSR:
+    config = IADSRConfig.parse(settings, "bench perf parts")
+    method = IADSR(config, _data(given, loss), _backbone())
+    method.begin_epoch(1)
+    return method
+
+
+def _data(given: Input, loss: NextItemLoss) -> TrainingData:
+    sizes = Sizes(USERS, ITEMS, LENGTH)
+    return TrainingData(sizes, given.train, loss, semantics=given.semantics)
+
+
+def _backbone() -> GRU4Rec:
+    torch.manual_seed(0)
+    return GRU4Rec(GRU4RecConfig(dropout=0.0), Sizes(USERS, ITEMS, LENGTH))
+
+
+class Loops:
+    """The published loop structure around the parameters of one of our models.
+
+    Parameters
+    ----------
+    method
+        Whose parameters are used.
+    given
+        What the dictionaries are filled from: the mean text vector up to each position of each
+        user's input, and over all of it.
+    users
+        Who is in the dictionaries.
+    """
+
+    def __init__(self, method: IADSR, given: Input, users: int) -> None:
+        self.method = method
+        self.backbone = cast("GRU4Rec", method.backbone)
+        self.short: dict[int, Tensor] = {}
+        self.long: dict[int, Tensor] = {}
+        for user in range(users):
+            items = torch.from_numpy(given.train[user][:-1].astype(np.int64))[-LENGTH:]
+            total = given.semantics.vectors[items].cumsum(0)
+            self.short[user] = total / torch.arange(1, len(items) + 1)[:, None]
+            self.long[user] = self.short[user][-1]
+
+    def losses(self, batch: Batch, uniform: Tensor) -> Tensor:
+        """Sum the three losses; ``uniform`` holds the gate's noise, position after position."""
+        method, backbone = self.method, self.backbone
+        users, lengths = batch.users.tolist(), batch.valid.sum(1).tolist()
+        x = backbone.embed(batch.items)
+        states = backbone.gru(x)[0]
+        e2 = states.masked_fill(~batch.valid[..., None], -torch.inf).max(1).values
+        e1 = method.meaning.long(torch.stack([self.long[user] for user in users]))
+        meant = [method.meaning.short(self.short[user]) for user in users]
+        loss = _info_nce(e2, e1) + _info_nce(
+            torch.cat([states[row, :n] for row, n in enumerate(lengths)]), torch.cat(meant)
+        )
+        rebuilt, noise = [], iter(uniform.tolist())
+        for row, n in enumerate(lengths):
+            gates = []
+            for t in range(n):
+                h, l_t = states[row, t], meant[row][t]
+                score = functional.cosine_similarity(e1[row], h, dim=0)
+                score = score + functional.cosine_similarity(e2[row], l_t, dim=0)
+                score = score + functional.cosine_similarity(h, l_t, dim=0)
+                gates.append(_gate(score, next(noise)))
+            kept = states[row, :n] * torch.stack(gates)[:, None]
+            rebuilt.append(functional.mse_loss(method.decoder(kept), x[row, :n]))
+        last = torch.stack([states[row, n - 1] for row, n in enumerate(lengths)])
+        targets = batch.targets.max(1).values
+        loss = loss + torch.stack(rebuilt).mean()
+        return loss + in_batch_tanh(backbone.project(last), backbone.item_vectors(), targets)
+
+
+def _info_nce(queries: Tensor, keys: Tensor) -> Tensor:
+    logits = functional.normalize(queries, dim=-1) @ functional.normalize(keys, dim=-1).T
+    return functional.cross_entropy(logits / 0.1, torch.arange(len(logits)))
+
+
+def _gate(score: Tensor, uniform: float) -> Tensor:
+    noise = torch.tensor(uniform)
+    gumbel = -torch.log(-torch.log(noise + 1e-10) + 1e-10)
+    soft = torch.sigmoid(score + gumbel)
+    return (soft > 0.5).float() + soft - soft.detach()
+
+
+def _optimise(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+
+
+def _loop_seconds(given: Input, steps: int = 3) -> tuple[float, float]:
+    """Seconds of a published step of 32 users, and how far its loss is from ours."""
+    method = _method(given, in_batch_tanh, theta=-1.0, progressive="none")
+    loops = Loops(method, given, steps * BATCH)
+    batches = given.batches(BATCH, steps)
+    noise = [torch.rand(int(batch.valid.sum())) for batch in batches]
+    torch.manual_seed(1)
+    drawn = torch.rand_like(noise[0])
+    torch.manual_seed(1)
+    ours = torch.stack(list(method.losses(batches[0]).values())).sum()
+    apart = float((ours - loops.losses(batches[0], drawn)).detach().abs())
+    optimiser = torch.optim.Adam(method.parameters())
+
+    def work() -> None:
+        for batch, uniform in zip(batches, noise, strict=True):
+            _optimise(optimiser, loops.losses(batch, uniform))
+
+    return best_seconds(work, repeats=2) / steps, apart
+
+
+def _step_seconds(method: Method, batches: list[Batch]) -> float:
+    optimiser = torch.optim.Adam(method.parameters(), fused=True)
+
+    def work() -> None:
+        for batch in batches:
+            _optimise(optimiser, torch.stack(list(method.losses(batch).values())).sum())
+
+    return best_seconds(work, repeats=3) / len(batches)
+
+
+def _per_user(given: Input, loss: NextItemLoss, **settings: object) -> tuple[float, int]:
+    """Seconds a user at the best batch size, and that size."""
+    found = []
+    for size in SIZES_TRIED:
+        method = _method(given, loss, **settings)
+        found.append((_step_seconds(method, given.batches(size, USERS // size)[:4]) / size, size))
+    return min(found)
+
+
+def comparisons() -> Iterator[Comparison]:
+    """Time steps per 32 users against the loops, and a step against the bare backbone's."""
+    given = Input.make()
+    loops, apart = _loop_seconds(given)
+    regimes: dict[str, tuple[NextItemLoss, dict[str, object]]] = {
+        "the published regime": (in_batch_tanh, {"theta": -1.0, "progressive": "none"}),
+        "full softmax, recomputed masks": (cross_entropy, {}),
+    }
+    for name, (loss, settings) in regimes.items():
+        seconds, size = _per_user(given, loss, **settings)
+        yield Comparison(
+            f"step per {BATCH} users, {name}",
+            loops,
+            BATCH * seconds,
+            15,
+            f"batch {size}; losses {apart:.0e} apart",
+        )
+    plain = BareBackbone(NoneConfig(), _data(given, cross_entropy), _backbone())
+    batches = given.batches(PLAIN_BATCH, 4)
+    yield Comparison(
+        f"step of {PLAIN_BATCH} pairs, bare backbone against IADSR",
+        _step_seconds(plain, batches),
+        ours := _step_seconds(_method(given, cross_entropy), batches),
+        0.4,
+        f"must stay above 1 / 2.5; {1000 * ours:.0f} ms",
+    )
