@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bench.methods.parts.packing import pack
 
@@ -80,23 +79,37 @@ def insert(sequence: Sequence, insertion: Insertion) -> Sequence:
     With the suspicious item at slot p the new row reads ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
     LEFT stands at slot p, the item at p + 1. The three embeddings carry the gate's gradient.
     """
-    steps = torch.arange(sequence.items.shape[1] + 2, device=sequence.items.device)
+    rows, width = sequence.items.shape
+    steps = torch.arange(width + 2, device=sequence.items.device)
     from_place = steps - insertion.place[:, None]
     moved = insertion.rows[:, None]
     shift = (from_place >= 1).long() + (from_place >= 3).long()
-    origin = torch.where(moved, steps - shift, steps)
-    left, right = moved & (from_place == 0), moved & (from_place == 2)
-    widened = _widened(sequence)
-    items = widened.items.gather(1, origin)
-    items = items.where(~left, insertion.items[0][:, None])
-    items = items.where(~right, insertion.items[1][:, None])
-    source = widened.source.gather(1, origin).masked_fill(left | right, -1)
-    x = widened.x.gather(1, origin[..., None].expand(-1, -1, widened.x.shape[2]))
-    x = x.where(~left[..., None], insertion.vectors[0][:, None])
-    x = x.where(~right[..., None], insertion.vectors[1][:, None])
-    gated = moved & (from_place >= 0) & (from_place <= 2)
-    gate = torch.where(gated, insertion.gate[:, None], torch.ones_like(insertion.gate[:, None]))
-    return Sequence(items, x * gate[..., None], source)
+    origin = steps - shift * moved
+    # Places in a list of all old slots, then all LEFT, suspicious and RIGHT items, then nothing.
+    row = torch.arange(rows, device=steps.device)[:, None]
+    empty = rows * (width + 3)
+    index = torch.where(origin < width, row * width + origin, empty)
+    around = moved & (from_place >= 0) & (from_place <= 2)
+    index = torch.where(around, rows * (width + from_place) + row, index)
+    left, right = insertion.items
+    nothing = left.new_zeros(1)
+    place = insertion.place[:, None]
+    suspect, slot = (t.gather(1, place).squeeze(1) for t in (sequence.items, sequence.source))
+    inserted = torch.full_like(left, -1)
+    items = torch.cat([sequence.items.flatten(), left, suspect, right, nothing])
+    source = torch.cat([sequence.source.flatten(), inserted, slot, inserted, nothing - 1])
+    return Sequence(items[index], _moved(sequence.x, insertion, index), source[index])
+
+
+def _moved(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
+    """Move embeddings to where ``index`` has them; see :func:`insert`."""
+    row = torch.arange(len(x), device=x.device)
+    three = (
+        torch.stack([insertion.vectors[0], x[row, insertion.place], insertion.vectors[1]])
+        * insertion.gate[:, None]
+    )
+    listed = torch.cat([x.flatten(0, 1), three.flatten(0, 1), x.new_zeros(1, x.shape[2])])
+    return listed.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
 def undone(rows: Tensor, place: Tensor, second: Tensor) -> Tensor:
@@ -132,11 +145,3 @@ def remove(sequence: Sequence, rows: Tensor, slots: Tensor) -> Sequence:
     packing = pack(sequence.valid & ~gone)
     source = packing.gather(sequence.source + 1) - 1
     return Sequence(packing.gather(sequence.items), packing.gather(sequence.x), source)
-
-
-def _widened(sequence: Sequence) -> Sequence:
-    return Sequence(
-        functional.pad(sequence.items, (0, 2)),
-        functional.pad(sequence.x, (0, 0, 0, 2)),
-        functional.pad(sequence.source, (0, 2), value=-1),
-    )

@@ -99,7 +99,8 @@ def interaction_counts(histories: Sequences, n_items: int) -> sparse.csr_array:
     """Count the occurrences of each item in each history, ``[U, I + 1]``."""
     ones = np.ones(len(histories.items))
     shape = (len(histories), n_items + 1)
-    counts = sparse.csr_array((ones, histories.items, histories.offsets), shape)
+    # A copy: what follows sorts each row in place, and the histories keep their order.
+    counts = sparse.csr_array((ones, histories.items, histories.offsets), shape, copy=True)
     counts.sum_duplicates()
     return counts
 
