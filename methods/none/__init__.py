@@ -1,6 +1,6 @@
 """No denoiser: the bare backbone, against which every method is measured."""
 
-from bench.components import MethodEntry
+from bench.components import MethodEntry, Variant
 
 METHOD = MethodEntry(
     name="none",
@@ -11,4 +11,13 @@ METHOD = MethodEntry(
     citation="The backbone's own.",
     sampling="positions",
     either_sampling=True,
+    variants=(
+        Variant(
+            "prefixes",
+            "Base (prefixes)",
+            "trained on as many (prefix, next item) pairs as denoisers that need such",
+            {},
+            {"sampling": "prefixes"},
+        ),
+    ),
 )
