@@ -137,12 +137,12 @@ def _rows(sides: Sequence[Side], tokens: int) -> list[tuple[str, ...]]:
     ]
 
 
-def relative_difference(found: Vectors, expected: Vectors) -> float:
+def relative_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """Largest distance of two vectors of the same text, as a share of their length.
 
     Examples
     --------
-    >>> relative_difference(np.float32([[3, 4.5], [1, 0]]), np.float32([[3, 4], [1, 0]]))
+    >>> relative_difference(np.array([[3, 4.5], [1, 0]]), np.array([[3.0, 4], [1, 0]]))
     0.1
     """
     distance = np.linalg.norm(found - expected, axis=1)

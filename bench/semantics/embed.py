@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -115,34 +115,30 @@ def _encode(
         encoder.open(where)
         encoder.fit(corpus.names)
     parts = list(_parts(corpus))
-    done = {number for number in range(len(parts)) if entry.shards.read(number) is not None}
-    reporter.begins(_outlook(encoder, corpus, label, [parts[number] for number in sorted(done)]))
-    for number, part in enumerate(parts):
-        if number not in done:
-            start, tokens = time.perf_counter(), _Count()
-            vectors = encoder.encode([corpus.texts[at] for at in part], _both(tokens, reporter))
-            _check(vectors, encoder)
-            seconds = time.perf_counter() - start
-            cost = Cost(len(part), tokens.total, seconds, peak_memory_bytes())
-            entry.shards.write(number, vectors, cost)
+    missing = [part for part in parts if entry.shards.read(part) is None]
+    reporter.begins(_outlook(encoder, corpus, label, missing))
+    for part in missing:
+        vectors, cost = _encode_shard(encoder, [corpus.texts[at] for at in part], reporter)
+        entry.shards.write(part, vectors, cost)
     machine = {"device": str(where), "threads": torch.get_num_threads()}
     about = {**_about(encoder), **machine, "load_seconds": meter.seconds["load"]}
     return _finish(encoder, entry, parts, about)
 
 
-class _Count:
-    """Adds up the tokens of a shard."""
+def _encode_shard(
+    encoder: Encoder, texts: Sequence[str], reporter: Reporter
+) -> tuple[NDArray[np.float32], Cost]:
+    counted: list[int] = []
 
-    def __init__(self) -> None:
-        self.total = 0
-
-
-def _both(count: _Count, reporter: Reporter) -> Any:
     def report(texts: int, tokens: int) -> None:
-        count.total += tokens
+        counted.append(tokens)
         reporter.advances(texts, tokens)
 
-    return report
+    start = time.perf_counter()
+    vectors = encoder.encode(texts, report)
+    _check(vectors, encoder)
+    seconds = time.perf_counter() - start
+    return vectors, Cost(len(texts), sum(counted), seconds, peak_memory_bytes())
 
 
 def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
@@ -154,7 +150,7 @@ def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
 
 
 def _outlook(
-    encoder: Encoder, corpus: Corpus, label: str, done: list[NDArray[np.int64]]
+    encoder: Encoder, corpus: Corpus, label: str, missing: Sequence[NDArray[np.int64]]
 ) -> Outlook:
     """Estimate from neighbours in length, a few at several places of the whole range."""
     order = np.argsort(corpus.characters, kind="stable")
@@ -168,12 +164,11 @@ def _outlook(
     seconds = time.perf_counter() - start
     chosen = np.concatenate(groups)
     characters = int(corpus.characters[chosen].sum())
-    ready = [corpus.characters[part].sum() for part in done]
-    left = int(corpus.characters.sum() - sum(ready))
+    left = sum(int(corpus.characters[part].sum()) for part in missing)
     return Outlook(
         label,
         texts=len(corpus.texts),
-        done=sum(map(len, done)),
+        done=len(corpus.texts) - sum(map(len, missing)),
         tokens=int(tokens * corpus.characters.sum() / characters),
         seconds=float(seconds * left / characters),
     )
@@ -201,7 +196,7 @@ def _finish(
 ) -> Vectors:
     """Write all shards into one matrix, in the order of the texts, and drop them."""
     whole = Cost()
-    rows, size = sum(map(len, parts)) + 1, _shard(entry, 0)[0].shape[1]
+    rows, size = sum(map(len, parts)) + 1, _shard(entry, parts[0])[0].shape[1]
     shutil.rmtree(entry.folder, ignore_errors=True)  # what somebody has left of it
     with atomic_path(entry.folder) as temporary:
         temporary.mkdir()
@@ -209,8 +204,8 @@ def _finish(
         matrix = np.lib.format.open_memmap(
             temporary / VECTORS, mode="w+", dtype=kind, shape=(rows, size)
         )
-        for number, part in enumerate(parts):
-            vectors, cost = _shard(entry, number)
+        for part in parts:
+            vectors, cost = _shard(entry, part)
             matrix[part + 1] = vectors
             whole += cost
         matrix.flush()
@@ -224,8 +219,8 @@ def _finish(
     return found
 
 
-def _shard(entry: Entry, number: int) -> tuple[NDArray[np.float32], Cost]:
-    found = entry.shards.read(number)
+def _shard(entry: Entry, part: NDArray[np.int64]) -> tuple[NDArray[np.float32], Cost]:
+    found = entry.shards.read(part)
     if found is None:
         raise StoreError(f"{entry.shards.folder} was changed during the encoding; run again")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,24 +48,32 @@ class Cost:
 class Shards:
     """Finished parts of one encoding in a folder.
 
-    A shard is ``N.npy``, float32 ``[texts, S]``, with ``N.json``, written last, that holds its
-    SHA-256 and its cost. A shard of which either is missing or damaged is encoded again.
+    A shard is an ``.npy`` file, float32 ``[texts, S]``, and a ``.json`` file, written last, that
+    holds its SHA-256 and its cost. Both are named by a hash of which texts they hold, so that
+    texts cut otherwise never meet a shard of another cut. A shard of which either is missing or
+    damaged is encoded again.
     """
 
     folder: Path
 
-    def read(self, number: int) -> tuple[NDArray[np.float32], Cost] | None:
-        """Give a whole shard, mapped from its file, or None."""
+    def read(self, part: NDArray[np.int64]) -> tuple[NDArray[np.float32], Cost] | None:
+        """Give the whole shard of some texts, mapped from its file, or None.
+
+        Parameters
+        ----------
+        part
+            int64 ``[texts]``: places of the texts in their corpus.
+        """
         try:
-            about = read_json(self._about(number))
-            if file_hash(self._vectors(number)) != about.pop("sha256"):
+            about = read_json(self._path(part, "json"))
+            path = self._path(part, "npy")
+            if file_hash(path) != about.pop("sha256"):
                 return None
-            vectors = np.load(self._vectors(number), mmap_mode="r", allow_pickle=False)
-            return vectors, Cost(**about)
+            return np.load(path, mmap_mode="r", allow_pickle=False), Cost(**about)
         except (BenchError, OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def write(self, number: int, vectors: NDArray[np.float32], cost: Cost) -> None:
+    def write(self, part: NDArray[np.int64], vectors: NDArray[np.float32], cost: Cost) -> None:
         """Keep a shard.
 
         Raises
@@ -72,17 +81,15 @@ class Shards:
         StoreError
             The folder cannot be written.
         """
-        target = self._vectors(number)
+        target = self._path(part, "npy")
         with atomic_path(target) as temporary, temporary.open("wb") as stream:
             np.save(stream, vectors, allow_pickle=False)
-        write_json(self._about(number), {**asdict(cost), "sha256": file_hash(target)})
+        write_json(self._path(part, "json"), {**asdict(cost), "sha256": file_hash(target)})
 
     def remove(self) -> None:
         """Delete all of them."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _vectors(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.npy"
-
-    def _about(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.json"
+    def _path(self, part: NDArray[np.int64], suffix: str) -> Path:
+        name = hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16]
+        return self.folder / f"{name}.{suffix}"
