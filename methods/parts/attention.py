@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.ragged import Ragged
 
 Activation = Callable[[Tensor], Tensor]
@@ -53,7 +54,9 @@ class PostNormBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.causal = causal
+        self.dropout = dropout
         self.attention_dropout = attention_dropout
+        self.inner_dropout = inner_dropout
         self.activation = activation
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -61,8 +64,6 @@ class PostNormBlock(nn.Module):
         self.contract = nn.Linear(inner, width)
         self.norm_attention = nn.LayerNorm(width, eps=eps)
         self.norm_feed = nn.LayerNorm(width, eps=eps)
-        self.dropout = nn.Dropout(dropout)
-        self.inner_dropout = nn.Dropout(inner_dropout)
 
     def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
         """Map all tokens.
@@ -119,18 +120,22 @@ class PostNormBlock(nn.Module):
         """Scaled dot-product attention, ``q [R, Q, width]`` on ``k, v [R, W, width]``."""
         shape = q.shape
         q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
-        dropout = self.attention_dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=allowed[:, None], dropout_p=dropout
-        )
+        logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        # Everyone may look at someone, so no row of weights is empty.
+        weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
+        mixed = self._thinned(weights, self.attention_dropout) @ v
         return mixed.transpose(1, 2).reshape(shape)
 
     def _join(self, z: Tensor, mixed: Tensor) -> Tensor:
         """Add what attention and the feed-forward layer say, with their norms."""
-        z = self.norm_attention(z + self.dropout(self.out(mixed)))
-        inner = self.inner_dropout(self.activation(self.expand(z)))
-        settled: Tensor = self.norm_feed(z + self.dropout(self.contract(inner)))
+        z = self.norm_attention(z + self._thinned(self.out(mixed), self.dropout))
+        inner = self._thinned(self.activation(self.expand(z)), self.inner_dropout)
+        fed = self._thinned(self.contract(inner), self.dropout)
+        settled: Tensor = self.norm_feed(z + fed)
         return settled
+
+    def _thinned(self, x: Tensor, rate: float) -> Tensor:
+        return dropped_out(x, rate) if self.training else x
 
 
 def _padded(tokens: Tensor, numbers: Tensor) -> Tensor:

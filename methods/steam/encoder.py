@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.attention import PostNormBlock
+from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
@@ -57,13 +58,13 @@ class SharedEncoder(nn.Module):
         padding = None if self.all_classes else 0
         self.items = nn.Embedding(n_items + 3, width, padding_idx=padding)
         self.positions = nn.Embedding(max(length, config.max_inserted), width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
         self.blocks = nn.ModuleList(new_block(config) for _ in range(config.encoder_blocks))
 
     def forward(self, items: Tensor, ragged: Ragged) -> Tensor:
         """Encode the real slots of ``items``, int64 ``[B, W]``; gives states ``[M, D]``."""
         z = self.items(ragged.take(items)) + self.positions(ragged.steps)
-        z = self.dropout(z)
+        z = dropped_out(z, self.dropout if self.training else 0.0)
         for block in self.blocks:
             z = block(z, ragged)
         states: Tensor = z

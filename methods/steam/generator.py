@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
@@ -27,7 +28,7 @@ class InsertionGenerator(nn.Module):
         super().__init__()
         self.longest = config.max_inserted
         self.cumulative = config.decode_positions == "cumulative"
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
         self.block = new_block(config, causal=True)
 
     def forward(self, encoder: SharedEncoder, states: Tensor, tokens: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class InsertionGenerator(nn.Module):
         read = encoder.items(tokens[:, :-1])
         inputs = torch.cat([states[:, None], read], 1) + encoder.positions.weight[: self.longest]
         ragged = Ragged(tokens > 0)
-        written: Tensor = self.block(self.dropout(ragged.take(inputs)), ragged)
+        u = dropped_out(ragged.take(inputs), self.dropout if self.training else 0.0)
+        written: Tensor = self.block(u, ragged)
         return written
 
     def decode(self, encoder: SharedEncoder, states: Tensor) -> Tensor:

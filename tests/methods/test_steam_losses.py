@@ -155,7 +155,7 @@ def test_pieces_that_lose_everything_are_left_out():
         model.corrector.head.weight.zero_()
         model.corrector.head.bias.copy_(torch.tensor([0.0, 9.0, 0.0]))
     losses = model.losses(batch_of(rows_of()))
-    assert float(losses["corrected"]) == 0
+    assert losses["corrected"].item() == 0
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
@@ -179,7 +179,7 @@ def test_late_correction_begins_after_its_epoch():
     found = []
     for epoch in range(4):
         model.begin_epoch(epoch)
-        found.append(float(model.losses(batch, drawn(model, batch))["corrected"]))
+        found.append(model.losses(batch, drawn(model, batch))["corrected"].item())
     assert found[:2] == [0, 0]
     assert found[2] == found[3] > 0
 
