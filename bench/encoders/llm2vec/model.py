@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from bench.encoders.batches import padded
@@ -23,6 +24,10 @@ from bench.encoders.llm2vec.places import fetched, hash_of
 from bench.encoders.tokens import TokenEncoder
 from bench.errors import ConfigError
 
+_UNLOADABLE = (
+    *(OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError),
+    SafetensorError,
+)
 MARK = "!@#$%^&*()"
 """What LLM2Vec puts before a text, after its instruction; it is never shown to the model."""
 
@@ -70,7 +75,7 @@ class LlmEncoder(TokenEncoder):
         base, *adapters = self.folders()
         try:
             self.model = self._loaded(base, adapters).to(device).eval()
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
+        except _UNLOADABLE as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ConfigError(
                 f"encoder '{self.name}': LLM2Vec cannot load {base} ({reason}); check the folder "
