@@ -83,10 +83,13 @@ class SSDRec(Method):
             }
         )
         self._encoded: tuple[Tensor, Tensor] | None = None
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda *_: self._forget()
+        )
 
     def train(self, mode: bool = True) -> SSDRec:
         """Switch between training and evaluation; vectors of relations are computed anew."""
-        self._encoded = None
+        self._forget()
         super().train(mode)
         return self
 
@@ -134,6 +137,10 @@ class SSDRec(Method):
         """Give edges of each relation, how augmentation went, and HSD's facts."""
         edges = {f"edges_{name}": count for name, count in self.edges.items()}
         return {**edges, **self.tally.facts(), **self.norms.facts(), **self.core.facts()}
+
+    def _forget(self) -> None:
+        """Drop vectors of relations that other weights gave."""
+        self._encoded = None
 
     def _tables(self) -> tuple[Tensor, Tensor]:
         """E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""

@@ -99,8 +99,8 @@ def test_every_user_is_similar_to_itself():
 
 
 def test_held_out_items_leave_every_graph_as_it_is():
-    rows = [row.tolist() + [1, 2] for row in random_histories(4)]
-    changed = [row[:-2] + [N_ITEMS, 7] for row in rows]
+    rows = [[*row.tolist(), 1, 2] for row in random_histories(4)]
+    changed = [[*row[:-2], N_ITEMS, 7] for row in rows]
     graphs = [
         mine(_train(sequences), N_ITEMS, EVERYTHING)
         for sequences in (Sequences.from_lists(rows), Sequences.from_lists(changed))

@@ -256,10 +256,10 @@ def draws_for(method: SSDRec, batch: Batch, *, refined: bool) -> Chance:
     return Chance(augmentation=noise, denoising=method.core.draw(batch.items.shape, targets, ITEMS))
 
 
-def agreement(train: Sequences, rows: int) -> float:
+def agreement(train: Sequences, rows: int, **settings: Any) -> float:
     """Compare the losses of port and ``ssdrec:compat``; give the largest relative difference."""
     still = {"dropout_sequence": 0.0, "dropout_item": 0.0, "graph_dropout": 0.0}
-    method = model("ssdrec:compat", "gru4rec", train, **still)
+    method = model("ssdrec:compat", "gru4rec", train, **still, **settings)
     method.backbone.eval()
     batch = some_batch(train, rows)
     chance = draws_for(method, batch, refined=False)

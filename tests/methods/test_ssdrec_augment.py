@@ -1,0 +1,332 @@
+"""Where SSDRec inserts, what it inserts and what it takes out again, against row-by-row loops."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
+from bench.methods.ssdrec.augment import Augmenter, Noise
+from bench.methods.ssdrec.choice import SLICE_ROWS, choose_items
+from bench.methods.ssdrec.insertion import Insertion, Sequence, insert, remove, undone, untouched
+from bench.methods.ssdrec.official import OfficialAugmenter
+
+WIDTH, N_ITEMS = 6, 11
+TAU = torch.tensor(0.5)
+
+
+def sequences(lengths, seed=0, frame=None):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.tensor(lengths)
+    width = int(lengths.max()) if frame is None else frame
+    valid = torch.arange(width) < lengths[:, None]
+    items = torch.randint(1, N_ITEMS + 1, valid.shape, generator=generator) * valid
+    x = torch.randn(*valid.shape, WIDTH, generator=generator, requires_grad=True)
+    return untouched(items, x)
+
+
+def table(seed=0):
+    return torch.randn(N_ITEMS + 1, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def augmenter(kind=Augmenter, **changes):
+    torch.manual_seed(4)
+    return kind(WIDTH, **changes)
+
+
+def noise_that_draws(place, frame, least=-100.0):
+    """Gumbel noise under which one slot of each row wins."""
+    noise = torch.full((len(place), frame), least)
+    return noise.scatter(1, torch.tensor(place)[:, None], 100.0)
+
+
+# Drawing items
+
+
+@pytest.mark.parametrize("rows", [1, 5, SLICE_ROWS + 3])
+def test_items_and_gradients_equal_those_of_dense_samples(rows):
+    generator = torch.Generator().manual_seed(rows)
+    queries = torch.randn(rows, WIDTH, generator=generator, requires_grad=True)
+    items = table().requires_grad_()
+    noise = gumbel_noise((rows, len(items)), queries, generator)
+    upstream = torch.randn(rows, WIDTH, generator=generator)
+    chosen, vectors = choose_items(queries, items, TAU, noise)
+    hot = hard_gumbel_softmax(queries @ items.T, TAU, noise)
+    assert chosen.equal(hot.argmax(1))
+    torch.testing.assert_close(vectors, hot @ items)
+    found = torch.autograd.grad(vectors, (queries, items), upstream)
+    expected = torch.autograd.grad(hot @ items, (queries, items), upstream)
+    torch.testing.assert_close(found, expected)
+
+
+def test_items_are_drawn_by_the_softmax():
+    torch.manual_seed(0)
+    logits = torch.tensor([0.0, 1.0, -1.0, 2.0])
+    queries = torch.ones(40_000, 1)
+    chosen, _ = choose_items(queries, logits[:, None], TAU)
+    share = torch.bincount(chosen, minlength=4) / len(chosen)
+    torch.testing.assert_close(share, torch.softmax(logits, 0), atol=0.01, rtol=0)
+
+
+# Inconsistency
+
+
+def page_rho(model, x, fuse):
+    """Section 3.2 for one row without padding, with torch's own LSTM and a matrix of pairs."""
+    framed = torch.stack([model.start, *x, model.end])[None]
+    forward, backward = model.lstm.lstm(framed)[0][0].chunk(2, -1)
+    n = len(x)
+    fits, agrees = torch.zeros(n), torch.zeros(n)
+    clipped = x.clamp(-1, 1)
+    for t in range(n):
+        before, after = forward[t], backward[t + 2]
+        fits[t] = (x[t] * (before * after if fuse == "mul" else before + after)).sum()
+        agrees[t] = sum(clipped[r] @ clipped[t] for r in range(n) if r != t)
+    return 1 - torch.softmax(fits, 0) * torch.softmax(agrees, 0), forward[:n], backward[2:]
+
+
+@pytest.mark.parametrize("fuse", ["mul", "add"])
+def test_inconsistency_equals_the_formula_row_by_row(fuse):
+    model, lengths = augmenter(context_fuse=fuse), [5, 1, 3]
+    sequence = sequences(lengths)
+    context = model.read(sequence.x, sequence.valid)
+    for row, n in enumerate(lengths):
+        rho, before, after = page_rho(model, sequence.x[row, :n], fuse)
+        torch.testing.assert_close(context.rho[row, :n], rho)
+        torch.testing.assert_close(context.before[row, :n], before)
+        torch.testing.assert_close(context.after[row, :n], after)
+        assert (context.rho[row, n:] == 1).all()
+    assert ((context.rho >= 0) & (context.rho <= 1)).all()
+
+
+def test_what_stands_at_padding_changes_nothing():
+    model, sequence = augmenter(), sequences([4, 2, 1])
+    dirty = sequence.x.masked_fill(~sequence.valid[..., None], float("nan"))
+    wide = torch.cat([dirty, torch.full((3, 3, WIDTH), 1e9)], 1)
+    items = torch.cat([sequence.items, torch.zeros(3, 3, dtype=torch.long)], 1)
+    clean = model.read(sequence.x, sequence.valid).rho
+    torch.testing.assert_close(model.read(wide, items > 0).rho[:, :4], clean)
+
+
+def test_parameters_begin_as_the_page_says():
+    model = augmenter()
+    assert not [name for name, _ in model.named_parameters() if "bias" in name]
+    weights = dict(model.lstm.lstm.named_parameters())
+    bound = (6 / (5 * WIDTH)) ** 0.5
+    assert bound / 2 < weights["weight_ih_l0"].abs().max() <= bound
+
+
+# Insertion
+
+
+def loop_insertion(items, x, insertion):
+    rows = []
+    for b in range(len(items)):
+        ids = [i for i in items[b].tolist() if i]
+        vectors, slots = list(x[b, : len(ids)]), list(range(len(ids)))
+        if insertion.rows[b]:
+            p = int(insertion.place[b])
+            left, right = insertion.items[:, b].tolist()
+            ids[p : p + 1] = [left, ids[p], right]
+            around = [insertion.vectors[0, b], vectors[p], insertion.vectors[1, b]]
+            vectors[p : p + 1] = [v * insertion.gate[b] for v in around]
+            slots[p : p + 1] = [-1, p, -1]
+        rows.append((ids, vectors, slots))
+    return rows
+
+
+@settings(deadline=None, max_examples=30)
+@given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_insertion_equals_lists_and_hands_gradients_back(lengths, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sequence = sequences(lengths, seed)
+    b = len(lengths)
+    insertion = Insertion(
+        rows=torch.rand(b, generator=generator) < 0.7,
+        place=(torch.rand(b, generator=generator) * torch.tensor(lengths)).long(),
+        items=torch.randint(1, N_ITEMS + 1, (2, b), generator=generator),
+        vectors=torch.randn(2, b, WIDTH, generator=generator, requires_grad=True),
+        gate=torch.rand(b, generator=generator, requires_grad=True),
+    )
+    found = insert(sequence, insertion)
+    total, expected = 0, 0
+    for row, (ids, vectors, slots) in enumerate(
+        loop_insertion(sequence.items, sequence.x, insertion)
+    ):
+        n = len(ids)
+        assert found.items[row].tolist() == ids + [0] * (found.items.shape[1] - n)
+        assert found.source[row].tolist() == slots + [-1] * (found.items.shape[1] - n)
+        torch.testing.assert_close(found.x[row, :n], torch.stack(vectors))
+        weights = torch.arange(n * WIDTH).view(n, WIDTH).cos()
+        total = total + (found.x[row, :n] * weights).sum()
+        expected = expected + (torch.stack(vectors) * weights).sum()
+    inputs = (sequence.x, insertion.vectors, insertion.gate)
+    torch.testing.assert_close(
+        *(
+            torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
+            for value in (total, expected)
+        )
+    )
+
+
+def test_the_original_sequence_survives_in_order_and_two_items_longer():
+    torch.manual_seed(1)
+    model, sequence = augmenter(), sequences([6, 3, 1, 5])
+    insertion = model.propose(sequence, table(), TAU, Noise())
+    widened = insert(sequence, insertion)
+    assert insertion.rows.all()
+    for row in range(4):
+        real = sequence.items[row][sequence.valid[row]]
+        assert widened.items[row][widened.original[row]].equal(real)
+        assert int(widened.valid[row].sum()) == len(real) + 2
+        assert int(insertion.place[row]) < len(real)
+        new = widened.items[row][widened.valid[row] & ~widened.original[row]]
+        assert len(new) == 2
+        assert ((new >= 1) & (new <= N_ITEMS)).all()
+
+
+def test_queries_are_the_states_on_either_side():
+    model, sequence = augmenter(), sequences([3])
+    _, before, after = page_rho(model, sequence.x[0, :3], "mul")
+    quiet = torch.zeros(2, 1, N_ITEMS)
+    for place in range(3):
+        noise = Noise(place=noise_that_draws([place], 3), items=quiet)
+        insertion = model.propose(sequence, table(), TAU, noise)
+        best = [
+            int((query @ table()[1:].T).argmax()) + 1 for query in (before[place], after[place])
+        ]
+        assert insertion.items[:, 0].tolist() == best
+        torch.testing.assert_close(insertion.vectors[:, 0], table()[best])
+        assert insertion.gate.item() == 1
+
+
+def test_padding_is_never_a_place_and_never_an_item():
+    model, sequence = augmenter(), sequences([1, 2, 7])
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        noise = Noise(gumbel_noise((3, 7), sequence.x, generator))
+        insertion = model.propose(sequence, table(), TAU, noise)
+        assert (insertion.place < sequence.valid.sum(1)).all()
+        assert (insertion.items >= 1).all()
+
+
+def test_rho_can_be_sharpened():
+    sequence = sequences([6])
+    noise = Noise(place=torch.zeros(1, 6))
+    for changes in ({"rho_logits": "log"}, {"rho_temperature": 0.01}):
+        model = augmenter(**changes)
+        rho = model.read(sequence.x, sequence.valid).rho
+        assert int(model.propose(sequence, table(), TAU, noise).place) == int(rho.argmax())
+        # The gradient is that of other logits than rho's own.
+        gates = [m.propose(sequence, table(), TAU, noise).gate for m in (model, augmenter())]
+        grads = [torch.autograd.grad(gate.sum(), sequence.x)[0] for gate in gates]
+        assert not torch.allclose(*grads, rtol=0.01)
+
+
+# Refinement
+
+
+def test_refinement_takes_one_of_the_three_or_nothing():
+    model, sequence = augmenter(), sequences([5, 5, 5, 5, 5])
+    second = [1, 2, 3, 4, 0]
+    noise = Noise(
+        place=noise_that_draws([1] * 5, 5),
+        items=torch.zeros(2, 5, N_ITEMS),
+        second=noise_that_draws(second, 7),
+    )
+    done = model(sequence, table(), TAU, noise)
+    widened = insert(sequence, done.insertion)
+    assert done.removed.tolist() == [True, True, True, False, False]
+    for row, slot in enumerate(second):
+        expected = widened.items[row].tolist()
+        if slot in (1, 2, 3):
+            del expected[slot]
+        assert done.sequence.items[row, : len(expected)].tolist() == expected
+
+
+def test_nothing_is_taken_out_where_nothing_was_put_in():
+    rows = torch.tensor([True, False])
+    place, second = torch.tensor([2, 2]), torch.tensor([3, 3])
+    assert undone(rows, place, second).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("second", "gone"), [(0, False), (1, True), (3, True), (4, False)])
+def test_only_the_three_may_go(second, gone):
+    assert undone(torch.tensor([True]), torch.tensor([1]), torch.tensor([second])).item() is gone
+
+
+def test_removal_closes_the_gap():
+    sequence = sequences([4, 2])
+    done = remove(sequence, torch.tensor([True, False]), torch.tensor([1, 0]))
+    first = sequence.items[0].tolist()
+    assert done.items[0].tolist() == [first[0], *first[2:], 0][: done.items.shape[1]]
+    assert done.source.tolist() == [[0, 2, 3], [0, 1, -1]]
+    assert done.x[0, 1].equal(sequence.x[0, 2])
+    # No holes: what holds an item is a prefix of each row.
+    assert done.valid.equal(torch.arange(3) < torch.tensor([3, 2])[:, None])
+
+
+@settings(deadline=None, max_examples=20)
+@given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_the_newest_item_stays_unless_refinement_took_it(lengths, seed):
+    torch.manual_seed(seed)
+    sequence = sequences(lengths, seed)
+    done = augmenter()(sequence, table(), TAU)
+    for row, n in enumerate(lengths):
+        kept = done.sequence.source[row][done.sequence.original[row]].tolist()
+        lost = sorted(set(range(n)) - set(kept))
+        assert kept == sorted(kept)
+        assert lost in ([], [int(done.insertion.place[row])])
+        length = int(done.sequence.valid[row].sum())
+        assert length == n + 2 - int(done.removed[row])
+        assert done.sequence.valid[row].tolist() == [
+            t < length for t in range(len(done.sequence.items[row]))
+        ]
+        if not lost:
+            assert n - 1 in kept
+
+
+# Faults of the official code
+
+
+def test_official_padding_competes():
+    model, sequence = augmenter(OfficialAugmenter), sequences([2, 6], frame=8)
+    noise = Noise(place=noise_that_draws([7, 3], 8), items=torch.zeros(2, 2, N_ITEMS + 1))
+    insertion = model.propose(sequence, table(), TAU, noise)
+    assert insertion.place.tolist() == [7, 3]
+    assert insertion.rows.tolist() == [False, True]
+
+
+def test_official_rows_without_two_spare_slots_stay():
+    model, sequence = augmenter(OfficialAugmenter), sequences([7, 6], frame=8)
+    noise = Noise(place=noise_that_draws([0, 0], 8), items=torch.zeros(2, 2, N_ITEMS + 1))
+    insertion = model.propose(sequence, table(), TAU, noise)
+    assert insertion.rows.tolist() == [False, True]
+    assert model.widen(sequence, insertion).items.shape == (2, 8)
+
+
+def test_official_queries_wrap_around():
+    model, sequence = augmenter(OfficialAugmenter), sequences([3], frame=5)
+    forward, backward = model.lstm.lstm(sequence.x)[0][0].chunk(2, -1)
+    noise = Noise(place=noise_that_draws([0], 5), items=torch.zeros(2, 1, N_ITEMS + 1))
+    insertion = model.propose(sequence, table(), TAU, noise)
+    best = [int((query @ table().T).argmax()) for query in (forward[4], backward[1])]
+    assert insertion.items[:, 0].tolist() == best
+
+
+def test_official_refinement_deletes_originals_where_nothing_was_inserted():
+    model, sequence = augmenter(OfficialAugmenter), sequences([5], frame=6)
+    noise = Noise(
+        noise_that_draws([1], 6), torch.zeros(2, 1, N_ITEMS + 1), noise_that_draws([2], 6)
+    )
+    done = model(sequence, table(), TAU, noise)
+    assert not done.insertion.rows.any()
+    assert done.removed.all()
+    assert done.sequence.source[0, :4].tolist() == [0, 1, 3, 4]
+
+
+def test_wrapped_sequences_know_where_items_come_from():
+    wrapped = untouched(torch.tensor([[4, 2, 0]]), torch.zeros(1, 3, 1))
+    assert isinstance(wrapped, Sequence)
+    assert wrapped.source.tolist() == [[0, 1, -1]]
+    assert wrapped.original.equal(wrapped.valid)
