@@ -14,6 +14,7 @@ from bench.reports.figures import Drawn, FigureKind, figure_svg, save_figure
 from bench.reports.frame import frame
 from bench.reports.grid import Format, Grid, to_latex, to_markdown
 from bench.reports.markup import Markdown
+from bench.reports.origin import Origin
 from bench.reports.overall import overall_grid
 from bench.reports.page import Picture, write_page
 from bench.reports.provenance import provenance
@@ -32,6 +33,7 @@ def render(
     selection: Selection | None = None,
     reading: Reading | None = None,
     titles: Titles | None = None,
+    origin: bool = False,
 ) -> str:
     """Write the comparison and its cost as one text.
 
@@ -51,6 +53,9 @@ def render(
         Phase, candidates, tie rule and metrics; by default test figures as each protocol says.
     titles
         What to print for registered names and data sets.
+    origin
+        Whether to add the hidden comment that :mod:`bench.reports.verify` reads; a CSV has no
+        comments and needs none.
 
     Raises
     ------
@@ -68,11 +73,19 @@ def render(
         return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
     grids = [grid for table in tables for grid in _grids(store, table, reading, titles)]
     if fmt == "html":
-        return _page(Drawn(tables, reading, titles, store), grids, problems)
-    lines = [" ".join(problem.split()) for problem in problems]
+        text = _page(Drawn(tables, reading, titles, store), grids, problems)
+    else:
+        text = _text(fmt, grids, [" ".join(problem.split()) for problem in problems])
+    if not origin:
+        return text
+    keys = [result.cell.key for table in tables for row in table.rows for result in row.results]
+    return text + "\n" + Origin.of(fmt, keys, chosen, reading).comment()
+
+
+def _text(fmt: Format, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     if fmt == "latex":
-        return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in lines)
-    marked = "".join(f"\n{Markdown().escape(line)}\n" for line in lines)
+        return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in problems)
+    marked = "".join(f"\n{Markdown().escape(line)}\n" for line in problems)
     return "\n".join(map(to_markdown, grids)) + marked
 
 

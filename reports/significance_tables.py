@@ -126,26 +126,18 @@ def matrix_grid(
     if not groups:
         return None
     tested = judge(_contrasts(store, table, replace(reading, metrics=(metric,)), groups))
-    columns = list(
-        dict.fromkeys(
-            column_name(row, titles, by_backbone) for group in groups for row in group.of(table)
-        )
-    )
+    named = [[column_name(row, titles, by_backbone) for row in group.of(table)] for group in groups]
+    columns = list(dict.fromkeys(name for names in named for name in names))
     heads, labels = label_columns(table, titles)
     titled = dataset_names(table, titles)
     blocks: list[list[list[Entry]]] = []
-    for group in groups:
-        named = [column_name(row, titles, by_backbone) for row in group.of(table)]
-        across = dict(zip(named, group.rows, strict=True))
-        lines = [
-            [
-                *labels[group.block][place][1:],
-                *(_cell(tested, group.block, metric, place, across.get(c)) for c in columns),
-            ]
-            for place in group.rows
-        ]
-        names = [titled[group.block], *[""] * (len(lines) - 1)]
-        blocks.append([[Entry(name), *line] for name, line in zip(names, lines, strict=True)])
+    for group, names in zip(groups, named, strict=True):
+        across = dict(zip(names, group.rows, strict=True))
+        blocks.append([])
+        for place in group.rows:
+            label = [Entry("" if blocks[-1] else titled[group.block])]
+            cells = [_cell(tested, group.block, metric, place, across.get(c)) for c in columns]
+            blocks[-1].append([*label, *labels[group.block][place][1:], *cells])
     return Grid(
         title=f"Significance of differences in {metric.name}",
         caption=(

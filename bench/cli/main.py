@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from bench.cli import audit, data, doctor, embed, ls, perf, report, run, show, track, tune, validate
+from bench.cli import (
+    audit,
+    data,
+    doctor,
+    embed,
+    ls,
+    perf,
+    report,
+    run,
+    show,
+    track,
+    tune,
+    validate,
+    verify,
+)
 from bench.cli.options import ManyValues
 from bench.errors import BenchError
 
@@ -27,6 +41,7 @@ app.command(cls=ManyValues, epilog=embed.EPILOG)(embed.embed)
 app.command(epilog=audit.EPILOG)(audit.audit)
 app.command(epilog=ls.EPILOG)(ls.ls)
 app.command(epilog=show.EPILOG)(show.show)
+app.command(epilog=verify.EPILOG)(verify.verify)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")

@@ -90,7 +90,9 @@ def report(
     if kind is not None and out is not None:
         draw(store_dir(), kind, out, selection=selection, reading=reading, titles=titles)
         return
-    text = render(store_dir(), fmt=style, selection=selection, reading=reading, titles=titles)
+    text = render(
+        store_dir(), fmt=style, selection=selection, reading=reading, titles=titles, origin=True
+    )
     if out is None:
         typer.echo(text, nl=False)
     else:

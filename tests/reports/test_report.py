@@ -123,7 +123,7 @@ def test_an_empty_store_is_one_sentence(tmp_path):
 
 
 def test_the_verb_prints_what_render_gives(store):
-    assert invoke() == render(store, titles=registered_titles())
+    assert invoke() == render(store, titles=registered_titles(), origin=True)
 
 
 def test_the_verb_selects_reads_and_orders(store):
@@ -145,7 +145,8 @@ def test_the_verb_selects_reads_and_orders(store):
 def test_the_verb_writes_whole_files(store, tmp_path):
     target = tmp_path / "new" / "table.tex"
     assert invoke("--format", "latex", "--out", str(target)) == ""
-    assert target.read_text() == render(store, fmt="latex", titles=registered_titles())
+    expected = render(store, fmt="latex", titles=registered_titles(), origin=True)
+    assert target.read_text() == expected
     assert [path.name for path in target.parent.iterdir()] == ["table.tex"]
 
 

@@ -1,0 +1,42 @@
+"""``bench verify``: whether a report still is what the store gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import StoreDir
+from bench.settings import store_dir
+
+EPILOG = """
+\b
+Examples:
+  bench report --format latex --out table.tex && bench verify table.tex
+  bench verify results.csv --store runs
+"""
+
+
+def verify(
+    report: Annotated[
+        Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', any format.")
+    ],
+    store: StoreDir = None,
+) -> None:
+    """Make a report again from the stored ranks and compare it cell by cell.
+
+    A report says which cells it was made of; what ran since then makes no difference.
+    Exit code 1: something differs, and is named.
+    """
+    del store  # its callback has set the environment
+    from bench.cli.report import registered_titles
+    from bench.reports.verify import verify as verify_report
+
+    cells, drift = verify_report(report, store_dir(), registered_titles())
+    for line in drift:
+        typer.echo(line)
+    if drift:
+        typer.echo(f"{report}: {len(drift)} differences from {store_dir()}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{report}: {cells} cells, all as {store_dir()} gives them")

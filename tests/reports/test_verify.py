@@ -1,0 +1,244 @@
+"""A report verifies as it was written; whatever is changed in it or in the store is named."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from made_up_store import make_cell, make_ranks, save
+from typer.testing import CliRunner
+
+from bench.cli.main import app
+from bench.errors import BenchError, ConfigError
+from bench.evaluate.metrics import NDCG, HitRatio
+from bench.protocol import Protocol
+from bench.reports import verify as module
+from bench.reports.origin import Origin, embedded
+from bench.reports.printed import printed_tables
+from bench.reports.report import render
+from bench.reports.results import Reading, Selection
+from bench.reports.verify import verify
+from bench.runs.store import Store
+from bench.runs.stored import write_columns
+
+TITLES = {"hsd": "HSD | $x_1$ & <b>", "none": "Base"}
+FORMATS = ("markdown", "latex", "html", "csv")
+
+
+def fill(root, protocol=None, seeds=(1, 2)):
+    rng = np.random.default_rng(4)
+    for dataset in ("beauty", "ml-100k"):
+        for method, skill in {"none": 0.05, "hsd": 0.12}.items():
+            for seed in seeds:
+                cell = make_cell(method, "sasrec", seed, dataset, protocol=protocol or Protocol())
+                save(root, cell, rng.geometric(skill, 300))
+    return root
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("store"))
+
+
+def write(tmp_path, root, fmt, **options):
+    target = tmp_path / f"report.{fmt}"
+    target.write_text(render(root, fmt=fmt, titles=TITLES, origin=True, **options))
+    return target
+
+
+def drift(report, root):
+    return verify(report, root, TITLES)[1]
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_what_was_written_verifies(tmp_path, shared, fmt):
+    cells, told = verify(write(tmp_path, shared, fmt), shared, TITLES)
+    assert told == []
+    assert cells >= 4 * 10
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_selections_readings_and_protocols_are_remembered(tmp_path, fmt):
+    root = fill(tmp_path / "store")
+    fill(root, Protocol(candidates="unseen", max_length=20))
+    reading = Reading("validation", None, "half", (NDCG(3), HitRatio(7)))
+    selection = Selection(datasets=("ml-100k",), methods=("none", "hsd"))
+    report = write(tmp_path, root, fmt, reading=reading, selection=selection)
+    assert drift(report, root) == []
+
+
+def numbers(text):
+    """Places of the figures in table rows: one digit of each is about to change."""
+    for row in re.finditer(r"^.*$", text, re.MULTILINE):
+        if row[0].startswith("|") or row[0].endswith("\\\\") or row[0].startswith("<tr"):
+            for found in re.finditer(r"(?<=[ >*{])[-+]?[0-9][0-9,.]*[0-9](?=[ <*}%\\↑↓(])", row[0]):
+                yield row.start() + found.end() - 1
+
+
+@pytest.mark.parametrize("fmt", ["markdown", "latex", "html"])
+def test_one_changed_digit_anywhere_is_named(tmp_path, shared, fmt, monkeypatch):
+    report = write(tmp_path, shared, fmt)
+    text = report.read_text()
+    again = render(shared, fmt=fmt, titles=TITLES)
+    monkeypatch.setattr(module, "render", lambda *_, **__: again)
+    places = list(numbers(text))
+    assert len(places) > 60
+    for place in places:
+        changed = str((int(text[place]) + 1) % 10)
+        report.write_text(text[:place] + changed + text[place + 1 :])
+        (told,) = drift(report, shared)
+        assert re.match(r"table \d, row .*, column .*: '.*' is printed, the store gives '", told)
+
+
+def test_a_message_names_table_row_column_and_both_figures(tmp_path, shared):
+    report = write(tmp_path, shared, "markdown")
+    text = report.read_text()
+    line = re.search(r"\| ml-100k .*? Base .*", text)[0]
+    figure = line.split("|")[5].strip()
+    report.write_text(text.replace(line, line.replace(figure, "0.9999", 1), 1))
+    (told,) = drift(report, shared)
+    assert told == (
+        "table 1, row ml-100k / sasrec / Base, column HR@5: '0.9999' is printed, the store gives "
+        f"'{figure}'"
+    )
+
+
+def test_a_changed_figure_of_a_csv_is_named(tmp_path, shared):
+    report = write(tmp_path, shared, "csv")
+    text = report.read_text()
+    figure = re.search(r"\b0\.\d{9,}\b", text)[0]
+    report.write_text(text.replace(figure, figure[:8], 1))
+    (told,) = drift(report, shared)
+    assert re.match(r"row beauty / f+ / sasrec / \w+, column HR@5( sd)?: ", told)
+    report.write_text(text.replace(figure, figure[:-1] + str((int(figure[-1]) + 1) % 10), 1))
+    assert drift(report, shared) == [], "the last bit of a sum is the processor's"
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_missing_row_or_a_row_too_many_is_named(tmp_path, shared, fmt):
+    report = write(tmp_path, shared, fmt)
+    lines = report.read_text().splitlines(keepends=True)
+    n = next(n for n, line in enumerate(lines) if "sasrec" in line and "2" in line and n > 1)
+    report.write_text("".join(lines[:n] + lines[n + 1 :]))
+    assert drift(report, shared)
+    report.write_text(
+        "".join([*lines[: n + 1], lines[n].replace("sasrec", "caser"), *lines[n + 1 :]])
+    )
+    assert drift(report, shared)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_changed_ranks_are_drift(tmp_path, fmt):
+    root = fill(tmp_path / "store")
+    report = write(tmp_path, root, fmt)
+    (stored,) = [s for s in Store(root).cells() if s.cell.label == "beauty/sasrec/hsd/seed 1"]
+    worst = make_ranks(np.full(300, 999))
+    write_columns(stored.folder / "ranks-test.parquet", worst.columns())
+    told = drift(report, root)
+    assert any("beauty" in line and "HR@5" in line for line in told)
+    assert not any("ml-100k" in line and "HR@5" in line and "p " not in line for line in told)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_what_ran_since_makes_no_difference(tmp_path, fmt):
+    root = fill(tmp_path / "store")
+    report = write(tmp_path, root, fmt)
+    fill(root, seeds=(3,))
+    save(root, make_cell("steam", None), [1] * 300)
+    failed = make_cell("dcrec")
+    Store(root).record_failure(failed.key, failed.label, "out of memory")
+    (old,) = [s for s in Store(root).cells() if s.cell.method == "steam"]
+    head = old.folder / "cell.json"
+    head.write_text(head.read_text().replace('"method_settings"', '"of_another_version"'))
+    assert drift(report, root) == []
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_cell_that_is_gone_is_named(tmp_path, fmt):
+    root = fill(tmp_path / "store")
+    report = write(tmp_path, root, fmt)
+    (stored,) = [s for s in Store(root).cells() if s.cell.label == "beauty/sasrec/hsd/seed 1"]
+    key = stored.key[:12]
+    shutil.rmtree(stored.folder)
+    assert drift(report, root) == [f"cell {key} is no longer in {root}"]
+
+
+@pytest.mark.parametrize("fmt", ["markdown", "latex"])
+def test_text_around_is_no_drift_and_a_changed_caption_is(tmp_path, shared, fmt):
+    report = write(tmp_path, shared, fmt)
+    text = report.read_text()
+    report.write_text(f"Before.\n\n{text}\nAfter.\n")
+    assert drift(report, shared) == []
+    report.write_text(text.replace("paired t-test", "paired z-test", 1))
+    (told,) = drift(report, shared)
+    assert told.startswith("this is not in the report: ")
+
+
+def test_a_table_that_is_not_ours_is_named(tmp_path, shared):
+    report = write(tmp_path, shared, "markdown")
+    text = report.read_text()
+    report.write_text(text + "\n| A | HR@5 |\n|---|---|\n| x | 0.9 |\n")
+    assert drift(report, shared) == ["table with heads A, HR@5 is not what the store gives"]
+    report.write_text(text.replace("| Data set", "| Data sets", 1))
+    assert [line for line in drift(report, shared) if "is not in the report" in line]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.split("<!--")[0], "does not say what it was made of"),
+        (lambda text: text + text, "says several times"),
+        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "by '../x'"),
+        (lambda text: text.replace('"phase"', '"faze"'), "comment is damaged"),
+        (lambda text: text.replace('"format":"markdown"', '"format":"pdf"'), "format 'pdf'"),
+    ],
+)
+def test_a_report_must_say_what_it_was_made_of(tmp_path, shared, change, message):
+    report = write(tmp_path, shared, "markdown")
+    report.write_text(change(report.read_text()))
+    with pytest.raises(ConfigError, match=message):
+        verify(report, shared, TITLES)
+
+
+def test_files_that_cannot_be_read(tmp_path, shared):
+    with pytest.raises(BenchError, match="cannot read"):
+        verify(tmp_path / "absent.md", shared, {})
+    (tmp_path / "x.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(BenchError, match="not UTF-8"):
+        verify(tmp_path / "x.md", shared, {})
+
+
+def test_the_comment_ends_no_html_early():
+    nasty = "a-->b\n% <x>"
+    origin = Origin.of("html", [], Selection(datasets=(nasty,)), Reading())
+    comment = origin.comment()
+    assert comment.count("-->") == 1
+    assert len(comment.splitlines()) == 1
+    assert json.loads(re.search(r"\{.*\}", comment)[0])["datasets"] == [nasty]
+    assert embedded(f"text\n{comment}", "x") == origin
+
+
+def test_printed_tables_come_back_as_text(shared):
+    texts = {fmt: render(shared, fmt=fmt, titles=TITLES) for fmt in ("markdown", "latex", "html")}
+    tables = {fmt: printed_tables(text, fmt) for fmt, text in texts.items()}
+    assert {len(found) for found in tables.values()} == {4}
+    shapes = {tuple(len(table.rows) for table in found) for found in tables.values()}
+    assert shapes == {(4, 12, 4, 4)}
+    assert "HSD \\| \\$x\\_1\\$ \\& \\<b\\>" in tables["markdown"][0].rows[1]
+    assert "HSD | $x_1$ & <b>" in tables["html"][0].rows[1]
+    assert tables["latex"][0].name(3).startswith("ml-100k / sasrec / HSD")
+
+
+def test_the_verb(tmp_path, shared, monkeypatch):
+    monkeypatch.setenv("BENCH_STORE", str(shared))
+    runner = CliRunner()
+    target = tmp_path / "table.md"
+    assert runner.invoke(app, ["report", "--out", str(target)]).exit_code == 0
+    done = runner.invoke(app, ["verify", str(target)])
+    assert done.exit_code == 0, done.output
+    assert "cells, all as" in done.output
+    target.write_text(re.sub(r"0\.(?=\d{4})", "1.", target.read_text(), count=1))
+    done = runner.invoke(app, ["verify", str(target)])
+    assert done.exit_code == 1
+    assert "is printed, the store gives" in done.output
