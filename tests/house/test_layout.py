@@ -82,7 +82,7 @@ def test_the_engine_names_no_method_or_backbone():
     names = {*METHODS.names(), *BACKBONES.names()} - {"none"}
     assert names
     for path in sources("bench"):
-        if path.parent.name != "perf":
+        if not within(module_name(path), "bench.perf"):
             literals = {
                 node.value
                 for node in ast.walk(ast.parse(path.read_bytes()))
