@@ -14,10 +14,16 @@ import typer.main
 from house import fenced
 
 from bench.cli.main import app
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.data.card import card_names, is_path
 
-KNOWN = {"dataset": card_names, "backbone": BACKBONES.names, "method": METHODS.names}
+KNOWN = {
+    "dataset": card_names,
+    "datasets": card_names,
+    "backbone": BACKBONES.names,
+    "method": METHODS.names,
+    "encoder": ENCODERS.names,
+}
 _INLINE = re.compile(r"`(?:python -m )?(bench(?: [^`]*)?)`")
 
 
@@ -64,4 +70,5 @@ def check(line: str, also: set[str] = frozenset()) -> None:
     for option, names in KNOWN.items():
         value = values.get(option) or ()
         for name in [value] if isinstance(value, str) else value:
-            assert is_path(name) or name in {*names(), *also}, f"no {option} '{name}'"
+            base = name.partition(VARIANT_MARK)[0]
+            assert is_path(name) or base in {*names(), *also}, f"no {option} '{name}'"

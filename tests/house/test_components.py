@@ -44,7 +44,7 @@ def test_descriptor_is_complete(registry, name):
     assert callable(entry.model_class())
 
 
-@pytest.mark.parametrize("kind", ["METHODS", "BACKBONES"])
+@pytest.mark.parametrize("kind", ["METHODS", "BACKBONES", "ENCODERS"])
 def test_descriptors_and_settings_import_no_torch(kind):
     script = (
         f"import sys\nfrom bench.components import {kind} as registry\n"

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 from house import ROOT, fenced
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.data.load import load_dataset
 from bench.runs.store import Store
 
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -91,6 +93,16 @@ def test_the_backbone_trains(examples, tmp_path):
     assert "RunningMean" in python(examples, "-m", "bench", *words, cwd=tmp_path)
 
 
+def test_the_encoder_counts_letter_pairs(examples, tmp_path):
+    words = ("-m", "bench", "embed", "planted", "--encoder", "letter-pairs")
+    python(examples, *words, cwd=tmp_path)
+    [path] = (tmp_path / "cache" / "vectors").glob("letter-pairs-*/vectors.npy")
+    data, vectors = load_dataset("planted"), np.load(path)
+    names = sorted(set(data.item_texts))
+    assert vectors.shape == (len(names) + 1, 128)
+    assert vectors.sum(1).tolist() == [0, *(len(name) - 1 for name in names)]
+
+
 def test_the_card_is_read_by_the_reader(examples, tmp_path):
     card = str(examples / "card.yaml")
     said = python(examples, "-m", "bench", "data", "stats", card, cwd=tmp_path)
@@ -113,7 +125,8 @@ def test_the_reader_names_a_bad_line(examples, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("registry", "folder"), [(METHODS, "methods"), (BACKBONES, "methods/backbones")]
+    ("registry", "folder"),
+    [(METHODS, "methods"), (BACKBONES, "methods/backbones"), (ENCODERS, "bench/encoders")],
 )
 def test_folders_are_found_by_scanning(registry, folder):
     packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
@@ -125,7 +138,7 @@ def test_the_page_counts_its_steps():
     words = {"two": 2, "three": 3, "four": 4}
     sections = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     titled = [section for section in sections if section.startswith("Add ")]
-    assert len(titled) == 4
+    assert len(titled) == 5
     for section in titled:
         count = words[re.match(r"Add .+ in (\w+) steps", section)[1]]
         steps = re.findall(r"^\*\*(\d)\.", section, flags=re.MULTILINE)
