@@ -24,6 +24,7 @@ from bench.runs.progress import Progress
 from bench.runs.result import CellResult, ReadOut
 from bench.seeds import seed_for
 from bench.semantics.provide import semantics_for
+from bench.semantics.vectors import Semantics
 from bench.training.batch import Interactions
 from bench.training.checkpoint import Progressed
 from bench.training.device import choose, settle
@@ -92,11 +93,7 @@ def run_cell(
         ranks = {phase: ranking[phase].rank(method) for phase in PHASES}
     with trainer.meter.stage("read-out"):
         read_outs = _read_outs(method, split, cell.protocol.max_length, where)
-    facts = {
-        **_facts(trainer, done),
-        "encoding": dict(data.semantics.about) if data.semantics else None,
-    }
-    return CellResult(ranks, done.curve, facts, read_outs)
+    return CellResult(ranks, done.curve, _facts(trainer, done, data.semantics), read_outs)
 
 
 def training_data(cell: Cell, dataset: Dataset, train: Sequences) -> TrainingData:
@@ -155,7 +152,7 @@ def _progress(cell: Cell, state: Progressed) -> Progress:
     )
 
 
-def _facts(trainer: Trainer, done: Progressed) -> dict[str, Any]:
+def _facts(trainer: Trainer, done: Progressed, semantics: Semantics | None) -> dict[str, Any]:
     config = trainer.config
     return {
         "parameters": sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
@@ -168,6 +165,7 @@ def _facts(trainer: Trainer, done: Progressed) -> dict[str, Any]:
             config.prefixes_per_user if trainer.sampling in {"prefixes", "pieces"} else None
         ),
         "method": trainer.method.facts(),
+        "encoding": None if semantics is None else dict(semantics.about),
         "seconds": done.seconds,
         "cpu_seconds": done.cpu_seconds,
         "peak_memory_bytes": done.peak_memory_bytes,
