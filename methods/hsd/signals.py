@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
+from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.ragged import Ragged
 
 
@@ -38,7 +39,7 @@ class SequenceSignal(nn.Module):
     def __init__(self, width: int, slots: int, dropout: float, *, detach_target: bool) -> None:
         super().__init__()
         self.detach_target = detach_target
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.lstm = BiLSTM(width, width)
         bound = 1 / math.sqrt(2 * slots)
         self.mix_reconstructed = nn.Parameter(torch.empty(slots, slots).uniform_(-bound, bound))
@@ -69,12 +70,15 @@ class SequenceSignal(nn.Module):
             and averaged over a row's real tokens.
         """
         clean = only(tokens, real)
-        rebuilt = self._both_ways(only(self._both_ways(self.dropout(clean), layout), real), layout)
+        rebuilt = self._both_ways(only(self._both_ways(self._dropped(clean), layout), real), layout)
         target = clean.detach() if self.detach_target else clean
         errors = layout.sum_rows((only(rebuilt, real) - target).square().sum(1))
         lengths = layout.lengths if real is None else layout.sum_rows(real.to(errors.dtype))
-        mixed = torch.relu(self.dropout(self._mix(rebuilt, tokens, layout)))
+        mixed = torch.relu(self._dropped(self._mix(rebuilt, tokens, layout)))
         return self.output(mixed), errors / lengths.clamp_min(1)
+
+    def _dropped(self, tokens: Tensor) -> Tensor:
+        return dropped_out(tokens, self.dropout if self.training else 0.0)
 
     def _both_ways(self, tokens: Tensor, layout: Ragged) -> Tensor:
         forward, backward = self.lstm.read(tokens, layout)
@@ -112,7 +116,7 @@ class ItemSignal(nn.Module):
     def __init__(self, width: int, slots: int, dropout: float) -> None:
         super().__init__()
         self.norm = SlotNorm(slots)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.key = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)
         self.output = nn.Linear(width, 2, bias=False)
@@ -122,7 +126,8 @@ class ItemSignal(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
         """Score every token, ``[M, 2]``; ``query`` is ``[B, D]``, the rest as for the other."""
-        features = self.dropout(only(self.norm(tokens, layout), real))
+        features = only(self.norm(tokens, layout), real)
+        features = dropped_out(features, self.dropout if self.training else 0.0)
         asked = self.query(query).index_select(0, layout.rows)
         scores: Tensor = self.output(torch.tanh(self.key(features) + asked))
         return scores

@@ -99,12 +99,17 @@ class Published(nn.Module):
     def signals(self, x: Tensor, m: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute both gates' probabilities ``[B, L, 2]`` and reconstruction errors ``[B]``."""
         sequence, item = self.method.core.gates.sequence, self.method.core.gates.item
-        both = sum(sequence.lstm.lstm(sequence.dropout(x) * m)[0].chunk(2, -1)) * m
+        both = (
+            sum(sequence.lstm.lstm(functional.dropout(x, sequence.dropout) * m)[0].chunk(2, -1)) * m
+        )
         rebuilt = sum(sequence.lstm.lstm(both)[0].chunk(2, -1))
         errors = (rebuilt * m - x * m).square().sum((1, 2)) / m.sum((1, 2))
         mixed = self.mix(torch.stack([rebuilt, x], 2)).squeeze(2)
-        first = torch.sigmoid(sequence.output(torch.relu(sequence.dropout(mixed)))) * m
-        features = item.dropout(self.norm(x) * m) * m
+        first = (
+            torch.sigmoid(sequence.output(torch.relu(functional.dropout(mixed, sequence.dropout))))
+            * m
+        )
+        features = functional.dropout(self.norm(x) * m, item.dropout) * m
         heard = torch.tanh(m * item.key(features) + item.query(query)[:, None])
         return first, torch.sigmoid(m * item.output(heard)), errors
 
