@@ -22,7 +22,18 @@ Examples:
   bench doctor
   bench doctor --store /mnt/results
 """
-_PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "typer", "transformers")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "typer",
+    "optuna",
+    "mlflow",
+    "transformers",
+)
 
 
 def doctor(store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:

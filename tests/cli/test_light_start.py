@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "rich", "numpy")
+HEAVY = (
+    *("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "rich", "numpy"),
+    *("mlflow", "optuna", "sqlalchemy"),
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,9 @@ HEAVY = ("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "r
         "run --help",
         "report --help",
         "data --help",
+        "tune --help",
+        "track --help",
+        "track sync --help",
         "ls methods",
         "ls backbones",
         "ls datasets",

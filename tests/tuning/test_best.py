@@ -1,5 +1,8 @@
 """Which study's best settings a run takes, and what it is told about them."""
 
+import subprocess
+import sys
+
 import pytest
 from fake_trials import spec, toy, tuning
 from optuna.storages import InMemoryStorage
@@ -106,3 +109,14 @@ def test_studies_need_one_combination_only(tmp_path):
     assert len(combinations(chosen)) == 2
     tuned(tmp_path, trials=2, seeds=[1, 2])
     assert len(list(read_studies(tmp_path))) == 1
+
+
+def test_reading_studies_needs_no_optuna():
+    script = (
+        "import sys, bench.tuning.best, bench.tuning.ledger\n"
+        "print(*sorted({'optuna', 'sqlalchemy', 'mlflow', 'torch', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

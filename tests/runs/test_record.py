@@ -1,0 +1,67 @@
+"""What a run asked for, and how its cells ended, is kept once for each distinct run."""
+
+import pytest
+from fake_cells import job
+
+from bench.errors import StoreError
+from bench.runs.attempt import Outcome
+from bench.runs.record import begin_record, end_record, read_records
+from bench.runs.spec import Spec
+
+SPEC = Spec.parse({"name": "a/b", "datasets": ["planted"], "backbones": ["sasrec"]}, "here")
+PLAN = [job(seed) for seed in (2, 1)]
+
+
+def outcomes(*endings):
+    return [
+        Outcome(entry.cell.key, entry.cell.label, ending, "why" if ending == "failed" else "")
+        for entry, ending in zip(PLAN, endings, strict=True)
+    ]
+
+
+def go(root, *endings):
+    record = begin_record(root, SPEC, PLAN, ["bench", "run"])
+    end_record(root, record, outcomes(*endings))
+    [after] = read_records(root)
+    return after
+
+
+def test_a_run_is_noted_before_it_ends(tmp_path):
+    begun = begin_record(tmp_path, SPEC, PLAN, ["bench", "run", "x.yaml"])
+    assert list(read_records(tmp_path)) == [begun]
+    assert begun.spec == {"name": "a/b", "datasets": ["planted"], "backbones": ["sasrec"]}
+    assert begun.cells == [entry.cell.key for entry in PLAN]
+    assert begun.labels == ["toy/sasrec/none/seed 2", "toy/sasrec/none/seed 1"]
+    assert (begun.command, begun.ended, begun.endings) == (["bench", "run", "x.yaml"], None, {})
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"a-b-{begun.key[:12]}.json"]
+
+
+def test_given_again_it_goes_on_in_the_same_file(tmp_path):
+    first = go(tmp_path, "finished", "failed")
+    assert first.endings == {PLAN[0].cell.key: "finished", PLAN[1].cell.key: "failed"}
+    assert first.causes == {PLAN[1].cell.key: "why"}
+    again = go(tmp_path, "reused", "finished")
+    assert again.begun == first.begun
+    assert again.ended > first.ended
+    assert again.endings == {PLAN[0].cell.key: "reused", PLAN[1].cell.key: "finished"}
+    assert again.causes == {}
+
+
+def test_a_run_that_only_reads_the_store_changes_nothing(tmp_path):
+    first = go(tmp_path, "finished", "finished")
+    assert go(tmp_path, "reused", "reused") == first
+
+
+def test_other_cells_or_another_specification_are_another_run(tmp_path):
+    begin_record(tmp_path, SPEC, PLAN, [])
+    begin_record(tmp_path, SPEC, PLAN[:1], [])
+    begin_record(tmp_path, SPEC.with_changes({"seeds": [3]}, "here"), PLAN, [])
+    assert len(list(read_records(tmp_path))) == 3
+
+
+def test_a_file_that_is_no_record_is_named(tmp_path):
+    begin_record(tmp_path, SPEC, PLAN, [])
+    [path] = (tmp_path / "runs").iterdir()
+    path.write_text('{"key": 1}')
+    with pytest.raises(StoreError, match="records no run of this version of bench; delete it"):
+        list(read_records(tmp_path))
