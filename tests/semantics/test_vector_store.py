@@ -1,6 +1,7 @@
 """Vectors are encoded once, survive interruption and are refused when damaged."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -126,6 +127,22 @@ def test_a_folder_without_its_description_is_made_again():
     vectors_of(Remembering(), corpus(), "toy", Noting())
     (entry.folder / "about.json").unlink()
     assert vectors_of(Remembering(), corpus(), "toy", Noting()).about["texts"] == 120
+
+
+def test_two_at_once_encode_once():
+    both = [Remembering(), Remembering()]
+    found = {}
+
+    def work(encoder):
+        found[encoder] = vectors_of(encoder, corpus(), "toy", Noting())
+
+    threads = [threading.Thread(target=work, args=(encoder,)) for encoder in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(encoder.opened for encoder in both) == [0, 1]
+    assert found[both[0]].about == found[both[1]].about
 
 
 def test_float16_halves_the_file_and_rounds():
