@@ -31,6 +31,10 @@ def _seconds(name: str) -> Quantity:
     return read
 
 
+total_seconds = _seconds("seconds")
+"""Wall seconds of all stages of a cell; None where it does not say."""
+
+
 def _epoch_seconds(result: Result) -> float | None:
     seconds = [row["seconds"] for row in result.curve if row.get("seconds") is not None]
     return statistics.fmean(seconds) if seconds else None
@@ -90,7 +94,7 @@ COLUMNS: Sequence[Column] = (
     Column("Best epoch", _best_epoch, 1),
     Column("Epochs", _fact("epochs"), 1),
     Column("s/epoch", _epoch_seconds, 2),
-    Column("Total s", _seconds("seconds"), 1),
+    Column("Total s", total_seconds, 1),
     Column("CPU s", _seconds("cpu_seconds"), 1),
     Column("Peak MiB", _fact("peak_memory_bytes", _MEBIBYTE)),
     Column("Peak GPU MiB", _peak_gpu),

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from bench.reports.tables import Block, Row, Table, Titles
     from bench.runs.store import Store
 
-FigureKind = Literal["accuracy", "learning-curves", "denoising"]
+FigureKind = Literal["accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost"]
 """``accuracy``: one metric as bars; ``learning-curves``: the validation figure by epoch;
-``denoising``: what was dropped and one metric, by popularity of the item."""
+``denoising``: what was dropped and one metric, by popularity of the item; ``setting-curve``: both
+against one setting; ``quality-cost``: one metric against seconds."""
 
 ENDINGS = ("png", "pdf", "svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -63,12 +64,15 @@ class Drawn:
         What to print for names.
     store
         Holds the cells' decisions.
+    setting
+        Drawn by ``setting-curve``; None where only one has a curve.
     """
 
     tables: Sequence[Table]
     reading: Reading
     titles: Titles
     store: Store
+    setting: str | None = None
 
 
 def save_figure(kind: FigureKind, drawn: Drawn, target: Path) -> None:
@@ -326,8 +330,22 @@ def _draw_denoising(drawn: Drawn) -> Figure:
     return draw_denoising(drawn)
 
 
+def _draw_setting_curve(drawn: Drawn) -> Figure:
+    from bench.reports.setting_curve_figure import draw_setting_curve
+
+    return draw_setting_curve(drawn)
+
+
+def _draw_quality_cost(drawn: Drawn) -> Figure:
+    from bench.reports.quality_cost_figure import draw_quality_cost
+
+    return draw_quality_cost(drawn)
+
+
 _DRAW: Mapping[FigureKind, Callable[[Drawn], Figure]] = {
     "accuracy": _draw_accuracy,
     "learning-curves": _draw_curves,
     "denoising": _draw_denoising,
+    "setting-curve": _draw_setting_curve,
+    "quality-cost": _draw_quality_cost,
 }

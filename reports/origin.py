@@ -18,6 +18,7 @@ from bench.evaluate.metrics import parse_metric
 from bench.protocol import Candidates, Ties
 from bench.reports.grid import Format
 from bench.reports.results import Reading, Selection
+from bench.reports.table_names import TableName
 
 SHORT = 12
 """Digits of a key that name a folder of the store."""
@@ -39,6 +40,8 @@ class Origin:
         The order of rows.
     phase, candidates, ties, metrics
         How ranks were read; None stands for what each protocol says.
+    tables
+        Which were asked for.
     """
 
     format: Format
@@ -50,9 +53,17 @@ class Origin:
     candidates: str | None
     ties: str | None
     metrics: Sequence[str] | None
+    tables: Sequence[TableName]
 
     @classmethod
-    def of(cls, fmt: Format, keys: Sequence[str], selection: Selection, reading: Reading) -> Origin:
+    def of(
+        cls,
+        fmt: Format,
+        keys: Sequence[str],
+        selection: Selection,
+        reading: Reading,
+        tables: Sequence[TableName],
+    ) -> Origin:
         """Note what a report is made of."""
         metrics = reading.metrics
         return cls(
@@ -65,6 +76,7 @@ class Origin:
             candidates=reading.candidates,
             ties=reading.ties,
             metrics=None if metrics is None else [metric.name for metric in metrics],
+            tables=list(tables),
         )
 
     def selection(self, keys: Sequence[str]) -> Selection:

@@ -7,20 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import StoreError
-from bench.evaluate.metrics import NDCG, Metric
-from bench.reports.cost import cost_grid
-from bench.reports.denoising import denoising_grid
-from bench.reports.figures import Drawn, FigureKind, figure_svg, save_figure
+from bench.evaluate.metrics import NDCG
+from bench.reports.contents import Contents
+from bench.reports.figures import Drawn, FigureKind, save_figure
 from bench.reports.frame import frame
 from bench.reports.grid import Format, Grid, to_latex, to_markdown
 from bench.reports.markup import Markdown
 from bench.reports.origin import Origin
-from bench.reports.overall import overall_grid
-from bench.reports.page import Picture, write_page
+from bench.reports.page import write_page
+from bench.reports.pictures import pictures
 from bench.reports.provenance import provenance
 from bench.reports.results import Reading, Results, Selection, read_results
-from bench.reports.significance import assess
-from bench.reports.significance_tables import improvement_grid, matrix_grid
+from bench.reports.table_names import TableName, default_tables
 from bench.reports.tables import Table, Titles, build_tables
 from bench.runs.store import Store
 
@@ -33,9 +31,10 @@ def render(
     selection: Selection | None = None,
     reading: Reading | None = None,
     titles: Titles | None = None,
+    names: Sequence[TableName] | None = None,
     origin: bool = False,
 ) -> str:
-    """Write the comparison and its cost as one text.
+    """Write the comparison and what else is asked for as one text.
 
     Parameters
     ----------
@@ -53,6 +52,9 @@ def render(
         Phase, candidates, tie rule and metrics; by default test figures as each protocol says.
     titles
         What to print for registered names and data sets.
+    names
+        Tables to show, by default those of :func:`bench.reports.contents.default_tables`; a CSV is
+        always the comparison.
     origin
         Whether to add the hidden comment that :mod:`bench.reports.verify` reads; a CSV has no
         comments and needs none.
@@ -60,7 +62,7 @@ def render(
     Raises
     ------
     ConfigError
-        The selection names what no cell in the store has.
+        The selection names what no cell in the store has, or no table has anything to show.
     StoreError
         No selected cell has finished (the message says what became of them), or one is damaged.
     """
@@ -71,7 +73,10 @@ def render(
     store = Store(store_root)
     if fmt == "csv":
         return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
-    grids = [grid for table in tables for grid in _grids(store, table, reading, titles)]
+    contents = Contents(store, tables, chosen, reading, titles)
+    names = default_tables(fmt) if names is None else names
+    grids = contents.grids(names)
+    problems = [*problems, *contents.data.problems]
     if fmt == "html":
         text = _page(Drawn(tables, reading, titles, store), grids, problems)
     else:
@@ -79,7 +84,7 @@ def render(
     if not origin:
         return text
     keys = [result.cell.key for table in tables for row in table.rows for result in row.results]
-    return text + "\n" + Origin.of(fmt, keys, chosen, reading).comment()
+    return text + "\n" + Origin.of(fmt, keys, chosen, reading, names).comment()
 
 
 def _text(fmt: Format, grids: Sequence[Grid], problems: Sequence[str]) -> str:
@@ -89,49 +94,8 @@ def _text(fmt: Format, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     return "\n".join(map(to_markdown, grids)) + marked
 
 
-def _grids(store: Store, table: Table, reading: Reading, titles: Titles) -> list[Grid]:
-    """Lay out everything about the rows of one protocol; what says nothing is left out."""
-    found = assess(store, table, reading)
-    metric = _drawn_metric(table, reading)
-    grids = (
-        overall_grid(table, reading, titles, found),
-        improvement_grid(table, reading, titles, found),
-        matrix_grid(store, table, reading, metric, titles),
-        denoising_grid(store, table, reading, metric, titles),
-        cost_grid(table, titles),
-    )
-    return [grid for grid in grids if grid is not None]
-
-
-def _drawn_metric(table: Table, reading: Reading) -> Metric:
-    read = reading.metrics_for(table.protocol)
-    return NDCG(10) if NDCG(10) in read else read[0]
-
-
 def _page(drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     tables, titles = drawn.tables, drawn.titles
-    first = replace(drawn.reading, metrics=(_drawn_metric(tables[0], drawn.reading),))
-    drawn = replace(drawn, reading=first)
-    pictures = [
-        Picture(
-            "Accuracy",
-            "Means over users and seeds; whiskers: one standard deviation over seeds.",
-            figure_svg("accuracy", drawn),
-        ),
-        Picture(
-            "Learning curves",
-            "Validation figure by epoch, a line a seed; dots: the epoch whose weights are tested.",
-            figure_svg("learning-curves", drawn),
-        ),
-    ]
-    if any(grid.anchor.startswith("denoising") for grid in grids):
-        pictures.append(
-            Picture(
-                "Denoising by popularity",
-                "Share of interactions dropped, and accuracy, from rare items to popular ones.",
-                figure_svg("denoising", drawn),
-            )
-        )
     sources = {
         result.cell.key: provenance(result)
         for table in tables
@@ -142,7 +106,7 @@ def _page(drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     title = "Denoisers for sequential recommendation: " + ", ".join(
         titles.get(name, name) for name in names
     )
-    return write_page(title, grids, pictures, sources.values(), problems)
+    return write_page(title, grids, pictures(drawn, grids), sources.values(), problems)
 
 
 def draw(
@@ -153,6 +117,7 @@ def draw(
     selection: Selection | None = None,
     reading: Reading | None = None,
     titles: Titles | None = None,
+    setting: str | None = None,
 ) -> None:
     """Draw a figure into a file whose ending names the format.
 
@@ -164,11 +129,14 @@ def draw(
         See :data:`bench.reports.figures.FigureKind`.
     target
         A ``.png``, ``.pdf`` or ``.svg`` file.
+    setting
+        Drawn by ``setting-curve``.
 
     Raises
     ------
     ConfigError
-        The ending is another, or the selection names what no cell in the store has.
+        The ending is another, the setting has no curve, or the selection names what no cell in
+        the store has.
     StoreError
         No selected cell has finished, one is damaged, or the file cannot be written.
     """
@@ -176,7 +144,7 @@ def draw(
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
     tables, _ = _read(store_root, chosen, reading, titles)
-    save_figure(kind, Drawn(tables, reading, titles, Store(store_root)), target)
+    save_figure(kind, Drawn(tables, reading, titles, Store(store_root), setting), target)
 
 
 def _read(

@@ -59,3 +59,15 @@ def variant_names(settings: Sequence[Settings]) -> list[str]:
     """
     keys = differences(settings)
     return [", ".join(f"{key}={entry.get(key, '-')}" for key in keys) for entry in settings]
+
+
+def nearest(settings: Settings, candidates: Sequence[Settings]) -> int:
+    """Place of the candidate with the fewest other values; of equals, the first.
+
+    Examples
+    --------
+    >>> nearest({"a": "1", "b": "2"}, [{"a": "2", "b": "3"}, {"a": "1", "b": "3"}])
+    1
+    """
+    distances = [len(differences([settings, candidate])) for candidate in candidates]
+    return distances.index(min(distances))

@@ -70,6 +70,7 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
         selection=origin.selection(whole),
         reading=origin.reading(),
         titles=titles,
+        names=origin.tables,
     )
     return _compare(text, again, origin)
 

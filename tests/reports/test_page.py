@@ -12,6 +12,7 @@ from bench.reports.grid import Entry, Grid
 from bench.reports.page import Picture, lines, write_page
 from bench.reports.provenance import Provenance, command_of
 from bench.reports.report import render
+from bench.reports.table_names import USUAL
 from bench.runs.spec import Spec
 from bench.training.config import TrainingConfig
 
@@ -72,7 +73,7 @@ def test_the_page_loads_nothing():
 
 def test_every_row_is_complete_and_opens_its_source(tmp_path):
     cells = [save(tmp_path, make_cell(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")]
-    page = render(tmp_path, fmt="html")
+    page = render(tmp_path, fmt="html", names=USUAL)
     for cell in cells:
         assert page.count(f'data-key="{cell.key}"') == 3  # comparison, tests, cost
         assert page.count(f'id="cell-{cell.key}"') == 1

@@ -11,6 +11,7 @@ from made_up_store import make_cell, save
 
 from bench.files import write_text
 from bench.reports.report import render
+from bench.reports.table_names import USUAL
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -57,7 +58,8 @@ def test_sorting_filtering_and_sources(tmp_path, size):
     for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
         save(tmp_path / "store", make_cell(backbone=backbone), ranks)
     page = tmp_path / "page.html"
-    write_text(page, render(tmp_path / "store", fmt="html").replace("</body>", SCRIPT + "</body>"))
+    text = render(tmp_path / "store", fmt="html", names=USUAL)
+    write_text(page, text.replace("</body>", SCRIPT + "</body>"))
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     done = subprocess.run(
         [BROWSER, *QUIET, profile, f"--window-size={size}", "--dump-dom", page.as_uri()],

@@ -18,6 +18,7 @@ from bench.reports.origin import Origin, embedded
 from bench.reports.printed import printed_tables
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection
+from bench.reports.table_names import USUAL
 from bench.reports.verify import verify
 from bench.runs.store import Store
 from bench.runs.stored import write_columns
@@ -211,7 +212,7 @@ def test_files_that_cannot_be_read(tmp_path, shared):
 
 def test_the_comment_ends_no_html_early():
     nasty = "a-->b\n% <x>"
-    origin = Origin.of("html", [], Selection(datasets=(nasty,)), Reading())
+    origin = Origin.of("html", [], Selection(datasets=(nasty,)), Reading(), USUAL)
     comment = origin.comment()
     assert comment.count("-->") == 1
     assert len(comment.splitlines()) == 1
@@ -220,7 +221,10 @@ def test_the_comment_ends_no_html_early():
 
 
 def test_printed_tables_come_back_as_text(shared):
-    texts = {fmt: render(shared, fmt=fmt, titles=TITLES) for fmt in ("markdown", "latex", "html")}
+    texts = {
+        fmt: render(shared, fmt=fmt, titles=TITLES, names=USUAL)
+        for fmt in ("markdown", "latex", "html")
+    }
     tables = {fmt: printed_tables(text, fmt) for fmt, text in texts.items()}
     assert {len(found) for found in tables.values()} == {4}
     shapes = {tuple(len(table.rows) for table in found) for found in tables.values()}

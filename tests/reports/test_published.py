@@ -1,0 +1,95 @@
+"""Published figures beside ours."""
+
+import csv
+
+import pytest
+from made_up_store import make_cell, save
+
+from bench.method_card import MethodCard
+from bench.reports import published
+from bench.reports.published import published_grid
+from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables import build_tables
+from bench.runs.store import Store
+
+ROW = {"source": "A paper, Table 2", "dataset": "ml-100k", "backbone": "sasrec", "HR@5": 0.25}
+CARD = {
+    "citation": "A paper.",
+    "paper": {"title": "A paper"},
+    "divergences": [
+        {"topic": topic, "official": "one way", "here": "another"} for topic in "abcde"
+    ],
+    "published": [
+        ROW | {"HR@10": 0.5, "note": "a misprint"},
+        ROW | {"method": "none", "HR@5": 0.125},
+        ROW | {"dataset": "beauty"},
+        ROW | {"method": "thing:short"},
+    ],
+}
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    card = MethodCard.parse(CARD, "here")
+    found = {"thing": card, "other": card}  # both repeat the base's row
+    monkeypatch.setattr(published, "_cards", lambda: found)
+
+
+def grid_of(root, **reading):
+    chosen = Reading(**reading)
+    results = read_results(Store(root), Selection(), chosen)
+    return published_grid(build_tables(results.finished, Selection(), {})[0], chosen, {})
+
+
+def texts(grid):
+    return [[entry.text for entry in row[2:]] for block in grid.blocks for row in block]
+
+
+def test_a_published_figure_stands_beside_ours(tmp_path, cards):
+    cell = save(tmp_path, make_cell(method="thing"), [1, 2, 7, 30])
+    save(tmp_path, make_cell(), [1, 60, 70, 80])
+    grid = grid_of(tmp_path)
+    assert sorted(texts(grid)) == [
+        ["none", "HR@5", "0.1250", "0.2500", "+0.1250", "2.00"],
+        ["thing", "HR@10", "0.5000", "0.7500", "+0.2500", "1.50"],
+        ["thing", "HR@5", "0.2500", "0.5000", "+0.2500", "2.00"],
+    ]
+    assert "ml-100k, sasrec, thing: a misprint" in grid.notes
+    assert "thing differs in: a, b, c and 2 more; see 'bench show thing'." in grid.notes
+    assert [cell.key] in grid.sources[0]
+
+
+def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards):
+    save(tmp_path, make_cell(method="thing", backbone="caser"), [1, 2])
+    assert grid_of(tmp_path) is None
+    save(tmp_path, make_cell(method="thing"), [1, 2])
+    assert grid_of(tmp_path) is not None
+    assert grid_of(tmp_path, candidates="unseen") is None
+    assert grid_of(tmp_path, phase="validation") is None
+
+
+@pytest.mark.data
+def test_the_cards_repeat_the_papers_tables(real_data_dir):
+    """Every figure of the paper's Tables 2 and 3 stands in a card, digit by digit."""
+    path = real_data_dir.parent / "paper" / "iadsr_tables_2_3.csv"
+    if not path.is_file():
+        pytest.skip("the paper's tables do not lie beside the data")
+    held = {
+        (entry.dataset, entry.backbone or "", entry.method or name, metric): value
+        for name, card in published._cards().items()
+        for entry in card.published
+        if "2 and 3" in entry.source
+        for metric, value in entry.metrics.items()
+    }
+    with path.open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    metrics = [name for name in rows[0] if "@" in name]
+    checked = 0
+    for row in rows:
+        method = {"base": "none"}.get(row["method"], row["method"])
+        backbone = row["backbone"] if row["backbone"] in {"gru4rec", "sasrec", "caser"} else ""
+        for metric in metrics:
+            if row[metric]:
+                assert held[row["dataset"], backbone, method, metric] == float(row[metric]), row
+                checked += 1
+    assert checked > 300
