@@ -75,8 +75,3 @@ def draw(score: Tensor, tau: float, uniform: Tensor | None = None) -> tuple[Tens
     soft = torch.sigmoid((score + gumbel) / tau)
     keep = soft.detach() > 0.5
     return soft + (keep.to(soft.dtype) - soft).detach(), keep
-
-
-def keep_probability(score: Tensor) -> Tensor:
-    """Probability with which :func:`draw` keeps a position."""
-    return -torch.expm1(-torch.exp(score))

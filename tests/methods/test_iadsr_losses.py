@@ -219,7 +219,7 @@ def test_a_position_without_text_yet_scores_what_is_left():
     """Item 7 has no text: before any text only c1, the long-term term, can speak."""
     given = batch([3], [3], histories=[[], [], [], [WITHOUT_TEXT, 12, 13, 14]])
     both, short = (model(name).eval() for name in ("iadsr", "iadsr:short-only"))
-    assert float(short.denoise(given).score[0, 0]) == 0
+    assert short.denoise(given).score[0, 0].item() == 0
     np.testing.assert_allclose(
         both.denoise(given).score[0].detach(), -scores_by_hand(both, given), atol=1e-5
     )
