@@ -9,10 +9,12 @@ import typer
 from bench.cli import (
     audit,
     data,
+    diff,
     doctor,
     embed,
     ls,
     perf,
+    recovery,
     report,
     run,
     show,
@@ -41,6 +43,8 @@ app.command(cls=ManyValues, epilog=embed.EPILOG)(embed.embed)
 app.command(epilog=audit.EPILOG)(audit.audit)
 app.command(epilog=ls.EPILOG)(ls.ls)
 app.command(epilog=show.EPILOG)(show.show)
+app.command(cls=ManyValues, epilog=diff.EPILOG)(diff.diff)
+app.command(cls=ManyValues, epilog=recovery.EPILOG)(recovery.recovery)
 app.command(epilog=verify.EPILOG)(verify.verify)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

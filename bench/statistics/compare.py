@@ -11,6 +11,7 @@ from bench.statistics.effect import Effect, effect
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
 from bench.statistics.nested import Nested
 from bench.statistics.paired import (
+    MIN_EFFECTIVE,
     Outcome,
     differences,
     effective,
@@ -65,6 +66,8 @@ class Comparison:
     def verdict(self, alpha: float, p: float | None = None) -> Verdict:
         """Say in words what the t-test and the test of equivalence show.
 
+        Where too few users differ for the t-test, nothing is called different.
+
         Parameters
         ----------
         alpha
@@ -73,7 +76,8 @@ class Comparison:
             Of the t-test after correction; by default as it is.
         """
         inside = self.equivalence.p if self.equivalence else 1.0
-        return verdict(self.t.p if p is None else p, inside, alpha)
+        different = self.t.p if p is None else p
+        return verdict(different if self.effective >= MIN_EFFECTIVE else 1.0, inside, alpha)
 
 
 def compare(first: Nested, second: Nested, *, region: float, alpha: float = 0.05) -> Comparison:

@@ -1,0 +1,69 @@
+"""``bench recovery``: whether denoisers find noise that was planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import CacheDir, StoreDir
+from bench.cli.reading import one_of
+from bench.cli.report import registered_titles
+from bench.files import write_text
+from bench.settings import store_dir
+
+EPILOG = """
+\b
+Examples:
+  bench run planted --method random-drop && bench recovery
+  bench recovery --part test --method random-drop --format latex
+"""
+_Many = list[str] | None
+
+
+def recovery(
+    dataset: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Only these data sets, in this order.")
+    ] = None,
+    backbone: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Only these backbones, in this order.")
+    ] = None,
+    method: Annotated[
+        _Many, typer.Option(metavar="NAME ...", help="Only these methods, in this order.")
+    ] = None,
+    part: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="train: training interactions; test: test histories."),
+    ] = "train",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="markdown or latex.")
+    ] = "markdown",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
+    ] = None,
+    store: StoreDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Score stored decisions and noise scores on data with planted noise.
+
+    AUROC with its interval, precision and recall of what is removed, beside popularity alone and
+    chance. Nothing runs again.
+    """
+    del store, cache_dir  # their callbacks have set the environment
+    style = one_of("--format", format_, ("markdown", "latex"))
+    judged = one_of("--part", part, ("train", "test"))
+
+    from bench.reports.grid import to_latex, to_markdown
+    from bench.reports.recovery import Part, recovery_grids
+    from bench.reports.results import Selection
+    from bench.runs.store import Store
+
+    selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
+    chosen: Part = "train" if judged == "train" else "test"
+    grids = recovery_grids(Store(store_dir()), selection, registered_titles(), chosen)
+    text = "\n".join(map(to_latex if style == "latex" else to_markdown, grids))
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)

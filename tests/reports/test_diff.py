@@ -1,0 +1,212 @@
+"""``bench diff``: which cells a name means, and every reading against SciPy on the bare ranks."""
+
+import numpy as np
+import pytest
+from made_up_store import make_cell, save
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+from typer.testing import CliRunner
+
+from bench.cli.main import app
+from bench.errors import ConfigError
+from bench.evaluate.metrics import NDCG, HitRatio
+from bench.protocol import Protocol
+from bench.reports.choose import choose, name_of
+from bench.reports.diff import diff_grids
+from bench.reports.results import Reading
+from bench.runs.result import Ranks
+from bench.runs.store import Store
+from bench.training.config import TrainingConfig
+
+USERS = 800
+READING = Reading(metrics=(HitRatio(10), NDCG(10)))
+
+
+def ranks_of(places, counts, history):
+    zeros = np.zeros(USERS, dtype=np.int32)
+    better = (places - 1).astype(np.int32)
+    return Ranks(zeros, counts, history, better, zeros, zeros + 900, better, zeros, zeros + 900)
+
+
+@pytest.fixture(scope="module")
+def facts():
+    rng = np.random.default_rng(2)
+    counts = rng.integers(0, 80, USERS).astype(np.int32)
+    history = rng.integers(3, 60, USERS).astype(np.int32)
+    skill = {"none": 0.04 + counts / 2000, "hsd": 0.04 + counts / 600}
+    places = {
+        (method, seed): rng.geometric(rate) for method, rate in skill.items() for seed in (1, 2, 3)
+    }
+    return counts, history, places
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, facts):
+    folder = tmp_path_factory.mktemp("store")
+    counts, history, places = facts
+    for (method, seed), one in places.items():
+        save(folder, make_cell(method, seed=seed), ranks_of(one, counts, history))
+    return folder
+
+
+def ndcg(places):
+    return np.where(places <= 10, 1 / np.log2(places + 1), 0.0)
+
+
+def column(grid, head):
+    place = [*grid.labels, *grid.figures].index(head)
+    return {row[0].text: row[place].text for block in grid.blocks for row in block}
+
+
+def test_every_reading(root, facts):
+    tests, _ = diff_grids(Store(root), "ml-100k/sasrec/hsd", "*/none", READING, region=0.3)
+    found = column(tests, "NDCG@10")
+    places = facts[2]
+    seeds = {m: [ndcg(places[m, seed]) for seed in (1, 2, 3)] for m in ("hsd", "none")}
+    a, b = (np.mean(seeds[m], axis=0) for m in ("hsd", "none"))
+    hits = [np.mean([places[m, s] <= 10 for s in (1, 2, 3)], axis=0) for m in ("hsd", "none")]
+    gaps = a - b
+    raw = [stats.ttest_rel(*hits).pvalue, stats.ttest_rel(a, b).pvalue]
+    welch = stats.ttest_ind(*[[s.mean() for s in seeds[m]] for m in seeds], equal_var=False).pvalue
+    margin = 0.3 * b.mean()
+
+    def shown(p):
+        return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+    assert found["Users"] == "800"
+    assert (found["A"], found["B"]) == (f"{a.mean():.4f}", f"{b.mean():.4f}")
+    assert found["Difference"].startswith(f"{gaps.mean():+.4f} [")
+    assert found["d_z"].startswith(f"{gaps.mean() / gaps.std(ddof=1):+.3f} [")
+    assert found["Relative"] == f"{100 * (a.mean() / b.mean() - 1):+.1f} %"
+    assert found["p, paired t"] == shown(raw[1])
+    assert found["p, paired t, Holm"] == shown(multipletests(raw, method="holm")[1][1])
+    assert found["p, Welch over seeds"] == shown(welch)
+    assert found["Equivalence region"] == f"±{margin:.4f}"
+    assert found["p, equivalence"] == shown(ttost_paired(a, b, -margin, margin)[0])
+    assert found["Verdict"] == "different"
+    assert "30% of B's mean" in tests.caption
+    assert "(seeds 1, 2, 3; " in tests.title
+
+
+def test_slices_part_the_users_and_are_one_family(root, facts):
+    counts, history, places = facts
+    _, grid = diff_grids(Store(root), "*/hsd", "*/none", READING)
+    a, b = (np.mean([ndcg(places[m, s]) for s in (1, 2, 3)], axis=0) for m in ("hsd", "none"))
+    rows, kind = {}, ""
+    for row in (row for block in grid.blocks for row in block):
+        kind = row[0].text or kind
+        rows[kind, row[1].text] = [entry.text for entry in row[2:]]
+    cold = rows["training interactions of the target", "cold, ≤ 5"]
+    chosen = counts <= 5
+    assert cold[:3] == [str(chosen.sum()), f"{a[chosen].mean():.4f}", f"{b[chosen].mean():.4f}"]
+    raw = {}
+    for (kind, name), texts in rows.items():
+        if kind in {"popularity of the target", "length of the history"}:
+            low, _, high = name.partition("\N{EN DASH}")
+            values = counts if kind.startswith("pop") else history
+            users = (values >= int(low)) & (values <= int(high or low))
+            assert int(texts[0]) == users.sum()
+            assert abs(users.sum() - USERS / 5) < 40
+            raw[kind, name] = stats.ttest_rel(a[users], b[users]).pvalue
+    assert len(raw) == 10
+    assert "over the 12 groups" in grid.caption
+    for key, p in raw.items():
+        assert rows[key][4] == ("<0.001" if p < 0.001 else f"{p:.3f}")
+        assert rows[key][5] in {"<0.001", "1.000"} or float(rows[key][5]) >= round(p, 3)
+    gains = [float(rows[k][3].split()[0]) for k in raw if k[0].startswith("pop")]
+    assert gains[-1] > gains[0], "what is better for popular targets shows there"
+
+
+def test_few_users_decide_nothing(tmp_path):
+    save(tmp_path, make_cell("hsd"), [1] * 30 + [1] * 5)
+    save(tmp_path, make_cell("none"), [1] * 30 + [99] * 5)
+    tests, groups = diff_grids(Store(tmp_path), "*/hsd", "*/none", Reading(metrics=(HitRatio(10),)))
+    assert column(tests, "HR@10")["Verdict"] == "undecided"
+    assert tests.notes == [
+        "HR@10: few users differ, or a few dominate; trust the sign flips, not t."
+    ]
+    assert column(tests, "HR@10")["p, sign flips"] == f"{2 / 2**5:.3f}"
+    assert groups.title.startswith("HR@10"), "the first metric where NDCG@10 is not among them"
+    assert column(groups, "p")["all"] == "—"
+
+
+def test_the_same_cells_are_equivalent_not_different(root):
+    tests, _ = diff_grids(Store(root), "*/none", "*/none", READING)
+    found = column(tests, "NDCG@10")
+    assert found["p, paired t"] == "1.000"
+    assert found["Verdict"] == "equivalent"
+
+
+def keys_of(cells):
+    return [stored.key for stored in cells]
+
+
+def test_names_of_cells(root):
+    store = Store(root)
+    cells = {(s.cell.method, s.cell.seed): s.key for s in store.cells()}
+    none = [cells["none", seed] for seed in (1, 2, 3)]
+    for words in (
+        "ml-100k/sasrec/none",
+        "ml-100k/*/none",
+        "*/none/seed ?",
+        ",".join(k[:9] for k in none),
+    ):
+        assert keys_of(choose(store, words)) == none
+    assert keys_of(choose(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
+    assert keys_of(choose(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
+    assert name_of(choose(store, none[0])) == "ml-100k/sasrec/none"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "ml-100k/sasrec/hds",
+            "has no cell 'ml-100k/sasrec/hds'; did you mean 'ml-100k/sasrec/hsd'",
+        ),
+        ("*", "several configurations: ml-100k/sasrec/hsd, ml-100k/sasrec/none; narrow it"),
+        (" , ", "needs two names"),
+        ("0000000", "has no cell '0000000'"),
+    ],
+)
+def test_wrong_names_are_explained(root, words, message):
+    with pytest.raises(ConfigError, match=message.replace("*", r"\*")):
+        choose(Store(root), words)
+
+
+def test_settings_are_never_mixed(tmp_path):
+    one = save(tmp_path, make_cell(seed=1), [1])
+    other = save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [1])
+    save(tmp_path, make_cell(seed=3, protocol=Protocol(ties="half")), [1])
+    with pytest.raises(ConfigError, match=r"different settings .*training\.epochs=3.*keys of"):
+        choose(Store(tmp_path), "*/none")
+    with pytest.raises(ConfigError, match=r"protocol\.ties=half"):
+        choose(Store(tmp_path), f"{one.key[:8]},*/seed 3")
+    assert keys_of(choose(Store(tmp_path), other.key[:8])) == [other.key]
+
+
+def test_what_cannot_be_paired_is_refused(tmp_path):
+    save(tmp_path, make_cell(dataset="x"), [1])
+    save(tmp_path, make_cell(dataset="y", fingerprint="0" * 64), [1])
+    save(tmp_path, make_cell("hsd", dataset="x", protocol=Protocol(max_length=9)), [1])
+    store = Store(tmp_path)
+    with pytest.raises(ConfigError, match="users pair up within one data set only"):
+        diff_grids(store, "x/*/none", "y/*", READING)
+    with pytest.raises(ConfigError, match="different protocols"):
+        diff_grids(store, "x/*/none", "x/*/hsd", READING)
+    with pytest.raises(ConfigError, match="region of 0 is empty"):
+        diff_grids(store, "x/*/none", "x/*/none", READING, region=0)
+
+
+def test_the_verb(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_STORE", str(root))
+    target = tmp_path / "diff.tex"
+    words = ["diff", "*/hsd", "*/none", "--metric", "HR@5", "MRR"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "| Reading" in done.output
+    assert "### HR@5 by groups of users" in done.output
+    done = CliRunner().invoke(app, [*words, "--format", "latex", "--out", str(target)])
+    assert (done.exit_code, done.output) == (0, "")
+    assert target.read_text().count("\\begin{table}") == 2

@@ -1,0 +1,167 @@
+"""``bench recovery`` on planted data with made-up decisions, against counts on the bare arrays."""
+
+import numpy as np
+import pytest
+from made_up_store import make_cell, make_facts, make_ranks
+from scipy import stats
+from typer.testing import CliRunner
+
+from bench.cli.main import app
+from bench.data.dataset import LeaveOneOut
+from bench.data.load import load_dataset
+from bench.errors import StoreError
+from bench.reports.recovery import recovery_grids
+from bench.reports.results import Selection
+from bench.runs.result import CellResult, ReadOut
+from bench.runs.store import Store
+
+
+@pytest.fixture(scope="module")
+def planted(private_cache):
+    return load_dataset("planted")
+
+
+def read_out(dataset, sequences, keep_rate, skill, seed):
+    """Decisions whose score knows ``skill`` of the truth; the noisiest go."""
+    rng = np.random.default_rng(seed)
+    user = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    place = np.arange(len(user)) - sequences.offsets[user]
+    noise = dataset.planted_noise[dataset.sequences.offsets[user] + place]
+    score = (skill * noise + rng.normal(size=len(user))).astype(np.float32)
+    counts = LeaveOneOut.of(dataset).item_counts()
+    decided = ReadOut(
+        user=user.astype(np.int32),
+        position=place.astype(np.int32),
+        item=sequences.items,
+        item_count=counts[sequences.items].astype(np.int32),
+        keep=np.argsort(np.argsort(score)) < round(keep_rate * len(score)),
+        score=score,
+    )
+    return decided, noise
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, planted):
+    root = tmp_path_factory.mktemp("store")
+    split = LeaveOneOut.of(planted)
+    kept = {}
+    for method, skill, rate in (("hsd", 1.0, 0.8), ("steam", 0.0, 1.0), ("none", None, None)):
+        for seed in (1, 2):
+            outs = {}
+            if skill is not None:
+                for part, sequences in (("train", split.train), ("test", split.history("test"))):
+                    number = seed + 10 * len(part)
+                    outs[part], noise = read_out(planted, sequences, rate, skill, number)
+                    kept[method, seed, part] = outs[part], noise
+            ranks = make_ranks([1] * planted.n_users)
+            cell = make_cell(method, seed=seed, dataset="planted", fingerprint=planted.fingerprint)
+            result = CellResult({"validation": ranks, "test": ranks}, [], make_facts(), outs)
+            Store(root).save(cell, result)
+    return root, kept
+
+
+def rows_of(root, part="train", **names):
+    (grid,) = recovery_grids(Store(root), Selection(**names), {"steam": "STEAM"}, part)
+    return grid, {
+        row[2].text: dict(zip(grid.figures, (e.text for e in row[3:]), strict=True))
+        for block in grid.blocks
+        for row in block
+    }
+
+
+def area(score, noise):
+    u = stats.mannwhitneyu(score[noise], score[~noise]).statistic
+    return u / (noise.sum() * (~noise).sum())
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_figures_of_a_method(filled, part):
+    root, kept = filled
+    grid, rows = rows_of(root, part)
+    seeds = [kept["hsd", seed, part] for seed in (1, 2)]
+    areas = [area(out.score, noise) for out, noise in seeds]
+    row = rows["hsd"]
+    assert row["Seeds"] == "2"
+    assert row["AUROC"] == f"{np.mean(areas):.3f}"
+    low, high = map(float, row["95 % interval"].split(" to "))
+    assert 0.7 < low < np.mean(areas) < high < 0.8
+    assert row["SD over seeds"] == f"{np.std(areas, ddof=1):.3f}"
+    assert row["Removed"] == "20.0%"
+    hits = [(np.sum(~out.keep & noise), np.sum(~out.keep), noise.sum()) for out, noise in seeds]
+    assert row["Precision"] == f"{np.mean([h / removed for h, removed, _ in hits]):.3f}"
+    assert row["Recall"] == f"{np.mean([h / planted for h, _, planted in hits]):.3f}"
+    noise = seeds[0][1]
+    assert row["Precision, random"] == f"{noise.mean():.3f}"
+    assert f"{noise.sum():,} of {len(noise):,} judged interactions" in grid.notes[0]
+
+
+def test_precision_beside_the_rarest_items(filled):
+    root, kept = filled
+    _, rows = rows_of(root)
+    expected = []
+    for seed in (1, 2):
+        out, noise = kept["hsd", seed, "train"]
+        count = int(np.sum(~out.keep))
+        order = np.argsort(out.item_count, kind="stable")
+        edge = out.item_count[order[count - 1]]
+        below, at = out.item_count < edge, out.item_count == edge
+        hits = noise[below].sum() + (count - below.sum()) * noise[at].mean()
+        expected.append(hits / count)
+    assert rows["hsd"]["Precision, rarest"] == f"{np.mean(expected):.3f}"
+
+
+def test_controls_stand_below_the_methods(filled):
+    root, kept = filled
+    _, rows = rows_of(root)
+    out, noise = kept["hsd", 1, "train"]
+    popular = rows["Popularity alone (control)"]
+    assert popular["AUROC"] == f"{area(-out.item_count.astype(float), noise):.3f}"
+    chance = rows["Random score (control)"]
+    assert float(chance["AUROC"]) == pytest.approx(0.5, abs=0.03)
+    assert {popular["Precision"], chance["Seeds"]} == {"—"}
+    assert list(rows)[-2:] == ["Popularity alone (control)", "Random score (control)"]
+
+
+def test_a_method_that_removes_nothing_has_no_precision(filled):
+    _, rows = rows_of(filled[0])
+    assert rows["STEAM"]["Removed"] == "0.0%"
+    assert rows["STEAM"]["Precision"] == rows["STEAM"]["Precision, rarest"] == "—"
+    assert rows["STEAM"]["Recall"] == "0.000"
+    assert "none" not in rows, "the bare backbone decides nothing"
+
+
+def test_names_select_rows(filled):
+    _, rows = rows_of(filled[0], methods=("steam",))
+    assert "hsd" not in rows
+
+
+def test_without_planted_data_it_says_what_to_run(tmp_path):
+    ranks = make_ranks([1, 2])
+    Store(tmp_path).save(make_cell(), CellResult({"validation": ranks, "test": ranks}, [], {}))
+    with pytest.raises(StoreError, match=r"no decisions .* run one, such as: bench run planted"):
+        recovery_grids(Store(tmp_path), Selection(), {})
+
+
+def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
+    split = LeaveOneOut.of(planted)
+    out, _ = read_out(planted, split.train, 0.8, 1.0, 1)
+    moved = ReadOut(**{**out.columns(), "item": np.roll(out.item, 1)})
+    ranks = make_ranks([1] * planted.n_users)
+    cell = make_cell("hsd", dataset="planted", fingerprint=planted.fingerprint)
+    result = CellResult({"validation": ranks, "test": ranks}, [], {}, {"train": moved})
+    Store(tmp_path).save(cell, result)
+    with pytest.raises(StoreError, match="not about its interactions"):
+        recovery_grids(Store(tmp_path), Selection(), {})
+
+
+def test_the_verb(filled, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_STORE", str(filled[0]))
+    runner = CliRunner()
+    done = runner.invoke(app, ["recovery", "--part", "test"])
+    assert done.exit_code == 0, done.output
+    assert "### Recovery of planted noise" in done.output
+    target = tmp_path / "recovery.tex"
+    words = ["recovery", "--method", "hsd", "--format", "latex", "--out", str(target)]
+    assert runner.invoke(app, words).exit_code == 0
+    assert "\\begin{table}" in target.read_text()
+    assert "STEAM" not in target.read_text()
