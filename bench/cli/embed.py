@@ -28,7 +28,7 @@ def embed(
     encoder: Encoders = None,
     set_: Sets = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Default: one a core.")
+        int | None, typer.Option(min=1, metavar="N", help="Default: all cores, or OMP_NUM_THREADS.")
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
@@ -54,7 +54,6 @@ def embed(
 
 def _run(spec: Spec, threads: int | None, device: str) -> None:
     from bench.data.load import load_dataset
-    from bench.runs.execute import available_cpus
     from bench.runs.plan import load_datasets
     from bench.semantics.display import display_for
     from bench.semantics.provide import embed, want
@@ -62,4 +61,4 @@ def _run(spec: Spec, threads: int | None, device: str) -> None:
     loaded = load_datasets(spec, partial(load_dataset, fetch=True))
     wanted = [want(spec, data, name) for data in loaded.values() for name in spec.encoders]
     with display_for() as display:
-        embed(wanted, display, device=device, threads=threads or available_cpus())
+        embed(wanted, display, device=device, threads=threads)

@@ -174,12 +174,11 @@ def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> Non
     """Encode the item texts that are still to be encoded, before any cell, on all cores."""
     if not spec.encoders:
         return
-    from bench.runs.execute import available_cpus
     from bench.semantics.display import display_for
     from bench.semantics.provide import embed, wanted_by
 
     with display_for() as display:
-        embed(wanted_by(spec, datasets), display, device=device, threads=available_cpus())
+        embed(wanted_by(spec, datasets), display, device=device)
 
 
 def _conclude(outcomes: Sequence[Outcome]) -> None:

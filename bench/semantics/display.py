@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.semantics.store import Vectors
 
 SECONDS_BETWEEN_LINES = 5.0
+"""At first; in hours of work a tenth of what has passed."""
 
 
 class Quiet:
@@ -31,7 +32,7 @@ class Quiet:
 
 
 class Lines:
-    """A line every few seconds.
+    """A line now and then.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class Lines:
         """Print how far it is, now and then."""
         self._done, self._tokens = self._done + texts, self._tokens + tokens
         now = time.monotonic()
-        if self._outlook and now - self._said >= SECONDS_BETWEEN_LINES:
+        pause = max(SECONDS_BETWEEN_LINES, (now - self._start) / 10)  # ever fewer lines
+        if self._outlook and now - self._said >= pause:
             self._said = now
             speed = self._tokens / max(now - self._start, 1e-9)
             of_all = f"{self._done:,} of {self._outlook.texts:,} texts"

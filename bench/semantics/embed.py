@@ -25,6 +25,8 @@ from bench.training.resources import Meter, peak_memory_bytes
 
 SHARD_CHARACTERS = 32_768
 """About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""
+MOST_SHARDS = 256
+"""Of a large corpus, so that writing them takes no time beside encoding them."""
 GROUPS, SAMPLE = 4, 16
 """Groups of texts, and texts of each, encoded beforehand to tell how long all will take."""
 
@@ -144,7 +146,8 @@ def _encode_shard(
 def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
     """Cut the texts into shards of like length, the longest first, so that memory peaks early."""
     order = np.argsort(-corpus.characters, kind="stable")
-    filled = np.cumsum(corpus.characters[order]) // SHARD_CHARACTERS
+    total = np.cumsum(corpus.characters[order])
+    filled = total // max(SHARD_CHARACTERS, -(-int(total[-1]) // MOST_SHARDS))
     cuts = np.flatnonzero(np.diff(filled)) + 1
     return (part for part in np.split(order, cuts) if len(part))
 

@@ -67,7 +67,11 @@ class Wanted:
 
 
 def embed(
-    wanted: Iterable[Wanted], reporter: Reporter, *, device: str = "auto", threads: int = 1
+    wanted: Iterable[Wanted],
+    reporter: Reporter,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
 ) -> None:
     """Encode what is missing, one data set and encoder after another.
 
@@ -80,14 +84,15 @@ def embed(
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads
-        Of the arithmetic on a CPU.
+        Of the arithmetic on a CPU; None is torch's default, all cores or ``OMP_NUM_THREADS``.
 
     Raises
     ------
     BenchError
         As :func:`bench.semantics.embed.vectors_of`.
     """
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     for one in wanted:
         one.vectors(one.corpus(), reporter, device)
 

@@ -16,7 +16,8 @@ VECTORS = Vectors(np.zeros((2, 8)), ABOUT, Path("vectors") / "toy")
 
 
 def test_a_log_has_the_estimate_first_then_progress_then_the_cost(monkeypatch):
-    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0.0)
+    clock = iter(range(0, 99, 9))
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
     with display_for(stream) as lines:
         lines.begins(LOOK)
@@ -32,6 +33,17 @@ def test_a_log_has_the_estimate_first_then_progress_then_the_cost(monkeypatch):
         "toy/random: 1,200 texts, S = 8, 30,000 tokens, 60.0 s (500 tokens/s), "
         "peak 1,024 MiB, in vectors/toy"
     )
+
+
+def test_long_work_says_ever_less(monkeypatch):
+    clock = iter(range(0, 10_000, 7))
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.begins(LOOK)
+    for _ in range(1000):
+        lines.advances(1, 5)
+    assert 25 < len(stream.getvalue().splitlines()) < 60
 
 
 def test_what_was_there_already_is_said_so():

@@ -129,6 +129,15 @@ def test_a_folder_without_its_description_is_made_again():
     assert vectors_of(Remembering(), corpus(), "toy", Noting()).about["texts"] == 120
 
 
+def test_a_large_corpus_is_not_cut_into_countless_shards(monkeypatch):
+    monkeypatch.setattr(embed, "SHARD_CHARACTERS", 10)
+    many = len(list(embed._parts(corpus())))
+    monkeypatch.setattr(embed, "MOST_SHARDS", 7)
+    parts = list(embed._parts(corpus()))
+    assert len(parts) <= 8 < many
+    assert sorted(int(at) for part in parts for at in part) == list(range(120))
+
+
 def test_two_at_once_encode_once():
     both = [Remembering(), Remembering()]
     found = {}
