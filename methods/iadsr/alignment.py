@@ -7,16 +7,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def sample_rows(units: Tensor, most: int, order: Tensor | None = None) -> Tensor:
+def sample_rows(units: Tensor, identity: Tensor, most: int, order: Tensor | None = None) -> Tensor:
     """Choose the rows that take part in a contrastive loss.
 
-    The logits grow with the square of the rows, so at most ``most`` are compared: all rows that
-    the texts say something about, or a uniform sample of those.
+    The published batch holds each user once. Where several prefixes of a user are drawn, the
+    same interest stands in several rows, and would be pushed away from itself: one of them is
+    chosen. The logits grow with the square of the rows, so at most ``most`` are compared.
 
     Parameters
     ----------
     units
         ``[N, H]`` semantic interests of length one; zero where there is no text.
+    identity
+        int64 ``[N]``: whose interest each row is.
     most
         The cap.
     order
@@ -25,13 +28,14 @@ def sample_rows(units: Tensor, most: int, order: Tensor | None = None) -> Tensor
     Returns
     -------
     Tensor
-        int64 ``[n]``, n <= most.
+        int64 ``[n]``, n <= most, all of different identity.
     """
     told = torch.nonzero(units.detach().any(-1)).squeeze(1)
-    if len(told) <= most:
-        return told
-    drawn = torch.randperm(len(told), device=told.device) if order is None else order
-    return told[drawn[:most]]
+    drawn = told[torch.randperm(len(told), device=told.device) if order is None else order]
+    different, place = torch.unique(identity[drawn], return_inverse=True)
+    steps = torch.arange(len(drawn), device=drawn.device)
+    first = torch.full_like(different, len(drawn)).scatter_reduce_(0, place, steps, "amin")
+    return drawn[first.sort().values[:most]]
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:

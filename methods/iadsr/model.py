@@ -78,7 +78,7 @@ class IADSR(Method):
         target = tokens.take(original if self.config.recon_target == "original" else x)
         parts = {
             "next_item": self._next_item(states, batch, tokens),
-            "info": self._info(judged),
+            "info": self._info(judged, batch.users, tokens.take(batch.slots)),
             "recon": self._recon(states * gate[:, None], target, judged, tokens),
         }
         return {name: part for name, part in parts.items() if part is not None}
@@ -145,7 +145,7 @@ class IADSR(Method):
         vectors = self.backbone.project(states.index_select(0, predicted))
         return self.next_item_loss(vectors, self.item_vectors(), targets[predicted])
 
-    def _info(self, judged: Judged) -> Tensor | None:
+    def _info(self, judged: Judged, users: Tensor, slots: Tensor) -> Tensor | None:
         """Align long- and short-term interests of the two views (equations 8 to 10)."""
         config = self.config
         if not config.info_weight:
@@ -153,10 +153,10 @@ class IADSR(Method):
         ours, meant = judged.collaborative, judged.semantic
         total = ours.short.new_zeros(())
         if config.interests != "short":
-            rows = sample_rows(meant.long, config.info_rows)
+            rows = sample_rows(meant.long, users, config.info_rows)
             total = total + info_nce(ours.long[rows], meant.long[rows], config.tau_info)
         if config.interests != "long":
-            rows = sample_rows(meant.short, config.info_rows)
+            rows = sample_rows(meant.short, slots, config.info_rows)
             self.tally.add(compared=len(rows))
             total = total + info_nce(ours.short[rows], meant.short[rows], config.tau_info)
         return config.info_weight * total

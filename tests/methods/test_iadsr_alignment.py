@@ -58,17 +58,29 @@ def test_the_loss_falls_when_one_view_is_a_linear_image_of_the_other():
 def test_rows_without_text_are_left_out():
     keys = units(6)
     keys[[1, 4]] = 0
-    assert sample_rows(keys, 10).tolist() == [0, 2, 3, 5]
+    assert sorted(sample_rows(keys, torch.arange(6), 10).tolist()) == [0, 2, 3, 5]
+
+
+def test_the_same_interest_is_compared_once():
+    keys, identity = units(6), torch.tensor([7, 3, 7, 3, 7, 5])
+    drawn = sample_rows(keys, identity, 10, torch.tensor([4, 0, 3, 1, 5, 2]))
+    assert drawn.tolist() == [4, 3, 5]
+    torch.manual_seed(0)
+    seen = torch.cat([sample_rows(keys, identity, 10) for _ in range(300)]).bincount(minlength=6)
+    assert seen[5] == 300
+    assert (seen[[0, 2, 4]] > 60).all()
 
 
 def test_at_most_so_many_rows_are_compared():
     keys = units(9)
     keys[0] = 0
     order = torch.tensor([7, 0, 3, 1, 2, 4, 5, 6])
-    assert sample_rows(keys, 3, order).tolist() == [8, 1, 4]
+    assert sample_rows(keys, torch.arange(9), 3, order).tolist() == [8, 1, 4]
     torch.manual_seed(0)
-    drawn = sample_rows(keys, 3)
+    drawn = sample_rows(keys, torch.arange(9), 3)
     assert len(set(drawn.tolist()) - {0}) == 3
-    many = torch.cat([sample_rows(keys, 3) for _ in range(400)]).bincount(minlength=9)
+    many = torch.cat([sample_rows(keys, torch.arange(9), 3) for _ in range(400)]).bincount(
+        minlength=9
+    )
     assert many[0] == 0
     assert (many[1:] > 100).all()
