@@ -73,8 +73,8 @@ class Contents:
             found.append(ledger_grid(self.store.root, self.selection, self.titles))
         grids = [grid for grid in found if grid is not None]
         if not grids:
-            causes = " ".join(self.data.problems) or "no selected cell has what they show"
-            raise ConfigError(f"nothing to show in {', '.join(names)}: {causes}")
+            causes = " ".join(self.data.problems) or "the store has none for this selection"
+            raise ConfigError(f"no table of {', '.join(names)}: {causes}")
         return grids
 
 

@@ -259,6 +259,15 @@ def _draw_curves(drawn: Drawn) -> Figure:
     return figure
 
 
+def log_axis(ax: Axes) -> None:
+    """Make the horizontal axis logarithmic, its labels without the markup that is turned off."""
+    from matplotlib.ticker import LogFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(LogFormatter())
+    ax.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+
+
 def explain(figure: Figure, text: str) -> None:
     """Write one line below the panels."""
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=_GREY)

@@ -14,6 +14,7 @@ from bench.reports.figures import (
     canvas,
     explain,
     headings,
+    log_axis,
     method_label,
 )
 
@@ -53,7 +54,7 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
     rows = [row for _, block, _ in blocks for row in block.rows]
     colours = _cycle([method_label(row, drawn.titles) for row in rows], COLOURS)
     shapes = _cycle([backbone_label(row.identity[0], drawn.titles) for row in rows], MARKERS)
-    figure, axes = canvas(len(blocks), min(len(blocks), 2), 4.8)
+    figure, axes = canvas(len(blocks), min(len(blocks), 2), 5.5)
     for ax, (table, block, heading) in zip(axes, blocks, strict=True):
         metric = drawn.reading.metrics_for(table.protocol)[0].name
         for row in block.rows:
@@ -61,7 +62,7 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
             shape = shapes[backbone_label(row.identity[0], drawn.titles)]
             _mark(ax, row, metric, colour, shape)
         ax.set_title(heading)
-        ax.set_xscale("log")
+        log_axis(ax)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("Seconds in total")
         ax.set_ylabel(f"{drawn.reading.phase.capitalize()} {metric}")
@@ -98,5 +99,5 @@ def _legend(figure: Figure, colours: Mapping[str, str], shapes: Mapping[str, str
     ]
     patches = [Patch(color=colour, label=label) for label, colour in colours.items()]
     figure.legend(
-        handles=[*patches, *marks], loc="outside upper left", ncols=5, frameon=False, fontsize=8
+        handles=[*patches, *marks], loc="outside upper left", ncols=4, frameon=False, fontsize=8
     )

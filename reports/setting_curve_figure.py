@@ -16,6 +16,7 @@ from bench.reports.figures import (
     explain,
     headings,
     legend,
+    log_axis,
 )
 from bench.reports.setting_curve import Panel, curve_settings, full_key, read_panels
 
@@ -60,7 +61,7 @@ def draw_setting_curve(drawn: Drawn) -> Figure:
         for ax in (accuracy, dropped):
             ax.set_xlabel(setting)
             if min(values) > 0 and max(values) / min(values) >= LOG_FROM:
-                ax.set_xscale("log")
+                log_axis(ax)
     legend(figure, colours)
     explain(
         figure,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, TypedDict, cast, get_args
 
 import typer
 
 from bench.cli.options import StoreDir
-from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.cli.reading import maybe_one_of, one_of, reading_of_options
+from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.data.card import card_names, load_card
-from bench.errors import BenchError, ConfigError, suggestion
+from bench.errors import BenchError, ConfigError
 from bench.files import write_text
-from bench.protocol import Candidates, Ties
 from bench.reports.figures import FigureKind
 from bench.reports.grid import Format
+from bench.reports.table_names import NAMES, TableName
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
-    from bench.data.dataset import Phase
-    from bench.reports.results import Reading
+    from bench.reports.results import Reading, Selection
 
 EPILOG = """
 \b
@@ -29,11 +29,17 @@ Examples:
   bench report --dataset beauty toys --method none --format latex --out table.tex
   bench report --format html --out report.html
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
+  bench report --table data ablation cases
   bench report --figure learning-curves --out curves.png
+  bench report --figure setting-curve --setting theta --out theta.pdf
 """
 _Many = list[str] | None
-_PHASES = ("test", "validation")
-T = TypeVar("T", bound=str)
+
+
+class _Shown(TypedDict):
+    selection: Selection
+    reading: Reading
+    titles: dict[str, str]
 
 
 def report(
@@ -55,6 +61,15 @@ def report(
     metric: Annotated[
         _Many, typer.Option(metavar="NAME ...", help="Columns, as HR@5 NDCG@10 MRR MRR@10.")
     ] = None,
+    table: Annotated[
+        _Many,
+        typer.Option(
+            metavar="NAME ...",
+            help="Tables: data, overall, improvement, significance, denoising, ablation, "
+            "published, cost, cases, ledger.",
+            show_default="a page: all; else without data, ablation, published, cases, ledger",
+        ),
+    ] = None,
     candidates: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
     ] = None,
@@ -65,8 +80,14 @@ def report(
     figure: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Draw accuracy, learning-curves or denoising into --out."
+            metavar="NAME",
+            help="Draw accuracy, learning-curves, denoising, quality-cost or setting-curve into "
+            "--out.",
         ),
+    ] = None,
+    setting: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Setting of the curve, as theta or training.epochs."),
     ] = None,
     store: StoreDir = None,
 ) -> None:
@@ -76,47 +97,47 @@ def report(
     runs again. Rows of different protocols or data never share a table.
     """
     del store  # its callback has set the environment
-    style = _one_of("--format", format_, cast("Sequence[Format]", get_args(Format)))
-    kind = _maybe("--figure", figure, cast("Sequence[FigureKind]", get_args(FigureKind)))
+    style = one_of("--format", format_, cast("Sequence[Format]", get_args(Format)))
+    kind = maybe_one_of("--figure", figure, cast("Sequence[FigureKind]", get_args(FigureKind)))
     if kind is not None and out is None:
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
-    reading = _reading(phase, candidates, ties, metric or [])
+    if setting is not None and kind != "setting-curve":
+        raise ConfigError("--setting belongs to a curve; add --figure setting-curve")
+    names = _tables(table, style, kind)
 
     from bench.reports.report import draw, render
     from bench.reports.results import Selection
 
-    selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
-    titles = registered_titles()
+    shown: _Shown = {
+        "selection": Selection(
+            datasets=dataset or (), backbones=backbone or (), methods=method or ()
+        ),
+        "reading": reading_of_options(phase, candidates, ties, metric or []),
+        "titles": registered_titles(),
+    }
     if kind is not None and out is not None:
-        draw(store_dir(), kind, out, selection=selection, reading=reading, titles=titles)
+        draw(store_dir(), kind, out, **shown, setting=setting)
         return
-    text = render(
-        store_dir(), fmt=style, selection=selection, reading=reading, titles=titles, origin=True
-    )
+    text = render(store_dir(), fmt=style, **shown, names=names, origin=True)
     if out is None:
         typer.echo(text, nl=False)
     else:
         write_text(out, text)
 
 
-def _reading(
-    phase: str, candidates: str | None, ties: str | None, metrics: Sequence[str]
-) -> Reading:
-    from bench.evaluate.metrics import parse_metric
-    from bench.reports.results import Reading
-
-    return Reading(
-        phase=_one_of("--phase", phase, cast("Sequence[Phase]", _PHASES)),
-        candidates=_maybe(
-            "--candidates", candidates, cast("Sequence[Candidates]", get_args(Candidates))
-        ),
-        ties=_maybe("--ties", ties, cast("Sequence[Ties]", get_args(Ties))),
-        metrics=tuple(parse_metric(name) for name in dict.fromkeys(metrics)) or None,
-    )
+def _tables(
+    asked: Sequence[str] | None, fmt: Format, figure: FigureKind | None
+) -> Sequence[TableName] | None:
+    if not asked:
+        return None
+    if fmt == "csv" or figure is not None:
+        what = "a figure" if figure is not None else "a CSV, always the comparison,"
+        raise ConfigError(f"{what} has no choice of tables; drop --table")
+    return [one_of("--table", name, NAMES) for name in asked]
 
 
 def registered_titles() -> dict[str, str]:
-    """Give the printed title of every registered component and every shipped data set.
+    """Give the printed title of every registered component and variant, and every shipped data set.
 
     A component that does not import keeps its name: its finished cells can still be shown.
     """
@@ -124,18 +145,9 @@ def registered_titles() -> dict[str, str]:
     for registry in (ENCODERS, BACKBONES, METHODS):
         for name in registry.names():
             try:
-                titles[name] = registry.get(name).title
+                entry = registry.get(name)
             except BenchError:
                 continue
+            titles[name] = entry.title
+            titles.update({f"{name}{VARIANT_MARK}{v.name}": v.title for v in entry.variants})
     return titles
-
-
-def _one_of(flag: str, value: str, known: Sequence[T]) -> T:
-    for name in known:
-        if name == value:
-            return name
-    raise ConfigError(f"{flag} '{value}' is unknown{suggestion(value, known)}")
-
-
-def _maybe(flag: str, value: str | None, known: Sequence[T]) -> T | None:
-    return None if value is None else _one_of(flag, value, known)
