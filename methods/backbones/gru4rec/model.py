@@ -45,7 +45,7 @@ class GRU4Rec(Backbone):
         for layer in range(self.gru.num_layers):
             into, within = (getattr(self.gru, f"weight_{kind}_l{layer}") for kind in ("ih", "hh"))
             z = gru_layer(z, into, within, sizes)
-        states = z.new_zeros(valid.numel(), self.state_size).index_copy(0, places, z)
+        states = z.new_zeros(valid.numel(), self.state_size).index_copy_(0, places, z)
         return states.view(*valid.shape, self.state_size)
 
     def _packed(self, x: Tensor, valid: Tensor) -> Tensor:

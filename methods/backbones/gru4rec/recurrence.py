@@ -66,7 +66,7 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, tokens: Tensor, into: Tensor, within: Tensor, sizes: list[int]) -> Tensor:
         gates = tokens @ into.T
         width = within.shape[1]
-        recalled = torch.zeros_like(gates[:, :width])
+        recalled = gates.new_empty(len(gates), width)
         states = torch.empty_like(recalled)
         before = gates.new_zeros(sizes[0] if sizes else 0, width)
         start = 0
@@ -85,9 +85,10 @@ class _Layer(torch.autograd.Function):
         previous = _previous(states, ctx.sizes)
         reset, update, new = gates.chunk(3, 1)
         # Slopes of the state by what enters each gate; the loop turns them into gradients.
-        through = gates - gates.square()
+        through = torch.addcmul(gates, gates, gates, value=-1)
         by_reset, by_update, by_recalled = through.chunk(3, 1)
-        by_new = (1 - update) * (1 - new.square())
+        fresh = 1 - update
+        by_new = torch.addcmul(fresh, fresh * new, new, value=-1)
         by_reset.mul_(by_new).mul_(recalled)
         by_update.mul_(previous - new)
         torch.mul(by_new, reset, out=by_recalled)
@@ -112,12 +113,10 @@ def _advance(
     gates: Tensor, recalled: Tensor, before: Tensor, within: Tensor, out: Tensor
 ) -> Tensor:
     """Compute one step in place: ``gates`` holds what the inputs send to them."""
-    width = before.shape[1]
-    inner = before @ within.T
-    gates[:, : 2 * width] += inner[:, : 2 * width]
-    gates[:, : 2 * width].sigmoid_()
+    two = 2 * before.shape[1]
+    gates[:, :two].addmm_(before, within[:two].T).sigmoid_()
+    torch.mm(before, within[two:].T, out=recalled)
     reset, update, new = gates.chunk(3, 1)
-    recalled.copy_(inner[:, 2 * width :])
     # tanh by way of the logistic function, which torch computes several times faster on a CPU.
     new.addcmul_(reset, recalled).mul_(2).sigmoid_().mul_(2).sub_(1)
     return torch.lerp(new, before, update, out=out)
