@@ -45,10 +45,12 @@ class Budget:
 
     def admits(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether one more trial may begin beside the running ones."""
-        taken = sum(trial.state == TrialState.RUNNING for trial in trials) + sum(
-            trial.state.is_finished() and not is_void(trial) for trial in trials
-        )
-        return not self.is_spent(trials) and (self.trials is None or taken < self.trials)
+        return not self.is_spent(trials) and (self.trials is None or begun(trials) < self.trials)
+
+
+def begun(trials: Sequence[FrozenTrial]) -> int:
+    """Count the trials that have begun, leaving out those that do not count."""
+    return sum(t.state != TrialState.WAITING and not is_void(t) for t in trials)
 
 
 def spent_seconds(trials: Sequence[FrozenTrial]) -> float:

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from bench.errors import StoreError
 from bench.runs.attempt import Setup
 from bench.runs.progress import duration
-from bench.tuning.budget import Budget
+from bench.tuning.budget import Budget, begun
 from bench.tuning.evaluate import Evaluator
 from bench.tuning.export import export
 from bench.tuning.liveness import sweep
@@ -123,7 +123,7 @@ def _next(opened: Sequence[Evaluator]) -> Evaluator | None:
         return None
     source = ready[0].plan.combination.source
     same = [evaluator for evaluator in ready if evaluator.plan.combination.source == source]
-    return min(same, key=lambda evaluator: len(evaluator.trials()))
+    return min(same, key=lambda evaluator: begun(evaluator.trials()))
 
 
 @dataclass(frozen=True)

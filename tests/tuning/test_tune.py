@@ -74,6 +74,8 @@ def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
     both = {"backbones": ["sasrec", "gru4rec"]}
     studies, _ = run(tmp_path, trials=2, **both)
     assert [len(trials) for trials in studies] == [2, 2]
+    ends = sorted((trial.ended, study) for study, ts in enumerate(studies) for trial in ts)
+    assert sorted(study for _, study in ends[:2]) == [0, 1]  # they take turns
     studies, _ = run(tmp_path, trials=5, **both)
     assert [len(trials) for trials in studies] == [5, 5]
     events = begun(tmp_path)
