@@ -1,12 +1,15 @@
 """SSDRec's relations: the page's worked example, loops on small data, and what must never leak."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ssdrec_toys import N_ITEMS, random_histories
 
+from bench.backbone import Sizes
 from bench.data.dataset import LeaveOneOut
+from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError
 from bench.methods.ssdrec.config import SSDRecConfig
@@ -191,8 +194,6 @@ def test_official_interactions_count_empty_slots_as_item_zero():
 
 class _Data:
     def __init__(self, train):
-        from bench.backbone import Sizes
-
         self.train = train
         self.sizes = Sizes(len(train), N_ITEMS, 8)
 
@@ -213,3 +214,27 @@ def test_an_empty_relation_is_refused(rows, settings, message):
 def test_every_relation_that_can_be_empty_has_a_remedy():
     # A user is similar to itself, and what is not met by one user is met by none.
     assert set(RELATIONS) - set(REMEDIES) == {"interacted_by", "incoming", "similar"}
+
+
+@pytest.mark.data
+def test_edges_of_ml_100k_equal_a_join_of_tables(real_data_dir):
+    data = load_dataset("ml-100k")
+    train = LeaveOneOut.of(data).train
+    length = data.max_length
+    graphs = mine(train, data.n_items, GraphSettings(length, 1, 0.2, 0.1))
+    rows = pd.DataFrame(
+        [
+            (user, place, item)
+            for user, items in enumerate(train)
+            for place, item in enumerate(items[-length:].tolist())
+        ],
+        columns=["user", "place", "item"],
+    )
+    pairs = rows.merge(rows, on="user")
+    later = pairs[pairs.place_x < pairs.place_y]
+    times = later.groupby(["item_x", "item_y"]).size()
+    assert graphs["outgoing"].nnz == int((times > 1).sum())
+    assert graphs["interaction"].nnz == len(rows.drop_duplicates(["user", "item"]))
+    shared = rows.merge(rows, on="item")[["user_x", "user_y"]].drop_duplicates()
+    assert graphs["similar"].nnz == len(shared)
+    assert min(graph.nnz for graph in graphs.values()) > 0
