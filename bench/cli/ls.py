@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from bench.cli.options import StoreDir
-from bench.components import BACKBONES, ENCODERS, METHODS, Component
+from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
 from bench.data.card import card_names, load_card
 from bench.data.formats import READERS, Reader
 from bench.errors import BenchError, ConfigError, suggestion
@@ -59,7 +59,10 @@ def ls(
 def _components(registry: Registry[Listed]) -> Iterable[tuple[str, str]]:
     for name in registry.names():
         try:
-            yield name, registry.get(name).summary
+            entry = registry.get(name)
+            yield name, entry.summary
+            for variant in entry.variants if isinstance(entry, Component) else ():
+                yield f"{name}{VARIANT_MARK}{variant.name}", variant.summary
         except BenchError as error:  # one that does not import must not hide the others
             yield name, f"(unusable: {error})"
 

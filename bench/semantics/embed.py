@@ -27,8 +27,9 @@ SHARD_CHARACTERS = 32_768
 """About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""
 MOST_SHARDS = 256
 """Of a large corpus, so that writing them takes no time beside encoding them."""
-GROUPS, SAMPLE = 4, 16
-"""Groups of texts, and texts of each, encoded beforehand to tell how long all will take."""
+GROUPS, SAMPLE, SAMPLE_CHARACTERS = 4, 16, 2048
+"""Groups of texts, and most texts and characters of each (one text at least), that are encoded
+beforehand to tell how long all will take."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,9 @@ def _outlook(
 ) -> Outlook:
     """Estimate from neighbours in length, a few at several places of the whole range."""
     order = np.argsort(corpus.characters, kind="stable")
-    groups = [_middle(group) for group in np.array_split(order, GROUPS) if len(group)]
+    groups = [
+        _middle(group, corpus.characters) for group in np.array_split(order, GROUPS) if len(group)
+    ]
     encoder.encode([corpus.texts[order[-1]]])  # the first call of a library is no measure
     start, tokens = time.perf_counter(), 0
     for group in groups:
@@ -177,9 +180,11 @@ def _outlook(
     )
 
 
-def _middle(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    start = max(len(group) - SAMPLE, 0) // 2
-    return group[start : start + SAMPLE]
+def _middle(group: NDArray[np.int64], characters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Take a few of a group's texts, sorted by length, from its middle on."""
+    middle = group[(len(group) - 1) // 2 :][:SAMPLE]
+    fitting = int((np.cumsum(characters[middle]) <= SAMPLE_CHARACTERS).sum())
+    return middle[: max(fitting, 1)]
 
 
 def _check(vectors: NDArray[np.float32], encoder: Encoder) -> None:

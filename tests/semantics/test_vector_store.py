@@ -138,6 +138,24 @@ def test_a_large_corpus_is_not_cut_into_countless_shards(monkeypatch):
     assert sorted(int(at) for part in parts for at in part) == list(range(120))
 
 
+def test_the_estimate_reads_texts_of_all_lengths_but_few_of_them():
+    encoder, noting = Remembering(), Noting()
+    vectors_of(encoder, corpus(), "toy", noting)
+    groups = encoder.calls[1 : 1 + embed.GROUPS]
+    lengths = [[len(text) for text in group] for group in groups]
+    assert all(len(group) <= embed.SAMPLE for group in groups)
+    assert [np.mean(group) for group in lengths] == sorted(np.mean(group) for group in lengths)
+    words = sum(len(text.split()) for text in corpus().texts)
+    assert abs(noting.outlooks[0].tokens - words) < 0.2 * words
+
+
+def test_of_long_texts_the_estimate_reads_fewer(monkeypatch):
+    monkeypatch.setattr(embed, "SAMPLE_CHARACTERS", 20)
+    encoder = Remembering()
+    vectors_of(encoder, corpus(), "toy", Noting())
+    assert [len(group) for group in encoder.calls[1 : 1 + embed.GROUPS]][-1] == 1
+
+
 def test_two_at_once_encode_once():
     both = [Remembering(), Remembering()]
     found = {}
