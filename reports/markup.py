@@ -15,9 +15,19 @@ _LATEX = {
     "\N{EM DASH}": "---",
     "\N{UPWARDS ARROW}": r"$\uparrow$",
     "\N{DOWNWARDS ARROW}": r"$\downarrow$",
+    "\N{BLACK STAR}": r"$\star$",
+    "\N{BLACK CIRCLE}": r"$\bullet$",
+    "\N{BLACK HEART SUIT}": r"$\heartsuit$",
     **{symbol: f"\\{symbol}" for symbol in "$%_&#{}"},
 }
-_LATEX_SPECIAL = re.compile("|".join(re.escape(symbol) for symbol in _LATEX))
+# Not among the Latin letters and signs that T1 fonts have; pdflatex would stop at one.
+_UNKNOWN = (
+    "[^\\x20-\\x7e\\xa0-\\u017f\N{EN DASH}\N{BULLET}\N{HORIZONTAL ELLIPSIS}\N{TRADE MARK SIGN}"
+    "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+    "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}]"
+    "|[\\u0126\\u0127\\u0138\\u013f\\u0140\\u0149\\u0166\\u0167\\u017f]"
+)
+_LATEX_SPECIAL = re.compile("|".join([*(re.escape(symbol) for symbol in _LATEX), _UNKNOWN]))
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~$^&]")
 
 
@@ -77,8 +87,11 @@ class Latex(Markup):
     """
 
     def escape(self, text: str) -> str:
-        """Replace every symbol that has a meaning by the command that prints it."""
-        return _LATEX_SPECIAL.sub(lambda match: _LATEX[match.group()], _one_line(text))
+        """Replace every symbol that has a meaning by the command that prints it.
+
+        A character that pdflatex's fonts lack is told by its number, as U+4E2D.
+        """
+        return _LATEX_SPECIAL.sub(_latex_symbol, _one_line(text))
 
     def best(self, text: str) -> str:
         """Use the bold series."""
@@ -91,6 +104,11 @@ class Latex(Markup):
     def raised(self, text: str) -> str:
         """Use text mode's command, so that plain words may be raised too."""
         return rf"\textsuperscript{{{self.escape(text)}}}"
+
+
+def _latex_symbol(match: re.Match[str]) -> str:
+    symbol = match.group()
+    return _LATEX.get(symbol, f"U+{ord(symbol):04X}")
 
 
 def _one_line(text: str) -> str:

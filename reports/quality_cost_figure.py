@@ -69,8 +69,7 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
     _legend(figure, colours, shapes)
     explain(
         figure,
-        "Wall seconds of training, validation and test, means over seeds; encoding item texts, "
-        "once a data set, is not part of them.",
+        "Wall seconds of a cell, means over seeds; encoding item texts once is not part of them.",
     )
     return figure
 

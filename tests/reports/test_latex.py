@@ -17,13 +17,15 @@ DOCUMENT = r"""\documentclass{article}
 %s
 \end{document}
 """
+SIGNS = "".join(map(chr, range(0xA0, 0x250))) + "\u2605\u2122\u25cf\u2022\u2665\u2013\uff08\u4e2d"
+"""Latin letters beyond ASCII, signs of item names in the real data, and another script."""
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
 def test_pdflatex_compiles_the_tables(tmp_path):
     for backbone in ("gru4rec", "sasrec"):
         save(tmp_path / "store", make_cell(backbone=backbone), [1, 2, 30])
-    titles = {"ml-100k": NASTY, "sasrec": NASTY, "none": NASTY}
+    titles = {"ml-100k": NASTY, "sasrec": NASTY, "none": " ".join([NASTY, *SIGNS])}
     text = render(tmp_path / "store", fmt="latex", titles=titles)
     (tmp_path / "table.tex").write_text(DOCUMENT % text, encoding="utf-8")
     done = subprocess.run(

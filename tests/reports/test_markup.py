@@ -79,10 +79,18 @@ def unescape_latex(text):
     return re.sub(pattern, lambda found: named.get(found[1]) or found[2], text)
 
 
-@given(words.filter(lambda text: not set(text) & set("\N{EM DASH}↑↓")))
+def numbered(symbol):
+    """What stands for a symbol: itself where T1 fonts have it."""
+    latin = " " <= symbol <= "~" or "\xa0" <= symbol <= "\u017f"
+    there = (latin and symbol not in "ĦħĸĿŀŉŦŧ\u017f") or symbol in "–•…™‘’“”"  # noqa: RUF001
+    return symbol if there else f"U+{ord(symbol):04X}"
+
+
+@given(words.filter(lambda text: not set(text) & set("\N{EM DASH}↑↓★●♥")))
 @example(NASTY)
 def test_latex_escapes_every_symbol_and_loses_none(text):
-    assert unescape_latex(Latex().escape(text)) == " ".join(text.split())
+    printed = "".join(numbered(symbol) for symbol in " ".join(text.split()))
+    assert unescape_latex(Latex().escape(text)) == printed
 
 
 @pytest.mark.parametrize("symbol", list("&%$#_{}"))
@@ -112,3 +120,7 @@ def test_signs_are_raised_in_latex_and_stand_behind_the_mark():
 
 def test_empty_text_stays_empty():
     assert Markdown().escape("") == Latex().escape(" \n") == ""
+
+
+def test_what_pdflatex_cannot_print_is_told_by_its_number():
+    assert Latex().escape("\u4e2d \u00e9\u014d \u2605") == "U+4E2D \u00e9\u014d $\\star$"
