@@ -16,7 +16,8 @@ from bench.settings import store_dir
 EPILOG = """
 \b
 Examples:
-  bench run planted --method random-drop && bench recovery
+  bench run planted --method random-drop
+  bench recovery
   bench recovery --part test --method random-drop --format latex
 """
 _Many = list[str] | None

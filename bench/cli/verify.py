@@ -13,7 +13,8 @@ from bench.settings import store_dir
 EPILOG = """
 \b
 Examples:
-  bench report --format latex --out table.tex && bench verify table.tex
+  bench report --format latex --out table.tex
+  bench verify table.tex
   bench verify results.csv --store runs
 """
 

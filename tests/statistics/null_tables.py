@@ -16,7 +16,7 @@ NAMES = [metric.name for metric in METRICS]
 
 
 def hit_rates(rng, users, mean):
-    """How easily each user's item is found, the same for every model; a few users are easy."""
+    """Chance that each user's item comes first, for every model; a few users are easy."""
     return np.clip(rng.gamma(0.5, mean / 0.5, users), 1e-4, 0.9)
 
 
@@ -42,23 +42,28 @@ def null_block(rng, users, mean, methods=3, backbones=2, seeds=2, luck=0.0):
 
 
 def tally(tables, seed=0, **settings):
-    """Count tables with any sign, signed figures, and figures with a raw p below 0.05."""
+    """Count signs in tables and figures, and comparisons with a raw p below 0.05."""
     rng = np.random.default_rng(seed)
-    any_sign = starred = raw = cells = comparisons = 0
+    any_sign = any_bare = starred = bare = raw = cells = comparisons = 0
     for _ in range(tables):
         block = null_block(rng, **settings)
         found = Significance.of([block], NAMES)
         signs = [found.signs(0, name, row) for name in NAMES for row in range(len(block.rows))]
         starred += sum(bool(sign) for sign in signs)
         cells += len(signs)
+        certain = [sign.partition("(")[0] for sign in signs]
+        bare += sum(bool(sign) for sign in certain)
         any_sign += any(signs)
+        any_bare += any(certain)
         raw += sum(test.p < 0.05 for test in found.tested.values())
         comparisons += len(found.tested)
     return {
         "tables": tables,
         "with a sign": any_sign,
+        "with a sign outside brackets": any_bare,
         "figures": cells,
         "signed": starred,
+        "signed outside brackets": bare,
         "comparisons": comparisons,
         "raw p < 0.05": raw,
     }
@@ -74,26 +79,29 @@ def seed_luck(pairs, users, mean, seeds, luck, seed=0):
         found = Significance.of([BlockValues([{"x": one} for one in two], [None, 0])], ["x"])
         signs = found.signs(0, "x", 1)
         signed += bool(signs)
-        confirmed += bool(signs) and "(" not in signs
-    return {"pairs": pairs, "signed": signed, "without brackets": confirmed}
+        confirmed += bool(signs.partition("(")[0])
+    return {"pairs": pairs, "signed": signed, "signed outside brackets": confirmed}
 
 
 SETTINGS = (
-    {"users": 943, "mean": 0.03},
+    {"users": 300, "mean": 0.03, "seeds": 1, "methods": 1, "backbones": 1},
     {"users": 600, "mean": 0.004},
-    {"users": 5000, "mean": 0.03},
+    {"users": 943, "mean": 0.03},
     {"users": 943, "mean": 0.03, "seeds": 5, "methods": 6, "backbones": 3},
+    {"users": 5000, "mean": 0.03},
+    {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.03},
+    {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.1},
 )
 
 
 def main():
     for settings in SETTINGS:
-        print(settings, tally(400, **settings))  # noqa: T201
+        tables = 400 if settings.get("luck") else 2000
+        print(settings, tally(tables, **settings), flush=True)  # noqa: T201
     for luck in (0.0, 0.03, 0.1):
         for users in (943, 20_000):
-            print(  # noqa: T201
-                {"users": users, "seeds": 5, "luck": luck}, seed_luck(400, users, 0.03, 5, luck)
-            )
+            found = seed_luck(400, users, 0.03, 5, luck)
+            print({"users": users, "seeds": 5, "luck": luck}, found, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

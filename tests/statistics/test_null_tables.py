@@ -46,9 +46,15 @@ def test_signs_would_be_found():
     assert found.signs(0, "HR@20", 1).startswith(("*", "("))
 
 
+def test_luck_of_seeds_signs_few_figures_outside_brackets():
+    found = tally(60, users=3000, mean=0.03, seeds=5, luck=0.1)
+    assert found["signed"] > ALPHA * found["figures"], "over users alone the luck shows"
+    assert found["signed outside brackets"] <= ALPHA * found["figures"]
+
+
 def test_luck_of_seeds_is_left_in_brackets():
     # Five seeds whose means scatter by 10 %, nothing else: the paired test over users takes the
     # seeds as they are and signs often. Without brackets, signs keep to the level.
     found = seed_luck(300, users=5000, mean=0.03, seeds=5, luck=0.1)
     assert found["signed"] > 3 * most(found["pairs"])
-    assert found["without brackets"] <= most(found["pairs"])
+    assert found["signed outside brackets"] <= most(found["pairs"])
