@@ -43,9 +43,8 @@ def render(
     keys
         Cells to show; None shows all that ``selection`` admits.
     fmt
-        ``markdown``; ``latex`` (booktabs); ``csv``, one line a row of the comparison with
-        means and standard deviations over seeds in full precision; or ``html``, one page with
-        the figures and where each row comes from.
+        ``markdown``; ``latex`` (booktabs); ``csv``, one line a row of the comparison, unrounded;
+        or ``html``, one page with the figures and where each row comes from.
     selection
         Which cells, in which order of names; its own keys give way to ``keys``.
     reading
@@ -56,8 +55,7 @@ def render(
         Tables to show, by default those of :func:`bench.reports.contents.default_tables`; a CSV is
         always the comparison.
     origin
-        Whether to add the hidden comment that :mod:`bench.reports.verify` reads; a CSV has no
-        comments and needs none.
+        Whether to add the hidden comment that ``bench verify`` reads; a CSV needs none.
 
     Raises
     ------
