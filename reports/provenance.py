@@ -16,7 +16,6 @@ from bench.protocol import Protocol
 from bench.reports.results import Result
 from bench.reports.variants import settings_of
 from bench.runs.cell import Cell
-from bench.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def command_of(cell: Cell) -> str:
 
 def _changes(cell: Cell) -> Iterator[tuple[str, Any]]:
     """Give the settings that are not the defaults."""
-    yield from _differing("training", cell.training.model_dump(mode="json"), TrainingConfig())
+    yield from _differing("training", cell.training.model_dump(mode="json"), type(cell.training)())
     # The maximum length is each data set's own default: say it always.
     yield "protocol.max_length", cell.protocol.max_length
     protocol = cell.protocol.model_dump(mode="json", exclude={"max_length"})

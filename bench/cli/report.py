@@ -118,7 +118,10 @@ def report(
     if kind is not None and out is not None:
         draw(store_dir(), kind, out, **shown, setting=setting)
         return
-    text = render(store_dir(), fmt=style, **shown, names=names, origin=True)
+    _print(render(store_dir(), fmt=style, **shown, names=names, origin=True), out)
+
+
+def _print(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)
     else:

@@ -114,6 +114,9 @@ def flags(
 def choose(name: str | None, flags: Flags, sets: list[str]) -> Spec:
     """Find the specification and apply the flags to it.
 
+    The small budget of the default comparison is its own: who names data sets, backbones or
+    methods without a specification trains with the usual settings.
+
     Raises
     ------
     ConfigError
@@ -121,6 +124,8 @@ def choose(name: str | None, flags: Flags, sets: list[str]) -> Spec:
     """
     spec = find_spec(name)
     given = {key: values for key, values in flags.items() if values is not None}
+    if name is None and given.keys() & {"datasets", "backbones", "methods"}:
+        spec = spec.with_changes({"name": "command line", "training": {}}, "command line")
     if given:
         spec = spec.with_changes(given, "command line")
     spec = apply_overrides(spec, sets)

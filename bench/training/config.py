@@ -45,7 +45,7 @@ class TrainingConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0)
     batch_size: int = Field(default=512, ge=1)
     samples: Literal["auto", "positions", "prefixes", "last"] = "auto"
-    prefixes_per_user: int = Field(default=1, ge=1)
+    prefixes_per_user: int = Field(default=4, ge=1)
     loss: Literal["cross_entropy", "in_batch_tanh"] = "cross_entropy"
     stop_on: Literal["validation", "training_loss"] = "validation"
     clip_norm: float | None = Field(default=None, gt=0)

@@ -5,6 +5,8 @@ import typer
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues, expand
+from bench.cli.run import choose
+from bench.training.config import TrainingConfig
 
 MANY = {"--dataset", "--seeds", "--set"}
 
@@ -40,3 +42,16 @@ def test_in_a_command():
     assert CliRunner().invoke(app, ["x"]).exit_code == 0
     assert CliRunner().invoke(app, ["x", "--seeds", "1", "b"]).exit_code == 2
     assert seen == [("x", [1, 2]), ("x", None)]
+
+
+def test_the_small_budget_is_the_default_comparison_s_own():
+    nothing = {"datasets": None, "backbones": None, "methods": None, "encoders": None}
+    default = choose(None, {**nothing, "seeds": [1, 2]}, [])
+    assert default.seeds == (1, 2)
+    assert default.training.epochs < TrainingConfig().epochs
+    own = choose(None, {**nothing, "datasets": ["planted"], "seeds": None}, ["patience=3"])
+    assert own.training == TrainingConfig(patience=3)
+    assert own.methods == default.methods
+    generated = choose("planted", {**nothing, "seeds": None}, [])
+    assert generated.datasets == ("planted",)
+    assert generated.encoders == ("tfidf",)  # works without a network
