@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ class Found:
     trial
         Its best.
     differs
-        What of the study is not as in the run that uses it: ``code``, ``training``...
+        What of the study is not as in the run that uses it: ``code``, ``training.epochs``...
     """
 
     study: StudyRecord
@@ -120,8 +120,20 @@ def _same_model(other: dict[str, Any], cell: Cell) -> bool:
 
 
 def _differences(other: dict[str, Any], cell: Cell) -> tuple[str, ...]:
+    """Name what differs, single settings by dotted names."""
     ours = cell.model_dump(mode="json", exclude={"seed", "protocol"})
-    return tuple(name for name in ours if other.get(name) != ours[name])
+    return tuple(_differing(other, ours))
+
+
+def _differing(
+    other: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    for name, value in ours.items():
+        theirs = other.get(name)
+        if isinstance(value, Mapping) and isinstance(theirs, Mapping):
+            yield from _differing(theirs, value, f"{prefix}{name}.")
+        elif theirs != value:
+            yield f"{prefix}{name}"
 
 
 def _last(trials: Iterable[Trial]) -> float:

@@ -89,8 +89,8 @@ def test_the_backbone_passes_the_conformance_tests(examples, tmp_path):
 
 
 def test_the_backbone_trains(examples, tmp_path):
-    words = "run planted --method none --backbone running-mean --set epochs=1".split()
-    assert "RunningMean" in python(examples, "-m", "bench", *words, cwd=tmp_path)
+    words = ("--method", "none", "--backbone", "running-mean", "--set", "epochs=1")
+    assert "RunningMean" in python(examples, "-m", "bench", "run", "planted", *words, cwd=tmp_path)
 
 
 def test_the_encoder_counts_letter_pairs(examples, tmp_path):

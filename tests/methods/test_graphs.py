@@ -78,7 +78,7 @@ def test_no_limit_keeps_everything():
 def test_an_empty_relation_is_refused_with_its_remedy():
     graphs = Builder()()
     refuse_empty(graphs, {"one": "never"})
-    with pytest.raises(ConfigError, match="relation 'none' has no edge.*; lower c_min$"):
+    with pytest.raises(ConfigError, match=r"relation 'none' has no edge.*; lower c_min$"):
         refuse_empty(graphs, {"none": "lower c_min"})
 
 

@@ -49,7 +49,10 @@ def test_what_the_run_sets_itself_stays(tmp_path):
     [cell], remarks = plan(tmp_path, spec(backbone_settings={"sasrec": {"dropout": 0.45}}))
     assert cell.backbone_settings["dropout"] == 0.45
     assert remarks == [
-        "tuned settings of toy/sasrec/none: the study differs from this run in backbone_settings"
+        (
+            "tuned settings of toy/sasrec/none: the study differs from this run in "
+            "backbone_settings.dropout"
+        )
     ]
 
 
@@ -61,7 +64,7 @@ def test_the_study_of_the_same_settings_goes_before_a_later_one(tmp_path):
     assert cell.training.learning_rate == best_of(study.trials).values["training.learning_rate"]
     assert remarks == []
     [_], remarks = plan(tmp_path, spec(training={"epochs": 9}))
-    assert remarks[0].endswith("the study differs from this run in training")
+    assert remarks[0].endswith("the study differs from this run in training.epochs")
 
 
 def test_unequal_budgets_are_said(tmp_path):
