@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("bench", "methods", "datasets", "reports", "pyproject.toml", "README.md", "LICENSE")
-SHIPPED = {".py", ".yaml", ".typed"}
+SHIPPED = {".py", ".yaml", ".typed", ".j2"}
 
 
 def run(*words, **options):
