@@ -96,10 +96,14 @@ def render(rows: list[dict[str, Any]]) -> str:
     shown = {
         key: head
         for key, head in COLUMNS.items()
-        if any(row[key] not in (None, 0) for row in rows) or key in {"trials", "seconds"}
+        if key in {"trials", "seconds"} or any(_says_something(key, row[key]) for row in rows)
     }
     cells = [[_text(key, row[key]) for key in shown] for row in rows]
     return tabulate(cells, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True)
+
+
+def _says_something(key: str, value: Any) -> bool:
+    return value is not None and (value != 0 or key in {"default", "best", "best_trial"})
 
 
 def _text(key: str, value: Any) -> str:

@@ -1,0 +1,80 @@
+"""``bench tune`` on the command line: what it shows, and what it refuses."""
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from bench.cli.main import app
+from bench.errors import BenchError
+from bench.tuning.ledger import COLUMNS, render
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Run a command in this process; give its output."""
+    monkeypatch.setenv("BENCH_STORE", str(tmp_path / "store"))
+
+    def invoke(*words):
+        done = CliRunner().invoke(app, list(words))
+        if isinstance(done.exception, BenchError):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return invoke
+
+
+def test_the_plan_shows_spaces_and_defaults_and_runs_nothing(bench, tmp_path):
+    shown = bench("tune", "planted", "--backbone", "sasrec", "--method", "none", "--plan")
+    lines = shown.splitlines()
+    assert lines[0].startswith("planted/sasrec/none (")
+    assert lines[0].endswith("): 2 settings")
+    assert lines[1].startswith("  backbone.dropout = 0.5: {'low': 0.0, 'high': 0.6")
+    assert lines[2].startswith("  training.learning_rate = 0.001: {'low': 0.0001, 'high': 0.01")
+    assert not (tmp_path / "store" / "tuning").exists()
+
+
+def test_what_is_set_is_not_in_the_plan(bench):
+    words = ("tune", "planted", "--backbone", "sasrec", "--method", "none", "--plan")
+    shown = bench(*words, "--set", "learning_rate=0.01", "sasrec.dropout=0.1")
+    assert shown.splitlines()[0].endswith("): 0 settings")
+
+
+def test_an_empty_ledger_says_so(bench):
+    assert bench("tune", "--ledger") == "nothing has been tuned here\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--pruner", "medain"), "--pruner 'medain' is unknown; did you mean 'median'?"),
+        (("--method", "nonesuch"), "unknown method 'nonesuch'"),
+        (("--storage", "nonsense"), "--storage 'nonsense' is neither 'journal:FILE' nor a URL"),
+    ],
+)
+def test_wrong_words_are_one_sentence(bench, words, message):
+    base = ("tune", "planted", "--backbone", "sasrec", "--no-track")
+    with pytest.raises(BenchError) as caught:
+        bench(*base, *(words if "--method" in words else (*words, "--method", "none")))
+    assert message in str(caught.value)
+
+
+def test_it_takes_what_run_takes():
+    commands = typer.main.get_command(app).commands
+    own = {"jobs", "tuned", "plan"}
+    shared = {parameter.name for parameter in commands["run"].params} - own
+    assert shared <= {parameter.name for parameter in commands["tune"].params}
+
+
+def row(**changes):
+    given = dict.fromkeys(COLUMNS) | {"dataset": "toy", "trials": 3, "seconds": 4.0}
+    return {**given, **changes}
+
+
+def test_the_table_leaves_out_what_no_study_has():
+    table = render([row(pruned=0, best=0.12345, best_trial=0), row(pruned=0)])
+    head, _, first, second = table.splitlines()
+    names = [cell.strip() for cell in head.strip("|").split("|")]
+    assert names == ["Data set", "Trials", "Seconds", "Best", "Of trial"]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (first, second)]
+    assert rows == [["toy", "3", "4.0", "0.1235", "0"], ["toy", "3", "4.0", "", ""]]
