@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast, get_args
 
 import typer
 
@@ -36,6 +36,44 @@ Examples:
 _Many = list[str] | None
 
 
+def _names(text: str) -> Any:
+    return typer.Option(metavar="NAME ...", help=text)
+
+
+_Format = Annotated[
+    str, typer.Option("--format", metavar="NAME", help="markdown, latex, csv or html.")
+]
+_Out = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
+]
+_Tables = Annotated[
+    _Many,
+    typer.Option(
+        metavar="NAME ...",
+        help="Tables: data, overall, improvement, significance, denoising, ablation, published, "
+        "cost, cases, ledger.",
+        show_default="a page: all; else without data, ablation, published, cases, ledger",
+    ),
+]
+_Candidates = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
+]
+_Ties = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or half.")
+]
+_Figure = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Draw accuracy, learning-curves, denoising, quality-cost or setting-curve into --out.",
+    ),
+]
+_Setting = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Setting of the curve, as theta or training.epochs."),
+]
+
+
 class _Shown(TypedDict):
     selection: Selection
     reading: Reading
@@ -43,52 +81,18 @@ class _Shown(TypedDict):
 
 
 def report(
-    dataset: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these data sets, in this order.")
-    ] = None,
-    backbone: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these backbones, in this order.")
-    ] = None,
-    method: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these methods, in this order.")
-    ] = None,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="markdown, latex, csv or html.")
-    ] = "markdown",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
-    ] = None,
-    metric: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Columns, as HR@5 NDCG@10 MRR MRR@10.")
-    ] = None,
-    table: Annotated[
-        _Many,
-        typer.Option(
-            metavar="NAME ...",
-            help="Tables: data, overall, improvement, significance, denoising, ablation, "
-            "published, cost, cases, ledger.",
-            show_default="a page: all; else without data, ablation, published, cases, ledger",
-        ),
-    ] = None,
-    candidates: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
-    ] = None,
-    ties: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or half.")
-    ] = None,
+    dataset: Annotated[_Many, _names("Only these data sets, in this order.")] = None,
+    backbone: Annotated[_Many, _names("Only these backbones, in this order.")] = None,
+    method: Annotated[_Many, _names("Only these methods, in this order.")] = None,
+    format_: _Format = "markdown",
+    out: _Out = None,
+    metric: Annotated[_Many, _names("Columns, as HR@5 NDCG@10 MRR MRR@10.")] = None,
+    table: _Tables = None,
+    candidates: _Candidates = None,
+    ties: _Ties = None,
     phase: Annotated[str, typer.Option(metavar="NAME", help="test or validation.")] = "test",
-    figure: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Draw accuracy, learning-curves, denoising, quality-cost or setting-curve into "
-            "--out.",
-        ),
-    ] = None,
-    setting: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Setting of the curve, as theta or training.epochs."),
-    ] = None,
+    figure: _Figure = None,
+    setting: _Setting = None,
     store: StoreDir = None,
 ) -> None:
     """Show the comparison of all that has finished, and what it cost.

@@ -18,7 +18,7 @@ def random_matrix(rows, columns, density=0.2, seed=0):
 @given(
     rows=st.integers(1, 12),
     columns=st.integers(1, 12),
-    density=st.floats(0, 1),
+    density=st.floats(0, 1, allow_subnormal=False),  # training flushes them to zero
     seed=st.integers(0, 99),
 )
 def test_product_and_gradient_equal_the_dense_ones(rows, columns, density, seed):

@@ -103,7 +103,7 @@ def toy_spec(*methods):
         datasets=("toy",),
         backbones=("sasrec",),
         methods=methods,
-        training={"batch_size": 16, "samples": "auto"},
+        training={"batch_size": 16, "samples": "auto", "prefixes_per_user": 1},
     )
 
 
