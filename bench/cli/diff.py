@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.cli.options import StoreDir
-from bench.cli.reading import one_of, reading_of_options
-from bench.files import write_text
+from bench.cli.reading import (
+    CandidatesName,
+    MetricNames,
+    Out,
+    PhaseName,
+    TextFormat,
+    TiesName,
+    one_of,
+    reading_of_options,
+    write_out,
+)
 from bench.settings import store_dir
 
 EPILOG = """
@@ -25,25 +33,15 @@ _SIDE = "A label such as ml-100k/sasrec/none, with * and ?, or keys parted by co
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, likewise.")],
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="NAME ...", help="Columns, as HR@5 NDCG@10 MRR.")
-    ] = None,
-    candidates: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
-    ] = None,
-    ties: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or half.")
-    ] = None,
-    phase: Annotated[str, typer.Option(metavar="NAME", help="test or validation.")] = "test",
+    metric: MetricNames = None,
+    candidates: CandidatesName = None,
+    ties: TiesName = None,
+    phase: PhaseName = "test",
     region: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="markdown or latex.")
-    ] = "markdown",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
-    ] = None,
+    format_: TextFormat = "markdown",
+    out: Out = None,
     store: StoreDir = None,
 ) -> None:
     """Compare two configurations user by user, from stored ranks.
@@ -62,8 +60,4 @@ def diff(
     from bench.runs.store import Store
 
     write = to_latex if style == "latex" else to_markdown
-    text = "\n".join(map(write, diff_grids(Store(store_dir()), a, b, reading, region)))
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_text(out, text)
+    write_out("\n".join(map(write, diff_grids(Store(store_dir()), a, b, reading, region))), out)

@@ -1,11 +1,16 @@
-"""Options that say how stored ranks are read, shared by the verbs that read them."""
+"""Options of the verbs that read stored ranks: which cells, how they are read, where text goes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar, cast, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args
 
+import typer
+
+from bench.cli.options import Many, names
 from bench.errors import ConfigError, suggestion
+from bench.files import write_text
 from bench.protocol import Candidates, Ties
 
 if TYPE_CHECKING:
@@ -14,6 +19,35 @@ if TYPE_CHECKING:
 
 _PHASES = ("test", "validation")
 T = TypeVar("T", bound=str)
+OnlyDatasets = Annotated[Many, names("Only these data sets, in this order.")]
+OnlyBackbones = Annotated[Many, names("Only these backbones, in this order.")]
+OnlyMethods = Annotated[Many, names("Only these methods, in this order.")]
+MetricNames = Annotated[Many, names("Columns, as HR@5 NDCG@10 MRR MRR@10.")]
+CandidatesName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
+]
+TiesName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or half.")
+]
+PhaseName = Annotated[str, typer.Option(metavar="NAME", help="test or validation.")]
+TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="markdown or latex.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
+]
+
+
+def write_out(text: str, out: Path | None) -> None:
+    """Write to the terminal, or to a file, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+    """
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
 
 
 def reading_of_options(

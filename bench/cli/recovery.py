@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.cli.options import CacheDir, StoreDir
-from bench.cli.reading import one_of
+from bench.cli.reading import (
+    OnlyBackbones,
+    OnlyDatasets,
+    OnlyMethods,
+    Out,
+    TextFormat,
+    one_of,
+    write_out,
+)
 from bench.cli.report import registered_titles
-from bench.files import write_text
 from bench.settings import store_dir
 
 EPILOG = """
@@ -20,29 +26,18 @@ Examples:
   bench recovery
   bench recovery --part test --method random-drop --format latex
 """
-_Many = list[str] | None
 
 
 def recovery(
-    dataset: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these data sets, in this order.")
-    ] = None,
-    backbone: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these backbones, in this order.")
-    ] = None,
-    method: Annotated[
-        _Many, typer.Option(metavar="NAME ...", help="Only these methods, in this order.")
-    ] = None,
+    dataset: OnlyDatasets = None,
+    backbone: OnlyBackbones = None,
+    method: OnlyMethods = None,
     part: Annotated[
         str,
         typer.Option(metavar="NAME", help="train: training interactions; test: test histories."),
     ] = "train",
-    format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="markdown or latex.")
-    ] = "markdown",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
-    ] = None,
+    format_: TextFormat = "markdown",
+    out: Out = None,
     store: StoreDir = None,
     cache_dir: CacheDir = None,
 ) -> None:
@@ -63,8 +58,4 @@ def recovery(
     selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
     chosen: Part = "train" if judged == "train" else "test"
     grids = recovery_grids(Store(store_dir()), selection, registered_titles(), chosen)
-    text = "\n".join(map(to_latex if style == "latex" else to_markdown, grids))
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_text(out, text)
+    write_out("\n".join(map(to_latex if style == "latex" else to_markdown, grids)), out)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Annotated, TypedDict, cast, get_args
 
 import typer
 
-from bench.cli.options import StoreDir
-from bench.cli.reading import maybe_one_of, one_of, reading_of_options
+from bench.cli.options import Many, StoreDir
+from bench.cli.reading import (
+    CandidatesName,
+    MetricNames,
+    OnlyBackbones,
+    OnlyDatasets,
+    OnlyMethods,
+    Out,
+    PhaseName,
+    TiesName,
+    maybe_one_of,
+    one_of,
+    reading_of_options,
+    write_out,
+)
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.data.card import card_names, load_card
 from bench.errors import BenchError, ConfigError
-from bench.files import write_text
 from bench.reports.figures import FigureKind
 from bench.reports.grid import Format
 from bench.reports.table_names import NAMES, TableName
@@ -33,33 +44,17 @@ Examples:
   bench report --figure learning-curves --out curves.png
   bench report --figure setting-curve --setting theta --out theta.pdf
 """
-_Many = list[str] | None
-
-
-def _names(text: str) -> Any:
-    return typer.Option(metavar="NAME ...", help=text)
-
-
 _Format = Annotated[
     str, typer.Option("--format", metavar="NAME", help="markdown, latex, csv or html.")
 ]
-_Out = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
-]
 _Tables = Annotated[
-    _Many,
+    Many,
     typer.Option(
         metavar="NAME ...",
         help="Tables: data, overall, improvement, significance, denoising, ablation, published, "
         "cost, cases, ledger.",
         show_default="a page: all; else without data, ablation, published, cases, ledger",
     ),
-]
-_Candidates = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
-]
-_Ties = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or half.")
 ]
 _Figure = Annotated[
     str | None,
@@ -81,16 +76,16 @@ class _Shown(TypedDict):
 
 
 def report(
-    dataset: Annotated[_Many, _names("Only these data sets, in this order.")] = None,
-    backbone: Annotated[_Many, _names("Only these backbones, in this order.")] = None,
-    method: Annotated[_Many, _names("Only these methods, in this order.")] = None,
+    dataset: OnlyDatasets = None,
+    backbone: OnlyBackbones = None,
+    method: OnlyMethods = None,
     format_: _Format = "markdown",
-    out: _Out = None,
-    metric: Annotated[_Many, _names("Columns, as HR@5 NDCG@10 MRR MRR@10.")] = None,
+    out: Out = None,
+    metric: MetricNames = None,
     table: _Tables = None,
-    candidates: _Candidates = None,
-    ties: _Ties = None,
-    phase: Annotated[str, typer.Option(metavar="NAME", help="test or validation.")] = "test",
+    candidates: CandidatesName = None,
+    ties: TiesName = None,
+    phase: PhaseName = "test",
     figure: _Figure = None,
     setting: _Setting = None,
     store: StoreDir = None,
@@ -122,14 +117,7 @@ def report(
     if kind is not None and out is not None:
         draw(store_dir(), kind, out, **shown, setting=setting)
         return
-    _print(render(store_dir(), fmt=style, **shown, names=names, origin=True), out)
-
-
-def _print(text: str, out: Path | None) -> None:
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_text(out, text)
+    write_out(render(store_dir(), fmt=style, **shown, names=names, origin=True), out)
 
 
 def _tables(

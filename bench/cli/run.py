@@ -41,8 +41,8 @@ Flags = dict[str, list[str] | list[int] | None]
 EPILOG = """
 \b
 Examples:
-  bench run                                    three backbones on MovieLens-100K
-  bench run planted                            the same on generated data, offline
+  bench run                                    every method on MovieLens-100K, small budget
+  bench run planted                            every method on generated data, offline
   bench run spec.yaml --jobs 4
   bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
   bench run planted --set epochs=3 sasrec.dropout=0.5 --plan

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EPILOG = """
 \b
 Examples:
-  bench tune --trials 20                       three backbones on MovieLens-100K
+  bench tune --trials 20                       the methods of the default comparison
   bench tune planted --method none --trials 5 --set epochs=10
   bench tune --dataset beauty --backbone sasrec --seconds 3600 --workers 4
   bench tune --ledger                          what has been spent so far

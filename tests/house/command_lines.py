@@ -46,7 +46,7 @@ def introduced(page: Path) -> set[str]:
     return {name for group in groups for name in group}
 
 
-def check(line: str, also: set[str] = frozenset()) -> None:
+def check(line: str, also: set[str] = frozenset()) -> str:
     """Fail unless the line names a command, its options and its values as they are.
 
     A command alone, as text mentions it, may lack its arguments.
@@ -57,6 +57,11 @@ def check(line: str, also: set[str] = frozenset()) -> None:
         Begins with ``bench``.
     also
         Names of components that are not registered but are no mistake.
+
+    Returns
+    -------
+    str
+        Name of the command that the line runs.
     """
     words = shlex.split(line, comments=True)[1:]
     command = typer.main.get_command(app)
@@ -64,7 +69,7 @@ def check(line: str, also: set[str] = frozenset()) -> None:
         assert words[0] in command.commands, f"no command '{words[0]}'"
         command = command.commands[words.pop(0)]
     if not words or words == ["--help"]:
-        return
+        return str(command.name)
     with mock.patch.dict(os.environ):  # some options set variables as they are parsed
         values = command.make_context("bench", words).params
     for option, names in KNOWN.items():
@@ -72,3 +77,4 @@ def check(line: str, also: set[str] = frozenset()) -> None:
         for name in [value] if isinstance(value, str) else value:
             base = name.partition(VARIANT_MARK)[0]
             assert is_path(name) or base in {*names(), *also}, f"no {option} '{name}'"
+    return str(command.name)

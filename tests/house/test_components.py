@@ -12,6 +12,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.config import Config
 from bench.data.card import card_names, load_card
 from bench.data.formats import READERS
+from bench.runs.plan import combinations
 from bench.runs.spec import read_spec, shipped
 
 COMPONENTS = [
@@ -74,7 +75,9 @@ def test_shipped_cards_are_valid_and_say_whom_to_cite(name):
 
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_specifications_are_valid(name):
-    read_spec(shipped()[name]).check()
+    spec = read_spec(shipped()[name])
+    spec.check()
+    assert combinations(spec)
 
 
 def test_every_yaml_file_of_the_package_is_a_card_or_a_specification():

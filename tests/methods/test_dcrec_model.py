@@ -271,8 +271,13 @@ def test_graph_views_follow_the_weights(change):
 
 def test_evaluation_can_be_differentiated_twice():
     method, asked = model().eval(), batch(histories(), targets=False)
+    gradients = []
     for _ in range(2):
+        method.zero_grad()
         method.user_vectors(asked).sum().backward()
+        gradients.append(method.items.weight.grad.clone())
+    assert gradients[0].any()
+    assert gradients[1].equal(gradients[0])
 
 
 @pytest.mark.parametrize("settings", [{}, {"contrast": "grace"}, REFERENCE])

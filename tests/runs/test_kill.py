@@ -51,7 +51,9 @@ def check(store, expected, kills):
 
 def test_kill_and_resume(uninterrupted, tmp_path):
     spec, expected, seconds = uninterrupted
-    check(tmp_path, expected, kill_and_resume(spec, tmp_path, seconds, 4))
+    kills = kill_and_resume(spec, tmp_path, seconds, 4)
+    assert len(kills) == 4
+    check(tmp_path, expected, kills)
 
 
 def test_kill_in_the_middle_of_a_cell(uninterrupted, tmp_path):

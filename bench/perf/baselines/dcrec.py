@@ -249,8 +249,8 @@ def step_of(side: Published | DCRec, batch: Batch) -> None:
     torch.stack(list(side.losses(batch).values())).sum().backward()  # type: ignore[no-untyped-call]
 
 
-def check(train: Sequences) -> None:
-    """Insist that both sides compute the same.
+def check(train: Sequences) -> float:
+    """Insist that both sides compute the same; give the largest difference of a loss.
 
     Raises
     ------
@@ -261,8 +261,10 @@ def check(train: Sequences) -> None:
     ours = model(train, **still, neighbour_sample=ITEMS)
     batch = some_batch(train, CHECKED)
     mine, theirs = ours.losses(batch), Published(ours, train, None).losses(batch)
-    for part in ("next_item", "contrast"):
+    parts = ("next_item", "contrast")
+    for part in parts:
         torch.testing.assert_close(mine[part], theirs[part], rtol=1e-4, atol=1e-5)
+    return max(float((mine[part] - theirs[part]).detach().abs()) for part in parts)
 
 
 def comparisons() -> Iterator[Comparison]:
