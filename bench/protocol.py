@@ -21,8 +21,9 @@ class Protocol(Config):
     max_length
         Most recent interactions that a state may see.
     train_windows
-        ``all``: a history longer than ``max_length`` is cut into windows so that every
-        training interaction is a target once; ``last``: only its last window is learnt from.
+        ``all``: a history longer than ``max_length`` is cut into windows that overlap by half, so
+        that every training interaction is a target once and has at least half a window before
+        it where the history has; ``last``: only its last window is learnt from.
     candidates
         Which items compete in the headline figures and in model selection: ``all`` items, or
         those ``unseen`` in the user's history. Both readings are stored.

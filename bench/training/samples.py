@@ -18,9 +18,11 @@ from bench.training.batch import Interactions, Rows
 def windows(data: Interactions, max_length: int, generator: Generator, last_only: bool) -> Rows:
     """Cut every history so that each training interaction but the first is a target once.
 
-    A history with at most ``max_length`` inputs is one row. A longer one is cut into windows
-    of ``max_length`` inputs at a random phase, drawn anew each epoch so that every interaction
-    is learnt from with contexts of all lengths.
+    A history with at most ``max_length`` inputs is one row. A longer one is cut into windows of
+    ``max_length`` inputs, each half a length after the one before, and a window predicts what
+    the one before did not: past the first window every target has at least half of
+    ``max_length`` as its context, as nearly every test target of a long history has. Windows
+    end at a random phase, drawn anew each epoch.
 
     Parameters
     ----------
@@ -38,14 +40,17 @@ def windows(data: Interactions, max_length: int, generator: Generator, last_only
         length = inputs.clamp_max(max_length)
         start = data.offsets[:-1] + inputs - length
         return _non_empty(Rows(torch.arange(len(inputs)), start, length, length))
-    phase = torch.randint(1, max_length + 1, inputs.shape, generator=generator)
-    first = torch.where(inputs > max_length, phase, inputs)
-    count = 1 + _ceil_div(inputs - first, max_length)
+    stride = (max_length + 1) // 2
+    phase = torch.randint(0, stride, inputs.shape, generator=generator)
+    first = torch.where(inputs > max_length, max_length - phase, inputs)
+    count = 1 + _ceil_div(inputs - first, stride)
     user = torch.repeat_interleave(torch.arange(len(inputs)), count)
     nth = torch.arange(len(user)) - (count.cumsum(0) - count)[user]
-    begin = torch.where(nth == 0, 0, first[user] + (nth - 1) * max_length)
-    end = torch.minimum(first[user] + nth * max_length, inputs[user])
-    return _non_empty(Rows(user, data.offsets[user] + begin, end - begin, end - begin))
+    end = torch.minimum(first[user] + nth * stride, inputs[user])
+    # Where the window before ended; the first has none before it.
+    predicted = torch.where(nth == 0, 0, first[user] + (nth - 1) * stride)
+    begin = (end - max_length).clamp_min(0)
+    return _non_empty(Rows(user, data.offsets[user] + begin, end - begin, end - predicted))
 
 
 def prefixes(data: Interactions, max_length: int, per_user: int, generator: Generator) -> Rows:

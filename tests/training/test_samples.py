@@ -47,10 +47,13 @@ def test_windows_make_every_next_item_a_target_once(lists, max_length, seed):
         assert batch.items.shape[1] <= max_length
         for user, items, targets in zip(batch.users, batch.items, batch.targets, strict=True):
             history = sequences[int(user)].tolist()
-            for item, target in zip(items.tolist(), targets.tolist(), strict=True):
-                assert (item > 0) == (target > 0)
-                if item:
+            for seen, (item, target) in enumerate(
+                zip(items.tolist(), targets.tolist(), strict=True), start=1
+            ):
+                if target:
                     assert history[history.index(item) + 1] == target
+                    # Half a window of context, or all that there is.
+                    assert seen >= min(history.index(target), max_length / 2)
                     found[target] += 1
     expected = Counter(int(item) for row in sequences for item in row[1:])
     assert found == expected
