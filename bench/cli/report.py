@@ -59,7 +59,8 @@ _Figure = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Draw accuracy, learning-curves, denoising, quality-cost or setting-curve into --out.",
+        help="Draw accuracy, learning-curves, denoising, quality-cost, tuning or setting-curve "
+        "into --out.",
     ),
 ]
 _Setting = Annotated[
