@@ -9,7 +9,6 @@ import numpy as np
 
 from bench.reports.denoising import FIFTHS, Denoising, read_block
 from bench.reports.figures import (
-    COLOURS,
     Drawn,
     backbone_label,
     canvas,
@@ -17,6 +16,7 @@ from bench.reports.figures import (
     headings,
     legend,
     method_label,
+    palette,
 )
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def draw_denoising(drawn: Drawn) -> Figure:
         A cell is damaged.
     """
     panels = _panels(drawn)
-    labels = dict.fromkeys(label for _, _, lines in panels for label in lines)
-    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(labels)}
+    colours = palette(label for _, _, lines in panels for label in lines)
     figure, axes = canvas(2 * len(panels), 2, 4.2)
     for number, (heading, metric, lines) in enumerate(panels):
         accuracy, dropped = axes[2 * number : 2 * number + 2]

@@ -7,7 +7,7 @@ colour blindness tell apart.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from bench.reports.tables import Block, Row, Table, Titles
     from bench.runs.store import Store
 
-FigureKind = Literal["accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost"]
+FigureKind = Literal[
+    "accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost", "tuning"
+]
 """``accuracy``: one metric as bars; ``learning-curves``: the validation figure by epoch;
 ``denoising``: what was dropped and one metric, by popularity of the item; ``setting-curve``: both
-against one setting; ``quality-cost``: one metric against seconds."""
+against one setting; ``quality-cost``: one metric against seconds; ``tuning``: the best validation
+figure after each trial."""
 
 ENDINGS = ("png", "pdf", "svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -136,6 +139,23 @@ class _Panel:
     lines: Mapping[str, Row]
 
 
+def palette(labels: Iterable[str]) -> dict[str, str]:
+    """Give each distinct label a colour of its own.
+
+    More than seven colours that anyone with a colour blindness tells apart are not to be had:
+    beyond that they come from one scale, and names and shapes must help.
+    """
+    distinct = list(dict.fromkeys(labels))
+    if len(distinct) <= len(COLOURS):
+        return dict(zip(distinct, COLOURS, strict=False))
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+
+    places = [(n + 0.5) / len(distinct) for n in range(len(distinct))]
+    shades = [to_hex(mpl.colormaps["turbo"](place)) for place in places]
+    return dict(zip(distinct, shades, strict=True))
+
+
 def backbone_label(name: str | None, titles: Titles) -> str:
     """Print a backbone's name, or that there is none."""
     return "no backbone" if name is None else titles.get(name, name)
@@ -182,10 +202,9 @@ def canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
 def _draw_accuracy(drawn: Drawn) -> Figure:
     tables, reading, titles = drawn.tables, drawn.reading, drawn.titles
     blocks = headings(tables, titles)
-    methods = dict.fromkeys(method_label(row, titles) for table in tables for row in table.rows)
-    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(methods)}
+    colours = palette(method_label(row, titles) for table in tables for row in table.rows)
     backbones = max(len({row.identity[0] for row in block.rows}) for _, block, _ in blocks)
-    width = max(3.4, 0.45 * backbones * len(methods) + 1.2)
+    width = max(3.4, 0.45 * backbones * len(colours) + 1.2)
     figure, axes = canvas(len(blocks), min(len(blocks), 2), width)
     for ax, (table, block, heading) in zip(axes, blocks, strict=True):
         metric = reading.metrics_for(table.protocol)[0].name
@@ -248,8 +267,7 @@ def _draw_curves(drawn: Drawn) -> Figure:
     parts = {panel.part for panel in panels}
     columns = len(parts) if len(parts) > 1 else min(len(panels), 3)
     figure, axes = canvas(len(panels), columns, 3.8)
-    labels = dict.fromkeys(label for panel in panels for label in panel.lines)
-    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(labels)}
+    colours = palette(label for panel in panels for label in panel.lines)
     for ax, panel in zip(axes, panels, strict=True):
         _curves(ax, panel, colours)
         ax.set_title(", ".join(filter(None, (panel.data, panel.part))))
@@ -351,10 +369,17 @@ def _draw_quality_cost(drawn: Drawn) -> Figure:
     return draw_quality_cost(drawn)
 
 
+def _draw_tuning(drawn: Drawn) -> Figure:
+    from bench.reports.tuning_figure import draw_tuning
+
+    return draw_tuning(drawn)
+
+
 _DRAW: Mapping[FigureKind, Callable[[Drawn], Figure]] = {
     "accuracy": _draw_accuracy,
     "learning-curves": _draw_curves,
     "denoising": _draw_denoising,
     "setting-curve": _draw_setting_curve,
     "quality-cost": _draw_quality_cost,
+    "tuning": _draw_tuning,
 }

@@ -79,7 +79,7 @@ def _tests(found: Significance, block: int, metric: str, place: int) -> Mapping[
     over = found.over_second(block, metric) if leads else None
     return {
         f"p against bare: {metric}": against.adjusted if against else None,
-        f"p over seeds against bare: {metric}": against.p_seeds if against else None,
+        f"p over seeds against bare: {metric}": against.adjusted_seeds if against else None,
         f"p against second: {metric}": over.adjusted if over else None,
-        f"p over seeds against second: {metric}": over.p_seeds if over else None,
+        f"p over seeds against second: {metric}": over.adjusted_seeds if over else None,
     }

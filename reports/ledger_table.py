@@ -12,6 +12,7 @@ from bench.reports.overall import DECIMALS
 from bench.reports.results import Selection
 from bench.reports.tables import Titles
 from bench.tuning.ledger import COLUMNS, ledger
+from bench.tuning.records import TrialNumbers, read_studies
 
 LABELS = ("dataset", "backbone", "method", "encoder")
 KEPT = ("trials", "complete", "seconds", "default", "best")
@@ -26,7 +27,8 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
     store_root
         Folder of the results store.
     selection
-        Its names choose studies too; its keys are those of cells and do not.
+        Its names choose studies too, and its trials what counts of them; its keys are those of
+        cells and do not.
     titles
         What to print for names.
 
@@ -35,7 +37,7 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
     StoreError
         A study's file is damaged.
     """
-    rows = [row for row in ledger(store_root) if _selected(row, selection)]
+    rows = [row for row in ledger(store_root, selection.trials) if _selected(row, selection)]
     if not rows:
         return None
     figures = [
@@ -61,6 +63,20 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
         notes=[],
         anchor="ledger",
     )
+
+
+def ended_trials(store_root: Path) -> TrialNumbers:
+    """Say which trials have ended by now, for a ledger of a tuning that may go on.
+
+    Raises
+    ------
+    StoreError
+        A study's file is damaged.
+    """
+    return {
+        study.folder.name: [trial.number for trial in study.trials]
+        for study in read_studies(store_root)
+    }
 
 
 def _selected(row: dict[str, Any], selection: Selection) -> bool:

@@ -19,6 +19,7 @@ from bench.protocol import Candidates, Ties
 from bench.reports.grid import Format
 from bench.reports.results import Reading, Selection
 from bench.reports.table_names import TableName
+from bench.tuning.records import TrialNumbers
 
 SHORT = 12
 """Digits of a key that name a folder of the store."""
@@ -42,6 +43,8 @@ class Origin:
         How ranks were read; None stands for what each protocol says.
     tables
         Which were asked for.
+    trials
+        Those that the ledger counts, by study; None where there is no ledger.
     """
 
     format: Format
@@ -54,6 +57,7 @@ class Origin:
     ties: str | None
     metrics: Sequence[str] | None
     tables: Sequence[TableName]
+    trials: TrialNumbers | None = None
 
     @classmethod
     def of(
@@ -77,6 +81,7 @@ class Origin:
             ties=reading.ties,
             metrics=None if metrics is None else [metric.name for metric in metrics],
             tables=list(tables),
+            trials=selection.trials,
         )
 
     def selection(self, keys: Sequence[str]) -> Selection:
@@ -87,7 +92,7 @@ class Origin:
         keys
             Whole keys.
         """
-        return Selection(keys, self.datasets, self.backbones, self.methods)
+        return Selection(keys, self.datasets, self.backbones, self.methods, self.trials)
 
     def reading(self) -> Reading:
         """Give the reading of ranks.

@@ -34,6 +34,11 @@ _COST: tuple[FigureKind, str, str] = (
     "Accuracy and cost",
     "Accuracy against wall seconds in total, a marker a row of the comparison.",
 )
+_TUNING: tuple[FigureKind, str, str] = (
+    "tuning",
+    "Tuning",
+    "Best validation figure after each trial, a line a study.",
+)
 
 
 def pictures(drawn: Drawn, grids: Sequence[Grid]) -> list[Picture]:
@@ -58,6 +63,8 @@ def pictures(drawn: Drawn, grids: Sequence[Grid]) -> list[Picture]:
         chosen.append(_DENOISING)
     if has_costs(drawn.tables):
         chosen.append(_COST)
+    if any(grid.anchor == "ledger" for grid in grids):
+        chosen.append(_TUNING)
     shown = [Picture(title, caption, figure_svg(kind, drawn)) for kind, title, caption in chosen]
     return shown + [
         Picture(

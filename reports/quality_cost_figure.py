@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bench.reports.cost import total_seconds
 from bench.reports.figures import (
-    COLOURS,
     Drawn,
     backbone_label,
     canvas,
@@ -16,6 +15,7 @@ from bench.reports.figures import (
     headings,
     log_axis,
     method_label,
+    palette,
 )
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
     """
     blocks = headings(drawn.tables, drawn.titles)
     rows = [row for _, block, _ in blocks for row in block.rows]
-    colours = _cycle([method_label(row, drawn.titles) for row in rows], COLOURS)
-    shapes = _cycle([backbone_label(row.identity[0], drawn.titles) for row in rows], MARKERS)
+    colours = palette(method_label(row, drawn.titles) for row in rows)
+    backbones = dict.fromkeys(backbone_label(row.identity[0], drawn.titles) for row in rows)
+    shapes = {label: MARKERS[n % len(MARKERS)] for n, label in enumerate(backbones)}
     figure, axes = canvas(len(blocks), min(len(blocks), 2), 5.5)
     for ax, (table, block, heading) in zip(axes, blocks, strict=True):
         metric = drawn.reading.metrics_for(table.protocol)[0].name
@@ -72,11 +73,6 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
         "Wall seconds of a cell, means over seeds; encoding item texts once is not part of them.",
     )
     return figure
-
-
-def _cycle(labels: Sequence[str], values: Sequence[str]) -> dict[str, str]:
-    """Give each distinct label a value; values come again where labels outnumber them."""
-    return {label: values[n % len(values)] for n, label in enumerate(dict.fromkeys(labels))}
 
 
 def _mark(ax: Axes, row: Row, metric: str, colour: str, shape: str) -> None:

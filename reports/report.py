@@ -12,6 +12,7 @@ from bench.reports.contents import Contents
 from bench.reports.figures import Drawn, FigureKind, save_figure
 from bench.reports.frame import frame
 from bench.reports.grid import Format, Grid, to_latex, to_markdown
+from bench.reports.ledger_table import ended_trials
 from bench.reports.markup import Markdown
 from bench.reports.origin import Origin
 from bench.reports.page import write_page
@@ -71,8 +72,10 @@ def render(
     store = Store(store_root)
     if fmt == "csv":
         return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
-    contents = Contents(store, tables, chosen, reading, titles)
     names = default_tables(fmt) if names is None else names
+    if "ledger" in names and chosen.trials is None:  # tuning may go on while this is written
+        chosen = replace(chosen, trials=ended_trials(store_root))
+    contents = Contents(store, tables, chosen, reading, titles)
     grids = contents.grids(names)
     problems = [*problems, *contents.data.problems]
     if fmt == "html":

@@ -15,6 +15,7 @@ from bench.runs.stored import StoredCell, readable
 
 if TYPE_CHECKING:
     from bench.runs.store import Failure, Store
+    from bench.tuning.records import TrialNumbers
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,15 @@ class Selection:
         Keys of cells, as a plan lists them.
     datasets, backbones, methods
         Names; their order is the order of rows.
+    trials
+        Trials of tuning that a ledger counts, by study; None counts all that have ended.
     """
 
     keys: Sequence[str] | None = None
     datasets: Sequence[str] = ()
     backbones: Sequence[str] = ()
     methods: Sequence[str] = ()
+    trials: TrialNumbers | None = None
 
     def admits(self, key: str, cell: Cell) -> bool:
         """Whether a finished cell is shown."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from bench.data.dataset import Phase
 from bench.errors import ConfigError
 from bench.reports.figures import (
-    COLOURS,
     Drawn,
     backbone_label,
     canvas,
@@ -17,6 +16,7 @@ from bench.reports.figures import (
     headings,
     legend,
     log_axis,
+    palette,
 )
 from bench.reports.setting_curve import Panel, curve_settings, full_key, read_panels
 
@@ -47,8 +47,7 @@ def draw_setting_curve(drawn: Drawn) -> Figure:
     """
     setting = drawn.setting or _only_setting(drawn)
     panels = _panels(drawn, setting)
-    labels = dict.fromkeys(curve.label for *_, panel in panels for curve in panel.curves)
-    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(labels)}
+    colours = palette(curve.label for *_, panel in panels for curve in panel.curves)
     figure, axes = canvas(2 * len(panels), 2, 4.2)
     values = [at for *_, panel in panels for curve in panel.curves for at in curve.points]
     for number, (heading, metric, panel) in enumerate(panels):

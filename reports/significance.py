@@ -26,8 +26,8 @@ BARE = "none"
 STAR, ABOVE, BELOW = "*", "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"
 TEST = "two-sided paired t-test over users, each user's figure averaged over seeds"
 UNCONFIRMED = (
-    f"in brackets where other seeds might not agree: Welch's test over seeds gives p >= {ALPHA}, "
-    "uncorrected, or a row has one seed"
+    "in brackets where other seeds might not agree: Welch's test over seeds, corrected over the "
+    f"same comparisons, gives p >= {ALPHA}, or a row has one seed"
 )
 
 Values = Mapping[str, Nested]

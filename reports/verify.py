@@ -11,12 +11,14 @@ from pathlib import Path
 from bench.errors import BenchError, ConfigError
 from bench.reports.frame import KEYS
 from bench.reports.grid import Format
+from bench.reports.ledger_table import ended_trials
 from bench.reports.origin import SHORT, Origin, embedded, reading_of
 from bench.reports.printed import PrintedTable, flat, printed_tables
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection
 from bench.reports.tables import Titles
 from bench.runs.store import Store
+from bench.tuning.records import TrialNumbers
 
 _RELATIVE = 1e-9
 """Of unrounded figures: other processors add up in another order."""
@@ -62,6 +64,7 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
         return _verify_csv(lines, store_root)
     origin = embedded(text, str(report))
     whole, missing = _whole_keys(origin.keys, Store(store_root))
+    missing += _missing_trials(origin.trials or {}, store_root)
     if missing:
         return 0, missing
     again = render(
@@ -84,6 +87,16 @@ def _whole_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str
         if key[:SHORT] not in held
     ]
     return [held[key[:SHORT]] for key in short if key[:SHORT] in held], missing
+
+
+def _missing_trials(state: TrialNumbers, store_root: Path) -> list[str]:
+    """Say which trials that a ledger counts are gone; those made since are no drift."""
+    held = ended_trials(store_root)
+    return [
+        f"trial {number} of study {name} is no longer in {store_root}"
+        for name, numbers in state.items()
+        for number in sorted(set(numbers) - set(held.get(name, ())))
+    ]
 
 
 def _compare(text: str, again: str, origin: Origin) -> tuple[int, list[str]]:

@@ -16,7 +16,7 @@ from bench.cli.reading import (
     one_of,
     write_out,
 )
-from bench.cli.report import registered_titles
+from bench.reports.titles import RegisteredTitles
 from bench.settings import store_dir
 
 EPILOG = """
@@ -57,5 +57,5 @@ def recovery(
 
     selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
     chosen: Part = "train" if judged == "train" else "test"
-    grids = recovery_grids(Store(store_dir()), selection, registered_titles(), chosen)
+    grids = recovery_grids(Store(store_dir()), selection, RegisteredTitles(), chosen)
     write_out("\n".join(map(to_latex if style == "latex" else to_markdown, grids)), out)

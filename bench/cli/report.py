@@ -22,12 +22,11 @@ from bench.cli.reading import (
     reading_of_options,
     write_out,
 )
-from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
-from bench.data.card import card_names, load_card
-from bench.errors import BenchError, ConfigError
+from bench.errors import ConfigError
 from bench.reports.figures import FigureKind
 from bench.reports.grid import Format
 from bench.reports.table_names import NAMES, TableName
+from bench.reports.titles import RegisteredTitles
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
@@ -60,7 +59,8 @@ _Figure = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Draw accuracy, learning-curves, denoising, quality-cost or setting-curve into --out.",
+        help="Draw accuracy, learning-curves, denoising, quality-cost, tuning or setting-curve "
+        "into --out.",
     ),
 ]
 _Setting = Annotated[
@@ -72,7 +72,7 @@ _Setting = Annotated[
 class _Shown(TypedDict):
     selection: Selection
     reading: Reading
-    titles: dict[str, str]
+    titles: RegisteredTitles
 
 
 def report(
@@ -112,7 +112,7 @@ def report(
             datasets=dataset or (), backbones=backbone or (), methods=method or ()
         ),
         "reading": reading_of_options(phase, candidates, ties, metric or []),
-        "titles": registered_titles(),
+        "titles": RegisteredTitles(),
     }
     if kind is not None and out is not None:
         draw(store_dir(), kind, out, **shown, setting=setting)
@@ -129,20 +129,3 @@ def _tables(
         what = "a figure" if figure is not None else "a CSV, always the comparison,"
         raise ConfigError(f"{what} has no choice of tables; drop --table")
     return [one_of("--table", name, NAMES) for name in asked]
-
-
-def registered_titles() -> dict[str, str]:
-    """Give the printed title of every registered component and variant, and every shipped data set.
-
-    A component that does not import keeps its name: its finished cells can still be shown.
-    """
-    titles = {name: load_card(name).title or name for name in card_names()}
-    for registry in (ENCODERS, BACKBONES, METHODS):
-        for name in registry.names():
-            try:
-                entry = registry.get(name)
-            except BenchError:
-                continue
-            titles[name] = entry.title
-            titles.update({f"{name}{VARIANT_MARK}{v.name}": v.title for v in entry.variants})
-    return titles

@@ -188,13 +188,13 @@ def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> Non
 
 def _conclude(outcomes: Sequence[Outcome]) -> None:
     """Print the table of what has finished, then what has failed."""
-    from bench.cli.report import registered_titles
     from bench.reports.report import render
+    from bench.reports.titles import RegisteredTitles
 
     failed = [outcome for outcome in outcomes if outcome.ending == "failed"]
     finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
     if finished:
-        typer.echo(render(store_dir(), finished, titles=registered_titles()))
+        typer.echo(render(store_dir(), finished, titles=RegisteredTitles()))
     counts = Counter(outcome.ending for outcome in outcomes)
     summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
     typer.echo(f"{len(outcomes)} cells: {summary}", err=True)

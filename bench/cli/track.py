@@ -140,12 +140,12 @@ def _conclude(where: Destination, brought: Delivery) -> None:
 
 def _draw(root: Path, keys: list[str], folder: Path) -> None:
     """Write the table and the learning curves of some cells, as far as they can be drawn."""
-    from bench.cli.report import registered_titles
     from bench.files import write_text
     from bench.reports.report import draw, render
     from bench.reports.results import Selection
+    from bench.reports.titles import RegisteredTitles
 
-    titles = registered_titles()
+    titles = RegisteredTitles()
     try:
         write_text(folder / "table.md", render(root, keys, titles=titles))
         draw(

@@ -31,10 +31,10 @@ def verify(
     Exit code 1: something differs, and is named.
     """
     del store  # its callback has set the environment
-    from bench.cli.report import registered_titles
+    from bench.reports.titles import RegisteredTitles
     from bench.reports.verify import verify as verify_report
 
-    cells, drift = verify_report(report, store_dir(), registered_titles())
+    cells, drift = verify_report(report, store_dir(), RegisteredTitles())
     for line in drift:
         typer.echo(line)
     if drift:

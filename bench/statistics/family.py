@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -31,6 +32,8 @@ class Finding:
         The same after Holm's correction over the family.
     p_seeds
         Of Welch's test over seeds, not corrected; NaN where a side has one seed.
+    adjusted_seeds
+        The same after Holm's correction over the same family; NaN where ``p_seeds`` is.
     d_z
         Difference in standard deviations of the users' differences.
     tested
@@ -42,6 +45,7 @@ class Finding:
     p: float
     adjusted: float
     p_seeds: float
+    adjusted_seeds: float
     d_z: float
     tested: bool
 
@@ -52,8 +56,8 @@ class Finding:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the second reading, over seeds, agrees that there is a difference."""
-        return self.significant and self.p_seeds < ALPHA
+        """Whether the second reading, over seeds, agrees; it is corrected like the first."""
+        return self.significant and self.adjusted_seeds < ALPHA
 
     def turned(self) -> Finding:
         """Swap the two sides."""
@@ -61,7 +65,7 @@ class Finding:
 
 
 def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
-    """Test every member of a family by the paired t-test and correct by Holm.
+    """Test every member of a family by both readings and correct each by Holm.
 
     Members that cannot be tested stay in the family with p = 1, so that its size depends on what
     was declared and not on what was found.
@@ -72,10 +76,15 @@ def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
         Name and differences of each comparison, read one after another.
     """
     alone = {name: _test(contrast) for name, contrast in contrasts}
-    adjusted = holm([found.p for found in alone.values()])
+    users = holm([found.p for found in alone.values()])
+    seeds = holm([1.0 if math.isnan(found.p_seeds) else found.p_seeds for found in alone.values()])
     return {
-        name: replace(found, adjusted=p)
-        for (name, found), p in zip(alone.items(), adjusted, strict=True)
+        name: replace(
+            found,
+            adjusted=p,
+            adjusted_seeds=math.nan if math.isnan(found.p_seeds) else over_seeds,
+        )
+        for (name, found), p, over_seeds in zip(alone.items(), users, seeds, strict=True)
     }
 
 
@@ -83,4 +92,12 @@ def _test(contrast: Contrast) -> Finding:
     gaps = contrast.gaps
     enough = effective(gaps) >= MIN_EFFECTIVE
     p = paired_t(gaps).p if enough else 1.0
-    return Finding(float(np.mean(gaps)), p, p, contrast.p_seeds, cohens_dz(gaps), enough)
+    return Finding(
+        difference=float(np.mean(gaps)),
+        p=p,
+        adjusted=p,
+        p_seeds=contrast.p_seeds,
+        adjusted_seeds=contrast.p_seeds,
+        d_z=cohens_dz(gaps),
+        tested=enough,
+    )

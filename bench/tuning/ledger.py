@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_json, write_text
-from bench.tuning.records import StudyRecord, as_csv, best_of, read_studies
+from bench.tuning.records import (
+    StudyRecord,
+    TrialNumbers,
+    as_csv,
+    best_of,
+    read_studies,
+    read_studies_at,
+)
 
 COLUMNS = {
     "dataset": "Data set",
@@ -29,13 +36,15 @@ COLUMNS = {
 """Keys of a row and the heads of the printed table."""
 
 
-def ledger(root: Path) -> list[dict[str, Any]]:
+def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]]:
     """Read what each study of a results store has spent.
 
     Parameters
     ----------
     root
         Of the results store.
+    state
+        Trials that count, where not all that have ended do.
 
     Returns
     -------
@@ -50,7 +59,8 @@ def ledger(root: Path) -> list[dict[str, Any]]:
     StoreError
         A file is damaged.
     """
-    return [_row(study) for study in read_studies(root)]
+    studies = read_studies(root) if state is None else read_studies_at(root, state)
+    return [_row(study) for study in studies]
 
 
 def _row(study: StudyRecord) -> dict[str, Any]:

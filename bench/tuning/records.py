@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,6 +132,25 @@ def read_studies(root: Path) -> Iterator[StudyRecord]:
     """
     for path in sorted((root / "tuning" / "studies").glob("[!.]*/study.json")):
         yield read_study(path.parent)
+
+
+TrialNumbers = Mapping[str, Sequence[int]]
+"""Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
+
+
+def read_studies_at(root: Path, state: TrialNumbers) -> Iterator[StudyRecord]:
+    """Read the studies of a state, with the trials that had ended then.
+
+    Raises
+    ------
+    StoreError
+        A file is damaged.
+    """
+    for study in read_studies(root):
+        numbers = state.get(study.folder.name)
+        if numbers is not None:
+            trials = [trial for trial in study.trials if trial.number in numbers]
+            yield replace(study, trials=trials)
 
 
 def read_study(folder: Path) -> StudyRecord:

@@ -9,7 +9,7 @@ from made_up_store import make_cell, make_facts, make_ranks
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues
-from bench.cli.report import registered_titles, report
+from bench.cli.report import report
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError, DataError
@@ -17,6 +17,7 @@ from bench.reports import at_hand
 from bench.reports.cases import Judge, choose_users, place_of, short_title
 from bench.reports.report import render
 from bench.reports.table_names import NAMES, USUAL, default_tables
+from bench.reports.titles import RegisteredTitles
 from bench.runs.result import CellResult, ReadOut
 from bench.runs.store import Store
 
@@ -211,4 +212,8 @@ def test_a_page_has_room_for_everything():
 
 
 def test_variants_have_their_own_titles():
-    assert registered_titles()["iadsr:without-info"] == "IADSR w/o info"
+    titles = RegisteredTitles()
+    assert titles["iadsr:without-info"] == "IADSR w/o info"
+    assert titles["iadsr:theta=-0.5"] == "IADSR (theta=-0.5)"
+    assert titles.get("nonesuch:theta=1", "as it is") == "as it is"
+    assert len(titles) == len(set(titles))

@@ -1,5 +1,10 @@
 """Figures: what is drawn where, not how it looks."""
 
+import itertools
+import signal
+import subprocess
+import sys
+
 import matplotlib as mpl
 import matplotlib.image
 import pytest
@@ -7,10 +12,12 @@ from made_up_store import make_cell, save
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
+from bench.files import write_json
 from bench.protocol import Protocol
 from bench.reports import figures
 from bench.reports.report import draw
 from bench.reports.results import Reading
+from bench.tuning.records import Trial
 
 
 @pytest.fixture
@@ -122,3 +129,83 @@ def test_an_unknown_ending_leaves_no_file(tmp_path):
     with pytest.raises(ConfigError, match=r"figure\.gif: figures end in png, pdf, svg"):
         draw(tmp_path, "accuracy", tmp_path / "figure.gif")
     assert not (tmp_path / "figure.gif").exists()
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 21])
+def test_every_label_has_its_own_colour(count):
+    labels = [str(n) for n in range(count)]
+    colours = figures.palette([*labels, *labels])
+    assert list(colours) == labels
+    assert len(set(colours.values())) == count
+    distances = [
+        sum(abs(a - b) for a, b in zip(mpl.colors.to_rgb(one), mpl.colors.to_rgb(two), strict=True))
+        for one, two in itertools.combinations(colours.values(), 2)
+    ]
+    assert min(distances, default=1) > 0.08
+
+
+def study(root, method, values, dataset="ml-100k", objective="validation NDCG@10"):
+    """Trials with these figures, None for one that was pruned, the last given up as killed."""
+    folder = root / "tuning" / "studies" / f"{dataset}-{method}"
+    about = {"dataset": dataset, "backbone": "sasrec", "method": method, "encoder": None}
+    write_json(folder / "study.json", {**about, "objective": objective, "pruning": "median"})
+    for n, value in enumerate([*values, None]):
+        state = "killed" if n == len(values) else "complete" if value is not None else "pruned"
+        trial = Trial(n, state, value, {}, ended=float(n))
+        write_json(folder / "trials" / f"{n}.json", trial.plain())
+
+
+def test_tuning_is_the_best_figure_after_each_trial(tmp_path, drawn):
+    save(tmp_path, make_cell(), [1])
+    study(tmp_path, "none", [0.2, 0.1, None, 0.3])
+    study(tmp_path, "hsd", [None, 0.4])
+    study(tmp_path, "none", [0.9], dataset="not-shown")
+    figure, _ = drawn("tuning", titles={"hsd": "HSD", "sasrec": "SASRec"})
+    (ax,) = figure.axes
+    lines = [line for line in ax.lines if line.get_marker() == "None"]
+    points = {tuple(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in lines}
+    assert points == {((1, 0.2), (2, 0.2), (3, 0.2), (4, 0.3)), ((2, 0.4),)}
+    assert {line.get_drawstyle() for line in lines} == {"steps-post"}
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["SASRec, HSD", "SASRec, none"]
+    assert ax.get_ylabel() == "Best validation NDCG@10"
+
+
+def test_a_store_without_tuning_has_no_such_figure(tmp_path):
+    save(tmp_path, make_cell(), [1])
+    with pytest.raises(ConfigError, match="nothing was tuned on these data sets"):
+        draw(tmp_path, "tuning", tmp_path / "figure.png")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bench import files
+from bench.reports.report import draw, render
+
+def killed(path):
+    assert path.stat().st_size > 1000, "all is written, but not yet under its name"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+files._flush_to_disk = killed
+root, target = map(Path, sys.argv[1:])
+if target.suffix == ".png":
+    draw(root, "accuracy", target)
+else:
+    files.write_text(target, render(root, fmt="html"))
+"""
+
+
+@pytest.mark.parametrize("name", ["figure.png", "page.html"])
+def test_a_report_that_is_killed_leaves_the_last_one_whole(tmp_path, name):
+    save(tmp_path / "store", make_cell(), [1])
+    target = tmp_path / "out" / name
+    target.parent.mkdir()
+    target.write_text("the last one")
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "store"), str(target)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert target.read_text() == "the last one"
+    if target.suffix == ".png":
+        draw(tmp_path / "store", "accuracy", target)
+        assert target.read_bytes().startswith(b"\x89PNG")

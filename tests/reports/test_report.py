@@ -13,10 +13,11 @@ from made_up_store import make_cell, save
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues
-from bench.cli.report import registered_titles, report
+from bench.cli.report import report
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.protocol import Protocol
 from bench.reports.report import render
+from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
 
 BACKBONES = ("gru4rec", "sasrec")
@@ -123,7 +124,7 @@ def test_an_empty_store_is_one_sentence(tmp_path):
 
 
 def test_the_verb_prints_what_render_gives(store):
-    assert invoke() == render(store, titles=registered_titles(), origin=True)
+    assert invoke() == render(store, titles=RegisteredTitles(), origin=True)
 
 
 def test_the_verb_selects_reads_and_orders(store):
@@ -145,7 +146,7 @@ def test_the_verb_selects_reads_and_orders(store):
 def test_the_verb_writes_whole_files(store, tmp_path):
     target = tmp_path / "new" / "table.tex"
     assert invoke("--format", "latex", "--out", str(target)) == ""
-    expected = render(store, fmt="latex", titles=registered_titles(), origin=True)
+    expected = render(store, fmt="latex", titles=RegisteredTitles(), origin=True)
     assert target.read_text() == expected
     assert [path.name for path in target.parent.iterdir()] == ["table.tex"]
 
@@ -176,7 +177,7 @@ def test_an_unwritable_target_is_explained(store, tmp_path):
 
 
 def test_titles_come_from_the_registries_and_cards():
-    titles = registered_titles()
+    titles = RegisteredTitles()
     assert titles["sasrec"] == "SASRec"
     assert titles["none"] == "Base"
     assert "beauty" in titles

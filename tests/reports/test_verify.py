@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
+from bench.files import write_json
 from bench.protocol import Protocol
 from bench.reports import verify as module
 from bench.reports.origin import Origin, embedded
@@ -22,6 +23,7 @@ from bench.reports.table_names import USUAL
 from bench.reports.verify import verify
 from bench.runs.store import Store
 from bench.runs.stored import write_columns
+from bench.tuning.records import Trial
 
 TITLES = {"hsd": "HSD | $x_1$ & <b>", "none": "Base"}
 FORMATS = ("markdown", "latex", "html", "csv")
@@ -153,6 +155,35 @@ def test_what_ran_since_makes_no_difference(tmp_path, fmt):
     head = old.folder / "cell.json"
     head.write_text(head.read_text().replace('"method_settings"', '"of_another_version"'))
     assert drift(report, root) == []
+
+
+def write_trials(root, numbers, study="beauty-sasrec-hsd-k"):
+    """A study whose trials find more and more."""
+    folder = root / "tuning" / "studies" / study
+    names = dict(zip(("dataset", "backbone", "method"), study.split("-")[:3], strict=True))
+    about = {**names, "encoder": None, "key": "k", "objective": "o", "pruning": "median"}
+    write_json(folder / "study.json", about)
+    for n in numbers:
+        trial = Trial(n, "complete", n / 100, {}, seconds=1.0, default=n == 0)
+        write_json(folder / "trials" / f"{n:05}-{n}.json", trial.plain())
+
+
+@pytest.mark.parametrize("fmt", ["markdown", "latex", "html"])
+def test_a_ledger_is_that_of_its_time(tmp_path, fmt):
+    root = fill(tmp_path / "store")
+    write_trials(root, [0, 1, 3])  # another worker runs trial 2
+    report = write(tmp_path, root, fmt, names=["overall", "ledger"])
+    assert drift(report, root) == []
+    write_trials(root, [2, 4])
+    write_trials(root, [0], "beauty-sasrec-none-k")
+    assert drift(report, root) == []
+    trials = root / "tuning" / "studies" / "beauty-sasrec-hsd-k" / "trials"
+    content = (trials / "00003-3.json").read_text()
+    (trials / "00003-3.json").write_text(content.replace("0.03", "0.02"))
+    assert any("column Best" in line for line in drift(report, root))
+    (trials / "00003-3.json").unlink()
+    told = f"trial 3 of study beauty-sasrec-hsd-k is no longer in {root}"
+    assert drift(report, root) == [told]
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

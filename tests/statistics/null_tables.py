@@ -8,7 +8,7 @@ Run it to print the rates that ``docs/statistics.md`` shows::
 import numpy as np
 
 from bench.evaluate.metrics import NDCG, HitRatio
-from bench.reports.significance import BlockValues, Significance
+from bench.reports.significance import ABOVE, BlockValues, Significance
 from bench.statistics.nested import Nested
 
 METRICS = (HitRatio(5), HitRatio(20), NDCG(10))
@@ -20,22 +20,31 @@ def hit_rates(rng, users, mean):
     return np.clip(rng.gamma(0.5, mean / 0.5, users), 1e-4, 0.9)
 
 
-def figures(rng, rates, seeds, luck=0.0):
-    """Figures by metric and seed of a model; ``luck`` is the relative scatter of its seeds."""
+def figures(rng, rates, seeds, luck=0.0, taste=0.0):
+    """Figures by metric and seed of a model that is neither better nor worse than the rates.
+
+    ``luck`` is the relative scatter of its seeds, the same for all users; ``taste`` that of its
+    users, the same for all seeds.
+    """
     seen = []
+    own = rates * np.exp(taste * rng.normal(size=len(rates)) - taste**2 / 2) if taste else rates
     for _ in range(seeds):
         scale = max(0.05, 1 + luck * rng.normal())
-        ranks = rng.geometric(np.clip(scale * rates, 1e-4, 0.95)).astype(float)
+        ranks = rng.geometric(np.clip(scale * own, 1e-4, 0.95)).astype(float)
         seen.append({metric.name: metric.per_user(ranks) for metric in METRICS})
     return {name: [one[name] for one in seen] for name in NAMES}
 
 
-def null_block(rng, users, mean, methods=3, backbones=2, seeds=2, luck=0.0):
-    """A block of bare backbones and methods, none better than another."""
+def null_block(rng, users, mean, methods=3, backbones=2, better=1.0, seeds=2, **scatter):
+    """A block of bare backbones and methods, none better than another.
+
+    But for ``better``: how many times the others' chance the first method of each backbone has.
+    """
     rates = hit_rates(rng, users, mean)
     size = backbones * (methods + 1)
     rows = [
-        {n: Nested.of(v) for n, v in figures(rng, rates, seeds, luck).items()} for _ in range(size)
+        {n: Nested.of(v) for n, v in figures(rng, skill * rates, seeds, **scatter).items()}
+        for skill in backbones * [1.0, better, *[1.0] * (methods - 1)]
     ]
     bases = [None if n % (methods + 1) == 0 else n - n % (methods + 1) for n in range(size)]
     return BlockValues(rows, bases)
@@ -83,21 +92,47 @@ def seed_luck(pairs, users, mean, seeds, luck, seed=0):
     return {"pairs": pairs, "signed": signed, "signed outside brackets": confirmed}
 
 
+def found_rate(tables, seed=0, **settings):
+    """Count how often the better methods' NDCG@10 is signed, and outside brackets."""
+    rng = np.random.default_rng(seed)
+    signs = []
+    for _ in range(tables):
+        block = null_block(rng, **settings)
+        found = Significance.of([block], NAMES)
+        better = [base + 1 for base in sorted(set(block.bases) - {None})]
+        signs += [found.signs(0, "NDCG@10", row) for row in better]
+    return {
+        "better methods": len(signs),
+        "signed": sum(ABOVE in sign for sign in signs),
+        "signed outside brackets": sum(ABOVE in sign.partition("(")[0] for sign in signs),
+    }
+
+
 SETTINGS = (
     {"users": 300, "mean": 0.03, "seeds": 1, "methods": 1, "backbones": 1},
     {"users": 600, "mean": 0.004},
     {"users": 943, "mean": 0.03},
     {"users": 943, "mean": 0.03, "seeds": 5, "methods": 6, "backbones": 3},
     {"users": 5000, "mean": 0.03},
+    {"users": 5000, "mean": 0.03, "luck": 0.1},
+    {"users": 5000, "mean": 0.03, "seeds": 3, "luck": 0.1},
     {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.03},
     {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.1},
+    {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.03, "taste": 1.0},
+)
+BETTER = tuple(
+    {"users": users, "mean": 0.03, "seeds": seeds, "luck": 0.02, "better": better}
+    for users in (943, 5000)
+    for better in (1.15, 1.3)
+    for seeds in (2, 3, 5, 10)
 )
 
 
 def main():
     for settings in SETTINGS:
-        tables = 400 if settings.get("luck") else 2000
-        print(settings, tally(tables, **settings), flush=True)  # noqa: T201
+        print(settings, tally(1000, **settings), flush=True)  # noqa: T201
+    for settings in BETTER:
+        print(settings, found_rate(100, **settings), flush=True)  # noqa: T201
     for luck in (0.0, 0.03, 0.1):
         for users in (943, 20_000):
             found = seed_luck(400, users, 0.03, 5, luck)

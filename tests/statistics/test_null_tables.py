@@ -1,7 +1,7 @@
 """Under a true null, signs stand no more often than the stated level says."""
 
 import pytest
-from null_tables import null_block, seed_luck, tally
+from null_tables import found_rate, null_block, seed_luck, tally
 from scipy.stats import binom
 
 from bench.reports.significance import Significance
@@ -46,10 +46,18 @@ def test_signs_would_be_found():
     assert found.signs(0, "HR@20", 1).startswith(("*", "("))
 
 
-def test_luck_of_seeds_signs_few_figures_outside_brackets():
+def test_luck_of_seeds_signs_few_tables_outside_brackets():
     found = tally(60, users=3000, mean=0.03, seeds=5, luck=0.1)
     assert found["signed"] > ALPHA * found["figures"], "over users alone the luck shows"
+    assert found["with a sign outside brackets"] <= most(found["tables"])
     assert found["signed outside brackets"] <= ALPHA * found["figures"]
+
+
+def test_what_is_better_comes_out_of_brackets_with_more_seeds():
+    settings = {"users": 2000, "mean": 0.03, "luck": 0.02, "better": 1.4}
+    few, many = (found_rate(8, seeds=seeds, **settings) for seeds in (2, 8))
+    assert few["signed"] == many["signed"] == 16
+    assert few["signed outside brackets"] < 8 < many["signed outside brackets"]
 
 
 def test_luck_of_seeds_is_left_in_brackets():

@@ -1,0 +1,46 @@
+"""What reports print for registered names and shipped data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
+from bench.data.card import card_names, load_card
+from bench.errors import BenchError
+
+
+class RegisteredTitles(Mapping[str, str]):
+    """Titles by name; that of one setting as a variant, which no list can hold, when asked for.
+
+    A component that does not import keeps its name: its finished cells can still be shown.
+    """
+
+    def __init__(self) -> None:
+        self._known = {name: load_card(name).title or name for name in card_names()}
+        for registry in (ENCODERS, BACKBONES, METHODS):
+            for name in registry.names():
+                try:
+                    entry = registry.get(name)
+                except BenchError:
+                    continue
+                self._known[name] = entry.title
+                variants = {f"{name}{VARIANT_MARK}{v.name}": v.title for v in entry.variants}
+                self._known.update(variants)
+
+    def __getitem__(self, name: str) -> str:
+        """Give a title: ``IADSR (theta=0.5)`` for ``iadsr:theta=0.5``."""
+        if name in self._known:
+            return self._known[name]
+        if VARIANT_MARK in name:
+            for registry in (METHODS, BACKBONES, ENCODERS):
+                try:
+                    return registry.get(name).title
+                except BenchError:
+                    continue
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
