@@ -6,6 +6,7 @@ colour blindness tell apart.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ figure after each trial."""
 
 ENDINGS = ("png", "pdf", "svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
+_END_LABELS, _END_LETTERS = 6, 16
+"""Lines whose names stand at their ends, and letters of each; more need a legend."""
+_LETTERS_PER_INCH, _PATCH_LETTERS = 14, 7
+"""Of a legend's type, and how many letters a patch of colour takes."""
+_LINE_INCHES = 0.2
 _INK, _GREY = "#333333", "#888888"
 _ERROR: Any = {"ecolor": _INK, "elinewidth": 1.0, "capsize": 2.5}
 _STYLE: Any = {
@@ -162,10 +169,10 @@ def backbone_label(name: str | None, titles: Titles) -> str:
 
 
 def method_label(row: Row, titles: Titles) -> str:
-    """Print what tells a row from others of its backbone."""
+    """Print what tells a row from others of its backbone; whose a setting is, is left out."""
     _, method, encoder = row.identity
     parts = [titles.get(method, method), titles.get(encoder, encoder) if encoder else ""]
-    return ", ".join(part for part in (*parts, row.variant) if part)
+    return ", ".join(part for part in (*parts, _OWNER.sub("", row.variant)) if part)
 
 
 def headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, Block, str]]:
@@ -255,9 +262,18 @@ def legend(figure: Figure, colours: Mapping[str, str]) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=min(len(handles), 5), frameon=False
-    )
+    columns = make_room(figure, colours)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False)
+
+
+def make_room(figure: Figure, labels: Iterable[str]) -> int:
+    """Make a figure higher by a legend's lines, and give the columns that fit, five at most."""
+    lengths = [len(label) for label in labels]
+    room = figure.get_figwidth() * _LETTERS_PER_INCH
+    columns = max(1, min(len(lengths), 5, int(room / (max(lengths) + _PATCH_LETTERS))))
+    lines = -(-len(lengths) // columns)
+    figure.set_figheight(figure.get_figheight() + _LINE_INCHES * (lines - 1))
+    return columns
 
 
 def _draw_curves(drawn: Drawn) -> Figure:
@@ -268,8 +284,15 @@ def _draw_curves(drawn: Drawn) -> Figure:
     columns = len(parts) if len(parts) > 1 else min(len(panels), 3)
     figure, axes = canvas(len(panels), columns, 3.8)
     colours = palette(label for panel in panels for label in panel.lines)
+    crowded = any(len(panel.lines) > _END_LABELS for panel in panels) or any(
+        len(label) > _END_LETTERS for label in colours
+    )
+    if crowded:
+        legend(figure, colours)
     for ax, panel in zip(axes, panels, strict=True):
-        _curves(ax, panel, colours)
+        ends = _curves(ax, panel, colours)
+        if not crowded:
+            _end_labels(ax, ends, colours)
         ax.set_title(", ".join(filter(None, (panel.data, panel.part))))
         ax.set_xlabel("Epoch")
         ax.set_ylabel(f"Validation {panel.table.protocol.selection}")
@@ -281,9 +304,15 @@ def log_axis(ax: Axes) -> None:
     """Make the horizontal axis logarithmic, its labels without the markup that is turned off."""
     from matplotlib.ticker import LogFormatter
 
+    class Plain(LogFormatter):
+        """Chooses which ticks have labels as its base does, and writes 0.6 where that has 6e-01."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(LogFormatter())
-    ax.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    ax.xaxis.set_major_formatter(Plain())
+    ax.xaxis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
 
 
 def explain(figure: Figure, text: str) -> None:
@@ -308,8 +337,10 @@ def _curve_panels(tables: Sequence[Table], titles: Titles) -> list[_Panel]:
     return panels
 
 
-def _curves(ax: Axes, panel: _Panel, colours: Mapping[str, str]) -> None:
-    """Draw a line a seed, a dot at its best epoch, and the name at the end."""
+def _curves(
+    ax: Axes, panel: _Panel, colours: Mapping[str, str]
+) -> Mapping[str, tuple[float, float]]:
+    """Draw a line a seed and a dot at its best epoch; give where the lines of each name end."""
     from matplotlib.ticker import MaxNLocator
 
     metric = panel.table.protocol.selection
@@ -327,7 +358,7 @@ def _curves(ax: Axes, panel: _Panel, colours: Mapping[str, str]) -> None:
     ax.set_ylim(bottom=0)
     ax.margins(x=0.02)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _end_labels(ax, ends, colours)
+    return ends
 
 
 def _end_labels(

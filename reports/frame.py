@@ -9,6 +9,7 @@ from bench.reports.cost import COLUMNS
 from bench.reports.results import Reading
 from bench.reports.significance import Significance, assess
 from bench.reports.tables import Row, Table
+from bench.reports.variants import in_full
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,12 @@ def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
 
 def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
     backbone, method, encoder = row.identity
-    names = {"backbone": backbone, "method": method, "encoder": encoder, "settings": row.variant}
+    names = {
+        "backbone": backbone,
+        "method": method,
+        "encoder": encoder,
+        "settings": in_full(row.settings),
+    }
     figures: dict[str, float | None] = {}
     for metric in metrics:
         figures[metric] = row.mean(metric)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from bench.reports.grid import MISSING, Entry, Grid, Mark
 from bench.reports.results import Reading
 from bench.reports.significance import Significance
+from bench.reports.significance_tables import column_name
 from bench.reports.tables import (
     Block,
     Table,
@@ -17,7 +18,7 @@ from bench.reports.tables import (
     label_columns,
     sources,
 )
-from bench.reports.variants import differences, settings_of
+from bench.reports.variants import NAMED, differences, settings_of, short
 
 DECIMALS = 4
 
@@ -57,6 +58,7 @@ def overall_grid(
         notes=[
             *_missing_note(table),
             *_difference_notes(table, titles),
+            *_settings_notes(table, titles),
             *(found.notes() if found else []),
         ],
         anchor=f"overall-{table.anchor}",
@@ -91,6 +93,17 @@ def _missing_note(table: Table) -> list[str]:
     return [f"{MISSING}: {count} {rows} no finished cell."] if count else []
 
 
+def _settings_notes(table: Table, titles: Titles) -> list[str]:
+    """Say what stands behind the numbers of settings that are too many for a name."""
+    notes = []
+    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
+        for row in block.rows:
+            if len(row.settings) > NAMED:
+                told = ", ".join(f"{key}={short(value)}" for key, value in row.settings.items())
+                notes.append(f"{name}, {column_name(row, titles, by_backbone=False)}: {told}.")
+    return notes
+
+
 def _difference_notes(table: Table, titles: Titles) -> list[str]:
     """Say which shared settings are not the same for all rows of a block."""
     notes = []
@@ -105,6 +118,6 @@ def _difference_notes(table: Table, titles: Titles) -> list[str]:
             if row.results
         ]
         for key in differences(training):
-            values = sorted({settings.get(key, "") for settings in training})
+            values = [short(text) for text in sorted({entry.get(key, "") for entry in training})]
             notes.append(f"Rows of {name} differ in {key}: {', '.join(values)}.")
     return notes

@@ -36,7 +36,7 @@ _COST: tuple[FigureKind, str, str] = (
 )
 _TUNING: tuple[FigureKind, str, str] = (
     "tuning",
-    "Tuning",
+    "What tuning bought",
     "Best validation figure after each trial, a line a study.",
 )
 

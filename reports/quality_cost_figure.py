@@ -14,6 +14,7 @@ from bench.reports.figures import (
     explain,
     headings,
     log_axis,
+    make_room,
     method_label,
     palette,
 )
@@ -94,5 +95,9 @@ def _legend(figure: Figure, colours: Mapping[str, str], shapes: Mapping[str, str
     ]
     patches = [Patch(color=colour, label=label) for label, colour in colours.items()]
     figure.legend(
-        handles=[*patches, *marks], loc="outside upper left", ncols=4, frameon=False, fontsize=8
+        handles=[*patches, *marks],
+        loc="outside upper left",
+        ncols=make_room(figure, [*colours, *shapes]),
+        frameon=False,
+        fontsize=8,
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.protocol import Protocol
 from bench.reports.grid import MISSING, Entry
 from bench.reports.results import Reading, Result, Selection
-from bench.reports.variants import settings_of, variant_names
+from bench.reports.variants import Settings, apart, in_full, settings_of, variant_names
 
 Titles = Mapping[str, str]
 """Registered or card name to what is printed; a name without an entry is printed itself."""
@@ -33,11 +33,14 @@ class Row:
         What tells it from other rows of the same identity; empty where it is the only one.
     results
         One for each seed; empty where no cell finished.
+    settings
+        Those that are not the same in the rows that ``variant`` tells apart.
     """
 
     identity: Identity
     variant: str
     results: Sequence[Result]
+    settings: Settings = field(default_factory=dict)
 
     def values(self, metric: str) -> list[float]:
         """Give the metric's mean over users for each seed."""
@@ -147,13 +150,17 @@ def _rows(results: Iterable[Result], identity: Identity) -> list[Row]:
             groups[tuple(sorted(settings_of(result.cell).items()))].append(result)
     if not groups:
         return [Row(identity, "", ())]
-    names = variant_names([dict(settings) for settings in groups])
-    rows = zip(names, groups.values(), strict=True)
-    return [Row(identity, name, _by_seed(group)) for name, group in sorted(rows, key=_first)]
+    told = apart([dict(settings) for settings in groups])
+    rows = sorted(zip(map(in_full, told), told, groups.values(), strict=True), key=_first)
+    names = variant_names([settings for _, settings, _ in rows])
+    return [
+        Row(identity, name, _by_seed(group), settings)
+        for name, (_, settings, group) in zip(names, rows, strict=True)
+    ]
 
 
-def _first(pair: tuple[str, list[Result]]) -> str:
-    return pair[0]
+def _first(row: tuple[str, Settings, list[Result]]) -> str:
+    return row[0]
 
 
 def _by_seed(results: Iterable[Result]) -> list[Result]:

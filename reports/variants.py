@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from bench.hashing import canonical_json
 from bench.runs.cell import Cell
 
 Settings = Mapping[str, str]
+NAMED = 3
+"""Settings that a row's name holds."""
+_FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 
 
 def settings_of(cell: Cell) -> dict[str, str]:
@@ -47,18 +51,54 @@ def differences(settings: Sequence[Settings]) -> list[str]:
     return sorted(key for key in keys if len({entry.get(key) for entry in settings}) > 1)
 
 
-def variant_names(settings: Sequence[Settings]) -> list[str]:
-    """Name each of several settings by what tells them apart; a single one needs no name.
+def apart(settings: Sequence[Settings]) -> list[Settings]:
+    """Give of each of several settings what is not the same in all.
 
     Examples
     --------
-    >>> variant_names([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}])
-    ['b=2', 'b=3']
-    >>> variant_names([{"a": "1"}])
-    ['']
+    >>> apart([{"a": "1", "b": "2"}, {"a": "1"}])
+    [{'b': '2'}, {'b': '-'}]
     """
     keys = differences(settings)
-    return [", ".join(f"{key}={entry.get(key, '-')}" for key in keys) for entry in settings]
+    return [{key: entry.get(key, "-") for key in keys} for entry in settings]
+
+
+def variant_names(settings: Sequence[Settings]) -> list[str]:
+    """Name each of several settings by what tells them apart; a single one needs no name.
+
+    Where that is more than a name can hold, as between settings that tuning has found, they are
+    numbered.
+
+    Examples
+    --------
+    >>> variant_names([{"a": "1", "b": "2"}, {"a": "1", "b": "0.12345678"}])
+    ['b=2', 'b=0.1235']
+    >>> variant_names([{"a": "1"}])
+    ['']
+    >>> variant_names([dict.fromkeys("abcd", "1"), dict.fromkeys("abcd", "2")])
+    ['settings 1', 'settings 2']
+    """
+    told = apart(settings)
+    if len(told[0]) > NAMED:
+        return [f"settings {n}" for n in range(1, len(told) + 1)]
+    names = [", ".join(f"{key}={short(v)}" for key, v in entry.items()) for entry in told]
+    return names if len(set(names)) == len(names) else [in_full(entry) for entry in told]
+
+
+def in_full(settings: Settings) -> str:
+    """Write settings with every digit."""
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def short(value: str) -> str:
+    """Round a printed fraction to four digits, for a reader.
+
+    Examples
+    --------
+    >>> short("0.00395610667092814"), short("0.5"), short("12345"), short("mean")
+    ('0.003956', '0.5', '12345', 'mean')
+    """
+    return f"{float(value):.4g}" if _FRACTION.fullmatch(value) else value
 
 
 def nearest(settings: Settings, candidates: Sequence[Settings]) -> int:

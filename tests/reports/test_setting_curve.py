@@ -79,7 +79,7 @@ def test_lines_of_other_settings_are_told_apart(tmp_path):
     (block,) = tables_of(tmp_path)[0].blocks
     store = Store(tmp_path)
     (panel,) = read_panels(store, block, HR, HitRatio(5), "method.rate", {})
-    assert [curve.label for curve in panel.curves] == ["hsd, method.width=1", "hsd, method.width=2"]
+    assert [curve.label for curve in panel.curves] == ["hsd, width=1", "hsd, width=2"]
     assert panel.base is None
     assert read_panels(store, block, HR, HitRatio(5), "kind", {}) == []
 

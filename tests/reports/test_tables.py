@@ -11,6 +11,7 @@ from bench.evaluate.metrics import MRR, NDCG, HitRatio
 from bench.protocol import Protocol
 from bench.reports.cost import cost_grid
 from bench.reports.overall import overall_grid
+from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables import build_tables, describe
 from bench.runs.store import Store
@@ -114,6 +115,24 @@ def test_seeds_of_different_settings_are_never_averaged(tmp_path):
     ]
     grid = overall_grid(table, Reading(), {})
     assert "Rows of ml-100k differ in training.epochs: 200, 3." in grid.notes
+
+
+def test_settings_too_many_for_a_name_are_numbered_and_told_below(tmp_path):
+    tuned = {"dropout": 0.123456789, "a": 1, "b": 2.5, "c": 3}
+    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_cell(backbone_settings=tuned), [2])
+    save(tmp_path, make_cell(backbone="gru4rec", backbone_settings={"dropout": 1e-7 / 3}), [2])
+    save(tmp_path, make_cell(backbone="gru4rec", backbone_settings={"dropout": 0.25}), [2])
+    (table,) = tables_of(tmp_path)
+    names = [row.variant for row in table.rows]
+    rounded = ["backbone.dropout=0.25", "backbone.dropout=3.333e-08"]
+    assert names == [*rounded, "settings 1", "settings 2"]
+    (note,) = [n for n in overall_grid(table, Reading(), {}).notes if "settings 2" in n]
+    assert note.startswith("ml-100k, sasrec, none, settings 2: backbone.a=1, backbone.b=2.5")
+    assert "dropout=0.1235" in note
+    lines = render(tmp_path, fmt="csv").splitlines()
+    (line,) = [line for line in lines if "backbone.a=1" in line]
+    assert "backbone.dropout=0.123456789" in line, "a CSV is for machines: every digit"
 
 
 def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
