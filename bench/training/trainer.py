@@ -153,7 +153,7 @@ class Trainer:
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())
 
     def _train(self, epoch: int) -> dict[str, float]:
-        """Run one epoch; give the mean of each part of the loss over its targets or pieces."""
+        """Run one epoch; give the mean of each part of the loss over its targets."""
         rows = self.samples(epoch)
         count = int(rows.weight.sum())
         if not count:
