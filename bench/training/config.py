@@ -21,7 +21,7 @@ class TrainingConfig(Config):
     learning_rate, weight_decay
         Adam's.
     batch_size
-        Targets per optimiser step: next items, or the interactions of pieces.
+        Targets per optimiser step: next items, or interactions of pieces.
     samples
         How training samples are drawn: ``auto`` takes the method's own way; see
         :data:`bench.components.Sampling`.
