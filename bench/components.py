@@ -26,7 +26,7 @@ Sampling = Literal["positions", "prefixes", "last", "pieces"]
 its whole input.
 ``last``: the one pair of each user that ends with the last training interaction.
 ``pieces``: K random pieces of each training history and epoch, without a next item, for
-methods that make their own targets.
+methods that make their own targets of them; each interaction counts as one.
 """
 VARIANT_MARK = ":"
 """Between the name of a component and its variant, as in ``hsd:compat`` or ``iadsr:theta=0.5``."""

@@ -68,8 +68,12 @@ class Rows:
 
     @property
     def weight(self) -> Tensor:
-        """Share of each row in the size of a batch and in mean losses: its targets, or one."""
-        return self.targets.clamp_min(1)
+        """Share of each row in the size of a batch and in mean losses: its targets.
+
+        A row without a next item is a piece, whose method makes targets of its interactions; it
+        counts as many.
+        """
+        return self.targets.where(self.targets > 0, self.length)
 
     def __len__(self) -> int:
         return len(self.user)

@@ -21,7 +21,7 @@ class TrainingConfig(Config):
     learning_rate, weight_decay
         Adam's.
     batch_size
-        Next-item targets per optimiser step.
+        Targets per optimiser step: next items, or interactions of pieces.
     samples
         How training samples are drawn: ``auto`` takes the method's own way; see
         :data:`bench.components.Sampling`.

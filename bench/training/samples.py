@@ -95,7 +95,7 @@ def histories(data: Interactions, max_length: int) -> Rows:
 
 
 def batches(rows: Rows, targets_per_batch: int, generator: Generator) -> list[Rows]:
-    """Shuffle rows and cut them into batches of about as many targets (pieces: rows)."""
+    """Shuffle rows and cut them into batches of about as many targets (:attr:`Rows.weight`)."""
     shuffled = rows.take(torch.randperm(len(rows), generator=generator))
     before = shuffled.weight.cumsum(0) - shuffled.weight
     sizes = torch.unique_consecutive(before // targets_per_batch, return_counts=True)[1]

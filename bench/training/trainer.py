@@ -153,7 +153,7 @@ class Trainer:
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())
 
     def _train(self, epoch: int) -> dict[str, float]:
-        """Run one epoch; give the mean of each part of the loss over its targets or pieces."""
+        """Run one epoch; give the mean of each part of the loss over its targets."""
         rows = self.samples(epoch)
         count = int(rows.weight.sum())
         if not count:
@@ -170,6 +170,9 @@ class Trainer:
             losses = self._step(self.data.gather(part).to(self.device))
             for name, value in losses.items():
                 sums[name] += value.detach() * int(part.weight.sum())
+            # The graph of a step is freed here, not when the next one has grown beside it.
+            del losses
+            self.meter.tidy()
         means = {name: float(value) / count for name, value in sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):

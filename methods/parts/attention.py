@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.ragged import Ragged
@@ -36,6 +37,9 @@ class PostNormBlock(nn.Module):
         Of both layer norms.
     activation
         Between the two linear maps; the exact GELU by default.
+    most_kept
+        Most tokens whose inner, wide states are kept for the way back. More are fed slice by
+        slice, and once more on the way back, which costs time and bounds memory. None keeps all.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class PostNormBlock(nn.Module):
         causal: bool = False,
         eps: float = 1e-5,
         activation: Activation = functional.gelu,
+        most_kept: int | None = None,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -58,6 +63,7 @@ class PostNormBlock(nn.Module):
         self.attention_dropout = attention_dropout
         self.inner_dropout = inner_dropout
         self.activation = activation
+        self.most_kept = most_kept
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.expand = nn.Linear(width, inner)
@@ -129,10 +135,22 @@ class PostNormBlock(nn.Module):
     def _join(self, z: Tensor, mixed: Tensor) -> Tensor:
         """Add what attention and the feed-forward layer say, with their norms."""
         z = self.norm_attention(z + self._thinned(self.out(mixed), self.dropout))
-        inner = self._thinned(self.activation(self.expand(z)), self.inner_dropout)
-        fed = self._thinned(self.contract(inner), self.dropout)
-        settled: Tensor = self.norm_feed(z + fed)
+        settled: Tensor = self.norm_feed(z + self._fed(z))
         return settled
+
+    def _fed(self, z: Tensor) -> Tensor:
+        """Apply the feed-forward layer, to all tokens at once or slice by slice."""
+        if self.most_kept is None or len(z) <= self.most_kept:
+            return self._feed(z)
+        slices = z.split(self.most_kept)
+        if not torch.is_grad_enabled():
+            return torch.cat([self._feed(part) for part in slices])
+        # Most of what a block keeps for the way back is here, and little of its arithmetic.
+        return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
+
+    def _feed(self, z: Tensor) -> Tensor:
+        inner = self._thinned(self.activation(self.expand(z)), self.inner_dropout)
+        return self._thinned(self.contract(inner), self.dropout)
 
     def _thinned(self, x: Tensor, rate: float) -> Tensor:
         return dropped_out(x, rate) if self.training else x

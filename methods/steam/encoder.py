@@ -15,6 +15,8 @@ from .config import STEAMConfig
 
 INNER = 4
 """Width of the feed-forward layers, in widths of a token."""
+MOST_KEPT = 8192
+"""Tokens of a step whose inner states are kept: three views of pieces make many of them."""
 
 
 def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:
@@ -27,6 +29,7 @@ def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:
         attention_dropout=config.dropout,
         inner_dropout=config.dropout,
         causal=causal,
+        most_kept=MOST_KEPT,
     )
 
 

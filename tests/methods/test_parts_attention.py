@@ -126,3 +126,31 @@ def test_lower_precision_of_autocast_mixes_with_full():
         rounded, last = ours(z, ragged), ours.last(z, ragged)
     torch.testing.assert_close(rounded.float(), ours(z, ragged), rtol=0.1, atol=0.1)
     torch.testing.assert_close(last.float(), ours.last(z, ragged), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_slices_of_the_feed_forward_layer_give_the_same_values_and_gradients(dropout):
+    """Recomputed on the way back with the same noise: torch's own graph of the slices says so."""
+    rates = {"dropout": dropout, "inner_dropout": dropout}
+    sliced, whole = block(most_kept=7, **rates).train(), block(**rates).train()
+    x, valid = frame([3, 1, 9, 2, 8])
+    ragged = Ragged(valid)
+    tokens = ragged.take(x)
+
+    def by_hand(z):
+        return torch.cat([whole._feed(part) for part in z.split(7)])
+
+    whole._fed = by_hand
+    found = []
+    for model in (sliced, whole):
+        torch.manual_seed(5)
+        given = tokens.clone().requires_grad_()
+        out = model(given, ragged)
+        out.square().sum().backward()
+        found.append([out, given.grad, *(p.grad for p in model.parameters())])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    if not dropout:
+        torch.testing.assert_close(found[0][0], block()(tokens, ragged))
+        with torch.no_grad():
+            torch.testing.assert_close(sliced(tokens, ragged), found[0][0])

@@ -79,6 +79,22 @@ def test_gathered_losses_equal_the_dense_formulas(classes):
         torch.testing.assert_close(ours[name].double(), theirs[name], rtol=2e-6, atol=1e-6)
 
 
+def test_slices_change_neither_losses_nor_gradients():
+    whole, sliced = model_of(dropout=0.0), model_of(dropout=0.0)
+    batch = batch_of(rows_of())
+    for block in (*sliced.encoder.blocks, sliced.recommender, sliced.corrector.generator.block):
+        block.most_kept = 5
+    found = []
+    for model in (whole, sliced):
+        losses = model.losses(batch, drawn(model, batch))
+        sum(losses.values()).backward()
+        found.append((losses, [p.grad for p in model.parameters()]))
+    for name in PARTS:
+        torch.testing.assert_close(found[1][0][name], found[0][0][name])
+    for ours, theirs in zip(found[1][1], found[0][1], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def taught(model, loss):
     """Names of the top parts that a loss reaches, and of the corrector's."""
     model.zero_grad()

@@ -114,6 +114,19 @@ def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed
         assert group.targets.sum() < size + 6
 
 
+@settings(max_examples=40, deadline=None)
+@given(LISTS, st.integers(1, 30), st.integers(0, 99))
+def test_batches_of_pieces_hold_about_as_many_interactions(lists, size, seed):
+    rows = pieces(Interactions(_unique_items(lists)), 6, 3, _generator(seed))
+    groups = batches(rows, size, _generator(seed + 1))
+    assert sum(map(len, groups)) == len(rows)
+    interactions = [sum(group.length.tolist()) for group in groups]
+    assert max(interactions) < size + 6
+    # A piece joins the batch that its first interaction falls into.
+    assert len(groups) <= -(-sum(interactions) // size)
+    assert len(groups) > (sum(interactions) - 6) // (size + 6)
+
+
 def test_batches_mix_users_anew_each_epoch():
     data = Interactions(_unique_items([[1] * n for n in [2, 3, 4, 9, 10, 11] * 20]))
     rows = windows(data, 20, _generator(), last_only=False)
@@ -155,7 +168,7 @@ def test_pieces_stay_in_their_history_and_reach_every_interaction():
     batch = data.gather(rows)
     assert len(rows) == 3 * 400
     assert not batch.targets.any()
-    assert rows.weight.tolist() == [1] * len(rows)
+    assert rows.weight.tolist() == (batch.items > 0).sum(1).tolist()
     histories_of = {0: [1, 2, 3, 4, 5], 1: [6], 2: [7, 8]}
     for user, items, first in zip(batch.users.tolist(), batch.items, batch.first, strict=True):
         real = items[items > 0].tolist()
