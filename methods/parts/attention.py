@@ -1,6 +1,5 @@
 """Transformer blocks on tokens without padding."""
 
-
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -176,9 +175,7 @@ class PreNormBlock(Block):
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
         """Give the last token of each row; see :meth:`Block.last`."""
         heard = self.norm_attention(z)
-        return self._join(
-            _ends(z, ragged), self.attend_last(heard, _ends(heard, ragged), ragged)
-        )
+        return self._join(_ends(z, ragged), self.attend_last(heard, _ends(heard, ragged), ragged))
 
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = z + attended

@@ -175,11 +175,12 @@ class _Recurrence(torch.autograd.Function):
         tokens, into, within, scale, gates, cells, states = ctx.saved_tensors
         layout: Ragged = ctx.layout
         inputs = _in_time(tokens, tokens, layout)
-        arriving = _in_time(*grads, layout).mul_(2)
+        by_forward, by_backward = grads
+        arriving = _in_time(by_forward, by_backward, layout).mul_(2)
         grad_inputs = torch.empty_like(inputs)
         grad_into, grad_within = torch.zeros_like(into), torch.zeros_like(within)
         grad_bias = inputs.new_zeros(into.shape[:2])
-        handed = arriving.split(layout.step_sizes, 1)
+        handed = torch.split(arriving, layout.step_sizes, 1)
         carry: Tensor | None = None
         for block in reversed(ctx.blocks):
             now = block.now
@@ -247,9 +248,10 @@ class _Steps:
     @classmethod
     def of(cls, gates: Tensor, cells: Tensor, states: Tensor, sizes: list[int]) -> _Steps:
         """Cut tensors of all tokens, in time order, into steps."""
-        four = gates.unflatten(2, (4, cells.shape[2])).unbind(2)
-        parts = list(zip(*(part.split(sizes, 1) for part in four), strict=True))
-        return cls(gates.split(sizes, 1), parts, cells.split(sizes, 1), states.split(sizes, 1))
+        four = gates.view(*gates.shape[:2], 4, -1).unbind(2)
+        parts = list(zip(*(torch.split(part, sizes, 1) for part in four), strict=True))
+        gate, cell, state = (torch.split(values, sizes, 1) for values in (gates, cells, states))
+        return cls(gate, parts, cell, state)
 
     def advance(self, number: int, recurrent: Tensor) -> None:
         """Compute one step in place; ``gates`` holds what its inputs give."""
@@ -329,9 +331,9 @@ class _Slopes:
             The same for the step before the block.
         """
         sizes = block.sizes
-        four = self.entering.unflatten(2, (4, self.through.shape[2]))
+        four = self.entering.view(*self.through.shape[:2], 4, -1)
         entering, through, forget, of_cell, of_state = (
-            values.split(sizes, 1)
+            torch.split(values, sizes, 1)
             for values in (self.entering, self.through, self.forget, four[:, :, :3], four[:, :, 3])
         )
         for step in reversed(range(len(sizes))):
