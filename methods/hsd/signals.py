@@ -90,7 +90,8 @@ class SequenceSignal(nn.Module):
         mixed, numbers = [], []
         for places in layout.groups:
             used = len(places)
-            first, second = padded[places].chunk(2, -1)
+            found = padded.index_select(0, places.flatten())
+            first, second = found.view(*places.shape, -1).chunk(2, -1)
             slots = torch.cat([first, second]).flatten(1)
             weight = torch.cat(
                 [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1

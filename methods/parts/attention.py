@@ -1,7 +1,8 @@
-"""A transformer block with its norms after the residual sums, on tokens without padding."""
+"""Transformer blocks on tokens without padding."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -15,11 +16,8 @@ from bench.methods.parts.ragged import Ragged
 Activation = Callable[[Tensor], Tensor]
 
 
-class PostNormBlock(nn.Module):
-    """Multi-head attention and a feed-forward layer, each dropped out, added and normalised.
-
-    ``z' = LN(z + drop(MHA(z)))``, then ``LN(z' + drop(W2 act(W1 z' + b1) + b2))`` (Vaswani et
-    al., NIPS 2017; BERT's layer).
+class Block(nn.Module, ABC):
+    """Multi-head attention and a feed-forward layer; where the norms stand is a subclass's affair.
 
     Parameters
     ----------
@@ -71,6 +69,7 @@ class PostNormBlock(nn.Module):
         self.norm_attention = nn.LayerNorm(width, eps=eps)
         self.norm_feed = nn.LayerNorm(width, eps=eps)
 
+    @abstractmethod
     def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
         """Map all tokens.
 
@@ -86,25 +85,32 @@ class PostNormBlock(nn.Module):
         Tensor
             ``[M, width]``.
         """
-        qkv = self.qkv(z)
-        mixed = qkv.new_zeros(z.shape)
+
+    @abstractmethod
+    def last(self, z: Tensor, ragged: Ragged) -> Tensor:
+        """Give the last token of each row only, ``[B, width]``; all tokens are looked at.
+
+        What it gives for a row without tokens means nothing, but is a number.
+        """
+
+    def attend(self, heard: Tensor, ragged: Ragged) -> Tensor:
+        """Give what attention adds to each token, ``[M, width]``."""
+        qkv = _with_nothing(self.qkv(heard))
+        mixed = qkv.new_zeros(heard.shape)
         for frame in ragged.groups:
             numbers = frame.T
             real = numbers < len(ragged)
             q, k, v = _padded(qkv, numbers).chunk(3, -1)
             found = self._attend(q, k, v, self._allowed(real))
             mixed = mixed.index_copy(0, numbers[real], found[real])
-        return self._join(z, mixed)
+        return self._thinned(self.out(mixed), self.dropout)
 
-    def last(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Give the last token of each row only, ``[B, width]``; all tokens are looked at.
-
-        What it gives for a row without tokens means nothing, but is a number.
-        """
-        width = z.shape[-1]
-        own = _padded(z, (ragged.starts + ragged.lengths - 1).where(ragged.lengths > 0, len(z)))
+    def attend_last(self, heard: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
+        """Give what attention adds to tokens ``own [B, width]``, each looking at its whole row."""
+        width = heard.shape[-1]
         q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
-        kv = functional.linear(z, self.qkv.weight[width:], self.qkv.bias[width:])
+        kv = functional.linear(heard, self.qkv.weight[width:], self.qkv.bias[width:])
+        kv = _with_nothing(kv)
         mixed = kv.new_zeros(own.shape)
         for frame in ragged.groups:
             numbers = frame.T
@@ -112,7 +118,17 @@ class PostNormBlock(nn.Module):
             k, v = _padded(kv, numbers).chunk(2, -1)
             found = self._attend(q[rows, None], k, v, (numbers < len(ragged))[:, None])
             mixed = mixed.index_copy(0, rows, found[:, 0])
-        return self._join(own, mixed)
+        return self._thinned(self.out(mixed), self.dropout)
+
+    def feed(self, z: Tensor) -> Tensor:
+        """Give what the feed-forward layer adds to each token, all at once or slice by slice."""
+        if self.most_kept is None or len(z) <= self.most_kept:
+            return self._feed(z)
+        slices = z.split(self.most_kept)
+        if not torch.is_grad_enabled():
+            return torch.cat([self._feed(part) for part in slices])
+        # Most of what a block keeps for the way back is here, and little of its arithmetic.
+        return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
 
     def _allowed(self, real: Tensor) -> Tensor:
         """Who may look at whom, bool, broadcasts to ``[R, W, W]``; ``real [R, W]``."""
@@ -132,22 +148,6 @@ class PostNormBlock(nn.Module):
         mixed = self._thinned(weights, self.attention_dropout) @ v
         return mixed.transpose(1, 2).reshape(shape)
 
-    def _join(self, z: Tensor, mixed: Tensor) -> Tensor:
-        """Add what attention and the feed-forward layer say, with their norms."""
-        z = self.norm_attention(z + self._thinned(self.out(mixed), self.dropout))
-        settled: Tensor = self.norm_feed(z + self._fed(z))
-        return settled
-
-    def _fed(self, z: Tensor) -> Tensor:
-        """Apply the feed-forward layer, to all tokens at once or slice by slice."""
-        if self.most_kept is None or len(z) <= self.most_kept:
-            return self._feed(z)
-        slices = z.split(self.most_kept)
-        if not torch.is_grad_enabled():
-            return torch.cat([self._feed(part) for part in slices])
-        # Most of what a block keeps for the way back is here, and little of its arithmetic.
-        return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
-
     def _feed(self, z: Tensor) -> Tensor:
         inner = self._thinned(self.activation(self.expand(z)), self.inner_dropout)
         return self._thinned(self.contract(inner), self.dropout)
@@ -156,7 +156,58 @@ class PostNormBlock(nn.Module):
         return dropped_out(x, rate) if self.training else x
 
 
-def _padded(tokens: Tensor, numbers: Tensor) -> Tensor:
-    """Look tokens ``[M, D]`` up by number; M gives zeros."""
-    table = torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
+class PostNormBlock(Block):
+    """A block that normalises after each sum (Vaswani et al., NIPS 2017; BERT's layer).
+
+    ``z' = LN(z + drop(MHA(z)))``, then ``LN(z' + drop(W2 act(W1 z' + b1) + b2))``.
+    """
+
+    def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
+        """Map all tokens; see :meth:`Block.forward`."""
+        return self._join(z, self.attend(z, ragged))
+
+    def last(self, z: Tensor, ragged: Ragged) -> Tensor:
+        """Give the last token of each row; see :meth:`Block.last`."""
+        own = _ends(z, ragged)
+        return self._join(own, self.attend_last(z, own, ragged))
+
+    def _join(self, z: Tensor, attended: Tensor) -> Tensor:
+        z = self.norm_attention(z + attended)
+        settled: Tensor = self.norm_feed(z + self.feed(z))
+        return settled
+
+
+class PreNormBlock(Block):
+    """A block that normalises before attention and before the feed-forward layer.
+
+    ``z' = z + drop(MHA(LN(z)))``, then ``z' + drop(W2 act(W1 LN(z') + b1) + b2)``.
+    """
+
+    def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
+        """Map all tokens; see :meth:`Block.forward`."""
+        return self._join(z, self.attend(self.norm_attention(z), ragged))
+
+    def last(self, z: Tensor, ragged: Ragged) -> Tensor:
+        """Give the last token of each row; see :meth:`Block.last`."""
+        heard = self.norm_attention(z)
+        return self._join(_ends(z, ragged), self.attend_last(heard, _ends(heard, ragged), ragged))
+
+    def _join(self, z: Tensor, attended: Tensor) -> Tensor:
+        z = z + attended
+        return z + self.feed(self.norm_feed(z))
+
+
+def _ends(tokens: Tensor, ragged: Ragged) -> Tensor:
+    """Last token of each row, ``[B, D]``; zeros where a row has none."""
+    last = ragged.starts + ragged.lengths - 1
+    return _padded(_with_nothing(tokens), last.where(ragged.lengths > 0, len(tokens)))
+
+
+def _with_nothing(tokens: Tensor) -> Tensor:
+    """Put a row of zeros behind tokens ``[M, D]``: what number M gives."""
+    return torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
+
+
+def _padded(table: Tensor, numbers: Tensor) -> Tensor:
+    """Look tokens up by number in a table of :func:`_with_nothing`."""
     return table.index_select(0, numbers.flatten()).view(*numbers.shape, -1)

@@ -101,6 +101,13 @@ class Ragged:
         return torch.stack([start + step, start + self.lengths[row] - 1 - step])
 
     @cached_property
+    def moments(self) -> Tensor:
+        """Where in :attr:`timelines` each token stands, int64 ``[2, M]``."""
+        order = self.timelines
+        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+        return torch.empty_like(order).scatter_(1, order, places)
+
+    @cached_property
     def groups(self) -> list[Tensor]:
         """Frames of rows of similar length, slot by slot: int64 ``[L_k, B_k]`` token numbers.
 

@@ -163,7 +163,7 @@ class SSDRec(Method):
         items = batch.items
         if self.official:
             items = functional.pad(items, (0, self.core.slots - items.shape[1]))
-        x = encoded[items]
+        x = encoded.index_select(0, items.flatten()).view(*items.shape, -1)
         if own is not None:
             x = x + (own / batch.valid.sum(1, keepdim=True).clamp_min(1))[:, None]
         return untouched(items, x)
