@@ -142,7 +142,7 @@ class PostNormBlock(nn.Module):
         """Apply the feed-forward layer, to all tokens at once or slice by slice."""
         if self.most_kept is None or len(z) <= self.most_kept:
             return self._feed(z)
-        slices = z.split(self.most_kept)
+        slices = torch.split(z, self.most_kept)
         if not torch.is_grad_enabled():
             return torch.cat([self._feed(part) for part in slices])
         # Most of what a block keeps for the way back is here, and little of its arithmetic.
