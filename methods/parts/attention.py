@@ -124,7 +124,7 @@ class Block(nn.Module, ABC):
         """Give what the feed-forward layer adds to each token, all at once or slice by slice."""
         if self.most_kept is None or len(z) <= self.most_kept:
             return self._feed(z)
-        slices = z.split(self.most_kept)
+        slices = torch.split(z, self.most_kept)
         if not torch.is_grad_enabled():
             return torch.cat([self._feed(part) for part in slices])
         # Most of what a block keeps for the way back is here, and little of its arithmetic.
