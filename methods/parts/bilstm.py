@@ -248,7 +248,7 @@ class _Steps:
     @classmethod
     def of(cls, gates: Tensor, cells: Tensor, states: Tensor, sizes: list[int]) -> _Steps:
         """Cut tensors of all tokens, in time order, into steps."""
-        four = gates.view(*gates.shape[:2], 4, -1).unbind(2)
+        four = gates.view(*gates.shape[:2], 4, cells.shape[2]).unbind(2)
         parts = list(zip(*(torch.split(part, sizes, 1) for part in four), strict=True))
         gate, cell, state = (torch.split(values, sizes, 1) for values in (gates, cells, states))
         return cls(gate, parts, cell, state)
@@ -330,8 +330,8 @@ class _Slopes:
         Tensor or None
             The same for the step before the block.
         """
-        sizes = block.sizes
-        four = self.entering.view(*self.through.shape[:2], 4, -1)
+        sizes = list(block.sizes)
+        four = self.entering.view(*self.through.shape[:2], 4, self.through.shape[2])
         entering, through, forget, of_cell, of_state = (
             torch.split(values, sizes, 1)
             for values in (self.entering, self.through, self.forget, four[:, :, :3], four[:, :, 3])
