@@ -78,17 +78,17 @@ def render(
     contents = Contents(store, tables, chosen, reading, titles)
     grids = contents.grids(names)
     problems = [*problems, *contents.data.problems]
-    if fmt == "html":
-        text = _page(Drawn(tables, reading, titles, store), grids, problems)
-    else:
-        text = _text(fmt, grids, [" ".join(problem.split()) for problem in problems])
+    text = _text(fmt, Drawn(tables, reading, titles, store), grids, problems)
     if not origin:
         return text
     keys = [result.cell.key for table in tables for row in table.rows for result in row.results]
     return text + "\n" + Origin.of(fmt, keys, chosen, reading, names).comment()
 
 
-def _text(fmt: Format, grids: Sequence[Grid], problems: Sequence[str]) -> str:
+def _text(fmt: Format, drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
+    if fmt == "html":
+        return _page(drawn, grids, problems)
+    problems = [" ".join(problem.split()) for problem in problems]
     if fmt == "latex":
         return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in problems)
     marked = "".join(f"\n{Markdown().escape(line)}\n" for line in problems)

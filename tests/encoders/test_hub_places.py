@@ -83,7 +83,8 @@ def test_a_refusal_says_how_to_bring_the_files(hub):
 
 
 @pytest.mark.parametrize("name", ["plain", "../x", "a/b/c", "a/b@", "a b/c"])
-def test_other_names_are_refused_without_asking(hub, name):
+def test_other_names_are_refused_without_asking(hub, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a name may be that of a folder which lies where tests are run
     assert on_disk(name) is None
     with pytest.raises(ConfigError, match="neither a folder nor a hub id"):
         fetched(name, "llm2vec")
