@@ -38,7 +38,7 @@ class AtHand:
 
 
 def _load(block: Block) -> Dataset:
-    dataset = load_dataset(block.dataset, fetch=False)
+    dataset = load_dataset(block.source, fetch=False)
     if dataset.fingerprint != block.fingerprint:
         raise DataError(
             f"data set '{block.dataset}' at hand (fingerprint {dataset.fingerprint[:8]}) is not "

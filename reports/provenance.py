@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.hashing import canonical_json
 from bench.protocol import Protocol
 from bench.reports.results import Result
+from bench.reports.tables import source_of
 from bench.reports.variants import settings_of
 from bench.runs.cell import Cell
 
@@ -56,19 +57,24 @@ def provenance(result: Result) -> Provenance:
     return Provenance(
         key=cell.key,
         label=cell.label,
-        command=command_of(cell),
+        command=command_of(cell, source_of([result])),
         facts={name: value for name, value in told.items() if value},
         settings=settings_of(cell),
     )
 
 
-def command_of(cell: Cell) -> str:
+def command_of(cell: Cell, source: str) -> str:
     """Write the ``bench run`` command whose plan is this cell.
 
-    A data set of a user's own is named by its name; its card's path is not kept.
+    Parameters
+    ----------
+    cell
+        Finished.
+    source
+        What its data set is loaded by.
     """
     names = (
-        ("--dataset", cell.dataset),
+        ("--dataset", source),
         ("--backbone", cell.backbone),
         ("--method", cell.method),
         ("--encoder", cell.encoder),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.load import load_dataset
-from bench.errors import BenchError, StoreError
+from bench.errors import StoreError
+from bench.reports.at_hand import AtHand
 from bench.reports.grid import MISSING, Entry, Grid
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables import (
@@ -24,6 +24,7 @@ from bench.reports.tables import (
     dataset_names,
     label_columns,
 )
+from bench.reports.titles import with_own_titles
 from bench.statistics.auroc import auroc, placements
 from bench.statistics.effect import Interval
 from bench.statistics.removal import (
@@ -151,8 +152,9 @@ def recovery_grids(
         No selected cell judges data with planted noise, or one is damaged.
     """
     results = read_results(store, selection, Reading())
+    titles = with_own_titles(titles, results.finished)
     tables = build_tables(results.finished, selection, titles)
-    planted = _planted({block.dataset: block.fingerprint for t in tables for block in t.blocks})
+    planted = _planted(block for table in tables for block in table.blocks)
     grids = [_grid(store, table, titles, part, planted) for table in tables]
     if not any(grids):
         raise StoreError(
@@ -162,16 +164,13 @@ def recovery_grids(
     return [grid for grid in grids if grid is not None]
 
 
-def _planted(names: Mapping[str, str]) -> Mapping[tuple[str, str], Dataset]:
+def _planted(blocks: Iterable[Block]) -> Mapping[tuple[str, str], Dataset]:
     """Load the data sets that have planted noise, those whose content is as it was."""
-    found = {}
-    for name in names:
-        try:
-            dataset = load_dataset(name)
-        except BenchError:
-            continue  # real data that is not here, or a user's own card: nothing is planted
-        if dataset.planted_noise is not None:
-            found[name, dataset.fingerprint] = dataset
+    at_hand, found = AtHand(), {}
+    for block in blocks:
+        dataset = at_hand.get(block)  # None: real data that are not here, with nothing planted
+        if dataset is not None and dataset.planted_noise is not None:
+            found[block.dataset, block.fingerprint] = dataset
     return found
 
 

@@ -21,6 +21,7 @@ from bench.reports.provenance import provenance
 from bench.reports.results import Reading, Results, Selection, read_results
 from bench.reports.table_names import TableName, default_tables
 from bench.reports.tables import Table, Titles, build_tables
+from bench.reports.titles import with_own_titles
 from bench.runs.store import Store
 
 
@@ -68,7 +69,7 @@ def render(
     chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
     if keys is not None:
         chosen = replace(chosen, keys=keys)
-    tables, problems = _read(store_root, chosen, reading, titles)
+    tables, problems, titles = _read(store_root, chosen, reading, titles)
     store = Store(store_root)
     if fmt == "csv":
         return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
@@ -144,15 +145,16 @@ def draw(
     chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
-    tables, _ = _read(store_root, chosen, reading, titles)
+    tables, _, titles = _read(store_root, chosen, reading, titles)
     save_figure(kind, Drawn(tables, reading, titles, Store(store_root), setting), target)
 
 
 def _read(
     store_root: Path, selection: Selection, reading: Reading, titles: Titles
-) -> tuple[list[Table], Sequence[str]]:
+) -> tuple[list[Table], Sequence[str], Titles]:
     results: Results = read_results(Store(store_root), selection, reading)
     if not results.finished:
         causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
         raise StoreError(f"no finished cell in {store_root} to report on; {causes}")
-    return build_tables(results.finished, selection, titles), results.problems
+    titles = with_own_titles(titles, results.finished)
+    return build_tables(results.finished, selection, titles), results.problems, titles

@@ -6,6 +6,7 @@ cells of one row everything but the seed.
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +63,18 @@ class Block:
     dataset: str
     fingerprint: str
     rows: Sequence[Row]
+
+    @property
+    def source(self) -> str:
+        """What the data set is loaded by: its name, or the path of a user's own card."""
+        return source_of(result for row in self.rows for result in row.results)
+
+
+def source_of(results: Iterable[Result]) -> str:
+    """Say what the data set of some cells, all of one, is loaded by."""
+    found = list(results)
+    cards = [str(result.facts["card"]) for result in found if "card" in result.facts]
+    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].cell.dataset)
 
 
 @dataclass(frozen=True)

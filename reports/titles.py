@@ -1,12 +1,17 @@
-"""What reports print for registered names and shipped data sets."""
+"""What reports print for registered names, shipped data sets and users' own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, cast
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.data.card import card_names, load_card
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.reports.results import Result
 
 
 class RegisteredTitles(Mapping[str, str]):
@@ -44,3 +49,15 @@ class RegisteredTitles(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def with_own_titles(titles: Mapping[str, str], results: Iterable[Result]) -> Mapping[str, str]:
+    """Add titles of users' own data sets, as far as their cards still lie where they lay."""
+    cards = {r.cell.dataset: str(r.facts["card"]) for r in results if "card" in r.facts}
+    own: dict[str, str] = {}
+    for name, path in cards.items():
+        try:
+            own[name] = load_card(path).title or name
+        except BenchError:
+            continue
+    return ChainMap(own, cast("MutableMapping[str, str]", titles)) if own else titles

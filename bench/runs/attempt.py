@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
+from bench.data.card import is_path
 from bench.data.dataset import Dataset
 from bench.errors import BenchError, DataError
 from bench.registry import load_object
@@ -121,7 +122,7 @@ def _run(job: Job, setup: Setup, store: Store, advanced: Callable[[Progress], No
             threads=setup.threads,
             report=advanced,
         )
-        store.save(job.cell, result)
+        store.save(job.cell, _with_card(result, job.source))
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
         store.record_failure(key, label, cause, traceback.format_exc())
@@ -129,6 +130,13 @@ def _run(job: Job, setup: Setup, store: Store, advanced: Callable[[Progress], No
         return Outcome(key, label, "failed", cause)
     store.log("finished", key)
     return Outcome(key, label, "finished")
+
+
+def _with_card(result: CellResult, source: str) -> CellResult:
+    """Note where a user's own card lies, which its name does not say."""
+    if not is_path(source):
+        return result
+    return replace(result, facts={**result.facts, "card": str(Path(source).resolve())})
 
 
 def _data(job: Job, setup: Setup) -> Dataset:

@@ -89,7 +89,8 @@ class CellResult:
         the method removes nothing.
     facts
         Plain data: parameters, best epoch, samples per epoch, device, threads, versions,
-        wall and CPU seconds per stage, peak memory in bytes.
+        wall and CPU seconds per stage, peak memory in bytes; path of the data set's card where it
+        is a user's own.
     """
 
     ranks: dict[Phase, Ranks]

@@ -106,7 +106,7 @@ def test_the_command_gives_the_same_settings():
     cell = make_cell(
         backbone_settings=full, training=training, protocol=Protocol(max_length=20), seed=7
     )
-    words = shlex.split(command_of(cell))
+    words = shlex.split(command_of(cell, cell.dataset))
     sets = words[words.index("--set") + 1 :]
     spec = choose(
         None,
@@ -123,7 +123,7 @@ def test_the_command_gives_the_same_settings():
 
 def test_a_component_that_is_not_installed_is_told_in_full():
     cell = make_cell(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
-    words = shlex.split(command_of(cell))
+    words = shlex.split(command_of(cell, cell.dataset))
     assert "elsewhere.rate=0.5" in words
     assert 'elsewhere.kind="yes"' in words  # bare, YAML would read it as true
 

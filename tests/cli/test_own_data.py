@@ -1,0 +1,58 @@
+"""Reports on a data set of a user's own find its card again."""
+
+import html
+import re
+import shlex
+
+import pytest
+from command import CARD, bench
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A run on a card with a title, and a folder elsewhere to look at it from."""
+    folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("shop", "elsewhere"))
+    (folder / "card.yaml").write_text(CARD + "title: Corner Shop\n")
+    words = ("--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "random-drop")
+    done = bench("run", *words, "--set", "epochs=1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, elsewhere
+
+
+def look(shop, *words):
+    folder, elsewhere = shop
+    done = bench(*words, "--store", str(folder / "runs"), cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_its_title_and_counts_are_shown_from_anywhere(shop):
+    table = look(shop, "report", "--table", "data")
+    assert re.search(r"\| Corner Shop +\| +30 \|", table)
+
+
+def test_the_command_beside_a_row_finds_the_cell_again(shop):
+    page = look(shop, "report", "--format", "html")
+    shown = re.search(r"bench run --dataset [^<]*", page)
+    assert shown is not None
+    assert "1 cells, 0 of them to run" in look(
+        shop, *shlex.split(html.unescape(shown.group()))[1:], "--plan"
+    )
+
+
+def test_planted_noise_of_an_own_card_is_judged(shop):
+    assert re.search(r"\| Corner Shop +\| SASRec +\| Random drop", look(shop, "recovery"))
+
+
+def test_a_card_that_is_gone_leaves_the_name(shop):
+    card = shop[0] / "card.yaml"
+    text = card.read_text()
+    card.unlink()
+    try:
+        shown = look(shop, "report", "--table", "overall", "data")
+    finally:
+        card.write_text(text)
+    assert "Corner Shop" not in shown
+    assert re.search(r"\| tiny +\| SASRec", shown)
+    assert "Not shown: counts and item names" in shown
+    assert card.name in shown
