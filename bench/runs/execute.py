@@ -56,7 +56,8 @@ def execute(
     """
     store = Store(setup.store)
     store.prepare()
-    run = _Run(setup, reporter, Remaining(estimates or {}, workers))
+    patience = {job.cell.label: job.cell.training.patience for job in jobs}
+    run = _Run(setup, reporter, Remaining(estimates or {}, workers, patience))
     for job in jobs:
         if store.has(job.cell.key):
             store.discard_work(job.cell.key)  # of a run killed right after it saved the cell
@@ -126,7 +127,7 @@ class _Run:
         self.reporter.ended(outcome.label, outcome.ending, self._remaining.seconds())
 
     def advance(self, progress: Progress) -> None:
-        self._remaining.spend(progress.label, progress.seconds)
+        self._remaining.advance(progress)
         self.reporter.advanced(progress, self._remaining.seconds())
 
 

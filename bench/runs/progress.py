@@ -52,7 +52,7 @@ class Remaining:
     """Estimate of the seconds until the last cell of a run ends.
 
     The estimates made beforehand are scaled by how far they were off for the cells that
-    ended since.
+    ended since. A running cell takes at least the epochs that early stopping waits for.
 
     Attributes
     ----------
@@ -60,6 +60,8 @@ class Remaining:
         Expected seconds of each cell, by label.
     workers
         Cells that run at the same time.
+    patience
+        Epochs without a better figure before a cell stops, by label.
 
     Examples
     --------
@@ -76,9 +78,22 @@ class Remaining:
 
     estimates: Mapping[str, float]
     workers: int = 1
+    patience: Mapping[str, int] = field(default_factory=dict)
     _spent: dict[str, float] = field(default_factory=dict, init=False)
+    _waited: dict[str, int] = field(default_factory=dict, init=False)
+    _least: dict[str, float] = field(default_factory=dict, init=False)
     _settled: set[str] = field(default_factory=set, init=False)
     _ran: set[str] = field(default_factory=set, init=False)
+
+    def advance(self, progress: Progress) -> None:
+        """Count an epoch of a running cell."""
+        label = progress.label
+        self.spend(label, progress.seconds)
+        better = progress.metric >= progress.best
+        self._waited[label] = 0 if better else self._waited.get(label, 0) + 1
+        waits = self.patience.get(label, 0) - self._waited[label]
+        epochs = min(waits, progress.epochs - progress.epoch)
+        self._least[label] = progress.seconds * max(epochs, 0)
 
     def spend(self, label: str, seconds: float) -> None:
         """Add time that a running cell has taken."""
@@ -97,7 +112,10 @@ class Remaining:
         scale = taken / expected if expected else 1.0
         unfinished = (label for label in self.estimates if label not in self._settled)
         left = sum(
-            max(scale * self.estimates[label] - self._spent.get(label, 0.0), 0.0)
+            max(
+                scale * self.estimates[label] - self._spent.get(label, 0.0),
+                self._least.get(label, 0.0),
+            )
             for label in unfinished
         )
         return left / max(self.workers, 1)

@@ -9,7 +9,7 @@ from fake_cells import job, result, toy
 from bench.data.sequences import Sequences
 from bench.runs import estimate
 from bench.runs.estimate import Estimator
-from bench.runs.progress import Remaining
+from bench.runs.progress import Progress, Remaining
 from bench.runs.store import Store
 
 
@@ -68,3 +68,18 @@ def test_remaining_time_learns_from_cells_that_ran_here():
     left.spend("unknown", 5.0)
     left.settle("unknown", ran=True)
     assert np.isfinite(left.seconds())
+
+
+def test_a_running_cell_takes_as_long_as_its_patience():
+    left = Remaining({"a": 50.0}, patience={"a": 3})
+
+    def after(epoch, metric, best):
+        left.advance(Progress("a", epoch, 100, 1.0, metric, best, 20.0))
+        return left.seconds()
+
+    assert after(1, 0.1, 0.1) == pytest.approx(60)  # three epochs without a better one would end it
+    assert after(2, 0.0, 0.1) == pytest.approx(40)
+    assert after(3, 0.2, 0.2) == pytest.approx(60)  # a better one starts the wait anew
+    last = Remaining({"a": 10.0}, patience={"a": 3})
+    last.advance(Progress("a", 99, 100, 1.0, 0.3, 0.3, 20.0))
+    assert last.seconds() == pytest.approx(20)  # no more than the epochs that are left
