@@ -26,7 +26,8 @@ class TrainingConfig(Config):
         How training samples are drawn: ``auto`` takes the method's own way; see
         :data:`bench.components.Sampling`.
     prefixes_per_user
-        K random (prefix, next item) pairs, or pieces, per user and epoch where such are drawn.
+        K: where (prefix, next item) pairs are drawn, an epoch has K times as many as there are
+        users, from all pairs alike; where pieces are, K of each user.
     loss
         ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
         tanh on the logits, then cross-entropy among the batch's own targets.

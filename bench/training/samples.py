@@ -54,13 +54,21 @@ def windows(data: Interactions, max_length: int, generator: Generator, last_only
 
 
 def prefixes(data: Interactions, max_length: int, per_user: int, generator: Generator) -> Rows:
-    """Draw (prefix, next item) pairs, ``per_user`` of each user with a next item.
+    """Draw (prefix, next item) pairs: ``per_user`` times as many as users, or all there are.
 
-    The prefix ends at a uniformly random interaction and keeps its last ``max_length`` items.
+    Every pair of the data is as likely as any other and comes at most once, as in :func:`windows`,
+    so that an epoch's loss estimates without bias what all pairs give. (As many of each user
+    repeat the pairs of short histories while those of long ones are hardly met: so drawn, four of
+    each user taught GRU4Rec a validation NDCG@10 of 0.0319 on Beauty, where these reach 0.0440.)
+    A prefix keeps its last ``max_length`` items.
     """
-    users = torch.nonzero(data.lengths > 1).squeeze(1).repeat(per_user)
-    room = (data.lengths - 1)[users].double()
-    end = 1 + (torch.rand(len(users), generator=generator, dtype=torch.float64) * room).long()
+    pairs = (data.lengths - 1).clamp_min(0)
+    until = pairs.cumsum(0)
+    total = int(pairs.sum())
+    wanted = min(per_user * int((pairs > 0).sum()), total)
+    drawn = torch.randperm(total, generator=generator)[:wanted]
+    users = torch.searchsorted(until, drawn, right=True)
+    end = 1 + drawn - (until - pairs)[users]
     length = end.clamp_max(max_length)
     start = data.offsets[users] + end - length
     return Rows(users, start, length, torch.ones_like(users))
