@@ -22,8 +22,8 @@ Sampling = Literal["positions", "prefixes", "last", "pieces"]
 """How training samples are drawn.
 
 ``positions``: one pass over a sequence predicts the next item at every valid position.
-``prefixes``: K random (prefix, next item) pairs per user and epoch, for whatever looks at
-its whole input.
+``prefixes``: random (prefix, next item) pairs, in an epoch K times as many as there are users,
+for whatever looks at its whole input.
 ``last``: the one pair of each user that ends with the last training interaction.
 ``pieces``: K random pieces of each training history and epoch, without a next item, for
 methods that make their own targets of them; each interaction counts as one.

@@ -82,8 +82,8 @@ def test_a_prefix_never_holds_its_target(lists, max_length, per_user, seed):
     sequences = _unique_items(lists)
     data = Interactions(sequences)
     rows = prefixes(data, max_length, per_user, _generator(seed))
-    eligible = [user for user, row in enumerate(lists) if len(row) > 1]
-    assert Counter(rows.user.tolist()) == Counter(eligible * per_user)
+    pairs = [len(row) - 1 for row in lists if len(row) > 1]
+    assert len(rows) == min(per_user * len(pairs), sum(pairs))
     if not len(rows):
         return
     batch = data.gather(rows)
@@ -93,13 +93,27 @@ def test_a_prefix_never_holds_its_target(lists, max_length, per_user, seed):
         (target,) = [t for t in targets.tolist() if t]
         end = history.index(target)
         assert inputs == history[:end][-max_length:]
+    assert len(set(batch.targets.sum(1).tolist())) == len(rows)  # no pair comes twice
 
 
-def test_prefix_ends_are_uniform():
-    data = Interactions(_unique_items([[1] * 6]))
-    rows = prefixes(data, 50, 5000, _generator())
-    counts = torch.bincount(rows.length, minlength=6)[1:]
-    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+def test_every_pair_is_as_likely_whatever_the_length_of_its_history():
+    data = Interactions(_unique_items([[1] * 6, [1] * 2, [1], [1] * 13]))
+    drawn: Counter[tuple[int, int]] = Counter()
+    for seed in range(2000):
+        rows = prefixes(data, 50, 1, _generator(seed))
+        drawn.update(zip(rows.user.tolist(), rows.length.tolist(), strict=True))
+    expected = {(u, n) for u, most in ((0, 5), (1, 1), (3, 12)) for n in range(1, most + 1)}
+    assert set(drawn) == expected
+    assert stats.chisquare(list(drawn.values())).pvalue > 1e-3
+
+
+def test_enough_prefixes_have_the_targets_of_one_pass():
+    data = Interactions(_unique_items([[1] * 6, [1] * 2, [1], [1] * 40]))
+    pairs = data.gather(prefixes(data, 8, 100, _generator()))
+    passes = data.gather(windows(data, 8, _generator(), last_only=False))
+    assert sorted(pairs.targets.sum(1).tolist()) == sorted(
+        passes.targets[passes.targets > 0].tolist()
+    )
 
 
 @settings(max_examples=40, deadline=None)
