@@ -6,7 +6,6 @@ cells of one row everything but the seed.
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bench.protocol import Protocol
 from bench.reports.grid import MISSING, Entry
-from bench.reports.results import Reading, Result, Selection
+from bench.reports.results import Reading, Result, Selection, source_of
 from bench.reports.variants import Settings, apart, in_full, settings_of, variant_names
 
 Titles = Mapping[str, str]
@@ -68,13 +67,6 @@ class Block:
     def source(self) -> str:
         """What the data set is loaded by: its name, or the path of a user's own card."""
         return source_of(result for row in self.rows for result in row.results)
-
-
-def source_of(results: Iterable[Result]) -> str:
-    """Say what the data set of some cells, all of one, is loaded by."""
-    found = list(results)
-    cards = [str(result.facts["card"]) for result in found if "card" in result.facts]
-    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].cell.dataset)
 
 
 @dataclass(frozen=True)

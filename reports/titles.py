@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import cast
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.data.card import card_names, load_card
 from bench.errors import BenchError
-
-if TYPE_CHECKING:
-    from bench.reports.results import Result
+from bench.reports.results import Result, source_of
 
 
 class RegisteredTitles(Mapping[str, str]):
@@ -51,13 +49,13 @@ class RegisteredTitles(Mapping[str, str]):
         return len(self._known)
 
 
-def with_own_titles(titles: Mapping[str, str], results: Iterable[Result]) -> Mapping[str, str]:
+def with_own_titles(titles: Mapping[str, str], results: Sequence[Result]) -> Mapping[str, str]:
     """Add titles of users' own data sets, as far as their cards still lie where they lay."""
-    cards = {r.cell.dataset: str(r.facts["card"]) for r in results if "card" in r.facts}
     own: dict[str, str] = {}
-    for name, path in cards.items():
+    for name in {result.cell.dataset for result in results if "card" in result.facts}:
         try:
-            own[name] = load_card(path).title or name
+            card = load_card(source_of(r for r in results if r.cell.dataset == name))
         except BenchError:
             continue
+        own[name] = card.title or name
     return ChainMap(own, cast("MutableMapping[str, str]", titles)) if own else titles

@@ -103,6 +103,20 @@ def test_different_data_under_one_name_never_share_a_block(tmp_path):
     assert [row[-1] for row in rows] == ["\N{EM DASH}", "0.0000", "1.0000", "\N{EM DASH}"]
 
 
+def test_a_card_that_still_lies_there_is_the_source_and_gives_the_title(tmp_path):
+    here = tmp_path / "shop.yaml"
+    here.write_text("name: shop\ntitle: Corner Shop\nforms: [{format: planted}]\n")
+    for seed, card in ((1, tmp_path / "gone.yaml"), (2, here), (3, tmp_path / "lost.yaml")):
+        facts = make_facts(card=str(card))
+        save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], facts=facts)
+    (table,) = tables_of(tmp_path)
+    assert table.blocks[0].source == str(here)
+    assert "Corner Shop" in render(tmp_path)
+    here.unlink()
+    assert table.blocks[0].source.endswith(".yaml")  # still a path, for the message
+    assert "Corner Shop" not in render(tmp_path)
+
+
 def test_seeds_of_different_settings_are_never_averaged(tmp_path):
     save(tmp_path, make_cell(seed=1), [1])
     save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [99])

@@ -97,9 +97,11 @@ def test_tracking_is_on_unless_it_is_turned_off(monkeypatch, flag, variable, wan
 def test_nothing_to_do_begins_no_process(root, monkeypatch):
     fill(root)
     sync(root, destination(root))
-    monkeypatch.setattr(follower.subprocess, "Popen", lambda *a, **k: pytest.fail("it began"))
+    begun = []
+    monkeypatch.setattr(follower.subprocess, "Popen", lambda *words, **_: begun.append(words))
     with Follower(root, pytest.fail, busy=False):
         pass
+    assert not begun
 
 
 def test_a_process_that_cannot_begin_costs_a_warning(root, monkeypatch):
