@@ -13,7 +13,8 @@ from bench.components import BACKBONES, ENCODERS, METHODS, Component, Components
 from bench.errors import BenchError
 from bench.hashing import canonical_json
 from bench.protocol import Protocol
-from bench.reports.results import Result, source_of
+from bench.reports.results import Result
+from bench.reports.source import source_of
 from bench.reports.variants import settings_of
 from bench.runs.cell import Cell
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -110,16 +109,6 @@ class Result:
     values: Mapping[str, float]
     facts: Mapping[str, Any]
     curve: Sequence[Mapping[str, Any]]
-
-
-def source_of(results: Iterable[Result]) -> str:
-    """Say what the data set of some cells, all of one, is loaded by.
-
-    That is its name, or the path of a user's own card: where cells know several, one that exists.
-    """
-    found = list(results)
-    cards = [str(result.facts["card"]) for result in found if "card" in result.facts]
-    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].cell.dataset)
 
 
 @dataclass(frozen=True)

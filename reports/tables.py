@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from bench.protocol import Protocol
 from bench.reports.grid import MISSING, Entry
-from bench.reports.results import Reading, Result, Selection, source_of
+from bench.reports.results import Reading, Result, Selection
+from bench.reports.source import source_of
 from bench.reports.variants import Settings, apart, in_full, settings_of, variant_names
 
 Titles = Mapping[str, str]

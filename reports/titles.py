@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.data.card import card_names, load_card
 from bench.errors import BenchError
-from bench.reports.results import Result, source_of
+from bench.reports.source import source_of
+
+if TYPE_CHECKING:
+    from bench.reports.results import Result
 
 
 class RegisteredTitles(Mapping[str, str]):
