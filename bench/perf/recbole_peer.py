@@ -26,13 +26,17 @@ SIZES: dict[str, dict[str, int]] = {
 def main() -> None:
     """Train, early-stopped on validation NDCG@10; test whenever it is better than before."""
     options = _options()
+    import numpy as np
     import torch
+
+    # RecBole 1.2.1 predates torch's refusal to unpickle its own checkpoints, and numpy 2.
+    torch.load = functools.partial(torch.load, weights_only=False)
+    for name, kind in (("float_", np.float64), ("complex_", np.complex128), ("unicode_", np.str_)):
+        setattr(np, name, kind)
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
-    # RecBole 1.2.1 predates torch's refusal to unpickle its own checkpoints.
-    torch.load = functools.partial(torch.load, weights_only=False)
     if options.threads:
         torch.set_num_threads(options.threads)
     settings = _settings(options)
@@ -84,6 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--patience", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     del sys.argv[1:]  # RecBole reads the command line by itself
@@ -113,7 +118,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         "seed": 2020,
         "show_progress": False,
         "state": "WARNING",
-        "use_gpu": False,
+        "use_gpu": options.gpu,
         "metric_decimal_place": 6,
         **SIZES[options.model],
     }
