@@ -60,7 +60,7 @@ class FullRanking:
     def _count(self, method: Method, rows: Rows, items: torch.Tensor) -> Counts:
         batch = self._history.gather(rows)
         vectors = method.user_vectors(batch.to(self._device))
-        size = block_rows(self._n_items)
+        size = block_rows(self._n_items, self._device)
         parts = []
         for start in range(0, len(rows), size):
             part = rows.take(torch.arange(start, min(start + size, len(rows))))

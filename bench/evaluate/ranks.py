@@ -16,8 +16,8 @@ from torch import Tensor
 
 from bench.errors import DataError, TrainingError
 
-CACHED_BYTES = 4 * 2**20
-"""Size of a block of scores that stays in the processor's caches."""
+CACHED_BYTES = {"cpu": 4 * 2**20, "cuda": 32 * 2**20}
+"""Size of a block of scores that stays in the caches of a processor, by type of device."""
 LARGEST_BYTES = 64 * 2**20
 """Most memory that a block of scores takes so that a product has at least 16 rows."""
 MOST_ITEMS = 2**24
@@ -50,8 +50,8 @@ class Counts:
         return cls(*(torch.cat(column) for column in columns))
 
 
-def block_rows(n_items: int) -> int:
-    """Give the number of users whose scores make one block.
+def block_rows(n_items: int, device: torch.device) -> int:
+    """Give the number of users whose scores make one block on a device.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def block_rows(n_items: int) -> int:
             "filters.min_item_interactions in its card"
         )
     row = 4 * n_items
-    return max(1, CACHED_BYTES // row, min(16, LARGEST_BYTES // row))
+    return max(1, CACHED_BYTES[device.type] // row, min(16, LARGEST_BYTES // row))
 
 
 def count_block(users: Tensor, items: Tensor, targets: Tensor, history: Tensor) -> Counts:

@@ -32,11 +32,13 @@ def choose(name: str) -> torch.device:
 
 
 def settle(device: torch.device, threads: int) -> None:
-    """Make arithmetic repeatable on the CPU, and never slow on denormal numbers.
+    """Make arithmetic repeatable on the CPU, never slow on denormal numbers, float32 on a GPU.
 
     The number of threads decides the order of some sums, so it is given, never taken from
     the machine.
     """
+    # Off for matrix products by default, but on for recurrent and convolutional layers.
+    torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(device.type == "cpu")

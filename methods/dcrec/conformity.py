@@ -82,7 +82,7 @@ def weigh(
         Omega of histories of one item; None = as the others.
     """
     g = torch.sigmoid(found.mean(0))
-    lowest, highest = g.aminmax()
+    lowest, highest = g.amin(), g.amax()
     spread = highest - lowest
     told_apart = spread > RANGE_EPSILON
     # Both branches of `where` are differentiated: neither may divide by zero.

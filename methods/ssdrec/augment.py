@@ -146,7 +146,8 @@ class Augmenter(nn.Module):
             given = None if noise.items is None else noise.items[:, chosen].flatten(0, 1)
             found, rows_of_table = choose_items(queries.flatten(0, 1), candidates, tau, given)
             items[:, chosen] = found.view(2, -1) + self.first_candidate
-            vectors = vectors.index_copy(1, chosen, rows_of_table.view(2, len(chosen), -1))
+            inserted = rows_of_table.view(2, len(chosen), -1).to(vectors.dtype)
+            vectors = vectors.index_copy(1, chosen, inserted)
         gate = drawn.gather(1, place[:, None]).squeeze(1)
         return Insertion(rows, place, items, vectors, gate)
 

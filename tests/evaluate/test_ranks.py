@@ -85,11 +85,14 @@ def test_infinite_scores_are_no_nan():
 
 
 def test_blocks_are_bounded_in_memory():
-    assert block_rows(12_101) * 12_101 * 4 <= 4 * 2**20
-    assert block_rows(10**6) == 16
-    assert block_rows(2**24) == 1
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert block_rows(12_101, cpu) * 12_101 * 4 <= 4 * 2**20
+    assert block_rows(12_101, gpu) * 12_101 * 4 <= 32 * 2**20
+    for device in (cpu, gpu):
+        assert block_rows(10**6, device) == 16
+        assert block_rows(2**24, device) == 1
     with pytest.raises(DataError, match="min_item_interactions"):
-        block_rows(2**24 + 1)
+        block_rows(2**24 + 1, cpu)
 
 
 @pytest.mark.slow

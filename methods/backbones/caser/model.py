@@ -54,8 +54,9 @@ class Caser(Backbone):
                 raise ValueError("Caser with a user embedding needs the users of the batch")
             whose = users[:, None].expand_as(valid)[valid]
             z = torch.cat([z, self.users(whose)], -1)
-        states = x.new_zeros(*valid.shape, self.state_size)
-        states[valid] = self.output(z)
+        found = self.output(z)
+        states = found.new_zeros(*valid.shape, self.state_size)
+        states[valid] = found
         return states
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:

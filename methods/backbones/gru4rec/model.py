@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -38,8 +39,14 @@ class GRU4Rec(Backbone):
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Run the recurrent layers; see :meth:`Backbone.encode`."""
         del users
-        if x.device.type != "cpu":
-            return self._packed(x, valid)
+        # Hundreds of steps of bfloat16 would add their rounding errors up.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.gru.weight_ih_l0.dtype)
+            return (
+                self._in_time_order(x, valid) if x.device.type == "cpu" else self._packed(x, valid)
+            )
+
+    def _in_time_order(self, x: Tensor, valid: Tensor) -> Tensor:
         places, sizes = time_order(valid)
         z: Tensor = self.dropout(x.flatten(0, 1).index_select(0, places))
         for layer in range(self.gru.num_layers):
