@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Format = Literal["markdown", "latex", "csv", "html"]
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
+_SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,10 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """Write a ``table`` environment with booktabs rules; the notes end the caption."""
+    """Write a ``table`` environment with booktabs rules; the notes end the caption.
+
+    A table that is wider than the text is made smaller until it fits.
+    """
     markup = Latex()
     frame = grid.frame(markup)
     start = 0
@@ -98,7 +102,9 @@ def to_latex(grid: Grid) -> str:
         position="tbp",
         position_float="centering",
     )
-    return f"% needs \\usepackage{{booktabs}}\n{text}"
+    text = text.replace("\\begin{tabular}", f"{_SHRINK}\n\\begin{{tabular}}")
+    text = text.replace("\\end{tabular}", "\\end{tabular}}")
+    return f"% needs \\usepackage{{booktabs,graphicx}}\n{text}"
 
 
 def _write(entry: Entry, markup: Markup) -> str:

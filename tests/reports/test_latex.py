@@ -1,22 +1,24 @@
 """The LaTeX output compiles, whatever the names in it."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 from made_up_store import make_cell, save
 
+from bench.reports.grid import Entry, Grid, to_latex
 from bench.reports.report import render
 
 NASTY = "<script>$5 & 100% of #1 a_b {c} ~ ^ \\ \"quoted\" 'x'\nsecond | line"
 DOCUMENT = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
-\usepackage[margin=1cm,landscape]{geometry}
-\usepackage{booktabs}
+\usepackage{%s}
 \begin{document}
 %s
 \end{document}
 """
+NAMES = ("ml-100k", "sasrec", "none")
 SIGNS = "".join(map(chr, range(0xA0, 0x250))) + "\u2605\u2122\u25cf\u2022\u2665\u2013\uff08\u4e2d"
 """Latin letters beyond ASCII, signs of item names in the real data, and another script."""
 
@@ -25,9 +27,11 @@ SIGNS = "".join(map(chr, range(0xA0, 0x250))) + "\u2605\u2122\u25cf\u2022\u2665\
 def test_pdflatex_compiles_the_tables(tmp_path):
     for backbone in ("gru4rec", "sasrec"):
         save(tmp_path / "store", make_cell(backbone=backbone), [1, 2, 30])
-    titles = {"ml-100k": NASTY, "sasrec": NASTY, "none": " ".join([NASTY, *SIGNS])}
-    text = render(tmp_path / "store", fmt="latex", titles=titles)
-    (tmp_path / "table.tex").write_text(DOCUMENT % text, encoding="utf-8")
+    text = render(tmp_path / "store", fmt="latex", titles=dict.fromkeys(NAMES, NASTY))
+    rows = [[Entry(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
+    text += to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs"))
+    (packages,) = set(re.findall(r"^% needs \\usepackage\{(.+)\}$", text, re.M))
+    (tmp_path / "table.tex").write_text(DOCUMENT % (packages, text), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"],
         cwd=tmp_path,
@@ -38,4 +42,5 @@ def test_pdflatex_compiles_the_tables(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Undefined" not in done.stdout
+    assert "Overfull" not in done.stdout
     assert (tmp_path / "table.pdf").stat().st_size > 10_000
