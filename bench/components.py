@@ -178,12 +178,16 @@ class MethodEntry(Component):
         How it must or may draw training samples; see :data:`Sampling`.
     either_sampling
         Whether it may also train on the other kind of samples without leaking targets.
+    cost
+        Seconds of an epoch over those of the bare backbone, as ``bench perf methods`` prints
+        them; read by estimates of how long a run takes, by nothing else.
     """
 
     standalone: bool = False
     needs_text: bool = False
     sampling: Sampling = "positions"
     either_sampling: bool = False
+    cost: float = 1.0
 
     def sampling_for(self, asked: Literal["auto", "positions", "prefixes", "last"]) -> Sampling:
         """Decide how samples are drawn.

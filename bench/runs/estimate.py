@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from bench.components import METHODS
 from bench.data.dataset import Dataset
 from bench.runs.cell import Cell
 from bench.runs.store import Store
@@ -38,8 +39,8 @@ class Estimate:
     ----------
     basis
         ``history``: median of finished cells of the same data set, backbone, method,
-        encoder and most epochs; ``model``: floating-point operations over this machine's
-        matrix-multiply speed, good to a factor of a few.
+        encoder and most epochs; ``model``: floating-point operations of the bare backbone over
+        this machine's matrix-multiply speed, times the method's cost; good to a factor of a few.
     """
 
     seconds: float
@@ -74,7 +75,8 @@ class Estimator:
         known = self._history.get(_kind(cell))
         if known is not None:
             return Estimate(known, "history")
-        return Estimate(_modelled_seconds(cell, dataset), "model")
+        cost = METHODS.get(cell.method).cost
+        return Estimate(cost * _modelled_seconds(cell, dataset), "model")
 
 
 def _kind(cell: Cell) -> _Kind:
@@ -82,6 +84,7 @@ def _kind(cell: Cell) -> _Kind:
 
 
 def _modelled_seconds(cell: Cell, dataset: Dataset) -> float:
+    """Expect of the bare backbone's arithmetic."""
     sizes = (cell.backbone_settings.get(key) for key in ("embedding_size", "hidden_size"))
     dimension = next((size for size in sizes if isinstance(size, int)), TYPICAL_DIMENSION)
     targets = max(dataset.n_interactions - 3 * dataset.n_users, 1)

@@ -16,8 +16,8 @@ from bench.runs.store import Store
 
 _BASES = {
     "history": "h = median of finished cells like it in this store",
-    "model": "m = floating-point operations over this machine's matrix-multiply speed, "
-    f"{TYPICAL_EPOCHS} epochs at most, good to a factor of a few",
+    "model": "m = floating-point operations over this machine's matrix-multiply speed, times the "
+    f"method's cost, {TYPICAL_EPOCHS} epochs at most, good to a factor of a few",
 }
 
 

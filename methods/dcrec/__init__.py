@@ -14,6 +14,7 @@ METHOD = MethodEntry(
     ),
     standalone=True,
     sampling="prefixes",
+    cost=2.1,
     variants=(
         Variant(
             "reference",

@@ -13,6 +13,7 @@ METHOD = MethodEntry(
         "Sequence Denoising in Sequential Recommendation. CIKM 2022."
     ),
     sampling="prefixes",
+    cost=1.4,
     variants=(
         Variant(
             "compat",

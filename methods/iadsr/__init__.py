@@ -16,6 +16,7 @@ METHOD = MethodEntry(
     ),
     needs_text=True,
     sampling="prefixes",
+    cost=1.1,
     variants=(
         Variant(
             "without-both",

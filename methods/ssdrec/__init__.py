@@ -13,6 +13,7 @@ METHOD = MethodEntry(
         "Sequential Recommendation. ICDE 2024."
     ),
     sampling="prefixes",
+    cost=6.1,
     variants=(
         Variant(
             "compat",

@@ -14,6 +14,7 @@ METHOD = MethodEntry(
     ),
     standalone=True,
     sampling="pieces",
+    cost=6.6,
     variants=(
         Variant(
             "raw",

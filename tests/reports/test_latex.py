@@ -30,7 +30,7 @@ def test_pdflatex_compiles_the_tables(tmp_path):
     text = render(tmp_path / "store", fmt="latex", titles=dict.fromkeys(NAMES, NASTY))
     rows = [[Entry(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
     text += to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs"))
-    (packages,) = set(re.findall(r"^% needs \\usepackage\{(.+)\}$", text, re.M))
+    (packages,) = set(re.findall(r"^% needs \\usepackage\{(.+)\}$", text, re.MULTILINE))
     (tmp_path / "table.tex").write_text(DOCUMENT % (packages, text), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fake_cells import job, result, toy
 
+from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.runs import estimate
 from bench.runs.estimate import Estimator
@@ -31,7 +32,7 @@ def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
     save(store, 4, 1000.0, epochs=3)  # fewer epochs tell nothing about many
     found = Estimator(store).estimate(job(9).cell, toy())
     assert (found.seconds, found.basis) == (14.0, "history")
-    other = Estimator(store).estimate(job(9, method="other").cell, toy())
+    other = Estimator(store).estimate(job(9, method="hsd").cell, toy())
     assert other.basis == "model"
 
 
@@ -47,6 +48,8 @@ def test_arithmetic_worked_by_hand(tmp_path):
     found = Estimator(Store(tmp_path)).estimate(cell, data)
     assert found.basis == "model"
     assert found.seconds == pytest.approx(2 * operations / 1e9)
+    dear = Estimator(Store(tmp_path)).estimate(job(1, "ssdrec", epochs=2).cell, data)
+    assert dear.seconds == pytest.approx(METHODS.get("ssdrec").cost * found.seconds)
     many = Estimator(Store(tmp_path)).estimate(job(1, epochs=500).cell, data)
     assert many.seconds == pytest.approx(25 * operations / 1e9)
 
