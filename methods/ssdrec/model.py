@@ -109,7 +109,8 @@ class SSDRec(Method):
         if self.config.insertion:
             tau = self.core.schedules.tau
             augmented = self.augmenter(sequence, encoded, tau, chance.augmentation)
-        inputs = self._inputs(batch, sequence if augmented is None else augmented.sequence)
+            sequence = augmented.sequence
+        inputs = self._inputs(batch, sequence, self._around(batch, encoded, own))
         # One target a row, after its last item.
         targets = batch.targets.sum(1)
         losses = self.core.losses(
@@ -165,17 +166,25 @@ class SSDRec(Method):
             items = functional.pad(items, (0, self.core.slots - items.shape[1]))
         x = encoded.index_select(0, items.flatten()).view(*items.shape, -1)
         if own is not None:
-            x = x + (own / batch.valid.sum(1, keepdim=True).clamp_min(1))[:, None]
+            x = x + _shared_out(own, batch)
         return untouched(items, x)
 
-    def _inputs(self, batch: Batch, sequence: Sequence) -> Inputs:
+    def _around(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> Tensor | None:
+        """Give what stands at padding, ``[B, 1, D]``, where that is official; else None."""
+        if not self.official:
+            return None
+        pad = encoded[:1, None].expand(len(batch.users), -1, -1)
+        return pad if own is None else pad + _shared_out(own, batch)
+
+    def _inputs(self, batch: Batch, sequence: Sequence, around: Tensor | None) -> Inputs:
         """Hand a sequence to HSD, which reads graph-encoded vectors in its item-level signal."""
-        valid = sequence.valid
-        if self.official:
+        embedded, valid = self.core.fill(self.backbone.embed(sequence.items), sequence.valid)
+        missing = valid.shape[1] - sequence.x.shape[1]
+        x = functional.pad(sequence.x, (0, 0, 0, missing))
+        if around is not None:
+            x = x.where(valid[..., None], around)
             # The mask from before the insertion hides the newest items behind it.
             valid = valid & functional.pad(batch.valid, (0, valid.shape[1] - batch.valid.shape[1]))
-        embedded, valid = self.core.fill(self.backbone.embed(sequence.items), valid)
-        x = functional.pad(sequence.x, (0, 0, 0, valid.shape[1] - sequence.x.shape[1]))
         return Inputs(
             users=batch.users,
             valid=valid,
@@ -189,7 +198,8 @@ class SSDRec(Method):
         encoded, users = self._encode_all()
         # The official code leaves the user out here, though it trains with it.
         own = None if self.official else users[batch.users]
-        return self._inputs(batch, self._sequence(batch, encoded, own))
+        sequence = self._sequence(batch, encoded, own)
+        return self._inputs(batch, sequence, self._around(batch, encoded, own))
 
     def _encode_all(self) -> tuple[Tensor, Tensor]:
         """E* and P* of everything, computed once between two changes of mode."""
@@ -204,6 +214,11 @@ class SSDRec(Method):
         if not (self.training or torch.is_grad_enabled()):
             self._encoded = encoded
         return encoded
+
+
+def _shared_out(own: Tensor, batch: Batch) -> Tensor:
+    """Divide P* of the rows' users ``[B, D]`` by the rows' lengths, ``[B, 1, D]``."""
+    return (own / batch.valid.sum(1, keepdim=True).clamp_min(1))[:, None]
 
 
 def build_graphs(config: SSDRecConfig, data: TrainingData) -> Graphs:

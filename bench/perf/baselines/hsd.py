@@ -10,6 +10,7 @@ before anything is timed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.method import TrainingData
 from bench.methods.hsd.core import Draws, Inputs
+from bench.methods.hsd.gates import HSDGates
 from bench.methods.hsd.model import HSD
 from bench.methods.parts.packing import pack
 from bench.perf.parts import Comparison, best_seconds
@@ -87,6 +89,7 @@ class Published(nn.Module):
     def __init__(self, method: HSD) -> None:
         super().__init__()
         self.method = method
+        self.judged = torch.empty(0)
         sequence, item = method.core.gates.sequence, method.core.gates.item
         self.mix = nn.Conv2d(LENGTH, LENGTH, (2, 1))
         weights = torch.stack([sequence.mix_reconstructed, sequence.mix_original], -1)
@@ -120,6 +123,7 @@ class Published(nn.Module):
         targets = batch.targets.sum(1)
         x, m = table[batch.items], batch.valid[..., None].float()
         sequence, item, errors = self.signals(x, m, table[targets])
+        self.judged = torch.stack([sequence, item])
         tau = float(core.schedules.tau)
         noise = [
             functional.softmax((logits + gumbel) / tau, -1)
@@ -177,18 +181,49 @@ def model(name: str, backbone: str, **settings: Any) -> HSD:
 
 
 def agreement() -> float:
-    """Compare the losses of port and ``hsd:compat``; give the largest relative difference."""
+    """Compare port and ``hsd:compat`` on rows of both kinds; see :func:`largest_difference`."""
     still = {"dropout_sequence": 0.0, "dropout_item": 0.0}
-    method = model("hsd:compat", "gru4rec", **still)
-    method.backbone.eval()
-    batch = some_batch(full=False)
-    targets = batch.targets.sum(1)
-    draws = method.core.draw(batch.valid.shape, targets, ITEMS)
-    x, valid = method.core.fill(method.backbone.embed(batch.items), batch.valid)
-    inputs = Inputs(batch.users, valid, x)
-    ours = method.core.losses(method.backbone, cross_entropy, inputs, targets, draws)
-    theirs = Published(method).losses(batch, draws)
-    return max(float((ours[part] / theirs[part] - 1).detach().abs()) for part in ours)
+    found = []
+    for full in (False, True):
+        method = model("hsd:compat", "gru4rec", **still)
+        method.backbone.eval()
+        batch = some_batch(full=full)
+        targets = batch.targets.sum(1)
+        draws = method.core.draw(batch.valid.shape, targets, ITEMS)
+        x, valid = method.core.fill(method.backbone.embed(batch.items), batch.valid)
+        inputs = Inputs(batch.users, valid, x)
+        port = Published(method)
+        with judged(method.core.gates) as verdict:
+            ours = method.core.losses(method.backbone, cross_entropy, inputs, targets, draws)
+        theirs = port.losses(batch, draws)
+        found.append(largest_difference(ours, theirs, verdict[0], port.judged))
+    return max(found)
+
+
+def largest_difference(
+    ours: dict[str, Tensor], theirs: dict[str, Tensor], judged: Tensor, judged_there: Tensor
+) -> float:
+    """Compare losses relatively, and what the gates sample from as it is.
+
+    Losses alone would hardly tell: the gates reach them through hard samples only.
+    """
+    parts = torch.stack([ours[name] - theirs[name] for name in theirs])
+    sizes = torch.stack(list(theirs.values())).abs().clamp_min(torch.finfo(parts.dtype).tiny)
+    apart = torch.cat([(parts / sizes).abs(), (judged - judged_there).abs().max()[None]])
+    return float(apart.max().detach())
+
+
+@contextmanager
+def judged(gates: HSDGates) -> Iterator[list[Tensor]]:
+    """Note what the gates of ours sample from, ``[2, B, L, 2]`` a call."""
+    seen: list[Tensor] = []
+    hook = gates.register_forward_hook(
+        lambda *call: seen.append(torch.stack([call[2].sequence, call[2].item]))
+    )
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def step_seconds(module: nn.Module, losses: Callable[[], dict[str, Tensor]]) -> float:

@@ -54,7 +54,7 @@ class Caser(Backbone):
                 raise ValueError("Caser with a user embedding needs the users of the batch")
             whose = users[:, None].expand_as(valid)[valid]
             z = torch.cat([z, self.users(whose)], -1)
-        found = self.output(z)
+        found: Tensor = self.output(z)
         states = found.new_zeros(*valid.shape, self.state_size)
         states[valid] = found
         return states

@@ -41,7 +41,7 @@ class GRU4Rec(Backbone):
         del users
         # Hundreds of steps of bfloat16 would add their rounding errors up.
         with torch.autocast(x.device.type, enabled=False):
-            x = x.to(self.gru.weight_ih_l0.dtype)
+            x = x.to(self.output.weight.dtype)
             return (
                 self._in_time_order(x, valid) if x.device.type == "cpu" else self._packed(x, valid)
             )

@@ -175,6 +175,7 @@ class Published(hsd.Published):
         query = table[targets]
         sequence, _, errors = self.signals(raw, m, query)
         item = self.signals(x, m, query)[1]
+        self.judged = torch.stack([sequence, item])
         tau = float(core.schedules.tau)
         hard = [
             _sample(logits, tau, gumbel)
@@ -257,15 +258,17 @@ def draws_for(method: SSDRec, batch: Batch, *, refined: bool) -> Chance:
 
 
 def agreement(train: Sequences, rows: int, **settings: Any) -> float:
-    """Compare the losses of port and ``ssdrec:compat``; give the largest relative difference."""
+    """Compare port and ``ssdrec:compat``; see :func:`.hsd.largest_difference`."""
     still = {"dropout_sequence": 0.0, "dropout_item": 0.0, "graph_dropout": 0.0}
     method = model("ssdrec:compat", "gru4rec", train, **still, **settings)
     method.backbone.eval()
     batch = some_batch(train, rows)
     chance = draws_for(method, batch, refined=False)
-    ours = method.losses(batch, chance)
-    theirs = Published(method).losses(batch, chance)
-    return max(float((ours[part] / theirs[part] - 1).abs().detach()) for part in ours)
+    port = Published(method)
+    with hsd.judged(method.core.gates) as verdict:
+        ours = method.losses(batch, chance)
+    theirs = port.losses(batch, chance)
+    return hsd.largest_difference(ours, theirs, verdict[0], port.judged)
 
 
 def step_seconds(module: SSDRec | Published, batch: Batch) -> float:
