@@ -48,10 +48,6 @@ def test_two_tokens_stand_in_reverse_before_their_item():
     assert made.inserted.tolist() == [[False, False, True, True, False, False]]
 
 
-def test_an_immediate_end_inserts_nothing():
-    assert flat(edited([0, 2, 0, 0], {1: [END]})) == ROW
-
-
 @pytest.mark.parametrize("longest", range(1, 9))
 def test_the_last_items_stay_in_order(longest):
     made = edited([2, 0, 1, 2], {0: [P, Q], 3: [Q]}, longest)

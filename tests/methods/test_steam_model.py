@@ -11,6 +11,7 @@ from torch.nn import functional
 from bench.components import METHODS
 from bench.errors import ConfigError
 from bench.methods.parts.ragged import Ragged
+from bench.methods.steam import generator
 from bench.methods.steam.config import STEAMConfig
 from bench.training.batch import Batch
 
@@ -64,6 +65,70 @@ def test_a_user_is_ranked_with_by_the_mask_after_the_corrected_history():
         ragged = Ragged(asked > 0)
         states = model.recommender(model.encoder(asked, ragged), ragged)
         torch.testing.assert_close(vectors[row], states[-1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def inserting(monkeypatch):
+    """A model that inserts before every item, and always writes the same token."""
+
+    def made(token):
+        model = model_of()
+        model.corrector.head.weight.data.zero_()
+        model.corrector.head.bias.data.copy_(torch.tensor([0.0, 0.0, 9.0]))
+        monkeypatch.setattr(
+            generator, "best_class", lambda vectors, *_: torch.full((len(vectors),), token)
+        )
+        return model
+
+    return made
+
+
+@torch.no_grad()
+def test_an_end_that_comes_first_inserts_nothing(inserting):
+    batch = batch_of(ROWS)
+    made = inserting(END).correct(batch.items)
+    assert torch.equal(made.items, batch.items)
+    assert not made.inserted.any()
+
+
+@torch.no_grad()
+def test_the_last_items_fill_all_slots_but_the_masks(inserting):
+    model, batch = inserting(3), batch_of(ROWS)
+    made = model.correct(batch.items)
+    asked = []
+    plain = model.encoder.forward
+    model.encoder.forward = lambda items, ragged: asked.append(items) or plain(items, ragged)
+    model.user_vectors(batch)
+    full = 0
+    for row, corrected in enumerate(made.items):
+        items = [item for item in batch.items[row].tolist() if item]
+        grown = [item for own in items for item in ([3] * model.config.max_inserted + [own])]
+        expected = grown[-(model.length - 1) :]
+        full += len(grown) > len(expected)
+        assert corrected.tolist() == expected + [0] * (made.items.shape[1] - len(expected))
+        own = (made.anchor[row] >= 0) & ~made.inserted[row]
+        assert (made.anchor[row][own].diff() > 0).all()
+        read = asked[-1][row].tolist()
+        assert read[: len(expected) + 1] == [*expected, MASK]
+        assert not any(read[len(expected) + 1 :])
+    assert full > len(ROWS) / 2
+
+
+@torch.no_grad()
+def test_an_empty_history_is_ranked_with_by_the_mask_alone():
+    model, batch = model_of(), batch_of(ROWS)
+    items = batch.items.clone()
+    items[2] = 0
+    vectors = model.user_vectors(with_items(batch, items))
+    asked = torch.tensor([[MASK]])
+    ragged = Ragged(asked > 0)
+    expected = model.recommender(model.encoder(asked, ragged), ragged)
+    torch.testing.assert_close(vectors[2], expected[0], rtol=1e-4, atol=1e-5)
+    others = [row for row in range(len(ROWS)) if row != 2]
+    torch.testing.assert_close(
+        vectors[others], model.user_vectors(batch)[others], rtol=1e-4, atol=1e-5
+    )
+    assert model.denoise(with_items(batch, items)).score[2].isnan().all()
 
 
 @torch.no_grad()
