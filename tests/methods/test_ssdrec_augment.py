@@ -250,6 +250,33 @@ def test_nothing_is_taken_out_where_nothing_was_put_in():
     assert undone(rows, place, second).tolist() == [True, False]
 
 
+@pytest.mark.parametrize("official", [False, True])
+def test_padding_competes_in_the_official_draws_alone(official):
+    """Noise that favours what stands at padding in both draws."""
+    sequence, seen = sequences([2, 5, 3], frame=8), []
+    model = augmenter(OfficialAugmenter if official else Augmenter)
+    plain = model.may_remove
+
+    def may_remove(widened, insertion, second):
+        seen.append((insertion.place, second, widened.valid))
+        return plain(widened, insertion, second)
+
+    model.may_remove = may_remove
+    noise = Noise(
+        place=torch.zeros(3, 8).masked_fill(~sequence.valid, 100.0),
+        items=gumbel_noise((2, 3, N_ITEMS + official), sequence.x),
+        second=noise_that_draws([7] * 3, 8 if official else 10, least=0.0),
+    )
+    model(sequence, table(), TAU, noise)
+    ((place, second, valid),) = seen
+    row = torch.arange(3)
+    assert sequence.valid[row, place].tolist() == [not official] * 3
+    if official:
+        assert second.tolist() == [7] * 3
+    else:
+        assert valid[row, second].all()
+
+
 @pytest.mark.parametrize(("second", "gone"), [(0, False), (1, True), (3, True), (4, False)])
 def test_only_the_three_may_go(second, gone):
     assert undone(torch.tensor([True]), torch.tensor([1]), torch.tensor([second])).item() is gone
