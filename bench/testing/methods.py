@@ -280,6 +280,20 @@ class MethodTests:
                 assert torch.isfinite(parameter.grad).all(), name
                 assert parameter.grad.abs().sum() > 0, f"zero gradient at {name}"
 
+    def test_no_memory_is_read_before_it_is_written(self) -> None:
+        """New tensors filled with NaN change neither weights, losses nor answers."""
+        found = []
+        for filled in (False, True):
+            with _new_memory_filled(filled):
+                method, batch = self.make(), self.inputs()
+                trainer = self.trainer(method)
+                torch.manual_seed(0)
+                losses = method.train().losses(trainer.data.gather(trainer.samples(0)))
+                answers = _answers(method.eval(), batch)
+                found.append([*losses.values(), *method.state_dict().values(), *answers])
+        for first, second in zip(*found, strict=True):
+            assert torch.equal(first, second)
+
     def test_shortest_and_longest_sequences(self) -> None:
         """One interaction, and as many as the protocol allows, in training and evaluation."""
         method = self.make()
@@ -311,6 +325,20 @@ class MethodTests:
             losses = method.train().losses(trainer.data.gather(trainer.samples(0)))
             assert all(torch.isfinite(value) for value in losses.values())
             assert torch.isfinite(method.eval().user_vectors(self.inputs())).all()
+
+
+@contextmanager
+def _new_memory_filled(filled: bool) -> Iterator[None]:
+    """Let torch fill new tensors with NaN, or leave them as they come."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = before  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(deterministic)
 
 
 def _answers(method: Method, batch: Batch) -> list[Tensor]:

@@ -75,7 +75,7 @@ class SSDRec(Method):
         self.tally = Tally(data.train, sizes.n_items)
         self.norms = GradientNorms(
             {
-                "augmentation": self.augmenter.lstm.lstm.weight_ih_l0,
+                "augmentation": self.augmenter.lstm.lstm.get_parameter("weight_ih_l0"),
                 "item_fusion": self.encoder.item_fusion.inner.weight,
                 "item_scalars": self.encoder.item_scalars.weight,
                 "item_gate": self.core.gates.item.output.weight,

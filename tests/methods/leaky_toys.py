@@ -60,3 +60,14 @@ class LooksAhead(BareBackbone):
         vectors = self.backbone.project(states[predicted])
         targets = batch.targets[predicted]
         return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
+
+
+class LeavesWeightsUnwritten(BareBackbone):
+    """Never draws the weight that it scales its loss by."""
+
+    def __init__(self, config: NoneConfig, data: TrainingData, backbone: Backbone) -> None:
+        super().__init__(config, data, backbone)
+        self.scale = torch.nn.Parameter(torch.empty(()))
+
+    def losses(self, batch: Batch):
+        return {"next_item": self.scale * super().losses(batch)["next_item"]}

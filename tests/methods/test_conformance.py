@@ -77,3 +77,8 @@ def test_a_look_at_later_items_is_noticed(leaky):
     leaky("SeesTexts", needs_text=True).test_an_earlier_target_is_not_seen()
     with pytest.raises(AssertionError):
         leaky("LooksAhead").test_an_earlier_target_is_not_seen()
+
+
+def test_weights_that_nothing_was_written_to_are_noticed(leaky):
+    with pytest.raises(AssertionError):
+        leaky("LeavesWeightsUnwritten").test_no_memory_is_read_before_it_is_written()
