@@ -18,8 +18,10 @@ def small(monkeypatch):
     return step.histories(40, 600, 25.0)
 
 
-def test_both_sides_compute_the_same_losses(small):
-    assert step.agreement(small, 12, **EVERYTHING) < 1e-5
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("mean", [25.0, 100.0])
+def test_both_sides_compute_the_same(mean):
+    assert step.agreement(step.histories(40, 600, mean), 24, **EVERYTHING) < 1e-5
 
 
 def test_the_check_notices_a_difference(small, monkeypatch):

@@ -35,7 +35,8 @@ from .step import (
 
 USERS, MEAN_LENGTH = 943, 100.0
 """ML-100K's."""
-ROWS, MANY_ROWS = 51, 510
+ROWS, OFFICIAL_ROWS, MANY_ROWS = 51, 255, 510
+"""What the requirement counts by, as many of them as the published batch of 256 holds, and more."""
 OFFICIAL_STEP = 1.2
 """Seconds that the published code needs for 51 users of ML-100K on two such cores, as the
 project's requirements state it; not measured here."""
@@ -132,7 +133,7 @@ def steps() -> Iterator[Comparison]:
     """Run whole training steps at ML-100K's sizes, every row of full length."""
     train = histories(USERS, ITEMS, MEAN_LENGTH)
     error = agreement(train, ROWS)
-    for rows in (ROWS, MANY_ROWS):
+    for rows in (ROWS, OFFICIAL_ROWS, MANY_ROWS):
         batch = some_batch(train, rows)
         method, compat = model("ssdrec", "sasrec", train), model("ssdrec:compat", "sasrec", train)
         ours = step_seconds(method, batch)

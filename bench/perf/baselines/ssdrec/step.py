@@ -246,13 +246,13 @@ def some_batch(train: Sequences, rows: int) -> Batch:
 def draws_for(method: SSDRec, batch: Batch, *, refined: bool) -> Chance:
     """Draw everything that a step of either side needs."""
     rows, like = len(batch.users), method.core.users.weight
-    second = gumbel_noise((rows, LENGTH), like)
+    place, second = gumbel_noise((2, rows, LENGTH), like)
     if not refined:
-        # Our side leaves no holes, so the comparison lets refinement hit the last slot.
+        # Our side leaves no holes, so the comparison lets refinement hit the last slot, and keeps
+        # suspicious positions out of its reach.
         second[:, -1] = 100
-    noise = Noise(
-        gumbel_noise((rows, LENGTH), like), gumbel_noise((2, rows, ITEMS + 1), like), second
-    )
+        place[:, -3:] = -100
+    noise = Noise(place, gumbel_noise((2, rows, ITEMS + 1), like), second)
     targets = batch.targets.sum(1)
     return Chance(augmentation=noise, denoising=method.core.draw(batch.items.shape, targets, ITEMS))
 
