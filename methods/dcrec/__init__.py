@@ -14,7 +14,7 @@ METHOD = MethodEntry(
     ),
     standalone=True,
     sampling="prefixes",
-    cost=2.1,
+    cost=2.4,
     variants=(
         Variant(
             "reference",

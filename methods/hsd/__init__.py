@@ -13,7 +13,7 @@ METHOD = MethodEntry(
         "Sequence Denoising in Sequential Recommendation. CIKM 2022."
     ),
     sampling="prefixes",
-    cost=1.4,
+    cost=2.0,
     variants=(
         Variant(
             "compat",

@@ -16,7 +16,7 @@ METHOD = MethodEntry(
     ),
     needs_text=True,
     sampling="prefixes",
-    cost=1.1,
+    cost=1.7,
     variants=(
         Variant(
             "without-both",

@@ -13,7 +13,7 @@ METHOD = MethodEntry(
         "Sequential Recommendation. ICDE 2024."
     ),
     sampling="prefixes",
-    cost=6.1,
+    cost=6.5,
     variants=(
         Variant(
             "compat",

@@ -14,7 +14,7 @@ METHOD = MethodEntry(
     ),
     standalone=True,
     sampling="pieces",
-    cost=6.6,
+    cost=5.1,
     variants=(
         Variant(
             "raw",
