@@ -84,7 +84,7 @@ def _kind(cell: Cell) -> _Kind:
 
 
 def _modelled_seconds(cell: Cell, dataset: Dataset) -> float:
-    """Expect of the bare backbone's arithmetic."""
+    """Estimate from the bare backbone's arithmetic."""
     sizes = (cell.backbone_settings.get(key) for key in ("embedding_size", "hidden_size"))
     dimension = next((size for size in sizes if isinstance(size, int)), TYPICAL_DIMENSION)
     targets = max(dataset.n_interactions - 3 * dataset.n_users, 1)

@@ -39,7 +39,7 @@ class GRU4Rec(Backbone):
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Run the recurrent layers; see :meth:`Backbone.encode`."""
         del users
-        # Hundreds of steps of bfloat16 would add their rounding errors up.
+        # In bfloat16 rounding errors would add up over the steps.
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.output.weight.dtype)
             return (
