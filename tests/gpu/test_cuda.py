@@ -30,7 +30,7 @@ def _needs_gpu():
 
 
 @pytest.fixture(params=COMBINATIONS, ids=lambda pair: "-".join(filter(None, pair)))
-def tests(request):
+def subject(request):
     """Helpers of the conformance tests for one method on one backbone."""
     _needs_gpu()
     method, backbone = request.param
@@ -47,8 +47,8 @@ def moved(batch, device):
     return Batch(*(tensor.to(device) for tensor in vars(batch).values()))
 
 
-def test_the_gpu_answers_as_the_cpu_does(tests, gpu):
-    method, batch = tests.trained(), tests.inputs()
+def test_the_gpu_answers_as_the_cpu_does(subject, gpu):
+    method, batch = subject.trained(), subject.inputs()
     on_gpu = copy.deepcopy(method).to(gpu)
     with torch.no_grad():
         expected = method.user_vectors(batch) @ method.item_vectors().T
@@ -63,8 +63,8 @@ def test_the_gpu_answers_as_the_cpu_does(tests, gpu):
         )
 
 
-def test_ranks_are_those_of_the_cpu(tests, gpu):
-    method = tests.trained()
+def test_ranks_are_those_of_the_cpu(subject, gpu):
+    method = subject.trained()
     split = LeaveOneOut.of(example.dataset())
     ranks = [
         FullRanking(split, "test", example.MAX_LENGTH, device).rank(model).columns()
@@ -80,9 +80,9 @@ def test_ranks_are_those_of_the_cpu(tests, gpu):
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["float32", "mixed"])
-def test_a_cell_trains_on_the_gpu(tests, tmp_path, mixed):
-    cell = tests.cell(epochs=3, mixed_precision=mixed, learning_rate=0.01)
-    with tests.texts("pooled"):
+def test_a_cell_trains_on_the_gpu(subject, tmp_path, mixed):
+    cell = subject.cell(epochs=3, mixed_precision=mixed, learning_rate=0.01)
+    with subject.texts("pooled"):
         found = experiment.run_cell(cell, example.dataset(), tmp_path, device="cuda")
     assert found.facts["device"] == "cuda"
     assert found.facts["peak_gpu_bytes"] > 0
