@@ -17,6 +17,7 @@ import yaml
 from bench.config import Config
 from bench.errors import ConfigError, suggestion
 from bench.registry import Registry, load_object
+from bench.strict_yaml import load_yaml, yaml_problem
 
 Sampling = Literal["positions", "prefixes", "last", "pieces"]
 """How training samples are drawn.
@@ -122,10 +123,10 @@ class Component:
         """Turn ``key=value`` into a variant, so that a curve over a setting is a list of names."""
         key, _, value = text.partition("=")
         try:
-            settings = {key: yaml.safe_load(value)}
-        except yaml.YAMLError:
+            settings = {key: load_yaml(value)}
+        except yaml.YAMLError as error:
             raise ConfigError(
-                f"'{self.name}{VARIANT_MARK}{text}': the value is not valid YAML; correct it"
+                f"'{self.name}{VARIANT_MARK}{text}': {yaml_problem(error)}; correct the value"
             ) from None
         return Variant(text, f"{self.title} ({text})", f"{self.summary}, with {text}", settings)
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Self, TypeGuard, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from bench.errors import ConfigError, suggestion
+from bench.strict_yaml import load_yaml, yaml_problem
 
 
 class Config(BaseModel):
@@ -18,6 +20,16 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic takes True as 1, and YAML 1.1 takes the words on and yes as true.
+        field = cls.model_fields.get(info.field_name or "")
+        values = value if isinstance(value, list | tuple) else [value]
+        if field and any(isinstance(entry, bool) for entry in values) and _numbers_only(field):
+            raise ValueError("a number is expected, not true or false (yes and on mean true)")
+        return value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
@@ -41,6 +53,15 @@ class Config(BaseModel):
             raise ConfigError(_explain(cls, error, where)) from None
 
 
+def _numbers_only(field: FieldInfo) -> bool:
+    kinds = _kinds(field.annotation)
+    return bool(kinds & {int, float}) and not kinds & {bool, Any}
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    return {annotation}.union(*map(_kinds, get_args(annotation)))
+
+
 def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str:
     # A misspelt key is also a missing one: say the former.
     first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
@@ -51,6 +72,8 @@ def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str
         return f"{where}: unknown key '{key}'{suggestion(path[-1], known)}"
     if first["type"] == "missing":
         return f"{where}: key '{key}' is missing; add it"
+    if first["type"] == "tuple_type":
+        return f"{where}: key '{key}' must be a list; write each entry behind '- '"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: key '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}"
 
@@ -77,7 +100,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         The file is missing or unreadable, is not UTF-8, is not YAML or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; check the path") from None
     except IsADirectoryError:
@@ -91,8 +114,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ConfigError(f"{place}: {problem}; correct the YAML") from None
+        raise ConfigError(f"{place}: {yaml_problem(error)}; correct the YAML") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' lines; see an example in the README")
     return {str(key): value for key, value in content.items()}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from bench.errors import ConfigError
+
 APPLICATION = "seqrec-denoise-bench"
 
 
@@ -32,4 +34,18 @@ def offline() -> bool:
 
 def _folder(variable: str, default: Path) -> Path:
     value = os.environ.get(variable, "").strip()
-    return Path(value).expanduser() if value else default
+    return expanded(value) if value else default
+
+
+def expanded(path: str) -> Path:
+    """Give a path with ``~`` replaced by the home folder it stands for.
+
+    Raises
+    ------
+    ConfigError
+        There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: no home folder is known for its '~'; write it out") from None

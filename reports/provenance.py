@@ -17,6 +17,7 @@ from bench.reports.results import Result
 from bench.reports.source import source_of
 from bench.reports.variants import settings_of
 from bench.runs.cell import Cell
+from bench.strict_yaml import load_yaml
 
 
 @dataclass(frozen=True)
@@ -119,4 +120,7 @@ def _component(
 def _plain(value: Any) -> str:
     """Write a value as ``--set`` reads it, which is YAML."""
     text = value if isinstance(value, str) else canonical_json(value)
-    return text if yaml.safe_load(text) == value else canonical_json(value)
+    try:
+        return text if load_yaml(text) == value else canonical_json(value)
+    except yaml.YAMLError:
+        return canonical_json(value)

@@ -22,13 +22,21 @@ _NAMES_HELP = "Data sets or paths of cards; without any, every built-in one whos
 Names = Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default=False)]
 
 
-@app.command("list", epilog="\b\nExamples:\n  bench data list\n  bench data list --data-dir /data")
-def list_(data_dir: DataDir = None) -> None:
-    """List the built-in data sets and where their files lie."""
+@app.command(
+    "list", epilog="\b\nExamples:\n  bench data list\n  bench data list beauty ./mine.yaml"
+)
+def list_(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Data sets or paths of cards; without any, every built-in one."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List data sets and where their files lie."""
     del data_dir  # its callback has set the environment
     rows = [
         {"data set": card.name, "summary": card.summary, "files": _whereabouts(card)}
-        for card in map(load_card, card_names())
+        for card in map(load_card, names or card_names())
     ]
     _print_table(rows)
 

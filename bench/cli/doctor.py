@@ -85,8 +85,11 @@ def _folders() -> Iterable[tuple[str, str]]:
 def _state(folder: Path) -> str:
     """Say whether a folder, or the one in which it would be made, can be written."""
     place = folder.absolute()
-    while not place.exists():
-        place = place.parent
+    try:
+        while not place.exists():
+            place = place.parent
+    except PermissionError as error:
+        return f"cannot be reached, because {error.filename} forbids it"
     if not place.is_dir() or not os.access(place, os.W_OK):
         return (
             f"cannot be written, because {place} {'is a file' if place.is_file() else 'forbids it'}"

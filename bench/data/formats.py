@@ -91,7 +91,7 @@ class TableOptions(Config):
     time: str | None = "timestamp"
     item_id: str = "item_id"
     text: str = "title"
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    separator: str = Field(default=",", pattern=r"^[\x00-\x7f]$")
     encoding: str = "utf-8"
 
 

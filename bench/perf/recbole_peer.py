@@ -114,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--patience", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=2020, help="RecBole's own default")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument(
         "--quick",
@@ -146,7 +147,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
             "mode": "full",
             "group_by": "user",
         },
-        "seed": 2020,
+        "seed": options.seed,
         "show_progress": False,
         "state": "WARNING",
         "use_gpu": options.gpu,

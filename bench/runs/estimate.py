@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
@@ -13,6 +14,7 @@ import numpy as np
 
 from bench.components import METHODS
 from bench.data.dataset import Dataset
+from bench.errors import BenchError
 from bench.runs.cell import Cell
 from bench.runs.store import Store
 from bench.runs.stored import readable
@@ -59,7 +61,8 @@ class Estimator:
     def __init__(self, store: Store) -> None:
         history: dict[_Kind, list[float]] = defaultdict(list)
         for stored in readable(store.cells()):
-            history[_kind(stored.cell)].append(stored.seconds)
+            with suppress(BenchError):  # a damaged cell is no reason to refuse a plan
+                history[_kind(stored.cell)].append(stored.seconds)
         self._history = {kind: median(seconds) for kind, seconds in history.items()}
 
     def estimate(self, cell: Cell, dataset: Dataset) -> Estimate:

@@ -13,6 +13,7 @@ from bench.config import Config
 from bench.errors import ConfigError, suggestion
 from bench.protocol import Protocol
 from bench.runs.spec import Settings, Spec
+from bench.strict_yaml import load_yaml, yaml_problem
 from bench.training.config import TrainingConfig
 
 
@@ -70,9 +71,9 @@ def _apply(spec: Spec, text: str) -> Spec:
 
 def _parse(raw: str, text: str) -> Any:
     try:
-        return yaml.safe_load(raw)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set '{text}': the value is not valid YAML; quote it") from None
+        return load_yaml(raw)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set '{text}': {yaml_problem(error)}; correct the value") from None
 
 
 def _owners(spec: Spec) -> list[_Owner]:

@@ -14,6 +14,7 @@ from bench.data.card import card_names, is_path, load_card
 from bench.errors import ConfigError, suggestion
 from bench.protocol import Protocol
 from bench.semantics.config import EncoderConfig
+from bench.settings import expanded
 from bench.training.config import TrainingConfig
 
 DEFAULT = "default"
@@ -187,13 +188,16 @@ def read_spec(path: Path) -> Spec:
     ConfigError
         The file is missing, is not UTF-8 YAML, or a key or value does not fit.
     """
-    spec = Spec.parse({"name": path.stem, **read_yaml(path)}, str(path))
+    content = read_yaml(path)
+    if "forms" in content:
+        raise ConfigError(f"{path} is the card of a data set; name it behind --dataset")
+    spec = Spec.parse({"name": path.stem, **content}, str(path))
     datasets = [_beside(name, path.parent) for name in spec.datasets]
     return spec.with_changes({"datasets": datasets}, str(path))
 
 
 def _beside(name: str, folder: Path) -> str:
-    card = Path(name).expanduser()
+    card = expanded(name)
     return str(card if card.is_absolute() else folder / card) if is_path(name) else name
 
 

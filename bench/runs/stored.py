@@ -84,7 +84,11 @@ class StoredCell:
 
     @cached_property
     def _head(self) -> dict[str, Any]:
-        return dict(read_json(self.folder / "cell.json"))
+        path = self.folder / "cell.json"
+        head = read_json(path)
+        if not (isinstance(head, dict) and {"key", "cell"} <= head.keys()):
+            raise StoreError(f"{path} describes no cell; delete its folder and run again")
+        return head
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:

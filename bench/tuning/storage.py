@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.settings import expanded
 from bench.tuning.plan import Pruning, StudyPlan
 from bench.tuning.space import Choices, Dimension
 
@@ -113,7 +114,7 @@ def _journal(url: str) -> BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    path = Path(url.removeprefix(JOURNAL)).expanduser()
+    path = expanded(url.removeprefix(JOURNAL))
     path.parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(path)))
 

@@ -33,6 +33,12 @@ def tiny(tmp_path):
     return str(tmp_path / "tiny.yaml")
 
 
+def test_list_of_some_names_shows_those(run, tiny, tmp_path):
+    rows = run("list", "planted", tiny).splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["planted", "tiny"]
+    assert rows[1].endswith(str(tmp_path))
+
+
 def test_list_says_what_is_there_and_how_to_get_the_rest(run):
     output = run("list")
     lines = {line.split()[0]: line for line in output.splitlines() if line}

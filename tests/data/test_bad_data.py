@@ -1,6 +1,7 @@
 """Bad input: one sentence that names the file and the line, and the remedy."""
 
 import gzip
+from datetime import date, time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -170,6 +171,39 @@ BAD = {
         parquet_card,
         parquet({"user_id": ["u1"], "item_id": ["a"], "timestamp": [[1]]}),
         "x.parquet: column 'timestamp' holds list<",
+    ),
+    "times of two kinds": (
+        csv_card,
+        replace("x.csv", b"\n5,", b"\n2024-01-01,"),
+        "x.csv, line 6: 'when' is '2024-01-01', another kind of time than before",
+    ),
+    "times with and without a zone": (
+        csv_card,
+        content(
+            "x.csv",
+            b"when,who,what\n2024-01-01T10:00:00Z,u1,a\n2024-01-01T10:00:00,u1,b\n",
+        ),
+        "x.csv, line 3: 'when' is '2024-01-01T10:00:00', another kind of time than before",
+    ),
+    "a number that only Python reads": (
+        csv_card,
+        replace("x.csv", b"\n5,", b"\n1_000,"),
+        "x.csv, line 6: 'when' is '1_000', not a time",
+    ),
+    "Parquet dates too far away": (
+        parquet_card,
+        parquet({"user_id": ["u1"], "item_id": ["a"], "timestamp": [date(9999, 1, 1)]}),
+        "x.parquet: column 'timestamp' holds date32[day] values that are not dates between",
+    ),
+    "Parquet times of day": (
+        parquet_card,
+        parquet({"user_id": ["u1"], "item_id": ["a"], "timestamp": [time(12)]}),
+        "x.parquet: column 'timestamp' holds time64[us] values that are not dates between",
+    ),
+    "a long value in a line with too many": (
+        csv_card,
+        append("x.csv", b"6,u1," + 200_000 * b"x" + b",y\n"),
+        "x.csv, line 11: 4 values where 3 are expected",
     ),
     "u.item of another data set": (
         movielens_card,

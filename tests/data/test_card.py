@@ -146,6 +146,38 @@ WRONG = {
         {"forms": [{**FORM, "sources": [{"url": "file:///etc/passwd", "role": "sequences"}]}]},
         "forms.0.sources.0.url",
     ),
+    "address without a host": (
+        {"forms": [{**FORM, "sources": [{"url": "http://:80/x", "role": "sequences"}]}]},
+        "'forms.0.sources.0.url' = 'http://:80/x': it names no host",
+    ),
+    "address of half a host": (
+        {"forms": [{**FORM, "sources": [{"url": "http://[::1", "role": "sequences"}]}]},
+        "'forms.0.sources.0.url' = 'http://[::1': invalid IPv6",
+    ),
+    "address with an impossible port": (
+        {"forms": [{**FORM, "sources": [{"url": "http://h:99999/x", "role": "sequences"}]}]},
+        "'forms.0.sources.0.url' = 'http://h:99999/x': port out of range",
+    ),
+    "address with a space": (
+        {"forms": [{**FORM, "sources": [{"url": URL + " b", "role": "sequences"}]}]},
+        "write spaces and letters beyond ASCII as %20",
+    ),
+    "forms that are no list": (
+        {"forms": FORM},
+        "key 'forms' must be a list; write each entry behind '- '",
+    ),
+    "a truth where a number belongs": (
+        {"max_length": True},
+        "key 'max_length' = True: a number is expected, not true or false",
+    ),
+    "separator beyond ASCII": (
+        {
+            "forms": [
+                {"format": "table", "files": {"interactions": "x"}, "options": {"separator": "§"}}
+            ]
+        },
+        "separator",
+    ),
     "half a checksum": (
         {"forms": [{**FORM, "sources": [{"url": URL, "role": "sequences", "sha256": "ab"}]}]},
         "sha256",

@@ -191,6 +191,19 @@ def test_fetching_gives_the_data_set_and_records_where_from(card, site, tmp_path
     assert len(site.requests) == asked
 
 
+def test_an_archive_replaces_no_file_of_the_users(site, tmp_path):
+    own = tmp_path / "data" / "mine" / "all.zip"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"something else of that name")
+    assert histories(load_dataset(zip_card(tmp_path, site), fetch=True)) == EXPECTED
+    assert own.read_bytes() == b"something else of that name"
+
+
+def test_a_record_that_is_none_is_passed_over(tmp_path):
+    (tmp_path / "provenance.json").write_text('{"seq.txt": "x", "items.tsv": {"sha256": "0"}}')
+    assert provenance(tmp_path) == {"items.tsv": {"sha256": "0"}}
+
+
 def test_without_fetch_nothing_is_asked(site, tmp_path):
     with pytest.raises(DataError, match="bench data fetch mine"):
         load_dataset(files_card(tmp_path, site))

@@ -65,12 +65,13 @@ def test_amazon_reports_and_skips_few_bad_lines(tmp_path, caplog):
     clean = load_dataset(amazon_card(tmp_path / "clean")).fingerprint
     card = amazon_card(
         tmp_path / "bad",
-        extra_reviews='{"reviewerID": "u1"\n',
+        extra_reviews='{"reviewerID": "u1"\n'
+        f'{{"reviewerID": "u1", "asin": "a", "unixReviewTime": {10**30}}}\n',
         extra_meta="{'asin': 'a', 'title': \n__import__('os').remove('x')\n",
     )
     with caplog.at_level(logging.WARNING):
         assert load_dataset(card).fingerprint == clean
-    assert "left out 1 unreadable lines: 10" in caplog.text
+    assert "left out 2 unreadable lines: 10, 11" in caplog.text
     assert "left out 2 unreadable lines: 5, 6" in caplog.text
 
 
@@ -111,10 +112,14 @@ def test_a_table_without_time_is_taken_in_file_order(tmp_path):
     assert histories(dataset) == expected
 
 
-@pytest.mark.parametrize("unit", ["date", "fraction", "large"])
+@pytest.mark.parametrize("unit", ["date", "zone", "before 1970", "spaces", "fraction", "large"])
 def test_times_as_dates_fractions_and_large_whole_numbers(unit, tmp_path):
     write = {
         "date": lambda t: f"2014-07-01T00:00:{t:02d}",
+        # The offset outweighs the hour: as text the order would be another.
+        "zone": lambda t: f"2014-07-01T{t % 2 + 9:02d}:00:{t:02d}+{t % 2:02d}:00",
+        "before 1970": lambda t: f"1969-07-01T00:00:{t:02d}",
+        "spaces": lambda t: f" {t} ",
         "fraction": lambda t: f"{t / 7:.6f}",
         "large": lambda t: str(1_700_000_000_000_000_000 + t),  # float64 would tie these
     }[unit]

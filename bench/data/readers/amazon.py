@@ -129,7 +129,8 @@ def _review(line: bytes) -> tuple[str, str, int]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _BadLineError("no JSON review with reviewerID, asin and unixReviewTime") from None
     user, item, time = row
-    if not (isinstance(user, str) and isinstance(item, str) and type(time) is int and time >= 0):
+    seconds = type(time) is int and 0 <= time < 2**63
+    if not (isinstance(user, str) and isinstance(item, str) and seconds):
         raise _BadLineError("reviewerID, asin or unixReviewTime is of the wrong kind")
     return user, item, time
 

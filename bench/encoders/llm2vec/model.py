@@ -23,6 +23,7 @@ from bench.encoders.llm2vec.config import Llm2VecConfig, LlmConfig
 from bench.encoders.llm2vec.places import fetched, hash_of
 from bench.encoders.tokens import TokenEncoder
 from bench.errors import ConfigError
+from bench.settings import expanded
 
 _UNLOADABLE = (
     *(OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError),
@@ -171,6 +172,6 @@ class Llm2VecEncoder(LlmEncoder):
     def _loaded(self, base: Path, adapters: Sequence[Path]) -> Any:
         """Load, and tell LLM2Vec the id, by which it chooses the prompt of some models."""
         model = super()._loaded(base, adapters)
-        if not Path(self._names[0]).expanduser().is_dir():
+        if not expanded(self._names[0]).is_dir():
             model.model.config._name_or_path = self._names[0].partition("@")[0]  # noqa: SLF001
         return model

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.encoders.weights import folder_hash
 from bench.errors import ConfigError, DataError
 from bench.hashing import content_hash
-from bench.settings import offline
+from bench.settings import expanded, offline
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
@@ -22,7 +22,7 @@ def hash_of(folders: Sequence[Path]) -> str:
 
 def on_disk(name: str) -> Path | None:
     """Give the folder of a model without any network access; None where it is not here."""
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if name and folder.is_dir():
         return folder
     return _snapshot(name, local=True) if _ID.fullmatch(name) else None
