@@ -46,6 +46,9 @@ def recbole(
     backbone: Annotated[list[str] | None, typer.Option(help="Backbones; default: all.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Most epochs of each side.")] = 1,
     patience: Annotated[int, typer.Option(min=1, help="Early stopping of each side.")] = 10,
+    peer_epochs: Annotated[
+        int, typer.Option(min=0, help="Most epochs of RecBole, ten times as long; 0 = the same.")
+    ] = 0,
     peer_batch: Annotated[int, typer.Option(min=1, help="RecBole's train_batch_size.")] = 2048,
     threads: Annotated[int, typer.Option(min=0, help="Threads of each side; 0 = default.")] = 0,
     data_dir: DataDir = None,
@@ -60,7 +63,7 @@ def recbole(
     for name in backbones:
         check_peer(name)
     data = load_dataset(dataset)
-    effort = Effort(epochs, patience, peer_batch, threads)
+    effort = Effort(epochs, peer_epochs or epochs, patience, peer_batch, threads)
     for name in backbones:
         with tempfile.TemporaryDirectory() as work:
             peer = run_peer(python.absolute(), data, name, effort, Path(work))

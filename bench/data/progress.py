@@ -35,7 +35,7 @@ def _bar(label: str) -> Iterator[Report]:
     from rich.console import Console
 
     with progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),

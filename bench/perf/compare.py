@@ -24,7 +24,9 @@ class Effort:
 
     Attributes
     ----------
-    epochs, patience
+    epochs, peer_epochs
+        Most of ours and of the peer, which may be cut off earlier: its best is then a lower bound.
+    patience
         The same for both sides.
     peer_batch
         Samples per step of the peer; RecBole's default is 2048.
@@ -33,6 +35,7 @@ class Effort:
     """
 
     epochs: int
+    peer_epochs: int
     patience: int
     peer_batch: int
     threads: int
@@ -75,7 +78,7 @@ def run_peer(python: Path, dataset: Dataset, backbone: str, effort: Effort, work
         "--data": work,
         "--name": dataset.name,
         "--max-length": dataset.max_length,
-        "--epochs": effort.epochs,
+        "--epochs": effort.peer_epochs,
         "--patience": effort.patience,
         "--batch": effort.peer_batch,
         "--threads": effort.threads,

@@ -17,6 +17,7 @@ from bench.data.archive import extract
 from bench.data.card import Wheel, load_card
 from bench.data.fetch import fetch_card, provenance
 from bench.data.load import load_dataset
+from bench.data.progress import transfer
 from bench.data.verify import verify
 from bench.errors import DataError, StoreError
 
@@ -376,6 +377,23 @@ def test_the_log_gets_plain_lines(site, tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("seq.txt: 0.0 of 0.0 MB") for line in lines)
     assert not any("\x1b" in line for line in lines)
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with transfer("part [1].zip") as report:
+        report(500_000, None)
+        report(1_000_000, 1_000_000)
+    last = terminal.getvalue().rpartition("part [1].zip")[2]
+    assert "1.0/1.0 MB" in last
+    assert "\u2501" in last  # the bar's own character
 
 
 @pytest.mark.network

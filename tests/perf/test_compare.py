@@ -100,12 +100,12 @@ def test_an_environment_without_the_peer_is_named(tmp_path):
     python.write_text(f"#!{sys.executable}\nraise SystemExit('No module named recbole')\n")
     python.chmod(0o755)
     with pytest.raises(BenchError, match=r"could not run its side .*No module named recbole"):
-        run_peer(python, DATA, "sasrec", Effort(1, 1, 2048, 1), tmp_path)
+        run_peer(python, DATA, "sasrec", Effort(1, 1, 1, 2048, 1), tmp_path)
 
 
 def test_a_python_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BenchError, match="absent"):
-        run_peer(tmp_path / "absent", DATA, "sasrec", Effort(1, 1, 2048, 1), tmp_path)
+        run_peer(tmp_path / "absent", DATA, "sasrec", Effort(1, 1, 1, 2048, 1), tmp_path)
 
 
 def test_a_backbone_that_the_peer_lacks_is_refused():
