@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from bench.reports.table_names import TableName, default_tables
 from bench.reports.tables import Table, Titles, build_tables
 from bench.reports.titles import with_own_titles
 from bench.runs.store import Store
+
+_LOG = logging.getLogger(__name__)
 
 
 def render(
@@ -72,6 +75,7 @@ def render(
     tables, problems, titles = _read(store_root, chosen, reading, titles)
     store = Store(store_root)
     if fmt == "csv":
+        _warn(problems)
         return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
     names = default_tables(fmt) if names is None else names
     if "ledger" in names and chosen.trials is None:  # tuning may go on while this is written
@@ -145,8 +149,15 @@ def draw(
     chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
-    tables, _, titles = _read(store_root, chosen, reading, titles)
+    tables, problems, titles = _read(store_root, chosen, reading, titles)
+    _warn(problems)
     save_figure(kind, Drawn(tables, reading, titles, Store(store_root), setting), target)
+
+
+def _warn(problems: Sequence[str]) -> None:
+    """Say on standard error what is not shown, where the output has no room for sentences."""
+    for problem in problems:
+        _LOG.warning("%s", problem)
 
 
 def _read(

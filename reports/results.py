@@ -139,16 +139,17 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Result
     """
     everything = list(store.cells())
     understood = list(readable(everything))
+    folders = {stored.folder for stored in understood}
     failures = list(store.failures())
     _check_names(selection, [stored.cell.label for stored in understood], failures)
     chosen = [stored for stored in understood if selection.admits(stored.key, stored.cell)]
     finished = [_read(stored, reading) for stored in chosen]
     keys = {stored.key for stored in chosen}
     problems = [*_failed(failures, selection, keys), *_unfinished(selection, keys)]
-    if unreadable := len(everything) - len(understood):
+    if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
-            f"Not shown: {_count(unreadable, 'cell')} damaged or written by another version of "
-            "bench."
+            f"Not shown: {_count(len(unreadable), 'cell')} damaged or written by another version "
+            f"of bench (first: {unreadable[0].folder}); delete the folder and run again."
         )
     return Results(finished, problems)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError
@@ -18,11 +20,14 @@ from bench.reports.report import render
 from bench.reports.results import Reading, Selection
 from bench.reports.tables import Titles
 from bench.runs.store import Store
+from bench.runs.stored import whole
 from bench.tuning.records import TrialNumbers
 
 _RELATIVE = 1e-9
 """Of unrounded figures: other processors add up in another order."""
 _NAMES = ("dataset", "fingerprint", "backbone", "method", "encoder", "settings")
+_ROWS = ("dataset", "backbone", "method")
+"""Columns of a CSV by which its rows are ordered, the outermost first."""
 _CONDITIONS = ("protocol", "candidates", "ties", "phase")
 
 
@@ -80,7 +85,7 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
 
 def _whole_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
     """Find the cells that a report names, and say which are gone."""
-    held = {stored.key[:SHORT]: stored.key for stored in store.cells()}
+    held = {stored.key[:SHORT]: stored.key for stored in whole(store.cells())}
     missing = [
         f"cell {key[:SHORT]} is no longer in {store.root}"
         for key in short
@@ -167,15 +172,35 @@ def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int,
         if missing:
             drift += missing
             continue
-        text = render(
-            store_root, fmt="csv", selection=Selection(keys), reading=_csv_reading(group[0])
+        held = [stored.cell for stored in whole(Store(store_root).cells()) if stored.key in keys]
+        datasets, backbones, methods = (
+            _order(group, name, {getattr(cell, name) for cell in held}) for name in _ROWS
         )
+        selection = Selection(keys, datasets, backbones, methods)
+        text = render(store_root, fmt="csv", selection=selection, reading=_csv_reading(group[0]))
         now = {_csv_name(line): line for line in csv.DictReader(io.StringIO(text))}
         for line in group:
             cells += len(line)
             drift += _csv_differences(line, now.pop(_csv_name(line), None))
         drift += [f"row {' / '.join(filter(None, name))} is missing" for name in now]
     return cells, drift
+
+
+def _order(lines: Sequence[Mapping[str, str]], column: str, held: Set[str]) -> Sequence[str]:
+    """Give the order of names that all blocks of rows keep: of rows that tie, the first leads."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    before = _ROWS[: _ROWS.index(column)]
+    for block in dict.fromkeys(tuple(line[name] for name in before) for line in lines):
+        rows = [line for line in lines if tuple(line[name] for name in before) == block]
+        names = list(dict.fromkeys(line[column] for line in rows if line[column] in held))
+        for name in names[:1]:
+            sorter.add(name)
+        for first, second in pairwise(names):
+            sorter.add(second, first)
+    try:
+        return list(sorter.static_order())
+    except CycleError:  # somebody has moved rows
+        return ()
 
 
 def _csv_reading(line: Mapping[str, str]) -> Reading:

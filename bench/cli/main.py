@@ -60,6 +60,9 @@ def main() -> None:
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
     except OSError as error:
         # A path may be forbidden, too long, or a folder, wherever it is looked at.
         if error.filename is None:

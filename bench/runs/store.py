@@ -135,7 +135,12 @@ class Store:
             The file system refuses.
         """
         key = cell.key
-        head = {"key": key, "finished": time.time(), "cell": cell.model_dump(mode="json")}
+        head = {
+            "key": key,
+            "finished": time.time(),
+            "cell": cell.model_dump(mode="json"),
+            "read_outs": sorted(result.read_outs),
+        }
         with atomic_path(self.root / "cells" / _folder_name(cell)) as folder:
             folder.mkdir()
             write_json(folder / "cell.json", head)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Phase
 from bench.errors import BenchError, StoreError
-from bench.files import read_json
 from bench.runs.cell import Cell
 from bench.runs.result import Ranks, ReadOut
+
+_Table = TypeVar("_Table", Ranks, ReadOut)
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,17 @@ class StoredCell:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """Plain facts of the run, see :class:`bench.runs.result.CellResult`."""
-        return dict(read_json(self.folder / "facts.json"))
+        facts: dict[str, Any] = _read_json(self.folder / "facts.json", dict)
+        return facts
 
     @cached_property
     def curve(self) -> list[dict[str, Any]]:
         """Learning curve, one row an epoch."""
-        return list(read_json(self.folder / "curve.json"))
+        path = self.folder / "curve.json"
+        rows: list[dict[str, Any]] = _read_json(path, list)
+        if not all(isinstance(row, dict) for row in rows):
+            raise _damaged(path, "a row is no mapping")
+        return rows
 
     @property
     def seconds(self) -> float:
@@ -69,7 +76,7 @@ class StoredCell:
         StoreError
             The file is damaged.
         """
-        return Ranks(**_read_columns(self.folder / f"ranks-{phase}.parquet"))
+        return _read_columns(self.folder / f"ranks-{phase}.parquet", Ranks)
 
     def read_out(self, part: str) -> ReadOut | None:
         """Read what the method thinks of each interaction; None where it removes nothing.
@@ -78,16 +85,22 @@ class StoredCell:
         ----------
         part
             ``train`` or ``test``.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged, or gone although the cell had one.
         """
         path = self.folder / f"readout-{part}.parquet"
-        return ReadOut(**_read_columns(path)) if path.exists() else None
+        expected = part in self._head.get("read_outs", ())  # cells of before 2026-11-26 do not say
+        return _read_columns(path, ReadOut) if expected or path.exists() else None
 
     @cached_property
     def _head(self) -> dict[str, Any]:
         path = self.folder / "cell.json"
-        head = read_json(path)
-        if not (isinstance(head, dict) and {"key", "cell"} <= head.keys()):
-            raise StoreError(f"{path} describes no cell; delete its folder and run again")
+        head: dict[str, Any] = _read_json(path, dict)
+        if not (isinstance(head.get("key"), str) and isinstance(head.get("cell"), dict)):
+            raise _damaged(path, "it describes no cell")
         return head
 
 
@@ -99,24 +112,52 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     pq.write_table(pa.table(dict(columns)), path, compression="zstd")
 
 
-def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
+def _read_columns(path: Path, kind: type[_Table]) -> _Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(
-            f"{path} is missing or damaged ({error}); delete its folder and run again"
-        ) from error
-    return {
+        raise _damaged(path, error) from error
+    columns = {
         name: np.asarray(column.to_numpy())
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
+    wanted = {field.name for field in fields(kind)}
+    if columns.keys() != wanted:
+        raise _damaged(path, f"its columns are not {', '.join(sorted(wanted))}")
+    if any(table[name].null_count or columns[name].dtype.kind not in "bif" for name in wanted):
+        raise _damaged(path, "a column holds other than numbers")
+    return kind(**columns)
+
+
+def _read_json(path: Path, kind: type) -> Any:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+    if not isinstance(content, kind):
+        raise _damaged(path, f"it holds no {kind.__name__}")
+    return content
+
+
+def _damaged(path: Path, reason: object) -> StoreError:
+    return StoreError(f"{path} is missing or damaged ({reason}); delete its folder and run again")
+
+
+def whole(cells: Iterable[StoredCell]) -> Iterator[StoredCell]:
+    """Leave out folders that do not say which cell they hold."""
+    for stored in cells:
+        try:
+            _ = stored.key
+        except BenchError:
+            continue
+        yield stored
 
 
 def readable(cells: Iterable[StoredCell]) -> Iterator[StoredCell]:
-    """Leave out cells that another version of bench wrote with other settings."""
+    """Leave out cells that are damaged, or that another version wrote with other settings."""
     for stored in cells:
         try:
             _ = stored.cell

@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 from bench import __version__
-from bench.errors import BenchError
 from bench.files import write_json, write_text
 from bench.hashing import content_hash
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
+from bench.runs.stored import whole
 from bench.tracking.cells import (
     cell_item,
     cell_params,
@@ -100,11 +100,8 @@ def _run_item(record: RunRecord, status: Status, draw: Draw) -> Item:
 
 def _cells(store: Store, parents: dict[str, Name]) -> Iterator[Outline]:
     finished = set()
-    for stored in store.cells():
-        try:
-            key = stored.key
-        except BenchError:  # a damaged folder must not keep the others from delivery
-            continue
+    for stored in whole(store.cells()):
+        key = stored.key
         finished.add(key)
         yield Outline("cell", key, "finished", parents.get(key), partial(cell_item, stored))
     for key, failure in store.failures():

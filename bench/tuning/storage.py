@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,11 @@ def open_storage(url: str) -> BaseStorage:
         raise ConfigError(
             f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
         ) from error
+    except (ValueError, LookupError) as error:
+        raise ConfigError(
+            f"--storage '{masked(url)}' is damaged, or a part of its address is none ({error}); "
+            "correct it or name another"
+        ) from error
     except BenchError as error:
         if isinstance(error.__cause__, ArgumentError):
             raise ConfigError(
@@ -115,8 +121,23 @@ def _journal(url: str) -> BaseStorage:
     from optuna.storages.journal import JournalFileBackend
 
     path = expanded(url.removeprefix(JOURNAL))
+    if path.is_file() and not _is_journal(path):  # Optuna would append to whatever it is
+        raise ConfigError(
+            f"--storage '{url}' is no journal of tuning; name another file, or one not there yet"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _is_journal(path: Path) -> bool:
+    """Whether a file is empty or begins with an entry of Optuna's journal."""
+    with path.open("rb") as stream:
+        line = stream.readline(1 << 20)
+    try:
+        entry = json.loads(line or b'{"op_code": 0}')
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and "op_code" in entry
 
 
 def _database(url: str) -> BaseStorage:
@@ -125,6 +146,11 @@ def _database(url: str) -> BaseStorage:
     if not url.startswith("sqlite"):
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     path = Path(url.partition("///")[2])
+    if not path.name or path.name == ":memory:":
+        raise ConfigError(
+            f"--storage '{url}' names no file, and what lies in memory no other process can read; "
+            "write sqlite:///FILE"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
 

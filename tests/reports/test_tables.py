@@ -268,7 +268,10 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     assert sorted(everything.problems) == [
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Not shown: 1 cell damaged or written by another version of bench.",
+        (
+            f"Not shown: 1 cell damaged or written by another version of bench (first: {folder}); "
+            "delete the folder and run again."
+        ),
     ]
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
     assert list(planned.problems)[:2] == [

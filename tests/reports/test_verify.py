@@ -17,7 +17,7 @@ from bench.protocol import Protocol
 from bench.reports import verify as module
 from bench.reports.origin import Origin, embedded
 from bench.reports.printed import printed_tables
-from bench.reports.report import render
+from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection
 from bench.reports.table_names import USUAL
 from bench.reports.verify import verify
@@ -69,6 +69,41 @@ def test_selections_readings_and_protocols_are_remembered(tmp_path, fmt):
     selection = Selection(datasets=("ml-100k",), methods=("none", "hsd"))
     report = write(tmp_path, root, fmt, reading=reading, selection=selection)
     assert drift(report, root) == []
+
+
+@pytest.mark.parametrize("methods", [("hsd", "none", "steam"), ("steam", "hsd", "none"), ()])
+def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
+    root = tmp_path / "store"
+    ranks = np.random.default_rng(1).geometric(0.1, 200)
+    for method in ("none", "hsd", "steam"):
+        save(root, make_cell(method), ranks)
+    save(root, make_cell("steam", dataset="beauty"), ranks)
+    save(root, make_cell("hsd", dataset="beauty"), ranks)
+    # Read by titles, the order would be another than by the registered names.
+    titles = {"steam": "A", "none": "B", "hsd": "C"}
+    report = tmp_path / "report.csv"
+    report.write_text(render(root, fmt="csv", titles=titles, selection=Selection(methods=methods)))
+    assert drift(report, root) == []
+
+
+def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
+    root = fill(tmp_path / "store")
+    report = write(tmp_path, root, "markdown", selection=Selection(datasets=("beauty",)))
+    other = next(stored for stored in Store(root).cells() if stored.cell.dataset == "ml-100k")
+    (other.folder / "cell.json").write_text("{")
+    assert drift(report, root) == []
+
+
+@pytest.mark.parametrize("figure", [False, True])
+def test_what_a_csv_or_a_figure_leaves_out_is_said(tmp_path, figure, caplog):
+    root = fill(tmp_path / "store")
+    failed = make_cell("steam", "sasrec")
+    Store(root).record_failure(failed.key, failed.label, "the loss is NaN")
+    if figure:
+        draw(root, "accuracy", tmp_path / "a.png")
+    else:
+        render(root, fmt="csv")
+    assert "Failed: ml-100k/sasrec/steam/seed 1: the loss is NaN" in caplog.messages
 
 
 def numbers(text):

@@ -6,12 +6,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_cells import job, ranks, read_out, result
 
 from bench.errors import ConfigError, StoreError
 from bench.runs.store import Store
-from bench.runs.stored import readable
+from bench.runs.stored import readable, whole
 
 CELL = job().cell
 
@@ -194,10 +196,68 @@ def test_a_damaged_cell_is_named(store):
         stored.ranks("test")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("facts.json", b"[1, 2]"),
+        ("facts.json", b'{"a'),
+        ("facts.json", b"\xff"),
+        ("curve.json", b'{"a": 1}'),
+        ("curve.json", b"[1, 2]"),
+        ("cell.json", b'{"key": "x", "cell": null}'),
+    ],
+)
+def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
+    store.save(CELL, result(CELL))
+    stored = store.load(CELL.key)
+    (stored.folder / name).write_bytes(content)
+    with pytest.raises(StoreError, match=rf"{name} is missing or damaged .*; delete its folder"):
+        _ = stored.facts, stored.curve, stored.cell
+
+
+def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store):
+    store.save(CELL, result(CELL))
+    stored = store.load(CELL.key)
+    (stored.folder / "cell.json").unlink()
+    (stored.folder / "cell.json").mkdir()
+    assert list(readable(store.cells())) == list(whole(store.cells())) == []
+    (stored.folder / "facts.json").unlink()
+    with pytest.raises(StoreError, match=r"facts.json is missing or damaged .*delete its folder"):
+        _ = stored.facts
+
+
+@pytest.mark.parametrize("spoil", ["one column more", "one column fewer", "text", "nothing"])
+def test_ranks_of_another_shape_are_named(store, spoil):
+    store.save(CELL, result(CELL))
+    stored = store.load(CELL.key)
+    columns = dict(stored.ranks("test").columns())
+    if spoil == "one column more":
+        columns["more"] = columns["target"]
+    elif spoil == "one column fewer":
+        del columns["target"]
+    else:
+        entry = "x" if spoil == "text" else None
+        columns["target"] = pa.array([entry] * len(columns["target"]), pa.string())
+    pq.write_table(pa.table(columns), stored.folder / "ranks-test.parquet")
+    with pytest.raises(StoreError, match=r"ranks-test.parquet is missing or damaged .*; delete"):
+        stored.ranks("test")
+
+
+def test_a_read_out_that_is_gone_is_no_method_without_one(store):
+    store.save(CELL, result(CELL))
+    stored = store.load(CELL.key)
+    gone = sorted(stored.folder.glob("readout-*.parquet"))
+    assert gone
+    part = gone[0].stem.removeprefix("readout-")
+    gone[0].unlink()
+    with pytest.raises(StoreError, match="is missing or damaged"):
+        stored.read_out(part)
+
+
 def test_a_cell_whose_head_is_none_is_named_and_left_out_of_reading(store):
     store.save(CELL, result(CELL))
     (store.load(CELL.key).folder / "cell.json").write_text("[]")
-    with pytest.raises(StoreError, match=r"cell.json describes no cell; delete its folder"):
+    with pytest.raises(StoreError, match=r"cell.json is missing or damaged .*; delete its folder"):
         _ = store.load(CELL.key).cell
     assert list(readable(store.cells())) == []
 

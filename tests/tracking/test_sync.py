@@ -213,7 +213,7 @@ def test_an_item_that_cannot_be_delivered_does_not_stop_the_others(full):
     (folder / "facts.json").write_text("{")
     brought = deliver(full)
     assert (brought.delivered, brought.left) == (ITEMS - 1, 1)
-    assert "facts.json is not valid JSON" in brought.problem
+    assert "facts.json is missing or damaged" in brought.problem
     assert len(pending(full, destination(full))) == 1
 
 

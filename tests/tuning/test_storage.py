@@ -45,3 +45,32 @@ def test_files_and_their_folders_are_made(tmp_path, kind):
     [waiting] = evaluator.trials()
     assert waiting.user_attrs["default"] is True
     assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_a_file_that_is_no_journal_is_named(tmp_path):
+    (tmp_path / "j.log").write_text("not json\n")
+    with pytest.raises(ConfigError, match=r"j.log' is no journal of tuning"):
+        open_storage(f"journal:{tmp_path / 'j.log'}")
+    assert (tmp_path / "j.log").read_text() == "not json\n"
+
+
+def test_a_journal_that_is_damaged_further_on_is_named(tmp_path):
+    given = tuning(tmp_path, url=f"journal:{tmp_path / 'j.log'}")
+    prepare(given)
+    with (tmp_path / "j.log").open("a") as stream:
+        stream.write("not json\n{}\n")
+    with pytest.raises(ConfigError, match=r"j.log' is damaged"):
+        open_storage(given.url)
+
+
+def test_a_port_that_is_no_number_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"postgresql://u:\*+@h:xx/db' is damaged, or a part of its address"
+    ):
+        open_storage("postgresql://u:p@h:xx/db")
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url):
+    with pytest.raises(ConfigError, match=r"names no file.*write sqlite:///FILE"):
+        open_storage(url)
