@@ -92,7 +92,7 @@ class StoredCell:
             The file is damaged, or gone although the cell had one.
         """
         path = self.folder / f"readout-{part}.parquet"
-        expected = part in self._head.get("read_outs", ())  # cells of before 2026-11-26 do not say
+        expected = part in self._head.get("read_outs", ())  # older cells do not say
         return _read_columns(path, ReadOut) if expected or path.exists() else None
 
     @cached_property
