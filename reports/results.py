@@ -149,7 +149,7 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Result
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
             f"Not shown: {_count(len(unreadable), 'cell')} damaged or written by another version "
-            f"of bench (first: {unreadable[0].folder}); delete the folder and run again."
+            f"of bench (first: {unreadable[0].folder.name}); delete the folder and run again."
         )
     return Results(finished, problems)
 

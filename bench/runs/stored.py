@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,19 +149,20 @@ def _damaged(path: Path, reason: object) -> StoreError:
 
 def whole(cells: Iterable[StoredCell]) -> Iterator[StoredCell]:
     """Leave out folders that do not say which cell they hold."""
-    for stored in cells:
-        try:
-            _ = stored.key
-        except BenchError:
-            continue
-        yield stored
+    return _that_tell(cells, attrgetter("key"))
 
 
 def readable(cells: Iterable[StoredCell]) -> Iterator[StoredCell]:
     """Leave out cells that are damaged, or that another version wrote with other settings."""
+    return _that_tell(cells, attrgetter("cell"))
+
+
+def _that_tell(
+    cells: Iterable[StoredCell], read: Callable[[StoredCell], object]
+) -> Iterator[StoredCell]:
     for stored in cells:
         try:
-            _ = stored.cell
+            read(stored)
         except BenchError:
             continue
         yield stored

@@ -269,8 +269,8 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
         (
-            f"Not shown: 1 cell damaged or written by another version of bench (first: {folder}); "
-            "delete the folder and run again."
+            "Not shown: 1 cell damaged or written by another version of bench "
+            f"(first: {folder.name}); delete the folder and run again."
         ),
     ]
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
