@@ -9,10 +9,10 @@ from torch import nn
 
 from bench.data.sequences import Sequences
 from bench.method import TrainingData
-from bench.methods.parts.graphs import cached, refuse_empty
+from bench.methods.parts.graphs import load_or_build, require_edges
 
 from .config import DCRecConfig
-from .counting import co_interactions, histories_of, makers, transitions
+from .counting import co_interactions, edges_by_user, training_histories, transitions
 from .graphs import ItemGraph
 from .perturb import Perturbation
 
@@ -42,7 +42,7 @@ class GraphPair(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
+class DCRecGraphs:
     """What the model reads.
 
     Attributes
@@ -60,7 +60,7 @@ class Built:
     perturbation: Perturbation
 
 
-def build_graphs(config: DCRecConfig, data: TrainingData) -> Built:
+def build_graphs(config: DCRecConfig, data: TrainingData) -> DCRecGraphs:
     """Count, normalise and index, or read what an earlier run has counted.
 
     Raises
@@ -68,15 +68,15 @@ def build_graphs(config: DCRecConfig, data: TrainingData) -> Built:
     ConfigError
         A relation has no edge between two items.
     """
-    histories, nodes = histories_of(data.train), data.sizes.n_items + 1
+    histories, nodes = training_histories(data.train), data.sizes.n_items + 1
     training = _matrices(config, histories, nodes)
     evaluation = _matrices(config, data.train, nodes)
-    perturbation = Perturbation(*makers(histories, training["transition"]))
-    return Built(_pair(config, training), _pair(config, evaluation), perturbation)
+    perturbation = Perturbation(*edges_by_user(histories, training["transition"]))
+    return DCRecGraphs(_pair(config, training), _pair(config, evaluation), perturbation)
 
 
 def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str, sparse.csr_array]:
-    graphs = cached(
+    graphs = load_or_build(
         "dcrec",
         histories,
         {"nodes": nodes, "neighbours": config.neighbours},
@@ -86,7 +86,7 @@ def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str
         },
         (transitions,),
     )
-    refuse_empty({name: _without_loops(graph) for name, graph in graphs.items()}, REMEDIES)
+    require_edges({name: _without_loops(graph) for name, graph in graphs.items()}, REMEDIES)
     return graphs
 
 

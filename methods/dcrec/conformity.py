@@ -14,7 +14,7 @@ RANGE_EPSILON = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class ConformityWeights:
     """Weights of the two contrasts, each ``[B]`` and not negative.
 
     Attributes
@@ -31,18 +31,18 @@ class Weights:
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
     """Cosine of rows, ``[B, D]`` twice to ``[B]``; 0, without gradient, for a zero vector."""
-    product: Tensor = (directions(a) * directions(b)).sum(-1)
+    product: Tensor = (unit_vectors(a) * unit_vectors(b)).sum(-1)
     return product
 
 
-def directions(vectors: Tensor) -> Tensor:
+def unit_vectors(vectors: Tensor) -> Tensor:
     """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     real = length > NORM_EPSILON
     return torch.where(real, vectors / length.where(real, 1), 0)
 
 
-def channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:
+def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:
     """Compare an item with itself elsewhere and with its neighbours.
 
     Parameters
@@ -62,9 +62,9 @@ def channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> T
     return torch.stack([cosine(item, perturbed), cosine(own, foreign), cosine(item, foreign)])
 
 
-def weigh(
+def conformity_weights(
     found: Tensor, mean: float, lengths: Tensor, first_item_weight: float | None = None
-) -> Weights:
+) -> ConformityWeights:
     """Turn channels into weights relative to the batch.
 
     The sigmoid of the channels' mean is stretched to [0, 1] over the batch and scaled to the
@@ -84,11 +84,11 @@ def weigh(
     g = torch.sigmoid(found.mean(0))
     lowest, highest = g.amin(), g.amax()
     spread = highest - lowest
-    told_apart = spread > RANGE_EPSILON
+    distinguishable = spread > RANGE_EPSILON
     # Both branches of `where` are differentiated: neither may divide by zero.
-    stretched = (g - lowest) / spread.where(told_apart, 1)
-    scaled = mean * stretched / stretched.mean().where(told_apart, 1)
-    omega = scaled.where(told_apart, mean)
+    stretched = (g - lowest) / spread.where(distinguishable, 1)
+    scaled = mean * stretched / stretched.mean().where(distinguishable, 1)
+    omega = scaled.where(distinguishable, mean)
     if first_item_weight is not None:
         omega = omega.masked_fill(lengths == 1, first_item_weight)
-    return Weights(omega, omega.max() - omega)
+    return ConformityWeights(omega, omega.max() - omega)

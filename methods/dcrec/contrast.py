@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .conformity import directions
+from .conformity import unit_vectors
 
 FLOOR = 1e-8
 """Added to a probability, and least value of a drawn weight, before the logarithm."""
@@ -28,7 +28,7 @@ def infonce(anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
     Tensor
         ``[B]``: -log(1e-8 + share of the own view).
     """
-    similarity = directions(anchors) @ directions(views).T / temperature
+    similarity = unit_vectors(anchors) @ unit_vectors(views).T / temperature
     share = (similarity.diagonal() - similarity.logsumexp(1)).exp()
     return -(FLOOR + share).log()
 
@@ -48,17 +48,17 @@ class Grace(nn.Module):
 
     def forward(self, anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
         """Average both directions of ``[B, D]`` against ``[B, D]``; gives ``[B]``."""
-        a, b = directions(self.project(anchors)), directions(self.project(views))
+        a, b = unit_vectors(self.project(anchors)), unit_vectors(self.project(views))
         across = a @ b.T / temperature
-        there = _one_way(across, a @ a.T / temperature)
-        back = _one_way(across.T, b @ b.T / temperature)
+        there = _one_direction(across, a @ a.T / temperature)
+        back = _one_direction(across.T, b @ b.T / temperature)
         return (there + back) / 2
 
 
-def _one_way(across: Tensor, within: Tensor) -> Tensor:
+def _one_direction(across: Tensor, within: Tensor) -> Tensor:
     """Negatives: the other view's rows, and one's own view's rows but oneself."""
-    oneself = torch.eye(len(within), dtype=torch.bool, device=within.device)
-    others = within.masked_fill(oneself, -torch.inf)
+    diagonal = torch.eye(len(within), dtype=torch.bool, device=within.device)
+    others = within.masked_fill(diagonal, -torch.inf)
     return torch.cat([across, others], 1).logsumexp(1) - across.diagonal()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bench.data.sequences import Sequences
-from bench.methods.parts.graphs import largest_of_rows, row_normalised
+from bench.methods.parts.graphs import normalise_rows, top_k_per_row
 
 BLOCK_ROWS = 1024
 """Items whose similarities to all others exist at a time (promise P7)."""
@@ -18,7 +18,7 @@ _ITSELF = 2.0
 """Above every squared cosine: an item comes before all others of its row."""
 
 
-def histories_of(train: Sequences) -> Sequences:
+def training_histories(train: Sequences) -> Sequences:
     """Drop each user's last training interaction, which is a target and never a history."""
     lengths = np.maximum(train.lengths - 1, 0)
     place = np.arange(len(train.items)) - np.repeat(train.offsets[:-1], train.lengths)
@@ -54,7 +54,7 @@ def transitions(histories: Sequences, nodes: int) -> sparse.csr_array:
     return sparse.csr_array((values, columns, starts), (nodes, nodes))
 
 
-def makers(
+def edges_by_user(
     histories: Sequences, graph: sparse.csr_array
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Say which edges of a transition graph each user made.
@@ -117,9 +117,9 @@ def co_interactions(
         _squared_cosines(by_item[start : start + block_rows] @ counts, start, squares)
         for start in range(0, nodes, block_rows)
     )
-    kept = sparse.vstack([largest_of_rows(block, neighbours + 1) for block in blocks], "csr")
+    kept = sparse.vstack([top_k_per_row(block, neighbours + 1) for block in blocks], "csr")
     kept.data = np.sqrt(np.minimum(kept.data, 1.0))
-    graph = row_normalised(kept)
+    graph = normalise_rows(kept)
     graph.data = graph.data.astype(np.float32)
     return graph
 

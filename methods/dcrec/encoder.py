@@ -59,7 +59,7 @@ class SequenceEncoder(nn.Module):
         Tensor
             ``[B, D]``.
         """
-        z = self.dropout(self.norm(x + self.positions(ragged.steps)))
+        z = self.dropout(self.norm(x + self.positions(ragged.positions)))
         *earlier, final = self.blocks
         for block in earlier:
             z = block(z, ragged)

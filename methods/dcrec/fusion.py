@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Fusion(nn.Module):
+class ViewFusion(nn.Module):
     """Attention over the views of a row.
 
     Parameters

@@ -84,7 +84,7 @@ class Convolution:
 
 
 def convolution(
-    graph: ItemGraph, norm: Norm, kept: Tensor | None = None, live: Tensor | None = None
+    graph: ItemGraph, norm: Norm, kept: Tensor | None = None, dropout_mask: Tensor | None = None
 ) -> Convolution:
     """Prepare a pass over a graph.
 
@@ -106,8 +106,8 @@ def convolution(
     """
     weights = graph.matrix.values
     values = weights if kept is None else weights * kept
-    if live is not None:
-        values = values * live
+    if dropout_mask is not None:
+        values = values * dropout_mask
     if norm == "single":
         return Convolution(graph, values, None)
     counted = None if kept is None else kept.to(values.dtype)
@@ -119,7 +119,7 @@ def convolution(
     return Convolution(graph, values, into * out)
 
 
-def live_edges(
+def edge_dropout_mask(
     graph: ItemGraph,
     norm: Norm,
     rate: float,
@@ -157,5 +157,5 @@ def live_edges(
     if noise is None:
         noise = torch.rand(int(rate * count), device=device, dtype=torch.float64)
     drawn = (noise * count).long()
-    live = torch.ones(graph.edges, dtype=torch.bool, device=device)
-    return live.index_fill(0, drawn if stored is None else stored[drawn], False)
+    dropout_mask = torch.ones(graph.edges, dtype=torch.bool, device=device)
+    return dropout_mask.index_fill(0, drawn if stored is None else stored[drawn], False)

@@ -29,7 +29,7 @@ def split(graph: ItemGraph, kept: Tensor, loop_is_neighbour: bool = False) -> tu
     return ~kept, foreign
 
 
-def sampled(
+def split_sampled(
     graph: ItemGraph,
     kept: Tensor,
     limit: int,

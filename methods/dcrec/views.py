@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 
 from .config import DCRecConfig
 from .encoder import NORM_EPS
-from .graphs import ItemGraph, convolution, live_edges
+from .graphs import ItemGraph, convolution, edge_dropout_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +81,13 @@ class GraphEncoder(nn.Module):
         Tensor
             ``[R, D]`` or ``[N, D]``.
         """
-        live = None
+        dropout_mask = None
         if dropped:
-            table = dropped_out(table, self.hidden_dropout, noise.table)
-            live = live_edges(graph, self.graph_norm, self.edge_dropout, kept, noise.edges)
-        gather = convolution(graph, self.graph_norm, kept, live)
+            table = fast_dropout(table, self.hidden_dropout, noise.table)
+            dropout_mask = edge_dropout_mask(
+                graph, self.graph_norm, self.edge_dropout, kept, noise.edges
+            )
+        gather = convolution(graph, self.graph_norm, kept, dropout_mask)
         features, total = table, table
         for _ in range(self.convolutions):
             features = gather(features)

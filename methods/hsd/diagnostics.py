@@ -5,37 +5,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .gates import Verdict
+from .gates import GateOutput
 
 NAMES = ("sequence_noise", "item_noise", "expected_drop", "sampled_drop")
 """Mean probability that each gate calls noise, of a drop, and the share that was dropped."""
 
 
-class Tally(nn.Module):
+class GateStatistics(nn.Module):
     """Running sums over the real slots of an epoch's training samples."""
 
     sums: Tensor
-    slots: Tensor
+    count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("sums", torch.zeros(len(NAMES), dtype=torch.float64))
-        self.register_buffer("slots", torch.zeros((), dtype=torch.long))
+        self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def reset(self) -> None:
         """Forget what was counted."""
         self.sums.zero_()
-        self.slots.zero_()
+        self.count.zero_()
 
     @torch.no_grad()
-    def add(self, verdict: Verdict, keep: Tensor) -> None:
+    def add(self, output: GateOutput, keep: Tensor) -> None:
         """Count a batch; ``keep`` is what was sampled, ``[B, L]``."""
-        sequence, item = verdict.factors()
+        sequence, item = output.noise_probabilities()
         columns = torch.stack([sequence, item, sequence * item, 1 - keep])
-        self.sums += (columns * verdict.valid).sum((1, 2))
-        self.slots += verdict.valid.sum()
+        self.sums += (columns * output.valid).sum((1, 2))
+        self.count += output.valid.sum()
 
     def means(self) -> dict[str, float]:
         """Give the means by name; empty before the first batch."""
-        count = int(self.slots)
+        count = int(self.count)
         return dict(zip(NAMES, (self.sums / count).tolist(), strict=True)) if count else {}

@@ -25,17 +25,19 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
     Tensor
         ``[B, L]``, zero at padding: ``-log(1e-10 + sigmoid(<E_t, p_u> - <E_neg, p_u>))``.
     """
-    rows, slots = torch.nonzero(valid, as_tuple=True)
-    places = rows * valid.shape[1] + slots
-    items = embedded.flatten(0, 1).index_select(0, places)
+    rows, positions = torch.nonzero(valid, as_tuple=True)
+    flat_index = rows * valid.shape[1] + positions
+    items = embedded.flatten(0, 1).index_select(0, flat_index)
     against = (negative * interest).sum(1)
     margins = (items * interest.index_select(0, rows)).sum(1) - against.index_select(0, rows)
     found = -(margins.sigmoid() + _LEAST).log()
     empty = found.new_zeros(valid.numel())
-    return empty.index_copy(0, places, found).view_as(valid)
+    return empty.index_copy(0, flat_index, found).view_as(valid)
 
 
-def truncated(losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool) -> Tensor:
+def truncate_largest(
+    losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool
+) -> Tensor:
     """Zero the ``floor(rate * n)`` largest losses of each row of n real slots.
 
     Parameters

@@ -9,7 +9,7 @@ from bench.method import Denoised, Method, TrainingData
 from bench.training.batch import Batch
 
 from .config import HSDConfig
-from .core import HSDCore, Inputs
+from .core import HSDCore, HSDInputs
 
 
 class HSD(Method):
@@ -52,6 +52,6 @@ class HSD(Method):
         width = batch.items.shape[1]
         return Denoised(decided.keep[:, :width], decided.score[:, :width])
 
-    def _inputs(self, batch: Batch) -> Inputs:
-        embedded, valid = self.core.fill(self.backbone.embed(batch.items), batch.valid)
-        return Inputs(batch.users, valid, embedded)
+    def _inputs(self, batch: Batch) -> HSDInputs:
+        embedded, valid = self.core.pad_frame(self.backbone.embed(batch.items), batch.valid)
+        return HSDInputs(batch.users, valid, embedded)

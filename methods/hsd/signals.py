@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 
@@ -36,22 +36,28 @@ class SequenceSignal(nn.Module):
         Stop the gradient at what is to be reconstructed.
     """
 
-    def __init__(self, width: int, slots: int, dropout: float, *, detach_target: bool) -> None:
+    def __init__(
+        self, width: int, max_positions: int, dropout: float, *, detach_target: bool
+    ) -> None:
         super().__init__()
         self.detach_target = detach_target
         self.dropout = dropout
         self.lstm = BiLSTM(width, width)
-        bound = 1 / math.sqrt(2 * slots)
-        self.mix_reconstructed = nn.Parameter(torch.empty(slots, slots).uniform_(-bound, bound))
-        self.mix_original = nn.Parameter(torch.empty(slots, slots).uniform_(-bound, bound))
-        self.mix_bias = nn.Parameter(torch.empty(slots).uniform_(-bound, bound))
+        bound = 1 / math.sqrt(2 * max_positions)
+        self.mix_reconstructed = nn.Parameter(
+            torch.empty(max_positions, max_positions).uniform_(-bound, bound)
+        )
+        self.mix_original = nn.Parameter(
+            torch.empty(max_positions, max_positions).uniform_(-bound, bound)
+        )
+        self.mix_bias = nn.Parameter(torch.empty(max_positions).uniform_(-bound, bound))
         self.output = nn.Linear(width, 2, bias=False)
         nn.init.xavier_normal_(self.output.weight)
         for name, weight in self.lstm.lstm.named_parameters():
             if name in {"weight_ih_l0", "weight_hh_l0"}:
                 nn.init.xavier_uniform_(weight)
 
-    def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, ragged: Ragged, real: Tensor | None) -> tuple[Tensor, Tensor]:
         """Score every token.
 
         Parameters
@@ -69,36 +75,38 @@ class SequenceSignal(nn.Module):
             Scores ``[M, 2]``, and the squared error of the reconstruction ``[B]``, summed over D
             and averaged over a row's real tokens.
         """
-        clean = only(tokens, real)
-        rebuilt = self._both_ways(only(self._both_ways(self._dropped(clean), layout), real), layout)
+        clean = mask_tokens(tokens, real)
+        rebuilt = self._bilstm(
+            mask_tokens(self._bilstm(self._dropped(clean), ragged), real), ragged
+        )
         target = clean.detach() if self.detach_target else clean
-        errors = layout.sum_rows((only(rebuilt, real) - target).square().sum(1))
-        lengths = layout.lengths if real is None else layout.sum_rows(real.to(errors.dtype))
-        mixed = torch.relu(self._dropped(self._mix(rebuilt, tokens, layout)))
+        errors = ragged.sum_rows((mask_tokens(rebuilt, real) - target).square().sum(1))
+        lengths = ragged.lengths if real is None else ragged.sum_rows(real.to(errors.dtype))
+        mixed = torch.relu(self._dropped(self._mix(rebuilt, tokens, ragged)))
         return self.output(mixed), errors / lengths.clamp_min(1)
 
     def _dropped(self, tokens: Tensor) -> Tensor:
-        return dropped_out(tokens, self.dropout if self.training else 0.0)
+        return fast_dropout(tokens, self.dropout if self.training else 0.0)
 
-    def _both_ways(self, tokens: Tensor, layout: Ragged) -> Tensor:
-        forward, backward = self.lstm.read(tokens, layout)
+    def _bilstm(self, tokens: Tensor, ragged: Ragged) -> Tensor:
+        forward, backward = self.lstm.read(tokens, ragged)
         return forward + backward
 
-    def _mix(self, rebuilt: Tensor, original: Tensor, layout: Ragged) -> Tensor:
+    def _mix(self, rebuilt: Tensor, original: Tensor, ragged: Ragged) -> Tensor:
         """Join slots ``j`` into slot ``i`` with weights ``[i, j]``, in frames of similar rows."""
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
-        for places in layout.groups:
-            used = len(places)
-            found = padded.index_select(0, places.flatten())
-            first, second = found.view(*places.shape, -1).chunk(2, -1)
-            slots = torch.cat([first, second]).flatten(1)
+        for frame in ragged.groups:
+            used = len(frame)
+            found = padded.index_select(0, frame.flatten())
+            first, second = found.view(*frame.shape, -1).chunk(2, -1)
+            stacked = torch.cat([first, second]).flatten(1)
             weight = torch.cat(
                 [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
             )
-            joined = torch.addmm(self.mix_bias[:used, None], weight, slots)
-            numbers.append(places.flatten())
-            mixed.append(joined.view(places.numel(), -1))
+            joined = torch.addmm(self.mix_bias[:used, None], weight, stacked)
+            numbers.append(frame.flatten())
+            mixed.append(joined.view(frame.numel(), -1))
         inside = torch.cat(numbers)
         real = torch.nonzero(inside < len(original)).squeeze(1)
         order = real[inside[real].argsort()]
@@ -114,9 +122,9 @@ class ItemSignal(nn.Module):
         As for :class:`SequenceSignal`.
     """
 
-    def __init__(self, width: int, slots: int, dropout: float) -> None:
+    def __init__(self, width: int, max_positions: int, dropout: float) -> None:
         super().__init__()
-        self.norm = SlotNorm(slots)
+        self.norm = SlotNorm(max_positions)
         self.dropout = dropout
         self.key = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)
@@ -125,12 +133,12 @@ class ItemSignal(nn.Module):
             nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(self.query.bias)
 
-    def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, ragged: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
         """Score every token, ``[M, 2]``; ``query`` is ``[B, D]``, the rest as for the other."""
-        features = only(self.norm(tokens, layout), real)
-        features = dropped_out(features, self.dropout if self.training else 0.0)
-        asked = self.query(query).index_select(0, layout.rows)
-        scores: Tensor = self.output(torch.tanh(self.key(features) + asked))
+        features = mask_tokens(self.norm(tokens, ragged), real)
+        features = fast_dropout(features, self.dropout if self.training else 0.0)
+        projected_query = self.query(query).index_select(0, ragged.rows)
+        scores: Tensor = self.output(torch.tanh(self.key(features) + projected_query))
         return scores
 
 
@@ -148,30 +156,30 @@ class SlotNorm(nn.Module):
     momentum = 0.1
     epsilon = 1e-5
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, max_positions: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(slots))
-        self.bias = nn.Parameter(torch.zeros(slots))
-        self.register_buffer("mean", torch.zeros(slots))
-        self.register_buffer("variance", torch.ones(slots))
+        self.weight = nn.Parameter(torch.ones(max_positions))
+        self.bias = nn.Parameter(torch.zeros(max_positions))
+        self.register_buffer("mean", torch.zeros(max_positions))
+        self.register_buffer("variance", torch.ones(max_positions))
 
-    def forward(self, tokens: Tensor, layout: Ragged) -> Tensor:
+    def forward(self, tokens: Tensor, ragged: Ragged) -> Tensor:
         """Normalise tokens ``[M, D]`` slot by slot; what is no token counts nowhere."""
-        used = layout.valid.shape[1]
+        used = ragged.valid.shape[1]
         mean, variance = self.mean[:used], self.variance[:used]
         if self.training:
-            mean, variance = self._statistics(tokens, layout)
+            mean, variance = self._statistics(tokens, ragged)
         scale = self.weight[:used] * torch.rsqrt(variance + self.epsilon)
         shift = self.bias[:used] - mean * scale
-        return tokens * scale[layout.steps][:, None] + shift[layout.steps][:, None]
+        return tokens * scale[ragged.positions][:, None] + shift[ragged.positions][:, None]
 
-    def _statistics(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
+    def _statistics(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Mean and variance ``[L]`` of a batch; the running ones move towards them."""
-        numbers = layout.valid.sum(0) * tokens.shape[1]
+        numbers = ragged.valid.sum(0) * tokens.shape[1]
         n = numbers.clamp_min(1)
-        mean = layout.sum_steps(tokens.sum(1)) / n
-        centred = tokens - mean[layout.steps][:, None]
-        variance = layout.sum_steps(centred.square().sum(1)) / n
+        mean = ragged.sum_positions(tokens.sum(1)) / n
+        centred = tokens - mean[ragged.positions][:, None]
+        variance = ragged.sum_positions(centred.square().sum(1)) / n
         with torch.no_grad():
             self._move(self.mean, mean, numbers)
             self._move(self.variance, variance * n / (n - 1).clamp_min(1), numbers)
@@ -182,6 +190,6 @@ class SlotNorm(nn.Module):
         used.copy_(used.lerp(new.to(running.dtype), self.momentum).where(numbers > 0, used))
 
 
-def only(tokens: Tensor, real: Tensor | None) -> Tensor:
+def mask_tokens(tokens: Tensor, real: Tensor | None) -> Tensor:
     """Zero the tokens that hold no item."""
     return tokens if real is None else tokens.masked_fill(~real[:, None], 0)

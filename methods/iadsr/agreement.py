@@ -9,12 +9,12 @@ from torch import Tensor
 
 from .config import IADSRConfig
 from .gate import MEDIAN, consistency, draw, qualified
-from .interests import Interests, behaviour, behaviour_so_far
-from .tokens import Tokens
+from .interests import Interests, causal_collaborative_interests, collaborative_interests
+from .tokens import RaggedTokens
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Agreement:
     """How well the two views of a batch agree.
 
     Attributes
@@ -33,19 +33,21 @@ class Judged:
     semantic: Interests
     score: Tensor
     qualified: Tensor
-    spared: Tensor
+    exempt: Tensor
 
     def draw(self, tau: float, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw gate and decisions, both ``[M]``; see :func:`bench.methods.iadsr.gate.draw`."""
         gate, keep = draw(self.score, tau, uniform)
-        return gate.masked_fill(self.spared, 1.0), keep | self.spared
+        return gate.masked_fill(self.exempt, 1.0), keep | self.exempt
 
     def decide(self) -> Tensor:
         """Keep what a draw would keep more often than not, bool ``[M]``."""
-        return (self.score > MEDIAN) | self.spared
+        return (self.score > MEDIAN) | self.exempt
 
 
-def judge(states: Tensor, meant: Interests, tokens: Tokens, config: IADSRConfig) -> Judged:
+def measure_agreement(
+    states: Tensor, semantic: Interests, tokens: RaggedTokens, config: IADSRConfig
+) -> Agreement:
     """Compare behaviour and meaning of whole rows.
 
     Parameters
@@ -59,19 +61,21 @@ def judge(states: Tensor, meant: Interests, tokens: Tokens, config: IADSRConfig)
     config
         Says how to pool, whom to denoise and which interests count.
     """
-    views = behaviour(states, tokens, config.pooling).units(), meant
+    views = collaborative_interests(states, tokens, config.pooling).units(), semantic
     denoised = qualified(*views, config.theta)
     ours, theirs = (view.at_tokens(tokens) for view in views)
     score = consistency(ours, theirs, config.interests)
-    return Judged(*views, score, denoised, ~tokens.of_rows(denoised))
+    return Agreement(*views, score, denoised, ~tokens.repeat_rows(denoised))
 
 
 @torch.no_grad()
-def draw_so_far(states: Tensor, meant: Interests, tokens: Tokens, config: IADSRConfig) -> Tensor:
+def draw_causal_mask(
+    states: Tensor, semantic: Interests, tokens: RaggedTokens, config: IADSRConfig
+) -> Tensor:
     """Draw decisions that no later item of the row enters, bool ``[M]``.
 
     As :func:`judge`, with ``meant`` and the collaborative interests as known at each position.
     """
-    views = behaviour_so_far(states, tokens, config.pooling).units(), meant
+    views = causal_collaborative_interests(states, tokens, config.pooling).units(), semantic
     _, keep = draw(consistency(*views, config.interests), config.tau)
     return keep | ~qualified(*views, config.theta)

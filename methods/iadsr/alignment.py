@@ -30,8 +30,10 @@ def sample_rows(units: Tensor, identity: Tensor, most: int, order: Tensor | None
     Tensor
         int64 ``[n]``, n <= most, all of different identity.
     """
-    told = torch.nonzero(units.detach().any(-1)).squeeze(1)
-    drawn = told[torch.randperm(len(told), device=told.device) if order is None else order]
+    with_text = torch.nonzero(units.detach().any(-1)).squeeze(1)
+    drawn = with_text[
+        torch.randperm(len(with_text), device=with_text.device) if order is None else order
+    ]
     different, place = torch.unique(identity[drawn], return_inverse=True)
     steps = torch.arange(len(drawn), device=drawn.device)
     first = torch.full_like(different, len(drawn)).scatter_reduce_(0, place, steps, "amin")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Tally(nn.Module):
+class EpochCounts(nn.Module):
     """Named running counts in one buffer; adding to them never waits for a GPU.
 
     Parameters

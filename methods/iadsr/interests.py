@@ -11,7 +11,7 @@ from torch.nn import functional
 from bench.semantics.vectors import Semantics
 from bench.training.batch import Batch
 
-from .tokens import Tokens
+from .tokens import RaggedTokens
 
 EPSILON = 1e-6
 """Least length that a vector is divided by: a state of exactly zero has no direction."""
@@ -37,16 +37,16 @@ class Interests:
         """Scale to length one, so that inner products are cosines; zero stays zero."""
         return Interests(_unit(self.short), _unit(self.long))
 
-    def at_tokens(self, tokens: Tokens) -> Interests:
+    def at_tokens(self, tokens: RaggedTokens) -> Interests:
         """Repeat the long-term interest of each row at its positions."""
-        return Interests(self.short, tokens.of_rows(self.long))
+        return Interests(self.short, tokens.repeat_rows(self.long))
 
 
 def _unit(vectors: Tensor) -> Tensor:
     return functional.normalize(vectors, dim=-1, eps=EPSILON)
 
 
-def behaviour(states: Tensor, tokens: Tokens, pooling: str) -> Interests:
+def collaborative_interests(states: Tensor, tokens: RaggedTokens, pooling: str) -> Interests:
     """Collaborative interests: the states, and their maximum or last one.
 
     Parameters
@@ -58,16 +58,16 @@ def behaviour(states: Tensor, tokens: Tokens, pooling: str) -> Interests:
     pooling
         ``max`` or ``last``.
     """
-    long = tokens.maxima(states) if pooling == "max" else tokens.last(states)
+    long = tokens.max_rows(states) if pooling == "max" else tokens.last(states)
     return Interests(states, long)
 
 
-def behaviour_so_far(states: Tensor, tokens: Tokens, pooling: str) -> Interests:
+def causal_collaborative_interests(states: Tensor, tokens: RaggedTokens, pooling: str) -> Interests:
     """As :func:`behaviour`, with the long-term interest as known at each position."""
-    return Interests(states, tokens.running_maxima(states) if pooling == "max" else states)
+    return Interests(states, tokens.cumulative_maxima(states) if pooling == "max" else states)
 
 
-class Meaning(nn.Module):
+class SemanticInterests(nn.Module):
     """Semantic interests, mapped into the collaborative space by two matrices without bias.
 
     Vectors are projected before they are averaged, each distinct one of a batch once: the mean
@@ -88,28 +88,28 @@ class Meaning(nn.Module):
         self.short = nn.Linear(semantics.size, state_size, bias=False)
         self.long = nn.Linear(semantics.size, state_size, bias=False)
 
-    def forward(self, batch: Batch, tokens: Tokens) -> Interests:
+    def forward(self, batch: Batch, tokens: RaggedTokens) -> Interests:
         """Give ``l_t`` and ``e1`` of a batch."""
         rows = tokens.take(self.semantics.rows(batch))
         short, long = self._projected(rows)
         if not self.semantics.pooled:
             return Interests(short, tokens.last(long))
-        told = (rows > 0).to(short.dtype)[:, None]
-        count = tokens.running_totals(told)
+        with_text = (rows > 0).to(short.dtype)[:, None]
+        count = tokens.cumulative_sums(with_text)
         return Interests(
-            _mean(tokens.running_totals(short), count),
-            _mean(tokens.totals(long), tokens.totals(told)),
+            _mean(tokens.cumulative_sums(short), count),
+            _mean(tokens.sum_rows(long), tokens.sum_rows(with_text)),
         )
 
-    def so_far(self, batch: Batch, tokens: Tokens) -> Interests:
+    def causal(self, batch: Batch, tokens: RaggedTokens) -> Interests:
         """As :meth:`forward`, with the long-term interest as known at each position."""
         rows = tokens.take(self.semantics.rows(batch))
         short, long = self._projected(rows)
         if not self.semantics.pooled:
             return Interests(short, long)
-        count = tokens.running_totals((rows > 0).to(short.dtype)[:, None])
+        count = tokens.cumulative_sums((rows > 0).to(short.dtype)[:, None])
         return Interests(
-            _mean(tokens.running_totals(short), count), _mean(tokens.running_totals(long), count)
+            _mean(tokens.cumulative_sums(short), count), _mean(tokens.cumulative_sums(long), count)
         )
 
     def _projected(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from bench.training.batch import Batch
 
-from .tokens import Tokens
+from .tokens import RaggedTokens
 
 _NOTHING = torch.iinfo(torch.int64).max
 
 
-def known(batch: Batch, tokens: Tokens) -> Tensor:
+def visible_until(batch: Batch, tokens: RaggedTokens) -> Tensor:
     """Last interaction that every prediction which an input enters may know.
 
     The input at a position enters the predictions at that position and at later ones; of these
@@ -32,12 +32,12 @@ def known(batch: Batch, tokens: Tokens) -> Tensor:
     unpredicted = batch.targets == 0
     first = batch.slots.masked_fill(unpredicted, _NOTHING).amin(1)
     own = tokens.take(batch.slots)
-    return torch.maximum(own, tokens.of_rows(first))
+    return torch.maximum(own, tokens.repeat_rows(first))
 
 
-def row_ends(batch: Batch, tokens: Tokens) -> Tensor:
+def row_ends(batch: Batch, tokens: RaggedTokens) -> Tensor:
     """Slot of the last interaction of each position's row, int64 ``[M]``."""
-    return tokens.of_rows(batch.slots.amax(1))
+    return tokens.repeat_rows(batch.slots.amax(1))
 
 
 class CarriedMasks(nn.Module):
@@ -62,7 +62,7 @@ class CarriedMasks(nn.Module):
         self.register_buffer("before", torch.full((interactions,), _NOTHING))
         self.register_buffer("now", torch.full((interactions,), _NOTHING))
 
-    def turn(self) -> None:
+    def next_epoch(self) -> None:
         """Begin an epoch: what was drawn becomes what is used."""
         self.before.copy_(self.now)
         self.now.fill_(_NOTHING)
@@ -71,7 +71,7 @@ class CarriedMasks(nn.Module):
         """Note decisions; all ``[M]``."""
         self.now.scatter_reduce_(0, slots, 2 * seen + keep.long(), "amin")
 
-    def read(self, slots: Tensor, known: Tensor | None) -> Tensor:
+    def read(self, slots: Tensor, visible_until: Tensor | None) -> Tensor:
         """Give the decisions of the epoch before, bool ``[M]``; True where there is none.
 
         Parameters
@@ -84,6 +84,6 @@ class CarriedMasks(nn.Module):
         """
         bits = self.before[slots]
         unusable = bits == _NOTHING
-        if known is not None:
-            unusable |= torch.div(bits, 2, rounding_mode="floor") > known
+        if visible_until is not None:
+            unusable |= torch.div(bits, 2, rounding_mode="floor") > visible_until
         return unusable | (bits % 2 == 1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .tokens import Tokens
+from .tokens import RaggedTokens
 
 
 def reconstruction_loss(
-    rebuilt: Tensor, target: Tensor, tokens: Tokens, qualified: Tensor
+    rebuilt: Tensor, target: Tensor, tokens: RaggedTokens, qualified: Tensor
 ) -> Tensor:
     """Mean squared error over dimensions, then positions, then denoised users.
 
@@ -27,5 +27,5 @@ def reconstruction_loss(
         A scalar; 0 when nobody is denoised.
     """
     errors = (rebuilt - target).square().mean(-1)
-    by_user = tokens.totals(errors) / tokens.lengths.clamp_min(1)
+    by_user = tokens.sum_rows(errors) / tokens.lengths.clamp_min(1)
     return (by_user * qualified).sum() / qualified.sum().clamp_min(1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 Activation = Callable[[Tensor], Tensor]
@@ -52,7 +52,7 @@ class Block(nn.Module, ABC):
         causal: bool = False,
         eps: float = 1e-5,
         activation: Activation = functional.gelu,
-        most_kept: int | None = None,
+        max_stored_tokens: int | None = None,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -61,7 +61,7 @@ class Block(nn.Module, ABC):
         self.attention_dropout = attention_dropout
         self.inner_dropout = inner_dropout
         self.activation = activation
-        self.most_kept = most_kept
+        self.max_stored_tokens = max_stored_tokens
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.expand = nn.Linear(width, inner)
@@ -93,44 +93,44 @@ class Block(nn.Module, ABC):
         What it gives for a row without tokens means nothing, but is a number.
         """
 
-    def attend(self, heard: Tensor, ragged: Ragged) -> Tensor:
+    def attend(self, normed: Tensor, ragged: Ragged) -> Tensor:
         """Give what attention adds to each token, ``[M, width]``."""
-        qkv = _with_nothing(self.qkv(heard))
-        mixed = qkv.new_zeros(heard.shape)
+        qkv = _append_zero_row(self.qkv(normed))
+        mixed = qkv.new_zeros(normed.shape)
         for frame in ragged.groups:
             numbers = frame.T
             real = numbers < len(ragged)
-            q, k, v = _padded(qkv, numbers).chunk(3, -1)
-            found = self._attend(q, k, v, self._allowed(real))
+            q, k, v = _gather_frames(qkv, numbers).chunk(3, -1)
+            found = self._attend(q, k, v, self._attention_mask(real))
             mixed = mixed.index_copy(0, numbers[real], found[real])
-        return self._thinned(self.out(mixed), self.dropout)
+        return self._drop(self.out(mixed), self.dropout)
 
-    def attend_last(self, heard: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
+    def attend_last(self, normed: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
         """Give what attention adds to tokens ``own [B, width]``, each looking at its whole row."""
-        width = heard.shape[-1]
+        width = normed.shape[-1]
         q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
-        kv = functional.linear(heard, self.qkv.weight[width:], self.qkv.bias[width:])
-        kv = _with_nothing(kv)
+        kv = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:])
+        kv = _append_zero_row(kv)
         mixed = kv.new_zeros(own.shape)
         for frame in ragged.groups:
             numbers = frame.T
             rows = ragged.rows[numbers[:, 0]]
-            k, v = _padded(kv, numbers).chunk(2, -1)
+            k, v = _gather_frames(kv, numbers).chunk(2, -1)
             found = self._attend(q[rows, None], k, v, (numbers < len(ragged))[:, None])
             mixed = mixed.index_copy(0, rows, found[:, 0])
-        return self._thinned(self.out(mixed), self.dropout)
+        return self._drop(self.out(mixed), self.dropout)
 
     def feed(self, z: Tensor) -> Tensor:
         """Give what the feed-forward layer adds to each token, all at once or slice by slice."""
-        if self.most_kept is None or len(z) <= self.most_kept:
+        if self.max_stored_tokens is None or len(z) <= self.max_stored_tokens:
             return self._feed(z)
-        slices = torch.split(z, self.most_kept)
+        slices = torch.split(z, self.max_stored_tokens)
         if not torch.is_grad_enabled():
             return torch.cat([self._feed(part) for part in slices])
         # Most of what a block keeps for the way back is here, and little of its arithmetic.
         return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
 
-    def _allowed(self, real: Tensor) -> Tensor:
+    def _attention_mask(self, real: Tensor) -> Tensor:
         """Who may look at whom, bool, broadcasts to ``[R, W, W]``; ``real [R, W]``."""
         if not self.causal:
             return real[:, None]
@@ -145,15 +145,15 @@ class Block(nn.Module, ABC):
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
         # Everyone may look at someone, so no row of weights is empty.
         weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
-        mixed = self._thinned(weights, self.attention_dropout) @ v
+        mixed = self._drop(weights, self.attention_dropout) @ v
         return mixed.transpose(1, 2).reshape(shape)
 
     def _feed(self, z: Tensor) -> Tensor:
-        inner = self._thinned(self.activation(self.expand(z)), self.inner_dropout)
-        return self._thinned(self.contract(inner), self.dropout)
+        inner = self._drop(self.activation(self.expand(z)), self.inner_dropout)
+        return self._drop(self.contract(inner), self.dropout)
 
-    def _thinned(self, x: Tensor, rate: float) -> Tensor:
-        return dropped_out(x, rate) if self.training else x
+    def _drop(self, x: Tensor, rate: float) -> Tensor:
+        return fast_dropout(x, rate) if self.training else x
 
 
 class PostNormBlock(Block):
@@ -173,8 +173,8 @@ class PostNormBlock(Block):
 
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = self.norm_attention(z + attended)
-        settled: Tensor = self.norm_feed(z + self.feed(z))
-        return settled
+        output: Tensor = self.norm_feed(z + self.feed(z))
+        return output
 
 
 class PreNormBlock(Block):
@@ -189,8 +189,8 @@ class PreNormBlock(Block):
 
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
         """Give the last token of each row; see :meth:`Block.last`."""
-        heard = self.norm_attention(z)
-        return self._join(_ends(z, ragged), self.attend_last(heard, _ends(heard, ragged), ragged))
+        normed = self.norm_attention(z)
+        return self._join(_ends(z, ragged), self.attend_last(normed, _ends(normed, ragged), ragged))
 
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = z + attended
@@ -200,14 +200,14 @@ class PreNormBlock(Block):
 def _ends(tokens: Tensor, ragged: Ragged) -> Tensor:
     """Last token of each row, ``[B, D]``; zeros where a row has none."""
     last = ragged.starts + ragged.lengths - 1
-    return _padded(_with_nothing(tokens), last.where(ragged.lengths > 0, len(tokens)))
+    return _gather_frames(_append_zero_row(tokens), last.where(ragged.lengths > 0, len(tokens)))
 
 
-def _with_nothing(tokens: Tensor) -> Tensor:
+def _append_zero_row(tokens: Tensor) -> Tensor:
     """Put a row of zeros behind tokens ``[M, D]``: what number M gives."""
     return torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
 
 
-def _padded(table: Tensor, numbers: Tensor) -> Tensor:
+def _gather_frames(table: Tensor, numbers: Tensor) -> Tensor:
     """Look tokens up by number in a table of :func:`_with_nothing`."""
     return table.index_select(0, numbers.flatten()).view(*numbers.shape, -1)

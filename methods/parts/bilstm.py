@@ -66,15 +66,19 @@ class BiLSTM(nn.Module):
 
     def read(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
         """Read real tokens ``[M, input_size]``; give both states of each, ``[M, hidden_size]``."""
-        into, within = self._both("weight_ih"), self._both("weight_hh")
-        bias = self._both("bias_ih") + self._both("bias_hh") if self.lstm.bias else None
+        w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
+        bias = (
+            self._stack_directions("bias_ih") + self._stack_directions("bias_hh")
+            if self.lstm.bias
+            else None
+        )
         with torch.autocast(tokens.device.type, enabled=False):
             forward, backward = _Recurrence.apply(  # type: ignore[no-untyped-call]
-                tokens.to(into.dtype), into, within, bias, layout
+                tokens.to(w_ih.dtype), w_ih, w_hh, bias, layout
             )
         return forward, backward
 
-    def _both(self, name: str) -> Tensor:
+    def _stack_directions(self, name: str) -> Tensor:
         parts = getattr(self.lstm, f"{name}_l0"), getattr(self.lstm, f"{name}_l0_reverse")
         return torch.stack(parts)
 
@@ -143,85 +147,85 @@ class _Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any,
         tokens: Tensor,
-        into: Tensor,
-        within: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
         bias: Tensor | None,
         layout: Ragged,
     ) -> tuple[Tensor, Tensor]:
-        scale = _gate_scale(within)
-        into, within = into * scale, within * (2 * scale)
-        inputs = _in_time(tokens, tokens, layout)
-        gates = inputs.new_empty(2, len(tokens), into.shape[1])
-        cells = inputs.new_empty(2, len(tokens), within.shape[2])
+        scale = _gate_scale(w_hh)
+        w_ih, w_hh = w_ih * scale, w_hh * (2 * scale)
+        inputs = _to_time_order(tokens, tokens, layout)
+        gates = inputs.new_empty(2, len(tokens), w_ih.shape[1])
+        cells = inputs.new_empty(2, len(tokens), w_hh.shape[2])
         states = torch.empty_like(cells)
         blocks = _blocks(layout.step_sizes)
         steps = _Steps.of(gates, cells, states, layout.step_sizes)
-        recurrent = within.transpose(1, 2)
+        recurrent = w_hh.transpose(1, 2)
         for block in blocks:
             now = block.now
-            torch.bmm(inputs[:, now], into.transpose(1, 2), out=gates[:, now])
+            torch.bmm(inputs[:, now], w_ih.transpose(1, 2), out=gates[:, now])
             if bias is not None:
                 gates[:, now] += (bias * scale.squeeze(1))[:, None]
             for number in range(block.first, block.first + len(block.sizes)):
                 steps.advance(number, recurrent)
         ctx.blocks, ctx.layout, ctx.with_bias = blocks, layout, bias is not None
-        ctx.save_for_backward(tokens, into, within, scale, gates, cells, states)
-        forward, backward = _in_place(states, layout)
+        ctx.save_for_backward(tokens, w_ih, w_hh, scale, gates, cells, states)
+        forward, backward = _from_time_order(states, layout)
         return forward.mul_(2), backward.mul_(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None]:
-        tokens, into, within, scale, gates, cells, states = ctx.saved_tensors
+        tokens, w_ih, w_hh, scale, gates, cells, states = ctx.saved_tensors
         layout: Ragged = ctx.layout
-        inputs = _in_time(tokens, tokens, layout)
+        inputs = _to_time_order(tokens, tokens, layout)
         by_forward, by_backward = grads
-        arriving = _in_time(by_forward, by_backward, layout).mul_(2)
+        arriving = _to_time_order(by_forward, by_backward, layout).mul_(2)
         grad_inputs = torch.empty_like(inputs)
-        grad_into, grad_within = torch.zeros_like(into), torch.zeros_like(within)
-        grad_bias = inputs.new_zeros(into.shape[:2])
-        handed = torch.split(arriving, layout.step_sizes, 1)
+        grad_ih, grad_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
+        grad_bias = inputs.new_zeros(w_ih.shape[:2])
+        state_grads = torch.split(arriving, layout.step_sizes, 1)
         carry: Tensor | None = None
         for block in reversed(ctx.blocks):
             now = block.now
             slopes = _Slopes.of(gates[:, now], cells[:, now], block.previous(cells))
-            carry = slopes.retreat(block, handed, within, carry)
+            carry = slopes.retreat(block, state_grads, w_hh, carry)
             entering = slopes.entering
-            torch.bmm(entering, into, out=grad_inputs[:, now])
-            grad_into.baddbmm_(entering.transpose(1, 2), inputs[:, now])
-            grad_within.baddbmm_(entering.transpose(1, 2), block.previous(states))
+            torch.bmm(entering, w_ih, out=grad_inputs[:, now])
+            grad_ih.baddbmm_(entering.transpose(1, 2), inputs[:, now])
+            grad_hh.baddbmm_(entering.transpose(1, 2), block.previous(states))
             grad_bias += entering.sum(1)
-        first, second = _in_place(grad_inputs, layout)
+        first, second = _from_time_order(grad_inputs, layout)
         return (
             first.add_(second),
-            grad_into.mul_(scale),
-            grad_within.mul_(2 * scale),
+            grad_ih.mul_(scale),
+            grad_hh.mul_(2 * scale),
             grad_bias.mul_(scale.squeeze(1)) if ctx.with_bias else None,
             None,
         )
 
 
-def _gate_scale(within: Tensor) -> Tensor:
+def _gate_scale(w_hh: Tensor) -> Tensor:
     """Twice the cell's gate, once the others: ``[4 H, 1]``."""
-    width = within.shape[2]
-    scale = within.new_ones(4 * width, 1)
+    width = w_hh.shape[2]
+    scale = w_hh.new_ones(4 * width, 1)
     scale[2 * width : 3 * width] = 2
     return scale
 
 
-def _in_time(forward: Tensor, backward: Tensor, layout: Ragged) -> Tensor:
+def _to_time_order(forward: Tensor, backward: Tensor, layout: Ragged) -> Tensor:
     """Bring what either direction reads, ``[M, D]`` each, into its time order: ``[2, M, D]``."""
     ordered = forward.new_empty(2, *forward.shape)
-    for tokens, order, out in zip((forward, backward), layout.timelines, ordered, strict=True):
+    for tokens, order, out in zip((forward, backward), layout.time_order, ordered, strict=True):
         torch.index_select(tokens, 0, order, out=out)
     return ordered
 
 
-def _in_place(ordered: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
+def _from_time_order(ordered: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
     """Undo :func:`_in_time`."""
     forward, backward = (
         values.index_select(0, places)
-        for values, places in zip(ordered, layout.moments, strict=True)
+        for values, places in zip(ordered, layout.time_ranks, strict=True)
     )
     return forward, backward
 
@@ -309,7 +313,7 @@ class _Slopes:
         return cls(entering, through, forget)
 
     def retreat(
-        self, block: _Block, handed: tuple[Tensor, ...], within: Tensor, carry: Tensor | None
+        self, block: _Block, state_grads: tuple[Tensor, ...], w_hh: Tensor, carry: Tensor | None
     ) -> Tensor | None:
         """Walk back over the block's steps.
 
@@ -338,7 +342,7 @@ class _Slopes:
         )
         for step in reversed(range(len(sizes))):
             number = block.first + step
-            state = handed[number]
+            state = state_grads[number]
             cell = state * through[step]
             if carry is not None:
                 # Rows that end here have nothing after them: only the first rows are handed any.
@@ -347,6 +351,6 @@ class _Slopes:
             of_state[step].mul_(state)
             carry = None
             if number:
-                _first(handed[number - 1], sizes[step]).baddbmm_(entering[step], within)
+                _first(state_grads[number - 1], sizes[step]).baddbmm_(entering[step], w_hh)
                 carry = cell.mul_(forget[step])
         return carry

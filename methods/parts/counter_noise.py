@@ -34,8 +34,8 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     """
     state = torch.tensor(seed, dtype=torch.long, device=keys[0].device if keys else None)
     for key in keys:
-        state = _mixed(state + _GOLDEN + _mixed(key + _GOLDEN))
-    top = _shifted(_mixed(state), 64 - _BITS)
+        state = _mix(state + _GOLDEN + _mix(key + _GOLDEN))
+    top = _shift_right(_mix(state), 64 - _BITS)
     numbers: Tensor = (top.double() + 0.5) / 2**_BITS
     return numbers
 
@@ -45,13 +45,13 @@ def gumbel(seed: int, *keys: Tensor) -> Tensor:
     return -(-uniform(seed, *keys).log()).log().float()
 
 
-def _mixed(z: Tensor) -> Tensor:
+def _mix(z: Tensor) -> Tensor:
     """Finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), on wrapping int64."""
-    z = (z ^ _shifted(z, 30)) * _FIRST
-    z = (z ^ _shifted(z, 27)) * _SECOND
-    return z ^ _shifted(z, 31)
+    z = (z ^ _shift_right(z, 30)) * _FIRST
+    z = (z ^ _shift_right(z, 27)) * _SECOND
+    return z ^ _shift_right(z, 31)
 
 
-def _shifted(z: Tensor, bits: int) -> Tensor:
+def _shift_right(z: Tensor, bits: int) -> Tensor:
     """Shift right as if unsigned."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)

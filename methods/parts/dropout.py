@@ -16,7 +16,7 @@ LEVELS = 2**16
 """Rates are multiples of 1 / LEVELS, kept entries are rescaled by what the rate really is."""
 
 
-def dropped_out(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
+def fast_dropout(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
     """Zero entries where uniform ``noise``, of the shape of ``x``, is below the rate; rescale.
 
     Parameters
@@ -32,11 +32,11 @@ def dropped_out(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
         return x
     if noise is not None:
         return x * (noise >= rate) / (1 - rate)
-    thinned: Tensor = _Thinned.apply(x, min(round(rate * LEVELS), LEVELS - 1))  # type: ignore[no-untyped-call]
-    return thinned
+    dropped: Tensor = _Dropout.apply(x, min(round(rate * LEVELS), LEVELS - 1))  # type: ignore[no-untyped-call]
+    return dropped
 
 
-class _Thinned(torch.autograd.Function):
+class _Dropout(torch.autograd.Function):
     """Zero entries with probability ``level / LEVELS``; only what is kept is remembered."""
 
     @staticmethod
@@ -47,15 +47,15 @@ class _Thinned(torch.autograd.Function):
         kept = (short[: x.numel()] >= level - LEVELS // 2).view(x.shape)
         ctx.save_for_backward(kept)
         ctx.scale = LEVELS / (LEVELS - level)
-        return _scaled(x, kept, ctx.scale)
+        return _rescaled(x, kept, ctx.scale)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (kept,) = ctx.saved_tensors
-        return _scaled(grad, kept, ctx.scale), None
+        return _rescaled(grad, kept, ctx.scale), None
 
 
-def _scaled(x: Tensor, kept: Tensor, scale: float) -> Tensor:
+def _rescaled(x: Tensor, kept: Tensor, scale: float) -> Tensor:
     """``x * kept * scale`` in one new tensor: memory costs more than multiplication."""
     return kept.to(x.dtype).mul_(x).mul_(scale)

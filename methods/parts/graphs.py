@@ -30,7 +30,7 @@ Graphs = dict[str, sparse.csr_array]
 _LOG = logging.getLogger(__name__)
 
 
-def row_normalised(matrix: Any) -> sparse.csr_array:
+def normalise_rows(matrix: Any) -> sparse.csr_array:
     """Divide rows by their sums; empty rows stay empty."""
     rows = sparse.csr_array(matrix)
     sums = np.asarray(rows.sum(1)).ravel()
@@ -38,7 +38,7 @@ def row_normalised(matrix: Any) -> sparse.csr_array:
     return sparse.csr_array((weights, rows.indices, rows.indptr), rows.shape)
 
 
-def largest_of_rows(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
+def top_k_per_row(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
     """Keep the ``most`` largest entries of every row, the first columns among equals; None = all.
 
     Entries are positive, columns ascend within a row.
@@ -57,7 +57,7 @@ def edge_counts(graphs: Mapping[str, sparse.csr_array]) -> dict[str, int]:
     return {name: int(graph.nnz) for name, graph in graphs.items()}
 
 
-def refuse_empty(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
+def require_edges(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
     """Insist that relations have edges.
 
     Parameters
@@ -77,7 +77,7 @@ def refuse_empty(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, 
             raise ConfigError(f"the relation '{name}' has no edge on these data; {remedy}")
 
 
-def cached(
+def load_or_build(
     name: str,
     train: Sequences,
     settings: Mapping[str, Any],
@@ -115,7 +115,7 @@ def _key(
     digest = hashlib.sha256()
     for array in (train.offsets, train.items):
         digest.update(np.ascontiguousarray(array).tobytes())
-    files = {Path(inspect.getfile(function)) for function in (row_normalised, *code)}
+    files = {Path(inspect.getfile(function)) for function in (normalise_rows, *code)}
     return content_hash(
         {
             "sequences": digest.hexdigest(),

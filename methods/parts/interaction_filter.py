@@ -15,7 +15,7 @@ from bench.backbone import Backbone
 from bench.method import Denoised, Method, TrainingData
 from bench.training.batch import Batch
 
-from .packing import pack, with_survivor
+from .packing import keep_at_least_one, pack
 
 
 class InteractionFilter(Method):
@@ -36,7 +36,7 @@ class InteractionFilter(Method):
         self.next_item_loss = data.next_item_loss
 
     @abstractmethod
-    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Decide about interactions one by one.
 
         Parameters
@@ -52,9 +52,9 @@ class InteractionFilter(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Give the one part ``next_item``."""
-        drop, score = self._judged(batch)
+        drop, score = self._decide_batch(batch)
         left = batch.valid & ~drop
-        packing = pack(with_survivor(left, score, batch.valid))
+        packing = pack(keep_at_least_one(left, score, batch.valid))
         place = left.cumsum(1) - 1
         # Before these targets nothing is left: each becomes a sequence of one item.
         alone = (batch.targets > 0) & (place < 0)
@@ -82,13 +82,13 @@ class InteractionFilter(Method):
 
     def denoise(self, batch: Batch) -> Denoised:
         """Give the rule's decisions, and the survivor of a history that would lose everything."""
-        drop, score = self._judged(batch)
-        return Denoised(with_survivor(batch.valid & ~drop, score, batch.valid), score)
+        drop, score = self._decide_batch(batch)
+        return Denoised(keep_at_least_one(batch.valid & ~drop, score, batch.valid), score)
 
-    def _judged(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _decide_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
         steps = torch.arange(batch.items.shape[1], device=batch.items.device)
         positions = batch.first[:, None] + steps
-        return self.judge(batch.users[:, None].expand_as(positions), positions, batch.items)
+        return self.decide(batch.users[:, None].expand_as(positions), positions, batch.items)
 
     @staticmethod
     def _least_noisy(batch: Batch, score: Tensor) -> Tensor:

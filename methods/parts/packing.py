@@ -14,19 +14,19 @@ class Packing:
 
     Attributes
     ----------
-    slots
+    source
         int64 ``[B, W]``: original slot of each packed place, -1 = padding.
     width
         L, slots of the original frame.
     """
 
-    slots: Tensor
+    source: Tensor
     width: int
 
     @property
     def valid(self) -> Tensor:
         """Real places, bool ``[B, W]``; a prefix of each row."""
-        return self.slots >= 0
+        return self.source >= 0
 
     @property
     def lengths(self) -> Tensor:
@@ -36,11 +36,11 @@ class Packing:
     def gather(self, x: Tensor) -> Tensor:
         """Move ``[B, L, ...]`` to ``[B, W, ...]``: survivors in order, zeros at padding."""
         rows, places = torch.nonzero(self.valid, as_tuple=True)
-        origin = rows * self.width + self.slots[rows, places]
+        origin = rows * self.width + self.source[rows, places]
         flat = x.flatten(0, 1).index_select(0, origin)
-        empty = flat.new_zeros(self.slots.numel(), *flat.shape[1:])
-        packed = empty.index_copy(0, rows * self.slots.shape[1] + places, flat)
-        return packed.view(*self.slots.shape, *x.shape[2:])
+        empty = flat.new_zeros(self.source.numel(), *flat.shape[1:])
+        packed = empty.index_copy(0, rows * self.source.shape[1] + places, flat)
+        return packed.view(*self.source.shape, *x.shape[2:])
 
 
 def pack(keep: Tensor) -> Packing:
@@ -59,13 +59,13 @@ def pack(keep: Tensor) -> Packing:
     return Packing(packed, keep.shape[1])
 
 
-def newest(keep: Tensor, most: int) -> Tensor:
+def keep_last(keep: Tensor, most: int) -> Tensor:
     """Drop, bool ``[B, L]``, all but the last ``most`` survivors of each row."""
     later = keep.flip(1).cumsum(1).flip(1)
     return keep & (later <= most)
 
 
-def with_survivor(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
+def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
     """Bring back, in rows that lost everything, the least noisy interaction.
 
     Parameters

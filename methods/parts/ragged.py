@@ -31,19 +31,19 @@ class Ragged:
     valid: Tensor
 
     @cached_property
-    def places(self) -> Tensor:
+    def flat_index(self) -> Tensor:
         """int64 ``[M]``: place of each token in the flattened frame."""
         return torch.nonzero(self.valid.flatten()).squeeze(1)
 
     @cached_property
     def rows(self) -> Tensor:
         """int64 ``[M]``: row of each token."""
-        return self.places // self.valid.shape[1]
+        return self.flat_index // self.valid.shape[1]
 
     @cached_property
-    def steps(self) -> Tensor:
+    def positions(self) -> Tensor:
         """int64 ``[M]``: slot of each token in its row."""
-        return self.places % self.valid.shape[1]
+        return self.flat_index % self.valid.shape[1]
 
     @cached_property
     def lengths(self) -> Tensor:
@@ -56,26 +56,27 @@ class Ragged:
         return self.lengths.cumsum(0) - self.lengths
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.flat_index)
 
     def take(self, frame: Tensor) -> Tensor:
         """List the real tokens: ``[B, L, ...]`` to ``[M, ...]``."""
-        tokens: Tensor = _Take.apply(frame.flatten(0, 1), self.places)  # type: ignore[no-untyped-call]
+        tokens: Tensor = _TakeDistinct.apply(frame.flatten(0, 1), self.flat_index)  # type: ignore[no-untyped-call]
         return tokens
 
     def put(self, tokens: Tensor) -> Tensor:
         """Give tokens ``[M, ...]`` their places in a frame ``[B, L, ...]`` of zeros."""
         empty = tokens.new_zeros(self.valid.numel(), *tokens.shape[1:])
-        placed = empty.index_copy(0, self.places, tokens)
+        placed = empty.index_copy(0, self.flat_index, tokens)
         return placed.view(*self.valid.shape, *tokens.shape[1:])
 
     def sum_rows(self, tokens: Tensor) -> Tensor:
-        """Sum the tokens ``[M]`` of each row, ``[B]``."""
-        return tokens.new_zeros(len(self.valid)).index_add(0, self.rows, tokens)
+        """Sum the tokens ``[M, ...]`` of each row, ``[B, ...]``."""
+        empty = tokens.new_zeros(len(self.valid), *tokens.shape[1:])
+        return empty.index_add(0, self.rows, tokens)
 
-    def sum_steps(self, tokens: Tensor) -> Tensor:
+    def sum_positions(self, tokens: Tensor) -> Tensor:
         """Sum the tokens ``[M]`` of each slot, ``[L]``."""
-        return tokens.new_zeros(self.valid.shape[1]).index_add(0, self.steps, tokens)
+        return tokens.new_zeros(self.valid.shape[1]).index_add(0, self.positions, tokens)
 
     @cached_property
     def step_sizes(self) -> list[int]:
@@ -86,7 +87,7 @@ class Ragged:
         return sizes
 
     @cached_property
-    def timelines(self) -> Tensor:
+    def time_order(self) -> Tensor:
         """Order in which a forward and a backward recurrence read, int64 ``[2, M]``.
 
         Step t holds the tokens t from the start (from the end) of all rows that are so long,
@@ -101,11 +102,11 @@ class Ragged:
         return torch.stack([start + step, start + self.lengths[row] - 1 - step])
 
     @cached_property
-    def moments(self) -> Tensor:
-        """Where in :attr:`timelines` each token stands, int64 ``[2, M]``."""
-        order = self.timelines
-        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-        return torch.empty_like(order).scatter_(1, order, places)
+    def time_ranks(self) -> Tensor:
+        """Where in :attr:`time_order` each token stands, int64 ``[2, M]``."""
+        order = self.time_order
+        flat_index = torch.arange(order.shape[1], device=order.device).expand_as(order)
+        return torch.empty_like(order).scatter_(1, order, flat_index)
 
     @cached_property
     def groups(self) -> list[Tensor]:
@@ -126,17 +127,17 @@ class Ragged:
         return found
 
 
-class _Take(torch.autograd.Function):
+class _TakeDistinct(torch.autograd.Function):
     """Select distinct rows; torch's own gradient allows for repeated ones and takes longer."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, places: Tensor) -> Tensor:
-        ctx.save_for_backward(places)
+    def forward(ctx: Any, values: Tensor, flat_index: Tensor) -> Tensor:
+        ctx.save_for_backward(flat_index)
         ctx.rows = len(values)
-        return values.index_select(0, places)
+        return values.index_select(0, flat_index)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (places,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.rows, *grad.shape[1:]).index_copy_(0, places, grad), None
+        (flat_index,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.rows, *grad.shape[1:]).index_copy_(0, flat_index, grad), None

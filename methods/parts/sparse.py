@@ -36,7 +36,7 @@ class Bags:
     entries: Tensor
     starts: Tensor
 
-    def of(self, dense: Tensor) -> Tensor:
+    def multiply(self, dense: Tensor) -> Tensor:
         """Multiply by ``[N, D]``, without a gradient of its own."""
         if not len(self.columns):
             return dense.new_zeros(len(self.starts) - 1, dense.shape[1])
@@ -97,19 +97,19 @@ class SparseMatrix(nn.Module):
         rows = sparse.csr_array(matrix, copy=True)  # summing duplicates works in place
         rows.sum_duplicates()
         self.shape = (int(rows.shape[0]), int(rows.shape[1]))
-        self._keep(starts=rows.indptr, columns=rows.indices, values=rows.data)
+        self._register_arrays(starts=rows.indptr, columns=rows.indices, values=rows.data)
         if transpose:
             # Numbering the entries before transposing tells where each one goes.
             numbers = np.arange(rows.nnz, dtype=np.int32)
             back = sparse.csr_array((numbers, rows.indices, rows.indptr), rows.shape).T.tocsr()
-            self._keep(
+            self._register_arrays(
                 transposed_starts=back.indptr,
                 transposed_columns=back.indices,
                 transposed_values=rows.data[back.data],
                 order=back.data,
             )
 
-    def _keep(self, **arrays: Any) -> None:
+    def _register_arrays(self, **arrays: Any) -> None:
         for name, array in arrays.items():
             kind = np.float32 if name.endswith("values") else np.int32
             self.register_buffer(name, torch.from_numpy(array.astype(kind)), persistent=False)
@@ -135,15 +135,17 @@ class SparseMatrix(nn.Module):
         Tensor
             ``[M, D]``, zero where a row is empty; float32 under autocast too.
         """
-        wide = _wide(dense)
-        given = None if values is None else values.detach().to(wide.dtype)
+        dense_float = _at_least_float32(dense)
+        given = None if values is None else values.detach().to(dense_float.dtype)
 
         def back() -> Bags:
             entries = self.transposed_values if given is None else given[self.order]
-            return Bags(self.transposed_columns, entries.to(wide.dtype), self.transposed_starts)
+            return Bags(
+                self.transposed_columns, entries.to(dense_float.dtype), self.transposed_starts
+            )
 
-        entries = self.values.to(wide.dtype) if given is None else given
-        return _product(wide, Bags(self.columns, entries, self.starts), back)
+        entries = self.values.to(dense_float.dtype) if given is None else given
+        return _product(dense_float, Bags(self.columns, entries, self.starts), back)
 
     def of_rows(self, rows: Tensor, dense: Tensor) -> Tensor:
         """Multiply some rows only.
@@ -160,16 +162,16 @@ class SparseMatrix(nn.Module):
         Tensor
             ``[R, D]``.
         """
-        wide = _wide(dense)
-        bags = Bags(self.columns, self.values.to(wide.dtype), self.starts).take(rows)
-        return _product(wide, bags, lambda: bags.transposed(self.shape[1]))
+        dense_float = _at_least_float32(dense)
+        bags = Bags(self.columns, self.values.to(dense_float.dtype), self.starts).take(rows)
+        return _product(dense_float, bags, lambda: bags.transposed(self.shape[1]))
 
     def extra_repr(self) -> str:
         """Shape and number of entries, as modules print themselves."""
         return f"{self.shape[0]} x {self.shape[1]}, nnz={self.nnz}"
 
 
-def _wide(dense: Tensor) -> Tensor:
+def _at_least_float32(dense: Tensor) -> Tensor:
     return dense if dense.dtype == torch.float64 else dense.float()
 
 
@@ -183,10 +185,10 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tensor:
         ctx.transposed = transposed
-        return bags.of(dense)
+        return bags.multiply(dense)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         back: Bags = ctx.transposed()
-        return back.of(gradient.contiguous()), None, None
+        return back.multiply(gradient.contiguous()), None, None

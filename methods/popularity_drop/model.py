@@ -35,7 +35,7 @@ class PopularityDrop(InteractionFilter):
         # Training interactions give it again: no part of a checkpoint.
         self.register_buffer("scores", torch.from_numpy(scores), persistent=False)
 
-    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Look the item up and drop the highest scores."""
         del users, positions
         score = self.scores[items]

@@ -24,7 +24,7 @@ class RandomDrop(InteractionFilter):
         self.rate = config.rate
         self.seed = data.seed
 
-    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Draw a score uniform in (0, 1) and drop the highest."""
         del items
         score = uniform(self.seed, users, positions)

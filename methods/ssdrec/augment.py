@@ -12,12 +12,12 @@ from torch.nn import functional
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
 
-from .choice import choose_items
-from .insertion import Insertion, Sequence, insert, remove, undone
+from .insertion import Insertion, SequenceBatch, insert, is_removable, remove
+from .item_sampling import sample_items
 
 
 @dataclass(frozen=True, eq=False)
-class Noise:
+class AugmentationNoise:
     """Standard Gumbel noise of one step; None = drawn.
 
     Attributes
@@ -30,7 +30,7 @@ class Noise:
         ``[B, L + 2]``, for the position that may be taken out again.
     """
 
-    place: Tensor | None = None
+    position: Tensor | None = None
     items: Tensor | None = None
     second: Tensor | None = None
 
@@ -66,7 +66,7 @@ class Augmented:
         bool ``[B]``: rows that lost one of the three items.
     """
 
-    sequence: Sequence
+    sequence: SequenceBatch
     insertion: Insertion
     removed: Tensor
 
@@ -104,7 +104,11 @@ class Augmenter(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def forward(
-        self, sequence: Sequence, table: Tensor, tau: Tensor, noise: Noise | None = None
+        self,
+        sequence: SequenceBatch,
+        table: Tensor,
+        tau: Tensor,
+        noise: AugmentationNoise | None = None,
     ) -> Augmented:
         """Insert two items into every row that may take them, then undo what is doubtful.
 
@@ -119,37 +123,42 @@ class Augmenter(nn.Module):
         noise
             Of all draws; None draws it.
         """
-        noise = noise or Noise()
+        noise = noise or AugmentationNoise()
         insertion = self.propose(sequence, table, tau, noise)
-        widened = self.widen(sequence, insertion)
+        augmented_rows = self.apply_insertion(sequence, insertion)
         # Nothing but the choice of a slot comes of this, and that has no gradient.
         with torch.no_grad():
             drawn = self._draw(
-                self.read(widened.x, widened.valid), widened.valid, tau, noise.second
+                self.read(augmented_rows.x, augmented_rows.valid),
+                augmented_rows.valid,
+                tau,
+                noise.second,
             )
             second = drawn.argmax(1)
-            removed = self.may_remove(widened, insertion, second)
-        return Augmented(remove(widened, removed, second), insertion, removed)
+            removed = self.may_remove(augmented_rows, insertion, second)
+        return Augmented(remove(augmented_rows, removed, second), insertion, removed)
 
-    def propose(self, sequence: Sequence, table: Tensor, tau: Tensor, noise: Noise) -> Insertion:
+    def propose(
+        self, sequence: SequenceBatch, table: Tensor, tau: Tensor, noise: AugmentationNoise
+    ) -> Insertion:
         """Draw the suspicious position and the items for both of its sides."""
         context = self.read(sequence.x, sequence.valid)
-        drawn = self._draw(context, sequence.valid, tau, noise.place)
-        place = drawn.argmax(1)
-        rows = self.may_insert(sequence, place)
+        drawn = self._draw(context, sequence.valid, tau, noise.position)
+        position = drawn.argmax(1)
+        rows = self.may_insert(sequence, position)
         chosen = torch.nonzero(rows).squeeze(1)
-        queries = self.queries(sequence, context, place)[:, chosen]
-        items = sequence.items.new_zeros(2, len(place))
-        vectors = table.new_zeros(2, len(place), table.shape[1])
+        queries = self.queries(sequence, context, position)[:, chosen]
+        items = sequence.items.new_zeros(2, len(position))
+        vectors = table.new_zeros(2, len(position), table.shape[1])
         if len(chosen):
             candidates = table[self.first_candidate :]
             given = None if noise.items is None else noise.items[:, chosen].flatten(0, 1)
-            found, rows_of_table = choose_items(queries.flatten(0, 1), candidates, tau, given)
+            found, rows_of_table = sample_items(queries.flatten(0, 1), candidates, tau, given)
             items[:, chosen] = found.view(2, -1) + self.first_candidate
             inserted = rows_of_table.view(2, len(chosen), -1).to(vectors.dtype)
             vectors = vectors.index_copy(1, chosen, inserted)
-        gate = drawn.gather(1, place[:, None]).squeeze(1)
-        return Insertion(rows, place, items, vectors, gate)
+        gate = drawn.gather(1, position[:, None]).squeeze(1)
+        return Insertion(rows, position, items, vectors, gate)
 
     def read(self, x: Tensor, valid: Tensor) -> Context:
         """Read rows in both directions, from the start vector to the end vector.
@@ -161,45 +170,47 @@ class Augmenter(nn.Module):
         valid
             bool ``[B, L]``, a prefix of each row.
         """
-        forward, backward = self.lstm(*self._framed(x, valid.sum(1)))
+        forward, backward = self.lstm(*self._add_boundaries(x, valid.sum(1)))
         before, after = forward[:, :-2], backward[:, 2:]
-        heard = before * after if self.context_fuse == "mul" else before + after
+        context_states = before * after if self.context_fuse == "mul" else before + after
         clean = x.masked_fill(~valid[..., None], 0)
-        fits = _share((clean * heard).sum(-1), valid)
+        fits = _masked_softmax((clean * context_states).sum(-1), valid)
         bounded = clean.clamp(-1, 1)
         # The sum over all other slots, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
-        agrees = _share((bounded * others).sum(-1), valid)
+        agrees = _masked_softmax((bounded * others).sum(-1), valid)
         return Context(1 - fits * agrees, before, after)
 
-    def queries(self, sequence: Sequence, context: Context, place: Tensor) -> Tensor:
+    def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
         """Give the left and the right context of one slot of each row, ``[2, B, D]``."""
         del sequence
-        row = torch.arange(len(place), device=place.device)
-        return torch.stack([context.before[row, place], context.after[row, place]])
+        row = torch.arange(len(position), device=position.device)
+        return torch.stack([context.before[row, position], context.after[row, position]])
 
     def candidates(self, valid: Tensor) -> Tensor:
         """Slots that a draw may give, bool ``[B, L]``."""
         return valid
 
-    def may_insert(self, sequence: Sequence, place: Tensor) -> Tensor:
+    def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
         """Rows that something is inserted into, bool ``[B]``."""
-        return sequence.valid.gather(1, place[:, None]).squeeze(1)
+        return sequence.valid.gather(1, position[:, None]).squeeze(1)
 
-    def widen(self, sequence: Sequence, insertion: Insertion) -> Sequence:
+    def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
         """Insert what was proposed."""
         return insert(sequence, insertion)
 
-    def may_remove(self, widened: Sequence, insertion: Insertion, second: Tensor) -> Tensor:
+    def may_remove(
+        self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
+    ) -> Tensor:
         """Rows that lose what stands at slot ``second``, bool ``[B]``.
 
         Drawn among all real slots, the draw is one among the three and "none", whose weight is
         that of all other slots.
         """
-        del widened
-        return undone(insertion.rows, insertion.place, second)
+        del augmented_rows
+        return is_removable(insertion.rows, insertion.position, second)
 
-    def _framed(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Set start and end around each row: ``[B, L + 2, D]`` and what is real of it."""
         steps = torch.arange(x.shape[1] + 2, device=x.device)
         last = lengths[:, None] + 1
@@ -219,7 +230,7 @@ class Augmenter(nn.Module):
         return hard_gumbel_softmax(logits, tau, noise)
 
 
-def _share(logits: Tensor, valid: Tensor) -> Tensor:
+def _masked_softmax(logits: Tensor, valid: Tensor) -> Tensor:
     """Softmax over the real slots of each row, ``[B, L]``; 0 at padding."""
     shares = torch.softmax(logits.masked_fill(~valid, torch.finfo(logits.dtype).min), -1)
     return shares.masked_fill(~valid, 0)

@@ -32,7 +32,7 @@ class CoOccurrence:
     weight: sparse.csr_array
 
 
-def recent(train: Sequences, most: int) -> Sequences:
+def last_interactions(train: Sequences, most: int) -> Sequences:
     """Keep the last ``most`` items of every user."""
     lengths = np.minimum(train.lengths, most)
     from_end = np.repeat(train.offsets[1:], train.lengths) - np.arange(len(train.items))

@@ -13,7 +13,7 @@ from bench.data.sequences import Sequences
 from .augment import Augmented
 
 
-class Tally(nn.Module):
+class AugmentationStatistics(nn.Module):
     """Counts of insertions and of what became of them, over an epoch's training samples.
 
     Parameters

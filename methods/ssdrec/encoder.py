@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.graphs import Graphs
 from bench.methods.parts.sparse import SparseMatrix
 
@@ -47,8 +47,8 @@ class RelationEncoder(nn.Module):
         self.user_scalars = nn.Linear(2, 1)
         self.incoming_key = nn.Linear(width, width, bias=False)
         self.outgoing_key = nn.Linear(width, width, bias=False)
-        self.item_fusion = Fusion(width)
-        self.user_fusion = Fusion(width)
+        self.item_fusion = RelationFusion(width)
+        self.user_fusion = RelationFusion(width)
         for part in self.modules():
             if isinstance(part, nn.Linear):
                 nn.init.xavier_uniform_(part.weight)
@@ -115,10 +115,10 @@ class RelationEncoder(nn.Module):
         to_message, to_own = scalars.weight[0]
         base = to_own * own + scalars.bias
         parts = torch.stack([to_message * message + base for message in messages])
-        return dropped_out(parts, self.dropout if self.training else 0.0, noise).mean(0)
+        return fast_dropout(parts, self.dropout if self.training else 0.0, noise).mean(0)
 
 
-class Fusion(nn.Module):
+class RelationFusion(nn.Module):
     """What interactions and other relations say, joined by three maps with a squashing between.
 
     Parameters

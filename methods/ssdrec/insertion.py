@@ -14,7 +14,7 @@ from bench.methods.parts.packing import pack
 
 
 @dataclass(frozen=True, eq=False)
-class Sequence:
+class SequenceBatch:
     """A batch of sequences, some of whose items were inserted.
 
     Attributes
@@ -61,19 +61,19 @@ class Insertion:
     """
 
     rows: Tensor
-    place: Tensor
+    position: Tensor
     items: Tensor
     vectors: Tensor
     gate: Tensor
 
 
-def untouched(items: Tensor, x: Tensor) -> Sequence:
+def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
     """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
     slots = torch.arange(items.shape[1], device=items.device)
-    return Sequence(items, x, slots.where(items > 0, -1))
+    return SequenceBatch(items, x, slots.where(items > 0, -1))
 
 
-def insert(sequence: Sequence, insertion: Insertion) -> Sequence:
+def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     """Widen the frame by two slots and shift what follows the suspicious item.
 
     With the suspicious item at slot p the new row reads ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
@@ -81,7 +81,7 @@ def insert(sequence: Sequence, insertion: Insertion) -> Sequence:
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
-    from_place = steps - insertion.place[:, None]
+    from_place = steps - insertion.position[:, None]
     moved = insertion.rows[:, None]
     shift = (from_place >= 1).long() + (from_place >= 3).long()
     origin = steps - shift * moved
@@ -93,26 +93,28 @@ def insert(sequence: Sequence, insertion: Insertion) -> Sequence:
     index = torch.where(around, rows * (width + from_place) + row, index)
     left, right = insertion.items
     nothing = left.new_zeros(1)
-    place = insertion.place[:, None]
-    suspect, slot = (t.gather(1, place).squeeze(1) for t in (sequence.items, sequence.source))
+    position = insertion.position[:, None]
+    suspect, slot = (t.gather(1, position).squeeze(1) for t in (sequence.items, sequence.source))
     inserted = torch.full_like(left, -1)
     items = torch.cat([sequence.items.flatten(), left, suspect, right, nothing])
     source = torch.cat([sequence.source.flatten(), inserted, slot, inserted, nothing - 1])
-    return Sequence(items[index], _moved(sequence.x, insertion, index), source[index])
+    return SequenceBatch(
+        items[index], _gather_embeddings(sequence.x, insertion, index), source[index]
+    )
 
 
-def _moved(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
+def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
     """Move embeddings to where ``index`` has them; see :func:`insert`."""
     row = torch.arange(len(x), device=x.device)
     three = (
-        torch.stack([insertion.vectors[0], x[row, insertion.place], insertion.vectors[1]])
+        torch.stack([insertion.vectors[0], x[row, insertion.position], insertion.vectors[1]])
         * insertion.gate[:, None]
     )
     listed = torch.cat([x.flatten(0, 1), three.flatten(0, 1), x.new_zeros(1, x.shape[2])])
     return listed.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
-def undone(rows: Tensor, place: Tensor, second: Tensor) -> Tensor:
+def is_removable(rows: Tensor, position: Tensor, second: Tensor) -> Tensor:
     """Mark, bool ``[B]``, the rows that lose the item at slot ``second`` of the augmented row.
 
     It must be LEFT, RIGHT or the suspicious item between them.
@@ -124,11 +126,11 @@ def undone(rows: Tensor, place: Tensor, second: Tensor) -> Tensor:
     place, second
         int64 ``[B]``: slots of the suspicious item before the insertion, and of the second draw.
     """
-    distance = second - place
+    distance = second - position
     return rows & (distance >= 0) & (distance <= 2)
 
 
-def remove(sequence: Sequence, rows: Tensor, slots: Tensor) -> Sequence:
+def remove(sequence: SequenceBatch, rows: Tensor, slots: Tensor) -> SequenceBatch:
     """Take one item out of some rows and close the gap.
 
     Parameters
@@ -144,4 +146,4 @@ def remove(sequence: Sequence, rows: Tensor, slots: Tensor) -> Sequence:
     gone = rows[:, None] & (steps == slots[:, None])
     packing = pack(sequence.valid & ~gone)
     source = packing.gather(sequence.source + 1) - 1
-    return Sequence(packing.gather(sequence.items), packing.gather(sequence.x), source)
+    return SequenceBatch(packing.gather(sequence.items), packing.gather(sequence.x), source)

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 SLICE_ROWS = 128
 
 
-def choose_items(
+def sample_items(
     queries: Tensor, table: Tensor, tau: Tensor, noise: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Draw items by the softmax of inner products.
@@ -39,13 +39,13 @@ def choose_items(
         softmax, and to the table through it and through the chosen rows.
     """
     with torch.autocast(queries.device.type, enabled=False):
-        vectors, chosen = _Choice.apply(  # type: ignore[no-untyped-call]
+        vectors, chosen = _SampleItems.apply(  # type: ignore[no-untyped-call]
             queries.float(), table.float(), tau, noise
         )
     return cast("Tensor", chosen), cast("Tensor", vectors)
 
 
-class _Choice(torch.autograd.Function):
+class _SampleItems(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, queries: Tensor, table: Tensor, tau: Tensor, noise: Tensor | None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .augment import Augmenter, Context
-from .insertion import Insertion, Sequence, insert, undone
+from .insertion import Insertion, SequenceBatch, insert, is_removable
 
 
 class OfficialAugmenter(Augmenter):
@@ -20,37 +20,43 @@ class OfficialAugmenter(Augmenter):
 
     first_candidate = 0
 
-    def queries(self, sequence: Sequence, context: Context, place: Tensor) -> Tensor:
+    def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
         """Read rows without start and end; the neighbours of the outermost slots wrap around."""
         del context
         x = sequence.x
         forward, backward = self.lstm(x, x.new_ones(x.shape[:2], dtype=torch.bool))
-        row = torch.arange(len(place), device=place.device)
+        row = torch.arange(len(position), device=position.device)
         width = x.shape[1]
-        return torch.stack([forward[row, (place - 1) % width], backward[row, (place + 1) % width]])
+        return torch.stack(
+            [forward[row, (position - 1) % width], backward[row, (position + 1) % width]]
+        )
 
     def candidates(self, valid: Tensor) -> Tensor:
         """All slots, padding among them."""
         return torch.ones_like(valid)
 
-    def may_insert(self, sequence: Sequence, place: Tensor) -> Tensor:
+    def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
         """Rows whose draw is a real item and that have two slots to spare."""
         spare = sequence.valid.sum(1) <= sequence.items.shape[1] - 2
-        return super().may_insert(sequence, place) & spare
+        return super().may_insert(sequence, position) & spare
 
-    def widen(self, sequence: Sequence, insertion: Insertion) -> Sequence:
+    def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
         """Insert, and keep the frame: rows that were inserted into had two slots to spare."""
         width = sequence.items.shape[1]
-        widened = insert(sequence, insertion)
-        return Sequence(*(column[:, :width] for column in vars(widened).values()))
+        augmented_rows = insert(sequence, insertion)
+        return SequenceBatch(*(column[:, :width] for column in vars(augmented_rows).values()))
 
-    def may_remove(self, widened: Sequence, insertion: Insertion, second: Tensor) -> Tensor:
+    def may_remove(
+        self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
+    ) -> Tensor:
         """Rows whose suspicious position was real, whether or not anything was inserted."""
         # Nothing is inserted behind the last item, so a real position is real still.
-        real = widened.valid.gather(1, insertion.place[:, None]).squeeze(1) | insertion.rows
-        return undone(real, insertion.place, second)
+        real = (
+            augmented_rows.valid.gather(1, insertion.position[:, None]).squeeze(1) | insertion.rows
+        )
+        return is_removable(real, insertion.position, second)
 
-    def _framed(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         del lengths
         start, end = (vector.expand(len(x), 1, -1) for vector in (self.start, self.end))
         framed = torch.cat([start, x, end], 1)

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bench.data.sequences import Sequences
-from bench.methods.parts.graphs import Graphs, largest_of_rows, row_normalised
+from bench.methods.parts.graphs import Graphs, normalise_rows, top_k_per_row
 
-from .cooccurrence import CoOccurrence, co_occurrence, recent
+from .cooccurrence import CoOccurrence, co_occurrence, last_interactions
 
 ROWS_PER_BLOCK = 1024
 """Users whose similarities to all others exist at a time (promise P7)."""
 
 
 @dataclass(frozen=True)
-class GraphSettings:
+class RelationSettings:
     """What decides the relations, beside the histories.
 
     Attributes
@@ -52,7 +52,7 @@ class GraphSettings:
     official: bool = False
 
 
-def mine(train: Sequences, n_items: int, settings: GraphSettings) -> Graphs:
+def build_relations(train: Sequences, n_items: int, settings: RelationSettings) -> Graphs:
     """Build all relations.
 
     Parameters
@@ -71,24 +71,26 @@ def mine(train: Sequences, n_items: int, settings: GraphSettings) -> Graphs:
         sum to one; ``incoming``, ``outgoing`` and ``incompatible`` ``[I + 1, I + 1]``;
         ``similar`` (each user is its own neighbour too) and ``dissimilar`` ``[U, U]``.
     """
-    histories = recent(train, settings.max_length)
+    histories = last_interactions(train, settings.max_length)
     counts = interaction_counts(histories, n_items)
     pairs = co_occurrence(histories, n_items)
     transition = transitional(pairs, settings.c_min)
-    hot = hottest(np.bincount(histories.items, minlength=n_items + 1)[1:], settings.hot_items) + 1
+    hot = (
+        most_active(np.bincount(histories.items, minlength=n_items + 1)[1:], settings.hot_items) + 1
+    )
     # Long histories are cut to one length: what was cut off decides among them.
-    active = hottest(train.lengths, settings.hot_users)
+    active = most_active(train.lengths, settings.hot_users)
     similar, dissimilar = user_relations(counts, active, settings.user_neighbours)
-    interaction, interacted_by = row_normalised(counts), row_normalised(counts.T)
+    interaction, interacted_by = normalise_rows(counts), normalise_rows(counts.T)
     if settings.official:
         interaction = with_padding(counts, settings.max_length)
         interacted_by = interaction.T.tocsr()
     graphs = {
         "interaction": interaction,
         "interacted_by": interacted_by,
-        "outgoing": row_normalised(transition),
-        "incoming": row_normalised(transition.T),
-        "incompatible": row_normalised(incompatible(pairs, settings.c_min, hot)),
+        "outgoing": normalise_rows(transition),
+        "incoming": normalise_rows(transition.T),
+        "incompatible": normalise_rows(incompatible(pairs, settings.c_min, hot)),
         "similar": similar,
         "dissimilar": dissimilar,
     }
@@ -113,7 +115,7 @@ def with_padding(counts: sparse.csr_array, slots: int) -> sparse.csr_array:
     return (counts + sparse.csr_array((empty, places), counts.shape)).tocsr()
 
 
-def hottest(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def most_active(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     """Give the places of the largest ``share`` of counts, ascending; the first among equals."""
     count = math.ceil(share * len(activity) - 1e-9)
     return np.sort(np.argsort(-activity, kind="stable")[:count])
@@ -145,7 +147,7 @@ def incompatible(pairs: CoOccurrence, c_min: int, hot: NDArray[np.int64]) -> spa
     frequent = without_diagonal(rows, hot)
     frequent.data = frequent.data * (frequent.data > c_min)
     frequent.eliminate_zeros()
-    return strangers(frequent, rows[:, hot], hot, together.shape[0])
+    return shared_neighbour_weights(frequent, rows[:, hot], hot, together.shape[0])
 
 
 def user_relations(
@@ -170,12 +172,14 @@ def user_relations(
     users = counts.shape[0]
     parts = []
     for block in _row_blocks(users):
-        own = largest_of_rows(without_diagonal(similarity(counts, block), block), neighbours)
+        own = top_k_per_row(without_diagonal(similarity(counts, block), block), neighbours)
         loops = sparse.csr_array((np.ones(len(block)), (np.arange(len(block)), block)), own.shape)
-        parts.append(row_normalised(own + loops).astype(np.float32))
+        parts.append(normalise_rows(own + loops).astype(np.float32))
     close = without_diagonal(similarity(counts, active), active)
-    apart = largest_of_rows(strangers(close, close[:, active], active, users), neighbours)
-    return sparse.vstack(parts, format="csr"), row_normalised(apart).astype(np.float32)
+    apart = top_k_per_row(
+        shared_neighbour_weights(close, close[:, active], active, users), neighbours
+    )
+    return sparse.vstack(parts, format="csr"), normalise_rows(apart).astype(np.float32)
 
 
 def similarity(counts: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr_array:
@@ -191,7 +195,7 @@ def similarity(counts: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr
     return sparse.csr_array((shared.data / both, (shared.row, shared.col)), shared.shape)
 
 
-def strangers(
+def shared_neighbour_weights(
     close: sparse.csr_array, met: sparse.csr_array, members: NDArray[np.int64], size: int
 ) -> sparse.csr_array:
     """Weight pairs of members who never met but share neighbours.

@@ -56,10 +56,10 @@ class Corrector(nn.Module):
         if not len(truth.missing):
             return deciding, states.new_zeros(())
         gaps = torch.nonzero(operations == INSERT).squeeze(1)
-        written = self.generator(encoder, states.index_select(0, gaps), truth.missing)
+        generated = self.generator(encoder, states.index_select(0, gaps), truth.missing)
         table, first = encoder.classes("generator")
         targets = truth.missing[truth.missing > 0]
-        return deciding, loss(written, table, targets - first + 1)
+        return deciding, loss(generated, table, targets - first + 1)
 
     def decide(self, logits: Tensor, ragged: Ragged) -> Tensor:
         """Choose keep, delete or insert, int64 ``[M]``, from the head's ``logits [M, 3]``."""
@@ -92,8 +92,8 @@ class Corrector(nn.Module):
         tokens = torch.zeros(shape, dtype=torch.long, device=items.device)
         if edits in {"all", "insert"}:
             gaps = ragged.take(decided) == INSERT
-            written = self.generator.decode(encoder, states[gaps])
+            generated = self.generator.decode(encoder, states[gaps])
             # The end is no item; nor are padding and mask, which the official softmax may choose.
-            tokens[decided == INSERT] = written * (written < encoder.end)
+            tokens[decided == INSERT] = generated * (generated < encoder.end)
         keep = (decided != DELETE) | (edits in {"insert", "none"})
         return apply_edits(items, keep, tokens, longest)

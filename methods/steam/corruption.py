@@ -20,7 +20,7 @@ KEEP, DELETE, INSERT = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Rates:
+class CorruptionRates:
     """What the corruption is made of.
 
     Attributes
@@ -40,7 +40,7 @@ class Rates:
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class CorruptionDraws:
     """The chance of a corruption, slot by slot; all ``[B, W]``.
 
     Attributes
@@ -78,7 +78,9 @@ class Corrupted:
     missing: Tensor
 
 
-def draw(lengths: Tensor, width: int, rates: Rates, generator: Generator | None = None) -> Draws:
+def draw_corruption(
+    lengths: Tensor, width: int, rates: CorruptionRates, generator: Generator | None = None
+) -> CorruptionDraws:
     """Draw what the walk would do at each slot.
 
     Parameters
@@ -100,7 +102,7 @@ def draw(lengths: Tensor, width: int, rates: Rates, generator: Generator | None 
     more = torch.where(last, rates.noise / (keep + rates.noise), rates.noise)
     begins = rates.drop / (keep + rates.drop)
     length = 1 + _geometric(uniform[2], uniform.new_tensor(rates.drop))
-    return Draws(_geometric(uniform[0], more), (uniform[1] < begins) & ~last, length)
+    return CorruptionDraws(_geometric(uniform[0], more), (uniform[1] < begins) & ~last, length)
 
 
 def _geometric(uniform: Tensor, success: Tensor) -> Tensor:
@@ -112,9 +114,9 @@ def _geometric(uniform: Tensor, success: Tensor) -> Tensor:
 
 def corrupt(
     items: Tensor,
-    rates: Rates,
+    rates: CorruptionRates,
     noise: NoiseSampler,
-    draws: Draws | None = None,
+    draws: CorruptionDraws | None = None,
     generator: Generator | None = None,
 ) -> Corrupted:
     """Corrupt pieces.
@@ -134,13 +136,13 @@ def corrupt(
     """
     lengths = (items > 0).sum(1)
     if draws is None:
-        draws = draw(lengths, items.shape[1], rates, generator)
-    walked = _walk(lengths, draws, noise.room(items), rates)
+        draws = draw_corruption(lengths, items.shape[1], rates, generator)
+    walked = _walk(lengths, draws, noise.available(items), rates)
     return _lay_out(items, walked, rates, noise, generator)
 
 
 @dataclass(frozen=True, eq=False)
-class _Walked:
+class _WalkResult:
     """What the walk did at each slot, ``[B, W]``.
 
     Attributes
@@ -158,18 +160,20 @@ class _Walked:
     run: Tensor
 
 
-def _walk(lengths: Tensor, draws: Draws, unused: Tensor, rates: Rates) -> _Walked:
+def _walk(
+    lengths: Tensor, draws: CorruptionDraws, unused: Tensor, rates: CorruptionRates
+) -> _WalkResult:
     """Resolve where the walk decides; ``unused [B]`` items are left for noise."""
     columns = draws.noise.T, (draws.length.clamp_max(rates.longest_run) * draws.run).T
     last = lengths - 1
     decides = torch.zeros_like(lengths)
-    room, begun, noise = rates.longest - lengths, [], []
+    available, begun, noise = rates.longest - lengths, [], []
     for slot, (wanted, run) in enumerate(zip(*columns, strict=True)):
         here = (decides == slot) & (slot <= last)
-        added = torch.minimum(wanted, torch.minimum(room, unused)) * here
+        added = torch.minimum(wanted, torch.minimum(available, unused)) * here
         run = torch.minimum(run, last - slot) * here
         # A deletion makes room for noise; noise also uses the catalogue up.
-        room, unused = room - added + run, unused - added
+        available, unused = available - added + run, unused - added
         decides = torch.where(here, slot + 1 + run, decides)
         begun.append(run)
         noise.append(added)
@@ -180,11 +184,15 @@ def _walk(lengths: Tensor, draws: Draws, unused: Tensor, rates: Rates) -> _Walke
     ended[rows, slots + length] = length
     edges[rows, slots] += 1
     edges[rows, slots + length] -= 1
-    return _Walked(torch.stack(noise, 1), edges.cumsum(1) > 0, ended)
+    return _WalkResult(torch.stack(noise, 1), edges.cumsum(1) > 0, ended)
 
 
 def _lay_out(
-    items: Tensor, walked: _Walked, rates: Rates, noise: NoiseSampler, generator: Generator | None
+    items: Tensor,
+    walked: _WalkResult,
+    rates: CorruptionRates,
+    noise: NoiseSampler,
+    generator: Generator | None,
 ) -> Corrupted:
     """Write out what the walk emitted."""
     emitted = (items > 0) & ~walked.dropped

@@ -22,7 +22,7 @@ ROWS = 512
 """Histories that are corrected at a time."""
 
 
-def edit_counts(
+def edit_statistics(
     edit: Callable[[Tensor], Corrected], train: Sequences, longest: int, device: torch.device
 ) -> dict[str, float | int | str]:
     """Correct the last ``longest`` interactions of every user and count.

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.attention import PostNormBlock
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
 
 INNER = 4
 """Width of the feed-forward layers, in widths of a token."""
-MOST_KEPT = 8192
+MAX_STORED_TOKENS = 8192
 """Tokens of a step whose inner states are kept: three views of pieces make many of them."""
 
 
@@ -29,7 +29,7 @@ def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:
         attention_dropout=config.dropout,
         inner_dropout=config.dropout,
         causal=causal,
-        most_kept=MOST_KEPT,
+        max_stored_tokens=MAX_STORED_TOKENS,
     )
 
 
@@ -66,8 +66,8 @@ class SharedEncoder(nn.Module):
 
     def forward(self, items: Tensor, ragged: Ragged) -> Tensor:
         """Encode the real slots of ``items``, int64 ``[B, W]``; gives states ``[M, D]``."""
-        z = self.items(ragged.take(items)) + self.positions(ragged.steps)
-        z = dropped_out(z, self.dropout if self.training else 0.0)
+        z = self.items(ragged.take(items)) + self.positions(ragged.positions)
+        z = fast_dropout(z, self.dropout if self.training else 0.0)
         for block in self.blocks:
             z = block(z, ragged)
         states: Tensor = z
@@ -89,7 +89,7 @@ class SharedEncoder(nn.Module):
             return self.items.weight, 0
         return self.items.weight[1 : self.mask if of == "generator" else self.end], 1
 
-    def settle(self) -> None:
+    def zero_padding(self) -> None:
         """Zero the padding's vector, where it is not trained."""
         if not self.all_classes:
             with torch.no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
@@ -51,9 +51,9 @@ class InsertionGenerator(nn.Module):
         read = encoder.items(tokens[:, :-1])
         inputs = torch.cat([states[:, None], read], 1) + encoder.positions.weight[: self.longest]
         ragged = Ragged(tokens > 0)
-        u = dropped_out(ragged.take(inputs), self.dropout if self.training else 0.0)
-        written: Tensor = self.block(u, ragged)
-        return written
+        u = fast_dropout(ragged.take(inputs), self.dropout if self.training else 0.0)
+        generated: Tensor = self.block(u, ragged)
+        return generated
 
     def decode(self, encoder: SharedEncoder, states: Tensor) -> Tensor:
         """Write greedily, at most K tokens before each position.
@@ -71,17 +71,17 @@ class InsertionGenerator(nn.Module):
             int64 ``[N, K]``: tokens up to and with the end, zeros after it.
         """
         tokens = torch.zeros(len(states), self.longest, dtype=torch.long, device=states.device)
-        writing = torch.arange(len(states), device=states.device)
+        active = torch.arange(len(states), device=states.device)
         inputs = states[:, None]
         for step in range(self.longest):
-            if not len(writing):
+            if not len(active):
                 break
             chosen = self._next(encoder, inputs)
-            tokens[writing, step] = chosen
-            goes_on = chosen != encoder.end
-            writing = writing[goes_on]
-            read = encoder.items(chosen[goes_on])
-            inputs = torch.cat([inputs[goes_on], read[:, None]], 1)
+            tokens[active, step] = chosen
+            unfinished = chosen != encoder.end
+            active = active[unfinished]
+            read = encoder.items(chosen[unfinished])
+            inputs = torch.cat([inputs[unfinished], read[:, None]], 1)
         return tokens
 
     def _next(self, encoder: SharedEncoder, inputs: Tensor) -> Tensor:
@@ -93,12 +93,12 @@ class InsertionGenerator(nn.Module):
             times = torch.arange(count, 0, -1, device=inputs.device)
         placed = inputs + times[:, None] * encoder.positions.weight[:count]
         ragged = Ragged(torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device))
-        return best_class(
+        return argmax_class(
             self.block.last(placed.flatten(0, 1), ragged), *encoder.classes("generator")
         )
 
 
-def best_class(vectors: Tensor, table: Tensor, first: int) -> Tensor:
+def argmax_class(vectors: Tensor, table: Tensor, first: int) -> Tensor:
     """Give the number of the best row of a table for each vector, the first one on ties.
 
     Parameters

@@ -17,19 +17,19 @@ from bench.training.batch import Batch
 
 from .config import STEAMConfig
 from .corrector import Corrector
-from .corruption import DELETE, INSERT, KEEP, Corrupted, Rates, corrupt
-from .counts import edit_counts
+from .corruption import DELETE, INSERT, KEEP, Corrupted, CorruptionRates, corrupt
+from .diagnostics import edit_statistics
 from .edits import Corrected
 from .encoder import SharedEncoder, new_block
 from .masking import Masked, mask
 from .noise import NoiseSampler
 
-EXTRA_SLOTS = 10
+EXTRA_POSITIONS = 10
 """Slots beyond the longest history: room for insertions, and for the mask to be predicted."""
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class STEAMDraws:
     """The chance of one training step; dropout aside.
 
     Attributes
@@ -69,20 +69,22 @@ class STEAM(Method):
         self.train_data = data.train
         self.next_item_loss = data.next_item_loss
         self.history = data.sizes.max_length
-        self.length = data.sizes.max_length + EXTRA_SLOTS
-        self.rates = Rates(config.drop_rate, config.noise_rate, config.max_inserted, self.length)
+        self.length = data.sizes.max_length + EXTRA_POSITIONS
+        self.rates = CorruptionRates(
+            config.drop_rate, config.noise_rate, config.max_inserted, self.length
+        )
         self.noise = NoiseSampler(_noise_weights(config, data))
         self.encoder = SharedEncoder(config, data.sizes.n_items, self.length)
         self.corrector = Corrector(config)
         self.recommender = new_block(config)
         self.epoch = 0
-        self._draw_weights()
+        self._init_weights()
 
     def begin_epoch(self, epoch: int) -> None:
         """Note the epoch, for late correction."""
         self.epoch = epoch
 
-    def losses(self, batch: Batch, draws: Draws | None = None) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, draws: STEAMDraws | None = None) -> dict[str, Tensor]:
         """Give ``operation``, ``insertion``, ``raw`` and ``corrected``.
 
         Parameters
@@ -105,7 +107,7 @@ class STEAM(Method):
         operation, insertion = self.corrector.losses(
             self.encoder, states[:own], draws.corrupted, self.next_item_loss
         )
-        named = self._named(states[own:], views)
+        named = self._recommendation_losses(states[own:], views)
         corrected = named[1] if len(named) > 1 else states.new_zeros(())
         return {
             "operation": operation,
@@ -114,15 +116,15 @@ class STEAM(Method):
             "corrected": self.config.weight_corrected * corrected,
         }
 
-    def draw(self, items: Tensor) -> Draws:
+    def draw(self, items: Tensor) -> STEAMDraws:
         """Draw what a step needs, for pieces int64 ``[B, W]``, from torch's generator."""
         corrupted = corrupt(items, self.rates, self.noise)
         raw = torch.rand(items.shape, device=items.device)
-        return Draws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
+        return STEAMDraws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
 
     def correct(self, items: Tensor) -> Corrected:
         """Correct histories as the configuration applies edits; the last L - 1 items stay."""
-        with self._still():
+        with self._evaluation_mode():
             return self.corrector.correct(self.encoder, items, self.length - 1, self.config.edits)
 
     def user_vectors(self, batch: Batch) -> Tensor:
@@ -156,11 +158,11 @@ class STEAM(Method):
 
         def edit(items: Tensor) -> Corrected:
             # Room for all that can be inserted: nothing is cut off before it is counted.
-            room = items.shape[1] * (1 + self.config.max_inserted)
-            return self.corrector.correct(self.encoder, items, room)
+            available = items.shape[1] * (1 + self.config.max_inserted)
+            return self.corrector.correct(self.encoder, items, available)
 
-        with self._still():
-            return edit_counts(edit, self.train_data, self.history, self.device)
+        with self._evaluation_mode():
+            return edit_statistics(edit, self.train_data, self.history, self.device)
 
     @property
     def device(self) -> torch.device:
@@ -170,7 +172,7 @@ class STEAM(Method):
     def _corrected_view(self, raw: Masked, uniform: Tensor) -> Masked:
         """Correct pieces with the current parameters, then hide items of the result."""
         blind = self.config.correct_masked
-        with self._still():
+        with self._evaluation_mode():
             found = self.corrector.correct(
                 self.encoder, raw.items if blind else raw.targets, self.length
             )
@@ -185,7 +187,7 @@ class STEAM(Method):
         targets = torch.where(own, raw.targets.gather(1, slots), found.items)
         return Masked(targets.masked_fill(hidden, self.encoder.mask), hidden, targets)
 
-    def _named(self, states: Tensor, views: list[Masked]) -> list[Tensor]:
+    def _recommendation_losses(self, states: Tensor, views: list[Masked]) -> list[Tensor]:
         """Give the mean loss of the hidden items of each view; ``states [M, D]`` of all."""
         frame = _stacked([view.items for view in views])
         vectors = self.recommender(states, Ragged(frame > 0))
@@ -203,7 +205,7 @@ class STEAM(Method):
         return losses
 
     @contextmanager
-    def _still(self) -> Iterator[None]:
+    def _evaluation_mode(self) -> Iterator[None]:
         """Neither dropout nor gradient, as in evaluation."""
         training = self.training
         self.eval()
@@ -213,13 +215,13 @@ class STEAM(Method):
         finally:
             self.train(training)
 
-    def _draw_weights(self) -> None:
+    def _init_weights(self) -> None:
         for part in self.modules():
             if isinstance(part, nn.Linear | nn.Embedding):
                 nn.init.xavier_normal_(part.weight)
             if isinstance(part, nn.Linear):
                 nn.init.zeros_(part.bias)
-        self.encoder.settle()
+        self.encoder.zero_padding()
 
 
 def _stacked(frames: list[Tensor]) -> Tensor:

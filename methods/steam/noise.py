@@ -29,14 +29,14 @@ class NoiseSampler(nn.Module):
         self.register_buffer("cumulative", weights.double().cumsum(0), persistent=False)
         self.register_buffer("pool", weights > 0, persistent=False)
 
-    def room(self, items: Tensor) -> Tensor:
+    def available(self, items: Tensor) -> Tensor:
         """Count the items that are left for each row, int64 ``[B]``; ``items [B, W]``."""
         ordered = items.sort(1).values
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
         known = new & (ordered > 0) & self.pool[ordered.clamp_min(1) - 1]
-        room: Tensor = self.pool.sum() - known.sum(1)
-        return room
+        available: Tensor = self.pool.sum() - known.sum(1)
+        return available
 
     def draw(self, items: Tensor, rows: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw one item for each entry of ``rows``.
@@ -56,14 +56,14 @@ class NoiseSampler(nn.Module):
         drawn = torch.zeros_like(rows)
         open_ = torch.arange(len(rows), device=rows.device)
         while len(open_):
-            drawn[open_] = self._some(len(open_), rows.device, generator)
+            drawn[open_] = self._sample(len(open_), rows.device, generator)
             taken = (items[rows[open_]] == drawn[open_, None]).any(1)
             again = torch.zeros_like(rows, dtype=torch.bool)
             again[open_] = taken
             open_ = torch.nonzero(again | self._repeated(rows, drawn)).squeeze(1)
         return drawn
 
-    def _some(self, count: int, device: torch.device, generator: Generator | None) -> Tensor:
+    def _sample(self, count: int, device: torch.device, generator: Generator | None) -> Tensor:
         uniform = torch.rand(count, dtype=torch.float64, device=device, generator=generator)
         place = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
         # Rounding may reach the very end; an item of weight zero never is drawn.

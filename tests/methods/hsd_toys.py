@@ -9,7 +9,7 @@ from bench.components import BACKBONES
 from bench.data.sequences import Sequences
 from bench.method import TrainingData
 from bench.methods.hsd.config import HSDConfig
-from bench.methods.hsd.core import Inputs
+from bench.methods.hsd.core import HSDInputs
 from bench.methods.hsd.model import HSD
 from bench.training.batch import Batch
 from bench.training.losses import cross_entropy
@@ -64,4 +64,4 @@ def batch(lengths, seed=0, width=SLOTS):
 
 
 def inputs(method, rows):
-    return Inputs(rows.users, rows.valid, method.backbone.embed(rows.items))
+    return HSDInputs(rows.users, rows.valid, method.backbone.embed(rows.items))

@@ -44,7 +44,7 @@ def model_of(rows=None, seed=0, sharp=True, **settings):
             # The end must be likely enough to be met, and not always.
             direction = torch.randn(16)
             model.encoder.items.weight[END] = direction
-            model.encoder.settle()
+            model.encoder.zero_padding()
     return model.eval()
 
 

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from bench.data.sequences import Sequences
-from bench.methods.dcrec.counting import co_interactions, histories_of, makers, transitions
+from bench.methods.dcrec.counting import (
+    co_interactions,
+    edges_by_user,
+    training_histories,
+    transitions,
+)
 
 
 def histories(users=60, items=25, seed=0, longest=9):
@@ -64,7 +69,7 @@ def test_every_user_knows_the_edges_that_it_made():
     rows = [*histories(seed=3), [3, 3, 4], [], [9]]
     sequences = Sequences.from_lists(rows)
     graph = transitions(sequences, 26)
-    offsets, made = makers(sequences, graph)
+    offsets, made = edges_by_user(sequences, graph)
     coo = graph.tocoo()
     for user, row in enumerate(rows):
         edges = made[offsets[user] : offsets[user + 1]]
@@ -74,7 +79,7 @@ def test_every_user_knows_the_edges_that_it_made():
 
 
 def test_the_last_training_interaction_is_no_history():
-    kept = histories_of(Sequences.from_lists([[1, 2, 3], [4], []]))
+    kept = training_histories(Sequences.from_lists([[1, 2, 3], [4], []]))
     assert [row.tolist() for row in kept] == [[1, 2], [], []]
 
 

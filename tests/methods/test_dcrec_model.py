@@ -387,7 +387,7 @@ def test_it_decides_nothing_about_interactions():
 def test_graphs_are_not_in_the_checkpoint():
     method = model()
     names = set(method.state_dict())
-    assert names == {name for name, _ in method.named_parameters()} | {"tally"}
+    assert names == {name for name, _ in method.named_parameters()} | {"statistics"}
 
 
 def test_it_trains_on_prefixes_and_reads_one_set_of_graphs_from_the_cache(private_cache):

@@ -20,10 +20,10 @@ from iadsr_toys import (
 from bench.components import METHODS
 from bench.errors import ConfigError
 from bench.method import TrainingData
+from bench.methods.iadsr.agreement import measure_agreement
 from bench.methods.iadsr.gate import MEDIAN
-from bench.methods.iadsr.judge import judge
 from bench.methods.iadsr.reconstruction import reconstruction_loss
-from bench.methods.iadsr.tokens import Tokens
+from bench.methods.iadsr.tokens import RaggedTokens
 
 BACKBONES = ["gru4rec", "sasrec", "caser"]
 
@@ -32,8 +32,14 @@ def scores_by_hand(method, given):
     """c1 + c2 + c3 at each real position with loops over users and positions."""
     x = method.backbone.embed(given.items)
     states = method.backbone.encode(x, given.valid, given.users).detach().numpy()
-    vectors, places = method.meaning.semantics.vectors, method.meaning.semantics.places
-    w_s, w_l = method.meaning.short.weight.detach(), method.meaning.long.weight.detach()
+    vectors, places = (
+        method.semantic_interests.semantics.vectors,
+        method.semantic_interests.semantics.places,
+    )
+    w_s, w_l = (
+        method.semantic_interests.short.weight.detach(),
+        method.semantic_interests.long.weight.detach(),
+    )
     found = []
     for row, items in enumerate(given.items.tolist()):
         length = sum(item > 0 for item in items)
@@ -100,19 +106,23 @@ def test_gradient_reaches_everything_but_the_texts(backbone):
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().sum() > 0, name
-    assert method.meaning.semantics.vectors.grad is None
+    assert method.semantic_interests.semantics.vectors.grad is None
 
 
-@pytest.mark.parametrize("wanted", ["backbone.items.weight", "meaning.short", "meaning.long"])
+@pytest.mark.parametrize(
+    "wanted", ["backbone.items.weight", "semantic_interests.short", "semantic_interests.long"]
+)
 def test_the_mask_passes_the_gradient_of_the_reconstruction(wanted):
     """With the states cut off from the decoder, only the gate is left to pass it."""
     method = model(detach_target=True)
-    tokens = Tokens(PREFIXES.valid)
+    tokens = RaggedTokens(PREFIXES.valid)
     states = method._states(method.backbone.embed(PREFIXES.items), PREFIXES, tokens)
-    judged = judge(states, method.meaning(PREFIXES, tokens).units(), tokens, method.config)
-    gate, _ = judged.draw(1.0)
+    agreement = measure_agreement(
+        states, method.semantic_interests(PREFIXES, tokens).units(), tokens, method.config
+    )
+    gate, _ = agreement.draw(1.0)
     target = tokens.take(method.backbone.embed(PREFIXES.items))
-    method._recon(states.detach() * gate[:, None], target, judged, tokens).backward()
+    method._recon(states.detach() * gate[:, None], target, agreement, tokens).backward()
     [gradient] = [p.grad for name, p in method.named_parameters() if name.startswith(wanted)]
     assert gradient.abs().sum() > 0
 
@@ -132,7 +142,7 @@ def test_the_target_of_the_reconstruction_can_be_detached():
 
 
 def test_reconstruction_written_out():
-    tokens = Tokens(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
+    tokens = RaggedTokens(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
     rebuilt, target = torch.randn(2, 6, 4)
     errors = ((rebuilt - target) ** 2).mean(1)
     users = [errors[:3].mean(), errors[3:4].mean(), errors[4:].mean()]

@@ -52,9 +52,9 @@ def test_every_variant_trains_what_it_uses(tmp_path, variant):
     changed = trained_parts(variant, "gru4rec", tmp_path / "c")
     assert "backbone.items.weight" in changed
     # Without either loss nothing reaches the projections; the short-term score leaves one out.
-    assert ("meaning.short.weight" in changed) == (variant != "iadsr:without-both")
+    assert ("semantic_interests.short.weight" in changed) == (variant != "iadsr:without-both")
     long = {"iadsr:without-both", "iadsr:short-only"}
-    assert ("meaning.long.weight" in changed) == (variant not in long)
+    assert ("semantic_interests.long.weight" in changed) == (variant not in long)
     no_decoder = {"iadsr:without-both", "iadsr:without-recon"}
     assert ("decoder.weight" in changed) == (variant not in no_decoder)
 
@@ -62,7 +62,7 @@ def test_every_variant_trains_what_it_uses(tmp_path, variant):
 @pytest.mark.parametrize("backbone", ["sasrec", "caser"])
 def test_it_attaches_to_every_backbone(tmp_path, backbone):
     changed = trained_parts("iadsr", backbone, tmp_path / "c")
-    assert {"backbone.items.weight", "meaning.short.weight", "decoder.weight"} <= changed
+    assert {"backbone.items.weight", "semantic_interests.short.weight", "decoder.weight"} <= changed
 
 
 @pytest.mark.parametrize("killed_after", [1, 2])
@@ -92,7 +92,7 @@ def test_a_killed_run_resumes_with_the_same_masks(tmp_path, progressive, killed_
 
 def test_checkpoints_hold_masks_and_no_texts(tmp_path):
     names = set(trainer(progressive="carried").method.state_dict())
-    assert {"carried.before", "carried.now", "tally.counts"} <= names
+    assert {"carried.before", "carried.now", "statistics.counts"} <= names
     size = semantics().vectors.numel()
     state = trainer().method.state_dict()
     assert not any(value.numel() == size for value in state.values())

@@ -6,11 +6,11 @@ import pytest
 import torch
 from ssdrec_toys import N_ITEMS, N_USERS, WIDTH, random_histories
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.ssdrec.encoder import RelationEncoder
-from bench.methods.ssdrec.relations import GraphSettings, mine
+from bench.methods.ssdrec.relations import RelationSettings, build_relations
 
-GRAPHS = mine(random_histories(), N_ITEMS, GraphSettings(8, 0, 1.0, 1.0))
+GRAPHS = build_relations(random_histories(), N_ITEMS, RelationSettings(8, 0, 1.0, 1.0))
 DENSE = {name: torch.from_numpy(graph.toarray()) for name, graph in GRAPHS.items()}
 
 
@@ -136,7 +136,7 @@ def test_graphs_stay_out_of_the_checkpoint(encoder):
 
 def test_dropout_keeps_the_mean_and_takes_given_noise():
     x = torch.ones(100_000)
-    assert float(dropped_out(x, 0.25).mean()) == pytest.approx(1, abs=0.02)
+    assert float(fast_dropout(x, 0.25).mean()) == pytest.approx(1, abs=0.02)
     noise = torch.tensor([0.1, 0.25, 0.9])
-    assert dropped_out(torch.ones(3), 0.25, noise).tolist() == pytest.approx([0, 4 / 3, 4 / 3])
-    assert dropped_out(x, 0.0) is x
+    assert fast_dropout(torch.ones(3), 0.25, noise).tolist() == pytest.approx([0, 4 / 3, 4 / 3])
+    assert fast_dropout(x, 0.0) is x

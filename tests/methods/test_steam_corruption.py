@@ -6,7 +6,12 @@ import pytest
 import torch
 from steam_toys import END, N_ITEMS, Walk, naive_edit, random_walk, unpack
 
-from bench.methods.steam.corruption import Draws, Rates, corrupt, draw
+from bench.methods.steam.corruption import (
+    CorruptionDraws,
+    CorruptionRates,
+    corrupt,
+    draw_corruption,
+)
 from bench.methods.steam.noise import NoiseSampler
 
 OFFICIAL = {"drop": 0.5, "noise": 0.1}
@@ -14,7 +19,7 @@ UNIFORM = NoiseSampler(torch.ones(N_ITEMS))
 
 
 def rates(longest_run=5, longest=60, **changes):
-    return Rates(**(OFFICIAL | changes), longest_run=longest_run, longest=longest)
+    return CorruptionRates(**(OFFICIAL | changes), longest_run=longest_run, longest=longest)
 
 
 def pieces(length, rows, seed=0, catalogue=N_ITEMS):
@@ -92,7 +97,7 @@ def test_equal_draws_give_the_walks_result(longest_run):
     items = ragged_pieces(20, 300)
     setting = rates(longest_run, 60)
     generator = torch.Generator().manual_seed(3)
-    draws = draw((items > 0).sum(1), items.shape[1], setting, generator)
+    draws = draw_corruption((items > 0).sum(1), items.shape[1], setting, generator)
     made = unpack(corrupt(items, setting, UNIFORM, draws))
     for row, piece in enumerate(rows(items)):
         script = iter(Script(piece, draws, row, longest_run))
@@ -167,7 +172,7 @@ def test_a_piece_never_outgrows_its_frame():
 
 def test_noise_stops_where_the_catalogue_is_used_up():
     items = torch.tensor([[1, 2, 0], [3, 0, 0], [1, 2, 3]])
-    draws = Draws(
+    draws = CorruptionDraws(
         torch.full((3, 3), 9), torch.zeros(3, 3, dtype=torch.bool), torch.ones(3, 3).long()
     )
     made = corrupt(items, rates(), NoiseSampler(torch.ones(3)), draws)

@@ -76,7 +76,7 @@ def inserting(monkeypatch):
         model.corrector.head.weight.data.zero_()
         model.corrector.head.bias.data.copy_(torch.tensor([0.0, 0.0, 9.0]))
         monkeypatch.setattr(
-            generator, "best_class", lambda vectors, *_: torch.full((len(vectors),), token)
+            generator, "argmax_class", lambda vectors, *_: torch.full((len(vectors),), token)
         )
         return model
 

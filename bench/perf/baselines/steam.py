@@ -26,7 +26,7 @@ from bench.methods.parts.ragged import Ragged
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted, corrupt
 from bench.methods.steam.masking import mask
-from bench.methods.steam.model import STEAM, Draws
+from bench.methods.steam.model import STEAM, STEAMDraws
 from bench.perf.parts import Comparison, best_seconds
 from bench.training.batch import Batch, Interactions
 from bench.training.losses import cross_entropy
@@ -187,7 +187,7 @@ class Loops:
             inputs = torch.cat([inputs, read[:, None]], 1)
         return torch.stack(tokens, 1)
 
-    def losses(self, items: Tensor, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, items: Tensor, draws: STEAMDraws) -> dict[str, Tensor]:
         """Give the four losses from scores of all classes at all slots."""
         truth = draws.corrupted
         found = self._corrector_losses(_wide(truth.items, self.model.length), truth)

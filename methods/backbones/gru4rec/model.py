@@ -47,12 +47,12 @@ class GRU4Rec(Backbone):
             )
 
     def _in_time_order(self, x: Tensor, valid: Tensor) -> Tensor:
-        places, sizes = time_order(valid)
-        z: Tensor = self.dropout(x.flatten(0, 1).index_select(0, places))
+        flat_index, sizes = time_order(valid)
+        z: Tensor = self.dropout(x.flatten(0, 1).index_select(0, flat_index))
         for layer in range(self.gru.num_layers):
-            into, within = (getattr(self.gru, f"weight_{kind}_l{layer}") for kind in ("ih", "hh"))
-            z = gru_layer(z, into, within, sizes)
-        states = z.new_zeros(valid.numel(), self.state_size).index_copy_(0, places, z)
+            w_ih, w_hh = (getattr(self.gru, f"weight_{kind}_l{layer}") for kind in ("ih", "hh"))
+            z = gru_layer(z, w_ih, w_hh, sizes)
+        states = z.new_zeros(valid.numel(), self.state_size).index_copy_(0, flat_index, z)
         return states.view(*valid.shape, self.state_size)
 
     def _packed(self, x: Tensor, valid: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def time_order(valid: Tensor) -> tuple[Tensor, list[int]]:
     return by_length[rank] * valid.shape[1] + step, [size for size in sizes if size]
 
 
-def gru_layer(tokens: Tensor, into: Tensor, within: Tensor, sizes: list[int]) -> Tensor:
+def gru_layer(tokens: Tensor, w_ih: Tensor, w_hh: Tensor, sizes: list[int]) -> Tensor:
     """Run one layer without biases.
 
     Parameters
@@ -55,7 +55,7 @@ def gru_layer(tokens: Tensor, into: Tensor, within: Tensor, sizes: list[int]) ->
     Tensor
         States ``[M, H]`` in time order.
     """
-    states: Tensor = _Layer.apply(tokens, into, within, sizes)  # type: ignore[no-untyped-call]
+    states: Tensor = _Layer.apply(tokens, w_ih, w_hh, sizes)  # type: ignore[no-untyped-call]
     return states
 
 
@@ -63,9 +63,9 @@ class _Layer(torch.autograd.Function):
     """Keeps what the gradient needs: the gates r, z, n and what the reset gate multiplies."""
 
     @staticmethod
-    def forward(ctx: Any, tokens: Tensor, into: Tensor, within: Tensor, sizes: list[int]) -> Tensor:
-        gates = tokens @ into.T
-        width = within.shape[1]
+    def forward(ctx: Any, tokens: Tensor, w_ih: Tensor, w_hh: Tensor, sizes: list[int]) -> Tensor:
+        gates = tokens @ w_ih.T
+        width = w_hh.shape[1]
         recalled = gates.new_empty(len(gates), width)
         states = torch.empty_like(recalled)
         before = gates.new_zeros(sizes[0] if sizes else 0, width)
@@ -73,15 +73,15 @@ class _Layer(torch.autograd.Function):
         for size in sizes:
             now = slice(start, start + size)
             start += size
-            before = _advance(gates[now], recalled[now], before[:size], within, states[now])
+            before = _advance(gates[now], recalled[now], before[:size], w_hh, states[now])
         ctx.sizes = sizes
-        ctx.save_for_backward(tokens, into, within, gates, recalled, states)
+        ctx.save_for_backward(tokens, w_ih, w_hh, gates, recalled, states)
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        tokens, into, within, gates, recalled, states = ctx.saved_tensors
+        tokens, w_ih, w_hh, gates, recalled, states = ctx.saved_tensors
         previous = _previous(states, ctx.sizes)
         reset, update, new = gates.chunk(3, 1)
         # Slopes of the state by what enters each gate; the loop turns them into gradients.
@@ -93,7 +93,7 @@ class _Layer(torch.autograd.Function):
         by_update.mul_(previous - new)
         torch.mul(by_new, reset, out=by_recalled)
         total = torch.empty_like(arriving)
-        carried = arriving.new_zeros(0, within.shape[1])
+        carried = arriving.new_zeros(0, w_hh.shape[1])
         stop = len(tokens)
         for size in reversed(ctx.sizes):
             now = slice(stop - size, stop)
@@ -102,20 +102,18 @@ class _Layer(torch.autograd.Function):
             # Rows that end here have nothing after them: only the first rows are handed any.
             state[: len(carried)] += carried
             through[now].view(size, 3, -1).mul_(state[:, None])
-            carried = torch.addmm(state * update[now], through[now], within)
-        grad_within = through.T @ previous
+            carried = torch.addmm(state * update[now], through[now], w_hh)
+        grad_hh = through.T @ previous
         # The reset gate weighs what the new gate recalls, not what enters it.
         torch.mul(by_new, total, out=by_recalled)
-        return through @ into, through.T @ tokens, grad_within, None
+        return through @ w_ih, through.T @ tokens, grad_hh, None
 
 
-def _advance(
-    gates: Tensor, recalled: Tensor, before: Tensor, within: Tensor, out: Tensor
-) -> Tensor:
+def _advance(gates: Tensor, recalled: Tensor, before: Tensor, w_hh: Tensor, out: Tensor) -> Tensor:
     """Compute one step in place: ``gates`` holds what the inputs send to them."""
     two = 2 * before.shape[1]
-    gates[:, :two].addmm_(before, within[:two].T).sigmoid_()
-    torch.mm(before, within[two:].T, out=recalled)
+    gates[:, :two].addmm_(before, w_hh[:two].T).sigmoid_()
+    torch.mm(before, w_hh[two:].T, out=recalled)
     reset, update, new = gates.chunk(3, 1)
     # tanh by way of the logistic function, which torch computes several times faster on a CPU.
     new.addcmul_(reset, recalled).mul_(2).sigmoid_().mul_(2).sub_(1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bench.backbone import Backbone, Sizes, init_normal
 from bench.methods.parts.attention import Block, PostNormBlock, PreNormBlock
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 from .config import SASRecConfig
@@ -43,7 +43,7 @@ class SASRec(Backbone):
         z = self._tokens(x, ragged)
         for block in self.blocks:
             z = block(z, ragged)
-        return ragged.put(self._settled(z))
+        return ragged.put(self._final_norm(z))
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """As :meth:`Backbone.encode_last`; the last block computes the last tokens only."""
@@ -52,16 +52,16 @@ class SASRec(Backbone):
         z = self._tokens(x, ragged)
         for block in self.blocks[:-1]:
             z = block(z, ragged)
-        return self._settled(cast("Block", self.blocks[-1]).last(z, ragged))
+        return self._final_norm(cast("Block", self.blocks[-1]).last(z, ragged))
 
     def _tokens(self, x: Tensor, ragged: Ragged) -> Tensor:
         """Real tokens ``[M, D]`` with their positions added."""
-        z = ragged.take(x) + self.positions(ragged.steps)
-        return dropped_out(
+        z = ragged.take(x) + self.positions(ragged.positions)
+        return fast_dropout(
             z if self.pre_norm else self.norm(z), self.dropout if self.training else 0.0
         )
 
-    def _settled(self, z: Tensor) -> Tensor:
+    def _final_norm(self, z: Tensor) -> Tensor:
         normed: Tensor = self.norm(z) if self.pre_norm else z
         return normed
 

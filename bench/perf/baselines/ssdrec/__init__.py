@@ -15,8 +15,8 @@ from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.errors import BenchError
 from bench.methods.parts.sparse import SparseMatrix
-from bench.methods.ssdrec.insertion import Insertion, insert, untouched
-from bench.methods.ssdrec.relations import GraphSettings, mine
+from bench.methods.ssdrec.insertion import Insertion, insert, without_insertions
+from bench.methods.ssdrec.relations import RelationSettings, build_relations
 from bench.perf.parts import Comparison, best_seconds
 
 from .graphs import loop_graphs
@@ -43,7 +43,7 @@ project's requirements state it; not measured here."""
 MINUTE = 60.0
 STEP_GOAL, LOOP_GOAL = 10.0, 10.0
 SOME_USERS, SHORT = 400, 6.0
-SETTINGS = GraphSettings(max_length=LENGTH, c_min=1, hot_items=0.2, hot_users=0.1)
+SETTINGS = RelationSettings(max_length=LENGTH, c_min=1, hot_items=0.2, hot_users=0.1)
 
 
 def comparisons() -> Iterator[Comparison]:
@@ -57,12 +57,12 @@ def comparisons() -> Iterator[Comparison]:
 def some_graphs() -> Comparison:
     """Mine the relations of a few hundred users on both sides."""
     train = histories(SOME_USERS, ITEMS, SHORT)
-    ours, loops = mine(train, ITEMS, SETTINGS), loop_graphs(train, ITEMS, SETTINGS)
+    ours, loops = build_relations(train, ITEMS, SETTINGS), loop_graphs(train, ITEMS, SETTINGS)
     error = max(float(np.abs(ours[name].toarray() - loops[name]).max()) for name in loops)
     return Comparison(
         f"ssdrec: relations of {SOME_USERS} users and {ITEMS:,} items",
         best_seconds(lambda: loop_graphs(train, ITEMS, SETTINGS), 1),
-        best_seconds(lambda: mine(train, ITEMS, SETTINGS)),
+        best_seconds(lambda: build_relations(train, ITEMS, SETTINGS)),
         LOOP_GOAL,
         f"largest difference {error:.0e}",
     )
@@ -75,12 +75,12 @@ def all_of_beauty() -> Iterator[Comparison]:
     except BenchError:
         return
     train = LeaveOneOut.of(data).train
-    graphs = mine(train, data.n_items, SETTINGS)
+    graphs = build_relations(train, data.n_items, SETTINGS)
     edges = sum(graph.nnz for graph in graphs.values())
     yield Comparison(
         f"ssdrec: relations of Beauty, {len(train):,} users, {edges:,} edges",
         MINUTE,
-        best_seconds(lambda: mine(train, data.n_items, SETTINGS), 1),
+        best_seconds(lambda: build_relations(train, data.n_items, SETTINGS), 1),
         1.0,
         "baseline: the minute that the requirements allow; the loops take hours",
     )
@@ -112,12 +112,12 @@ def insertions(rows: int = 256) -> Comparison:
     lengths = batch.valid.sum(1)
     chosen = Insertion(
         rows=lengths <= LENGTH - 2,
-        place=(torch.rand(rows) * lengths).long(),
+        position=(torch.rand(rows) * lengths).long(),
         items=torch.randint(1, ITEMS + 1, (2, rows)),
         vectors=torch.randn(2, rows, WIDTH),
         gate=torch.ones(rows),
     )
-    whole = untouched(batch.items, x)
+    whole = without_insertions(batch.items, x)
     ours, loops = insert(whole, chosen), loop_insertion(batch.items, x, chosen)
     same = ours.items[:, :LENGTH].equal(loops[0]) and ours.x[:, :LENGTH].equal(loops[1])
     return Comparison(
