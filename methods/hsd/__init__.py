@@ -1,4 +1,4 @@
-"""HSD: drop what both the sequence's order and the user's interest call noise."""
+"""HSD: drop interactions that both sequence order and user interest call noise."""
 
 from bench.components import MethodEntry, Variant
 

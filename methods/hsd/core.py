@@ -1,8 +1,8 @@
-"""HSD from embeddings to losses, vectors and decisions, whatever the backbone.
+"""HSD from embeddings to losses, user vectors and decisions, independent of the backbone.
 
-A method that embeds HSD holds an :class:`HSDCore`, calls :meth:`HSDCore.begin_epoch`, and hands
-over :class:`Inputs`: with ``read`` for an item-level signal that reads other embeddings than the
-raw ones, and ``original`` where some slots hold interactions that never happened.
+A method that contains HSD holds an :class:`HSDCore`, calls :meth:`HSDCore.begin_epoch`, and passes
+:class:`HSDInputs`: with ``read`` if the item-level signal reads other embeddings than the raw ones,
+and with ``original`` if some positions hold inserted items.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from .schedules import Schedules
 
 @dataclass(frozen=True, eq=False)
 class HSDInputs:
-    """A batch as HSD sees it.
+    """Input of HSD for one batch.
 
     Attributes
     ----------
     users
         int64 ``[B]``.
     valid
-        bool ``[B, L]``: slots that hold an item, a prefix of each row.
+        bool ``[B, L]``: positions that hold an item, a prefix of each row.
     embedded
-        ``[B, L, D]`` raw item embeddings: what the sequence-level signal, the interest loss and
-        the backbone read.
+        ``[B, L, D]`` raw item embeddings, read by the sequence-level signal, the interest loss and
+        the backbone.
     read
-        ``[B, L, D]``: what the item-level signal reads; None = ``embedded``.
+        ``[B, L, D]`` read by the item-level signal; None = ``embedded``.
     original
         bool ``[B, L]``: real interactions, which alone count in the interest loss; None = all.
     """
@@ -53,12 +53,12 @@ class HSDInputs:
 
 @dataclass(frozen=True, eq=False)
 class HSDDraws:
-    """The chance of one training step.
+    """Random numbers of one training step.
 
     Attributes
     ----------
     gates
-        ``[2, B, L, 2]`` standard Gumbel, for the sequence and the item gate.
+        ``[2, B, L, 2]`` standard Gumbel noise of the sequence gate and the item gate.
     negatives
         int64 ``[B]``: an item other than the target.
     """
@@ -73,16 +73,20 @@ class HSDCore(nn.Module):
     Parameters
     ----------
     config
-        All settings of HSD.
-    n_users, width, slots
-        Rows of the user table, D, and most positions of a sequence (insertions included).
+        Settings of HSD.
+    n_users
+        Number of users.
+    width
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence, insertions included.
     seed
-        Of the draws in evaluation.
+        Seed of the draws in evaluation.
 
     Attributes
     ----------
     sampled
-        bool ``[B, L]``: what the last call of :meth:`losses` kept; empty before the first.
+        bool ``[B, L]``: interactions kept in the last call of :meth:`losses`; empty before.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class HSDCore(nn.Module):
             self.pad = nn.Parameter(self.users.weight.new_empty(width).normal_(std=width**-0.5))
 
     def begin_epoch(self, epoch: int) -> None:
-        """Move the schedules, and count gates' votes anew."""
+        """Advance the schedules and reset the statistics."""
         self.schedules.begin_epoch(epoch)
         self.statistics.reset()
 
@@ -115,20 +119,25 @@ class HSDCore(nn.Module):
         targets: Tensor,
         draws: HSDDraws | None = None,
     ) -> dict[str, Tensor]:
-        """Give ``next_item``, ``reconstruction`` and ``interest``, weighted.
+        """Compute the weighted losses ``next_item``, ``reconstruction`` and ``interest``.
 
         Parameters
         ----------
         backbone
-            Reads the survivors; its item table is shared.
+            Encoder of the kept interactions; its item table is shared.
         next_item_loss
-            The run's.
+            Loss of the run.
         inputs
             Prefixes.
         targets
             int64 ``[B]``: the item after each prefix.
         draws
-            None draws them from torch's generator.
+            Random numbers; drawn from torch's generator if None.
+
+        Returns
+        -------
+        dict of Tensor
+            Scalars by name.
         """
         table = backbone.item_vectors()
         if draws is None:
@@ -150,14 +159,14 @@ class HSDCore(nn.Module):
         }
 
     def draw(self, frame: torch.Size, targets: Tensor, n_items: int) -> HSDDraws:
-        """Draw what a training step needs from torch's generator."""
+        """Draw the random numbers of a training step from torch's generator."""
         others = torch.randint(1, max(2, n_items), targets.shape, device=targets.device)
         # Shifting by one past the target makes every other item equally likely.
         negatives = others + (others >= targets) if n_items > 1 else others
         return HSDDraws(gumbel_noise((2, *frame, 2), self.users.weight), negatives)
 
     def user_vectors(self, backbone: Backbone, inputs: HSDInputs) -> Tensor:
-        """Give ``[B, D]`` vectors of the denoised sequences, in evaluation."""
+        """Compute ``[B, D]`` vectors of the denoised sequences, for evaluation."""
         output = self.evaluate_gates(inputs)
         if self.config.eval_gate == "argmax":
             keep = self.gates.decide(output).to(inputs.embedded.dtype)
@@ -169,27 +178,34 @@ class HSDCore(nn.Module):
         return torch.stack(drawn).mean(0)
 
     def evaluate_gates(self, inputs: HSDInputs) -> GateOutput:
-        """Judge with the user's vector as query, as in evaluation."""
+        """Compute the gates with the user's vector as query, as in evaluation."""
         query = self.users(inputs.users)
         output: GateOutput = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
         return output
 
     def denoise(self, inputs: HSDInputs) -> Denoised:
-        """Read decisions without chance, and drop probabilities, off the original slots."""
+        """Return deterministic decisions and drop probabilities of the original positions."""
         output = self.evaluate_gates(inputs)
         return Denoised(self.gates.decide(output), output.score())
 
     def facts(self) -> dict[str, float | int | str]:
-        """Say how the gates voted in the training epoch whose weights are in use."""
+        """Return mean votes of the gates in the training epoch of the current weights."""
         return {**self.statistics.means(), "temperature": float(self.schedules.tau)}
 
     def pad_frame(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Widen a frame to all slots with the trained padding, where padding is official.
+        """Extend a frame to ``max_positions`` with the trained padding vector, if padding is official.
 
         Parameters
         ----------
-        embedded, valid
-            ``[B, L, D]`` and bool ``[B, L]``.
+        embedded
+            ``[B, L, D]``.
+        valid
+            bool ``[B, L]``.
+
+        Returns
+        -------
+        tuple of Tensor
+            Both, extended, or unchanged if padding is masked.
         """
         if self.pad is None:
             return embedded, valid
@@ -204,7 +220,8 @@ class HSDCore(nn.Module):
         return query
 
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
-        """Pack what is kept, with the gates' gradient, and let the backbone read it."""
+        """Pack the kept interactions, with the gates' gradient, and encode them with the backbone.
+        """
         # A frame with inserted items may hold more than the backbone reads.
         packing = pack(keep_last(keep.detach() > 0, backbone.sizes.max_length))
         # The gate's gradient enters where an item was kept, and only there.
@@ -238,7 +255,7 @@ class HSDCore(nn.Module):
         return rows.mean()
 
     def _sample_seeded(self, inputs: HSDInputs, output: GateOutput, number: int) -> Tensor:
-        """Sample with noise that depends on seed, user, slot and draw only."""
+        """Sample with noise that depends only on seed, user, position and number of the draw."""
         device = inputs.users.device
         gate, slot, side = torch.meshgrid(
             torch.arange(2, device=device),

@@ -1,4 +1,4 @@
-"""How HSD's gates vote over an epoch."""
+"""Running means of HSD's gates over an epoch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from .gates import GateOutput
 
 NAMES = ("sequence_noise", "item_noise", "expected_drop", "sampled_drop")
-"""Mean probability that each gate calls noise, of a drop, and the share that was dropped."""
+"""Mean probability that each gate calls noise, mean drop probability, and share dropped."""
 
 
 class GateStatistics(nn.Module):
-    """Running sums over the real slots of an epoch's training samples."""
+    """Running sums over the real positions of an epoch's training samples."""
 
     sums: Tensor
     count: Tensor
@@ -23,19 +23,19 @@ class GateStatistics(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Start again from zero."""
         self.sums.zero_()
         self.count.zero_()
 
     @torch.no_grad()
     def add(self, output: GateOutput, keep: Tensor) -> None:
-        """Count a batch; ``keep`` is what was sampled, ``[B, L]``."""
+        """Add a batch; ``keep [B, L]`` is 1 where the sample kept a position."""
         sequence, item = output.noise_probabilities()
         columns = torch.stack([sequence, item, sequence * item, 1 - keep])
         self.sums += (columns * output.valid).sum((1, 2))
         self.count += output.valid.sum()
 
     def means(self) -> dict[str, float]:
-        """Give the means by name; empty before the first batch."""
+        """Return the means by name; empty before the first batch."""
         count = int(self.count)
         return dict(zip(NAMES, (self.sums / count).tolist(), strict=True)) if count else {}

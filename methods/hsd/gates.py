@@ -1,7 +1,7 @@
-"""HSD's two gates on embeddings and masks: scores, hard samples, decisions.
+"""HSD's two gates: scores, hard samples, decisions (README.md, "Gates").
 
-Everything here works on tensors ``[B, L, ...]`` whose real slots are a prefix of each row; ids,
-users and backbones are unknown to it, so that other methods can embed it.
+Everything here works on tensors ``[B, L, ...]`` whose real positions are a prefix of each row,
+without ids, users or backbones, so that other methods can contain it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ NOISE = 1
 
 @dataclass(frozen=True, eq=False)
 class GateOutput:
-    """What the gates think of each slot.
+    """Logits of both gates at each position.
 
     Attributes
     ----------
     sequence, item
-        ``[B, L, 2]``: what each gate samples from: sigmoid outputs or raw scores.
+        ``[B, L, 2]``: logits of each gate, sigmoid outputs or raw scores.
     valid
-        bool ``[B, L]``: real slots.
+        bool ``[B, L]``: real positions.
     reconstruction
         ``[B]``: squared error of the sequence-level auto-encoder, for curriculum and loss.
     """
@@ -42,16 +42,17 @@ class GateOutput:
     reconstruction: Tensor
 
     def noise_probabilities(self) -> tuple[Tensor, Tensor]:
-        """Probabilities ``[B, L]`` that the sequence and the item gate call a slot noise."""
+        """Return the probabilities ``[B, L]`` that the sequence and the item gate call noise."""
         return _noise_probability(self.sequence), _noise_probability(self.item)
 
     def score(self) -> Tensor:
-        """Probability ``[B, L]`` that a sample drops the slot: both gates must call it noise."""
+        """Return the probability ``[B, L]`` that a sample drops a position: both gates call noise.
+        """
         sequence, item = self.noise_probabilities()
         return sequence * item
 
     def keep_by_argmax(self) -> Tensor:
-        """Real slots that not both gates prefer to call noise, bool ``[B, L]``."""
+        """Return the real positions that not both gates prefer to call noise, bool ``[B, L]``."""
         noise = (self.sequence[..., NOISE] > self.sequence[..., 0]) & (
             self.item[..., NOISE] > self.item[..., 0]
         )
@@ -64,11 +65,11 @@ class HSDGates(nn.Module):
     Parameters
     ----------
     config
-        Reads dropouts, ``gate_logits``, ``pads``, ``keep_one`` and ``detach_target``.
+        Settings of HSD.
     width
-        D, of the embeddings.
-    slots
-        Most positions of a sequence, insertions included.
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence, insertions included.
     """
 
     def __init__(self, config: HSDConfig, width: int, max_positions: int) -> None:
@@ -87,7 +88,7 @@ class HSDGates(nn.Module):
     def forward(
         self, embedded: Tensor, valid: Tensor, query: Tensor, read: Tensor | None = None
     ) -> GateOutput:
-        """Judge every slot.
+        """Compute the logits of both gates.
 
         Parameters
         ----------
@@ -96,9 +97,9 @@ class HSDGates(nn.Module):
         valid
             bool ``[B, L]``.
         query
-            ``[B, D]`` interest that the item-level signal asks with.
+            ``[B, D]`` query of the item-level signal.
         read
-            ``[B, L, D]`` that the item-level signal reads; None = ``embedded``.
+            ``[B, L, D]`` embeddings for the item-level signal; None = ``embedded``.
         """
         ragged = Ragged(valid if self.masked else torch.ones_like(valid))
         real = None if self.masked else ragged.take(valid)
@@ -118,16 +119,16 @@ class HSDGates(nn.Module):
     def sample(
         self, output: GateOutput, tau: float | Tensor, noise: Tensor | None = None
     ) -> Tensor:
-        """Draw which slots stay, with the gradient of the relaxed gates.
+        """Draw which positions are kept, with the gradient of the relaxed gates.
 
         Parameters
         ----------
-        verdict
-            Of :meth:`forward`.
+        output
+            Output of :meth:`forward`.
         tau
             Temperature of the gradient.
         noise
-            ``[2, B, L, 2]`` standard Gumbel for the sequence and the item gate; None draws it.
+            ``[2, B, L, 2]`` standard Gumbel noise of the sequence and the item gate; drawn if None.
 
         Returns
         -------
@@ -146,7 +147,7 @@ class HSDGates(nn.Module):
         return keep + (saved & ~kept)
 
     def decide(self, output: GateOutput) -> Tensor:
-        """Keep without chance, bool ``[B, L]``: a slot goes where both gates prefer noise."""
+        """Decide deterministically, bool ``[B, L]``: drop where both gates prefer noise."""
         keep = output.keep_by_argmax()
         return keep_at_least_one(keep, output.score(), output.valid) if self.keep_one else keep
 

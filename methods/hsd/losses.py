@@ -1,4 +1,5 @@
-"""Losses of HSD beside the next item's, its curriculum and its truncation."""
+"""Auxiliary losses of HSD, its curriculum and its truncation (README.md, "Losses and schedules").
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ _LEAST = 1e-10
 
 
 def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative: Tensor) -> Tensor:
-    """Rank each real slot's item above a negative for the user's interest (BPR, per slot).
+    """Compute the BPR loss of each real position against one negative item.
 
     Parameters
     ----------
@@ -17,8 +18,10 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
         ``[B, L, D]``.
     valid
         bool ``[B, L]``.
-    interest, negative
-        ``[B, D]``: the user's vector and the negative item's, shared by all slots of a row.
+    interest
+        ``[B, D]``: the user's vector.
+    negative
+        ``[B, D]``: the negative item's embedding, shared by all positions of a row.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
 def truncate_largest(
     losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool
 ) -> Tensor:
-    """Zero the ``floor(rate * n)`` largest losses of each row of n real slots.
+    """Zero the ``floor(rate * n)`` largest losses of each row of n real positions.
 
     Parameters
     ----------
@@ -47,10 +50,15 @@ def truncate_largest(
     valid
         bool ``[B, L]``.
     rate
-        0 .. 1.
+        Share in [0, 1].
     wipe_short_rows
-        Where the floor is 0 and the rate is not, zero the whole row (the official slice of the
-        last 0 elements).
+        If True, zero the whole row where the floor is 0 and the rate is not, as the official slice
+        of the last 0 elements does.
+
+    Returns
+    -------
+    Tensor
+        ``[B, L]``.
     """
     count = (
         (valid.sum(1) * rate).long() if rate else torch.zeros_like(valid[:, 0], dtype=torch.long)
@@ -63,19 +71,19 @@ def truncate_largest(
 
 
 def curriculum(reconstruction: Tensor, rate: float) -> Tensor:
-    """Choose the rows that are learnt from: all but the share ``rate`` hardest to reconstruct.
+    """Select the rows to learn from: all but the share ``rate`` that is hardest to reconstruct.
 
     Parameters
     ----------
     reconstruction
         ``[B]`` errors.
     rate
-        0 .. 1.
+        Share in [0, 1].
 
     Returns
     -------
     Tensor
-        int64, ``floor((1 - rate) B)`` rows, at least one, easiest first.
+        int64, ``floor((1 - rate) B)`` row indices, at least one, easiest first.
     """
     count = max(1, int((1 - rate) * len(reconstruction)))
     return torch.argsort(reconstruction.detach(), stable=True)[:count]

@@ -1,8 +1,8 @@
-"""The two inconsistency signals of HSD, on the real tokens of embedded sequences.
+"""The two inconsistency signals of HSD on the real tokens of embedded sequences.
 
-Both give two scores per token before their sigmoid: index 0 speaks for clean, index 1 for noise.
-Where padding is official, every slot of a frame counts as a token, ``real`` tells which are, and
-what stands at the others enters as it does in the official code.
+Both return two scores per token, before the sigmoid: index 0 for clean, index 1 for noise. If
+padding is official, every position of a frame counts as a token, ``real`` marks the items among
+them, and the padding vector takes part as it does in the official code.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from bench.methods.parts.ragged import Ragged
 
 
 class SequenceSignal(nn.Module):
-    """Whether an item fits its context, judged by what an auto-encoder makes of it.
+    """Score how well an item fits its context, with an auto-encoder (README.md, equations 1 to 3).
 
     One bidirectional LSTM is applied twice with the same weights, as encoder and decoder; two
-    full slot-mixing matrices then join the reconstruction with the original.
+    ``[L, L]`` matrices then mix the positions of reconstruction and original.
 
     Parameters
     ----------
     width
-        D, of the embeddings.
-    slots
-        Most positions of a sequence.
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence.
     dropout
-        Of the input and of the mixed slots.
+        Dropout rate of the input and of the mixed positions.
     detach_target
-        Stop the gradient at what is to be reconstructed.
+        If True, stop the gradient at the target of the reconstruction.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class SequenceSignal(nn.Module):
         ----------
         tokens
             ``[M, D]``.
-        layout
-            Where they stand.
+        ragged
+            Layout of the tokens.
         real
-            bool ``[M]``: which hold an item; None = all.
+            bool ``[M]``: tokens that hold an item; None = all.
 
         Returns
         -------
@@ -93,7 +93,8 @@ class SequenceSignal(nn.Module):
         return forward + backward
 
     def _mix(self, rebuilt: Tensor, original: Tensor, ragged: Ragged) -> Tensor:
-        """Join slots ``j`` into slot ``i`` with weights ``[i, j]``, in frames of similar rows."""
+        """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, in frames of similar rows.
+        """
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
         for frame in ragged.groups:
@@ -114,17 +115,21 @@ class SequenceSignal(nn.Module):
 
 
 class ItemSignal(nn.Module):
-    """Whether an item fits an interest that is given as a query vector.
+    """Score how well an item fits an interest, given as a query (README.md, equation 4).
 
     Parameters
     ----------
-    width, slots, dropout
-        As for :class:`SequenceSignal`.
+    width
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence.
+    dropout
+        Dropout rate of the normalised embeddings.
     """
 
     def __init__(self, width: int, max_positions: int, dropout: float) -> None:
         super().__init__()
-        self.norm = SlotNorm(max_positions)
+        self.norm = PositionNorm(max_positions)
         self.dropout = dropout
         self.key = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)
@@ -134,7 +139,10 @@ class ItemSignal(nn.Module):
         nn.init.zeros_(self.query.bias)
 
     def forward(self, tokens: Tensor, ragged: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
-        """Score every token, ``[M, 2]``; ``query`` is ``[B, D]``, the rest as for the other."""
+        """Score every token, ``[M, 2]``.
+
+        ``query`` is ``[B, D]``; the other parameters are those of :meth:`SequenceSignal.forward`.
+        """
         features = mask_tokens(self.norm(tokens, ragged), real)
         features = fast_dropout(features, self.dropout if self.training else 0.0)
         projected_query = self.query(query).index_select(0, ragged.rows)
@@ -142,13 +150,13 @@ class ItemSignal(nn.Module):
         return scores
 
 
-class SlotNorm(nn.Module):
-    """Batch norm whose features are the slots: statistics over rows and embedding dimensions.
+class PositionNorm(nn.Module):
+    """Batch norm whose features are the positions: statistics over rows and embedding dimensions.
 
     Parameters
     ----------
-    slots
-        Most positions of a sequence.
+    max_positions
+        Largest length of a sequence.
     """
 
     mean: Tensor
@@ -164,7 +172,7 @@ class SlotNorm(nn.Module):
         self.register_buffer("variance", torch.ones(max_positions))
 
     def forward(self, tokens: Tensor, ragged: Ragged) -> Tensor:
-        """Normalise tokens ``[M, D]`` slot by slot; what is no token counts nowhere."""
+        """Normalise tokens ``[M, D]`` position by position; padding does not count."""
         used = ragged.valid.shape[1]
         mean, variance = self.mean[:used], self.variance[:used]
         if self.training:
@@ -174,7 +182,7 @@ class SlotNorm(nn.Module):
         return tokens * scale[ragged.positions][:, None] + shift[ragged.positions][:, None]
 
     def _statistics(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
-        """Mean and variance ``[L]`` of a batch; the running ones move towards them."""
+        """Return mean and variance ``[L]`` of a batch, and update the running ones."""
         numbers = ragged.valid.sum(0) * tokens.shape[1]
         n = numbers.clamp_min(1)
         mean = ragged.sum_positions(tokens.sum(1)) / n

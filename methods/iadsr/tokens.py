@@ -15,13 +15,6 @@ class RaggedTokens(Ragged):
         """Give each token what belongs to its row: ``[B, ...]`` to ``[M, ...]``."""
         return values.index_select(0, self.rows)
 
-    def last(self, tokens: Tensor) -> Tensor:
-        """Each row's last token: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
-        filled = self.lengths > 0
-        ends = (self.starts + self.lengths - 1)[filled]
-        empty = tokens.new_zeros(len(filled), tokens.shape[1])
-        return empty.index_copy(0, torch.nonzero(filled).squeeze(1), tokens.index_select(0, ends))
-
     def cumulative_sums(self, tokens: Tensor) -> Tensor:
         """Sum each row up to each position: ``[M, H]`` to ``[M, H]``.
 

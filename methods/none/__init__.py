@@ -1,4 +1,4 @@
-"""No denoiser: the bare backbone, against which every method is measured."""
+"""No denoiser: the bare backbone, the baseline of every method."""
 
 from bench.components import MethodEntry, Variant
 

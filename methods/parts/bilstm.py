@@ -1,9 +1,10 @@
-"""A bidirectional LSTM that never sees padding.
+"""A bidirectional LSTM that never reads padding.
 
 Both directions run through one loop over time, each step on the rows that are long enough, and
-the gradient is written out. Steps are worked off in blocks that fit the processor's caches:
-what no later step changes is computed for a block at once, and so are the weights' gradients.
-``nn.LSTM`` on packed sequences computes the same with several times as many small operations.
+the gradient is written out. Steps are processed in blocks that fit the processor's caches:
+whatever does not depend on a later step is computed for a whole block at once, and so are the
+gradients of the weights. ``nn.LSTM`` on packed sequences computes the same with several times as
+many small operations.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ from torch.autograd.function import once_differentiable
 from .ragged import Ragged
 
 TOKENS_PER_BLOCK = 512
-"""A block of steps ends when it has so many tokens."""
+"""Number of tokens at which a block of steps is closed."""
 
 
 class BiLSTM(nn.Module):
-    """One layer, one state width for both directions; the backward one starts at the row's end.
+    """One bidirectional layer; the backward direction starts at the last real token of a row.
 
     Parameters
     ----------
-    input_size, hidden_size
-        Width of the input, and of each direction's state.
+    input_size
+        Size of an input vector.
+    hidden_size
+        Size of the state of each direction.
     bias
         Whether the gates have biases.
 
     Attributes
     ----------
     lstm
-        Holds the parameters, under torch's names and with torch's start.
+        ``nn.LSTM`` that holds the parameters, with torch's names and initialisation.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
@@ -45,7 +48,7 @@ class BiLSTM(nn.Module):
         )
 
     def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Read each row's real positions in both directions.
+        """Read the real positions of each row in both directions.
 
         Parameters
         ----------
@@ -57,15 +60,15 @@ class BiLSTM(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Forward and backward states ``[B, L, hidden_size]``, zero at padding. What stands
-            at padding, and how much padding there is, changes nothing.
+            Forward and backward states ``[B, L, hidden_size]``, zero at padding. Neither the values
+            at padding nor the amount of padding has an effect.
         """
         layout = Ragged(valid)
         forward, backward = self.read(layout.take(x), layout)
         return layout.put(forward), layout.put(backward)
 
     def read(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
-        """Read real tokens ``[M, input_size]``; give both states of each, ``[M, hidden_size]``."""
+        """Compute both states ``[M, hidden_size]`` of each real token ``[M, input_size]``."""
         w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
         bias = (
             self._stack_directions("bias_ih") + self._stack_directions("bias_hh")
@@ -85,16 +88,18 @@ class BiLSTM(nn.Module):
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive time steps that are worked off together; tokens stand in time order.
+    """Consecutive time steps that are processed together, with tokens in time order.
 
     Attributes
     ----------
     sizes
-        Tokens of each step.
+        Number of tokens of each step.
     first
-        Number of the first step.
-    start, before
-        Where the block's tokens begin, and where those of the step before it do.
+        Index of the first step.
+    start
+        Index of the block's first token.
+    before
+        Index of the first token of the step before the block.
     """
 
     sizes: tuple[int, ...]
@@ -108,7 +113,7 @@ class _Block:
         return slice(self.start, self.start + sum(self.sizes))
 
     def previous(self, values: Tensor) -> Tensor:
-        """Values of the block's rows one step earlier, zero in the first step of all."""
+        """Return the values of the block's rows one step earlier, zero for the very first step."""
         parts, before, start = [], self.before, self.start
         for number, size in enumerate(self.sizes, self.first):
             past = values[:, before : before + size]
@@ -118,7 +123,7 @@ class _Block:
 
 
 def _blocks(sizes: list[int]) -> list[_Block]:
-    """Group the steps of ``sizes`` tokens into blocks."""
+    """Group steps of ``sizes`` tokens into blocks."""
     blocks: list[_Block] = []
     first, start, before = 0, 0, 0
     while first < len(sizes):
@@ -132,15 +137,15 @@ def _blocks(sizes: list[int]) -> list[_Block]:
 
 
 class _Recurrence(torch.autograd.Function):
-    """Forward and backward states, each ``[M, H]``, of tokens ``[M, D]``.
+    """Compute forward and backward states, each ``[M, H]``, of tokens ``[M, D]``.
 
-    Weights are ``[2, 4 H, D]`` and ``[2, 4 H, H]``, the bias ``[2, 4 H]`` or None, gates in
-    torch's order: input, forget, cell, output. Inside, tokens stand in time order.
+    Weights are ``[2, 4 H, D]`` and ``[2, 4 H, H]``, the bias ``[2, 4 H]`` or None, with the gates
+    in torch's order: input, forget, cell, output. Internally, tokens are in time order.
 
-    Every squashing is a logistic function, which torch computes many times faster than tanh: as
-    ``tanh(x) = 2 s(2 x) - 1``, twice what enters the cell's gate makes one call serve all four
-    gates, twice the cell is kept instead of the cell, and half the state instead of the state.
-    The difference to ``tanh`` stays below one rounding error of 1.
+    Every non-linearity is a logistic function, which torch computes many times faster than tanh.
+    With ``tanh(x) = 2 s(2 x) - 1``, doubling the input of the cell gate lets one call serve all
+    four gates, and the stored values are twice the cell and half the state. The difference from
+    ``tanh`` is below one rounding error of 1.
     """
 
     @staticmethod
@@ -206,7 +211,8 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _gate_scale(w_hh: Tensor) -> Tensor:
-    """Twice the cell's gate, once the others: ``[4 H, 1]``."""
+    """Return the factor of each gate's input, ``[4 H, 1]``: 2 for the cell gate, 1 for the others.
+    """
     width = w_hh.shape[2]
     scale = w_hh.new_ones(4 * width, 1)
     scale[2 * width : 3 * width] = 2
@@ -214,7 +220,7 @@ def _gate_scale(w_hh: Tensor) -> Tensor:
 
 
 def _to_time_order(forward: Tensor, backward: Tensor, layout: Ragged) -> Tensor:
-    """Bring what either direction reads, ``[M, D]`` each, into its time order: ``[2, M, D]``."""
+    """Reorder the tokens of both directions, ``[M, D]`` each, into time order, ``[2, M, D]``."""
     ordered = forward.new_empty(2, *forward.shape)
     for tokens, order, out in zip((forward, backward), layout.time_order, ordered, strict=True):
         torch.index_select(tokens, 0, order, out=out)
@@ -222,7 +228,7 @@ def _to_time_order(forward: Tensor, backward: Tensor, layout: Ragged) -> Tensor:
 
 
 def _from_time_order(ordered: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
-    """Undo :func:`_in_time`."""
+    """Invert :func:`_to_time_order`."""
     forward, backward = (
         values.index_select(0, places)
         for values, places in zip(ordered, layout.time_ranks, strict=True)
@@ -232,12 +238,12 @@ def _from_time_order(ordered: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
-    """Views of all time steps, cut once: slicing costs more than the arithmetic of a short step.
+    """Views of all time steps, made once because slicing costs more than a short step.
 
     Attributes
     ----------
     gates
-        ``[2, n, 4 H]`` each: what enters the gates, then the gates. The cell's is less one half.
+        ``[2, n, 4 H]`` each: the inputs of the gates, then the gates; the cell gate minus 0.5.
     parts
         The four gates of each step, ``[2, n, H]``.
     cells, states
@@ -251,14 +257,14 @@ class _Steps:
 
     @classmethod
     def of(cls, gates: Tensor, cells: Tensor, states: Tensor, sizes: list[int]) -> _Steps:
-        """Cut tensors of all tokens, in time order, into steps."""
+        """Split tensors of all tokens, in time order, into steps."""
         four = gates.view(*gates.shape[:2], 4, cells.shape[2]).unbind(2)
         parts = list(zip(*(torch.split(part, sizes, 1) for part in four), strict=True))
         gate, cell, state = (torch.split(values, sizes, 1) for values in (gates, cells, states))
         return cls(gate, parts, cell, state)
 
     def advance(self, number: int, recurrent: Tensor) -> None:
-        """Compute one step in place; ``gates`` holds what its inputs give."""
+        """Compute one step in place; ``gates`` holds the contribution of the inputs."""
         gates, cell, state = self.gates[number], self.cells[number], self.states[number]
         size = gates.shape[1]
         if number:
@@ -275,23 +281,24 @@ class _Steps:
 
 
 def _first(rows: Tensor, size: int) -> Tensor:
-    """Give the first rows of a step, ``[2, size, ...]``."""
+    """Return the first rows of a step, ``[2, size, ...]``."""
     return rows if rows.shape[1] == size else rows[:, :size]
 
 
 @dataclass(frozen=True, eq=False)
 class _Slopes:
-    """Derivatives within one block, ``n`` tokens, of the scaled quantities that it keeps.
+    """Derivatives of the stored quantities within one block of ``n`` tokens.
 
     Attributes
     ----------
     entering
-        ``[2, n, 4 H]``: of the new cell by what enters the first three gates, of the state by
-        what enters the last; :meth:`retreat` turns it into the loss's gradient.
+        ``[2, n, 4 H]``: of the new cell with respect to the inputs of the first three gates, and
+        of the state with respect to the input of the last one; :meth:`retreat` turns it into the
+        gradient of the loss.
     through
-        ``[2, n, H]``: of the state by the cell.
+        ``[2, n, H]``: of the state with respect to the cell.
     forget
-        ``[2, n, H]``: of the cell by the cell before.
+        ``[2, n, H]``: of the cell with respect to the previous cell.
     """
 
     entering: Tensor
@@ -300,7 +307,7 @@ class _Slopes:
 
     @classmethod
     def of(cls, gates: Tensor, cells: Tensor, previous: Tensor) -> _Slopes:
-        """Compute what depends on no other step."""
+        """Compute the parts that depend on no other step."""
         entry, forget, new, output = gates.chunk(4, -1)
         squashed = cells.sigmoid()
         through = torch.addcmul(squashed, squashed, squashed, value=-1).mul_(output)
@@ -315,24 +322,24 @@ class _Slopes:
     def retreat(
         self, block: _Block, state_grads: tuple[Tensor, ...], w_hh: Tensor, carry: Tensor | None
     ) -> Tensor | None:
-        """Walk back over the block's steps.
+        """Propagate gradients backwards through the block's steps.
 
         Parameters
         ----------
         block
-            Whose derivatives these are.
-        handed
-            Gradients of all steps' states; those of the step before the block's first get
-            what the block hands back.
-        within
-            The recurrent weights.
+            The block of these derivatives.
+        state_grads
+            Gradients with respect to the states of all steps; those of the step before the block
+            are updated in place.
+        w_hh
+            Recurrent weights.
         carry
-            Gradient that the step behind the block hands back to the cells; None = no such step.
+            Gradient with respect to the cells from the step after the block; None if there is none.
 
         Returns
         -------
         Tensor or None
-            The same for the step before the block.
+            The gradient with respect to the cells of the step before the block.
         """
         sizes = list(block.sizes)
         four = self.entering.view(*self.through.shape[:2], 4, self.through.shape[2])

@@ -1,7 +1,7 @@
-"""Uniform numbers that are a function of who and where, not of when they are drawn.
+"""Random numbers that are a function of their keys, not of the order of drawing.
 
-A generator gives a row other numbers when batches change or a run resumes. Here each number is
-a hash of a seed and of integer keys (user, position, draw), so that the same interaction meets
+A generator gives a row different numbers when batches change or a run resumes. Here each number
+is a hash of a seed and of integer keys (user, position, draw), so that the same interaction gets
 the same number in every epoch, batch and process.
 """
 
@@ -22,9 +22,14 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     Parameters
     ----------
     seed
-        Below 2**63.
+        Non-negative integer below 2**63.
     *keys
         int64 tensors that broadcast against each other; their order matters.
+
+    Returns
+    -------
+    Tensor
+        float64, of the broadcast shape.
 
     Examples
     --------
@@ -46,7 +51,7 @@ def gumbel(seed: int, *keys: Tensor) -> Tensor:
 
 
 def _mix(z: Tensor) -> Tensor:
-    """Finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), on wrapping int64."""
+    """Apply the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) on wrapping int64."""
     z = (z ^ _shift_right(z, 30)) * _FIRST
     z = (z ^ _shift_right(z, 27)) * _SECOND
     return z ^ _shift_right(z, 31)

@@ -1,7 +1,7 @@
-"""Dropout whose noise can be given, and which costs a CPU a fraction of torch's own.
+"""Dropout with optional given noise, several times faster on a CPU than torch's own.
 
-``nn.Dropout`` draws Bernoulli numbers one by one, and drawing uniform ones costs more than all the
-arithmetic around it. One random number of 64 bits decides on four entries.
+``nn.Dropout`` draws Bernoulli numbers one by one. Here one random number of 64 bits decides about
+four entries.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LEVELS = 2**16
-"""Rates are multiples of 1 / LEVELS, kept entries are rescaled by what the rate really is."""
+"""Rates are rounded to multiples of 1 / LEVELS; kept entries are rescaled by the rounded rate."""
 
 
 def fast_dropout(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
-    """Zero entries where uniform ``noise``, of the shape of ``x``, is below the rate; rescale.
+    """Zero entries with probability ``rate`` and rescale the others.
 
     Parameters
     ----------
     x
-        Anything.
+        Tensor of any shape.
     rate
-        0 .. 1, without 1; 0 gives ``x`` itself.
+        Probability in [0, 1); 0 returns ``x`` itself.
     noise
-        In [0, 1); None draws it.
+        Uniform numbers in [0, 1), of the shape of ``x``; entries below the rate are zeroed. Drawn
+        from torch's generator if None.
     """
     if not rate:
         return x
@@ -37,7 +38,7 @@ def fast_dropout(x: Tensor, rate: float, noise: Tensor | None = None) -> Tensor:
 
 
 class _Dropout(torch.autograd.Function):
-    """Zero entries with probability ``level / LEVELS``; only what is kept is remembered."""
+    """Zero entries with probability ``level / LEVELS``; only the mask is stored."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, level: int) -> Tensor:
@@ -57,5 +58,5 @@ class _Dropout(torch.autograd.Function):
 
 
 def _rescaled(x: Tensor, kept: Tensor, scale: float) -> Tensor:
-    """``x * kept * scale`` in one new tensor: memory costs more than multiplication."""
+    """Return ``x * kept * scale`` with a single allocation."""
     return kept.to(x.dtype).mul_(x).mul_(scale)

@@ -1,8 +1,8 @@
-"""Sparse graphs that methods mine from training interactions: weights, counts, a cache by content.
+"""Sparse graphs mined from training interactions: normalisation, pruning, and a cache.
 
-A graph is a scipy matrix in float32; several with names make up what a method needs. What is
-kept on disk is one safetensors file, keyed by the histories, the settings and the code that
-builds; a file that is not whole is built again.
+A graph is a scipy matrix in float32; a method needs several, by name. On disk they are one
+safetensors file whose key hashes the histories, the settings and the code that builds them. A
+damaged file is rebuilt.
 """
 
 from __future__ import annotations
@@ -39,9 +39,14 @@ def normalise_rows(matrix: Any) -> sparse.csr_array:
 
 
 def top_k_per_row(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
-    """Keep the ``most`` largest entries of every row, the first columns among equals; None = all.
+    """Keep the ``most`` largest entries of every row, smaller column indices first among equals.
 
-    Entries are positive, columns ascend within a row.
+    Parameters
+    ----------
+    matrix
+        Positive entries, with ascending columns within each row.
+    most
+        Number of entries to keep per row; None keeps all.
     """
     if most is None:
         return matrix
@@ -53,19 +58,19 @@ def top_k_per_row(matrix: sparse.csr_array, most: int | None) -> sparse.csr_arra
 
 
 def edge_counts(graphs: Mapping[str, sparse.csr_array]) -> dict[str, int]:
-    """Give the number of edges of each relation."""
+    """Return the number of edges of each relation."""
     return {name: int(graph.nnz) for name, graph in graphs.items()}
 
 
 def require_edges(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
-    """Insist that relations have edges.
+    """Check that relations have edges.
 
     Parameters
     ----------
     graphs
-        All relations.
+        All relations by name.
     remedies
-        For each relation that must have edges, what to change when it has none.
+        What to change when a relation is empty, for each relation that must have edges.
 
     Raises
     ------
@@ -84,20 +89,25 @@ def load_or_build(
     build: Callable[[], Graphs],
     code: tuple[Callable[..., Any], ...] = (),
 ) -> Graphs:
-    """Read graphs from the cache, or build and keep them.
+    """Read graphs from the cache, or build and store them.
 
     Parameters
     ----------
     name
-        Of the method, for the file.
+        Name of the method, used in the file name.
     train
         Training interactions, the only ones that ``build`` may read.
     settings
         Everything else that the graphs depend on, as plain data.
     build
-        Makes the graphs.
+        Builds the graphs.
     code
-        Functions whose modules the graphs depend on; a change in one makes another key.
+        Functions whose modules the graphs depend on; a change in one of them changes the key.
+
+    Returns
+    -------
+    dict of csr_array
+        Graphs by name.
     """
     path = cache_dir() / "graphs" / f"{name}-{_key(train, settings, code)[:32]}.safetensors"
     graphs = _read(path)
@@ -126,7 +136,7 @@ def _key(
 
 
 def _write(path: Path, graphs: Graphs) -> None:
-    """Keep graphs; a folder that cannot be written is only logged."""
+    """Store graphs; a folder that cannot be written to is only logged."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, graph in graphs.items():
         arrays[f"{name}.starts"] = graph.indptr.astype(np.int64)
@@ -141,7 +151,7 @@ def _write(path: Path, graphs: Graphs) -> None:
 
 
 def _read(path: Path) -> Graphs | None:
-    """Give the graphs of a file, or None when there is no whole one."""
+    """Return the graphs of a file, or None if the file is missing or damaged."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Close the gaps that removed interactions leave, and remember where each survivor stood."""
+"""Pack the interactions that remain after others were dropped."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Where the survivors of each row go; W is the length of the longest packed row.
+    """Positions of the kept interactions of each row; W is the length of the longest packed row.
 
     Attributes
     ----------
     source
-        int64 ``[B, W]``: original slot of each packed place, -1 = padding.
+        int64 ``[B, W]``: original position of each packed one, -1 = padding.
     width
-        L, slots of the original frame.
+        L, length of the original frame.
     """
 
     source: Tensor
@@ -25,16 +25,16 @@ class Packing:
 
     @property
     def valid(self) -> Tensor:
-        """Real places, bool ``[B, W]``; a prefix of each row."""
+        """Positions that hold an interaction, bool ``[B, W]``; a prefix of each row."""
         return self.source >= 0
 
     @property
     def lengths(self) -> Tensor:
-        """int64 ``[B]``: survivors of each row."""
+        """Number of kept interactions of each row, int64 ``[B]``."""
         return self.valid.sum(1)
 
     def gather(self, x: Tensor) -> Tensor:
-        """Move ``[B, L, ...]`` to ``[B, W, ...]``: survivors in order, zeros at padding."""
+        """Move ``[B, L, ...]`` to ``[B, W, ...]``: kept entries in order, zeros at padding."""
         rows, places = torch.nonzero(self.valid, as_tuple=True)
         origin = rows * self.width + self.source[rows, places]
         flat = x.flatten(0, 1).index_select(0, origin)
@@ -44,7 +44,7 @@ class Packing:
 
 
 def pack(keep: Tensor) -> Packing:
-    """Plan the packing of survivors to the front, in their order.
+    """Plan the packing of kept interactions to the front, in order.
 
     Parameters
     ----------
@@ -60,20 +60,20 @@ def pack(keep: Tensor) -> Packing:
 
 
 def keep_last(keep: Tensor, most: int) -> Tensor:
-    """Drop, bool ``[B, L]``, all but the last ``most`` survivors of each row."""
+    """Keep only the last ``most`` kept interactions of each row, bool ``[B, L]``."""
     later = keep.flip(1).cumsum(1).flip(1)
     return keep & (later <= most)
 
 
 def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
-    """Bring back, in rows that lost everything, the least noisy interaction.
+    """Restore the least noisy interaction in rows that lost all.
 
     Parameters
     ----------
     keep
         bool ``[B, L]``, False at padding.
     score
-        ``[B, L]`` noise score, high = noise. Among the lowest the most recent one is kept.
+        ``[B, L]`` noise score, high = noise. The most recent of the lowest is restored.
     valid
         bool ``[B, L]``: real interactions; a row without any stays empty.
 

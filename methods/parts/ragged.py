@@ -1,7 +1,7 @@
-"""Sequences of many lengths as one flat list of their real tokens.
+"""Sequences of different lengths as one flat list of their real tokens.
 
-Batches mix short and long histories, so most of a padded frame is padding. What works token by
-token takes the real ones only; this module keeps track of where they stand.
+Batches mix short and long histories, so most of a padded frame is padding. Token-wise operations
+work on the real tokens only; this module keeps track of their positions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHORTEST_GROUP = 4
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Where the M real tokens of a frame stand, row after row.
+    """Positions of the M real tokens of a frame, row by row.
 
     Attributes
     ----------
@@ -32,55 +32,62 @@ class Ragged:
 
     @cached_property
     def flat_index(self) -> Tensor:
-        """int64 ``[M]``: place of each token in the flattened frame."""
+        """Index of each token in the flattened frame, int64 ``[M]``."""
         return torch.nonzero(self.valid.flatten()).squeeze(1)
 
     @cached_property
     def rows(self) -> Tensor:
-        """int64 ``[M]``: row of each token."""
+        """Row of each token, int64 ``[M]``."""
         return self.flat_index // self.valid.shape[1]
 
     @cached_property
     def positions(self) -> Tensor:
-        """int64 ``[M]``: slot of each token in its row."""
+        """Position of each token in its row, int64 ``[M]``."""
         return self.flat_index % self.valid.shape[1]
 
     @cached_property
     def lengths(self) -> Tensor:
-        """int64 ``[B]``."""
+        """Number of tokens of each row, int64 ``[B]``."""
         return self.valid.sum(1)
 
     @cached_property
     def starts(self) -> Tensor:
-        """int64 ``[B]``: where each row begins among the tokens."""
+        """Index of each row's first token among the tokens, int64 ``[B]``."""
         return self.lengths.cumsum(0) - self.lengths
 
     def __len__(self) -> int:
         return len(self.flat_index)
 
     def take(self, frame: Tensor) -> Tensor:
-        """List the real tokens: ``[B, L, ...]`` to ``[M, ...]``."""
+        """Select the real tokens: ``[B, L, ...]`` to ``[M, ...]``."""
         tokens: Tensor = _TakeDistinct.apply(frame.flatten(0, 1), self.flat_index)  # type: ignore[no-untyped-call]
         return tokens
 
     def put(self, tokens: Tensor) -> Tensor:
-        """Give tokens ``[M, ...]`` their places in a frame ``[B, L, ...]`` of zeros."""
+        """Scatter tokens ``[M, ...]`` into a frame ``[B, L, ...]`` of zeros."""
         empty = tokens.new_zeros(self.valid.numel(), *tokens.shape[1:])
         placed = empty.index_copy(0, self.flat_index, tokens)
         return placed.view(*self.valid.shape, *tokens.shape[1:])
 
     def sum_rows(self, tokens: Tensor) -> Tensor:
-        """Sum the tokens ``[M, ...]`` of each row, ``[B, ...]``."""
+        """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
         empty = tokens.new_zeros(len(self.valid), *tokens.shape[1:])
         return empty.index_add(0, self.rows, tokens)
 
     def sum_positions(self, tokens: Tensor) -> Tensor:
-        """Sum the tokens ``[M]`` of each slot, ``[L]``."""
+        """Sum the tokens at each position: ``[M]`` to ``[L]``."""
         return tokens.new_zeros(self.valid.shape[1]).index_add(0, self.positions, tokens)
+
+    def last(self, tokens: Tensor) -> Tensor:
+        """Return the last token of each row: ``[M, D]`` to ``[B, D]``; zeros for an empty row."""
+        filled = self.lengths > 0
+        ends = (self.starts + self.lengths - 1)[filled]
+        empty = tokens.new_zeros(len(filled), tokens.shape[1])
+        return empty.index_copy(0, torch.nonzero(filled).squeeze(1), tokens.index_select(0, ends))
 
     @cached_property
     def step_sizes(self) -> list[int]:
-        """How many rows have a token 0, 1, 2, ...; ends with the longest row."""
+        """Number of rows with a token at position 0, 1, 2, ...; ends with the longest row."""
         longest = int(self.lengths.max()) if len(self.valid) else 0
         steps = torch.arange(longest, device=self.valid.device)
         sizes: list[int] = (self.lengths[:, None] > steps).sum(0).tolist()
@@ -88,10 +95,10 @@ class Ragged:
 
     @cached_property
     def time_order(self) -> Tensor:
-        """Order in which a forward and a backward recurrence read, int64 ``[2, M]``.
+        """Order in which a forward and a backward recurrence read the tokens, int64 ``[2, M]``.
 
-        Step t holds the tokens t from the start (from the end) of all rows that are so long,
-        longest row first, so that the rows of a step are the first rows of the step before.
+        Step t holds the t-th tokens from the start (from the end) of all rows that are long enough,
+        longest row first, so that the rows of a step are the first rows of the previous step.
         """
         device = self.valid.device
         sizes = torch.tensor(self.step_sizes, dtype=torch.long, device=device)
@@ -103,16 +110,16 @@ class Ragged:
 
     @cached_property
     def time_ranks(self) -> Tensor:
-        """Where in :attr:`time_order` each token stands, int64 ``[2, M]``."""
+        """Index of each token in :attr:`time_order`, int64 ``[2, M]``."""
         order = self.time_order
         flat_index = torch.arange(order.shape[1], device=order.device).expand_as(order)
         return torch.empty_like(order).scatter_(1, order, flat_index)
 
     @cached_property
     def groups(self) -> list[Tensor]:
-        """Frames of rows of similar length, slot by slot: int64 ``[L_k, B_k]`` token numbers.
+        """Frames of rows of similar length: token indices, int64 ``[L_k, B_k]``.
 
-        M, one past the last token, stands for padding.
+        Index M, one past the last token, marks padding.
         """
         device = self.valid.device
         found, above, ceiling = [], 0, SHORTEST_GROUP
@@ -128,7 +135,7 @@ class Ragged:
 
 
 class _TakeDistinct(torch.autograd.Function):
-    """Select distinct rows; torch's own gradient allows for repeated ones and takes longer."""
+    """Select distinct rows; torch's own gradient allows for repeated ones and is slower."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, flat_index: Tensor) -> Tensor:

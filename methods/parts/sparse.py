@@ -1,9 +1,9 @@
-"""A constant sparse matrix times a dense one, with its gradient, fast on a CPU.
+"""Product of a constant sparse matrix with a dense one, with its gradient, fast on a CPU.
 
 The product is an embedding bag: row i of the result is the weighted sum of the dense rows that
-row i of the matrix names. On a CPU torch runs bags through FBGEMM, which here is several times
-faster than its compressed-row product (``bench perf parts ssdrec`` prints both); each row is summed
-by one thread in a fixed order, so results repeat bit for bit.
+row i of the matrix names. On a CPU torch runs bags through FBGEMM, which is several times faster
+here than its compressed-row product. One thread sums each row in a fixed order, so results are
+reproducible bit for bit.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ class Bags:
 
     Attributes
     ----------
-    columns, entries
-        int32 and float ``[nnz]``, row after row.
+    columns
+        int32 ``[nnz]``: column of each entry, row by row.
+    entries
+        float ``[nnz]``: value of each entry.
     starts
-        int32 ``[rows + 1]``: where each row begins.
+        int32 ``[rows + 1]``: index of each row's first entry.
     """
 
     columns: Tensor
@@ -37,7 +39,7 @@ class Bags:
     starts: Tensor
 
     def multiply(self, dense: Tensor) -> Tensor:
-        """Multiply by ``[N, D]``, without a gradient of its own."""
+        """Multiply by ``dense [N, D]``, without a gradient of its own."""
         if not len(self.columns):
             return dense.new_zeros(len(self.starts) - 1, dense.shape[1])
         return functional.embedding_bag(
@@ -50,7 +52,7 @@ class Bags:
         )
 
     def take(self, rows: Tensor) -> Bags:
-        """Select rows: int64 ``[R]``, in any order, also repeatedly."""
+        """Select rows: int64 ``[R]``, in any order, repetitions allowed."""
         begin = self.starts[rows].long()
         sizes = self.starts[rows + 1] - begin
         ends = sizes.cumsum(0)
@@ -71,17 +73,17 @@ class Bags:
 
 
 class SparseMatrix(nn.Module):
-    """A matrix ``[M, N]`` whose places are fixed; its transpose is kept for the gradient.
+    """A constant matrix ``[M, N]``; its transpose is kept for the gradient.
 
-    It holds buffers that follow the model to its device and never enter a checkpoint.
+    Its buffers follow the model to its device and are not part of a checkpoint.
 
     Parameters
     ----------
     matrix
-        Any scipy sparse matrix of fewer than 2^31 entries; the product uses its values in float32.
+        Any scipy sparse matrix with fewer than 2^31 entries; values are used in float32.
     transpose
-        Whether the transpose is kept. Without it only :meth:`of_rows` has a gradient, which costs
-        half the memory where a few rows at a time are all that training needs.
+        Whether the transpose is kept. Without it only :meth:`of_rows` has a gradient, which halves
+        the memory where training needs only a few rows at a time.
     """
 
     starts: Tensor
@@ -127,13 +129,13 @@ class SparseMatrix(nn.Module):
         dense
             ``[N, D]``; receives the gradient ``A^T G``.
         values
-            ``[nnz]`` entries for this pass instead of the matrix's own, in the order of
-            :attr:`columns` (row by row, columns ascending); they receive no gradient.
+            ``[nnz]`` entries to use in place of the matrix's own, in the order of :attr:`columns`
+            (row by row, columns ascending); they receive no gradient.
 
         Returns
         -------
         Tensor
-            ``[M, D]``, zero where a row is empty; float32 under autocast too.
+            ``[M, D]``, zero for an empty row; float32 under autocast too.
         """
         dense_float = _at_least_float32(dense)
         given = None if values is None else values.detach().to(dense_float.dtype)
@@ -153,7 +155,7 @@ class SparseMatrix(nn.Module):
         Parameters
         ----------
         rows
-            int64 ``[R]``, also repeatedly.
+            int64 ``[R]``, repetitions allowed.
         dense
             ``[N, D]``; receives the gradient.
 
@@ -167,7 +169,7 @@ class SparseMatrix(nn.Module):
         return _product(dense_float, bags, lambda: bags.transposed(self.shape[1]))
 
     def extra_repr(self) -> str:
-        """Shape and number of entries, as modules print themselves."""
+        """Return shape and number of entries, for ``repr``."""
         return f"{self.shape[0]} x {self.shape[1]}, nnz={self.nnz}"
 
 
@@ -180,7 +182,7 @@ def _product(dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tenso
 
 
 class _Product(torch.autograd.Function):
-    """Multiply bags with a dense matrix; the transpose is asked for only when it is needed."""
+    """Multiply bags with a dense matrix; the transpose is built only when a gradient is needed."""
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tensor:

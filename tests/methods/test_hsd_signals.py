@@ -6,7 +6,7 @@ from hsd_toys import SLOTS, WIDTH, config, mask, shaken
 from torch import nn
 
 from bench.methods.hsd.gates import HSDGates
-from bench.methods.hsd.signals import SlotNorm
+from bench.methods.hsd.signals import PositionNorm
 from bench.methods.parts.ragged import Ragged
 
 
@@ -142,7 +142,7 @@ def test_garbage_at_padding_changes_nothing_in_training_or_evaluation():
 
 
 def test_slot_norm_is_torchs_batch_norm_where_all_slots_are_full():
-    ours, theirs = shaken(SlotNorm(SLOTS)).train(), nn.BatchNorm1d(SLOTS).train()
+    ours, theirs = shaken(PositionNorm(SLOTS)).train(), nn.BatchNorm1d(SLOTS).train()
     theirs.weight.data, theirs.bias.data = ours.weight.data, ours.bias.data
     ragged = Ragged(mask([SLOTS] * 4))
     for _ in range(3):
@@ -156,7 +156,7 @@ def test_slot_norm_is_torchs_batch_norm_where_all_slots_are_full():
 
 
 def test_slot_norm_counts_real_slots_only():
-    norm, x, valid = SlotNorm(4).train(), torch.randn(3, 4, WIDTH), mask([1, 3, 2], 4)
+    norm, x, valid = PositionNorm(4).train(), torch.randn(3, 4, WIDTH), mask([1, 3, 2], 4)
     ragged = Ragged(valid)
     normed = ragged.put(norm(ragged.take(x), ragged))
     for slot in range(3):

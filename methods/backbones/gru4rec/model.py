@@ -1,4 +1,4 @@
-"""GRU4Rec (Hidasi et al., ICLR 2016) with a linear map back to the item table's width."""
+"""GRU4Rec (Hidasi et al., ICLR 2016) with a linear map to the size of the item embeddings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .recurrence import gru_layer, time_order
 
 
 class GRU4Rec(Backbone):
-    """Embedding dropout, stacked GRU, linear map H -> D.
+    """Embedding dropout, stacked GRU, linear map from H to D.
 
-    No step is computed for padding. Correctness does not need it (a causal state never sees what
-    follows), but batches mix short and long histories. A GPU runs torch's own layers on packed
-    sequences, a CPU the same layers on tokens in time order, which is faster there.
+    No step is computed for padding. Correctness does not need that (a causal state never sees later
+    positions), but batches mix short and long histories. A GPU runs torch's own layers on packed
+    sequences; a CPU runs the same layers on tokens in time order, which is faster there.
     """
 
     def __init__(self, config: GRU4RecConfig, sizes: Sizes) -> None:

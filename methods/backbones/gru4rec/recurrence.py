@@ -1,8 +1,9 @@
 """A gated recurrent layer on real tokens only, with its gradient written out, for CPUs.
 
-``nn.GRU`` on packed sequences takes views of the packed tokens step by step; their gradients are
-each as large as the whole batch, so that time grows with steps times tokens. Here a layer reads
-all tokens in time order, and what no step waits for (inputs, gradients of weights) is one product.
+``nn.GRU`` on packed sequences takes a view of the packed tokens at every step. The gradient of each
+view is as large as the whole batch, so that time grows with steps times tokens. Here a layer reads
+all tokens in time order, and whatever does not depend on the recurrence (products with inputs,
+gradients of weights) is one matrix product.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def time_order(valid: Tensor) -> tuple[Tensor, list[int]]:
     Returns
     -------
     tuple
-        Places in the flattened frame, int64 ``[M]``, and the number of rows at each step. The
-        rows of a step are the first rows of the step before.
+        Indices into the flattened frame, int64 ``[M]``, and the number of rows at each step. The
+        rows of a step are the first rows of the previous step.
     """
     lengths = valid.sum(1)
     by_length = torch.argsort(lengths, descending=True, stable=True)
@@ -45,10 +46,10 @@ def gru_layer(tokens: Tensor, w_ih: Tensor, w_hh: Tensor, sizes: list[int]) -> T
     ----------
     tokens
         ``[M, D]`` in time order.
-    into, within
+    w_ih, w_hh
         ``[3 H, D]`` and ``[3 H, H]``: gates in torch's order, reset, update, new.
     sizes
-        Rows at each step.
+        Number of rows at each step.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def gru_layer(tokens: Tensor, w_ih: Tensor, w_hh: Tensor, sizes: list[int]) -> T
 
 
 class _Layer(torch.autograd.Function):
-    """Keeps what the gradient needs: the gates r, z, n and what the reset gate multiplies."""
+    """Recurrence that stores the gates r, z, n and the term that the reset gate multiplies."""
 
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, w_ih: Tensor, w_hh: Tensor, sizes: list[int]) -> Tensor:
@@ -110,7 +111,7 @@ class _Layer(torch.autograd.Function):
 
 
 def _advance(gates: Tensor, recalled: Tensor, before: Tensor, w_hh: Tensor, out: Tensor) -> Tensor:
-    """Compute one step in place: ``gates`` holds what the inputs send to them."""
+    """Compute one step in place; ``gates`` holds the contribution of the inputs."""
     two = 2 * before.shape[1]
     gates[:, :two].addmm_(before, w_hh[:two].T).sigmoid_()
     torch.mm(before, w_hh[two:].T, out=recalled)
@@ -121,7 +122,7 @@ def _advance(gates: Tensor, recalled: Tensor, before: Tensor, w_hh: Tensor, out:
 
 
 def _previous(states: Tensor, sizes: list[int]) -> Tensor:
-    """State that each token found: its row's one step earlier, zero at the first step."""
+    """Return the previous state of each token's row, zero at the first step."""
     previous = torch.zeros_like(states)
     start = 0
     for last, size in pairwise(sizes):
