@@ -184,7 +184,7 @@ class HSDCore(nn.Module):
         return output
 
     def denoise(self, inputs: HSDInputs) -> Denoised:
-        """Return deterministic decisions and drop probabilities of the original positions."""
+        """Return deterministic decisions and drop probabilities of original positions."""
         output = self.evaluate_gates(inputs)
         return Denoised(self.gates.decide(output), output.score())
 
@@ -193,7 +193,7 @@ class HSDCore(nn.Module):
         return {**self.statistics.means(), "temperature": float(self.schedules.tau)}
 
     def pad_frame(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Extend a frame to ``max_positions`` with the trained padding vector, if padding is official.
+        """Extend a frame to ``max_positions`` with the trained padding vector, if any.
 
         Parameters
         ----------
@@ -220,8 +220,7 @@ class HSDCore(nn.Module):
         return query
 
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
-        """Pack the kept interactions, with the gates' gradient, and encode them with the backbone.
-        """
+        """Pack the kept interactions, with the gates' gradient, and encode them."""
         # A frame with inserted items may hold more than the backbone reads.
         packing = pack(keep_last(keep.detach() > 0, backbone.sizes.max_length))
         # The gate's gradient enters where an item was kept, and only there.

@@ -46,13 +46,12 @@ class GateOutput:
         return _noise_probability(self.sequence), _noise_probability(self.item)
 
     def score(self) -> Tensor:
-        """Return the probability ``[B, L]`` that a sample drops a position: both gates call noise.
-        """
+        """Return the probability ``[B, L]`` that a sample drops a position."""
         sequence, item = self.noise_probabilities()
         return sequence * item
 
     def keep_by_argmax(self) -> Tensor:
-        """Return the real positions that not both gates prefer to call noise, bool ``[B, L]``."""
+        """Return the real positions that not both gates call noise, bool ``[B, L]``."""
         noise = (self.sequence[..., NOISE] > self.sequence[..., 0]) & (
             self.item[..., NOISE] > self.item[..., 0]
         )

@@ -1,4 +1,4 @@
-"""Auxiliary losses of HSD, its curriculum and its truncation (README.md, "Losses and schedules").
+"""Auxiliary losses, curriculum and truncation of HSD (README.md, "Losses and schedules").
 """
 
 from __future__ import annotations

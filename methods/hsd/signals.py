@@ -93,8 +93,7 @@ class SequenceSignal(nn.Module):
         return forward + backward
 
     def _mix(self, rebuilt: Tensor, original: Tensor, ragged: Ragged) -> Tensor:
-        """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, in frames of similar rows.
-        """
+        """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, by length."""
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
         for frame in ragged.groups:

@@ -211,8 +211,7 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _gate_scale(w_hh: Tensor) -> Tensor:
-    """Return the factor of each gate's input, ``[4 H, 1]``: 2 for the cell gate, 1 for the others.
-    """
+    """Return the factor of each gate's input, ``[4 H, 1]``: 2 for the cell gate, else 1."""
     width = w_hh.shape[2]
     scale = w_hh.new_ones(4 * width, 1)
     scale[2 * width : 3 * width] = 2

@@ -98,8 +98,7 @@ class InteractionFilter(Method):
 
     @staticmethod
     def _least_noisy(batch: Batch, score: Tensor) -> Tensor:
-        """Return the item with the lowest score up to each position, the most recent among equals.
-        """
+        """Return the item with the lowest score so far, the most recent among equals."""
         return batch.items.gather(1, score.cummin(1).indices)
 
     def _states(self, items: Tensor, users: Tensor) -> Tensor:
