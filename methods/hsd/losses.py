@@ -1,5 +1,4 @@
-"""Auxiliary losses, curriculum and truncation of HSD (README.md, "Losses and schedules").
-"""
+"""Auxiliary losses, curriculum and truncation of HSD; see README.md."""
 
 from __future__ import annotations
 
