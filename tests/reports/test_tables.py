@@ -260,7 +260,7 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     store.record_failure(other.key, other.label, "out of memory")
     foreign = save(tmp_path, make_cell("steam"), [1])
     (folder,) = (tmp_path / "experiments").glob(f"*{foreign.key[:12]}")
-    (folder / "experiment.json").write_text('{"key": "x", "cell": {"no": "such"}}')
+    (folder / "experiment.json").write_text('{"key": "x", "experiment": {"no": "such"}}')
 
     everything = read_results(store, Selection(), Reading())
     assert [result.experiment for result in everything.finished] == [done]
@@ -268,14 +268,14 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
         (
-            "Not shown: 1 cell damaged or written by another version of bench "
+            "Not shown: 1 experiment damaged or written by another version of bench "
             f"(first: {folder.name}); delete the folder and run again."
         ),
     ]
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
     assert list(planned.problems)[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Missing: 1 cell of 2 asked for have no result.",
+        "Missing: 1 experiment of 2 asked for have no result.",
     ]
     narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
     assert narrow.finished == []
