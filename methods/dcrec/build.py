@@ -8,8 +8,8 @@ from scipy import sparse
 from torch import nn
 
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.parts.graphs import load_or_build, require_edges
+from bench.model.method import TrainingData
 
 from .config import DCRecConfig
 from .counting import co_interactions, edges_by_user, training_histories, transitions

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Backbone
-from bench.method import Denoised, NextItemLoss
 from bench.methods.parts.counter_noise import gumbel
 from bench.methods.parts.gumbel import gumbel_noise
 from bench.methods.parts.packing import keep_last, pack
+from bench.model.backbone import Backbone
+from bench.model.method import Denoised, NextItemLoss
 
 from .config import HSDConfig
 from .diagnostics import GateStatistics
@@ -188,7 +188,7 @@ class HSDCore(nn.Module):
         output = self.evaluate_gates(inputs)
         return Denoised(self.gates.decide(output), output.score())
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Return mean votes of the gates in the training epoch of the current weights."""
         return {**self.statistics.means(), "temperature": float(self.schedules.tau)}
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.backbone import Backbone
-from bench.method import Denoised, Method, TrainingData
 from bench.methods.hsd.core import HSDCore, HSDDraws, HSDInputs
 from bench.methods.parts.graphs import Graphs, edge_counts, load_or_build, require_edges
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Denoised, Method, TrainingData
 
 from .augment import AugmentationNoise, Augmenter
 from .config import SSDRecConfig
@@ -134,14 +134,14 @@ class SSDRec(Method):
         width = batch.items.shape[1]
         return Denoised(decided.keep[:, :width], decided.score[:, :width])
 
-    def facts(self) -> dict[str, float | int | str]:
-        """Give edges of each relation, how augmentation went, and HSD's facts."""
+    def diagnostics(self) -> dict[str, float | int | str]:
+        """Give edges of each relation, how augmentation went, and HSD's diagnostics."""
         edges = {f"edges_{name}": count for name, count in self.edges.items()}
         return {
             **edges,
-            **self.statistics.facts(),
-            **self.gradient_norms.facts(),
-            **self.core.facts(),
+            **self.statistics.diagnostics(),
+            **self.gradient_norms.diagnostics(),
+            **self.core.diagnostics(),
         }
 
     def _clear_cache(self) -> None:

@@ -21,7 +21,7 @@ from bench.methods.parts.graphs import Graphs, normalise_rows, top_k_per_row
 from .cooccurrence import CoOccurrence, co_occurrence, last_interactions
 
 ROWS_PER_BLOCK = 1024
-"""Users whose similarities to all others exist at a time (promise P7)."""
+"""Users whose similarities to all others exist at a time."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def build_relations(train: Sequences, n_items: int, settings: RelationSettings) 
     Parameters
     ----------
     train
-        Training interactions of every user, which are all that is ever read (promise P4).
+        Training interactions of every user, which are all that is ever read.
     n_items
         I.
     settings

@@ -16,7 +16,7 @@ from .config import STEAMConfig
 INNER = 4
 """Width of the feed-forward layers, in widths of a token."""
 MAX_STORED_TOKENS = 8192
-"""Tokens of a step whose inner states are kept: three views of pieces make many of them."""
+"""Tokens of a step whose inner states are kept: three views of segments make many of them."""
 
 
 def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:

@@ -13,7 +13,7 @@ from house import PAGES, ROOT, fenced
 
 from bench.cli.main import app
 from bench.data.load import load_dataset
-from bench.runs.spec import read_spec
+from bench.plan.spec import read_spec
 
 README = ROOT / "README.md"
 LINES = [

@@ -5,17 +5,16 @@ import math
 import pytest
 from made_up_store import make_cell, make_facts, make_ranks, save
 
-from bench.data.dataset import PHASES
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio
-from bench.protocol import Protocol
+from bench.plan.protocol import PHASES, Protocol
+from bench.plan.training import TrainingConfig
 from bench.reports.cost import cost_grid
 from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables import build_tables, describe
 from bench.runs.store import Store
-from bench.training.config import TrainingConfig
 
 
 def tables_of(root, selection=None, reading=None, titles=None):
@@ -83,7 +82,7 @@ def test_nothing_is_marked_where_there_is_nothing_to_compare(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"max_length": 32}, {"candidates": "unseen"}, {"ties": "half"}, {"cutoffs": (5,)}]
+    "change", [{"max_length": 32}, {"candidates": "unseen"}, {"ties": "average"}, {"cutoffs": (5,)}]
 )
 def test_different_protocols_never_share_a_table(tmp_path, change):
     save(tmp_path, make_cell(seed=1), [1, 2])
@@ -107,8 +106,8 @@ def test_a_card_that_still_lies_there_is_the_source_and_gives_the_title(tmp_path
     here = tmp_path / "shop.yaml"
     here.write_text("name: shop\ntitle: Corner Shop\nforms: [{format: planted}]\n")
     for seed, card in ((1, tmp_path / "gone.yaml"), (2, here), (3, tmp_path / "lost.yaml")):
-        facts = make_facts(card=str(card))
-        save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], facts=facts)
+        metadata = make_facts(card=str(card))
+        save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], metadata=metadata)
     (table,) = tables_of(tmp_path)
     assert table.blocks[0].source == str(here)
     assert "Corner Shop" in render(tmp_path)
@@ -156,7 +155,7 @@ def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
     assert ("y", "a", "none", "\N{EM DASH}") in printed(tmp_path)
     (table,) = tables_of(tmp_path)
     notes = overall_grid(table, Reading(), {}).notes
-    assert notes == ["\N{EM DASH}: 1 row has no finished cell."]
+    assert notes == ["\N{EM DASH}: 1 row has no finished experiment."]
 
 
 def test_the_selection_orders_rows_and_titles_order_the_rest(tmp_path):
@@ -189,7 +188,7 @@ def test_one_stored_cell_has_every_reading(tmp_path):
 
     assert figures() == pytest.approx([0.5, (1 / 8 + 1 / 3) / 2])
     assert figures(candidates="unseen") == pytest.approx([1.0, (1 / 5 + 1 / 3) / 2])
-    assert figures(ties="half") == pytest.approx([0.5, (1 / 7 + 1 / 2) / 2])
+    assert figures(ties="average") == pytest.approx([0.5, (1 / 7 + 1 / 2) / 2])
     assert figures(phase="validation") == pytest.approx([1.0, 1.0])
 
 
@@ -198,7 +197,7 @@ def test_the_caption_names_protocol_and_reading_in_words():
     words = describe(protocol, Reading())
     for part in ("leave-one-out", "full ranking", "all items", "last 32", "below", "NDCG@10"):
         assert part in words
-    other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="half"))
+    other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="average"))
     for part in ("last but one", "has not interacted with", "middle", "chosen among all items"):
         assert part in other
     assert len({describe(protocol, Reading(phase=phase)) for phase in PHASES}) == 2
@@ -245,7 +244,7 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
 
 
 def test_cost_of_cells_that_say_little_is_dashes(tmp_path):
-    save(tmp_path, make_cell(), [1], facts={}, curve=[])
+    save(tmp_path, make_cell(), [1], metadata={}, curve=[])
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table, {})
     assert (grid.figures, grid.notes) == ([], [])
@@ -260,23 +259,23 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     other = make_cell(dataset="beauty")
     store.record_failure(other.key, other.label, "out of memory")
     foreign = save(tmp_path, make_cell("steam"), [1])
-    (folder,) = (tmp_path / "cells").glob(f"*{foreign.key[:12]}")
-    (folder / "cell.json").write_text('{"key": "x", "cell": {"no": "such"}}')
+    (folder,) = (tmp_path / "experiments").glob(f"*{foreign.key[:12]}")
+    (folder / "experiment.json").write_text('{"key": "x", "experiment": {"no": "such"}}')
 
     everything = read_results(store, Selection(), Reading())
-    assert [result.cell for result in everything.finished] == [done]
+    assert [result.experiment for result in everything.finished] == [done]
     assert sorted(everything.problems) == [
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
         (
-            "Not shown: 1 cell damaged or written by another version of bench "
+            "Not shown: 1 experiment damaged or written by another version of bench "
             f"(first: {folder.name}); delete the folder and run again."
         ),
     ]
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
     assert list(planned.problems)[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Missing: 1 cell of 2 asked for have no result.",
+        "Missing: 1 experiment of 2 asked for have no result.",
     ]
     narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
     assert narrow.finished == []
@@ -292,13 +291,13 @@ def test_a_failure_that_succeeded_since_is_forgotten(tmp_path):
 
 def test_a_name_that_no_cell_has_is_refused(tmp_path):
     save(tmp_path, make_cell(), [1])
-    with pytest.raises(ConfigError, match="no cell of 'sasrek'; did you mean 'sasrec'"):
+    with pytest.raises(ConfigError, match="no experiment of 'sasrek'; did you mean 'sasrec'"):
         tables_of(tmp_path, Selection(backbones=["sasrec", "sasrek"]))
 
 
 def test_damaged_ranks_are_one_clear_sentence(tmp_path):
     save(tmp_path, make_cell(), [1])
-    (path,) = tmp_path.glob("cells/*/ranks-test.parquet")
+    (path,) = tmp_path.glob("experiments/*/ranks-test.parquet")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(StoreError, match="damaged"):
         tables_of(tmp_path)

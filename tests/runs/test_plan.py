@@ -1,14 +1,14 @@
-"""The grid, its order, and what a cell's key depends on."""
+"""The grid, its order, and what an experiment's key depends on."""
 
 from dataclasses import replace
 
 import pytest
-from fake_cells import toy
+from fake_experiments import toy
 
 from bench.components import METHODS, MethodEntry
 from bench.errors import ConfigError
-from bench.runs.plan import combinations, freeze, load_datasets, make_plan
-from bench.runs.spec import Spec
+from bench.plan.grid import freeze, grid_points, load_datasets, make_plan
+from bench.plan.spec import Spec
 
 NONE = METHODS.get("none")
 EXTRA = {
@@ -34,7 +34,7 @@ def plan(**changes):
 
 
 def test_the_first_seed_of_everything_comes_before_the_second():
-    labels = [job.cell.label for job in plan(seeds=[2, 1])]
+    labels = [planned.experiment.label for planned in plan(seeds=[2, 1])]
     assert labels == [
         "toy/gru4rec/none/seed 2",
         "toy/sasrec/none/seed 2",
@@ -44,7 +44,7 @@ def test_the_first_seed_of_everything_comes_before_the_second():
 
 
 def test_standalone_methods_take_no_backbone_and_readers_are_crossed(extra_methods):
-    grid = combinations(spec(methods=["alone", "none", "reader"], encoders=["e1", "e2"]))
+    grid = grid_points(spec(methods=["alone", "none", "reader"], encoders=["e1", "e2"]))
     assert [(c.method, c.backbone, c.encoder) for c in grid] == [
         ("alone", None, None),
         ("none", "gru4rec", None),
@@ -64,40 +64,44 @@ def test_a_reader_without_an_encoder_is_refused(extra_methods):
 
 
 def test_defaults_are_filled_in_and_the_data_set_gives_the_length():
-    cell = plan()[0].cell
-    assert cell.protocol.max_length == 7
-    assert cell.backbone_settings == spec().backbone_config("gru4rec").model_dump()
-    assert cell.backbone_settings
+    experiment = plan()[0].experiment
+    assert experiment.protocol.max_length == 7
+    assert experiment.backbone_settings == spec().backbone_config("gru4rec").model_dump()
+    assert experiment.backbone_settings
 
 
 def test_a_setting_touches_only_the_cells_it_belongs_to():
-    before = [job.cell.key for job in plan()]
-    after = [job.cell.key for job in plan(backbone_settings={"sasrec": {"dropout": 0.125}})]
+    before = [planned.experiment.key for planned in plan()]
+    after = [
+        planned.experiment.key for planned in plan(backbone_settings={"sasrec": {"dropout": 0.125}})
+    ]
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
 def test_the_default_written_out_is_the_same_cell():
     value = spec().backbone_config("sasrec").dropout
     written = plan(backbone_settings={"sasrec": {"dropout": value}}, training={"epochs": 200})
-    assert [job.cell.key for job in written] == [job.cell.key for job in plan()]
+    assert [planned.experiment.key for planned in written] == [
+        planned.experiment.key for planned in plan()
+    ]
 
 
 def test_cutoffs_recompute_nothing_but_the_data_do():
-    key = plan()[0].cell.key
-    assert plan(protocol={"cutoffs": [1, 2]})[0].cell.key == key
-    assert plan(protocol={"max_length": 8})[0].cell.key != key
+    key = plan()[0].experiment.key
+    assert plan(protocol={"cutoffs": [1, 2]})[0].experiment.key == key
+    assert plan(protocol={"max_length": 8})[0].experiment.key != key
     other = replace(toy(), fingerprint="0" * 64)
-    assert make_plan(spec(), {"planted": other})[0].cell.key != key
+    assert make_plan(spec(), {"planted": other})[0].experiment.key != key
 
 
 def test_all_keys_differ():
-    keys = [job.cell.key for job in plan(seeds=[1, 2, 3])]
+    keys = [planned.experiment.key for planned in plan(seeds=[1, 2, 3])]
     assert len(set(keys)) == len(keys) == 6
 
 
 def test_combinations_without_data_are_left_out():
     two = spec(datasets=["planted", "beauty"])
-    assert {job.source for job in make_plan(two, {"planted": toy()})} == {"planted"}
+    assert {planned.source for planned in make_plan(two, {"planted": toy()})} == {"planted"}
 
 
 def test_two_sources_of_one_name_are_refused():
@@ -106,6 +110,6 @@ def test_two_sources_of_one_name_are_refused():
 
 
 def test_labels_before_and_after_the_data_agree():
-    point = combinations(spec())[0]
+    point = grid_points(spec())[0]
     assert point.label == "planted/gru4rec/none/seed 1"
     assert freeze(point, spec(), toy("planted")).label == point.label
