@@ -1,4 +1,4 @@
-"""DCRec's four graphs, from training interactions only, and who made their edges."""
+"""DCRec's four graphs, from training interactions only, and the edges of each user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GraphPair(nn.Module):
     Parameters
     ----------
     transition, co_interaction
-        The matrices that views gather with.
+        Matrices of the graph convolutions.
     """
 
     def __init__(self, transition: sparse.csr_array, co_interaction: sparse.csr_array) -> None:
@@ -37,22 +37,22 @@ class GraphPair(nn.Module):
         self.co_interaction = ItemGraph(co_interaction)
 
     def links(self) -> dict[str, int]:
-        """Count the stored edges between different items of each relation."""
+        """Return the number of stored edges between different items of each relation."""
         return {"transition": self.transition.links, "co_interaction": self.co_interaction.links}
 
 
 @dataclass(frozen=True, eq=False)
 class DCRecGraphs:
-    """What the model reads.
+    """All graphs of the model.
 
     Attributes
     ----------
     training
-        Of histories without the last training interaction, which is always a target.
+        Graphs of histories without the last training interaction, which is always a target.
     evaluation
-        Of all training interactions, for validation and test alike (section 3.5).
+        Graphs of all training interactions, for validation and test alike.
     perturbation
-        Who made the edges of the training transition graph.
+        Edges of the training transition graph by user.
     """
 
     training: GraphPair
@@ -61,7 +61,7 @@ class DCRecGraphs:
 
 
 def build_graphs(config: DCRecConfig, data: TrainingData) -> DCRecGraphs:
-    """Count, normalise and index, or read what an earlier run has counted.
+    """Build the graphs, or read them from the cache.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How much a row's last interaction follows the crowd (DCRec's page, section 4.4)."""
+"""Conformity of a row's last interaction (README.md, "Conformity weights")."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from torch import Tensor
 NORM_EPSILON = 1e-12
 """Vectors no longer than this have no direction: their cosine with anything is 0."""
 RANGE_EPSILON = 1e-8
-"""Channels that spread no more than this over a batch tell its rows not apart."""
+"""Smallest range of the mean channel over a batch at which its rows are distinguished."""
 
 
 @dataclass(frozen=True, eq=False)
 class ConformityWeights:
-    """Weights of the two contrasts, each ``[B]`` and not negative.
+    """Weights of the two contrasts, each ``[B]`` and non-negative.
 
     Attributes
     ----------
     omega
-        Conformist: of sequence against transition graph.
+        Conformist: weight of sequence against transition graph.
     psi
-        Personal: of transition graph against co-interaction graph; 0 for the most conformist.
+        Personal: weight of transition graph against co-interaction graph; 0 for the most
+        conformist row.
     """
 
     omega: Tensor
@@ -30,7 +31,7 @@ class ConformityWeights:
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine of rows, ``[B, D]`` twice to ``[B]``; 0, without gradient, for a zero vector."""
+    """Compute the cosine of rows, ``[B, D]`` twice to ``[B]``; 0 for a zero vector."""
     product: Tensor = (unit_vectors(a) * unit_vectors(b)).sum(-1)
     return product
 
@@ -43,21 +44,21 @@ def unit_vectors(vectors: Tensor) -> Tensor:
 
 
 def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:
-    """Compare an item with itself elsewhere and with its neighbours.
+    """Compare an item with itself in the perturbed graph and with its neighbours.
 
     Parameters
     ----------
     item, perturbed
         ``[B, D]``: views of each row's last item in the whole and the perturbed graph.
     own, foreign
-        ``[B, D]``: means over the neighbours that the batch's users linked to the item, and
-        over those that remain; zero where there are none.
+        ``[B, D]``: means over the neighbours that the batch's users linked to the item, and over
+        the others; zero where there are none.
 
     Returns
     -------
     Tensor
-        ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other
-        users; gamma, the subgraph's isomorphic property.
+        ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other users;
+        gamma, isomorphic property of the subgraph (README.md, equation 2).
     """
     return torch.stack([cosine(item, perturbed), cosine(own, foreign), cosine(item, foreign)])
 
@@ -65,19 +66,19 @@ def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: T
 def conformity_weights(
     found: Tensor, mean: float, lengths: Tensor, first_item_weight: float | None = None
 ) -> ConformityWeights:
-    """Turn channels into weights relative to the batch.
+    """Compute weights relative to the batch from channels (README.md, equation 3).
 
-    The sigmoid of the channels' mean is stretched to [0, 1] over the batch and scaled to the
-    given mean. Where all rows agree, all weights are the mean.
+    The sigmoid of the channels' mean is stretched to [0, 1] over the batch and scaled to the given
+    mean. If all rows agree, all weights are the mean.
 
     Parameters
     ----------
     found
-        ``[3, B]`` of :func:`channels`.
+        ``[3, B]``, result of :func:`conformity_channels`.
     mean
         mu.
     lengths
-        int64 ``[B]``: items of each history.
+        int64 ``[B]``: number of items of each history.
     first_item_weight
         Omega of histories of one item; None = as the others.
     """

@@ -1,4 +1,4 @@
-"""DCRec (Yang et al., WWW 2023): a recommender of its own, on prefixes."""
+"""DCRec (Yang et al., WWW 2023): a standalone recommender, trained on prefixes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .views import GraphEncoder
 
 CHANNELS = ("alpha", "beta", "gamma")
 AVERAGED = ("omega_deviation", "edges_removed", *CHANNELS)
-"""What :meth:`DCRec.diagnostics` reports as a mean over the batches of the best epoch."""
+"""Quantities that :meth:`DCRec.diagnostics` averages over the batches of the best epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +36,11 @@ class Histories:
     items
         int64 ``[B, L]``.
     ragged
-        Where the real ones stand.
-    last, lengths
-        int64 ``[B]``: the last item, which all graph quantities are about; number of items.
+        Layout of the real items.
+    last
+        int64 ``[B]``: the last item, which all graph quantities are about.
+    lengths
+        int64 ``[B]``: number of items.
     """
 
     items: Tensor
@@ -56,7 +58,7 @@ class Histories:
 
 @dataclass(frozen=True, eq=False)
 class GraphViews:
-    """The graphs' side of a training step; all but ``whole`` are ``[B, D]``.
+    """Graph views of a training step; all but ``whole`` are ``[B, D]``.
 
     Attributes
     ----------
@@ -65,7 +67,7 @@ class GraphViews:
     transition, co_interaction
         The rows' last items in both graphs.
     kept
-        bool ``[M]``: edges that no user of the batch made; None where nothing asks for them.
+        bool ``[M]``: edges that no user of the batch made; None if not needed.
     """
 
     whole: Tensor
@@ -75,9 +77,9 @@ class GraphViews:
 
 
 class DCRec(Method):
-    """Fuse a sequence view with two graph views; contrast them by weights of conformity.
+    """Fuse a sequence view with two graph views; contrast them with conformity weights.
 
-    It drops nothing from a history, so it decides nothing about interactions (section 7).
+    DCRec drops nothing from a history, so it makes no decisions about interactions.
     """
 
     statistics: Tensor
@@ -105,12 +107,12 @@ class DCRec(Method):
         self._evaluation_views: tuple[Tensor, Tensor] | None = None
 
     def begin_epoch(self, epoch: int) -> None:
-        """Start the epoch's means afresh."""
+        """Reset the statistics."""
         del epoch
         self.statistics.zero_()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Give ``next_item`` and, where they have a weight, ``contrast`` and ``prior``."""
+        """Compute ``next_item`` and, where they have a weight, ``contrast`` and ``prior``."""
         rows = Histories.of(batch)
         graphs = self._graph_views(batch.users, rows.last)
         transition_view = graphs.transition
@@ -126,7 +128,7 @@ class DCRec(Method):
         return parts
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Fuse the views of each history, ``[B, D]``; nothing is perturbed or weighed."""
+        """Fuse the views of each history, ``[B, D]``; nothing is perturbed or weighted."""
         rows = Histories.of(batch)
         transition, co_interaction = self._views_of_all_items()
         views = [self._state(rows), transition[rows.last], co_interaction[rows.last]]
@@ -134,12 +136,12 @@ class DCRec(Method):
         return fused
 
     def item_vectors(self) -> Tensor:
-        """Give the item table, ``[n_items, D]``; padding is never a candidate."""
+        """Return the item table, ``[n_items, D]``; padding is never a candidate."""
         self._evaluation_views = None  # called once per evaluation, before any user
         return self.items.weight[1:]
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Count edges between different items; say what the conformity channels showed."""
+        """Return numbers of edges between different items, and means of the conformity channels."""
         sides = {"training": self.training_graphs, "evaluation": self.evaluation_graphs}
         edges: dict[str, float | int | str] = {
             f"{side}_{relation}_edges": count
@@ -153,12 +155,12 @@ class DCRec(Method):
         return edges
 
     def train(self, mode: bool = True) -> Self:
-        """Switch modes; what evaluation had cached is forgotten."""
+        """Set training or evaluation mode; cached views are dropped."""
         self._evaluation_views = None
         return super().train(mode)
 
     def load_state_dict(self, *args: Any, **options: Any) -> Any:
-        """Load as torch does; what evaluation had cached is forgotten."""
+        """Load as torch does; cached views are dropped."""
         self._evaluation_views = None
         return super().load_state_dict(*args, **options)
 
@@ -185,7 +187,7 @@ class DCRec(Method):
         return viewed
 
     def _weights(self, rows: Histories, graphs: GraphViews, kept: Tensor) -> ConformityWeights:
-        """Read conformity off the transition graph with and without the batch's own edges."""
+        """Compute conformity from the transition graph with and without the batch's own edges."""
         config, graph = self.config, self.training_graphs.transition
         dropped = config.weights_from == "dropped"
         whole = graphs.whole if dropped else self._transition_views(None, None, dropped)
@@ -233,7 +235,7 @@ class DCRec(Method):
         self.statistics += torch.stack(figures)
 
     def _views_of_all_items(self) -> tuple[Tensor, Tensor]:
-        """View all items in both graphs, once per evaluation."""
+        """Compute the views of all items in both graphs, once per evaluation."""
         if self._evaluation_views is not None and not torch.is_grad_enabled():
             return self._evaluation_views
         table, graphs = self.items.weight, self.evaluation_graphs

@@ -1,4 +1,4 @@
-"""DCRec's graph encoder: views of all items (its page, section 4.3)."""
+"""DCRec's graph encoder: views of all items (README.md, equation 1)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .graphs import ItemGraph, convolution, edge_dropout_mask
 
 @dataclass(frozen=True, eq=False)
 class PassNoise:
-    """Random numbers of one pass, uniform in [0, 1); None = drawn.
+    """Random numbers of one pass, uniform in [0, 1); drawn where None.
 
     Attributes
     ----------
     table
         ``[N, D]``: entries of the item table are dropped where it is below the rate.
     edges
-        As in :func:`bench.methods.dcrec.graphs.live_edges`.
+        See :func:`bench.methods.dcrec.graphs.edge_dropout_mask`.
     """
 
     table: Tensor | None = None
@@ -32,13 +32,13 @@ class PassNoise:
 class GraphEncoder(nn.Module):
     """Convolutions without parameters, averaged with their input, and one layer norm.
 
-    All graphs share the norm. Dropout is of the pass, not of the module's mode: what conformity
-    is read from may do without it in training, and evaluation never has it (section 9.4).
+    All graphs share the norm. Dropout is a parameter of the pass, not of the module's mode: passes
+    for conformity do without it in training, and evaluation never has it.
 
     Parameters
     ----------
     config
-        Sizes, dropout and normalisation.
+        Settings of DCRec.
     """
 
     def __init__(self, config: DCRecConfig) -> None:
@@ -68,13 +68,13 @@ class GraphEncoder(nn.Module):
         graph
             The stored graph.
         kept
-            bool ``[M]``: edges that a perturbation left; None = all.
+            bool ``[M]``: edges that a perturbation kept; None = all.
         rows
-            int64 ``[R]``: items to give; None = all.
+            int64 ``[R]``: items to return; None = all.
         dropped
-            Whether entries of the table and edges are dropped out.
+            Whether entries of the table and edges are dropped.
         noise
-            For ``dropped``.
+            Random numbers for ``dropped``.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""IADSR: interests read from behaviour and from item texts must agree."""
+"""IADSR: align interests from behaviour with interests from item texts."""
 
 from bench.components import MethodEntry, Variant
 

@@ -1,4 +1,4 @@
-"""Which positions of which users are noise, by comparing the two views of their interests."""
+"""Agreement of the two views of users' interests, and the decisions that follow from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .tokens import RaggedTokens
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How well the two views of a batch agree.
+    """Agreement of the two views of a batch.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class Agreement:
     score
         ``[M]``: high = consistent.
     qualified
-        bool ``[B]``: whose history is denoised.
-    spared
-        bool ``[M]``: positions of the others, which are all kept.
+        bool ``[B]``: rows that are denoised.
+    exempt
+        bool ``[M]``: positions of the other rows, which are all kept.
     """
 
     collaborative: Interests
@@ -41,25 +41,25 @@ class Agreement:
         return gate.masked_fill(self.exempt, 1.0), keep | self.exempt
 
     def decide(self) -> Tensor:
-        """Keep what a draw would keep more often than not, bool ``[M]``."""
+        """Keep what a draw keeps with probability above one half, bool ``[M]``."""
         return (self.score > MEDIAN) | self.exempt
 
 
 def measure_agreement(
     states: Tensor, semantic: Interests, tokens: RaggedTokens, config: IADSRConfig
 ) -> Agreement:
-    """Compare behaviour and meaning of whole rows.
+    """Compare the two views of whole rows.
 
     Parameters
     ----------
     states
-        ``[M, H]``, the backbone's.
-    meant
+        ``[M, H]``: states of the backbone.
+    semantic
         Semantic interests of length one.
     tokens
-        Their places.
+        Layout of the positions.
     config
-        Says how to pool, whom to denoise and which interests count.
+        Settings of pooling, qualification and the scored interests.
     """
     views = collaborative_interests(states, tokens, config.pooling).units(), semantic
     denoised = qualified(*views, config.theta)
@@ -72,9 +72,9 @@ def measure_agreement(
 def draw_causal_mask(
     states: Tensor, semantic: Interests, tokens: RaggedTokens, config: IADSRConfig
 ) -> Tensor:
-    """Draw decisions that no later item of the row enters, bool ``[M]``.
+    """Draw decisions that depend on no later item of the row, bool ``[M]``.
 
-    As :func:`judge`, with ``meant`` and the collaborative interests as known at each position.
+    As :func:`measure_agreement`, with both long-term interests as known at each position.
     """
     views = causal_collaborative_interests(states, tokens, config.pooling).units(), semantic
     _, keep = draw(consistency(*views, config.interests), config.tau)

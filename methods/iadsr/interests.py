@@ -1,4 +1,4 @@
-"""Interests of a user by behaviour and by meaning (paper, equations 4 to 7)."""
+"""Interests of a user from behaviour and from item texts (paper, equations 4 to 7)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bench.model.text_vectors import TextVectors
 from .tokens import RaggedTokens
 
 EPSILON = 1e-6
-"""Least length that a vector is divided by: a state of exactly zero has no direction."""
+"""Smallest divisor of a vector: a state of exactly zero has no direction."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interests:
-    """Short- and long-term interests in one space; zero where there is nothing to tell from.
+    """Short- and long-term interests in one space; zero where there is nothing to compute from.
 
     Attributes
     ----------
     short
         ``[M, H]``: at each real position.
     long
-        ``[B, H]``: of each row. From the functions named ``so_far`` it is ``[M, H]``: of each
-        row as known at each position.
+        ``[B, H]``: of each row. From functions named ``causal`` it is ``[M, H]``: of each row as
+        known at each position.
     """
 
     short: Tensor
@@ -47,14 +47,14 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def collaborative_interests(states: Tensor, tokens: RaggedTokens, pooling: str) -> Interests:
-    """Collaborative interests: the states, and their maximum or last one.
+    """Return the states, and their maximum or the last one.
 
     Parameters
     ----------
     states
-        ``[M, H]``, the backbone's.
+        ``[M, H]``: states of the backbone.
     tokens
-        Their places.
+        Layout of the positions.
     pooling
         ``max`` or ``last``.
     """
@@ -63,23 +63,23 @@ def collaborative_interests(states: Tensor, tokens: RaggedTokens, pooling: str) 
 
 
 def causal_collaborative_interests(states: Tensor, tokens: RaggedTokens, pooling: str) -> Interests:
-    """As :func:`behaviour`, with the long-term interest as known at each position."""
+    """Return :func:`collaborative_interests` with the long-term interest known at each position."""
     return Interests(states, tokens.cumulative_maxima(states) if pooling == "max" else states)
 
 
 class SemanticInterests(nn.Module):
     """Semantic interests, mapped into the collaborative space by two matrices without bias.
 
-    Vectors are projected before they are averaged, each distinct one of a batch once: the mean
-    of projections is the projection of the mean, and nothing larger than ``[texts, H]`` is
-    computed. A position without text adds nothing to a mean.
+    Vectors are projected before they are averaged, each distinct one of a batch once: the mean of
+    projections is the projection of the mean, and nothing larger than ``[texts, H]`` is computed. A
+    position without text adds nothing to a mean.
 
     Parameters
     ----------
     text_vectors
-        Frozen vectors and their places; never part of a checkpoint.
+        Frozen vectors of texts; never part of a checkpoint.
     state_size
-        H.
+        H, size of a state of the backbone.
     """
 
     def __init__(self, text_vectors: TextVectors, state_size: int) -> None:
@@ -89,7 +89,7 @@ class SemanticInterests(nn.Module):
         self.long = nn.Linear(text_vectors.size, state_size, bias=False)
 
     def forward(self, batch: Batch, tokens: RaggedTokens) -> Interests:
-        """Give ``l_t`` and ``e1`` of a batch."""
+        """Compute ``l_t`` and ``e1`` of a batch."""
         rows = tokens.take(self.text_vectors.rows(batch))
         short, long = self._projected(rows)
         if not self.text_vectors.pooled:
@@ -102,7 +102,7 @@ class SemanticInterests(nn.Module):
         )
 
     def causal(self, batch: Batch, tokens: RaggedTokens) -> Interests:
-        """As :meth:`forward`, with the long-term interest as known at each position."""
+        """Compute :meth:`forward` with the long-term interest known at each position."""
         rows = tokens.take(self.text_vectors.rows(batch))
         short, long = self._projected(rows)
         if not self.text_vectors.pooled:
@@ -113,7 +113,7 @@ class SemanticInterests(nn.Module):
         )
 
     def _projected(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Both projections of rows of the vectors: ``[M]`` to two times ``[M, H]``."""
+        """Project rows of the vectors with both matrices: ``[M]`` to two times ``[M, H]``."""
         distinct, place = torch.unique(rows, return_inverse=True)
         vectors = self.text_vectors.vectors[distinct.cpu()].to(rows.device).float()
         matrices = torch.cat([self.short.weight, self.long.weight])
@@ -123,5 +123,5 @@ class SemanticInterests(nn.Module):
 
 
 def _mean(total: Tensor, count: Tensor) -> Tensor:
-    """Divide; exactly zero where nothing was counted, also where a total has rounding left."""
+    """Divide; exactly zero where nothing was counted, whatever rounding left in the total."""
     return total / count.clamp_min(1) * (count > 0)

@@ -25,9 +25,9 @@ _CARRIED = {"carried", "causal", "leaky"}
 class IADSR(Method):
     """A backbone, two semantic projections, a gate on the states and a linear decoder.
 
-    Trains on (prefix, next item) pairs: interests, and so every mask, are read from the whole
-    input. The state that is ranked with is the backbone's on the input that the progressive
-    mask leaves; the gate of the present step enters the reconstruction only.
+    Trained on (prefix, next item) pairs: interests, and so every mask, depend on the whole input.
+    The state that is ranked with is the backbone's on the input after the progressive mask; the
+    gate of the current step enters the reconstruction only.
 
     Raises
     ------
@@ -50,14 +50,14 @@ class IADSR(Method):
         self.statistics = EpochCounts("users", "qualified", "positions", "kept", "compared")
 
     def begin_epoch(self, epoch: int) -> None:
-        """Mask inputs from the second epoch on, and count anew."""
+        """Mask inputs from the second epoch on, and reset the statistics."""
         self.masking = epoch > 0 and self.config.progressive != "none"
         self.statistics.reset()
         if self.carried is not None:
             self.carried.next_epoch()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Give ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
+        """Compute ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
         tokens = RaggedTokens(batch.valid)
         semantic = self.semantic_interests(batch, tokens).units()
         original = self.backbone.embed(batch.items)
@@ -84,18 +84,18 @@ class IADSR(Method):
         return {name: part for name, part in parts.items() if part is not None}
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Project the state after the last item, ``[B, D]``; masked input is an option."""
+        """Project the state after the last item, ``[B, D]``; masking the input is an option."""
         x = self.backbone.embed(batch.items)
         if self.config.denoise_at_inference:
             x = x * self.denoise(batch).keep[..., None]
         return self.backbone.project(self.backbone.encode_last(x, batch.valid, batch.users))
 
     def item_vectors(self) -> Tensor:
-        """Give the backbone's item table, ``[n_items, D]``."""
+        """Return the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Keep what a draw would keep more often than not; the less agreement, the noisier."""
+        """Keep what a draw keeps with probability above one half; the score is the disagreement."""
         tokens = RaggedTokens(batch.valid)
         states = self._states(self.backbone.embed(batch.items), batch, tokens)
         agreement = measure_agreement(
@@ -104,7 +104,7 @@ class IADSR(Method):
         return Denoised(keep=tokens.put(agreement.decide()), score=-tokens.put(agreement.score))
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give the cap on contrasted rows, and shares over the best epoch's training samples."""
+        """Return the cap on contrasted rows, and shares over the best epoch's training samples."""
         return {
             "info_rows": self.config.info_rows,
             "info_share": self.statistics.share("compared", "positions"),
@@ -119,7 +119,7 @@ class IADSR(Method):
     def _input_mask(
         self, original: Tensor, batch: Batch, tokens: RaggedTokens, semantic: Interests
     ) -> Tensor:
-        """Draw or recall the mask of the input, ``[M]``."""
+        """Draw or read the mask of the input, ``[M]``."""
         limit = visible_until(batch, tokens)
         if self.carried is not None:
             guard = None if self.config.progressive == "leaky" else limit
@@ -137,7 +137,7 @@ class IADSR(Method):
         states: Tensor,
         keep: Tensor,
     ) -> None:
-        """Note masks for the next epoch, with what they have seen."""
+        """Store masks for the next epoch, with the last interaction that they have seen."""
         own = tokens.take(batch.flat_index)
         if self.config.progressive == "causal":
             semantic = self.semantic_interests.causal(batch, tokens).units()
@@ -171,7 +171,7 @@ class IADSR(Method):
     def _recon(
         self, kept: Tensor, target: Tensor, agreement: Agreement, tokens: RaggedTokens
     ) -> Tensor | None:
-        """Rebuild the input embeddings from the states that the gate leaves."""
+        """Reconstruct the input embeddings from the gated states (equations 20 and 21)."""
         if not self.config.recon_weight:
             return None
         target = target.detach() if self.config.detach_target else target

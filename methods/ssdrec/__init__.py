@@ -1,4 +1,4 @@
-"""SSDRec: augment a sequence with the help of mined relations, then denoise it with HSD."""
+"""SSDRec: augment a sequence using mined relations, then denoise it with HSD."""
 
 from bench.components import MethodEntry, Variant
 

@@ -1,4 +1,4 @@
-"""Self-augmentation: find a suspicious position, choose two items for it (SSDRec, 3.2 to 3.4)."""
+"""Self-augmentation: draw a suspicious position and two items for it (see README.md)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .item_sampling import sample_items
 
 @dataclass(frozen=True, eq=False)
 class AugmentationNoise:
-    """Standard Gumbel noise of one step; None = drawn.
+    """Standard Gumbel noise of one step; drawn where None.
 
     Attributes
     ----------
-    place
+    position
         ``[B, L]``, for the suspicious position.
     items
         ``[2, B, C]``, for the items to its left and right among C candidates.
     second
-        ``[B, L + 2]``, for the position that may be taken out again.
+        ``[B, L + 2]``, for the position that may be removed again.
     """
 
     position: Tensor | None = None
@@ -37,14 +37,14 @@ class AugmentationNoise:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What the recurrent layer says of each slot.
+    """States of the recurrent layer around each position.
 
     Attributes
     ----------
     rho
-        ``[B, L]``: inconsistency in 0 .. 1; 1 at padding.
+        ``[B, L]``: inconsistency in [0, 1]; 1 at padding.
     before, after
-        ``[B, L, D]``: forward state before the slot and backward state after it.
+        ``[B, L, D]``: forward state before the position and backward state after it.
     """
 
     rho: Tensor
@@ -54,14 +54,14 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """What augmentation made of a batch.
+    """Result of augmenting a batch.
 
     Attributes
     ----------
     sequence
-        Packed, with what was inserted and not taken out.
+        Packed sequences with the insertions that were not undone.
     insertion
-        What was inserted.
+        The insertions.
     removed
         bool ``[B]``: rows that lost one of the three items.
     """
@@ -77,13 +77,13 @@ class Augmenter(nn.Module):
     Parameters
     ----------
     width
-        D.
+        D, size of an item embedding.
     context_fuse, rho_logits, rho_temperature
-        As in :class:`bench.methods.ssdrec.config.SSDRecConfig`.
+        See :class:`bench.methods.ssdrec.config.SSDRecConfig`.
     """
 
     first_candidate = 1
-    """Row of the item table that is the first candidate: padding is none."""
+    """Row of the item table that is the first candidate; padding is excluded."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Augmenter(nn.Module):
         tau: Tensor,
         noise: AugmentationNoise | None = None,
     ) -> Augmented:
-        """Insert two items into every row that may take them, then undo what is doubtful.
+        """Insert two items into every row that allows it, then undo doubtful insertions.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Augmenter(nn.Module):
         tau
             Temperature of the gradients, a scalar.
         noise
-            Of all draws; None draws it.
+            Noise of all draws; drawn if None.
         """
         noise = noise or AugmentationNoise()
         insertion = self.propose(sequence, table, tau, noise)
@@ -166,7 +166,7 @@ class Augmenter(nn.Module):
         Parameters
         ----------
         x
-            ``[B, L, D]``; what stands at padding changes nothing.
+            ``[B, L, D]``; values at padding have no effect.
         valid
             bool ``[B, L]``, a prefix of each row.
         """
@@ -182,36 +182,39 @@ class Augmenter(nn.Module):
         return Context(1 - fits * agrees, before, after)
 
     def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
-        """Give the left and the right context of one slot of each row, ``[2, B, D]``."""
+        """Return the left and right context of one position of each row, ``[2, B, D]``."""
         del sequence
         row = torch.arange(len(position), device=position.device)
         return torch.stack([context.before[row, position], context.after[row, position]])
 
     def candidates(self, valid: Tensor) -> Tensor:
-        """Slots that a draw may give, bool ``[B, L]``."""
+        """Return the positions that may be drawn, bool ``[B, L]``."""
         return valid
 
     def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
-        """Rows that something is inserted into, bool ``[B]``."""
+        """Return the rows that something is inserted into, bool ``[B]``."""
         return sequence.valid.gather(1, position[:, None]).squeeze(1)
 
     def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
-        """Insert what was proposed."""
+        """Insert the proposed items."""
         return insert(sequence, insertion)
 
     def may_remove(
         self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
     ) -> Tensor:
-        """Rows that lose what stands at slot ``second``, bool ``[B]``.
+        """Return the rows that lose the item at position ``second``, bool ``[B]``.
 
-        Drawn among all real slots, the draw is one among the three and "none", whose weight is
-        that of all other slots.
+        The second position is drawn among all real positions, so it is one of the three or "none",
+        whose weight is that of all other positions.
         """
         del augmented_rows
         return is_removable(insertion.rows, insertion.position, second)
 
     def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Set start and end around each row: ``[B, L + 2, D]`` and what is real of it."""
+        """Add start and end vectors around each row.
+
+        Returns ``[B, L + 2, D]`` and its real positions, bool ``[B, L + 2]``.
+        """
         steps = torch.arange(x.shape[1] + 2, device=x.device)
         last = lengths[:, None] + 1
         framed = functional.pad(x, (0, 0, 1, 1))
@@ -220,7 +223,7 @@ class Augmenter(nn.Module):
         return framed, steps <= last
 
     def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
-        """Draw one slot of each row: a one-hot row ``[B, L]`` with the gradient of the softmax."""
+        """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""
         rho = context.rho
         if self.rho_logits == "log":
             rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
@@ -231,6 +234,6 @@ class Augmenter(nn.Module):
 
 
 def _masked_softmax(logits: Tensor, valid: Tensor) -> Tensor:
-    """Softmax over the real slots of each row, ``[B, L]``; 0 at padding."""
+    """Compute the softmax over the real positions of each row, ``[B, L]``; 0 at padding."""
     shares = torch.softmax(logits.masked_fill(~valid, torch.finfo(logits.dtype).min), -1)
     return shares.masked_fill(~valid, 0)

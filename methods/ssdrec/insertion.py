@@ -1,6 +1,6 @@
-"""Put two items beside a suspicious one, and take one of the three out again (SSDRec, 3.3, 3.4).
+"""Insert two items around a suspicious one, and remove one of the three again.
 
-Everything works on whole batches: where each slot of the new frame comes from is computed once.
+All operations work on whole batches: the source of each position of the new frame is computed once.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from bench.methods.parts.packing import pack
 
 @dataclass(frozen=True, eq=False)
 class SequenceBatch:
-    """A batch of sequences, some of whose items were inserted.
+    """A batch of sequences that may contain inserted items.
 
     Attributes
     ----------
     items
         int64 ``[B, L]``, 0 = padding.
     x
-        ``[B, L, D]``: graph-encoded embeddings; what stands at padding means nothing.
+        ``[B, L, D]``: graph-encoded embeddings; meaningless at padding.
     source
-        int64 ``[B, L]``: slot in the original row, -1 where inserted or padding.
+        int64 ``[B, L]``: position in the original row, -1 for inserted items and padding.
     """
 
     items: Tensor
@@ -33,31 +33,31 @@ class SequenceBatch:
 
     @property
     def valid(self) -> Tensor:
-        """Slots that hold an item, bool ``[B, L]``."""
+        """Positions that hold an item, bool ``[B, L]``."""
         return self.items > 0
 
     @property
     def original(self) -> Tensor:
-        """Slots that hold a real interaction, bool ``[B, L]``."""
+        """Positions that hold a real interaction, bool ``[B, L]``."""
         return self.source >= 0
 
 
 @dataclass(frozen=True, eq=False)
 class Insertion:
-    """What is put where.
+    """Items to insert, and their positions.
 
     Attributes
     ----------
     rows
-        bool ``[B]``: where anything is inserted.
-    place
-        int64 ``[B]``: slot of the suspicious item.
+        bool ``[B]``: rows with an insertion.
+    position
+        int64 ``[B]``: position of the suspicious item.
     items
         int64 ``[2, B]``: the items to its left and right.
     vectors
         ``[2, B, D]``: their embeddings.
     gate
-        ``[B]``: ones that carry the gradient of drawing ``place``.
+        ``[B]``: ones that carry the gradient of drawing ``position``.
     """
 
     rows: Tensor
@@ -74,10 +74,10 @@ def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
 
 
 def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
-    """Widen the frame by two slots and shift what follows the suspicious item.
+    """Extend the frame by two positions and shift the items after the suspicious one.
 
-    With the suspicious item at slot p the new row reads ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
-    LEFT stands at slot p, the item at p + 1. The three embeddings carry the gate's gradient.
+    With the suspicious item at position p, the new row is ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
+    LEFT is at position p, the item at p + 1. The three embeddings carry the gate's gradient.
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
@@ -104,7 +104,7 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
 
 
 def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
-    """Move embeddings to where ``index`` has them; see :func:`insert`."""
+    """Gather embeddings by ``index``; see :func:`insert`."""
     row = torch.arange(len(x), device=x.device)
     three = (
         torch.stack([insertion.vectors[0], x[row, insertion.position], insertion.vectors[1]])
@@ -115,35 +115,37 @@ def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor
 
 
 def is_removable(rows: Tensor, position: Tensor, second: Tensor) -> Tensor:
-    """Mark, bool ``[B]``, the rows that lose the item at slot ``second`` of the augmented row.
+    """Return the rows, bool ``[B]``, that lose the item at position ``second``.
 
-    It must be LEFT, RIGHT or the suspicious item between them.
+    It must be LEFT, RIGHT or the suspicious item between them in the augmented row.
 
     Parameters
     ----------
     rows
         bool ``[B]``: rows that may lose one.
-    place, second
-        int64 ``[B]``: slots of the suspicious item before the insertion, and of the second draw.
+    position
+        int64 ``[B]``: position of the suspicious item before the insertion.
+    second
+        int64 ``[B]``: position of the second draw.
     """
     distance = second - position
     return rows & (distance >= 0) & (distance <= 2)
 
 
-def remove(sequence: SequenceBatch, rows: Tensor, slots: Tensor) -> SequenceBatch:
-    """Take one item out of some rows and close the gap.
+def remove(sequence: SequenceBatch, rows: Tensor, positions: Tensor) -> SequenceBatch:
+    """Remove one item from some rows and close the gap.
 
     Parameters
     ----------
     sequence
         The augmented sequences.
     rows
-        bool ``[B]``.
-    slots
-        int64 ``[B]``.
+        bool ``[B]``: rows that lose an item.
+    positions
+        int64 ``[B]``: position of that item.
     """
     steps = torch.arange(sequence.items.shape[1], device=sequence.items.device)
-    gone = rows[:, None] & (steps == slots[:, None])
+    gone = rows[:, None] & (steps == positions[:, None])
     packing = pack(sequence.valid & ~gone)
     source = packing.gather(sequence.source + 1) - 1
     return SequenceBatch(packing.gather(sequence.items), packing.gather(sequence.x), source)

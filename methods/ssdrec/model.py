@@ -1,4 +1,4 @@
-"""SSDRec (Zhang et al., ICDE 2024) on any backbone of the harness."""
+"""SSDRec (Zhang et al., ICDE 2024) on any backbone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .official import OfficialAugmenter
 from .relations import RelationSettings, build_relations
 
 SPARE_POSITIONS = 2
-"""For the two insertions, so that sequences of full length are augmented too."""
+"""Positions for the two insertions, so that sequences of full length are augmented too."""
 REMEDIES = {
     "interaction": "use data with training interactions",
     "outgoing": "lower ssdrec's c_min, or use data in which items are met together more often",
@@ -35,16 +35,18 @@ REMEDIES = {
 
 @dataclass(frozen=True, eq=False)
 class SSDRecDraws:
-    """Random numbers of a training step but for the dropout of HSD and backbone; None = drawn.
+    """Random numbers of a training step, dropout of HSD and backbone aside; drawn where None.
 
     Attributes
     ----------
-    items, users
-        ``[2, I + 1, D]`` and ``[2, B, D]`` uniform in [0, 1): dropout of the relation encoder.
+    items
+        ``[2, I + 1, D]`` uniform in [0, 1): dropout of the items' relation encoder.
+    users
+        ``[2, B, D]`` uniform in [0, 1): dropout of the users' relation encoder.
     augmentation
-        For positions and items.
+        Noise of positions and items.
     denoising
-        For HSD's gates and its negatives.
+        HSD's gates and negatives.
     """
 
     items: Tensor | None = None
@@ -54,7 +56,7 @@ class SSDRecDraws:
 
 
 class SSDRec(Method):
-    """Train on prefixes: encode relations, insert, refine, then HSD; evaluate without insertion."""
+    """Encode relations, insert, refine, then run HSD; evaluated without insertion."""
 
     def __init__(self, config: SSDRecConfig, data: TrainingData, backbone: Backbone) -> None:
         super().__init__()
@@ -88,19 +90,19 @@ class SSDRec(Method):
         )
 
     def train(self, mode: bool = True) -> SSDRec:
-        """Switch between training and evaluation; vectors of relations are computed anew."""
+        """Set training or evaluation mode; cached relation vectors are dropped."""
         self._clear_cache()
         super().train(mode)
         return self
 
     def begin_epoch(self, epoch: int) -> None:
-        """Move HSD's schedules, and count anew."""
+        """Advance HSD's schedules and reset the statistics."""
         self.core.begin_epoch(epoch)
         self.statistics.reset()
         self.gradient_norms.reset()
 
     def losses(self, batch: Batch, draws: SSDRecDraws = SSDRecDraws()) -> dict[str, Tensor]:
-        """Give ``next_item``, ``reconstruction`` and ``interest``."""
+        """Compute ``next_item``, ``reconstruction`` and ``interest``."""
         items, users = self._tables()
         encoded = self.encoder.encode_items(items, users, draws.items)
         own = self.encoder.encode_users(batch.users, items, users, draws.users)
@@ -121,21 +123,21 @@ class SSDRec(Method):
         return losses
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Project the state after the last survivor of the original history, ``[B, D]``."""
+        """Project the state after the last kept interaction of the original history, ``[B, D]``."""
         return self.core.user_vectors(self.backbone, self._evaluated(batch))
 
     def item_vectors(self) -> Tensor:
-        """Give the backbone's item table, ``[n_items, D]``."""
+        """Return the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Give the gates' preference and the probability that a sample drops, per interaction."""
+        """Return the gates' preference and the drop probability of each interaction."""
         decided = self.core.denoise(self._evaluated(batch))
         width = batch.items.shape[1]
         return Denoised(decided.keep[:, :width], decided.score[:, :width])
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give edges of each relation, how augmentation went, and HSD's diagnostics."""
+        """Return edges of relations, rates of augmentation, gradient norms, HSD's diagnostics."""
         edges = {f"edges_{name}": count for name, count in self.edges.items()}
         return {
             **edges,
@@ -145,17 +147,17 @@ class SSDRec(Method):
         }
 
     def _clear_cache(self) -> None:
-        """Drop vectors of relations that other weights gave."""
+        """Drop relation vectors that were computed with other weights."""
         self._encoded = None
 
     def _tables(self) -> tuple[Tensor, Tensor]:
-        """E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""
+        """Return E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""
         items = self.backbone.item_vectors()
         pad = items.new_zeros(items.shape[1]) if self.core.pad is None else self.core.pad
         return torch.cat([pad[None], items]), self.core.users.weight
 
     def _sequence(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> SequenceBatch:
-        """Look up E* and add the user's P*, shared out among the row's items.
+        """Look up E* and add the user's P*, divided by the row's length.
 
         Parameters
         ----------
@@ -175,14 +177,14 @@ class SSDRec(Method):
         return without_insertions(items, x)
 
     def _padding_vectors(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> Tensor | None:
-        """Give what stands at padding, ``[B, 1, D]``, where that is official; else None."""
+        """Return the vectors at padding, ``[B, 1, D]``, if padding is official; else None."""
         if not self.official:
             return None
         pad = encoded[:1, None].expand(len(batch.users), -1, -1)
         return pad if own is None else pad + _divide_by_length(own, batch)
 
     def _inputs(self, batch: Batch, sequence: SequenceBatch, around: Tensor | None) -> HSDInputs:
-        """Hand a sequence to HSD, which reads graph-encoded vectors in its item-level signal."""
+        """Build HSD's inputs; its item-level signal reads graph-encoded vectors."""
         embedded, valid = self.core.pad_frame(self.backbone.embed(sequence.items), sequence.valid)
         missing = valid.shape[1] - sequence.x.shape[1]
         x = functional.pad(sequence.x, (0, 0, 0, missing))
@@ -199,7 +201,7 @@ class SSDRec(Method):
         )
 
     def _evaluated(self, batch: Batch) -> HSDInputs:
-        """Hand the original history to HSD, as in evaluation."""
+        """Build HSD's inputs from the original histories, as in evaluation."""
         encoded, users = self._encode_all()
         # The official code leaves the user out here, though it trains with it.
         own = None if self.official else users[batch.users]
@@ -207,7 +209,7 @@ class SSDRec(Method):
         return self._inputs(batch, sequence, self._padding_vectors(batch, encoded, own))
 
     def _encode_all(self) -> tuple[Tensor, Tensor]:
-        """E* and P* of everything, computed once between two changes of mode."""
+        """Return E* and P* of all items and users, computed once between two changes of mode."""
         if self._encoded is not None and not torch.is_grad_enabled():
             return self._encoded
         items, users = self._tables()
@@ -227,7 +229,7 @@ def _divide_by_length(own: Tensor, batch: Batch) -> Tensor:
 
 
 def load_relations(config: SSDRecConfig, data: TrainingData) -> Graphs:
-    """Mine the relations, or read what an earlier run has mined.
+    """Build the relations, or read them from the cache.
 
     Raises
     ------

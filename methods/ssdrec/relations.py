@@ -1,6 +1,6 @@
-"""The relations among users and items that SSDRec mines from training histories (its page, 3.0).
+"""Relations among users and items mined from training histories (README.md, "Relations").
 
-Items are 1 .. I and row and column 0 stay empty; users are 0 .. U - 1. All weights are float32
+Items are 1 .. I, and row and column 0 stay empty; users are 0 .. U - 1. All weights are float32,
 and rows sum to one, or to zero where an item or user has no such relation.
 """
 
@@ -21,26 +21,28 @@ from bench.methods.parts.graphs import Graphs, normalise_rows, top_k_per_row
 from .cooccurrence import CoOccurrence, co_occurrence, last_interactions
 
 ROWS_PER_BLOCK = 1024
-"""Users whose similarities to all others exist at a time."""
+"""Number of users whose similarities to all others are in memory at a time."""
 
 
 @dataclass(frozen=True)
 class RelationSettings:
-    """What decides the relations, beside the histories.
+    """Settings that determine the relations, besides the histories.
 
     Attributes
     ----------
     max_length
         L: only the last L interactions of a user count.
     c_min
-        Pairs of items that co-occur at most so often are no edge.
-    hot_items, hot_users
-        Share of the most frequent items, and of the users with the longest histories, among
-        whom incompatible items and dissimilar users are looked for.
+        Pairs of items that co-occur at most this often are no edge.
+    hot_items
+        Share of the most frequent items, among which incompatible items are searched.
+    hot_users
+        Share of the users with the longest histories, among whom dissimilar users are searched.
     user_neighbours
-        Edges that each user keeps in either relation of users, the heaviest; None keeps all.
+        Number of edges, the heaviest, that each user keeps in either relation of users; None keeps
+        all.
     official
-        Leave the interactions as counts, with the empty slots of a user's frame as occurrences
+        Leave interactions as counts, and count the empty positions of a user's frame as occurrences
         of item 0.
     """
 
@@ -58,18 +60,18 @@ def build_relations(train: Sequences, n_items: int, settings: RelationSettings) 
     Parameters
     ----------
     train
-        Training interactions of every user, which are all that is ever read.
+        Training interactions of every user; nothing else is read.
     n_items
-        I.
+        I, number of items.
     settings
         Cuts and shares.
 
     Returns
     -------
     dict of csr_array
-        ``interaction`` ``[U, I + 1]`` and ``interacted_by``, its transpose, each with rows that
-        sum to one; ``incoming``, ``outgoing`` and ``incompatible`` ``[I + 1, I + 1]``;
-        ``similar`` (each user is its own neighbour too) and ``dissimilar`` ``[U, U]``.
+        ``interaction`` ``[U, I + 1]`` and ``interacted_by``, its transpose, each with rows that sum
+        to one; ``incoming``, ``outgoing`` and ``incompatible`` ``[I + 1, I + 1]``; ``similar``
+        (with every user its own neighbour) and ``dissimilar`` ``[U, U]``.
     """
     histories = last_interactions(train, settings.max_length)
     counts = interaction_counts(histories, n_items)
@@ -108,7 +110,7 @@ def interaction_counts(histories: Sequences, n_items: int) -> sparse.csr_array:
 
 
 def with_padding(counts: sparse.csr_array, slots: int) -> sparse.csr_array:
-    """Count the empty slots of each user's frame as occurrences of item 0."""
+    """Count the empty positions of each user's frame as occurrences of item 0."""
     users = counts.shape[0]
     empty = slots - counts.sum(1)
     places = (np.arange(users), np.zeros(users, dtype=np.int64))
@@ -116,13 +118,13 @@ def with_padding(counts: sparse.csr_array, slots: int) -> sparse.csr_array:
 
 
 def most_active(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Give the places of the largest ``share`` of counts, ascending; the first among equals."""
+    """Return the indices of the largest ``share`` of counts, ascending; the first among equals."""
     count = math.ceil(share * len(activity) - 1e-9)
     return np.sort(np.argsort(-activity, kind="stable")[:count])
 
 
 def transitional(pairs: CoOccurrence, c_min: int) -> sparse.csr_array:
-    """Weights of the ordered pairs that occur more than ``c_min`` times."""
+    """Return the weights of the ordered pairs that occur more than ``c_min`` times."""
     weight = pairs.weight.copy()
     # Both were summed from the same places, so that their entries correspond.
     weight.data = weight.data * (pairs.count.data > c_min)
@@ -160,9 +162,9 @@ def user_relations(
     counts
         Occurrences of items in histories, ``[U, I + 1]``.
     active
-        Users among whom dissimilar ones are looked for, ascending.
+        Users among whom dissimilar ones are searched, ascending.
     neighbours
-        As ``user_neighbours`` of :class:`GraphSettings`.
+        See ``user_neighbours`` of :class:`RelationSettings`.
 
     Returns
     -------
@@ -183,10 +185,10 @@ def user_relations(
 
 
 def similarity(counts: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr_array:
-    """Compare some users with all: shared events of both over the events of both, ``[R, U]``.
+    """Compute the similarity of some users to all, ``[R, U]``.
 
-    Entry (u, v) is the number of u's events whose item v has too, plus the converse, divided by
-    n_u + n_v: (C B^T + B C^T) / (n_u + n_v) with counts C and B = [C > 0].
+    Entry (u, v) is the number of u's interactions whose item v has too, plus the converse, divided
+    by n_u + n_v: (C B^T + B C^T) / (n_u + n_v) with counts C and B = [C > 0].
     """
     has = counts.astype(bool).astype(counts.dtype)
     lengths = counts.sum(1)
@@ -203,13 +205,13 @@ def shared_neighbour_weights(
     Parameters
     ----------
     close
-        F, rows of the members ``[R, size]``: how close each is to its neighbours.
+        F, rows of the members ``[R, size]``: closeness to their neighbours.
     met
         ``[R, R]``, non-zero where two members met, which excludes the pair.
     members
         Their ids, ascending.
     size
-        Rows and columns of the result.
+        Number of rows and columns of the result.
 
     Returns
     -------
@@ -228,7 +230,7 @@ def shared_neighbour_weights(
 
 
 def without_diagonal(rows: Any, ids: NDArray[np.int64]) -> sparse.csr_array:
-    """Drop the entry of each row's own id; row r belongs to ``ids[r]``."""
+    """Remove the entry of each row's own id; row r belongs to ``ids[r]``."""
     entries = rows.tocoo()
     other = ids[entries.row] != entries.col
     places = (entries.row[other], entries.col[other])

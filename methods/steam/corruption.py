@@ -1,9 +1,10 @@
-"""Random corruption of segments, with the edits that undo it (the page's section 3.2).
+"""Random corruption of segments, with the edits that undo it.
 
-The published walk over a segment draws one operation after another. Its closed form draws, for
-every slot, what the walk would do if it came to decide there: how many noise items stand before
-it, whether a run of deletions begins, and how long that run is. What remains sequential is where
-the walk decides at all: one loop over slots, for all rows at once.
+The published walk over a segment draws one operation after another. Its closed form (README.md,
+"Segments and corruption") draws, for every position, what the walk would do if it decided there:
+the number of noise items before it, whether a run of deletions begins, and its length. Only the
+positions at which the walk decides are found sequentially: one loop over positions, for all rows at
+once.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ KEEP, DELETE, INSERT = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class CorruptionRates:
-    """What the corruption is made of.
+    """Rates and bounds of the corruption.
 
     Attributes
     ----------
     drop, noise
-        p_d and p_i; an item is kept with the rest of the probability.
+        p_d and p_i; an item is kept with the remaining probability.
     longest_run
-        K, most items in a run of deletions.
+        K, largest number of items in a run of deletions.
     longest
-        L, most items of a corrupted segment.
+        L, largest length of a corrupted segment.
     """
 
     drop: float
@@ -41,12 +42,12 @@ class CorruptionRates:
 
 @dataclass(frozen=True, eq=False)
 class CorruptionDraws:
-    """The chance of a corruption, slot by slot; all ``[B, W]``.
+    """Random numbers of a corruption at each position, all ``[B, W]``.
 
     Attributes
     ----------
     noise
-        int64: noise items before the slot's item.
+        int64: number of noise items before the position's item.
     run
         bool: whether a run of deletions begins.
     length
@@ -60,7 +61,7 @@ class CorruptionDraws:
 
 @dataclass(frozen=True, eq=False)
 class Corrupted:
-    """Corrupted segments and how to mend them.
+    """Corrupted segments and the edits that restore them.
 
     Attributes
     ----------
@@ -69,8 +70,8 @@ class Corrupted:
     operations
         int64 ``[B, S]``: :data:`KEEP`, :data:`DELETE` or :data:`INSERT`; 0 at padding.
     missing
-        int64 ``[N, K]``: for each of the N slots with :data:`INSERT`, in the order of rows and
-        slots, the items to insert, nearest first, then the end where there is room, then zeros.
+        int64 ``[N, K]``: for each of the N positions with :data:`INSERT`, row by row, the items to
+        insert, nearest first, then EOS if there is room, then zeros.
     """
 
     items: Tensor
@@ -81,18 +82,18 @@ class Corrupted:
 def draw_corruption(
     lengths: Tensor, width: int, rates: CorruptionRates, generator: Generator | None = None
 ) -> CorruptionDraws:
-    """Draw what the walk would do at each slot.
+    """Draw what the walk would do at each position.
 
     Parameters
     ----------
     lengths
         int64 ``[B]``, >= 1.
     width
-        W, slots of the frame.
+        W, length of the frame.
     rates
-        Of the corruption.
+        Rates of the corruption.
     generator
-        None = torch's own.
+        Source of randomness; torch's default generator if None.
     """
     shape = (len(lengths), width)
     uniform = torch.rand(3, *shape, device=lengths.device, generator=generator)
@@ -106,7 +107,7 @@ def draw_corruption(
 
 
 def _geometric(uniform: Tensor, success: Tensor) -> Tensor:
-    """Successes before the first failure, int64; ``uniform`` in [0, 1)."""
+    """Return the number of successes before the first failure, int64; ``uniform`` in [0, 1)."""
     tries = torch.log1p(-uniform) / success.log()
     # log(0) = -inf makes this 0, as it should be; the bound only keeps the cast defined.
     return tries.clamp(0, 1e6).long()
@@ -126,13 +127,13 @@ def corrupt(
     items
         int64 ``[B, W]``, right-padded with 0; every row has an item.
     rates
-        Of the corruption.
+        Rates of the corruption.
     noise
-        Draws the noise items.
+        Sampler of noise items.
     draws
-        None draws them.
+        Random numbers; drawn if None.
     generator
-        Of all that is drawn; None = torch's own.
+        Source of randomness; torch's default generator if None.
     """
     lengths = (items > 0).sum(1)
     if draws is None:
@@ -143,16 +144,16 @@ def corrupt(
 
 @dataclass(frozen=True, eq=False)
 class _WalkResult:
-    """What the walk did at each slot, ``[B, W]``.
+    """Outcome of the walk at each position, ``[B, W]``.
 
     Attributes
     ----------
     noise
-        int64: noise items before the slot's item.
+        int64: number of noise items before the position's item.
     dropped
-        bool.
+        bool: whether the item was dropped.
     run
-        int64: length of the run of deletions that ends right before the slot.
+        int64: length of the run of deletions that ends right before the position.
     """
 
     noise: Tensor
@@ -194,7 +195,7 @@ def _lay_out(
     noise: NoiseSampler,
     generator: Generator | None,
 ) -> Corrupted:
-    """Write out what the walk emitted."""
+    """Write the emitted items into a frame."""
     emitted = (items > 0) & ~walked.dropped
     ends = (walked.noise + emitted).cumsum(1)
     total = ends[:, -1]
@@ -217,7 +218,7 @@ def _lay_out(
 def _missing(
     items: Tensor, rows: Tensor, slots: Tensor, run: Tensor, longest: int, end: int
 ) -> Tensor:
-    """List the items of each run backwards from the slot after it, ``[N, longest]``."""
+    """List the items of each run backwards from the position after it, ``[N, longest]``."""
     step = torch.arange(longest, device=items.device)
     source = (slots[:, None] - 1 - step).clamp_min(0)
     found = items[rows[:, None], source] * (step < run[:, None])

@@ -1,4 +1,4 @@
-"""STEAM: corrector and recommender, trained together and used one after the other."""
+"""STEAM: corrector and recommender, trained jointly and applied one after the other."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from .masking import Masked, mask
 from .noise import NoiseSampler
 
 EXTRA_POSITIONS = 10
-"""Slots beyond the longest history: room for insertions, and for the mask to be predicted."""
+"""Positions beyond the longest history: room for insertions and for MASK."""
 
 
 @dataclass(frozen=True, eq=False)
 class STEAMDraws:
-    """The chance of one training step; dropout aside.
+    """Random numbers of one training step, except for dropout.
 
     Attributes
     ----------
     corrupted
         The corrupted segments.
     raw
-        ``[B, W]`` uniform: what the recommender does not see of the segments.
+        ``[B, W]`` uniform numbers that decide which items of the segments are masked.
     corrected
-        ``[B, L]`` uniform, the same of the corrected segments, whatever their lengths.
+        ``[B, L]`` uniform numbers, the same for the corrected segments, of any length.
     """
 
     corrupted: Corrupted
@@ -48,12 +48,12 @@ class STEAMDraws:
 
 
 class STEAM(Method):
-    """Learns from segments: to undo corruption, and to name hidden items, raw and corrected.
+    """Learn to undo corruption of segments, and to name masked items, raw and corrected.
 
     Parameters
     ----------
     config
-        All settings.
+        Settings of STEAM.
     data
         Training interactions, and the loss.
     backbone
@@ -81,18 +81,18 @@ class STEAM(Method):
         self._init_weights()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Note the epoch, for late correction."""
+        """Store the epoch, for late correction."""
         self.epoch = epoch
 
     def losses(self, batch: Batch, draws: STEAMDraws | None = None) -> dict[str, Tensor]:
-        """Give ``operation``, ``insertion``, ``raw`` and ``corrected``.
+        """Compute ``operation``, ``insertion``, ``raw`` and ``corrected`` (README.md, equation 3).
 
         Parameters
         ----------
         batch
             Segments of training histories.
         draws
-            None draws them from torch's generator.
+            Random numbers; drawn from torch's generator if None.
         """
         if draws is None:
             draws = self.draw(batch.items)
@@ -117,18 +117,18 @@ class STEAM(Method):
         }
 
     def draw(self, items: Tensor) -> STEAMDraws:
-        """Draw what a step needs, for segments int64 ``[B, W]``, from torch's generator."""
+        """Draw the random numbers of a step, for segments int64 ``[B, W]``."""
         corrupted = corrupt(items, self.rates, self.noise)
         raw = torch.rand(items.shape, device=items.device)
         return STEAMDraws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
 
     def correct(self, items: Tensor) -> Corrected:
-        """Correct histories as the configuration applies edits; the last L - 1 items stay."""
+        """Correct histories as ``edits`` says; the last L - 1 items are kept."""
         with self._evaluation_mode():
             return self.corrector.correct(self.encoder, items, self.length - 1, self.config.edits)
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Name what comes after the corrected histories, ``[B, D]``."""
+        """Compute the state at the MASK that follows the corrected histories, ``[B, D]``."""
         items = batch.items if self.config.edits == "none" else self.correct(batch.items).items
         asked = nn.functional.pad(items, (0, 1))
         count = (items > 0).sum(1)
@@ -137,14 +137,14 @@ class STEAM(Method):
         return self.recommender.last(self.encoder(asked, ragged), ragged)
 
     def item_vectors(self) -> Tensor:
-        """Give the item table, ``[n_items, D]``, without padding, end and mask."""
+        """Return the item table, ``[n_items, D]``, without padding, EOS and MASK."""
         return self.encoder.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Read deletions, and the log-odds of deletion as score (NaN at padding).
+        """Return deletions, with the log-odds of deletion as score (NaN at padding).
 
-        An insertion says something of the gap before an interaction: it is none of noise, and
-        :meth:`diagnostics` counts it apart.
+        An insertion says something about the gap before an interaction. It is not noise, and
+        :meth:`diagnostics` counts it separately.
         """
         ragged = Ragged(batch.valid)
         logits = self.corrector.head(self.encoder(batch.items, ragged))
@@ -166,11 +166,11 @@ class STEAM(Method):
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """Device of the parameters."""
         return self.encoder.items.weight.device
 
     def _corrected_view(self, raw: Masked, uniform: Tensor) -> Masked:
-        """Correct segments with the current parameters, then hide items of the result."""
+        """Correct segments with the current parameters, then mask items of the result."""
         blind = self.config.correct_masked
         with self._evaluation_mode():
             found = self.corrector.correct(
@@ -188,7 +188,7 @@ class STEAM(Method):
         return Masked(targets.masked_fill(hidden, self.encoder.mask), hidden, targets)
 
     def _recommendation_losses(self, states: Tensor, views: list[Masked]) -> list[Tensor]:
-        """Give the mean loss of the hidden items of each view; ``states [M, D]`` of all."""
+        """Return the mean loss of the masked items of each view; ``states [M, D]`` of all views."""
         frame = _stacked([view.items for view in views])
         vectors = self.recommender(states, Ragged(frame > 0))
         table, first = self.encoder.classes("recommender")
@@ -206,7 +206,7 @@ class STEAM(Method):
 
     @contextmanager
     def _evaluation_mode(self) -> Iterator[None]:
-        """Neither dropout nor gradient, as in evaluation."""
+        """Disable dropout and gradients, as in evaluation."""
         training = self.training
         self.eval()
         try:
@@ -225,13 +225,13 @@ class STEAM(Method):
 
 
 def _stacked(frames: list[Tensor]) -> Tensor:
-    """Put frames of several widths below each other, padded with 0."""
+    """Stack frames of several widths along the rows, padded with 0."""
     width = max(frame.shape[1] for frame in frames)
     return torch.cat([nn.functional.pad(frame, (0, width - frame.shape[1])) for frame in frames])
 
 
 def _noise_weights(config: STEAMConfig, data: TrainingData) -> Tensor:
-    """How often the corruption inserts each item, ``[n_items]``."""
+    """Return the frequency with which the corruption inserts each item, ``[n_items]``."""
     if config.noise_items == "uniform":
         return torch.ones(data.sizes.n_items)
     counts = np.bincount(data.train.items, minlength=data.sizes.n_items + 1)

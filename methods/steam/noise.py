@@ -7,17 +7,17 @@ from torch import Generator, Tensor, nn
 
 
 class NoiseSampler(nn.Module):
-    """Draws items that stand neither in a row nor among the noise already drawn for it.
+    """Draw items that are neither in a row nor among the noise already drawn for it.
 
     Parameters
     ----------
     weights
-        ``[n_items]``: how often each item is drawn; item i + 1 has ``weights[i]``.
+        ``[n_items]``: sampling weight of each item; item i + 1 has ``weights[i]``.
 
     Attributes
     ----------
     end
-        The number that ends an insertion, one past the last item.
+        Id of EOS, one past the last item.
     """
 
     cumulative: Tensor
@@ -41,17 +41,17 @@ class NoiseSampler(nn.Module):
     def draw(self, items: Tensor, rows: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw one item for each entry of ``rows``.
 
-        What collides is drawn again. Nothing tells the items that are left apart but their
-        weights, so for uniform noise all sets of them are equally likely.
+        Collisions are drawn again. Only their weights distinguish the items that are left, so for
+        uniform noise all sets of them are equally likely.
 
         Parameters
         ----------
         items
             int64 ``[B, W]``, padded with 0.
         rows
-            int64 ``[N]``, at most :meth:`room` entries of each row.
+            int64 ``[N]``, at most :meth:`available` entries of each row.
         generator
-            None = torch's own.
+            Source of randomness; torch's default generator if None.
         """
         drawn = torch.zeros_like(rows)
         open_ = torch.arange(len(rows), device=rows.device)
@@ -70,7 +70,7 @@ class NoiseSampler(nn.Module):
         return place.clamp_max(len(self.cumulative) - 1) + 1
 
     def _repeated(self, rows: Tensor, drawn: Tensor) -> Tensor:
-        """Mark all but the first of equal draws of a row, bool ``[N]``."""
+        """Return all but the first of equal draws of a row, bool ``[N]``."""
         keys, order = torch.sort(rows * (len(self.cumulative) + 1) + drawn, stable=True)
         again = torch.zeros_like(rows, dtype=torch.bool)
         again[order[1:]] = keys[1:] == keys[:-1]
