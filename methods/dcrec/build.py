@@ -93,8 +93,8 @@ def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str
 def _without_loops(graph: sparse.csr_array) -> sparse.csr_array:
     links = graph.tocoo()
     different = links.row != links.col
-    places = (links.row[different], links.col[different])
-    return sparse.csr_array((links.data[different], places), graph.shape)
+    coordinates = (links.row[different], links.col[different])
+    return sparse.csr_array((links.data[different], coordinates), graph.shape)
 
 
 def _pair(config: DCRecConfig, graphs: dict[str, sparse.csr_array]) -> GraphPair:

@@ -21,8 +21,9 @@ _ITSELF = 2.0
 def training_histories(train: Sequences) -> Sequences:
     """Drop each user's last training interaction, which is a target and never part of a history."""
     lengths = np.maximum(train.lengths - 1, 0)
-    place = np.arange(len(train.items)) - np.repeat(train.offsets[:-1], train.lengths)
-    return Sequences.from_lengths(lengths, train.items[place < np.repeat(lengths, train.lengths)])
+    position = np.arange(len(train.items)) - np.repeat(train.offsets[:-1], train.lengths)
+    kept = position < np.repeat(lengths, train.lengths)
+    return Sequences.from_lengths(lengths, train.items[kept])
 
 
 def transitions(histories: Sequences, nodes: int) -> sparse.csr_array:

@@ -121,7 +121,7 @@ class DCRec(Method):
         fused = self.fusion(
             torch.stack([self._state(rows), transition_view, graphs.co_interaction], 1)
         )
-        targets = batch.targets.sum(1)  # one a row, after its last item
+        targets = batch.targets.sum(1)  # one per row, after its last item
         parts = {"next_item": self.next_item_loss(fused, self.item_vectors(), targets)}
         if graphs.kept is not None and self._weighs:
             parts |= self._auxiliary(rows, graphs, self._weights(rows, graphs, graphs.kept))

@@ -93,7 +93,7 @@ def _smallest(graph: ItemGraph, allowed: Tensor, limit: int, noise: Tensor) -> T
     order = torch.argsort(noise.where(allowed, 2), stable=True)
     order = order[torch.argsort(graph.rows[order], stable=True)]
     sizes = torch.bincount(graph.rows, minlength=graph.nodes)
-    place = torch.arange(graph.edges, device=noise.device)
-    rank = place - (sizes.cumsum(0) - sizes)[graph.rows]
+    index = torch.arange(graph.edges, device=noise.device)
+    rank = index - (sizes.cumsum(0) - sizes)[graph.rows]
     chosen = torch.zeros_like(allowed).index_fill(0, order[rank < limit], True)
     return chosen & allowed

@@ -46,7 +46,7 @@ class Perturbation(nn.Module):
         start = self.offsets[users]
         count = self.offsets[users + 1] - start
         before = count.cumsum(0) - count
-        place = torch.arange(int(count.sum()), device=users.device)
-        places = place + torch.repeat_interleave(start - before, count)
+        index = torch.arange(int(count.sum()), device=users.device)
+        owned = index + torch.repeat_interleave(start - before, count)
         kept = torch.ones(stored, dtype=torch.bool, device=users.device)
-        return kept.index_fill(0, self.edges[places], False)
+        return kept.index_fill(0, self.edges[owned], False)

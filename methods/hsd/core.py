@@ -161,7 +161,7 @@ class HSDCore(nn.Module):
     def draw(self, frame: torch.Size, targets: Tensor, n_items: int) -> HSDDraws:
         """Draw the random numbers of a training step from torch's generator."""
         others = torch.randint(1, max(2, n_items), targets.shape, device=targets.device)
-        # Shifting by one past the target makes every other item equally likely.
+        # Shift by one from the target on: every other item is equally likely.
         negatives = others + (others >= targets) if n_items > 1 else others
         return HSDDraws(gumbel_noise((2, *frame, 2), self.users.weight), negatives)
 
@@ -221,12 +221,12 @@ class HSDCore(nn.Module):
 
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
         """Pack the kept interactions, with the gates' gradient, and encode them."""
-        # A frame with inserted items may hold more than the backbone reads.
+        # A frame with inserted items may be longer than the backbone allows.
         packing = pack(keep_last(keep.detach() > 0, backbone.sizes.max_length))
         # The gate's gradient enters where an item was kept, and only there.
         x = packing.gather(inputs.embedded) * packing.gather(keep)[..., None]
         valid = packing.valid
-        # A backbone needs one position: rows that lost everything read one zero vector.
+        # A backbone needs at least one position: empty rows read one zero vector.
         empty = ~valid[:, 0]
         valid = torch.cat([valid[:, :1] | empty[:, None], valid[:, 1:]], 1)
         return backbone.project(backbone.encode_last(x, valid, inputs.users))
@@ -256,12 +256,12 @@ class HSDCore(nn.Module):
     def _sample_seeded(self, inputs: HSDInputs, output: GateOutput, number: int) -> Tensor:
         """Sample with noise that depends only on seed, user, position and number of the draw."""
         device = inputs.users.device
-        gate, slot, side = torch.meshgrid(
+        gate, position, side = torch.meshgrid(
             torch.arange(2, device=device),
             torch.arange(inputs.valid.shape[1], device=device),
             torch.arange(2, device=device),
             indexing="ij",
         )
-        keys = (gate[:, None], inputs.users[None, :, None, None], slot[:, None], side[:, None])
+        keys = (gate[:, None], inputs.users[None, :, None, None], position[:, None], side[:, None])
         noise = gumbel(self.seed, *keys, torch.tensor(number, device=device))
         return self.gates.sample(output, self.schedules.tau, noise)

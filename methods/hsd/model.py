@@ -30,7 +30,7 @@ class HSD(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``next_item``, ``reconstruction`` and ``interest``."""
-        # One target a row, after its last item.
+        # One target per row, after its last item.
         targets = batch.targets.sum(1)
         return self.core.losses(self.backbone, self.next_item_loss, self._inputs(batch), targets)
 

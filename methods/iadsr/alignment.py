@@ -34,9 +34,9 @@ def sample_rows(units: Tensor, identity: Tensor, most: int, order: Tensor | None
     drawn = with_text[
         torch.randperm(len(with_text), device=with_text.device) if order is None else order
     ]
-    different, place = torch.unique(identity[drawn], return_inverse=True)
+    distinct, inverse = torch.unique(identity[drawn], return_inverse=True)
     steps = torch.arange(len(drawn), device=drawn.device)
-    first = torch.full_like(different, len(drawn)).scatter_reduce_(0, place, steps, "amin")
+    first = torch.full_like(distinct, len(drawn)).scatter_reduce_(0, inverse, steps, "amin")
     return drawn[first.sort().values[:most]]
 
 
@@ -57,7 +57,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     if len(queries) == 0:
         return queries.sum()
-    # bfloat16 would round cosines by more than the temperature can bear.
+    # bfloat16 would round cosines too coarsely for the temperature.
     with torch.autocast(queries.device.type, enabled=False):
         logits = queries.float() @ keys.float().T / temperature
         return functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))

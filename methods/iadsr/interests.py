@@ -114,10 +114,10 @@ class SemanticInterests(nn.Module):
 
     def _projected(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Project rows of the vectors with both matrices: ``[M]`` to two times ``[M, H]``."""
-        distinct, place = torch.unique(rows, return_inverse=True)
+        distinct, inverse = torch.unique(rows, return_inverse=True)
         vectors = self.text_vectors.vectors[distinct.cpu()].to(rows.device).float()
         matrices = torch.cat([self.short.weight, self.long.weight])
-        both = functional.linear(vectors, matrices).float().index_select(0, place)
+        both = functional.linear(vectors, matrices).float().index_select(0, inverse)
         short, long = both.chunk(2, dim=1)
         return short, long
 

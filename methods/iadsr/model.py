@@ -152,7 +152,7 @@ class IADSR(Method):
         vectors = self.backbone.project(states.index_select(0, predicted))
         return self.next_item_loss(vectors, self.item_vectors(), targets[predicted])
 
-    def _info(self, agreement: Agreement, users: Tensor, slots: Tensor) -> Tensor | None:
+    def _info(self, agreement: Agreement, users: Tensor, interactions: Tensor) -> Tensor | None:
         """Align long- and short-term interests of the two views (equations 8 to 10)."""
         config = self.config
         if not config.info_weight:
@@ -163,7 +163,7 @@ class IADSR(Method):
             rows = sample_rows(semantic.long, users, config.info_rows)
             total = total + info_nce(ours.long[rows], semantic.long[rows], config.tau_info)
         if config.interests != "long":
-            rows = sample_rows(semantic.short, slots, config.info_rows)
+            rows = sample_rows(semantic.short, interactions, config.info_rows)
             self.statistics.add(compared=len(rows))
             total = total + info_nce(ours.short[rows], semantic.short[rows], config.tau_info)
         return config.info_weight * total

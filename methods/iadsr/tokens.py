@@ -32,5 +32,5 @@ class RaggedTokens(Ragged):
 
     def cumulative_maxima(self, tokens: Tensor) -> Tensor:
         """Compute the maximum of each row up to each position: ``[M, H]`` to ``[M, H]``."""
-        # Padding follows the tokens, so the zeros there enter no token's maximum.
+        # Padding follows the tokens, so its zeros affect no token's maximum.
         return self.take(self.put(tokens).cummax(1).values)

@@ -135,7 +135,7 @@ class Block(nn.Module, ABC):
         slices = torch.split(z, self.max_stored_tokens)
         if not torch.is_grad_enabled():
             return torch.cat([self._feed(part) for part in slices])
-        # Most of what a block keeps for the way back is here, and little of its arithmetic.
+        # Recomputing this part saves most of a block's memory and little of its arithmetic.
         return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
 
     def _attention_mask(self, real: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class Block(nn.Module, ABC):
         """
         if not self.causal:
             return real[:, None]
-        # Padding only ever follows a token, so the causal mask hides it as well.
+        # Padding always follows the tokens, so the causal mask hides it as well.
         length = real.shape[1]
         return torch.ones(length, length, dtype=torch.bool, device=real.device).tril_()[None]
 
@@ -154,7 +154,7 @@ class Block(nn.Module, ABC):
         shape = q.shape
         q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        # Everyone may look at someone, so no row of weights is empty.
+        # Every query has a key, so no row of weights is empty.
         weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
         mixed = self._drop(weights, self.attention_dropout) @ v
         return mixed.transpose(1, 2).reshape(shape)

@@ -63,11 +63,11 @@ class BiLSTM(nn.Module):
             Forward and backward states ``[B, L, hidden_size]``, zero at padding. Neither the values
             at padding nor the amount of padding has an effect.
         """
-        layout = Ragged(valid)
-        forward, backward = self.read(layout.take(x), layout)
-        return layout.put(forward), layout.put(backward)
+        ragged = Ragged(valid)
+        forward, backward = self.read(ragged.take(x), ragged)
+        return ragged.put(forward), ragged.put(backward)
 
-    def read(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
+    def read(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Compute both states ``[M, hidden_size]`` of each real token ``[M, input_size]``."""
         w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
         bias = (
@@ -77,7 +77,7 @@ class BiLSTM(nn.Module):
         )
         with torch.autocast(tokens.device.type, enabled=False):
             forward, backward = _Recurrence.apply(  # type: ignore[no-untyped-call]
-                tokens.to(w_ih.dtype), w_ih, w_hh, bias, layout
+                tokens.to(w_ih.dtype), w_ih, w_hh, bias, ragged
             )
         return forward, backward
 
@@ -155,16 +155,16 @@ class _Recurrence(torch.autograd.Function):
         w_ih: Tensor,
         w_hh: Tensor,
         bias: Tensor | None,
-        layout: Ragged,
+        ragged: Ragged,
     ) -> tuple[Tensor, Tensor]:
         scale = _gate_scale(w_hh)
         w_ih, w_hh = w_ih * scale, w_hh * (2 * scale)
-        inputs = _to_time_order(tokens, tokens, layout)
+        inputs = _to_time_order(tokens, tokens, ragged)
         gates = inputs.new_empty(2, len(tokens), w_ih.shape[1])
         cells = inputs.new_empty(2, len(tokens), w_hh.shape[2])
         states = torch.empty_like(cells)
-        blocks = _blocks(layout.step_sizes)
-        steps = _Steps.of(gates, cells, states, layout.step_sizes)
+        blocks = _blocks(ragged.step_sizes)
+        steps = _Steps.of(gates, cells, states, ragged.step_sizes)
         recurrent = w_hh.transpose(1, 2)
         for block in blocks:
             now = block.now
@@ -173,23 +173,23 @@ class _Recurrence(torch.autograd.Function):
                 gates[:, now] += (bias * scale.squeeze(1))[:, None]
             for number in range(block.first, block.first + len(block.sizes)):
                 steps.advance(number, recurrent)
-        ctx.blocks, ctx.layout, ctx.with_bias = blocks, layout, bias is not None
+        ctx.blocks, ctx.ragged, ctx.with_bias = blocks, ragged, bias is not None
         ctx.save_for_backward(tokens, w_ih, w_hh, scale, gates, cells, states)
-        forward, backward = _from_time_order(states, layout)
+        forward, backward = _from_time_order(states, ragged)
         return forward.mul_(2), backward.mul_(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None]:
         tokens, w_ih, w_hh, scale, gates, cells, states = ctx.saved_tensors
-        layout: Ragged = ctx.layout
-        inputs = _to_time_order(tokens, tokens, layout)
+        ragged: Ragged = ctx.ragged
+        inputs = _to_time_order(tokens, tokens, ragged)
         by_forward, by_backward = grads
-        arriving = _to_time_order(by_forward, by_backward, layout).mul_(2)
+        arriving = _to_time_order(by_forward, by_backward, ragged).mul_(2)
         grad_inputs = torch.empty_like(inputs)
         grad_ih, grad_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
         grad_bias = inputs.new_zeros(w_ih.shape[:2])
-        state_grads = torch.split(arriving, layout.step_sizes, 1)
+        state_grads = torch.split(arriving, ragged.step_sizes, 1)
         carry: Tensor | None = None
         for block in reversed(ctx.blocks):
             now = block.now
@@ -200,7 +200,7 @@ class _Recurrence(torch.autograd.Function):
             grad_ih.baddbmm_(entering.transpose(1, 2), inputs[:, now])
             grad_hh.baddbmm_(entering.transpose(1, 2), block.previous(states))
             grad_bias += entering.sum(1)
-        first, second = _from_time_order(grad_inputs, layout)
+        first, second = _from_time_order(grad_inputs, ragged)
         return (
             first.add_(second),
             grad_ih.mul_(scale),
@@ -218,19 +218,19 @@ def _gate_scale(w_hh: Tensor) -> Tensor:
     return scale
 
 
-def _to_time_order(forward: Tensor, backward: Tensor, layout: Ragged) -> Tensor:
+def _to_time_order(forward: Tensor, backward: Tensor, ragged: Ragged) -> Tensor:
     """Reorder the tokens of both directions, ``[M, D]`` each, into time order, ``[2, M, D]``."""
     ordered = forward.new_empty(2, *forward.shape)
-    for tokens, order, out in zip((forward, backward), layout.time_order, ordered, strict=True):
+    for tokens, order, out in zip((forward, backward), ragged.time_order, ordered, strict=True):
         torch.index_select(tokens, 0, order, out=out)
     return ordered
 
 
-def _from_time_order(ordered: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
+def _from_time_order(ordered: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
     """Invert :func:`_to_time_order`."""
     forward, backward = (
-        values.index_select(0, places)
-        for values, places in zip(ordered, layout.time_ranks, strict=True)
+        values.index_select(0, ranks)
+        for values, ranks in zip(ordered, ragged.time_ranks, strict=True)
     )
     return forward, backward
 
@@ -351,7 +351,7 @@ class _Slopes:
             state = state_grads[number]
             cell = state * through[step]
             if carry is not None:
-                # Rows that end here have nothing after them: only the first rows are handed any.
+                # Rows that end here have no later step: only the first rows receive a gradient.
                 _first(cell, carry.shape[1]).add_(carry)
             of_cell[step].mul_(cell[:, :, None])
             of_state[step].mul_(state)

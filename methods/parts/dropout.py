@@ -43,7 +43,7 @@ class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, level: int) -> Tensor:
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-        # From the least number on, without an end: all 64 bits are random.
+        # The full range of int64: all 64 bits are random.
         short = bits.random_(torch.iinfo(torch.int64).min, None).view(torch.int16)
         kept = (short[: x.numel()] >= level - LEVELS // 2).view(x.shape)
         ctx.save_for_backward(kept)

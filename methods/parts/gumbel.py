@@ -50,5 +50,5 @@ def hard_gumbel_softmax(logits: Tensor, tau: float | Tensor, noise: Tensor | Non
     perturbed = logits + noise
     soft = torch.softmax(perturbed / tau, -1)
     hard = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(-1, keepdim=True), 1.0)
-    # The bracket is exactly zero: the value stays a clean 0 or 1.
+    # The bracket is exactly zero, so the value is exactly 0 or 1.
     return hard + (soft - soft.detach())

@@ -61,9 +61,9 @@ class InteractionFilter(Method):
         drop, score = self._decide_batch(batch)
         left = batch.valid & ~drop
         packing = pack(keep_at_least_one(left, score, batch.valid))
-        place = left.cumsum(1) - 1
-        # Before these targets nothing is left: each becomes a sequence of one item.
-        alone = (batch.targets > 0) & (place < 0)
+        packed = left.cumsum(1) - 1
+        # Nothing is left before these targets: each becomes a sequence of one item.
+        alone = (batch.targets > 0) & (packed < 0)
         single = self._least_noisy(batch, score)[alone]
         kept = packing.gather(batch.items)
         lone = torch.nn.functional.pad(single[:, None], (0, kept.shape[1] - 1))
@@ -71,7 +71,7 @@ class InteractionFilter(Method):
         users = torch.cat([batch.users, batch.users[rows[alone]]])
         states = self._states(torch.cat([kept, lone]), users)
         usual = (batch.targets > 0) & ~alone
-        found = torch.cat([states[rows[usual], place[usual]], states[len(kept) :, 0]])
+        found = torch.cat([states[rows[usual], packed[usual]], states[len(kept) :, 0]])
         targets = torch.cat([batch.targets[usual], batch.targets[alone]])
         vectors = self.backbone.project(found)
         return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}

@@ -35,11 +35,11 @@ class Packing:
 
     def gather(self, x: Tensor) -> Tensor:
         """Move ``[B, L, ...]`` to ``[B, W, ...]``: kept entries in order, zeros at padding."""
-        rows, places = torch.nonzero(self.valid, as_tuple=True)
-        origin = rows * self.width + self.source[rows, places]
+        rows, targets = torch.nonzero(self.valid, as_tuple=True)
+        origin = rows * self.width + self.source[rows, targets]
         flat = x.flatten(0, 1).index_select(0, origin)
         empty = flat.new_zeros(self.source.numel(), *flat.shape[1:])
-        packed = empty.index_copy(0, rows * self.source.shape[1] + places, flat)
+        packed = empty.index_copy(0, rows * self.source.shape[1] + targets, flat)
         return packed.view(*self.source.shape, *x.shape[2:])
 
 
@@ -51,11 +51,11 @@ def pack(keep: Tensor) -> Packing:
     keep
         bool ``[B, L]``; padding must be False.
     """
-    rows, slots = torch.nonzero(keep, as_tuple=True)
-    places = (keep.cumsum(1) - 1)[rows, slots]
+    rows, origins = torch.nonzero(keep, as_tuple=True)
+    targets = (keep.cumsum(1) - 1)[rows, origins]
     longest = max(1, int(keep.sum(1).max())) if len(keep) else 1
     packed = torch.full((len(keep), longest), -1, dtype=torch.long, device=keep.device)
-    packed[rows, places] = slots
+    packed[rows, targets] = origins
     return Packing(packed, keep.shape[1])
 
 
@@ -83,7 +83,7 @@ def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
         bool ``[B, L]`` with at least one True in each row that has a real interaction.
     """
     lost = ~keep.any(1) & valid.any(1)
-    # Dense work only where it is needed: few rows lose everything.
+    # Few rows lose everything, so the dense work is limited to them.
     lost_rows = torch.nonzero(lost).squeeze(1)
     if not len(lost_rows):
         return keep

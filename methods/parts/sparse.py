@@ -57,9 +57,9 @@ class Bags:
         sizes = self.starts[rows + 1] - begin
         ends = sizes.cumsum(0)
         shift = torch.repeat_interleave(begin - (ends - sizes), sizes)
-        places = torch.arange(len(shift), device=rows.device) + shift
+        index = torch.arange(len(shift), device=rows.device) + shift
         starts = functional.pad(ends, (1, 0)).int()
-        return Bags(self.columns[places], self.entries[places], starts)
+        return Bags(self.columns[index], self.entries[index], starts)
 
     def transposed(self, columns: int) -> Bags:
         """Transpose; ``columns`` is N."""
@@ -101,7 +101,7 @@ class SparseMatrix(nn.Module):
         self.shape = (int(rows.shape[0]), int(rows.shape[1]))
         self._register_arrays(starts=rows.indptr, columns=rows.indices, values=rows.data)
         if transpose:
-            # Numbering the entries before transposing tells where each one goes.
+            # Transposing the entries' indices shows where each entry goes.
             numbers = np.arange(rows.nnz, dtype=np.int32)
             back = sparse.csr_array((numbers, rows.indices, rows.indptr), rows.shape).T.tocsr()
             self._register_arrays(

@@ -32,7 +32,7 @@ class PopularityDrop(InteractionFilter):
         counts = np.bincount(data.train.items, minlength=data.sizes.n_items + 1)
         ties = uniform(data.seed, torch.arange(len(counts))).numpy()
         scores = noise_scores(counts, ties, popular_first=config.drop == "popular")
-        # Training interactions give it again: no part of a checkpoint.
+        # Derived from training interactions, so not part of a checkpoint.
         self.register_buffer("scores", torch.from_numpy(scores), persistent=False)
 
     def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

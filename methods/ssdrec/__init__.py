@@ -5,7 +5,7 @@ from bench.components import MethodEntry, Variant
 METHOD = MethodEntry(
     name="ssdrec",
     title="SSDRec",
-    summary="inserts items beside a suspicious one, guided by mined relations, then runs HSD",
+    summary="inserts items around a suspicious one, guided by mined relations, then runs HSD",
     config="bench.methods.ssdrec.config:SSDRecConfig",
     model="bench.methods.ssdrec.model:SSDRec",
     citation=(

@@ -126,7 +126,7 @@ class Augmenter(nn.Module):
         noise = noise or AugmentationNoise()
         insertion = self.propose(sequence, table, tau, noise)
         augmented_rows = self.apply_insertion(sequence, insertion)
-        # Nothing but the choice of a slot comes of this, and that has no gradient.
+        # This only selects a position, which has no gradient.
         with torch.no_grad():
             drawn = self._draw(
                 self.read(augmented_rows.x, augmented_rows.valid),
@@ -176,7 +176,7 @@ class Augmenter(nn.Module):
         clean = x.masked_fill(~valid[..., None], 0)
         fits = _masked_softmax((clean * context_states).sum(-1), valid)
         bounded = clean.clamp(-1, 1)
-        # The sum over all other slots, without a matrix of pairs.
+        # The sum over all other positions, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
         agrees = _masked_softmax((bounded * others).sum(-1), valid)
         return Context(1 - fits * agrees, before, after)

@@ -57,9 +57,9 @@ def co_occurrence(
     weight = count.copy()
     for users in _blocks(histories, pairs_per_block):
         rows, columns, weights = _pairs(histories, users)
-        places = (rows, columns)
-        count = count + sparse.coo_array((np.ones(len(rows)), places), count.shape).tocsr()
-        weight = weight + sparse.coo_array((weights, places), count.shape).tocsr()
+        coordinates = (rows, columns)
+        count = count + sparse.coo_array((np.ones(len(rows)), coordinates), count.shape).tocsr()
+        weight = weight + sparse.coo_array((weights, coordinates), count.shape).tocsr()
     return CoOccurrence(count, weight)
 
 

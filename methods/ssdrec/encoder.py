@@ -34,7 +34,7 @@ class RelationEncoder(nn.Module):
 
     def __init__(self, graphs: Graphs, width: int, dropout: float) -> None:
         super().__init__()
-        # Training needs the users of a batch only: no transposes of the largest matrices.
+        # Training needs the users of a batch only, so the largest matrices keep no transpose.
         self.interaction = SparseMatrix(graphs["interaction"], transpose=False)
         self.similar = SparseMatrix(graphs["similar"], transpose=False)
         self.dissimilar = SparseMatrix(graphs["dissimilar"], transpose=False)

@@ -69,8 +69,8 @@ class Insertion:
 
 def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
     """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
-    slots = torch.arange(items.shape[1], device=items.device)
-    return SequenceBatch(items, x, slots.where(items > 0, -1))
+    positions = torch.arange(items.shape[1], device=items.device)
+    return SequenceBatch(items, x, positions.where(items > 0, -1))
 
 
 def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
@@ -85,7 +85,7 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     moved = insertion.rows[:, None]
     shift = (from_place >= 1).long() + (from_place >= 3).long()
     origin = steps - shift * moved
-    # Places in a list of all old slots, then all LEFT, suspicious and RIGHT items, then nothing.
+    # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
     row = torch.arange(rows, device=steps.device)[:, None]
     empty = rows * (width + 3)
     index = torch.where(origin < width, row * width + origin, empty)
@@ -94,10 +94,11 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     left, right = insertion.items
     nothing = left.new_zeros(1)
     position = insertion.position[:, None]
-    suspect, slot = (t.gather(1, position).squeeze(1) for t in (sequence.items, sequence.source))
+    suspect = sequence.items.gather(1, position).squeeze(1)
+    suspect_source = sequence.source.gather(1, position).squeeze(1)
     inserted = torch.full_like(left, -1)
     items = torch.cat([sequence.items.flatten(), left, suspect, right, nothing])
-    source = torch.cat([sequence.source.flatten(), inserted, slot, inserted, nothing - 1])
+    source = torch.cat([sequence.source.flatten(), inserted, suspect_source, inserted, nothing - 1])
     return SequenceBatch(
         items[index], _gather_embeddings(sequence.x, insertion, index), source[index]
     )

@@ -86,5 +86,5 @@ class _SampleItems(torch.autograd.Function):
 
 def _fill_with_gumbel(buffer: Tensor) -> None:
     """Fill with standard Gumbel noise; torch's exponential numbers are several times slower."""
-    # The least number that stands for 0 lies half a step below the next one.
+    # Replace 0 by half the smallest positive number that is drawn.
     buffer.uniform_().clamp_min_(0.5**25).log_().neg_().log_().neg_()

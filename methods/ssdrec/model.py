@@ -113,7 +113,7 @@ class SSDRec(Method):
             augmented = self.augmenter(sequence, encoded, tau, draws.augmentation)
             sequence = augmented.sequence
         inputs = self._inputs(batch, sequence, self._padding_vectors(batch, encoded, own))
-        # One target a row, after its last item.
+        # One target per row, after its last item.
         targets = batch.targets.sum(1)
         losses = self.core.losses(
             self.backbone, self.next_item_loss, inputs, targets, draws.denoising

@@ -50,7 +50,7 @@ class OfficialAugmenter(Augmenter):
         self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
     ) -> Tensor:
         """Return the rows whose suspicious position is real, with or without an insertion."""
-        # Nothing is inserted behind the last item, so a real position is real still.
+        # Nothing is inserted after the last item, so a real position stays real.
         real = (
             augmented_rows.valid.gather(1, insertion.position[:, None]).squeeze(1) | insertion.rows
         )

@@ -80,7 +80,7 @@ def build_relations(train: Sequences, n_items: int, settings: RelationSettings) 
     hot = (
         most_active(np.bincount(histories.items, minlength=n_items + 1)[1:], settings.hot_items) + 1
     )
-    # Long histories are cut to one length: what was cut off decides among them.
+    # Cut histories have equal lengths; rank them by their full lengths.
     active = most_active(train.lengths, settings.hot_users)
     similar, dissimilar = user_relations(counts, active, settings.user_neighbours)
     interaction, interacted_by = normalise_rows(counts), normalise_rows(counts.T)
@@ -103,18 +103,18 @@ def interaction_counts(histories: Sequences, n_items: int) -> sparse.csr_array:
     """Count the occurrences of each item in each history, ``[U, I + 1]``."""
     ones = np.ones(len(histories.items))
     shape = (len(histories), n_items + 1)
-    # A copy: what follows sorts each row in place, and the histories keep their order.
+    # Copy, since the next step sorts each row in place.
     counts = sparse.csr_array((ones, histories.items, histories.offsets), shape, copy=True)
     counts.sum_duplicates()
     return counts
 
 
-def with_padding(counts: sparse.csr_array, slots: int) -> sparse.csr_array:
+def with_padding(counts: sparse.csr_array, max_length: int) -> sparse.csr_array:
     """Count the empty positions of each user's frame as occurrences of item 0."""
     users = counts.shape[0]
-    empty = slots - counts.sum(1)
-    places = (np.arange(users), np.zeros(users, dtype=np.int64))
-    return (counts + sparse.csr_array((empty, places), counts.shape)).tocsr()
+    empty = max_length - counts.sum(1)
+    coordinates = (np.arange(users), np.zeros(users, dtype=np.int64))
+    return (counts + sparse.csr_array((empty, coordinates), counts.shape)).tocsr()
 
 
 def most_active(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
@@ -126,7 +126,7 @@ def most_active(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
 def transitional(pairs: CoOccurrence, c_min: int) -> sparse.csr_array:
     """Return the weights of the ordered pairs that occur more than ``c_min`` times."""
     weight = pairs.weight.copy()
-    # Both were summed from the same places, so that their entries correspond.
+    # Both were summed from the same coordinates, so their entries correspond.
     weight.data = weight.data * (pairs.count.data > c_min)
     weight.eliminate_zeros()
     return weight
@@ -225,16 +225,16 @@ def shared_neighbour_weights(
     apart = both - both.multiply(met.astype(bool))
     pairs = apart.tocoo()
     kept = (pairs.row != pairs.col) & (pairs.data > 0)
-    places = (members[pairs.row[kept]], members[pairs.col[kept]])
-    return sparse.csr_array((pairs.data[kept], places), (size, size))
+    coordinates = (members[pairs.row[kept]], members[pairs.col[kept]])
+    return sparse.csr_array((pairs.data[kept], coordinates), (size, size))
 
 
 def without_diagonal(rows: Any, ids: NDArray[np.int64]) -> sparse.csr_array:
     """Remove the entry of each row's own id; row r belongs to ``ids[r]``."""
     entries = rows.tocoo()
     other = ids[entries.row] != entries.col
-    places = (entries.row[other], entries.col[other])
-    return sparse.csr_array((entries.data[other], places), entries.shape)
+    coordinates = (entries.row[other], entries.col[other])
+    return sparse.csr_array((entries.data[other], coordinates), entries.shape)
 
 
 def _row_blocks(rows: int) -> Iterator[NDArray[np.int64]]:

@@ -98,7 +98,7 @@ class Corrector(nn.Module):
         if edits in {"all", "insert"}:
             gaps = ragged.take(decided) == INSERT
             generated = self.generator.decode(encoder, states[gaps])
-            # The end is no item; nor are padding and mask, which the official softmax may choose.
+            # EOS is no item, nor are padding and MASK, which the official softmax may choose.
             tokens[decided == INSERT] = generated * (generated < encoder.end)
         keep = (decided != DELETE) | (edits in {"insert", "none"})
         return apply_edits(items, keep, tokens, longest)

@@ -99,7 +99,7 @@ def draw_corruption(
     uniform = torch.rand(3, *shape, device=lengths.device, generator=generator)
     last = torch.arange(width, device=lengths.device) == lengths[:, None] - 1
     keep = 1 - rates.drop - rates.noise
-    # At the last item a deletion is drawn again, which leaves noise and keep.
+    # At the last item deletions are redrawn, which leaves noise and keep.
     more = torch.where(last, rates.noise / (keep + rates.noise), rates.noise)
     begins = rates.drop / (keep + rates.drop)
     length = 1 + _geometric(uniform[2], uniform.new_tensor(rates.drop))
@@ -169,22 +169,22 @@ def _walk(
     last = lengths - 1
     decides = torch.zeros_like(lengths)
     available, begun, noise = rates.longest - lengths, [], []
-    for slot, (wanted, run) in enumerate(zip(*columns, strict=True)):
-        here = (decides == slot) & (slot <= last)
+    for position, (wanted, run) in enumerate(zip(*columns, strict=True)):
+        here = (decides == position) & (position <= last)
         added = torch.minimum(wanted, torch.minimum(available, unused)) * here
-        run = torch.minimum(run, last - slot) * here
-        # A deletion makes room for noise; noise also uses the catalogue up.
+        run = torch.minimum(run, last - position) * here
+        # A deletion makes room for noise; noise also uses up the catalogue.
         available, unused = available - added + run, unused - added
-        decides = torch.where(here, slot + 1 + run, decides)
+        decides = torch.where(here, position + 1 + run, decides)
         begun.append(run)
         noise.append(added)
     runs = torch.stack(begun, 1)
-    rows, slots = torch.nonzero(runs, as_tuple=True)
-    length = runs[rows, slots]
+    rows, positions = torch.nonzero(runs, as_tuple=True)
+    length = runs[rows, positions]
     ended, edges = torch.zeros_like(runs), torch.zeros_like(runs)
-    ended[rows, slots + length] = length
-    edges[rows, slots] += 1
-    edges[rows, slots + length] -= 1
+    ended[rows, positions + length] = length
+    edges[rows, positions] += 1
+    edges[rows, positions + length] -= 1
     return _WalkResult(torch.stack(noise, 1), edges.cumsum(1) > 0, ended)
 
 
@@ -200,26 +200,26 @@ def _lay_out(
     ends = (walked.noise + emitted).cumsum(1)
     total = ends[:, -1]
     valid = torch.arange(int(total.max()), device=items.device) < total[:, None]
-    rows, slots = torch.nonzero(emitted, as_tuple=True)
-    places = ends[rows, slots] - 1
-    run = walked.run[rows, slots]
-    # Whatever is no item of the segment is noise.
+    rows, positions = torch.nonzero(emitted, as_tuple=True)
+    targets = ends[rows, positions] - 1
+    run = walked.run[rows, positions]
+    # Everything that is not an item of the segment is noise.
     operations = valid * DELETE
-    operations[rows, places] = torch.where(run > 0, INSERT, KEEP)
+    operations[rows, targets] = torch.where(run > 0, INSERT, KEEP)
     result = torch.zeros_like(operations)
-    result[rows, places] = items[rows, slots]
+    result[rows, targets] = items[rows, positions]
     at = torch.nonzero(operations == DELETE, as_tuple=True)
     result[at] = noise.draw(items, at[0], generator)
     gaps = run > 0
-    missing = _missing(items, rows[gaps], slots[gaps], run[gaps], rates.longest_run, noise.end)
+    missing = _missing(items, rows[gaps], positions[gaps], run[gaps], rates.longest_run, noise.end)
     return Corrupted(result, operations, missing)
 
 
 def _missing(
-    items: Tensor, rows: Tensor, slots: Tensor, run: Tensor, longest: int, end: int
+    items: Tensor, rows: Tensor, positions: Tensor, run: Tensor, longest: int, end: int
 ) -> Tensor:
     """List the items of each run backwards from the position after it, ``[N, longest]``."""
     step = torch.arange(longest, device=items.device)
-    source = (slots[:, None] - 1 - step).clamp_min(0)
+    source = (positions[:, None] - 1 - step).clamp_min(0)
     found = items[rows[:, None], source] * (step < run[:, None])
     return found + end * (step == run[:, None])

@@ -48,18 +48,18 @@ def apply_edits(items: Tensor, keep: Tensor, tokens: Tensor, longest: int) -> Co
     """
     own = (items * keep)[..., None]
     everything = torch.cat([tokens.flip(-1), own], -1).flatten(1)
-    rows, places = torch.nonzero(everything, as_tuple=True)
+    rows, index = torch.nonzero(everything, as_tuple=True)
     real = everything > 0
     order = real.cumsum(1)
     total = order[:, -1:]
-    target = (order - 1 - (total - longest).clamp_min(0))[rows, places]
+    target = (order - 1 - (total - longest).clamp_min(0))[rows, index]
     stays = target >= 0
-    rows, places, target = rows[stays], places[stays], target[stays]
+    rows, index, target = rows[stays], index[stays], target[stays]
     result = items.new_zeros(len(items), int(total.max().clamp_max(longest)))
     anchor = torch.full_like(result, -1)
     inserted = torch.zeros_like(result, dtype=torch.bool)
-    result[rows, target] = everything[rows, places]
+    result[rows, target] = everything[rows, index]
     each = tokens.shape[-1] + 1
-    anchor[rows, target] = places // each
-    inserted[rows, target] = places % each < each - 1
+    anchor[rows, target] = index // each
+    inserted[rows, target] = index % each < each - 1
     return Corrected(result, anchor, inserted)

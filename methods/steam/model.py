@@ -100,7 +100,7 @@ class STEAM(Method):
         views = [raw]
         if self.config.weight_corrected and self.epoch >= self.config.correct_after_epoch:
             views.append(self._corrected_view(raw, draws.corrected))
-        # One pass for all views: many small operations cost more than their arithmetic.
+        # One pass for all views, to avoid the overhead of many small operations.
         frame = _stacked([draws.corrupted.items, *(view.items for view in views)])
         states = self.encoder(frame, Ragged(frame > 0))
         own = int((draws.corrupted.items > 0).sum())
@@ -180,11 +180,11 @@ class STEAM(Method):
         fresh = mask(found.items, self.config.mask_rate, self.encoder.mask, uniform)
         if not blind:
             return fresh
-        # What the corrector did not see stays hidden, and its answer is known.
+        # Items that the corrector did not see stay masked; their targets are known.
         own = (found.items > 0) & ~found.inserted
-        slots = found.anchor.clamp_min(0)
-        hidden = torch.where(own, raw.hidden.gather(1, slots), fresh.hidden)
-        targets = torch.where(own, raw.targets.gather(1, slots), found.items)
+        anchor = found.anchor.clamp_min(0)
+        hidden = torch.where(own, raw.hidden.gather(1, anchor), fresh.hidden)
+        targets = torch.where(own, raw.targets.gather(1, anchor), found.items)
         return Masked(targets.masked_fill(hidden, self.encoder.mask), hidden, targets)
 
     def _recommendation_losses(self, states: Tensor, views: list[Masked]) -> list[Tensor]:

@@ -65,9 +65,9 @@ class NoiseSampler(nn.Module):
 
     def _sample(self, count: int, device: torch.device, generator: Generator | None) -> Tensor:
         uniform = torch.rand(count, dtype=torch.float64, device=device, generator=generator)
-        place = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
-        # Rounding may reach the very end; an item of weight zero never is drawn.
-        return place.clamp_max(len(self.cumulative) - 1) + 1
+        index = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
+        # Rounding may reach the very end; an item of weight zero is never drawn.
+        return index.clamp_max(len(self.cumulative) - 1) + 1
 
     def _repeated(self, rows: Tensor, drawn: Tensor) -> Tensor:
         """Return all but the first of equal draws of a row, bool ``[N]``."""

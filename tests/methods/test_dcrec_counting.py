@@ -1,4 +1,4 @@
-"""DCRec's graphs against brute force (invariants 1 and 2 of its page)."""
+"""DCRec's graphs against brute force ."""
 
 from collections import Counter
 from itertools import pairwise
@@ -22,7 +22,7 @@ def histories(users=60, items=25, seed=0, longest=9):
 
 
 def counted(rows, nodes):
-    """Adjacency of section 3.1, one pair at a time."""
+    """Adjacency of the transition graph, one pair at a time."""
     matrix = np.zeros((nodes, nodes))
     for row in rows:
         for a, b in pairwise(row):

@@ -1,4 +1,4 @@
-"""Passes over DCRec's graphs against dense matrices (invariants 3, 4 and 5 of its page)."""
+"""Passes over DCRec's graphs against dense matrices."""
 
 import math
 
@@ -23,7 +23,7 @@ def uniform(*shape, seed=0):
 
 
 def doubly(matrix, stored):
-    """Section 4.3: one more loop, then both ends' numbers of stored edges; row i gathers."""
+    """Add one more loop, then divide by both ends' numbers of stored edges; row i gathers."""
     into, out = (stored.sum(axis) + 1.0 for axis in (1, 0))
     scale = 1 / (into[:, None] * out).sqrt()
     return matrix * scale + torch.diag(scale.diagonal())
@@ -78,7 +78,7 @@ def test_edges_drop_with_replacement():
     assert len(gone) == 3
 
 
-def test_the_share_that_replacement_drops_is_the_pages():
+def test_the_share_that_replacement_drops():
     graph, _ = counted(histories(users=4000, items=ITEMS), NODES)
     torch.manual_seed(0)
     shares = [(~edge_dropout_mask(graph, "double", 0.5)).double().mean() for _ in range(200)]

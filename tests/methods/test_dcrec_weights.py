@@ -1,4 +1,4 @@
-"""Conformity weights and auxiliary losses of DCRec (invariants 6 and 8 of its page)."""
+"""Conformity weights and auxiliary losses of DCRec."""
 
 import math
 
@@ -36,7 +36,7 @@ def test_a_zero_vector_gets_no_gradient_and_gives_no_nan():
     assert b.grad.eq(0).all()
 
 
-def test_channels_compare_what_the_page_says():
+def test_channels_equal_equation_2():
     x, x2, own, foreign = (normal(ROWS, 4, seed=seed) for seed in range(4))
     expected = [
         functional.cosine_similarity(*pair) for pair in ((x, x2), (own, foreign), (x, foreign))
@@ -123,7 +123,7 @@ def test_the_prior_is_a_sorted_draw():
     assert prior_divergence(omega, 0.5, noise).item() == pytest.approx(expected)
 
 
-def test_the_gradient_of_the_prior_is_the_one_of_section_9_8():
+def test_the_gradient_of_the_prior_is_that_of_equation_6():
     omega, noise = normal(ROWS).abs().sort().values.requires_grad_(), normal(ROWS, seed=5)
     phi = (0.5 + 0.1 * noise).clamp_min(1e-8).sort().values
     prior_divergence(omega, 0.5, noise).backward()

@@ -17,7 +17,7 @@ def output(valid, sequence, item):
     return GateOutput(sequence, item, valid, torch.zeros(len(valid)))
 
 
-def random_verdict(lengths, seed=0, scale=1.0):
+def random_output(lengths, seed=0, scale=1.0):
     generator = torch.Generator().manual_seed(seed)
     pair = scale * torch.randn(2, len(lengths), SLOTS, 2, generator=generator)
     return output(mask(lengths), *pair)
@@ -35,7 +35,7 @@ def test_a_slot_goes_where_both_gates_prefer_noise():
 
 
 def test_samples_follow_the_noise_slot_by_slot():
-    given, noise = random_verdict([7, 3, 5]), torch.randn(2, 3, SLOTS, 2)
+    given, noise = random_output([7, 3, 5]), torch.randn(2, 3, SLOTS, 2)
     keep = gates(keep_one=False).sample(given, 0.5, noise)
     for row in range(3):
         for slot in range(SLOTS):
@@ -62,7 +62,7 @@ def test_the_score_is_the_probability_of_a_drop(logits):
 
 
 def test_drop_probabilities_are_exact_at_the_corners():
-    """A gate on sigmoid outputs calls noise with 0.269 .. 0.731: section 3.3."""
+    """A gate on sigmoid outputs calls noise with a probability in 0.269 .. 0.731."""
     corner = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     sequence = output(mask([2], 2), corner, corner).noise_probabilities()[0]
     low, high = 1 / (1 + math.e), math.e / (1 + math.e)
@@ -90,7 +90,7 @@ def test_someone_survives_and_only_where_all_would_go():
 
 
 def test_padding_is_never_kept():
-    given = random_verdict([3, 1, 7], scale=3.0)
+    given = random_output([3, 1, 7], scale=3.0)
     for seed in range(20):
         torch.manual_seed(seed)
         keep = gates().sample(given, 0.5)
@@ -101,7 +101,7 @@ def test_padding_is_never_kept():
 
 
 def test_a_gate_learns_only_where_the_other_votes_noise():
-    given = random_verdict([7, 7])
+    given = random_output([7, 7])
     sequence, item = given.sequence.requires_grad_(), given.item.requires_grad_()
     noise = torch.randn(2, 2, SLOTS, 2)
     keep = gates(keep_one=False).sample(output(given.valid, sequence, item), 0.5, noise)
@@ -114,7 +114,7 @@ def test_a_gate_learns_only_where_the_other_votes_noise():
 
 
 def test_the_gradient_is_that_of_the_relaxed_gates():
-    given, noise = random_verdict([5]), torch.randn(2, 1, SLOTS, 2)
+    given, noise = random_output([5]), torch.randn(2, 1, SLOTS, 2)
     sequence = given.sequence.clone().requires_grad_()
     keep = gates(keep_one=False).sample(output(given.valid, sequence, given.item), 0.3, noise)
     keep.sum().backward()

@@ -90,7 +90,7 @@ def test_an_instant_curriculum_lasts_one_epoch():
 
 
 def test_the_official_temperature_collapses_after_720_batches():
-    """Measured on the official code: section 4 of the specification."""
+    """Measured on the official code."""
     settings = {"tau_schedule": "batches", "tau_rate": 1e-3, "tau_floor": 1e-3}
     schedules, taus = Schedules(config(**settings)), []
     for _ in range(760):

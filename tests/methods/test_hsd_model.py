@@ -109,8 +109,8 @@ def test_only_original_slots_count_in_the_interest_loss():
     for embedded in (given.embedded, given.embedded.clone()):
         if found:
             embedded[:, 1] = 7.0
-        told = replace(given, embedded=embedded, original=original)
-        parts = method.core.losses(method.backbone, method.next_item_loss, told, targets, draws)
+        changed = replace(given, embedded=embedded, original=original)
+        parts = method.core.losses(method.backbone, method.next_item_loss, changed, targets, draws)
         found.append(parts["interest"])
     assert torch.equal(found[0], found[1])
 
@@ -186,8 +186,8 @@ def test_evaluation_depends_on_the_row_alone(variant):
     method, rows = model(**settings), batch(LENGTHS)
     vectors = method.user_vectors(rows)
     torch.manual_seed(99)
-    told = replace(rows, targets=rows.items)
-    assert torch.equal(vectors, method.user_vectors(told))
+    changed = replace(rows, targets=rows.items)
+    assert torch.equal(vectors, method.user_vectors(changed))
     order = torch.randperm(len(LENGTHS))
     shuffled = type(rows)(*(tensor[order] for tensor in vars(rows).values()))
     torch.testing.assert_close(method.user_vectors(shuffled), vectors[order])
@@ -273,7 +273,7 @@ def test_compat_sets_every_divergence_that_it_claims():
     assert settings.pads == "official"  # 10 and 11
 
 
-def test_facts_average_the_epochs_votes():
+def test_diagnostics_average_the_epochs_votes():
     method, rows = model().train(), batch(LENGTHS)
     assert method.diagnostics() == {"temperature": 0.5}
     method.begin_epoch(0)

@@ -31,8 +31,8 @@ def official(gates, x, m, query, training):
     norm = nn.BatchNorm1d(SLOTS).train(training)
     norm.weight.data, norm.bias.data = item.norm.weight.data, item.norm.bias.data
     f = norm(x) * m
-    heard = m * (f @ item.key.weight.T) + item.query(query)[:, None]
-    return a_sequence, torch.sigmoid(m * (torch.tanh(heard) @ item.output.weight.T)), errors
+    hidden = m * (f @ item.key.weight.T) + item.query(query)[:, None]
+    return a_sequence, torch.sigmoid(m * (torch.tanh(hidden) @ item.output.weight.T)), errors
 
 
 def by_row(gates, x, m, query):
@@ -62,8 +62,8 @@ def by_row(gates, x, m, query):
         scores = torch.relu(mixed) @ sequence.output.weight.T
         norm = gates.item.norm
         f = e / (1 + 1e-5) ** 0.5 * norm.weight[:n, None] + norm.bias[:n, None]
-        heard = torch.tanh(f @ gates.item.key.weight.T + gates.item.query(q))
-        found.append((scores, heard @ gates.item.output.weight.T, ((z2 - e) ** 2).sum() / n))
+        hidden = torch.tanh(f @ gates.item.key.weight.T + gates.item.query(q))
+        found.append((scores, hidden @ gates.item.output.weight.T, ((z2 - e) ** 2).sum() / n))
     return found
 
 
@@ -87,7 +87,7 @@ def test_without_padding_both_readings_agree():
         torch.testing.assert_close(value, getattr(second, name))
 
 
-def test_each_row_is_judged_as_if_alone_and_unpadded():
+def test_each_row_is_scored_as_if_alone_and_unpadded():
     lengths = [7, 1, 3, 5, 2, 6]
     gates = shaken(HSDGates(config(gate_logits="raw"), WIDTH, SLOTS)).eval()
     x, query, valid = torch.randn(6, SLOTS, WIDTH), torch.randn(6, WIDTH), mask(lengths)

@@ -56,13 +56,13 @@ def scores_by_hand(method, given):
 
 def test_noise_scores_are_the_negated_sums_of_cosines():
     method = model().eval()
-    told = batch([0, 1, 3, 4], [5, 2, 4, 6])
-    out = method.denoise(told)
+    given = batch([0, 1, 3, 4], [5, 2, 4, 6])
+    out = method.denoise(given)
     np.testing.assert_allclose(
-        out.score[told.valid].detach(), -scores_by_hand(method, told), atol=1e-5
+        out.score[given.valid].detach(), -scores_by_hand(method, given), atol=1e-5
     )
-    assert torch.equal(out.keep[told.valid], -out.score[told.valid] > MEDIAN)
-    assert not out.keep[~told.valid].any()
+    assert torch.equal(out.keep[given.valid], -out.score[given.valid] > MEDIAN)
+    assert not out.keep[~given.valid].any()
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -235,7 +235,7 @@ def test_a_position_without_text_yet_scores_what_is_left():
     )
 
 
-def test_facts_count_the_epoch():
+def test_diagnostics_count_the_epoch():
     method = model(info_rows=8, theta=-1.0)
     method.losses(PREFIXES)
     diagnostics = method.diagnostics()

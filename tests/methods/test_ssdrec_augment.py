@@ -79,7 +79,7 @@ def test_items_are_drawn_by_the_softmax():
 
 
 def page_rho(model, x, fuse):
-    """Section 3.2 for one row without padding, with torch's own LSTM and a matrix of pairs."""
+    """Equation 3 for one row without padding, with torch's own LSTM and a matrix of pairs."""
     framed = torch.stack([model.start, *x, model.end])[None]
     forward, backward = model.lstm.lstm(framed)[0][0].chunk(2, -1)
     n = len(x)
@@ -115,7 +115,7 @@ def test_what_stands_at_padding_changes_nothing():
     torch.testing.assert_close(model.read(wide, items > 0).rho[:, :4], clean)
 
 
-def test_parameters_begin_as_the_page_says():
+def test_parameters_start_as_in_the_official_code():
     model = augmenter()
     assert not [name for name, _ in model.named_parameters() if "bias" in name]
     weights = dict(model.lstm.lstm.named_parameters())

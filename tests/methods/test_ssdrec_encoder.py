@@ -1,4 +1,4 @@
-"""The relation encoder against the page's formulas on dense matrices."""
+"""The relation encoder against its formulas on dense matrices."""
 
 import math
 
@@ -34,7 +34,7 @@ def tables():
 
 
 def page(encoder, items, users, noise):
-    """Section 3.1 as it is written: both pairs of relations by attention, the mean last."""
+    """Equations 1 and 2 as they are written: both pairs of relations by attention, the mean last."""
     w_1, w_2 = encoder.incoming_key.weight.T, encoder.outgoing_key.weight.T
 
     def drop(x, uniform):

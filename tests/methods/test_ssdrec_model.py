@@ -214,7 +214,7 @@ def test_given_draws_make_a_step_exact():
     assert all(steps[0][part].equal(steps[1][part]) for part in steps[0])
 
 
-def test_facts_tell_of_edges_insertions_and_gradients():
+def test_diagnostics_report_edges_insertions_and_gradients():
     method, batch = build(), some_batch(LENGTHS * 10)
     assert "insertion_rate" not in method.diagnostics()
     for _ in range(3):

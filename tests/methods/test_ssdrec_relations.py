@@ -1,4 +1,4 @@
-"""SSDRec's relations: the page's worked example, loops on small data, and what must never leak."""
+"""SSDRec's relations: a worked example, loops on small data, and what must never leak."""
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ ITEM_RELATIONS = ("incoming", "outgoing", "incompatible")
 RELATIONS = ("interaction", "interacted_by", *ITEM_RELATIONS, "similar", "dissimilar")
 
 
-def test_worked_example_of_the_page():
+def test_worked_example():
     pairs = co_occurrence(EXAMPLE, 5)
     weight = pairs.weight.toarray()
     assert weight[1, 2] == pytest.approx(0.75 + 0.5)

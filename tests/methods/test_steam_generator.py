@@ -10,7 +10,7 @@ from bench.methods.steam.generator import argmax_class
 
 
 def trm(block, z):
-    """One causal post-norm block on ``[T, D]``, in plain matrices (page, section 4)."""
+    """One causal post-norm block on ``[T, D]``, in plain matrices."""
     heads, width = block.heads, z.shape[-1]
     q, k, v = functional.linear(z, block.qkv.weight, block.qkv.bias).chunk(3, -1)
     mixed = []
@@ -24,7 +24,7 @@ def trm(block, z):
 
 
 def naive_decode(model, state):
-    """Write one position's tokens as the page's section 6.1 says."""
+    """Decode one position's tokens step by step."""
     encoder, generator = model.encoder, model.corrector.generator
     table = encoder.items.weight
     inputs, tokens = [state], []

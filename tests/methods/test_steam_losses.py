@@ -24,7 +24,7 @@ def encoded(model, items):
 
 
 def dense(model, batch, draws):
-    """The page's section 5 with masks over whole frames and all classes' scores."""
+    """The losses of README.md with masks over whole frames and all classes' scores."""
     table, config = model.encoder.items.weight, model.config
     forbidden = torch.zeros(N_ITEMS + 3, dtype=torch.bool)
     recommended = forbidden.clone()
@@ -165,7 +165,7 @@ def test_empty_sets_count_nothing():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_pieces_that_lose_everything_are_left_out():
+def test_segments_that_lose_everything_are_left_out():
     model = model_of().train()
     with torch.no_grad():
         model.corrector.head.weight.zero_()

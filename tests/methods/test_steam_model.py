@@ -195,7 +195,7 @@ def test_the_last_item_may_be_protected():
 
 
 @torch.no_grad()
-def test_facts_count_edits_on_whole_training_windows():
+def test_diagnostics_count_edits_on_whole_training_windows():
     rows = rows_of(seed=5, users=40, longest=20)
     model = model_of(rows)
     diagnostics = model.diagnostics()

@@ -47,7 +47,7 @@ class Caser(Backbone):
         """
         padded = functional.pad(x, (0, 0, self.window - 1, 0))
         features = torch.cat([self._slide_horizontal(padded), self._slide_vertical(padded)], -1)
-        # Everything below works position by position: padding would only cost time.
+        # Everything below works position by position, so padding is left out.
         z = functional.relu(self.connect(self.dropout(features[valid])))
         if self.users is not None:
             if users is None:

@@ -85,7 +85,7 @@ class _Layer(torch.autograd.Function):
         tokens, w_ih, w_hh, gates, recalled, states = ctx.saved_tensors
         previous = _previous(states, ctx.sizes)
         reset, update, new = gates.chunk(3, 1)
-        # Slopes of the state by what enters each gate; the loop turns them into gradients.
+        # Derivatives of the state by each gate's input; the loop turns them into gradients.
         through = torch.addcmul(gates, gates, gates, value=-1)
         by_reset, by_update, by_recalled = through.chunk(3, 1)
         fresh = 1 - update
@@ -100,12 +100,12 @@ class _Layer(torch.autograd.Function):
             now = slice(stop - size, stop)
             stop -= size
             state = total[now].copy_(arriving[now])
-            # Rows that end here have nothing after them: only the first rows are handed any.
+            # Rows that end here have no later step: only the first rows receive a gradient.
             state[: len(carried)] += carried
             through[now].view(size, 3, -1).mul_(state[:, None])
             carried = torch.addmm(state * update[now], through[now], w_hh)
         grad_hh = through.T @ previous
-        # The reset gate weighs what the new gate recalls, not what enters it.
+        # The reset gate scales the recurrent part of the new gate, not its input.
         torch.mul(by_new, total, out=by_recalled)
         return through @ w_ih, through.T @ tokens, grad_hh, None
 
@@ -116,7 +116,7 @@ def _advance(gates: Tensor, recalled: Tensor, before: Tensor, w_hh: Tensor, out:
     gates[:, :two].addmm_(before, w_hh[:two].T).sigmoid_()
     torch.mm(before, w_hh[two:].T, out=recalled)
     reset, update, new = gates.chunk(3, 1)
-    # tanh by way of the logistic function, which torch computes several times faster on a CPU.
+    # tanh via the logistic function, which torch computes several times faster on a CPU.
     new.addcmul_(reset, recalled).mul_(2).sigmoid_().mul_(2).sub_(1)
     return torch.lerp(new, before, update, out=out)
 
