@@ -33,8 +33,8 @@ def tables():
     )
 
 
-def page(encoder, items, users, noise):
-    """Equations 1 and 2 as they are written: both pairs of relations by attention, the mean last."""
+def formulas(encoder, items, users, noise):
+    """Equations 1 and 2 as written: both pairs of relations by attention, the mean last."""
     w_1, w_2 = encoder.incoming_key.weight.T, encoder.outgoing_key.weight.T
 
     def drop(x, uniform):
@@ -90,7 +90,7 @@ def test_vectors_and_gradients_equal_the_formulas(encoder, tables, training):
         encoder.encode_items(*tables, noise[0]),
         encoder.encode_users(everyone, *tables, noise[1]),
     )
-    expected = page(encoder, *tables, noise if training else None)
+    expected = formulas(encoder, *tables, noise if training else None)
     inputs = [*tables, *encoder.parameters()]
     gradients = []
     for pair in (found, expected):
