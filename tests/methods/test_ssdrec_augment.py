@@ -78,7 +78,7 @@ def test_items_are_drawn_by_the_softmax():
 # Inconsistency
 
 
-def page_rho(model, x, fuse):
+def rho_by_hand(model, x, fuse):
     """Equation 3 for one row without padding, with torch's own LSTM and a matrix of pairs."""
     framed = torch.stack([model.start, *x, model.end])[None]
     forward, backward = model.lstm.lstm(framed)[0][0].chunk(2, -1)
@@ -98,7 +98,7 @@ def test_inconsistency_equals_the_formula_row_by_row(fuse):
     sequence = sequences(lengths)
     context = model.read(sequence.x, sequence.valid)
     for row, n in enumerate(lengths):
-        rho, before, after = page_rho(model, sequence.x[row, :n], fuse)
+        rho, before, after = rho_by_hand(model, sequence.x[row, :n], fuse)
         torch.testing.assert_close(context.rho[row, :n], rho)
         torch.testing.assert_close(context.before[row, :n], before)
         torch.testing.assert_close(context.after[row, :n], after)
@@ -194,7 +194,7 @@ def test_the_original_sequence_survives_in_order_and_two_items_longer():
 
 def test_queries_are_the_states_on_either_side():
     model, sequence = augmenter(), sequences([3])
-    _, before, after = page_rho(model, sequence.x[0, :3], "mul")
+    _, before, after = rho_by_hand(model, sequence.x[0, :3], "mul")
     quiet = torch.zeros(2, 1, N_ITEMS)
     for position in range(3):
         noise = AugmentationNoise(position=noise_that_draws([position], 3), items=quiet)
