@@ -55,7 +55,7 @@ def co_occurrence(
     """
     count = sparse.csr_array((n_items + 1, n_items + 1), dtype=np.float64)
     weight = count.copy()
-    for users in _blocks(histories, pairs_per_block):
+    for users in _user_blocks(histories, pairs_per_block):
         rows, columns, weights = _pairs(histories, users)
         coordinates = (rows, columns)
         count = count + sparse.coo_array((np.ones(len(rows)), coordinates), count.shape).tocsr()
@@ -63,7 +63,7 @@ def co_occurrence(
     return CoOccurrence(count, weight)
 
 
-def _blocks(histories: Sequences, pairs: int) -> Iterator[slice]:
+def _user_blocks(histories: Sequences, pairs: int) -> Iterator[slice]:
     """Split the users into consecutive blocks of about ``pairs`` pairs."""
     lengths = histories.lengths
     before = np.cumsum(lengths * (lengths - 1) // 2)
