@@ -5,7 +5,7 @@ from bench.components import MethodEntry, Variant
 METHOD = MethodEntry(
     name="hsd",
     title="HSD",
-    summary="drops what both its order and its user's interest call noise",
+    summary="drops interactions that both sequence order and user interest call noise",
     config="bench.methods.hsd.config:HSDConfig",
     model="bench.methods.hsd.model:HSD",
     citation=(

@@ -15,7 +15,7 @@ METHOD = MethodEntry(
         Variant(
             "prefixes",
             "Base (prefixes)",
-            "trained on as many (prefix, next item) pairs as denoisers that need such",
+            "trained on as many (prefix, next item) pairs as denoisers that need them",
             {},
             {"sampling": "prefixes"},
         ),

@@ -81,16 +81,16 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
-    from_place = steps - insertion.position[:, None]
+    offset = steps - insertion.position[:, None]
     moved = insertion.rows[:, None]
-    shift = (from_place >= 1).long() + (from_place >= 3).long()
+    shift = (offset >= 1).long() + (offset >= 3).long()
     origin = steps - shift * moved
     # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
     row = torch.arange(rows, device=steps.device)[:, None]
     empty = rows * (width + 3)
     index = torch.where(origin < width, row * width + origin, empty)
-    around = moved & (from_place >= 0) & (from_place <= 2)
-    index = torch.where(around, rows * (width + from_place) + row, index)
+    around = moved & (offset >= 0) & (offset <= 2)
+    index = torch.where(around, rows * (width + offset) + row, index)
     left, right = insertion.items
     nothing = left.new_zeros(1)
     position = insertion.position[:, None]

@@ -27,7 +27,7 @@ SPARE_POSITIONS = 2
 """Positions for the two insertions, so that sequences of full length are augmented too."""
 REMEDIES = {
     "interaction": "use data with training interactions",
-    "outgoing": "lower ssdrec's c_min, or use data in which items are met together more often",
+    "outgoing": "lower ssdrec's c_min, or use data in which items co-occur more often",
     "incompatible": "lower ssdrec's c_min or raise its hot_items",
     "dissimilar": "raise ssdrec's hot_users",
 }
