@@ -75,7 +75,7 @@ def prefixes(data: Interactions, max_length: int, per_user: int, generator: Gene
 
 
 def last_prefixes(data: Interactions, max_length: int) -> Rows:
-    """Give the (prefix, next item) pair of each user that ends with the last interaction."""
+    """Return the (prefix, next item) pair of each user that ends with the last interaction."""
     users = torch.nonzero(data.lengths > 1).squeeze(1)
     length = (data.lengths - 1)[users].clamp_max(max_length)
     return Rows(users, data.offsets[1:][users] - 1 - length, length, torch.ones_like(users))
@@ -96,7 +96,7 @@ def segments(data: Interactions, max_length: int, per_user: int, generator: Gene
 
 
 def histories(data: Interactions, max_length: int) -> Rows:
-    """Give the last ``max_length`` interactions of every user, with nothing to predict."""
+    """Return the last ``max_length`` interactions of every user, without targets."""
     length = data.lengths.clamp_max(max_length)
     user = torch.arange(len(length))
     return Rows(user, data.offsets[1:] - length, length, torch.zeros_like(user))
