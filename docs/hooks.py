@@ -1,0 +1,113 @@
+"""Pages that ``mkdocs build`` generates: the command line and one page a method.
+
+A page that the program can print is never kept in the repository, so that it cannot age.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND_LINE = "command-line.md"
+_MATH = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">(?:\\\(|\\\[)(?P<tex>.*?)(?:\\\)|\\\])</(?P=tag)>',
+    re.DOTALL,
+)
+_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>(?!https?:|#|mailto:)[^)\s]+)\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List the methods' pages in the navigation."""
+    listed = [{title(page): f"methods/{name}.md"} for name, page in method_pages().items()]
+    for entry in config.nav:
+        if "Methods" in entry:
+            entry["Methods"] = [{"Overview": "methods/index.md"}, *listed]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    pages = {COMMAND_LINE: command_line(), "methods/index.md": overview()}
+    for name, page in method_pages().items():
+        pages[f"methods/{name}.md"] = between_pages(page.read_text(encoding="utf-8"))
+    for uri, content in pages.items():
+        files.append(File.generated(config, uri, content=content))
+    return files
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Turn TeX into MathML, which a browser shows without a script."""
+    from latex2mathml.converter import convert
+
+    def mathml(match: re.Match[str]) -> str:
+        display = "inline" if match["tag"] == "span" else "block"
+        tex = match["tex"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        return convert(tex.strip(), display=display)
+
+    return _MATH.sub(mathml, html)
+
+
+def command_line() -> str:
+    """Describe every command, from the program itself, as Markdown."""
+    import typer.cli
+    import typer.main
+
+    from bench.cli.main import app
+
+    command = typer.main.get_command(app)
+    context = command.make_context("bench", ["ls", "methods"], resilient_parsing=True)
+    text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="bench")
+    text = re.sub(r"^# `bench`", "# Command line", text)
+    return re.sub(
+        r"^\s*Examples:\n((?:  .+\n)+)", r"\nExamples:\n\n```text\n\1```\n", text, flags=re.M
+    )
+
+
+def overview() -> str:
+    """List the registered methods and backbones."""
+    from bench.components import BACKBONES, METHODS
+
+    written = method_pages()
+    lines = ["# Methods and backbones", ""]
+    for heading, registry in (("Methods", METHODS), ("Backbones", BACKBONES)):
+        lines += [f"## {heading}", "", "| name | title | what it does |", "|---|---|---|"]
+        for name in registry.names():
+            entry = registry.get(name)
+            page = name.replace("-", "_")
+            label = f"[`{name}`]({page}.md)" if page in written else f"`{name}`"
+            lines.append(f"| {label} | {entry.title} | {entry.summary} |")
+        lines.append("")
+    return "\n".join(
+        [*lines, "`bench show NAME` prints settings, variants and published figures.", ""]
+    )
+
+
+def method_pages() -> dict[str, Path]:
+    """Find the page of each method and backbone, by the name of its folder."""
+    found = sorted(ROOT.glob("methods/*/README.md")) + sorted(
+        ROOT.glob("methods/backbones/*/README.md")
+    )
+    return {page.parent.name: page for page in found}
+
+
+def title(page: Path) -> str:
+    """Return the first heading of a page."""
+    match = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1].strip() if match else page.parent.name
+
+
+def between_pages(text: str) -> str:
+    """Point links to another method's README at its page here; drop links to other files."""
+
+    def target(match: re.Match[str]) -> str:
+        path, _, anchor = match["target"].partition("#")
+        other = re.fullmatch(r"(?:\.\./)+(?:methods/)?(?:backbones/)?(\w+)/README\.md", path)
+        if other and other[1] in method_pages():
+            return f"[{match['text']}]({other[1]}.md{'#' + anchor if anchor else ''})"
+        return match["text"]
+
+    return _LINK.sub(target, text)
