@@ -63,7 +63,10 @@ def command_line() -> str:
     text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="bench")
     text = re.sub(r"^# `bench`", "# Command line", text)
     return re.sub(
-        r"^\s*Examples:\n((?:  .+\n)+)", r"\nExamples:\n\n```text\n\1```\n", text, flags=re.M
+        r"^\s*Examples:\n((?:  .+\n)+)",
+        r"\nExamples:\n\n```text\n\1```\n",
+        text,
+        flags=re.MULTILINE,
     )
 
 

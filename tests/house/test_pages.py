@@ -1,25 +1,45 @@
 """What the pages show is what the program does."""
 
 import configparser
+import importlib
 import re
 import subprocess
+import sys
 import tomllib
 
 import pytest
 import typer
 import typer.main
+import yaml
 from command_lines import check, introduced, shown
-from house import PAGES, ROOT, fenced
+from house import PAGES, ROOT, fenced, sources
 
+import bench
 from bench.cli.main import app
 from bench.data.load import load_dataset
+from bench.protocol import Protocol
 from bench.runs.spec import read_spec
+from bench.training.config import TrainingConfig
 
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+GENERATED = {"command-line.md", "methods/index.md"}
+OWN = [page for page in PAGES if page.name != "results.md"]  # which also names a peer's options
 LINES = [
     pytest.param(page, line, id=f"{page.name}: {line}") for page in PAGES for line in shown(page)
 ]
+EXAMPLE = re.compile(r"\A# (\w+)/")  # the folder that a block's first line names
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def only_yaml(name):
+    """The one YAML block of a page."""
+    [content] = [content for language, content in fenced(DOCS / name) if language == "yaml"]
+    return content
 
 
 def setup_commands():
@@ -125,22 +145,98 @@ def test_command_lines_in_help_texts_are_real(line):
     assert check(command) in command
 
 
-def test_every_command_is_in_the_readme():
-    text = README.read_text(encoding="utf-8")
-    for name in typer.main.get_command(app).commands:
-        assert f"bench {name}" in text
+def options(command=None):
+    """Every option of every command."""
+    command = command or typer.main.get_command(app)
+    yield from (name for parameter in command.params for name in parameter.opts)
+    yield from (name for parameter in command.params for name in parameter.secondary_opts)
+    for inner in getattr(command, "commands", {}).values():
+        yield from options(inner)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def inline(page):
+    """Every piece of code in running text."""
+    text = page.read_text(encoding="utf-8")
+    for language, content in fenced(page):
+        text = text.replace(f"```{language}\n{content}```", "")
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+@pytest.mark.parametrize("page", OWN, ids=name_of)
+def test_options_in_running_text_are_real(page):
+    flags = {code.split()[0] for code in inline(page) if re.match(r"--\w", code)}
+    assert flags <= set(options())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_modules_and_files_that_a_page_names_are_there(page):
+    examples = {folder for _, content in fenced(page) for folder in EXAMPLE.findall(content)}
+    for code in inline(page):
+        if any(folder in code for folder in examples):
+            continue
+        if re.fullmatch(r"bench(\.\w+)+", code):
+            assert resolves(code), code
+        elif re.fullmatch(r"(bench|docs|methods|reports|tests)(/[\w.-]+)+/?", code):
+            assert (ROOT / code).exists(), code
+
+
+def resolves(dotted):
+    """Whether a dotted name is a module, or something inside one."""
+    module, names = dotted, []
+    while module:
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError:
+            module, _, name = module.rpartition(".")
+            names.insert(0, name)
+            continue
+        for name in names:
+            if not hasattr(found, name):
+                return False
+            found = getattr(found, name)
+        return True
+    return False
+
+
+def test_environment_variables_are_documented_and_real():
+    read = {
+        name
+        for path in sources("bench", "methods", "reports")
+        for name in re.findall(r"\bBENCH_[A-Z_]+\b", path.read_text(encoding="utf-8"))
+    }
+    page = (DOCS / "quickstart.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bBENCH_[A-Z_]+\b", page)) == read
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_between_pages_lead_somewhere(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+        known = (page.parent / target).exists() or (page.parent == DOCS and target in GENERATED)
+        assert known, target
+
+
+def test_the_site_builds_strictly_and_describes_every_command(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "command-line" / "index.html").read_text(encoding="utf-8")
+    flags = {name for name in options() if name.startswith("-")}
+    assert flags <= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page))
+    for path in tmp_path.rglob("*.html"):
+        fetched = r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://"
+        assert not re.search(fetched, path.read_text(encoding="utf-8")), "a page needs a network"
+
+
+def test_the_citation_names_the_present_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == bench.__version__
+    assert citation["license"] == "MIT"
 
 
 @pytest.fixture
 def shop(tmp_path):
-    """The README's specification and card, with files such as the card describes."""
-    spec, card = [content for language, content in fenced(README) if language == "yaml"]
+    """The pages' specification and card, with files such as the card describes."""
+    spec, card = only_yaml("quickstart.md"), only_yaml("your-data.md")
     (tmp_path / "my-comparison.yaml").write_text(spec)
     folder = tmp_path / "own"
     folder.mkdir()
@@ -152,7 +248,7 @@ def shop(tmp_path):
     return tmp_path
 
 
-def test_the_card_in_the_readme_loads(shop, monkeypatch):
+def test_the_card_of_the_page_loads(shop, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(shop / "cache"))
     dataset = load_dataset(str(shop / "own" / "card.yaml"))
     assert (dataset.n_users, dataset.n_items, dataset.n_interactions) == (6, 6, 36)
@@ -160,14 +256,19 @@ def test_the_card_in_the_readme_loads(shop, monkeypatch):
     assert dataset.item_texts[0] == "thing 0"
 
 
-def test_the_specification_in_the_readme_is_valid(shop):
+def test_the_specification_of_the_page_is_valid(shop):
     spec = read_spec(shop / "my-comparison.yaml")
     spec.check()
     assert spec.backbone_config("sasrec").dropout == 0.3
 
 
-def test_defaults_in_the_readme_are_the_real_ones():
-    spec = read_spec(README.parent / "bench" / "runs" / "specs" / "default.yaml")
-    [shown_spec, _] = [content for language, content in fenced(README) if language == "yaml"]
-    assert f"epochs: {spec.training.epochs}, patience: {spec.training.patience}" in shown_spec
-    assert f"cutoffs: {list(spec.protocol.cutoffs)}" in shown_spec
+def test_defaults_that_the_pages_state_are_the_real_ones():
+    assert "up to 200 epochs" in (DOCS / "quickstart.md").read_text(encoding="utf-8")
+    assert "patience of 10" in (DOCS / "protocol.md").read_text(encoding="utf-8")
+    assert (TrainingConfig().epochs, TrainingConfig().patience) == (200, 10)
+    protocol = Protocol()
+    assert (protocol.candidates, protocol.ties, protocol.selection) == (
+        "all",
+        "pessimistic",
+        "NDCG@10",
+    )
