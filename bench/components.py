@@ -2,7 +2,7 @@
 
 A component's package holds a small descriptor (this module's classes), a settings class and
 a model class. Descriptors and settings import neither torch nor pandas, so listing and
-validating stay fast; the model class is imported when a cell runs.
+validating stay fast; the model class is imported when an experiment runs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from bench.errors import ConfigError, suggestion
 from bench.registry import Registry, load_object
 from bench.strict_yaml import load_yaml, yaml_problem
 
-Sampling = Literal["positions", "prefixes", "last", "pieces"]
+Sampling = Literal["positions", "prefixes", "last", "segments"]
 """How training samples are drawn.
 
 ``positions``: one pass over a sequence predicts the next item at every valid position.
 ``prefixes``: random (prefix, next item) pairs, in an epoch K times as many as there are users,
 for whatever looks at its whole input.
 ``last``: the one pair of each user that ends with the last training interaction.
-``pieces``: K random pieces of each training history and epoch, without a next item, for
+``segments``: K random segments of each training history and epoch, without a next item, for
 methods that make their own targets of them; each interaction counts as one.
 """
 VARIANT_MARK = ":"
@@ -256,5 +256,5 @@ BACKBONES: Components[BackboneEntry] = Components(
     "bench.backbones",
 )
 ENCODERS: Components[EncoderEntry] = Components(
-    "encoder", EncoderEntry, lambda: _packages("bench.encoders", "ENCODER"), "bench.encoders"
+    "encoder", EncoderEntry, lambda: _packages("bench.text.encoders", "ENCODER"), "bench.encoders"
 )

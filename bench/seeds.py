@@ -1,4 +1,4 @@
-"""Random seeds from named axes, never from the order of execution (promise P6)."""
+"""Random seeds from named axes, never from the order of execution."""
 
 from __future__ import annotations
 

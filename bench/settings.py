@@ -23,7 +23,7 @@ def cache_dir() -> Path:
 
 
 def store_dir() -> Path:
-    """Folder of finished cells: ``BENCH_STORE`` or ``runs`` in the current folder."""
+    """Folder of finished experiments: ``BENCH_STORE`` or ``runs`` in the current folder."""
     return _folder("BENCH_STORE", Path("runs"))
 
 

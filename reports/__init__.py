@@ -1,1 +1,1 @@
-"""Tables and figures of finished cells, made without torch and without any method's code."""
+"""Tables and figures of finished experiments, made without torch and without any method's code."""

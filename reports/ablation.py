@@ -34,7 +34,7 @@ def ablation_grid(table: Table, reading: Reading, titles: Titles) -> Grid | None
         for place, variants in _families(block).items():
             rows = [block.rows[place], *variants]
             blocks.append(_lines(name, rows, metrics, titles))
-            keys.append([[result.cell.key for result in row.results] for row in rows])
+            keys.append([[result.experiment.key for result in row.results] for row in rows])
     if not blocks:
         return None
     return Grid(
@@ -81,7 +81,7 @@ def _full_form(row: Row, variant: Row, base: str) -> bool:
 
 
 def _settings(row: Row) -> dict[str, str]:
-    return settings_of(row.results[0].cell)
+    return settings_of(row.results[0].experiment)
 
 
 def _lines(

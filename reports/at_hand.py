@@ -42,7 +42,7 @@ def _load(block: Block) -> Dataset:
     if dataset.fingerprint != block.fingerprint:
         raise DataError(
             f"data set '{block.dataset}' at hand (fingerprint {dataset.fingerprint[:8]}) is not "
-            f"the one of the finished cells ({block.fingerprint[:8]}); set BENCH_DATA_DIR to the "
+            f"the experiments' ({block.fingerprint[:8]}); set BENCH_DATA_DIR to the "
             "folder that holds theirs"
         )
     return dataset

@@ -27,7 +27,7 @@ from bench.statistics.slices import COLD_AT_MOST
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
-    from bench.runs.result import ReadOut
+    from bench.plan.result import Decisions
     from bench.runs.store import Store
 
 BASE = "none"
@@ -85,7 +85,7 @@ def cases_grid(
     Parameters
     ----------
     store
-        Holds the cells' decisions.
+        Holds the experiments' decisions.
     table, reading, titles
         Rows, how ranks are read, and under which names.
     data
@@ -94,7 +94,7 @@ def cases_grid(
     Raises
     ------
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     found: list[tuple[str, Block, Sequence[Judge]]] = []
     notes = []
@@ -102,7 +102,7 @@ def cases_grid(
         backbone, rows = _rows(store, block)
         if rows:
             found.append((name, block, [_judge(store, row, reading, titles) for row in rows]))
-            seeds = sorted({row.results[0].cell.seed for row in rows})
+            seeds = sorted({row.results[0].experiment.seed for row in rows})
             notes.append(
                 f"{name}: backbone {backbone_label(backbone, titles)}, "
                 f"seed {', '.join(map(str, seeds))}."
@@ -147,7 +147,7 @@ def _rows(store: Store, block: Block) -> tuple[str | None, list[Row]]:
         backbone, method, _ = row.identity
         if method == BASE:
             bare.setdefault(backbone, row)
-        elif store.load(row.results[0].cell.key).read_out("test") is not None:
+        elif store.load(row.results[0].experiment.key).decisions("test") is not None:
             rows = deciding.setdefault(backbone, {})
             base = method.partition(VARIANT_MARK)[0]
             if base not in rows or (method == base and rows[base].identity[1] != base):
@@ -161,21 +161,21 @@ def _rows(store: Store, block: Block) -> tuple[str | None, list[Row]]:
 
 def _judge(store: Store, row: Row, reading: Reading, titles: Titles) -> Judge:
     """Read the first seed of a row."""
-    stored = store.load(row.results[0].cell.key)
-    protocol = stored.cell.protocol
+    stored = store.load(row.results[0].experiment.key)
+    protocol = stored.experiment.protocol
     ranks = rank_of(
         stored.ranks("test"), reading.candidates_for(protocol), reading.ties_for(protocol)
     )
-    place, drop = _decisions(stored.read_out("test"))
+    place, drop = _decisions(stored.decisions("test"))
     return Judge(method_label(row, titles), place, drop, ranks)
 
 
-def _decisions(read_out: ReadOut | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    if read_out is None:
+def _decisions(decisions: Decisions | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    if decisions is None:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
-    place = place_of(read_out.user.astype(np.int64), read_out.position.astype(np.int64))
+    place = place_of(decisions.user.astype(np.int64), decisions.position.astype(np.int64))
     order = np.argsort(place)
-    return place[order], ~read_out.keep[order]
+    return place[order], ~decisions.keep[order]
 
 
 def choose_users(judges: Sequence[Judge], lengths: NDArray[np.int64]) -> list[int]:

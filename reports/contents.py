@@ -37,7 +37,7 @@ class Contents:
     Attributes
     ----------
     store
-        Holds the cells.
+        Holds the experiments.
     tables
         Rows, a table a protocol.
     selection, reading, titles
@@ -61,7 +61,7 @@ class Contents:
         ConfigError
             None of those asked for says anything.
         StoreError
-            A cell is damaged.
+            An experiment is damaged.
         """
         found: list[Grid | None] = []
         if "data" in names:

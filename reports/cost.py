@@ -17,7 +17,7 @@ Quantity = Callable[[Result], float | None]
 
 def _fact(name: str, scale: float = 1.0) -> Quantity:
     def read(result: Result) -> float | None:
-        value = result.facts.get(name)
+        value = result.metadata.get(name)
         return None if value is None else float(value) / scale
 
     return read
@@ -25,14 +25,14 @@ def _fact(name: str, scale: float = 1.0) -> Quantity:
 
 def _seconds(name: str) -> Quantity:
     def read(result: Result) -> float | None:
-        stages = result.facts.get(name)
+        stages = result.metadata.get(name)
         return float(sum(stages.values())) if stages else None
 
     return read
 
 
 total_seconds = _seconds("seconds")
-"""Wall seconds of all stages of a cell; None where it does not say."""
+"""Wall seconds of all stages of an experiment; None where it does not say."""
 
 
 def _epoch_seconds(result: Result) -> float | None:
@@ -42,19 +42,19 @@ def _epoch_seconds(result: Result) -> float | None:
 
 def _best_epoch(result: Result) -> float | None:
     """Count from 1, as people do; the stored number counts from 0."""
-    stored = result.facts.get("best_epoch")
+    stored = result.metadata.get("best_epoch")
     return None if stored is None else stored + 1
 
 
 def _peak_gpu(result: Result) -> float | None:
-    peak = result.facts.get("peak_gpu_bytes")
+    peak = result.metadata.get("peak_gpu_bytes")
     return peak / _MEBIBYTE if peak else None
 
 
 def _prefixes(result: Result) -> float | None:
     """K, only where the method draws K prefixes a user."""
-    drawn = result.facts.get("sampling") == "prefixes"
-    return result.facts.get("prefixes_per_user") if drawn else None
+    drawn = result.metadata.get("sampling") == "prefixes"
+    return result.metadata.get("prefixes_per_user") if drawn else None
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Column:
     head
         With its unit.
     quantity
-        Its value for one cell, None where the cell does not say.
+        Its value for one experiment, None where the experiment does not say.
     decimals
         Digits after the point.
     """
@@ -117,7 +117,7 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
         caption=(
             f"Means over the seeds of the rows under protocol {table.anchor}. Targets: next-item "
             "predictions learnt from in one epoch. An epoch's seconds are wall time with "
-            "validation; the totals sum all stages of a cell."
+            "validation; the totals sum all stages of an experiment."
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],
@@ -129,17 +129,17 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
 
 
 def _sampling(row: Row) -> str:
-    kinds = {str(result.facts.get("sampling", MISSING)) for result in row.results}
+    kinds = {str(result.metadata.get("sampling", MISSING)) for result in row.results}
     return ", ".join(sorted(kinds)) or MISSING
 
 
 def _machine_notes(table: Table) -> list[str]:
     """Say on what the times were taken: seconds of different machines do not compare."""
     machines = {
-        (str(result.facts["device"]), result.facts.get("threads"))
+        (str(result.metadata["device"]), result.metadata.get("threads"))
         for row in table.rows
         for result in row.results
-        if "device" in result.facts
+        if "device" in result.metadata
     }
     names = [
         f"{device} with {threads} {'thread' if threads == 1 else 'threads'}" if threads else device
@@ -153,9 +153,11 @@ def _encoding_notes(table: Table) -> list[str]:
     known: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
     for row in table.rows:
         for result in row.results:
-            if about := result.facts.get("encoding"):
-                encoder = str(result.cell.encoder)  # variants may share vectors: the first is named
-                known.setdefault((result.cell.dataset, about["sha256"]), (encoder, about))
+            if about := result.metadata.get("encoding"):
+                encoder = str(
+                    result.experiment.encoder
+                )  # variants may share vectors: the first is named
+                known.setdefault((result.experiment.dataset, about["sha256"]), (encoder, about))
     return [
         f"Encoding the item texts of {dataset} with {encoder}, once and not part of the totals: "
         f"{about['tokens']:,} tokens in {about['seconds']:.1f} s, "

@@ -21,7 +21,7 @@ from bench.statistics.slices import equal_frequency
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
-    from bench.runs.stored import StoredCell
+    from bench.runs.stored import StoredExperiment
 
 FIFTHS = ("rarest fifth", "2nd", "3rd", "4th", "most popular fifth")
 
@@ -90,14 +90,14 @@ class Buckets:
 def read_block(
     store: Store, block: Block, reading: Reading, metric: Metric
 ) -> tuple[Buckets, Mapping[int, Denoising]]:
-    """Read the decisions of a block's rows, one cell in memory at a time.
+    """Read the decisions of a block's rows, one experiment in memory at a time.
 
     Parameters
     ----------
     store
-        Holds the cells.
+        Holds the experiments.
     block
-        Rows of one data set; at least one has a finished cell.
+        Rows of one data set; at least one has a finished experiment.
     reading
         How ranks become figures.
     metric
@@ -108,19 +108,19 @@ def read_block(
     buckets
         Of the data set, the same for every row.
     decisions
-        By the row's place in the block; rows without a finished cell are left out.
+        By the row's place in the block; rows without a finished experiment are left out.
 
     Raises
     ------
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     buckets: Buckets | None = None
     found = {}
     for place, row in enumerate(block.rows):
         parts = []
         for result in row.results:
-            stored = store.load(result.cell.key)
+            stored = store.load(result.experiment.key)
             if buckets is None:
                 buckets = Buckets.of(stored.ranks("test").target_count)
             parts.append(_decisions(stored, buckets, reading, metric))
@@ -131,15 +131,17 @@ def read_block(
     return buckets, found
 
 
-def _decisions(stored: StoredCell, buckets: Buckets, reading: Reading, metric: Metric) -> Denoising:
-    ranks, protocol = stored.ranks(reading.phase), stored.cell.protocol
+def _decisions(
+    stored: StoredExperiment, buckets: Buckets, reading: Reading, metric: Metric
+) -> Denoising:
+    ranks, protocol = stored.ranks(reading.phase), stored.experiment.protocol
     places = rank_of(ranks, reading.candidates_for(protocol), reading.ties_for(protocol))
     metric_by = buckets.means(metric.per_user(places), ranks.target_count)
-    read_out = stored.read_out("test")
-    if read_out is None:
+    decisions = stored.decisions("test")
+    if decisions is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
-    drop = (~read_out.keep).astype(np.float64)
-    return Denoising(float(drop.mean()), buckets.means(drop, read_out.item_count), metric_by)
+    drop = (~decisions.keep).astype(np.float64)
+    return Denoising(float(drop.mean()), buckets.means(drop, decisions.item_count), metric_by)
 
 
 def _average(parts: Sequence[Denoising]) -> Denoising:
@@ -159,7 +161,7 @@ def denoising_grid(
     Raises
     ------
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     heads, labels = label_columns(table, titles)
     blocks, notes, any_decides = [], [], False

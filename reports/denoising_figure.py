@@ -32,12 +32,12 @@ def draw_denoising(drawn: Drawn) -> Figure:
     Parameters
     ----------
     drawn
-        Tables with at least one finished cell.
+        Tables with at least one finished experiment.
 
     Raises
     ------
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     panels = _panels(drawn)
     colours = palette(label for _, _, lines in panels for label in lines)

@@ -16,7 +16,7 @@ from bench.reports.per_user import of_seeds
 from bench.reports.results import Reading
 from bench.reports.tables import describe
 from bench.runs.store import Store
-from bench.runs.stored import StoredCell
+from bench.runs.stored import StoredExperiment
 from bench.statistics.compare import Comparison, compare
 from bench.statistics.effect import Interval, effect
 from bench.statistics.family import ALPHA
@@ -37,15 +37,15 @@ class Sides:
     Attributes
     ----------
     first, second
-        Cells of A and of B, one a seed.
+        Experiments of A and of B, one a seed.
     metrics
         What is compared; slices show NDCG@10 where it is among them, otherwise the first.
     reading
         How ranks are read.
     """
 
-    first: Sequence[StoredCell]
-    second: Sequence[StoredCell]
+    first: Sequence[StoredExperiment]
+    second: Sequence[StoredExperiment]
     metrics: Sequence[Metric]
     reading: Reading
 
@@ -56,10 +56,10 @@ class Sides:
         Raises
         ------
         ConfigError
-            A name fits no cell or several configurations, or the two cannot be compared.
+            A name fits no experiment or several configurations, or the two cannot be compared.
         """
         one, other = choose(store, first), choose(store, second)
-        a, b = one[0].cell, other[0].cell
+        a, b = one[0].experiment, other[0].experiment
         if (a.dataset, a.fingerprint) != (b.dataset, b.fingerprint):
             raise ConfigError(
                 f"'{first}' ran on {a.dataset} {a.fingerprint[:8]} and '{second}' on {b.dataset} "
@@ -85,7 +85,7 @@ def diff_grids(
     Parameters
     ----------
     store
-        Holds the cells.
+        Holds the experiments.
     first, second
         Names of A and B, see :func:`bench.reports.choose.choose`.
     reading
@@ -98,14 +98,14 @@ def diff_grids(
     ConfigError
         The names or the region are wrong.
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     sides = Sides.of(store, first, second, reading)
     if not region > 0:
         raise ConfigError(f"an equivalence region of {region} is empty; give a number above 0")
     one, other = (
-        of_seeds(store, [stored.key for stored in cells], reading, sides.metrics)
-        for cells in (sides.first, sides.second)
+        of_seeds(store, [stored.key for stored in experiments], reading, sides.metrics)
+        for experiments in (sides.first, sides.second)
     )
     found = [
         compare(one[metric.name], other[metric.name], region=region) for metric in sides.metrics
@@ -129,7 +129,8 @@ def _tests_grid(sides: Sides, found: Sequence[Comparison], region: float) -> Gri
     return Grid(
         title=f"A: {_told(sides.first)}; B: {_told(sides.second)}",
         caption=(
-            f"{describe(sides.first[0].cell.protocol, sides.reading)} Differences are A minus B. "
+            f"{describe(sides.first[0].experiment.protocol, sides.reading)} "
+            "Differences are A minus B. "
             "Intervals: 95 %, bootstrap over users. p: two-sided, over users, each user's figure "
             "averaged over seeds; Holm's correction over the columns. Welch's test compares the "
             "means of the seeds. Smallest detectable: the true difference that t finds with power "
@@ -207,10 +208,10 @@ def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
     return paired_t(gaps).p if effective(gaps) >= MIN_EFFECTIVE else math.nan
 
 
-def _told(cells: Sequence[StoredCell]) -> str:
-    seeds = ", ".join(str(stored.cell.seed) for stored in cells)
-    keys = ", ".join(stored.key[:12] for stored in cells)
-    return f"{name_of(cells)} (seeds {seeds}; {keys})"
+def _told(experiments: Sequence[StoredExperiment]) -> str:
+    seeds = ", ".join(str(stored.experiment.seed) for stored in experiments)
+    keys = ", ".join(stored.key[:12] for stored in experiments)
+    return f"{name_of(experiments)} (seeds {seeds}; {keys})"
 
 
 def print_p(p: float) -> str:

@@ -1,4 +1,4 @@
-"""Figures of finished cells: accuracy side by side, and learning curves.
+"""Figures of finished experiments: accuracy side by side, and learning curves.
 
 Colours are those of Okabe and Ito (Color universal design, 2008), which people with any common
 colour blindness tell apart.
@@ -73,7 +73,7 @@ class Drawn:
     titles
         What to print for names.
     store
-        Holds the cells' decisions.
+        Holds the experiments' decisions.
     setting
         Drawn by ``setting-curve``; None where only one has a curve.
     """

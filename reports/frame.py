@@ -1,4 +1,4 @@
-"""All rows as one flat frame, for CSV: full precision, tests, cost and the cells behind each."""
+"""All rows as one flat frame, for CSV: full precision, tests, cost and keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.runs.store import Store
 
 KEYS = "keys"
-"""Column with the keys of the cells behind a row, parted by spaces."""
+"""Column with the keys of the experiments behind a row, parted by spaces."""
 
 
 def frame(store: Store, tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def frame(store: Store, tables: Sequence[Table], reading: Reading) -> pd.DataFra
     Raises
     ------
     StoreError
-        A cell is missing or damaged.
+        An experiment is missing or damaged.
     """
     import pandas as pd
 
@@ -74,8 +74,8 @@ def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
         figures[metric] = row.mean(metric)
         figures[f"{metric} sd"] = row.deviation(metric)
     costs = {column.head: column.mean(row) for column in COLUMNS}
-    seeds = " ".join(str(result.cell.seed) for result in row.results)
-    keys = " ".join(result.cell.key for result in row.results)
+    seeds = " ".join(str(result.experiment.seed) for result in row.results)
+    keys = " ".join(result.experiment.key for result in row.results)
     return {**names, "seeds": seeds, KEYS: keys, **figures, **costs}
 
 

@@ -28,7 +28,7 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
         Folder of the results store.
     selection
         Its names choose studies too, and its trials what counts of them; its keys are those of
-        cells and do not.
+        experiments and do not.
     titles
         What to print for names.
 

@@ -1,6 +1,6 @@
 """What a rendered report was made of, kept in it so that it can be made again and compared.
 
-Markdown, LaTeX and HTML carry one comment that nobody sees; a CSV carries the keys of its cells in
+Markdown, LaTeX and HTML carry one hidden comment; a CSV carries the keys of its experiments in
 a column of its own.
 """
 
@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from bench.data.dataset import PHASES
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import parse_metric
-from bench.protocol import Candidates, Ties
+from bench.plan.protocol import PHASES, Candidates, Ties
 from bench.reports.grid import Format
 from bench.reports.results import Reading, Selection
 from bench.reports.table_names import TableName
@@ -36,7 +35,7 @@ class Origin:
     format
         Of the text.
     keys
-        First digits of the keys of all cells in it.
+        First digits of the keys of all experiments in it.
     datasets, backbones, methods
         The order of rows.
     phase, candidates, ties, metrics
@@ -85,7 +84,7 @@ class Origin:
         )
 
     def selection(self, keys: Sequence[str]) -> Selection:
-        """Give the selection that shows the same cells in the same order.
+        """Give the selection that shows the same experiments in the same order.
 
         Parameters
         ----------

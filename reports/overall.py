@@ -90,7 +90,7 @@ def _marked(values: Sequence[float | None]) -> list[Entry]:
 def _missing_note(table: Table) -> list[str]:
     count = sum(not row.results for row in table.rows)
     rows = "row has" if count == 1 else "rows have"
-    return [f"{MISSING}: {count} {rows} no finished cell."] if count else []
+    return [f"{MISSING}: {count} {rows} no finished experiment."] if count else []
 
 
 def _settings_notes(table: Table, titles: Titles) -> list[str]:
@@ -111,7 +111,7 @@ def _difference_notes(table: Table, titles: Titles) -> list[str]:
         training = [
             {
                 key: value
-                for key, value in settings_of(row.results[0].cell).items()
+                for key, value in settings_of(row.results[0].experiment).items()
                 if key.startswith("training.")
             }
             for row in block.rows

@@ -14,15 +14,15 @@ from bench.statistics.nested import Nested
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
-    from bench.runs.stored import StoredCell
+    from bench.runs.stored import StoredExperiment
 
 Floats = NDArray[np.float64]
 
 
 def of_cell(
-    stored: StoredCell, reading: Reading, metrics: Sequence[Metric]
+    stored: StoredExperiment, reading: Reading, metrics: Sequence[Metric]
 ) -> Mapping[str, Floats]:
-    """Compute each user's figures of one cell.
+    """Compute each user's figures of one experiment.
 
     Returns
     -------
@@ -32,9 +32,9 @@ def of_cell(
     Raises
     ------
     StoreError
-        The cell is damaged.
+        The experiment is damaged.
     """
-    protocol = stored.cell.protocol
+    protocol = stored.experiment.protocol
     ranks = rank_of(
         stored.ranks(reading.phase), reading.candidates_for(protocol), reading.ties_for(protocol)
     )
@@ -44,7 +44,7 @@ def of_cell(
 def of_seeds(
     store: Store, keys: Sequence[str], reading: Reading, metrics: Sequence[Metric]
 ) -> Mapping[str, Nested]:
-    """Read the cells of one configuration, its seeds.
+    """Read the experiments of one configuration, its seeds.
 
     Returns
     -------
@@ -54,9 +54,9 @@ def of_seeds(
     Raises
     ------
     StoreError
-        A cell is missing or damaged.
+        An experiment is missing or damaged.
     BenchError
-        The cells are of different users.
+        The experiments are of different users.
     """
     seeds = [of_cell(store.load(key), reading, metrics) for key in keys]
     return {name: Nested.of([seed[name] for seed in seeds]) for name in seeds[0]}

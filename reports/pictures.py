@@ -54,7 +54,7 @@ def pictures(drawn: Drawn, grids: Sequence[Grid]) -> list[Picture]:
     Raises
     ------
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     metric = drawn_metric(drawn.tables[0], drawn.reading)
     drawn = replace(drawn, reading=replace(drawn.reading, metrics=(metric,)))
@@ -69,7 +69,7 @@ def pictures(drawn: Drawn, grids: Sequence[Grid]) -> list[Picture]:
     return shown + [
         Picture(
             f"Accuracy and denoising by {setting}",
-            "Figures of cells that differ in this setting alone.",
+            "Figures of experiments that differ in this setting alone.",
             figure_svg("setting-curve", replace(drawn, setting=setting)),
         )
         for setting in curve_settings(drawn.tables)

@@ -12,25 +12,25 @@ import yaml
 from bench.components import BACKBONES, ENCODERS, METHODS, Component, Components
 from bench.errors import BenchError
 from bench.hashing import canonical_json
-from bench.protocol import Protocol
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Protocol
 from bench.reports.results import Result
 from bench.reports.source import source_of
 from bench.reports.variants import settings_of
-from bench.runs.cell import Cell
 from bench.strict_yaml import load_yaml
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """One cell as a reader who doubts its figures wants to see it.
+    """One experiment as a reader who doubts its figures wants to see it.
 
     Attributes
     ----------
     key, label
-        Of the cell.
+        Of the experiment.
     command
         Shell command that computes it, or finds it in the store.
-    facts
+    metadata
         What it was computed from and on, printed.
     settings
         Every setting by its dotted key, printed.
@@ -39,63 +39,65 @@ class Provenance:
     key: str
     label: str
     command: str
-    facts: Mapping[str, str]
+    metadata: Mapping[str, str]
     settings: Mapping[str, str]
 
 
 def provenance(result: Result) -> Provenance:
-    """Collect what is known of a finished cell."""
-    cell, facts = result.cell, result.facts
-    versions = facts.get("versions", {})
+    """Collect what is known of a finished experiment."""
+    experiment, metadata = result.experiment, result.metadata
+    versions = metadata.get("versions", {})
     told = {
-        "Data fingerprint": cell.fingerprint,
-        "Protocol": cell.protocol.hash,
-        "Code": cell.code,
+        "Data fingerprint": experiment.fingerprint,
+        "Protocol": experiment.protocol.hash,
+        "Code": experiment.code,
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "Machine": str(facts.get("machine", "")),
-        "Device": str(facts.get("device", "")),
+        "Machine": str(metadata.get("machine", "")),
+        "Device": str(metadata.get("device", "")),
     }
     return Provenance(
-        key=cell.key,
-        label=cell.label,
-        command=command_of(cell, source_of([result])),
-        facts={name: value for name, value in told.items() if value},
-        settings=settings_of(cell),
+        key=experiment.key,
+        label=experiment.label,
+        command=command_of(experiment, source_of([result])),
+        metadata={name: value for name, value in told.items() if value},
+        settings=settings_of(experiment),
     )
 
 
-def command_of(cell: Cell, source: str) -> str:
-    """Write the ``bench run`` command whose plan is this cell.
+def command_of(experiment: Experiment, source: str) -> str:
+    """Write the ``bench run`` command whose plan is this experiment.
 
     Parameters
     ----------
-    cell
+    experiment
         Finished.
     source
         What its data set is loaded by.
     """
     names = (
         ("--dataset", source),
-        ("--backbone", cell.backbone),
-        ("--method", cell.method),
-        ("--encoder", cell.encoder),
-        ("--seeds", str(cell.seed)),
+        ("--backbone", experiment.backbone),
+        ("--method", experiment.method),
+        ("--encoder", experiment.encoder),
+        ("--seeds", str(experiment.seed)),
     )
     words = [word for flag, name in names if name is not None for word in (flag, name)]
-    sets = [f"{key}={_plain(value)}" for key, value in _changes(cell)]
+    sets = [f"{key}={_plain(value)}" for key, value in _changes(experiment)]
     return shlex.join(["bench", "run", *words, *(["--set", *sets] if sets else [])])
 
 
-def _changes(cell: Cell) -> Iterator[tuple[str, Any]]:
+def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     """Give the settings that are not the defaults."""
-    yield from _differing("training", cell.training.model_dump(mode="json"), type(cell.training)())
+    yield from _differing(
+        "training", experiment.training.model_dump(mode="json"), type(experiment.training)()
+    )
     # The maximum length is each data set's own default: say it always.
-    yield "protocol.max_length", cell.protocol.max_length
-    protocol = cell.protocol.model_dump(mode="json", exclude={"max_length"})
+    yield "protocol.max_length", experiment.protocol.max_length
+    protocol = experiment.protocol.model_dump(mode="json", exclude={"max_length"})
     yield from _differing("protocol", protocol, Protocol())
-    yield from _component(BACKBONES, cell.backbone, cell.backbone_settings)
-    yield from _component(METHODS, cell.method, cell.method_settings)
-    yield from _component(ENCODERS, cell.encoder, cell.encoder_settings)
+    yield from _component(BACKBONES, experiment.backbone, experiment.backbone_settings)
+    yield from _component(METHODS, experiment.method, experiment.method_settings)
+    yield from _component(ENCODERS, experiment.encoder, experiment.encoder_settings)
 
 
 def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.components import METHODS, VARIANT_MARK
 from bench.errors import BenchError
-from bench.method_card import MethodCard, Published, find
+from bench.plan.method_card import MethodCard, Published, find
 from bench.reports.grid import MISSING, Entry, Grid
 from bench.reports.overall import DECIMALS
 from bench.reports.results import Reading
@@ -110,7 +110,7 @@ def _pairs(
                         metric,
                         printed,
                         sum(row.values(metric)) / len(row.results),
-                        [result.cell.key for result in row.results],
+                        [result.experiment.key for result in row.results],
                     )
                     for metric in metrics
                     if (printed := entry.metrics.get(metric)) is not None

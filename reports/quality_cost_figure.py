@@ -29,7 +29,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def row_seconds(row: Row) -> float | None:
-    """Average the wall seconds of a row's cells over the seeds that say them."""
+    """Average the wall seconds of a row's experiments over the seeds that say them."""
     known = [s for s in map(total_seconds, row.results) if s is not None]
     return statistics.fmean(known) if known else None
 
@@ -49,7 +49,7 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
     Parameters
     ----------
     drawn
-        Tables with at least one finished cell; rows that do not say their seconds are left out.
+        Tables with a finished experiment; rows that do not say their seconds are left out.
     """
     blocks = headings(drawn.tables, drawn.titles)
     rows = [row for _, block, _ in blocks for row in block.rows]
@@ -71,7 +71,7 @@ def draw_quality_cost(drawn: Drawn) -> Figure:
     _legend(figure, colours, shapes)
     explain(
         figure,
-        "Wall seconds of a cell, means over seeds; encoding item texts once is not part of them.",
+        "Wall seconds of an experiment, means over seeds; encoding item texts is not included.",
     )
     return figure
 

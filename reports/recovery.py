@@ -37,7 +37,7 @@ from bench.statistics.removal import (
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
-    from bench.runs.result import ReadOut
+    from bench.plan.result import Decisions
     from bench.runs.store import Store
 
 Part = Literal["train", "test"]
@@ -81,31 +81,31 @@ class Recovery:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What one row's cells say of one data set's interactions.
+    """What one row's experiments say of one data set's interactions.
 
     Attributes
     ----------
-    read_outs
+    decisions
         One a seed, of the same interactions.
     noise
         bool ``[interactions]``: which were planted.
     """
 
-    read_outs: Sequence[ReadOut]
+    decisions: Sequence[Decisions]
     noise: NDArray[np.bool_]
 
     def recovery(self) -> Recovery:
         """Score the row."""
-        seeds = [placements(out.score, self.noise) for out in self.read_outs]
+        seeds = [placements(out.score, self.noise) for out in self.decisions]
         areas = [seed.auroc for seed in seeds]
-        counts = self.read_outs[0].item_count
-        removals = [removal(~out.keep, self.noise) for out in self.read_outs]
-        sizes = [int(np.sum(~out.keep)) for out in self.read_outs]
+        counts = self.decisions[0].item_count
+        removals = [removal(~out.keep, self.noise) for out in self.decisions]
+        sizes = [int(np.sum(~out.keep)) for out in self.decisions]
         rarest = [removal_by(popularity_score(counts), size, self.noise) for size in sizes]
         blind = [removal_by(np.zeros(len(counts)), size, self.noise) for size in sizes]
         return Recovery(
             seeds=len(seeds),
-            area=auroc(seeds, self.read_outs[0].user),
+            area=auroc(seeds, self.decisions[0].user),
             deviation=statistics.stdev(areas) if len(areas) > 1 else None,
             removed=Removal(
                 share=_mean([one.share for one in removals]),
@@ -118,7 +118,7 @@ class Judged:
 
     def controls(self) -> Mapping[str, Interval]:
         """Score what knows nothing of sequences: popularity alone, and chance."""
-        out = self.read_outs[0]
+        out = self.decisions[0]
         scores = {
             "Popularity alone (control)": popularity_score(out.item_count),
             "Random score (control)": random_score(len(out.item_count)),
@@ -136,9 +136,9 @@ def recovery_grids(
     Parameters
     ----------
     store
-        Holds the cells with their read-outs.
+        Holds the experiments with their decisions.
     selection
-        Which cells.
+        Which experiments.
     titles
         What to print for names.
     part
@@ -147,9 +147,9 @@ def recovery_grids(
     Raises
     ------
     ConfigError
-        The selection names what no cell in the store has.
+        The selection names what no experiment in the store has.
     StoreError
-        No selected cell judges data with planted noise, or one is damaged.
+        No selected experiment judges data with planted noise, or one is damaged.
     """
     results = read_results(store, selection, Reading())
     titles = with_own_titles(titles, results.finished)
@@ -227,18 +227,18 @@ def _judged(store: Store, block: Block, part: Part, dataset: Dataset) -> dict[in
     """Collect the rows that decide, by their place in the block."""
     found = {}
     for place, row in enumerate(block.rows):
-        read_outs = _read_outs(store, row, part)
-        if read_outs:
-            found[place] = Judged(read_outs, _noise(dataset, read_outs[0]))
+        decisions = _decisions(store, row, part)
+        if decisions:
+            found[place] = Judged(decisions, _noise(dataset, decisions[0]))
     return found
 
 
-def _read_outs(store: Store, row: Row, part: Part) -> list[ReadOut]:
-    found = (store.load(result.cell.key).read_out(part) for result in row.results)
-    return [read_out for read_out in found if read_out is not None]
+def _decisions(store: Store, row: Row, part: Part) -> list[Decisions]:
+    found = (store.load(result.experiment.key).decisions(part) for result in row.results)
+    return [decisions for decisions in found if decisions is not None]
 
 
-def _noise(dataset: Dataset, read_out: ReadOut) -> NDArray[np.bool_]:
+def _noise(dataset: Dataset, decisions: Decisions) -> NDArray[np.bool_]:
     """Look up which of the judged interactions were planted.
 
     Raises
@@ -246,12 +246,12 @@ def _noise(dataset: Dataset, read_out: ReadOut) -> NDArray[np.bool_]:
     StoreError
         The judged items are not those of the data set.
     """
-    place = dataset.sequences.offsets[read_out.user] + read_out.position
+    place = dataset.sequences.offsets[decisions.user] + decisions.position
     planted = dataset.planted_noise
-    if planted is None or not np.array_equal(dataset.sequences.items[place], read_out.item):
+    if planted is None or not np.array_equal(dataset.sequences.items[place], decisions.item):
         raise StoreError(
             f"stored decisions about '{dataset.name}' are not about its interactions; delete the "
-            "cells and run again"
+            "experiments and run again"
         )
     return np.asarray(planted[place])
 

@@ -46,12 +46,12 @@ def render(
     store_root
         Folder of the results store.
     keys
-        Cells to show; None shows all that ``selection`` admits.
+        Experiments to show; None shows all that ``selection`` admits.
     fmt
         ``markdown``; ``latex`` (booktabs); ``csv``, one line a row of the comparison, unrounded;
         or ``html``, one page with the figures and where each row comes from.
     selection
-        Which cells, in which order of names; its own keys give way to ``keys``.
+        Which experiments, in which order of names; its own keys give way to ``keys``.
     reading
         Phase, candidates, tie rule and metrics; by default test figures as each protocol says.
     titles
@@ -65,9 +65,9 @@ def render(
     Raises
     ------
     ConfigError
-        The selection names what no cell in the store has, or no table has anything to show.
+        The selection names what no experiment in the store has, or no table has anything to show.
     StoreError
-        No selected cell has finished (the message says what became of them), or one is damaged.
+        No selected experiment has finished (the message says why), or one is damaged.
     """
     chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
     if keys is not None:
@@ -86,7 +86,9 @@ def render(
     text = _text(fmt, Drawn(tables, reading, titles, store), grids, problems)
     if not origin:
         return text
-    keys = [result.cell.key for table in tables for row in table.rows for result in row.results]
+    keys = [
+        result.experiment.key for table in tables for row in table.rows for result in row.results
+    ]
     return text + "\n" + Origin.of(fmt, keys, chosen, reading, names).comment()
 
 
@@ -103,7 +105,7 @@ def _text(fmt: Format, drawn: Drawn, grids: Sequence[Grid], problems: Sequence[s
 def _page(drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     tables, titles = drawn.tables, drawn.titles
     sources = {
-        result.cell.key: provenance(result)
+        result.experiment.key: provenance(result)
         for table in tables
         for row in table.rows
         for result in row.results
@@ -141,10 +143,10 @@ def draw(
     Raises
     ------
     ConfigError
-        The ending is another, the setting has no curve, or the selection names what no cell in
+        The ending is another, the setting has no curve, or the selection names nothing in
         the store has.
     StoreError
-        No selected cell has finished, one is damaged, or the file cannot be written.
+        No selected experiment has finished, one is damaged, or the file cannot be written.
     """
     chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
     if reading.metrics is None:
@@ -166,6 +168,6 @@ def _read(
     results: Results = read_results(Store(store_root), selection, reading)
     if not results.finished:
         causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
-        raise StoreError(f"no finished cell in {store_root} to report on; {causes}")
+        raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
     titles = with_own_titles(titles, results.finished)
     return build_tables(results.finished, selection, titles), results.problems, titles

@@ -1,4 +1,4 @@
-"""Finished cells as figures: which are read, and how their ranks are read."""
+"""Finished experiments as figures: which are read, and how their ranks are read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.data.dataset import Phase
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
-from bench.protocol import Candidates, Protocol, Ties
-from bench.runs.cell import Cell
-from bench.runs.stored import StoredCell, readable
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Candidates, Phase, Protocol, Ties
+from bench.runs.stored import StoredExperiment, readable
 
 if TYPE_CHECKING:
     from bench.runs.store import Failure, Store
@@ -27,9 +26,9 @@ class Reading:
     phase
         Held-out item that is ranked.
     candidates, ties
-        None takes what each cell's protocol says.
+        None takes what each experiment's protocol says.
     metrics
-        Columns; None takes HR and NDCG at the cut-offs of each cell's protocol.
+        Columns; None takes HR and NDCG at the cut-offs of each experiment's protocol.
     """
 
     phase: Phase = "test"
@@ -54,12 +53,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells are shown; an empty field selects all.
+    """Which experiments are shown; an empty field selects all.
 
     Attributes
     ----------
     keys
-        Keys of cells, as a plan lists them.
+        Keys of experiments, as a plan lists them.
     datasets, backbones, methods
         Names; their order is the order of rows.
     trials
@@ -72,12 +71,12 @@ class Selection:
     methods: Sequence[str] = ()
     trials: TrialNumbers | None = None
 
-    def admits(self, key: str, cell: Cell) -> bool:
-        """Whether a finished cell is shown."""
-        return self._names(key, (cell.dataset,), (cell.backbone,), (cell.method,))
+    def admits(self, key: str, experiment: Experiment) -> bool:
+        """Whether a finished experiment is shown."""
+        return self._names(key, (experiment.dataset,), (experiment.backbone,), (experiment.method,))
 
     def admits_label(self, key: str, label: str) -> bool:
-        """Whether a cell of which only :attr:`bench.runs.cell.Cell.label` is known is shown."""
+        """Whether an experiment of which only the label is known is shown."""
         parts = label.split("/")
         return self._names(key, parts[:1], parts[1:], parts[1:])
 
@@ -95,19 +94,19 @@ class Selection:
 
 @dataclass(frozen=True)
 class Result:
-    """One finished cell, its ranks averaged over users.
+    """One finished experiment, its ranks averaged over users.
 
     Attributes
     ----------
     values
         Mean over users by name of the metric.
-    facts, curve
-        As stored; see :class:`bench.runs.result.CellResult`.
+    metadata, curve
+        As stored; see :class:`bench.plan.result.ExperimentResult`.
     """
 
-    cell: Cell
+    experiment: Experiment
     values: Mapping[str, float]
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     curve: Sequence[Mapping[str, Any]]
 
 
@@ -118,9 +117,9 @@ class Results:
     Attributes
     ----------
     finished
-        Figures of the finished cells.
+        Figures of the finished experiments.
     problems
-        One sentence a kind of what is not shown: failed, unfinished and unreadable cells.
+        One sentence a kind of what is not shown: failed, unfinished and unreadable experiments.
     """
 
     finished: Sequence[Result]
@@ -128,50 +127,51 @@ class Results:
 
 
 def read_results(store: Store, selection: Selection, reading: Reading) -> Results:
-    """Read the selected cells one after another, so that only one cell's ranks are in memory.
+    """Read the selected experiments one after another; one has its ranks in memory at a time.
 
     Raises
     ------
     ConfigError
-        The selection names what no cell in the store has.
+        The selection names what no experiment in the store has.
     StoreError
-        A cell's folder is damaged.
+        An experiment's folder is damaged.
     """
-    everything = list(store.cells())
+    everything = list(store.experiments())
     understood = list(readable(everything))
     folders = {stored.folder for stored in understood}
     failures = list(store.failures())
-    _check_names(selection, [stored.cell.label for stored in understood], failures)
-    chosen = [stored for stored in understood if selection.admits(stored.key, stored.cell)]
+    _check_names(selection, [stored.experiment.label for stored in understood], failures)
+    chosen = [stored for stored in understood if selection.admits(stored.key, stored.experiment)]
     finished = [_read(stored, reading) for stored in chosen]
     keys = {stored.key for stored in chosen}
     problems = [*_failed(failures, selection, keys), *_unfinished(selection, keys)]
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
-            f"Not shown: {_count(len(unreadable), 'cell')} damaged or written by another version "
+            f"Not shown: {_count(len(unreadable), 'experiment')} damaged or written by another "
+            "version "
             f"of bench (first: {unreadable[0].folder.name}); delete the folder and run again."
         )
     return Results(finished, problems)
 
 
-def _read(stored: StoredCell, reading: Reading) -> Result:
-    protocol = stored.cell.protocol
+def _read(stored: StoredExperiment, reading: Reading) -> Result:
+    protocol = stored.experiment.protocol
     ranks = rank_of(
         stored.ranks(reading.phase), reading.candidates_for(protocol), reading.ties_for(protocol)
     )
     values = {metric.name: metric.mean(ranks) for metric in reading.metrics_for(protocol)}
-    return Result(stored.cell, values, stored.facts, stored.curve)
+    return Result(stored.experiment, values, stored.metadata, stored.curve)
 
 
 def _check_names(
     selection: Selection, finished: Iterable[str], failures: Iterable[tuple[str, Failure]]
 ) -> None:
-    """Refuse a name that no cell in the store has, rather than leave it out without a word."""
+    """Refuse a name that no experiment in the store has."""
     labels = [*finished, *(failure.label for _, failure in failures)]
     names = {part for label in labels for part in label.split("/")[:-1]}
     for name in (*selection.datasets, *selection.backbones, *selection.methods):
         if labels and name not in names:
-            raise ConfigError(f"the store has no cell of '{name}'{suggestion(name, names)}")
+            raise ConfigError(f"the store has no experiment of '{name}'{suggestion(name, names)}")
 
 
 def _failed(
@@ -185,7 +185,7 @@ def _failed(
 def _unfinished(selection: Selection, finished: Set[str]) -> Iterator[str]:
     wanted = set(selection.keys or ())
     if missing := len(wanted - finished):
-        yield f"Missing: {_count(missing, 'cell')} of {len(wanted)} asked for have no result."
+        yield f"Missing: {_count(missing, 'experiment')} of {len(wanted)} asked for have no result."
 
 
 def _count(number: int, noun: str) -> str:

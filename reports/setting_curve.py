@@ -1,4 +1,4 @@
-"""Accuracy and denoise ratio against one setting, over cells that differ in nothing else."""
+"""Accuracy and denoise ratio against one setting, over experiments that differ in nothing else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.components import VARIANT_MARK
-from bench.data.dataset import PHASES, Phase
 from bench.evaluate.metrics import Metric, rank_of
+from bench.plan.protocol import PHASES, Phase
 from bench.reports.figures import method_label
 from bench.reports.results import Reading, Result
 from bench.reports.tables import Block, Row, Table, Titles
@@ -28,7 +28,7 @@ Identity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Figures of cells that differ in the seed alone.
+    """Figures of experiments that differ in the seed alone.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Panel:
     Attributes
     ----------
     base
-        The bare backbone's figures; None where it has no finished cell or a curve of its own.
+        The bare backbone's figures; None where it has no finished experiment or a curve of its own.
     """
 
     backbone: str | None
@@ -98,7 +98,7 @@ def read_panels(
     Parameters
     ----------
     store
-        Holds the cells.
+        Holds the experiments.
     block
         Rows of one data set.
     reading
@@ -113,7 +113,7 @@ def read_panels(
     Raises
     ------
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     lines = {
         identity: points
@@ -138,7 +138,7 @@ def read_panels(
 
 
 def _settings(row: Row) -> dict[str, str]:
-    return settings_of(row.results[0].cell)
+    return settings_of(row.results[0].experiment)
 
 
 def _lines(block: Block, key: str) -> dict[Identity, dict[float, Row]]:
@@ -198,13 +198,13 @@ def _point(store: Store, row: Row, reading: Reading, metric: Metric) -> Point:
     for result in row.results:
         for phase, share in _read(store, result, reading, metric).items():
             figures[phase].append(share)
-        read_out = store.load(result.cell.key).read_out("test")
-        if read_out is not None:
-            dropped.append(float((~read_out.keep).mean()))
+        decisions = store.load(result.experiment.key).decisions("test")
+        if decisions is not None:
+            dropped.append(float((~decisions.keep).mean()))
     return Point(figures, dropped)
 
 
 def _read(store: Store, result: Result, reading: Reading, metric: Metric) -> dict[Phase, float]:
-    stored, protocol = store.load(result.cell.key), result.cell.protocol
+    stored, protocol = store.load(result.experiment.key), result.experiment.protocol
     candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
     return {phase: metric.mean(rank_of(stored.ranks(phase), candidates, ties)) for phase in PHASES}

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.data.dataset import Phase
 from bench.errors import ConfigError
+from bench.plan.protocol import Phase
 from bench.reports.figures import (
     Drawn,
     backbone_label,
@@ -41,9 +41,9 @@ def draw_setting_curve(drawn: Drawn) -> Figure:
     Raises
     ------
     ConfigError
-        No two finished cells differ in the setting alone, or several settings could be meant.
+        No two finished experiments differ in the setting alone, or several settings could be meant.
     StoreError
-        A cell is damaged.
+        An experiment is damaged.
     """
     setting = drawn.setting or _only_setting(drawn)
     panels = _panels(drawn, setting)
@@ -74,7 +74,9 @@ def _only_setting(drawn: Drawn) -> str:
     found = curve_settings(drawn.tables)
     if len(found) == 1:
         return found[0]
-    told = f"finished cells have curves over {', '.join(found)}" if found else "none has a curve"
+    told = (
+        f"finished experiments have curves over {', '.join(found)}" if found else "none has a curve"
+    )
     raise ConfigError(f"name the setting to draw, as --setting theta; {told}")
 
 
@@ -89,7 +91,7 @@ def _panels(drawn: Drawn, setting: str) -> list[tuple[str, str, Panel]]:
             panels.append((title, metric.name, panel))
     if not panels:
         raise ConfigError(
-            f"no two finished cells differ in '{full_key(setting)}' alone; run some, as "
+            f"no two finished experiments differ in '{full_key(setting)}' alone; run some, as "
             f"'bench run --methods iadsr:theta=0 iadsr:theta=0.5'"
         )
     return panels

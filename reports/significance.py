@@ -56,7 +56,7 @@ class BlockValues:
     Attributes
     ----------
     rows
-        None where no cell finished.
+        None where no experiment finished.
     bases
         The place of each row's bare backbone; None where it has none.
     """
@@ -186,28 +186,30 @@ def bracketed(signs: Sequence[tuple[str, Finding]]) -> str:
 
 
 def assess(store: Store, table: Table, reading: Reading) -> Significance:
-    """Read the users of a table's cells, block by block, and test what the table declares.
+    """Read the users of a table's experiments, block by block, and test what the table declares.
 
     Raises
     ------
     StoreError
-        A cell is missing or damaged.
+        An experiment is missing or damaged.
     """
     metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
     return Significance.of((read_block(store, table, b, reading) for b in table.blocks), metrics)
 
 
 def read_block(store: Store, table: Table, block: Block, reading: Reading) -> BlockValues:
-    """Read the users of one block's cells.
+    """Read the users of one block's experiments.
 
     Raises
     ------
     StoreError
-        A cell is missing or damaged.
+        An experiment is missing or damaged.
     """
     metrics = reading.metrics_for(table.protocol)
     rows = [
-        per_user.of_seeds(store, [result.cell.key for result in row.results], reading, metrics)
+        per_user.of_seeds(
+            store, [result.experiment.key for result in row.results], reading, metrics
+        )
         if row.results
         else None
         for row in block.rows
@@ -237,7 +239,7 @@ def _base(rows: Sequence[Row], row: Row) -> int | None:
 
 
 def _shared(row: Row) -> Mapping[str, str]:
-    settings = settings_of(row.results[0].cell)
+    settings = settings_of(row.results[0].experiment)
     return {key: v for key, v in settings.items() if key.startswith(("training.", "backbone."))}
 
 

@@ -151,7 +151,7 @@ def matrix_grid(
         notes=_untested_note(tested.values()),
         anchor=f"significance-{table.anchor}",
         sources=[
-            [[result.cell.key for result in row.results] for row in group.of(table)]
+            [[result.experiment.key for result in row.results] for row in group.of(table)]
             for group in groups
         ],
     )

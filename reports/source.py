@@ -1,4 +1,4 @@
-"""Where the data behind finished cells are loaded from; light, for verbs that only print help."""
+"""Where the data behind finished experiments are loaded from; light to import."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def source_of(results: Iterable[Result]) -> str:
-    """Say what the data set of some cells, all of one, is loaded by.
+    """Say what the data set of some experiments, all of one, is loaded by.
 
-    That is its name, or the path of a user's own card: where cells know several, one that exists.
+    That is its name, or the path of a user's own card: where several are known, one that exists.
     """
     found = list(results)
-    cards = [str(result.facts["card"]) for result in found if "card" in result.facts]
-    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].cell.dataset)
+    cards = [str(result.metadata["card"]) for result in found if "card" in result.metadata]
+    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].experiment.dataset)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
 from bench.reports.grid import MISSING, Entry
 from bench.reports.results import Reading, Result, Selection
 from bench.reports.source import source_of
@@ -103,7 +103,7 @@ def build_tables(results: Iterable[Result], selection: Selection, titles: Titles
     """
     groups: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        groups[result.cell.protocol.hash].append(result)
+        groups[result.experiment.protocol.hash].append(result)
     order = _Order(selection, titles)
     tables = [_table(group, order) for group in groups.values()]
     return sorted(tables, key=lambda table: (order.dataset(table.blocks[0].dataset), table.anchor))
@@ -134,18 +134,18 @@ class _Order:
 def _table(results: Sequence[Result], order: _Order) -> Table:
     data: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
-        data[result.cell.dataset, result.cell.fingerprint].append(result)
+        data[result.experiment.dataset, result.experiment.fingerprint].append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
     blocks = [
         Block(name, fingerprint, [row for entry in identities for row in _rows(group, entry)])
         for (name, fingerprint), group in data.items()
     ]
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
-    return Table(results[0].cell.protocol, blocks)
+    return Table(results[0].experiment.protocol, blocks)
 
 
 def _identity(result: Result) -> Identity:
-    return result.cell.backbone, result.cell.method, result.cell.encoder
+    return result.experiment.backbone, result.experiment.method, result.experiment.encoder
 
 
 def _rows(results: Iterable[Result], identity: Identity) -> list[Row]:
@@ -153,7 +153,7 @@ def _rows(results: Iterable[Result], identity: Identity) -> list[Row]:
     groups: dict[tuple[tuple[str, str], ...], list[Result]] = defaultdict(list)
     for result in results:
         if _identity(result) == identity:
-            groups[tuple(sorted(settings_of(result.cell).items()))].append(result)
+            groups[tuple(sorted(settings_of(result.experiment).items()))].append(result)
     if not groups:
         return [Row(identity, "", ())]
     told = apart([dict(settings) for settings in groups])
@@ -170,12 +170,14 @@ def _first(row: tuple[str, Settings, list[Result]]) -> str:
 
 
 def _by_seed(results: Iterable[Result]) -> list[Result]:
-    return sorted(results, key=lambda result: result.cell.seed)
+    return sorted(results, key=lambda result: result.experiment.seed)
 
 
 def sources(table: Table) -> list[list[list[str]]]:
     """Keys of the cells behind each row of each block."""
-    return [[[r.cell.key for r in row.results] for row in block.rows] for block in table.blocks]
+    return [
+        [[r.experiment.key for r in row.results] for row in block.rows] for block in table.blocks
+    ]
 
 
 def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[Entry]]]]:
@@ -230,7 +232,7 @@ def describe(protocol: Protocol, reading: Reading) -> str:
     }
     equal = {
         "pessimistic": "below the items of equal score",
-        "half": "in the middle of the items of equal score",
+        "average": "in the middle of the items of equal score",
     }
     held_out = {"test": "last", "validation": "last but one"}[reading.phase]
     windows = {

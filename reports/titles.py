@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
-from bench.data.card import card_names, load_card
 from bench.errors import BenchError
+from bench.plan.data_card import card_names, load_card
 from bench.reports.source import source_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RegisteredTitles(Mapping[str, str]):
     """Titles by name; that of one setting as a variant, which no list can hold, when asked for.
 
-    A component that does not import keeps its name: its finished cells can still be shown.
+    A component that does not import keeps its name: its finished experiments can still be shown.
     """
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class RegisteredTitles(Mapping[str, str]):
 def with_own_titles(titles: Mapping[str, str], results: Sequence[Result]) -> Mapping[str, str]:
     """Add titles of users' own data sets, as far as their cards still lie where they lay."""
     own: dict[str, str] = {}
-    for name in {result.cell.dataset for result in results if "card" in result.facts}:
+    for name in {result.experiment.dataset for result in results if "card" in result.metadata}:
         try:
-            card = load_card(source_of(r for r in results if r.cell.dataset == name))
+            card = load_card(source_of(r for r in results if r.experiment.dataset == name))
         except BenchError:
             continue
         own[name] = card.title or name

@@ -1,4 +1,4 @@
-"""What differs between the settings of cells."""
+"""What differs between the settings of experiments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.hashing import canonical_json
-from bench.runs.cell import Cell
+from bench.plan.experiment import Experiment
 
 Settings = Mapping[str, str]
 NAMED = 3
@@ -15,20 +15,20 @@ NAMED = 3
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 
 
-def settings_of(cell: Cell) -> dict[str, str]:
+def settings_of(experiment: Experiment) -> dict[str, str]:
     """Give all settings but the seed as dotted keys and printed values.
 
     The keys are those of ``bench run --set``: ``training.epochs``, ``backbone.dropout``,
     ``method.theta``; ``code`` is the version of the source.
     """
     parts = {
-        "training": cell.training.model_dump(mode="json"),
-        "backbone": cell.backbone_settings,
-        "method": cell.method_settings,
-        "encoder": cell.encoder_settings,
+        "training": experiment.training.model_dump(mode="json"),
+        "backbone": experiment.backbone_settings,
+        "method": experiment.method_settings,
+        "encoder": experiment.encoder_settings,
     }
     flat = {key: value for name, part in parts.items() for key, value in _flatten(name, part)}
-    return {**flat, "code": cell.code[:8]}
+    return {**flat, "code": experiment.code[:8]}
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -85,7 +85,7 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
 
 def _whole_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
     """Find the cells that a report names, and say which are gone."""
-    held = {stored.key[:SHORT]: stored.key for stored in whole(store.cells())}
+    held = {stored.key[:SHORT]: stored.key for stored in whole(store.experiments())}
     missing = [
         f"cell {key[:SHORT]} is no longer in {store.root}"
         for key in short
@@ -172,7 +172,11 @@ def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int,
         if missing:
             drift += missing
             continue
-        held = [stored.cell for stored in whole(Store(store_root).cells()) if stored.key in keys]
+        held = [
+            stored.experiment
+            for stored in whole(Store(store_root).experiments())
+            if stored.key in keys
+        ]
         datasets, backbones, methods = (
             _order(group, name, {getattr(cell, name) for cell in held}) for name in _ROWS
         )

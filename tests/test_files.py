@@ -26,7 +26,7 @@ def order(monkeypatch):
 
 
 def test_a_folder_is_flushed_with_all_in_it_before_its_name_changes(order, tmp_path):
-    target = tmp_path / "cell"
+    target = tmp_path / "experiment"
     with atomic_path(target) as temporary:
         (temporary / "inner").mkdir(parents=True)
         (temporary / "a").write_text("1")

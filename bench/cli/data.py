@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import CacheDir, DataDir
-from bench.data.card import Card, card_names, load_card
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
+from bench.plan.data_card import Card, card_names, load_card
 
 app = typer.Typer(
     name="data",

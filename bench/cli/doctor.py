@@ -66,10 +66,10 @@ def _machine() -> Iterable[tuple[str, str]]:
     import torch
 
     from bench.runs.execute import available_cpus
-    from bench.training.device import choose
+    from bench.training.device import select_device
 
     memory = psutil.virtual_memory()
-    yield "device", str(choose("auto"))
+    yield "device", str(select_device("auto"))
     if torch.cuda.is_available():
         yield "gpu", torch.cuda.get_device_name()
     yield "cores", f"{available_cpus()} usable, {torch.get_num_threads()} threads of torch"
@@ -99,8 +99,8 @@ def _state(folder: Path) -> str:
 
 
 def _data() -> Iterable[tuple[str, str]]:
-    from bench.data.card import card_names
     from bench.data.load import load_dataset
+    from bench.plan.data_card import card_names
 
     for name in card_names():
         try:

@@ -9,8 +9,8 @@ import typer
 
 from bench.cli.options import CacheDir, DataDir, Device, Encoders, Sets
 from bench.errors import ConfigError
-from bench.runs.overrides import apply_overrides
-from bench.runs.spec import Spec
+from bench.plan.overrides import apply_overrides
+from bench.plan.spec import Spec
 
 EPILOG = """
 \b
@@ -54,9 +54,9 @@ def embed(
 
 def _run(spec: Spec, threads: int | None, device: str) -> None:
     from bench.data.load import load_dataset
-    from bench.runs.plan import load_datasets
-    from bench.semantics.display import display_for
-    from bench.semantics.provide import embed, want
+    from bench.plan.grid import load_datasets
+    from bench.text.display import display_for
+    from bench.text.provide import embed, want
 
     loaded = load_datasets(spec, partial(load_dataset, fetch=True))
     wanted = [want(spec, data, name) for data in loaded.values() for name in spec.encoders]

@@ -9,11 +9,11 @@ import typer
 
 from bench.cli.options import StoreDir
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
-from bench.data.card import card_names, load_card
-from bench.data.formats import READERS, Reader
 from bench.errors import BenchError, ConfigError, suggestion
+from bench.plan.data_card import card_names, load_card
+from bench.plan.formats import READERS, Reader
+from bench.plan.spec import read_spec, shipped
 from bench.registry import Registry
-from bench.runs.spec import read_spec, shipped
 from bench.settings import store_dir
 
 EPILOG = """
@@ -79,12 +79,14 @@ def _specs() -> Iterable[tuple[str, str]]:
 
 
 def _runs() -> Iterable[tuple[str, str]]:
-    from bench.runs.progress import duration
+    from bench.plan.progress import duration
     from bench.runs.store import Store
 
-    for stored in Store(store_dir()).cells():
+    for stored in Store(store_dir()).experiments():
         try:
-            summary = f"{stored.cell.label}  {len(stored.curve)} epochs, {duration(stored.seconds)}"
+            summary = (
+                f"{stored.experiment.label}  {len(stored.curve)} epochs, {duration(stored.seconds)}"
+            )
             yield stored.key[:12], summary
         except BenchError as error:
             yield stored.folder.name, f"(unreadable: {error})"

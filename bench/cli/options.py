@@ -67,7 +67,9 @@ CacheDir = Annotated[
 ]
 StoreDir = Annotated[
     Path | None,
-    _folder("--store", "BENCH_STORE", "finished cells (BENCH_STORE, or runs/ in this folder)"),
+    _folder(
+        "--store", "BENCH_STORE", "finished experiments (BENCH_STORE, or runs/ in this folder)"
+    ),
 ]
 
 
@@ -95,7 +97,10 @@ Sets = Annotated[
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Threads of a cell; the last digits depend on it.")
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Threads of an experiment; the last digits depend on it."
+    ),
 ]
 Track = Annotated[
     bool | None,

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import CacheDir, DataDir, Device, ManyValues, Methods, Sets, Threads
-from bench.runs.overrides import apply_overrides
-from bench.runs.spec import Spec
+from bench.plan.overrides import apply_overrides
+from bench.plan.spec import Spec
 
 app = typer.Typer(
     name="perf",

@@ -1,4 +1,4 @@
-"""Options of the verbs that read stored ranks: which cells, how they are read, where text goes."""
+"""Options of the verbs that read stored ranks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 from bench.cli.options import Many, names
 from bench.errors import ConfigError, suggestion
 from bench.files import write_text
-from bench.protocol import Candidates, Ties
+from bench.plan.protocol import Candidates, Ties
 
 if TYPE_CHECKING:
-    from bench.data.dataset import Phase
+    from bench.plan.protocol import Phase
     from bench.reports.results import Reading
 
 _PHASES = ("test", "validation")
@@ -27,7 +27,7 @@ CandidatesName = Annotated[
     str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
 ]
 TiesName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or half.")
+    str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or average.")
 ]
 PhaseName = Annotated[str, typer.Option(metavar="NAME", help="test or validation.")]
 TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="markdown or latex.")]

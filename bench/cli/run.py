@@ -27,13 +27,13 @@ from bench.cli.options import (
     Track,
 )
 from bench.cli.track import recorded
-from bench.runs.overrides import apply_overrides
-from bench.runs.spec import Spec, find_spec
+from bench.plan.overrides import apply_overrides
+from bench.plan.spec import Spec, find_spec
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
-    from bench.runs.attempt import Outcome
+    from bench.runs.run_one import ExperimentOutcome
     from bench.tuning.best import BestSettings
 
 Flags = dict[str, list[str] | list[int] | None]
@@ -51,7 +51,7 @@ Examples:
 _Jobs = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="Cells at the same time; default: one a core, one on a GPU."
+        min=1, metavar="N", help="Experiments at the same time; default: one a core, one on a GPU."
     ),
 ]
 
@@ -67,7 +67,7 @@ def run(
     tuned: Annotated[
         bool, typer.Option("--tuned", help="Use the best settings that bench tune has found.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Show the cells and stop.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the experiments and stop.")] = False,
     jobs: _Jobs = None,
     threads: Threads = 1,
     device: Device = "auto",
@@ -76,16 +76,16 @@ def run(
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Run a comparison: every cell that is not finished yet, then print the table.
+    """Run a comparison: every experiment that is not finished yet, then print the table.
 
-    Killed or interrupted, it goes on where it stopped when given again. A failed cell is
+    Killed or interrupted, it goes on where it stopped when given again. A failed experiment is
     recorded, shown, and tried again next time; the exit code is then 1.
     """
     del store, data_dir, cache_dir  # their callbacks have set the environment
     chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
     adapt = _tuned() if tuned else None
     if plan:
-        from bench.runs.plan import as_given
+        from bench.plan.grid import as_given
         from bench.runs.preview import preview
 
         typer.echo(preview(chosen, store_dir(), adapt.adapt if adapt else as_given))
@@ -146,47 +146,50 @@ def _execute(
     threads: int,
     device: str,
     track: bool | None,
-) -> list[Outcome]:
+) -> list[ExperimentOutcome]:
     from bench.data.load import load_dataset
-    from bench.runs.attempt import Setup
+    from bench.plan.grid import as_given, load_datasets, make_plan
     from bench.runs.display import display_for
     from bench.runs.estimate import Estimator
-    from bench.runs.execute import cells_at_once, execute
-    from bench.runs.plan import as_given, load_datasets, make_plan
+    from bench.runs.execute import default_workers, execute
+    from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
-    from bench.training.device import choose as check_device
+    from bench.training.device import select_device
     from bench.tuning.best import adopt
 
-    workers = jobs or cells_at_once(threads, check_device(device).type == "cuda")
+    workers = jobs or default_workers(threads, select_device(device).type == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
     embed_texts(spec, datasets, device)
     plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given)
     for remark in tuned.remarks() if tuned else ():
         typer.echo(f"note: {remark}", err=True)
-    adopt(store_dir(), [job.cell.key for job in plan])
+    adopt(store_dir(), [planned.experiment.key for planned in plan])
     estimator = Estimator(Store(store_dir()))
     estimates = {
-        job.cell.label: estimator.estimate(job.cell, datasets[job.source]).seconds for job in plan
+        planned.experiment.label: estimator.estimate(
+            planned.experiment, datasets[planned.source]
+        ).seconds
+        for planned in plan
     }
-    setup = Setup(store_dir().absolute(), since, device, threads)
+    setup = ExecutionSettings(store_dir().absolute(), since, device, threads)
     with recorded(spec, plan, track) as outcomes, display_for(len(plan)) as display:
         outcomes += execute(plan, setup, display, workers=workers, estimates=estimates)
     return outcomes
 
 
 def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:
-    """Encode the item texts that are still to be encoded, before any cell, on all cores."""
+    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
     if not spec.encoders:
         return
-    from bench.semantics.display import display_for
-    from bench.semantics.provide import embed, wanted_by
+    from bench.text.display import display_for
+    from bench.text.provide import embed, wanted_by
 
     with display_for() as display:
         embed(wanted_by(spec, datasets), display, device=device)
 
 
-def _conclude(outcomes: Sequence[Outcome]) -> None:
+def _conclude(outcomes: Sequence[ExperimentOutcome]) -> None:
     """Print the table of what has finished, then what has failed."""
     from bench.reports.report import render
     from bench.reports.titles import RegisteredTitles
@@ -197,9 +200,9 @@ def _conclude(outcomes: Sequence[Outcome]) -> None:
         typer.echo(render(store_dir(), finished, titles=RegisteredTitles()))
     counts = Counter(outcome.ending for outcome in outcomes)
     summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
-    typer.echo(f"{len(outcomes)} cells: {summary}", err=True)
+    typer.echo(f"{len(outcomes)} experiments: {summary}", err=True)
     for outcome in failed:
         typer.echo(f"failed: {outcome.label}: {outcome.cause}", err=True)
     if failed:
-        typer.echo("run the same command again to try the failed cells again", err=True)
+        typer.echo("run the same command again to try the failed experiments again", err=True)
         raise typer.Exit(1)

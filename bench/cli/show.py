@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.components import METHODS, VARIANT_MARK, MethodEntry
-from bench.method_card import MethodCard, find
+from bench.plan.method_card import MethodCard, find
 
 EPILOG = """
 \\b

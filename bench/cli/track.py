@@ -17,9 +17,9 @@ from bench.errors import BenchError
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
-    from bench.runs.attempt import Outcome
-    from bench.runs.plan import Job
-    from bench.runs.spec import Spec
+    from bench.plan.grid import PlannedExperiment
+    from bench.plan.spec import Spec
+    from bench.runs.run_one import ExperimentOutcome
     from bench.tracking.sync import Delivery
     from bench.tracking.where import Destination
 
@@ -52,7 +52,7 @@ def sync(
     ] = False,
     store: StoreDir = None,
 ) -> None:
-    """Deliver every run, cell, study and trial that MLflow lacks, each once.
+    """Deliver every run, experiment, study and trial that MLflow lacks, each once.
 
     What was delivered in part is completed. The exit code is 1 when something could not be
     delivered; it stays in the store, and the next time it is tried again.
@@ -96,8 +96,10 @@ def tracked(flag: bool | None, *, busy: bool) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def recorded(spec: Spec, plan: Sequence[Job], track: bool | None) -> Iterator[list[Outcome]]:
-    """Note in the store what a run asks for and how its cells end, and track it.
+def recorded(
+    spec: Spec, plan: Sequence[PlannedExperiment], track: bool | None
+) -> Iterator[list[ExperimentOutcome]]:
+    """Note in the store what a run asks for and how its experiments end, and track it.
 
     Parameters
     ----------
@@ -117,8 +119,8 @@ def recorded(spec: Spec, plan: Sequence[Job], track: bool | None) -> Iterator[li
     store = Store(store_dir().absolute())
     store.prepare()
     record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
-    busy = not all(store.has(job.cell.key) for job in plan)
-    outcomes: list[Outcome] = []
+    busy = not all(store.has(planned.experiment.key) for planned in plan)
+    outcomes: list[ExperimentOutcome] = []
     with tracked(track, busy=busy), store.locked(record.key):
         yield outcomes
         end_record(store.root, record, outcomes)
@@ -139,7 +141,7 @@ def _conclude(where: Destination, brought: Delivery) -> None:
 
 
 def _draw(root: Path, keys: list[str], folder: Path) -> None:
-    """Write the table and the learning curves of some cells, as far as they can be drawn."""
+    """Write the table and the learning curves of some experiments, as far as they can be drawn."""
     from bench.files import write_text
     from bench.reports.report import draw, render
     from bench.reports.results import Selection

@@ -31,7 +31,7 @@ from bench.errors import ConfigError, suggestion
 from bench.settings import store_dir
 
 if TYPE_CHECKING:
-    from bench.runs.spec import Spec
+    from bench.plan.spec import Spec
     from bench.tuning.plan import Pruning, StudyPlan
     from bench.tuning.tune import Tuning
 
@@ -128,7 +128,7 @@ def _pruning(name: str) -> Pruning:
 
 def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
     from bench.data.load import load_dataset
-    from bench.runs.plan import load_datasets
+    from bench.plan.grid import load_datasets
     from bench.tuning.plan import plan_studies
 
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
@@ -144,15 +144,15 @@ def _tuning(
     threads: int,
     device: str,
 ) -> Tuning:
-    from bench.runs.attempt import Setup
-    from bench.training.device import choose as check_device
+    from bench.runs.run_one import ExecutionSettings
+    from bench.training.device import select_device
     from bench.tuning.budget import Budget
     from bench.tuning.storage import default_url
     from bench.tuning.tune import Tuning
 
-    check_device(device)
+    select_device(device)
     root = store_dir().absolute()
-    setup = Setup(root, time.time(), device, threads)
+    setup = ExecutionSettings(root, time.time(), device, threads)
     return Tuning(plans, Budget(trials, seconds), storage or default_url(root), setup)
 
 

@@ -20,7 +20,7 @@ def validate(
     spec: Annotated[str, typer.Argument(help="A YAML file, or a shipped specification.")],
 ) -> None:
     """Check every name, key and value of a specification."""
-    from bench.runs.plan import combinations
+    from bench.plan.grid import grid_points
 
     chosen = choose(spec, {}, [])
-    typer.echo(f"{spec}: fine, {len(combinations(chosen))} cells")
+    typer.echo(f"{spec}: fine, {len(grid_points(chosen))} experiments")

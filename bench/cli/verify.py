@@ -25,19 +25,19 @@ def verify(
     ],
     store: StoreDir = None,
 ) -> None:
-    """Make a report again from the stored ranks and compare it cell by cell.
+    """Make a report again from the stored ranks and compare it experiment by experiment.
 
-    A report says which cells it was made of; what ran since then makes no difference.
+    A report says which experiments it was made of; what ran since then makes no difference.
     Exit code 1: something differs, and is named.
     """
     del store  # its callback has set the environment
     from bench.reports.titles import RegisteredTitles
     from bench.reports.verify import verify as verify_report
 
-    cells, drift = verify_report(report, store_dir(), RegisteredTitles())
+    experiments, drift = verify_report(report, store_dir(), RegisteredTitles())
     for line in drift:
         typer.echo(line)
     if drift:
         typer.echo(f"{report}: {len(drift)} differences from {store_dir()}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {cells} cells, all as {store_dir()} gives them")
+    typer.echo(f"{report}: {experiments} experiments, all as {store_dir()} gives them")

@@ -8,9 +8,9 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from bench.data.card import Wheel
 from bench.errors import DataError
 from bench.files import atomic_path
+from bench.plan.data_card import Wheel
 
 
 def extract(archive: Path, member: str, target: Path) -> None:

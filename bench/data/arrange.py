@@ -20,11 +20,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.card import Card, Filters, Form
 from bench.data.dataset import Dataset
 from bench.data.interactions import Interactions
 from bench.data.sequences import Sequences
 from bench.errors import DataError
+from bench.plan.data_card import Card, Filters, Form
 
 _NOISY = b"planted noise"
 

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.card import Card
 from bench.data.dataset import Dataset
-from bench.data.formats import READERS
 from bench.data.locate import Located
 from bench.data.sequences import Sequences
 from bench.errors import DataError, StoreError
 from bench.files import atomic_path
 from bench.hashing import content_hash, file_hash
+from bench.plan.data_card import Card
+from bench.plan.formats import READERS
 from bench.settings import cache_dir
 
 _LOG = logging.getLogger(__name__)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.sequences import Sequences
 from bench.errors import DataError
+from bench.plan.protocol import Phase
 
-Phase = Literal["validation", "test"]
-PHASES: tuple[Phase, ...] = ("validation", "test")
 _HELD_OUT: dict[Phase, int] = {"validation": 2, "test": 1}
 
 
@@ -74,7 +72,7 @@ class LeaveOneOut:
         Number of items; ids run from 1 to this.
     train
         All interactions but the last two of each user. Whatever is learnt, counted or
-        normalised comes from here only (promise P4).
+        normalised comes from here only.
     """
 
     n_items: int

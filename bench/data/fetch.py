@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from bench.data.archive import download_wheel, extract
-from bench.data.card import Card, Form, Source
 from bench.data.download import download
 from bench.data.locate import Located, fetchable, home, locate, not_found
 from bench.data.progress import transfer
 from bench.errors import BenchError, DataError, StoreError
 from bench.files import read_json, write_json
 from bench.hashing import file_hash
+from bench.plan.data_card import Card, Form, Source
 from bench.settings import offline
 
 PROVENANCE = "provenance.json"

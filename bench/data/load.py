@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bench.data.arrange import arrange
 from bench.data.cache import Entry
-from bench.data.card import Card, Counts, load_card
 from bench.data.dataset import Dataset
 from bench.data.fetch import fetch_card
-from bench.data.formats import READERS
 from bench.data.locate import Located, locate, not_found
 from bench.errors import DataError
+from bench.plan.data_card import Card, Counts, load_card
+from bench.plan.formats import READERS
 
 
 def load_dataset(name_or_path: str, *, fetch: bool = False) -> Dataset:

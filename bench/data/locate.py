@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.card import Card, Form
 from bench.errors import DataError
+from bench.plan.data_card import Card, Form
 from bench.settings import data_dir
 
 

@@ -23,9 +23,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.data.formats import PlantedOptions
 from bench.data.interactions import Interactions
 from bench.data.words import VOCABULARIES, Vocabulary
+from bench.plan.formats import PlantedOptions
 
 T = TypeVar("T")
 _SUCCESSORS = 3

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.card import Card
 from bench.data.dataset import Dataset
 from bench.data.fetch import provenance
 from bench.data.load import read_card
 from bench.data.locate import Located, locate, not_found
 from bench.errors import DataError
 from bench.hashing import file_hash
+from bench.plan.data_card import Card
 
 
 @dataclass(frozen=True)

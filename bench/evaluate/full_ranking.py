@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.data.dataset import LeaveOneOut, Phase
+from bench.data.dataset import LeaveOneOut
 from bench.evaluate.ranks import Counts, block_rows, count_block
-from bench.method import Method
-from bench.runs.result import Ranks
-from bench.training.batch import Interactions, Rows
-from bench.training.samples import blocks, histories
+from bench.model.batch import Interactions, Rows
+from bench.model.method import Method
+from bench.model.samples import blocks, histories
+from bench.plan.protocol import Phase
+from bench.plan.result import Ranks
 
 POSITIONS_PER_BLOCK = 16_384
 """Padded positions that are encoded at a time."""

@@ -2,7 +2,7 @@
 
 A metric is a small frozen object: a vectorised figure per user and its mean. A rank is the
 position of the user's held-out item in the ranking of its candidates, 1 = first. Where the tie
-rule ``half`` gives a fractional rank, such as 2.5, every metric reads it as the next whole
+rule ``average`` gives a fractional rank, such as 2.5, every metric reads it as the next whole
 position, here 3: the item misses the first two places, and its gain is the third place's. So
 metrics are functions of whole positions, and the inequalities between HR@K and NDCG@K that hold
 for every ranking hold for tied rankings too.
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from bench.errors import BenchError, ConfigError, suggestion
 
 if TYPE_CHECKING:
-    from bench.protocol import Candidates, Ties
-    from bench.runs.result import Ranks
+    from bench.plan.protocol import Candidates, Ties
+    from bench.plan.result import Ranks
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def rank_of(ranks: Ranks, candidates: Candidates, ties: Ties) -> Floats:
     candidates
         Whether ``all`` items compete or only those ``unseen`` in the user's history.
     ties
-        ``pessimistic`` places the target below every item of equal score, ``half`` in the
+        ``pessimistic`` places the target below every item of equal score, ``average`` in the
         middle of them, which may end in .5.
 
     Returns
@@ -99,7 +99,7 @@ class Metric(ABC):
         if not np.all(ranks >= 1):
             first = int(np.flatnonzero(~(ranks >= 1))[0])
             raise BenchError(
-                f"user {first} has rank {ranks[first]}, ranks start at 1; run the cell again"
+                f"user {first} has rank {ranks[first]}, ranks start at 1; run the experiment again"
             )
         positions = np.ceil(ranks)
         gains = self._gain(positions)

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from bench.components import ENCODERS
-from bench.encoders.llm2vec.model import LlmEncoder
 from bench.errors import ConfigError
-from bench.training.device import choose
+from bench.text.encoders.llm2vec.model import LlmEncoder
+from bench.training.device import select_device
 
 HEADERS = ("side", "batches", "tokens", "seconds", "tokens/s", "ratio", "difference", "of length")
 """The last two: largest difference of a number from ours, and of a vector as a share of its
@@ -75,7 +75,7 @@ def measure(
     ours = entry.model_class()(entry.parse({encoder: settings}, "command line"))
     if not isinstance(ours, LlmEncoder):
         raise ConfigError(f"encoder '{encoder}' does not go through LLM2Vec; name one that does")
-    ours.open(choose(device))
+    ours.open(select_device(device))
     lengths = [len(row) for row in ours.tokenize(texts)]
     together = max(1, round(ours.tokens_per_batch * len(texts) / sum(lengths)))
     work: dict[str, tuple[str, Callable[[], Vectors]]] = {

@@ -13,10 +13,10 @@ import torch
 from bench.components import BACKBONES
 from bench.data.load import load_dataset
 from bench.evaluate.metrics import parse_metric, rank_of
-from bench.protocol import Protocol
-from bench.runs.cell import Cell
-from bench.training.config import TrainingConfig
-from bench.training.experiment import run_cell
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
+from bench.runs.train import run_experiment
 
 PEER_NAMES = {
     f"{ours}@{k}": f"{theirs}@{k}"
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     dataset = load_dataset(options.dataset)
-    cell = Cell(
+    experiment = Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         backbone=options.backbone,
@@ -50,15 +50,15 @@ def main() -> None:
     )
     threads = options.threads or torch.get_num_threads()
     with tempfile.TemporaryDirectory() as work:
-        result = run_cell(cell, dataset, Path(work), device="cpu", threads=threads)
-    ranks = rank_of(result.ranks["test"], cell.protocol.candidates, cell.protocol.ties)
+        result = run_experiment(experiment, dataset, Path(work), device="cpu", threads=threads)
+    ranks = rank_of(result.ranks["test"], experiment.protocol.candidates, experiment.protocol.ties)
     rows: list[dict[str, Any]] = [
-        {"event": "start", "targets": result.facts["targets_per_epoch"]},
+        {"event": "start", "targets": result.metadata["targets_per_epoch"]},
         *map(_epoch, result.curve),
         {
             "event": "end",
             "test": {PEER_NAMES[m]: parse_metric(m).mean(ranks) for m in PEER_NAMES},
-            "peak_memory_bytes": result.facts["peak_memory_bytes"],
+            "peak_memory_bytes": result.metadata["peak_memory_bytes"],
         },
     ]
     options.out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

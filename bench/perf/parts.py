@@ -42,7 +42,7 @@ class Comparison:
         return self.baseline / self.ours
 
     def row(self) -> tuple[str, str, str, str, str, str]:
-        """Cells of a table's row, in the order of :data:`HEADERS`."""
+        """Experiments of a table's row, in the order of :data:`HEADERS`."""
         return (
             self.part,
             f"{1000 * self.baseline:.2f} ms",

@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from torch import Generator
 
-from bench.backbone import Backbone
 from bench.components import METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
+from bench.model.backbone import Backbone
+from bench.model.batch import Interactions, Rows
+from bench.model.samples import batches
 from bench.perf.stopwatch import Stopwatch, timed
-from bench.runs.cell import Cell
-from bench.runs.plan import combinations, freeze
-from bench.runs.spec import Spec
+from bench.plan.experiment import Experiment
+from bench.plan.grid import freeze, grid_points
+from bench.plan.spec import Spec
+from bench.runs.train import build_method, training_data
 from bench.seeds import seed_for
-from bench.training.batch import Interactions, Rows
-from bench.training.device import settle
-from bench.training.experiment import build_method, training_data
-from bench.training.samples import batches
+from bench.training.device import configure
 from bench.training.trainer import Trainer
 
 BACKBONE, ENCODER = "sasrec", "tfidf"
@@ -81,7 +81,7 @@ class StepCost:
         return self.step - sum(self.parts.values())
 
     def row(self) -> tuple[str, ...]:
-        """Cells of a table's row, in the order of :data:`HEADERS`; parts as shares of a step."""
+        """Values of a table's row, in the order of :data:`HEADERS`; parts as shares of a step."""
         return (
             self.method,
             self.samples,
@@ -116,12 +116,12 @@ class Stepper(Trainer):
 
 
 def measure(spec: Spec, dataset: Dataset, steps: int, threads: int = 1) -> Iterator[StepCost]:
-    """Time each combination of a specification on a CPU, one after another.
+    """Time each point of a specification on a CPU, one after another.
 
     Parameters
     ----------
     spec
-        Checked by :meth:`bench.runs.spec.Spec.check`.
+        Checked by :meth:`bench.plan.spec.Spec.check`.
     dataset
         Its data set.
     steps
@@ -134,16 +134,16 @@ def measure(spec: Spec, dataset: Dataset, steps: int, threads: int = 1) -> Itera
     ConfigError
         A setting does not fit, or a graph of the method would be empty.
     """
-    settle(_CPU, threads)
-    for combination in combinations(spec):
-        yield measure_cell(freeze(combination, spec, dataset), dataset, steps)
+    configure(_CPU, threads)
+    for point in grid_points(spec):
+        yield measure_experiment(freeze(point, spec, dataset), dataset, steps)
 
 
-def measure_cell(cell: Cell, dataset: Dataset, steps: int) -> StepCost:
-    """Time one cell; see :func:`measure`."""
+def measure_experiment(experiment: Experiment, dataset: Dataset, steps: int) -> StepCost:
+    """Time one experiment; see :func:`measure`."""
     began = time.perf_counter()
     watch = Stopwatch()
-    stepper = _prepare(cell, dataset, watch)
+    stepper = _prepare(experiment, dataset, watch)
     built = time.perf_counter()
     waiting = stepper.begin()
     begun = time.perf_counter()
@@ -156,10 +156,12 @@ def measure_cell(cell: Cell, dataset: Dataset, steps: int) -> StepCost:
             stepper.take(rows)
         step = (time.perf_counter() - start) / steps
     names = (
-        ("softmax", "optimiser") if cell.backbone is None else ("backbone", "softmax", "optimiser")
+        ("softmax", "optimiser")
+        if experiment.backbone is None
+        else ("backbone", "softmax", "optimiser")
     )
     return StepCost(
-        method=cell.method,
+        method=experiment.method,
         samples=stepper.sampling,
         rows=sum(map(len, rest)) / steps,
         step=step,
@@ -169,18 +171,20 @@ def measure_cell(cell: Cell, dataset: Dataset, steps: int) -> StepCost:
     )
 
 
-def _prepare(cell: Cell, dataset: Dataset, watch: Stopwatch) -> Stepper:
+def _prepare(experiment: Experiment, dataset: Dataset, watch: Stopwatch) -> Stepper:
     train = LeaveOneOut.of(dataset).train
-    data = training_data(cell, dataset, train)
+    data = training_data(experiment, dataset, train)
     watched = replace(data, next_item_loss=timed(watch, "softmax", data.next_item_loss))
-    axes = (cell.dataset, cell.seed)
-    torch.manual_seed(seed_for(*axes, cell.method, cell.backbone or "", "initial weights"))
+    axes = (experiment.dataset, experiment.seed)
+    torch.manual_seed(
+        seed_for(*axes, experiment.method, experiment.backbone or "", "initial weights")
+    )
     return Stepper(
-        build_method(cell, watched),
+        build_method(experiment, watched),
         Interactions(train),
-        cell.training,
-        cell.protocol,
-        sampling=METHODS.get(cell.method).sampling_for(cell.training.samples),
+        experiment.training,
+        experiment.protocol,
+        sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
         axes=axes,
         device=_CPU,
     )

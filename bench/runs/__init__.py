@@ -1,1 +1,1 @@
-"""Specifications, plans, cells, the results store and the executors."""
+"""Specifications, plans, experiments, the results store and the executors."""

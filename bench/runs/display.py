@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from bench.runs.progress import Progress, duration
+from bench.plan.progress import Progress, duration
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -16,14 +16,14 @@ class Lines:
 
     Parameters
     ----------
-    cells
+    experiments
         How many the run has.
     stream
         Where the lines go.
     """
 
-    def __init__(self, cells: int, stream: TextIO) -> None:
-        self._cells = cells
+    def __init__(self, experiments: int, stream: TextIO) -> None:
+        self._cells = experiments
         self._ended = 0
         self._stream = stream
 
@@ -34,7 +34,7 @@ class Lines:
         """Nothing to close."""
 
     def started(self, label: str) -> None:
-        """Say that a cell begins."""
+        """Say that an experiment begins."""
         self._say(f"{label}: begins")
 
     def advanced(self, progress: Progress, seconds_left: float) -> None:
@@ -42,7 +42,7 @@ class Lines:
         self._say(f"{progress.label}: {_epoch(progress)}; {_left(seconds_left)}")
 
     def ended(self, label: str, note: str, seconds_left: float) -> None:
-        """Say how a cell ended."""
+        """Say how an experiment ended."""
         self._ended += 1
         self._say(f"[{self._ended}/{self._cells}] {label}: {note}; {_left(seconds_left)}")
 
@@ -51,17 +51,17 @@ class Lines:
 
 
 class Bars:
-    """A bar for each running cell and one for the whole run, on a terminal.
+    """A bar for each running experiment and one for the whole run, on a terminal.
 
     Parameters
     ----------
-    cells
+    experiments
         How many the run has.
     stream
         The terminal.
     """
 
-    def __init__(self, cells: int, stream: TextIO) -> None:
+    def __init__(self, experiments: int, stream: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
@@ -73,7 +73,7 @@ class Bars:
             TextColumn("{task.fields[note]}"),
             console=Console(file=stream),
         )
-        self._whole = self._bars.add_task("cells", total=cells, note="")
+        self._whole = self._bars.add_task("experiments", total=experiments, note="")
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
@@ -88,7 +88,7 @@ class Bars:
         self._tasks[label] = self._bars.add_task(label, total=None, note="begins")
 
     def advanced(self, progress: Progress, seconds_left: float) -> None:
-        """Move a cell's bar."""
+        """Move an experiment's bar."""
         self._bars.update(
             self._tasks[progress.label],
             completed=progress.epoch,
@@ -99,25 +99,25 @@ class Bars:
         self._bars.update(self._whole, note=_left(seconds_left))
 
     def ended(self, label: str, note: str, seconds_left: float) -> None:
-        """Remove a cell's bar and move the whole run's."""
+        """Remove an experiment's bar and move the whole run's."""
         if label in self._tasks:
             self._bars.remove_task(self._tasks.pop(label))
         self._bars.console.print(f"{label}: {note}", highlight=False, markup=False)
         self._bars.update(self._whole, advance=1, note=_left(seconds_left))
 
 
-def display_for(cells: int, stream: TextIO | None = None) -> Bars | Lines:
+def display_for(experiments: int, stream: TextIO | None = None) -> Bars | Lines:
     """Choose bars for a terminal and lines for everything else.
 
     Parameters
     ----------
-    cells
+    experiments
         How many the run has.
     stream
         Standard error unless another is given.
     """
     stream = sys.stderr if stream is None else stream
-    return Bars(cells, stream) if stream.isatty() else Lines(cells, stream)
+    return Bars(experiments, stream) if stream.isatty() else Lines(experiments, stream)
 
 
 def _epoch(progress: Progress) -> str:

@@ -1,4 +1,4 @@
-"""How long a cell will take: from finished cells of its kind, else from its arithmetic."""
+"""Estimate how long an experiment takes, from finished ones of its kind or its arithmetic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from bench.components import METHODS
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
-from bench.runs.cell import Cell
+from bench.plan.experiment import Experiment
 from bench.runs.store import Store
 from bench.runs.stored import readable
 
@@ -35,12 +35,12 @@ _Kind = tuple[str, str | None, str, str | None, int]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected wall seconds of one cell.
+    """Expected wall seconds of one experiment.
 
     Attributes
     ----------
     basis
-        ``history``: median of finished cells of the same data set, backbone, method,
+        ``history``: median of finished experiments of the same data set, backbone, method,
         encoder and most epochs; ``model``: floating-point operations of the bare backbone over
         this machine's matrix-multiply speed, times the method's cost; good to a factor of a few.
     """
@@ -50,51 +50,57 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates cells against what a store already holds.
+    """Estimates experiments against what a store already holds.
 
     Parameters
     ----------
     store
-        Its finished cells are the history.
+        Its finished experiments are the history.
     """
 
     def __init__(self, store: Store) -> None:
         history: dict[_Kind, list[float]] = defaultdict(list)
-        for stored in readable(store.cells()):
-            with suppress(BenchError):  # a damaged cell is no reason to refuse a plan
-                history[_kind(stored.cell)].append(stored.seconds)
+        for stored in readable(store.experiments()):
+            with suppress(BenchError):  # a damaged experiment is no reason to refuse a plan
+                history[_kind(stored.experiment)].append(stored.seconds)
         self._history = {kind: median(seconds) for kind, seconds in history.items()}
 
-    def estimate(self, cell: Cell, dataset: Dataset) -> Estimate:
-        """Estimate one cell.
+    def estimate(self, experiment: Experiment, dataset: Dataset) -> Estimate:
+        """Estimate one experiment.
 
         Parameters
         ----------
-        cell
+        experiment
             What would run.
         dataset
             Its data.
         """
-        known = self._history.get(_kind(cell))
+        known = self._history.get(_kind(experiment))
         if known is not None:
             return Estimate(known, "history")
-        cost = METHODS.get(cell.method).cost
-        return Estimate(cost * _modelled_seconds(cell, dataset), "model")
+        cost = METHODS.get(experiment.method).cost
+        return Estimate(cost * _modelled_seconds(experiment, dataset), "model")
 
 
-def _kind(cell: Cell) -> _Kind:
-    return cell.dataset, cell.backbone, cell.method, cell.encoder, cell.training.epochs
+def _kind(experiment: Experiment) -> _Kind:
+    return (
+        experiment.dataset,
+        experiment.backbone,
+        experiment.method,
+        experiment.encoder,
+        experiment.training.epochs,
+    )
 
 
-def _modelled_seconds(cell: Cell, dataset: Dataset) -> float:
+def _modelled_seconds(experiment: Experiment, dataset: Dataset) -> float:
     """Estimate from the bare backbone's arithmetic."""
-    sizes = (cell.backbone_settings.get(key) for key in ("embedding_size", "hidden_size"))
+    sizes = (experiment.backbone_settings.get(key) for key in ("embedding_size", "hidden_size"))
     dimension = next((size for size in sizes if isinstance(size, int)), TYPICAL_DIMENSION)
     targets = max(dataset.n_interactions - 3 * dataset.n_users, 1)
     table = dataset.n_items * dimension
     training = targets * FLOPS_PER_PRODUCT * (OVERHEAD * table + SMALL_PRODUCTS * TYPICAL_WEIGHTS)
     ranking = dataset.n_users * 2 * (table + SMALL_PRODUCTS * TYPICAL_WEIGHTS)
-    epochs = min(cell.training.epochs, TYPICAL_EPOCHS)
+    epochs = min(experiment.training.epochs, TYPICAL_EPOCHS)
     return epochs * (training + ranking) / multiply_speed()
 
 

@@ -1,4 +1,4 @@
-"""``bench run --plan``: the cells, how far each is, and how long the rest will take."""
+"""``bench run --plan``: the experiments, how far each is, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import DataError
-from bench.runs.cell import Cell
+from bench.plan.experiment import Experiment
+from bench.plan.grid import Adapt, as_given, freeze, grid_points
+from bench.plan.progress import duration
+from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
-from bench.runs.plan import Adapt, as_given, combinations, freeze
-from bench.runs.progress import duration
-from bench.runs.spec import Spec
 from bench.runs.store import Store
 
 _BASES = {
-    "history": "h = median of finished cells like it in this store",
+    "history": "h = median of finished experiments like it in this store",
     "model": "m = floating-point operations over this machine's matrix-multiply speed, times the "
     f"method's cost, {TYPICAL_EPOCHS} epochs at most, good to a factor of a few",
 }
@@ -27,24 +27,24 @@ def preview(spec: Spec, root: Path, adapt: Adapt = as_given) -> str:
     Parameters
     ----------
     spec
-        Checked by :meth:`bench.runs.spec.Spec.check`.
+        Checked by :meth:`bench.plan.spec.Spec.check`.
     root
         Of the results store.
     adapt
-        As :func:`bench.runs.plan.make_plan`.
+        As :func:`bench.plan.grid.make_plan`.
     """
     datasets, problems = _present(spec)
     store = Store(root)
     estimator = Estimator(store)
-    rows = [("cell", "key", "status", "estimate")]
+    rows = [("experiment", "key", "status", "estimate")]
     open_estimates: list[Estimate] = []
-    for combination in combinations(spec):
-        dataset = datasets.get(combination.source)
+    for point in grid_points(spec):
+        dataset = datasets.get(point.source)
         if dataset is None:
-            rows.append((combination.label, "-", "data not here", "-"))
+            rows.append((point.label, "-", "data not here", "-"))
             continue
-        cell = freeze(combination, adapt(combination, spec, dataset), dataset)
-        rows.append(_row(cell, dataset, store, estimator, open_estimates))
+        experiment = freeze(point, adapt(point, spec, dataset), dataset)
+        rows.append(_row(experiment, dataset, store, estimator, open_estimates))
     return "\n".join([*_aligned(rows), "", *_totals(len(rows) - 1, open_estimates), *problems])
 
 
@@ -60,19 +60,19 @@ def _present(spec: Spec) -> tuple[dict[str, Dataset], list[str]]:
 
 
 def _row(
-    cell: Cell,
+    experiment: Experiment,
     dataset: Dataset,
     store: Store,
     estimator: Estimator,
     open_estimates: list[Estimate],
 ) -> tuple[str, str, str, str]:
-    status = store.status(cell.key)
+    status = store.status(experiment.key)
     if status == "done":
-        return cell.label, cell.key[:12], status, "-"
-    estimate = estimator.estimate(cell, dataset)
+        return experiment.label, experiment.key[:12], status, "-"
+    estimate = estimator.estimate(experiment, dataset)
     open_estimates.append(estimate)
     text = f"{duration(estimate.seconds)} ({estimate.basis[0]})"
-    return cell.label, cell.key[:12], status, text
+    return experiment.label, experiment.key[:12], status, text
 
 
 def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
@@ -83,11 +83,11 @@ def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
     ]
 
 
-def _totals(cells: int, estimates: list[Estimate]) -> list[str]:
+def _totals(experiments: int, estimates: list[Estimate]) -> list[str]:
     seconds = sum(estimate.seconds for estimate in estimates)
     bases = sorted({estimate.basis for estimate in estimates})
     line = (
-        f"{cells} cells, {len(estimates)} of them to run on the data at hand: "
+        f"{experiments} experiments, {len(estimates)} of them to run on the data at hand: "
         f"about {duration(seconds)} one after another"
     )
     return [

@@ -2,7 +2,7 @@
 
 ::
 
-    runs/<name>-<key12>.json     specification, command line, keys of the cells, how each ended
+    runs/<name>-<key12>.json     specification, command line, experiments and how each ended
 
 The same command on the same code and data has the same key, so given again it goes on in the same
 file.
@@ -20,9 +20,9 @@ from typing import Any
 from bench.errors import StoreError
 from bench.files import read_json, write_json
 from bench.hashing import content_hash
-from bench.runs.attempt import Outcome
-from bench.runs.plan import Job
-from bench.runs.spec import Spec
+from bench.plan.grid import PlannedExperiment
+from bench.plan.spec import Spec
+from bench.runs.run_one import ExperimentOutcome
 
 
 @dataclass(frozen=True)
@@ -32,25 +32,25 @@ class RunRecord:
     Attributes
     ----------
     key
-        SHA-256 of the specification and the cells.
+        SHA-256 of the specification and the experiments.
     name
         Of the specification.
     spec
         What it sets.
-    cells, labels
-        Key and readable name of each cell, in the plan's order.
+    experiments, labels
+        Key and readable name of each experiment, in the plan's order.
     command
         Words of the command line that was given last.
     begun, ended
         Seconds since 1970, of the first beginning and the last end; None while it has not ended.
     endings, causes
-        How each cell ended last, and why where it failed, by key.
+        How each experiment ended last, and why where it failed, by key.
     """
 
     key: str
     name: str
     spec: dict[str, Any]
-    cells: list[str]
+    experiments: list[str]
     labels: list[str]
     command: list[str]
     begun: float
@@ -59,7 +59,9 @@ class RunRecord:
     causes: dict[str, str] = field(default_factory=dict)
 
 
-def begin_record(root: Path, spec: Spec, plan: Iterable[Job], command: Sequence[str]) -> RunRecord:
+def begin_record(
+    root: Path, spec: Spec, plan: Iterable[PlannedExperiment], command: Sequence[str]
+) -> RunRecord:
     """Note that a run begins, or goes on.
 
     Parameters
@@ -76,8 +78,11 @@ def begin_record(root: Path, spec: Spec, plan: Iterable[Job], command: Sequence[
     StoreError
         The file system refuses.
     """
-    cells = [job.cell for job in plan]
-    keys, labels = [cell.key for cell in cells], [cell.label for cell in cells]
+    experiments = [planned.experiment for planned in plan]
+    keys, labels = (
+        [experiment.key for experiment in experiments],
+        [experiment.label for experiment in experiments],
+    )
     plain = spec.plain()
     key = content_hash([plain, keys])
     record = RunRecord(key, spec.name, plain, keys, labels, list(command), time.time())
@@ -91,8 +96,8 @@ def begin_record(root: Path, spec: Spec, plan: Iterable[Job], command: Sequence[
     return record
 
 
-def end_record(root: Path, record: RunRecord, outcomes: Iterable[Outcome]) -> None:
-    """Note how the cells of a run ended; a cell that finished before stays a finished one.
+def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutcome]) -> None:
+    """Record how the experiments of a run ended; one that finished before stays finished.
 
     Raises
     ------

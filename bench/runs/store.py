@@ -1,11 +1,11 @@
-"""The results store: one folder a finished cell, all of it readable without torch.
+"""The results store: one folder a finished experiment, all of it readable without torch.
 
 ::
 
-    cells/<label>-<key12>/   cell.json facts.json curve.json ranks-*.parquet readout-*.parquet
-    work/<key>/              checkpoints of cells that have begun
+    experiments/<label>-<key12>/   experiment, metadata, curve (JSON), ranks, decisions (Parquet)
+    work/<key>/              checkpoints of experiments that have begun
     failures/<key>.json      cause of the last failure
-    locks/<key>.lock         held while a process runs the cell; released by the system at its death
+    locks/<key>.lock         held while a process runs it; released by the system at its death
     events.jsonl             what happened, one line each, only ever appended
 
 Everything is written under a temporary name and renamed, so a folder that is there is whole.
@@ -26,9 +26,9 @@ from typing import Any, Literal
 
 from bench.errors import StoreError
 from bench.files import atomic_path, read_json, write_json
-from bench.runs.cell import Cell
-from bench.runs.result import CellResult
-from bench.runs.stored import StoredCell, write_columns
+from bench.plan.experiment import Experiment
+from bench.plan.result import ExperimentResult
+from bench.runs.stored import StoredExperiment, write_columns
 
 Status = Literal["done", "failed", "partial", "missing"]
 Event = Literal["started", "resumed", "finished", "failed"]
@@ -37,12 +37,12 @@ _SHORT = 12
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a cell did not finish.
+    """Why an experiment did not finish.
 
     Attributes
     ----------
     label
-        The cell's readable name.
+        The experiment's readable name.
     cause
         One sentence.
     details
@@ -61,7 +61,7 @@ class Failure:
 
 
 class Store:
-    """Finished cells, checkpoints, failures and locks under one folder.
+    """Finished experiments, checkpoints, failures and locks under one folder.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ class Store:
         self.root = root
 
     def has(self, key: str) -> bool:
-        """Whether a cell is finished."""
+        """Whether an experiment is finished."""
         return self._folder(key) is not None
 
-    def load(self, key: str) -> StoredCell:
-        """Give a finished cell.
+    def load(self, key: str) -> StoredExperiment:
+        """Give a finished experiment.
 
         Raises
         ------
@@ -86,18 +86,18 @@ class Store:
         """
         folder = self._folder(key)
         if folder is None:
-            raise StoreError(f"{self.root} holds no cell {key[:_SHORT]}; run it first")
-        return StoredCell(folder)
+            raise StoreError(f"{self.root} holds no experiment {key[:_SHORT]}; run it first")
+        return StoredExperiment(folder)
 
-    def cells(self) -> Iterator[StoredCell]:
-        """All finished cells, in the order of their folders' names."""
-        folders = self.root / "cells"
+    def experiments(self) -> Iterator[StoredExperiment]:
+        """All finished experiments, in the order of their folders' names."""
+        folders = self.root / "experiments"
         if folders.is_dir():
             whole = (path for path in folders.iterdir() if not path.name.startswith("."))
-            yield from map(StoredCell, sorted(path for path in whole if path.is_dir()))
+            yield from map(StoredExperiment, sorted(path for path in whole if path.is_dir()))
 
     def status(self, key: str) -> Status:
-        """How far a cell is: a failure counts until the cell is finished."""
+        """How far an experiment is: a failure counts until the experiment is finished."""
         if self.has(key):
             return "done"
         if self._failure_path(key).exists():
@@ -105,11 +105,11 @@ class Store:
         return "partial" if self.has_begun(key) else "missing"
 
     def work(self, key: str) -> Path:
-        """Folder of a cell's checkpoints, whether or not it exists."""
+        """Folder of an experiment's checkpoints, whether or not it exists."""
         return self.root / "work" / key
 
     def has_begun(self, key: str) -> bool:
-        """Whether a cell has left checkpoints."""
+        """Whether an experiment has left checkpoints."""
         folder = self.work(key)
         return folder.is_dir() and any(folder.iterdir())
 
@@ -122,49 +122,52 @@ class Store:
             The store cannot be written.
         """
         with self._writing():
-            for name in ("cells", "work", "failures", "locks"):
+            for name in ("experiments", "work", "failures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             (self.root / "events.jsonl").touch()
 
-    def save(self, cell: Cell, result: CellResult) -> None:
-        """Write a finished cell, whole or not at all, and forget its checkpoints and failure.
+    def save(self, experiment: Experiment, result: ExperimentResult) -> None:
+        """Write a finished experiment, whole or not at all, and forget its checkpoints and failure.
 
         Raises
         ------
         StoreError
             The file system refuses.
         """
-        key = cell.key
+        key = experiment.key
         head = {
             "key": key,
             "finished": time.time(),
-            "cell": cell.model_dump(mode="json"),
-            "read_outs": sorted(result.read_outs),
+            "experiment": experiment.model_dump(mode="json"),
+            "decisions": sorted(result.decisions),
         }
-        with atomic_path(self.root / "cells" / _folder_name(cell)) as folder:
+        with atomic_path(self.root / "experiments" / _folder_name(experiment)) as folder:
             folder.mkdir()
-            write_json(folder / "cell.json", head)
-            write_json(folder / "facts.json", result.facts)
+            write_json(folder / "experiment.json", head)
+            write_json(folder / "metadata.json", result.metadata)
             write_json(folder / "curve.json", result.curve)
             for phase, ranks in result.ranks.items():
                 write_columns(folder / f"ranks-{phase}.parquet", ranks.columns())
-            for part, read_out in result.read_outs.items():
-                write_columns(folder / f"readout-{part}.parquet", read_out.columns())
+            for part, decisions in result.decisions.items():
+                write_columns(folder / f"decisions-{part}.parquet", decisions.columns())
         self._failure_path(key).unlink(missing_ok=True)
         self.discard_work(key)
 
     def discard_work(self, key: str) -> None:
-        """Remove a cell's checkpoints, where there are any."""
+        """Remove an experiment's checkpoints, where there are any."""
         shutil.rmtree(self.work(key), ignore_errors=True)
 
     def sweep(self, key: str) -> None:
-        """Remove what a killed run left half-written; only for who holds the cell's lock."""
-        for folder, pattern in (("cells", f".*-{key[:_SHORT]}.*.tmp"), ("failures", f".{key}.*")):
+        """Remove what a killed run left half-written; only for who holds the experiment's lock."""
+        for folder, pattern in (
+            ("experiments", f".*-{key[:_SHORT]}.*.tmp"),
+            ("failures", f".{key}.*"),
+        ):
             for leftover in (self.root / folder).glob(pattern):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def record_failure(self, key: str, label: str, cause: str, details: str = "") -> None:
-        """Write why a cell did not finish.
+        """Write why an experiment did not finish.
 
         Raises
         ------
@@ -177,7 +180,7 @@ class Store:
         write_json(self._failure_path(key), vars(failure))
 
     def failure(self, key: str) -> Failure | None:
-        """Why a cell did not finish, None where it never failed.
+        """Why an experiment did not finish, None where it never failed.
 
         Raises
         ------
@@ -193,7 +196,7 @@ class Store:
             raise StoreError(f"{path} records no failure; delete it and run again") from None
 
     def failures(self) -> Iterator[tuple[str, Failure]]:
-        """Every recorded failure with its cell's key, in the order of keys."""
+        """Every recorded failure with its experiment's key, in the order of keys."""
         for path in sorted((self.root / "failures").glob("[!.]*.json")):
             failure = self.failure(path.stem)
             if failure is not None:
@@ -225,7 +228,7 @@ class Store:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[bool]:
-        """Try to be the one process that runs a cell; gives False when another is.
+        """Try to be the one process that runs an experiment; gives False when another is.
 
         Raises
         ------
@@ -261,15 +264,15 @@ class Store:
             ) from error
 
     def _folder(self, key: str) -> Path | None:
-        return next((self.root / "cells").glob(f"[!.]*-{key[:_SHORT]}"), None)
+        return next((self.root / "experiments").glob(f"[!.]*-{key[:_SHORT]}"), None)
 
     def _failure_path(self, key: str) -> Path:
         return self.root / "failures" / f"{key}.json"
 
 
-def _folder_name(cell: Cell) -> str:
-    label = re.sub(r"[^A-Za-z0-9._]+", "-", cell.label).strip("-.")
-    return f"{label[:100]}-{cell.key[:_SHORT]}"
+def _folder_name(experiment: Experiment) -> str:
+    label = re.sub(r"[^A-Za-z0-9._]+", "-", experiment.label).strip("-.")
+    return f"{label[:100]}-{experiment.key[:_SHORT]}"
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A finished cell on disk, read part by part."""
+"""A finished experiment on disk, read part by part."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dataset import Phase
 from bench.errors import BenchError, StoreError
-from bench.runs.cell import Cell
-from bench.runs.result import Ranks, ReadOut
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Phase
+from bench.plan.result import Decisions, Ranks
 
-_Table = TypeVar("_Table", Ranks, ReadOut)
+_Table = TypeVar("_Table", Ranks, Decisions)
 
 
 @dataclass(frozen=True)
-class StoredCell:
-    """A finished cell; each part is read from disk when it is asked for.
+class StoredExperiment:
+    """A finished experiment; each part is read from disk when it is asked for.
 
     Attributes
     ----------
@@ -35,11 +35,11 @@ class StoredCell:
 
     @cached_property
     def key(self) -> str:
-        """The cell's key when it ran."""
+        """The experiment's key when it ran."""
         return str(self._head["key"])
 
     @cached_property
-    def cell(self) -> Cell:
+    def experiment(self) -> Experiment:
         """What ran.
 
         Raises
@@ -47,13 +47,15 @@ class StoredCell:
         ConfigError
             It was written by a version of bench with other settings.
         """
-        return Cell.parse(self._head["cell"], f"{self.folder / 'cell.json'} (delete the folder)")
+        return Experiment.parse(
+            self._head["experiment"], f"{self.folder / 'experiment.json'} (delete the folder)"
+        )
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """Plain facts of the run, see :class:`bench.runs.result.CellResult`."""
-        facts: dict[str, Any] = _read_json(self.folder / "facts.json", dict)
-        return facts
+    def metadata(self) -> dict[str, Any]:
+        """Plain metadata of the run, see :class:`bench.plan.result.ExperimentResult`."""
+        metadata: dict[str, Any] = _read_json(self.folder / "metadata.json", dict)
+        return metadata
 
     @cached_property
     def curve(self) -> list[dict[str, Any]]:
@@ -79,7 +81,7 @@ class StoredCell:
         """
         return _read_columns(self.folder / f"ranks-{phase}.parquet", Ranks)
 
-    def read_out(self, part: str) -> ReadOut | None:
+    def decisions(self, part: str) -> Decisions | None:
         """Read what the method thinks of each interaction; None where it removes nothing.
 
         Parameters
@@ -90,18 +92,18 @@ class StoredCell:
         Raises
         ------
         StoreError
-            The file is damaged, or gone although the cell had one.
+            The file is damaged, or gone although the experiment had one.
         """
-        path = self.folder / f"readout-{part}.parquet"
-        expected = part in self._head.get("read_outs", ())  # older cells do not say
-        return _read_columns(path, ReadOut) if expected or path.exists() else None
+        path = self.folder / f"decisions-{part}.parquet"
+        expected = part in self._head.get("decisions", ())  # older experiments do not say
+        return _read_columns(path, Decisions) if expected or path.exists() else None
 
     @cached_property
     def _head(self) -> dict[str, Any]:
-        path = self.folder / "cell.json"
+        path = self.folder / "experiment.json"
         head: dict[str, Any] = _read_json(path, dict)
-        if not (isinstance(head.get("key"), str) and isinstance(head.get("cell"), dict)):
-            raise _damaged(path, "it describes no cell")
+        if not (isinstance(head.get("key"), str) and isinstance(head.get("experiment"), dict)):
+            raise _damaged(path, "it describes no experiment")
         return head
 
 
@@ -147,20 +149,20 @@ def _damaged(path: Path, reason: object) -> StoreError:
     return StoreError(f"{path} is missing or damaged ({reason}); delete its folder and run again")
 
 
-def whole(cells: Iterable[StoredCell]) -> Iterator[StoredCell]:
-    """Leave out folders that do not say which cell they hold."""
-    return _that_tell(cells, attrgetter("key"))
+def whole(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:
+    """Leave out folders that do not say which experiment they hold."""
+    return _that_tell(experiments, attrgetter("key"))
 
 
-def readable(cells: Iterable[StoredCell]) -> Iterator[StoredCell]:
-    """Leave out cells that are damaged, or that another version wrote with other settings."""
-    return _that_tell(cells, attrgetter("cell"))
+def readable(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:
+    """Leave out experiments that are damaged, or that another version wrote with other settings."""
+    return _that_tell(experiments, attrgetter("experiment"))
 
 
 def _that_tell(
-    cells: Iterable[StoredCell], read: Callable[[StoredCell], object]
-) -> Iterator[StoredCell]:
-    for stored in cells:
+    experiments: Iterable[StoredExperiment], read: Callable[[StoredExperiment], object]
+) -> Iterator[StoredExperiment]:
+    for stored in experiments:
         try:
             read(stored)
         except BenchError:

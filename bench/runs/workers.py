@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from bench.errors import BenchError
-from bench.runs.attempt import Outcome, Setup, attempt
-from bench.runs.plan import Job
-from bench.runs.progress import Progress
+from bench.plan.grid import PlannedExperiment
+from bench.plan.progress import Progress
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, run_one
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has begun a cell."""
+    """A worker has begun an experiment."""
 
     label: str
 
@@ -36,35 +36,35 @@ class Stopped:
     reason: str
 
 
-Message = Started | Progress | Outcome | Stopped
+Message = Started | Progress | ExperimentOutcome | Stopped
 
 
 class Worker:
-    """One process that runs cells one after another.
+    """One process that runs experiments one after another.
 
     Parameters
     ----------
     setup
-        How cells are run.
+        How experiments are run.
 
     Attributes
     ----------
-    job
+    planned
         What it is at, None when it waits for more.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.job: Job | None = None
+    def __init__(self, setup: ExecutionSettings) -> None:
+        self.planned: PlannedExperiment | None = None
         self.connection, remote = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(remote, setup))
         self._process.start()
         remote.close()
 
-    def give(self, job: Job) -> None:
-        """Hand over a cell; a worker that died meanwhile is noticed by :meth:`receive`."""
-        self.job = job
+    def give(self, planned: PlannedExperiment) -> None:
+        """Hand over an experiment; a worker that died meanwhile is noticed by :meth:`receive`."""
+        self.planned = planned
         with suppress(OSError):
-            self.connection.send(job)
+            self.connection.send(planned)
 
     def receive(self) -> Message | None:
         """Read the next message; None when the process has died."""
@@ -72,8 +72,8 @@ class Worker:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
             return None
-        if isinstance(message, Outcome):
-            self.job = None
+        if isinstance(message, ExperimentOutcome):
+            self.planned = None
         return message
 
     def cause_of_death(self) -> str:
@@ -91,18 +91,22 @@ class Worker:
         self._process.join()
 
 
-def _serve(connection: Connection, setup: Setup) -> None:
+def _serve(connection: Connection, setup: ExecutionSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
     end_with_parent()
     with suppress(EOFError, OSError):  # the parent closed its end
         while True:
-            job: Job = connection.recv()
-            connection.send(_answer(job, setup, connection))
+            planned: PlannedExperiment = connection.recv()
+            connection.send(_answer(planned, setup, connection))
 
 
-def _answer(job: Job, setup: Setup, connection: Connection) -> Outcome | Stopped:
+def _answer(
+    planned: PlannedExperiment, setup: ExecutionSettings, connection: Connection
+) -> ExperimentOutcome | Stopped:
     try:
-        return attempt(job, setup, lambda label: connection.send(Started(label)), connection.send)
+        return run_one(
+            planned, setup, lambda label: connection.send(Started(label)), connection.send
+        )
     except BenchError as error:
         return Stopped(str(error))
 

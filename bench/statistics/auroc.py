@@ -61,7 +61,7 @@ def placements(score: NDArray[np.floating], noise: Flags) -> Placements:
             "choose data with planted noise"
         )
     if np.isnan(score).any():
-        raise BenchError("a noise score is no number; run the cell again")
+        raise BenchError("a noise score is no number; run the experiment again")
     from scipy.stats import rankdata
 
     among_all = rankdata(score)
@@ -96,7 +96,7 @@ def auroc(
     """
     noise = per_seed[0].noise
     if any(not np.array_equal(other.noise, noise) for other in per_seed[1:]):
-        raise BenchError("seeds judge different interactions; compare cells of one data set")
+        raise BenchError("seeds judge different interactions; compare experiments of one data set")
     value = np.mean([seed.value for seed in per_seed], axis=0)
     area = float(np.mean(value[noise]))
     error = _standard_error(value - area, noise, users)

@@ -70,7 +70,7 @@ def differences(first: Floats, second: Floats) -> Floats:
     """
     if first.shape != second.shape:
         raise BenchError(
-            f"{len(first)} users cannot be paired with {len(second)}; compare one data set's cells"
+            f"{len(first)} users cannot be paired with {len(second)}; compare runs on one data set"
         )
     gaps = first - second
     return np.where(np.abs(gaps) < 1e-12, 0.0, gaps)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bench.runs.result import Ranks
+    from bench.plan.result import Ranks
 
 COLD_AT_MOST = 5
 """Training interactions up to which a target counts as cold."""
@@ -92,12 +92,12 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[Range]
 
 
 def slices(ranks: Ranks) -> Iterator[Slice]:
-    """Group a cell's users by what is known before any model ranks.
+    """Group an experiment's users by what is known before any model ranks.
 
     Parameters
     ----------
     ranks
-        Of any cell of the data set: targets, their training counts and histories are the same.
+        Of any experiment on the data: targets, training counts and histories are the same.
     """
     everyone = np.ones(len(ranks.target), dtype=np.bool_)
     yield Slice("all", "all users", everyone)

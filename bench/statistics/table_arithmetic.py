@@ -67,7 +67,7 @@ class Violation:
     Attributes
     ----------
     columns
-        The cells that cannot stand together.
+        The experiments that cannot stand together.
     reason
         One sentence with their figures.
     """

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.backbone import Backbone, Sizes
 from bench.components import BACKBONES
+from bench.model.backbone import Backbone, Sizes
 
 _SIZES = Sizes(n_users=7, n_items=50, max_length=12)
 

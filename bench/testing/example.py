@@ -1,4 +1,4 @@
-"""A tiny data set, its twin with other held-out items, texts and cells for conformance tests."""
+"""A tiny data set and its twin with other held-out items, for conformance tests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from bench.components import METHODS
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
-from bench.protocol import Protocol
-from bench.runs.cell import Cell
-from bench.semantics.vectors import Semantics
-from bench.training.config import TrainingConfig
+from bench.model.text_vectors import TextVectors
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
 
 N_USERS, N_ITEMS, MAX_LENGTH = 40, 30, 8
 Reading = Literal["pooled", "text"]
@@ -52,7 +52,7 @@ def _named(sequences: Sequences) -> Dataset:
     )
 
 
-def semantics(data: Dataset, reading: Reading = "pooled", *, empty: bool = False) -> Semantics:
+def text_vectors(data: Dataset, reading: Reading = "pooled", *, empty: bool = False) -> TextVectors:
     """Make vectors of texts by hand: random ones for items, their sums for runs of items.
 
     Parameters
@@ -60,7 +60,7 @@ def semantics(data: Dataset, reading: Reading = "pooled", *, empty: bool = False
     data
         Whose texts.
     reading
-        See :class:`~bench.semantics.vectors.Semantics`.
+        See :class:`~bench.model.text_vectors.TextVectors`.
     empty
         No item has a text.
     """
@@ -72,22 +72,22 @@ def semantics(data: Dataset, reading: Reading = "pooled", *, empty: bool = False
     if empty:
         vectors, places = vectors[:1], torch.zeros_like(places)
     if reading == "pooled":
-        return Semantics(pooled=True, vectors=vectors, places=places)
+        return TextVectors(pooled=True, vectors=vectors, row_index=places)
     runs = [vectors[places[torch.from_numpy(row).long()]].cumsum(0) for row in data.sequences]
-    return Semantics(
+    return TextVectors(
         pooled=False,
         vectors=torch.cat([vectors[:1], *runs]),
-        places=torch.arange(1, data.n_interactions + 1) * (0 if empty else 1),
+        row_index=torch.arange(1, data.n_interactions + 1) * (0 if empty else 1),
         offsets=torch.from_numpy(data.sequences.offsets.copy()),
     )
 
 
-def cell(
+def experiment(
     method: str, backbone: str | None, settings: dict[str, Any], training: dict[str, Any]
-) -> Cell:
+) -> Experiment:
     """Describe a run on the example, small and short."""
     entry = METHODS.get(method)
-    return Cell(
+    return Experiment(
         dataset="example",
         fingerprint="example",
         backbone=backbone,

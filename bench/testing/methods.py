@@ -17,14 +17,14 @@ from torch.nn.functional import pad
 
 from bench.components import METHODS, MethodEntry
 from bench.data.dataset import Dataset, LeaveOneOut
-from bench.method import Method
-from bench.runs.cell import Cell
-from bench.runs.progress import Progress
-from bench.runs.result import CellResult
+from bench.model.batch import Batch, Interactions
+from bench.model.method import Method
+from bench.model.samples import histories
+from bench.plan.experiment import Experiment
+from bench.plan.progress import Progress
+from bench.plan.result import ExperimentResult
+from bench.runs import train
 from bench.testing import example
-from bench.training import experiment
-from bench.training.batch import Batch, Interactions
-from bench.training.samples import histories
 from bench.training.trainer import Trainer
 
 
@@ -69,20 +69,20 @@ class MethodTests:
         """The method's descriptor."""
         return METHODS.get(self.name)
 
-    def cell(self, **training: Any) -> Cell:
+    def experiment(self, **training: Any) -> Experiment:
         """Describe a run; ``training`` changes shared settings."""
-        return example.cell(self.name, self.backbone, self.settings, training)
+        return example.experiment(self.name, self.backbone, self.settings, training)
 
     @contextmanager
     def texts(self, reading: example.Reading, *, empty: bool = False) -> Iterator[None]:
         """Give methods that need texts vectors made by hand."""
 
-        def made(cell: Cell, dataset: Dataset, *_: Any, **__: Any) -> Any:
-            del cell
+        def made(experiment: Experiment, dataset: Dataset, *_: Any, **__: Any) -> Any:
+            del experiment
             needed = self.entry.needs_text
-            return example.semantics(dataset, reading, empty=empty) if needed else None
+            return example.text_vectors(dataset, reading, empty=empty) if needed else None
 
-        with mock.patch.object(experiment, "semantics_for", made):
+        with mock.patch.object(train, "text_vectors_for", made):
             yield
 
     def run(
@@ -91,21 +91,21 @@ class MethodTests:
         data: Dataset | None = None,
         reading: example.Reading | None = None,
         **training: Any,
-    ) -> CellResult:
-        """Run a cell to its end."""
+    ) -> ExperimentResult:
+        """Run an experiment to its end."""
         with self.texts(reading or self.readings[0]):
-            return experiment.run_cell(
-                self.cell(**training), example.dataset() if data is None else data, work
+            return train.run_experiment(
+                self.experiment(**training), example.dataset() if data is None else data, work
             )
 
     def make(self, reading: example.Reading | None = None, *, empty: bool = False) -> Method:
         """Build the method in evaluation mode, as at the start of the first epoch."""
         data = example.dataset()
-        cell = self.cell()
+        experiment = self.experiment()
         torch.manual_seed(0)
         with self.texts(reading or self.readings[0], empty=empty):
-            given = experiment.training_data(cell, data, LeaveOneOut.of(data).train)
-        method = experiment.build_method(cell, given)
+            given = train.training_data(experiment, data, LeaveOneOut.of(data).train)
+        method = train.build_method(experiment, given)
         method.begin_epoch(0)
         return method.eval()
 
@@ -124,12 +124,12 @@ class MethodTests:
 
     def trainer(self, method: Method) -> Trainer:
         """Wrap a method for training on the example."""
-        cell = self.cell(learning_rate=0.01, prefixes_per_user=4)
+        experiment = self.experiment(learning_rate=0.01, prefixes_per_user=4)
         return Trainer(
             method,
             Interactions(LeaveOneOut.of(example.dataset()).train),
-            cell.training,
-            cell.protocol,
+            experiment.training,
+            experiment.protocol,
             sampling=self.entry.sampling_for("auto"),
             axes=("example",),
             device=torch.device("cpu"),
@@ -197,8 +197,8 @@ class MethodTests:
         torch.manual_seed(1)  # whatever was drawn before must not matter
         try:
             with self.texts(self.readings[0]):
-                experiment.run_cell(
-                    self.cell(epochs=2), example.dataset(), tmp_path / "part", report=_stop
+                train.run_experiment(
+                    self.experiment(epochs=2), example.dataset(), tmp_path / "part", report=_stop
                 )
         except _StoppedError:
             pass
@@ -247,7 +247,7 @@ class MethodTests:
             wide,
             **{
                 name: getattr(wide, name)[:, : example.MAX_LENGTH - 3]
-                for name in ("items", "targets", "slots")
+                for name in ("items", "targets", "flat_index")
             },
         )
         found = _answers(method, narrow)
@@ -299,7 +299,7 @@ class MethodTests:
         method = self.make()
         data = Interactions(LeaveOneOut.of(example.dataset()).train)
         rows = histories(data, example.MAX_LENGTH)
-        wanted = 0 if self.entry.sampling == "pieces" else 1
+        wanted = 0 if self.entry.sampling == "segments" else 1
         for length in (1, example.MAX_LENGTH):
             long = torch.nonzero(data.lengths > length).squeeze(1)
             part = replace(
@@ -352,13 +352,13 @@ def _answers(method: Method, batch: Batch) -> list[Tensor]:
     return [vectors, (decided.keep & batch.valid).float(), score.float()]
 
 
-def _assert_same(found: CellResult, expected: CellResult) -> None:
+def _assert_same(found: ExperimentResult, expected: ExperimentResult) -> None:
     for row, other in zip(found.curve, expected.curve, strict=True):
         for key, value in row.items():
             assert "seconds" in key or value == other[key], key
     for phase, ranks in expected.ranks.items():
         for name, column in ranks.columns().items():
             assert np.array_equal(column, found.ranks[phase].columns()[name]), name
-    for part, out in expected.read_outs.items():
+    for part, out in expected.decisions.items():
         for name, values in out.columns().items():
-            assert np.array_equal(values, found.read_outs[part].columns()[name]), name
+            assert np.array_equal(values, found.decisions[part].columns()[name]), name

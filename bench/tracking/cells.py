@@ -1,4 +1,4 @@
-"""Cells and trials as items: parameters, curves, test figures, versions, files."""
+"""Experiments and trials as items: parameters, curves, test figures, versions, files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from bench import __version__
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
 from bench.files import read_json, write_json
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
 from bench.runs.store import Failure
-from bench.runs.stored import StoredCell
+from bench.runs.stored import StoredExperiment
 from bench.tracking.items import Item, Point, Status, flatten, is_number, metric_name
 from bench.tuning.records import StudyRecord, Trial
 
-_FILES = ("cell.json", "facts.json", "curve.json")
+_FILES = ("experiment.json", "metadata.json", "curve.json")
 _STATUS: dict[str, Status] = {
     "complete": "FINISHED",
     "pruned": "FINISHED",
@@ -27,19 +27,19 @@ _STATUS: dict[str, Status] = {
 }
 
 
-def cell_item(stored: StoredCell) -> Item:
-    """Describe a finished cell.
+def cell_item(stored: StoredExperiment) -> Item:
+    """Describe a finished experiment.
 
     Raises
     ------
     BenchError
         Its folder is damaged, or another version of bench wrote it.
     """
-    cell, facts = stored.cell, stored.facts
-    ended = float(read_json(stored.folder / "cell.json")["finished"])
-    begun = ended - sum((facts.get("seconds") or {}).values())
-    flat = dict(flatten("facts", facts))
-    points = [*curve_points(stored.curve, cell.protocol.selection, begun)]
+    experiment, metadata = stored.experiment, stored.metadata
+    ended = float(read_json(stored.folder / "experiment.json")["finished"])
+    begun = ended - sum((metadata.get("seconds") or {}).values())
+    flat = dict(flatten("metadata", metadata))
+    points = [*curve_points(stored.curve, experiment.protocol.selection, begun)]
     points += [Point(f"test/{metric_name(n)}", v, 0, ended) for n, v in held_out_figures(stored)]
     points += [
         Point(metric_name(name.replace(".", "/", 1)), float(value), 0, ended)
@@ -48,19 +48,19 @@ def cell_item(stored: StoredCell) -> Item:
     ]
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
     return Item(
-        title=cell.label,
+        title=experiment.label,
         status="FINISHED",
         begun=begun,
         ended=ended,
-        params=cell_params(cell.model_dump(mode="json")),
-        tags={**cell_tags(cell.model_dump(mode="json")), **texts, "bench.cause": ""},
+        params=cell_params(experiment.model_dump(mode="json")),
+        tags={**cell_tags(experiment.model_dump(mode="json")), **texts, "bench.cause": ""},
         points=points,
         write=partial(_copy, stored.folder),
     )
 
 
 def failed_item(failure: Failure) -> Item:
-    """Describe a cell that failed and has not finished since."""
+    """Describe an experiment that failed and has not finished since."""
     return Item(
         title=failure.label,
         status="FAILED",
@@ -73,11 +73,13 @@ def failed_item(failure: Failure) -> Item:
 def trial_item(study: StudyRecord, trial: Trial) -> Item:
     """Describe an ended trial."""
     about = study.about
-    metric = about["cell"]["protocol"]["selection"]
+    metric = about["experiment"]["protocol"]["selection"]
     points = [*curve_points(trial.curve, metric, trial.begun)]
     if trial.value is not None:
         points.append(Point(f"objective/{metric_name(metric)}", trial.value, 0, trial.ended))
-    params = cell_params(about["cell"]) | {name: str(value) for name, value in trial.values.items()}
+    params = cell_params(about["experiment"]) | {
+        name: str(value) for name, value in trial.values.items()
+    }
     return Item(
         title=f"{about['label']} trial {trial.number}",
         status=_STATUS[trial.state],
@@ -85,8 +87,8 @@ def trial_item(study: StudyRecord, trial: Trial) -> Item:
         ended=trial.ended,
         params=params,
         tags={
-            **cell_tags(about["cell"]),
-            "bench.cell": trial.cell,
+            **cell_tags(about["experiment"]),
+            "bench.experiment": trial.experiment,
             "bench.state": trial.state,
             "bench.cause": trial.cause,
             "bench.default": str(trial.default).lower(),
@@ -97,7 +99,7 @@ def trial_item(study: StudyRecord, trial: Trial) -> Item:
 
 
 def cell_params(content: Mapping[str, Any]) -> dict[str, str]:
-    """Give a cell's settings by dotted names, as ``training.epochs`` and ``backbone.dropout``."""
+    """Return the settings by dotted names, as ``training.epochs`` and ``backbone.dropout``."""
     parts = {name: content[name] for name in ("dataset", "backbone", "method", "encoder", "seed")}
     named = {name: str(value) for name, value in parts.items() if value is not None}
     groups = {
@@ -110,7 +112,7 @@ def cell_params(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cell_tags(content: Mapping[str, Any]) -> dict[str, str]:
-    """Give what tells versions of a cell apart.
+    """Give what tells versions of an experiment apart.
 
     Raises
     ------
@@ -118,7 +120,9 @@ def cell_tags(content: Mapping[str, Any]) -> dict[str, str]:
         Another version of bench wrote it, with another protocol.
     """
     return {
-        "bench.protocol": Protocol.parse(content["protocol"], "protocol of a cell").hash,
+        "bench.plan.protocol": Protocol.parse(
+            content["protocol"], "protocol of an experiment"
+        ).hash,
         "bench.fingerprint": content["fingerprint"],
         "bench.code": content["code"],
         "bench.version": __version__,
@@ -136,9 +140,9 @@ def curve_points(curve: list[dict[str, Any]], metric: str, begun: float) -> Iter
                 yield Point(f"{group}/{metric_name(name)}", float(value), step, when)
 
 
-def held_out_figures(stored: StoredCell) -> Iterator[tuple[str, float]]:
+def held_out_figures(stored: StoredExperiment) -> Iterator[tuple[str, float]]:
     """Compute HR and NDCG at the protocol's cut-offs from the stored ranks."""
-    protocol = stored.cell.protocol
+    protocol = stored.experiment.protocol
     ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
     kinds: tuple[type[Metric], ...] = (HitRatio, NDCG)
     for kind in kinds:

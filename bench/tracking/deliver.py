@@ -101,7 +101,7 @@ class Tracker:
     def index(self) -> dict[Name, Known]:
         """Find what is there; of two runs for one item the later is deleted.
 
-        Two machines may have delivered the same cell at the same moment.
+        Two machines may have delivered the same experiment at the same moment.
 
         Raises
         ------

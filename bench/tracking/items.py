@@ -1,4 +1,4 @@
-"""What there is to deliver: runs, cells, studies and trials of a store as plain data."""
+"""What there is to deliver: runs, experiments, studies and trials of a store as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["run", "cell", "study", "trial"]
+Kind = Literal["run", "experiment", "study", "trial"]
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 Name = tuple[str, str]
 """Kind and key: what one MLflow run stands for."""

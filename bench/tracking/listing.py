@@ -25,7 +25,7 @@ from bench.tracking.items import Item, Name, Outline, Point, Status, metric_name
 from bench.tuning.records import StudyRecord, as_csv, best_after, best_of, read_studies
 
 Draw = Callable[[list[str], Path], None]
-"""Given the keys of a run's cells and a folder, draws their table and figures there."""
+"""Given the keys of a run's experiments and a folder, draws their table and figures there."""
 
 
 def draw_nothing(keys: list[str], folder: Path) -> None:
@@ -34,7 +34,7 @@ def draw_nothing(keys: list[str], folder: Path) -> None:
 
 
 def outlines(root: Path, draw: Draw = draw_nothing) -> Iterator[Outline]:
-    """List every run, cell, study and trial of a store.
+    """List every run, experiment, study and trial of a store.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def outlines(root: Path, draw: Draw = draw_nothing) -> Iterator[Outline]:
     parents: dict[str, Name] = {}
     for record in read_records(root):
         outline = _run(store, record, draw)
-        for key in record.cells:
+        for key in record.experiments:
             parents.setdefault(key, outline.name)
         yield outline
     yield from _cells(store, parents)
@@ -82,7 +82,7 @@ def _run_item(record: RunRecord, status: Status, draw: Draw) -> Item:
         write_text(folder / "spec.yaml", yaml.safe_dump(record.spec, sort_keys=False))
         write_json(folder / "run.json", vars(record))
         if record.ended is not None:
-            draw(record.cells, folder)
+            draw(record.experiments, folder)
 
     return Item(
         title=record.name,
@@ -92,7 +92,7 @@ def _run_item(record: RunRecord, status: Status, draw: Draw) -> Item:
         tags={
             "bench.version": __version__,
             "bench.command": " ".join(record.command),
-            "bench.cells": str(len(record.cells)),
+            "bench.experiments": str(len(record.experiments)),
         },
         write=write,
     )
@@ -100,14 +100,16 @@ def _run_item(record: RunRecord, status: Status, draw: Draw) -> Item:
 
 def _cells(store: Store, parents: dict[str, Name]) -> Iterator[Outline]:
     finished = set()
-    for stored in whole(store.cells()):
+    for stored in whole(store.experiments()):
         key = stored.key
         finished.add(key)
-        yield Outline("cell", key, "finished", parents.get(key), partial(cell_item, stored))
+        yield Outline("experiment", key, "finished", parents.get(key), partial(cell_item, stored))
     for key, failure in store.failures():
         if key not in finished:
             digest = f"failed {failure.attempts}"
-            yield Outline("cell", key, digest, parents.get(key), partial(failed_item, failure))
+            yield Outline(
+                "experiment", key, digest, parents.get(key), partial(failed_item, failure)
+            )
 
 
 def _study(study: StudyRecord) -> Outline:
@@ -118,7 +120,7 @@ def _study(study: StudyRecord) -> Outline:
 def _study_item(study: StudyRecord) -> Item:
     about, trials = study.about, study.trials
     rows = best_after(trials)
-    metric = metric_name(about["cell"]["protocol"]["selection"])
+    metric = metric_name(about["experiment"]["protocol"]["selection"])
     ended = sorted(trial.ended for trial in trials if trial.counts)
     best = best_of(trials)
 
@@ -133,8 +135,8 @@ def _study_item(study: StudyRecord) -> Item:
         status="FINISHED",
         begun=min((trial.begun for trial in trials), default=0.0),
         ended=max(ended, default=None),
-        params=cell_params(about["cell"]),
-        tags={**cell_tags(about["cell"]), "bench.pruning": about["pruning"]},
+        params=cell_params(about["experiment"]),
+        tags={**cell_tags(about["experiment"]), "bench.pruning": about["pruning"]},
         points=[
             Point(f"best-after/{metric}", row["best"], row["trials"], when)
             for row, when in zip(rows, ended, strict=True)

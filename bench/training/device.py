@@ -7,7 +7,7 @@ import torch
 from bench.errors import ConfigError
 
 
-def choose(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device.
 
     Raises
@@ -31,7 +31,7 @@ def choose(name: str) -> torch.device:
     return device
 
 
-def settle(device: torch.device, threads: int) -> None:
+def configure(device: torch.device, threads: int) -> None:
     """Make arithmetic repeatable on the CPU, never slow on denormal numbers, float32 on a GPU.
 
     The number of threads decides the order of some sums, so it is given, never taken from

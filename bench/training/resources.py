@@ -1,4 +1,4 @@
-"""What a cell costs: wall and CPU seconds of each stage, peak memory."""
+"""What an experiment costs: wall and CPU seconds of each stage, peak memory."""
 
 from __future__ import annotations
 

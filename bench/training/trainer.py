@@ -13,15 +13,15 @@ from torch import Generator, Tensor
 
 from bench.components import Sampling
 from bench.errors import TrainingError
-from bench.method import Method
-from bench.protocol import Protocol
+from bench.model.batch import Batch, Interactions, Rows
+from bench.model.method import Method
+from bench.model.samples import batches, last_prefixes, prefixes, segments, windows
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
 from bench.seeds import seed_for
 from bench.training import checkpoint
-from bench.training.batch import Batch, Interactions, Rows
 from bench.training.checkpoint import Progressed
-from bench.training.config import TrainingConfig
 from bench.training.resources import Meter, peak_memory_bytes
-from bench.training.samples import batches, last_prefixes, pieces, prefixes, windows
 
 Validate = Callable[[Method], float]
 """Gives the validation figure that is maximised."""
@@ -116,7 +116,7 @@ class Trainer:
             return windows(self.data, length, generator, last_only=last_only)
         if self.sampling == "last":
             return last_prefixes(self.data, length)
-        draw = prefixes if self.sampling == "prefixes" else pieces
+        draw = prefixes if self.sampling == "prefixes" else segments
         return draw(self.data, length, self.config.prefixes_per_user, generator)
 
     def _finished(self) -> bool:

@@ -6,19 +6,17 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.data.dataset import Dataset
 from bench.errors import ConfigError
 from bench.files import atomic_path
-from bench.runs.cell import Cell
-from bench.runs.plan import Combination, freeze
-from bench.runs.spec import Spec
+from bench.plan.experiment import Experiment
+from bench.plan.grid import GridPoint, freeze
+from bench.plan.spec import Spec
 from bench.runs.store import Store
 from bench.tuning.records import StudyRecord, Trial, best_of, read_studies, tuning_store
 from bench.tuning.space import fixed_by, with_values
-
-if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,12 @@ class BestSettings:
         self._studies = list(read_studies(root))
         self._used: dict[str, Found] = {}
 
-    def adapt(self, combination: Combination, spec: Spec, dataset: Dataset) -> Spec:
+    def adapt(self, point: GridPoint, spec: Spec, dataset: Dataset) -> Spec:
         """Set the best settings, except those that the specification sets itself.
 
         Parameters
         ----------
-        combination, spec
+        point, spec
             What is to run.
         dataset
             On which.
@@ -72,18 +70,18 @@ class BestSettings:
         ConfigError
             Nothing was tuned for it.
         """
-        cell = freeze(combination, spec, dataset)
-        found = self._find(cell)
+        experiment = freeze(point, spec, dataset)
+        found = self._find(experiment)
         if found is None:
-            name = cell.label.rpartition("/")[0]
+            name = experiment.label.rpartition("/")[0]
             raise ConfigError(
                 f"{self._root} holds no tuned settings for {name}; run 'bench tune' with the same "
                 "selection first, or leave out --tuned"
             )
         self._used[found.study.folder.name] = found
-        fixed = fixed_by(spec, combination)
+        fixed = fixed_by(spec, point)
         values = {name: value for name, value in found.trial.values.items() if name not in fixed}
-        return with_values(spec, combination, values)
+        return with_values(spec, point, values)
 
     def remarks(self) -> list[str]:
         """Say what about the settings given so far a reader must know."""
@@ -103,25 +101,26 @@ class BestSettings:
             lines.append(f"tuned with unequal numbers of trials: {parts}")
         return lines
 
-    def _find(self, cell: Cell) -> Found | None:
+    def _find(self, experiment: Experiment) -> Found | None:
         found = [
-            Found(study, best, _differences(study.about["cell"], cell))
+            Found(study, best, _differences(study.about["experiment"], experiment))
             for study in self._studies
-            if _same_model(study.about["cell"], cell) and (best := best_of(study.trials))
+            if _same_model(study.about["experiment"], experiment)
+            and (best := best_of(study.trials))
         ]
         return min(found, key=lambda f: (len(f.differs), -_last(f.study.trials)), default=None)
 
 
-def _same_model(other: dict[str, Any], cell: Cell) -> bool:
+def _same_model(other: dict[str, Any], experiment: Experiment) -> bool:
     names = ("dataset", "fingerprint", "backbone", "method", "encoder")
-    same = all(other[name] == getattr(cell, name) for name in names)
-    ours = cell.protocol.training_part()
+    same = all(other[name] == getattr(experiment, name) for name in names)
+    ours = experiment.protocol.training_part()
     return same and {name: other["protocol"].get(name) for name in ours} == ours
 
 
-def _differences(other: dict[str, Any], cell: Cell) -> tuple[str, ...]:
+def _differences(other: dict[str, Any], experiment: Experiment) -> tuple[str, ...]:
     """Name what differs, single settings by dotted names."""
-    ours = cell.model_dump(mode="json", exclude={"seed", "protocol"})
+    ours = experiment.model_dump(mode="json", exclude={"seed", "protocol"})
     return tuple(_differing(other, ours))
 
 
@@ -148,7 +147,7 @@ def adopt(root: Path, keys: Iterable[str]) -> None:
     root
         Of the results store.
     keys
-        Of the cells that a run asks for.
+        Of the experiments that a run asks for.
 
     Raises
     ------
@@ -164,5 +163,5 @@ def adopt(root: Path, keys: Iterable[str]) -> None:
             folder = trials.load(key).folder
             with results.locked(key) as mine:
                 if mine and not results.has(key):
-                    with atomic_path(root / "cells" / folder.name) as target:
+                    with atomic_path(root / "experiments" / folder.name) as target:
                         shutil.copytree(folder, target)

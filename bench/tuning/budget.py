@@ -16,7 +16,7 @@ of seconds alone, because a repetition costs none."""
 
 @dataclass(frozen=True)
 class Budget:
-    """The same for every study (promise P5); what is reached first ends it.
+    """The same for every study; what is reached first ends it.
 
     Attributes
     ----------

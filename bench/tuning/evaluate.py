@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import parse_metric, rank_of
-from bench.runs.attempt import Setup, attempt
+from bench.plan.grid import PlannedExperiment
 from bench.runs.execute import PAUSE
-from bench.runs.plan import Job
+from bench.runs.run_one import ExecutionSettings, run_one
 from bench.runs.store import Store
-from bench.runs.stored import StoredCell
+from bench.runs.stored import StoredExperiment
 from bench.tuning.budget import Budget, spent_seconds
 from bench.tuning.liveness import claimed, is_double
 from bench.tuning.plan import StudyPlan
@@ -56,13 +56,18 @@ class Evaluator:
     study, storage
         Opened.
     setup
-        How cells are run; its store is that of trials, in ``tuning`` of the results store.
+        How experiments are run; its store is that of trials, in ``tuning`` of the results store.
     budget
         What the study may spend.
     """
 
     def __init__(
-        self, plan: StudyPlan, study: Study, storage: BaseStorage, setup: Setup, budget: Budget
+        self,
+        plan: StudyPlan,
+        study: Study,
+        storage: BaseStorage,
+        setup: ExecutionSettings,
+        budget: Budget,
     ) -> None:
         self.plan = plan
         self.study = study
@@ -130,17 +135,17 @@ class Evaluator:
 
     def _evaluate(self, trial: Trial) -> Ended:
         try:
-            job = self.plan.job(trial.params)
+            planned = self.plan.planned(trial.params)
         except ConfigError as error:
             return Ended(TrialState.FAIL, {"cause": str(error)})
-        trial.set_user_attr("cell", job.cell.key)
-        watch = self._watch(trial, job)
+        trial.set_user_attr("experiment", planned.experiment.key)
+        watch = self._watch(trial, planned)
         while True:
-            known = self._repeated(trial, job) or self._stored(job, watch)
+            known = self._repeated(trial, planned) or self._stored(planned, watch)
             if known is not None:
                 return known
             try:
-                outcome = attempt(job, self._setup, lambda _: None, watch)
+                outcome = run_one(planned, self._setup, lambda _: None, watch)
             except Pruned as end:
                 return Ended(TrialState.PRUNED, {**_spent(watch), "cause": str(end)})
             if outcome.ending == "failed":
@@ -148,7 +153,7 @@ class Evaluator:
             if outcome.ending == "busy":  # another process trains these settings: await its result
                 time.sleep(PAUSE)
 
-    def _watch(self, trial: Trial, job: Job) -> Watch:
+    def _watch(self, trial: Trial, planned: PlannedExperiment) -> Watch:
         number = trial.user_attrs.get("retry_of")
         before = next((other for other in self.trials() if other.number == number), None)
         store = Store(self._setup.store)
@@ -156,8 +161,8 @@ class Evaluator:
             trial,
             before,
             lambda: self._overspent(trial),
-            lambda: store.discard_work(job.cell.key),
-            job.cell.protocol.selection,
+            lambda: store.discard_work(planned.experiment.key),
+            planned.experiment.protocol.selection,
         )
 
     def _overspent(self, trial: Trial) -> bool:
@@ -166,10 +171,13 @@ class Evaluator:
             return False
         return spent_seconds(self.trials()) >= most
 
-    def _repeated(self, trial: Trial, job: Job) -> Ended | None:
+    def _repeated(self, trial: Trial, planned: PlannedExperiment) -> Ended | None:
         """Answer from an earlier trial of this study with the same settings."""
         for other in self.trials():
-            same = other.user_attrs.get("cell") == job.cell.key and other.number != trial.number
+            same = (
+                other.user_attrs.get("experiment") == planned.experiment.key
+                and other.number != trial.number
+            )
             if same and other.state in {TrialState.COMPLETE, TrialState.PRUNED}:
                 for epoch, value in other.intermediate_values.items():
                     trial.report(value, epoch)
@@ -183,9 +191,9 @@ class Evaluator:
                 return Ended(other.state, attributes, other.value if complete else None)
         return None
 
-    def _stored(self, job: Job, watch: Watch) -> Ended | None:
-        """Answer from a finished cell, of this study or of whatever ran before."""
-        key = job.cell.key
+    def _stored(self, planned: PlannedExperiment, watch: Watch) -> Ended | None:
+        """Answer from a finished experiment, of this study or of whatever ran before."""
+        key = planned.experiment.key
         for store in (Store(self._setup.store), Store(self.root)):
             if store.has(key):
                 stored = store.load(key)
@@ -200,8 +208,8 @@ def _spent(watch: Watch) -> dict[str, Any]:
     return {"seconds": watch.seconds, "curve": watch.curve}
 
 
-def _ended(stored: StoredCell, watch: Watch) -> Ended:
-    protocol = stored.cell.protocol
+def _ended(stored: StoredExperiment, watch: Watch) -> Ended:
+    protocol = stored.experiment.protocol
     ranks = rank_of(stored.ranks("validation"), protocol.candidates, protocol.ties)
     value = float(parse_metric(protocol.selection).mean(ranks))
     curve = list(_curve(stored, protocol.selection))
@@ -213,7 +221,7 @@ def _ended(stored: StoredCell, watch: Watch) -> Ended:
     return Ended(TrialState.COMPLETE, attributes, value)
 
 
-def _curve(stored: StoredCell, metric: str) -> Iterator[dict[str, Any]]:
+def _curve(stored: StoredExperiment, metric: str) -> Iterator[dict[str, Any]]:
     for epoch, row in enumerate(stored.curve, start=1):
         if metric in row:
             kept = (metric, "loss", "seconds")

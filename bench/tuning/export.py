@@ -57,7 +57,7 @@ def export(plan: StudyPlan, study: Study, root: Path) -> list[Trial]:
         write_text(folder / "best-after.csv", as_csv(best_after(trials)))
         best = best_of(trials)
         if best is not None:
-            kept = ("number", "value", "values", "cell", "default")
+            kept = ("number", "value", "values", "experiment", "default")
             write_json(folder / "best.json", {name: getattr(best, name) for name in kept})
     return trials
 
@@ -86,7 +86,7 @@ def _record(trial: FrozenTrial) -> Trial:
         state=void or _STATES[trial.state],
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         values=dict(trial.params),
-        cell=attributes.get("cell", ""),
+        experiment=attributes.get("experiment", ""),
         seconds=attributes.get("seconds", 0.0),
         cause=attributes.get("cause", ""),
         default=attributes.get("default", False),

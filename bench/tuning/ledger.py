@@ -108,8 +108,10 @@ def render(rows: list[dict[str, Any]]) -> str:
         for key, head in COLUMNS.items()
         if key in {"trials", "seconds"} or any(_says_something(key, row[key]) for row in rows)
     }
-    cells = [[_text(key, row[key]) for key in shown] for row in rows]
-    return tabulate(cells, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True)
+    experiments = [[_text(key, row[key]) for key in shown] for row in rows]
+    return tabulate(
+        experiments, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True
+    )
 
 
 def _says_something(key: str, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Which studies a selection of cells means: one for each data set, backbone, method, encoder."""
+"""The studies of a specification: one for each data set, backbone, method and encoder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.hashing import content_hash
-from bench.runs.cell import Cell
-from bench.runs.plan import Combination, Job, combinations, freeze
-from bench.runs.spec import Spec
+from bench.plan.experiment import Experiment
+from bench.plan.grid import GridPoint, PlannedExperiment, freeze, grid_points
+from bench.plan.spec import Spec
 from bench.tuning.space import Dimension, space_for, with_values
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ class StudyPlan:
 
     Attributes
     ----------
-    combination
+    point
         What is tuned; its seed is the one that trials train with.
     spec
         Everything that is not searched.
-    cell
+    experiment
         The default configuration.
     space
         Dimensions by name; see :func:`bench.tuning.space.space_for`.
@@ -38,9 +38,9 @@ class StudyPlan:
         Which rule ends hopeless trials.
     """
 
-    combination: Combination
+    point: GridPoint
     spec: Spec
-    cell: Cell
+    experiment: Experiment
     space: Mapping[str, Dimension]
     pruning: Pruning
 
@@ -48,12 +48,12 @@ class StudyPlan:
     def key(self) -> str:
         """SHA-256 of what decides a trial's result and how trials are chosen."""
         space = {name: dimension.plain() for name, dimension in self.space.items()}
-        return content_hash([self.cell.key, space, self.pruning])
+        return content_hash([self.experiment.key, space, self.pruning])
 
     @property
     def label(self) -> str:
         """Short readable name: ``ml-100k/sasrec/none``."""
-        return self.cell.label.rpartition("/")[0]
+        return self.experiment.label.rpartition("/")[0]
 
     @property
     def name(self) -> str:
@@ -64,65 +64,67 @@ class StudyPlan:
     @cached_property
     def default(self) -> dict[str, Any]:
         """What the default configuration is in the space."""
-        return {name: _setting(self.cell, name) for name in self.space}
+        return {name: _setting(self.experiment, name) for name in self.space}
 
-    def job(self, values: Mapping[str, Any]) -> Job:
-        """Give the cell of some values of the space.
+    def planned(self, values: Mapping[str, Any]) -> PlannedExperiment:
+        """Give the experiment of some values of the space.
 
         Raises
         ------
         ConfigError
             The values do not fit together.
         """
-        combination = self.combination
-        spec = with_values(self.spec, combination, values)
-        content = self.cell.model_dump(mode="json")
+        point = self.point
+        spec = with_values(self.spec, point, values)
+        content = self.experiment.model_dump(mode="json")
         content["training"] = spec.training.model_dump(mode="json")
-        content["method_settings"] = spec.method_config(combination.method).model_dump(mode="json")
-        if combination.backbone is not None:
-            backbone = spec.backbone_config(combination.backbone)
+        content["method_settings"] = spec.method_config(point.method).model_dump(mode="json")
+        if point.backbone is not None:
+            backbone = spec.backbone_config(point.backbone)
             content["backbone_settings"] = backbone.model_dump(mode="json")
-        if combination.encoder is not None:
-            encoder = spec.encoder_config(combination.encoder)
+        if point.encoder is not None:
+            encoder = spec.encoder_config(point.encoder)
             content["encoder_settings"] = encoder.model_dump(mode="json")
-        return Job(Cell.parse(content, f"a trial of {self.label}"), combination.source)
+        return PlannedExperiment(
+            Experiment.parse(content, f"a trial of {self.label}"), point.source
+        )
 
     def about(self) -> dict[str, Any]:
         """Describe the study as plain data."""
         return {
             "key": self.key,
             "label": self.label,
-            "dataset": self.cell.dataset,
-            "backbone": self.cell.backbone,
-            "method": self.cell.method,
-            "encoder": self.cell.encoder,
-            "objective": f"validation {self.cell.protocol.selection}",
+            "dataset": self.experiment.dataset,
+            "backbone": self.experiment.backbone,
+            "method": self.experiment.method,
+            "encoder": self.experiment.encoder,
+            "objective": f"validation {self.experiment.protocol.selection}",
             "pruning": self.pruning,
             "space": {name: dimension.plain() for name, dimension in self.space.items()},
             "default": self.default,
-            "cell": self.cell.model_dump(mode="json"),
+            "experiment": self.experiment.model_dump(mode="json"),
         }
 
 
-def _setting(cell: Cell, name: str) -> Any:
+def _setting(experiment: Experiment, name: str) -> Any:
     kind, _, setting = name.partition(".")
     if kind == "training":
-        return cell.training.model_dump(mode="json")[setting]
-    settings: dict[str, Any] = getattr(cell, f"{kind}_settings")
+        return experiment.training.model_dump(mode="json")[setting]
+    settings: dict[str, Any] = getattr(experiment, f"{kind}_settings")
     return settings[setting]
 
 
 def plan_studies(
     spec: Spec, datasets: Mapping[str, Dataset], pruning: Pruning = "median"
 ) -> list[StudyPlan]:
-    """List the studies in the order of a plan's cells; trials train with the first seed.
+    """List the studies in the order of a plan's experiments; trials train with the first seed.
 
     Parameters
     ----------
     spec
-        Checked by :meth:`bench.runs.spec.Spec.check`.
+        Checked by :meth:`bench.plan.spec.Spec.check`.
     datasets
-        By source; combinations of other sources are left out.
+        By source; grid points of other sources are left out.
     pruning
         Which rule ends hopeless trials.
 
@@ -133,12 +135,12 @@ def plan_studies(
     """
     return [
         StudyPlan(
-            combination,
+            point,
             spec,
-            freeze(combination, spec, datasets[combination.source]),
-            space_for(combination, spec),
+            freeze(point, spec, datasets[point.source]),
+            space_for(point, spec),
             pruning,
         )
-        for combination in combinations(spec)
-        if combination.seed == spec.seeds[0] and combination.source in datasets
+        for point in grid_points(spec)
+        if point.seed == spec.seeds[0] and point.source in datasets
     ]

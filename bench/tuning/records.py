@@ -4,7 +4,7 @@
 
     tuning/studies/<name>/   study.json trials/<number>.json best.json best-after.csv
     tuning/ledger.json ledger.csv
-    tuning/cells/ ...        finished trials, a results store of their own
+    tuning/experiments/ ...        finished trials, a results store of their own
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Trial:
         Validation figure, None unless it is complete.
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
-    cell
-        Key of its cell; empty where the values do not fit together.
+    experiment
+        Key of its experiment; empty where the values do not fit together.
     seconds
-        Of training, over all sittings; what a cell taken from the store took when it ran, and 0
+        Of training, over all sittings; for an experiment from the store, of its own run, and 0
         where it repeats an earlier trial.
     cause
         One sentence, unless it is complete.
     default
         Whether it is the default configuration.
     reused
-        Whether its cell was in the store already.
+        Whether its experiment was in the store already.
     repeats
         Earlier trial with the same settings, whose outcome it took.
     retry_of
@@ -66,7 +66,7 @@ class Trial:
     state: TrialState
     value: float | None
     values: dict[str, Any]
-    cell: str = ""
+    experiment: str = ""
     seconds: float = 0.0
     cause: str = ""
     default: bool = False

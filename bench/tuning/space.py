@@ -2,7 +2,7 @@
 
 A bare key is one of the component's own settings, ``training.learning_rate`` one of the settings
 that every method shares. What the bare backbone's method searches of the latter, every method
-searches (promise P5); its own file may give such a key another range.
+searches; its own file may give such a key another range.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pydantic import Field, model_validator
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
-from bench.runs.plan import Combination
-from bench.runs.spec import Spec
-from bench.training.config import TrainingConfig
+from bench.plan.grid import GridPoint
+from bench.plan.spec import Spec
+from bench.plan.training import TrainingConfig
 
 FILE = "search.yaml"
 BASELINE = "none"
@@ -107,7 +107,7 @@ class SearchSpace(Config):
     own
         Dimensions of the component's own settings.
     shared
-        Dimensions of the settings of :class:`bench.training.config.TrainingConfig`.
+        Dimensions of the settings of :class:`bench.plan.training.TrainingConfig`.
     """
 
     where: str
@@ -169,8 +169,8 @@ def _check(dimensions: Mapping[str, Dimension], schema: type[Config], where: str
             )
 
 
-def space_for(combination: Combination, spec: Spec) -> dict[str, Dimension]:
-    """Join the spaces of what a combination consists of.
+def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
+    """Join the spaces of what a point consists of.
 
     What the specification sets, and what makes a variant, stays as it is.
 
@@ -185,20 +185,20 @@ def space_for(combination: Combination, spec: Spec) -> dict[str, Dimension]:
         A file is wrong.
     """
     shared = SearchSpace.of(METHODS.get(BASELINE)).shared
-    spaces = {kind: SearchSpace.of(entry) for kind, entry in _parts(combination)}
+    spaces = {kind: SearchSpace.of(entry) for kind, entry in _parts(point)}
     for space in spaces.values():
         shared = {**shared, **space.shared}
     everything = {f"{SHARED}.{name}": dimension for name, dimension in shared.items()}
     for kind, space in spaces.items():
         everything |= {f"{kind}.{name}": dimension for name, dimension in space.own.items()}
-    fixed = fixed_by(spec, combination)
+    fixed = fixed_by(spec, point)
     return {name: everything[name] for name in sorted(everything) if name not in fixed}
 
 
-def fixed_by(spec: Spec, combination: Combination) -> set[str]:
+def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
     """Name the settings that a specification sets or that make a variant."""
     fixed = {f"{SHARED}.{name}" for name in spec.training.model_fields_set}
-    for kind, entry in _parts(combination):
+    for kind, entry in _parts(point):
         given = getattr(spec, f"{kind}_settings")
         base = entry.name.partition(VARIANT_MARK)[0]
         names = {*given.get(base, {}), *given.get(entry.name, {}), *entry.defaults}
@@ -206,18 +206,18 @@ def fixed_by(spec: Spec, combination: Combination) -> set[str]:
     return fixed
 
 
-def with_values(spec: Spec, combination: Combination, values: Mapping[str, Any]) -> Spec:
-    """Set values, by the names of :func:`space_for`, for one combination.
+def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec:
+    """Set values, by the names of :func:`space_for`, for one point.
 
     Raises
     ------
     ConfigError
         A value does not fit, alone or with the others.
     """
-    where = f"settings of {combination.label}"
+    where = f"settings of {point.label}"
     training = spec.training.model_dump(exclude_unset=True) | _of(values, SHARED)
     changes: dict[str, Any] = {SHARED: training}
-    for kind, entry in _parts(combination):
+    for kind, entry in _parts(point):
         field = f"{kind}_settings"
         given = getattr(spec, field)
         changes[field] = {
@@ -232,9 +232,9 @@ def _of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {name: values[f"{first}.{name}"] for first, _, name in names if first == kind}
 
 
-def _parts(combination: Combination) -> Iterator[tuple[str, Component]]:
-    yield "method", METHODS.get(combination.method)
-    if combination.backbone is not None:
-        yield "backbone", BACKBONES.get(combination.backbone)
-    if combination.encoder is not None:
-        yield "encoder", ENCODERS.get(combination.encoder)
+def _parts(point: GridPoint) -> Iterator[tuple[str, Component]]:
+    yield "method", METHODS.get(point.method)
+    if point.backbone is not None:
+        yield "backbone", BACKBONES.get(point.backbone)
+    if point.encoder is not None:
+        yield "encoder", ENCODERS.get(point.encoder)

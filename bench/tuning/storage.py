@@ -169,7 +169,7 @@ def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
 
     from bench.tuning.sampler import SeededTPE
 
-    pruner = pruner_for(plan.pruning, plan.cell.training.epochs)
+    pruner = pruner_for(plan.pruning, plan.experiment.training.epochs)
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,

@@ -11,8 +11,8 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from bench.errors import StoreError
-from bench.runs.attempt import Setup
-from bench.runs.progress import duration
+from bench.plan.progress import duration
+from bench.runs.run_one import ExecutionSettings
 from bench.tuning.budget import Budget, begun
 from bench.tuning.evaluate import Evaluator
 from bench.tuning.export import export
@@ -39,13 +39,13 @@ class Tuning:
     url
         Of the storage.
     setup
-        How cells are run; its store is the results store.
+        How experiments are run; its store is the results store.
     """
 
     plans: Sequence[StudyPlan]
     budget: Budget
     url: str
-    setup: Setup
+    setup: ExecutionSettings
 
     @property
     def root(self) -> Path:
@@ -121,8 +121,8 @@ def _next(opened: Sequence[Evaluator]) -> Evaluator | None:
     ready = [evaluator for evaluator in opened if evaluator.admits()]
     if not ready:
         return None
-    source = ready[0].plan.combination.source
-    same = [evaluator for evaluator in ready if evaluator.plan.combination.source == source]
+    source = ready[0].plan.point.source
+    same = [evaluator for evaluator in ready if evaluator.plan.point.source == source]
     return min(same, key=lambda evaluator: begun(evaluator.trials()))
 
 
@@ -208,7 +208,9 @@ def _say_beginning(say: Say, plan: StudyPlan, number: int) -> None:
 
 
 def _line(plan: StudyPlan, trial: Trial, trials: Sequence[Trial]) -> str:
-    value = f"{plan.cell.protocol.selection} {trial.value:.4f}" if trial.value is not None else ""
+    value = (
+        f"{plan.experiment.protocol.selection} {trial.value:.4f}" if trial.value is not None else ""
+    )
     how = " (in the store)" if trial.reused else ""
     how = f" (as trial {trial.repeats})" if trial.repeats is not None else how
     best = best_of(trials)

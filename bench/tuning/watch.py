@@ -7,13 +7,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial
 
-from bench.runs.progress import Progress
+from bench.plan.progress import Progress
 
 
 class Pruned(BaseException):
     """A trial is ended on purpose, not by a failure.
 
-    Like ``KeyboardInterrupt`` it passes through what records failures of cells.
+    Like ``KeyboardInterrupt`` it passes through what records failures of experiments.
     """
 
 
@@ -75,7 +75,7 @@ class Watch:
             self._end(f"ended at epoch {progress.epoch}: the study's seconds were spent")
 
     def take_over(self, curve: Iterable[Mapping[str, Any]]) -> None:
-        """Report the epochs of a cell that was finished before."""
+        """Report the epochs of an experiment that was finished before."""
         for row in curve:
             self._report(row["epoch"], row[self._metric])
 

@@ -8,8 +8,8 @@ from scipy import sparse
 from torch import nn
 
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.parts.graphs import cached, refuse_empty
+from bench.model.method import TrainingData
 
 from .config import DCRecConfig
 from .counting import co_interactions, histories_of, makers, transitions

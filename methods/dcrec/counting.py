@@ -13,7 +13,7 @@ from bench.data.sequences import Sequences
 from bench.methods.parts.graphs import largest_of_rows, row_normalised
 
 BLOCK_ROWS = 1024
-"""Items whose similarities to all others exist at a time (promise P7)."""
+"""Items whose similarities to all others exist at a time."""
 _ITSELF = 2.0
 """Above every squared cosine: an item comes before all others of its row."""
 

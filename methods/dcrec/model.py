@@ -8,10 +8,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Backbone, init_normal
-from bench.method import Method, TrainingData
 from bench.methods.parts.ragged import Ragged
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone, init_normal
+from bench.model.batch import Batch
+from bench.model.method import Method, TrainingData
 
 from .build import build_graphs
 from .config import DCRecConfig
@@ -24,7 +24,7 @@ from .views import GraphEncoder
 
 CHANNELS = ("alpha", "beta", "gamma")
 FOLLOWED = ("omega_deviation", "edges_removed", *CHANNELS)
-"""What :meth:`DCRec.facts` reports as a mean over the batches of the best epoch."""
+"""What :meth:`DCRec.diagnostics` reports as a mean over the batches of the best epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class DCRec(Method):
         self._seen = None  # called once per evaluation, before any user
         return self.items.weight[1:]
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Count edges between different items; say what the conformity channels showed."""
         sides = {"training": self.training_graphs, "evaluation": self.evaluation_graphs}
         edges: dict[str, float | int | str] = {

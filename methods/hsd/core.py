@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Backbone
-from bench.method import Denoised, NextItemLoss
 from bench.methods.parts.counter_noise import gumbel
 from bench.methods.parts.gumbel import gumbel_noise
 from bench.methods.parts.packing import newest, pack
+from bench.model.backbone import Backbone
+from bench.model.method import Denoised, NextItemLoss
 
 from .config import HSDConfig
 from .gates import HSDGates, Verdict
@@ -179,7 +179,7 @@ class HSDCore(nn.Module):
         verdict = self.judge(inputs)
         return Denoised(self.gates.decide(verdict), verdict.score())
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Say how the gates voted in the training epoch whose weights are in use."""
         return {**self.tally.means(), "temperature": float(self.schedules.tau)}
 

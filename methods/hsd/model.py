@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.backbone import Backbone
-from bench.method import Denoised, Method, TrainingData
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Denoised, Method, TrainingData
 
 from .config import HSDConfig
 from .core import HSDCore, Inputs
@@ -42,9 +42,9 @@ class HSD(Method):
         """Give the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Say how the gates voted, and at which temperature."""
-        return self.core.facts()
+        return self.core.diagnostics()
 
     def denoise(self, batch: Batch) -> Denoised:
         """Give the gates' preference and the probability that a sample drops, per interaction."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.semantics.vectors import Semantics
-from bench.training.batch import Batch
+from bench.model.batch import Batch
+from bench.model.text_vectors import TextVectors
 
 from .tokens import Tokens
 
@@ -76,23 +76,23 @@ class Meaning(nn.Module):
 
     Parameters
     ----------
-    semantics
+    text_vectors
         Frozen vectors and their places; never part of a checkpoint.
     state_size
         H.
     """
 
-    def __init__(self, semantics: Semantics, state_size: int) -> None:
+    def __init__(self, text_vectors: TextVectors, state_size: int) -> None:
         super().__init__()
-        self.semantics = semantics
-        self.short = nn.Linear(semantics.size, state_size, bias=False)
-        self.long = nn.Linear(semantics.size, state_size, bias=False)
+        self.text_vectors = text_vectors
+        self.short = nn.Linear(text_vectors.size, state_size, bias=False)
+        self.long = nn.Linear(text_vectors.size, state_size, bias=False)
 
     def forward(self, batch: Batch, tokens: Tokens) -> Interests:
         """Give ``l_t`` and ``e1`` of a batch."""
-        rows = tokens.take(self.semantics.rows(batch))
+        rows = tokens.take(self.text_vectors.rows(batch))
         short, long = self._projected(rows)
-        if not self.semantics.pooled:
+        if not self.text_vectors.pooled:
             return Interests(short, tokens.last(long))
         told = (rows > 0).to(short.dtype)[:, None]
         count = tokens.running_totals(told)
@@ -103,9 +103,9 @@ class Meaning(nn.Module):
 
     def so_far(self, batch: Batch, tokens: Tokens) -> Interests:
         """As :meth:`forward`, with the long-term interest as known at each position."""
-        rows = tokens.take(self.semantics.rows(batch))
+        rows = tokens.take(self.text_vectors.rows(batch))
         short, long = self._projected(rows)
-        if not self.semantics.pooled:
+        if not self.text_vectors.pooled:
             return Interests(short, long)
         count = tokens.running_totals((rows > 0).to(short.dtype)[:, None])
         return Interests(
@@ -115,7 +115,7 @@ class Meaning(nn.Module):
     def _projected(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Both projections of rows of the vectors: ``[M]`` to two times ``[M, H]``."""
         distinct, place = torch.unique(rows, return_inverse=True)
-        vectors = self.semantics.vectors[distinct.cpu()].to(rows.device).float()
+        vectors = self.text_vectors.vectors[distinct.cpu()].to(rows.device).float()
         matrices = torch.cat([self.short.weight, self.long.weight])
         both = functional.linear(vectors, matrices).float().index_select(0, place)
         short, long = both.chunk(2, dim=1)

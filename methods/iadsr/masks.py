@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.training.batch import Batch
+from bench.model.batch import Batch
 
 from .tokens import Tokens
 
@@ -30,14 +30,14 @@ def known(batch: Batch, tokens: Tokens) -> Tensor:
         int64 ``[M]``, slots. A bit that has seen no later slot may multiply that input.
     """
     unpredicted = batch.targets == 0
-    first = batch.slots.masked_fill(unpredicted, _NOTHING).amin(1)
-    own = tokens.take(batch.slots)
+    first = batch.flat_index.masked_fill(unpredicted, _NOTHING).amin(1)
+    own = tokens.take(batch.flat_index)
     return torch.maximum(own, tokens.of_rows(first))
 
 
 def row_ends(batch: Batch, tokens: Tokens) -> Tensor:
     """Slot of the last interaction of each position's row, int64 ``[M]``."""
-    return tokens.of_rows(batch.slots.amax(1))
+    return tokens.of_rows(batch.flat_index.amax(1))
 
 
 class CarriedMasks(nn.Module):

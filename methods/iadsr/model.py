@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Backbone
 from bench.errors import ConfigError
-from bench.method import Denoised, Method, TrainingData
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Denoised, Method, TrainingData
 
 from .alignment import info_nce, sample_rows
 from .config import IADSRConfig
@@ -37,12 +37,12 @@ class IADSR(Method):
 
     def __init__(self, config: IADSRConfig, data: TrainingData, backbone: Backbone) -> None:
         super().__init__()
-        if data.semantics is None:
+        if data.text_vectors is None:
             raise ConfigError("this method reads item texts; name an encoder with --encoder")
         self.config = config
         self.backbone = backbone
         self.next_item_loss = data.next_item_loss
-        self.meaning = Meaning(data.semantics, backbone.state_size)
+        self.meaning = Meaning(data.text_vectors, backbone.state_size)
         self.decoder = nn.Linear(backbone.state_size, backbone.embedding_size)
         carries = config.progressive in _CARRIED
         self.carried = CarriedMasks(len(data.train.items)) if carries else None
@@ -78,7 +78,7 @@ class IADSR(Method):
         target = tokens.take(original if self.config.recon_target == "original" else x)
         parts = {
             "next_item": self._next_item(states, batch, tokens),
-            "info": self._info(judged, batch.users, tokens.take(batch.slots)),
+            "info": self._info(judged, batch.users, tokens.take(batch.flat_index)),
             "recon": self._recon(states * gate[:, None], target, judged, tokens),
         }
         return {name: part for name, part in parts.items() if part is not None}
@@ -101,7 +101,7 @@ class IADSR(Method):
         judged = judge(states, self.meaning(batch, tokens).units(), tokens, self.config)
         return Denoised(keep=tokens.put(judged.decide()), score=-tokens.put(judged.score))
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Give the cap on contrasted rows, and shares over the best epoch's training samples."""
         return {
             "info_rows": self.config.info_rows,
@@ -121,7 +121,7 @@ class IADSR(Method):
         limit = known(batch, tokens)
         if self.carried is not None:
             guard = None if self.config.progressive == "leaky" else limit
-            return self.carried.read(tokens.take(batch.slots), guard).float()
+            return self.carried.read(tokens.take(batch.flat_index), guard).float()
         states = self._states(original, batch, tokens)
         _, keep = judge(states, meant, tokens, self.config).draw(self.config.tau)
         return (keep | (row_ends(batch, tokens) > limit)).float()
@@ -131,7 +131,7 @@ class IADSR(Method):
         self, carried: CarriedMasks, batch: Batch, tokens: Tokens, states: Tensor, keep: Tensor
     ) -> None:
         """Note masks for the next epoch, with what they have seen."""
-        own = tokens.take(batch.slots)
+        own = tokens.take(batch.flat_index)
         if self.config.progressive == "causal":
             meant = self.meaning.so_far(batch, tokens).units()
             keep = draw_so_far(states, meant, tokens, self.config)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.backbone import Backbone
-from bench.method import Method, TrainingData
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Method, TrainingData
 
 from .config import NoneConfig
 

@@ -11,9 +11,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from bench.backbone import Backbone
-from bench.method import Denoised, Method, TrainingData
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Denoised, Method, TrainingData
 
 from .packing import pack, with_survivor
 

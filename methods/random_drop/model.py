@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.backbone import Backbone
-from bench.method import TrainingData
 from bench.methods.parts.counter_noise import uniform
 from bench.methods.parts.interaction_filter import InteractionFilter
+from bench.model.backbone import Backbone
+from bench.model.method import TrainingData
 
 from .config import RandomDropConfig
 

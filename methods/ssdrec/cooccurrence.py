@@ -13,7 +13,7 @@ from scipy import sparse
 from bench.data.sequences import Sequences
 
 PAIRS_PER_BLOCK = 4_000_000
-"""Ordered pairs of slots that exist at a time (promise P7)."""
+"""Ordered pairs of slots that exist at a time."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.backbone import Backbone
-from bench.method import Denoised, Method, TrainingData
 from bench.methods.hsd.core import Draws, HSDCore, Inputs
 from bench.methods.parts.graphs import Graphs, cached, edge_counts, refuse_empty
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Denoised, Method, TrainingData
 
 from .augment import Augmenter, Noise
 from .config import SSDRecConfig
@@ -134,10 +134,15 @@ class SSDRec(Method):
         width = batch.items.shape[1]
         return Denoised(decided.keep[:, :width], decided.score[:, :width])
 
-    def facts(self) -> dict[str, float | int | str]:
-        """Give edges of each relation, how augmentation went, and HSD's facts."""
+    def diagnostics(self) -> dict[str, float | int | str]:
+        """Give edges of each relation, how augmentation went, and HSD's diagnostics."""
         edges = {f"edges_{name}": count for name, count in self.edges.items()}
-        return {**edges, **self.tally.facts(), **self.norms.facts(), **self.core.facts()}
+        return {
+            **edges,
+            **self.tally.diagnostics(),
+            **self.norms.diagnostics(),
+            **self.core.diagnostics(),
+        }
 
     def _forget(self) -> None:
         """Drop vectors of relations that other weights gave."""

@@ -21,7 +21,7 @@ from bench.methods.parts.graphs import Graphs, largest_of_rows, row_normalised
 from .cooccurrence import CoOccurrence, co_occurrence, recent
 
 ROWS_PER_BLOCK = 1024
-"""Users whose similarities to all others exist at a time (promise P7)."""
+"""Users whose similarities to all others exist at a time."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def mine(train: Sequences, n_items: int, settings: GraphSettings) -> Graphs:
     Parameters
     ----------
     train
-        Training interactions of every user, which are all that is ever read (promise P4).
+        Training interactions of every user, which are all that is ever read.
     n_items
         I.
     settings

@@ -61,7 +61,7 @@ class Tally(nn.Module):
         self.dropped += (added & ~kept[:, : added.shape[1]]).sum()
         self.popularity += self.counts[items].sum()
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Give rates; empty before the first insertion.
 
         ``insertion_rate`` and ``refinement_rate`` are shares of the samples that got two items,
@@ -113,7 +113,7 @@ class GradientNorms(nn.Module):
         self.sums.zero_()
         self.steps.zero_()
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Give ``gradient_<name>`` for each parameter that got any gradient."""
         seen = zip(self.names, self.sums.tolist(), self.steps.tolist(), strict=True)
         return {f"gradient_{name}": total / steps for name, total, steps in seen if steps}

@@ -13,7 +13,7 @@ METHOD = MethodEntry(
         "Recommender. WWW 2023."
     ),
     standalone=True,
-    sampling="pieces",
+    sampling="segments",
     cost=5.1,
     variants=(
         Variant(
@@ -49,13 +49,13 @@ METHOD = MethodEntry(
         Variant(
             "blind-correction",
             "STEAM (blind correction)",
-            "in training, corrects the masked piece, so that no answer is seen",
+            "in training, corrects the masked segment, so that no answer is seen",
             {"correct_masked": True},
         ),
         Variant(
             "late-correction",
             "STEAM (late correction)",
-            "learns from corrected pieces from the 11th epoch on",
+            "learns from corrected segments from the 11th epoch on",
             {"correct_after_epoch": 10},
         ),
         Variant(

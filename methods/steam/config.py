@@ -28,7 +28,7 @@ class STEAMConfig(Config):
     mask_rate
         Share of items that are hidden from the recommender in training.
     weight_corrected
-        Of the recommender's loss on corrected pieces.
+        Of the recommender's loss on corrected segments.
     noise_items
         What the corruption inserts: ``uniform`` items, or by training ``popularity``.
     classes
@@ -43,9 +43,9 @@ class STEAMConfig(Config):
     protect_last
         Never delete the last item of a sequence.
     correct_masked
-        Correct the masked piece in training, not the whole one.
+        Correct the masked segment in training, not the whole one.
     correct_after_epoch
-        Epochs of training without corrected pieces.
+        Epochs of training without corrected segments.
     """
 
     embedding_size: int = Field(default=64, ge=1)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.method import NextItemLoss
 from bench.methods.parts.ragged import Ragged
+from bench.model.method import NextItemLoss
 
 from .config import STEAMConfig
 from .corruption import DELETE, INSERT, Corrupted
@@ -38,7 +38,7 @@ class Corrector(nn.Module):
     def losses(
         self, encoder: SharedEncoder, states: Tensor, truth: Corrupted, loss: NextItemLoss
     ) -> tuple[Tensor, Tensor]:
-        """Give L_op and L_ins of corrupted pieces.
+        """Give L_op and L_ins of corrupted segments.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
-"""Random corruption of pieces, with the edits that undo it (the page's section 3.2).
+"""Random corruption of segments, with the edits that undo it (the page's section 3.2).
 
-The published walk over a piece draws one operation after another. Its closed form draws, for
+The published walk over a segment draws one operation after another. Its closed form draws, for
 every slot, what the walk would do if it came to decide there: how many noise items stand before
 it, whether a run of deletions begins, and how long that run is. What remains sequential is where
 the walk decides at all: one loop over slots, for all rows at once.
@@ -30,7 +30,7 @@ class Rates:
     longest_run
         K, most items in a run of deletions.
     longest
-        L, most items of a corrupted piece.
+        L, most items of a corrupted segment.
     """
 
     drop: float
@@ -60,7 +60,7 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class Corrupted:
-    """Corrupted pieces and how to mend them.
+    """Corrupted segments and how to mend them.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def corrupt(
     draws: Draws | None = None,
     generator: Generator | None = None,
 ) -> Corrupted:
-    """Corrupt pieces.
+    """Corrupt segments.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _lay_out(
     rows, slots = torch.nonzero(emitted, as_tuple=True)
     places = ends[rows, slots] - 1
     run = walked.run[rows, slots]
-    # Whatever is no item of the piece is noise.
+    # Whatever is no item of the segment is noise.
     operations = valid * DELETE
     operations[rows, places] = torch.where(run > 0, INSERT, KEEP)
     result = torch.zeros_like(operations)

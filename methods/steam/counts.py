@@ -1,6 +1,6 @@
 """How often the trained corrector edits, and whom, on training histories (section 7).
 
-Insertions grow with the length of a history, since training pieces are mostly short, so all
+Insertions grow with the length of a history, since training segments are mostly short, so all
 figures are given by length too.
 """
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.data.sequences import Sequences
-from bench.training.batch import Interactions, Rows
+from bench.model.batch import Interactions, Rows
 
 from .edits import Corrected
 
@@ -70,7 +70,7 @@ def edit_counts(
 def _shares(sums: Tensor) -> dict[str, float | int | str]:
     """Name counts; ``sums [4, classes]``: items, deleted, inserted, emptied."""
     total, deleted, inserted, emptied = sums.sum(1).tolist()
-    facts: dict[str, float | int | str] = {
+    diagnostics: dict[str, float | int | str] = {
         "items": total,
         "deleted": deleted,
         "inserted": inserted,
@@ -80,9 +80,9 @@ def _shares(sums: Tensor) -> dict[str, float | int | str]:
     names = [f"{a}-{b}" for a, b in zip(starts, LENGTHS, strict=False)] + [f"{starts[-1]}+"]
     for name, (size, gone, new, _) in zip(names, sums.T.tolist(), strict=True):
         if size:
-            facts[f"deleted share, length {name}"] = gone / size
-            facts[f"inserted share, length {name}"] = new / size
-    return facts
+            diagnostics[f"deleted share, length {name}"] = gone / size
+            diagnostics[f"inserted share, length {name}"] = new / size
+    return diagnostics
 
 
 def _histories(data: Interactions, longest: int) -> Iterator[Tensor]:

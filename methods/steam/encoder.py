@@ -16,7 +16,7 @@ from .config import STEAMConfig
 INNER = 4
 """Width of the feed-forward layers, in widths of a token."""
 MOST_KEPT = 8192
-"""Tokens of a step whose inner states are kept: three views of pieces make many of them."""
+"""Tokens of a step whose inner states are kept: three views of segments make many of them."""
 
 
 def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:
@@ -89,7 +89,7 @@ class SharedEncoder(nn.Module):
             return self.items.weight, 0
         return self.items.weight[1 : self.mask if of == "generator" else self.end], 1
 
-    def settle(self) -> None:
+    def zero_padding(self) -> None:
         """Zero the padding's vector, where it is not trained."""
         if not self.all_classes:
             with torch.no_grad():

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Backbone
-from bench.method import Denoised, Method, TrainingData
 from bench.methods.parts.ragged import Ragged
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import Denoised, Method, TrainingData
 
 from .config import STEAMConfig
 from .corrector import Corrector
@@ -35,11 +35,11 @@ class Draws:
     Attributes
     ----------
     corrupted
-        The corrupted pieces.
+        The corrupted segments.
     raw
-        ``[B, W]`` uniform: what the recommender does not see of the pieces.
+        ``[B, W]`` uniform: what the recommender does not see of the segments.
     corrected
-        ``[B, L]`` uniform, the same of the corrected pieces, whatever their lengths.
+        ``[B, L]`` uniform, the same of the corrected segments, whatever their lengths.
     """
 
     corrupted: Corrupted
@@ -48,7 +48,7 @@ class Draws:
 
 
 class STEAM(Method):
-    """Learns from pieces: to undo corruption, and to name hidden items, raw and corrected.
+    """Learns from segments: to undo corruption, and to name hidden items, raw and corrected.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class STEAM(Method):
         Parameters
         ----------
         batch
-            Pieces of training histories.
+            Segments of training histories.
         draws
             None draws them from torch's generator.
         """
@@ -115,7 +115,7 @@ class STEAM(Method):
         }
 
     def draw(self, items: Tensor) -> Draws:
-        """Draw what a step needs, for pieces int64 ``[B, W]``, from torch's generator."""
+        """Draw what a step needs, for segments int64 ``[B, W]``, from torch's generator."""
         corrupted = corrupt(items, self.rates, self.noise)
         raw = torch.rand(items.shape, device=items.device)
         return Draws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
@@ -142,7 +142,7 @@ class STEAM(Method):
         """Read deletions, and the log-odds of deletion as score (NaN at padding).
 
         An insertion says something of the gap before an interaction: it is none of noise, and
-        :meth:`facts` counts it apart.
+        :meth:`diagnostics` counts it apart.
         """
         ragged = Ragged(batch.valid)
         logits = self.corrector.head(self.encoder(batch.items, ragged))
@@ -151,7 +151,7 @@ class STEAM(Method):
         kept = ragged.put(self.corrector.decide(logits, ragged) != DELETE)
         return Denoised(kept, score.masked_fill(~batch.valid, float("nan")))
 
-    def facts(self) -> dict[str, float | int | str]:
+    def diagnostics(self) -> dict[str, float | int | str]:
         """Count edits of the training histories' last ``max_length`` interactions."""
 
         def edit(items: Tensor) -> Corrected:
@@ -168,7 +168,7 @@ class STEAM(Method):
         return self.encoder.items.weight.device
 
     def _corrected_view(self, raw: Masked, uniform: Tensor) -> Masked:
-        """Correct pieces with the current parameters, then hide items of the result."""
+        """Correct segments with the current parameters, then hide items of the result."""
         blind = self.config.correct_masked
         with self._still():
             found = self.corrector.correct(
@@ -219,7 +219,7 @@ class STEAM(Method):
                 nn.init.xavier_normal_(part.weight)
             if isinstance(part, nn.Linear):
                 nn.init.zeros_(part.bias)
-        self.encoder.settle()
+        self.encoder.zero_padding()
 
 
 def _stacked(frames: list[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random items that a piece does not hold, for the corruption to insert."""
+"""Random items that a segment does not hold, for the corruption to insert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input at the command line: one sentence, code 2 or a recorded failed cell, no traceback."""
+"""Bad input at the command line: one sentence, code 2 or a recorded failure, no traceback."""
 
 import json
 import subprocess
@@ -116,7 +116,7 @@ def test_a_full_disk(spec, small_disk, tmp_path):
     assert done.returncode in {1, 2}
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list((small_disk / "cells").iterdir()) == []
+    assert list((small_disk / "experiments").iterdir()) == []
     after = bench("run", str(spec), cwd=tmp_path)  # elsewhere the same command succeeds
     assert after.returncode == 0, after.stderr
 

@@ -73,7 +73,7 @@ def test_a_run_encodes_what_is_missing_and_keeps_the_cost(card, tmp_path):
 
 SMALL_SHARDS = """
 import sys, time
-import bench.encoders.random.model as model, bench.semantics.embed as embed
+import bench.text.encoders.random.model as model, bench.text.embed as embed
 embed.SHARD_CHARACTERS = 60
 encode, pause = model.RandomEncoder.encode, float(sys.argv[1])
 def slow(self, texts, report):

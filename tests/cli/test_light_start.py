@@ -45,7 +45,9 @@ def test_light_verbs_import_nothing_heavy(words, tmp_path):
     assert done.stdout.splitlines()[-1] == "heavy:"
 
 
-@pytest.mark.parametrize("module", ["runs.cell", "runs.spec", "runs.overrides", "protocol"])
+@pytest.mark.parametrize(
+    "module", ["plan.experiment", "plan.spec", "plan.overrides", "plan.protocol"]
+)
 def test_contracts_import_nothing_heavy(module):
     script = f"import sys, bench.{module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
     done = subprocess.run(

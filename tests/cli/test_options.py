@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues, expand
 from bench.cli.run import choose
-from bench.training.config import TrainingConfig
+from bench.plan.training import TrainingConfig
 
 MANY = {"--dataset", "--seeds", "--set"}
 

@@ -100,9 +100,12 @@ def test_it_runs_and_its_code_is_part_of_the_key(installed, tmp_path):
     done = bench(*words, *more, cwd=tmp_path, PYTHONPATH=installed)
     assert done.returncode == 0, done.stderr
     assert "Louder" in done.stdout
-    cells = {stored.cell.method: stored.cell for stored in Store(tmp_path / "runs").cells()}
-    assert cells["louder"].method_settings == {"factor": 3.0}
-    assert cells["louder"].code != cells["none"].code
+    experiments = {
+        stored.experiment.method: stored.experiment
+        for stored in Store(tmp_path / "runs").experiments()
+    }
+    assert experiments["louder"].method_settings == {"factor": 3.0}
+    assert experiments["louder"].code != experiments["none"].code
 
 
 def test_two_distributions_with_one_name_are_refused(installed, tmp_path):

@@ -7,7 +7,7 @@ from command import CARD, bench
 from typer.testing import CliRunner
 
 from bench.cli.main import app
-from bench.runs.spec import shipped
+from bench.plan.spec import shipped
 from bench.runs.store import Store
 
 RUNNER = CliRunner()
@@ -37,28 +37,33 @@ def test_a_run_prints_the_table_and_a_second_computes_nothing(home):
     assert re.search(r"NDCG@10", first)
     assert {"GRU4Rec", "SASRec"} <= set(re.findall(r"\w+", first))
     assert again.stdout == first
-    assert "2 cells: 2 reused" in again.stderr
+    assert "2 experiments: 2 reused" in again.stderr
     assert Store(home / "runs").events() == events
 
 
 def test_settings_reach_the_cells(home):
-    cells = {stored.cell.backbone: stored.cell for stored in Store(home / "runs").cells()}
-    assert cells["sasrec"].backbone_settings["dropout"] == 0.5
-    assert cells["gru4rec"].training.epochs == cells["sasrec"].training.epochs == 1
-    assert cells["sasrec"].protocol.max_length == 8
+    experiments = {
+        stored.experiment.backbone: stored.experiment
+        for stored in Store(home / "runs").experiments()
+    }
+    assert experiments["sasrec"].backbone_settings["dropout"] == 0.5
+    assert experiments["gru4rec"].training.epochs == experiments["sasrec"].training.epochs == 1
+    assert experiments["sasrec"].protocol.max_length == 8
 
 
 def test_the_plan_shows_status_key_and_estimate_and_runs_nothing(home):
     events = Store(home / "runs").events()
     done = run(home, "--plan", seeds=("1", "2"))
     lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
-    keys = {stored.cell.label: stored.key[:12] for stored in Store(home / "runs").cells()}
+    keys = {
+        stored.experiment.label: stored.key[:12] for stored in Store(home / "runs").experiments()
+    }
     for label, key in keys.items():
         assert key in lines[label]
         assert "done" in lines[label]
     assert re.search(r"missing +\d+ s \(h\)", lines["tiny/sasrec/none/seed 2"])
-    assert "4 cells, 2 of them to run on the data at hand: about" in done.stdout
-    assert "h = median of finished cells" in done.stdout
+    assert "4 experiments, 2 of them to run on the data at hand: about" in done.stdout
+    assert "h = median of finished experiments" in done.stdout
     assert Store(home / "runs").events() == events
 
 
@@ -100,7 +105,7 @@ def test_ls(kind, names):
 def test_validate_counts_the_cells():
     # Four data sets, five seeds; seven methods and controls on three backbones, two frameworks.
     done = RUNNER.invoke(app, ["validate", "paper"])
-    assert done.stdout == f"paper: fine, {4 * 5 * (7 * 3 + 2)} cells\n"
+    assert done.stdout == f"paper: fine, {4 * 5 * (7 * 3 + 2)} experiments\n"
 
 
 def test_doctor_names_what_a_bug_report_needs(home):

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from own_cards import csv_card, histories
 
 from bench.data.arrange import arrange, chronological, core, distinct
-from bench.data.card import Card, Filters, Form
 from bench.data.interactions import Interactions, encode
 from bench.data.load import load_dataset
 from bench.errors import DataError
+from bench.plan.data_card import Card, Filters, Form
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=60

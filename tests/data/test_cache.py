@@ -10,9 +10,9 @@ from own_cards import csv_card, histories, sequences_card
 
 from bench.data import cache as cache_module
 from bench.data import load as load_module
-from bench.data.card import load_card
 from bench.data.load import load_dataset
 from bench.data.readers import sequences as sequences_reader
+from bench.plan.data_card import load_card
 
 
 @pytest.fixture

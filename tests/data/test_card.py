@@ -7,10 +7,10 @@ import pytest
 import yaml
 from own_cards import EXPECTED, histories, sequences_card, write_card
 
-from bench.data import card as card_module
-from bench.data.card import Card, card_names, load_card
 from bench.data.load import load_dataset
 from bench.errors import ConfigError
+from bench.plan import data_card as card_module
+from bench.plan.data_card import Card, card_names, load_card
 
 SHA = "0" * 64
 
@@ -46,7 +46,7 @@ def test_unknown_name_is_suggested():
 
 def test_reading_cards_imports_nothing_heavy():
     code = (
-        "import sys; from bench.data.card import card_names, load_card\n"
+        "import sys; from bench.plan.data_card import card_names, load_card\n"
         "for name in card_names(): load_card(name)\n"
         "print(sorted({'numpy', 'pandas', 'pyarrow', 'torch'} & set(sys.modules)))"
     )

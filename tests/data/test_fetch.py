@@ -14,12 +14,12 @@ from serving import Site, serve
 
 from bench.data import archive, download
 from bench.data.archive import extract
-from bench.data.card import Wheel, load_card
 from bench.data.fetch import fetch_card, provenance
 from bench.data.load import load_dataset
 from bench.data.progress import transfer
 from bench.data.verify import verify
 from bench.errors import DataError, StoreError
+from bench.plan.data_card import Wheel, load_card
 
 BIG = random.Random(0).randbytes(600_000)
 

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from bench.data.card import Card, Form
 from bench.data.dataset import LeaveOneOut
-from bench.data.formats import PlantedOptions
 from bench.data.load import load_dataset
 from bench.data.planted import read
 from bench.data.words import VOCABULARIES
 from bench.errors import ConfigError
+from bench.plan.data_card import Card, Form
+from bench.plan.formats import PlantedOptions
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def by_user(dataset, values):
 
 def test_another_process_generates_the_same(planted):
     code = (
-        "from bench.data.planted import read\nfrom bench.data.formats import PlantedOptions\n"
-        "from bench.data.arrange import arrange\nfrom bench.data.card import load_card\n"
+        "from bench.data.planted import read\nfrom bench.plan.formats import PlantedOptions\n"
+        "from bench.data.arrange import arrange\nfrom bench.plan.data_card import load_card\n"
         "card = load_card('planted'); form = card.forms[0]\n"
         "print(arrange(read({}, PlantedOptions(**form.options)), card, form).fingerprint)"
     )

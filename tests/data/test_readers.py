@@ -16,9 +16,9 @@ from own_cards import (
     write_card,
 )
 
-from bench.data.formats import READERS
 from bench.data.load import load_dataset
 from bench.errors import ConfigError, DataError
+from bench.plan.formats import READERS
 
 
 @pytest.mark.parametrize("write", CARDS)
@@ -153,7 +153,7 @@ def test_unknown_format_option_and_role_are_suggested(tmp_path):
 def test_a_reader_from_elsewhere_needs_no_change_here(tmp_path, monkeypatch):
     (tmp_path / "elsewhere_reader.py").write_text(
         "from bench.config import Config\n"
-        "from bench.data.formats import Reader\n"
+        "from bench.plan.formats import Reader\n"
         "class Options(Config):\n    step: int = 1\n"
         "def read(files, options):\n"
         "    from bench.data.interactions import Interactions, encode\n"

@@ -4,11 +4,11 @@ import pytest
 from own_cards import histories
 
 from bench.data.audit import order_of_time
-from bench.data.card import load_card
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset, read_card
 from bench.data.locate import locate
 from bench.data.stats import Stats
+from bench.plan.data_card import load_card
 
 pytestmark = [pytest.mark.data, pytest.mark.usefixtures("real_data_dir")]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio, Metric, parse_metric, rank_of
-from bench.runs.result import Ranks
+from bench.plan.result import Ranks
 
 READINGS = ("all", "unseen")
 
@@ -80,18 +80,18 @@ def test_rank_equals_the_place_after_sorting(scores, target):
         lowest = last.index((-row[target], 1)) + 1
         highest = first.index((-row[target], 0)) + 1
         assert rank_of(ranks, "all", "pessimistic")[user] == lowest
-        assert rank_of(ranks, "all", "half")[user] == (lowest + highest) / 2
+        assert rank_of(ranks, "all", "average")[user] == (lowest + highest) / 2
 
 
 def test_unseen_reading_leaves_out_the_history():
     ranks = ranks_of_scores([[5, 4, 3, 3, 1]], [2], seen={0, 3})
     assert rank_of(ranks, "all", "pessimistic").tolist() == [4.0]
-    assert rank_of(ranks, "all", "half").tolist() == [3.5]
+    assert rank_of(ranks, "all", "average").tolist() == [3.5]
     assert rank_of(ranks, "unseen", "pessimistic").tolist() == [2.0]
 
 
 @pytest.mark.parametrize("metric", [HitRatio(10), NDCG(10), MRR(10), MRR()])
-@pytest.mark.parametrize("ties", ["pessimistic", "half"])
+@pytest.mark.parametrize("ties", ["pessimistic", "average"])
 def test_constant_scores_do_not_look_perfect(metric, ties):
     items = 1000
     ranks = rank_of(ranks_of_scores([[0.5] * items], [17]), "all", ties)

@@ -10,10 +10,10 @@ from bench.components import BACKBONES, METHODS
 from bench.data.dataset import LeaveOneOut
 from bench.data.sequences import Sequences
 from bench.evaluate.full_ranking import FullRanking
+from bench.model.batch import Batch
+from bench.runs import train
 from bench.testing import MethodTests, example
-from bench.training import experiment
-from bench.training.batch import Batch
-from bench.training.device import settle
+from bench.training.device import configure
 
 pytestmark = pytest.mark.gpu
 
@@ -35,7 +35,7 @@ def subject(request):
     _needs_gpu()
     method, backbone = request.param
     yield type("Tests", (MethodTests,), {"name": method, "backbone": backbone})()
-    settle(torch.device("cpu"), 1)
+    configure(torch.device("cpu"), 1)
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_ranks_are_those_of_the_cpu(subject, gpu):
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["float32", "mixed"])
 def test_a_cell_trains_on_the_gpu(subject, tmp_path, mixed):
-    cell = subject.cell(epochs=3, mixed_precision=mixed, learning_rate=0.01)
+    experiment = subject.experiment(epochs=3, mixed_precision=mixed, learning_rate=0.01)
     with subject.texts("pooled"):
-        found = experiment.run_cell(cell, example.dataset(), tmp_path, device="cuda")
-    assert found.facts["device"] == "cuda"
-    assert found.facts["peak_gpu_bytes"] > 0
+        found = train.run_experiment(experiment, example.dataset(), tmp_path, device="cuda")
+    assert found.metadata["device"] == "cuda"
+    assert found.metadata["peak_gpu_bytes"] > 0
     losses = [row["loss"] for row in found.curve]
     assert losses[-1] < losses[0]
 
@@ -98,11 +98,15 @@ def test_without_dropout_the_losses_are_those_of_the_cpu(backbone, tmp_path):
     fields = BACKBONES.get(backbone).config_class().model_fields
     settings = {name: 0.0 for name in fields if "dropout" in name}
     assert settings, "the backbone's dropout has another name now"
-    cell = plain.cell(epochs=2)
-    cell = cell.model_copy(update={"backbone_settings": cell.backbone_settings | settings})
+    experiment = plain.experiment(epochs=2)
+    experiment = experiment.model_copy(
+        update={"backbone_settings": experiment.backbone_settings | settings}
+    )
     losses = []
     for device in ("cpu", "cuda"):
-        found = experiment.run_cell(cell, example.dataset(), tmp_path / device, device=device)
+        found = train.run_experiment(
+            experiment, example.dataset(), tmp_path / device, device=device
+        )
         losses.append([row["loss"] for row in found.curve])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 

@@ -15,7 +15,7 @@ from house import fenced
 
 from bench.cli.main import app
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
-from bench.data.card import card_names, is_path
+from bench.plan.data_card import card_names, is_path
 
 KNOWN = {
     "dataset": card_names,

@@ -10,10 +10,10 @@ from house import ROOT
 
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.config import Config
-from bench.data.card import card_names, load_card
-from bench.data.formats import READERS
-from bench.runs.plan import combinations
-from bench.runs.spec import read_spec, shipped
+from bench.plan.data_card import card_names, load_card
+from bench.plan.formats import READERS
+from bench.plan.grid import grid_points
+from bench.plan.spec import read_spec, shipped
 
 COMPONENTS = [
     pytest.param(registry, name, id=f"{registry.kind}-{name}")
@@ -77,7 +77,7 @@ def test_shipped_cards_are_valid_and_say_whom_to_cite(name):
 def test_shipped_specifications_are_valid(name):
     spec = read_spec(shipped()[name])
     spec.check()
-    assert combinations(spec)
+    assert grid_points(spec)
 
 
 def test_every_yaml_file_of_the_package_is_a_card_or_a_specification():

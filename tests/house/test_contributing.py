@@ -74,11 +74,13 @@ def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     [command] = [content for language, content in fenced(PAGE) if language == "sh"]
     said = python(examples, "-m", *shlex.split(command), cwd=tmp_path)
     assert "RareFilter" in said
-    cells = {stored.cell.method: stored for stored in Store(tmp_path / "runs").cells()}
-    assert set(cells) == {"none", "rare-filter"}
-    read_out = cells["rare-filter"].read_out("train")
-    assert (read_out.keep == (read_out.item_count >= 3)).all()
-    assert cells["none"].read_out("train") is None
+    experiments = {
+        stored.experiment.method: stored for stored in Store(tmp_path / "runs").experiments()
+    }
+    assert set(experiments) == {"none", "rare-filter"}
+    decisions = experiments["rare-filter"].decisions("train")
+    assert (decisions.keep == (decisions.item_count >= 3)).all()
+    assert experiments["none"].decisions("train") is None
 
 
 def test_the_backbone_passes_the_conformance_tests(examples, tmp_path):
@@ -126,7 +128,7 @@ def test_the_reader_names_a_bad_line(examples, tmp_path):
 
 @pytest.mark.parametrize(
     ("registry", "folder"),
-    [(METHODS, "methods"), (BACKBONES, "methods/backbones"), (ENCODERS, "bench/encoders")],
+    [(METHODS, "methods"), (BACKBONES, "methods/backbones"), (ENCODERS, "bench/text/encoders")],
 )
 def test_folders_are_found_by_scanning(registry, folder):
     packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}

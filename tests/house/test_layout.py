@@ -12,7 +12,7 @@ MODULE_LINES, FUNCTION_LINES = 450, 60
 PACKAGE = sources("bench", "methods", "reports")
 TESTS = sources("tests")
 METHOD_API = (
-    "bench.backbone",
+    "bench.model.backbone",
     "bench.components",
     "bench.config",
     "bench.data.dataset",
@@ -20,11 +20,11 @@ METHOD_API = (
     "bench.errors",
     "bench.files",
     "bench.hashing",
-    "bench.method",
+    "bench.model.method",
     "bench.seeds",
-    "bench.semantics.vectors",
+    "bench.model.text_vectors",
     "bench.settings",
-    "bench.training.batch",
+    "bench.model.batch",
 )
 """What a method or backbone may import of the engine; CONTRIBUTING.md names the same."""
 
@@ -55,8 +55,19 @@ def test_no_other_links():
 
 @pytest.mark.parametrize("path", sources("reports"), ids=label)
 def test_reports_read_the_store_only(path):
-    forbidden = ("torch", "bench.methods", "bench.training", "bench.method", "bench.backbone")
-    allowed_runs = ("bench.runs.store", "bench.runs.stored", "bench.runs.cell", "bench.runs.result")
+    forbidden = (
+        "torch",
+        "bench.methods",
+        "bench.training",
+        "bench.model.method",
+        "bench.model.backbone",
+    )
+    allowed_runs = (
+        "bench.runs.store",
+        "bench.runs.stored",
+        "bench.plan.experiment",
+        "bench.plan.result",
+    )
     for name in imports(path):
         assert not within(name, *forbidden), name
         assert not within(name, "bench.runs") or within(name, *allowed_runs), name

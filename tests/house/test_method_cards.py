@@ -4,12 +4,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from bench import method_card
 from bench.cli.main import app
 from bench.components import BACKBONES, METHODS
-from bench.data.card import card_names
 from bench.errors import ConfigError
-from bench.method_card import MethodCard, find, load
+from bench.plan import method_card
+from bench.plan.data_card import card_names
+from bench.plan.method_card import MethodCard, find, load
 
 CARD = """
 citation: An example.

@@ -17,9 +17,9 @@ from house import PAGES, ROOT, fenced, sources
 import bench
 from bench.cli.main import app
 from bench.data.load import load_dataset
-from bench.protocol import Protocol
-from bench.runs.spec import read_spec
-from bench.training.config import TrainingConfig
+from bench.plan.protocol import Protocol
+from bench.plan.spec import read_spec
+from bench.plan.training import TrainingConfig
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"

@@ -11,7 +11,7 @@ ENTRY = MethodEntry(
     name="thing",
     title="Thing",
     summary="an example",
-    config="bench.training.config:TrainingConfig",
+    config="bench.plan.training:TrainingConfig",
     model="nowhere:Model",
     citation="none",
     variants=(Variant("short", "Thing (short)", "three epochs", {"epochs": 3}),),
@@ -63,6 +63,6 @@ def test_a_setting_that_does_not_fit_is_refused(name, message):
 
 
 def test_a_variant_may_draw_other_samples():
-    causal = Variant("causal", "Thing (causal)", "an example", {}, {"sampling": "pieces"})
+    causal = Variant("causal", "Thing (causal)", "an example", {}, {"sampling": "segments"})
     entry = replace(ENTRY, variants=(causal,))
-    assert (entry.sampling, entry.variant("causal").sampling) == ("positions", "pieces")
+    assert (entry.sampling, entry.variant("causal").sampling) == ("positions", "segments")

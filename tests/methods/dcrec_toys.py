@@ -3,15 +3,15 @@
 import numpy as np
 import torch
 
-from bench.backbone import Sizes
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.dcrec.config import DCRecConfig
 from bench.methods.dcrec.counting import makers, transitions
 from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
 from bench.methods.dcrec.perturb import Perturbation
-from bench.training.batch import Batch
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch
+from bench.model.method import TrainingData
 from bench.training.losses import cross_entropy
 
 ITEMS = 20

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.hsd.config import HSDConfig
 from bench.methods.hsd.core import Inputs
 from bench.methods.hsd.model import HSD
-from bench.training.batch import Batch
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch
+from bench.model.method import TrainingData
 from bench.training.losses import cross_entropy
 
 WIDTH, SLOTS = 6, 7

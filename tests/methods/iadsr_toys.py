@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
-from bench.semantics.vectors import Semantics
-from bench.training.batch import Interactions, Rows
+from bench.model.backbone import Sizes
+from bench.model.batch import Interactions, Rows
+from bench.model.method import TrainingData
+from bench.model.text_vectors import TextVectors
 from bench.training.losses import cross_entropy
 
 N_ITEMS, SIZE, LENGTH = 20, 6, 9
@@ -23,18 +23,18 @@ def sequences(histories=HISTORIES):
     return Sequences.from_lists(histories)
 
 
-def semantics(pooled=True, histories=HISTORIES, texts=True):
+def text_vectors(pooled=True, histories=HISTORIES, texts=True):
     """Random vectors: of each item, or of each item together with those before it."""
     generator = torch.Generator().manual_seed(5)
     if pooled:
         vectors = torch.randn(N_ITEMS + 1, SIZE, generator=generator)
         places = torch.arange(N_ITEMS + 1) * int(texts)
         vectors[0], places[WITHOUT_TEXT] = 0, 0
-        return Semantics(True, vectors, places)
+        return TextVectors(True, vectors, places)
     offsets = torch.from_numpy(sequences(histories).offsets)
     vectors = torch.randn(int(offsets[-1]) + 1, SIZE, generator=generator)
     vectors[0] = 0
-    return Semantics(False, vectors, torch.arange(1, len(vectors)), offsets)
+    return TextVectors(False, vectors, torch.arange(1, len(vectors)), offsets)
 
 
 def rows(users, lengths, histories=HISTORIES, start=0, targets=1):
@@ -53,7 +53,7 @@ PREFIXES = batch([0, 1, 3, 4, 0, 5], [4, 1, 3, 5, 6, 1])
 
 def padded(given, more=3):
     """The same batch in a longer frame."""
-    fill = {"items": 0, "targets": 0, "slots": -1}
+    fill = {"items": 0, "targets": 0, "flat_index": -1}
     return type(given)(
         **{
             name: torch.nn.functional.pad(value, (0, more), value=fill[name])
@@ -79,7 +79,7 @@ def model(variant="iadsr", backbone="gru4rec", texts=None, histories=HISTORIES, 
         sizes=sizes,
         train=sequences(histories),
         next_item_loss=cross_entropy,
-        semantics=semantics(histories=histories) if texts is None else texts,
+        text_vectors=text_vectors(histories=histories) if texts is None else texts,
     )
     config = entry.parse({variant: settings}, variant)
     method = entry.model_class()(config, data, built)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from bench.backbone import Backbone
 from bench.components import MethodEntry
-from bench.method import TrainingData
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
-from bench.training.batch import Batch
+from bench.model.backbone import Backbone
+from bench.model.batch import Batch
+from bench.model.method import TrainingData
 
 
 def entry(model, **changes):
@@ -30,9 +30,9 @@ class SeesTexts(BareBackbone):
 
     def __init__(self, config: NoneConfig, data: TrainingData, backbone: Backbone) -> None:
         super().__init__(config, data, backbone)
-        texts = data.semantics
+        texts = data.text_vectors
         end = -1 if texts.offsets is None else int(texts.offsets[1]) - 1
-        self.scale = float(texts.vectors[texts.places[end]].square().sum())
+        self.scale = float(texts.vectors[texts.row_index[end]].square().sum())
 
     def losses(self, batch: Batch):
         return {"next_item": self.scale * super().losses(batch)["next_item"]}

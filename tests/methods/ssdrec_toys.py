@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
-from bench.training.batch import Batch
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch
+from bench.model.method import TrainingData
 from bench.training.losses import cross_entropy
 
 N_USERS, N_ITEMS, LENGTH, WIDTH = 30, 20, 8, 8

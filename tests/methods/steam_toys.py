@@ -5,14 +5,14 @@ import random
 import numpy as np
 import torch
 
-from bench.backbone import Sizes
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.model import STEAM
-from bench.training.batch import Interactions
+from bench.model.backbone import Sizes
+from bench.model.batch import Interactions
+from bench.model.method import TrainingData
+from bench.model.samples import histories
 from bench.training.losses import cross_entropy
-from bench.training.samples import histories
 
 N_ITEMS, MAX_LENGTH = 40, 12
 END = N_ITEMS + 1
@@ -44,7 +44,7 @@ def model_of(rows=None, seed=0, sharp=True, **settings):
             # The end must be likely enough to be met, and not always.
             direction = torch.randn(16)
             model.encoder.items.weight[END] = direction
-            model.encoder.settle()
+            model.encoder.zero_padding()
     return model.eval()
 
 
@@ -59,7 +59,7 @@ def padded(rows, width=None):
 
 
 class Walk:
-    """The published walk over one piece, operation by operation.
+    """The published walk over one segment, operation by operation.
 
     ``operate`` gives "keep", "noise" or "drop"; ``invent`` a random item.
     """
@@ -68,36 +68,36 @@ class Walk:
         self.operate, self.invent = operate, invent
         self.longest_run, self.longest = longest_run, longest
 
-    def corrupt(self, piece):
+    def corrupt(self, segment):
         """Return the items, their labels and their insertion targets."""
         items, labels, targets, noise, deleted = [], [], [], [], 0
-        last, t = len(piece) - 1, 0
+        last, t = len(segment) - 1, 0
         while t <= last:
             operation = self.operate()
             if operation == "keep":
-                items.append(piece[t])
+                items.append(segment[t])
                 labels.append(0)
                 targets.append([])
                 t += 1
             elif operation == "noise":
-                if len(piece) - deleted + len(noise) >= self.longest:
+                if len(segment) - deleted + len(noise) >= self.longest:
                     continue
                 item = self.invent()
-                while item in piece or item in noise:
+                while item in segment or item in noise:
                     item = self.invent()
                 noise.append(item)
                 items.append(item)
                 labels.append(1)
                 targets.append([])
             elif t < last:
-                run = [piece[t]]
+                run = [segment[t]]
                 while len(run) < self.longest_run and t + len(run) < last:
                     if self.operate() != "drop":
                         break
-                    run.append(piece[t + len(run)])
+                    run.append(segment[t + len(run)])
                 deleted += len(run)
                 t += len(run)
-                items.append(piece[t])
+                items.append(segment[t])
                 labels.append(2)
                 targets.append(run[::-1] + ([END] if len(run) < self.longest_run else []))
                 t += 1

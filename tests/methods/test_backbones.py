@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES
 from bench.errors import ConfigError
 from bench.methods.backbones.caser.config import CaserConfig
@@ -15,6 +14,7 @@ from bench.methods.backbones.gru4rec.config import GRU4RecConfig
 from bench.methods.backbones.gru4rec.model import GRU4Rec
 from bench.methods.backbones.sasrec.config import SASRecConfig
 from bench.methods.backbones.sasrec.model import SASRec
+from bench.model.backbone import Sizes
 from bench.testing import BackboneTests, example_items
 
 SIZES = Sizes(n_users=7, n_items=50, max_length=12)

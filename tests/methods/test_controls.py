@@ -6,14 +6,14 @@ import torch
 from hsd_toys import SIZES, SLOTS, batch
 from scipy import stats
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.popularity_drop.model import noise_scores
-from bench.training.batch import Batch, Interactions
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch, Interactions
+from bench.model.method import TrainingData
+from bench.model.samples import histories, windows
 from bench.training.losses import cross_entropy
-from bench.training.samples import histories, windows
 
 CONTROLS = ("random-drop", "popularity-drop", "popularity-drop:popular")
 
@@ -135,7 +135,7 @@ def test_training_at_every_position_equals_filtering_each_prefix(name, backbone)
             rows.users[row : row + 1],
             rows.items[row : row + 1, : slot + 1],
             rows.targets[row : row + 1, : slot + 1],
-            rows.slots[row : row + 1, : slot + 1],
+            rows.flat_index[row : row + 1, : slot + 1],
             rows.first[row : row + 1],
         )
         expected.append(method.user_vectors(prefix)[0])

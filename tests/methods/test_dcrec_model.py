@@ -364,20 +364,20 @@ def test_facts_count_edges_and_follow_an_epoch():
     method = model(rows)
     method.begin_epoch(0)
     expected = (counted([row[:-1] for row in rows], NODES) > 0).sum() - NODES
-    assert method.facts() == {
+    assert method.diagnostics() == {
         "training_transition_edges": expected,
         "training_co_interaction_edges": method.training_graphs.co_interaction.links,
         "evaluation_transition_edges": (counted(rows, NODES) > 0).sum() - NODES,
         "evaluation_co_interaction_edges": method.evaluation_graphs.co_interaction.links,
     }
     method.losses(batch(rows))
-    facts = method.facts()
-    assert facts["mean_edges_removed"] == 1  # all users are in the batch
-    assert facts["mean_beta"] == 0  # so nobody has a foreign neighbour
-    assert facts["mean_omega_deviation"] > 0
+    diagnostics = method.diagnostics()
+    assert diagnostics["mean_edges_removed"] == 1  # all users are in the batch
+    assert diagnostics["mean_beta"] == 0  # so nobody has a foreign neighbour
+    assert diagnostics["mean_omega_deviation"] > 0
     twin = model(rows, seed=1)
     twin.load_state_dict(method.state_dict())
-    assert twin.facts() == facts
+    assert twin.diagnostics() == diagnostics
 
 
 def test_it_decides_nothing_about_interactions():

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.backbone import Sizes
 from bench.methods.backbones.gru4rec.config import GRU4RecConfig
 from bench.methods.backbones.gru4rec.model import GRU4Rec
 from bench.methods.backbones.gru4rec.recurrence import gru_layer, time_order
+from bench.model.backbone import Sizes
 
 
 def frame(lengths):

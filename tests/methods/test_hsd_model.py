@@ -275,20 +275,22 @@ def test_compat_sets_every_divergence_that_it_claims():
 
 def test_facts_average_the_epochs_votes():
     method, rows = model().train(), batch(LENGTHS)
-    assert method.facts() == {"temperature": 0.5}
+    assert method.diagnostics() == {"temperature": 0.5}
     method.begin_epoch(0)
     targets = rows.targets.sum(1)
     draws = Draws(torch.zeros(2, *rows.valid.shape, 2), torch.ones_like(targets))
     given = inputs(method, rows)
     method.core.losses(method.backbone, method.next_item_loss, given, targets, draws)
     verdict = method.core.gates(given.embedded, given.valid, method.backbone.embed(targets))
-    facts = method.facts()
+    diagnostics = method.diagnostics()
     real = rows.valid
-    assert facts["expected_drop"] == pytest.approx(verdict.score()[real].mean().item(), rel=1e-5)
-    assert facts["sequence_noise"] == pytest.approx(
+    assert diagnostics["expected_drop"] == pytest.approx(
+        verdict.score()[real].mean().item(), rel=1e-5
+    )
+    assert diagnostics["sequence_noise"] == pytest.approx(
         verdict.factors()[0][real].mean().item(), rel=1e-5
     )
     dropped = 1 - method.core.gates.decide(verdict)[real].float().mean().item()
-    assert facts["sampled_drop"] == pytest.approx(dropped)
+    assert diagnostics["sampled_drop"] == pytest.approx(dropped)
     method.begin_epoch(1)
-    assert "sampled_drop" not in method.facts()
+    assert "sampled_drop" not in method.diagnostics()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from iadsr_toys import HISTORIES, PREFIXES, SIZE, WITHOUT_TEXT, batch, padded, semantics
+from iadsr_toys import HISTORIES, PREFIXES, SIZE, WITHOUT_TEXT, batch, padded, text_vectors
 
 from bench.methods.iadsr.interests import Meaning, behaviour, behaviour_so_far
 from bench.methods.iadsr.tokens import Tokens
@@ -12,12 +12,12 @@ H = 4
 
 def meaning(**kwargs):
     torch.manual_seed(1)
-    return Meaning(semantics(**kwargs), H)
+    return Meaning(text_vectors(**kwargs), H)
 
 
 def by_hand(module, histories):
     """Average the vectors first and project afterwards, one position at a time."""
-    vectors, places = module.semantics.vectors, module.semantics.places
+    vectors, places = module.text_vectors.vectors, module.text_vectors.row_index
     shorts, longs = [], []
     for items in histories:
         found = [vectors[places[item]] for item in items if places[item] > 0]
@@ -57,7 +57,7 @@ def test_text_interests_are_the_rows_of_the_positions():
     before_user_3 = sum(len(HISTORIES[user]) for user in range(3))
     # Row 0 means no text; row 1 is the first user's first interaction.
     own = [2, 3, 4, before_user_3 + 2, before_user_3 + 3]
-    vectors = module.semantics.vectors
+    vectors = module.text_vectors.vectors
     torch.testing.assert_close(found.short, module.short(vectors[own]))
     torch.testing.assert_close(found.long, module.long(vectors[[4, before_user_3 + 3]]))
 
@@ -88,9 +88,9 @@ def test_long_term_behaviour_leaves_padding_out():
 
 
 def test_half_precision_vectors_are_read_as_float32():
-    kept = semantics()
+    kept = text_vectors()
     module = meaning()
-    module.semantics = type(kept)(True, kept.vectors.half(), kept.places)
+    module.text_vectors = type(kept)(True, kept.vectors.half(), kept.row_index)
     found = module(PREFIXES, Tokens(PREFIXES.valid))
     assert found.short.dtype == torch.float32
     short, _ = by_hand(meaning(), PREFIX_ITEMS)
@@ -104,5 +104,5 @@ def test_vectors_are_neither_parameters_nor_buffers():
         "long.weight": (H, SIZE),
     }
     module(PREFIXES, Tokens(PREFIXES.valid)).short.sum().backward()
-    assert module.semantics.vectors.grad is None
-    assert not module.semantics.vectors.requires_grad
+    assert module.text_vectors.vectors.grad is None
+    assert not module.text_vectors.vectors.requires_grad

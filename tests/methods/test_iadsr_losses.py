@@ -1,4 +1,4 @@
-"""The parts of IADSR's loss, its options and its read-outs."""
+"""The parts of IADSR's loss, its options and its decisions."""
 
 from dataclasses import replace
 
@@ -14,16 +14,16 @@ from iadsr_toys import (
     losses,
     model,
     padded,
-    semantics,
+    text_vectors,
 )
 
 from bench.components import METHODS
 from bench.errors import ConfigError
-from bench.method import TrainingData
 from bench.methods.iadsr.gate import MEDIAN
 from bench.methods.iadsr.judge import judge
 from bench.methods.iadsr.reconstruction import reconstruction_loss
 from bench.methods.iadsr.tokens import Tokens
+from bench.model.method import TrainingData
 
 BACKBONES = ["gru4rec", "sasrec", "caser"]
 
@@ -32,7 +32,7 @@ def scores_by_hand(method, given):
     """c1 + c2 + c3 at each real position with loops over users and positions."""
     x = method.backbone.embed(given.items)
     states = method.backbone.encode(x, given.valid, given.users).detach().numpy()
-    vectors, places = method.meaning.semantics.vectors, method.meaning.semantics.places
+    vectors, places = method.meaning.text_vectors.vectors, method.meaning.text_vectors.row_index
     w_s, w_l = method.meaning.short.weight.detach(), method.meaning.long.weight.detach()
     found = []
     for row, items in enumerate(given.items.tolist()):
@@ -62,7 +62,7 @@ def test_noise_scores_are_the_negated_sums_of_cosines():
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("pooled", [True, False])
 def test_padding_changes_no_loss_score_or_mask(backbone, pooled):
-    method = model(backbone=backbone, texts=semantics(pooled=pooled))
+    method = model(backbone=backbone, texts=text_vectors(pooled=pooled))
     longer = padded(PREFIXES)
     if backbone == "sasrec":
         longer = padded(PREFIXES, LENGTH_LEFT)
@@ -89,7 +89,7 @@ def test_theta_above_one_denoises_nobody():
     for name, parameter in method.named_parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
     assert method.eval().denoise(PREFIXES).keep[PREFIXES.valid].all()
-    assert method.facts()["qualified_share"] == 0
+    assert method.diagnostics()["qualified_share"] == 0
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -100,7 +100,7 @@ def test_gradient_reaches_everything_but_the_texts(backbone):
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().sum() > 0, name
-    assert method.meaning.semantics.vectors.grad is None
+    assert method.meaning.text_vectors.vectors.grad is None
 
 
 @pytest.mark.parametrize("wanted", ["backbone.items.weight", "meaning.short", "meaning.long"])
@@ -199,7 +199,7 @@ def test_the_input_can_be_masked_at_inference():
 @pytest.mark.parametrize("texts", [True, False])
 def test_missing_texts_and_single_interactions_give_numbers(variant, texts):
     assert HISTORIES[2] == [WITHOUT_TEXT]
-    method = model(variant, texts=semantics(texts=texts))
+    method = model(variant, texts=text_vectors(texts=texts))
     for epoch in (0, 1):
         method.begin_epoch(epoch)
         parts = method.losses(PREFIXES)
@@ -228,14 +228,14 @@ def test_a_position_without_text_yet_scores_what_is_left():
 def test_facts_count_the_epoch():
     method = model(info_rows=8, theta=-1.0)
     method.losses(PREFIXES)
-    facts = method.facts()
+    diagnostics = method.diagnostics()
     positions = int(PREFIXES.valid.sum())
     # User 5's prefix is the one item without text.
-    assert facts["qualified_share"] == pytest.approx(5 / 6)
-    assert (facts["info_rows"], facts["info_share"]) == (8, 8 / positions)
-    assert 0 < facts["kept_share"] < 1
+    assert diagnostics["qualified_share"] == pytest.approx(5 / 6)
+    assert (diagnostics["info_rows"], diagnostics["info_share"]) == (8, 8 / positions)
+    assert 0 < diagnostics["kept_share"] < 1
     method.begin_epoch(1)
-    assert method.facts()["qualified_share"] == 0
+    assert method.diagnostics()["qualified_share"] == 0
 
 
 def test_an_encoder_is_needed():

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from bench.components import METHODS
-from bench.runs.plan import combinations
-from bench.runs.spec import find_spec
+from bench.plan.grid import grid_points
+from bench.plan.spec import find_spec
 
 ENTRY = METHODS.get("iadsr")
 
@@ -52,7 +52,7 @@ def test_the_published_regime_is_whole():
 
 def test_the_text_study_crosses_encoders_and_texts():
     spec = find_spec("iadsr-text")
-    drawn = {c.encoder: spec.encoder_config(c.encoder) for c in combinations(spec) if c.encoder}
+    drawn = {c.encoder: spec.encoder_config(c.encoder) for c in grid_points(spec) if c.encoder}
     assert {"smollm2", "minilm", "tfidf", "random"} <= set(drawn)
     assert [config.texts for name, config in drawn.items() if "=" in name] == [
         "shuffled",

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from iadsr_toys import HISTORIES, LENGTH, model, semantics, sequences
+from iadsr_toys import HISTORIES, LENGTH, model, sequences, text_vectors
 
 from bench.components import METHODS
-from bench.protocol import Protocol
-from bench.training.batch import Interactions
-from bench.training.config import TrainingConfig
+from bench.model.batch import Interactions
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
 from bench.training.trainer import Trainer
 
 VARIANTS = ["iadsr", *(f"iadsr:{variant.name}" for variant in METHODS.get("iadsr").variants)]
@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_with_the_same_masks(tmp_path, progressive, killed_
 def test_checkpoints_hold_masks_and_no_texts(tmp_path):
     names = set(trainer(progressive="carried").method.state_dict())
     assert {"carried.before", "carried.now", "tally.counts"} <= names
-    size = semantics().vectors.numel()
+    size = text_vectors().vectors.numel()
     state = trainer().method.state_dict()
     assert not any(value.numel() == size for value in state.values())
     assert not any(name.startswith("carried") for name in state)

@@ -1,4 +1,4 @@
-"""SSDRec whole: what reaches HSD, evaluation without chance or insertion, gradients, facts."""
+"""SSDRec whole: what reaches HSD, evaluation without chance, gradients, diagnostics."""
 
 import math
 
@@ -167,7 +167,7 @@ def test_without_insertion_training_sees_the_original_too():
     _, inputs = captured(method, batch)
     assert inputs.valid.equal(batch.valid)
     assert inputs.original.equal(batch.valid)
-    assert "insertion_rate" not in method.facts()
+    assert "insertion_rate" not in method.diagnostics()
 
 
 def test_gradients_of_the_next_item_reach_relations_and_are_finite():
@@ -216,22 +216,22 @@ def test_given_draws_make_a_step_exact():
 
 def test_facts_tell_of_edges_insertions_and_gradients():
     method, batch = build(), some_batch(LENGTHS * 10)
-    assert "insertion_rate" not in method.facts()
+    assert "insertion_rate" not in method.diagnostics()
     for _ in range(3):
         torch.stack(list(method.losses(batch).values())).sum().backward()
         method.zero_grad()
-    facts = method.facts()
+    diagnostics = method.diagnostics()
     graphs = ("interaction", "incoming", "outgoing", "incompatible", "similar", "dissimilar")
-    assert all(facts[f"edges_{name}"] > 0 for name in graphs)
-    assert facts["insertion_rate"] == 1
-    assert 0 < facts["refinement_rate"] < 1
-    assert 0 < facts["inserted_undone"] < facts["refinement_rate"]
-    assert 0 < facts["inserted_dropped"] < 0.6
-    assert math.isclose(facts["inserted_popularity"], 1, abs_tol=0.6)
-    assert all(facts[f"gradient_{name}"] > 0 for name in ("augmentation", "item_fusion"))
+    assert all(diagnostics[f"edges_{name}"] > 0 for name in graphs)
+    assert diagnostics["insertion_rate"] == 1
+    assert 0 < diagnostics["refinement_rate"] < 1
+    assert 0 < diagnostics["inserted_undone"] < diagnostics["refinement_rate"]
+    assert 0 < diagnostics["inserted_dropped"] < 0.6
+    assert math.isclose(diagnostics["inserted_popularity"], 1, abs_tol=0.6)
+    assert all(diagnostics[f"gradient_{name}"] > 0 for name in ("augmentation", "item_fusion"))
     method.begin_epoch(1)
-    assert "insertion_rate" not in method.facts()
-    assert "gradient_item_gate" not in method.facts()
+    assert "insertion_rate" not in method.diagnostics()
+    assert "gradient_item_gate" not in method.diagnostics()
 
 
 def test_gradient_norms_are_means_over_steps():
@@ -241,7 +241,7 @@ def test_gradient_norms_are_means_over_steps():
         method.zero_grad()
         torch.stack(list(method.losses(some_batch(LENGTHS, seed)).values())).sum().backward()
         norms.append(float(method.core.gates.item.output.weight.grad.norm()))
-    assert method.facts()["gradient_item_gate"] == pytest.approx(sum(norms) / 3, rel=1e-5)
+    assert method.diagnostics()["gradient_item_gate"] == pytest.approx(sum(norms) / 3, rel=1e-5)
 
 
 def test_only_real_interactions_count_in_the_interest_loss():

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ssdrec_toys import N_ITEMS, random_histories
 
-from bench.backbone import Sizes
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
@@ -27,6 +26,7 @@ from bench.methods.ssdrec.relations import (
     with_padding,
     without_diagonal,
 )
+from bench.model.backbone import Sizes
 from bench.perf.baselines.ssdrec.graphs import loop_graphs
 
 EXAMPLE = Sequences.from_lists([[1, 2, 3, 4], [1, 2], [3, 4, 5]])

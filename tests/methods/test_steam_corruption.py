@@ -17,14 +17,14 @@ def rates(longest_run=5, longest=60, **changes):
     return Rates(**(OFFICIAL | changes), longest_run=longest_run, longest=longest)
 
 
-def pieces(length, rows, seed=0, catalogue=N_ITEMS):
+def segments(length, rows, seed=0, catalogue=N_ITEMS):
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(rows, catalogue, generator=generator).argsort(1)
     return order[:, :length] + 1
 
 
 def ragged_pieces(longest, rows, seed=0):
-    items = pieces(longest, rows, seed)
+    items = segments(longest, rows, seed)
     lengths = torch.arange(rows) % longest + 1
     return items * (torch.arange(longest) < lengths[:, None])
 
@@ -39,21 +39,21 @@ def test_the_labels_undo_the_corruption(longest_run, seed):
     items = ragged_pieces(20, 200, seed)
     made = corrupt(items, rates(longest_run, 30), UNIFORM, generator=None)
     assert made.items.shape[1] <= 30
-    for piece, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
+    for segment, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
         mended = naive_edit(found, labels, targets)
-        assert [item for item, _, _ in mended] == piece
+        assert [item for item, _, _ in mended] == segment
 
 
 @pytest.mark.parametrize("longest_run", [1, 3, 5])
 def test_what_the_walk_never_does(longest_run):
     items = ragged_pieces(20, 400)
     made = corrupt(items, rates(longest_run, noise=0.3, drop=0.4), UNIFORM)
-    for piece, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
-        assert found[-1] == piece[-1]
+    for segment, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
+        assert found[-1] == segment[-1]
         assert labels[-1] != 1
         noise = [item for item, label in zip(found, labels, strict=True) if label == 1]
         assert len(set(noise)) == len(noise)
-        assert not set(noise) & set(piece)
+        assert not set(noise) & set(segment)
         assert all(1 <= item <= N_ITEMS for item in noise)
         for label, wanted in zip(labels, targets, strict=True):
             if label == 2:
@@ -66,9 +66,9 @@ def test_what_the_walk_never_does(longest_run):
 class Script:
     """Operations that lead the walk to decide as the closed form does."""
 
-    def __init__(self, piece, draws, row, longest_run):
+    def __init__(self, segment, draws, row, longest_run):
         self.noise, self.run = draws.noise[row].tolist(), draws.run[row].tolist()
-        self.length, self.last = draws.length[row].tolist(), len(piece) - 1
+        self.length, self.last = draws.length[row].tolist(), len(segment) - 1
         self.longest_run = longest_run
 
     def __iter__(self):
@@ -94,12 +94,12 @@ def test_equal_draws_give_the_walks_result(longest_run):
     generator = torch.Generator().manual_seed(3)
     draws = draw((items > 0).sum(1), items.shape[1], setting, generator)
     made = unpack(corrupt(items, setting, UNIFORM, draws))
-    for row, piece in enumerate(rows(items)):
-        script = iter(Script(piece, draws, row, longest_run))
+    for row, segment in enumerate(rows(items)):
+        script = iter(Script(segment, draws, row, longest_run))
         found, labels, _ = made[row]
         invented = iter([i for i, label in zip(found, labels, strict=True) if label == 1])
         walk = Walk(lambda s=script: next(s), lambda i=invented: next(i), longest_run, 60)
-        assert walk.corrupt(piece) == made[row]
+        assert walk.corrupt(segment) == made[row]
         assert next(script, None) is None
 
 
@@ -131,7 +131,7 @@ def deviation(made):
 )
 def test_label_shares_are_the_pages(length, published):
     torch.manual_seed(length)
-    items = pieces(length, 8000, catalogue=200)
+    items = segments(length, 8000, catalogue=200)
     made = corrupt(items, rates(), NoiseSampler(torch.ones(200)))
     rounding = 0.0 if length == 1 else 0.005  # the page prints two digits
     for share, expected, error in zip(shares(made), published, deviation(made), strict=True):
@@ -142,10 +142,10 @@ def test_label_shares_are_the_pages(length, published):
 def test_label_shares_and_lengths_are_the_walks(length, longest_run, longest):
     setting = rates(longest_run, longest, noise=0.3, drop=0.3)
     torch.manual_seed(1)
-    items = pieces(length, 6000)
+    items = segments(length, 6000)
     ours = corrupt(items, setting, UNIFORM)
     walk = random_walk(0.4, 0.3, 0.3, longest_run, longest)
-    walked = [walk.corrupt(piece) for piece in rows(items)]
+    walked = [walk.corrupt(segment) for segment in rows(items)]
     labels = [label for _, row, _ in walked for label in row]
     for label, (share, error) in enumerate(zip(shares(ours), deviation(ours), strict=True)):
         theirs = labels.count(label) / len(labels)
@@ -159,7 +159,7 @@ def test_label_shares_and_lengths_are_the_walks(length, longest_run, longest):
 
 
 def test_a_piece_never_outgrows_its_frame():
-    items = pieces(6, 500)
+    items = segments(6, 500)
     made = corrupt(items, rates(longest=7, noise=0.7, drop=0.1), UNIFORM)
     lengths = (made.items > 0).sum(1)
     assert int(lengths.max()) == 7
@@ -205,7 +205,7 @@ def test_uniform_noise_is_uniform_over_ordered_pairs():
 
 
 def test_a_generator_decides_everything():
-    items = pieces(10, 50)
+    items = segments(10, 50)
     made = [
         corrupt(items, rates(), UNIFORM, generator=torch.Generator().manual_seed(seed))
         for seed in (5, 5, 6)

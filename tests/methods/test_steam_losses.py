@@ -120,7 +120,7 @@ def test_each_loss_teaches_its_own_parts():
     shared = {"encoder", "items", "positions"}
     assert taught(model, losses["operation"]) == shared | {"head"}
     assert taught(model, losses["insertion"]) == shared | {"generator"}
-    # The correction that made the corrected pieces is discrete: no gradient reaches it.
+    # The correction that made the corrected segments is discrete: no gradient reaches it.
     assert taught(model, losses["raw"]) == shared | {"recommender"}
     assert taught(model, losses["corrected"]) == shared | {"recommender"}
 

@@ -1,4 +1,4 @@
-"""STEAM as a method: independence of padding and batch, ranking, read-outs, facts, variants."""
+"""STEAM as a method: padding, batches, ranking, decisions, diagnostics, variants."""
 
 import math
 
@@ -13,13 +13,13 @@ from bench.errors import ConfigError
 from bench.methods.parts.ragged import Ragged
 from bench.methods.steam import generator
 from bench.methods.steam.config import STEAMConfig
-from bench.training.batch import Batch
+from bench.model.batch import Batch
 
 ROWS = [*rows_of(users=20), [7], list(range(1, MAX_LENGTH + 1))]
 
 
 def with_items(batch, items):
-    return Batch(batch.users, items, torch.zeros_like(items), batch.slots, batch.first)
+    return Batch(batch.users, items, torch.zeros_like(items), batch.flat_index, batch.first)
 
 
 @pytest.mark.parametrize("edits", ["all", "none"])
@@ -143,7 +143,7 @@ def test_a_history_that_loses_everything_is_ranked_with_by_the_mask_alone():
     ragged = Ragged(asked > 0)
     expected = model.recommender(model.encoder(asked, ragged), ragged)
     torch.testing.assert_close(vectors, expected.expand(len(ROWS), -1), rtol=1e-4, atol=1e-5)
-    assert model.facts()["emptied histories"] == 30
+    assert model.diagnostics()["emptied histories"] == 30
 
 
 @torch.no_grad()
@@ -153,7 +153,7 @@ def test_special_numbers_are_never_ranked_and_targets_never_read():
         assert torch.equal(model.item_vectors(), model.encoder.items.weight[1:END])
         assert len(model.item_vectors()) == N_ITEMS
         batch = batch_of(ROWS)
-        other = Batch(batch.users, batch.items, batch.items, batch.slots, batch.first)
+        other = Batch(batch.users, batch.items, batch.items, batch.flat_index, batch.first)
         assert torch.equal(model.user_vectors(batch), model.user_vectors(other))
         assert torch.equal(model.user_vectors(batch), model.user_vectors(batch))
 
@@ -198,7 +198,7 @@ def test_the_last_item_may_be_protected():
 def test_facts_count_edits_on_whole_training_windows():
     rows = rows_of(seed=5, users=40, longest=20)
     model = model_of(rows)
-    facts = model.facts()
+    diagnostics = model.diagnostics()
     windows = [row[-MAX_LENGTH:] for row in rows]
     deleted = inserted = again = 0
     distinct, by_length = set(), {}
@@ -216,13 +216,16 @@ def test_facts_count_edits_on_whole_training_windows():
         name = "1-5" if len(row) <= 5 else "6-15"
         sums = by_length.setdefault(name, [0, 0, 0])
         by_length[name] = [a + b for a, b in zip(sums, (len(row), gone, len(new)), strict=True)]
-    assert facts["items"] == sum(map(len, windows))
-    assert (facts["deleted"], facts["inserted"]) == (deleted, inserted)
-    assert (facts["inserted distinct"], facts["inserted again"]) == (len(distinct), again)
+    assert diagnostics["items"] == sum(map(len, windows))
+    assert (diagnostics["deleted"], diagnostics["inserted"]) == (deleted, inserted)
+    assert (diagnostics["inserted distinct"], diagnostics["inserted again"]) == (
+        len(distinct),
+        again,
+    )
     for name, (size, gone, new) in by_length.items():
-        assert facts[f"deleted share, length {name}"] == gone / size
-        assert facts[f"inserted share, length {name}"] == new / size
-    assert "deleted share, length 16-30" not in facts
+        assert diagnostics[f"deleted share, length {name}"] == gone / size
+        assert diagnostics[f"inserted share, length {name}"] == new / size
+    assert "deleted share, length 16-30" not in diagnostics
 
 
 def test_a_saved_model_is_the_same_model():

@@ -66,9 +66,9 @@ def test_time_to_a_figure_counts_training_and_evaluation_until_it_is_reached(sid
 
 def test_the_table_divides_theirs_by_ours(side):
     rows = {
-        cells[0]: cells[1:]
+        experiments[0]: experiments[1:]
         for line in table("sasrec", side("theirs", [(40.0, 9.0, 0.25)]), side("ours")).splitlines()
-        if (cells := [cell.strip() for cell in line.strip("|").split("|")])
+        if (experiments := [experiment.strip() for experiment in line.strip("|").split("|")])
     }
     assert rows["sasrec, 7 targets"] == ["theirs", "ours", "ratio"]
     assert rows["seconds per epoch"] == ["40.0", "4.0", "10.00"]
@@ -80,7 +80,10 @@ def test_the_table_divides_theirs_by_ours(side):
 def test_a_figure_that_is_never_reached_has_no_ratio(side):
     text = table("sasrec", side("theirs", [(1.0, 1.0, 0.9)]), side("ours"))
     [line] = [line for line in text.splitlines() if "to the peer's best" in line]
-    assert [cell.strip() for cell in line.strip("|").split("|")][2:] == ["not reached", "-"]
+    assert [experiment.strip() for experiment in line.strip("|").split("|")][2:] == [
+        "not reached",
+        "-",
+    ]
 
 
 def test_a_run_that_was_cut_off_is_named(side):

@@ -9,10 +9,10 @@ from bench.cli.main import app
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.perf import steps, stopwatch
-from bench.perf.steps import HEADERS, StepCost, measure, measure_cell
+from bench.perf.steps import HEADERS, StepCost, measure, measure_experiment
 from bench.perf.stopwatch import Stopwatch, timed
-from bench.runs.plan import combinations, freeze
-from bench.runs.spec import Spec
+from bench.plan.grid import freeze, grid_points
+from bench.plan.spec import Spec
 from bench.training.trainer import Trainer
 
 
@@ -129,9 +129,9 @@ def test_each_method_is_measured_with_its_own_samples():
 
 def test_watching_changes_no_weight():
     spec, dataset = toy_spec("none"), toy()
-    cell = freeze(combinations(spec)[0], spec, dataset)
-    stepper = steps._prepare(cell, dataset, Stopwatch())
-    watched = steps._prepare(cell, dataset, Stopwatch())
+    experiment = freeze(grid_points(spec)[0], spec, dataset)
+    stepper = steps._prepare(experiment, dataset, Stopwatch())
+    watched = steps._prepare(experiment, dataset, Stopwatch())
     assert isinstance(stepper, Trainer)
     batch = stepper.begin()[0]
     stepper.take(batch)
@@ -144,7 +144,7 @@ def test_watching_changes_no_weight():
 
 def test_more_steps_than_an_epoch_has_go_round():
     spec, dataset = toy_spec("dcrec"), toy()
-    cost = measure_cell(freeze(combinations(spec)[0], spec, dataset), dataset, steps=9)
+    cost = measure_experiment(freeze(grid_points(spec)[0], spec, dataset), dataset, steps=9)
     # Batches of 16, 16, 16 and 12; the first is not timed.
     assert cost.rows == pytest.approx((2 * (16 + 16 + 12) + 16 + 16 + 16) / 9)
 

@@ -1,12 +1,12 @@
-"""Small stores of made-up finished cells."""
+"""Small stores of made-up finished experiments."""
 
 import numpy as np
 
-from bench.protocol import Protocol
-from bench.runs.cell import Cell
-from bench.runs.result import CellResult, Ranks
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Protocol
+from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.training import TrainingConfig
 from bench.runs.store import Store
-from bench.training.config import TrainingConfig
 
 
 def make_cell(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **changes):
@@ -22,7 +22,7 @@ def make_cell(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **cha
         "seed": seed,
         "code": "c" * 64,
     }
-    return Cell(**{**values, **changes})
+    return Experiment(**{**values, **changes})
 
 
 def make_ranks(all_ranks, ties=0, unseen_ranks=None):
@@ -45,7 +45,7 @@ def make_ranks(all_ranks, ties=0, unseen_ranks=None):
 
 
 def make_facts(**changes):
-    facts = {
+    metadata = {
         "parameters": 123_456,
         "best_epoch": 3,
         "epochs": 13,
@@ -58,21 +58,21 @@ def make_facts(**changes):
         "sampling": "positions",
         "prefixes_per_user": 1,
     }
-    return {**facts, **changes}
+    return {**metadata, **changes}
 
 
-def save(root, cell, ranks, facts=None, curve=None, validation=None):
-    """Write a cell whose test ranks are ``ranks``."""
+def save(root, experiment, ranks, metadata=None, curve=None, validation=None):
+    """Write an experiment whose test ranks are ``ranks``."""
     test = ranks if isinstance(ranks, Ranks) else make_ranks(ranks)
     points = [0.010, 0.020, 0.030, 0.025] if curve is None else curve
     rows = [
         {"epoch": epoch, "loss": 7.0 - epoch, "NDCG@10": value, "seconds": 2.0}
         for epoch, value in enumerate(points, start=1)
     ]
-    result = CellResult(
+    result = ExperimentResult(
         ranks={"validation": validation or test, "test": test},
         curve=rows,
-        facts=make_facts() if facts is None else facts,
+        metadata=make_facts() if metadata is None else metadata,
     )
-    Store(root).save(cell, result)
-    return cell
+    Store(root).save(experiment, result)
+    return experiment

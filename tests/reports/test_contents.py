@@ -13,12 +13,12 @@ from bench.cli.report import report
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError, DataError
+from bench.plan.result import Decisions, ExperimentResult
 from bench.reports import at_hand
 from bench.reports.cases import Judge, choose_users, place_of, short_title
 from bench.reports.report import render
 from bench.reports.table_names import NAMES, USUAL, default_tables
 from bench.reports.titles import RegisteredTitles
-from bench.runs.result import CellResult, ReadOut
 from bench.runs.store import Store
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"q\"\n|"
@@ -44,16 +44,16 @@ def data(monkeypatch):
 
 def save(root, cell, ranks, kept=None):
     """Decisions on the test-time histories of all users, one after another."""
-    read_outs = {}
+    decisions = {}
     if kept is not None:
         user = np.repeat([0, 1, 2], [5, 3, 4]).astype(np.int32)
         position = np.concatenate([list(places) for places in POSITIONS]).astype(np.int32)
         item = np.concatenate([history[:-1] for history in HISTORIES]).astype(np.int32)
         noise = np.zeros(12, dtype=np.float32)
-        read_outs["test"] = ReadOut(user, position, item, item, np.array(kept, dtype=bool), noise)
+        decisions["test"] = Decisions(user, position, item, item, np.array(kept, dtype=bool), noise)
     made = make_ranks(ranks)
     curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    result = CellResult({"validation": made, "test": made}, curve, make_facts(), read_outs)
+    result = ExperimentResult({"validation": made, "test": made}, curve, make_facts(), decisions)
     Store(root).save(cell, result)
 
 

@@ -7,20 +7,20 @@ import pytest
 from made_up_store import make_cell, make_facts, make_ranks
 
 from bench.evaluate.metrics import HitRatio
+from bench.plan.result import Decisions, ExperimentResult
 from bench.reports.denoising import Buckets, denoising_grid, read_block
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables import build_tables
-from bench.runs.result import CellResult, ReadOut
 from bench.runs.store import Store
 
 COUNTS = np.array([1, 1, 2, 2, 3, 3, 4, 4, 50, 50], dtype=np.int32)
 
 
-def read_out(item_count, keep):
+def decisions(item_count, keep):
     size = len(item_count)
     places = np.arange(size, dtype=np.int32)
-    return ReadOut(
+    return Decisions(
         user=places,
         position=places,
         item=places + 1,
@@ -30,12 +30,12 @@ def read_out(item_count, keep):
     )
 
 
-def save(root, cell, ranks, decided=None):
+def save(root, experiment, ranks, decided=None):
     ranks = dataclasses.replace(make_ranks(ranks), target_count=COUNTS)
-    read_outs = {} if decided is None else {"test": decided}
+    decisions = {} if decided is None else {"test": decided}
     curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    result = CellResult({"validation": ranks, "test": ranks}, curve, make_facts(), read_outs)
-    Store(root).save(cell, result)
+    result = ExperimentResult({"validation": ranks, "test": ranks}, curve, make_facts(), decisions)
+    Store(root).save(experiment, result)
 
 
 def table_of(root):
@@ -49,7 +49,7 @@ def root(tmp_path):
     hits = [1, 9, 1, 1, 9, 9, 1, 9, 1, 1]
     save(tmp_path, make_cell(), hits)
     # Counts 0 and 1 are rarest, 7 lies between the fourth bucket and the fifth, which begins at 50.
-    decided = read_out([0, 1, 2, 7, 50, 50, 99], [0, 1, 0, 0, 1, 1, 0])
+    decided = decisions([0, 1, 2, 7, 50, 50, 99], [0, 1, 0, 0, 1, 1, 0])
     save(tmp_path, make_cell(method="drop"), hits, decided)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""``bench diff``: which cells a name means, and every reading against SciPy on the bare ranks."""
+"""``bench diff``: what a name means, and every reading against SciPy on the bare ranks."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from bench.cli.main import app
 from bench.errors import ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
+from bench.plan.result import Ranks
+from bench.plan.training import TrainingConfig
 from bench.reports.choose import choose, name_of
 from bench.reports.diff import diff_grids
 from bench.reports.results import Reading
-from bench.runs.result import Ranks
 from bench.runs.store import Store
-from bench.training.config import TrainingConfig
 
 USERS = 800
 READING = Reading(metrics=(HitRatio(10), NDCG(10)))
@@ -30,7 +30,7 @@ def ranks_of(places, counts, history):
 
 
 @pytest.fixture(scope="module")
-def facts():
+def diagnostics():
     rng = np.random.default_rng(2)
     counts = rng.integers(0, 80, USERS).astype(np.int32)
     history = rng.integers(3, 60, USERS).astype(np.int32)
@@ -42,9 +42,9 @@ def facts():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory, facts):
+def root(tmp_path_factory, metadata):
     folder = tmp_path_factory.mktemp("store")
-    counts, history, places = facts
+    counts, history, places = metadata
     for (method, seed), one in places.items():
         save(folder, make_cell(method, seed=seed), ranks_of(one, counts, history))
     return folder
@@ -59,10 +59,10 @@ def column(grid, head):
     return {row[0].text: row[place].text for block in grid.blocks for row in block}
 
 
-def test_every_reading(root, facts):
+def test_every_reading(root, metadata):
     tests, _ = diff_grids(Store(root), "ml-100k/sasrec/hsd", "*/none", READING, region=0.3)
     found = column(tests, "NDCG@10")
-    places = facts[2]
+    places = metadata[2]
     seeds = {m: [ndcg(places[m, seed]) for seed in (1, 2, 3)] for m in ("hsd", "none")}
     a, b = (np.mean(seeds[m], axis=0) for m in ("hsd", "none"))
     hits = [np.mean([places[m, s] <= 10 for s in (1, 2, 3)], axis=0) for m in ("hsd", "none")]
@@ -89,8 +89,8 @@ def test_every_reading(root, facts):
     assert "(seeds 1, 2, 3; " in tests.title
 
 
-def test_slices_part_the_users_and_are_one_family(root, facts):
-    counts, history, places = facts
+def test_slices_part_the_users_and_are_one_family(root, metadata):
+    counts, history, places = metadata
     _, grid = diff_grids(Store(root), "*/hsd", "*/none", READING)
     a, b = (np.mean([ndcg(places[m, s]) for s in (1, 2, 3)], axis=0) for m in ("hsd", "none"))
     rows, kind = {}, ""
@@ -138,14 +138,14 @@ def test_the_same_cells_are_equivalent_not_different(root):
     assert found["Verdict"] == "equivalent"
 
 
-def keys_of(cells):
-    return [stored.key for stored in cells]
+def keys_of(experiments):
+    return [stored.key for stored in experiments]
 
 
 def test_names_of_cells(root):
     store = Store(root)
-    cells = {(s.cell.method, s.cell.seed): s.key for s in store.cells()}
-    none = [cells["none", seed] for seed in (1, 2, 3)]
+    experiments = {(s.experiment.method, s.experiment.seed): s.key for s in store.experiments()}
+    none = [experiments["none", seed] for seed in (1, 2, 3)]
     for words in (
         "ml-100k/sasrec/none",
         "ml-100k/*/none",
@@ -163,11 +163,11 @@ def test_names_of_cells(root):
     [
         (
             "ml-100k/sasrec/hds",
-            "has no cell 'ml-100k/sasrec/hds'; did you mean 'ml-100k/sasrec/hsd'",
+            "has no experiment 'ml-100k/sasrec/hds'; did you mean 'ml-100k/sasrec/hsd'",
         ),
         ("*", "several configurations: ml-100k/sasrec/hsd, ml-100k/sasrec/none; narrow it"),
         (" , ", "needs two names"),
-        ("0000000", "has no cell '0000000'"),
+        ("0000000", "has no experiment '0000000'"),
     ],
 )
 def test_wrong_names_are_explained(root, words, message):

@@ -13,7 +13,7 @@ from made_up_store import make_cell, save
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
 from bench.files import write_json
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
 from bench.reports import figures
 from bench.reports.report import draw
 from bench.reports.results import Reading

@@ -7,14 +7,14 @@ from html.parser import HTMLParser
 from made_up_store import make_cell, make_facts, save
 
 from bench.cli.run import choose
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
+from bench.plan.spec import Spec
+from bench.plan.training import TrainingConfig
 from bench.reports.grid import Entry, Grid
 from bench.reports.page import Picture, lines, write_page
 from bench.reports.provenance import Provenance, command_of
 from bench.reports.report import render
 from bench.reports.table_names import USUAL
-from bench.runs.spec import Spec
-from bench.training.config import TrainingConfig
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
 
@@ -129,8 +129,8 @@ def test_a_component_that_is_not_installed_is_told_in_full():
 
 
 def test_versions_and_machine_are_shown(tmp_path):
-    facts = make_facts(versions={"torch": "9.9.9"}, machine="An-OS")
-    save(tmp_path, make_cell(), [1, 2], facts=facts)
+    metadata = make_facts(versions={"torch": "9.9.9"}, machine="An-OS")
+    save(tmp_path, make_cell(), [1, 2], metadata=metadata)
     page = render(tmp_path, fmt="html")
     assert "torch 9.9.9" in page
     assert "An-OS" in page

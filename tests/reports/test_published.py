@@ -5,7 +5,7 @@ import csv
 import pytest
 from made_up_store import make_cell, save
 
-from bench.method_card import MethodCard
+from bench.plan.method_card import MethodCard
 from bench.reports import published
 from bench.reports.published import published_grid
 from bench.reports.results import Reading, Selection, read_results

@@ -10,9 +10,9 @@ from bench.cli.main import app
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.errors import StoreError
+from bench.plan.result import Decisions, ExperimentResult
 from bench.reports.recovery import recovery_grids
 from bench.reports.results import Selection
-from bench.runs.result import CellResult, ReadOut
 from bench.runs.store import Store
 
 
@@ -21,7 +21,7 @@ def planted(private_cache):
     return load_dataset("planted")
 
 
-def read_out(dataset, sequences, keep_rate, skill, seed):
+def decisions(dataset, sequences, keep_rate, skill, seed):
     """Decisions whose score knows ``skill`` of the truth; the noisiest go."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(len(sequences)), sequences.lengths)
@@ -29,7 +29,7 @@ def read_out(dataset, sequences, keep_rate, skill, seed):
     noise = dataset.planted_noise[dataset.sequences.offsets[user] + place]
     score = (skill * noise + rng.normal(size=len(user))).astype(np.float32)
     counts = LeaveOneOut.of(dataset).item_counts()
-    decided = ReadOut(
+    decided = Decisions(
         user=user.astype(np.int32),
         position=place.astype(np.int32),
         item=sequences.items,
@@ -51,12 +51,14 @@ def filled(tmp_path_factory, planted):
             if skill is not None:
                 for part, sequences in (("train", split.train), ("test", split.history("test"))):
                     number = seed + 10 * len(part)
-                    outs[part], noise = read_out(planted, sequences, rate, skill, number)
+                    outs[part], noise = decisions(planted, sequences, rate, skill, number)
                     kept[method, seed, part] = outs[part], noise
             ranks = make_ranks([1] * planted.n_users)
-            cell = make_cell(method, seed=seed, dataset="planted", fingerprint=planted.fingerprint)
-            result = CellResult({"validation": ranks, "test": ranks}, [], make_facts(), outs)
-            Store(root).save(cell, result)
+            experiment = make_cell(
+                method, seed=seed, dataset="planted", fingerprint=planted.fingerprint
+            )
+            result = ExperimentResult({"validation": ranks, "test": ranks}, [], make_facts(), outs)
+            Store(root).save(experiment, result)
     return root, kept
 
 
@@ -137,19 +139,21 @@ def test_names_select_rows(filled):
 
 def test_without_planted_data_it_says_what_to_run(tmp_path):
     ranks = make_ranks([1, 2])
-    Store(tmp_path).save(make_cell(), CellResult({"validation": ranks, "test": ranks}, [], {}))
+    Store(tmp_path).save(
+        make_cell(), ExperimentResult({"validation": ranks, "test": ranks}, [], {})
+    )
     with pytest.raises(StoreError, match=r"no decisions .* run one, such as: bench run planted"):
         recovery_grids(Store(tmp_path), Selection(), {})
 
 
 def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
     split = LeaveOneOut.of(planted)
-    out, _ = read_out(planted, split.train, 0.8, 1.0, 1)
-    moved = ReadOut(**{**out.columns(), "item": np.roll(out.item, 1)})
+    out, _ = decisions(planted, split.train, 0.8, 1.0, 1)
+    moved = Decisions(**{**out.columns(), "item": np.roll(out.item, 1)})
     ranks = make_ranks([1] * planted.n_users)
-    cell = make_cell("hsd", dataset="planted", fingerprint=planted.fingerprint)
-    result = CellResult({"validation": ranks, "test": ranks}, [], {}, {"train": moved})
-    Store(tmp_path).save(cell, result)
+    experiment = make_cell("hsd", dataset="planted", fingerprint=planted.fingerprint)
+    result = ExperimentResult({"validation": ranks, "test": ranks}, [], {}, {"train": moved})
+    Store(tmp_path).save(experiment, result)
     with pytest.raises(StoreError, match="not about its interactions"):
         recovery_grids(Store(tmp_path), Selection(), {})
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bench.cli.options import ManyValues
 from bench.cli.report import report
 from bench.errors import BenchError, ConfigError, StoreError
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
 from bench.reports.report import render
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
@@ -32,8 +32,8 @@ def store(tmp_path, monkeypatch):
         for backbone in BACKBONES:
             for method in METHODS:
                 for seed in (1, 2):
-                    cell = make_cell(method, backbone, seed, dataset)
-                    save(root, cell, rng.integers(1, 40, size=997))
+                    experiment = make_cell(method, backbone, seed, dataset)
+                    save(root, experiment, rng.integers(1, 40, size=997))
     monkeypatch.setenv("BENCH_STORE", str(root))
     return root
 
@@ -49,15 +49,15 @@ def invoke(*words):
 
 
 def by_hand(root):
-    """NDCG@10 and HR@5 of every cell from the bare Parquet files, seeds averaged."""
+    """NDCG@10 and HR@5 of every experiment from the bare Parquet files, seeds averaged."""
     figures = {}
-    for folder in (root / "cells").iterdir():
-        cell = pd.read_json(folder / "cell.json", typ="series")["cell"]
+    for folder in (root / "experiments").iterdir():
+        experiment = pd.read_json(folder / "experiment.json", typ="series")["experiment"]
         ranks = pd.read_parquet(folder / "ranks-test.parquet")
         places = [1 + b + t for b, t in zip(ranks.better_all, ranks.ties_all, strict=True)]
         ndcg = sum(1 / math.log2(place + 1) for place in places if place <= 10) / len(places)
         hits = sum(place <= 5 for place in places) / len(places)
-        key = cell["dataset"], cell["backbone"], cell["method"]
+        key = experiment["dataset"], experiment["backbone"], experiment["method"]
         figures.setdefault(key, []).append((hits, ndcg))
     return {key: np.mean(values, axis=0) for key, values in figures.items()}
 
@@ -115,7 +115,7 @@ def test_failures_are_told_on_one_line(store, fmt, start):
 
 
 def test_an_empty_store_is_one_sentence(tmp_path):
-    with pytest.raises(StoreError, match=r"no finished cell in .*; run 'bench run' first"):
+    with pytest.raises(StoreError, match=r"no finished experiment in .*; run 'bench run' first"):
         render(tmp_path / "nowhere")
     failed = make_cell()
     Store(tmp_path).record_failure(failed.key, failed.label, "out of memory")

@@ -6,28 +6,28 @@ from made_up_store import make_cell, make_facts, make_ranks
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
+from bench.plan.result import Decisions, ExperimentResult
 from bench.reports import figures
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.setting_curve import curve_settings, read_panels
 from bench.reports.tables import build_tables
-from bench.runs.result import CellResult, ReadOut
 from bench.runs.store import Store
 
 HR = Reading(metrics=(HitRatio(5),))
 
 
-def save(root, cell, hits, valid=0, dropped=None, **facts):
+def save(root, cell, hits, valid=0, dropped=None, **metadata):
     """Four users, of whom ``hits`` are hit; ten interactions, of which ``dropped`` are dropped."""
     both = [make_ranks([1] * count + [99] * (4 - count)) for count in (valid, hits)]
-    read_outs = {}
+    decisions = {}
     if dropped is not None:
         places = np.arange(10, dtype=np.int32)
         noise = np.zeros(10, dtype=np.float32)
-        read_outs["test"] = ReadOut(places, places, places + 1, places, places >= dropped, noise)
+        decisions["test"] = Decisions(places, places, places + 1, places, places >= dropped, noise)
     ranks = dict(zip(("validation", "test"), both, strict=True))
     curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    Store(root).save(cell, CellResult(ranks, curve, make_facts(**facts), read_outs))
+    Store(root).save(cell, ExperimentResult(ranks, curve, make_facts(**metadata), decisions))
 
 
 def theta(value, name=None, **changes):

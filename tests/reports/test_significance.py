@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.evaluate.metrics import NDCG, HitRatio
+from bench.plan.training import TrainingConfig
 from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
@@ -19,7 +20,6 @@ from bench.reports.significance_tables import improvement_grid, matrix_grid, pri
 from bench.reports.tables import build_tables
 from bench.runs.store import Store
 from bench.statistics.family import Finding
-from bench.training.config import TrainingConfig
 
 READING = Reading(metrics=(HitRatio(10), NDCG(10)))
 SKILL = {"none": 0.05, "hsd": 0.09, "steam": 0.051, "dcrec": 0.03}
@@ -169,7 +169,7 @@ def test_the_bare_backbone_of_a_method_has_its_settings(tmp_path):
     save(tmp_path, make_cell("alone", None), [1, 2])
     (block,) = table_of(tmp_path).blocks
     found = bases(block.rows)
-    epochs = [row.results[0].cell.training.epochs for row in block.rows]
+    epochs = [row.results[0].experiment.training.epochs for row in block.rows]
     pairs = {
         (row.identity[1], epochs[n]): found[n] if found[n] is None else epochs[found[n]]
         for n, row in enumerate(block.rows)
@@ -274,7 +274,7 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
 def test_csv_names_the_cells_and_both_readings(root, ranks):
     lines = list(csv.DictReader(io.StringIO(render(root, fmt="csv", reading=READING))))
     assert len(lines) == 8
-    keys = {stored.key for stored in Store(root).cells()}
+    keys = {stored.key for stored in Store(root).experiments()}
     assert {key for line in lines for key in line["keys"].split()} == keys
     expected, over_seeds = family(ranks), family(ranks, over_seeds=True)
     for line in lines:

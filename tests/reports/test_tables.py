@@ -5,17 +5,16 @@ import math
 import pytest
 from made_up_store import make_cell, make_facts, make_ranks, save
 
-from bench.data.dataset import PHASES
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio
-from bench.protocol import Protocol
+from bench.plan.protocol import PHASES, Protocol
+from bench.plan.training import TrainingConfig
 from bench.reports.cost import cost_grid
 from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables import build_tables, describe
 from bench.runs.store import Store
-from bench.training.config import TrainingConfig
 
 
 def tables_of(root, selection=None, reading=None, titles=None):
@@ -107,8 +106,8 @@ def test_a_card_that_still_lies_there_is_the_source_and_gives_the_title(tmp_path
     here = tmp_path / "shop.yaml"
     here.write_text("name: shop\ntitle: Corner Shop\nforms: [{format: planted}]\n")
     for seed, card in ((1, tmp_path / "gone.yaml"), (2, here), (3, tmp_path / "lost.yaml")):
-        facts = make_facts(card=str(card))
-        save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], facts=facts)
+        metadata = make_facts(card=str(card))
+        save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], metadata=metadata)
     (table,) = tables_of(tmp_path)
     assert table.blocks[0].source == str(here)
     assert "Corner Shop" in render(tmp_path)
@@ -245,7 +244,7 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
 
 
 def test_cost_of_cells_that_say_little_is_dashes(tmp_path):
-    save(tmp_path, make_cell(), [1], facts={}, curve=[])
+    save(tmp_path, make_cell(), [1], metadata={}, curve=[])
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table, {})
     assert (grid.figures, grid.notes) == ([], [])
@@ -261,10 +260,10 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     store.record_failure(other.key, other.label, "out of memory")
     foreign = save(tmp_path, make_cell("steam"), [1])
     (folder,) = (tmp_path / "cells").glob(f"*{foreign.key[:12]}")
-    (folder / "cell.json").write_text('{"key": "x", "cell": {"no": "such"}}')
+    (folder / "experiment.json").write_text('{"key": "x", "cell": {"no": "such"}}')
 
     everything = read_results(store, Selection(), Reading())
-    assert [result.cell for result in everything.finished] == [done]
+    assert [result.experiment for result in everything.finished] == [done]
     assert sorted(everything.problems) == [
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",

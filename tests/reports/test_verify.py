@@ -13,7 +13,7 @@ from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
 from bench.files import write_json
-from bench.protocol import Protocol
+from bench.plan.protocol import Protocol
 from bench.reports import verify as module
 from bench.reports.origin import Origin, embedded
 from bench.reports.printed import printed_tables
@@ -89,8 +89,10 @@ def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
 def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, "markdown", selection=Selection(datasets=("beauty",)))
-    other = next(stored for stored in Store(root).cells() if stored.cell.dataset == "ml-100k")
-    (other.folder / "cell.json").write_text("{")
+    other = next(
+        stored for stored in Store(root).experiments() if stored.experiment.dataset == "ml-100k"
+    )
+    (other.folder / "experiment.json").write_text("{")
     assert drift(report, root) == []
 
 
@@ -170,7 +172,9 @@ def test_a_missing_row_or_a_row_too_many_is_named(tmp_path, shared, fmt):
 def test_changed_ranks_are_drift(tmp_path, fmt):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, fmt)
-    (stored,) = [s for s in Store(root).cells() if s.cell.label == "beauty/sasrec/hsd/seed 1"]
+    (stored,) = [
+        s for s in Store(root).experiments() if s.experiment.label == "beauty/sasrec/hsd/seed 1"
+    ]
     worst = make_ranks(np.full(300, 999))
     write_columns(stored.folder / "ranks-test.parquet", worst.columns())
     told = drift(report, root)
@@ -186,8 +190,8 @@ def test_what_ran_since_makes_no_difference(tmp_path, fmt):
     save(root, make_cell("steam", None), [1] * 300)
     failed = make_cell("dcrec")
     Store(root).record_failure(failed.key, failed.label, "out of memory")
-    (old,) = [s for s in Store(root).cells() if s.cell.method == "steam"]
-    head = old.folder / "cell.json"
+    (old,) = [s for s in Store(root).experiments() if s.experiment.method == "steam"]
+    head = old.folder / "experiment.json"
     head.write_text(head.read_text().replace('"method_settings"', '"of_another_version"'))
     assert drift(report, root) == []
 
@@ -225,7 +229,9 @@ def test_a_ledger_is_that_of_its_time(tmp_path, fmt):
 def test_a_cell_that_is_gone_is_named(tmp_path, fmt):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, fmt)
-    (stored,) = [s for s in Store(root).cells() if s.cell.label == "beauty/sasrec/hsd/seed 1"]
+    (stored,) = [
+        s for s in Store(root).experiments() if s.experiment.label == "beauty/sasrec/hsd/seed 1"
+    ]
     key = stored.key[:12]
     shutil.rmtree(stored.folder)
     assert drift(report, root) == [f"cell {key} is no longer in {root}"]

@@ -2,8 +2,8 @@
 
 import io
 
+from bench.plan.progress import Progress
 from bench.runs.display import Bars, Lines, display_for
-from bench.runs.progress import Progress
 
 LABEL = "toy/sasrec/none/seed 1"
 EPOCH = Progress(LABEL, epoch=2, epochs=9, loss=0.5, metric=0.125, best=0.25, seconds=1.26)

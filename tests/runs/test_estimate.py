@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_cells import job, result, toy
+from fake_experiments import planned, result, toy
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences
+from bench.plan.progress import Progress, Remaining
 from bench.runs import estimate
 from bench.runs.estimate import Estimator
-from bench.runs.progress import Progress, Remaining
 from bench.runs.store import Store
 
 
@@ -20,9 +20,9 @@ def _fixed_speed(monkeypatch):
 
 
 def save(store, seed, seconds, **training):
-    cell = job(seed, **training).cell
+    experiment = planned(seed, **training).experiment
     halves = [{"epoch": 1, "seconds": seconds / 2}, {"epoch": 2, "seconds": seconds / 2}]
-    store.save(cell, replace(result(cell), curve=halves))
+    store.save(experiment, replace(result(experiment), curve=halves))
 
 
 def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
@@ -30,9 +30,9 @@ def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
     for seed, seconds in ((1, 10.0), (2, 30.0), (3, 14.0)):
         save(store, seed, seconds)
     save(store, 4, 1000.0, epochs=3)  # fewer epochs tell nothing about many
-    found = Estimator(store).estimate(job(9).cell, toy())
+    found = Estimator(store).estimate(planned(9).experiment, toy())
     assert (found.seconds, found.basis) == (14.0, "history")
-    other = Estimator(store).estimate(job(9, method="hsd").cell, toy())
+    other = Estimator(store).estimate(planned(9, method="hsd").experiment, toy())
     assert other.basis == "model"
 
 
@@ -40,9 +40,9 @@ def test_a_damaged_cell_tells_nothing_and_stops_nothing(tmp_path):
     store = Store(tmp_path)
     for seed, seconds in ((1, 10.0), (2, 30.0), (3, 50.0)):
         save(store, seed, seconds)
-    (store.load(job(1).cell.key).folder / "curve.json").unlink()
-    (store.load(job(2).cell.key).folder / "cell.json").write_text("[]")
-    assert Estimator(store).estimate(job(9).cell, toy()).seconds == 50.0
+    (store.load(planned(1).experiment.key).folder / "curve.json").unlink()
+    (store.load(planned(2).experiment.key).folder / "experiment.json").write_text("[]")
+    assert Estimator(store).estimate(planned(9).experiment, toy()).seconds == 50.0
 
 
 def test_arithmetic_worked_by_hand(tmp_path):
@@ -51,15 +51,15 @@ def test_arithmetic_worked_by_hand(tmp_path):
         sequences=Sequences.from_lists([[1] * 103] * 10),  # 1000 targets of training
         item_ids=[str(item) for item in range(500)],
     )
-    cell = job(1, epochs=2).cell  # hidden_size 4
+    experiment = planned(1, epochs=2).experiment  # hidden_size 4
     table, body = 500 * 4, 2 * 110_000
     operations = 1000 * 6 * (1.5 * table + body) + 10 * 2 * (table + body)
-    found = Estimator(Store(tmp_path)).estimate(cell, data)
+    found = Estimator(Store(tmp_path)).estimate(experiment, data)
     assert found.basis == "model"
     assert found.seconds == pytest.approx(2 * operations / 1e9)
-    dear = Estimator(Store(tmp_path)).estimate(job(1, "ssdrec", epochs=2).cell, data)
+    dear = Estimator(Store(tmp_path)).estimate(planned(1, "ssdrec", epochs=2).experiment, data)
     assert dear.seconds == pytest.approx(METHODS.get("ssdrec").cost * found.seconds)
-    many = Estimator(Store(tmp_path)).estimate(job(1, epochs=500).cell, data)
+    many = Estimator(Store(tmp_path)).estimate(planned(1, epochs=500).experiment, data)
     assert many.seconds == pytest.approx(25 * operations / 1e9)
 
 
@@ -70,15 +70,15 @@ def test_the_speed_is_measured(monkeypatch):
 
 def test_remaining_time_learns_from_cells_that_ran_here():
     left = Remaining({"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}, workers=2)
-    left.settle("a", ran=False)  # reused: says nothing about speed
+    left.finish("a", ran=False)  # reused: says nothing about speed
     assert left.seconds() == pytest.approx((20 + 30 + 40) / 2)
     left.spend("b", 30.0)
     left.spend("b", 30.0)
     assert left.seconds() == pytest.approx((0 + 30 + 40) / 2)
-    left.settle("b", ran=True)  # three times slower than expected
+    left.finish("b", ran=True)  # three times slower than expected
     assert left.seconds() == pytest.approx(3 * (30 + 40) / 2)
     left.spend("unknown", 5.0)
-    left.settle("unknown", ran=True)
+    left.finish("unknown", ran=True)
     assert np.isfinite(left.seconds())
 
 

@@ -4,13 +4,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from fake_cells import events_of, job
+from fake_experiments import events_of, planned
 
 from bench.errors import StoreError
+from bench.plan.progress import Progress
 from bench.runs import execute as execution
-from bench.runs.attempt import Setup
-from bench.runs.execute import cells_at_once, execute
-from bench.runs.progress import Progress
+from bench.runs.execute import default_workers, execute
+from bench.runs.run_one import ExecutionSettings
 from bench.runs.store import Store
 
 SEEDS = (3, 2, 1)
@@ -19,11 +19,13 @@ BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
 
 def setup(root, experiment="fine", since=None):
     since = time.time() if since is None else since
-    return Setup(root, since, "cpu", 3, f"fake_cells:{experiment}", "fake_cells:load")
+    return ExecutionSettings(
+        root, since, "cpu", 3, f"fake_experiments:{experiment}", "fake_experiments:load"
+    )
 
 
 def run(root, experiment="fine", workers=1, jobs=None, reporter=None, since=None):
-    jobs = [job(seed) for seed in SEEDS] if jobs is None else jobs
+    jobs = [planned(seed) for seed in SEEDS] if jobs is None else jobs
     prepared = setup(root, experiment, since)
     return execute(jobs, prepared, reporter or Recorder(), workers=workers)
 
@@ -63,7 +65,7 @@ def test_a_reporter_hears_each_cell_from_start_to_end(tmp_path, workers):
     recorder = Recorder()
     run(tmp_path, workers=workers, reporter=recorder)
     for seed in SEEDS:
-        label = job(seed).cell.label
+        label = planned(seed).experiment.label
         heard = [what for what, name in recorder.seen if name == label]
         assert heard == ["started", 1, 2, "finished"]
 
@@ -83,7 +85,7 @@ def test_a_failure_is_recorded_the_others_go_on_and_it_is_tried_again(tmp_path, 
 
 
 def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
-    outcomes = run(tmp_path, "dies_on_seed_2", 2, [job(seed) for seed in (2, 1, 3, 4)])
+    outcomes = run(tmp_path, "dies_on_seed_2", 2, [planned(seed) for seed in (2, 1, 3, 4)])
     assert endings(outcomes) == ["failed", "finished", "finished", "finished"]
     assert "worker process died (signal SIGKILL); the system may be short" in outcomes[0].cause
     assert (outcomes[0].key, "failed") in events_of(tmp_path)
@@ -93,7 +95,7 @@ def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
 
 @pytest.mark.parametrize("experiment", ["no_memory", "torch_no_memory"])
 def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
-    [outcome] = run(tmp_path, experiment, jobs=[job()])
+    [outcome] = run(tmp_path, experiment, jobs=[planned()])
     assert outcome.cause.startswith("out of memory (")
     assert outcome.cause.endswith("); lower training.batch_size or the model's sizes")
     assert "\n" not in outcome.cause
@@ -103,26 +105,26 @@ def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
 def test_a_cell_has_the_threads_that_were_asked_for(tmp_path, workers):
     outcomes = run(tmp_path, "says_its_threads", workers)
     store = Store(tmp_path)
-    assert {store.load(outcome.key).facts["threads"] for outcome in outcomes} == {3}
+    assert {store.load(outcome.key).metadata["threads"] for outcome in outcomes} == {3}
 
 
 def test_cells_at_once_fit_cores_and_memory(monkeypatch):
     monkeypatch.setattr(execution, "available_cpus", lambda: 8)
     free = 64 * 2**30
     monkeypatch.setattr(execution.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
-    assert cells_at_once(1, on_gpu=False) == 8
-    assert cells_at_once(3, on_gpu=False) == 2
-    assert cells_at_once(16, on_gpu=False) == 1
-    assert cells_at_once(1, on_gpu=True) == 1
+    assert default_workers(1, on_gpu=False) == 8
+    assert default_workers(3, on_gpu=False) == 2
+    assert default_workers(16, on_gpu=False) == 1
+    assert default_workers(1, on_gpu=True) == 1
     free = 5 * 2**30
-    assert cells_at_once(1, on_gpu=False) == 2
+    assert default_workers(1, on_gpu=False) == 2
     free = 0
-    assert cells_at_once(1, on_gpu=False) == 1
+    assert default_workers(1, on_gpu=False) == 1
 
 
 def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
-    cell = job().cell.model_copy(update={"fingerprint": "0" * 64})
-    [outcome] = run(tmp_path, jobs=[type(job())(cell, "toy")])
+    experiment = planned().experiment.model_copy(update={"fingerprint": "0" * 64})
+    [outcome] = run(tmp_path, jobs=[type(planned())(experiment, "toy")])
     assert outcome.cause == "data set 'toy' changed while the run went on; run the command again"
 
 
@@ -130,18 +132,18 @@ def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
 def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers, monkeypatch):
     import threading
 
-    from fake_cells import result
+    from fake_experiments import result
 
     store = Store(tmp_path)
     store.prepare()
-    cell = job(2).cell
+    experiment = planned(2).experiment
     held, done = threading.Event(), threading.Event()
 
     def other():
-        with store.locked(cell.key):
+        with store.locked(experiment.key):
             held.set()
             done.wait(30)
-            store.save(cell, result(cell))
+            store.save(experiment, result(experiment))
 
     class FreesIt(Recorder):
         def ended(self, label, note, seconds_left):
@@ -156,7 +158,7 @@ def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers
     outcomes = run(tmp_path, workers=workers, reporter=reporter)
     thread.join()
     assert endings(outcomes) == ["finished", "reused", "finished"]
-    assert (cell.key, "started") not in events_of(tmp_path)
+    assert (experiment.key, "started") not in events_of(tmp_path)
 
 
 def test_a_failure_of_a_concurrent_run_is_not_repeated(tmp_path):
@@ -169,25 +171,25 @@ def test_a_failure_of_a_concurrent_run_is_not_repeated(tmp_path):
 
 def test_an_interrupted_cell_goes_on_next_time(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, "interrupted", jobs=[job()])
-    assert Store(tmp_path).status(job().cell.key) == "partial"
-    run(tmp_path, jobs=[job()])
+        run(tmp_path, "interrupted", jobs=[planned()])
+    assert Store(tmp_path).status(planned().experiment.key) == "partial"
+    run(tmp_path, jobs=[planned()])
     assert [event for _, event in events_of(tmp_path)] == ["started", "resumed", "finished"]
-    assert Store(tmp_path).status(job().cell.key) == "done"
+    assert Store(tmp_path).status(planned().experiment.key) == "done"
 
 
 def test_checkpoints_left_by_a_run_killed_right_after_saving_are_removed(tmp_path):
-    run(tmp_path, jobs=[job()])
-    work = Store(tmp_path).work(job().cell.key)
+    run(tmp_path, jobs=[planned()])
+    work = Store(tmp_path).work(planned().experiment.key)
     work.mkdir()
     (work / "checkpoint").touch()
-    run(tmp_path, jobs=[job()])
+    run(tmp_path, jobs=[planned()])
     assert not work.exists()
 
 
 @BOTH
 def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers, monkeypatch):
-    run(tmp_path, jobs=[job()])
+    run(tmp_path, jobs=[planned()])
     events = tmp_path / "events.jsonl"
     events.unlink()
     events.symlink_to("/dev/full")
@@ -199,4 +201,4 @@ def test_an_experiment_that_does_not_import_is_named(tmp_path):
     from bench.errors import ConfigError
 
     with pytest.raises(ConfigError, match="has no 'absent'"):
-        run(tmp_path, "absent", jobs=[job()])
+        run(tmp_path, "absent", jobs=[planned()])

@@ -25,7 +25,7 @@ def uninterrupted(tmp_path_factory):
 def kill_and_resume(spec, store, seconds, times, *flags):
     """Kill that many runs, each at a random instant, then let one come to its end.
 
-    Returns, for each kill, the cells finished by then and how many beginnings were logged.
+    Returns, for each kill, the experiments finished by then and how many beginnings were logged.
     """
     draw = random.Random(1)
     kills = []
@@ -42,11 +42,11 @@ def kill_and_resume(spec, store, seconds, times, *flags):
 def check(store, expected, kills):
     assert ranks_of(store) == expected
     assert len(finished(store)) == CELLS
-    assert not [*(store / "work").iterdir(), *(store / "cells").glob(".*")]
+    assert not [*(store / "work").iterdir(), *(store / "experiments").glob(".*")]
     endings = Counter(e["key"] for e in Store(store).events() if e["event"] == "finished")
     assert max(endings.values()) == 1
     for done, so_far in kills:
-        assert not done & set(begun(store)[so_far:]), "a finished cell began again"
+        assert not done & set(begun(store)[so_far:]), "a finished experiment began again"
 
 
 def test_kill_and_resume(uninterrupted, tmp_path):
@@ -57,7 +57,7 @@ def test_kill_and_resume(uninterrupted, tmp_path):
 
 
 def test_kill_in_the_middle_of_a_cell(uninterrupted, tmp_path):
-    """A random instant may miss; this one hits a cell between two epochs."""
+    """A random instant may miss; this one hits an experiment between two epochs."""
     spec, expected, _ = uninterrupted
     process = start(spec, tmp_path)
     for line in process.stderr:

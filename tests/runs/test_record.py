@@ -1,20 +1,25 @@
-"""What a run asked for, and how its cells ended, is kept once for each distinct run."""
+"""What a run asked for, and how its experiments ended, is kept once for each distinct run."""
 
 import pytest
-from fake_cells import job
+from fake_experiments import planned
 
 from bench.errors import StoreError
-from bench.runs.attempt import Outcome
+from bench.plan.spec import Spec
 from bench.runs.record import begin_record, end_record, read_records
-from bench.runs.spec import Spec
+from bench.runs.run_one import ExperimentOutcome
 
 SPEC = Spec.parse({"name": "a/b", "datasets": ["planted"], "backbones": ["sasrec"]}, "here")
-PLAN = [job(seed) for seed in (2, 1)]
+PLAN = [planned(seed) for seed in (2, 1)]
 
 
 def outcomes(*endings):
     return [
-        Outcome(entry.cell.key, entry.cell.label, ending, "why" if ending == "failed" else "")
+        ExperimentOutcome(
+            entry.experiment.key,
+            entry.experiment.label,
+            ending,
+            "why" if ending == "failed" else "",
+        )
         for entry, ending in zip(PLAN, endings, strict=True)
     ]
 
@@ -30,7 +35,7 @@ def test_a_run_is_noted_before_it_ends(tmp_path):
     begun = begin_record(tmp_path, SPEC, PLAN, ["bench", "run", "x.yaml"])
     assert list(read_records(tmp_path)) == [begun]
     assert begun.spec == {"name": "a/b", "datasets": ["planted"], "backbones": ["sasrec"]}
-    assert begun.cells == [entry.cell.key for entry in PLAN]
+    assert begun.experiments == [entry.experiment.key for entry in PLAN]
     assert begun.labels == ["toy/sasrec/none/seed 2", "toy/sasrec/none/seed 1"]
     assert (begun.command, begun.ended, begun.endings) == (["bench", "run", "x.yaml"], None, {})
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"a-b-{begun.key[:12]}.json"]
@@ -38,12 +43,12 @@ def test_a_run_is_noted_before_it_ends(tmp_path):
 
 def test_given_again_it_goes_on_in_the_same_file(tmp_path):
     first = go(tmp_path, "finished", "failed")
-    assert first.endings == {PLAN[0].cell.key: "finished", PLAN[1].cell.key: "failed"}
-    assert first.causes == {PLAN[1].cell.key: "why"}
+    assert first.endings == {PLAN[0].experiment.key: "finished", PLAN[1].experiment.key: "failed"}
+    assert first.causes == {PLAN[1].experiment.key: "why"}
     again = go(tmp_path, "reused", "finished")
     assert again.begun == first.begun
     assert again.ended > first.ended
-    assert again.endings == {PLAN[0].cell.key: "reused", PLAN[1].cell.key: "finished"}
+    assert again.endings == {PLAN[0].experiment.key: "reused", PLAN[1].experiment.key: "finished"}
     assert again.causes == {}
 
 

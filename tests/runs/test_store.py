@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fake_cells import job, ranks, read_out, result
+from fake_experiments import decisions, planned, ranks, result
 
 from bench.errors import ConfigError, StoreError
 from bench.runs.store import Store
 from bench.runs.stored import readable, whole
 
-CELL = job().cell
+CELL = planned().experiment
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def same(left, right):
 def test_a_cell_comes_back_as_it_was_saved(store):
     store.save(CELL, result(CELL))
     stored = store.load(CELL.key)
-    assert stored.cell == CELL
-    assert stored.key == CELL.key == stored.cell.key
+    assert stored.experiment == CELL
+    assert stored.key == CELL.key == stored.experiment.key
     assert same(stored.ranks("validation"), ranks(1))
     assert same(stored.ranks("test"), ranks(101))
-    assert same(stored.read_out("train"), read_out())
-    assert stored.read_out("test") is None
-    assert stored.facts == {"parameters": 12, "odd": None}
+    assert same(stored.decisions("train"), decisions())
+    assert stored.decisions("test") is None
+    assert stored.metadata == {"parameters": 12, "odd": None}
     assert [row["epoch"] for row in stored.curve] == [1, 2]
     assert stored.seconds == 5.0
 
@@ -49,12 +49,12 @@ def test_the_folder_says_what_it_holds(store):
     folder = store.load(CELL.key).folder
     assert folder.name == f"toy-sasrec-none-seed-1-{CELL.key[:12]}"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "cell.json",
+        "experiment.json",
         "curve.json",
-        "facts.json",
+        "metadata.json",
         "ranks-test.parquet",
         "ranks-validation.parquet",
-        "readout-train.parquet",
+        "decisions-train.parquet",
     ]
 
 
@@ -62,7 +62,7 @@ def test_reading_a_cell_does_not_import_torch(store):
     store.save(CELL, result(CELL))
     script = (
         "import sys; from pathlib import Path; from bench.runs.store import Store\n"
-        "[cell] = Store(Path(sys.argv[1])).cells(); cell.ranks('test'); cell.facts\n"
+        "[stored] = Store(Path(sys.argv[1])).experiments(); stored.ranks('test'); stored.metadata\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script, str(store.root)], check=True)
@@ -103,20 +103,20 @@ def test_a_record_that_is_no_failure_is_named(store):
 
 
 def test_leftovers_of_a_killed_run_are_not_cells_and_are_swept(store):
-    other = job(seed=2).cell
-    leftover = store.root / "cells" / f".toy-{CELL.key[:12]}.99.abc.tmp"
+    other = planned(seed=2).experiment
+    leftover = store.root / "experiments" / f".toy-{CELL.key[:12]}.99.abc.tmp"
     leftover.mkdir()
-    (leftover / "cell.json").write_text("{")
+    (leftover / "experiment.json").write_text("{")
     note = store.root / "failures" / f".{CELL.key}.json.99.abc.tmp"
     note.touch()
-    foreign = store.root / "cells" / f".toy-{other.key[:12]}.99.abc.tmp"
+    foreign = store.root / "experiments" / f".toy-{other.key[:12]}.99.abc.tmp"
     foreign.mkdir()
     assert not store.has(CELL.key)
-    assert list(store.cells()) == []
+    assert list(store.experiments()) == []
     store.sweep(CELL.key)
     assert not leftover.exists()
     assert not note.exists()
-    assert foreign.exists()  # another process may hold that cell
+    assert foreign.exists()  # another process may hold that experiment
 
 
 def test_a_failed_save_leaves_nothing(store, monkeypatch):
@@ -126,17 +126,17 @@ def test_a_failed_save_leaves_nothing(store, monkeypatch):
     monkeypatch.setattr("pyarrow.parquet.write_table", full)
     with pytest.raises(StoreError, match="No space left on device; free space or"):
         store.save(CELL, result(CELL))
-    assert list((store.root / "cells").iterdir()) == []
+    assert list((store.root / "experiments").iterdir()) == []
     assert store.status(CELL.key) == "missing"
 
 
 def test_an_empty_or_absent_store_reads_as_empty(tmp_path):
     store = Store(tmp_path / "absent")
-    assert list(store.cells()) == []
+    assert list(store.experiments()) == []
     assert not store.has(CELL.key)
     assert store.status(CELL.key) == "missing"
     assert store.events() == []
-    with pytest.raises(StoreError, match=f"holds no cell {CELL.key[:12]}; run it first"):
+    with pytest.raises(StoreError, match=f"holds no experiment {CELL.key[:12]}; run it first"):
         store.load(CELL.key)
     assert not store.root.exists()
 
@@ -199,12 +199,12 @@ def test_a_damaged_cell_is_named(store):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("facts.json", b"[1, 2]"),
-        ("facts.json", b'{"a'),
-        ("facts.json", b"\xff"),
+        ("metadata.json", b"[1, 2]"),
+        ("metadata.json", b'{"a'),
+        ("metadata.json", b"\xff"),
         ("curve.json", b'{"a": 1}'),
         ("curve.json", b"[1, 2]"),
-        ("cell.json", b'{"key": "x", "cell": null}'),
+        ("experiment.json", b'{"key": "x", "experiment": null}'),
     ],
 )
 def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
@@ -212,18 +212,20 @@ def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
     stored = store.load(CELL.key)
     (stored.folder / name).write_bytes(content)
     with pytest.raises(StoreError, match=rf"{name} is missing or damaged .*; delete its folder"):
-        _ = stored.facts, stored.curve, stored.cell
+        _ = stored.metadata, stored.curve, stored.experiment
 
 
 def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store):
     store.save(CELL, result(CELL))
     stored = store.load(CELL.key)
-    (stored.folder / "cell.json").unlink()
-    (stored.folder / "cell.json").mkdir()
-    assert list(readable(store.cells())) == list(whole(store.cells())) == []
-    (stored.folder / "facts.json").unlink()
-    with pytest.raises(StoreError, match=r"facts.json is missing or damaged .*delete its folder"):
-        _ = stored.facts
+    (stored.folder / "experiment.json").unlink()
+    (stored.folder / "experiment.json").mkdir()
+    assert list(readable(store.experiments())) == list(whole(store.experiments())) == []
+    (stored.folder / "metadata.json").unlink()
+    with pytest.raises(
+        StoreError, match=r"metadata.json is missing or damaged .*delete its folder"
+    ):
+        _ = stored.metadata
 
 
 @pytest.mark.parametrize("spoil", ["one column more", "one column fewer", "text", "nothing"])
@@ -246,28 +248,30 @@ def test_ranks_of_another_shape_are_named(store, spoil):
 def test_a_read_out_that_is_gone_is_no_method_without_one(store):
     store.save(CELL, result(CELL))
     stored = store.load(CELL.key)
-    gone = sorted(stored.folder.glob("readout-*.parquet"))
+    gone = sorted(stored.folder.glob("decisions-*.parquet"))
     assert gone
-    part = gone[0].stem.removeprefix("readout-")
+    part = gone[0].stem.removeprefix("decisions-")
     gone[0].unlink()
     with pytest.raises(StoreError, match="is missing or damaged"):
-        stored.read_out(part)
+        stored.decisions(part)
 
 
 def test_a_cell_whose_head_is_none_is_named_and_left_out_of_reading(store):
     store.save(CELL, result(CELL))
-    (store.load(CELL.key).folder / "cell.json").write_text("[]")
-    with pytest.raises(StoreError, match=r"cell.json is missing or damaged .*; delete its folder"):
-        _ = store.load(CELL.key).cell
-    assert list(readable(store.cells())) == []
+    (store.load(CELL.key).folder / "experiment.json").write_text("[]")
+    with pytest.raises(
+        StoreError, match=r"experiment.json is missing or damaged .*; delete its folder"
+    ):
+        _ = store.load(CELL.key).experiment
+    assert list(readable(store.experiments())) == []
 
 
 def test_a_cell_of_another_version_is_left_out_of_reading(store):
     store.save(CELL, result(CELL))
-    head = store.load(CELL.key).folder / "cell.json"
+    head = store.load(CELL.key).folder / "experiment.json"
     content = json.loads(head.read_text())
-    content["cell"]["training"]["gone"] = 1
+    content["experiment"]["training"]["gone"] = 1
     head.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=r"cell.json \(delete the folder\): unknown key"):
-        _ = store.load(CELL.key).cell
-    assert list(readable(store.cells())) == []
+    with pytest.raises(ConfigError, match=r"experiment.json \(delete the folder\): unknown key"):
+        _ = store.load(CELL.key).experiment
+    assert list(readable(store.experiments())) == []

@@ -46,7 +46,7 @@ def start(spec: Path, store: Path, *more: str, **environment: str) -> subprocess
             "BENCH_OFFLINE": "1",
             **environment,
         },
-        # A shell's background job ignores Ctrl-C, and so would every process begun from it.
+        # A shell's background planned ignores Ctrl-C, and so would every process begun from it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -63,22 +63,22 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 def ranks_of(store: Path) -> dict[str, bytes]:
-    """Every stored rank of every finished cell, as bytes."""
+    """Every stored rank of every finished experiment, as bytes."""
     return {
         f"{stored.key} {phase} {name}": np.ascontiguousarray(values).tobytes()
-        for stored in Store(store).cells()
+        for stored in Store(store).experiments()
         for phase in ("validation", "test")
         for name, values in stored.ranks(phase).columns().items()
     }
 
 
 def begun(store: Path) -> list[str]:
-    """Keys in the order in which cells began or went on."""
+    """Keys in the order in which experiments began or went on."""
     return [
         entry["key"] for entry in Store(store).events() if entry["event"] in {"started", "resumed"}
     ]
 
 
 def finished(store: Path) -> set[str]:
-    """Keys of the finished cells."""
-    return {stored.key for stored in Store(store).cells()}
+    """Keys of the finished experiments."""
+    return {stored.key for stored in Store(store).experiments()}

@@ -57,13 +57,13 @@ def null_block(rng, users, mean, methods=3, backbones=2, better=1.0, seeds=2, **
 def tally(tables, seed=0, **settings):
     """Count signs in tables and figures, and comparisons with a raw p below 0.05."""
     rng = np.random.default_rng(seed)
-    any_sign = any_bare = starred = bare = raw = cells = comparisons = 0
+    any_sign = any_bare = starred = bare = raw = experiments = comparisons = 0
     for _ in range(tables):
         block = null_block(rng, **settings)
         found = Significance.of([block], NAMES)
         signs = [found.signs(0, name, row) for name in NAMES for row in range(len(block.rows))]
         starred += sum(bool(sign) for sign in signs)
-        cells += len(signs)
+        experiments += len(signs)
         certain = [sign.partition("(")[0] for sign in signs]
         bare += sum(bool(sign) for sign in certain)
         any_sign += any(signs)
@@ -74,7 +74,7 @@ def tally(tables, seed=0, **settings):
         "tables": tables,
         "with a sign": any_sign,
         "with a sign outside brackets": any_bare,
-        "figures": cells,
+        "figures": experiments,
         "signed": starred,
         "signed outside brackets": bare,
         "comparisons": comparisons,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.runs.result import Ranks
+from bench.plan.result import Ranks
 from bench.statistics.slices import Range, equal_frequency, slices
 
 whole = st.lists(st.integers(0, 12), min_size=1, max_size=60).map(np.array)

@@ -1,4 +1,4 @@
-"""A store with a run, finished and failed cells, and a study, made without training."""
+"""A store with a run, finished and failed experiments, and a study, made without training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.files import write_json
-from bench.protocol import Protocol
-from bench.runs.attempt import Outcome
-from bench.runs.cell import Cell
-from bench.runs.plan import Job
+from bench.plan.experiment import Experiment
+from bench.plan.grid import PlannedExperiment
+from bench.plan.protocol import Protocol
+from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.spec import Spec
+from bench.plan.training import TrainingConfig
 from bench.runs.record import begin_record, end_record
-from bench.runs.result import CellResult, Ranks
-from bench.runs.spec import Spec
+from bench.runs.run_one import ExperimentOutcome
 from bench.runs.store import Store
-from bench.training.config import TrainingConfig
 from bench.tuning.plan import plan_studies
 from bench.tuning.records import Trial, study_folder
 
@@ -29,8 +29,8 @@ def toy() -> Dataset:
     return Dataset("toy", "f" * 64, sequences, list("abc"), list("wxyz"), [""] * 4, 7)
 
 
-def cell(seed: int) -> Cell:
-    return Cell(
+def experiment(seed: int) -> Experiment:
+    return Experiment(
         dataset="toy",
         fingerprint="f" * 64,
         backbone="sasrec",
@@ -44,7 +44,7 @@ def cell(seed: int) -> Cell:
     )
 
 
-def result(seed: int) -> CellResult:
+def result(seed: int) -> ExperimentResult:
     """Four users; the targets of two of them come first, the others' 21st, in the test phase."""
     ones = np.ones(4, dtype=np.int32)
     places = np.array([0, 0, 20, 20], dtype=np.int32)
@@ -53,33 +53,38 @@ def result(seed: int) -> CellResult:
         {"epoch": e, "loss": 3.0 - e, "NDCG@10": 0.1 * e + 0.01 * seed, "seconds": 2.0}
         for e in range(3)
     ]
-    facts = {
+    metadata = {
         "parameters": 12,
         "seconds": {"training": 5.0, "test": 1.0},
         "device": "cpu",
         "versions": {"torch": "2.x"},
         "odd": None,
     }
-    return CellResult({"validation": ranks, "test": ranks}, curve, facts)
+    return ExperimentResult({"validation": ranks, "test": ranks}, curve, metadata)
 
 
 def finish(root: Path, *seeds: int) -> None:
     Store(root).prepare()
     for seed in seeds:
-        Store(root).save(cell(seed), result(seed))
+        Store(root).save(experiment(seed), result(seed))
 
 
 def fail(root: Path, seed: int) -> None:
-    Store(root).record_failure(cell(seed).key, cell(seed).label, "the loss is NaN")
+    Store(root).record_failure(experiment(seed).key, experiment(seed).label, "the loss is NaN")
 
 
 def record(root: Path, endings: dict[int, str] | None) -> str:
     """Note a run of three seeds; None leaves it without an end."""
-    plan = [Job(cell(seed), "toy") for seed in (1, 2, 3)]
+    plan = [PlannedExperiment(experiment(seed), "toy") for seed in (1, 2, 3)]
     begun = begin_record(root, Spec.parse(SPEC, "here"), plan, ["bench", "run", "x.yaml"])
     if endings is not None:
         outcomes = [
-            Outcome(cell(s).key, cell(s).label, ending, "the loss is NaN" * (ending == "failed"))
+            ExperimentOutcome(
+                experiment(s).key,
+                experiment(s).label,
+                ending,
+                "the loss is NaN" * (ending == "failed"),
+            )
             for s, ending in endings.items()
         ]
         end_record(root, begun, outcomes)
@@ -99,7 +104,7 @@ def study(root: Path, trials: int) -> None:
             state=state,
             value=0.1 + 0.1 * number if state == "complete" else None,
             values={"training.learning_rate": 10.0**-number, "backbone.dropout": 0.5},
-            cell=str(number) * 64,
+            experiment=str(number) * 64,
             seconds=4.0,
             cause="" if state == "complete" else "a cause",
             default=number == 0,
@@ -111,7 +116,7 @@ def study(root: Path, trials: int) -> None:
 
 
 def fill(root: Path) -> None:
-    """Two finished cells and a failed one of one run, and a study of four trials."""
+    """Two finished experiments and a failed one of one run, and a study of four trials."""
     finish(root, 1, 2)
     fail(root, 3)
     record(root, {1: "finished", 2: "reused", 3: "failed"})

@@ -39,7 +39,7 @@ def test_mlflow_away_costs_a_warning_and_sync_delivers_later(kind, request, tmp_
     [warning] = [line for line in err.splitlines() if line.startswith("warning:")]
     assert f"2 of what is to be tracked did not reach MLflow at {uri} within 5 s" in warning
     assert "'bench track sync' delivers it later" in warning
-    assert len(list(Store(root).cells())) == 1
+    assert len(list(Store(root).experiments())) == 1
     assert len(pending(root, destination(root))) == 2
     assert sync(root, destination(root)).delivered == 2
 

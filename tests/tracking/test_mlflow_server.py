@@ -43,9 +43,9 @@ def test_a_run_and_a_tuning_are_read_back_through_the_client(server, tmp_path):
     end(begin(tmp_path, "track", "sync", MLFLOW_TRACKING_URI=server.uri))
     client, found = runs(server)
     kinds = sorted(kind for kind, _ in found)
-    assert kinds == ["cell", "cell", "run", "study", "trial", "trial"]
-    for stored in Store(tmp_path / "store").cells():
-        run_ = found["cell", stored.key]
+    assert kinds == ["experiment", "experiment", "run", "study", "trial", "trial"]
+    for stored in Store(tmp_path / "store").experiments():
+        run_ = found["experiment", stored.key]
         for column, name in (("loss", "training/loss"), ("NDCG@10", "validation/NDCG_10")):
             points = client.get_metric_history(run_.info.run_id, name)
             values = [point.value for point in sorted(points, key=lambda point: point.step)]
@@ -68,22 +68,22 @@ def test_a_server_killed_in_the_middle_costs_no_run_and_no_doubles(server, tmp_p
     server.kill()
     _, err = end(process)
     assert "warning:" in err
-    assert len(list(Store(tmp_path / "store").cells())) == 3
+    assert len(list(Store(tmp_path / "store").experiments())) == 3
     assert pending(tmp_path / "store", where)
     server.start()
     out, _ = end(begin(tmp_path, "track", "sync", MLFLOW_TRACKING_URI=server.uri))
     assert "were there" in out
     client, found = runs(server)
-    assert sorted(kind for kind, _ in found) == ["cell", "cell", "cell", "run"]
+    assert sorted(kind for kind, _ in found) == ["experiment", "experiment", "experiment", "run"]
     for (kind, _), run_ in found.items():
         assert run_.info.status == "FINISHED"
-        if kind == "cell":
+        if kind == "experiment":
             points = client.get_metric_history(run_.info.run_id, "training/loss")
             assert sorted(point.step for point in points) == list(range(1, 31))
 
 
 def _delivered(server):
     try:
-        return any(kind == "cell" for kind, _ in runs(server)[1])
+        return any(kind == "experiment" for kind, _ in runs(server)[1])
     except (MlflowException, AttributeError):  # no answer, or no experiment yet
         return False

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from full_store import cell, fail, fill, finish, record, study
+from full_store import experiment, fail, fill, finish, record, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -12,7 +12,7 @@ from bench.runs.store import Store
 from bench.tracking.sync import pending, sync
 from bench.tracking.where import destination
 
-ITEMS = 1 + 3 + 1 + 4  # run, cells, study, trials
+ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
 
 def client(root):
@@ -61,10 +61,10 @@ def test_everything_is_delivered_once(full):
 
 def test_a_cell_has_parameters_curve_figures_tags_and_files(full):
     deliver(full)
-    run = runs(full)["cell", cell(1).key]
+    run = runs(full)["experiment", experiment(1).key]
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "toy/sasrec/none/seed 1"
-    assert run.info.end_time - run.info.start_time == 6000  # facts: 5 s and 1 s
+    assert run.info.end_time - run.info.start_time == 6000  # metadata: 5 s and 1 s
     expected = {
         "dataset": "toy",
         "backbone": "sasrec",
@@ -83,22 +83,22 @@ def test_a_cell_has_parameters_curve_figures_tags_and_files(full):
     assert history(full, run, "training/loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
     # Two of four users have their target first, the others beyond ten places.
     assert {run.data.metrics[f"test/{n}"] for n in ("HR_1", "NDCG_1", "HR_10", "NDCG_10")} == {0.5}
-    assert run.data.metrics["facts/parameters"] == 12
-    assert run.data.metrics["facts/seconds.training"] == 5.0
+    assert run.data.metrics["metadata/parameters"] == 12
+    assert run.data.metrics["metadata/seconds.training"] == 5.0
     tags = run.data.tags
-    assert tags["bench.protocol"] == cell(1).protocol.hash
+    assert tags["bench.plan.protocol"] == experiment(1).protocol.hash
     assert tags["bench.fingerprint"] == "f" * 64
     assert tags["bench.code"] == "c" * 64
-    assert tags["bench.facts.versions.torch"] == "2.x"
+    assert tags["bench.metadata.versions.torch"] == "2.x"
     assert tags["bench.version"]
     files = {entry.path for entry in client(full).list_artifacts(run.info.run_id)}
-    assert files == {"cell.json", "facts.json", "curve.json"}
+    assert files == {"experiment.json", "metadata.json", "curve.json"}
 
 
 def test_children_stand_below_their_parents(full):
     deliver(full)
     [run], [parent] = of_kind(full, "run"), of_kind(full, "study")
-    for child in of_kind(full, "cell"):
+    for child in of_kind(full, "experiment"):
         assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
     for child in of_kind(full, "trial"):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -118,7 +118,7 @@ def test_a_run_has_its_specification_and_what_is_drawn(full):
     assert run.data.tags["bench.command"] == "bench run x.yaml"
     files = {entry.path for entry in client(full).list_artifacts(run.info.run_id)}
     assert files == {"spec.yaml", "run.json", "table.md"}
-    assert drawn == [[cell(seed).key for seed in (1, 2, 3)]]
+    assert drawn == [[experiment(seed).key for seed in (1, 2, 3)]]
 
 
 def test_a_study_and_its_trials_say_how_each_ended(full):
@@ -153,12 +153,12 @@ def test_a_study_that_went_on_is_completed(full):
 
 def test_a_failed_cell_that_finishes_later_is_the_same_run(full):
     deliver(full)
-    failed = runs(full)["cell", cell(3).key]
+    failed = runs(full)["experiment", experiment(3).key]
     assert (failed.info.status, failed.data.tags["bench.cause"]) == ("FAILED", "the loss is NaN")
     finish(full, 3)
     record(full, {1: "reused", 2: "reused", 3: "finished"})
     deliver(full)
-    finished = runs(full)["cell", cell(3).key]
+    finished = runs(full)["experiment", experiment(3).key]
     assert finished.info.run_id == failed.info.run_id
     assert (finished.info.status, finished.data.tags["bench.cause"]) == ("FINISHED", "")
     assert finished.data.metrics["test/HR_1"] == 0.5
@@ -201,7 +201,7 @@ def test_a_delivery_cut_short_anywhere_is_completed(full, monkeypatch, method, c
     monkeypatch.setattr(MlflowClient, method, original)
     assert deliver(full).left == 0
     assert len(runs(full)) == ITEMS
-    for run in of_kind(full, "cell"):
+    for run in of_kind(full, "experiment"):
         if run.info.status == "FINISHED":
             assert [step for step, _ in history(full, run, "training/loss")] == [1, 2, 3]
     [parent] = of_kind(full, "study")
@@ -209,11 +209,11 @@ def test_a_delivery_cut_short_anywhere_is_completed(full, monkeypatch, method, c
 
 
 def test_an_item_that_cannot_be_delivered_does_not_stop_the_others(full):
-    folder = Store(full).load(cell(1).key).folder
-    (folder / "facts.json").write_text("{")
+    folder = Store(full).load(experiment(1).key).folder
+    (folder / "metadata.json").write_text("{")
     brought = deliver(full)
     assert (brought.delivered, brought.left) == (ITEMS - 1, 1)
-    assert "facts.json is missing or damaged" in brought.problem
+    assert "metadata.json is missing or damaged" in brought.problem
     assert len(pending(full, destination(full))) == 1
 
 
@@ -232,7 +232,7 @@ def test_a_destination_that_goes_down_in_the_middle_is_left_alone(full, monkeypa
 
 
 def test_a_cell_of_two_stores_is_one_run(full, tmp_path, monkeypatch):
-    """Two machines whose stores hold the same cell, and one server."""
+    """Two machines whose stores hold the same experiment, and one server."""
     deliver(full)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", destination(full).uri)
     other = tmp_path / "other"
@@ -244,16 +244,16 @@ def test_a_cell_of_two_stores_is_one_run(full, tmp_path, monkeypatch):
 
 def test_of_two_runs_for_one_cell_the_whole_one_stays(full):
     deliver(full)
-    there, whole = client(full), runs(full)["cell", cell(1).key]
-    tags = {"bench.kind": "cell", "bench.key": cell(1).key}
+    there, whole = client(full), runs(full)["experiment", experiment(1).key]
+    tags = {"bench.kind": "experiment", "bench.key": experiment(1).key}
     there.create_run(whole.info.experiment_id, start_time=1, tags=tags)
     assert deliver(full).delivered == 0
-    assert runs(full)["cell", cell(1).key].info.run_id == whole.info.run_id
+    assert runs(full)["experiment", experiment(1).key].info.run_id == whole.info.run_id
 
 
 def test_what_somebody_deleted_in_mlflow_is_delivered_again(full):
     deliver(full)
-    client(full).delete_run(runs(full)["cell", cell(1).key].info.run_id)
+    client(full).delete_run(runs(full)["experiment", experiment(1).key].info.run_id)
     assert deliver(full).delivered == 1
     assert len(runs(full)) == ITEMS
 
@@ -287,4 +287,4 @@ def test_a_further_failure_is_told(full):
     deliver(full)
     fail(full, 3)
     assert deliver(full).delivered == 1
-    assert runs(full)["cell", cell(3).key].data.tags["bench.attempts"] == "2"
+    assert runs(full)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"

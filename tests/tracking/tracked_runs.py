@@ -36,7 +36,7 @@ def begin(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
 
 
 def run(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
-    """Begin a run of one quick cell, or of what else is said."""
+    """Begin a run of one quick experiment, or of what else is said."""
     words = ["run", "--dataset", "./card.yaml", "--backbone", "gru4rec", "--method", "none"]
     words += ["--jobs", "1"]
     return begin(folder, *words, *more, **environment)

@@ -1,15 +1,15 @@
-"""DCRec as a cell: trained, stopped, gone on with, and searched."""
+"""DCRec as an experiment: trained, stopped, gone on with, and searched."""
 
 import math
 from importlib.resources import files
 
 import pytest
 import yaml
-from toys import cell, dataset
+from toys import dataset, experiment
 
 from bench.components import METHODS
 from bench.methods.dcrec.config import DCRecConfig
-from bench.training.experiment import run_cell
+from bench.runs.train import run_experiment
 
 NAMES = ["dcrec", *(f"dcrec:{variant.name}" for variant in METHODS.get("dcrec").variants)]
 SMALL = {"embedding_size": 8, "inner_size": 8}
@@ -18,7 +18,7 @@ SMALL = {"embedding_size": 8, "inner_size": 8}
 def dcrec_cell(name="dcrec", epochs=2, **settings):
     entry = METHODS.get(name)
     config = entry.config_class()(**{**SMALL, **entry.defaults, **settings})
-    return cell(
+    return experiment(
         method=name,
         backbone=None,
         backbone_settings={},
@@ -33,33 +33,33 @@ def curve(result):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variant_trains_and_decides_nothing_about_interactions(name, tmp_path):
-    result = run_cell(dcrec_cell(name), dataset(), tmp_path)
+    result = run_experiment(dcrec_cell(name), dataset(), tmp_path)
     parts = {"next_item"} if name == "dcrec:no-contrast" else {"next_item", "contrast", "prior"}
     assert len(result.curve) == 2
     for row in result.curve:
         assert parts == set(row) & {"next_item", "contrast", "prior"}
         assert all(math.isfinite(row[part]) for part in parts)
-    assert not result.read_outs
-    assert result.facts["sampling"] == "prefixes"
-    assert result.facts["method"]["training_transition_edges"] > 0
-    followed = "mean_omega_deviation" in result.facts["method"]
+    assert not result.decisions
+    assert result.metadata["sampling"] == "prefixes"
+    assert result.metadata["method"]["training_transition_edges"] > 0
+    followed = "mean_omega_deviation" in result.metadata["method"]
     assert followed == (name != "dcrec:no-contrast")
 
 
 def test_it_learns_what_follows(tmp_path):
     # Users walk along the catalogue; chance is an NDCG@10 of about 0.15.
-    result = run_cell(dcrec_cell(epochs=60, hidden_dropout=0.1), dataset(), tmp_path)
+    result = run_experiment(dcrec_cell(epochs=60, hidden_dropout=0.1), dataset(), tmp_path)
     figures = [row["NDCG@10"] for row in result.curve]
     assert max(figures) > 0.4
 
 
 def test_it_goes_on_where_it_stopped(tmp_path):
-    whole = run_cell(dcrec_cell(epochs=3), dataset(), tmp_path / "whole")
-    run_cell(dcrec_cell(epochs=1), dataset(), tmp_path / "parts")
-    parts = run_cell(dcrec_cell(epochs=3), dataset(), tmp_path / "parts")
+    whole = run_experiment(dcrec_cell(epochs=3), dataset(), tmp_path / "whole")
+    run_experiment(dcrec_cell(epochs=1), dataset(), tmp_path / "parts")
+    parts = run_experiment(dcrec_cell(epochs=3), dataset(), tmp_path / "parts")
     assert curve(whole) == curve(parts)
     assert (whole.ranks["test"].better_all == parts.ranks["test"].better_all).all()
-    assert whole.facts["method"] == parts.facts["method"]
+    assert whole.metadata["method"] == parts.metadata["method"]
 
 
 def test_the_search_space_is_made_of_settings():

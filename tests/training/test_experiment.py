@@ -1,44 +1,44 @@
-"""One cell from data to result."""
+"""One experiment from data to result."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from toys import N_ITEMS, Opinionated, cell, dataset
+from toys import N_ITEMS, Opinionated, dataset, experiment
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError
+from bench.evaluate.decisions import read_decisions
 from bench.evaluate.metrics import parse_metric, rank_of
-from bench.training import experiment
-from bench.training.device import choose
-from bench.training.experiment import run_cell
-from bench.training.readout import read_out
+from bench.runs import train
+from bench.runs.train import run_experiment
+from bench.training.device import select_device
 
 
 def test_a_learnable_pattern_is_learnt(tmp_path):
-    result = run_cell(
-        cell(training={"epochs": 40, "learning_rate": 0.02}), dataset(users=200), tmp_path
+    result = run_experiment(
+        experiment(training={"epochs": 40, "learning_rate": 0.02}), dataset(users=200), tmp_path
     )
     ranks = rank_of(result.ranks["test"], "all", "pessimistic")
     assert parse_metric("HR@5").mean(ranks) > 0.9
-    assert result.facts["best_epoch"] < result.facts["epochs"]
+    assert result.metadata["best_epoch"] < result.metadata["epochs"]
 
 
 def test_facts_and_ranks_are_complete(tmp_path):
     data = dataset()
     reported = []
-    result = run_cell(cell(), data, tmp_path, report=reported.append)
+    result = run_experiment(experiment(), data, tmp_path, report=reported.append)
     assert [p.epoch for p in reported] == [1, 2, 3]
     assert reported[-1].best == max(row["NDCG@10"] for row in result.curve)
-    facts = result.facts
+    metadata = result.metadata
     # Every training interaction but each user's first is a target.
-    assert facts["targets_per_epoch"] == data.n_interactions - 3 * data.n_users
+    assert metadata["targets_per_epoch"] == data.n_interactions - 3 * data.n_users
     # Table 31 x 8, two GRU layers of 3 x (8 x 8 + 8 x 8), output 8 x 8 + 8.
-    assert facts["parameters"] == 31 * 8 + 2 * 384 + 72
-    assert set(facts["seconds"]) == {"training", "validation", "test", "read-out"}
-    assert facts["peak_memory_bytes"] > 2**20
+    assert metadata["parameters"] == 31 * 8 + 2 * 384 + 72
+    assert set(metadata["seconds"]) == {"training", "validation", "test", "decisions"}
+    assert metadata["peak_memory_bytes"] > 2**20
     test = result.ranks["test"]
     assert test.target.tolist() == [row[-1] for row in data.sequences]
     assert (test.history_length == data.sequences.lengths - 1).all()
@@ -46,51 +46,55 @@ def test_facts_and_ranks_are_complete(tmp_path):
     assert (test.better_all + test.ties_all < test.candidates_all).all()
     counts = np.bincount(np.concatenate([row[:-2] for row in data.sequences]), minlength=31)
     assert (test.target_count == counts[test.target]).all()
-    assert result.read_outs == {}
+    assert result.decisions == {}
 
 
 def test_the_best_epoch_is_chosen_by_the_validation_targets(tmp_path):
     data = dataset()
-    result = run_cell(cell(training={"epochs": 8, "learning_rate": 0.02}), data, tmp_path)
+    result = run_experiment(
+        experiment(training={"epochs": 8, "learning_rate": 0.02}), data, tmp_path
+    )
     ranks = result.ranks["validation"]
     assert ranks.target.tolist() == [row[-2] for row in data.sequences]
     places = ranks.better_all + ranks.ties_all + 1  # a tie counts against the target
     by_hand = sum(1 / np.log2(place + 1) for place in places if place <= 10) / data.n_users
     figures = [row["NDCG@10"] for row in result.curve]
-    best = result.facts["best_epoch"]
+    best = result.metadata["best_epoch"]
     assert len(set(figures)) > 1
-    assert figures[best] == max(figures) == result.facts["best_metric"]
+    assert figures[best] == max(figures) == result.metadata["best_metric"]
     assert figures[best] == pytest.approx(by_hand)
 
 
 def test_two_runs_agree_bit_for_bit(tmp_path):
-    runs = [run_cell(cell(), dataset(), tmp_path / str(n)) for n in range(2)]
+    runs = [run_experiment(experiment(), dataset(), tmp_path / str(n)) for n in range(2)]
     for name, column in runs[0].ranks["test"].columns().items():
         assert (column == runs[1].ranks["test"].columns()[name]).all()
-    other = run_cell(cell(seed=2), dataset(), tmp_path / "other")
+    other = run_experiment(experiment(seed=2), dataset(), tmp_path / "other")
     assert other.curve[0]["loss"] != runs[0].curve[0]["loss"]
 
 
 def test_every_method_draws_the_same_samples(tmp_path, monkeypatch):
     """Axes of the data: what is drawn does not depend on the method (promises P5 and P6)."""
     drawn = []
-    original = experiment.Trainer.samples
+    original = train.Trainer.samples
     monkeypatch.setattr(
-        experiment.Trainer,
+        train.Trainer,
         "samples",
         lambda self, epoch: drawn.append(original(self, epoch)) or drawn[-1],
     )
     for number, backbone in enumerate(("gru4rec", "sasrec")):
-        run_cell(cell(backbone=backbone, training={"epochs": 1}), dataset(), tmp_path / str(number))
+        run_experiment(
+            experiment(backbone=backbone, training={"epochs": 1}), dataset(), tmp_path / str(number)
+        )
     assert torch.equal(drawn[0].start, drawn[-1].start)
 
 
 def test_prefix_samples_for_the_bare_backbone(tmp_path):
     training = {"samples": "prefixes", "prefixes_per_user": 2}
-    facts = run_cell(cell(training=training), dataset(), tmp_path).facts
-    assert facts["sampling"] == "prefixes"
-    assert facts["prefixes_per_user"] == 2
-    assert facts["targets_per_epoch"] == 2 * 40
+    metadata = run_experiment(experiment(training=training), dataset(), tmp_path).metadata
+    assert metadata["sampling"] == "prefixes"
+    assert metadata["prefixes_per_user"] == 2
+    assert metadata["targets_per_epoch"] == 2 * 40
 
 
 def test_samples_that_leak_are_refused():
@@ -104,7 +108,7 @@ def test_samples_that_leak_are_refused():
 def test_read_outs_follow_the_original_interactions():
     sequences = Sequences.from_lists([[3, 4, 5, 6], [2], [9, 8, 7]])
     counts = np.arange(10, dtype=np.int32)
-    out = read_out(Opinionated(9), sequences, counts, 3, torch.device("cpu"))
+    out = read_decisions(Opinionated(9), sequences, counts, 3, torch.device("cpu"))
     assert out.user.tolist() == [0, 0, 0, 1, 2, 2, 2]
     assert out.position.tolist() == [1, 2, 3, 0, 0, 1, 2]
     assert out.item.tolist() == [4, 5, 6, 2, 9, 8, 7]
@@ -118,4 +122,4 @@ def test_read_outs_follow_the_original_interactions():
 )
 def test_unusable_devices_are_named(name, message):
     with pytest.raises(ConfigError, match=message):
-        choose(name)
+        select_device(name)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.data.sequences import Sequences
-from bench.training.batch import Interactions
-from bench.training.samples import (
+from bench.model.batch import Interactions
+from bench.model.samples import (
     batches,
     blocks,
     histories,
     last_prefixes,
-    pieces,
     prefixes,
+    segments,
     windows,
 )
 
@@ -73,7 +73,7 @@ def test_last_window_only():
     assert batch.users.tolist() == [0, 1]
     assert batch.items.tolist() == [[5, 6, 7, 8], [10, 11, 0, 0]]
     assert batch.targets.tolist() == [[6, 7, 8, 9], [11, 12, 0, 0]]
-    assert batch.slots.tolist() == [[4, 5, 6, 7], [9, 10, -1, -1]]
+    assert batch.flat_index.tolist() == [[4, 5, 6, 7], [9, 10, -1, -1]]
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,12 +131,12 @@ def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed
 @settings(max_examples=40, deadline=None)
 @given(LISTS, st.integers(1, 30), st.integers(0, 99))
 def test_batches_of_pieces_hold_about_as_many_interactions(lists, size, seed):
-    rows = pieces(Interactions(_unique_items(lists)), 6, 3, _generator(seed))
+    rows = segments(Interactions(_unique_items(lists)), 6, 3, _generator(seed))
     groups = batches(rows, size, _generator(seed + 1))
     assert sum(map(len, groups)) == len(rows)
     interactions = [sum(group.length.tolist()) for group in groups]
     assert max(interactions) < size + 6
-    # A piece joins the batch that its first interaction falls into.
+    # A segment joins the batch that its first interaction falls into.
     assert len(groups) <= -(-sum(interactions) // size)
     assert len(groups) > (sum(interactions) - 6) // (size + 6)
 
@@ -178,7 +178,7 @@ def test_last_prefixes_end_before_the_last_interaction():
 
 def test_pieces_stay_in_their_history_and_reach_every_interaction():
     data = Interactions(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
-    rows = pieces(data, 3, 400, torch.Generator().manual_seed(1))
+    rows = segments(data, 3, 400, torch.Generator().manual_seed(1))
     batch = data.gather(rows)
     assert len(rows) == 3 * 400
     assert not batch.targets.any()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import SIZES, Opinionated, cell, dataset, from_lists
+from toys import SIZES, Opinionated, dataset, experiment, from_lists
 
 from bench.data.dataset import LeaveOneOut
 from bench.errors import StoreError, TrainingError
-from bench.method import TrainingData
-from bench.protocol import Protocol
-from bench.training.batch import Interactions
-from bench.training.config import TrainingConfig
-from bench.training.experiment import build_method
+from bench.model.batch import Interactions
+from bench.model.method import TrainingData
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
+from bench.runs.train import build_method
 from bench.training.losses import cross_entropy
 from bench.training.trainer import Trainer
 
@@ -21,7 +21,7 @@ def _trainer(method=None, config=None, data=None, **kwargs):
     split = LeaveOneOut.of(data or dataset())
     if method is None:
         torch.manual_seed(0)
-        method = build_method(cell(), TrainingData(SIZES, split.train, cross_entropy))
+        method = build_method(experiment(), TrainingData(SIZES, split.train, cross_entropy))
     options = {"sampling": "positions", "axes": ("toy", 1), "device": torch.device("cpu")}
     return Trainer(
         method,

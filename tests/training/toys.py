@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.backbone import Sizes
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
-from bench.method import Denoised, Method
-from bench.protocol import Protocol
-from bench.runs.cell import Cell
-from bench.training.config import TrainingConfig
+from bench.model.backbone import Sizes
+from bench.model.method import Denoised, Method
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
 
 N_ITEMS = 30
 
@@ -38,7 +38,7 @@ def from_lists(rows):
     )
 
 
-def cell(method="none", backbone="gru4rec", training=None, **changes):
+def experiment(method="none", backbone="gru4rec", training=None, **changes):
     settings = {"embedding_size": 8, "hidden_size": 8} if backbone == "gru4rec" else {}
     fields = {
         "dataset": "toy",
@@ -52,7 +52,7 @@ def cell(method="none", backbone="gru4rec", training=None, **changes):
         "seed": 1,
         "code": "toy",
     }
-    return Cell(**(fields | changes))
+    return Experiment(**(fields | changes))
 
 
 class Opinionated(Method):

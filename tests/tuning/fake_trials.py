@@ -13,10 +13,10 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import BenchError
-from bench.runs.attempt import Setup
-from bench.runs.progress import Progress
-from bench.runs.result import CellResult, Ranks
-from bench.runs.spec import Spec
+from bench.plan.progress import Progress
+from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.spec import Spec
+from bench.runs.run_one import ExecutionSettings
 from bench.tuning.budget import Budget
 from bench.tuning.plan import plan_studies
 from bench.tuning.storage import default_url
@@ -51,14 +51,14 @@ def tuning(root: Path, trials=4, seconds=None, experiment="fine", url=None, **ch
     pruning = changes.pop("pruning", "none")
     plans = plan_studies(spec(**changes), {"toy": toy()}, pruning)
     names = (f"fake_trials:{experiment}", "fake_trials:load")
-    setup = Setup(root, time.time(), "cpu", 1, *names)
+    setup = ExecutionSettings(root, time.time(), "cpu", 1, *names)
     return Tuning(plans, Budget(trials, seconds), url or default_url(root), setup)
 
 
-def figure(cell) -> float:
+def figure(experiment) -> float:
     """Whole hundredths, highest at a learning rate of 10 ** -2.5 and without dropout."""
-    distance = abs(math.log10(cell.training.learning_rate) + 2.5) / 3
-    return round(max(0.0, 1 - distance - cell.backbone_settings["dropout"] / 2), 2)
+    distance = abs(math.log10(experiment.training.learning_rate) + 2.5) / 3
+    return round(max(0.0, 1 - distance - experiment.backbone_settings["dropout"] / 2), 2)
 
 
 def ranks(good: float) -> Ranks:
@@ -68,49 +68,57 @@ def ranks(good: float) -> Ranks:
     return Ranks(ones, ones, ones, places, 0 * ones, 99 * ones, places, 0 * ones, 99 * ones)
 
 
-def result(cell) -> CellResult:
-    test = 1 - figure(cell)  # an objective that looked at the test phase would go the wrong way
+def result(experiment) -> ExperimentResult:
+    test = 1 - figure(
+        experiment
+    )  # an objective that looked at the test phase would go the wrong way
     curve = [
-        {"epoch": epoch, "loss": 1.0, "NDCG@10": figure(cell), "seconds": 2.0}
+        {"epoch": epoch, "loss": 1.0, "NDCG@10": figure(experiment), "seconds": 2.0}
         for epoch in range(EPOCHS)
     ]
-    return CellResult({"validation": ranks(figure(cell)), "test": ranks(test)}, curve, {"n": 1})
+    return ExperimentResult(
+        {"validation": ranks(figure(experiment)), "test": ranks(test)}, curve, {"n": 1}
+    )
 
 
-def fine(cell, dataset, work, *, device, threads, report):
+def fine(experiment, dataset, work, *, device, threads, report):
     """Write a checkpoint each epoch and go on from it."""
     work.mkdir(parents=True, exist_ok=True)
     begun = len(list(work.glob("epoch-*")))
     for epoch in range(begun + 1, EPOCHS + 1):
         (work / f"epoch-{epoch}").touch()
-        report(Progress(cell.label, epoch, EPOCHS, 1.0, figure(cell), figure(cell), 2.0))
-    return result(cell)
+        report(
+            Progress(
+                experiment.label, epoch, EPOCHS, 1.0, figure(experiment), figure(experiment), 2.0
+            )
+        )
+    return result(experiment)
 
 
-def fails_at_high_rates(cell, dataset, work, *, device, threads, report):
-    if cell.training.learning_rate > 1e-3:
+def fails_at_high_rates(experiment, dataset, work, *, device, threads, report):
+    if experiment.training.learning_rate > 1e-3:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
-    return fine(cell, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
 
 
-def interrupted(cell, dataset, work, *, device, threads, report):
+def interrupted(experiment, dataset, work, *, device, threads, report):
     """Stop as by Ctrl-C after two epochs of whatever is not the default."""
 
     def stop_after_two(progress):
         report(progress)
-        if cell.training.learning_rate != 1e-3 and progress.epoch == 2:
+        if experiment.training.learning_rate != 1e-3 and progress.epoch == 2:
             raise KeyboardInterrupt
 
-    return fine(cell, dataset, work, device=device, threads=threads, report=stop_after_two)
+    return fine(experiment, dataset, work, device=device, threads=threads, report=stop_after_two)
 
 
-def dies(cell, dataset, work, *, device, threads, report):
+def dies(experiment, dataset, work, *, device, threads, report):
     """End the process at whatever is not the default."""
-    if cell.training.learning_rate != 1e-3:
+    if experiment.training.learning_rate != 1e-3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return fine(cell, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
 
 
-def rather_slow(cell, dataset, work, *, device, threads, report):
+def rather_slow(experiment, dataset, work, *, device, threads, report):
     time.sleep(0.2)
-    return fine(cell, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, device=device, threads=threads, report=report)

@@ -8,7 +8,7 @@ from fake_trials import spec, toy, tuning
 from optuna.storages import InMemoryStorage
 
 from bench.errors import ConfigError
-from bench.runs.plan import combinations, make_plan
+from bench.plan.grid import grid_points, make_plan
 from bench.runs.store import Store
 from bench.tuning.best import BestSettings, adopt
 from bench.tuning.records import best_of, read_studies, tuning_store
@@ -27,7 +27,9 @@ def tuned(root, **changes):
 
 def plan(root, chosen):
     best = BestSettings(root)
-    return [job.cell for job in make_plan(chosen, {"toy": toy()}, best.adapt)], best.remarks()
+    return [
+        planned.experiment for planned in make_plan(chosen, {"toy": toy()}, best.adapt)
+    ], best.remarks()
 
 
 def test_every_seed_takes_the_settings_of_its_own_study(tmp_path):
@@ -35,19 +37,19 @@ def test_every_seed_takes_the_settings_of_its_own_study(tmp_path):
     bests = {
         study.about["backbone"]: best_of(study.trials).values for study in read_studies(tmp_path)
     }
-    cells, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"], seeds=[1, 2, 3]))
-    assert len(cells) == 6
-    for cell in cells:
-        values = bests[cell.backbone]
-        assert cell.training.learning_rate == values["training.learning_rate"]
-        assert cell.backbone_settings["dropout"] == values["backbone.dropout"]
+    experiments, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"], seeds=[1, 2, 3]))
+    assert len(experiments) == 6
+    for experiment in experiments:
+        values = bests[experiment.backbone]
+        assert experiment.training.learning_rate == values["training.learning_rate"]
+        assert experiment.backbone_settings["dropout"] == values["backbone.dropout"]
     assert remarks == []
 
 
 def test_what_the_run_sets_itself_stays(tmp_path):
     tuned(tmp_path, trials=5)
-    [cell], remarks = plan(tmp_path, spec(backbone_settings={"sasrec": {"dropout": 0.45}}))
-    assert cell.backbone_settings["dropout"] == 0.45
+    [experiment], remarks = plan(tmp_path, spec(backbone_settings={"sasrec": {"dropout": 0.45}}))
+    assert experiment.backbone_settings["dropout"] == 0.45
     assert remarks == [
         (
             "tuned settings of toy/sasrec/none: the study differs from this run in "
@@ -60,8 +62,10 @@ def test_the_study_of_the_same_settings_goes_before_a_later_one(tmp_path):
     tuned(tmp_path, trials=5)
     [study] = read_studies(tmp_path)
     tuned(tmp_path, trials=5, seeds=[1], training={"epochs": 2})
-    [cell], remarks = plan(tmp_path, spec())
-    assert cell.training.learning_rate == best_of(study.trials).values["training.learning_rate"]
+    [experiment], remarks = plan(tmp_path, spec())
+    assert (
+        experiment.training.learning_rate == best_of(study.trials).values["training.learning_rate"]
+    )
     assert remarks == []
     [_], remarks = plan(tmp_path, spec(training={"epochs": 9}))
     assert remarks[0].endswith("the study differs from this run in training.epochs")
@@ -98,10 +102,10 @@ def test_reading_only_parts_of_the_protocol_ask_for_no_new_study(tmp_path):
 
 def test_finished_trials_become_results_once(tmp_path):
     tuned(tmp_path, trials=3)
-    trials = [stored.key for stored in tuning_store(tmp_path).cells()]
-    assert not list(Store(tmp_path).cells())
+    trials = [stored.key for stored in tuning_store(tmp_path).experiments()]
+    assert not list(Store(tmp_path).experiments())
     adopt(tmp_path, [*trials[:2], "0" * 64])
-    assert {stored.key for stored in Store(tmp_path).cells()} == set(trials[:2])
+    assert {stored.key for stored in Store(tmp_path).experiments()} == set(trials[:2])
     adopt(tmp_path, trials[:2])
     original = tuning_store(tmp_path).load(trials[0]).ranks("test")
     assert (Store(tmp_path).load(trials[0]).ranks("test").better_all == original.better_all).all()
@@ -109,7 +113,7 @@ def test_finished_trials_become_results_once(tmp_path):
 
 def test_studies_need_one_combination_only(tmp_path):
     chosen = spec(seeds=[1, 2])
-    assert len(combinations(chosen)) == 2
+    assert len(grid_points(chosen)) == 2
     tuned(tmp_path, trials=2, seeds=[1, 2])
     assert len(list(read_studies(tmp_path))) == 1
 

@@ -60,9 +60,9 @@ def test_two_machines_with_stores_of_their_own_share_one_study(database, tmp_pat
         assert sum(trial.default for trial in counted) == 1
         assert not [trial for trial in record.trials if trial.state == "killed"]
     assert [t.values for t in records[0].trials] == [t.values for t in records[1].trials]
-    cells = [{path.name for path in (s / "tuning/cells").glob("[!.]*")} for s in stores]
-    assert all(cells)
-    assert not cells[0] & cells[1]
+    experiments = [{path.name for path in (s / "tuning/experiments").glob("[!.]*")} for s in stores]
+    assert all(experiments)
+    assert not experiments[0] & experiments[1]
 
 
 def test_a_database_that_is_away_is_one_sentence(database):

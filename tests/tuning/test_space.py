@@ -1,4 +1,4 @@
-"""Search spaces: what files may declare, who searches what, and how values reach a cell."""
+"""Search spaces: what files may declare, who searches what, and how values reach an experiment."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -8,7 +8,7 @@ from fake_trials import spec, toy
 
 from bench.components import BACKBONES, ENCODERS, METHODS, Variant
 from bench.errors import ConfigError
-from bench.runs.plan import combinations
+from bench.plan.grid import grid_points
 from bench.tuning import space
 from bench.tuning.plan import plan_studies
 from bench.tuning.space import Choices, Range, SearchSpace, fixed_by, space_for, with_values
@@ -97,8 +97,8 @@ def test_what_a_dimension_holds(dimension, inside, outside):
 
 def test_a_component_without_a_file_searches_nothing_of_its_own(monkeypatch):
     monkeypatch.setattr(space, "_beside", lambda component: Path("nowhere/search.yaml"))
-    [combination] = combinations(spec())
-    assert space_for(combination, spec()) == {}
+    [point] = grid_points(spec())
+    assert space_for(point, spec()) == {}
 
 
 @pytest.mark.parametrize("method", METHODS.names())
@@ -106,20 +106,20 @@ def test_everyone_searches_what_the_bare_backbone_searches(method):
     shared = SearchSpace.of(METHODS.get("none")).shared
     assert shared
     chosen = spec(methods=[method], encoders=ENCODERS.names())
-    for combination in combinations(chosen):
-        names = set(space_for(combination, chosen))
+    for point in grid_points(chosen):
+        names = set(space_for(point, chosen))
         assert {f"training.{name}" for name in shared} <= names
-        if combination.backbone:
-            own = SearchSpace.of(BACKBONES.get(combination.backbone)).own
+        if point.backbone:
+            own = SearchSpace.of(BACKBONES.get(point.backbone)).own
             assert {f"backbone.{name}" for name in own} <= names
 
 
 def test_what_a_specification_sets_is_not_searched():
     free = spec()
     fixed = spec(training={"learning_rate": 0.001}, backbone_settings={"sasrec": {"dropout": 0.1}})
-    [combination] = combinations(free)
-    assert set(space_for(combination, free)) == {"training.learning_rate", "backbone.dropout"}
-    assert space_for(combination, fixed) == {}
+    [point] = grid_points(free)
+    assert set(space_for(point, free)) == {"training.learning_rate", "backbone.dropout"}
+    assert space_for(point, fixed) == {}
 
 
 def test_what_makes_a_variant_is_not_searched(monkeypatch):
@@ -129,26 +129,29 @@ def test_what_makes_a_variant_is_not_searched(monkeypatch):
 
     monkeypatch.setitem(BACKBONES._resolved, "sasrec", replace(entry, variants=(variant,)))
     chosen = spec(backbones=["sasrec:dry"])
-    [combination] = combinations(chosen)
-    assert fixed_by(chosen, combination) == {"training.epochs", "backbone.dropout"}
-    assert set(space_for(combination, chosen)) == {"training.learning_rate"}
-    tuned = with_values(chosen, combination, {"training.learning_rate": 0.01})
+    [point] = grid_points(chosen)
+    assert fixed_by(chosen, point) == {"training.epochs", "backbone.dropout"}
+    assert set(space_for(point, chosen)) == {"training.learning_rate"}
+    tuned = with_values(chosen, point, {"training.learning_rate": 0.01})
     assert tuned.backbone_config("sasrec:dry").dropout == 0.0
 
 
 def test_values_reach_the_cell_and_the_rest_stays():
     [plan] = plan_studies(spec(backbone_settings={"sasrec": {"blocks": 1}}), {"toy": toy()})
     values = {"training.learning_rate": 0.005, "backbone.dropout": 0.25}
-    cell = plan.job(values).cell
-    assert (cell.training.learning_rate, cell.training.epochs) == (0.005, 4)
-    assert (cell.backbone_settings["dropout"], cell.backbone_settings["blocks"]) == (0.25, 1)
-    assert plan.job(plan.default).cell.key == plan.cell.key != cell.key
+    experiment = plan.planned(values).experiment
+    assert (experiment.training.learning_rate, experiment.training.epochs) == (0.005, 4)
+    assert (experiment.backbone_settings["dropout"], experiment.backbone_settings["blocks"]) == (
+        0.25,
+        1,
+    )
+    assert plan.planned(plan.default).experiment.key == plan.experiment.key != experiment.key
 
 
 def test_values_that_do_not_fit_together_are_refused():
     [plan] = plan_studies(spec(), {"toy": toy()})
     with pytest.raises(ConfigError, match="heads must divide embedding_size"):
-        plan.job({"backbone.heads": 7})
+        plan.planned({"backbone.heads": 7})
 
 
 def test_files_lie_beside_the_settings():
@@ -161,7 +164,7 @@ def test_studies_are_one_for_each_model_and_train_with_the_first_seed():
     chosen = spec(backbones=["sasrec", "gru4rec"], seeds=[7, 8])
     plans = plan_studies(chosen, {"toy": toy()})
     assert [plan.label for plan in plans] == ["toy/sasrec/none", "toy/gru4rec/none"]
-    assert {plan.cell.seed for plan in plans} == {7}
+    assert {plan.experiment.seed for plan in plans} == {7}
     again = plan_studies(chosen, {"toy": toy()})
     assert [plan.key for plan in plans] == [plan.key for plan in again]
     other = plan_studies(chosen, {"toy": toy()}, "hyperband")

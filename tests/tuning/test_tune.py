@@ -54,8 +54,8 @@ def test_the_default_comes_first_and_the_objective_is_the_validation_figure(tmp_
     assert trials[0].value == pytest.approx(round(1 - 0.5 / 3 - 0.25, 2))
     [plan] = tuning(tmp_path).plans
     for trial in trials:
-        assert trial.value == pytest.approx(figure(plan.job(trial.values).cell))
-        assert trial.cell == plan.job(trial.values).cell.key
+        assert trial.value == pytest.approx(figure(plan.planned(trial.values).experiment))
+        assert trial.experiment == plan.planned(trial.values).experiment.key
         assert 1e-4 <= trial.values["training.learning_rate"] <= 1e-2
         assert trial.seconds == 8.0
         assert len(trial.curve) == 4
@@ -127,10 +127,10 @@ def test_a_failed_trial_keeps_its_cause_and_counts(tmp_path):
 def test_settings_that_ran_before_are_answered_from_the_store(tmp_path):
     [plan] = tuning(tmp_path).plans
     Store(tmp_path).prepare()
-    Store(tmp_path).save(plan.cell, result(plan.cell))
+    Store(tmp_path).save(plan.experiment, result(plan.experiment))
     [trials], said = run(tmp_path, trials=2)
     assert (trials[0].reused, trials[1].reused) == (True, False)
-    assert plan.cell.key not in begun(tmp_path)
+    assert plan.experiment.key not in begun(tmp_path)
     assert trials[0].seconds == 8.0  # charged as if it had run: the store must not buy a budget
     assert trials[0].curve == trials[0].curve[:4] != []
     assert "trial 0: complete (in the store), NDCG@10" in said[1]
@@ -176,9 +176,9 @@ def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monk
         assert len(trial.curve) < 4
         assert trial.seconds == 2.0 * len(trial.curve)
         assert trial.curve[0]["NDCG@10"] < best.value
-        assert not store.has(trial.cell)
-        assert not store.work(trial.cell).exists()
-        assert store.failure(trial.cell) is None
+        assert not store.has(trial.experiment)
+        assert not store.work(trial.experiment).exists()
+        assert store.failure(trial.experiment) is None
 
 
 def test_an_interrupted_tuning_ends_as_if_it_had_not_been(tmp_path):

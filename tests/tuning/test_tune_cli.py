@@ -74,7 +74,10 @@ def row(**changes):
 def test_the_table_leaves_out_what_no_study_has():
     table = render([row(pruned=0, best=0.12345, best_trial=0), row(pruned=0)])
     head, _, first, second = table.splitlines()
-    names = [cell.strip() for cell in head.strip("|").split("|")]
+    names = [experiment.strip() for experiment in head.strip("|").split("|")]
     assert names == ["Data set", "Trials", "Seconds", "Best", "Of trial"]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (first, second)]
+    rows = [
+        [experiment.strip() for experiment in line.strip("|").split("|")]
+        for line in (first, second)
+    ]
     assert rows == [["toy", "3", "4.0", "0.1235", "0"], ["toy", "3", "4.0", "", ""]]

@@ -85,14 +85,14 @@ def test_a_run_uses_the_best_settings_and_trains_the_tuned_cell_no_more(whole, t
     spec, store, _, _ = whole
     best = max((t for t in trials(store)), key=lambda trial: trial.value)
     finish(start("run", spec, store, "--tuned", "--jobs", "1"))
-    [cell] = Store(store).cells()
-    assert cell.key == best.cell
-    assert cell.cell.training.learning_rate == best.values["training.learning_rate"]
+    [experiment] = Store(store).experiments()
+    assert experiment.key == best.experiment
+    assert experiment.experiment.training.learning_rate == best.values["training.learning_rate"]
     assert not [entry for entry in Store(store).events() if entry["event"] == "started"]
     plain = [f"training.learning_rate={best.values['training.learning_rate']!r}"]
     plain += [f"backbone.dropout={best.values['backbone.dropout']!r}"]
     plan = finish(start("run", spec, store, "--plan", "--set", *plain))
-    assert f"{cell.key[:12]}  done" in plan  # settings make the key, not how they were found
+    assert f"{experiment.key[:12]}  done" in plan  # settings make the key, not how they were found
 
 
 def test_a_run_without_tuned_settings_is_refused(whole, tmp_path):

@@ -42,7 +42,7 @@ def start(verb: str, spec: Path, store: Path, *more: str) -> subprocess.Popen[st
             **{name: str(folder) for name, folder in folders.items()},
             "BENCH_OFFLINE": "1",
         },
-        # A shell's background job ignores Ctrl-C, and so would every process begun from it.
+        # A shell's background planned ignores Ctrl-C, and so would every process begun from it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.formats import AmazonOptions
 from bench.data.interactions import Interactions, check_ids, encode
 from bench.errors import DataError
+from bench.plan.formats import AmazonOptions
 
 _LOG = logging.getLogger(__name__)
 _ASIN = re.compile(rb"""['"]asin['"]: *['"]([^'"]*)['"]""")

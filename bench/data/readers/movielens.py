@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.data.columns import item_texts, read_delimited
-from bench.data.formats import MovielensOptions
 from bench.data.interactions import Interactions
+from bench.plan.formats import MovielensOptions
 
 _GENRES = 19
 _DATA = ("user", "item", "rating", "timestamp")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data.columns import Columns, item_texts, read_delimited
-from bench.data.formats import RecboleOptions
 from bench.data.interactions import Interactions
+from bench.plan.formats import RecboleOptions
 
 
 def read(files: Mapping[str, Path], options: RecboleOptions) -> Interactions:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.columns import item_texts, read_delimited
-from bench.data.formats import SequencesOptions
 from bench.data.interactions import Interactions, check_ids, encode
 from bench.data.text import read_text
 from bench.errors import DataError
+from bench.plan.formats import SequencesOptions
 
 
 def read(files: Mapping[str, Path], options: SequencesOptions) -> Interactions:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.data.columns import Columns, item_texts, read_delimited, read_parquet
-from bench.data.formats import TableOptions
 from bench.data.interactions import Interactions
+from bench.plan.formats import TableOptions
 
 _PARQUET = {".parquet", ".pq"}
 

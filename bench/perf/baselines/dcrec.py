@@ -21,10 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.backbone import Sizes
 from bench.components import METHODS
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.dcrec.config import DCRecConfig
 from bench.methods.dcrec.conformity import channels, weigh
 from bench.methods.dcrec.contrast import infonce, prior_divergence
@@ -32,10 +30,12 @@ from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
 from bench.methods.dcrec.neighbours import means, split
 from bench.methods.parts.attention import PostNormBlock
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch, Interactions
+from bench.model.method import TrainingData
+from bench.model.samples import prefixes
 from bench.perf.parts import Comparison, best_seconds
-from bench.training.batch import Batch, Interactions
 from bench.training.losses import cross_entropy
-from bench.training.samples import prefixes
 
 USERS, ITEMS, LENGTH = 22_363, 12_101, 50
 """Beauty's users and items, longest input of the published code."""
@@ -240,7 +240,7 @@ def some_batch(train: Sequences, rows: int, width: int | None = None) -> Batch:
         batch,
         items=functional.pad(batch.items, more),
         targets=functional.pad(batch.targets, more),
-        slots=functional.pad(batch.slots, more, value=-1),
+        flat_index=functional.pad(batch.flat_index, more, value=-1),
     )
 
 

@@ -18,16 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.hsd.core import Draws, Inputs
 from bench.methods.hsd.gates import HSDGates
 from bench.methods.hsd.model import HSD
 from bench.methods.parts.packing import pack
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch
+from bench.model.method import TrainingData
 from bench.perf.parts import Comparison, best_seconds
-from bench.training.batch import Batch
 from bench.training.losses import cross_entropy
 
 USERS, ITEMS = 22_363, 12_101

@@ -16,20 +16,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.backbone import Sizes
 from bench.data.sequences import Sequences
-from bench.method import Method, NextItemLoss, TrainingData
 from bench.methods.backbones.gru4rec.config import GRU4RecConfig
 from bench.methods.backbones.gru4rec.model import GRU4Rec
 from bench.methods.iadsr.config import IADSRConfig
 from bench.methods.iadsr.model import IADSR
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch, Interactions
+from bench.model.method import Method, NextItemLoss, TrainingData
+from bench.model.samples import last_prefixes
+from bench.model.text_vectors import TextVectors
 from bench.perf.parts import Comparison, best_seconds
-from bench.semantics.vectors import Semantics
-from bench.training.batch import Batch, Interactions
 from bench.training.losses import cross_entropy, in_batch_tanh
-from bench.training.samples import last_prefixes
 
 ITEMS, LENGTH, WIDTH = 12_101, 32, 576
 """Items and longest input of Beauty, width of SmolLM2's vectors."""
@@ -44,7 +44,7 @@ class Input:
     """Histories as long as Beauty's, and made-up text vectors."""
 
     train: Sequences
-    semantics: Semantics
+    text_vectors: TextVectors
 
     @classmethod
     def make(cls) -> Input:
@@ -56,7 +56,7 @@ class Input:
         vectors[0] = 0
         return cls(
             Sequences.from_lengths(lengths.astype(np.int64), items),
-            Semantics(True, vectors, torch.arange(ITEMS + 1)),
+            TextVectors(True, vectors, torch.arange(ITEMS + 1)),
         )
 
     def batches(self, users: int, steps: int) -> list[Batch]:
@@ -78,7 +78,7 @@ def _method(given: Input, loss: NextItemLoss, **settings: object) -> IADSR:
 
 def _data(given: Input, loss: NextItemLoss) -> TrainingData:
     sizes = Sizes(USERS, ITEMS, LENGTH)
-    return TrainingData(sizes, given.train, loss, semantics=given.semantics)
+    return TrainingData(sizes, given.train, loss, text_vectors=given.text_vectors)
 
 
 def _backbone() -> GRU4Rec:
@@ -107,7 +107,7 @@ class Loops:
         self.long: dict[int, Tensor] = {}
         for user in range(users):
             items = torch.from_numpy(given.train[user][:-1].astype(np.int64))[-LENGTH:]
-            total = given.semantics.vectors[items].cumsum(0)
+            total = given.text_vectors.vectors[items].cumsum(0)
             self.short[user] = total / torch.arange(1, len(items) + 1)[:, None]
             self.long[user] = self.short[user][-1]
 

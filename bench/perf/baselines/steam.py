@@ -18,23 +18,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.backbone import Sizes
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.parts.attention import PostNormBlock
 from bench.methods.parts.ragged import Ragged
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted, corrupt
 from bench.methods.steam.masking import mask
 from bench.methods.steam.model import STEAM, Draws
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch, Interactions
+from bench.model.method import TrainingData
+from bench.model.samples import histories, segments
 from bench.perf.parts import Comparison, best_seconds
-from bench.training.batch import Batch, Interactions
 from bench.training.losses import cross_entropy
 from bench.training.resources import peak_memory_bytes
-from bench.training.samples import histories, pieces
 
 ITEMS, LENGTH = 12_101, 50
-"""Items of Beauty, and the official longest piece."""
+"""Items of Beauty, and the official longest segment."""
 USERS = 4096
 BATCH = 256
 LOOP_BATCH = 8
@@ -57,10 +57,10 @@ class Input:
         items = generator.integers(1, ITEMS + 1, int(lengths.sum()), dtype=np.int32)
         return cls(Sequences.from_lengths(lengths, items))
 
-    def pieces(self, users: int) -> Batch:
+    def segments(self, users: int) -> Batch:
         """Draw a training batch."""
         data = Interactions(self.train)
-        rows = pieces(data, LENGTH, 1, torch.Generator().manual_seed(0))
+        rows = segments(data, LENGTH, 1, torch.Generator().manual_seed(0))
         return data.gather(rows.take(torch.arange(users)))
 
     def histories(self, users: int) -> Tensor:
@@ -285,11 +285,11 @@ def _correction(given: Input, users: int = 64) -> Comparison:
 
 def _step(given: Input) -> Comparison:
     real = given.model().train()
-    batch = given.pieces(BATCH)
+    batch = given.segments(BATCH)
     ours = best_seconds(lambda: _learn(real, real.losses(batch)), repeats=3)
     peak = peak_memory_bytes() / 2**20
     model = given.model(dropout=0.0)
-    loops, small = Loops(model), given.pieces(LOOP_BATCH)
+    loops, small = Loops(model), given.segments(LOOP_BATCH)
     draws = model.draw(small.items)
     theirs, own = loops.losses(small.items, draws), model.losses(small, draws)
     apart = max(float((theirs[name] - own[name]).detach().abs()) for name in own)

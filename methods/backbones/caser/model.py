@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.backbone import Backbone, Sizes
+from bench.model.backbone import Backbone, Sizes
 
 from .config import CaserConfig
 
@@ -35,7 +35,7 @@ class Caser(Backbone):
         nn.init.normal_(self.items.weight, std=1.0 / width)
         if self.users is not None:
             nn.init.normal_(self.users.weight, std=1.0 / width)
-        self.settle()
+        self.zero_padding()
 
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Convolve the window that ends at each position; see :meth:`Backbone.encode`.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from bench.backbone import Backbone, Sizes
+from bench.model.backbone import Backbone, Sizes
 
 from .config import GRU4RecConfig
 from .recurrence import gru_layer, time_order
@@ -34,7 +34,7 @@ class GRU4Rec(Backbone):
         nn.init.xavier_normal_(self.items.weight)
         for weight in self.gru.parameters():
             nn.init.xavier_uniform_(weight)
-        self.settle()
+        self.zero_padding()
 
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Run the recurrent layers; see :meth:`Backbone.encode`."""

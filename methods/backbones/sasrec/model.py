@@ -6,10 +6,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from bench.backbone import Backbone, Sizes, init_normal
 from bench.methods.parts.attention import Block, PostNormBlock, PreNormBlock
 from bench.methods.parts.dropout import dropped_out
 from bench.methods.parts.ragged import Ragged
+from bench.model.backbone import Backbone, Sizes, init_normal
 
 from .config import SASRecConfig
 
@@ -34,7 +34,7 @@ class SASRec(Backbone):
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.blocks))
         self.pre_norm = config.norm == "pre"
         init_normal(self)
-        self.settle()
+        self.zero_padding()
 
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Attend to all earlier positions; see :meth:`Backbone.encode`."""

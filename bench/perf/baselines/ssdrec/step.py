@@ -16,21 +16,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.backbone import Sizes
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.method import TrainingData
 from bench.methods.hsd.core import Draws
 from bench.methods.parts.gumbel import gumbel_noise
 from bench.methods.parts.sparse import SparseMatrix
 from bench.methods.ssdrec.augment import Noise
 from bench.methods.ssdrec.insertion import Insertion
 from bench.methods.ssdrec.model import Chance, SSDRec
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch, Interactions
+from bench.model.method import TrainingData
+from bench.model.samples import last_prefixes
 from bench.perf.baselines import hsd
 from bench.perf.parts import best_seconds
-from bench.training.batch import Batch, Interactions
 from bench.training.losses import cross_entropy
-from bench.training.samples import last_prefixes
 
 ITEMS, LENGTH, WIDTH = 1_682, 50, 100
 """ML-100K's items, and the published script's sizes."""

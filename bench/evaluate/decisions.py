@@ -1,0 +1,71 @@
+"""What a trained denoiser decides about original interactions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data.sequences import Sequences
+from bench.model.batch import Interactions
+from bench.model.method import Method
+from bench.model.samples import blocks, histories
+from bench.plan.result import Decisions
+
+POSITIONS_PER_BLOCK = 16_384
+"""Padded positions that are read out at a time."""
+
+
+@torch.inference_mode()
+def read_decisions(
+    method: Method,
+    sequences: Sequences,
+    item_counts: NDArray[np.int32],
+    max_length: int,
+    device: torch.device,
+) -> Decisions | None:
+    """Read keep decisions and noise scores of the last ``max_length`` interactions of each user.
+
+    Parameters
+    ----------
+    method
+        The trained model.
+    sequences
+        Whose interactions are judged.
+    item_counts
+        int32 ``[n_items + 1]``: training interactions of each item.
+    max_length
+        What the model sees of a history.
+    device
+        Where the model lives.
+
+    Returns
+    -------
+    Decisions or None
+        In the order of users and positions; None where the method decides nothing.
+    """
+    method.eval()
+    data = Interactions(sequences)
+    indices, keeps, scores = [], [], []
+    for rows in blocks(histories(data, max_length), POSITIONS_PER_BLOCK):
+        batch = data.gather(rows)
+        decided = method.denoise(batch.to(device))
+        if decided is None:
+            return None
+        real = batch.valid
+        indices.append(batch.flat_index[real])
+        keeps.append(decided.keep.cpu()[real])
+        scores.append(decided.score.float().cpu()[real])
+    index = torch.cat(indices)
+    order = torch.argsort(index)
+    flat = index[order].numpy()
+    user = np.searchsorted(sequences.offsets, flat, side="right") - 1
+    item = sequences.items[flat]
+    return Decisions(
+        user=user.astype(np.int32),
+        position=(flat - sequences.offsets[user]).astype(np.int32),
+        item=item,
+        item_count=item_counts[item],
+        keep=torch.cat(keeps)[order].numpy(),
+        score=torch.cat(scores)[order].numpy(),
+    )

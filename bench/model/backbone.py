@@ -1,0 +1,115 @@
+"""What every sequential recommender offers to the methods that attach to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a data set and a protocol fix about a model.
+
+    Attributes
+    ----------
+    n_users, n_items
+        Users are 0 .. n_users - 1, items 1 .. n_items; item 0 is padding.
+    max_length
+        Most positions that a sequence may have.
+    """
+
+    n_users: int
+    n_items: int
+    max_length: int
+
+
+class Backbone(nn.Module, ABC):
+    """A causal sequence encoder over one item table.
+
+    Concrete classes take ``(config, sizes: Sizes)``. Sequences are right-padded: position 0 is
+    the oldest interaction, and ``valid`` marks a prefix of each row. The state after position t
+    is a function of positions <= t only.
+
+    Parameters
+    ----------
+    sizes
+        Of the data set.
+    embedding_size
+        D, width of the item table.
+    state_size
+        H, width of a state.
+    """
+
+    def __init__(self, sizes: Sizes, embedding_size: int, state_size: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.embedding_size = embedding_size
+        self.state_size = state_size
+        self.items = nn.Embedding(sizes.n_items + 1, embedding_size, padding_idx=0)
+
+    def embed(self, items: Tensor) -> Tensor:
+        """Look items up: int64 ``[B, L]`` to ``[B, L, D]``; padding is zero, without gradient."""
+        table: Tensor = self.items(items)
+        return table
+
+    @abstractmethod
+    def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
+        """Give the state after each position.
+
+        Parameters
+        ----------
+        x
+            ``[B, L, D]`` embeddings, which a method may have masked, mixed or inserted.
+        valid
+            bool ``[B, L]``.
+        users
+            int64 ``[B]``, for backbones with a user embedding.
+
+        Returns
+        -------
+        Tensor
+            ``[B, L, H]``; states at padding mean nothing.
+        """
+
+    def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
+        """Give the state after the last valid position, ``[B, H]``."""
+        last = valid.sum(1).clamp_min(1) - 1
+        return self.encode(x, valid, users)[torch.arange(len(x), device=x.device), last]
+
+    def project(self, states: Tensor) -> Tensor:
+        """Map states ``[..., H]`` into the item table's space ``[..., D]``."""
+        return states
+
+    def item_vectors(self) -> Tensor:
+        """``[n_items, D]``: the table without its padding row."""
+        return self.items.weight[1:]
+
+    def scores(self, states: Tensor) -> Tensor:
+        """Score every real item: ``[..., H]`` to ``[..., n_items]``, column i = item i + 1."""
+        return self.project(states) @ self.item_vectors().T
+
+    def zero_padding(self) -> None:
+        """Zero the padding row; constructors call it after they have drawn their weights."""
+        with torch.no_grad():
+            self.items.weight[0].zero_()
+
+
+def init_normal(module: nn.Module, std: float = 0.02) -> None:
+    """Draw linear maps and embeddings from N(0, std^2), zero biases, reset layer norms.
+
+    The transformer's usual start (BERT, SASRec's public implementations).
+    """
+
+    def draw(part: nn.Module) -> Any:
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=std)
+        if isinstance(part, nn.LayerNorm):
+            nn.init.ones_(part.weight)
+        if isinstance(part, nn.Linear | nn.LayerNorm) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+
+    module.apply(draw)

@@ -1,0 +1,92 @@
+"""What the engine asks of a method: a loss for a batch, vectors to rank with, decisions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from bench.data.sequences import Sequences
+from bench.model.backbone import Sizes
+from bench.model.batch import Batch
+from bench.model.text_vectors import TextVectors
+
+NextItemLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``(vectors [M, D], item table [I, D], targets int64 [M] in 1..I) -> mean loss``."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """All that a method may learn, count or normalise from.
+
+    Attributes
+    ----------
+    sizes
+        Of the data set.
+    train
+        Training interactions of every user.
+    next_item_loss
+        The loss that every method of the run shares.
+    seed
+        For generators of a method's own; training draws from torch's, which is seeded anew for
+        every epoch.
+    text_vectors
+        Vectors of the items' texts, for methods that need them.
+    """
+
+    sizes: Sizes
+    train: Sequences
+    next_item_loss: NextItemLoss
+    seed: int = 0
+    text_vectors: TextVectors | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Denoised:
+    """What a method decides about the interactions of a batch.
+
+    Attributes
+    ----------
+    keep
+        bool ``[B, L]``: the deterministic decision.
+    score
+        ``[B, L]``: continuous noise score, high = noise.
+    """
+
+    keep: Tensor
+    score: Tensor
+
+
+class Method(nn.Module, ABC):
+    """A trainable recommender under the harness.
+
+    Concrete classes take ``(config, data: TrainingData, backbone: Backbone | None)``. Every
+    parameter and buffer is part of the checkpoint, so state that must survive from one epoch
+    to the next (progressive masks, say) belongs in a buffer.
+    """
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the weighted parts of the training loss, scalars; their sum is minimised."""
+
+    @abstractmethod
+    def user_vectors(self, batch: Batch) -> Tensor:
+        """Give ``[B, D]`` vectors whose inner products with the items rank them."""
+
+    @abstractmethod
+    def item_vectors(self) -> Tensor:
+        """Give ``[n_items, D]``, row i = item i + 1; called once per evaluation."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare for an epoch (0-based), for schedules and masks."""
+
+    def diagnostics(self) -> dict[str, float | int | str]:
+        """Give what else a report should say of the trained model: edges per relation, rates."""
+        return {}
+
+    def denoise(self, batch: Batch) -> Denoised | None:
+        """Read out decisions on a batch's interactions; None where the method makes none."""
+        del batch
+        return None

@@ -1,0 +1,1 @@
+"""Plain data: specifications, grids, experiments, protocol, cards, results; light to import."""

@@ -1,0 +1,324 @@
+"""Cards: what a data set is, where it comes from and what it must contain."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from bench.config import Config, read_yaml
+from bench.errors import ConfigError, suggestion
+from bench.plan.formats import READERS
+from bench.registry import NAME, NAME_RULE
+from bench.settings import expanded
+
+_SHA256 = r"^[0-9a-f]{64}$"
+_SUFFIXES = (".yaml", ".yml")
+
+
+class Wheel(Config):
+    """A wheel on the package index, fetched with pip and the user's own configuration.
+
+    Attributes
+    ----------
+    distribution, version
+        As in ``pip download distribution==version``.
+    """
+
+    distribution: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")
+
+
+class Member(Config):
+    """One file inside an archive.
+
+    Attributes
+    ----------
+    path
+        Its path there.
+    sha256
+        Of the extracted file.
+    """
+
+    path: str
+    sha256: str | None = Field(default=None, pattern=_SHA256)
+
+
+class Source(Config):
+    """One download that gives one or several of a form's files.
+
+    Attributes
+    ----------
+    url, wheel
+        Where it is; exactly one.
+    sha256
+        Of the download. Absent: recorded beside the data on the first fetch and compared
+        on every later one.
+    role
+        The download itself is the file of this role.
+    members
+        The download is a zip archive or wheel; its members by role.
+    """
+
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    wheel: Wheel | None = None
+    sha256: str | None = Field(default=None, pattern=_SHA256)
+    role: str | None = None
+    members: dict[str, Member] = Field(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)  # a ValueError where the host or port is none
+            if not (parts.hostname and (parts.port is None or parts.port)):
+                raise ValueError("it names no host; write https://host/path")
+            if not value.isascii() or any(letter.isspace() for letter in value):
+                raise ValueError("write spaces and letters beyond ASCII as %20 and the like")
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Source:
+        if (self.url is None) == (self.wheel is None):
+            raise ValueError("a source has either 'url' or 'wheel'")
+        if (self.role is None) == (not self.members):
+            raise ValueError("a source has either 'role' or 'members'")
+        if self.wheel and not self.members:
+            raise ValueError("a wheel gives 'members'")
+        return self
+
+    @property
+    def roles(self) -> list[str]:
+        """Roles of the files that it gives."""
+        return [self.role] if self.role else list(self.members)
+
+    @property
+    def label(self) -> str:
+        """For messages: the address, or the wheel's name and version."""
+        if self.wheel:
+            return f"{self.wheel.distribution}=={self.wheel.version} from the package index"
+        return str(self.url)
+
+
+class Form(Config):
+    """One set of files in one format.
+
+    Attributes
+    ----------
+    format
+        Name of a registered reader.
+    files
+        File name by role, relative to the data set's folder.
+    options
+        The reader's options.
+    unlisted_items
+        What an item with interactions that the list of items lacks is: an ``error``, or an
+        item without text (``keep``).
+    sources
+        Where the files come from; empty when nothing can be fetched.
+    """
+
+    format: str
+    files: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    unlisted_items: Literal["error", "keep"] = "error"
+    sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _sources_give_plain_files(self) -> Form:
+        for role in (role for source in self.sources for role in source.roles):
+            name = self.files.get(role)
+            if name is None:
+                raise ValueError(f"a source gives '{role}', which 'files' does not name")
+            if PurePosixPath(name).name != name or name in {"", ".", ".."} or "\\" in name:
+                raise ValueError(f"file '{name}' is fetched, so it must be a plain file name")
+        return self
+
+
+class Filters(Config):
+    """What is removed, in the order that :mod:`bench.data.arrange` states.
+
+    Attributes
+    ----------
+    duplicates
+        ``keep`` every interaction; ``drop-consecutive``: of the same item several times in a
+        row, the first stays; ``drop-repeats``: of the same item of a user, the first stays.
+    min_user_interactions, min_item_interactions
+        Limits of the k-core.
+    """
+
+    duplicates: Literal["keep", "drop-consecutive", "drop-repeats"] = "keep"
+    min_user_interactions: int = Field(default=1, ge=1)
+    min_item_interactions: int = Field(default=1, ge=1)
+
+    def describe(self) -> str:
+        """One phrase for messages.
+
+        Examples
+        --------
+        >>> Filters(min_user_interactions=5).describe()
+        'at least 5 interactions a user and 1 an item, duplicates: keep'
+        """
+        return (
+            f"at least {self.min_user_interactions} interactions a user and "
+            f"{self.min_item_interactions} an item, duplicates: {self.duplicates}"
+        )
+
+
+class Counts(Config):
+    """How much a data set must contain after its filters."""
+
+    users: int
+    items: int
+    interactions: int
+
+    def __str__(self) -> str:
+        return f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions"
+
+
+class Card(Config):
+    """A data set.
+
+    Attributes
+    ----------
+    name
+        Short name; its folder in the data directory bears it.
+    title
+        As it stands in a paper's table.
+    summary
+        One line for listings.
+    forms
+        Alternative sets of files; the first that is complete is read.
+    filters
+        What is removed.
+    max_length
+        The protocol's default maximum length.
+    expected
+        A different content is an error.
+    citation, licence
+        Whom to cite; under which terms the data may be used.
+    """
+
+    name: str
+    title: str = ""
+    summary: str = ""
+    forms: tuple[Form, ...] = Field(min_length=1)
+    filters: Filters = Filters()
+    max_length: int = Field(default=50, ge=2, le=100_000)
+    expected: Counts | None = None
+    citation: str = ""
+    licence: str = ""
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError(NAME_RULE)
+        return value
+
+    @property
+    def folder(self) -> Path | None:
+        """Where a user's own card lies; None for a built-in one."""
+        return self._folder
+
+    def placed(self, folder: Path) -> Card:
+        """Copy that knows the folder in which its files lie."""
+        card = self.model_copy()
+        card._folder = folder  # noqa: SLF001 - a copy of its own class
+        return card
+
+
+def is_path(name: str) -> bool:
+    """Whether a data set's name means a card file.
+
+    Examples
+    --------
+    >>> is_path("beauty"), is_path("mine.yaml"), is_path("cards/mine")
+    (False, True, True)
+    """
+    return name.endswith(_SUFFIXES) or "/" in name or os.sep in name
+
+
+def card_names() -> list[str]:
+    """Names of the built-in cards, sorted; parses none."""
+    return sorted(_builtin())
+
+
+def load_card(name: str) -> Card:
+    """Read and check a card.
+
+    Parameters
+    ----------
+    name
+        Of a built-in card, or the path of a card: whatever ends in ``.yaml`` or ``.yml`` or
+        contains a separator.
+
+    Raises
+    ------
+    ConfigError
+        The card is unknown, or one of its keys or values is wrong.
+    """
+    builtin = _builtin()
+    if is_path(name):
+        path = expanded(name)
+        card = _parse(path)
+        if card.name in builtin:
+            raise ConfigError(
+                f"{path}: a built-in data set is also named '{card.name}'; rename this one"
+            )
+        return card.placed(path.resolve().parent)
+    if name not in builtin:
+        raise ConfigError(
+            f"unknown data set '{name}'{suggestion(name, builtin)}; a card of your own is "
+            "named by its path, such as ./mine.yaml"
+        )
+    card = _parse(builtin[name])
+    if card.name != name:
+        raise ConfigError(
+            f"{builtin[name]}: its name is '{card.name}' but its file's is '{name}'; make them one"
+        )
+    return card
+
+
+def _builtin() -> dict[str, Path]:
+    cards: dict[str, Path] = {}
+    for path in sorted(_cards_folder().iterdir()):
+        if path.suffix in _SUFFIXES:
+            known = cards.setdefault(path.stem, path)
+            if known != path:
+                raise ConfigError(f"two cards are named '{path.stem}': {known} and {path}")
+    return cards
+
+
+def _cards_folder() -> Path:
+    return Path(str(files("bench") / "datasets"))
+
+
+def _parse(path: Path) -> Card:
+    card = Card.parse(read_yaml(path), str(path))
+    for number, form in enumerate(card.forms):
+        _check_form(form, f"{path}, forms.{number}")
+    return card
+
+
+def _check_form(form: Form, where: str) -> None:
+    if form.format not in READERS.names():
+        raise ConfigError(
+            f"{where}: unknown format '{form.format}'{suggestion(form.format, READERS.names())}"
+        )
+    reader = READERS.get(form.format)
+    roles = [*reader.required, *reader.optional]
+    for role in form.files:
+        if role not in roles:
+            raise ConfigError(
+                f"{where}: format '{form.format}' has no file '{role}'{suggestion(role, roles)}"
+            )
+    for role in reader.required:
+        if role not in form.files:
+            raise ConfigError(f"{where}: 'files' must name '{role}'")
+    reader.options.parse(form.options, f"{where}, options")

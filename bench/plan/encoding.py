@@ -1,0 +1,40 @@
+"""Settings that every text encoder has."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from bench.config import Config
+
+
+class EncoderConfig(Config):
+    """What is encoded and how the vectors are kept.
+
+    Attributes
+    ----------
+    reading
+        ``pooled``: one vector an item, averaged over a sequence by the method; ``text``: the
+        names of the items up to a position joined into one text, a vector for each position
+        (IADSR, equations 4 and 5).
+    texts
+        ``real`` item texts; ``shuffled``: those of the data set, given to other items;
+        ``random``: as many words, drawn from all words of the data set; ``none``: no item has a
+        text.
+    storage
+        Numbers of the stored matrix; ``float16`` halves its size.
+    """
+
+    reading: Literal["pooled", "text"] = "pooled"
+    texts: Literal["real", "shuffled", "random", "none"] = "real"
+    storage: Literal["float32", "float16"] = "float32"
+
+    def resolved(self) -> Self:
+        """Fill in what depends on this machine's files, such as a hash of weights.
+
+        An experiment's key is made of resolved settings. By default nothing depends on files.
+        """
+        return self
+
+    def own(self) -> dict[str, object]:
+        """Give what decides the vector of a text: everything but the settings above."""
+        return self.model_dump(mode="json", exclude=set(EncoderConfig.model_fields))

@@ -1,0 +1,74 @@
+"""One experiment as plain, frozen, hashed data."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from bench.config import Config
+from bench.hashing import content_hash
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
+
+
+class Experiment(Config):
+    """Everything that decides one result, and nothing else.
+
+    Attributes
+    ----------
+    dataset, fingerprint
+        Name of the data set and hash of its parsed content.
+    backbone, backbone_settings
+        Registered name and complete settings, defaults filled in; None and empty for a
+        standalone method.
+    method, method_settings
+        Likewise.
+    encoder, encoder_settings
+        Text encoder, for methods that need one; likewise.
+    training, protocol
+        Shared settings.
+    seed
+        The repetition; every random number derives from it and named axes.
+    code
+        Hash of the source that the result depends on.
+    """
+
+    dataset: str
+    fingerprint: str
+    backbone: str | None
+    backbone_settings: dict[str, Any]
+    method: str
+    method_settings: dict[str, Any]
+    encoder: str | None = None
+    encoder_settings: dict[str, Any] = Field(default_factory=dict)
+    training: TrainingConfig
+    protocol: Protocol
+    seed: int
+    code: str
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the content; reading-only parts of the protocol are left out."""
+        content = self.model_dump(mode="json", exclude={"protocol"})
+        return content_hash({**content, "protocol": self.protocol.training_part()})
+
+    @property
+    def label(self) -> str:
+        """Short readable name: ``ml-100k/sasrec/none/seed 1``."""
+        return label_of(self.dataset, self.backbone, self.method, self.encoder, self.seed)
+
+
+def label_of(
+    dataset: str, backbone: str | None, method: str, encoder: str | None, seed: int
+) -> str:
+    """Join what an experiment consists of; what it lacks is left out.
+
+    Examples
+    --------
+    >>> label_of("ml-100k", "sasrec", "none", None, 1)
+    'ml-100k/sasrec/none/seed 1'
+    """
+    parts = [dataset, backbone, method, encoder, f"seed {seed}"]
+    return "/".join(part for part in parts if part)

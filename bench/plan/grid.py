@@ -1,0 +1,199 @@
+"""From a specification to the experiments it means, in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.errors import ConfigError
+from bench.plan.code_version import code_version
+from bench.plan.experiment import Experiment, label_of
+from bench.plan.spec import Spec
+
+
+class DatasetInfo(Protocol):
+    """What a plan needs to know of a loaded data set."""
+
+    @property
+    def name(self) -> str:
+        """Name on the card."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the parsed content."""
+
+    @property
+    def max_length(self) -> int:
+        """Maximum length on the card."""
+
+
+D = TypeVar("D", bound=DatasetInfo)
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One point of the grid, before its data are read.
+
+    Attributes
+    ----------
+    source
+        Name of a data card or path of one.
+    backbone
+        None for a standalone method.
+    encoder
+        None for a method that reads no texts.
+    """
+
+    source: str
+    backbone: str | None
+    method: str
+    encoder: str | None
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Short readable name, as an experiment's."""
+        return label_of(self.source, self.backbone, self.method, self.encoder, self.seed)
+
+
+@dataclass(frozen=True)
+class PlannedExperiment:
+    """An experiment and where its data come from.
+
+    Attributes
+    ----------
+    source
+        What :func:`bench.data.load.load_dataset` is given.
+    """
+
+    experiment: Experiment
+    source: str
+
+
+def grid_points(spec: Spec) -> list[GridPoint]:
+    """List the grid: data set, then seed, then method, then backbone, then encoder.
+
+    A whole comparison of the first seed comes before the second seed's. Standalone methods
+    take no backbone; encoders are crossed only with methods that read texts.
+    """
+    return [
+        GridPoint(source, backbone, method, encoder, seed)
+        for source in spec.datasets
+        for seed in spec.seeds
+        for method, backbone, encoder in _models(spec)
+    ]
+
+
+def _models(spec: Spec) -> Iterator[tuple[str, str | None, str | None]]:
+    for method in spec.methods:
+        entry = METHODS.get(method)
+        for backbone in (None,) if entry.standalone else spec.backbones:
+            for encoder in spec.encoders if entry.needs_text else (None,):
+                yield method, backbone, encoder
+
+
+Adapt = Callable[[GridPoint, Spec, DatasetInfo], Spec]
+"""Gives a point's own specification."""
+
+
+def freeze(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Experiment:
+    """Fix everything that decides one result.
+
+    Raises
+    ------
+    ConfigError
+        A setting does not fit.
+    """
+    backbone, method, encoder = point.backbone, point.method, point.encoder
+    components = [
+        METHODS.get(method),
+        None if backbone is None else BACKBONES.get(backbone),
+        None if encoder is None else ENCODERS.get(encoder),
+    ]
+    return Experiment(
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        backbone=backbone,
+        backbone_settings=(
+            {} if backbone is None else spec.backbone_config(backbone).model_dump(mode="json")
+        ),
+        method=method,
+        method_settings=spec.method_config(method).model_dump(mode="json"),
+        encoder=encoder,
+        encoder_settings=_encoder_settings(encoder, spec),
+        training=spec.training,
+        protocol=spec.protocol_for(dataset.max_length),
+        seed=point.seed,
+        code=code_version(components),
+    )
+
+
+def _encoder_settings(encoder: str | None, spec: Spec) -> dict[str, Any]:
+    """Complete them, with hashes of weights where those are files."""
+    if encoder is None:
+        return {}
+    return spec.encoder_config(encoder).resolved().model_dump(mode="json")
+
+
+def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
+    """Load every data set of a specification, by source.
+
+    Parameters
+    ----------
+    spec
+        Names the sources.
+    load
+        Gives a data set by its source.
+
+    Raises
+    ------
+    ConfigError
+        Two sources bear one name.
+    BenchError
+        A data set does not load.
+    """
+    datasets = {source: load(source) for source in spec.datasets}
+    names: dict[str, str] = {}
+    for source, dataset in datasets.items():
+        if names.setdefault(dataset.name, source) != source:
+            raise ConfigError(
+                f"{names[dataset.name]} and {source} are both named '{dataset.name}'; "
+                "rename one in its card"
+            )
+    return datasets
+
+
+def as_given(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
+    """Leave a specification as it is; see :data:`Adapt`."""
+    del point, dataset
+    return spec
+
+
+def make_plan(
+    spec: Spec, datasets: Mapping[str, DatasetInfo], adapt: Adapt = as_given
+) -> list[PlannedExperiment]:
+    """Freeze every point whose data are given.
+
+    Parameters
+    ----------
+    spec
+        Checked by :meth:`bench.plan.spec.Spec.check`.
+    datasets
+        By source; grid points of other sources are left out.
+    adapt
+        Gives each point's own specification, such as one with tuned settings.
+
+    Raises
+    ------
+    ConfigError
+        A setting does not fit.
+    """
+    plan = []
+    for point in grid_points(spec):
+        dataset = datasets.get(point.source)
+        if dataset is not None:
+            own = adapt(point, spec, dataset)
+            plan.append(PlannedExperiment(freeze(point, own, dataset), point.source))
+    return plan

@@ -1,0 +1,231 @@
+"""What to run: a YAML file or flags, checked before anything is loaded or trained."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from bench.components import BACKBONES, ENCODERS, METHODS, Component, MethodEntry
+from bench.config import Config, read_yaml
+from bench.errors import ConfigError, suggestion
+from bench.plan.data_card import card_names, is_path, load_card
+from bench.plan.encoding import EncoderConfig
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
+from bench.settings import expanded
+
+DEFAULT = "default"
+Seed = Annotated[int, Field(strict=True, ge=0)]
+Settings = dict[str, dict[str, Any]]
+
+
+class Spec(Config):
+    """Data sets x backbones x methods x encoders x seeds, under one protocol.
+
+    Attributes
+    ----------
+    name
+        What the run is called.
+    datasets
+        Names of data cards, or paths of a user's own.
+    backbones, methods, encoders
+        Registered names. Encoders are crossed only with methods that read texts.
+    seeds
+        Repetitions, whole numbers from 0.
+    protocol
+        Its ``max_length``, where it is not set, is each data set's own.
+    training
+        Settings that every method shares.
+    backbone_settings, method_settings, encoder_settings
+        By registered name; what is not set keeps its default.
+    """
+
+    name: str = "custom"
+    datasets: tuple[str, ...]
+    backbones: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("none",)
+    encoders: tuple[str, ...] = ()
+    seeds: tuple[Seed, ...] = (1,)
+    protocol: Protocol = Protocol()
+    training: TrainingConfig = TrainingConfig()
+    backbone_settings: Settings = Field(default_factory=dict)
+    method_settings: Settings = Field(default_factory=dict)
+    encoder_settings: Settings = Field(default_factory=dict)
+
+    @field_validator("datasets", "backbones", "methods", "encoders", "seeds", mode="before")
+    @classmethod
+    def _a_list(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"must be a list; write [{value}]")
+        return value
+
+    @field_validator("datasets", "backbones", "methods", "encoders", "seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        for entry in value:
+            if value.count(entry) > 1:
+                raise ValueError(f"{entry} stands there twice; remove one")
+        return value
+
+    @field_validator("datasets", "methods", "seeds")
+    @classmethod
+    def _some(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("the list is empty; name at least one")
+        return value
+
+    def with_changes(self, changes: dict[str, Any], where: str) -> Spec:
+        """Copy with other values, checked like a file's.
+
+        Raises
+        ------
+        ConfigError
+            A value does not fit.
+        """
+        return type(self).parse({**self.plain(), **changes}, where)
+
+    def plain(self) -> dict[str, Any]:
+        """Give what was set, as plain data; defaults stay out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def protocol_for(self, max_length: int) -> Protocol:
+        """Fill in a data set's own maximum length unless the specification sets one."""
+        if "max_length" in self.protocol.model_fields_set:
+            return self.protocol
+        return Protocol.parse(
+            {**self.protocol.model_dump(exclude_unset=True), "max_length": max_length},
+            f"spec '{self.name}', protocol",
+        )
+
+    def backbone_config(self, name: str) -> Config:
+        """Complete settings of a backbone.
+
+        Raises
+        ------
+        ConfigError
+            The backbone is unknown, or one of its settings does not fit.
+        """
+        return _config(BACKBONES.get(name), self.backbone_settings, self.name, "backbone")
+
+    def method_config(self, name: str) -> Config:
+        """Complete settings of a method.
+
+        Raises
+        ------
+        ConfigError
+            The method is unknown, or one of its settings does not fit.
+        """
+        return _config(METHODS.get(name), self.method_settings, self.name, "method")
+
+    def encoder_config(self, name: str) -> EncoderConfig:
+        """Complete settings of an encoder.
+
+        Raises
+        ------
+        ConfigError
+            The encoder is unknown, or one of its settings does not fit.
+        """
+        config = _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
+        if not isinstance(config, EncoderConfig):
+            raise ConfigError(
+                f"the settings of encoder '{name}' are no EncoderConfig; make "
+                f"{type(config).__name__} extend bench.plan.encoding.EncoderConfig"
+            )
+        return config
+
+    def check(self) -> None:
+        """Check names and settings against the registries; imports neither torch nor pandas.
+
+        Raises
+        ------
+        ConfigError
+            A name is unknown, a setting does not fit, or a method lacks a backbone or encoder.
+        """
+        for name in {*self.backbones, *self.backbone_settings}:
+            self.backbone_config(name)
+        for name in {*self.methods, *self.method_settings}:
+            self.method_config(name)
+        for name in self.datasets:
+            load_card(name)
+        for name in {*self.encoders, *self.encoder_settings}:
+            self.encoder_config(name)
+        for name in self.methods:
+            self._check_needs(METHODS.get(name))
+
+    def _check_needs(self, method: MethodEntry) -> None:
+        method.sampling_for(self.training.samples)
+        if not method.standalone and not self.backbones:
+            raise ConfigError(
+                f"spec '{self.name}': method '{method.name}' needs a backbone; add "
+                f"'backbones: [{next(iter(BACKBONES.names()), '')}]' or --backbone"
+            )
+        if method.needs_text and not self.encoders:
+            raise ConfigError(
+                f"spec '{self.name}': method '{method.name}' reads item texts and needs an "
+                f"encoder; add 'encoders: [...]' or --encoder (known: "
+                f"{', '.join(ENCODERS.names()) or 'none'})"
+            )
+
+
+def _config(entry: Component, settings: Settings, spec: str, kind: str) -> Config:
+    return entry.parse(settings, f"spec '{spec}', {kind}_settings, {entry.name}")
+
+
+def shipped() -> dict[str, Path]:
+    """Specifications that come with the package, by name."""
+    folder = Path(str(files("bench.plan"))) / "specs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a specification file; data cards that it names by a relative path lie beside it.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not UTF-8 YAML, or a key or value does not fit.
+    """
+    content = read_yaml(path)
+    if "forms" in content:
+        raise ConfigError(f"{path} is the card of a data set; name it behind --dataset")
+    spec = Spec.parse({"name": path.stem, **content}, str(path))
+    datasets = [_beside(name, path.parent) for name in spec.datasets]
+    return spec.with_changes({"datasets": datasets}, str(path))
+
+
+def _beside(name: str, folder: Path) -> str:
+    card = expanded(name)
+    return str(card if card.is_absolute() else folder / card) if is_path(name) else name
+
+
+def find_spec(name: str | None) -> Spec:
+    """Resolve what stands after ``bench run``.
+
+    Parameters
+    ----------
+    name
+        A path, the name of a shipped specification, or that of a data set, on which the
+        default specification is then run. None is the default specification.
+
+    Raises
+    ------
+    ConfigError
+        Nothing has that name, or the file is wrong.
+    """
+    specs, datasets = shipped(), card_names()
+    if name is None:
+        return read_spec(specs[DEFAULT])
+    if name in specs:
+        return read_spec(specs[name])
+    if name in datasets:
+        changes = {"name": name, "datasets": [name]}
+        return read_spec(specs[DEFAULT]).with_changes(changes, name)
+    if is_path(name) or Path(name).exists():
+        return read_spec(Path(name))
+    raise ConfigError(
+        f"'{name}' is neither a file nor a specification or data set that comes with bench"
+        f"{suggestion(name, [*specs, *datasets])}"
+    )

@@ -1,0 +1,54 @@
+"""Settings of training that every method shares."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bench.config import Config
+
+
+class TrainingConfig(Config):
+    """How a model is fitted.
+
+    Attributes
+    ----------
+    epochs
+        Most epochs.
+    patience
+        Epochs without a better validation figure before training stops.
+    learning_rate, weight_decay
+        Adam's.
+    batch_size
+        Targets per optimiser step: next items, or interactions of segments.
+    samples
+        How training samples are drawn: ``auto`` takes the method's own way; see
+        :data:`bench.components.Sampling`.
+    prefixes_per_user
+        K: where (prefix, next item) pairs are drawn, an epoch has K times as many as there are
+        users, from all pairs alike; where segments are, K of each user.
+    loss
+        ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
+        tanh on the logits, then cross-entropy among the batch's own targets.
+    stop_on
+        What early stopping and the choice of the best epoch look at: the ``validation`` figure,
+        or the ``training_loss``, as published scripts without a validation set do.
+    clip_norm
+        Largest norm of the gradient; None leaves it alone.
+    mixed_precision
+        bfloat16 autocast on a GPU. Off unless asked for: models of this size gain no speed by it,
+        and float32 gives a GPU the CPU's figures to rounding. The CPU always computes in float32.
+    """
+
+    epochs: int = Field(default=200, ge=1)
+    patience: int = Field(default=10, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=512, ge=1)
+    samples: Literal["auto", "positions", "prefixes", "last"] = "auto"
+    prefixes_per_user: int = Field(default=4, ge=1)
+    loss: Literal["cross_entropy", "in_batch_tanh"] = "cross_entropy"
+    stop_on: Literal["validation", "training_loss"] = "validation"
+    clip_norm: float | None = Field(default=None, gt=0)
+    mixed_precision: bool = False

@@ -1,0 +1,197 @@
+"""One experiment from data to result: build, train, rank, read out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import __version__
+from bench.components import BACKBONES, METHODS
+from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.sequences import Sequences
+from bench.evaluate.decisions import read_decisions
+from bench.evaluate.full_ranking import FullRanking
+from bench.evaluate.metrics import parse_metric, rank_of
+from bench.model.backbone import Backbone, Sizes
+from bench.model.batch import Interactions
+from bench.model.method import Method, TrainingData
+from bench.model.text_vectors import TextVectors
+from bench.plan.experiment import Experiment
+from bench.plan.progress import Progress
+from bench.plan.protocol import PHASES
+from bench.plan.result import Decisions, ExperimentResult
+from bench.seeds import seed_for
+from bench.text.provide import text_vectors_for
+from bench.training.checkpoint import Progressed
+from bench.training.device import configure, select_device
+from bench.training.losses import LOSSES
+from bench.training.resources import peak_gpu_bytes
+from bench.training.trainer import Trainer
+
+
+def run_experiment(
+    experiment: Experiment,
+    dataset: Dataset,
+    work: Path,
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> ExperimentResult:
+    """Run one experiment, or go on with it from the checkpoint in its work folder.
+
+    Parameters
+    ----------
+    experiment
+        What to run.
+    dataset
+        Its data, the content that ``experiment.fingerprint`` names.
+    work
+        Folder of the checkpoint, for this experiment alone.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    threads
+        Of the arithmetic on a CPU.
+    report
+        Called after every epoch.
+
+    Raises
+    ------
+    TrainingError
+        The loss or the scores are no numbers.
+    """
+    where = select_device(device)
+    configure(where, threads)
+    split = LeaveOneOut.of(dataset)
+    axes = (experiment.dataset, experiment.seed)
+    torch.manual_seed(
+        seed_for(*axes, experiment.method, experiment.backbone or "", "initial weights")
+    )
+    data = training_data(experiment, dataset, split.train)
+    method = build_method(experiment, data).to(where)
+    trainer = Trainer(
+        method,
+        Interactions(split.train),
+        experiment.training,
+        experiment.protocol,
+        sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
+        axes=axes,
+        device=where,
+    )
+    ranking = {
+        phase: FullRanking(split, phase, experiment.protocol.max_length, where) for phase in PHASES
+    }
+    done = trainer.fit(
+        partial(selection_metric, experiment=experiment, ranking=ranking["validation"]),
+        work / "checkpoint.safetensors",
+        lambda progressed: report(_progress(experiment, progressed)),
+    )
+    with trainer.meter.stage("test"):
+        ranks = {phase: ranking[phase].rank(method) for phase in PHASES}
+    with trainer.meter.stage("decisions"):
+        decisions = _decisions(method, split, experiment.protocol.max_length, where)
+    return ExperimentResult(
+        ranks, done.curve, _metadata(trainer, done, data.text_vectors), decisions
+    )
+
+
+def training_data(experiment: Experiment, dataset: Dataset, train: Sequences) -> TrainingData:
+    """Collect what an experiment's method may see."""
+    own = (
+        experiment.dataset,
+        experiment.seed,
+        experiment.method,
+        experiment.backbone or "",
+        "own generators",
+    )
+    return TrainingData(
+        sizes=Sizes(dataset.n_users, dataset.n_items, experiment.protocol.max_length),
+        train=train,
+        next_item_loss=LOSSES[experiment.training.loss],
+        seed=seed_for(*own),
+        text_vectors=text_vectors_for(experiment, dataset),
+    )
+
+
+def build_method(experiment: Experiment, data: TrainingData) -> Method:
+    """Build the experiment's method, attached to its backbone where it takes one."""
+    backbone: Backbone | None = None
+    if experiment.backbone is not None:
+        chosen = BACKBONES.get(experiment.backbone)
+        settings = chosen.config_class().parse(
+            experiment.backbone_settings, f"backbone {experiment.backbone}"
+        )
+        backbone = chosen.model_class()(settings, data.sizes)
+    entry = METHODS.get(experiment.method)
+    config = entry.config_class().parse(experiment.method_settings, f"method {experiment.method}")
+    method: Method = entry.model_class()(config, data, backbone)
+    return method
+
+
+def selection_metric(method: Method, experiment: Experiment, ranking: FullRanking) -> float:
+    """Compute the validation figure that early stopping and tuning maximise."""
+    ranks = rank_of(ranking.rank(method), experiment.protocol.candidates, experiment.protocol.ties)
+    return float(parse_metric(experiment.protocol.selection).mean(ranks))
+
+
+def _decisions(
+    method: Method, split: LeaveOneOut, max_length: int, device: torch.device
+) -> dict[str, Decisions]:
+    parts = {"train": split.train, "test": split.history("test")}
+    counts = split.item_counts().astype(np.int32)
+    found = {
+        name: read_decisions(method, sequences, counts, max_length, device)
+        for name, sequences in parts.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _progress(experiment: Experiment, state: Progressed) -> Progress:
+    row = state.curve[-1]
+    return Progress(
+        label=experiment.label,
+        epoch=state.epoch,
+        epochs=experiment.training.epochs,
+        loss=row["loss"],
+        metric=row[experiment.protocol.selection],
+        best=state.best_metric,
+        seconds=row["seconds"],
+    )
+
+
+def _metadata(
+    trainer: Trainer, done: Progressed, text_vectors: TextVectors | None
+) -> dict[str, Any]:
+    config = trainer.config
+    return {
+        "parameters": sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
+        "epochs": done.epoch,
+        "best_epoch": done.best_epoch,
+        "best_metric": done.best_metric,
+        "targets_per_epoch": int(trainer.samples(0).weight.sum()),
+        "sampling": trainer.sampling,
+        "prefixes_per_user": (
+            config.prefixes_per_user if trainer.sampling in {"prefixes", "segments"} else None
+        ),
+        "method": trainer.method.diagnostics(),
+        "encoding": None if text_vectors is None else dict(text_vectors.metadata),
+        "seconds": done.seconds,
+        "cpu_seconds": done.cpu_seconds,
+        "peak_memory_bytes": done.peak_memory_bytes,
+        "peak_gpu_bytes": peak_gpu_bytes(trainer.device),
+        "device": str(trainer.device),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "bench": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "machine": platform.platform(),
+    }

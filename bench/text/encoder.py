@@ -1,0 +1,141 @@
+"""What turns texts into vectors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.errors import ConfigError
+from bench.hashing import content_hash
+from bench.plan.code_version import package_version
+from bench.plan.encoding import EncoderConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+Report = Callable[[int, int], None]
+"""Takes how many more texts are encoded, and of how many tokens."""
+EXTRA = "seqrec-denoise-bench[semantic]"
+
+
+def silent(texts: int, tokens: int) -> None:
+    """Report to nobody."""
+    del texts, tokens
+
+
+class Encoder(ABC):
+    """A text encoder; its settings are known at once, its weights when :meth:`open` is called.
+
+    Parameters
+    ----------
+    config
+        Complete settings.
+
+    Attributes
+    ----------
+    name
+        Of the encoder, without variant; it is part of the fingerprint.
+    libraries
+        Distributions whose version decides the vectors.
+    fitted
+        Whether the vectors also depend on the data set's item texts, by :meth:`fit`.
+    """
+
+    name: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = ()
+    fitted: ClassVar[bool] = False
+
+    def __init__(self, config: EncoderConfig) -> None:
+        self.settings = config
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the vector of a text: settings, weights, code, libraries.
+
+        Raises
+        ------
+        ConfigError
+            A library that it needs is not installed.
+        """
+        return content_hash(
+            {
+                "name": self.name,
+                "settings": self.settings.own(),
+                "weights": self.weights(),
+                "code": package_version(type(self).__module__),
+                "libraries": self.versions(),
+            }
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Installed version of each of :attr:`libraries`.
+
+        Raises
+        ------
+        ConfigError
+            One is not installed.
+        """
+        try:
+            return {library: version(library) for library in self.libraries}
+        except PackageNotFoundError as error:
+            raise ConfigError(
+                f"encoder '{self.name}' needs the package '{error.name}', which is not "
+                f"installed; run: pip install '{EXTRA}'"
+            ) from None
+
+    def weights(self) -> str:
+        """Hash of the weights; empty where there are none."""
+        return ""
+
+    def open(self, device: torch.device) -> None:
+        """Load the weights, fetching them where they are missing.
+
+        Parameters
+        ----------
+        device
+            Where to compute.
+
+        Raises
+        ------
+        ConfigError
+            The weights are not there and cannot be fetched, or do not fit the settings.
+        DataError
+            Fetching them fails, or they are damaged.
+        """
+        del device
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Learn from the texts of all items of a data set; most encoders learn nothing.
+
+        Parameters
+        ----------
+        texts
+            One an item that has a text; never anything of the interactions.
+        """
+        del texts
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Tokens of some texts in all; words, unless the encoder has a tokenizer."""
+        return sum(len(text.split()) for text in texts)
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], report: Report = silent) -> NDArray[np.float32]:
+        """Turn texts into vectors.
+
+        Parameters
+        ----------
+        texts
+            None of them empty.
+        report
+            Is told the progress.
+
+        Returns
+        -------
+        ndarray
+            float32 ``[len(texts), S]``.
+        """

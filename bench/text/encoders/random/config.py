@@ -1,0 +1,24 @@
+"""Settings of random vectors."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench.plan.encoding import EncoderConfig
+
+
+class RandomConfig(EncoderConfig):
+    """Size and seed.
+
+    Attributes
+    ----------
+    reading, texts, storage
+        As of every encoder.
+    size
+        S, width of a vector.
+    seed
+        Other numbers give other vectors.
+    """
+
+    size: int = Field(default=256, ge=1)
+    seed: int = Field(default=0, ge=0)

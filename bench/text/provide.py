@@ -1,0 +1,164 @@
+"""From an experiment to the text vectors that its method reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+
+from bench.components import ENCODERS
+from bench.data.dataset import Dataset
+from bench.model.text_vectors import TextVectors
+from bench.plan.encoding import EncoderConfig
+from bench.plan.experiment import Experiment
+from bench.plan.grid import grid_points
+from bench.plan.spec import Spec
+from bench.text.display import Quiet
+from bench.text.embed import Reporter, vectors_of
+from bench.text.encoder import Encoder
+from bench.text.store import Vectors
+from bench.text.texts import Corpus
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Text vectors of one data set by one encoder.
+
+    Attributes
+    ----------
+    dataset
+        Whose texts.
+    encoder
+        Registered name, with its variant.
+    config
+        Complete settings.
+    max_length
+        Items that a joined text has at most.
+    """
+
+    dataset: Dataset
+    encoder: str
+    config: EncoderConfig
+    max_length: int
+
+    @property
+    def label(self) -> str:
+        """For people: ``ml-100k/smollm2``."""
+        return f"{self.dataset.name}/{self.encoder}"
+
+    def corpus(self) -> Corpus:
+        """Collect the texts to encode."""
+        return Corpus.of(self.dataset, self.config, self.max_length)
+
+    def vectors(self, corpus: Corpus, reporter: Reporter, device: str = "auto") -> Vectors | None:
+        """Give the vectors, encoded now where they are missing; None where no item has a text.
+
+        Raises
+        ------
+        BenchError
+            As :func:`bench.text.embed.vectors_of`.
+        """
+        if not len(corpus.texts):
+            return None
+        encoder: Encoder = ENCODERS.get(self.encoder).model_class()(self.config)
+        return vectors_of(encoder, corpus, self.label, reporter, device)
+
+
+def embed(
+    wanted: Iterable[Wanted],
+    reporter: Reporter,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+) -> None:
+    """Encode what is missing, one data set and encoder after another.
+
+    Parameters
+    ----------
+    wanted
+        In this order.
+    reporter
+        Told what happens.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    threads
+        Of the arithmetic on a CPU; None is torch's default, all cores or ``OMP_NUM_THREADS``.
+
+    Raises
+    ------
+    BenchError
+        As :func:`bench.text.embed.vectors_of`.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    for one in wanted:
+        one.vectors(one.corpus(), reporter, device)
+
+
+def wanted_by(spec: Spec, datasets: Mapping[str, Dataset]) -> list[Wanted]:
+    """List the vectors that a specification's methods read, each once.
+
+    Parameters
+    ----------
+    spec
+        Checked by :meth:`bench.plan.spec.Spec.check`.
+    datasets
+        By source.
+    """
+    pairs = dict.fromkeys((c.source, c.encoder) for c in grid_points(spec) if c.encoder)
+    return [want(spec, datasets[source], encoder) for source, encoder in pairs if encoder]
+
+
+def want(spec: Spec, dataset: Dataset, encoder: str) -> Wanted:
+    """Complete the settings for one data set and encoder.
+
+    Raises
+    ------
+    ConfigError
+        A setting does not fit.
+    """
+    length = spec.protocol_for(dataset.max_length).max_length
+    return Wanted(dataset, encoder, spec.encoder_config(encoder), length)
+
+
+def text_vectors_for(experiment: Experiment, dataset: Dataset) -> TextVectors | None:
+    """Give the vectors of an experiment's encoder, made now where the cache lacks them.
+
+    Parameters
+    ----------
+    experiment
+        Names the encoder, or none.
+    dataset
+        Its data.
+
+    Raises
+    ------
+    ConfigError
+        The encoder cannot run here.
+    DataError
+        Its weights cannot be had.
+    StoreError
+        The cache cannot be written, or holds damaged vectors.
+    """
+    if experiment.encoder is None:
+        return None
+    settings = ENCODERS.get(experiment.encoder).config_class()
+    config = cast(
+        "EncoderConfig",
+        settings.parse(experiment.encoder_settings, f"encoder {experiment.encoder}"),
+    )
+    wanted = Wanted(dataset, experiment.encoder, config, experiment.protocol.max_length)
+    corpus = wanted.corpus()
+    return _semantics(corpus, wanted.vectors(corpus, Quiet()), config)
+
+
+def _semantics(corpus: Corpus, vectors: Vectors | None, config: EncoderConfig) -> TextVectors:
+    return TextVectors(
+        pooled=config.reading == "pooled",
+        vectors=torch.zeros(1, 1) if vectors is None else torch.from_numpy(vectors.matrix),
+        row_index=torch.from_numpy(corpus.row_index),
+        offsets=None if corpus.offsets is None else torch.from_numpy(corpus.offsets),
+        metadata={} if vectors is None else vectors.about,
+    )

@@ -1,0 +1,127 @@
+"""A toy data set, jobs on it and experiments that succeed, fail, hang or die at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.errors import BenchError
+from bench.plan.experiment import Experiment
+from bench.plan.grid import PlannedExperiment
+from bench.plan.progress import Progress
+from bench.plan.protocol import Protocol
+from bench.plan.result import Decisions, ExperimentResult, Ranks
+from bench.plan.training import TrainingConfig
+
+
+def toy(name="toy") -> Dataset:
+    return Dataset(
+        name=name,
+        fingerprint="f" * 64,
+        sequences=Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]]),
+        user_ids=["a", "b", "c"],
+        item_ids=["w", "x", "y", "z"],
+        item_texts=["", "", "", ""],
+        max_length=7,
+    )
+
+
+def planned(seed=1, method="none", source="toy", **training) -> PlannedExperiment:
+    experiment = Experiment(
+        dataset="toy",
+        fingerprint="f" * 64,
+        backbone="sasrec",
+        backbone_settings={"hidden_size": 4},
+        method=method,
+        method_settings={},
+        training=TrainingConfig(**training),
+        protocol=Protocol(max_length=7),
+        seed=seed,
+        code="c" * 64,
+    )
+    return PlannedExperiment(experiment, source)
+
+
+def ranks(seed: int) -> Ranks:
+    values = np.random.default_rng(seed).integers(0, 9, size=(9, 3), dtype=np.int32)
+    return Ranks(*values)
+
+
+def decisions() -> Decisions:
+    column = np.arange(2, dtype=np.int32)
+    return Decisions(
+        column, column, column, column, np.array([True, False]), np.array([0.25, 1], np.float32)
+    )
+
+
+def result(experiment: Experiment) -> ExperimentResult:
+    return ExperimentResult(
+        ranks={"validation": ranks(experiment.seed), "test": ranks(experiment.seed + 100)},
+        curve=[
+            {"epoch": 1, "loss": 0.5, "seconds": 2.0},
+            {"epoch": 2, "loss": 0.4, "seconds": 3.0},
+        ],
+        metadata={"parameters": 12, "odd": float("nan")},
+        decisions={"train": decisions()},
+    )
+
+
+def fine(experiment, dataset, work, *, device, threads, report):
+    for epoch in (1, 2):
+        report(Progress(experiment.label, epoch, 2, 0.5, 0.1, 0.1, 0.01))
+    return result(experiment)
+
+
+def fails_on_seed_2(experiment, dataset, work, *, device, threads, report):
+    if experiment.seed == 2:
+        raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
+    return result(experiment)
+
+
+def no_memory(experiment, dataset, work, *, device, threads, report):
+    raise MemoryError
+
+
+def torch_no_memory(experiment, dataset, work, *, device, threads, report):
+    raise RuntimeError(
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes\nat x.cc"
+    )
+
+
+def dies_on_seed_2(experiment, dataset, work, *, device, threads, report):
+    if experiment.seed == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result(experiment)
+
+
+def interrupted(experiment, dataset, work, *, device, threads, report):
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "checkpoint").write_text("epoch 1")
+    raise KeyboardInterrupt
+
+
+def slow(experiment, dataset, work, *, device, threads, report):
+    time.sleep(0.3)
+    return result(experiment)
+
+
+def says_its_threads(experiment, dataset, work, *, device, threads, report):
+    finished = result(experiment)
+    finished.metadata["threads"] = threads
+    return finished
+
+
+def load(source: str) -> Dataset:
+    return toy()
+
+
+def events_of(store: Path) -> list[tuple[str, str]]:
+    lines = (store / "events.jsonl").read_text().splitlines()
+    return [(entry["key"], entry["event"]) for entry in map(json.loads, lines)]

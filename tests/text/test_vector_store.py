@@ -1,0 +1,226 @@
+"""Vectors are encoded once, survive interruption and are refused when damaged."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from text_toys import Noting, Remembering, dataset, vector
+
+from bench.errors import DataError, StoreError
+from bench.plan.encoding import EncoderConfig
+from bench.text import embed
+from bench.text.embed import vectors_of
+from bench.text.store import Entry
+from bench.text.texts import Corpus
+
+WORDS = dataset([f"{'long ' * (item % 7)}name {item}" for item in range(120)])
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(embed, "SHARD_CHARACTERS", 300)
+
+
+def corpus(config=None):
+    return Corpus.of(WORDS, config or EncoderConfig(), 4)
+
+
+def sampled(encoder):
+    """How many calls the estimate makes before the first shard."""
+    vectors_of(encoder, corpus(), "toy", Noting())
+    return embed.GROUPS + 1
+
+
+def test_every_row_is_the_vector_of_its_text():
+    wanted, noting = corpus(), Noting()
+    found = vectors_of(Remembering(), wanted, "toy", noting)
+    assert found.matrix.dtype == np.float32
+    assert not found.matrix[0].any()
+    np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in wanted.texts]))
+    assert noting.texts == len(wanted.texts) == 120
+    assert noting.ended == [("toy", True)]
+    assert noting.outlooks[0].texts == 120
+
+
+def test_what_it_cost_is_kept_beside():
+    about = vectors_of(Remembering(), corpus(), "toy", Noting()).about
+    assert about["texts"] == 120
+    assert about["tokens"] == sum(len(text.split()) for text in WORDS.item_texts)
+    assert about["seconds"] > 0
+    assert about["peak_memory_bytes"] > 10**6
+    assert (about["rows"], about["size"], about["encoder"]) == (121, 3, "remembering")
+
+
+def test_a_second_time_nothing_is_encoded():
+    vectors_of(Remembering(), corpus(), "toy", Noting())
+    again, noting = Remembering(), Noting()
+    vectors_of(again, corpus(), "toy", noting)
+    assert (again.opened, again.calls, noting.ended) == (0, [], [("toy", False)])
+
+
+@pytest.mark.parametrize("shards", [0, 1, 5])
+def test_interrupted_it_goes_on_and_ends_with_the_same_bytes(shards, tmp_path, monkeypatch):
+    whole = Remembering()
+    before = sampled(whole)
+    expected = (Entry.of(whole, corpus()).folder / "vectors.npy").read_bytes()
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "interrupted"))
+    broken = Remembering(fails_at=before + shards)
+    with pytest.raises(KeyboardInterrupt):
+        vectors_of(broken, corpus(), "toy", Noting())
+    entry = Entry.of(broken, corpus())
+    assert entry.read() is None
+    second, noting = Remembering(), Noting()
+    vectors_of(second, corpus(), "toy", noting)
+    assert (entry.folder / "vectors.npy").read_bytes() == expected
+    done = [text for call in broken.calls[before:] for text in call]
+    then = [text for call in second.calls[before:] for text in call]
+    assert sorted(done + then) == list(corpus().texts)
+    assert noting.outlooks[0].done == len(done)
+    assert entry.read().about["texts"] == 120
+    assert not entry.shards.folder.exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+def test_a_damaged_shard_is_encoded_again(suffix):
+    broken = Remembering(fails_at=embed.GROUPS + 4)
+    with pytest.raises(KeyboardInterrupt):
+        vectors_of(broken, corpus(), "toy", Noting())
+    entry = Entry.of(broken, corpus())
+    shard = sorted(entry.shards.folder.glob(f"*{suffix}"))[1]
+    content = bytearray(shard.read_bytes())
+    content[-9] ^= 1
+    shard.write_bytes(bytes(content))
+    found = vectors_of(Remembering(), corpus(), "toy", Noting())
+    np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in corpus().texts]))
+
+
+def test_shards_of_another_cut_are_not_mixed_in(monkeypatch):
+    broken = Remembering(fails_at=embed.GROUPS + 4)
+    with pytest.raises(KeyboardInterrupt):
+        vectors_of(broken, corpus(), "toy", Noting())
+    monkeypatch.setattr(embed, "SHARD_CHARACTERS", 170)
+    noting = Noting()
+    found = vectors_of(Remembering(), corpus(), "toy", noting)
+    assert noting.outlooks[0].done == 0
+    np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in corpus().texts]))
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "about.json"])
+def test_damaged_vectors_are_refused_with_the_remedy(name):
+    entry = Entry.of(Remembering(), corpus())
+    vectors_of(Remembering(), corpus(), "toy", Noting())
+    content = bytearray((entry.folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    if name == "about.json":
+        content = content[: len(content) // 2]
+    (entry.folder / name).write_bytes(bytes(content))
+    with pytest.raises(
+        StoreError, match=rf"vectors\.npy is damaged.*delete the folder {entry.folder}"
+    ):
+        vectors_of(Remembering(), corpus(), "toy", Noting())
+
+
+def test_a_folder_without_its_description_is_made_again():
+    entry = Entry.of(Remembering(), corpus())
+    vectors_of(Remembering(), corpus(), "toy", Noting())
+    (entry.folder / "about.json").unlink()
+    assert vectors_of(Remembering(), corpus(), "toy", Noting()).about["texts"] == 120
+
+
+def test_a_large_corpus_is_not_cut_into_countless_shards(monkeypatch):
+    monkeypatch.setattr(embed, "SHARD_CHARACTERS", 10)
+    many = len(list(embed._parts(corpus())))
+    monkeypatch.setattr(embed, "MOST_SHARDS", 7)
+    parts = list(embed._parts(corpus()))
+    assert len(parts) <= 8 < many
+    assert sorted(int(at) for part in parts for at in part) == list(range(120))
+
+
+def test_the_estimate_reads_texts_of_all_lengths_but_few_of_them():
+    encoder, noting = Remembering(), Noting()
+    vectors_of(encoder, corpus(), "toy", noting)
+    groups = encoder.calls[1 : 1 + embed.GROUPS]
+    lengths = [[len(text) for text in group] for group in groups]
+    assert all(len(group) <= embed.SAMPLE for group in groups)
+    assert [np.mean(group) for group in lengths] == sorted(np.mean(group) for group in lengths)
+    words = sum(len(text.split()) for text in corpus().texts)
+    assert abs(noting.outlooks[0].tokens - words) < 0.2 * words
+
+
+def test_of_long_texts_the_estimate_reads_fewer(monkeypatch):
+    monkeypatch.setattr(embed, "SAMPLE_CHARACTERS", 20)
+    encoder = Remembering()
+    vectors_of(encoder, corpus(), "toy", Noting())
+    assert [len(group) for group in encoder.calls[1 : 1 + embed.GROUPS]][-1] == 1
+
+
+def test_two_at_once_encode_once():
+    both = [Remembering(), Remembering()]
+    found = {}
+
+    def work(encoder):
+        found[encoder] = vectors_of(encoder, corpus(), "toy", Noting())
+
+    threads = [threading.Thread(target=work, args=(encoder,)) for encoder in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(encoder.opened for encoder in both) == [0, 1]
+    assert found[both[0]].about == found[both[1]].about
+
+
+def test_float16_halves_the_file_and_rounds():
+    half = vectors_of(Remembering(EncoderConfig(storage="float16")), corpus(), "toy", Noting())
+    assert half.matrix.dtype == np.float16
+    expected = np.stack([vector(t) for t in corpus().texts]).astype(np.float16)
+    np.testing.assert_array_equal(half.matrix[1:], expected)
+
+
+@pytest.mark.parametrize(
+    ("scale", "storage", "message"),
+    [(1e6, "float16", "encoder.storage=float32"), (np.nan, "float32", "no numbers")],
+)
+def test_vectors_that_cannot_be_kept_are_refused(scale, storage, message):
+    encoder = Remembering(EncoderConfig(storage=storage), scale=scale)
+    with pytest.raises(DataError, match=message):
+        vectors_of(encoder, corpus(), "toy", Noting())
+    assert Entry.of(encoder, corpus()).read() is None
+
+
+def test_the_file_cannot_be_changed_through_the_mapping():
+    found = vectors_of(Remembering(), corpus(), "toy", Noting())
+    found.matrix[1] = 7.0
+    assert Entry.of(Remembering(), corpus()).read().matrix[1, 0] != 7.0
+
+
+def test_other_texts_settings_or_fitted_names_are_other_entries(monkeypatch):
+    base = Entry.of(Remembering(), corpus())
+    fewer = Corpus.of(dataset(WORDS.item_texts[:-1]), EncoderConfig(), 4)
+    assert Entry.of(Remembering(), fewer) != base
+    assert Entry.of(Remembering(EncoderConfig(storage="float16")), corpus()) != base
+    monkeypatch.setattr(Remembering, "weights", lambda self: "others")
+    assert Entry.of(Remembering(), corpus()) != base
+
+
+def test_an_encoder_that_learns_from_the_names_depends_on_all_of_them(monkeypatch):
+    one, two = (
+        Corpus.of(dataset(texts), EncoderConfig(), 4) for texts in (["a", "b"], ["a", "b", "a"])
+    )
+    assert Entry.of(Remembering(), one) == Entry.of(Remembering(), two)
+    monkeypatch.setattr(Remembering, "fitted", True)
+    assert Entry.of(Remembering(), one) != Entry.of(Remembering(), two)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="BENCH_CACHE_DIR"):
+        vectors_of(Remembering(), corpus(), "toy", Noting())
+
+
+def test_the_description_is_plain_json():
+    found = vectors_of(Remembering(), corpus(), "toy", Noting())
+    assert json.loads((found.folder / "about.json").read_text()) == found.about

