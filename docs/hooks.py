@@ -6,7 +6,9 @@ A page that the program can print is never kept in the repository, so that it ca
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -62,12 +64,22 @@ def command_line() -> str:
     context = command.make_context("bench", ["ls", "methods"], resilient_parsing=True)
     text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="bench")
     text = re.sub(r"^# `bench`", "# Command line", text)
+    for inner in _below(command):
+        # In lists of commands typer cuts the summaries short.
+        short, whole = inner.get_short_help_str(), inner.get_short_help_str(limit=200)
+        text = text.replace(f"* `{inner.name}`: {short}\n", f"* `{inner.name}`: {whole}\n")
     return re.sub(
         r"^\s*Examples:\n((?:  .+\n)+)",
         r"\nExamples:\n\n```text\n\1```\n",
         text,
         flags=re.MULTILINE,
     )
+
+
+def _below(command: Any) -> Iterator[Any]:
+    for inner in getattr(command, "commands", {}).values():
+        yield inner
+        yield from _below(inner)
 
 
 def overview() -> str:
