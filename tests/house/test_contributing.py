@@ -83,7 +83,7 @@ def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     assert experiments["none"].decisions("train") is None
 
 
-def test_the_backbone_passes_the_conformance_tests(examples, tmp_path):
+def test_the_method_and_the_backbone_pass_the_conformance_tests(examples, tmp_path):
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", str(examples))
     said = python(examples, *words, cwd=tmp_path)
     assert re.search(r"\b\d+ passed", said.splitlines()[-1])
