@@ -5,15 +5,19 @@ A page that the program can print is never kept in the repository, so that it ca
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
+_LOG = logging.getLogger("mkdocs.hooks.docs")
 COMMAND_LINE = "command-line.md"
 _MATH = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">(?:\\\(|\\\[)(?P<tex>.*?)(?:\\\)|\\\])</(?P=tag)>',
@@ -41,14 +45,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_content(html: str, **_: object) -> str:
+def on_page_content(html: str, page: Page, **_: object) -> str:
     """Turn TeX into MathML, which a browser shows without a script."""
     from latex2mathml.converter import convert
 
     def mathml(match: re.Match[str]) -> str:
-        display = "inline" if match["tag"] == "span" else "block"
-        tex = match["tex"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        return convert(tex.strip(), display=display)
+        tex = unescape(match["tex"]).strip()
+        tex = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", tex)
+        tex = re.sub(r"\\tag\{(.+?)\}", r"\\qquad (\1)", tex)
+        shown = convert(tex, display="inline" if match["tag"] == "span" else "block")
+        if "\\" in shown:  # a command that the converter leaves as it is
+            _LOG.warning("%s: TeX that cannot be shown: %s", page.file.src_uri, tex)
+        return shown
 
     return _MATH.sub(mathml, html)
 
@@ -110,8 +118,8 @@ def method_pages() -> dict[str, Path]:
 
 
 def title(page: Path) -> str:
-    """Return the first heading of a page."""
-    match = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    """Return the first heading of a page, as far as a colon."""
+    match = re.search(r"^# ([^:\n]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     return match[1].strip() if match else page.parent.name
 
 
