@@ -1,5 +1,6 @@
 """What the pages show is what the program does."""
 
+import ast
 import configparser
 import importlib
 import re
@@ -196,6 +197,22 @@ def resolves(dotted):
             found = getattr(found, name)
         return True
     return False
+
+
+def api_examples():
+    for page in PAGES:
+        for language, content in fenced(page):
+            if language == "python" and content.startswith("import bench\n"):
+                yield pytest.param(content, id=name_of(page))
+
+
+@pytest.mark.parametrize("example", api_examples())
+def test_examples_of_the_api_call_what_there_is(example):
+    pytest.importorskip("bench.api")
+    for node in ast.walk(ast.parse(example)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = {"bench": bench, "results": getattr(bench, "Results", None)}[node.value.id]
+            assert hasattr(owner, node.attr), ast.unparse(node)
 
 
 def test_the_layers_of_the_page_are_those_of_the_contract():
