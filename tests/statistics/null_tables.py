@@ -23,8 +23,8 @@ def hit_rates(rng, users, mean):
 def figures(rng, rates, seeds, seed_effect=0.0, user_effect=0.0):
     """Figures by metric and seed of a model that is neither better nor worse than the rates.
 
-    ``seed_effect`` is the relative scatter of its seeds, the same for all users; ``user_effect`` that of its
-    users, the same for all seeds.
+    ``seed_effect`` is the relative scatter of its seeds, the same for all users;
+    ``user_effect`` is that of its users, the same for all seeds.
     """
     seen = []
     own = (
