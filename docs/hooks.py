@@ -45,8 +45,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """List on the page of the Python API whatever the package exports."""
+    if page.file.src_uri != "api.md":
+        return markdown
+    import bench
+
+    parts = [markdown]
+    for name in getattr(bench, "__all__", ()):
+        if not name.startswith("_"):
+            found = getattr(bench, name)
+            # Where it is defined: a function may share the name of its module.
+            parts.append(f"::: {found.__module__}.{found.__qualname__}")
+            parts.append(
+                f"    options: {{show_root_heading: true, heading_level: 2, heading: {name}}}\n"
+            )
+    return "\n".join(parts)
+
+
 def on_page_content(html: str, page: Page, **_: object) -> str:
-    """Turn TeX into MathML, which a browser shows without a script."""
+    """Turn TeX into MathML, which a browser shows without a script, and drop marks of Sphinx."""
     from latex2mathml.converter import convert
 
     def mathml(match: re.Match[str]) -> str:
@@ -58,7 +76,8 @@ def on_page_content(html: str, page: Page, **_: object) -> str:
             _LOG.warning("%s: TeX that cannot be shown: %s", page.file.src_uri, tex)
         return shown
 
-    return _MATH.sub(mathml, html)
+    html = re.sub(r":(?:attr|class|data|func|meth|mod):(?=<code)", "", html)
+    return _MATH.sub(mathml, html.replace("::</p>", ":</p>"))
 
 
 def command_line() -> str:

@@ -248,6 +248,10 @@ def test_the_site_builds_strictly_and_describes_every_command(tmp_path):
     page = (tmp_path / "command-line" / "index.html").read_text(encoding="utf-8")
     flags = {name for name in options() if name.startswith("-")}
     assert flags <= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page))
+    page = (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    exported = [getattr(bench, name) for name in getattr(bench, "__all__", ()) if name[0] != "_"]
+    for found in exported:
+        assert f'id="{found.__module__}.{found.__qualname__}"' in page
     for path in tmp_path.rglob("*.html"):
         fetched = r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://"
         assert not re.search(fetched, path.read_text(encoding="utf-8")), "a page needs a network"
