@@ -208,11 +208,15 @@ def api_examples():
 
 @pytest.mark.parametrize("example", api_examples())
 def test_examples_of_the_api_call_what_there_is(example):
-    pytest.importorskip("bench.api")
-    for node in ast.walk(ast.parse(example)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            owner = {"bench": bench, "results": getattr(bench, "Results", None)}[node.value.id]
-            assert hasattr(owner, node.attr), ast.unparse(node)
+    owners = {"bench": bench, "results": bench.Results, "model": bench.TrainedModel}
+    names = {
+        node: owners[node.value.id]
+        for node in ast.walk(ast.parse(example))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    assert names
+    for node, owner in names.items():
+        assert hasattr(owner, node.attr), ast.unparse(node)
 
 
 def test_the_layers_of_the_page_are_those_of_the_contract():
