@@ -249,10 +249,10 @@ def test_the_site_builds_strictly_and_describes_every_command(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "command-line" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "command-line.html").read_text(encoding="utf-8")
     flags = {name for name in options() if name.startswith("-")}
     assert flags <= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page))
-    page = (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "api.html").read_text(encoding="utf-8")
     exported = [getattr(bench, name) for name in getattr(bench, "__all__", ()) if name[0] != "_"]
     for found in exported:
         assert f'id="{found.__module__}.{found.__qualname__}"' in page
