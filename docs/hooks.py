@@ -1,10 +1,11 @@
-"""Pages that ``mkdocs build`` generates: the command line and one page a method.
+"""Pages that ``mkdocs build`` generates: the notebook, the command line, one page a method.
 
 A page that the program can print is never kept in the repository, so that it cannot age.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 _LOG = logging.getLogger("mkdocs.hooks.docs")
-COMMAND_LINE = "command-line.md"
 _MATH = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">(?:\\\(|\\\[)(?P<tex>.*?)(?:\\\)|\\\])</(?P=tag)>',
     re.DOTALL,
@@ -37,7 +37,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
-    pages = {COMMAND_LINE: command_line(), "methods/index.md": overview()}
+    pages = {
+        "command-line.md": command_line(),
+        "methods/index.md": overview(),
+        "notebook.md": notebook(ROOT / "docs" / "quickstart.ipynb"),
+    }
     for name, page in method_pages().items():
         pages[f"methods/{name}.md"] = between_pages(page.read_text(encoding="utf-8"))
     for uri, content in pages.items():
@@ -78,6 +82,15 @@ def on_page_content(html: str, page: Page, **_: object) -> str:
 
     html = re.sub(r":(?:attr|class|data|func|meth|mod):(?=<code)", "", html)
     return _MATH.sub(mathml, html.replace("::</p>", ":</p>"))
+
+
+def notebook(path: Path) -> str:
+    """Turn the cells of a notebook into Markdown."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+    return "\n\n".join([*parts, "[Download this notebook](quickstart.ipynb).", ""])
 
 
 def command_line() -> str:
