@@ -57,9 +57,8 @@ def prefixes(data: Interactions, max_length: int, per_user: int, generator: Gene
     """Draw (prefix, next item) pairs: ``per_user`` times as many as users, or all there are.
 
     Every pair of the data is as likely as any other and comes at most once, as in :func:`windows`,
-    so that an epoch's loss estimates without bias what all pairs give. (As many of each user
-    repeat the pairs of short histories while those of long ones are hardly met; docs/beauty.md has
-    what that costs.)
+    so that an epoch's loss estimates the loss over all pairs without bias. (Drawing equally many
+    from each user would repeat the pairs of short histories and rarely show those of long ones.)
     A prefix keeps its last ``max_length`` items.
     """
     pairs = (data.lengths - 1).clamp_min(0)
