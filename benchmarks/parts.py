@@ -248,12 +248,12 @@ def relations_of_beauty(settings: GraphSettings) -> Iterator[Comparison]:
     rows = torch.sparse_csr_tensor(
         bags.starts, bags.columns, bags.values, bags.shape, check_invariants=False
     )
-    error = float((bags(x) - rows @ x).abs().max())
+    apart = float((bags(x) - rows @ x).abs().max())
     yield Comparison(
         f"ssdrec: product with {largest.nnz:,} edges of Beauty (left: torch's sparse rows)",
         seconds(lambda: rows @ x),
         seconds(lambda: bags(x)),
-        f"largest difference {error:.0e}; mining {edges:,} edges takes {mining:.1f} s",
+        f"largest difference {apart:.0e}; mining {edges:,} edges takes {mining:.1f} s",
     )
 
 
