@@ -1,3 +1,3 @@
 """A fair benchmark of denoisers for sequential recommendation."""
 
-__version__ = "0.1.0"
+from bench.version import __version__ as __version__

@@ -1,44 +1,123 @@
-"""Where things lie: four environment variables, each with a flag of the same meaning."""
+"""Where files are kept and how experiments are computed: one object, passed along.
+
+This module and no other reads the environment variables of bench.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 import platformdirs
 
 from bench.errors import ConfigError
 
 APPLICATION = "seqrec-denoise-bench"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders, devices and switches that no result depends on, but for device and threads.
+
+    Attributes
+    ----------
+    store
+        Folder of the results store (``BENCH_STORE``, else ``runs`` in the current folder).
+    data
+        Folder of raw data sets (``BENCH_DATA_DIR``, else the platform's data folder).
+    cache
+        Folder of whatever can be made again (``BENCH_CACHE_DIR``, else the platform's cache).
+    offline
+        Whether every network access is forbidden (``BENCH_OFFLINE``).
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    threads
+        Threads of one experiment; the last digits of results depend on it.
+    track
+        Whether finished experiments are logged to MLflow (``BENCH_TRACK=0`` turns it off).
+    tracking_uri, tracking_experiment
+        MLflow's address and the name of the experiment there (``MLFLOW_TRACKING_URI``,
+        ``MLFLOW_EXPERIMENT_NAME``); an empty address is a database in the store.
+
+    Examples
+    --------
+    >>> Settings.from_environment(threads=2).threads
+    2
+    """
+
+    store: Path
+    data: Path
+    cache: Path
+    offline: bool = False
+    device: str = "auto"
+    threads: int = 1
+    track: bool = True
+    tracking_uri: str = ""
+    tracking_experiment: str = APPLICATION
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **changes: Any) -> Self:
+        """Read the environment variables, then apply changes.
+
+        Parameters
+        ----------
+        environment
+            Variables by name; None reads the process's own.
+        **changes
+            Values by attribute; None leaves what the environment says.
+
+        Raises
+        ------
+        ConfigError
+            A path begins with the home folder of an unknown user.
+        """
+        known = os.environ if environment is None else environment
+
+        def value(variable: str) -> str:
+            return known.get(variable, "").strip()
+
+        def folder(variable: str, default: Path) -> Path:
+            return expanded(value(variable)) if value(variable) else default
+
+        found = cls(
+            store=folder("BENCH_STORE", Path("runs")),
+            data=folder("BENCH_DATA_DIR", platformdirs.user_data_path(APPLICATION) / "datasets"),
+            cache=folder("BENCH_CACHE_DIR", platformdirs.user_cache_path(APPLICATION)),
+            offline=value("BENCH_OFFLINE").lower() in _TRUE,
+            track=value("BENCH_TRACK").lower() not in _FALSE,
+            tracking_uri=value("MLFLOW_TRACKING_URI"),
+            tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
+        )
+        return replace(found, **{key: new for key, new in changes.items() if new is not None})
 
 
 def data_dir() -> Path:
-    """Folder of raw data sets: ``BENCH_DATA_DIR`` or the platform's data folder."""
-    return _folder("BENCH_DATA_DIR", platformdirs.user_data_path(APPLICATION) / "datasets")
+    """Return the folder of raw data sets."""
+    return Settings.from_environment().data
 
 
 def cache_dir() -> Path:
-    """Folder of everything that can be made again: ``BENCH_CACHE_DIR`` or the platform's cache."""
-    return _folder("BENCH_CACHE_DIR", platformdirs.user_cache_path(APPLICATION))
+    """Return the folder of everything that can be made again."""
+    return Settings.from_environment().cache
 
 
 def store_dir() -> Path:
-    """Folder of finished experiments: ``BENCH_STORE`` or ``runs`` in the current folder."""
-    return _folder("BENCH_STORE", Path("runs"))
+    """Return the folder of the results store."""
+    return Settings.from_environment().store
 
 
 def offline() -> bool:
-    """Whether ``BENCH_OFFLINE`` forbids every network access."""
-    return os.environ.get("BENCH_OFFLINE", "").strip().lower() in {"1", "true", "yes"}
-
-
-def _folder(variable: str, default: Path) -> Path:
-    value = os.environ.get(variable, "").strip()
-    return expanded(value) if value else default
+    """Return whether every network access is forbidden."""
+    return Settings.from_environment().offline
 
 
 def expanded(path: str) -> Path:
-    """Give a path with ``~`` replaced by the home folder it stands for.
+    """Return a path with ``~`` replaced by the home folder that it means.
 
     Raises
     ------

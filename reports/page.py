@@ -9,9 +9,9 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from bench import __version__
 from bench.reports.grid import Entry, Grid
 from bench.reports.provenance import Provenance
+from bench.version import __version__
 
 TEMPLATE = "page.html.j2"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import typer
 
-from bench import __version__
 from bench.cli.options import CacheDir, DataDir, StoreDir
 from bench.errors import BenchError
 from bench.settings import cache_dir, data_dir, offline, store_dir
+from bench.version import __version__
 
 EPILOG = """
 \b

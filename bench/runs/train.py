@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import __version__
 from bench.components import BACKBONES, METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.sequences import Sequences
@@ -33,6 +32,7 @@ from bench.training.device import configure, select_device
 from bench.training.losses import LOSSES
 from bench.training.resources import peak_gpu_bytes
 from bench.training.trainer import Trainer
+from bench.version import __version__
 
 
 def run_experiment(

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import __version__
 from bench.errors import DataError, StoreError
 from bench.files import atomic_path, write_json
 from bench.hashing import file_hash
@@ -22,6 +21,7 @@ from bench.text.store import ABOUT, VECTORS, Entry, Vectors
 from bench.text.texts import Corpus
 from bench.training.device import select_device
 from bench.training.resources import Meter, peak_memory_bytes
+from bench.version import __version__
 
 SHARD_CHARACTERS = 32_768
 """About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import __version__
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
 from bench.files import read_json, write_json
 from bench.plan.protocol import Protocol
@@ -16,6 +15,7 @@ from bench.runs.store import Failure
 from bench.runs.stored import StoredExperiment
 from bench.tracking.items import Item, Point, Status, flatten, is_number, metric_name
 from bench.tuning.records import StudyRecord, Trial
+from bench.version import __version__
 
 _FILES = ("experiment.json", "metadata.json", "curve.json")
 _STATUS: dict[str, Status] = {

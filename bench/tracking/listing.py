@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from bench import __version__
 from bench.files import write_json, write_text
 from bench.hashing import content_hash
 from bench.runs.record import RunRecord, read_records
@@ -23,6 +22,7 @@ from bench.tracking.cells import (
 )
 from bench.tracking.items import Item, Name, Outline, Point, Status, metric_name
 from bench.tuning.records import StudyRecord, as_csv, best_after, best_of, read_studies
+from bench.version import __version__
 
 Draw = Callable[[list[str], Path], None]
 """Given the keys of a run's experiments and a folder, draws their table and figures there."""
