@@ -24,7 +24,7 @@ class _Formatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
 
 def command(description: str | None) -> ArgumentParser:
     """Create a parser whose help is a module's docstring."""
-    return ArgumentParser(description=description, formatter_class=_Formatter)
+    return ArgumentParser(description=description, formatter_class=_Formatter, allow_abbrev=False)
 
 
 def positive(text: str) -> int:
