@@ -202,15 +202,14 @@ def run_ours(dataset: str, backbone: str, epochs: int, patience: int, threads: i
         result = run_experiment(experiment, data, Path(work), device="cpu", threads=threads)
     protocol = experiment.protocol
     ranks = rank_of(result.ranks["test"], protocol.candidates, protocol.ties)
-    evaluation = [row["validation_seconds"] for row in result.curve]
     return Side(
         "this project",
-        result.metadata["targets_per_epoch"],
-        [row["seconds"] - row["validation_seconds"] for row in result.curve],
-        evaluation,
-        [row["NDCG@10"] for row in result.curve],
+        result.metadata.targets_per_epoch or 0,
+        [epoch.seconds - epoch.validation_seconds for epoch in result.curve],
+        [epoch.validation_seconds for epoch in result.curve],
+        [epoch.metric for epoch in result.curve],
         {metric: parse_metric(metric).mean(ranks) for metric in METRICS},
-        result.metadata["peak_memory_bytes"],
+        result.metadata.peak_memory_bytes or 0,
     )
 
 

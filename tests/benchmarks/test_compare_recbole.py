@@ -96,6 +96,26 @@ def test_the_peer_reads_the_same_histories(tmp_path):
     assert rows[1:] == ["0\t2\t0", "0\t1\t1", "0\t3\t2", "1\t3\t0", "1\t2\t1", "1\t1\t2"]
 
 
+def test_the_peer_is_run_as_asked(tmp_path):
+    """A stand-in for Python writes what it was asked and RecBole's figures."""
+    python = tmp_path / "python"
+    rows = "".join(json.dumps(row) + "\n" for row in lines(EPOCHS))
+    python.write_text(
+        f"#!{sys.executable}\nimport sys, pathlib\nwords = sys.argv[1:]\n"
+        f"pathlib.Path({str(tmp_path / 'asked')!r}).write_text('\\n'.join(words))\n"
+        f"pathlib.Path(words[words.index('--out') + 1]).write_text({rows!r})\n"
+    )
+    python.chmod(0o755)
+    words = ["--python", str(python), "--epochs", "9", "--peer-epochs", "4", "--threads", "2"]
+    found = run_peer(options(*words), DATA, "caser")
+    assert found.validation == [0.1, 0.3, 0.2]
+    script, *asked = (tmp_path / "asked").read_text().splitlines()
+    given = dict(zip(asked[::2], asked[1::2], strict=True))
+    assert script.endswith("benchmarks/recbole_peer.py")
+    assert (given["--model"], given["--name"], given["--max-length"]) == ("Caser", "toy", "5")
+    assert (given["--epochs"], given["--threads"], given["--batch"]) == ("4", "2", "2048")
+
+
 def test_an_environment_without_the_peer_is_named(tmp_path):
     python = tmp_path / "python"
     python.write_text(f"#!{sys.executable}\nraise SystemExit('No module named recbole')\n")
