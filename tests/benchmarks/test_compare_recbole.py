@@ -96,6 +96,7 @@ def test_the_peer_reads_the_same_histories(tmp_path):
     assert rows[1:] == ["0\t2\t0", "0\t1\t1", "0\t3\t2", "1\t3\t0", "1\t2\t1", "1\t1\t2"]
 
 
+@pytest.mark.process
 def test_the_peer_is_run_as_asked(tmp_path):
     """A stand-in for Python writes what it was asked and RecBole's figures."""
     python = tmp_path / "python"
@@ -116,6 +117,7 @@ def test_the_peer_is_run_as_asked(tmp_path):
     assert (given["--epochs"], given["--threads"], given["--batch"]) == ("4", "2", "2048")
 
 
+@pytest.mark.process
 def test_an_environment_without_the_peer_is_named(tmp_path):
     python = tmp_path / "python"
     python.write_text(f"#!{sys.executable}\nraise SystemExit('No module named recbole')\n")
@@ -134,6 +136,7 @@ def test_a_backbone_that_the_peer_lacks_is_refused():
         compare_recbole.main(options("--python", "python", "--backbone", "sasrek"))
 
 
+@pytest.mark.process
 def test_our_side_alone_is_trained_and_printed(capsys):
     words = ["--dataset", "planted", "--backbone", "gru4rec", "--epochs", "2", "--threads", "1"]
     compare_recbole.main(options(*words))
