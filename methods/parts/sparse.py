@@ -2,8 +2,8 @@
 
 The product is an embedding bag: row i of the result is the weighted sum of the dense rows that
 row i of the matrix names. On a CPU torch runs bags through FBGEMM, which is several times faster
-here than its compressed-row product. One thread sums each row in a fixed order, so results are
-reproducible bit for bit.
+here than its compressed-row product (``benchmarks/parts.py ssdrec`` times both). One thread sums
+each row in a fixed order, so results are reproducible bit for bit.
 """
 
 from __future__ import annotations

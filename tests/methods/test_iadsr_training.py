@@ -32,12 +32,12 @@ def trainer(variant="iadsr", backbone="gru4rec", **settings):
 
 
 def fit(run, path, report=lambda _: None):
-    figures = iter(FIGURES[run.progressed.epoch :])
+    figures = iter(FIGURES[run.state.epoch :])
     return run.fit(lambda _: next(figures), path, report)
 
 
 def plain(curve):
-    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in curve]
+    return [{k: v for k, v in vars(row).items() if not k.endswith("seconds")} for row in curve]
 
 
 def trained_parts(variant, backbone, path):
@@ -71,8 +71,8 @@ def test_a_killed_run_resumes_with_the_same_masks(tmp_path, progressive, killed_
     whole = trainer(progressive=progressive)
     expected = fit(whole, tmp_path / "whole")
 
-    def kill(progressed):
-        if progressed.epoch == killed_after:
+    def kill(state):
+        if state.epoch == killed_after:
             raise KilledError
 
     with pytest.raises(KilledError):

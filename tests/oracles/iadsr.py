@@ -1,13 +1,11 @@
-"""IADSR's training step as the published script computes it, and ours.
+"""IADSR's training step, as the published script computes it, on the weights of our model.
 
-The loops: interests in dictionaries of tensors by user, cosines user by user and position by
-position, 32 users a step, the next item among the batch's own targets. Both sides start from the
-same weights and text vectors; their losses are compared before anything is timed.
+Interests in dictionaries of tensors by user, cosines user by user and position by
+position, 32 users a step, the next item among the batch's own targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,22 +19,18 @@ from bench.methods.backbones.gru4rec.config import GRU4RecConfig
 from bench.methods.backbones.gru4rec.model import GRU4Rec
 from bench.methods.iadsr.config import IADSRConfig
 from bench.methods.iadsr.model import IADSR
-from bench.methods.none.config import NoneConfig
-from bench.methods.none.model import BareBackbone
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, Interactions
-from bench.model.method import Method, NextItemLoss, TrainingData
+from bench.model.method import NextItemLoss, TrainingData
 from bench.model.samples import last_prefixes
 from bench.model.text_vectors import TextVectors
-from bench.perf.parts import Comparison, best_seconds
-from bench.training.losses import cross_entropy, in_batch_tanh
+from bench.training.losses import in_batch_tanh
 
 ITEMS, LENGTH, WIDTH = 12_101, 32, 576
 """Items and longest input of Beauty, width of SmolLM2's vectors."""
 USERS = 4096
 BATCH = 32
-SIZES_TRIED = (256, 512, 1024, 2048, 4096)
-PLAIN_BATCH = 512
+"""Users of a published step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,19 +63,22 @@ class Input:
         ]
 
 
-def _method(given: Input, loss: NextItemLoss, **settings: object) -> IADSR:
-    config = IADSRConfig.parse(settings, "bench perf parts")
-    method = IADSR(config, _data(given, loss), _backbone())
-    method.begin_epoch(1)
-    return method
+def method(given: Input, loss: NextItemLoss, **settings: object) -> IADSR:
+    """Build IADSR around GRU4Rec without dropout."""
+    config = IADSRConfig.parse(settings, "oracle")
+    model = IADSR(config, training_data(given, loss), backbone())
+    model.begin_epoch(1)
+    return model
 
 
-def _data(given: Input, loss: NextItemLoss) -> TrainingData:
+def training_data(given: Input, loss: NextItemLoss) -> TrainingData:
+    """Collect what IADSR and the bare backbone train on."""
     sizes = Sizes(USERS, ITEMS, LENGTH)
     return TrainingData(sizes, given.train, loss, text_vectors=given.text_vectors)
 
 
-def _backbone() -> GRU4Rec:
+def backbone() -> GRU4Rec:
+    """Build GRU4Rec with the same initial weights at every call."""
     torch.manual_seed(0)
     return GRU4Rec(GRU4RecConfig(dropout=0.0), Sizes(USERS, ITEMS, LENGTH))
 
@@ -152,74 +149,12 @@ def _gate(score: Tensor, uniform: float) -> Tensor:
     return (soft > 0.5).float() + soft - soft.detach()
 
 
-def _optimise(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-
-
-def _loop_seconds(given: Input, steps: int = 3) -> tuple[float, float]:
-    """Seconds of a published step of 32 users, and how far its loss is from ours."""
-    method = _method(given, in_batch_tanh, theta=-1.0, progressive="none")
-    loops = Loops(method, given, steps * BATCH)
-    batches = given.batches(BATCH, steps)
-    noise = [torch.rand(int(batch.valid.sum())) for batch in batches]
+def compare(given: Input) -> float:
+    """Return the difference of the losses of port and model on one batch with the same noise."""
+    model = method(given, in_batch_tanh, theta=-1.0, progressive="none")
+    [batch] = given.batches(BATCH, 1)
     torch.manual_seed(1)
-    drawn = torch.rand_like(noise[0])
+    noise = torch.rand(int(batch.valid.sum()))
     torch.manual_seed(1)
-    ours = torch.stack(list(method.losses(batches[0]).values())).sum()
-    apart = float((ours - loops.losses(batches[0], drawn)).detach().abs())
-    optimiser = torch.optim.Adam(method.parameters())
-
-    def work() -> None:
-        for batch, uniform in zip(batches, noise, strict=True):
-            _optimise(optimiser, loops.losses(batch, uniform))
-
-    return best_seconds(work, repeats=2) / steps, apart
-
-
-def _step_seconds(method: Method, batches: list[Batch]) -> float:
-    optimiser = torch.optim.Adam(method.parameters(), fused=True)
-
-    def work() -> None:
-        for batch in batches:
-            _optimise(optimiser, torch.stack(list(method.losses(batch).values())).sum())
-
-    return best_seconds(work, repeats=3) / len(batches)
-
-
-def _per_user(given: Input, loss: NextItemLoss, **settings: object) -> tuple[float, int]:
-    """Seconds a user at the best batch size, and that size."""
-    found = []
-    for size in SIZES_TRIED:
-        method = _method(given, loss, **settings)
-        found.append((_step_seconds(method, given.batches(size, USERS // size)[:4]) / size, size))
-    return min(found)
-
-
-def comparisons() -> Iterator[Comparison]:
-    """Time steps per 32 users against the loops, and a step against the bare backbone's."""
-    given = Input.make()
-    loops, apart = _loop_seconds(given)
-    regimes: dict[str, tuple[NextItemLoss, dict[str, object]]] = {
-        "the published regime": (in_batch_tanh, {"theta": -1.0, "progressive": "none"}),
-        "full softmax, recomputed masks": (cross_entropy, {}),
-    }
-    for name, (loss, settings) in regimes.items():
-        seconds, size = _per_user(given, loss, **settings)
-        yield Comparison(
-            f"step per {BATCH} users, {name}",
-            loops,
-            BATCH * seconds,
-            15,
-            f"batch {size}; losses {apart:.0e} apart",
-        )
-    plain = BareBackbone(NoneConfig(), _data(given, cross_entropy), _backbone())
-    batches = given.batches(PLAIN_BATCH, 4)
-    yield Comparison(
-        f"step of {PLAIN_BATCH} pairs, bare backbone against IADSR",
-        _step_seconds(plain, batches),
-        ours := _step_seconds(_method(given, cross_entropy), batches),
-        0.4,
-        f"must stay above 1 / 2.5; {1000 * ours:.0f} ms",
-    )
+    ours = torch.stack(list(model.losses(batch).values())).sum()
+    return float((ours - Loops(model, given, BATCH).losses(batch, noise)).detach().abs())

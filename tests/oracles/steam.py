@@ -1,15 +1,13 @@
-"""STEAM's corruption, correction and training step as published, and ours.
+"""STEAM's corruption, correction and training step, as published, on the weights of our model.
 
-The loops: corruption and edits row by row with lists, a set of all item numbers for each row;
+Corruption and edits row by row with lists, a set of all item numbers for each row;
 every block on padded frames; the generator, greedy decoding and both softmaxes at all slots,
-over all classes. Both sides have the same weights; decisions and losses are compared before
-anything is timed.
+over all classes. The arithmetic is that of ``steam:compat``.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,27 +16,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.methods.parts.attention import PostNormBlock
 from bench.methods.parts.ragged import Ragged
 from bench.methods.steam.config import STEAMConfig
-from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted, corrupt
+from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted
 from bench.methods.steam.masking import mask
 from bench.methods.steam.model import STEAM, STEAMDraws
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, Interactions
 from bench.model.method import TrainingData
 from bench.model.samples import histories, segments
-from bench.perf.parts import Comparison, best_seconds
 from bench.training.losses import cross_entropy
-from bench.training.resources import peak_memory_bytes
 
 ITEMS, LENGTH = 12_101, 50
 """Items of Beauty, and the official longest segment."""
 USERS = 4096
-BATCH = 256
-LOOP_BATCH = 8
-"""Users of a published step here: at 256 it needs more memory than most machines have."""
 SHARES = (0.886, 0.040, 0.074)
 """Keep, delete and insert decisions of the released weights on test histories of Beauty."""
 
@@ -64,14 +58,15 @@ class Input:
         return data.gather(rows.take(torch.arange(users)))
 
     def histories(self, users: int) -> Tensor:
-        """Give whole histories, int64 ``[users, W]``."""
+        """Return whole histories, int64 ``[users, W]``."""
         data = Interactions(self.train)
         return data.gather(histories(data, LENGTH).take(torch.arange(users))).items
 
     def model(self, **settings: object) -> STEAM:
-        """Build STEAM with all classes, as the official code has."""
+        """Build STEAM with all classes and cumulative positions, as the official code has."""
         torch.manual_seed(0)
-        config = STEAMConfig.parse({"classes": "all", **settings}, "bench perf parts")
+        compat = METHODS.get("steam:compat").defaults
+        config = STEAMConfig.parse({**compat, **settings}, "oracle")
         data = TrainingData(Sizes(USERS, ITEMS, LENGTH), self.train, cross_entropy)
         model = STEAM(config, data)
         self._calibrate(model)
@@ -98,7 +93,7 @@ class Loops:
         self.table = model.encoder.items.weight
 
     def corrupt(self, rows: list[list[int]], chance: random.Random) -> list[list[int]]:
-        """Corrupt row after row; give the labels."""
+        """Corrupt row after row and return the labels."""
         return [self._corrupt_row(row, chance)[1] for row in rows]
 
     def _corrupt_row(
@@ -179,28 +174,29 @@ class Loops:
         generator = self.model.corrector.generator
         inputs, tokens = states[:, None], []
         for step in range(generator.longest):
-            placed = inputs + self.encoder.positions.weight[: step + 1]
+            # The published decoder adds positions to the whole prefix, anew in every step.
+            inputs = inputs + self.encoder.positions.weight[: step + 1]
             past = torch.ones(step + 1, step + 1, dtype=torch.bool).tril()
-            scores = _block(generator.block, placed, past)[:, -1] @ self.table.T
+            scores = _block(generator.block, inputs, past)[:, -1] @ self.table.T
             tokens.append(scores.argmax(-1))
             read = functional.embedding(tokens[-1], self.table)
             inputs = torch.cat([inputs, read[:, None]], 1)
         return torch.stack(tokens, 1)
 
     def losses(self, items: Tensor, draws: STEAMDraws) -> dict[str, Tensor]:
-        """Give the four losses from scores of all classes at all slots."""
+        """Compute the four losses from scores of all classes at all slots."""
         truth = draws.corrupted
-        found = self._corrector_losses(_wide(truth.items, self.model.length), truth)
-        rows = self.correct(_wide(items, self.model.length))
+        found = self._corrector_losses(wide(truth.items, self.model.length), truth)
+        rows = self.correct(wide(items, self.model.length))
         longest = max(1, *map(len, rows))
         corrected = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
         views = {"raw": (items, draws.raw), "corrected": (corrected, draws.corrected)}
         for name, (given, uniform) in views.items():
             uniform = uniform[:, : given.shape[1]]
             hidden = mask(given, self.model.config.mask_rate, self.encoder.mask, uniform)
-            seen = _wide(hidden.items, self.model.length)
+            seen = wide(hidden.items, self.model.length)
             vectors = _block(self.model.recommender, self.encode(seen), (seen > 0)[:, None])
-            targets = _wide(hidden.targets.where(hidden.hidden, -1), self.model.length, -1)
+            targets = wide(hidden.targets.where(hidden.hidden, -1), self.model.length, -1)
             found[name] = functional.cross_entropy(
                 (vectors @ self.table.T).flatten(0, 1), targets.flatten(), ignore_index=-1
             )
@@ -208,7 +204,7 @@ class Loops:
 
     def _corrector_losses(self, items: Tensor, truth: Corrupted) -> dict[str, Tensor]:
         longest = self.model.corrector.generator.longest
-        operations = _wide(truth.operations, items.shape[1])
+        operations = wide(truth.operations, items.shape[1])
         h = self.encode(items)
         missing = torch.zeros(*items.shape, longest, dtype=torch.long)
         missing[operations == INSERT] = truth.missing
@@ -227,7 +223,7 @@ class Loops:
         }
 
 
-def _wide(items: Tensor, width: int, fill: int = 0) -> Tensor:
+def wide(items: Tensor, width: int, fill: int = 0) -> Tensor:
     """Pad to the official frame, whatever the longest row."""
     return functional.pad(items, (0, width - items.shape[1]), value=fill)
 
@@ -243,66 +239,10 @@ def _block(block: PostNormBlock, z: Tensor, allowed: Tensor) -> Tensor:
     return fed
 
 
-def comparisons() -> Iterator[Comparison]:
-    """Time corruption, correction and a training step."""
-    given = Input.make()
-    yield _corruption(given)
-    yield _correction(given)
-    yield _step(given)
-
-
-def _corruption(given: Input) -> Comparison:
-    model = given.model()
-    items = given.histories(BATCH)
-    rows = [[item for item in row if item] for row in items.tolist()]
-    loops, chance = Loops(model), random.Random(0)  # noqa: S311
-    labels = [label for row in loops.corrupt(rows, chance) for label in row]
-    made = corrupt(items, model.rates, model.noise)
-    ours = (made.operations[made.items > 0] == INSERT).double().mean()
-    return Comparison(
-        f"corruption of {BATCH} histories",
-        best_seconds(lambda: loops.corrupt(rows, chance), repeats=2),
-        best_seconds(lambda: corrupt(items, model.rates, model.noise)),
-        20,
-        f"insert labels {labels.count(INSERT) / len(labels):.2f} and {float(ours):.2f}",
-    )
-
-
-def _correction(given: Input, users: int = 64) -> Comparison:
-    model = given.model()
-    items = given.histories(users)
-    wide, loops = _wide(items, model.length), Loops(model)
-    theirs = [row[1 - model.length :] for row in loops.correct(wide)]
-    ours = [[item for item in row if item] for row in model.correct(items).items.tolist()]
-    return Comparison(
-        f"correction of {users} histories",
-        best_seconds(lambda: loops.correct(wide), repeats=2),
-        best_seconds(lambda: model.correct(items)),
-        20,
-        "identical" if theirs == ours else "DIFFERENT results",
-    )
-
-
-def _step(given: Input) -> Comparison:
-    real = given.model().train()
-    batch = given.segments(BATCH)
-    ours = best_seconds(lambda: _learn(real, real.losses(batch)), repeats=3)
-    peak = peak_memory_bytes() / 2**20
+def compare(given: Input, users: int) -> float:
+    """Return the largest difference of a loss of port and model, without dropout."""
     model = given.model(dropout=0.0)
-    loops, small = Loops(model), given.segments(LOOP_BATCH)
-    draws = model.draw(small.items)
-    theirs, own = loops.losses(small.items, draws), model.losses(small, draws)
-    apart = max(float((theirs[name] - own[name]).detach().abs()) for name in own)
-    baseline = best_seconds(lambda: _learn(model, loops.losses(small.items, draws)), repeats=2)
-    return Comparison(
-        f"losses and gradients of {BATCH} users",
-        baseline * BATCH / LOOP_BATCH,
-        ours,
-        50,
-        f"loops: {LOOP_BATCH} users, scaled; losses {apart:.0e} apart; peak {peak:.0f} MiB",
-    )
-
-
-def _learn(model: STEAM, losses: dict[str, Tensor]) -> None:
-    model.zero_grad(set_to_none=True)
-    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    batch = given.segments(users)
+    draws = model.draw(batch.items)
+    theirs, ours = Loops(model).losses(batch.items, draws), model.losses(batch, draws)
+    return max(float((theirs[name] - ours[name]).detach().abs()) for name in ours)

@@ -28,13 +28,12 @@ from bench.model.backbone import Sizes
 from bench.model.batch import Batch, Interactions
 from bench.model.method import TrainingData
 from bench.model.samples import last_prefixes
-from bench.perf.baselines import hsd
-from bench.perf.parts import best_seconds
 from bench.training.losses import cross_entropy
+
+from . import hsd
 
 ITEMS, LENGTH, WIDTH = 1_682, 50, 100
 """ML-100K's items, and the published script's sizes."""
-REPEATS = 3
 
 
 def loop_insertion(items: Tensor, x: Tensor, insertion: Insertion) -> tuple[Tensor, Tensor]:
@@ -69,7 +68,7 @@ class Published(hsd.Published):
     Parameters
     ----------
     method
-        Ours.
+        Our model, whose weights are used.
     """
 
     def __init__(self, method: SSDRec) -> None:
@@ -262,7 +261,7 @@ def draws_for(method: SSDRec, batch: Batch, *, refined: bool) -> SSDRecDraws:
     )
 
 
-def agreement(train: Sequences, rows: int, **settings: Any) -> float:
+def compare(train: Sequences, rows: int, **settings: Any) -> float:
     """Compare port and ``ssdrec:compat``; see :func:`.hsd.largest_difference`."""
     still = {"dropout_sequence": 0.0, "dropout_item": 0.0, "graph_dropout": 0.0}
     method = model("ssdrec:compat", "gru4rec", train, **still, **settings)
@@ -274,16 +273,3 @@ def agreement(train: Sequences, rows: int, **settings: Any) -> float:
         ours = method.losses(batch, chance)
     theirs = port.losses(batch, chance)
     return hsd.largest_difference(ours, theirs, verdict[0], port.judged)
-
-
-def step_seconds(module: SSDRec | Published, batch: Batch) -> float:
-    """Time a training step: losses, gradients, Adam."""
-    optimiser = torch.optim.Adam(module.parameters(), fused=True)
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        parts = module.losses(batch)
-        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-
-    return best_seconds(step, REPEATS)

@@ -1,14 +1,9 @@
 """The comparison of encoders: the same texts, honest batches, vectors that agree."""
 
-import sys
-from pathlib import Path
-
 import pytest
+from embed import HEADERS, measure
 
 from bench.errors import ConfigError
-from bench.perf.embed import HEADERS, measure
-
-sys.path.append(str(Path(__file__).parents[1] / "encoders"))  # the tiny models live there
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
-"""The published step of DCRec, as ported for timing, beside ours."""
+"""DCRec computes what a port of the published step computes."""
 
 import pytest
 import torch
+from oracles import dcrec
 
 from bench.data.sequences import Sequences
-from bench.perf.baselines import dcrec
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +14,13 @@ def train():
 
 
 def test_both_sides_compute_the_same_losses(train):
-    assert dcrec.check(train) < 1e-3
+    assert dcrec.compare(train) < 1e-4
 
 
-def test_the_check_notices_a_difference(train, monkeypatch):
+def test_the_comparison_notices_a_difference(train, monkeypatch):
     plain = dcrec.convolve
-    monkeypatch.setattr(dcrec, "convolve", lambda graph, x: plain(graph, x) * 1.01 + 0.01)
-    with pytest.raises(AssertionError):
-        dcrec.check(train)
+    monkeypatch.setattr(dcrec, "convolve", lambda graph, x: 1.1 * plain(graph, x))
+    assert dcrec.compare(train) > 1e-3
 
 
 def test_the_loops_remove_what_ours_removes(train):

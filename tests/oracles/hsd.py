@@ -1,17 +1,14 @@
-"""HSD's step as the published code computes it, and ours.
+"""HSD's training step, as the published code computes it, on the weights of ``hsd:compat``.
 
-The loops: survivors are packed one by one, each with a look at its row number; truncation goes
+Survivors are packed one by one, each with a look at its row number; truncation goes
 row by row; both signals run over every padded slot, in torch's own LSTM, convolution and batch
-norm; the backbone encodes every slot. The port shares weights with ``hsd:compat``, the
-published arithmetic, and their losses are compared, without dropout and on the same draws,
-before anything is timed.
+norm; the backbone encodes every slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,24 +20,17 @@ from bench.data.sequences import Sequences
 from bench.methods.hsd.core import HSDDraws, HSDInputs
 from bench.methods.hsd.gates import HSDGates
 from bench.methods.hsd.model import HSD
-from bench.methods.parts.packing import pack
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
 from bench.model.method import TrainingData
-from bench.perf.parts import Comparison, best_seconds
 from bench.training.losses import cross_entropy
 
 USERS, ITEMS = 22_363, 12_101
 """Beauty's."""
 BATCH, LENGTH, WIDTH = 256, 50, 100
 """The published script's."""
-OFFICIAL_STEP = 0.633
-"""Seconds of the published code's step with BERT4Rec inside on two such cores, as the project's
-requirements state it; not measured here."""
-PACKING_GOAL, STEP_GOAL = 10.0, 5.0
 MEAN_BEYOND_TWO = 4.0
 """Prefixes are as long as Beauty's last ones: two items and an exponential number more."""
-REPEATS = 3
 
 
 def loop_packing(ids: Tensor, embedded: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,12 +50,6 @@ def loop_packing(ids: Tensor, embedded: Tensor, keep: Tensor) -> tuple[Tensor, T
     return packed.view_as(ids), moved.view_as(embedded)
 
 
-def our_packing(ids: Tensor, embedded: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-    """Pack the same with what HSD uses."""
-    packing = pack(keep)
-    return packing.gather(ids), packing.gather(embedded)
-
-
 def loop_truncation(losses: Tensor, lengths: Tensor, rate: float) -> Tensor:
     """Zero the largest losses row by row; a slice of the last 0 elements is the whole row."""
     if not rate:
@@ -83,7 +67,7 @@ class Published(nn.Module):
     Parameters
     ----------
     method
-        Ours.
+        Our model, whose weights are used.
     """
 
     def __init__(self, method: HSD) -> None:
@@ -180,7 +164,7 @@ def model(name: str, backbone: str, **settings: Any) -> HSD:
     return method
 
 
-def agreement() -> float:
+def compare() -> float:
     """Compare port and ``hsd:compat`` on rows of both kinds; see :func:`largest_difference`."""
     still = {"dropout_sequence": 0.0, "dropout_item": 0.0}
     found = []
@@ -224,55 +208,3 @@ def judged(gates: HSDGates) -> Iterator[list[Tensor]]:
         yield seen
     finally:
         hook.remove()
-
-
-def step_seconds(module: nn.Module, losses: Callable[[], dict[str, Tensor]]) -> float:
-    """Time a training step: losses, gradients, Adam."""
-    optimiser = torch.optim.Adam(module.parameters(), fused=True)
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses().values())).sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-
-    return best_seconds(step, REPEATS)
-
-
-def comparisons() -> Iterator[Comparison]:
-    """Time packing and whole steps on Beauty's sizes."""
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(1, ITEMS + 1, (BATCH, LENGTH), generator=generator)
-    keep = torch.rand(BATCH, LENGTH, generator=generator) < 0.75
-    x = torch.randn(BATCH, LENGTH, WIDTH, generator=generator)
-    pairs = zip(loop_packing(ids, x, keep), our_packing(ids, x, keep), strict=True)
-    same = all(a[:, : b.shape[1]].equal(b) and not a[:, b.shape[1] :].any() for a, b in pairs)
-    yield Comparison(
-        f"hsd: packing of {BATCH} rows of {LENGTH}",
-        best_seconds(lambda: loop_packing(ids, x, keep)),
-        best_seconds(lambda: our_packing(ids, x, keep)),
-        PACKING_GOAL,
-        "equal" if same else "DIFFERENT",
-    )
-    error = agreement()
-    for full in (False, True):
-        batch = some_batch(full=full)
-        ours, compat = model("hsd", "sasrec"), model("hsd:compat", "sasrec")
-        port = Published(compat)
-        draws = compat.core.draw(batch.valid.shape, batch.targets.sum(1), ITEMS)
-        loops = step_seconds(port, partial(port.losses, batch, draws))
-        seconds = step_seconds(ours, partial(ours.losses, batch))
-        kind = f"all of {LENGTH} items" if full else "as long as Beauty's"
-        yield Comparison(
-            f"hsd with SASRec: step of {BATCH} prefixes {kind}",
-            loops,
-            seconds,
-            STEP_GOAL,
-            f"losses of the port and hsd:compat differ by {error:.0e}",
-        )
-        yield Comparison(
-            f"the same step, {kind}, and the published code",
-            OFFICIAL_STEP,
-            seconds,
-            STEP_GOAL,
-            "baseline: figure of the requirements, with BERT4Rec inside; not measured",
-        )
