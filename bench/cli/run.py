@@ -29,7 +29,7 @@ from bench.cli.options import (
 from bench.cli.track import recorded
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec, find_spec
-from bench.settings import store_dir
+from bench.settings import Settings, store_dir
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -172,9 +172,12 @@ def _execute(
         ).seconds
         for planned in plan
     }
-    setup = ExecutionSettings(store_dir().absolute(), since, device, threads)
+    settings = Settings.from_environment(
+        store=store_dir().absolute(), device=device, threads=threads
+    )
+    execution = ExecutionSettings(settings, since)
     with recorded(spec, plan, track) as outcomes, display_for(len(plan)) as display:
-        outcomes += execute(plan, setup, display, workers=workers, estimates=estimates)
+        outcomes += execute(plan, execution, display, workers=workers, estimates=estimates)
     return outcomes
 
 

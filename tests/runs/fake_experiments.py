@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -112,6 +112,14 @@ def slow(experiment, dataset, work, *, device, threads, report):
     return result(experiment)
 
 
+def ruins_the_store(experiment, dataset, work, *, device, threads, report):
+    """Fail where not even the failure can be recorded."""
+    failures = work.parent.parent / "failures"
+    shutil.rmtree(failures, ignore_errors=True)
+    failures.write_text("a file where a folder should be")
+    raise BenchError("it failed")
+
+
 def says_its_threads(experiment, dataset, work, *, device, threads, report):
     finished = result(experiment)
     finished.metadata["threads"] = threads
@@ -122,6 +130,15 @@ def load(source: str) -> Dataset:
     return toy()
 
 
-def events_of(store: Path) -> list[tuple[str, str]]:
-    lines = (store / "events.jsonl").read_text().splitlines()
-    return [(entry["key"], entry["event"]) for entry in map(json.loads, lines)]
+def logged(experiment, dataset, work, *, device, threads, report):
+    """Note in a file beside the store that an experiment begins or resumes, then finish it."""
+    resumed = (work / "checkpoint").exists()
+    with (work.parent.parent / "begun.txt").open("a") as stream:
+        stream.write(f"{'resumed' if resumed else 'started'} {experiment.seed}\n")
+    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+
+
+def begun(store: Path) -> list[str]:
+    """Lines that :func:`logged` wrote."""
+    path = store / "begun.txt"
+    return path.read_text().splitlines() if path.exists() else []
