@@ -22,14 +22,15 @@ from bench.cli.options import (
     StoreDir,
     Threads,
     Track,
+    grid_of,
+    settings_of,
 )
-from bench.cli.run import choose, flags
 from bench.cli.track import tracked
 from bench.errors import ConfigError, suggestion
-from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
+    from bench.settings import Settings
     from bench.tuning.plan import Pruning
 
 EPILOG = """
@@ -92,11 +93,13 @@ def tune(
     is not searched. Killed or interrupted, the same command resumes it.
     """
     del store, data_dir, cache_dir  # their callbacks have set the environment
-    settings = Settings.from_environment(device=device, threads=threads)
+    settings = settings_of(device=device, threads=threads)
     if ledger:
         _show_ledger(settings)
         return
-    chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
+    from bench.plan.overrides import resolve_spec
+
+    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
     rule = _pruning(pruner)
     if plan:
         _show_plan(chosen, settings, rule)

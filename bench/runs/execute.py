@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psutil
@@ -26,6 +26,7 @@ def execute(
     *,
     workers: int = 1,
     estimates: Mapping[str, float] | None = None,
+    ended: Callable[[ExperimentOutcome], None] = lambda _: None,
 ) -> list[ExperimentOutcome]:
     """Run a plan and return every experiment's outcome, in the plan's order.
 
@@ -44,6 +45,8 @@ def execute(
         Experiments at the same time: 1 runs them in this process, more in as many processes.
     estimates
         Expected seconds by label, for the estimate of the remaining time.
+    ended
+        Called in this process with each outcome as soon as its experiment has ended.
 
     Returns
     -------
@@ -58,10 +61,10 @@ def execute(
     store = Store(execution.store)
     store.prepare()
     patience = {planned.experiment.label: planned.experiment.training.patience for planned in plan}
-    run = _Run(store, reporter, Remaining(estimates or {}, workers, patience))
+    run = _Run(store, reporter, Remaining(estimates or {}, workers, patience), ended)
     for planned in plan:
         key, label = planned.experiment.key, planned.experiment.label
-        if store.has(key):
+        if store.has(key, execution.keep):
             store.discard_work(key)  # of a run that was killed right after it saved the experiment
             run.finish(ExperimentOutcome(key, label, "reused"))
         else:
@@ -96,10 +99,17 @@ def default_workers(threads: int, on_gpu: bool) -> int:
 class _Run:
     """The experiments of one run as a source of tasks."""
 
-    def __init__(self, store: Store, reporter: Reporter, remaining: Remaining) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reporter: Reporter,
+        remaining: Remaining,
+        ended: Callable[[ExperimentOutcome], None],
+    ) -> None:
         self.store = store
         self.reporter = reporter
         self.remaining = remaining
+        self._ended = ended
         self.pending: deque[PlannedExperiment] = deque()
         self.outcomes: dict[str, ExperimentOutcome] = {}
 
@@ -113,6 +123,7 @@ class _Run:
         self.outcomes[outcome.key] = outcome
         self.remaining.finish(outcome.label, ran=outcome.ending == "finished")
         self.reporter.ended(outcome.label, outcome.ending, self.remaining.seconds())
+        self._ended(outcome)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bench.errors import BenchError, DataError, StoreError
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
+from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
 from bench.registry import load_object
 from bench.runs.store import Store
@@ -34,15 +35,18 @@ class ExecutionSettings:
     since
         Seconds since 1970 at which the command began. A failure that another process recorded
         later than that counts as a failure of this command too.
+    keep
+        What a result holds in addition to ranks and decisions.
     function
         ``"module:function"``, called as ``function(experiment, dataset, work, device=, threads=,
-        report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
+        keep=, report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
     load
         ``"module:function"`` that returns the data set of a source.
     """
 
     settings: Settings
     since: float
+    keep: tuple[Keep, ...] = ()
     function: str = "bench.runs.train:run_experiment"
     load: str = "bench.data.load:load_dataset"
 
@@ -109,7 +113,7 @@ def run_one(
     with store.locked(key) as mine:
         if not mine:
             return ExperimentOutcome(key, label, "busy")
-        if store.has(key):
+        if store.has(key, execution.keep):
             return ExperimentOutcome(key, label, "reused")
         failure = store.failure(key)
         if failure is not None and failure.when >= execution.since:
@@ -139,6 +143,7 @@ def _run(
             store.work(key),
             device=execution.settings.device,
             threads=execution.settings.threads,
+            keep=execution.keep,
             report=report,
         )
         store.save(planned.experiment, _with_card(result, planned.source))
@@ -156,7 +161,8 @@ def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
     """Note the path of a user's own card, which the data set's name does not tell."""
     if not is_path(source):
         return result
-    return replace(result, metadata={**result.metadata, "card": str(Path(source).resolve())})
+    card = {"card": str(Path(source).resolve())}
+    return replace(result, metadata=result.metadata.model_copy(update=card))
 
 
 def _data(planned: PlannedExperiment, execution: ExecutionSettings) -> Dataset:

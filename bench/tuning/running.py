@@ -213,11 +213,9 @@ class RunningTrial:
         stored = store.load(key)
         try:
             value = _objective(stored)
-            metric = stored.experiment.protocol.selection
             reused = not self._epochs
             for epoch, row in enumerate(stored.curve, start=1):
-                if metric in row:
-                    self._report_epoch(epoch, row[metric])
+                self._report_epoch(epoch, row.metric)
             self._seconds = max(self._seconds, stored.seconds)
         except BenchError as error:
             self._end(TrialState.FAIL, cause=str(error))

@@ -23,7 +23,7 @@ def run(root, function="fine", workers=1, plan=None, reporter=None, since=None):
     settings = Settings.from_environment(store=root, device="cpu", threads=3)
     since = time.time() if since is None else since
     names = (f"fake_experiments:{function}", "fake_experiments:load")
-    execution = ExecutionSettings(settings, since, *names)
+    execution = ExecutionSettings(settings, since, (), *names)
     return execute(plan, execution, reporter or Recorder(), workers=workers)
 
 
@@ -99,7 +99,7 @@ def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
 def test_a_cell_has_the_threads_that_were_asked_for(tmp_path, workers):
     outcomes = run(tmp_path, "says_its_threads", workers)
     store = Store(tmp_path)
-    assert {store.load(outcome.key).metadata["threads"] for outcome in outcomes} == {3}
+    assert {store.load(outcome.key).metadata.threads for outcome in outcomes} == {3}
 
 
 def test_cells_at_once_fit_cores_and_memory(monkeypatch):
