@@ -24,7 +24,6 @@ from bench.tuning.liveness import Owner, requeue
 from bench.tuning.plan import StudyPlan
 from bench.tuning.records import best_of, counting, records_of
 from bench.tuning.sampler import place_of
-from bench.tuning.storage import distributions
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,8 @@ class RunningStudy:
 
     Attributes
     ----------
-    plan, study
-        What is searched, and the trials so far.
-    budget
-        What the study may spend.
+    plan, study, budget
+        What is searched, the trials so far, and what they may cost.
     stores
         Where finished experiments are: the store of trials, then that of results.
     owner
@@ -61,10 +58,16 @@ class RunningStudy:
 
     def ask(self) -> RunningTrial | None:
         """Begin a trial; return None where it has ended without running an experiment."""
-        trial = self.study.ask(distributions(self.plan))
-        self.owner.claim(self.study, trial)
+        space = {name: dimension.distribution() for name, dimension in self.plan.space.items()}
+        trial = self.study.ask(space)
+        self.owner.claim(trial)
         task = self.running[trial.number] = RunningTrial(self, trial)
         return task if task.begin() else None
+
+    def abandon(self) -> None:
+        """Queue the settings again of whatever runs, because this process stops."""
+        for task in list(self.running.values()):
+            task.abandon()
 
     def is_surplus(self, trial: Trial) -> bool:
         """Return whether another machine had just begun the last trial, or the same settings."""
@@ -78,7 +81,7 @@ class RunningStudy:
     def close(self, trial: Trial) -> None:
         """Note that a trial has ended here, and report how."""
         self.running.pop(trial.number, None)
-        self.owner.release(self.study, trial)
+        self.owner.release(trial)
         ended = records_of(self.trials(), self.plan.metric)
         record = next(record for record in ended if record.number == trial.number)
         if record.state != "surplus":
@@ -102,13 +105,7 @@ def _line(trial: records.Trial, trials: Sequence[records.Trial], metric: str) ->
 
 
 class RunningTrial:
-    """A trial of this process, as a task for its workers.
-
-    Attributes
-    ----------
-    planned
-        Its experiment, once :meth:`begin` has found one to run.
-    """
+    """A trial of this process, as a task for its workers; ``planned`` is its experiment."""
 
     planned: PlannedExperiment
 
@@ -174,7 +171,7 @@ class RunningTrial:
             self._end(TrialState.FAIL, cause="its experiment is no longer in the store")
 
     def abandon(self) -> None:
-        """Queue the settings again because this process stops."""
+        """Queue the settings again."""
         requeue(self._study.study, self.number, died=False)
         self._study.close(self._trial)
 

@@ -1,4 +1,4 @@
-"""Optuna's side of a study: storage, distributions, pruner."""
+"""Optuna's side of a study: storage and pruner."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import ConfigError, StoreError
 from bench.settings import expanded
 from bench.tuning.plan import Pruning, StudyPlan
-from bench.tuning.space import Choices, Dimension
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.storages import BaseStorage, RDBStorage
 
@@ -76,7 +74,7 @@ def file_of(url: str) -> Path | None:
         An SQLite database in memory, which no other process can read.
     """
     if url.startswith(JOURNAL):
-        return expanded(url.removeprefix(JOURNAL))
+        return expanded(url.removeprefix(JOURNAL)).absolute()
     if not url.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
@@ -87,7 +85,7 @@ def file_of(url: str) -> Path | None:
             f"--storage '{url}' names no file, and no other process can read a database in memory; "
             "write sqlite:///FILE"
         )
-    return Path(database)
+    return Path(database).absolute()
 
 
 @contextmanager
@@ -96,14 +94,25 @@ def storage_errors(url: str) -> Iterator[None]:
 
     Raises
     ------
+    ConfigError
+        The URL is wrong, its driver is not installed, or another version of Optuna made it.
     StoreError
-        It cannot be reached, read or written.
+        The storage cannot be reached, read or written.
     """
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
         yield
+    except ImportError as error:
+        raise ConfigError(
+            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
+        ) from error
+    except ArgumentError as error:
+        raise ConfigError(
+            f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
+            "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
+        ) from error
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
         cause = error.__cause__ or error
         first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
@@ -124,38 +133,24 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises
     ------
-    ConfigError
-        The URL is wrong, its driver is not installed, or another version of Optuna made it.
-    StoreError
-        The storage cannot be reached.
+    ConfigError, StoreError
+        As :func:`storage_errors`.
     """
     import optuna
-    from sqlalchemy.exc import ArgumentError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _silence_warnings()
     try:
         with storage_errors(url):
             return _journal(url) if url.startswith(JOURNAL) else _database(url)
-    except ImportError as error:
-        raise ConfigError(
-            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
-        ) from error
     except (ValueError, LookupError) as error:
         raise ConfigError(
             f"--storage '{masked(url)}' is damaged, or a part of its address is wrong ({error}); "
             "correct it or name another"
         ) from error
     except RuntimeError as error:  # Optuna's word on a database with other tables
-        first = " ".join(str(error).split())
-        raise ConfigError(f"--storage '{masked(url)}': {first}") from error
-    except BenchError as error:
-        if isinstance(error.__cause__, ArgumentError):
-            raise ConfigError(
-                f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
-                "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
-            ) from error
-        raise
+        text = " ".join(str(error).split())
+        raise ConfigError(f"--storage '{masked(url)}': {text}") from error
 
 
 def _silence_warnings() -> None:
@@ -247,21 +242,6 @@ def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
     if not study.get_trials(deepcopy=False):
         study.enqueue_trial(plan.default, user_attrs={"default": True})
     return study
-
-
-def distributions(plan: StudyPlan) -> dict[str, BaseDistribution]:
-    """Return a search space in Optuna's form."""
-    return {name: _distribution(dimension) for name, dimension in plan.space.items()}
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(dimension, Choices):
-        return CategoricalDistribution(dimension.choices)
-    if dimension.whole:
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
 def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
