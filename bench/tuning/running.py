@@ -67,7 +67,7 @@ class RunningStudy:
     def abandon(self) -> None:
         """Queue the settings again of whatever runs, because this process stops."""
         for task in list(self.running.values()):
-            task.abandon()
+            task.requeue(died=False)
 
     def is_surplus(self, trial: Trial) -> bool:
         """Return whether another machine had just begun the last trial, or the same settings."""
@@ -117,11 +117,6 @@ class RunningTrial:
         self._epochs = set(earlier.intermediate_values)
         self._reason = ""
 
-    @property
-    def number(self) -> int:
-        """The trial's number."""
-        return self._trial.number
-
     def begin(self) -> bool:
         """Choose the experiment; return False where the trial has ended without running one."""
         if self._study.is_surplus(self._trial):
@@ -138,7 +133,7 @@ class RunningTrial:
 
     def started(self) -> None:
         """Report the beginning."""
-        self._study.report(f"{self._study.plan.label} trial {self.number}: begins")
+        self._study.report(f"{self._study.plan.label} trial {self._trial.number}: begins")
 
     def advanced(self, progress: Progress) -> bool:
         """Report an epoch to Optuna; return False where the trial is pruned or out of time."""
@@ -147,9 +142,10 @@ class RunningTrial:
         self._report_epoch(progress.epoch, progress.metric)
         if progress.epoch == progress.epochs:
             return True
+        out_of_time = self._study.budget.is_out_of_time(self._study.trials())
         if self._trial.should_prune():
             self._reason = f"pruned at epoch {progress.epoch}: below earlier trials"
-        elif not self._is_default() and self._study.budget.is_out_of_time(self._study.trials()):
+        elif out_of_time and not self._trial.user_attrs.get("default"):
             self._reason = f"ended at epoch {progress.epoch}: the study's seconds were spent"
         return not self._reason
 
@@ -163,34 +159,30 @@ class RunningTrial:
         """
         if outcome.ending == "stopped":
             self._end(TrialState.PRUNED, cause=self._reason)
-        elif outcome.ending == "died" or outcome.environmental:
-            self._requeue(outcome)
-        elif outcome.ending == "failed":
-            self._end(TrialState.FAIL, cause=outcome.cause)
+        elif outcome.ending in {"died", "failed"}:
+            machine = outcome.ending == "died" or outcome.environmental
+            if not (machine and self.requeue(died=True)):
+                self._end(TrialState.FAIL, cause=outcome.cause)
+            elif outcome.environmental:
+                raise StoreError(
+                    f"{self._study.plan.label} trial {self._trial.number}: {outcome.cause}; then "
+                    "run the same command again, which resumes the trial"
+                )
         elif not self._take_from_store():
             self._end(TrialState.FAIL, cause="its experiment is no longer in the store")
 
-    def abandon(self) -> None:
-        """Queue the settings again."""
-        requeue(self._study.study, self.number, died=False)
-        self._study.close(self._trial)
-
-    def _requeue(self, outcome: ExperimentOutcome) -> None:
-        if not requeue(self._study.study, self.number, died=True):
-            self._end(TrialState.FAIL, cause=outcome.cause)
-            return
-        self._study.close(self._trial)
-        if outcome.environmental:
-            raise StoreError(
-                f"{self._study.plan.label} trial {self.number}: {outcome.cause}; then run the same "
-                "command again, which resumes the trial"
-            )
+    def requeue(self, *, died: bool) -> bool:
+        """Queue the settings again; see :func:`bench.tuning.liveness.requeue`."""
+        queued = requeue(self._study.study, self._trial.number, died=died)
+        if queued:
+            self._study.close(self._trial)
+        return queued
 
     def _repeat(self) -> bool:
         """Take the outcome of an earlier trial of this study with the same settings."""
         key = self.planned.experiment.key
         for other in self._study.trials():
-            same = other.user_attrs.get("experiment") == key and other.number != self.number
+            same = other.user_attrs.get("experiment") == key and other.number != self._trial.number
             if same and other.state in {TrialState.COMPLETE, TrialState.PRUNED}:
                 for epoch, figure in sorted(other.intermediate_values.items()):
                     self._report_epoch(epoch, figure)
@@ -207,10 +199,9 @@ class RunningTrial:
         store = next((store for store in self._study.stores if store.has(key)), None)
         if store is None:
             return False
-        stored = store.load(key)
+        stored, reused = store.load(key), not self._epochs
         try:
             value = _objective(stored)
-            reused = not self._epochs
             for epoch, row in enumerate(stored.curve, start=1):
                 self._report_epoch(epoch, row.metric)
             self._seconds = max(self._seconds, stored.seconds)
@@ -224,9 +215,6 @@ class RunningTrial:
         if epoch not in self._epochs:  # else trained again because its checkpoint was lost
             self._epochs.add(epoch)
             self._trial.report(figure, epoch)
-
-    def _is_default(self) -> bool:
-        return bool(self._trial.user_attrs.get("default"))
 
     def _end(self, state: TrialState, value: float | None = None, **attributes: Any) -> None:
         with suppress(UpdateFinishedTrialError):  # ended by a machine that saw no heartbeat

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,20 +19,16 @@ from bench.tuning.plan import Pruning, StudyPlan
 if TYPE_CHECKING:
     import optuna
     from optuna.pruners import BasePruner
-    from optuna.storages import BaseStorage, RDBStorage
+    from optuna.storages import BaseStorage
 
 JOURNAL = "journal:"
 """Before the path of a journal file."""
 BUSY_SECONDS = 120
 """How long a process waits for its turn to write SQLite."""
-HEARTBEAT_SECONDS = 30
-"""Between two signs of life of a trial on a database server."""
-GRACE_SECONDS = 300
-"""Without a sign of life after which a trial of another machine counts as dead."""
-STARTUP_TRIALS = 5
-"""Ended trials before the median rule prunes."""
-WARMUP_EPOCHS = 5
-"""Epochs in which the median rule prunes nothing."""
+HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
+"""Between two signs of life of a trial on a server, and without any until it counts as dead."""
+STARTUP_TRIALS, WARMUP_EPOCHS = 5, 5
+"""Ended trials, and epochs of a trial, before the median rule prunes."""
 REDUCTION = 3
 """Hyperband keeps one of this many at each rung."""
 
@@ -139,7 +136,9 @@ def open_storage(url: str) -> BaseStorage:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _silence_warnings()
+    # Heartbeats and retries are marked experimental, and meant for another loop than ask and tell.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
     try:
         with storage_errors(url):
             return _journal(url) if url.startswith(JOURNAL) else _database(url)
@@ -151,14 +150,6 @@ def open_storage(url: str) -> BaseStorage:
     except RuntimeError as error:  # Optuna's word on a database with other tables
         text = " ".join(str(error).split())
         raise ConfigError(f"--storage '{masked(url)}': {text}") from error
-
-
-def _silence_warnings() -> None:
-    """Heartbeats and retries are marked experimental, and are used here with ask and tell."""
-    from optuna.exceptions import ExperimentalWarning
-
-    warnings.filterwarnings("ignore", category=ExperimentalWarning)
-    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
 
 
 def _journal(url: str) -> BaseStorage:
@@ -180,10 +171,9 @@ def _is_journal(path: Path) -> bool:
     with path.open("rb") as stream:
         line = stream.readline(1 << 20)
     try:
-        entry = json.loads(line or b'{"op_code": 0}')
-    except ValueError:
+        return "op_code" in dict(json.loads(line or b'{"op_code": 0}'))
+    except (ValueError, TypeError):
         return False
-    return isinstance(entry, dict) and "op_code" in entry
 
 
 def _database(url: str) -> BaseStorage:
@@ -197,34 +187,22 @@ def _database(url: str) -> BaseStorage:
         arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
         with FileLock(f"{path}.lock"):  # of two that begin together, one makes the tables
             return RDBStorage(url, engine_kwargs=arguments)
-    try:
-        return _server(url)
-    except (IntegrityError, ProgrammingError):  # another machine makes the tables right now
-        time.sleep(1)
-        return _server(url)
-
-
-def _server(url: str) -> RDBStorage:
-    from optuna.storages import RDBStorage
-
-    return RDBStorage(
+    server = partial(
+        RDBStorage,
         url,
         engine_kwargs={"pool_pre_ping": True},
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=GRACE_SECONDS,
     )
+    try:
+        return server()
+    except (IntegrityError, ProgrammingError):  # another machine makes the tables right now
+        time.sleep(1)
+        return server()
 
 
 def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
-    """Open the study of a plan, with the default configuration first in its queue.
-
-    Parameters
-    ----------
-    plan
-        What the study searches.
-    storage
-        Where it is kept.
-    """
+    """Open the study of a plan, with the default configuration first in its queue."""
     import optuna
 
     from bench.tuning.sampler import SeededTPE
@@ -245,15 +223,10 @@ def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
 
 
 def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
-    """Return the rule that ends hopeless trials.
+    """Return the rule that ends hopeless trials of at most so many epochs.
 
-    Parameters
-    ----------
-    pruning
-        ``median``: end what is below the median of earlier trials at the same epoch;
-        ``hyperband`` (Li et al., JMLR 2018); ``none``.
-    epochs
-        Most epochs of a trial.
+    ``median`` ends what is below the median of earlier trials at the same epoch; ``hyperband`` is
+    that of Li et al., JMLR 2018.
     """
     from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 
