@@ -65,8 +65,9 @@ class Range(Config):
 
     def holds(self, value: Scalar) -> bool:
         """Return whether a value lies in the interval."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and self.low <= value <= self.high
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.low <= value <= self.high
 
     def plain(self) -> dict[str, Any]:
         """Return plain data, with the keys of the file."""

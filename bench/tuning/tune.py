@@ -152,8 +152,8 @@ class _Search:
     def next(self) -> RunningTrial | None:
         """Begin a trial; None while no study admits one."""
         if time.monotonic() >= self._next_sweep:
-            for study in self._studies:
-                study.owner.sweep(study.study)
+            for one in self._studies:
+                one.owner.sweep(one.study)
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
         while (study := self._choose()) is not None:
             task = study.ask()
