@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,14 +27,15 @@ from bench.cli.options import (
     Threads,
     Track,
 )
-from bench.cli.track import recorded
+from bench.cli.track import tracker
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec, find_spec
-from bench.settings import store_dir
+from bench.settings import Settings, store_dir
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
     from bench.runs.run_one import ExperimentOutcome
+    from bench.tracking.tracker import Tracker
     from bench.tuning.best import BestSettings
 
 Flags = dict[str, list[str] | list[int] | None]
@@ -152,6 +154,7 @@ def _execute(
     from bench.runs.display import display_for
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
+    from bench.runs.record import recorded
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
     from bench.training.device import select_device
@@ -173,9 +176,28 @@ def _execute(
         for planned in plan
     }
     setup = ExecutionSettings(store_dir().absolute(), since, device, threads)
-    with recorded(spec, plan, track) as outcomes, display_for(len(plan)) as display:
-        outcomes += execute(plan, setup, display, workers=workers, estimates=estimates)
+    store, command = Store(setup.store), ["bench", *sys.argv[1:]]
+    with tracker(Settings.from_environment(track=track)) as tracking:
+        with recorded(store, spec, plan, command) as (record, outcomes):
+            if record.ended is None:
+                tracking.log(record.key)
+            with display_for(len(plan)) as display:
+                outcomes += execute(
+                    plan,
+                    setup,
+                    display,
+                    workers=workers,
+                    estimates=estimates,
+                    ended=partial(_track, tracking),
+                )
+        if record.ended is None:
+            tracking.log(record.key)
     return outcomes
+
+
+def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
+    if outcome.ending in {"finished", "failed"}:
+        tracking.log(outcome.key)
 
 
 def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:

@@ -26,9 +26,9 @@ from bench.cli.options import (
     Track,
 )
 from bench.cli.run import choose, embed_texts, flags
-from bench.cli.track import tracked
+from bench.cli.track import tracker
 from bench.errors import ConfigError, suggestion
-from bench.settings import store_dir
+from bench.settings import Settings, store_dir
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
@@ -108,8 +108,10 @@ def tune(
         trials = DEFAULT_TRIALS
     tuning = _tuning(plans, trials, seconds, storage, threads, device)
     try:
-        with tracked(track, busy=True):
+        with tracker(Settings.from_environment(track=track)) as tracking:
             _run(tuning, workers)
+            for study in plans:
+                tracking.log(study.key)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None

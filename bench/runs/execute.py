@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.connection import wait
 
 import psutil
@@ -30,6 +30,7 @@ def execute(
     *,
     workers: int = 1,
     estimates: Mapping[str, float] | None = None,
+    ended: Callable[[ExperimentOutcome], None] = lambda _: None,
 ) -> list[ExperimentOutcome]:
     """Run a plan and give every experiment's outcome, in the plan's order.
 
@@ -48,6 +49,8 @@ def execute(
         Experiments at the same time: 1 runs them in this process, more in as many processes.
     estimates
         Expected seconds by label, for the estimate of the remaining time.
+    ended
+        Called in this process with the outcome of each experiment, when it ends.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def execute(
     store = Store(setup.store)
     store.prepare()
     patience = {planned.experiment.label: planned.experiment.training.patience for planned in jobs}
-    run = _Run(setup, reporter, Remaining(estimates or {}, workers, patience))
+    run = _Run(setup, reporter, Remaining(estimates or {}, workers, patience), ended)
     for planned in jobs:
         if store.has(planned.experiment.key):
             store.discard_work(
@@ -99,13 +102,20 @@ def default_workers(threads: int, on_gpu: bool) -> int:
 class _Run:
     """State of one run: what is to do, what came of the rest."""
 
-    def __init__(self, setup: ExecutionSettings, reporter: Reporter, remaining: Remaining) -> None:
+    def __init__(
+        self,
+        setup: ExecutionSettings,
+        reporter: Reporter,
+        remaining: Remaining,
+        ended: Callable[[ExperimentOutcome], None],
+    ) -> None:
         self.setup = setup
         self.reporter = reporter
         self.pending: deque[PlannedExperiment] = deque()
         self.outcomes: dict[str, ExperimentOutcome] = {}
         self._held: list[tuple[float, PlannedExperiment]] = []
         self._remaining = remaining
+        self._ended = ended
 
     def take(self) -> PlannedExperiment | None:
         """Return the next free experiment; None while the rest is held elsewhere."""
@@ -129,6 +139,7 @@ class _Run:
         self.outcomes[outcome.key] = outcome
         self._remaining.finish(outcome.label, ran=outcome.ending == "finished")
         self.reporter.ended(outcome.label, outcome.ending, self._remaining.seconds())
+        self._ended(outcome)
 
     def advance(self, progress: Progress) -> None:
         self._remaining.advance(progress)

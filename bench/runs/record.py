@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bench.hashing import content_hash
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExperimentOutcome
+from bench.runs.store import Store
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,37 @@ class RunRecord:
     ended: float | None = None
     endings: dict[str, str] = field(default_factory=dict)
     causes: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded(
+    store: Store, spec: Spec, plan: Sequence[PlannedExperiment], command: Sequence[str]
+) -> Iterator[tuple[RunRecord, list[ExperimentOutcome]]]:
+    """Record what a run asks for, and how the experiments end that the block adds to the list.
+
+    The block holds the record's lock, so that a record without an end tells a run that goes on
+    from one that was killed.
+
+    Parameters
+    ----------
+    store
+        The results store.
+    spec, plan
+        What runs in the block.
+    command
+        Words of the command line.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+    """
+    store.prepare()
+    record = begin_record(store.root, spec, plan, command)
+    outcomes: list[ExperimentOutcome] = []
+    with store.locked(record.key):
+        yield record, outcomes
+        end_record(store.root, record, outcomes)
 
 
 def begin_record(
