@@ -94,7 +94,7 @@ def is_local(uri: str) -> bool:
     except ValueError:  # not an address at all
         return False
     if parts.scheme == "":
-        return uri != "databricks"  # a service's name; every other word is a folder
+        return not uri.startswith("databricks")  # a service; every other word is a folder
     if not host:
         return parts.scheme in {"file", "sqlite", "sqlite+pysqlite", "mlflow-artifacts"}
     return parts.scheme in {"file", "http", "https", "mlflow-artifacts"} and _is_loopback(host)

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, StoreError
 from bench.files import atomic_path
+from bench.hashing import content_hash
 from bench.runs.store import Store
 from bench.settings import Settings, masked
 from bench.tracking.destination import Destination, destination
@@ -32,7 +33,7 @@ BATCH, LONGEST = 1000, 5000
 FAILURES_IN_A_ROW = 3
 """Items that fail one after another until MLflow counts as down."""
 LOCK_SECONDS = 60.0
-"""How long another process that logs from the same store is waited for."""
+"""How long another process that logs the same store to the same MLflow is waited for."""
 
 
 @dataclass
@@ -82,7 +83,7 @@ def sync(
     where, root = destination(settings), settings.store.absolute()
     listed = list(items(Store(root), draw, keys))
     counts = Counts(left=len(listed))
-    lock = root / "locks" / "tracking.lock"
+    lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=LOCK_SECONDS):
@@ -151,9 +152,7 @@ class _Client:
             there = set() if run is None else self._steps(run)
             run = run or self._create(item, data)
             run_id = run.info.run_id
-            self._log_values(run_id, data, there)
-            if parent:
-                self._client.set_tag(run_id, PARENT, parent)
+            self._log_values(run_id, data, {PARENT: parent} if parent else {}, there)
             with tempfile.TemporaryDirectory() as folder:
                 data.write(Path(folder))
                 self._client.log_artifacts(run_id, folder)
@@ -200,11 +199,14 @@ class _Client:
         history = self._client.get_metric_history
         return {(n, value.step) for n in run.data.metrics for value in history(run.info.run_id, n)}
 
-    def _log_values(self, run_id: str, data: RunData, there: set[tuple[str, int]]) -> None:
+    def _log_values(
+        self, run_id: str, data: RunData, more_tags: dict[str, str], there: set[tuple[str, int]]
+    ) -> None:
         from mlflow.entities import DatasetInput, InputTag, Param, RunTag
 
+        tagged = {**data.tags, **more_tags}
         params = [Param(name, value[:LONGEST]) for name, value in data.params.items()]
-        tags = [RunTag(name, value[:LONGEST]) for name, value in data.tags.items()]
+        tags = [RunTag(name, value[:LONGEST]) for name, value in tagged.items()]
         metrics = [value for value in data.metrics if (value.key, value.step) not in there]
         self._client.log_batch(run_id, params=params, tags=tags)
         for start in range(0, len(metrics), BATCH):

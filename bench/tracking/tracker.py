@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from queue import Queue
 from typing import TYPE_CHECKING, Self
 
 from bench.errors import BenchError
@@ -45,9 +44,11 @@ class Tracker:
         self._warn: Callable[[str], None] | None = warn
         self._draw = draw
         self._patience = PATIENCE
-        self._queue: Queue[str] = Queue()
+        self._new: set[str] = set()
         self._missing: set[str] = set()
         self._problem = ""
+        self._busy = self._closed = False
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def log(self, key: str) -> None:
@@ -60,7 +61,9 @@ class Tracker:
         """
         if not self._settings.track:
             return
-        self._queue.put(key)
+        with self._changed:
+            self._new.add(key)
+            self._changed.notify_all()
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
             self._thread.start()
@@ -77,16 +80,18 @@ class Tracker:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for what is under way for at most :data:`GRACE` seconds, unless the block failed."""
-        if kind is None and self._thread is not None and not self._wait(GRACE):
-            self._say(self._problem or f"MLflow takes longer than {GRACE:.0f} s at the end")
-        elif kind is None and self._problem:
-            self._say(self._problem)
+        if kind is None:
+            slow = "" if self._wait(GRACE) else f"MLflow takes longer than {GRACE:.0f} s at the end"
+            if self._problem or slow:
+                self._say(self._problem or slow)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def _wait(self, seconds: float) -> bool:
         """Wait until everything is logged or has failed; False when that takes longer."""
-        done = self._queue.all_tasks_done
-        with done:
-            return done.wait_for(lambda: not self._queue.unfinished_tasks, seconds)
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self._new or self._busy), seconds)
 
     def _say(self, problem: str) -> None:
         warn, self._warn = self._warn, None
@@ -97,13 +102,19 @@ class Tracker:
             )
 
     def _work(self) -> None:
-        """Log what is asked for; the body of the thread."""
+        """Log what is asked for until the tracker is closed; the body of the thread."""
         while True:
-            self._missing.add(self._queue.get())
-            self._problem = self._log_missing()
-            if not self._problem:
-                self._missing.clear()
-            self._queue.task_done()
+            with self._changed:
+                self._changed.wait_for(lambda: self._new or self._closed)
+                if self._closed:
+                    return
+                self._missing |= self._new
+                self._new, self._busy = set(), True
+            problem = self._log_missing()
+            with self._changed:
+                self._missing = self._missing if problem else set()
+                self._problem, self._busy = problem, False
+                self._changed.notify_all()
 
     def _log_missing(self) -> str:
         """Log, and return in one sentence what went wrong."""

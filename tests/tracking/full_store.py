@@ -12,7 +12,7 @@ from bench.files import write_json
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.result import Decisions, ExperimentResult, Ranks
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.runs.record import begin_record, end_record
@@ -60,7 +60,10 @@ def result(seed: int) -> ExperimentResult:
         "versions": {"torch": "2.x"},
         "odd": None,
     }
-    return ExperimentResult({"validation": ranks, "test": ranks}, curve, metadata)
+    two = np.array([1, 2], dtype=np.int32)
+    scores = np.array([0.1, 0.9], dtype=np.float32)
+    decisions = {"test": Decisions(two, two, two, two, np.array([True, False]), scores)}
+    return ExperimentResult({"validation": ranks, "test": ranks}, curve, metadata, decisions)
 
 
 def finish(root: Path, *seeds: int) -> None:
