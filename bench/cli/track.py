@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir
-from bench.errors import BenchError
-from bench.settings import Settings
-from bench.tracking.tracker import Tracker
+from bench.cli.options import StoreDir, settings_of
 
 EPILOG = """
 \b
@@ -46,36 +41,15 @@ def sync(
     What was logged in part is completed. The exit code is 1 when something could not be logged;
     it stays in the store, and the next time it is tried again.
     """
+    from bench.api.tracking import sync as log_missing
     from bench.tracking.destination import destination
-    from bench.tracking.sync import sync as log_missing
 
-    settings = Settings.from_environment(store=store, tracking_uri=uri)
-    counts = log_missing(settings, partial(_draw, settings.store.absolute()), _say)
+    settings = settings_of(store)
+    if uri is not None:
+        settings = replace(settings, tracking_uri=uri)
+    counts = log_missing(settings, partial(typer.echo, err=True))
     shown = destination(settings).shown
     typer.echo(f"{shown}: {counts.logged} logged, {counts.present} were there already")
     if counts.left:
         typer.echo(f"{counts.left} not logged: {counts.problem}", err=True)
         raise typer.Exit(1)
-
-
-def tracker(settings: Settings) -> Tracker:
-    """Return what logs the results of a run while it goes on, warning on standard error."""
-    return Tracker(settings, _say, partial(_draw, settings.store.absolute()))
-
-
-def _draw(root: Path, keys: list[str], folder: Path) -> None:
-    """Draw the table and the learning curves of some experiments, unless none has finished."""
-    from bench.files import write_text
-    from bench.reports.report import draw, render
-    from bench.reports.results import Selection
-    from bench.reports.titles import RegisteredTitles
-
-    titles, selection = RegisteredTitles(), Selection(keys=keys)
-    with suppress(BenchError):
-        write_text(folder / "table.md", render(root, keys, titles=titles))
-        target = folder / "learning-curves.png"
-        draw(root, "learning-curves", target, selection=selection, titles=titles)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command's own output

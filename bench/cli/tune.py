@@ -24,11 +24,11 @@ from bench.cli.options import (
     StoreDir,
     Threads,
     Track,
+    grid_of,
+    settings_of,
 )
-from bench.cli.run import choose, embed_texts, flags
-from bench.cli.track import tracker
 from bench.errors import ConfigError, suggestion
-from bench.settings import Settings, store_dir
+from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
@@ -95,11 +95,14 @@ def tune(
     The objective is validation NDCG@10 with the first seed; what the specification or --set fixes
     is not searched. Killed or interrupted, it goes on where it stopped when given again.
     """
-    del store, data_dir, cache_dir  # their callbacks have set the environment
+    del data_dir, cache_dir  # their callbacks have set the environment
     if ledger:
         _show_ledger()
         return
-    chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
+    from bench.api.tracking import tracker
+    from bench.plan.overrides import resolve_spec
+
+    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
     plans = _plans(chosen, _pruning(pruner), device)
     if plan:
         _show(plans)
@@ -108,7 +111,7 @@ def tune(
         trials = DEFAULT_TRIALS
     tuning = _tuning(plans, trials, seconds, storage, threads, device)
     try:
-        with tracker(Settings.from_environment(track=track)) as tracking:
+        with tracker(settings_of(store, track=track)) as tracking:
             _run(tuning, workers)
             for study in plans:
                 tracking.log(study.key)
@@ -129,12 +132,13 @@ def _pruning(name: str) -> Pruning:
 
 
 def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
+    from bench.api.run import embed_texts
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
     from bench.tuning.plan import plan_studies
 
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, device)
+    embed_texts(spec, datasets, settings_of(device=device))
     return plan_studies(spec, datasets, pruning)
 
 

@@ -1,11 +1,10 @@
-"""What a command asked for: one JSON file for each distinct ``bench run`` in the store.
+"""Run records: one JSON file for each distinct ``bench run`` in the store.
 
 ::
 
     runs/<name>-<key12>.json     specification, command line, experiments and how each ended
 
-The same command on the same code and data has the same key, so given again it goes on in the same
-file.
+The same command on the same code and data has the same key and continues in the same file.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from bench.hashing import content_hash
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExperimentOutcome
-from bench.runs.store import Store
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ class RunRecord:
         Words of the command line that was given last.
     begun, ended
         Seconds since 1970, of the first beginning and the last end; None while it has not ended.
-    endings, causes
-        How each experiment ended last, and why where it failed, by key.
+    endings
+        How each experiment ended, by key.
     """
 
     key: str
@@ -58,44 +55,12 @@ class RunRecord:
     begun: float
     ended: float | None = None
     endings: dict[str, str] = field(default_factory=dict)
-    causes: dict[str, str] = field(default_factory=dict)
-
-
-@contextmanager
-def recorded(
-    store: Store, spec: Spec, plan: Sequence[PlannedExperiment], command: Sequence[str]
-) -> Iterator[tuple[RunRecord, list[ExperimentOutcome]]]:
-    """Record what a run asks for, and how the experiments end that the block adds to the list.
-
-    The block holds the record's lock, so that a record without an end tells a run that goes on
-    from one that was killed.
-
-    Parameters
-    ----------
-    store
-        The results store.
-    spec, plan
-        What runs in the block.
-    command
-        Words of the command line.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
-    """
-    store.prepare()
-    record = begin_record(store.root, spec, plan, command)
-    outcomes: list[ExperimentOutcome] = []
-    with store.locked(record.key):
-        yield record, outcomes
-        end_record(store.root, record, outcomes)
 
 
 def begin_record(
     root: Path, spec: Spec, plan: Iterable[PlannedExperiment], command: Sequence[str]
 ) -> RunRecord:
-    """Note that a run begins, or goes on.
+    """Record that a run begins or continues.
 
     Parameters
     ----------
@@ -137,13 +102,11 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
     StoreError
         The file system refuses.
     """
-    endings, causes = dict(record.endings), {}
+    endings = dict(record.endings)
     for outcome in outcomes:
         endings.setdefault(outcome.key, outcome.ending)
-        if outcome.ending == "failed":
-            causes[outcome.key] = outcome.cause
     if endings != record.endings or record.ended is None:
-        ended = replace(record, ended=time.time(), endings=endings, causes=causes)
+        ended = replace(record, ended=time.time(), endings=endings)
         write_json(_path(root, record), asdict(ended))
 
 

@@ -144,10 +144,10 @@ def _experiments(
 
 
 def _experiment_data(stored: StoredExperiment) -> RunData:
-    experiment, metadata = stored.experiment, _metadata_of(stored)
+    experiment, metadata = stored.experiment, stored.metadata
     ended = float(read_json(stored.folder / "experiment.json")["finished"])
-    begun = ended - sum((metadata.get("seconds") or {}).values())
-    flat = dict(_flatten("metadata", metadata))
+    begun = ended - sum(metadata.seconds.values())
+    flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
     figures = {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
     return RunData(
@@ -158,16 +158,18 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         params=_params(experiment),
         tags={**_tags(experiment), **texts, "bench.cause": ""},
         metrics=[
-            *_curve(stored.curve, experiment.protocol.selection, begun),
+            *_curve(_rows(stored), experiment.protocol.selection, begun),
             *(_metric(name, v, 0, ended) for name, v in {**_test(stored), **figures}.items()),
         ],
-        dataset=_dataset(experiment, metadata.get("card")),
+        dataset=_dataset(experiment, metadata.card),
         write=partial(shutil.copytree, stored.folder, dirs_exist_ok=True),
     )
 
 
-def _metadata_of(stored: StoredExperiment) -> dict[str, Any]:
-    return stored.metadata
+def _rows(stored: StoredExperiment) -> list[dict[str, Any]]:
+    selection = stored.experiment.protocol.selection
+    rows = [(row, row.model_dump(exclude={"parts", "metric"})) for row in stored.curve]
+    return [{**row.parts, **plain, selection: row.metric} for row, plain in rows]
 
 
 def _test(stored: StoredExperiment) -> dict[str, float]:

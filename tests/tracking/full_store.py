@@ -12,7 +12,7 @@ from bench.files import write_json
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import Decisions, ExperimentResult, Ranks
+from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.runs.record import begin_record, end_record
@@ -50,16 +50,14 @@ def result(seed: int) -> ExperimentResult:
     places = np.array([0, 0, 20, 20], dtype=np.int32)
     ranks = Ranks(ones, ones, ones, places, 0 * ones, 99 * ones, places, 0 * ones, 99 * ones)
     curve = [
-        {"epoch": e, "loss": 3.0 - e, "NDCG@10": 0.1 * e + 0.01 * seed, "seconds": 2.0}
-        for e in range(3)
+        Epoch(epoch=e, loss=3.0 - e, metric=0.1 * e + 0.01 * seed, seconds=2.0) for e in range(3)
     ]
-    metadata = {
-        "parameters": 12,
-        "seconds": {"training": 5.0, "test": 1.0},
-        "device": "cpu",
-        "versions": {"torch": "2.x"},
-        "odd": None,
-    }
+    metadata = Metadata(
+        parameters=12,
+        seconds={"training": 5.0, "test": 1.0},
+        device="cpu",
+        versions={"torch": "2.x"},
+    )
     two = np.array([1, 2], dtype=np.int32)
     scores = np.array([0.1, 0.9], dtype=np.float32)
     decisions = {"test": Decisions(two, two, two, two, np.array([True, False]), scores)}

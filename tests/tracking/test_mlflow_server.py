@@ -11,7 +11,7 @@ from tracked_runs import Server, begin, end, run
 from bench.runs.store import Store
 from bench.settings import APPLICATION
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
 @pytest.fixture

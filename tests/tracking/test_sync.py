@@ -384,6 +384,7 @@ def begin_sync(store):
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_two_processes_may_make_the_database_at_once(settings):
     shutil.rmtree(settings.store / "tracking")
@@ -393,6 +394,7 @@ def test_two_processes_may_make_the_database_at_once(settings):
     assert len(runs(settings)) == 2
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_process_killed_while_it_makes_the_database_leaves_none(settings):
     tracking = settings.store / "tracking"

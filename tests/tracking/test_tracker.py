@@ -176,6 +176,7 @@ def test_nothing_is_logged_where_tracking_is_off(settings):
     assert sync(settings).present == 0
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_run_without_new_results_imports_no_mlflow(tmp_path):
     """Nor does one with tracking turned off."""
@@ -190,6 +191,7 @@ def test_a_run_without_new_results_imports_no_mlflow(tmp_path):
     assert end(again)[0].splitlines()[-1] == "False"
 
 
+@pytest.mark.process
 def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings, nowhere):
     out, err = end(run(tmp_path, "--set", "epochs=1", MLFLOW_TRACKING_URI=nowhere))
     assert "| tiny" in out
@@ -199,6 +201,7 @@ def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings,
     assert out == f"{settings.store / 'tracking' / 'mlflow.db'}: 2 logged, 0 were there already\n"
 
 
+@pytest.mark.process
 def test_sync_says_what_it_could_not_log(tmp_path, nowhere):
     fill(tmp_path / "store")
     process = begin(tmp_path, "track", "sync", "--uri", nowhere)
