@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bench.data.dataset import Dataset
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
+    from bench.tracking.tracker import Tracker
     from bench.tuning.best import BestSettings
 
 Names = str | Iterable[str] | None
@@ -160,6 +162,7 @@ def execute_spec(
     list of ExperimentOutcome
         In the order of the plan.
     """
+    from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
     from bench.runs.display import display_for
@@ -190,13 +193,32 @@ def execute_spec(
         ).seconds
         for planned in plan
     }
-    execution = ExecutionSettings(store.root, since, settings.device, settings.threads, tuple(keep))
+    execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
-    record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
-    with store.locked(record.key), display_for(len(plan)) as display:
-        outcomes = execute(plan, execution, display, workers=workers, estimates=estimates)
-    end_record(store.root, record, outcomes)
+    with tracker(settings) as tracking:
+        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
+        is_new = record.ended is None
+        with store.locked(record.key):
+            if is_new:
+                tracking.log(record.key)
+            with display_for(len(plan)) as display:
+                outcomes = execute(
+                    plan,
+                    execution,
+                    display,
+                    workers=workers,
+                    estimates=estimates,
+                    ended=partial(_track, tracking),
+                )
+        end_record(store.root, record, outcomes)
+        if is_new:
+            tracking.log(record.key)
     return outcomes
+
+
+def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
+    if outcome.ending in {"finished", "failed"}:
+        tracking.log(outcome.key)
 
 
 def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
