@@ -11,6 +11,7 @@ import typer
 from bench.cli.options import CacheDir, DataDir, Device, ManyValues, Methods, Sets, Threads
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
+from bench.settings import Settings
 
 app = typer.Typer(
     name="perf",
@@ -62,7 +63,7 @@ def recbole(
     backbones = backbone or sorted(PEER_MODELS)
     for name in backbones:
         check_peer(name)
-    data = load_dataset(dataset)
+    data = load_dataset(dataset, Settings.from_environment())
     effort = Effort(epochs, peer_epochs or epochs, patience, peer_batch, threads)
     for name in backbones:
         with tempfile.TemporaryDirectory() as work:
@@ -111,7 +112,11 @@ def embed(
     given = {"name": "perf", "datasets": [dataset], "encoders": [encoder]}
     spec = apply_overrides(Spec.parse(given, "command line"), set_ or [])
     torch.set_num_threads(threads)
-    texts = list(dict.fromkeys(text for text in load_dataset(dataset).item_texts if text))
+    texts = list(
+        dict.fromkeys(
+            text for text in load_dataset(dataset, Settings.from_environment()).item_texts if text
+        )
+    )
     chosen = texts[:: max(len(texts) // sample, 1)] if sample else texts
     typer.echo(f"{len(chosen):,} of {len(texts):,} distinct item texts of {dataset}")
     rows = measure(encoder, spec.encoder_settings.get(encoder, {}), chosen, device, repeats)
@@ -172,7 +177,7 @@ def methods(
     )
     chosen = apply_overrides(chosen, set_ or [])
     chosen.check()
-    data = load_dataset(dataset)
+    data = load_dataset(dataset, Settings.from_environment())
     rows = [cost.row() for cost in measure(chosen, data, steps, threads)]
     attached = f"{data.name}, {threads} thread, attached to {backbone or BACKBONE}"
     typer.echo(f"{attached}, batches of {chosen.training.batch_size}:\n")

@@ -29,7 +29,7 @@ from bench.cli.options import (
 from bench.cli.track import recorded
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec, find_spec
-from bench.settings import store_dir
+from bench.settings import Settings, store_dir
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -149,7 +149,7 @@ def _execute(
 ) -> list[ExperimentOutcome]:
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
-    from bench.runs.display import display_for
+    from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.run_one import ExecutionSettings
@@ -159,9 +159,10 @@ def _execute(
 
     workers = jobs or default_workers(threads, select_device(device).type == "cuda")
     since = time.time()
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, device)
-    plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given)
+    settings = Settings.from_environment(device=device)
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    embed_texts(spec, datasets, settings)
+    plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given, settings.cache)
     for remark in tuned.remarks() if tuned else ():
         typer.echo(f"note: {remark}", err=True)
     adopt(store_dir(), [planned.experiment.key for planned in plan])
@@ -173,20 +174,20 @@ def _execute(
         for planned in plan
     }
     setup = ExecutionSettings(store_dir().absolute(), since, device, threads)
-    with recorded(spec, plan, track) as outcomes, display_for(len(plan)) as display:
+    with recorded(spec, plan, track) as outcomes, RunDisplay(len(plan)) as display:
         outcomes += execute(plan, setup, display, workers=workers, estimates=estimates)
     return outcomes
 
 
-def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:
+def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
     """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
     if not spec.encoders:
         return
-    from bench.text.display import display_for
-    from bench.text.provide import embed, wanted_by
+    from bench.text.display import EncodingDisplay
+    from bench.text.provide import embed, requests_of
 
-    with display_for() as display:
-        embed(wanted_by(spec, datasets), display, device=device)
+    with EncodingDisplay() as display:
+        embed(requests_of(spec, datasets), settings, display)
 
 
 def _conclude(outcomes: Sequence[ExperimentOutcome]) -> None:

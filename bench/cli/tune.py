@@ -28,7 +28,7 @@ from bench.cli.options import (
 from bench.cli.run import choose, embed_texts, flags
 from bench.cli.track import tracked
 from bench.errors import ConfigError, suggestion
-from bench.settings import store_dir
+from bench.settings import Settings, store_dir
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
@@ -131,8 +131,9 @@ def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
     from bench.plan.grid import load_datasets
     from bench.tuning.plan import plan_studies
 
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, device)
+    settings = Settings.from_environment(device=device)
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    embed_texts(spec, datasets, settings)
     return plan_studies(spec, datasets, pruning)
 
 

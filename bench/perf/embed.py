@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.components import ENCODERS
 from bench.errors import ConfigError
+from bench.settings import Settings
 from bench.text.encoders.llm2vec.model import LlmEncoder
 from bench.training.device import select_device
 
@@ -72,7 +73,9 @@ def measure(
         The encoder does not go through LLM2Vec, or cannot run here.
     """
     entry = ENCODERS.get(encoder)
-    ours = entry.model_class()(entry.parse({encoder: settings}, "command line"))
+    ours = entry.model_class()(
+        entry.parse({encoder: settings}, "command line"), Settings.from_environment()
+    )
     if not isinstance(ours, LlmEncoder):
         raise ConfigError(f"encoder '{encoder}' does not go through LLM2Vec; name one that does")
     ours.open(select_device(device))

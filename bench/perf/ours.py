@@ -17,6 +17,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.runs.train import run_experiment
+from bench.settings import Settings
 
 PEER_NAMES = {
     f"{ours}@{k}": f"{theirs}@{k}"
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    dataset = load_dataset(options.dataset)
+    dataset = load_dataset(options.dataset, Settings.from_environment())
     experiment = Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,

@@ -15,7 +15,7 @@ from torch import Generator
 from bench.components import METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.model.backbone import Backbone
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 from bench.model.samples import batches
 from bench.perf.stopwatch import Stopwatch, timed
 from bench.plan.experiment import Experiment
@@ -23,6 +23,7 @@ from bench.plan.grid import freeze, grid_points
 from bench.plan.spec import Spec
 from bench.runs.train import build_method, training_data
 from bench.seeds import seed_for
+from bench.settings import Settings
 from bench.training.device import configure
 from bench.training.trainer import Trainer
 
@@ -173,7 +174,7 @@ def measure_experiment(experiment: Experiment, dataset: Dataset, steps: int) -> 
 
 def _prepare(experiment: Experiment, dataset: Dataset, watch: Stopwatch) -> Stepper:
     train = LeaveOneOut.of(dataset).train
-    data = training_data(experiment, dataset, train)
+    data = training_data(experiment, dataset, train, Settings.from_environment())
     watched = replace(data, next_item_loss=timed(watch, "softmax", data.next_item_loss))
     axes = (experiment.dataset, experiment.seed)
     torch.manual_seed(
@@ -181,7 +182,7 @@ def _prepare(experiment: Experiment, dataset: Dataset, watch: Stopwatch) -> Step
     )
     return Stepper(
         build_method(experiment, watched),
-        Interactions(train),
+        SequenceData(train),
         experiment.training,
         experiment.protocol,
         sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),

@@ -13,6 +13,7 @@ from bench.plan.progress import duration
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
+from bench.settings import Settings
 
 _BASES = {
     "history": "h = median of finished experiments like it in this store",
@@ -33,7 +34,8 @@ def preview(spec: Spec, root: Path, adapt: Adapt = as_given) -> str:
     adapt
         As :func:`bench.plan.grid.make_plan`.
     """
-    datasets, problems = _present(spec)
+    settings = Settings.from_environment()
+    datasets, problems = _present(spec, settings)
     store = Store(root)
     estimator = Estimator(store)
     rows = [("experiment", "key", "status", "estimate")]
@@ -43,17 +45,17 @@ def preview(spec: Spec, root: Path, adapt: Adapt = as_given) -> str:
         if dataset is None:
             rows.append((point.label, "-", "data not here", "-"))
             continue
-        experiment = freeze(point, adapt(point, spec, dataset), dataset)
+        experiment = freeze(point, adapt(point, spec, dataset), dataset, settings.cache)
         rows.append(_row(experiment, dataset, store, estimator, open_estimates))
     return "\n".join([*_aligned(rows), "", *_totals(len(rows) - 1, open_estimates), *problems])
 
 
-def _present(spec: Spec) -> tuple[dict[str, Dataset], list[str]]:
+def _present(spec: Spec, settings: Settings) -> tuple[dict[str, Dataset], list[str]]:
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
     for source in spec.datasets:
         try:
-            datasets[source] = load_dataset(source, fetch=False)
+            datasets[source] = load_dataset(source, settings)
         except DataError as error:
             problems.append(f"{source}: {error}")
     return datasets, problems

@@ -17,6 +17,7 @@ from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult
 from bench.registry import load_object
 from bench.runs.store import Store
+from bench.settings import Settings
 
 Ending = Literal["finished", "failed", "reused", "busy"]
 
@@ -41,7 +42,7 @@ class ExecutionSettings:
         ``"module:function"``, called as ``experiment(experiment, dataset, work, device=, threads=,
         report=)``; it keeps checkpoints in ``work`` and goes on from them.
     load
-        ``"module:function"`` that gives a data set by its source.
+        ``"module:function"`` that loads a data set, called with its source and the settings.
     """
 
     store: Path
@@ -155,7 +156,8 @@ def _data(planned: PlannedExperiment, setup: ExecutionSettings) -> Dataset:
 
 @lru_cache(maxsize=1)
 def _loaded(load: str, source: str) -> Dataset:
-    return cast("Callable[[str], Dataset]", load_object(load))(source)
+    function = cast("Callable[[str, Settings], Dataset]", load_object(load))
+    return function(source, Settings.from_environment())
 
 
 def explain(error: Exception) -> str:

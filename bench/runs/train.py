@@ -18,7 +18,7 @@ from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.model.backbone import Backbone, Sizes
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.model.method import Method, TrainingData
 from bench.model.text_vectors import TextVectors
 from bench.plan.experiment import Experiment
@@ -26,6 +26,7 @@ from bench.plan.progress import Progress
 from bench.plan.protocol import PHASES
 from bench.plan.result import Decisions, ExperimentResult
 from bench.seeds import seed_for
+from bench.settings import Settings
 from bench.text.provide import text_vectors_for
 from bench.training.checkpoint import Progressed
 from bench.training.device import configure, select_device
@@ -73,11 +74,12 @@ def run_experiment(
     torch.manual_seed(
         seed_for(*axes, experiment.method, experiment.backbone or "", "initial weights")
     )
-    data = training_data(experiment, dataset, split.train)
+    settings = Settings.from_environment(device=device, threads=threads)
+    data = training_data(experiment, dataset, split.train, settings)
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
         method,
-        Interactions(split.train),
+        SequenceData(split.train),
         experiment.training,
         experiment.protocol,
         sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
@@ -101,7 +103,9 @@ def run_experiment(
     )
 
 
-def training_data(experiment: Experiment, dataset: Dataset, train: Sequences) -> TrainingData:
+def training_data(
+    experiment: Experiment, dataset: Dataset, train: Sequences, settings: Settings
+) -> TrainingData:
     """Collect what an experiment's method may see."""
     own = (
         experiment.dataset,
@@ -115,7 +119,8 @@ def training_data(experiment: Experiment, dataset: Dataset, train: Sequences) ->
         train=train,
         next_item_loss=LOSSES[experiment.training.loss],
         seed=seed_for(*own),
-        text_vectors=text_vectors_for(experiment, dataset),
+        text_vectors=text_vectors_for(experiment, dataset, settings),
+        cache=settings.cache,
     )
 
 

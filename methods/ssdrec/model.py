@@ -245,6 +245,7 @@ def build_graphs(config: SSDRecConfig, data: TrainingData) -> Graphs:
     n_items = data.sizes.n_items
     graphs = cached(
         "ssdrec",
+        data.cache,
         data.train,
         {"n_items": n_items, **asdict(settings)},
         lambda: mine(data.train, n_items, settings),

