@@ -29,7 +29,7 @@ REMEDY = "free space, or set BENCH_CACHE_DIR to a folder that can be written"
 _LOG = logging.getLogger(__name__)
 
 Fill = Callable[[Path], Mapping[str, Any]]
-"""Writes an entry's files to the empty folder that it is given and returns the metadata."""
+"""Writes an entry's files to an empty folder and returns the metadata."""
 
 
 class _DamagedError(Exception):
@@ -46,10 +46,13 @@ class Content:
         By the name of their file, without ``.npy``.
     metadata
         Plain data, as JSON holds it.
+    files
+        SHA-256 of each file by its name; empty for a content that is not kept yet.
     """
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         """Write the arrays to a folder and return the metadata; a :data:`Fill`."""
@@ -184,7 +187,7 @@ class Entry:
             if content_hash(manifest) != expected:
                 raise ValueError(f"{MANIFEST} does not match its checksum")
             arrays = dict(self._files(manifest["files"], mapped))
-            return Content(arrays, manifest["metadata"])
+            return Content(arrays, manifest["metadata"], manifest["files"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _DamagedError(error) from None
 

@@ -51,7 +51,7 @@ class Display(Protocol):
         done, total
             Units of work.
         note
-            Text beside the bar.
+            Text next to the bar.
         line
             What a log gets instead of the note; empty for nothing.
         """
@@ -227,7 +227,7 @@ def display_for(stream: TextIO | None = None) -> Display:
     Parameters
     ----------
     stream
-        Standard error unless another is given.
+        Where to write; None is standard error.
     """
     safe = SafeStream(sys.stderr if stream is None else stream)
     return Bars(safe) if safe.isatty() else Lines(safe)

@@ -84,7 +84,7 @@ def sweep(target: Path) -> None:
 
 @contextmanager
 def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
-    """Yield a temporary path beside ``target`` and rename it there when the block succeeds.
+    """Yield a temporary path next to ``target`` and rename it there when the block succeeds.
 
     The block may create a file or a folder at the path. On any failure the temporary is removed
     and ``target`` stays as it was. What was written is flushed to disk before the rename, and
@@ -118,7 +118,7 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Flush a file, or a folder with all that lies in it, so that no crash renames an empty one."""
+    """Flush a file, or a folder with its content, so that no crash leaves an empty one renamed."""
     if path.is_dir():
         for entry in path.iterdir():
             _flush_to_disk(entry)

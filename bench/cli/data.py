@@ -115,8 +115,8 @@ def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
     settings = Settings.from_environment()
     for name in names or _present(settings):
         typer.echo(f"{name}:")
-        for finding in audit_dataset(load_dataset(name, settings)):
-            typer.echo(f"  {finding.level:<7}  {finding.check}: {finding.text}")
+        for result in audit_dataset(load_dataset(name, settings)):
+            typer.echo(f"  {result.level:<7}  {result.check}: {result.text}")
 
 
 def _present(settings: Settings) -> list[str]:

@@ -1,8 +1,8 @@
 """HTTP downloads through pooch that go on where they stopped.
 
-pooch checks the SHA-256 and puts a file in place whole, but starts again after every break. The
-downloader that it is given here keeps the bytes in ``NAME.part``; ``NAME.part.json`` remembers
-which version of the file they belong to (its ETag or date), so that a later attempt asks for
+pooch checks the SHA-256 and puts a file in place whole, but starts again after every break. Its
+downloader here keeps the bytes in ``NAME.part``; ``NAME.part.json`` remembers which version of
+the file they belong to (its ETag or date), so that a later attempt asks for
 the rest of that version only, and starts again when the server has another one.
 """
 
@@ -151,7 +151,7 @@ class _Resuming:
 
 
 def _reason(url: str, error: Exception) -> object:
-    """Say why a transfer broke off.
+    """Return why a transfer broke off.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """From a card's sources to files in the data directory.
 
-What was fetched is recorded in ``provenance.json`` beside the files: where each came from and
+What was fetched is recorded in ``provenance.json`` next to the files: where each came from and
 its SHA-256. A source whose card states no checksum is trusted on the first fetch and compared
 with that record on every later one.
 """

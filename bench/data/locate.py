@@ -47,7 +47,7 @@ def locate(card: Card, settings: Settings) -> Located | None:
 
 
 def not_found(card: Card, settings: Settings) -> DataError:
-    """Say which files are missing and what can be done about it."""
+    """Describe which files are missing and what can be done about it."""
     places = folders(card, settings)
     missing = " or ".join(
         " and ".join(

@@ -22,11 +22,11 @@ class CheckedFile:
     Attributes
     ----------
     path
-        Where it lies.
+        Its path.
     sha256
-        Of its bytes.
+        Checksum of its bytes.
     authority
-        Who says that this is right: ``card``, ``first fetch``, or ``none``.
+        What the checksum was compared with: ``card``, ``first fetch``, or ``none``.
     """
 
     path: Path
@@ -55,7 +55,7 @@ def _check(role: str, path: Path, located: Located) -> CheckedFile:
     found = file_hash(path)
     if expected not in {None, found}:
         raise DataError(
-            f"{path} has SHA-256 {found}, the {authority} says {expected}; remove the file and "
+            f"{path} has SHA-256 {found}, the {authority} recorded {expected}; remove the file and "
             "fetch again"
         )
     return CheckedFile(path, found, authority)

@@ -19,7 +19,7 @@ class RunDisplay:
     experiments
         How many the run has.
     stream
-        Standard error unless another is given.
+        Where to write; None is standard error.
     """
 
     def __init__(self, experiments: int, stream: TextIO | None = None) -> None:

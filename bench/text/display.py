@@ -20,7 +20,7 @@ class EncodingDisplay:
     Parameters
     ----------
     stream
-        Standard error unless another is given.
+        Where to write; None is standard error.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:

@@ -25,7 +25,8 @@ class StoredVectors:
     matrix
         float32 or float16 ``[texts + 1, S]``, mapped from its file; row 0 is zero.
     metadata
-        Which encoder made the vectors, its settings and versions, and what that cost.
+        Which encoder made the vectors, its settings and versions, what that cost, and the
+        matrix's SHA-256.
     folder
         Where both are kept.
     """
@@ -37,7 +38,8 @@ class StoredVectors:
     @classmethod
     def of(cls, content: Content, entry: Entry) -> StoredVectors:
         """Return the vectors that an entry of the cache holds."""
-        return cls(content.arrays[VECTORS], content.metadata, entry.folder)
+        metadata = {**content.metadata, "sha256": content.files[f"{VECTORS}.npy"]}
+        return cls(content.arrays[VECTORS], metadata, entry.folder)
 
 
 def entry_of(encoder: Encoder[Any], corpus: Corpus) -> Entry:

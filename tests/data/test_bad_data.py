@@ -69,7 +69,7 @@ BAD = {
     "duplicate user": (
         sequences_card,
         append("seq.txt", b"u2 a\n"),
-        "seq.txt, line 4: user 'u2' already stands on line 1",
+        "seq.txt, line 4: user 'u2' is already on line 1",
     ),
     "not UTF-8": (
         sequences_card,
@@ -89,7 +89,7 @@ BAD = {
     "item listed twice": (
         sequences_card,
         append("items.tsv", b"b\tAgain\n"),
-        "items.tsv, line 5: item 'b' stands there a second time",
+        "items.tsv, line 5: item 'b' is listed a second time",
     ),
     "wrong columns of items": (
         sequences_card,
@@ -135,7 +135,7 @@ BAD = {
     "column twice": (
         csv_card,
         replace("x.csv", b"when,who", b"when,when"),
-        "x.csv, line 1: a column stands there twice",
+        "x.csv, line 1: two columns have the same name",
     ),
     "wrong separator": (
         csv_card,

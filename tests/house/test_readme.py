@@ -14,6 +14,7 @@ from house import PAGES, ROOT, fenced
 from bench.cli.main import app
 from bench.data.load import load_dataset
 from bench.plan.spec import read_spec
+from bench.settings import Settings
 
 README = ROOT / "README.md"
 LINES = [
@@ -154,7 +155,7 @@ def shop(tmp_path):
 
 def test_the_card_in_the_readme_loads(shop, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(shop / "cache"))
-    dataset = load_dataset(str(shop / "own" / "card.yaml"))
+    dataset = load_dataset(str(shop / "own" / "card.yaml"), Settings.from_environment())
     assert (dataset.n_users, dataset.n_items, dataset.n_interactions) == (6, 6, 36)
     assert dataset.sequences[2].tolist() == [3, 4, 5, 6, 1, 2]
     assert dataset.item_texts[0] == "thing 0"

@@ -45,7 +45,7 @@ def test_histories_are_ragged_and_repeat_themselves():
 
 
 def test_beauty_is_left_out_without_its_data(monkeypatch):
-    def missing(name):
+    def missing(name, settings):
         raise DataError("not there")
 
     monkeypatch.setattr(ssdrec, "load_dataset", missing)

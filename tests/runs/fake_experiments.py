@@ -19,6 +19,7 @@ from bench.plan.progress import Progress
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions, ExperimentResult, Ranks
 from bench.plan.training import TrainingConfig
+from bench.settings import Settings
 
 
 def toy(name="toy") -> Dataset:
@@ -118,7 +119,7 @@ def says_its_threads(experiment, dataset, work, *, device, threads, report):
     return finished
 
 
-def load(source: str) -> Dataset:
+def load(source: str, settings: Settings) -> Dataset:
     return toy()
 
 

@@ -76,7 +76,7 @@ def test_what_is_missing_is_fetched_when_asked_for_only(hub):
 
 def test_offline_fetches_nothing(hub):
     hub.add("a/b", cached=False)
-    with pytest.raises(DataError, match="only the Hugging Face hub gives"):
+    with pytest.raises(DataError, match="only the Hugging Face hub offers"):
         fetched("a/b", offline=True)
     assert all(local for *_, local in hub.asked)
 

@@ -221,4 +221,4 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 def test_the_description_is_plain_json():
     found = vectors_of(Remembering(), corpus(), "toy", Noting())
     manifest = json.loads((found.folder / "manifest.json").read_text())
-    assert manifest["metadata"] == found.metadata
+    assert {**manifest["metadata"], "sha256": manifest["files"]["vectors.npy"]} == found.metadata

@@ -17,6 +17,7 @@ from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult, Ranks
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
+from bench.settings import Settings
 from bench.tuning.budget import Budget
 from bench.tuning.plan import plan_studies
 from bench.tuning.storage import default_url
@@ -38,7 +39,7 @@ def toy() -> Dataset:
     )
 
 
-def load(source: str) -> Dataset:
+def load(source: str, settings: Settings) -> Dataset:
     return toy()
 
 

