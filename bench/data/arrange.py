@@ -89,7 +89,7 @@ def distinct(
 
 
 def core(users: NDArray[np.int64], items: NDArray[np.int64], filters: Filters) -> NDArray[np.bool_]:
-    """Return which rows are in the k-core: the largest part in which every count reaches its limit."""
+    """Return which rows are in the k-core, the largest part whose counts reach their limits."""
     keep = np.ones(len(users), dtype=np.bool_)
     while True:
         per_user = np.bincount(users[keep], minlength=users.max(initial=-1) + 1)

@@ -39,7 +39,7 @@ class Interactions:
 
 
 def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Number distinct values in order of first appearance.
+    """Assign numbers to distinct values in order of first appearance.
 
     Examples
     --------
