@@ -24,11 +24,12 @@ from bench.cli.options import (
     StoreDir,
     Threads,
     Track,
+    grid_of,
+    settings_of,
 )
-from bench.cli.run import choose, embed_texts, flags
 from bench.cli.track import tracked
 from bench.errors import ConfigError, suggestion
-from bench.settings import Settings, store_dir
+from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
@@ -99,7 +100,9 @@ def tune(
     if ledger:
         _show_ledger()
         return
-    chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
+    from bench.plan.overrides import resolve_spec
+
+    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
     plans = _plans(chosen, _pruning(pruner), device)
     if plan:
         _show(plans)
@@ -127,11 +130,12 @@ def _pruning(name: str) -> Pruning:
 
 
 def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
+    from bench.api.run import embed_texts
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
     from bench.tuning.plan import plan_studies
 
-    settings = Settings.from_environment(device=device)
+    settings = settings_of(device=device)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     embed_texts(spec, datasets, settings)
     return plan_studies(spec, datasets, pruning)
@@ -153,7 +157,8 @@ def _tuning(
 
     select_device(device)
     root = store_dir().absolute()
-    setup = ExecutionSettings(root, time.time(), device, threads)
+    settings = settings_of(root, device=device, threads=threads)
+    setup = ExecutionSettings(settings, time.time())
     return Tuning(plans, Budget(trials, seconds), storage or default_url(root), setup)
 
 

@@ -36,7 +36,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    dataset = load_dataset(options.dataset, Settings.from_environment())
+    settings = Settings.from_environment(
+        device="cpu", threads=options.threads or torch.get_num_threads()
+    )
+    dataset = load_dataset(options.dataset, settings)
     experiment = Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -49,9 +52,8 @@ def main() -> None:
         seed=1,
         code="measured",
     )
-    threads = options.threads or torch.get_num_threads()
     with tempfile.TemporaryDirectory() as work:
-        result = run_experiment(experiment, dataset, Path(work), device="cpu", threads=threads)
+        result = run_experiment(experiment, dataset, Path(work), settings)
     ranks = rank_of(result.ranks["test"], experiment.protocol.candidates, experiment.protocol.ties)
     rows: list[dict[str, Any]] = [
         {"event": "start", "targets": result.metadata["targets_per_epoch"]},

@@ -14,6 +14,7 @@ from bench.errors import BenchError, DataError
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
+from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
 from bench.registry import load_object
 from bench.runs.store import Store
@@ -28,29 +29,31 @@ class ExecutionSettings:
 
     Attributes
     ----------
-    store
-        Root of the results store.
+    settings
+        Store, data, cache, device and threads. The threads decide the order of some sums, so they
+        depend neither on the machine nor on how many experiments run at the same time.
     since
         Seconds since 1970 at which the run began. A failure that another run recorded later
         than that is taken as this run's too.
-    device
-        ``auto``, ``cpu``, ``cuda``...
-    threads
-        Of each experiment. They decide the order of some sums, so they depend neither on the
-        machine nor on how many experiments run at the same time.
+    keep
+        What a result holds beside ranks and decisions.
     experiment
-        ``"module:function"``, called as ``experiment(experiment, dataset, work, device=, threads=,
+        ``"module:function"``, called as ``experiment(experiment, dataset, work, settings=, keep=,
         report=)``; it keeps checkpoints in ``work`` and goes on from them.
     load
         ``"module:function"`` that loads a data set, called with its source and the settings.
     """
 
-    store: Path
+    settings: Settings
     since: float
-    device: str = "auto"
-    threads: int = 1
+    keep: tuple[Keep, ...] = ()
     experiment: str = "bench.runs.train:run_experiment"
     load: str = "bench.data.load:load_dataset"
+
+    @property
+    def store(self) -> Path:
+        """Root of the results store."""
+        return self.settings.store
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,13 @@ def run_one(
     with store.locked(key) as mine:
         if not mine:
             return ExperimentOutcome(key, label, "busy")
-        if store.has(key):
+        if store.has(key, setup.keep):
             return ExperimentOutcome(key, label, "reused")
         failure = store.failure(key)
         if failure is not None and failure.when >= setup.since:
             return ExperimentOutcome(key, label, "failed", failure.cause)
         started(label)
         store.sweep(key)
-        store.log("resumed" if store.has_begun(key) else "started", key)
         return _run(planned, setup, store, advanced)
 
 
@@ -124,17 +126,15 @@ def _run(
             planned.experiment,
             dataset,
             work,
-            device=setup.device,
-            threads=setup.threads,
+            settings=setup.settings,
+            keep=setup.keep,
             report=advanced,
         )
         store.save(planned.experiment, _with_card(result, planned.source))
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
         store.record_failure(key, label, cause, traceback.format_exc())
-        store.log("failed", key)
         return ExperimentOutcome(key, label, "failed", cause)
-    store.log("finished", key)
     return ExperimentOutcome(key, label, "finished")
 
 
@@ -142,11 +142,13 @@ def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
     """Note where a user's own card lies, which its name does not say."""
     if not is_path(source):
         return result
-    return replace(result, metadata={**result.metadata, "card": str(Path(source).resolve())})
+    return replace(
+        result, metadata=result.metadata.model_copy(update={"card": str(Path(source).resolve())})
+    )
 
 
 def _data(planned: PlannedExperiment, setup: ExecutionSettings) -> Dataset:
-    dataset = _loaded(setup.load, planned.source)
+    dataset = _loaded(setup.load, planned.source, setup.settings)
     if dataset.fingerprint != planned.experiment.fingerprint:
         raise DataError(
             f"data set '{dataset.name}' changed while the run went on; run the command again"
@@ -155,9 +157,9 @@ def _data(planned: PlannedExperiment, setup: ExecutionSettings) -> Dataset:
 
 
 @lru_cache(maxsize=1)
-def _loaded(load: str, source: str) -> Dataset:
+def _loaded(load: str, source: str, settings: Settings) -> Dataset:
     function = cast("Callable[[str, Settings], Dataset]", load_object(load))
-    return function(source, Settings.from_environment())
+    return function(source, settings)
 
 
 def explain(error: Exception) -> str:

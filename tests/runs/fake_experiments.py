@@ -74,48 +74,48 @@ def result(experiment: Experiment) -> ExperimentResult:
     )
 
 
-def fine(experiment, dataset, work, *, device, threads, report):
+def fine(experiment, dataset, work, *, report, **execution):
     for epoch in (1, 2):
         report(Progress(experiment.label, epoch, 2, 0.5, 0.1, 0.1, 0.01))
     return result(experiment)
 
 
-def fails_on_seed_2(experiment, dataset, work, *, device, threads, report):
+def fails_on_seed_2(experiment, dataset, work, *, report, **execution):
     if experiment.seed == 2:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
     return result(experiment)
 
 
-def no_memory(experiment, dataset, work, *, device, threads, report):
+def no_memory(experiment, dataset, work, *, report, **execution):
     raise MemoryError
 
 
-def torch_no_memory(experiment, dataset, work, *, device, threads, report):
+def torch_no_memory(experiment, dataset, work, *, report, **execution):
     raise RuntimeError(
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes\nat x.cc"
     )
 
 
-def dies_on_seed_2(experiment, dataset, work, *, device, threads, report):
+def dies_on_seed_2(experiment, dataset, work, *, report, **execution):
     if experiment.seed == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return result(experiment)
 
 
-def interrupted(experiment, dataset, work, *, device, threads, report):
+def interrupted(experiment, dataset, work, *, report, **execution):
     work.mkdir(parents=True, exist_ok=True)
     (work / "checkpoint").write_text("epoch 1")
     raise KeyboardInterrupt
 
 
-def slow(experiment, dataset, work, *, device, threads, report):
+def slow(experiment, dataset, work, *, report, **execution):
     time.sleep(0.3)
     return result(experiment)
 
 
-def says_its_threads(experiment, dataset, work, *, device, threads, report):
+def says_its_threads(experiment, dataset, work, *, report, **execution):
     finished = result(experiment)
-    finished.metadata["threads"] = threads
+    finished.metadata["threads"] = execution["settings"].threads
     return finished
 
 

@@ -12,6 +12,7 @@ from bench.runs import execute as execution
 from bench.runs.execute import default_workers, execute
 from bench.runs.run_one import ExecutionSettings
 from bench.runs.store import Store
+from bench.settings import Settings
 
 SEEDS = (3, 2, 1)
 BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
@@ -20,7 +21,11 @@ BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
 def setup(root, experiment="fine", since=None):
     since = time.time() if since is None else since
     return ExecutionSettings(
-        root, since, "cpu", 3, f"fake_experiments:{experiment}", "fake_experiments:load"
+        Settings.from_environment(store=root, device="cpu", threads=3),
+        since,
+        (),
+        f"fake_experiments:{experiment}",
+        "fake_experiments:load",
     )
 
 

@@ -52,7 +52,8 @@ def tuning(root: Path, trials=4, seconds=None, experiment="fine", url=None, **ch
     pruning = changes.pop("pruning", "none")
     plans = plan_studies(spec(**changes), {"toy": toy()}, pruning)
     names = (f"fake_trials:{experiment}", "fake_trials:load")
-    setup = ExecutionSettings(root, time.time(), "cpu", 1, *names)
+    settings = Settings.from_environment(store=root, device="cpu")
+    setup = ExecutionSettings(settings, time.time(), (), *names)
     return Tuning(plans, Budget(trials, seconds), url or default_url(root), setup)
 
 
@@ -82,7 +83,7 @@ def result(experiment) -> ExperimentResult:
     )
 
 
-def fine(experiment, dataset, work, *, device, threads, report):
+def fine(experiment, dataset, work, *, report, **execution):
     """Write a checkpoint each epoch and go on from it."""
     work.mkdir(parents=True, exist_ok=True)
     begun = len(list(work.glob("epoch-*")))
@@ -96,13 +97,13 @@ def fine(experiment, dataset, work, *, device, threads, report):
     return result(experiment)
 
 
-def fails_at_high_rates(experiment, dataset, work, *, device, threads, report):
+def fails_at_high_rates(experiment, dataset, work, *, report, **execution):
     if experiment.training.learning_rate > 1e-3:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
-    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, report=report)
 
 
-def interrupted(experiment, dataset, work, *, device, threads, report):
+def interrupted(experiment, dataset, work, *, report, **execution):
     """Stop as by Ctrl-C after two epochs of whatever is not the default."""
 
     def stop_after_two(progress):
@@ -110,16 +111,16 @@ def interrupted(experiment, dataset, work, *, device, threads, report):
         if experiment.training.learning_rate != 1e-3 and progress.epoch == 2:
             raise KeyboardInterrupt
 
-    return fine(experiment, dataset, work, device=device, threads=threads, report=stop_after_two)
+    return fine(experiment, dataset, work, report=stop_after_two)
 
 
-def dies(experiment, dataset, work, *, device, threads, report):
+def dies(experiment, dataset, work, *, report, **execution):
     """End the process at whatever is not the default."""
     if experiment.training.learning_rate != 1e-3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, report=report)
 
 
-def rather_slow(experiment, dataset, work, *, device, threads, report):
+def rather_slow(experiment, dataset, work, *, report, **execution):
     time.sleep(0.2)
-    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, report=report)
