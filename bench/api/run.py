@@ -19,7 +19,6 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.data.dataset import Dataset
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
     from bench.tuning.best import BestSettings
@@ -177,7 +176,10 @@ def execute_spec(
     )
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
-    embed_texts(spec, datasets, settings)
+    if spec.encoders:
+        from bench.text.provide import embed_texts
+
+        embed_texts(spec, datasets, settings)
     best = best_settings(settings) if tuned else None
     plan = make_plan(spec, datasets, best.adapt if best else as_given, settings.cache)
     for remark in best.remarks() if best else ():
@@ -198,17 +200,6 @@ def execute_spec(
         outcomes = execute(plan, execution, display, workers=workers, estimates=estimates)
     end_record(store.root, record, outcomes)
     return outcomes
-
-
-def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
-    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
-    if not spec.encoders:
-        return
-    from bench.text.display import EncodingDisplay
-    from bench.text.provide import embed, requests_of
-
-    with EncodingDisplay() as display:
-        embed(requests_of(spec, datasets), settings, display)
 
 
 def best_settings(settings: Settings) -> BestSettings:

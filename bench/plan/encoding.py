@@ -37,7 +37,7 @@ class EncoderConfig(Config):
         Parameters
         ----------
         cache
-            The cache's folder, where hashes of large files are remembered; None reads them anew.
+            The cache's folder, where hashes of large files are remembered; None remembers nothing.
         """
         del cache
         return self

@@ -16,6 +16,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.grid import grid_points
 from bench.plan.spec import Spec
 from bench.settings import Settings
+from bench.text.display import EncodingDisplay
 from bench.text.embed import EncodingReporter, Silent, vectors_of
 from bench.text.encoder import Encoder
 from bench.text.store import StoredVectors
@@ -98,6 +99,25 @@ def embed(
         torch.set_num_threads(threads)
     for request in requests:
         request.vectors(request.corpus(), settings, reporter)
+
+
+def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
+    """Encode the texts that a specification's methods read, on all cores, and show the progress.
+
+    Parameters
+    ----------
+    spec, datasets
+        As for :func:`requests_of`.
+    settings
+        As for :func:`embed`.
+
+    Raises
+    ------
+    BenchError
+        As :func:`bench.text.embed.vectors_of`.
+    """
+    with EncodingDisplay() as display:
+        embed(requests_of(spec, datasets), settings, display)
 
 
 def requests_of(spec: Spec, datasets: Mapping[str, Dataset]) -> list[VectorRequest]:

@@ -1,4 +1,4 @@
-"""The best settings found, for ``bench run --tuned``; reads no Optuna."""
+"""The best settings found, for ``bench run --tuned``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ class Found:
 
     Attributes
     ----------
-    study
-        As it lies in the store.
-    trial
-        Its best.
+    study, trial
+        The study and its best trial.
     differs
-        What of the study is not as in the run that uses it: ``code``, ``training.epochs``...
+        Settings of the study that differ from the run's: ``code``, ``training.epochs``...
     """
 
     study: StudyRecord
@@ -38,10 +36,10 @@ class Found:
 
 
 class BestSettings:
-    """Looks up what tuning has found.
+    """Look up what tuning has found.
 
-    Of several studies of the same model on the same data under the same protocol, that whose other
-    settings and code are the run's own counts, and of several such the latest.
+    Of several studies of the same model on the same data under the same protocol, the one counts
+    whose other settings and code differ least from the run's; of several such, the latest.
 
     Parameters
     ----------
@@ -77,7 +75,7 @@ class BestSettings:
                 f"{self._root} holds no tuned settings for {name}; run 'bench tune' with the same "
                 "selection first, or leave out --tuned"
             )
-        self._used[found.study.folder.name] = found
+        self._used[found.study.name] = found
         fixed = fixed_by(spec, point)
         values = {name: value for name, value in found.trial.values.items() if name not in fixed}
         return with_values(spec, point, values)

@@ -1,7 +1,8 @@
-"""What tuning has spent, study by study, as plain data and as a table; reads no Optuna."""
+"""What tuning has spent, study by study, as plain data and as a table."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from bench.tuning.records import (
     StudyRecord,
     TrialNumbers,
     as_csv,
+    best_after,
     best_of,
     read_studies,
     read_studies_at,
@@ -51,13 +53,13 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     list
         One row a study: what is tuned, its ``key``, ``trials`` that count, how many of them were
         complete, pruned, failed, repetitions or in the store before, how many more were killed and
-        taken up again, ``seconds`` of training, validation figure of the default and of the best
+        resumed, ``seconds`` of training, validation figure of the default and of the best
         configuration and the number of the latter's trial.
 
     Raises
     ------
-    StoreError
-        A file is damaged.
+    BenchError
+        A storage is damaged or cannot be read.
     """
     studies = read_studies(root) if state is None else read_studies_at(root, state)
     return [_row(study) for study in studies]
@@ -85,18 +87,45 @@ def _row(study: StudyRecord) -> dict[str, Any]:
     }
 
 
-def write_ledger(root: Path) -> list[dict[str, Any]]:
-    """Write ``tuning/ledger.json`` and ``tuning/ledger.csv`` and give the rows.
+def export(root: Path) -> list[dict[str, Any]]:
+    """Write what tuning has found as JSON and CSV for other programs, and return the ledger.
+
+    ``tuning/ledger.json`` and ``ledger.csv`` hold one row a study, ``trials.csv`` one a trial,
+    ``best-after.csv`` the best figure after each trial, ``best.json`` the best settings by study.
+    Nothing in bench reads these files.
 
     Raises
     ------
-    StoreError
-        A study's file is damaged, or the file system refuses.
+    BenchError
+        A storage is damaged, or the file system refuses.
     """
-    rows = ledger(root)
-    write_json(root / "tuning" / "ledger.json", rows)
-    write_text(root / "tuning" / "ledger.csv", as_csv(rows))
+    studies = list(read_studies(root))
+    rows = [_row(study) for study in studies]
+    folder = root / "tuning"
+    write_json(folder / "ledger.json", rows)
+    write_text(folder / "ledger.csv", as_csv(rows))
+    write_json(folder / "best.json", {study.name: _best(study) for study in studies})
+    for name, parts in (("trials", _trials), ("best-after", _best_after)):
+        table = [{"study": study.name, **row} for study in studies for row in parts(study)]
+        write_text(folder / f"{name}.csv", as_csv(table))
     return rows
+
+
+def _best(study: StudyRecord) -> dict[str, Any] | None:
+    kept = ("number", "value", "values", "experiment", "default")
+    best = best_of(study.trials)
+    return best and {name: getattr(best, name) for name in kept}
+
+
+def _best_after(study: StudyRecord) -> list[dict[str, Any]]:
+    return best_after(study.trials)
+
+
+def _trials(study: StudyRecord) -> list[dict[str, Any]]:
+    rows = [trial.plain() for trial in study.trials]
+    return [
+        {**row, "values": json.dumps(row["values"]), "curve": len(row["curve"])} for row in rows
+    ]
 
 
 def render(rows: list[dict[str, Any]]) -> str:
@@ -108,10 +137,8 @@ def render(rows: list[dict[str, Any]]) -> str:
         for key, head in COLUMNS.items()
         if key in {"trials", "seconds"} or any(_says_something(key, row[key]) for row in rows)
     }
-    experiments = [[_text(key, row[key]) for key in shown] for row in rows]
-    return tabulate(
-        experiments, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True
-    )
+    lines = [[_text(key, row[key]) for key in shown] for row in rows]
+    return tabulate(lines, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True)
 
 
 def _says_something(key: str, value: Any) -> bool:

@@ -1,157 +1,166 @@
-"""Which running trials still run: a lock while a process lives, a beat for other machines.
+"""Which running trials still have a process, and what becomes of the others.
 
-On the machine (or shared disk) where a trial runs, its lock file tells exactly: the system releases
-it at the process's death. Elsewhere that file does not exist, and a trial counts as dead once its
-beat is older than :data:`GRACE`.
+The process that runs trials holds a lock file, which the system releases at the process's death.
+For a storage that is a file the lock files are next to it, so they decide for every process that
+can reach the storage. For a database server they decide on this disk; the trials of other machines
+count as dead when Optuna's heartbeat stops.
 """
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
-from optuna.storages import BaseStorage
+from optuna.storages import (
+    BaseStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
+)
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from bench.tuning.sampler import VOID, is_void
+from bench.tuning.records import counting
 
-BEAT = 30.0
-"""Seconds between two signs of life."""
-GRACE = 300.0
-"""Seconds without a sign of life after which another machine's trial counts as dead; the clocks
-of machines that share a storage must agree better than that."""
-UNCLAIMED = 30.0
-"""Seconds that a process has between making a trial and claiming it."""
-MOST_RETRIES = 2
-"""How often a trial whose process ended is taken up again."""
-LOCK, BEAT_AT, ORIGIN = "lock", "beat", "origin"
+UNCLAIMED_SECONDS = 30.0
+"""How long a process may take between making a trial and claiming it."""
+MOST_DEATHS = 2
+"""How many dead processes a trial outlives; with the next it has failed."""
+_INHERITED = ("default", "seconds", "deaths")
 
 
-@contextmanager
-def claimed(trial: Trial, root: Path) -> Iterator[None]:
-    """Hold a trial's lock and give signs of life while the block runs.
+class Owner:
+    """The process that runs trials, as others see it.
 
     Parameters
     ----------
-    trial
-        Made by this process.
-    root
-        Of the results store.
+    folder
+        Of the lock files.
+    storage
+        Of the studies.
+    shared
+        Whether every process that can reach the storage can reach the folder.
     """
-    token = uuid.uuid4().hex
-    path = _lock_path(root, token)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ended = threading.Event()
-    with FileLock(path):
-        trial.set_user_attr(LOCK, token)
-        beats = threading.Thread(target=_beat, args=(trial, ended), daemon=True)
-        beats.start()
+
+    def __init__(self, folder: Path, storage: BaseStorage, *, shared: bool) -> None:
+        self._folder = folder
+        self._storage = storage
+        self._shared = shared
+        self._token = uuid.uuid4().hex
+        self._unclaimed: dict[tuple[str, int], float] = {}
+        self._beating: dict[tuple[str, int], int] = {}
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self._path(self._token))
+        self._lock.acquire()
+        if isinstance(self._storage, RDBStorage) and self._storage.get_heartbeat_interval():
+            threading.Thread(target=self._beat, args=(self._storage,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._path(self._token).unlink(missing_ok=True)
+        self._lock.release()
+
+    def claim(self, study: Study, trial: Trial) -> None:
+        """Make a trial this process's own."""
+        trial.set_user_attr("owner", self._token)
+        identity = self._storage.get_study_id_from_name(study.study_name)
+        self._beating[study.study_name, trial.number] = (
+            self._storage.get_trial_id_from_study_id_trial_number(identity, trial.number)
+        )
+
+    def release(self, study: Study, trial: Trial) -> None:
+        """Note that a trial of this process has ended."""
+        self._beating.pop((study.study_name, trial.number), None)
+
+    def sweep(self, study: Study) -> None:
+        """End the running trials whose process is dead, and queue their settings again.
+
+        A trial that ended without a cause was ended by a sweep, perhaps of a process that died
+        before it queued the settings.
+        """
+        fail_stale_trials(study)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._is_dead(study, trial):
+                _fail(study, trial.number)
+        trials = study.get_trials()
+        for trial in counting(trials):
+            unexplained = trial.state == TrialState.FAIL and "cause" not in trial.user_attrs
+            if unexplained and trial.user_attrs.get("deaths", 0) < MOST_DEATHS:
+                _enqueue(study, trial, died=True)
+
+    def _is_dead(self, study: Study, trial: FrozenTrial) -> bool:
+        token = trial.user_attrs.get("owner")
+        if token is None:
+            seen = self._unclaimed.setdefault((study.study_name, trial.number), time.monotonic())
+            return time.monotonic() - seen > UNCLAIMED_SECONDS
+        if token == self._token:
+            return False
+        path = self._path(token)
+        if not path.exists():
+            return self._shared
         try:
-            yield
-        finally:
-            ended.set()
-            beats.join()
-    path.unlink(missing_ok=True)  # stays when the block fails: the trial is to be given up
+            with FileLock(path, blocking=False):
+                return True
+        except Timeout:
+            return False
+
+    def _beat(self, storage: RDBStorage) -> None:
+        while not self._ended.is_set():
+            for identity in list(self._beating.values()):
+                try:
+                    storage.record_heartbeat(identity)
+                except Exception:  # noqa: BLE001 - a server away for a moment; the next beat tells
+                    break
+            self._ended.wait(storage.get_heartbeat_interval())
+
+    def _path(self, token: str) -> Path:
+        return self._folder / f"{token}.lock"
 
 
-def _beat(trial: Trial, ended: threading.Event) -> None:
-    while not ended.is_set():
-        with suppress(Exception):  # a storage away for a moment; the next beat tells again
-            trial.set_user_attr(BEAT_AT, time.time())
-        ended.wait(BEAT)
-
-
-def sweep(study: Study, storage: BaseStorage, root: Path) -> int:
-    """Give up running trials whose process is dead, and let each be taken up again.
-
-    A trial that has ended its process :data:`MOST_RETRIES` times already is a failed one.
+def requeue(study: Study, number: int, *, died: bool) -> bool:
+    """End a running trial of this process, and queue its settings again.
 
     Parameters
     ----------
-    study, storage
-        What is swept.
-    root
-        Of the results store.
+    study, number
+        Of the trial.
+    died
+        Whether it failed through no fault of its settings, which it may :data:`MOST_DEATHS` times.
 
     Returns
     -------
-    int
-        Trials given up.
+    bool
+        Whether the trial will be resumed; False, and the trial unchanged, after too many deaths.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return sum(_give_up_if_dead(study, storage, trial, root) for trial in running)
-
-
-def _give_up_if_dead(study: Study, storage: BaseStorage, trial: FrozenTrial, root: Path) -> bool:
-    path = _lock_path(root, str(trial.user_attrs.get(LOCK)))
-    if not path.exists():
-        return _silent(trial) and _give_up(study, storage, trial)
-    try:
-        with FileLock(path, blocking=False):
-            given_up = _give_up(study, storage, trial)
-    except Timeout:
+    trial = next(trial for trial in study.get_trials() if trial.number == number)
+    if died and trial.user_attrs.get("deaths", 0) >= MOST_DEATHS:
         return False
-    path.unlink(missing_ok=True)
-    return given_up
-
-
-def _silent(trial: FrozenTrial) -> bool:
-    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    if LOCK not in trial.user_attrs:
-        return time.time() - begun > UNCLAIMED
-    return time.time() - float(trial.user_attrs.get(BEAT_AT, begun)) > GRACE
-
-
-def _give_up(study: Study, storage: BaseStorage, trial: FrozenTrial) -> bool:
-    retries = trial.user_attrs.get("retries", 0)
-    last = retries >= MOST_RETRIES
-    cause = "its process ended" + (
-        f" {retries + 1} times; the system may be short of memory" if last else ""
-    )
-    note(study, storage, trial.number, cause=cause, **({} if last else {VOID: "killed"}))
-    try:
-        study.tell(trial.number, state=TrialState.FAIL)
-    except (RuntimeError, ValueError):  # another process has just done the same
-        return False
-    if not last:
-        keep = ("default", "seconds")
-        study.enqueue_trial(
-            trial.params,
-            user_attrs={
-                **{name: trial.user_attrs[name] for name in keep if name in trial.user_attrs},
-                "retries": retries + 1,
-                "retry_of": trial.number,
-                ORIGIN: f"retry of {trial.number}",
-            },
-        )
+    if _fail(study, number):
+        _enqueue(study, trial, died=died)
     return True
 
 
-def note(study: Study, storage: BaseStorage, number: int, **attributes: object) -> None:
-    """Set attributes of a trial that may belong to another process; ended ones stay as they are."""
-    identity = storage.get_study_id_from_name(study.study_name)
-    trial = storage.get_trial_id_from_study_id_trial_number(identity, number)
-    with suppress(RuntimeError):
-        for name, value in attributes.items():
-            storage.set_trial_user_attr(trial, name, value)
+def _fail(study: Study, number: int) -> bool:
+    """End a trial; return False where another process has just ended it."""
+    try:
+        study.tell(number, state=TrialState.FAIL)
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
-def is_double(study: Study, trial: Trial) -> bool:
-    """Whether two machines let the same waiting settings begin, and this trial is the later one."""
-    origin = trial.user_attrs.get(ORIGIN)
-    return origin is not None and any(
-        other.number < trial.number
-        and other.user_attrs.get(ORIGIN) == origin
-        and not is_void(other)
-        for other in study.get_trials(deepcopy=False)
-    )
-
-
-def _lock_path(root: Path, token: str) -> Path:
-    return root / "tuning" / "locks" / f"trial-{token}.lock"
+def _enqueue(study: Study, trial: FrozenTrial, *, died: bool) -> None:
+    again = copy.copy(trial)
+    kept = {name: trial.user_attrs[name] for name in _INHERITED if name in trial.user_attrs}
+    deaths = kept.get("deaths", 0) + died
+    again.user_attrs = {**kept, "deaths": deaths, "retry_of": trial.number}
+    RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, again)

@@ -61,13 +61,18 @@ class StudyPlan:
         label = re.sub(r"[^A-Za-z0-9._]+", "-", self.label).strip("-.")
         return f"{label[:100]}-{self.key[:12]}"
 
+    @property
+    def metric(self) -> str:
+        """Name of the validation figure that trials maximise."""
+        return self.experiment.protocol.selection
+
     @cached_property
     def default(self) -> dict[str, Any]:
         """What the default configuration is in the space."""
         return {name: _setting(self.experiment, name) for name in self.space}
 
     def planned(self, values: Mapping[str, Any]) -> PlannedExperiment:
-        """Give the experiment of some values of the space.
+        """Return the experiment of some values of the space.
 
         Raises
         ------
@@ -98,7 +103,7 @@ class StudyPlan:
             "backbone": self.experiment.backbone,
             "method": self.experiment.method,
             "encoder": self.experiment.encoder,
-            "objective": f"validation {self.experiment.protocol.selection}",
+            "objective": f"validation {self.metric}",
             "pruning": self.pruning,
             "space": {name: dimension.plain() for name, dimension in self.space.items()},
             "default": self.default,

@@ -1,24 +1,23 @@
-"""Seeded multivariate TPE whose suggestion depends on the history, not on the sitting.
+"""Seeded multivariate TPE whose suggestion depends on the history, not on the process.
 
 A sampler with one seed would draw the same numbers again in every process. Here each trial has a
 generator of its own, seeded by its place among the trials that count. A study that is killed and
-taken up again therefore suggests, with one worker, exactly what it would have suggested.
+resumed therefore suggests, with one worker, exactly what it would have suggested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from bench.seeds import seed_for
+from bench.tuning.records import counting
 
-VOID = "void"
-"""Attribute of a trial that does not count: why it does not."""
 SEEDS = 2**32
 """NumPy's older generator, which Optuna draws from, takes smaller seeds only."""
 
@@ -26,30 +25,30 @@ SEEDS = 2**32
 class SeededTPE(BaseSampler):
     """TPE (Bergstra et al., NeurIPS 2011) over all settings jointly, as Optuna implements it.
 
-    Running trials are taken for bad ones, so that parallel workers look elsewhere.
+    Running trials count as bad ones, so that parallel workers look elsewhere.
 
     Parameters
     ----------
     trials
-        Gives all trials of the study. Hyperband hands a sampler the trials of one bracket only.
+        Returns all trials of the study. Hyperband hands a sampler the trials of one bracket only.
     *axes
         Names that every seed derives from.
     """
 
-    def __init__(self, trials: Callable[[], Iterable[FrozenTrial]], *axes: str | int) -> None:
+    def __init__(self, trials: Callable[[], Collection[FrozenTrial]], *axes: str | int) -> None:
         self._trials = trials
         self._axes = axes
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Give the settings that are suggested jointly."""
+        """Return the settings that are suggested jointly."""
         return self._sampler(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Suggest jointly; nothing while there is too little history."""
+        """Suggest settings jointly; none while there is too little history."""
         return self._sampler(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
@@ -65,11 +64,6 @@ class SeededTPE(BaseSampler):
         return TPESampler(multivariate=True, constant_liar=True, seed=seed)
 
 
-def place_of(number: int, trials: Iterable[FrozenTrial]) -> int:
+def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
     """Count the trials before one, leaving out those that do not count."""
-    return sum(trial.number < number and not is_void(trial) for trial in trials)
-
-
-def is_void(trial: FrozenTrial) -> bool:
-    """Whether a trial was given up through no fault of its settings, and so does not count."""
-    return trial.state == TrialState.FAIL and VOID in trial.user_attrs
+    return sum(trial.number < number for trial in counting(trials))

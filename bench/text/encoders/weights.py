@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from bench.cache import Content, Entry
@@ -79,7 +80,7 @@ def folder_hash(folder: Path, cache: Path | None) -> str:
     folder
         The model's folder.
     cache
-        The cache's folder, for what is remembered; None reads every file.
+        The cache's folder, for what is remembered; None remembers in this process only.
 
     Raises
     ------
@@ -98,10 +99,15 @@ def folder_hash(folder: Path, cache: Path | None) -> str:
 
 
 def _remembered(path: Path, cache: Path | None) -> str:
+    state = path.stat()
+    return _hash(path.resolve(), state.st_size, state.st_mtime_ns, cache)
+
+
+@lru_cache
+def _hash(path: Path, size: int, time: int, cache: Path | None) -> str:
     if cache is None:
         return file_hash(path)
-    state = path.stat()
-    key = {"path": str(path.resolve()), "size": state.st_size, "time": state.st_mtime_ns}
+    key = {"path": str(path), "size": size, "time": time}
     entry = Entry.of(cache, "hashes", path.name, key)
     content = entry.get(lambda: Content(metadata={**key, "sha256": file_hash(path)}))
     return str(content.metadata["sha256"])

@@ -1,0 +1,54 @@
+"""Studies written into a store without tuning, for tests of what reads them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from bench.tuning.records import Trial
+from bench.tuning.storage import default_url, open_storage, own_file
+
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", "retry_of")
+
+
+def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial]) -> None:
+    """Add a study to the store's own storage; one of the same name is replaced."""
+    own_file(root).parent.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(default_url(root))
+    if name in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=name, storage=storage)
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    study.set_user_attr("about", about)
+    resumed = {trial.retry_of for trial in trials}
+    waiting = [t.number for t in trials if t.state == "killed" and t.number not in resumed]
+    study.add_trials([_frozen(trial) for trial in sorted(trials, key=lambda trial: trial.number)])
+    for number in waiting:
+        queued = {"state": TrialState.WAITING, "user_attrs": {"retry_of": number}}
+        study.add_trial(optuna.trial.create_trial(**queued))
+
+
+def _frozen(trial: Trial) -> FrozenTrial:
+    attributes = {name: getattr(trial, name) for name in ATTRIBUTES}
+    frozen = optuna.trial.create_trial(
+        state=STATES.get(trial.state, TrialState.FAIL),
+        value=trial.value,
+        params=trial.values,
+        distributions={k: CategoricalDistribution((v,)) for k, v in trial.values.items()},
+        user_attrs={
+            **{name: value for name, value in attributes.items() if value not in (None, "", False)},
+            **({"surplus": True} if trial.state == "surplus" else {}),
+        },
+        intermediate_values={
+            row["epoch"]: next(v for k, v in row.items() if k not in {"epoch", "loss", "seconds"})
+            for row in trial.curve
+        },
+    )
+    frozen.datetime_start = datetime.fromtimestamp(trial.begun)
+    frozen.datetime_complete = datetime.fromtimestamp(trial.ended)
+    return frozen
