@@ -33,7 +33,7 @@ def list_(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """List data sets and where their files lie."""
+    """List data sets and the folders of their files."""
     del data_dir  # its callback has set the environment
     settings = Settings.from_environment()
     rows = [

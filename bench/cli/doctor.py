@@ -88,7 +88,7 @@ def _folders(settings: Settings) -> Iterable[tuple[str, str]]:
 
 
 def _state(folder: Path) -> str:
-    """Say whether a folder, or the one in which it would be made, can be written."""
+    """Describe whether a folder, or the one in which it would be made, can be written."""
     place = folder.absolute()
     try:
         while not place.exists():

@@ -63,7 +63,7 @@ def run_experiment(
     settings
         Device, threads and cache, and whether the network may be used; None reads the environment.
     keep
-        What the result holds beside ranks and decisions.
+        What the result holds in addition to ranks and decisions.
     report
         Called after every epoch.
 

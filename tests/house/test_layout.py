@@ -112,11 +112,6 @@ def test_methods_import_the_public_interface_and_each_other(path):
             assert other or within(name, *METHOD_API, home), name
 
 
-def test_the_page_names_the_public_interface():
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert not [name for name in METHOD_API if f"`{name}`" not in page]
-
-
 @pytest.mark.parametrize("path", [*PACKAGE, *TESTS], ids=label)
 def test_modules_and_functions_stay_small(path):
     content = path.read_text(encoding="utf-8")
