@@ -103,7 +103,7 @@ def measure(
     return _rows(list(best.values()), sum(lengths))
 
 
-def _plain(ours: LlmEncoder, texts: Sequence[str], together: int) -> Vectors:
+def _plain(ours: LlmEncoder[Any], texts: Sequence[str], together: int) -> Vectors:
     found = ours.model.encode(
         list(texts), batch_size=together, show_progress_bar=False, device=str(ours.device)
     )

@@ -66,7 +66,9 @@ class Shards:
             int64 ``[texts]``: indices of its texts in their corpus.
         """
         content = self._entry(part).read(mapped=True)
-        return content and (content.arrays[VECTORS], Cost(**content.metadata))
+        if content is None:
+            return None
+        return content.arrays[VECTORS], Cost(**content.metadata)
 
     def write(self, part: NDArray[np.int64], vectors: NDArray[np.float32], cost: Cost) -> None:
         """Keep a shard.
