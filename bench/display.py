@@ -8,60 +8,15 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol, Self, TextIO, cast
+from typing import IO, TYPE_CHECKING, Self, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 5.0
 """Of a task whose updates are many; in hours of work it grows to a tenth of what has passed."""
-
-
-class Display(Protocol):
-    """What shows tasks and lines; a context manager."""
-
-    def say(self, line: str) -> None:
-        """Write one line."""
-
-    def start(
-        self, task: str, total: float | None = None, done: float = 0, *, often: bool = False
-    ) -> None:
-        """Show a new task.
-
-        Parameters
-        ----------
-        task
-            Its name.
-        total, done
-            Units of work in all, where known, and those that are done already.
-        often
-            Whether updates come so often that a log shows only some.
-        """
-
-    def update(
-        self, task: str, done: float, total: float | None, note: str, line: str | None = None
-    ) -> None:
-        """Show how far a task is.
-
-        Parameters
-        ----------
-        task
-            As it was started; an unknown one is ignored.
-        done, total
-            Units of work.
-        note
-            Text next to the bar.
-        line
-            What a log gets instead of the note; empty for nothing.
-        """
-
-    def stop(self, task: str) -> None:
-        """Remove a task, if it is shown."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
 
 
 class SafeStream:
@@ -87,11 +42,9 @@ class SafeStream:
 
     def flush(self) -> None:
         """Flush what was written, where that is possible."""
-        try:
+        with suppress(OSError, ValueError):
             if self._stream:
                 self._stream.flush()
-        except (OSError, ValueError):
-            pass
 
     def isatty(self) -> bool:
         """Whether a person sees it."""
@@ -118,7 +71,7 @@ class _Pace:
 
 
 class Lines:
-    """One line an event, for logs and pipes.
+    """One line an event, for logs and pipes; a context manager.
 
     Parameters
     ----------
@@ -144,7 +97,17 @@ class Lines:
     def start(
         self, task: str, total: float | None = None, done: float = 0, *, often: bool = False
     ) -> None:
-        """Remember when the task began; see :meth:`Display.start`."""
+        """Show a new task.
+
+        Parameters
+        ----------
+        task
+            Its name.
+        total, done
+            Units of work in all, where known, and those that are done already.
+        often
+            Whether updates come so often that a log shows only some.
+        """
         del total, done
         now = time.monotonic()
         self._paces[task] = _Pace(now, now) if often else None
@@ -152,7 +115,19 @@ class Lines:
     def update(
         self, task: str, done: float, total: float | None, note: str, line: str | None = None
     ) -> None:
-        """Write a line, of a task with many updates now and then."""
+        """Show how far a task is.
+
+        Parameters
+        ----------
+        task
+            As it was started; an unknown one is ignored.
+        done, total
+            Units of work.
+        note
+            Text next to the bar.
+        line
+            What a log gets instead of the note; empty for nothing.
+        """
         del done, total
         text = note if line is None else line
         pace = self._paces.get(task)
@@ -160,11 +135,11 @@ class Lines:
             self.say(f"{task}: {text}")
 
     def stop(self, task: str) -> None:
-        """Forget the task."""
+        """Remove a task, if it is shown."""
         self._paces.pop(task, None)
 
 
-class Bars:
+class Bars(Lines):
     """A bar for each task, on a terminal.
 
     Parameters
@@ -177,6 +152,7 @@ class Bars:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
+        super().__init__(stream)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),  # a label may hold "[...]"
             BarColumn(bar_width=24),
@@ -199,7 +175,7 @@ class Bars:
     def start(
         self, task: str, total: float | None = None, done: float = 0, *, often: bool = False
     ) -> None:
-        """Add a bar; see :meth:`Display.start`."""
+        """Add a bar; see :meth:`Lines.start`."""
         del often
         self.stop(task)
         self._tasks[task] = self._progress.add_task(task, total=total, completed=done, note="")  # type: ignore[arg-type]
@@ -207,7 +183,7 @@ class Bars:
     def update(
         self, task: str, done: float, total: float | None, note: str, line: str | None = None
     ) -> None:
-        """Move a bar."""
+        """Move a bar; see :meth:`Lines.update`."""
         del line
         if task in self._tasks:
             self._progress.update(
@@ -215,13 +191,13 @@ class Bars:
             )
 
     def stop(self, task: str) -> None:
-        """Remove a bar."""
+        """Remove a bar, if there is one."""
         if task in self._tasks:
             self._progress.remove_task(self._tasks.pop(task))
             self._progress.refresh()
 
 
-def display_for(stream: TextIO | None = None) -> Display:
+def display_for(stream: TextIO | None = None) -> Lines:
     """Choose bars for a terminal and lines for everything else.
 
     Parameters

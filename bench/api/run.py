@@ -162,7 +162,7 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
-    from bench.runs.display import RunDisplay
+    from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.record import begin_record, end_record
@@ -196,7 +196,7 @@ def execute_spec(
     execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
     record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
-    with store.locked(record.key), RunDisplay(len(plan)) as display:
+    with store.locked(record.key), run_display(len(plan)) as display:
         outcomes = execute(plan, execution, display, workers=workers, estimates=estimates)
     end_record(store.root, record, outcomes)
     return outcomes

@@ -56,11 +56,11 @@ def embed(
 def _run(spec: Spec, threads: int | None, device: str) -> None:
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
-    from bench.text.display import EncodingDisplay
+    from bench.text.display import encoding_display
     from bench.text.provide import embed, request_for
 
     settings = Settings.from_environment(device=device)
     loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     requests = [request_for(spec, data, name) for data in loaded.values() for name in spec.encoders]
-    with EncodingDisplay() as display:
+    with encoding_display() as display:
         embed(requests, settings, display, threads=threads)

@@ -55,8 +55,8 @@ def _check(role: str, path: Path, located: Located) -> CheckedFile:
     found = file_hash(path)
     if expected not in {None, found}:
         raise DataError(
-            f"{path} has SHA-256 {found}, the {authority} recorded {expected}; remove the file and "
-            "fetch again"
+            f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
+            "remove the file and fetch again"
         )
     return CheckedFile(path, found, authority)
 

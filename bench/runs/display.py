@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
-from bench.display import display_for
+from bench.display import Lines, display_for
 from bench.plan.progress import Progress, duration
 
 _WHOLE = "experiments"
@@ -16,29 +17,17 @@ class RunDisplay:
 
     Parameters
     ----------
+    display
+        Bars or lines.
     experiments
         How many the run has.
-    stream
-        Where to write; None is standard error.
     """
 
-    def __init__(self, experiments: int, stream: TextIO | None = None) -> None:
+    def __init__(self, display: Lines, experiments: int) -> None:
+        self._display = display
         self._experiments = experiments
         self._ended = 0
-        self._display = display_for(stream)
-
-    def __enter__(self) -> Self:
-        self._display.__enter__()
-        self._display.start(_WHOLE, self._experiments)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._display.__exit__(kind, error, traceback)
+        display.start(_WHOLE, experiments)
 
     def started(self, label: str) -> None:
         """Show that an experiment begins."""
@@ -66,6 +55,21 @@ class RunDisplay:
     def _update_whole(self, seconds_left: float) -> None:
         note = f"{self._ended}/{self._experiments}, {_left(seconds_left)}"
         self._display.update(_WHOLE, self._ended, self._experiments, note, line="")
+
+
+@contextmanager
+def run_display(experiments: int, stream: TextIO | None = None) -> Iterator[RunDisplay]:
+    """Show a run while the block lasts.
+
+    Parameters
+    ----------
+    experiments
+        How many the run has.
+    stream
+        Where to write; None is standard error.
+    """
+    with display_for(stream) as display:
+        yield RunDisplay(display, experiments)
 
 
 def _left(seconds: float) -> str:

@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
-from bench.display import display_for
+from bench.display import Lines, display_for
 from bench.plan.progress import duration
-
-if TYPE_CHECKING:
-    from bench.text.embed import EncodingEstimate
-    from bench.text.store import StoredVectors
+from bench.text.embed import EncodingEstimate, EncodingReporter
+from bench.text.store import StoredVectors
 
 
-class EncodingDisplay:
-    """Shows one encoding after another; a :class:`bench.text.embed.EncodingReporter`.
+class EncodingDisplay(EncodingReporter):
+    """Shows one encoding after another.
 
     Parameters
     ----------
-    stream
-        Where to write; None is standard error.
+    display
+        Bars or lines.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._display = display_for(stream)
+    def __init__(self, display: Lines) -> None:
+        self._display = display
         self._estimate: EncodingEstimate | None = None
         self._done = self._tokens = 0
         self._start = 0.0
-
-    def __enter__(self) -> Self:
-        self._display.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._display.__exit__(kind, error, traceback)
 
     def started(self, estimate: EncodingEstimate) -> None:
         """Show the estimate before the work starts."""
@@ -65,6 +52,19 @@ class EncodingDisplay:
         """Show where the vectors are kept, and what they cost if they were made now."""
         self._display.stop(label)
         self._display.say(summary(label, vectors, made=made))
+
+
+@contextmanager
+def encoding_display(stream: TextIO | None = None) -> Iterator[EncodingDisplay]:
+    """Show encodings while the block lasts.
+
+    Parameters
+    ----------
+    stream
+        Where to write; None is standard error.
+    """
+    with display_for(stream) as display:
+        yield EncodingDisplay(display)
 
 
 def summary(label: str, vectors: StoredVectors, *, made: bool) -> str:

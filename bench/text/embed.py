@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,8 +51,8 @@ class EncodingEstimate:
     seconds: float
 
 
-class EncodingReporter(Protocol):
-    """Where the progress of an encoding goes."""
+class EncodingReporter:
+    """Where the progress of an encoding goes; by default nowhere."""
 
     def started(self, estimate: EncodingEstimate) -> None:
         """Note how much there is to do."""
@@ -62,19 +62,6 @@ class EncodingReporter(Protocol):
 
     def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
         """Note the finished vectors, and whether they were made now."""
-
-
-class Silent:
-    """An :class:`EncodingReporter` for worker processes, which report nothing."""
-
-    def started(self, estimate: EncodingEstimate) -> None:
-        """Ignore the estimate."""
-
-    def advanced(self, texts: int, tokens: int) -> None:
-        """Ignore the progress."""
-
-    def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
-        """Ignore the end."""
 
 
 def vectors_of(

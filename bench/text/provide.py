@@ -16,8 +16,8 @@ from bench.plan.experiment import Experiment
 from bench.plan.grid import grid_points
 from bench.plan.spec import Spec
 from bench.settings import Settings
-from bench.text.display import EncodingDisplay
-from bench.text.embed import EncodingReporter, Silent, vectors_of
+from bench.text.display import encoding_display
+from bench.text.embed import EncodingReporter, vectors_of
 from bench.text.encoder import Encoder
 from bench.text.store import StoredVectors
 from bench.text.texts import Corpus
@@ -116,7 +116,7 @@ def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings)
     BenchError
         As :func:`bench.text.embed.vectors_of`.
     """
-    with EncodingDisplay() as display:
+    with encoding_display() as display:
         embed(requests_of(spec, datasets), settings, display)
 
 
@@ -179,7 +179,7 @@ def text_vectors_for(
     length = experiment.protocol.max_length
     request = VectorRequest(dataset, experiment.encoder, config, length)
     corpus = request.corpus()
-    vectors = request.vectors(corpus, settings, Silent())
+    vectors = request.vectors(corpus, settings, EncodingReporter())
     return TextVectors(
         pooled=config.reading == "pooled",
         vectors=torch.zeros(1, 1) if vectors is None else torch.from_numpy(vectors.matrix),

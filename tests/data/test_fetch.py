@@ -362,7 +362,7 @@ def test_verify_compares_files_with_the_record_of_the_first_fetch(site, tmp_path
     assert dataset.n_users == 3
     path = tmp_path / "data" / "mine" / "seq.txt"
     path.write_text("u9 a b c\n")
-    with pytest.raises(DataError, match=r"seq.txt has SHA-256 .* the first fetch says"):
+    with pytest.raises(DataError, match=r"seq.txt has SHA-256 .*known from the first fetch"):
         verify(card, Settings.from_environment())
 
 
@@ -391,7 +391,7 @@ def test_a_terminal_gets_a_bar(site, tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(download, "_BLOCK", 100_000)
-    site.files["seq.txt"] += b"\n" * 1_000_000
+    site.files["seq.txt"] += b" " * 1_000_000
     load(files_card(tmp_path, site), fetch=True)
     shown = terminal.getvalue()
     assert "\u2501" in shown  # the bar's own character
