@@ -18,7 +18,10 @@ ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", 
 
 
 def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial]) -> None:
-    """Add a study to the store's own storage; one of the same name is replaced."""
+    """Add a study to the store's own storage; one of the same name is replaced.
+
+    Numbers that no trial has are those of running ones.
+    """
     own_file(root).parent.mkdir(parents=True, exist_ok=True)
     storage = open_storage(default_url(root))
     if name in optuna.get_all_study_names(storage):
@@ -27,7 +30,9 @@ def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial
     study.set_user_attr("about", about)
     resumed = {trial.retry_of for trial in trials}
     waiting = [t.number for t in trials if t.state == "killed" and t.number not in resumed]
-    study.add_trials([_frozen(trial) for trial in sorted(trials, key=lambda trial: trial.number)])
+    ended = {trial.number: _frozen(trial) for trial in trials}
+    for number in range(max(ended, default=-1) + 1):
+        study.add_trial(ended.get(number) or optuna.trial.create_trial(state=TrialState.RUNNING))
     for number in waiting:
         queued = {"state": TrialState.WAITING, "user_attrs": {"retry_of": number}}
         study.add_trial(optuna.trial.create_trial(**queued))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
+    from bench.tracking.tracker import Tracker
     from bench.tuning.best import BestSettings
 
 Names = str | Iterable[str] | None
@@ -160,6 +161,7 @@ def execute_spec(
     list of ExperimentOutcome
         In the order of the plan.
     """
+    from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
     from bench.runs.display import run_display
@@ -195,11 +197,30 @@ def execute_spec(
     }
     execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
-    record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
-    with store.locked(record.key), run_display(len(plan)) as display:
-        outcomes = execute(plan, execution, display, workers=workers, estimates=estimates)
-    end_record(store.root, record, outcomes)
+    with tracker(settings) as tracking:
+        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
+        is_new = record.ended is None
+        with store.locked(record.key):
+            if is_new:
+                tracking.log(record.key)
+            with run_display(len(plan)) as display:
+                outcomes = execute(
+                    plan,
+                    execution,
+                    display,
+                    workers=workers,
+                    estimates=estimates,
+                    ended=partial(_track, tracking),
+                )
+        end_record(store.root, record, outcomes)
+        if is_new:
+            tracking.log(record.key)
     return outcomes
+
+
+def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
+    if outcome.ending in {"finished", "failed"}:
+        tracking.log(outcome.key)
 
 
 def best_settings(settings: Settings) -> BestSettings:

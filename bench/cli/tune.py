@@ -25,7 +25,6 @@ from bench.cli.options import (
     grid_of,
     settings_of,
 )
-from bench.cli.track import tracked
 from bench.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -92,11 +91,11 @@ def tune(
     The objective is validation NDCG@10 with the first seed; what the specification or --set fixes
     is not searched. Killed or interrupted, the same command resumes it.
     """
-    del store, data_dir, cache_dir  # their callbacks have set the environment
-    settings = settings_of(device=device, threads=threads)
+    settings = settings_of(store, data_dir, cache_dir, device, threads, track)
     if ledger:
         _show_ledger(settings)
         return
+    from bench.api.tracking import tracker
     from bench.plan.overrides import resolve_spec
 
     chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
@@ -107,8 +106,8 @@ def tune(
     from bench.tuning.tune import tune as search
 
     try:
-        with tracked(track, busy=True):
-            search(
+        with tracker(settings) as tracking:
+            studies = search(
                 chosen,
                 settings,
                 trials=trials,
@@ -118,6 +117,8 @@ def tune(
                 storage=storage,
                 report=_report,
             )
+            for study in studies:
+                tracking.log(study.about["key"])
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None

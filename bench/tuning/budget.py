@@ -1,4 +1,4 @@
-"""What every study may spend, and what it has spent."""
+"""What every study may spend."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.tuning.records import counting, is_ended
+from bench.tuning.records import counting
 
 REPEATS_IN_A_ROW = 25
-"""Trials that only repeat earlier ones after which a space counts as exhausted; matters to budgets
-of seconds alone, because a repetition costs none."""
+"""Repetitions after which a space counts as exhausted; a budget of seconds pays none of them."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,13 @@ class Budget:
 
     def is_spent(self, trials: Collection[FrozenTrial]) -> bool:
         """Return whether no further trial is needed, whatever becomes of the running ones."""
-        ended = [trial for trial in counting(trials) if is_ended(trial)]
+        ended = [trial for trial in counting(trials) if trial.state.is_finished()]
         if self.trials is not None and len(ended) >= self.trials:
             return True
         if self.is_out_of_time(trials):
             return any("default" in trial.user_attrs for trial in ended)
-        return (
-            self.trials is None
-            and len(ended) >= REPEATS_IN_A_ROW
-            and all("repeats" in trial.user_attrs for trial in ended[-REPEATS_IN_A_ROW:])
-        )
+        last = ended[-REPEATS_IN_A_ROW:] if self.trials is None else []
+        return len(last) == REPEATS_IN_A_ROW and all("repeats" in t.user_attrs for t in last)
 
     def is_out_of_time(self, trials: Collection[FrozenTrial]) -> bool:
         """Return whether the seconds are spent."""

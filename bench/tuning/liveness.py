@@ -1,6 +1,6 @@
 """Which running trials still have a process, and what becomes of the others.
 
-The process that runs trials holds a lock file, which the system releases at the process's death.
+The process that runs trials holds a lock file, which the system releases when the process dies.
 For a storage that is a file the lock files are next to it, so they decide for every process that
 can reach the storage. For a database server they decide on this disk; the trials of other machines
 count as dead when Optuna's heartbeat stops.
@@ -12,10 +12,10 @@ import copy
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from filelock import FileLock, Timeout
 from optuna.storages import (
     BaseStorage,
     RDBStorage,
@@ -25,13 +25,14 @@ from optuna.storages import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from bench.files import locked
 from bench.tuning.records import counting
+from bench.tuning.storage import HEARTBEAT_SECONDS
 
 UNCLAIMED_SECONDS = 30.0
 """How long a process may take between making a trial and claiming it."""
 MOST_DEATHS = 2
 """How many dead processes a trial outlives; with the next it has failed."""
-_INHERITED = ("default", "seconds", "deaths")
 
 
 class Owner:
@@ -52,34 +53,30 @@ class Owner:
         self._storage = storage
         self._shared = shared
         self._token = uuid.uuid4().hex
+        self._lock = locked(self._path(self._token))
         self._unclaimed: dict[tuple[str, int], float] = {}
-        self._beating: dict[tuple[str, int], int] = {}
+        self._own: set[int] = set()
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self._path(self._token))
-        self._lock.acquire()
-        if isinstance(self._storage, RDBStorage) and self._storage.get_heartbeat_interval():
-            threading.Thread(target=self._beat, args=(self._storage,), daemon=True).start()
+        self._lock.__enter__()
+        threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._path(self._token).unlink(missing_ok=True)
-        self._lock.release()
+        self._lock.__exit__(None, None, None)
 
-    def claim(self, study: Study, trial: Trial) -> None:
+    def claim(self, trial: Trial) -> None:
         """Make a trial this process's own."""
         trial.set_user_attr("owner", self._token)
-        identity = self._storage.get_study_id_from_name(study.study_name)
-        self._beating[study.study_name, trial.number] = (
-            self._storage.get_trial_id_from_study_id_trial_number(identity, trial.number)
-        )
+        self._own.add(trial._trial_id)  # noqa: SLF001 - the heartbeat's key
+        self._beat_once()
 
-    def release(self, study: Study, trial: Trial) -> None:
+    def release(self, trial: Trial) -> None:
         """Note that a trial of this process has ended."""
-        self._beating.pop((study.study_name, trial.number), None)
+        self._own.discard(trial._trial_id)  # noqa: SLF001
 
     def sweep(self, study: Study) -> None:
         """End the running trials whose process is dead, and queue their settings again.
@@ -91,8 +88,7 @@ class Owner:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if self._is_dead(study, trial):
                 _fail(study, trial.number)
-        trials = study.get_trials()
-        for trial in counting(trials):
+        for trial in counting(study.get_trials()):
             unexplained = trial.state == TrialState.FAIL and "cause" not in trial.user_attrs
             if unexplained and trial.user_attrs.get("deaths", 0) < MOST_DEATHS:
                 _enqueue(study, trial, died=True)
@@ -102,25 +98,21 @@ class Owner:
         if token is None:
             seen = self._unclaimed.setdefault((study.study_name, trial.number), time.monotonic())
             return time.monotonic() - seen > UNCLAIMED_SECONDS
-        if token == self._token:
-            return False
         path = self._path(token)
-        if not path.exists():
-            return self._shared
-        try:
-            with FileLock(path, blocking=False):
-                return True
-        except Timeout:
-            return False
+        if token == self._token or not path.exists():
+            return token != self._token and self._shared
+        with locked(path, timeout=0) as free:
+            return free
 
-    def _beat(self, storage: RDBStorage) -> None:
-        while not self._ended.is_set():
-            for identity in list(self._beating.values()):
-                try:
-                    storage.record_heartbeat(identity)
-                except Exception:  # noqa: BLE001 - a server away for a moment; the next beat tells
-                    break
-            self._ended.wait(storage.get_heartbeat_interval())
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            with suppress(Exception):  # a server away for a moment; the next beat tells
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        if isinstance(self._storage, RDBStorage) and self._storage.get_heartbeat_interval():
+            for identity in list(self._own):
+                self._storage.record_heartbeat(identity)
 
     def _path(self, token: str) -> Path:
         return self._folder / f"{token}.lock"
@@ -159,8 +151,9 @@ def _fail(study: Study, number: int) -> bool:
 
 
 def _enqueue(study: Study, trial: FrozenTrial, *, died: bool) -> None:
-    again = copy.copy(trial)
-    kept = {name: trial.user_attrs[name] for name in _INHERITED if name in trial.user_attrs}
-    deaths = kept.get("deaths", 0) + died
-    again.user_attrs = {**kept, "deaths": deaths, "retry_of": trial.number}
+    again, known = copy.copy(trial), trial.user_attrs
+    again.user_attrs = {name: known[name] for name in ("default", "seconds") if name in known}
+    again.user_attrs |= {"deaths": known.get("deaths", 0) + died, "retry_of": trial.number}
+    if trial.params.keys() != study.user_attrs["about"]["space"].keys():
+        again.params, again.distributions = {}, {}  # killed while they were suggested
     RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, again)

@@ -12,11 +12,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import StoreError
 from bench.runs.store import Store
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 TrialState = Literal["complete", "pruned", "failed", "killed", "surplus"]
 """``killed``: its process ended, and another trial resumed it; ``surplus``: begun on one machine
 when another had just begun the last. Neither counts towards a budget."""
-COUNTED = ("complete", "pruned", "failed")
+TrialNumbers = Mapping[str, Sequence[int]]
+"""Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
 _STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
@@ -38,27 +38,21 @@ class Trial:
     ----------
     number
         From 0, in the order in which trials were made.
-    state
-        How it ended.
-    value
-        Validation figure, None unless it is complete.
+    state, value, cause
+        How it ended: validation figure where it is complete, else one sentence.
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
     experiment
         Key of its experiment; empty where the values do not fit together.
     seconds
-        Of training, over all processes that ran it; for an experiment from the store, of its own
-        run, and 0 where it repeats an earlier trial.
-    cause
-        One sentence, unless it is complete.
+        Of training, in all processes that ran it; those of the stored experiment where that was
+        reused, 0 where it repeats an earlier trial.
     default
         Whether it is the default configuration.
     reused
         Whether its experiment was in the store already.
-    repeats
-        Earlier trial with the same settings, whose outcome it took.
-    retry_of
-        Trial whose process ended and which this one resumes.
+    repeats, retry_of
+        Earlier trial whose outcome it took, or which it resumes because the process died.
     curve
         One row an epoch, counted from 1: ``epoch`` and the validation figure.
     begun, ended
@@ -83,7 +77,7 @@ class Trial:
     @property
     def counts(self) -> bool:
         """Whether it counts towards a budget."""
-        return self.state in COUNTED
+        return self.state not in {"killed", "surplus"}
 
     def plain(self) -> dict[str, Any]:
         """Return plain data."""
@@ -92,36 +86,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study of a results store.
-
-    Attributes
-    ----------
-    name
-        In Optuna's storage.
-    about
-        See :meth:`bench.tuning.plan.StudyPlan.about`.
-    trials
-        The ended ones by number.
-    """
+    """A study: its name, :meth:`bench.tuning.plan.StudyPlan.about`, its ended trials by number."""
 
     name: str
     about: dict[str, Any]
     trials: list[Trial]
 
 
-TrialNumbers = Mapping[str, Sequence[int]]
-"""Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
-
-
 def tuning_store(root: Path) -> Store:
-    """Return the store of trials, apart from the results that tables are made of.
-
-    Parameters
-    ----------
-    root
-        Of the results store.
-    """
+    """Return the store of trials, apart from the results that tables are made of."""
     return Store(root / "tuning")
+
+
+def copies(root: Path) -> Path:
+    """Return the folder of copies of studies that another storage holds."""
+    return root / "tuning" / "copies"
 
 
 def read_studies(root: Path) -> Iterator[StudyRecord]:
@@ -141,66 +120,27 @@ def read_studies(root: Path) -> Iterator[StudyRecord]:
 
     found: dict[str, StudyRecord] = {}
     urls = [storage.default_url(root)] if storage.own_file(root).is_file() else []
-    urls += [f"{storage.JOURNAL}{path}" for path in sorted(copies(root).glob("[!.]*.log"))]
+    urls += [f"{storage.JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
     for url in urls:
-        opened = storage.open_storage(url)
         with storage.storage_errors(url):
-            found |= {record.name: record for record in read_storage(opened)}
-    for name in sorted(found):
-        yield found[name]
-
-
-def read_studies_at(root: Path, state: TrialNumbers) -> Iterator[StudyRecord]:
-    """Read the studies of a state, with the trials that had ended then.
-
-    Raises
-    ------
-    BenchError
-        A storage is damaged or cannot be read.
-    """
-    for study in read_studies(root):
-        numbers = state.get(study.name)
-        if numbers is not None:
-            trials = [trial for trial in study.trials if trial.number in numbers]
-            yield replace(study, trials=trials)
+            found |= {record.name: record for record in read_storage(storage.open_storage(url))}
+    yield from (found[name] for name in sorted(found))
 
 
 def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
-    """Read the studies of a storage that bench has made.
-
-    Raises
-    ------
-    StoreError
-        Another version of bench wrote a trial.
-    """
+    """Read the studies of a storage that bench has made."""
     for study in storage.get_all_studies():
-        if "about" in study.user_attrs:
+        if about := study.user_attrs.get("about"):
             trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
-            about = dict(study.user_attrs["about"])
-            metric = str(about["objective"]).rpartition(" ")[2]
-            try:
-                ended = records_of(trials, metric)
-            except (KeyError, TypeError) as error:
-                raise StoreError(
-                    f"study {study.study_name} has a trial of another version of bench ({error}); "
-                    "tune in another storage"
-                ) from None
-            yield StudyRecord(study.study_name, about, ended)
-
-
-def is_ended(trial: FrozenTrial) -> bool:
-    """Return whether a trial has ended in any way."""
-    return trial.state.is_finished()
+            metric = about["objective"].rpartition(" ")[2]
+            yield StudyRecord(study.study_name, about, records_of(trials, metric))
 
 
 def counting(trials: Collection[FrozenTrial]) -> list[FrozenTrial]:
     """Leave out the trials that another one resumes, and those begun beyond the budget."""
-    resumed = {trial.user_attrs.get("retry_of") for trial in trials}
-    return [
-        trial
-        for trial in trials
-        if not (is_ended(trial) and trial.user_attrs.get("surplus")) and trial.number not in resumed
-    ]
+    void = {trial.user_attrs.get("retry_of") for trial in trials}
+    void |= {trial.number for trial in trials if trial.user_attrs.get("surplus")}
+    return [trial for trial in trials if trial.number not in void]
 
 
 def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
@@ -214,45 +154,35 @@ def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
         Name of the validation figure.
     """
     resumed = {trial.user_attrs.get("retry_of") for trial in trials}
-    return [_record(trial, resumed, metric) for trial in trials if is_ended(trial)]
+    ended = (trial for trial in trials if trial.state.is_finished())
+    return [_record(trial, metric, resumed=trial.number in resumed) for trial in ended]
 
 
-def _record(trial: FrozenTrial, resumed: Collection[int | None], metric: str) -> Trial:
+def _record(trial: FrozenTrial, metric: str, *, resumed: bool) -> Trial:
     attributes = trial.user_attrs
     state = "surplus" if attributes.get("surplus") else _STATES[trial.state.name]
-    if trial.number in resumed:
-        state = "killed"
+    complete = state == "complete"
+    deaths = attributes.get("deaths", 0) + 1
+    death = "its process ended"
+    death += f" {deaths} times; the system may be short of memory" if deaths > 1 else ""
+    curve = sorted(trial.intermediate_values.items())
     begun, ended = trial.datetime_start, trial.datetime_complete
     return Trial(
         number=trial.number,
-        state=state,
-        value=trial.value if state == "complete" else None,
+        state="killed" if resumed else state,
+        value=trial.value if complete else None,
         values=dict(trial.params),
         experiment=attributes.get("experiment", ""),
         seconds=attributes.get("seconds", 0.0),
-        cause="" if state == "complete" else attributes.get("cause") or _death(trial),
+        cause="" if complete else attributes.get("cause", death),
         default=attributes.get("default", False),
         reused=attributes.get("reused", False),
         repeats=attributes.get("repeats"),
         retry_of=attributes.get("retry_of"),
-        curve=[
-            {"epoch": n, metric: value} for n, value in sorted(trial.intermediate_values.items())
-        ],
+        curve=[{"epoch": epoch, metric: figure} for epoch, figure in curve],
         begun=begun.timestamp() if begun else 0.0,
         ended=ended.timestamp() if ended else 0.0,
     )
-
-
-def _death(trial: FrozenTrial) -> str:
-    deaths = trial.user_attrs.get("deaths", 0) + 1
-    if deaths == 1:
-        return "its process ended"
-    return f"its process ended {deaths} times; the system may be short of memory"
-
-
-def copies(root: Path) -> Path:
-    """Return the folder of copies of studies that another storage holds."""
-    return root / "tuning" / "copies"
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:

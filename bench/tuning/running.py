@@ -24,7 +24,6 @@ from bench.tuning.liveness import Owner, requeue
 from bench.tuning.plan import StudyPlan
 from bench.tuning.records import best_of, counting, records_of
 from bench.tuning.sampler import place_of
-from bench.tuning.storage import distributions
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,8 @@ class RunningStudy:
 
     Attributes
     ----------
-    plan, study
-        What is searched, and the trials so far.
-    budget
-        What the study may spend.
+    plan, study, budget
+        What is searched, the trials so far, and what they may cost.
     stores
         Where finished experiments are: the store of trials, then that of results.
     owner
@@ -61,10 +58,16 @@ class RunningStudy:
 
     def ask(self) -> RunningTrial | None:
         """Begin a trial; return None where it has ended without running an experiment."""
-        trial = self.study.ask(distributions(self.plan))
-        self.owner.claim(self.study, trial)
+        space = {name: dimension.distribution() for name, dimension in self.plan.space.items()}
+        trial = self.study.ask(space)
+        self.owner.claim(trial)
         task = self.running[trial.number] = RunningTrial(self, trial)
         return task if task.begin() else None
+
+    def abandon(self) -> None:
+        """Queue the settings again of whatever runs, because this process stops."""
+        for task in list(self.running.values()):
+            task.requeue(died=False)
 
     def is_surplus(self, trial: Trial) -> bool:
         """Return whether another machine had just begun the last trial, or the same settings."""
@@ -78,7 +81,7 @@ class RunningStudy:
     def close(self, trial: Trial) -> None:
         """Note that a trial has ended here, and report how."""
         self.running.pop(trial.number, None)
-        self.owner.release(self.study, trial)
+        self.owner.release(trial)
         ended = records_of(self.trials(), self.plan.metric)
         record = next(record for record in ended if record.number == trial.number)
         if record.state != "surplus":
@@ -102,13 +105,7 @@ def _line(trial: records.Trial, trials: Sequence[records.Trial], metric: str) ->
 
 
 class RunningTrial:
-    """A trial of this process, as a task for its workers.
-
-    Attributes
-    ----------
-    planned
-        Its experiment, once :meth:`begin` has found one to run.
-    """
+    """A trial of this process, as a task for its workers; ``planned`` is its experiment."""
 
     planned: PlannedExperiment
 
@@ -119,11 +116,6 @@ class RunningTrial:
         self._seconds = float(earlier.user_attrs.get("seconds", 0.0))
         self._epochs = set(earlier.intermediate_values)
         self._reason = ""
-
-    @property
-    def number(self) -> int:
-        """The trial's number."""
-        return self._trial.number
 
     def begin(self) -> bool:
         """Choose the experiment; return False where the trial has ended without running one."""
@@ -141,7 +133,7 @@ class RunningTrial:
 
     def started(self) -> None:
         """Report the beginning."""
-        self._study.report(f"{self._study.plan.label} trial {self.number}: begins")
+        self._study.report(f"{self._study.plan.label} trial {self._trial.number}: begins")
 
     def advanced(self, progress: Progress) -> bool:
         """Report an epoch to Optuna; return False where the trial is pruned or out of time."""
@@ -150,9 +142,10 @@ class RunningTrial:
         self._report_epoch(progress.epoch, progress.metric)
         if progress.epoch == progress.epochs:
             return True
+        out_of_time = self._study.budget.is_out_of_time(self._study.trials())
         if self._trial.should_prune():
             self._reason = f"pruned at epoch {progress.epoch}: below earlier trials"
-        elif not self._is_default() and self._study.budget.is_out_of_time(self._study.trials()):
+        elif out_of_time and not self._trial.user_attrs.get("default"):
             self._reason = f"ended at epoch {progress.epoch}: the study's seconds were spent"
         return not self._reason
 
@@ -166,34 +159,30 @@ class RunningTrial:
         """
         if outcome.ending == "stopped":
             self._end(TrialState.PRUNED, cause=self._reason)
-        elif outcome.ending == "died" or outcome.environmental:
-            self._requeue(outcome)
-        elif outcome.ending == "failed":
-            self._end(TrialState.FAIL, cause=outcome.cause)
+        elif outcome.ending in {"died", "failed"}:
+            machine = outcome.ending == "died" or outcome.environmental
+            if not (machine and self.requeue(died=True)):
+                self._end(TrialState.FAIL, cause=outcome.cause)
+            elif outcome.environmental:
+                raise StoreError(
+                    f"{self._study.plan.label} trial {self._trial.number}: {outcome.cause}; then "
+                    "run the same command again, which resumes the trial"
+                )
         elif not self._take_from_store():
             self._end(TrialState.FAIL, cause="its experiment is no longer in the store")
 
-    def abandon(self) -> None:
-        """Queue the settings again because this process stops."""
-        requeue(self._study.study, self.number, died=False)
-        self._study.close(self._trial)
-
-    def _requeue(self, outcome: ExperimentOutcome) -> None:
-        if not requeue(self._study.study, self.number, died=True):
-            self._end(TrialState.FAIL, cause=outcome.cause)
-            return
-        self._study.close(self._trial)
-        if outcome.environmental:
-            raise StoreError(
-                f"{self._study.plan.label} trial {self.number}: {outcome.cause}; then run the same "
-                "command again, which resumes the trial"
-            )
+    def requeue(self, *, died: bool) -> bool:
+        """Queue the settings again; see :func:`bench.tuning.liveness.requeue`."""
+        queued = requeue(self._study.study, self._trial.number, died=died)
+        if queued:
+            self._study.close(self._trial)
+        return queued
 
     def _repeat(self) -> bool:
         """Take the outcome of an earlier trial of this study with the same settings."""
         key = self.planned.experiment.key
         for other in self._study.trials():
-            same = other.user_attrs.get("experiment") == key and other.number != self.number
+            same = other.user_attrs.get("experiment") == key and other.number != self._trial.number
             if same and other.state in {TrialState.COMPLETE, TrialState.PRUNED}:
                 for epoch, figure in sorted(other.intermediate_values.items()):
                     self._report_epoch(epoch, figure)
@@ -210,10 +199,9 @@ class RunningTrial:
         store = next((store for store in self._study.stores if store.has(key)), None)
         if store is None:
             return False
-        stored = store.load(key)
+        stored, reused = store.load(key), not self._epochs
         try:
             value = _objective(stored)
-            reused = not self._epochs
             for epoch, row in enumerate(stored.curve, start=1):
                 self._report_epoch(epoch, row.metric)
             self._seconds = max(self._seconds, stored.seconds)
@@ -227,9 +215,6 @@ class RunningTrial:
         if epoch not in self._epochs:  # else trained again because its checkpoint was lost
             self._epochs.add(epoch)
             self._trial.report(figure, epoch)
-
-    def _is_default(self) -> bool:
-        return bool(self._trial.user_attrs.get("default"))
 
     def _end(self, state: TrialState, value: float | None = None, **attributes: Any) -> None:
         with suppress(UpdateFinishedTrialError):  # ended by a machine that saw no heartbeat

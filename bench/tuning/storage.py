@@ -1,4 +1,4 @@
-"""Optuna's side of a study: storage, distributions, pruner."""
+"""Optuna's side of a study: storage and pruner."""
 
 from __future__ import annotations
 
@@ -8,32 +8,28 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import ConfigError, StoreError
+from bench.files import locked
 from bench.settings import expanded
 from bench.tuning.plan import Pruning, StudyPlan
-from bench.tuning.space import Choices, Dimension
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
-    from optuna.storages import BaseStorage, RDBStorage
+    from optuna.storages import BaseStorage
 
 JOURNAL = "journal:"
 """Before the path of a journal file."""
 BUSY_SECONDS = 120
 """How long a process waits for its turn to write SQLite."""
-HEARTBEAT_SECONDS = 30
-"""Between two signs of life of a trial on a database server."""
-GRACE_SECONDS = 300
-"""Without a sign of life after which a trial of another machine counts as dead."""
-STARTUP_TRIALS = 5
-"""Ended trials before the median rule prunes."""
-WARMUP_EPOCHS = 5
-"""Epochs in which the median rule prunes nothing."""
+HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
+"""Between two signs of life of a trial on a server, and without any until it counts as dead."""
+STARTUP_TRIALS, WARMUP_EPOCHS = 5, 5
+"""Ended trials, and epochs of a trial, before the median rule prunes."""
 REDUCTION = 3
 """Hyperband keeps one of this many at each rung."""
 
@@ -76,7 +72,7 @@ def file_of(url: str) -> Path | None:
         An SQLite database in memory, which no other process can read.
     """
     if url.startswith(JOURNAL):
-        return expanded(url.removeprefix(JOURNAL))
+        return expanded(url.removeprefix(JOURNAL)).absolute()
     if not url.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
@@ -87,7 +83,7 @@ def file_of(url: str) -> Path | None:
             f"--storage '{url}' names no file, and no other process can read a database in memory; "
             "write sqlite:///FILE"
         )
-    return Path(database)
+    return Path(database).absolute()
 
 
 @contextmanager
@@ -96,14 +92,25 @@ def storage_errors(url: str) -> Iterator[None]:
 
     Raises
     ------
+    ConfigError
+        The URL is wrong, its driver is not installed, or another version of Optuna made it.
     StoreError
-        It cannot be reached, read or written.
+        The storage cannot be reached, read or written.
     """
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
         yield
+    except ImportError as error:
+        raise ConfigError(
+            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
+        ) from error
+    except ArgumentError as error:
+        raise ConfigError(
+            f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
+            "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
+        ) from error
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
         cause = error.__cause__ or error
         first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
@@ -124,46 +131,26 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises
     ------
-    ConfigError
-        The URL is wrong, its driver is not installed, or another version of Optuna made it.
-    StoreError
-        The storage cannot be reached.
+    ConfigError, StoreError
+        As :func:`storage_errors`.
     """
     import optuna
-    from sqlalchemy.exc import ArgumentError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _silence_warnings()
+    # Heartbeats and retries are marked experimental, and meant for another loop than ask and tell.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
     try:
         with storage_errors(url):
             return _journal(url) if url.startswith(JOURNAL) else _database(url)
-    except ImportError as error:
-        raise ConfigError(
-            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
-        ) from error
     except (ValueError, LookupError) as error:
         raise ConfigError(
             f"--storage '{masked(url)}' is damaged, or a part of its address is wrong ({error}); "
             "correct it or name another"
         ) from error
     except RuntimeError as error:  # Optuna's word on a database with other tables
-        first = " ".join(str(error).split())
-        raise ConfigError(f"--storage '{masked(url)}': {first}") from error
-    except BenchError as error:
-        if isinstance(error.__cause__, ArgumentError):
-            raise ConfigError(
-                f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
-                "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
-            ) from error
-        raise
-
-
-def _silence_warnings() -> None:
-    """Heartbeats and retries are marked experimental, and are used here with ask and tell."""
-    from optuna.exceptions import ExperimentalWarning
-
-    warnings.filterwarnings("ignore", category=ExperimentalWarning)
-    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
+        text = " ".join(str(error).split())
+        raise ConfigError(f"--storage '{masked(url)}': {text}") from error
 
 
 def _journal(url: str) -> BaseStorage:
@@ -185,14 +172,12 @@ def _is_journal(path: Path) -> bool:
     with path.open("rb") as stream:
         line = stream.readline(1 << 20)
     try:
-        entry = json.loads(line or b'{"op_code": 0}')
-    except ValueError:
+        return "op_code" in dict(json.loads(line or b'{"op_code": 0}'))
+    except (ValueError, TypeError):
         return False
-    return isinstance(entry, dict) and "op_code" in entry
 
 
 def _database(url: str) -> BaseStorage:
-    from filelock import FileLock
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -200,36 +185,25 @@ def _database(url: str) -> BaseStorage:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
-        with FileLock(f"{path}.lock"):  # of two that begin together, one makes the tables
+        # Of two that begin together, one makes the tables.
+        with locked(path.with_name(f"{path.name}.lock")):
             return RDBStorage(url, engine_kwargs=arguments)
-    try:
-        return _server(url)
-    except (IntegrityError, ProgrammingError):  # another machine makes the tables right now
-        time.sleep(1)
-        return _server(url)
-
-
-def _server(url: str) -> RDBStorage:
-    from optuna.storages import RDBStorage
-
-    return RDBStorage(
+    server = partial(
+        RDBStorage,
         url,
         engine_kwargs={"pool_pre_ping": True},
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=GRACE_SECONDS,
     )
+    try:
+        return server()
+    except (IntegrityError, ProgrammingError):  # another machine makes the tables right now
+        time.sleep(1)
+        return server()
 
 
 def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
-    """Open the study of a plan, with the default configuration first in its queue.
-
-    Parameters
-    ----------
-    plan
-        What the study searches.
-    storage
-        Where it is kept.
-    """
+    """Open the study of a plan, with the default configuration first in its queue."""
     import optuna
 
     from bench.tuning.sampler import SeededTPE
@@ -249,31 +223,11 @@ def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
     return study
 
 
-def distributions(plan: StudyPlan) -> dict[str, BaseDistribution]:
-    """Return a search space in Optuna's form."""
-    return {name: _distribution(dimension) for name, dimension in plan.space.items()}
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(dimension, Choices):
-        return CategoricalDistribution(dimension.choices)
-    if dimension.whole:
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
 def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
-    """Return the rule that ends hopeless trials.
+    """Return the rule that ends hopeless trials of at most so many epochs.
 
-    Parameters
-    ----------
-    pruning
-        ``median``: end what is below the median of earlier trials at the same epoch;
-        ``hyperband`` (Li et al., JMLR 2018); ``none``.
-    epochs
-        Most epochs of a trial.
+    ``median`` ends what is below the median of earlier trials at the same epoch; ``hyperband`` is
+    that of Li et al., JMLR 2018.
     """
     from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 

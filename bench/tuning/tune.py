@@ -119,42 +119,25 @@ def spend(
     storage: str | None,
     report: Callable[[str], None],
 ) -> list[StudyRecord]:
-    """Spend the budget of each study; see :func:`tune`.
-
-    Parameters
-    ----------
-    plans
-        Studies in the order of the specification.
-    budget
-        The same for each.
-    execution
-        How experiments run; its store is the results store.
-    workers, storage, report
-        As for :func:`tune`.
-    """
+    """Spend the budget of each study; see :func:`tune`, whose store ``execution`` names."""
     root = execution.store.absolute()
     url = storage or default_url(root)
-    opened = open_storage(url)
-    store = tuning_store(root)
+    opened, file, store = open_storage(url), file_of(url), tuning_store(root)
     store.prepare()
-    trial_execution = replace(execution, settings=replace(execution.settings, store=store.root))
-    file = file_of(url)
-    file = file and file.absolute()
     locks = store.root / "owners" if file is None else file.with_name(f"{file.name}.owners")
+    of_trials = replace(execution, settings=replace(execution.settings, store=store.root))
     with storage_errors(url), Owner(locks, opened, shared=file is not None) as owner:
-        stores = (store, Store(root))
-        studies = [
-            RunningStudy(plan, open_study(plan, opened), budget, stores, owner, report)
-            for plan in plans
-        ]
+        shared = (budget, (store, Store(root)), owner, report)
+        studies = [RunningStudy(plan, open_study(plan, opened), *shared) for plan in plans]
         try:
-            run_tasks(_Search(studies), trial_execution, workers)
+            run_tasks(_Search(studies), of_trials, workers)
         finally:
-            _abandon(studies)
-            _keep_copies(studies, opened, root, own=file == own_file(root))
+            for study in studies:
+                study.abandon()
+            _keep_copies(plans, opened, root, own=file == own_file(root))
             export(root)
         found = {record.name: record for record in read_storage(opened)}
-        return [found[plan.name] for plan in plans]
+    return [found[plan.name] for plan in plans]
 
 
 class _Search:
@@ -167,8 +150,8 @@ class _Search:
     def next(self) -> RunningTrial | None:
         """Begin a trial; None while no study admits one."""
         if time.monotonic() >= self._next_sweep:
-            for study in self._studies:
-                study.owner.sweep(study.study)
+            for one in self._studies:
+                one.owner.sweep(one.study)
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
         while (study := self._choose()) is not None:
             task = study.ask()
@@ -193,25 +176,16 @@ class _Search:
         return min(same, key=lambda study: begun(study.trials()))
 
 
-def _abandon(studies: Sequence[RunningStudy]) -> None:
-    """Queue the trials again that an interruption or a failure has cut short."""
-    for study in studies:
-        for trial in list(study.running.values()):
-            trial.abandon()
-
-
 def _keep_copies(
-    studies: Sequence[RunningStudy], storage: BaseStorage, root: Path, *, own: bool
+    plans: Sequence[StudyPlan], storage: BaseStorage, root: Path, *, own: bool
 ) -> None:
     """Copy the studies of another storage into the store, for reports and later runs."""
-    for study in studies:
-        target = copies(root) / f"{study.plan.name}.log"
+    for plan in plans:
+        target = copies(root) / f"{plan.name}.log"
         if own:
             target.unlink(missing_ok=True)
             continue
         with atomic_path(target) as temporary:
-            optuna.copy_study(
-                from_study_name=study.plan.name,
-                from_storage=storage,
-                to_storage=JournalStorage(JournalFileBackend(str(temporary))),
-            )
+            journal = JournalStorage(JournalFileBackend(str(temporary)))
+            names = {"from_study_name": plan.name, "to_study_name": plan.name}
+            optuna.copy_study(from_storage=storage, to_storage=journal, **names)

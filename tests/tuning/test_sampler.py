@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from bench.tuning.records import counting
 from bench.tuning.sampler import place_of
 from bench.tuning.space import Choices, Range
-from bench.tuning.storage import distributions, open_study
+from bench.tuning.storage import open_study
 
 
 def trials(*states):
@@ -56,8 +56,8 @@ def test_suggestions_cover_the_space_as_it_is_declared():
         "c": Choices(choices=("x", "y")),
     }
     study = open_study(plan, InMemoryStorage())
-    object.__setattr__(plan, "space", space)
-    drawn = [study.ask(distributions(plan)).params for _ in range(200)]
+    distributions = {name: dimension.distribution() for name, dimension in space.items()}
+    drawn = [study.ask(distributions).params for _ in range(200)]
     assert all(space[name].holds(value) for params in drawn for name, value in params.items())
     assert set(Counter(params["b"] for params in drawn)) == {1, 2, 3, 4}
     assert all(isinstance(params["b"], int) for params in drawn)
