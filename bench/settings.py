@@ -97,16 +97,6 @@ class Settings:
         return replace(found, **{key: new for key, new in changes.items() if new is not None})
 
 
-def data_dir() -> Path:
-    """Return the folder of raw data sets."""
-    return Settings.from_environment().data
-
-
-def cache_dir() -> Path:
-    """Return the folder of everything that can be made again."""
-    return Settings.from_environment().cache
-
-
 def store_dir() -> Path:
     """Return the folder of the results store."""
     return Settings.from_environment().store

@@ -34,6 +34,7 @@ from bench.methods.ssdrec.insertion import Insertion, insert, without_insertions
 from bench.methods.ssdrec.relations import RelationSettings, build_relations
 from bench.methods.steam.corruption import INSERT, corrupt
 from bench.model.method import Method, NextItemLoss
+from bench.settings import Settings
 from bench.training.losses import cross_entropy, in_batch_tanh
 from bench.training.resources import peak_memory_bytes
 
@@ -235,7 +236,7 @@ def some_relations(settings: RelationSettings, users: int = 400) -> Comparison:
 def relations_of_beauty(settings: RelationSettings) -> Iterator[Comparison]:
     """Time the mining of Beauty, and products with its largest relation; nothing without it."""
     try:
-        data = load_dataset("beauty")
+        data = load_dataset("beauty", Settings.from_environment())
     except DataError as error:
         sys.stderr.write(f"Beauty is left out: {error}\n")
         return

@@ -19,7 +19,6 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.data.dataset import Dataset
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
     from bench.tracking.tracker import Tracker
@@ -132,7 +131,7 @@ def preview(
         spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     best = best_settings(settings) if tuned else None
-    rows, _ = preview_rows(chosen, settings.store, best.adapt if best else None)
+    rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
@@ -165,7 +164,7 @@ def execute_spec(
     from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
-    from bench.runs.display import display_for
+    from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.record import begin_record, end_record
@@ -178,10 +177,13 @@ def execute_spec(
         settings.threads, select_device(settings.device).type == "cuda"
     )
     since = time.time()
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, settings)
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    if spec.encoders:
+        from bench.text.provide import embed_texts
+
+        embed_texts(spec, datasets, settings)
     best = best_settings(settings) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else as_given)
+    plan = make_plan(spec, datasets, best.adapt if best else as_given, settings.cache)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())
@@ -201,7 +203,7 @@ def execute_spec(
         with store.locked(record.key):
             if is_new:
                 tracking.log(record.key)
-            with display_for(len(plan)) as display:
+            with run_display(len(plan)) as display:
                 outcomes = execute(
                     plan,
                     execution,
@@ -219,17 +221,6 @@ def execute_spec(
 def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
     if outcome.ending in {"finished", "failed"}:
         tracking.log(outcome.key)
-
-
-def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
-    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
-    if not spec.encoders:
-        return
-    from bench.text.display import display_for
-    from bench.text.provide import embed, wanted_by
-
-    with display_for() as display:
-        embed(wanted_by(spec, datasets), display, device=settings.device)
 
 
 def best_settings(settings: Settings) -> BestSettings:

@@ -38,10 +38,10 @@ class ExecutionSettings:
     keep
         What a result holds in addition to ranks and decisions.
     function
-        ``"module:function"``, called as ``function(experiment, dataset, work, device=, threads=,
-        keep=, report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
+        ``"module:function"``, called as ``function(experiment, dataset, work, settings=, keep=,
+        report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
     load
-        ``"module:function"`` that returns the data set of a source.
+        ``"module:function"``, called with a source and the settings; it returns the data set.
     """
 
     settings: Settings
@@ -141,8 +141,7 @@ def _run(
             planned.experiment,
             _data(planned, execution),
             store.work(key),
-            device=execution.settings.device,
-            threads=execution.settings.threads,
+            settings=execution.settings,
             keep=execution.keep,
             report=report,
         )
@@ -166,7 +165,7 @@ def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
 
 
 def _data(planned: PlannedExperiment, execution: ExecutionSettings) -> Dataset:
-    dataset = _loaded(execution.load, planned.source)
+    dataset = _loaded(execution.load, planned.source, execution.settings)
     if dataset.fingerprint != planned.experiment.fingerprint:
         raise DataError(
             f"data set '{dataset.name}' changed while the run went on; run the command again"
@@ -175,8 +174,9 @@ def _data(planned: PlannedExperiment, execution: ExecutionSettings) -> Dataset:
 
 
 @lru_cache(maxsize=1)
-def _loaded(load: str, source: str) -> Dataset:
-    return cast("Callable[[str], Dataset]", load_object(load))(source)
+def _loaded(load: str, source: str, settings: Settings) -> Dataset:
+    function = cast("Callable[[str, Settings], Dataset]", load_object(load))
+    return function(source, settings)
 
 
 def explain(error: Exception) -> str:

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from filelock import FileLock, Timeout
 from optuna.storages import (
     BaseStorage,
     RDBStorage,
@@ -26,6 +25,7 @@ from optuna.storages import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from bench.files import locked
 from bench.tuning.records import counting
 from bench.tuning.storage import HEARTBEAT_SECONDS
 
@@ -53,21 +53,20 @@ class Owner:
         self._storage = storage
         self._shared = shared
         self._token = uuid.uuid4().hex
-        self._lock = FileLock(self._path(self._token))
+        self._lock = locked(self._path(self._token))
         self._unclaimed: dict[tuple[str, int], float] = {}
         self._own: set[int] = set()
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
+        self._lock.__enter__()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._path(self._token).unlink(missing_ok=True)
-        self._lock.release()
+        self._lock.__exit__(None, None, None)
 
     def claim(self, trial: Trial) -> None:
         """Make a trial this process's own."""
@@ -102,11 +101,8 @@ class Owner:
         path = self._path(token)
         if token == self._token or not path.exists():
             return token != self._token and self._shared
-        try:
-            with FileLock(path, blocking=False):
-                return True
-        except Timeout:
-            return False
+        with locked(path, timeout=0) as free:
+            return free
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, StoreError
+from bench.files import locked
 from bench.settings import expanded
 from bench.tuning.plan import Pruning, StudyPlan
 
@@ -177,7 +178,6 @@ def _is_journal(path: Path) -> bool:
 
 
 def _database(url: str) -> BaseStorage:
-    from filelock import FileLock
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -185,7 +185,8 @@ def _database(url: str) -> BaseStorage:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
-        with FileLock(f"{path}.lock"):  # of two that begin together, one makes the tables
+        # Of two that begin together, one makes the tables.
+        with locked(path.with_name(f"{path.name}.lock")):
             return RDBStorage(url, engine_kwargs=arguments)
     server = partial(
         RDBStorage,

@@ -103,13 +103,11 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
 
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
-        from bench.text.display import display_for
-        from bench.text.provide import embed, wanted_by
+        from bench.text.provide import embed_texts
 
-        with display_for() as display:
-            embed(wanted_by(spec, datasets), display, device=settings.device)
+        embed_texts(spec, datasets, settings)
     return plan_studies(spec, datasets, pruning)
 
 

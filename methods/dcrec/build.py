@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from scipy import sparse
 from torch import nn
@@ -69,15 +70,18 @@ def build_graphs(config: DCRecConfig, data: TrainingData) -> DCRecGraphs:
         A relation has no edge between two items.
     """
     histories, nodes = training_histories(data.train), data.sizes.n_items + 1
-    training = _matrices(config, histories, nodes)
-    evaluation = _matrices(config, data.train, nodes)
+    training = _matrices(config, data.cache, histories, nodes)
+    evaluation = _matrices(config, data.cache, data.train, nodes)
     perturbation = Perturbation(*edges_by_user(histories, training["transition"]))
     return DCRecGraphs(_pair(config, training), _pair(config, evaluation), perturbation)
 
 
-def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str, sparse.csr_array]:
+def _matrices(
+    config: DCRecConfig, cache: Path | None, histories: Sequences, nodes: int
+) -> dict[str, sparse.csr_array]:
     graphs = load_or_build(
         "dcrec",
+        cache,
         histories,
         {"nodes": nodes, "neighbours": config.neighbours},
         lambda: {

@@ -1,8 +1,7 @@
 """Sparse graphs mined from training interactions: normalisation, pruning, and a cache.
 
-A graph is a scipy matrix in float32; a method needs several, by name. On disk they are one
-safetensors file whose key hashes the histories, the settings and the code that builds them. A
-damaged file is rebuilt.
+A graph is a scipy matrix in float32; a method needs several, by name. They are kept in the cache
+under a key of the histories, the settings and the code that builds them.
 """
 
 from __future__ import annotations
@@ -16,15 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from scipy import sparse
 
+from bench.cache import Content, Entry
 from bench.data.sequences import Sequences
-from bench.errors import ConfigError, StoreError
-from bench.files import atomic_path
-from bench.hashing import content_hash, file_hash
-from bench.settings import cache_dir
+from bench.errors import ConfigError
+from bench.hashing import file_hash
 
 Graphs = dict[str, sparse.csr_array]
 _LOG = logging.getLogger(__name__)
@@ -84,6 +80,7 @@ def require_edges(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str,
 
 def load_or_build(
     name: str,
+    cache: Path | None,
     train: Sequences,
     settings: Mapping[str, Any],
     build: Callable[[], Graphs],
@@ -94,7 +91,9 @@ def load_or_build(
     Parameters
     ----------
     name
-        Name of the method, used in the file name.
+        Name of the method.
+    cache
+        The cache's folder, :attr:`bench.model.method.TrainingData.cache`; None keeps nothing.
     train
         Training interactions, the only ones that ``build`` may read.
     settings
@@ -109,11 +108,11 @@ def load_or_build(
     dict of csr_array
         Graphs by name.
     """
-    path = cache_dir() / "graphs" / f"{name}-{_key(train, settings, code)[:32]}.safetensors"
-    graphs = _read(path)
-    if graphs is None:
+    if cache is None:
         graphs = build()
-        _write(path, graphs)
+    else:
+        entry = Entry.of(cache, "graphs", name, _key(train, settings, code))
+        graphs = _from_content(entry.get(lambda: _to_content(build())))
     edges = ", ".join(f"{key} {count:,}" for key, count in edge_counts(graphs).items())
     _LOG.info("%s: edges of each relation: %s", name, edges)
     return graphs
@@ -121,63 +120,32 @@ def load_or_build(
 
 def _key(
     train: Sequences, settings: Mapping[str, Any], code: tuple[Callable[..., Any], ...]
-) -> str:
+) -> dict[str, Any]:
     digest = hashlib.sha256()
     for array in (train.offsets, train.items):
         digest.update(np.ascontiguousarray(array).tobytes())
     files = {Path(inspect.getfile(function)) for function in (normalise_rows, *code)}
-    return content_hash(
-        {
-            "sequences": digest.hexdigest(),
-            "settings": dict(settings),
-            "code": sorted(file_hash(file) for file in files),
-        }
-    )
+    return {
+        "sequences": digest.hexdigest(),
+        "settings": dict(settings),
+        "code": sorted(file_hash(file) for file in files),
+    }
 
 
-def _write(path: Path, graphs: Graphs) -> None:
-    """Store graphs; a folder that cannot be written to is only logged."""
+def _to_content(graphs: Graphs) -> Content:
     arrays: dict[str, NDArray[Any]] = {}
     for name, graph in graphs.items():
         arrays[f"{name}.starts"] = graph.indptr.astype(np.int64)
         arrays[f"{name}.columns"] = graph.indices.astype(np.int32)
         arrays[f"{name}.weights"] = graph.data.astype(np.float32)
-        arrays[f"{name}.shape"] = np.asarray(graph.shape, dtype=np.int64)
-    try:
-        with atomic_path(path) as temporary:
-            save_file(arrays, temporary, metadata={"digest": _digest(arrays)})
-    except StoreError as error:
-        _LOG.warning("%s; the graphs will be built again next time", error)
+    return Content(arrays, {name: [int(n) for n in graph.shape] for name, graph in graphs.items()})
 
 
-def _read(path: Path) -> Graphs | None:
-    """Return the graphs of a file, or None if the file is missing or damaged."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="np") as stream:
-            arrays = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-            if (stream.metadata() or {}).get("digest") != _digest(arrays):
-                raise ValueError("its content does not have its checksum")
-        return {name: _matrix(arrays, name) for name in _names(arrays)}
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        _LOG.warning("%s is damaged (%s); building the graphs again", path, error)
-        return None
-
-
-def _names(arrays: Mapping[str, Any]) -> list[str]:
-    return sorted(key.removesuffix(".shape") for key in arrays if key.endswith(".shape"))
-
-
-def _matrix(arrays: Mapping[str, NDArray[Any]], name: str) -> sparse.csr_array:
-    rows, columns = arrays[f"{name}.shape"].tolist()
-    parts = (arrays[f"{name}.{part}"] for part in ("weights", "columns", "starts"))
-    return sparse.csr_array(tuple(parts), (rows, columns))
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
+def _from_content(content: Content) -> Graphs:
+    return {
+        name: sparse.csr_array(
+            tuple(content.arrays[f"{name}.{part}"] for part in ("weights", "columns", "starts")),
+            tuple(shape),
+        )
+        for name, shape in content.metadata.items()
+    }

@@ -247,6 +247,7 @@ def load_relations(config: SSDRecConfig, data: TrainingData) -> Graphs:
     n_items = data.sizes.n_items
     graphs = load_or_build(
         "ssdrec",
+        data.cache,
         data.train,
         {"n_items": n_items, **asdict(settings)},
         lambda: build_relations(data.train, n_items, settings),

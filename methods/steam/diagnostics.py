@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.data.sequences import Sequences
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 
 from .edits import Corrected
 
@@ -49,7 +49,7 @@ def edit_statistics(
     sums = torch.zeros(4, len(LENGTHS) + 1, dtype=torch.long)
     repeated = torch.zeros((), dtype=torch.long)
     seen: list[Tensor] = []
-    for items in _histories(Interactions(train), longest):
+    for items in _histories(SequenceData(train), longest):
         found = edit(items.to(device))
         inserted = found.items.where(found.inserted, 0).cpu()
         length = (items > 0).sum(1)
@@ -85,7 +85,7 @@ def _shares(sums: Tensor) -> dict[str, float | int | str]:
     return diagnostics
 
 
-def _histories(data: Interactions, longest: int) -> Iterator[Tensor]:
+def _histories(data: SequenceData, longest: int) -> Iterator[Tensor]:
     """Yield the last interactions of all users who have any, shortest first."""
     lengths = data.lengths.clamp_max(longest)
     users = torch.argsort(lengths, stable=True)

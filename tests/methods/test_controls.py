@@ -10,7 +10,7 @@ from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.methods.popularity_drop.model import noise_scores
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import histories, windows
 from bench.training.losses import cross_entropy
@@ -38,7 +38,7 @@ def control(name, train, backbone="gru4rec", seed=3, **settings):
 
 
 def everything(train, length=30):
-    data = Interactions(train)
+    data = SequenceData(train)
     return data.gather(histories(data, length))
 
 
@@ -73,7 +73,7 @@ def test_a_random_decision_belongs_to_the_interaction():
     """Whatever window, batch or epoch shows it."""
     train = training_histories()
     method = control("random-drop", train, rate=0.5)
-    rows, data = everything(train), Interactions(train)
+    rows, data = everything(train), SequenceData(train)
     whole = {
         (int(user), int(place)): bool(dropped)
         for user, dropped_row, valid in zip(
@@ -128,7 +128,7 @@ def test_popularity_drops_one_end_of_the_ranking(name):
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_training_at_every_position_equals_filtering_each_prefix(name, backbone):
     train = training_histories(users=12, seed=1)
-    method, data = control(name, train, backbone, rate=0.6), Interactions(train)
+    method, data = control(name, train, backbone, rate=0.6), SequenceData(train)
     rows = data.gather(windows(data, 30, torch.Generator().manual_seed(0), last_only=False))
     expected, targets = [], []
     for row, slot in torch.nonzero(rows.targets).tolist():

@@ -5,7 +5,7 @@ import torch
 from iadsr_toys import HISTORIES, LENGTH, model, sequences, text_vectors
 
 from bench.components import METHODS
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.training.trainer import Trainer
@@ -22,7 +22,7 @@ def trainer(variant="iadsr", backbone="gru4rec", **settings):
     entry = METHODS.get(variant)
     return Trainer(
         model(variant, backbone, **settings),
-        Interactions(sequences()),
+        SequenceData(sequences()),
         TrainingConfig(epochs=len(FIGURES), batch_size=4, prefixes_per_user=2),
         Protocol(max_length=LENGTH),
         sampling=entry.sampling_for("auto"),

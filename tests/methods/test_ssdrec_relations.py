@@ -28,6 +28,7 @@ from bench.methods.ssdrec.relations import (
     without_diagonal,
 )
 from bench.model.backbone import Sizes
+from bench.settings import Settings
 
 EXAMPLE = Sequences.from_lists([[1, 2, 3, 4], [1, 2], [3, 4, 5]])
 EVERYTHING = RelationSettings(max_length=8, c_min=0, hot_items=1.0, hot_users=1.0)
@@ -218,7 +219,7 @@ def test_every_relation_that_can_be_empty_has_a_remedy():
 
 @pytest.mark.data
 def test_edges_of_ml_100k_equal_a_join_of_tables(real_data_dir):
-    data = load_dataset("ml-100k")
+    data = load_dataset("ml-100k", Settings.from_environment())
     train = LeaveOneOut.of(data).train
     length = data.max_length
     graphs = build_relations(train, data.n_items, RelationSettings(length, 1, 0.2, 0.1))

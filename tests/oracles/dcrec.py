@@ -28,7 +28,7 @@ from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
 from bench.methods.parts.attention import PostNormBlock
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import prefixes
 from bench.training.losses import cross_entropy
@@ -225,7 +225,7 @@ def model(train: Sequences, **settings: float) -> DCRec:
 
 def some_batch(train: Sequences, rows: int, width: int | None = None) -> Batch:
     """Draw prefixes, padded to a width."""
-    interactions, generator = Interactions(train), torch.Generator().manual_seed(0)
+    interactions, generator = SequenceData(train), torch.Generator().manual_seed(0)
     drawn = prefixes(interactions, LENGTH, 1, generator)
     batch = interactions.gather(drawn.take(torch.randperm(len(drawn), generator=generator)[:rows]))
     if width is None:

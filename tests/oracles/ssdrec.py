@@ -25,7 +25,7 @@ from bench.methods.ssdrec.augment import AugmentationNoise
 from bench.methods.ssdrec.insertion import Insertion
 from bench.methods.ssdrec.model import SSDRec, SSDRecDraws
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import last_prefixes
 from bench.training.losses import cross_entropy
@@ -238,7 +238,7 @@ def model(name: str, backbone: str, train: Sequences, **settings: Any) -> SSDRec
 
 def some_batch(train: Sequences, rows: int) -> Batch:
     """Take the last prefixes of the first users, in frames of the published width."""
-    data = Interactions(train)
+    data = SequenceData(train)
     batch = data.gather(last_prefixes(data, LENGTH).take(torch.arange(rows)))
     missing = LENGTH - batch.items.shape[1]
     items, targets = (functional.pad(t, (0, missing)) for t in (batch.items, batch.targets))

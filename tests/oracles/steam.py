@@ -25,7 +25,7 @@ from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted
 from bench.methods.steam.masking import mask
 from bench.methods.steam.model import STEAM, STEAMDraws
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import histories, segments
 from bench.training.losses import cross_entropy
@@ -53,13 +53,13 @@ class Input:
 
     def segments(self, users: int) -> Batch:
         """Draw a training batch."""
-        data = Interactions(self.train)
+        data = SequenceData(self.train)
         rows = segments(data, LENGTH, 1, torch.Generator().manual_seed(0))
         return data.gather(rows.take(torch.arange(users)))
 
     def histories(self, users: int) -> Tensor:
         """Return whole histories, int64 ``[users, W]``."""
-        data = Interactions(self.train)
+        data = SequenceData(self.train)
         return data.gather(histories(data, LENGTH).take(torch.arange(users))).items
 
     def model(self, **settings: object) -> STEAM:

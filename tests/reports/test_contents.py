@@ -39,7 +39,7 @@ def data(monkeypatch):
         TITLES,
         50,
     )
-    monkeypatch.setattr(at_hand, "load_dataset", lambda name, *, fetch: dataset)
+    monkeypatch.setattr(at_hand, "load_dataset", lambda name, settings: dataset)
 
 
 def save(root, cell, ranks, kept=None):
@@ -134,7 +134,7 @@ def test_short_names_stay():
 def test_data_that_are_not_at_hand_are_one_sentence(tmp_path, monkeypatch):
     save(tmp_path, make_cell("hsd"), [1, 2, 3], [1] * 12)
 
-    def missing(name, *, fetch):
+    def missing(name, settings):
         raise DataError(f"data set '{name}' is not here; fetch it")
 
     monkeypatch.setattr(at_hand, "load_dataset", missing)

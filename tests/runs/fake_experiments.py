@@ -20,6 +20,7 @@ from bench.plan.progress import Progress
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
+from bench.settings import Settings
 
 
 def toy(name="toy") -> Dataset:
@@ -123,11 +124,11 @@ def ruins_the_store(experiment, dataset, work, *, report, **execution):
 
 def says_its_threads(experiment, dataset, work, *, report, **execution):
     finished = result(experiment)
-    metadata = finished.metadata.model_copy(update={"threads": execution["threads"]})
+    metadata = finished.metadata.model_copy(update={"threads": execution["settings"].threads})
     return replace(finished, metadata=metadata)
 
 
-def load(source: str) -> Dataset:
+def load(source: str, settings: Settings) -> Dataset:
     return toy()
 
 

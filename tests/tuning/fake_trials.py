@@ -38,7 +38,7 @@ def toy() -> Dataset:
     )
 
 
-def load(source: str) -> Dataset:
+def load(source: str, settings: Settings) -> Dataset:
     return toy()
 
 

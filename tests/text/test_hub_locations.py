@@ -5,8 +5,9 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
 from bench.errors import ConfigError, DataError
+from bench.text.encoders.llm2vec import locate
 from bench.text.encoders.llm2vec.config import Llm2VecConfig
-from bench.text.encoders.llm2vec.places import fetched, hash_of, on_disk
+from bench.text.encoders.llm2vec.locate import hash_of, on_disk
 
 
 class Hub:
@@ -50,36 +51,39 @@ def hub(tmp_path, monkeypatch):
     return hub
 
 
+def fetched(name, *, offline=False):
+    return locate.fetched(name, "llm2vec", offline=offline)
+
+
 def test_a_folder_is_asked_of_nobody(hub, tmp_path):
     folder = hub.add("a/b", cached=False)
-    assert on_disk(str(folder)) == fetched(str(folder), "llm2vec") == folder
+    assert on_disk(str(folder)) == fetched(str(folder)) == folder
     assert hub.asked == []
 
 
 def test_what_is_cached_is_not_fetched(hub):
     folder = hub.add("a/b", cached=True)
-    assert fetched("a/b@main", "llm2vec") == folder
+    assert fetched("a/b@main") == folder
     assert hub.asked == [("a/b", "main", True)]
 
 
 def test_what_is_missing_is_fetched_when_asked_for_only(hub):
     folder = hub.add("a/b", cached=False)
     assert on_disk("a/b") is None
-    assert fetched("a/b", "llm2vec") == folder
+    assert fetched("a/b") == folder
     assert [local for *_, local in hub.asked] == [True, True, False]
 
 
-def test_offline_fetches_nothing(hub, monkeypatch):
+def test_offline_fetches_nothing(hub):
     hub.add("a/b", cached=False)
-    monkeypatch.setenv("BENCH_OFFLINE", "1")
-    with pytest.raises(DataError, match="only the Hugging Face hub gives"):
-        fetched("a/b", "llm2vec")
+    with pytest.raises(DataError, match="only the Hugging Face hub offers"):
+        fetched("a/b", offline=True)
     assert all(local for *_, local in hub.asked)
 
 
 def test_a_refusal_says_how_to_bring_the_files(hub):
     with pytest.raises(DataError, match=r"huggingface-cli download a/gated --local-dir.*licence"):
-        fetched("a/gated@main", "llm2vec")
+        fetched("a/gated@main")
 
 
 @pytest.mark.parametrize("name", ["plain", "../x", "a/b/c", "a/b@", "a b/c"])
@@ -87,7 +91,7 @@ def test_other_names_are_refused_without_asking(hub, name, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)  # a name may be that of a folder which lies where tests are run
     assert on_disk(name) is None
     with pytest.raises(ConfigError, match="neither a folder nor a hub id"):
-        fetched(name, "llm2vec")
+        fetched(name)
     assert hub.asked == []
 
 
@@ -96,4 +100,8 @@ def test_settings_are_completed_only_when_every_part_is_here(hub):
     settings = Llm2VecConfig(model="a/base", adapters=(adapter,))
     assert settings.resolved().weights == ""
     place = hub.add(adapter, cached=True)
-    assert settings.resolved().weights == hash_of([base, place]) != hash_of([place, base])
+    assert (
+        settings.resolved().weights
+        == hash_of([base, place], None)
+        != (hash_of([place, base], None))
+    )

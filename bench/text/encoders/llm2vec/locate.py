@@ -1,4 +1,4 @@
-"""Where the files of a model lie: a folder, or what the Hugging Face hub's client has cached."""
+"""Where the files of a model are: a folder, or what the Hugging Face hub's client has cached."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ from pathlib import Path
 
 from bench.errors import ConfigError, DataError
 from bench.hashing import content_hash
-from bench.settings import expanded, offline
+from bench.settings import expanded
 from bench.text.encoders.weights import folder_hash
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 
 
-def hash_of(folders: Sequence[Path]) -> str:
-    """SHA-256 of the files of a model and its adapters, in their order."""
-    return content_hash([folder_hash(folder) for folder in folders])
+def hash_of(folders: Sequence[Path], cache: Path | None) -> str:
+    """Hash the files of a model and its adapters, in their order; see :func:`.folder_hash`."""
+    return content_hash([folder_hash(folder, cache) for folder in folders])
 
 
 def on_disk(name: str) -> Path | None:
-    """Give the folder of a model without any network access; None where it is not here."""
+    """Return the folder of a model without any network access; None where it is not here."""
     folder = expanded(name)
     if name and folder.is_dir():
         return folder
     return _snapshot(name, local=True) if _ID.fullmatch(name) else None
 
 
-def fetched(name: str, encoder: str) -> Path:
-    """Give the folder of a model, fetched from the hub where it is not here.
+def fetched(name: str, encoder: str, *, offline: bool) -> Path:
+    """Return the folder of a model, fetched from the hub where it is not here.
 
     Parameters
     ----------
     name
         A folder or an id.
     encoder
-        Named in messages.
+        Its name, for messages.
+    offline
+        Whether the network is forbidden.
 
     Raises
     ------
@@ -53,27 +55,27 @@ def fetched(name: str, encoder: str) -> Path:
     folder = on_disk(name)
     if folder is None and not _ID.fullmatch(name):
         raise ConfigError(f"encoder '{encoder}': {name} is neither a folder nor a hub id")
-    if folder is None and not offline():
+    if folder is None and not offline:
         folder = _snapshot(name, local=False)
     if folder is None:
-        raise DataError(_bring(name, encoder))
+        raise DataError(_how_to_copy(name, encoder))
     if not any(folder.glob("*.safetensors")):
         raise DataError(f"{folder} has no .safetensors file; pickled weights are not read")
     return folder
 
 
-def _bring(name: str, encoder: str) -> str:
+def _how_to_copy(name: str, encoder: str) -> str:
     owned = name.partition("@")[0]
     return (
         f"encoder '{encoder}' needs {name}, which is not on this machine and which only the "
-        f"Hugging Face hub gives, not the package index; where the hub can be reached, run "
+        f"Hugging Face hub offers, not the package index; where the hub can be reached, run "
         f"'huggingface-cli download {owned} --local-dir FOLDER' (log in first where its licence "
         f"must be accepted), copy FOLDER here and set encoder.model or encoder.adapters to it"
     )
 
 
 def _snapshot(name: str, *, local: bool) -> Path | None:
-    """Ask the hub's client; None where it does not have it and cannot get it."""
+    """Ask the hub's client for a model; None where it has none and cannot fetch it."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
