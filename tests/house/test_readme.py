@@ -167,7 +167,7 @@ def test_the_specification_in_the_readme_is_valid(shop):
 
 
 def test_defaults_in_the_readme_are_the_real_ones():
-    spec = read_spec(README.parent / "bench" / "runs" / "specs" / "default.yaml")
+    spec = read_spec(ROOT / "bench" / "plan" / "specs" / "default.yaml")
     [shown_spec, _] = [content for language, content in fenced(README) if language == "yaml"]
     assert f"epochs: {spec.training.epochs}, patience: {spec.training.patience}" in shown_spec
     assert f"cutoffs: {list(spec.protocol.cutoffs)}" in shown_spec

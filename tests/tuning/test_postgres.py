@@ -13,7 +13,7 @@ from bench.tuning.records import read_studies
 from bench.tuning.storage import masked, open_storage
 from bench.tuning.tune import tune
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
