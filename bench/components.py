@@ -29,6 +29,8 @@ for whatever looks at its whole input.
 ``segments``: K random segments of each training history and epoch, without a next item, for
 methods that make their own targets of them; each interaction counts as one.
 """
+BASELINE = "none"
+"""The method that leaves its backbone bare, against which every other is measured."""
 VARIANT_MARK = ":"
 """Between the name of a component and its variant, as in ``hsd:compat`` or ``iadsr:theta=0.5``."""
 

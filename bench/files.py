@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, StoreError
+
+
+def folder_name(label: str, key: str) -> str:
+    """Return a readable name for the file or folder of a key, safe on every file system.
+
+    Examples
+    --------
+    >>> folder_name("ml-100k/hsd:theta=0.5/seed 1", "0123456789abcdef")
+    'ml-100k-hsd-theta-0.5-seed-1-0123456789ab'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
+    return f"{readable[:100]}-{key[:12]}"
 
 
 @contextmanager

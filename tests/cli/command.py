@@ -17,9 +17,14 @@ max_length: 8
 
 
 def bench(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with all its folders below ``cwd`` and without a network."""
+    """Run the command with all its folders below ``cwd`` and without a network.
+
+    A ``PYTHONPATH`` comes before the one that is set.
+    """
     folders = {name: str(cwd / name.lower()) for name in ("BENCH_CACHE_DIR", "BENCH_DATA_DIR")}
     fixed = {"BENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    paths = [environment.pop("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
+    fixed["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return subprocess.run(
         [sys.executable, "-m", "bench", *words],
         cwd=cwd,
