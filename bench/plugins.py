@@ -42,6 +42,20 @@ def use_plugins(paths: Iterable[Path]) -> None:
     os.environ[PLUGINS] = os.pathsep.join(map(str, every))
 
 
+def resolve_settings(settings: Settings | None = None) -> Settings:
+    """Return settings, by default those of the environment, and put their plug-ins to use.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`use_plugins`.
+    """
+    if settings is None:
+        return Settings.from_environment()
+    use_plugins(settings.plugins)
+    return settings
+
+
 def plugin_modules() -> list[ModuleType]:
     """Import the plug-ins in use; one that does not import is left out with a warning."""
     modules = map(_module, Settings.from_environment().plugins)

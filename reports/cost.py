@@ -17,7 +17,7 @@ Quantity = Callable[[Result], float | None]
 
 def _fact(name: str, scale: float = 1.0) -> Quantity:
     def read(result: Result) -> float | None:
-        value = result.metadata.get(name)
+        value = getattr(result.metadata, name)
         return None if value is None else float(value) / scale
 
     return read
@@ -25,7 +25,7 @@ def _fact(name: str, scale: float = 1.0) -> Quantity:
 
 def _seconds(name: str) -> Quantity:
     def read(result: Result) -> float | None:
-        stages = result.metadata.get(name)
+        stages = getattr(result.metadata, name)
         return float(sum(stages.values())) if stages else None
 
     return read
@@ -36,25 +36,25 @@ total_seconds = _seconds("seconds")
 
 
 def _epoch_seconds(result: Result) -> float | None:
-    seconds = [row["seconds"] for row in result.curve if row.get("seconds") is not None]
+    seconds = [row.seconds for row in result.curve]
     return statistics.fmean(seconds) if seconds else None
 
 
 def _best_epoch(result: Result) -> float | None:
     """Count from 1, as people do; the stored number counts from 0."""
-    stored = result.metadata.get("best_epoch")
+    stored = result.metadata.best_epoch
     return None if stored is None else stored + 1
 
 
 def _peak_gpu(result: Result) -> float | None:
-    peak = result.metadata.get("peak_gpu_bytes")
+    peak = result.metadata.peak_gpu_bytes
     return peak / _MEBIBYTE if peak else None
 
 
 def _prefixes(result: Result) -> float | None:
     """K, only where the method draws K prefixes a user."""
-    drawn = result.metadata.get("sampling") == "prefixes"
-    return result.metadata.get("prefixes_per_user") if drawn else None
+    drawn = result.metadata.sampling == "prefixes"
+    return result.metadata.prefixes_per_user if drawn else None
 
 
 @dataclass(frozen=True)
@@ -129,17 +129,17 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
 
 
 def _sampling(row: Row) -> str:
-    kinds = {str(result.metadata.get("sampling", MISSING)) for result in row.results}
+    kinds = {result.metadata.sampling or MISSING for result in row.results}
     return ", ".join(sorted(kinds)) or MISSING
 
 
 def _machine_notes(table: Table) -> list[str]:
     """Say on what the times were taken: seconds of different machines do not compare."""
     machines = {
-        (str(result.metadata["device"]), result.metadata.get("threads"))
+        (result.metadata.device, result.metadata.threads)
         for row in table.rows
         for result in row.results
-        if "device" in result.metadata
+        if result.metadata.device
     }
     names = [
         f"{device} with {threads} {'thread' if threads == 1 else 'threads'}" if threads else device
@@ -153,7 +153,7 @@ def _encoding_notes(table: Table) -> list[str]:
     known: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
     for row in table.rows:
         for result in row.results:
-            if about := result.metadata.get("encoding"):
+            if about := result.metadata.encoding:
                 encoder = str(
                     result.experiment.encoder
                 )  # variants may share vectors: the first is named

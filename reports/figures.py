@@ -343,11 +343,10 @@ def _curves(
     """Draw a line a seed and a dot at its best epoch; give where the lines of each name end."""
     from matplotlib.ticker import MaxNLocator
 
-    metric = panel.table.protocol.selection
     ends: dict[str, tuple[float, float]] = {}
     for label, row in panel.lines.items():
         for result in row.results:
-            values = [float(point[metric]) for point in result.curve]
+            values = [point.metric for point in result.curve]
             if not values:
                 continue
             epochs = range(1, len(values) + 1)

@@ -61,12 +61,16 @@ class Grid:
     anchor: str
     sources: Sequence[Sequence[Sequence[str]]] = ()
 
-    def frame(self, markup: Markup) -> pd.DataFrame:
-        """Give all rows as escaped and marked text."""
+    def frame(self, markup: Markup | None = None) -> pd.DataFrame:
+        """Return all rows as text: escaped and marked for a format, or plain."""
         import pandas as pd
 
-        heads = [markup.escape(head) for head in (*self.labels, *self.figures)]
-        rows = [[_write(entry, markup) for entry in row] for block in self.blocks for row in block]
+        heads = [markup.escape(h) if markup else h for h in (*self.labels, *self.figures)]
+        rows = [
+            [_write(entry, markup) if markup else entry.text + entry.signs for entry in row]
+            for block in self.blocks
+            for row in block
+        ]
         return pd.DataFrame(rows, columns=heads)
 
 

@@ -46,14 +46,14 @@ class Provenance:
 def provenance(result: Result) -> Provenance:
     """Collect what is known of a finished experiment."""
     experiment, metadata = result.experiment, result.metadata
-    versions = metadata.get("versions", {})
+    versions = metadata.versions
     told = {
         "Data fingerprint": experiment.fingerprint,
         "Protocol": experiment.protocol.hash,
         "Code": experiment.code,
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "Machine": str(metadata.get("machine", "")),
-        "Device": str(metadata.get("device", "")),
+        "Machine": metadata.machine,
+        "Device": metadata.device,
     }
     return Provenance(
         key=experiment.key,

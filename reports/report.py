@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.evaluate.metrics import NDCG
@@ -24,6 +25,9 @@ from bench.reports.table_names import TableName, default_tables
 from bench.reports.tables import Table, Titles, build_tables
 from bench.reports.titles import with_own_titles
 from bench.runs.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,6 +94,28 @@ def render(
         result.experiment.key for table in tables for row in table.rows for result in row.results
     ]
     return text + "\n" + Origin.of(fmt, keys, chosen, reading, names).comment()
+
+
+def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.DataFrame:
+    """Return the comparison as the frame that a CSV holds; see :func:`bench.reports.frame.frame`.
+
+    Parameters
+    ----------
+    store_root
+        Folder of the results store.
+    keys
+        Experiments to show.
+    reading
+        Phase, candidates, tie rule and metrics.
+
+    Raises
+    ------
+    StoreError
+        None of them has finished, or one is damaged.
+    """
+    tables, problems, _ = _read(store_root, Selection(keys=keys), reading, {})
+    _warn(problems)
+    return frame(Store(store_root), tables, reading)
 
 
 def _text(fmt: Format, drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:

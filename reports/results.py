@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
+from bench.plan.result import Epoch, Metadata
 from bench.runs.stored import StoredExperiment, readable
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ class Result:
 
     experiment: Experiment
     values: Mapping[str, float]
-    metadata: Mapping[str, Any]
-    curve: Sequence[Mapping[str, Any]]
+    metadata: Metadata
+    curve: Sequence[Epoch]
 
 
 @dataclass(frozen=True)

@@ -16,5 +16,5 @@ def source_of(results: Iterable[Result]) -> str:
     That is its name, or the path of a user's own card: where several are known, one that exists.
     """
     found = list(results)
-    cards = [str(result.metadata["card"]) for result in found if "card" in result.metadata]
+    cards = [result.metadata.card for result in found if result.metadata.card]
     return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].experiment.dataset)

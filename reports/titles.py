@@ -55,7 +55,7 @@ class RegisteredTitles(Mapping[str, str]):
 def with_own_titles(titles: Mapping[str, str], results: Sequence[Result]) -> Mapping[str, str]:
     """Add titles of users' own data sets, as far as their cards still lie where they lay."""
     own: dict[str, str] = {}
-    for name in {result.experiment.dataset for result in results if "card" in result.metadata}:
+    for name in {result.experiment.dataset for result in results if result.metadata.card}:
         try:
             card = load_card(source_of(r for r in results if r.experiment.dataset == name))
         except BenchError:
