@@ -14,7 +14,6 @@ from bench.cli import (
     embed,
     ls,
     new,
-    perf,
     recovery,
     report,
     run,
@@ -51,7 +50,6 @@ app.command(cls=ManyValues, epilog=validate.EPILOG)(with_plugins(validate.valida
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")
-app.add_typer(perf.app, name="perf")
 app.add_typer(track.app, name="track")
 
 

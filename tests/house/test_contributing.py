@@ -1,4 +1,4 @@
-"""The steps of CONTRIBUTING.md work: its examples are written out, registered and run."""
+"""The guides of CONTRIBUTING.md work: its examples are written out, registered and run."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     assert experiments["none"].decisions("train") is None
 
 
-def test_the_backbone_passes_the_conformance_tests(examples, tmp_path):
+def test_the_method_and_the_backbone_pass_the_conformance_tests(examples, tmp_path):
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", str(examples))
     said = python(examples, *words, cwd=tmp_path)
     assert re.search(r"\b\d+ passed", said.splitlines()[-1])
@@ -134,4 +134,5 @@ def test_folders_are_found_by_scanning(registry, folder):
     packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
     assert packages
     names = {name.replace("_", "-") for name in packages - {"backbones", "parts"}}
+    assert names
     assert names <= set(registry.names())
