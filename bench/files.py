@@ -44,7 +44,7 @@ def _temporary(target: Path) -> Path:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target`` and rename it there when the block succeeds.
+    """Yield a temporary path and rename it to ``target`` when the block succeeds.
 
     The block may create a file or a folder at the path it is given. On any failure the
     temporary is removed and ``target`` stays as it was. What was written is flushed to disk before
@@ -71,7 +71,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Flush a file, or a folder with all that lies in it, so that no crash renames an empty one."""
+    """Flush a file or a whole folder, so that no crash leaves an empty one under the new name."""
     if path.is_dir():
         for entry in path.iterdir():
             _flush_to_disk(entry)

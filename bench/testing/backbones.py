@@ -1,4 +1,4 @@
-"""What must hold for every backbone."""
+"""Conformance tests of backbones."""
 
 from __future__ import annotations
 

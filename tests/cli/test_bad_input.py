@@ -61,7 +61,7 @@ def test_usage(words, sentence, tmp_path):
         ("datasets: [planted]\nbackbones: []\n", "method 'none' needs a backbone"),
         ("datasets: []\n", "the list is empty"),
         ("datasets: [planted\n", "line 2"),
-        ("datasets: [planted]\nseeds: [1]\nseeds: [2]\n", "line 3: key 'seeds' stands there twice"),
+        ("datasets: [planted]\nseeds: [1]\nseeds: [2]\n", "line 3: key 'seeds' appears twice"),
         ("name: x\nforms: []\n", "is the card of a data set; name it behind --dataset"),
         ("", "'key: value'"),
         ("datasets: [planted]\nbackbones: [sasrec]\ntraining: {loss: hinge}\n", "'training.loss'"),

@@ -9,6 +9,7 @@ from tiny_runs import begun, finish, finished, ranks_of, start, write_spec
 
 from bench.runs.store import Store
 
+pytestmark = pytest.mark.process
 CELLS = 4
 
 
