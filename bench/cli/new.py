@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.components import BACKBONES, ENCODERS, METHODS, Components
 from bench.errors import ConfigError
 from bench.registry import NAME, NAME_RULE
 
@@ -38,7 +38,11 @@ FILES = {
     },
 }
 """Paths in the written folder and their templates, by kind; each has a pyproject.toml too."""
-REGISTRIES = {"method": METHODS, "backbone": BACKBONES, "encoder": ENCODERS}
+REGISTRIES: dict[str, Components[Any]] = {
+    "method": METHODS,
+    "backbone": BACKBONES,
+    "encoder": ENCODERS,
+}
 TRY = {
     "method": "bench run planted --backbone sasrec --method none {name} --set epochs=1",
     "backbone": "bench run planted --backbone {name} --method none --set epochs=1",
