@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir
+from bench.cli.options import StoreDir, settings_of
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
@@ -18,7 +18,6 @@ from bench.cli.reading import (
     reading_of_options,
     write_out,
 )
-from bench.settings import store_dir
 
 EPILOG = """
 \b
@@ -51,7 +50,7 @@ def diff(
     equivalence, the seeds' own test, and the difference by popularity of the target, for cold
     targets and by length of history.
     """
-    del store  # its callback has set the environment
+    settings = settings_of(store)
     style = one_of("--format", format_, ("markdown", "latex"))
     reading = reading_of_options(phase, candidates, ties, metric or [])
 
@@ -60,4 +59,4 @@ def diff(
     from bench.runs.store import Store
 
     write = to_latex if style == "latex" else to_markdown
-    write_out("\n".join(map(write, diff_grids(Store(store_dir()), a, b, reading, region))), out)
+    write_out("\n".join(map(write, diff_grids(Store(settings.store), a, b, reading, region))), out)

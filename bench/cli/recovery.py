@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, StoreDir
+from bench.cli.options import CacheDir, StoreDir, settings_of
 from bench.cli.reading import (
     OnlyBackbones,
     OnlyDatasets,
@@ -17,7 +17,6 @@ from bench.cli.reading import (
     write_out,
 )
 from bench.reports.titles import RegisteredTitles
-from bench.settings import store_dir
 
 EPILOG = """
 \b
@@ -46,7 +45,7 @@ def recovery(
     AUROC with its interval, precision and recall of what is removed, beside popularity alone and
     chance. Nothing runs again.
     """
-    del store, cache_dir  # their callbacks have set the environment
+    settings = settings_of(store, cache=cache_dir)
     style = one_of("--format", format_, ("markdown", "latex"))
     judged = one_of("--part", part, ("train", "test"))
 
@@ -57,5 +56,5 @@ def recovery(
 
     selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
     chosen: Part = "train" if judged == "train" else "test"
-    grids = recovery_grids(Store(store_dir()), selection, RegisteredTitles(), chosen)
+    grids = recovery_grids(Store(settings.store), selection, RegisteredTitles(), chosen)
     write_out("\n".join(map(to_latex if style == "latex" else to_markdown, grids)), out)

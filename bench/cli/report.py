@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, cast, get_args
 
 import typer
 
-from bench.cli.options import Many, StoreDir
+from bench.cli.options import Many, StoreDir, settings_of
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
@@ -27,7 +27,6 @@ from bench.reports.figures import FigureKind
 from bench.reports.grid import Format
 from bench.reports.table_names import NAMES, TableName
 from bench.reports.titles import RegisteredTitles
-from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.reports.results import Reading, Selection
@@ -95,7 +94,7 @@ def report(
     Candidates and ties are read from stored ranks, by default as each protocol says; nothing
     runs again. Rows of different protocols or data never share a table.
     """
-    del store  # its callback has set the environment
+    settings = settings_of(store)
     style = one_of("--format", format_, cast("Sequence[Format]", get_args(Format)))
     kind = maybe_one_of("--figure", figure, cast("Sequence[FigureKind]", get_args(FigureKind)))
     if kind is not None and out is None:
@@ -115,9 +114,9 @@ def report(
         "titles": RegisteredTitles(),
     }
     if kind is not None and out is not None:
-        draw(store_dir(), kind, out, **shown, setting=setting)
+        draw(settings.store, kind, out, **shown, setting=setting)
         return
-    write_out(render(store_dir(), fmt=style, **shown, names=names, origin=True), out)
+    write_out(render(settings.store, fmt=style, **shown, names=names, origin=True), out)
 
 
 def _tables(

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir
-from bench.settings import store_dir
+from bench.cli.options import StoreDir, settings_of
 
 EPILOG = """
 \b
@@ -30,14 +29,14 @@ def verify(
     A report says which experiments it was made of; what ran since then makes no difference.
     Exit code 1: something differs, and is named.
     """
-    del store  # its callback has set the environment
+    settings = settings_of(store)
     from bench.reports.titles import RegisteredTitles
     from bench.reports.verify import verify as verify_report
 
-    experiments, drift = verify_report(report, store_dir(), RegisteredTitles())
+    experiments, drift = verify_report(report, settings.store, RegisteredTitles())
     for line in drift:
         typer.echo(line)
     if drift:
-        typer.echo(f"{report}: {len(drift)} differences from {store_dir()}", err=True)
+        typer.echo(f"{report}: {len(drift)} differences from {settings.store}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {experiments} cells, all as {store_dir()} gives them")
+    typer.echo(f"{report}: {experiments} cells, all as {settings.store} gives them")
