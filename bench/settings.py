@@ -102,7 +102,7 @@ class Settings:
             plugins=tuple(expanded(path) for path in value(PLUGINS).split(os.pathsep) if path),
         )
         folders = ("store", "data", "cache")
-        given = {
+        given: dict[str, Any] = {
             key: expanded(str(new)) if key in folders else new
             for key, new in changes.items()
             if new is not None
