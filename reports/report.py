@@ -9,19 +9,19 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.evaluate.metrics import NDCG
-from bench.reports.contents import Contents
-from bench.reports.figures import Drawn, FigureKind, save_figure
-from bench.reports.frame import frame
-from bench.reports.grid import Format, Grid, to_latex, to_markdown
-from bench.reports.ledger_table import ended_trials
-from bench.reports.markup import Markdown
-from bench.reports.origin import Origin
-from bench.reports.page import write_page
-from bench.reports.pictures import pictures
-from bench.reports.provenance import provenance
+from bench.reports.figures.canvas import Drawn, save_figure
+from bench.reports.names import FigureKind, Format, TableName, default_tables
+from bench.reports.page.figures import pictures
+from bench.reports.page.page import write_page
+from bench.reports.page.provenance import provenance
+from bench.reports.request import Origin
 from bench.reports.results import Reading, Results, Selection, read_results
-from bench.reports.table_names import TableName, default_tables
-from bench.reports.tables import Table, Titles, build_tables
+from bench.reports.tables.build import Contents
+from bench.reports.tables.frame import frame
+from bench.reports.tables.grid import Grid, to_latex, to_markdown
+from bench.reports.tables.ledger import ended_trials
+from bench.reports.tables.markup import Markdown
+from bench.reports.tables.rows import Table, Titles, build_tables
 from bench.reports.titles import with_own_titles
 from bench.runs.store import Store
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.runs.stored import StoredExperiment, readable
+from bench.statistics.nested import Nested
 
 if TYPE_CHECKING:
     from bench.runs.store import Failure, Store
     from bench.tuning.records import TrialNumbers
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -190,3 +197,56 @@ def _unfinished(selection: Selection, finished: Set[str]) -> Iterator[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def source_of(results: Iterable[Result]) -> str:
+    """Say what the data set of some experiments, all of one, is loaded by.
+
+    That is its name, or the path of a user's own card: where several are known, one that exists.
+    """
+    found = list(results)
+    cards = [str(result.metadata["card"]) for result in found if "card" in result.metadata]
+    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].experiment.dataset)
+
+
+def per_user_values(
+    stored: StoredExperiment, reading: Reading, metrics: Sequence[Metric]
+) -> Mapping[str, Floats]:
+    """Compute each user's figures of one experiment.
+
+    Returns
+    -------
+    mapping
+        float64 ``[users]`` by the metric's name.
+
+    Raises
+    ------
+    StoreError
+        The experiment is damaged.
+    """
+    protocol = stored.experiment.protocol
+    ranks = rank_of(
+        stored.ranks(reading.phase), reading.candidates_for(protocol), reading.ties_for(protocol)
+    )
+    return {metric.name: metric.per_user(ranks) for metric in metrics}
+
+
+def values_of_seeds(
+    store: Store, keys: Sequence[str], reading: Reading, metrics: Sequence[Metric]
+) -> Mapping[str, Nested]:
+    """Read the experiments of one configuration, its seeds.
+
+    Returns
+    -------
+    mapping
+        Figures of users and of seeds by the metric's name.
+
+    Raises
+    ------
+    StoreError
+        An experiment is missing or damaged.
+    BenchError
+        The experiments are of different users.
+    """
+    seeds = [per_user_values(store.load(key), reading, metrics) for key in keys]
+    return {name: Nested.of([seed[name] for seed in seeds]) for name in seeds[0]}

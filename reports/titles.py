@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import card_names, load_card
-from bench.reports.source import source_of
 
 if TYPE_CHECKING:
     from bench.reports.results import Result
@@ -54,6 +53,8 @@ class RegisteredTitles(Mapping[str, str]):
 
 def with_own_titles(titles: Mapping[str, str], results: Sequence[Result]) -> Mapping[str, str]:
     """Add titles of users' own data sets, as far as their cards still lie where they lay."""
+    from bench.reports.results import source_of
+
     own: dict[str, str] = {}
     for name in {result.experiment.dataset for result in results if "card" in result.metadata}:
         try:

@@ -29,8 +29,8 @@ def audit(
     whatever the model and after averaging. Printed figures stand for all that round to them.
     Exit code 1: some row cannot come from one evaluation of one model.
     """
-    from bench.reports.audit import audit as audit_table
-    from bench.reports.audit import summary
+    from bench.reports.verify.audit import audit as audit_table
+    from bench.reports.verify.audit import summary
 
     rows = audit_table(table, percent=percent)
     typer.echo(summary(table, rows), nl=False)

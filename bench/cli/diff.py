@@ -55,8 +55,8 @@ def diff(
     style = one_of("--format", format_, ("markdown", "latex"))
     reading = reading_of_options(phase, candidates, ties, metric or [])
 
-    from bench.reports.diff import diff_grids
-    from bench.reports.grid import to_latex, to_markdown
+    from bench.reports.tables.diff import diff_grids
+    from bench.reports.tables.grid import to_latex, to_markdown
     from bench.runs.store import Store
 
     write = to_latex if style == "latex" else to_markdown

@@ -50,9 +50,9 @@ def recovery(
     style = one_of("--format", format_, ("markdown", "latex"))
     judged = one_of("--part", part, ("train", "test"))
 
-    from bench.reports.grid import to_latex, to_markdown
-    from bench.reports.recovery import Part, recovery_grids
     from bench.reports.results import Selection
+    from bench.reports.tables.grid import to_latex, to_markdown
+    from bench.reports.tables.noise_detection import Part, recovery_grids
     from bench.runs.store import Store
 
     selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())

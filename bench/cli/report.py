@@ -23,9 +23,7 @@ from bench.cli.reading import (
     write_out,
 )
 from bench.errors import ConfigError
-from bench.reports.figures import FigureKind
-from bench.reports.grid import Format
-from bench.reports.table_names import NAMES, TableName
+from bench.reports.names import NAMES, FigureKind, Format, TableName
 from bench.reports.titles import RegisteredTitles
 from bench.settings import store_dir
 

@@ -32,7 +32,7 @@ def verify(
     """
     del store  # its callback has set the environment
     from bench.reports.titles import RegisteredTitles
-    from bench.reports.verify import verify as verify_report
+    from bench.reports.verify.verify import verify as verify_report
 
     experiments, drift = verify_report(report, store_dir(), RegisteredTitles())
     for line in drift:

@@ -3,9 +3,9 @@
 from made_up_store import make_cell, save
 
 from bench.evaluate.metrics import HitRatio
-from bench.reports.ablation import ablation_grid
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables
+from bench.reports.tables.ablation import ablation_grid
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 HITS, MISS = 1, 99

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.errors import DataError
-from bench.reports.audit import audit, summary
 from bench.reports.report import render
+from bench.reports.verify.audit import audit, summary
 
 PUBLISHED = Path(__file__).parent / "published"
 HEAD = "method,HR@5,HR@10,NDCG@5,NDCG@10\n"

@@ -14,10 +14,10 @@ from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError, DataError
 from bench.plan.result import Decisions, ExperimentResult
-from bench.reports import at_hand
-from bench.reports.cases import Judge, choose_users, place_of, short_title
+from bench.reports.names import NAMES, USUAL, default_tables
 from bench.reports.report import render
-from bench.reports.table_names import NAMES, USUAL, default_tables
+from bench.reports.tables import available
+from bench.reports.tables.cases import Judge, choose_users, place_of, short_title
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
 
@@ -39,7 +39,7 @@ def data(monkeypatch):
         TITLES,
         50,
     )
-    monkeypatch.setattr(at_hand, "load_dataset", lambda name, *, fetch: dataset)
+    monkeypatch.setattr(available, "load_dataset", lambda name, *, fetch: dataset)
 
 
 def save(root, cell, ranks, kept=None):
@@ -137,7 +137,7 @@ def test_data_that_are_not_at_hand_are_one_sentence(tmp_path, monkeypatch):
     def missing(name, *, fetch):
         raise DataError(f"data set '{name}' is not here; fetch it")
 
-    monkeypatch.setattr(at_hand, "load_dataset", missing)
+    monkeypatch.setattr(available, "load_dataset", missing)
     with pytest.raises(ConfigError, match=r"no table of data, cases: Not shown: .* fetch it$"):
         render(tmp_path, names=["data", "cases"])
     text = render(tmp_path, names=["data", "cases", "cost"])

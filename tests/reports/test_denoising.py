@@ -8,10 +8,10 @@ from made_up_store import make_cell, make_facts, make_ranks
 
 from bench.evaluate.metrics import HitRatio
 from bench.plan.result import Decisions, ExperimentResult
-from bench.reports.denoising import Buckets, denoising_grid, read_block
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables
+from bench.reports.tables.denoising import Buckets, denoising_grid, read_block
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 COUNTS = np.array([1, 1, 2, 2, 3, 3, 4, 4, 50, 50], dtype=np.int32)

@@ -14,9 +14,9 @@ from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
-from bench.reports.choose import choose, name_of
-from bench.reports.diff import diff_grids
+from bench.reports.configuration import choose, name_of
 from bench.reports.results import Reading
+from bench.reports.tables.diff import diff_grids
 from bench.runs.store import Store
 
 USERS = 800

@@ -14,7 +14,7 @@ from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
 from bench.files import write_json
 from bench.plan.protocol import Protocol
-from bench.reports import figures
+from bench.reports.figures import canvas as figures
 from bench.reports.report import draw
 from bench.reports.results import Reading
 from bench.tuning.records import Trial

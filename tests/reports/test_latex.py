@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from made_up_store import make_cell, save
 
-from bench.reports.grid import Entry, Grid, to_latex
 from bench.reports.report import render
+from bench.reports.tables.grid import Entry, Grid, to_latex
 
 NASTY = "<script>$5 & 100% of #1 a_b {c} ~ ^ \\ \"quoted\" 'x'\nsecond | line"
 DOCUMENT = r"""\documentclass{article}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.reports.grid import Entry, Grid, to_latex, to_markdown
-from bench.reports.markup import Latex, Markdown
+from bench.reports.tables.grid import Entry, Grid, to_latex, to_markdown
+from bench.reports.tables.markup import Latex, Markdown
 
 NASTY = "50% off_now: $5 & #1 {best} ~ ^ \\ | <b>bold</b> [x](y) *a* `c`\nsecond line"
 printable = st.text(

@@ -10,11 +10,11 @@ from bench.cli.run import choose
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
-from bench.reports.grid import Entry, Grid
-from bench.reports.page import Picture, lines, write_page
-from bench.reports.provenance import Provenance, command_of
+from bench.reports.names import USUAL
+from bench.reports.page.page import Picture, lines, write_page
+from bench.reports.page.provenance import Provenance, command_of
 from bench.reports.report import render
-from bench.reports.table_names import USUAL
+from bench.reports.tables.grid import Entry, Grid
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
 

@@ -10,8 +10,8 @@ import pytest
 from made_up_store import make_cell, save
 
 from bench.files import write_text
+from bench.reports.names import USUAL
 from bench.reports.report import render
-from bench.reports.table_names import USUAL
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

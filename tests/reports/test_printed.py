@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.reports.grid import Entry, Grid, to_latex, to_markdown
-from bench.reports.printed import flat, printed_tables
+from bench.reports.tables.grid import Entry, Grid, to_latex, to_markdown
+from bench.reports.verify.printed import flat, printed_tables
 
 GRID = Grid(
     title="T",

@@ -6,10 +6,10 @@ import pytest
 from made_up_store import make_cell, save
 
 from bench.plan.method_card import MethodCard
-from bench.reports import published
-from bench.reports.published import published_grid
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables
+from bench.reports.tables import published
+from bench.reports.tables.published import published_grid
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 ROW = {"source": "A paper, Table 2", "dataset": "ml-100k", "backbone": "sasrec", "HR@5": 0.25}

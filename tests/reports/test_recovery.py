@@ -11,8 +11,8 @@ from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.errors import StoreError
 from bench.plan.result import Decisions, ExperimentResult
-from bench.reports.recovery import recovery_grids
 from bench.reports.results import Selection
+from bench.reports.tables.noise_detection import recovery_grids
 from bench.runs.store import Store
 
 

@@ -7,11 +7,11 @@ from made_up_store import make_cell, make_facts, make_ranks
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
 from bench.plan.result import Decisions, ExperimentResult
-from bench.reports import figures
+from bench.reports.figures import canvas as figures
+from bench.reports.figures.setting_curve import curve_settings, read_panels
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.setting_curve import curve_settings, read_panels
-from bench.reports.tables import build_tables
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 HR = Reading(metrics=(HitRatio(5),))

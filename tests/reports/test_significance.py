@@ -12,12 +12,12 @@ from statsmodels.stats.multitest import multipletests
 
 from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.training import TrainingConfig
-from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.significance import assess, bases, bracketed
-from bench.reports.significance_tables import improvement_grid, matrix_grid, print_p
-from bench.reports.tables import build_tables
+from bench.reports.tables.overall import overall_grid
+from bench.reports.tables.pairwise import improvement_grid, matrix_grid, print_p
+from bench.reports.tables.rows import build_tables
+from bench.reports.tables.significance import assess, bases, bracketed
 from bench.runs.store import Store
 from bench.statistics.family import Finding
 

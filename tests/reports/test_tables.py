@@ -9,11 +9,11 @@ from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.training import TrainingConfig
-from bench.reports.cost import cost_grid
-from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables, describe
+from bench.reports.tables.cost import cost_grid
+from bench.reports.tables.overall import overall_grid
+from bench.reports.tables.rows import build_tables, describe
 from bench.runs.store import Store
 
 

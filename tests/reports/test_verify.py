@@ -14,13 +14,13 @@ from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
 from bench.files import write_json
 from bench.plan.protocol import Protocol
-from bench.reports import verify as module
-from bench.reports.origin import Origin, embedded
-from bench.reports.printed import printed_tables
+from bench.reports.names import USUAL
 from bench.reports.report import draw, render
+from bench.reports.request import Origin, embedded
 from bench.reports.results import Reading, Selection
-from bench.reports.table_names import USUAL
-from bench.reports.verify import verify
+from bench.reports.verify import verify as module
+from bench.reports.verify.printed import printed_tables
+from bench.reports.verify.verify import verify
 from bench.runs.store import Store
 from bench.runs.stored import write_columns
 from bench.tuning.records import Trial

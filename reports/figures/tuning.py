@@ -1,0 +1,58 @@
+"""What tuning has bought: the best validation figure after each trial, a line a study."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from bench.errors import ConfigError
+from bench.reports.figures.canvas import Drawn, canvas, explain, legend, palette
+from bench.tuning.records import StudyRecord, best_after, read_studies
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.reports.tables.rows import Titles
+
+
+def draw_tuning(drawn: Drawn) -> Figure:
+    """Draw one panel a data set of the tables; studies of equal names have one colour.
+
+    Raises
+    ------
+    ConfigError
+        Nothing was tuned on these data sets.
+    StoreError
+        A study's file is damaged.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    wanted = {block.dataset for table in drawn.tables for block in table.blocks}
+    panels: dict[str, list[StudyRecord]] = defaultdict(list)
+    for study in read_studies(drawn.store.root):
+        if study.about["dataset"] in wanted and best_after(study.trials):
+            panels[study.about["dataset"]].append(study)
+    if not panels:
+        raise ConfigError("nothing was tuned on these data sets; run 'bench tune' first")
+    named = [_label(study, drawn.titles) for studies in panels.values() for study in studies]
+    colours = palette(named)
+    figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
+    for ax, (name, studies) in zip(axes, panels.items(), strict=True):
+        for study in studies:
+            points = [point for point in best_after(study.trials) if point["best"] is not None]
+            trials, best = ([point[key] for point in points] for key in ("trials", "best"))
+            colour = colours[_label(study, drawn.titles)]
+            ax.step(trials, best, where="post", color=colour, linewidth=1.5)
+            ax.plot(trials[-1:], best[-1:], "o", color=colour, markersize=4.5)
+        ax.set_title(drawn.titles.get(name, name))
+        ax.set_xlabel("Trials")
+        ax.set_ylabel(f"Best {studies[0].about['objective']}")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(figure, colours)
+    explain(figure, "After each trial that counts; the first has the default settings.")
+    return figure
+
+
+def _label(study: StudyRecord, titles: Titles) -> str:
+    names = (study.about[key] for key in ("backbone", "method", "encoder"))
+    return ", ".join(titles.get(name, name) for name in names if name)

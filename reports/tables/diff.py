@@ -1,0 +1,230 @@
+"""Two configurations compared user by user: every test, and where the difference lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.errors import ConfigError
+from bench.evaluate.metrics import NDCG, Metric
+from bench.reports.configuration import choose, name_of
+from bench.reports.results import Reading, values_of_seeds
+from bench.reports.tables.grid import MISSING, Entry, Grid
+from bench.reports.tables.rows import describe
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment
+from bench.statistics.compare import Comparison, compare
+from bench.statistics.effect import Interval, effect
+from bench.statistics.family import ALPHA
+from bench.statistics.multiple import holm
+from bench.statistics.nested import Contrast, Nested
+from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
+from bench.statistics.slices import COLD_AT_MOST, slices
+
+REGION = 0.05
+"""Share of B's mean within which a difference does not matter, unless another is declared."""
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two configurations on the same users.
+
+    Attributes
+    ----------
+    first, second
+        Experiments of A and of B, one a seed.
+    metrics
+        What is compared; slices show NDCG@10 where it is among them, otherwise the first.
+    reading
+        How ranks are read.
+    """
+
+    first: Sequence[StoredExperiment]
+    second: Sequence[StoredExperiment]
+    metrics: Sequence[Metric]
+    reading: Reading
+
+    @classmethod
+    def of(cls, store: Store, first: str, second: str, reading: Reading) -> Sides:
+        """Find both sides; see :func:`bench.reports.choose.choose` for their names.
+
+        Raises
+        ------
+        ConfigError
+            A name fits no experiment or several configurations, or the two cannot be compared.
+        """
+        one, other = choose(store, first), choose(store, second)
+        a, b = one[0].experiment, other[0].experiment
+        if (a.dataset, a.fingerprint) != (b.dataset, b.fingerprint):
+            raise ConfigError(
+                f"'{first}' ran on {a.dataset} {a.fingerprint[:8]} and '{second}' on {b.dataset} "
+                f"{b.fingerprint[:8]}; users pair up within one data set only"
+            )
+        if a.protocol.training_part() != b.protocol.training_part():
+            raise ConfigError(
+                f"'{first}' and '{second}' ran under different protocols; run one of them again"
+            )
+        return cls(one, other, reading.metrics_for(a.protocol), reading)
+
+    @property
+    def sliced(self) -> Metric:
+        """The metric of the slices."""
+        return NDCG(10) if NDCG(10) in self.metrics else self.metrics[0]
+
+
+def diff_grids(
+    store: Store, first: str, second: str, reading: Reading, region: float = REGION
+) -> list[Grid]:
+    """Lay out the comparison of A with B: all users by every test, then slices of users.
+
+    Parameters
+    ----------
+    store
+        Holds the experiments.
+    first, second
+        Names of A and B, see :func:`bench.reports.choose.choose`.
+    reading
+        Phase, candidates, tie rule and metrics.
+    region
+        Practical equivalence, as a share of B's mean.
+
+    Raises
+    ------
+    ConfigError
+        The names or the region are wrong.
+    StoreError
+        An experiment is damaged.
+    """
+    sides = Sides.of(store, first, second, reading)
+    if not region > 0:
+        raise ConfigError(f"an equivalence region of {region} is empty; give a number above 0")
+    one, other = (
+        values_of_seeds(store, [stored.key for stored in experiments], reading, sides.metrics)
+        for experiments in (sides.first, sides.second)
+    )
+    found = [
+        compare(one[metric.name], other[metric.name], region=region) for metric in sides.metrics
+    ]
+    name = sides.sliced.name
+    return [_tests_grid(sides, found, region), _slices_grid(sides, one[name], other[name])]
+
+
+def _tests_grid(sides: Sides, found: Sequence[Comparison], region: float) -> Grid:
+    corrected = holm([one.t.p for one in found])
+    columns = [_readings(one, p) for one, p in zip(found, corrected, strict=True)]
+    rows = [[Entry(label), *(Entry(column[label]) for column in columns)] for label in columns[0]]
+    few = [
+        metric.name
+        for metric, one in zip(sides.metrics, found, strict=True)
+        if one.effective < MIN_EFFECTIVE
+    ]
+    notes = [
+        f"{', '.join(few)}: few users differ, or a few dominate; trust the sign flips, not t."
+    ] * bool(few)
+    return Grid(
+        title=f"A: {_told(sides.first)}; B: {_told(sides.second)}",
+        caption=(
+            f"{describe(sides.first[0].experiment.protocol, sides.reading)} "
+            "Differences are A minus B. "
+            "Intervals: 95 %, bootstrap over users. p: two-sided, over users, each user's figure "
+            "averaged over seeds; Holm's correction over the columns. Welch's test compares the "
+            "means of the seeds. Smallest detectable: the true difference that t finds with power "
+            f"{POWER} at {ALPHA}. Equivalence: two one-sided t-tests against {region:.0%} of B's "
+            "mean. The verdict puts Holm's p and equivalence together."
+        ),
+        labels=["Reading"],
+        figures=[metric.name for metric in sides.metrics],
+        blocks=[rows],
+        notes=notes,
+        anchor="diff",
+    )
+
+
+def _readings(found: Comparison, corrected: float) -> dict[str, str]:
+    inside = found.equivalence
+    return {
+        "Users": f"{found.users:,}",
+        "A": f"{found.first:.4f}",
+        "B": f"{found.second:.4f}",
+        "Difference": _interval(found.effect.difference, ".4f"),
+        "Relative": _number(100 * found.relative, "+.1f", " %"),
+        "d_z": _interval(found.effect.d_z, ".3f"),
+        "Effective differences": f"{found.effective:,.0f}",
+        "p, paired t": print_p(found.t.p),
+        "p, paired t, Holm": print_p(corrected),
+        f"p, {found.wilcoxon.test}": print_p(found.wilcoxon.p),
+        "p, sign flips": print_p(found.sign_flip.p),
+        "p, Welch over seeds": print_p(found.welch.p),
+        "Smallest detectable": _number(found.detectable, ".4f"),
+        "Equivalence region": f"\N{PLUS-MINUS SIGN}{inside.margin:.4f}" if inside else MISSING,
+        "p, equivalence": print_p(inside.p) if inside else MISSING,
+        "Verdict": found.verdict(ALPHA, corrected),
+    }
+
+
+def _slices_grid(sides: Sides, first: Nested, second: Nested) -> Grid:
+    """Compare within groups of users; all groups are one family."""
+    gaps = Contrast.of(first, second).gaps
+    groups = list(slices(sides.first[0].ranks(sides.reading.phase)))
+    raw = [_slice_p(gaps[group.users]) for group in groups]
+    corrected = [raw[0], *holm([1.0 if math.isnan(p) else p for p in raw[1:]])]
+    blocks: dict[str, list[list[Entry]]] = {}
+    for group, p, adjusted in zip(groups, raw, corrected, strict=True):
+        rows = blocks.setdefault(group.kind, [])
+        users = group.users
+        texts = (
+            "" if rows else group.kind,
+            group.name,
+            f"{int(users.sum()):,}",
+            f"{float(np.mean(first.users[users])):.4f}",
+            f"{float(np.mean(second.users[users])):.4f}",
+            _interval(effect(gaps[users]).difference, ".4f"),
+            print_p(p),
+            print_p(math.nan if math.isnan(p) else adjusted),
+        )
+        rows.append([Entry(text) for text in texts])
+    return Grid(
+        title=f"{sides.sliced.name} by groups of users",
+        caption=(
+            "Popularity: training interactions of the target, in buckets of as nearly a fifth of "
+            f"the users as ties allow. Cold: at most {COLD_AT_MOST} training interactions. p: "
+            f"paired t; Holm's correction over the {len(groups) - 1} groups below the first row. "
+            f"{MISSING}: too few users differ for the test."
+        ),
+        labels=["Group", "Values"],
+        figures=["Users", "A", "B", "A \N{MINUS SIGN} B", "p", "p, Holm"],
+        blocks=list(blocks.values()),
+        notes=[],
+        anchor="diff-slices",
+    )
+
+
+def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
+    return paired_t(gaps).p if effective(gaps) >= MIN_EFFECTIVE else math.nan
+
+
+def _told(experiments: Sequence[StoredExperiment]) -> str:
+    seeds = ", ".join(str(stored.experiment.seed) for stored in experiments)
+    keys = ", ".join(stored.key[:12] for stored in experiments)
+    return f"{name_of(experiments)} (seeds {seeds}; {keys})"
+
+
+def print_p(p: float) -> str:
+    """Print a probability to three digits after the point; a dash where it is undefined."""
+    if math.isnan(p):
+        return MISSING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _interval(interval: Interval, form: str) -> str:
+    if math.isnan(interval.low):
+        return _number(interval.value, f"+{form}")
+    return f"{interval.value:+{form}} [{interval.low:+{form}}, {interval.high:+{form}}]"
+
+
+def _number(value: float, form: str, unit: str = "") -> str:
+    return MISSING if math.isnan(value) else f"{value:{form}}{unit}"
