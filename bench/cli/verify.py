@@ -40,4 +40,4 @@ def verify(
     if drift:
         typer.echo(f"{report}: {len(drift)} differences from {store_dir()}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {experiments} experiments, all as {store_dir()} gives them")
+    typer.echo(f"{report}: {experiments} cells, all as {store_dir()} gives them")

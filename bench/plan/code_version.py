@@ -14,15 +14,15 @@ from bench.errors import ConfigError
 from bench.hashing import content_hash
 
 ENGINE = (
-    "bench.model.backbone",
     "bench.data.dataset",
     "bench.data.sequences",
     "bench.evaluate",
     "bench.hashing",
-    "bench.model.method",
+    "bench.model",
     "bench.plan.protocol",
+    "bench.plan.training",
+    "bench.runs.train",
     "bench.seeds",
-    "bench.model.text_vectors",
     "bench.training",
 )
 """Modules and packages of the engine that decide numbers. Reading of data is not among them:

@@ -62,4 +62,5 @@ class Schedules(nn.Module):
             self._cool(float(self.tau) * math.exp(-self.config.tau_rate * count))
 
     def _cool(self, tau: float) -> None:
-        self.tau.fill_(max(self.config.tau_floor, tau))
+        # A new tensor: the graph of the batch that just ended still needs the old one.
+        self.tau = torch.full_like(self.tau, max(self.config.tau_floor, tau))

@@ -124,3 +124,17 @@ def test_schedules_survive_in_a_checkpoint():
         for _ in range(30):
             schedules.end_batch()
     assert torch.equal(whole.tau, resumed.tau)
+
+
+def test_the_temperature_changes_between_a_loss_and_its_gradient():
+    # The batch that ends the 40th step divided by the old temperature, which its graph still needs.
+    schedules = Schedules(config(tau_schedule="batches", tau=0.5, tau_rate=0.1, tau_floor=0.01))
+    weight = torch.ones(1, requires_grad=True)
+    for _ in range(39):
+        schedules.end_batch()
+    loss = (weight / schedules.tau).sum()
+    schedules.end_batch()
+    loss.backward()
+    assert weight.grad.item() == 2.0
+    assert float(schedules.tau) < 0.5
+    assert schedules.state_dict()["tau"] == schedules.tau

@@ -15,9 +15,9 @@ def fields(name):
 
 
 def test_a_bare_key_of_training_and_of_the_protocol():
-    spec = apply_overrides(SPEC, ["epochs=3", "learning_rate=1e-4", "max_length=9", "ties=half"])
+    spec = apply_overrides(SPEC, ["epochs=3", "learning_rate=1e-4", "max_length=9", "ties=average"])
     assert (spec.training.epochs, spec.training.learning_rate) == (3, 1e-4)
-    assert (spec.protocol.max_length, spec.protocol.ties) == (9, "half")
+    assert (spec.protocol.max_length, spec.protocol.ties) == (9, "average")
     assert spec.training.batch_size == SPEC.training.batch_size
 
 

@@ -53,10 +53,10 @@ def test_a_card_named_by_a_relative_path_lies_beside_the_spec(tmp_path):
 
 def test_max_length_is_the_data_sets_own_unless_set():
     assert Spec.parse(GOOD, "x").protocol_for(32).max_length == 32
-    fixed = Spec.parse({**GOOD, "protocol": {"max_length": 9, "ties": "half"}}, "x")
+    fixed = Spec.parse({**GOOD, "protocol": {"max_length": 9, "ties": "average"}}, "x")
     assert fixed.protocol_for(32).max_length == 9
-    other = Spec.parse({**GOOD, "protocol": {"ties": "half"}}, "x").protocol_for(32)
-    assert (other.max_length, other.ties) == (32, "half")
+    other = Spec.parse({**GOOD, "protocol": {"ties": "average"}}, "x").protocol_for(32)
+    assert (other.max_length, other.ties) == (32, "average")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_data_that_are_not_at_hand_are_one_sentence(tmp_path, monkeypatch):
 
 def test_other_content_under_the_same_name_is_not_shown(tmp_path, data):
     save(tmp_path, make_cell(fingerprint="e" * 64), [1, 2, 3])
-    with pytest.raises(ConfigError, match=r"\(fingerprint ffffffff\) is not the one .*eeeeeeee"):
+    with pytest.raises(ConfigError, match=r"\(fingerprint ffffffff\) is not .* \(eeeeeeee\)"):
         render(tmp_path, names=["data"])
 
 

@@ -30,7 +30,7 @@ def ranks_of(places, counts, history):
 
 
 @pytest.fixture(scope="module")
-def diagnostics():
+def metadata():
     rng = np.random.default_rng(2)
     counts = rng.integers(0, 80, USERS).astype(np.int32)
     history = rng.integers(3, 60, USERS).astype(np.int32)
@@ -178,10 +178,10 @@ def test_wrong_names_are_explained(root, words, message):
 def test_settings_are_never_mixed(tmp_path):
     one = save(tmp_path, make_cell(seed=1), [1])
     other = save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [1])
-    save(tmp_path, make_cell(seed=3, protocol=Protocol(ties="half")), [1])
+    save(tmp_path, make_cell(seed=3, protocol=Protocol(ties="average")), [1])
     with pytest.raises(ConfigError, match=r"different settings .*training\.epochs=3.*keys of"):
         choose(Store(tmp_path), "*/none")
-    with pytest.raises(ConfigError, match=r"protocol\.ties=half"):
+    with pytest.raises(ConfigError, match=r"protocol\.ties=average"):
         choose(Store(tmp_path), f"{one.key[:8]},*/seed 3")
     assert keys_of(choose(Store(tmp_path), other.key[:8])) == [other.key]
 

@@ -130,7 +130,7 @@ def test_the_verb_prints_what_render_gives(store):
 def test_the_verb_selects_reads_and_orders(store):
     output = invoke(
         *("--dataset", "ml-100k", "--backbone", "sasrec", "gru4rec", "--method", "none"),
-        *("--metric", "MRR", "HR@3", "--candidates", "unseen", "--ties", "half"),
+        *("--metric", "MRR", "HR@3", "--candidates", "unseen", "--ties", "average"),
         *("--phase", "validation", "--format", "csv"),
     )
     table = pd.read_csv(io.StringIO(output))
@@ -140,7 +140,7 @@ def test_the_verb_selects_reads_and_orders(store):
         *("MRR", "MRR sd", "HR@3", "HR@3 sd")
     ]
     conditions = table[["candidates", "ties", "phase"]].drop_duplicates().to_numpy().tolist()
-    assert conditions == [["unseen", "half", "validation"]]
+    assert conditions == [["unseen", "average", "validation"]]
 
 
 def test_the_verb_writes_whole_files(store, tmp_path):

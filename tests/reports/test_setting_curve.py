@@ -115,7 +115,9 @@ def test_the_figure_shows_both_phases_the_base_and_what_is_dropped(root, axes):
 
 def test_one_curve_needs_no_name_and_a_wrong_name_is_explained(root, axes, tmp_path):
     assert axes(root, "setting-curve")[0].get_xlabel() == "theta"
-    with pytest.raises(ConfigError, match=r"no two finished cells differ in 'method\.tau' alone"):
+    with pytest.raises(
+        ConfigError, match=r"no two finished experiments differ in 'method\.tau' alone"
+    ):
         draw(root, "setting-curve", tmp_path / "f.png", setting="tau")
     save(tmp_path / "bare", make_cell(), 1)
     with pytest.raises(ConfigError, match="none has a curve"):

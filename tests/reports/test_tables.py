@@ -82,7 +82,7 @@ def test_nothing_is_marked_where_there_is_nothing_to_compare(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"max_length": 32}, {"candidates": "unseen"}, {"ties": "half"}, {"cutoffs": (5,)}]
+    "change", [{"max_length": 32}, {"candidates": "unseen"}, {"ties": "average"}, {"cutoffs": (5,)}]
 )
 def test_different_protocols_never_share_a_table(tmp_path, change):
     save(tmp_path, make_cell(seed=1), [1, 2])
@@ -155,7 +155,7 @@ def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
     assert ("y", "a", "none", "\N{EM DASH}") in printed(tmp_path)
     (table,) = tables_of(tmp_path)
     notes = overall_grid(table, Reading(), {}).notes
-    assert notes == ["\N{EM DASH}: 1 row has no finished cell."]
+    assert notes == ["\N{EM DASH}: 1 row has no finished experiment."]
 
 
 def test_the_selection_orders_rows_and_titles_order_the_rest(tmp_path):
@@ -188,7 +188,7 @@ def test_one_stored_cell_has_every_reading(tmp_path):
 
     assert figures() == pytest.approx([0.5, (1 / 8 + 1 / 3) / 2])
     assert figures(candidates="unseen") == pytest.approx([1.0, (1 / 5 + 1 / 3) / 2])
-    assert figures(ties="half") == pytest.approx([0.5, (1 / 7 + 1 / 2) / 2])
+    assert figures(ties="average") == pytest.approx([0.5, (1 / 7 + 1 / 2) / 2])
     assert figures(phase="validation") == pytest.approx([1.0, 1.0])
 
 
@@ -197,7 +197,7 @@ def test_the_caption_names_protocol_and_reading_in_words():
     words = describe(protocol, Reading())
     for part in ("leave-one-out", "full ranking", "all items", "last 32", "below", "NDCG@10"):
         assert part in words
-    other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="half"))
+    other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="average"))
     for part in ("last but one", "has not interacted with", "middle", "chosen among all items"):
         assert part in other
     assert len({describe(protocol, Reading(phase=phase)) for phase in PHASES}) == 2
@@ -259,8 +259,8 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     other = make_cell(dataset="beauty")
     store.record_failure(other.key, other.label, "out of memory")
     foreign = save(tmp_path, make_cell("steam"), [1])
-    (folder,) = (tmp_path / "cells").glob(f"*{foreign.key[:12]}")
-    (folder / "experiment.json").write_text('{"key": "x", "cell": {"no": "such"}}')
+    (folder,) = (tmp_path / "experiments").glob(f"*{foreign.key[:12]}")
+    (folder / "experiment.json").write_text('{"key": "x", "experiment": {"no": "such"}}')
 
     everything = read_results(store, Selection(), Reading())
     assert [result.experiment for result in everything.finished] == [done]
@@ -268,14 +268,14 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
         (
-            "Not shown: 1 cell damaged or written by another version of bench "
+            "Not shown: 1 experiment damaged or written by another version of bench "
             f"(first: {folder.name}); delete the folder and run again."
         ),
     ]
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
     assert list(planned.problems)[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Missing: 1 cell of 2 asked for have no result.",
+        "Missing: 1 experiment of 2 asked for have no result.",
     ]
     narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
     assert narrow.finished == []
@@ -291,13 +291,13 @@ def test_a_failure_that_succeeded_since_is_forgotten(tmp_path):
 
 def test_a_name_that_no_cell_has_is_refused(tmp_path):
     save(tmp_path, make_cell(), [1])
-    with pytest.raises(ConfigError, match="no cell of 'sasrek'; did you mean 'sasrec'"):
+    with pytest.raises(ConfigError, match="no experiment of 'sasrek'; did you mean 'sasrec'"):
         tables_of(tmp_path, Selection(backbones=["sasrec", "sasrek"]))
 
 
 def test_damaged_ranks_are_one_clear_sentence(tmp_path):
     save(tmp_path, make_cell(), [1])
-    (path,) = tmp_path.glob("cells/*/ranks-test.parquet")
+    (path,) = tmp_path.glob("experiments/*/ranks-test.parquet")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(StoreError, match="damaged"):
         tables_of(tmp_path)

@@ -65,7 +65,7 @@ def test_what_was_written_verifies(tmp_path, shared, fmt):
 def test_selections_readings_and_protocols_are_remembered(tmp_path, fmt):
     root = fill(tmp_path / "store")
     fill(root, Protocol(candidates="unseen", max_length=20))
-    reading = Reading("validation", None, "half", (NDCG(3), HitRatio(7)))
+    reading = Reading("validation", None, "average", (NDCG(3), HitRatio(7)))
     selection = Selection(datasets=("ml-100k",), methods=("none", "hsd"))
     report = write(tmp_path, root, fmt, reading=reading, selection=selection)
     assert drift(report, root) == []

@@ -49,12 +49,12 @@ def test_the_folder_says_what_it_holds(store):
     folder = store.load(CELL.key).folder
     assert folder.name == f"toy-sasrec-none-seed-1-{CELL.key[:12]}"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "experiment.json",
         "curve.json",
+        "decisions-train.parquet",
+        "experiment.json",
         "metadata.json",
         "ranks-test.parquet",
         "ranks-validation.parquet",
-        "decisions-train.parquet",
     ]
 
 
