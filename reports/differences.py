@@ -1,4 +1,4 @@
-"""What differs between the settings of experiments."""
+"""Settings of experiments as text, and where they differ."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bench.hashing import canonical_json
 from bench.plan.experiment import Experiment
 
 Settings = Mapping[str, str]
-NAMED = 3
-"""Settings that a row's name holds."""
+MAX_NAMED = 3
+"""Most settings that the name of a row holds."""
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 
 
 def settings_of(experiment: Experiment) -> dict[str, str]:
-    """Give all settings but the seed as dotted keys and printed values.
+    """Return all settings but the seed, as printed values by dotted key.
 
     The keys are those of ``bench run --set``: ``training.epochs``, ``backbone.dropout``,
     ``method.theta``; ``code`` is the version of the source.
@@ -39,34 +39,34 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
         yield prefix, value if isinstance(value, str) else canonical_json(value)
 
 
-def differences(settings: Sequence[Settings]) -> list[str]:
-    """Keys whose values are not the same in all of ``settings``, sorted.
+def differing_keys(settings: Sequence[Settings]) -> list[str]:
+    """Return the sorted keys whose values are not equal in all of ``settings``.
 
     Examples
     --------
-    >>> differences([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1"}])
+    >>> differing_keys([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1"}])
     ['b']
     """
     keys = {key for entry in settings for key in entry}
     return sorted(key for key in keys if len({entry.get(key) for entry in settings}) > 1)
 
 
-def apart(settings: Sequence[Settings]) -> list[Settings]:
-    """Give of each of several settings what is not the same in all.
+def distinguishing_settings(settings: Sequence[Settings]) -> list[Settings]:
+    """Restrict each of several settings to the keys that are not equal in all of them.
 
     Examples
     --------
-    >>> apart([{"a": "1", "b": "2"}, {"a": "1"}])
+    >>> distinguishing_settings([{"a": "1", "b": "2"}, {"a": "1"}])
     [{'b': '2'}, {'b': '-'}]
     """
-    keys = differences(settings)
+    keys = differing_keys(settings)
     return [{key: entry.get(key, "-") for key in keys} for entry in settings]
 
 
 def variant_names(settings: Sequence[Settings]) -> list[str]:
-    """Name each of several settings by what tells them apart; a single one needs no name.
+    """Name each of several settings by its distinguishing values; a single one needs no name.
 
-    Where that is more than a name can hold, as between settings that tuning has found, they are
+    Settings that differ in more than :data:`MAX_NAMED` keys, such as those that tuning finds, are
     numbered.
 
     Examples
@@ -78,36 +78,36 @@ def variant_names(settings: Sequence[Settings]) -> list[str]:
     >>> variant_names([dict.fromkeys("abcd", "1"), dict.fromkeys("abcd", "2")])
     ['settings 1', 'settings 2']
     """
-    told = apart(settings)
-    if len(told[0]) > NAMED:
-        return [f"settings {n}" for n in range(1, len(told) + 1)]
-    names = [", ".join(f"{key}={short(v)}" for key, v in entry.items()) for entry in told]
-    return names if len(set(names)) == len(names) else [in_full(entry) for entry in told]
+    distinct = distinguishing_settings(settings)
+    if len(distinct[0]) > MAX_NAMED:
+        return [f"settings {n}" for n in range(1, len(distinct) + 1)]
+    names = [", ".join(f"{k}={round_fraction(v)}" for k, v in entry.items()) for entry in distinct]
+    return names if len(set(names)) == len(names) else [format_settings(e) for e in distinct]
 
 
-def in_full(settings: Settings) -> str:
-    """Write settings with every digit."""
+def format_settings(settings: Settings) -> str:
+    """Write settings on one line with every digit."""
     return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
-def short(value: str) -> str:
-    """Round a printed fraction to four digits, for a reader.
+def round_fraction(value: str) -> str:
+    """Round a printed fraction to four significant digits; return other text unchanged.
 
     Examples
     --------
-    >>> short("0.00395610667092814"), short("0.5"), short("12345"), short("mean")
-    ('0.003956', '0.5', '12345', 'mean')
+    >>> [round_fraction(text) for text in ("0.00395610667092814", "0.5", "12345", "mean")]
+    ['0.003956', '0.5', '12345', 'mean']
     """
     return f"{float(value):.4g}" if _FRACTION.fullmatch(value) else value
 
 
 def nearest(settings: Settings, candidates: Sequence[Settings]) -> int:
-    """Place of the candidate with the fewest other values; of equals, the first.
+    """Return the index of the candidate with the fewest differing values, the first of ties.
 
     Examples
     --------
     >>> nearest({"a": "1", "b": "2"}, [{"a": "2", "b": "3"}, {"a": "1", "b": "3"}])
     1
     """
-    distances = [len(differences([settings, candidate])) for candidate in candidates]
+    distances = [len(differing_keys([settings, candidate])) for candidate in candidates]
     return distances.index(min(distances))

@@ -1,4 +1,4 @@
-"""The tables that a report may have, by name."""
+"""Names of formats, tables and figures."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ TableName = Literal[
     "improvement",
     "significance",
     "denoising",
+    "noise-detection",
     "ablation",
     "published",
     "cost",
     "cases",
     "ledger",
 ]
-"""In the order of a report; ``significance`` is the matrix of all pairs, ``ledger`` what tuning
-has spent."""
-NAMES: tuple[TableName, ...] = get_args(TableName)
+"""In the order of a report; ``significance`` is the matrix of all pairs, ``ledger`` the cost of
+tuning."""
+FigureKind = Literal[
+    "accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost", "tuning"
+]
+"""``accuracy``: one metric as bars; ``learning-curves``: the validation metric by epoch;
+``denoising``: share of dropped interactions and one metric, by popularity of the item;
+``setting-curve``: both against one setting; ``quality-cost``: one metric against seconds;
+``tuning``: the best validation metric after each trial."""
+Part = Literal["train", "test"]
+"""Interactions that a denoiser decides on: training interactions, or test-time histories."""
+
+TABLES: tuple[TableName, ...] = get_args(TableName)
 USUAL: tuple[TableName, ...] = ("overall", "improvement", "significance", "denoising", "cost")
 
 
 def default_tables(fmt: Format) -> tuple[TableName, ...]:
-    """Give what a format shows unless told otherwise: a page has room for everything."""
-    return NAMES if fmt == "html" else USUAL
-
-
-FigureKind = Literal[
-    "accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost", "tuning"
-]
-"""``accuracy``: one metric as bars; ``learning-curves``: the validation figure by epoch;
-``denoising``: what was dropped and one metric, by popularity of the item; ``setting-curve``: both
-against one setting; ``quality-cost``: one metric against seconds; ``tuning``: the best validation
-figure after each trial."""
+    """Return the tables that a format shows by default: all of them on a page."""
+    return TABLES if fmt == "html" else USUAL

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.evaluate.metrics import NDCG
-from bench.reports.figures.canvas import Drawn, save_figure
+from bench.reports.figures.canvas import ReportData, save_figure
 from bench.reports.names import FigureKind, Format, TableName, default_tables
 from bench.reports.page.figures import pictures
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
-from bench.reports.request import Origin
-from bench.reports.results import Reading, Results, Selection, read_results
-from bench.reports.tables.build import Contents
+from bench.reports.request import ReportRequest
+from bench.reports.results import Reading, SelectedResults, Selection, read_results
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.frame import frame
 from bench.reports.tables.grid import Grid, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
@@ -80,19 +80,19 @@ def render(
     names = default_tables(fmt) if names is None else names
     if "ledger" in names and chosen.trials is None:  # tuning may go on while this is written
         chosen = replace(chosen, trials=ended_trials(store_root))
-    contents = Contents(store, tables, chosen, reading, titles)
+    contents = ReportData(store, tables, chosen, reading, titles)
     grids = contents.grids(names)
     problems = [*problems, *contents.data.problems]
-    text = _text(fmt, Drawn(tables, reading, titles, store), grids, problems)
+    text = _text(fmt, ReportData(tables, reading, titles, store), grids, problems)
     if not origin:
         return text
     keys = [
         result.experiment.key for table in tables for row in table.rows for result in row.results
     ]
-    return text + "\n" + Origin.of(fmt, keys, chosen, reading, names).comment()
+    return text + "\n" + ReportRequest.of(fmt, keys, chosen, reading, names).comment()
 
 
-def _text(fmt: Format, drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
+def _text(fmt: Format, drawn: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     if fmt == "html":
         return _page(drawn, grids, problems)
     problems = [" ".join(problem.split()) for problem in problems]
@@ -102,7 +102,7 @@ def _text(fmt: Format, drawn: Drawn, grids: Sequence[Grid], problems: Sequence[s
     return "\n".join(map(to_markdown, grids)) + marked
 
 
-def _page(drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
+def _page(drawn: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> str:
     tables, titles = drawn.tables, drawn.titles
     sources = {
         result.experiment.key: provenance(result)
@@ -138,7 +138,7 @@ def draw(
     target
         A ``.png``, ``.pdf`` or ``.svg`` file.
     setting
-        Drawn by ``setting-curve``.
+        ReportData by ``setting-curve``.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def draw(
         reading = replace(reading, metrics=(NDCG(10),))
     tables, problems, titles = _read(store_root, chosen, reading, titles)
     _warn(problems)
-    save_figure(kind, Drawn(tables, reading, titles, Store(store_root), setting), target)
+    save_figure(kind, ReportData(tables, reading, titles, Store(store_root), setting), target)
 
 
 def _warn(problems: Sequence[str]) -> None:
@@ -165,7 +165,7 @@ def _warn(problems: Sequence[str]) -> None:
 def _read(
     store_root: Path, selection: Selection, reading: Reading, titles: Titles
 ) -> tuple[list[Table], Sequence[str], Titles]:
-    results: Results = read_results(Store(store_root), selection, reading)
+    results: SelectedResults = read_results(Store(store_root), selection, reading)
     if not results.finished:
         causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
         raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")

@@ -1,7 +1,7 @@
-"""What a rendered report was made of, kept in it so that it can be made again and compared.
+"""The request behind a report, embedded in it so that it can be rendered again and compared.
 
-Markdown, LaTeX and HTML carry one hidden comment; a CSV carries the keys of its experiments in
-a column of its own.
+Markdown, LaTeX and HTML carry it in one hidden comment; a CSV needs none, because it has a column
+with the keys of its experiments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, get_args
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import parse_metric
 from bench.plan.protocol import PHASES, Candidates, Ties
-from bench.reports.names import Format, TableName
+from bench.reports.names import Format, Part, TableName
 from bench.reports.results import Reading, Selection
 from bench.tuning.records import TrialNumbers
 
@@ -26,8 +26,8 @@ _COMMENT = re.compile(rf"(?:<!--|%) {_MARK} (?P<content>\{{.*\}})(?: -->)?$", re
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Everything but the store and the titles that decides a report's text.
+class ReportRequest:
+    """All that determines the text of a report, except the store and the titles.
 
     Attributes
     ----------
@@ -38,11 +38,13 @@ class Origin:
     datasets, backbones, methods
         The order of rows.
     phase, candidates, ties, metrics
-        How ranks were read; None stands for what each protocol says.
+        See :class:`bench.reports.results.Reading`.
     tables
-        Which were asked for.
+        Names of the requested tables.
+    part
+        Interactions that noise detection is measured on.
     trials
-        Those that the ledger counts, by study; None where there is no ledger.
+        Numbers of the trials that the ledger counts, by study; None without a ledger.
     """
 
     format: Format
@@ -55,6 +57,7 @@ class Origin:
     ties: str | None
     metrics: Sequence[str] | None
     tables: Sequence[TableName]
+    part: Part = "train"
     trials: TrialNumbers | None = None
 
     @classmethod
@@ -65,8 +68,9 @@ class Origin:
         selection: Selection,
         reading: Reading,
         tables: Sequence[TableName],
-    ) -> Origin:
-        """Note what a report is made of."""
+        part: Part = "train",
+    ) -> ReportRequest:
+        """Describe a report that is being rendered."""
         metrics = reading.metrics
         return cls(
             format=fmt,
@@ -79,31 +83,26 @@ class Origin:
             ties=reading.ties,
             metrics=None if metrics is None else [metric.name for metric in metrics],
             tables=list(tables),
+            part=part,
             trials=selection.trials,
         )
 
     def selection(self, keys: Sequence[str]) -> Selection:
-        """Give the selection that shows the same experiments in the same order.
-
-        Parameters
-        ----------
-        keys
-            Whole keys.
-        """
+        """Return the selection of the same experiments in the same order, by their full keys."""
         return Selection(keys, self.datasets, self.backbones, self.methods, self.trials)
 
     def reading(self) -> Reading:
-        """Give the reading of ranks.
+        """Return how ranks become metrics.
 
         Raises
         ------
         ConfigError
-            A word is none that ranks can be read by.
+            A value is unknown.
         """
-        return reading_of(self.phase, self.candidates, self.ties, self.metrics)
+        return parse_reading(self.phase, self.candidates, self.ties, self.metrics)
 
     def comment(self) -> str:
-        """Write one line that the format does not show."""
+        """Write the request as one line that the format does not show."""
         content = json.dumps(asdict(self), separators=(",", ":"))
         # Inside JSON's strings only: nothing may end an HTML comment early.
         content = content.replace("--", "-\\u002d").replace(">", "\\u003e")
@@ -111,31 +110,31 @@ class Origin:
         return f"% {line}\n" if self.format == "latex" else f"<!-- {line} -->\n"
 
 
-def reading_of(
+def parse_reading(
     phase: str, candidates: str | None, ties: str | None, metrics: Sequence[str] | None
 ) -> Reading:
-    """Check words that came from a file, and read ranks by them.
+    """Check values that come from a file.
 
     Raises
     ------
     ConfigError
-        A word is none that ranks can be read by.
+        A value is unknown.
     """
-    known: Sequence[tuple[str | None, Sequence[str | None]]] = (
-        (phase, PHASES),
-        (candidates, (None, *get_args(Candidates))),
-        (ties, (None, *get_args(Ties))),
+    known: Sequence[tuple[str, str | None, Sequence[str | None]]] = (
+        ("phase", phase, PHASES),
+        ("candidates", candidates, (None, *get_args(Candidates))),
+        ("ties", ties, (None, *get_args(Ties))),
     )
-    for word, words in known:
-        if word not in words:
-            raise ConfigError(f"ranks cannot be read by '{word}'")
+    for name, value, values in known:
+        if value not in values:
+            raise ConfigError(f"unknown {name} '{value}'")
     fields: dict[str, Any] = {"phase": phase, "candidates": candidates, "ties": ties}
     parsed = None if metrics is None else tuple(parse_metric(name) for name in metrics)
     return Reading(metrics=parsed, **fields)
 
 
-def embedded(text: str, name: str) -> Origin:
-    """Find what a report was made of.
+def embedded_request(text: str, name: str) -> ReportRequest:
+    """Find the request that a report carries.
 
     Parameters
     ----------
@@ -151,18 +150,18 @@ def embedded(text: str, name: str) -> Origin:
     """
     found = _COMMENT.findall(text)
     if len(found) != 1:
-        what = "does not say" if not found else "says several times"
+        what = "has no hidden comment" if not found else "has several hidden comments"
         raise ConfigError(
-            f"{name} {what} what it was made of; write it with 'bench report --out', one report a "
+            f"{name} {what} of 'bench report'; write it with 'bench report --out', one report per "
             "file"
         )
     try:
-        origin = Origin(**json.loads(found[0]))
-        origin.reading()
-        if origin.format not in get_args(Format):
-            raise ValueError(f"format '{origin.format}'")
+        request = ReportRequest(**json.loads(found[0]))
+        request.reading()
+        if request.format not in get_args(Format):
+            raise ValueError(f"format '{request.format}'")
     except (ValueError, TypeError, BenchError) as error:
         raise ConfigError(
             f"{name}: its hidden comment is damaged ({error}); write it anew"
         ) from None
-    return origin
+    return request

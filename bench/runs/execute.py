@@ -197,6 +197,6 @@ def _outcome_of_dead(
     store, key, label = Store(setup.store), planned.experiment.key, planned.experiment.label
     if store.has(key):  # it died after the rename
         return ExperimentOutcome(key, label, "finished")
-    store.record_failure(key, label, cause)
+    store.record_failure(planned.experiment, cause)
     store.log("failed", key)
     return ExperimentOutcome(key, label, "failed", cause)

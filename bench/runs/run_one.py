@@ -130,7 +130,7 @@ def _run(
         store.save(planned.experiment, _with_card(result, planned.source))
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
-        store.record_failure(key, label, cause, traceback.format_exc())
+        store.record_failure(planned.experiment, cause, traceback.format_exc())
         store.log("failed", key)
         return ExperimentOutcome(key, label, "failed", cause)
     store.log("finished", key)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.statistics.paired import Outcome
+from bench.statistics.paired import TestResult
 
 NAME = "Welch over seeds"
 _ROUNDING = 1e-12
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Outcome:
+def welch(first: Sequence[float], second: Sequence[float]) -> TestResult:
     """Welch's t-test of the means over users, one figure a seed.
 
     It treats trained models as the sample and the users as given, where the paired tests treat
@@ -26,14 +26,14 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Outcome:
         A metric's mean over users for each seed; the seeds need not be the same.
     """
     if min(len(first), len(second)) < 2:
-        return Outcome(NAME, math.nan, math.nan)
+        return TestResult(NAME, math.nan, math.nan)
     difference = float(np.mean(first)) - float(np.mean(second))
     errors = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
     if sum(errors) <= _ROUNDING**2:  # seeds that all say the same: nothing to measure by
-        return Outcome(NAME, math.nan, 1.0 if abs(difference) <= _ROUNDING else math.nan)
+        return TestResult(NAME, math.nan, 1.0 if abs(difference) <= _ROUNDING else math.nan)
     from scipy import stats
 
     t = difference / math.sqrt(sum(errors))
     # Welch and Satterthwaite's degrees of freedom.
     parts = [e**2 / (len(side) - 1) for e, side in zip(errors, (first, second), strict=True)]
-    return Outcome(NAME, t, float(2 * stats.t.sf(abs(t), sum(errors) ** 2 / sum(parts))))
+    return TestResult(NAME, t, float(2 * stats.t.sf(abs(t), sum(errors) ** 2 / sum(parts))))

@@ -17,7 +17,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Placements:
+class PlacementValues:
     """Where each interaction's score stands among those of the other kind.
 
     Attributes
@@ -39,7 +39,7 @@ class Placements:
         return float(np.mean(self.value[self.noise]))
 
 
-def placements(score: NDArray[np.floating], noise: Flags) -> Placements:
+def placement_values(score: NDArray[np.floating], noise: Flags) -> PlacementValues:
     """Place every score among those of the other kind, by ranks (DeLong et al. 1988).
 
     Parameters
@@ -68,11 +68,11 @@ def placements(score: NDArray[np.floating], noise: Flags) -> Placements:
     within = np.empty(len(score))
     within[noise], within[~noise] = rankdata(score[noise]), rankdata(score[~noise])
     lower = (among_all - within) / np.where(noise, real, planted)
-    return Placements(noise, np.where(noise, lower, 1.0 - lower))
+    return PlacementValues(noise, np.where(noise, lower, 1.0 - lower))
 
 
 def auroc(
-    per_seed: Sequence[Placements], users: NDArray[np.integer], level: float = 0.95
+    per_seed: Sequence[PlacementValues], users: NDArray[np.integer], level: float = 0.95
 ) -> Interval:
     """Average the AUROC over seeds, with an interval over users for the models at hand.
 
@@ -83,7 +83,7 @@ def auroc(
     Parameters
     ----------
     per_seed
-        Placements of the same interactions by each seed's score.
+        PlacementValues of the same interactions by each seed's score.
     users
         int ``[n]``: whose interaction each is.
     level

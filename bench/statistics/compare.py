@@ -12,7 +12,7 @@ from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
 from bench.statistics.nested import Nested
 from bench.statistics.paired import (
     MIN_EFFECTIVE,
-    Outcome,
+    TestResult,
     differences,
     effective,
     paired_t,
@@ -23,7 +23,7 @@ from bench.statistics.power import smallest_detectable
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two models on the same users, by one metric.
 
     Attributes
@@ -51,10 +51,10 @@ class Comparison:
     second: float
     effect: Effect
     effective: float
-    t: Outcome
-    wilcoxon: Outcome
-    sign_flip: Outcome
-    welch: Outcome
+    t: TestResult
+    wilcoxon: TestResult
+    sign_flip: TestResult
+    welch: TestResult
     detectable: float
     equivalence: Equivalence | None
 
@@ -80,7 +80,9 @@ class Comparison:
         return verdict(different if self.effective >= MIN_EFFECTIVE else 1.0, inside, alpha)
 
 
-def compare(first: Nested, second: Nested, *, region: float, alpha: float = 0.05) -> Comparison:
+def compare(
+    first: Nested, second: Nested, *, region: float, alpha: float = 0.05
+) -> PairedComparison:
     """Compare two models user by user.
 
     Parameters
@@ -99,7 +101,7 @@ def compare(first: Nested, second: Nested, *, region: float, alpha: float = 0.05
         The two are not of the same users.
     """
     gaps = differences(first.users, second.users)
-    return Comparison(
+    return PairedComparison(
         users=len(gaps),
         first=first.mean,
         second=second.mean,

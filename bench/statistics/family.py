@@ -19,7 +19,7 @@ Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
-class Finding:
+class CorrectedTest:
     """One member of a family.
 
     Attributes
@@ -59,12 +59,12 @@ class Finding:
         """Whether the second reading, over seeds, agrees; it is corrected like the first."""
         return self.significant and self.adjusted_seeds < ALPHA
 
-    def turned(self) -> Finding:
+    def swapped(self) -> CorrectedTest:
         """Swap the two sides."""
         return replace(self, difference=-self.difference, d_z=-self.d_z)
 
 
-def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
+def assess_family(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, CorrectedTest]:
     """Test every member of a family by both readings and correct each by Holm.
 
     Members that cannot be tested stay in the family with p = 1, so that its size depends on what
@@ -88,11 +88,11 @@ def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
     }
 
 
-def _test(contrast: Contrast) -> Finding:
+def _test(contrast: Contrast) -> CorrectedTest:
     gaps = contrast.gaps
     enough = effective(gaps) >= MIN_EFFECTIVE
     p = paired_t(gaps).p if enough else 1.0
-    return Finding(
+    return CorrectedTest(
         difference=float(np.mean(gaps)),
         p=p,
         adjusted=p,

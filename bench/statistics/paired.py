@@ -18,7 +18,7 @@ _FLIPS = 9999
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TestResult:
     """What a two-sided test says.
 
     Attributes
@@ -89,7 +89,7 @@ def effective(gaps: Floats) -> float:
     return float(np.sum(squares)) ** 2 / fourth if fourth else 0.0
 
 
-def paired_t(gaps: Floats) -> Outcome:
+def paired_t(gaps: Floats) -> TestResult:
     """Student's paired t-test of a mean difference of zero.
 
     Where all users differ alike there is no deviation to measure by, and p is 1.
@@ -101,14 +101,14 @@ def paired_t(gaps: Floats) -> Outcome:
     """
     deviation = float(np.std(gaps, ddof=1)) if len(gaps) > 1 else 0.0
     if not deviation:
-        return Outcome("paired t", float("nan"), 1.0)
+        return TestResult("paired t", float("nan"), 1.0)
     from scipy import stats
 
     t = float(np.mean(gaps)) / (deviation / np.sqrt(len(gaps)))
-    return Outcome("paired t", t, float(2 * stats.t.sf(abs(t), len(gaps) - 1)))
+    return TestResult("paired t", t, float(2 * stats.t.sf(abs(t), len(gaps) - 1)))
 
 
-def wilcoxon(gaps: Floats) -> Outcome:
+def wilcoxon(gaps: Floats) -> TestResult:
     """Wilcoxon's signed-rank test, normal approximation with the correction for ties.
 
     Most users hit or miss with both models, so most differences are zero. They are ranked among
@@ -121,14 +121,14 @@ def wilcoxon(gaps: Floats) -> Outcome:
     """
     name = "Wilcoxon (Pratt)"
     if not np.any(gaps):
-        return Outcome(name, float("nan"), 1.0)
+        return TestResult(name, float("nan"), 1.0)
     from scipy import stats
 
     found = stats.wilcoxon(gaps, zero_method="pratt", correction=False, method="approx", axis=None)
-    return Outcome(name, float(found.statistic), float(found.pvalue))
+    return TestResult(name, float(found.statistic), float(found.pvalue))
 
 
-def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> Outcome:
+def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> TestResult:
     """Permute within users: under the null either model may have had either figure.
 
     The mean difference is compared with what random signs give. Below 15 users that differ, every
@@ -145,7 +145,7 @@ def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> Out
     """
     sizes, counts = np.unique(np.abs(gaps[gaps != 0]), return_counts=True)
     if not len(sizes):
-        return Outcome("sign flip", 0.0, 1.0)
+        return TestResult("sign flip", 0.0, 1.0)
     observed, total = abs(float(np.sum(gaps))), int(counts.sum())
     # Users of one size are exchangeable: how many are positive is binomial. The sums have the
     # distribution of flipping each user, at the cost of flipping each size.
@@ -157,4 +157,4 @@ def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> Out
         positive = generator.binomial(counts, 0.5, size=(flips, len(sizes)))
         sums, extra = (2 * positive - counts) @ sizes, 1
     beyond = int(np.sum(np.abs(sums) >= observed * (1 - 1e-12)))
-    return Outcome("sign flip", float(np.mean(gaps)), (beyond + extra) / (len(sums) + extra))
+    return TestResult("sign flip", float(np.mean(gaps)), (beyond + extra) / (len(sums) + extra))

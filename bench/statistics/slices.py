@@ -38,7 +38,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Range:
+class CountRange:
     """Values from ``low`` to ``high``, both included."""
 
     low: int
@@ -49,12 +49,12 @@ class Range:
             return f"{self.low:,}"
         return f"{self.low:,}\N{EN DASH}{self.high:,}"
 
-    def holds(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+    def contains(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether each value lies within, bool like ``values``."""
         return np.asarray((values >= self.low) & (values <= self.high))
 
 
-def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[Range]:
+def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountRange]:
     """Part whole numbers into ranges that hold as nearly equally many as ties allow.
 
     Equal values never part. Each of the ``buckets - 1`` boundaries moves from its ideal place to
@@ -70,7 +70,7 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[Range]
 
     Returns
     -------
-    list of Range
+    list of CountRange
         Ascending; every value lies in exactly one.
 
     Examples
@@ -88,7 +88,9 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[Range]
     if len(below):
         cuts = {int(np.argmin(np.abs(below - place))) + 1 for place in ideal}
     edges = [0, *sorted(cuts), len(distinct)]
-    return [Range(int(distinct[start]), int(distinct[end - 1])) for start, end in pairwise(edges)]
+    return [
+        CountRange(int(distinct[start]), int(distinct[end - 1])) for start, end in pairwise(edges)
+    ]
 
 
 def slices(ranks: Ranks) -> Iterator[Slice]:
@@ -102,7 +104,7 @@ def slices(ranks: Ranks) -> Iterator[Slice]:
     everyone = np.ones(len(ranks.target), dtype=np.bool_)
     yield Slice("all", "all users", everyone)
     for part in equal_frequency(ranks.target_count):
-        yield Slice("popularity of the target", str(part), part.holds(ranks.target_count))
+        yield Slice("popularity of the target", str(part), part.contains(ranks.target_count))
     cold = ranks.target_count <= COLD_AT_MOST
     for name, users in (
         (f"cold, \N{LESS-THAN OR EQUAL TO} {COLD_AT_MOST}", cold),
@@ -111,4 +113,4 @@ def slices(ranks: Ranks) -> Iterator[Slice]:
         if users.any():
             yield Slice("training interactions of the target", name, users)
     for part in equal_frequency(ranks.history_length):
-        yield Slice("length of the history", str(part), part.holds(ranks.history_length))
+        yield Slice("length of the history", str(part), part.contains(ranks.history_length))

@@ -27,7 +27,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Printed:
+class PrintedNumber:
     """A figure as it is printed.
 
     Attributes
@@ -56,7 +56,7 @@ class Printed:
         return self.text if self.scale == 1.0 else f"{self.text} %"
 
 
-Figures = Mapping[tuple[Kind, int], Printed]
+Figures = Mapping[tuple[Kind, int], PrintedNumber]
 """One row of a table by metric and cut-off; what is not printed is left out."""
 
 
@@ -81,7 +81,7 @@ def violations(figures: Figures) -> list[Violation]:
 
     Examples
     --------
-    >>> row = {("HR", 5): Printed("0.02"), ("NDCG", 5): Printed("0.04")}
+    >>> row = {("HR", 5): PrintedNumber("0.02"), ("NDCG", 5): PrintedNumber("0.04")}
     >>> [found.columns for found in violations(row)]
     [('HR@5', 'NDCG@5')]
     """
@@ -163,7 +163,7 @@ def _between(figures: Figures, k: int, further: int) -> Iterator[Violation]:
         )
 
 
-def _show(value: float, like: Printed, more: int = 1) -> str:
+def _show(value: float, like: PrintedNumber, more: int = 1) -> str:
     """Print a number with as many digits as a printed one, and ``more``."""
     places = max(0, -int(Decimal(like.text).as_tuple().exponent)) + more
     unit = "" if like.scale == 1.0 else " %"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.reports.results import Reading
-    from bench.reports.tables.rows import Block, Row, Table, Titles
+    from bench.reports.tables.rows import DatasetBlock, Row, Table, Titles
     from bench.runs.store import Store
 
 ENDINGS = ("png", "pdf", "svg")
@@ -53,7 +53,7 @@ _STYLE: Any = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ReportData:
     """What figures are drawn from.
 
     Attributes
@@ -67,7 +67,7 @@ class Drawn:
     store
         Holds the experiments' decisions.
     setting
-        Drawn by ``setting-curve``; None where only one has a curve.
+        ReportData by ``setting-curve``; None where only one has a curve.
     """
 
     tables: Sequence[Table]
@@ -77,7 +77,7 @@ class Drawn:
     setting: str | None = None
 
 
-def save_figure(kind: FigureKind, drawn: Drawn, target: Path) -> None:
+def save_figure(kind: FigureKind, drawn: ReportData, target: Path) -> None:
     """Draw tables, one panel a data set and protocol.
 
     Parameters
@@ -107,7 +107,7 @@ def save_figure(kind: FigureKind, drawn: Drawn, target: Path) -> None:
             figure.savefig(temporary, format=ending, dpi=200, bbox_inches="tight")
 
 
-def figure_svg(kind: FigureKind, drawn: Drawn) -> bytes:
+def figure_svg(kind: FigureKind, drawn: ReportData) -> bytes:
     """Draw tables as :func:`save_figure` does, as an SVG image in memory."""
     import io
 
@@ -155,7 +155,7 @@ def palette(labels: Iterable[str]) -> dict[str, str]:
     return dict(zip(distinct, shades, strict=True))
 
 
-def headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, Block, str]]:
+def headings(tables: Sequence[Table], titles: Titles) -> list[tuple[Table, DatasetBlock, str]]:
     """Name every block, with its protocol where one data set has several."""
     blocks = [(table, block) for table in tables for block in table.blocks]
     protocols: dict[str, set[str]] = defaultdict(set)
@@ -184,7 +184,7 @@ def canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def _draw_accuracy(drawn: Drawn) -> Figure:
+def _draw_accuracy(drawn: ReportData) -> Figure:
     tables, reading, titles = drawn.tables, drawn.reading, drawn.titles
     blocks = headings(tables, titles)
     colours = palette(method_label(row, titles) for table in tables for row in table.rows)
@@ -205,7 +205,9 @@ def _draw_accuracy(drawn: Drawn) -> Figure:
     return figure
 
 
-def _bars(ax: Axes, block: Block, metric: str, titles: Titles, colours: Mapping[str, str]) -> None:
+def _bars(
+    ax: Axes, block: DatasetBlock, metric: str, titles: Titles, colours: Mapping[str, str]
+) -> None:
     """Draw a group a backbone and a bar a method, with its value on top."""
     backbones = list(dict.fromkeys(row.identity[0] for row in block.rows))
     methods = list(colours)
@@ -254,7 +256,7 @@ def make_room(figure: Figure, labels: Iterable[str]) -> int:
     return columns
 
 
-def _draw_curves(drawn: Drawn) -> Figure:
+def _draw_curves(drawn: ReportData) -> Figure:
     # Learning curves are stored as they were measured: how ranks are read does not matter.
     tables, titles = drawn.tables, drawn.titles
     panels = _curve_panels(tables, titles)
@@ -360,31 +362,31 @@ def _end_labels(
         free = height + 0.075 * (top - bottom)
 
 
-def _draw_denoising(drawn: Drawn) -> Figure:
+def _draw_denoising(drawn: ReportData) -> Figure:
     from bench.reports.figures.denoising import draw_denoising
 
     return draw_denoising(drawn)
 
 
-def _draw_setting_curve(drawn: Drawn) -> Figure:
+def _draw_setting_curve(drawn: ReportData) -> Figure:
     from bench.reports.figures.setting_curve_figure import draw_setting_curve
 
     return draw_setting_curve(drawn)
 
 
-def _draw_quality_cost(drawn: Drawn) -> Figure:
+def _draw_quality_cost(drawn: ReportData) -> Figure:
     from bench.reports.figures.quality_cost import draw_quality_cost
 
     return draw_quality_cost(drawn)
 
 
-def _draw_tuning(drawn: Drawn) -> Figure:
+def _draw_tuning(drawn: ReportData) -> Figure:
     from bench.reports.figures.tuning import draw_tuning
 
     return draw_tuning(drawn)
 
 
-_DRAW: Mapping[FigureKind, Callable[[Drawn], Figure]] = {
+_DRAW: Mapping[FigureKind, Callable[[ReportData], Figure]] = {
     "accuracy": _draw_accuracy,
     "learning-curves": _draw_curves,
     "denoising": _draw_denoising,

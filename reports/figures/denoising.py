@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.reports.figures.canvas import (
-    Drawn,
+    ReportData,
     canvas,
     explain,
     headings,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHORT = ("rarest", "2nd", "3rd", "4th", "most popular")
 
 
-def draw_denoising(drawn: Drawn) -> Figure:
+def draw_denoising(drawn: ReportData) -> Figure:
     """Draw two panels a data set and backbone: accuracy as lines, dropped shares as bars.
 
     Parameters
@@ -57,7 +57,7 @@ def draw_denoising(drawn: Drawn) -> Figure:
     return figure
 
 
-def _panels(drawn: Drawn) -> list[tuple[str, str, Mapping[str, Denoising]]]:
+def _panels(drawn: ReportData) -> list[tuple[str, str, Mapping[str, Denoising]]]:
     """Heading, metric and rows of each data set and backbone."""
     panels: list[tuple[str, str, Mapping[str, Denoising]]] = []
     for table, block, heading in headings(drawn.tables, drawn.titles):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench.reports.figures.canvas import (
-    Drawn,
+    ReportData,
     canvas,
     explain,
     headings,
@@ -42,7 +42,7 @@ def has_costs(tables: Sequence[Table]) -> bool:
     )
 
 
-def draw_quality_cost(drawn: Drawn) -> Figure:
+def draw_quality_cost(drawn: ReportData) -> Figure:
     """Draw one panel a data set: colours are methods, shapes are backbones.
 
     Parameters

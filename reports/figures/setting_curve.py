@@ -12,8 +12,8 @@ from bench.components import VARIANT_MARK
 from bench.evaluate.metrics import Metric, rank_of
 from bench.plan.protocol import PHASES, Phase
 from bench.reports.differences import differences, nearest, settings_of, variant_names
-from bench.reports.results import Reading, Result
-from bench.reports.tables.rows import Block, Row, Table, Titles, method_label
+from bench.reports.results import Reading, ScoredExperiment
+from bench.reports.tables.rows import DatasetBlock, Row, Table, Titles, method_label
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
@@ -26,7 +26,7 @@ Identity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class CurvePoint:
     """Figures of experiments that differ in the seed alone.
 
     Attributes
@@ -47,11 +47,11 @@ class Curve:
     """One line: points by the value of the setting, ascending."""
 
     label: str
-    points: Mapping[float, Point]
+    points: Mapping[float, CurvePoint]
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class CurvePanel:
     """Curves of one data set and backbone.
 
     Attributes
@@ -62,7 +62,7 @@ class Panel:
 
     backbone: str | None
     curves: Sequence[Curve]
-    base: Point | None
+    base: CurvePoint | None
 
 
 def full_key(setting: str) -> str:
@@ -90,8 +90,13 @@ def curve_settings(tables: Sequence[Table], least: int = 3) -> list[str]:
 
 
 def read_panels(
-    store: Store, block: Block, reading: Reading, metric: Metric, setting: str, titles: Titles
-) -> list[Panel]:
+    store: Store,
+    block: DatasetBlock,
+    reading: Reading,
+    metric: Metric,
+    setting: str,
+    titles: Titles,
+) -> list[CurvePanel]:
     """Read the curves of one data set, a panel a backbone.
 
     Parameters
@@ -103,7 +108,7 @@ def read_panels(
     reading
         How ranks become figures; its phase makes no difference.
     metric
-        Drawn for validation and test.
+        ReportData for validation and test.
     setting
         See :func:`full_key`; only settings that are numbers have curves.
     titles
@@ -132,7 +137,7 @@ def read_panels(
         ]
         base = _base(block, backbone, list(chosen))
         point = None if base is None else _point(store, base, reading, metric)
-        panels.append(Panel(backbone, curves, point))
+        panels.append(CurvePanel(backbone, curves, point))
     return panels
 
 
@@ -140,7 +145,7 @@ def _settings(row: Row) -> dict[str, str]:
     return settings_of(row.results[0].experiment)
 
 
-def _lines(block: Block, key: str) -> dict[Identity, dict[float, Row]]:
+def _lines(block: DatasetBlock, key: str) -> dict[Identity, dict[float, Row]]:
     """Group rows that differ in one setting alone, by its value."""
     lines: dict[Identity, dict[float, Row]] = defaultdict(dict)
     for row in block.rows:
@@ -183,7 +188,7 @@ def _labels(lines: Mapping[Identity, Mapping[float, Row]], titles: Titles) -> di
     return labels
 
 
-def _base(block: Block, backbone: str | None, curves: Sequence[Identity]) -> Row | None:
+def _base(block: DatasetBlock, backbone: str | None, curves: Sequence[Identity]) -> Row | None:
     """Find the bare backbone whose settings are nearest to those of the curves."""
     bare = [row for row in block.rows if row.results and row.identity[:2] == (backbone, BASE)]
     if not bare or any(method == BASE for _, method, *_ in curves):
@@ -191,7 +196,7 @@ def _base(block: Block, backbone: str | None, curves: Sequence[Identity]) -> Row
     return bare[nearest(dict(curves[0][3]), [_settings(row) for row in bare])]
 
 
-def _point(store: Store, row: Row, reading: Reading, metric: Metric) -> Point:
+def _point(store: Store, row: Row, reading: Reading, metric: Metric) -> CurvePoint:
     figures: dict[Phase, list[float]] = {phase: [] for phase in PHASES}
     dropped = []
     for result in row.results:
@@ -200,10 +205,12 @@ def _point(store: Store, row: Row, reading: Reading, metric: Metric) -> Point:
         decisions = store.load(result.experiment.key).decisions("test")
         if decisions is not None:
             dropped.append(float((~decisions.keep).mean()))
-    return Point(figures, dropped)
+    return CurvePoint(figures, dropped)
 
 
-def _read(store: Store, result: Result, reading: Reading, metric: Metric) -> dict[Phase, float]:
+def _read(
+    store: Store, result: ScoredExperiment, reading: Reading, metric: Metric
+) -> dict[Phase, float]:
     stored, protocol = store.load(result.experiment.key), result.experiment.protocol
     candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
     return {phase: metric.mean(rank_of(stored.ranks(phase), candidates, ties)) for phase in PHASES}

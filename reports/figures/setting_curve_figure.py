@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.errors import ConfigError
 from bench.plan.protocol import Phase
 from bench.reports.figures.canvas import (
-    Drawn,
+    ReportData,
     canvas,
     explain,
     headings,
@@ -17,7 +17,7 @@ from bench.reports.figures.canvas import (
     log_axis,
     palette,
 )
-from bench.reports.figures.setting_curve import Panel, curve_settings, full_key, read_panels
+from bench.reports.figures.setting_curve import CurvePanel, curve_settings, full_key, read_panels
 from bench.reports.tables.rows import backbone_label
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ LOG_FROM = 100.0
 """Ratio of the largest to the smallest value from which the axis is logarithmic."""
 
 
-def draw_setting_curve(drawn: Drawn) -> Figure:
+def draw_setting_curve(drawn: ReportData) -> Figure:
     """Draw two panels a data set and backbone: one metric, and the share dropped.
 
     Parameters
@@ -70,7 +70,7 @@ def draw_setting_curve(drawn: Drawn) -> Figure:
     return figure
 
 
-def _only_setting(drawn: Drawn) -> str:
+def _only_setting(drawn: ReportData) -> str:
     found = curve_settings(drawn.tables)
     if len(found) == 1:
         return found[0]
@@ -80,7 +80,7 @@ def _only_setting(drawn: Drawn) -> str:
     raise ConfigError(f"name the setting to draw, as --setting theta; {told}")
 
 
-def _panels(drawn: Drawn, setting: str) -> list[tuple[str, str, Panel]]:
+def _panels(drawn: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]:
     """Heading, metric and curves of each data set and backbone."""
     panels = []
     for table, block, heading in headings(drawn.tables, drawn.titles):
@@ -97,7 +97,7 @@ def _panels(drawn: Drawn, setting: str) -> list[tuple[str, str, Panel]]:
     return panels
 
 
-def _accuracy(ax: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
+def _accuracy(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
     for phase, style in STYLES.items():
         if panel.base is not None:
             ax.axhline(statistics.fmean(panel.base.metric[phase]), color=GREY, linestyle=style)
@@ -107,7 +107,7 @@ def _accuracy(ax: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
     ax.set_ylim(bottom=0)
 
 
-def _dropped(ax: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
+def _dropped(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
     for curve in panel.curves:
         shares = {
             at: [100 * share for share in point.dropped]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
-from bench.reports.figures.canvas import Drawn, canvas, explain, legend, palette
+from bench.reports.figures.canvas import ReportData, canvas, explain, legend, palette
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.reports.tables.rows import Titles
 
 
-def draw_tuning(drawn: Drawn) -> Figure:
+def draw_tuning(drawn: ReportData) -> Figure:
     """Draw one panel a data set of the tables; studies of equal names have one colour.
 
     Raises

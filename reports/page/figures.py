@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.reports.figures.canvas import Drawn, figure_svg
+from bench.reports.figures.canvas import ReportData, figure_svg
 from bench.reports.figures.quality_cost import has_costs
 from bench.reports.figures.setting_curve import curve_settings
 from bench.reports.names import FigureKind
-from bench.reports.page.page import Picture
+from bench.reports.page.page import PageFigure
 from bench.reports.tables.build import drawn_metric
 from bench.reports.tables.grid import Grid
 
@@ -42,7 +42,7 @@ _TUNING: tuple[FigureKind, str, str] = (
 )
 
 
-def pictures(drawn: Drawn, grids: Sequence[Grid]) -> list[Picture]:
+def page_figures(drawn: ReportData, grids: Sequence[Grid]) -> list[PageFigure]:
     """Draw the figures of a page.
 
     Parameters
@@ -66,9 +66,9 @@ def pictures(drawn: Drawn, grids: Sequence[Grid]) -> list[Picture]:
         chosen.append(_COST)
     if any(grid.anchor == "ledger" for grid in grids):
         chosen.append(_TUNING)
-    shown = [Picture(title, caption, figure_svg(kind, drawn)) for kind, title, caption in chosen]
+    shown = [PageFigure(title, caption, figure_svg(kind, drawn)) for kind, title, caption in chosen]
     return shown + [
-        Picture(
+        PageFigure(
             f"Accuracy and denoising by {setting}",
             "Figures of experiments that differ in this setting alone.",
             figure_svg("setting-curve", replace(drawn, setting=setting)),

@@ -10,14 +10,14 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from bench.reports.page.provenance import Provenance
-from bench.reports.tables.grid import Entry, Grid
+from bench.reports.tables.grid import Grid, TableCell
 from bench.version import __version__
 
 TEMPLATE = "page.html.j2"
 
 
 @dataclass(frozen=True)
-class Picture:
+class PageFigure:
     """A figure of the page.
 
     Attributes
@@ -39,7 +39,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Line:
+class PageRow:
     """One row of a table.
 
     Attributes
@@ -50,14 +50,14 @@ class Line:
         Of the cells behind it.
     """
 
-    cells: Sequence[Entry]
+    cells: Sequence[TableCell]
     keys: Sequence[str]
 
 
 def write_page(
     title: str,
     grids: Sequence[Grid],
-    pictures: Sequence[Picture],
+    pictures: Sequence[PageFigure],
     sources: Iterable[Provenance],
     problems: Sequence[str],
 ) -> str:
@@ -91,19 +91,19 @@ def write_page(
     )
 
 
-def lines(grid: Grid) -> list[Line]:
+def lines(grid: Grid) -> list[PageRow]:
     """Give a table's rows, each complete in itself, so that they can be sorted.
 
     A label that printed tables leave out below its first row is said again.
     """
     result = []
     for number, block in enumerate(grid.blocks):
-        previous: list[Entry] = []
+        previous: list[TableCell] = []
         for place, row in enumerate(block):
             cells = list(row)
             if previous and not cells[0].text:
                 cells[0] = previous[0]
             keys = grid.sources[number][place] if grid.sources else ()
-            result.append(Line(cells, keys))
+            result.append(PageRow(cells, keys))
             previous = cells
     return result

@@ -15,7 +15,7 @@ from bench.hashing import canonical_json
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
 from bench.reports.differences import settings_of
-from bench.reports.results import Result, source_of
+from bench.reports.results import ScoredExperiment, source_of
 from bench.strict_yaml import load_yaml
 
 
@@ -42,7 +42,7 @@ class Provenance:
     settings: Mapping[str, str]
 
 
-def provenance(result: Result) -> Provenance:
+def provenance(result: ScoredExperiment) -> Provenance:
     """Collect what is known of a finished experiment."""
     experiment, metadata = result.experiment, result.metadata
     versions = metadata.get("versions", {})

@@ -1,4 +1,4 @@
-"""The variants of a method beside its full form."""
+"""Variants of each method next to its full form."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from collections.abc import Mapping, Sequence
 
 from bench.components import VARIANT_MARK
 from bench.evaluate.metrics import NDCG, HitRatio
-from bench.reports.differences import differences, nearest, settings_of
+from bench.reports.differences import differing_keys, nearest
 from bench.reports.results import Reading
-from bench.reports.tables.grid import Entry, Grid
-from bench.reports.tables.overall import DECIMALS
-from bench.reports.tables.rows import Block, Row, Table, Titles, dataset_names
-
-BASE = "none"
-"""The bare backbone: trained otherwise, it is a control and no ablation."""
+from bench.reports.tables.grid import Grid, TableCell
+from bench.reports.tables.rows import BARE, DECIMALS, DatasetBlock, Row, Table, dataset_names
+from bench.reports.titles import Titles
 
 
 def ablation_grid(table: Table, reading: Reading, titles: Titles) -> Grid | None:
-    """Lay out each method's variants below its full form; None where no variant has finished.
+    """Lay out each method's variants below its full form; None if no variant has finished.
 
-    A variant stands below the finished row of the full form, on the same backbone and encoder,
-    from which the fewest settings tell it apart.
+    The full form of a variant is the finished row of the method on the same backbone and encoder
+    that differs from it in the fewest settings.
 
     Parameters
     ----------
     table, reading, titles
-        What to show, and under which names; HR@10 and NDCG@10 unless the reading names metrics.
+        Rows, metrics and printed names; HR@10 and NDCG@10 unless the reading names metrics.
     """
     metrics = _metrics(table, reading)
     blocks, keys = [], []
@@ -34,15 +31,15 @@ def ablation_grid(table: Table, reading: Reading, titles: Titles) -> Grid | None
         for place, variants in _families(block).items():
             rows = [block.rows[place], *variants]
             blocks.append(_lines(name, rows, metrics, titles))
-            keys.append([[result.experiment.key for result in row.results] for row in rows])
+            keys.append([row.keys for row in rows])
     if not blocks:
         return None
     return Grid(
         title="Ablation",
         caption=(
-            f"{reading.phase.capitalize()} figures of each method's full form and of its variants "
-            f"under protocol {table.anchor}; every difference is the variant less the full form "
-            "above it. Changed: the settings that tell the two apart. Means over users, then over "
+            f"{reading.phase.capitalize()} metrics of each method's full form and of its variants "
+            f"under protocol {table.anchor}; each difference is the variant minus the full form "
+            "above it. Changed: the settings in which the two differ. Means over users, then over "
             "seeds."
         ),
         labels=["Data set", "Backbone", "Method", "Changed"],
@@ -60,46 +57,45 @@ def _metrics(table: Table, reading: Reading) -> list[str]:
     return usual if usual and reading.metrics is None else read
 
 
-def _families(block: Block) -> Mapping[int, Sequence[Row]]:
-    """Variants by the place of their full form."""
+def _families(block: DatasetBlock) -> Mapping[int, Sequence[Row]]:
+    """Return variants by the index of their full form.
+
+    Variants of the bare backbone are controls that train it differently, not ablations.
+    """
     families: dict[int, list[Row]] = defaultdict(list)
     for row in block.rows:
-        base, mark, _ = row.identity[1].partition(VARIANT_MARK)
-        if not mark or base == BASE or not row.results:
+        if VARIANT_MARK not in row.identity[1] or row.family == BARE or not row.results:
             continue
-        places = [n for n, other in enumerate(block.rows) if _full_form(other, row, base)]
+        places = [n for n, other in enumerate(block.rows) if _is_full_form(other, row)]
         if places:
-            full = [_settings(block.rows[place]) for place in places]
-            families[places[nearest(_settings(row), full)]].append(row)
+            full = [block.rows[place].all_settings() for place in places]
+            families[places[nearest(row.all_settings(), full)]].append(row)
     return dict(sorted(families.items()))
 
 
-def _full_form(row: Row, variant: Row, base: str) -> bool:
-    """Whether a row can be the full form; a variant may do without the encoder."""
+def _is_full_form(row: Row, variant: Row) -> bool:
+    """Return whether a row can be the full form; a variant may do without the encoder."""
     backbone, _, encoder = variant.identity
-    return bool(row.results) and row.identity == (backbone, base, encoder or row.identity[2])
-
-
-def _settings(row: Row) -> dict[str, str]:
-    return settings_of(row.results[0].experiment)
+    full = (backbone, variant.family, encoder or row.identity[2])
+    return bool(row.results) and row.identity == full
 
 
 def _lines(
     dataset: str, rows: Sequence[Row], metrics: Sequence[str], titles: Titles
-) -> list[list[Entry]]:
-    full, first = rows[0], _settings(rows[0])
-    lines: list[list[Entry]] = []
+) -> list[list[TableCell]]:
+    full, reference = rows[0], rows[0].all_settings()
+    lines: list[list[TableCell]] = []
     for row in rows:
         backbone, method, _ = row.identity
-        own = _settings(row)
+        own = row.all_settings()
         changed = [
             f"{key.removeprefix('method.')}={own.get(key, '-')}"
-            for key in differences([first, own])
+            for key in differing_keys([reference, own])
         ]
         names = ["" if lines else dataset, titles.get(backbone or "", backbone or "")]
         names += [titles.get(method, method), ", ".join(changed)]
         figures = [text for metric in metrics for text in _figures(row, full, metric)]
-        lines.append([Entry(text) for text in (*names, str(len(row.results)), *figures)])
+        lines.append([TableCell(text) for text in (*names, str(len(row.results)), *figures)])
     return lines
 
 

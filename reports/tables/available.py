@@ -1,4 +1,4 @@
-"""The data sets behind a report, where their files are at hand: counts and names of items."""
+"""Data sets behind a report whose files are available."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from bench.errors import BenchError, DataError
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
-    from bench.reports.tables.rows import Block
+    from bench.reports.tables.rows import DatasetBlock
 
 
-class AtHand:
-    """Reads each data set once and remembers why one cannot be shown; downloads nothing.
+class AvailableData:
+    """Loads each data set once, without downloading it.
 
     Attributes
     ----------
     problems
-        One sentence a data set that could not be read.
+        One sentence for each data set that could not be loaded.
     """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
-        self._read: dict[tuple[str, str], Dataset | None] = {}
+        self._loaded: dict[tuple[str, str], Dataset | None] = {}
 
-    def get(self, block: Block) -> Dataset | None:
-        """Give the data set of a block; None where its files are missing or hold other content."""
+    def get(self, block: DatasetBlock) -> Dataset | None:
+        """Return the data set of a block, None if its files are missing or have other content."""
         key = (block.dataset, block.fingerprint)
-        if key not in self._read:
+        if key not in self._loaded:
             try:
-                self._read[key] = _load(block)
+                self._loaded[key] = _load(block)
             except BenchError as error:
-                self.problems.append(f"Not shown: counts and item names: {error}")
-                self._read[key] = None
-        return self._read[key]
+                self.problems.append(f"Not shown: what needs the data set itself: {error}")
+                self._loaded[key] = None
+        return self._loaded[key]
 
 
-def _load(block: Block) -> Dataset:
+def _load(block: DatasetBlock) -> Dataset:
     dataset = load_dataset(block.source, fetch=False)
     if dataset.fingerprint != block.fingerprint:
         raise DataError(
-            f"data set '{block.dataset}' at hand (fingerprint {dataset.fingerprint[:8]}) is not "
-            f"the experiments' ({block.fingerprint[:8]}); set BENCH_DATA_DIR to the "
+            f"the available data set '{block.dataset}' (fingerprint {dataset.fingerprint[:8]}) is "
+            f"not the one of the experiments ({block.fingerprint[:8]}); set BENCH_DATA_DIR to the "
             "folder that holds theirs"
         )
     return dataset

@@ -1,49 +1,54 @@
-"""Which tables a report has, and from what each is made."""
+"""The tables of a report, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
-from bench.evaluate.metrics import NDCG, Metric
+from bench.reports.names import Part, TableName
 from bench.reports.results import Reading, Selection
 from bench.reports.tables.ablation import ablation_grid
-from bench.reports.tables.available import AtHand
+from bench.reports.tables.available import AvailableData
 from bench.reports.tables.cases import cases_grid
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.data_sets import data_grid
 from bench.reports.tables.denoising import denoising_grid
 from bench.reports.tables.ledger import ledger_grid
+from bench.reports.tables.noise_detection import noise_detection_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import improvement_grid, matrix_grid
 from bench.reports.tables.published import published_grid
 from bench.reports.tables.significance import assess
 
 if TYPE_CHECKING:
-    from bench.reports.names import TableName
     from bench.reports.tables.grid import Grid
-    from bench.reports.tables.rows import Table, Titles
+    from bench.reports.tables.rows import Table
     from bench.reports.tables.significance import Significance
+    from bench.reports.titles import Titles
     from bench.runs.store import Store
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What tables are made from.
+class ReportData:
+    """What the tables and figures of a report are made from.
 
     Attributes
     ----------
     store
-        Holds the experiments.
+        Holds the experiments and the studies.
     tables
-        Rows, a table a protocol.
+        Rows, one table for each protocol; at least one.
     selection, reading, titles
         Of the report.
-    data
-        Data sets at hand.
+    problems
+        Sentences on experiments that are not shown.
+    part
+        Interactions that noise detection is measured on.
+    available
+        Loads data sets.
     """
 
     store: Store
@@ -51,96 +56,61 @@ class Contents:
     selection: Selection
     reading: Reading
     titles: Titles
-    data: AtHand = field(default_factory=AtHand)
+    problems: Sequence[str] = ()
+    part: Part = "train"
+    available: AvailableData = field(default_factory=AvailableData)
 
-    def grids(self, names: Sequence[TableName]) -> list[Grid]:
-        """Lay out tables in the order of a report; those that say nothing are left out.
-
-        Raises
-        ------
-        ConfigError
-            None of those asked for says anything.
-        StoreError
-            An experiment is damaged.
-        """
-        found: list[Grid | None] = []
-        if "data" in names:
-            found.append(data_grid(self.tables, self.titles, self.data))
-        for table in self.tables:
-            part = _Part(self, table)
-            found += [make(part) for name, make in _MAKE.items() if name in names]
-        if "ledger" in names:
-            found.append(ledger_grid(self.store.root, self.selection, self.titles))
-        grids = [grid for grid in found if grid is not None]
-        if not grids:
-            causes = " ".join(self.data.problems) or "the store has none for this selection"
-            raise ConfigError(f"no table of {', '.join(names)}: {causes}")
-        return grids
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all experiments."""
+        return [result.key for table in self.tables for result in table.results]
 
 
-def drawn_metric(table: Table, reading: Reading) -> Metric:
-    """Give the one metric that figures and single-metric tables show."""
-    read = reading.metrics_for(table.protocol)
-    return NDCG(10) if NDCG(10) in read else read[0]
+def build_grids(data: ReportData, names: Sequence[TableName]) -> list[Grid]:
+    """Lay out tables in the order of a report, without those that have nothing to show.
+
+    Raises
+    ------
+    ConfigError
+        None of the named tables has anything to show.
+    StoreError
+        An experiment is damaged.
+    """
+    found: list[Grid | None] = []
+    if "data" in names:
+        found.append(data_grid(data.tables, data.titles, data.available))
+    for table in data.tables:
+        found += _table_grids(data, table, names)
+    if "ledger" in names:
+        found.append(ledger_grid(data.store.root, data.selection, data.titles))
+    grids = [grid for grid in found if grid is not None]
+    if not grids:
+        causes = [*data.available.problems] or ["the store has none for this selection"]
+        if "noise-detection" in names:
+            causes.append("run a denoiser on planted noise: bench run planted --method random-drop")
+        raise ConfigError(f"no table of {', '.join(names)}: {'; '.join(causes)}")
+    return grids
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The rows of one protocol."""
+def _table_grids(
+    data: ReportData, table: Table, names: Sequence[TableName]
+) -> Iterator[Grid | None]:
+    reading, titles = data.reading, data.titles
+    metric = reading.main_metric(table.protocol)
 
-    contents: Contents
-    table: Table
+    @cache
+    def tests() -> Significance:  # take a while and serve two tables
+        return assess(table, reading)
 
-    @cached_property
-    def tests(self) -> Significance:
-        """Tests of the declared family, which take a while and serve two tables."""
-        return assess(self.contents.store, self.table, self.contents.reading)
-
-
-def _overall(part: _Part) -> Grid:
-    return overall_grid(part.table, part.contents.reading, part.contents.titles, part.tests)
-
-
-def _improvement(part: _Part) -> Grid | None:
-    return improvement_grid(part.table, part.contents.reading, part.contents.titles, part.tests)
-
-
-def _matrix(part: _Part) -> Grid | None:
-    whole = part.contents
-    metric = drawn_metric(part.table, whole.reading)
-    return matrix_grid(whole.store, part.table, whole.reading, metric, whole.titles)
-
-
-def _denoising(part: _Part) -> Grid | None:
-    whole = part.contents
-    metric = drawn_metric(part.table, whole.reading)
-    return denoising_grid(whole.store, part.table, whole.reading, metric, whole.titles)
-
-
-def _ablation(part: _Part) -> Grid | None:
-    return ablation_grid(part.table, part.contents.reading, part.contents.titles)
-
-
-def _published(part: _Part) -> Grid | None:
-    return published_grid(part.table, part.contents.reading, part.contents.titles)
-
-
-def _cost(part: _Part) -> Grid:
-    return cost_grid(part.table, part.contents.titles)
-
-
-def _cases(part: _Part) -> Grid | None:
-    whole = part.contents
-    return cases_grid(whole.store, part.table, whole.reading, whole.titles, whole.data)
-
-
-_MAKE: Mapping[TableName, Callable[[_Part], Grid | None]] = {
-    "overall": _overall,
-    "improvement": _improvement,
-    "significance": _matrix,
-    "denoising": _denoising,
-    "ablation": _ablation,
-    "published": _published,
-    "cost": _cost,
-    "cases": _cases,
-}
+    make: dict[TableName, Callable[[], Grid | None]] = {
+        "overall": lambda: overall_grid(table, reading, titles, tests()),
+        "improvement": lambda: improvement_grid(table, reading, titles, tests()),
+        "significance": lambda: matrix_grid(table, reading, metric, titles),
+        "denoising": lambda: denoising_grid(table, reading, metric, titles),
+        "noise-detection": lambda: noise_detection_grid(table, titles, data.part, data.available),
+        "ablation": lambda: ablation_grid(table, reading, titles),
+        "published": lambda: published_grid(table, reading, titles),
+        "cost": lambda: cost_grid(table, titles),
+        "cases": lambda: cases_grid(table, reading, titles, data.available),
+    }
+    return (grid() for name, grid in make.items() if name in names)

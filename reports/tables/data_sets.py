@@ -1,40 +1,38 @@
-"""Table 1 of a paper: the data sets."""
+"""Statistics of the data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.data.stats import Stats
-from bench.reports.tables.available import AtHand
-from bench.reports.tables.grid import Entry, Grid
-from bench.reports.tables.rows import Block, Table, Titles, dataset_names
+from bench.reports.tables.available import AvailableData
+from bench.reports.tables.grid import Grid, TableCell
+from bench.reports.tables.rows import DatasetBlock, Table, dataset_names
+from bench.reports.titles import Titles
 
 _CAPTION = (
     "After the filters of each data set's card, all parts of the split together. Average length: "
-    "interactions of a user. Sparsity: share of the pairs of a user and an item without an "
-    "interaction."
+    "interactions per user. Sparsity: share of user-item pairs without an interaction."
 )
 
 
-def data_grid(tables: Sequence[Table], titles: Titles, data: AtHand) -> Grid | None:
-    """Lay out the counts of every data set that is at hand; None where none is.
+def data_grid(tables: Sequence[Table], titles: Titles, available: AvailableData) -> Grid | None:
+    """Lay out the statistics of every available data set; None if none is.
 
     Parameters
     ----------
-    tables
-        Whose data sets.
-    titles
-        What to print for names.
-    data
-        Reads them.
+    tables, titles
+        Rows of the report and printed names.
+    available
+        Loads the data sets.
     """
-    named: dict[tuple[str, str], tuple[Block, str]] = {}
+    named: dict[tuple[str, str], tuple[DatasetBlock, str]] = {}
     for table in tables:
         for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
             named.setdefault((block.dataset, block.fingerprint), (block, name))
     rows = []
     for block, name in named.values():
-        dataset = data.get(block)
+        dataset = available.get(block)
         if dataset is not None:
             rows.append((name, Stats.of(dataset).row()))
     if not rows:
@@ -44,7 +42,7 @@ def data_grid(tables: Sequence[Table], titles: Titles, data: AtHand) -> Grid | N
         caption=_CAPTION,
         labels=["Data set"],
         figures=[head.capitalize() for head in rows[0][1]],
-        blocks=[[[Entry(name), *map(Entry, row.values())] for name, row in rows]],
+        blocks=[[[TableCell(name), *map(TableCell, row.values())] for name, row in rows]],
         notes=[],
         anchor="data",
     )

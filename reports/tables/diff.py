@@ -10,13 +10,13 @@ import numpy as np
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import NDCG, Metric
-from bench.reports.configuration import choose, name_of
+from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading, values_of_seeds
-from bench.reports.tables.grid import MISSING, Entry, Grid
+from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.rows import describe
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
-from bench.statistics.compare import Comparison, compare
+from bench.statistics.compare import PairedComparison, compare
 from bench.statistics.effect import Interval, effect
 from bench.statistics.family import ALPHA
 from bench.statistics.multiple import holm
@@ -57,7 +57,7 @@ class Sides:
         ConfigError
             A name fits no experiment or several configurations, or the two cannot be compared.
         """
-        one, other = choose(store, first), choose(store, second)
+        one, other = find_configuration(store, first), find_configuration(store, second)
         a, b = one[0].experiment, other[0].experiment
         if (a.dataset, a.fingerprint) != (b.dataset, b.fingerprint):
             raise ConfigError(
@@ -113,10 +113,13 @@ def diff_grids(
     return [_tests_grid(sides, found, region), _slices_grid(sides, one[name], other[name])]
 
 
-def _tests_grid(sides: Sides, found: Sequence[Comparison], region: float) -> Grid:
+def _tests_grid(sides: Sides, found: Sequence[PairedComparison], region: float) -> Grid:
     corrected = holm([one.t.p for one in found])
     columns = [_readings(one, p) for one, p in zip(found, corrected, strict=True)]
-    rows = [[Entry(label), *(Entry(column[label]) for column in columns)] for label in columns[0]]
+    rows = [
+        [TableCell(label), *(TableCell(column[label]) for column in columns)]
+        for label in columns[0]
+    ]
     few = [
         metric.name
         for metric, one in zip(sides.metrics, found, strict=True)
@@ -144,7 +147,7 @@ def _tests_grid(sides: Sides, found: Sequence[Comparison], region: float) -> Gri
     )
 
 
-def _readings(found: Comparison, corrected: float) -> dict[str, str]:
+def _readings(found: PairedComparison, corrected: float) -> dict[str, str]:
     inside = found.equivalence
     return {
         "Users": f"{found.users:,}",
@@ -172,7 +175,7 @@ def _slices_grid(sides: Sides, first: Nested, second: Nested) -> Grid:
     groups = list(slices(sides.first[0].ranks(sides.reading.phase)))
     raw = [_slice_p(gaps[group.users]) for group in groups]
     corrected = [raw[0], *holm([1.0 if math.isnan(p) else p for p in raw[1:]])]
-    blocks: dict[str, list[list[Entry]]] = {}
+    blocks: dict[str, list[list[TableCell]]] = {}
     for group, p, adjusted in zip(groups, raw, corrected, strict=True):
         rows = blocks.setdefault(group.kind, [])
         users = group.users
@@ -186,7 +189,7 @@ def _slices_grid(sides: Sides, first: Nested, second: Nested) -> Grid:
             print_p(p),
             print_p(math.nan if math.isnan(p) else adjusted),
         )
-        rows.append([Entry(text) for text in texts])
+        rows.append([TableCell(text) for text in texts])
     return Grid(
         title=f"{sides.sliced.name} by groups of users",
         caption=(
@@ -210,7 +213,7 @@ def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
 def _told(experiments: Sequence[StoredExperiment]) -> str:
     seeds = ", ".join(str(stored.experiment.seed) for stored in experiments)
     keys = ", ".join(stored.key[:12] for stored in experiments)
-    return f"{name_of(experiments)} (seeds {seeds}; {keys})"
+    return f"{configuration_label(experiments)} (seeds {seeds}; {keys})"
 
 
 def print_p(p: float) -> str:

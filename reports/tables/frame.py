@@ -1,11 +1,11 @@
-"""All rows as one flat frame, for CSV: full precision, tests, cost and keys."""
+"""All rows as one flat data frame in full precision, with tests, cost and keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.reports.differences import in_full
+from bench.reports.differences import format_settings
 from bench.reports.results import Reading
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.rows import Row, Table
@@ -14,19 +14,28 @@ from bench.reports.tables.significance import Significance, assess
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.runs.store import Store
-
 KEYS = "keys"
-"""Column with the keys of the experiments behind a row, parted by spaces."""
+"""Column with the keys of the experiments behind a row, separated by spaces."""
+NAMES = ("dataset", "fingerprint", "backbone", "method", "encoder", "settings")
+"""Columns that name a row."""
+CONDITIONS = ("protocol", "candidates", "ties", "phase")
+"""Columns that must be equal in rows that are compared."""
 
 
-def frame(store: Store, tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
-    """Give all rows of all tables, one line each, unrounded.
+def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
+    """Return one line for each row of all tables, unrounded.
 
     A line names its protocol and data; lines of different ones must not be compared. p-values are
-    Holm's over the family of the row's table, see
-    :mod:`bench.reports.tables.significance`; those over
-    seeds are not corrected.
+    corrected by Holm's method over the family of the row's table, see
+    :mod:`bench.reports.tables.significance`.
+
+    Returns
+    -------
+    DataFrame
+        Columns: protocol, ``max_length``, candidates, ties, phase; :data:`NAMES`; ``seeds`` and
+        :data:`KEYS`; the mean over seeds of each metric and its standard deviation (``HR@10 sd``);
+        the quantities of the cost table; p-values of each metric over users and over seeds,
+        against the bare backbone and against the second best row.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def frame(store: Store, tables: Sequence[Table], reading: Reading) -> pd.DataFra
 
     lines = []
     for table in tables:
-        found = assess(store, table, reading)
+        found = assess(table, reading)
         metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
         for number, block in enumerate(table.blocks):
             data = {"dataset": block.dataset, "fingerprint": block.fingerprint}
@@ -64,29 +73,29 @@ def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
 
 def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
     backbone, method, encoder = row.identity
-    names = {
-        "backbone": backbone,
-        "method": method,
-        "encoder": encoder,
-        "settings": in_full(row.settings),
-    }
     figures: dict[str, float | None] = {}
     for metric in metrics:
         figures[metric] = row.mean(metric)
         figures[f"{metric} sd"] = row.deviation(metric)
-    costs = {column.head: column.mean(row) for column in COLUMNS}
-    seeds = " ".join(str(result.experiment.seed) for result in row.results)
-    keys = " ".join(result.experiment.key for result in row.results)
-    return {**names, "seeds": seeds, KEYS: keys, **figures, **costs}
+    return {
+        "backbone": backbone,
+        "method": method,
+        "encoder": encoder,
+        "settings": format_settings(row.settings),
+        "seeds": " ".join(str(result.experiment.seed) for result in row.results),
+        KEYS: " ".join(row.keys),
+        **figures,
+        **{column.head: column.mean(row) for column in COLUMNS},
+    }
 
 
 def _tests(found: Significance, block: int, metric: str, place: int) -> Mapping[str, float | None]:
-    against = found.against_base(block, metric, place)
+    base = found.against_base(block, metric, place)
     leads = found.leaders.get((block, metric), (None,))[0] == place
     over = found.over_second(block, metric) if leads else None
     return {
-        f"p against bare: {metric}": against.adjusted if against else None,
-        f"p over seeds against bare: {metric}": against.adjusted_seeds if against else None,
+        f"p against bare: {metric}": base.adjusted if base else None,
+        f"p over seeds against bare: {metric}": base.adjusted_seeds if base else None,
         f"p against second: {metric}": over.adjusted if over else None,
         f"p over seeds against second: {metric}": over.adjusted_seeds if over else None,
     }

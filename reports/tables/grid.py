@@ -1,8 +1,9 @@
-"""A table that is ready to be printed, in whatever format."""
+"""A table ready to be written in any format."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,15 +18,17 @@ _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """One printed figure or word, not yet escaped.
 
     Attributes
     ----------
-    text, mark
-        What it says, and whether it is among the best of its column.
+    text
+        Content.
+    mark
+        Whether it is the best or the second best of its column.
     signs
-        Stars and arrows raised behind it.
+        Stars and arrows after it.
     """
 
     text: str
@@ -40,41 +43,75 @@ class Grid:
     Attributes
     ----------
     title, caption, notes
-        Above the table, and the sentences below it.
+        Heading, the paragraph above the table, and the sentences below it.
     labels, figures
-        Heads of the left-aligned columns and of the right-aligned ones after them.
+        Heads of the left-aligned columns, and of the right-aligned ones after them.
     blocks
-        Rows of entries, one a column, parted by a rule.
+        Rows of cells, one for each column; blocks are separated by a rule.
     anchor
         Name of the table for references in LaTeX and HTML.
     sources
-        Keys of the cells behind each row of each block; empty where rows have none.
+        Keys of the experiments behind each row of each block; empty if rows have none.
     """
 
     title: str
     caption: str
     labels: Sequence[str]
     figures: Sequence[str]
-    blocks: Sequence[Sequence[Sequence[Entry]]]
+    blocks: Sequence[Sequence[Sequence[TableCell]]]
     notes: Sequence[str]
     anchor: str
     sources: Sequence[Sequence[Sequence[str]]] = ()
 
-    def frame(self, markup: Markup) -> pd.DataFrame:
-        """Give all rows as escaped and marked text."""
+    @property
+    def heads(self) -> list[str]:
+        """Heads of all columns."""
+        return [*self.labels, *self.figures]
+
+    def rows(self) -> Iterator[tuple[list[TableCell], Sequence[str]]]:
+        """Yield the cells of each row with the keys of its experiments.
+
+        Each row is complete, so that rows can be sorted: a first label that printed tables leave
+        out below its first row is repeated.
+        """
+        for number, block in enumerate(self.blocks):
+            first = TableCell("")
+            for place, row in enumerate(block):
+                first = row[0] if row[0].text else first
+                yield [first, *row[1:]], self.sources[number][place] if self.sources else ()
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows as a data frame with the figures as printed.
+
+        Marks and signs are left out, a missing figure is missing, and a column that holds only
+        numbers is numeric.
+        """
         import pandas as pd
 
-        heads = [markup.escape(head) for head in (*self.labels, *self.figures)]
-        rows = [[_write(entry, markup) for entry in row] for block in self.blocks for row in block]
-        return pd.DataFrame(rows, columns=heads)
+        texts = [[cell.text for cell in cells] for cells, _ in self.rows()]
+        frame = pd.DataFrame(texts, columns=self.heads, dtype=object)
+        for head in self.figures:
+            column = frame[head].where(~frame[head].isin(["", MISSING]))
+            numbers = pd.to_numeric(column.str.replace(",", ""), errors="coerce")
+            frame[head] = numbers if numbers.notna().equals(column.notna()) else column
+        return frame
+
+    def written(self, markup: Markup) -> pd.DataFrame:
+        """Return the rows as escaped and marked text."""
+        import pandas as pd
+
+        texts = [[_write(cell, markup) for cell in row] for block in self.blocks for row in block]
+        return pd.DataFrame(texts, columns=[markup.escape(head) for head in self.heads])
 
 
 def to_markdown(grid: Grid) -> str:
     """Write a heading, the caption, a pipe table and the notes."""
     markup = Markdown()
-    align = ["left"] * len(grid.labels) + ["right"] * len(grid.figures)
-    table = grid.frame(markup).to_markdown(
-        index=False, tablefmt="pipe", disable_numparse=True, colalign=align
+    table = grid.written(markup).to_markdown(
+        index=False,
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left"] * len(grid.labels) + ["right"] * len(grid.figures),
     )
     parts = [f"### {markup.escape(grid.title)}", markup.escape(grid.caption), table]
     if grid.notes:
@@ -83,12 +120,12 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """Write a ``table`` environment with booktabs rules; the notes end the caption.
+    """Write a ``table`` environment with booktabs rules and the notes at the end of the caption.
 
-    A table that is wider than the text is made smaller until it fits.
+    A table that is wider than the text is scaled down to fit.
     """
     markup = Latex()
-    frame = grid.frame(markup)
+    frame = grid.written(markup)
     start = 0
     for block in grid.blocks[:-1]:
         start += len(block)
@@ -106,8 +143,15 @@ def to_latex(grid: Grid) -> str:
     return f"% needs \\usepackage{{booktabs,graphicx}}\n{text}"
 
 
-def _write(entry: Entry, markup: Markup) -> str:
-    text = markup.escape(entry.text)
-    if entry.mark:
-        text = markup.best(text) if entry.mark == "best" else markup.second(text)
-    return text + (markup.raised(entry.signs) if entry.signs else "")
+def format_p(p: float) -> str:
+    """Print a probability with three decimals; a dash if it is undefined."""
+    if math.isnan(p):
+        return MISSING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _write(cell: TableCell, markup: Markup) -> str:
+    text = markup.escape(cell.text)
+    if cell.mark:
+        text = markup.best(text) if cell.mark == "best" else markup.second(text)
+    return text + (markup.raised(cell.signs) if cell.signs else "")

@@ -1,61 +1,69 @@
-"""What tuning has spent, as a table of a report."""
+"""Cost of tuning, study by study."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from bench.reports.results import Selection
-from bench.reports.tables.grid import MISSING, Entry, Grid
-from bench.reports.tables.overall import DECIMALS
-from bench.reports.tables.rows import Titles
+from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.tables.rows import DECIMALS
+from bench.reports.titles import Titles
 from bench.tuning.ledger import COLUMNS, ledger
 from bench.tuning.records import TrialNumbers, read_studies
 
 LABELS = ("dataset", "backbone", "method", "encoder")
 KEPT = ("trials", "complete", "seconds", "default", "best")
-"""Columns that stay where they say nothing."""
+"""Columns that are shown even if they are empty."""
 
 
 def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid | None:
-    """Lay out every study of a store; None where nothing was tuned.
+    """Lay out every study of a store; None if nothing was tuned.
 
     Parameters
     ----------
     store_root
         Folder of the results store.
     selection
-        Its names choose studies too, and its trials what counts of them; its keys are those of
-        experiments and do not.
+        Its names select studies too, and its trials which of their trials count; its keys are
+        those of experiments and do not apply.
     titles
-        What to print for names.
+        Printed names.
 
     Raises
     ------
     StoreError
         A study's file is damaged.
     """
-    rows = [row for row in ledger(store_root, selection.trials) if _selected(row, selection)]
+    rows = [
+        row
+        for row in ledger(store_root, selection.trials)
+        if selection.admits_names(row["dataset"], row["backbone"], row["method"])
+    ]
     if not rows:
         return None
+    rows.sort(key=lambda row: tuple(row[key] or "" for key in LABELS))
     figures = [
         key
         for key in COLUMNS
         if key not in LABELS and (key in KEPT or any(row[key] not in (None, 0) for row in rows))
     ]
-    blocks = [
-        [_line(row, figures, titles, first=not n) for n, row in enumerate(group)]
-        for _, group in groupby(sorted(rows, key=_order), key=lambda row: row["dataset"])
-    ]
+    blocks = []
+    for _, group in groupby(rows, key=lambda row: row["dataset"]):
+        lines: list[list[TableCell]] = []
+        for row in group:
+            names = [titles.get(row[key], row[key]) if row[key] else MISSING for key in LABELS]
+            texts = ["" if lines else names[0], *names[1:], *(_text(k, row[k]) for k in figures)]
+            lines.append([TableCell(text) for text in texts])
+        blocks.append(lines)
     objectives = sorted({f"{row['objective']} (pruning: {row['pruning']})" for row in rows})
     return Grid(
         title="Tuning",
         caption=(
-            f"What each study has spent. Objective: {', '.join(objectives)}. Trials: those that "
-            "count towards the budget. Seconds: training of all trials. Default, best: validation "
-            "figures of the default settings and of the best ones."
+            f"Cost of each study. Objective: {', '.join(objectives)}. Trials: those that count "
+            "towards the budget. Seconds: training of all trials. Default, best: validation "
+            "metric of the default settings and of the best ones."
         ),
         labels=[COLUMNS[key] for key in LABELS],
         figures=[COLUMNS[key] for key in figures],
@@ -66,7 +74,7 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
 
 
 def ended_trials(store_root: Path) -> TrialNumbers:
-    """Say which trials have ended by now, for a ledger of a tuning that may go on.
+    """Return the trials that have ended by now, by study, since tuning may go on.
 
     Raises
     ------
@@ -77,27 +85,6 @@ def ended_trials(store_root: Path) -> TrialNumbers:
         study.folder.name: [trial.number for trial in study.trials]
         for study in read_studies(store_root)
     }
-
-
-def _selected(row: dict[str, Any], selection: Selection) -> bool:
-    wanted = (selection.datasets, selection.backbones, selection.methods)
-    return all(
-        not names or row[key] in names
-        for key, names in zip(("dataset", "backbone", "method"), wanted, strict=True)
-    )
-
-
-def _order(row: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(row[key] or "" for key in LABELS)
-
-
-def _line(
-    row: dict[str, Any], figures: Sequence[str], titles: Titles, *, first: bool
-) -> list[Entry]:
-    names = [titles.get(row[key], row[key]) if row[key] else MISSING for key in LABELS]
-    if not first:
-        names[0] = ""
-    return [Entry(text) for text in (*names, *(_text(key, row[key]) for key in figures))]
 
 
 def _text(key: str, value: Any) -> str:

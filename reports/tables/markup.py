@@ -1,4 +1,4 @@
-"""Text of each output format: escaping and emphasis."""
+"""Escaping and emphasis in Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LATEX = {
     "\N{BLACK HEART SUIT}": r"$\heartsuit$",
     **{symbol: f"\\{symbol}" for symbol in "$%_&#{}"},
 }
-# Not among the Latin letters and signs that T1 fonts have; pdflatex would stop at one.
+# Characters that the T1 fonts lack, at which pdflatex would stop.
 _UNKNOWN = (
     "[^\\x20-\\x7e\\xa0-\\u017f\N{EN DASH}\N{BULLET}\N{HORIZONTAL ELLIPSIS}\N{TRADE MARK SIGN}"
     "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
@@ -32,11 +32,11 @@ _MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~$^&]")
 
 
 class Markup(ABC):
-    """How one format writes text."""
+    """Writes text in one format."""
 
     @abstractmethod
     def escape(self, text: str) -> str:
-        """Write any text so that it stands for itself, on one line."""
+        """Write any text literally, on one line."""
 
     @abstractmethod
     def best(self, text: str) -> str:
@@ -48,7 +48,7 @@ class Markup(ABC):
 
     @abstractmethod
     def raised(self, text: str) -> str:
-        """Escape signs and raise them."""
+        """Escape signs and set them as superscript."""
 
 
 class Markdown(Markup):
@@ -61,11 +61,11 @@ class Markdown(Markup):
     """
 
     def escape(self, text: str) -> str:
-        """Put a backslash before every symbol that has a meaning."""
-        return _MARKDOWN_SPECIAL.sub(r"\\\g<0>", _one_line(text))
+        """Put a backslash before every symbol that has a special meaning."""
+        return _MARKDOWN_SPECIAL.sub(r"\\\g<0>", one_line(text))
 
     def best(self, text: str) -> str:
-        """Put two asterisks on either side."""
+        """Enclose in two asterisks."""
         return f"**{text}**"
 
     def second(self, text: str) -> str:
@@ -73,7 +73,7 @@ class Markdown(Markup):
         return f"<u>{text}</u>"
 
     def raised(self, text: str) -> str:
-        """Leave them on the line: Markdown has no superscript, and people read its source."""
+        """Escape signs only, because Markdown has no superscript and people read its source."""
         return self.escape(text)
 
 
@@ -87,22 +87,22 @@ class Latex(Markup):
     """
 
     def escape(self, text: str) -> str:
-        """Replace every symbol that has a meaning by the command that prints it.
+        """Replace every symbol that has a special meaning by the command that prints it.
 
-        A character that pdflatex's fonts lack is told by its number, as U+4E2D.
+        A character that pdflatex's fonts lack is written by its code point, such as U+4E2D.
         """
-        return _LATEX_SPECIAL.sub(_latex_symbol, _one_line(text))
+        return _LATEX_SPECIAL.sub(_latex_symbol, one_line(text))
 
     def best(self, text: str) -> str:
         """Use the bold series."""
         return rf"\textbf{{{text}}}"
 
     def second(self, text: str) -> str:
-        """Draw a rule below."""
+        """Underline."""
         return rf"\underline{{{text}}}"
 
     def raised(self, text: str) -> str:
-        """Use text mode's command, so that plain words may be raised too."""
+        """Use the command of text mode, which takes words too."""
         return rf"\textsuperscript{{{self.escape(text)}}}"
 
 
@@ -111,5 +111,6 @@ def _latex_symbol(match: re.Match[str]) -> str:
     return _LATEX.get(symbol, f"U+{ord(symbol):04X}")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Replace line breaks and other white space by single spaces."""
     return " ".join(text.split())

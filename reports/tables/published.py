@@ -1,26 +1,25 @@
-"""Published figures beside ours: what a paper's table prints, what the same cell gives here."""
+"""Published figures next to ours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.components import METHODS, VARIANT_MARK
+from bench.components import METHODS
 from bench.errors import BenchError
 from bench.plan.method_card import MethodCard, Published, find
 from bench.reports.results import Reading
-from bench.reports.tables.grid import MISSING, Entry, Grid
-from bench.reports.tables.overall import DECIMALS
-from bench.reports.tables.rows import Row, Table, Titles, dataset_names
+from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.tables.markup import one_line
+from bench.reports.tables.rows import BARE, DECIMALS, Row, Table, dataset_names
+from bench.reports.titles import Titles
 
-BASE = "none"
-"""The bare backbone: its published rows stand in the cards of the methods that printed them."""
 DIFFERENCES_SHOWN = 3
 """Divergences that a note names; ``bench show`` prints them all."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class PublishedPair:
     """One published figure and ours.
 
     Attributes
@@ -34,7 +33,7 @@ class Pair:
     published, ours
         The two figures.
     keys
-        Cells behind ours.
+        Experiments behind ours.
     """
 
     dataset: str
@@ -48,9 +47,9 @@ class Pair:
 
 
 def published_grid(table: Table, reading: Reading, titles: Titles) -> Grid | None:
-    """Lay out every published figure that has a row here; None where there is none.
+    """Lay out every published figure that has a row here; None if there is none.
 
-    Only test figures over all items are set beside published ones.
+    Published figures are compared with test metrics over all items only.
     """
     if reading.phase != "test" or reading.candidates_for(table.protocol) != "all":
         return None
@@ -64,15 +63,15 @@ def published_grid(table: Table, reading: Reading, titles: Titles) -> Grid | Non
     ]
     sources = dict.fromkeys(pair.entry.source for pair in pairs)
     return Grid(
-        title="Published figures beside ours",
+        title="Published figures next to ours",
         caption=(
-            f"Figures that papers print, and the same cell under protocol {table.anchor}. A "
-            "difference says how far apart two experiments are, not which is right. "
+            f"Figures that papers print, and the same figure under protocol {table.anchor}. A "
+            "difference shows how far two experiments are apart, not which one is right. "
             f"Sources: {'; '.join(sources)}."
         ),
         labels=["Data set", "Backbone", "Method", "Metric"],
         figures=["Published", "Ours", "Difference", "Ratio"],
-        blocks=[[_entries(pair, n) for n, pair in enumerate(block)] for block in blocks],
+        blocks=[[_cells(pair, n) for n, pair in enumerate(block)] for block in blocks],
         notes=[*_row_notes(pairs), *_divergences(pairs, cards, titles)],
         anchor=f"published-{table.anchor}",
         sources=[[list(pair.keys) for pair in block] for block in blocks],
@@ -93,7 +92,7 @@ def _cards() -> dict[str, MethodCard]:
 
 def _pairs(
     table: Table, reading: Reading, titles: Titles, cards: dict[str, MethodCard]
-) -> Iterator[Pair]:
+) -> Iterator[PublishedPair]:
     metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
     for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
         for row in block.rows:
@@ -102,7 +101,7 @@ def _pairs(
             for entry in _entries_for(block.dataset, row, cards):
                 backbone, method, _ = row.identity
                 yield from (
-                    Pair(
+                    PublishedPair(
                         name,
                         titles.get(backbone, backbone) if backbone else MISSING,
                         titles.get(method, method),
@@ -110,7 +109,7 @@ def _pairs(
                         metric,
                         printed,
                         sum(row.values(metric)) / len(row.results),
-                        [result.experiment.key for result in row.results],
+                        row.keys,
                     )
                     for metric in metrics
                     if (printed := entry.metrics.get(metric)) is not None
@@ -118,56 +117,62 @@ def _pairs(
 
 
 def _entries_for(dataset: str, row: Row, cards: dict[str, MethodCard]) -> list[Published]:
-    """Find the published rows of a row here; one that several cards repeat counts once."""
+    """Find the published rows of a row; one that several cards repeat counts once.
+
+    Figures of the bare backbone are in the cards of the methods whose papers print them.
+    """
     backbone, method, _ = row.identity
-    base = method.partition(VARIANT_MARK)[0]
-    homes = cards.values() if method == BASE else [cards[base]] if base in cards else []
+    homes = (
+        list(cards.values()) if method == BARE else [cards[row.family]] * (row.family in cards)
+    )
     found: list[Published] = []
     for card in homes:
         for entry in card.published:
-            named = entry.method or (method if method == base else None)
+            named = entry.method or (method if method == row.family else None)
             fits = (entry.dataset, entry.backbone, named) == (dataset, backbone, method)
-            own = method != BASE or entry.method == BASE
+            own = method != BARE or entry.method == BARE
             if fits and own and all(entry.metrics != other.metrics for other in found):
                 found.append(entry)
     return found
 
 
-def _entries(pair: Pair, number: int) -> list[Entry]:
+def _cells(pair: PublishedPair, number: int) -> list[TableCell]:
     difference = pair.ours - pair.published
-    return [
-        Entry("" if number else pair.dataset),
-        Entry(pair.backbone),
-        Entry(pair.method),
-        Entry(pair.metric),
-        Entry(f"{pair.published:.{DECIMALS}f}"),
-        Entry(f"{pair.ours:.{DECIMALS}f}"),
-        Entry(f"{difference:+.{DECIMALS}f}"),
-        Entry(f"{pair.ours / pair.published:.2f}" if pair.published else MISSING),
-    ]
+    texts = (
+        "" if number else pair.dataset,
+        pair.backbone,
+        pair.method,
+        pair.metric,
+        f"{pair.published:.{DECIMALS}f}",
+        f"{pair.ours:.{DECIMALS}f}",
+        f"{difference:+.{DECIMALS}f}",
+        f"{pair.ours / pair.published:.2f}" if pair.published else MISSING,
+    )
+    return [TableCell(text) for text in texts]
 
 
-def _row_notes(pairs: Sequence[Pair]) -> list[str]:
-    """Repeat what the card says is odd about a published row."""
-    notes = {
-        f"{pair.dataset}, {pair.backbone}, {pair.method}: {' '.join(pair.entry.note.split())}": None
-        for pair in pairs
-        if pair.entry.note
-    }
-    return list(notes)
+def _row_notes(pairs: Sequence[PublishedPair]) -> list[str]:
+    """Repeat the card's remarks on published rows."""
+    return list(
+        dict.fromkeys(
+            f"{pair.dataset}, {pair.backbone}, {pair.method}: {one_line(pair.entry.note)}"
+            for pair in pairs
+            if pair.entry.note
+        )
+    )
 
 
-def _divergences(pairs: Sequence[Pair], cards: dict[str, MethodCard], titles: Titles) -> list[str]:
-    """Say by topic what differs between the published experiment and this one."""
+def _divergences(
+    pairs: Sequence[PublishedPair], cards: dict[str, MethodCard], titles: Titles
+) -> Iterator[str]:
+    """Name by topic what differs between the published experiment and this one."""
     shown = {pair.method for pair in pairs}
-    notes = []
     for name, card in cards.items():
         topics = [entry.topic for entry in card.divergences]
         if titles.get(name, name) in shown and topics:
             more = len(topics) - DIFFERENCES_SHOWN
             rest = f" and {more} more" if more > 0 else ""
-            notes.append(
+            yield (
                 f"{titles.get(name, name)} differs in: {', '.join(topics[:DIFFERENCES_SHOWN])}"
                 f"{rest}; see 'bench show {name}'."
             )
-    return notes

@@ -1,7 +1,7 @@
 """Rows of the comparison: method by backbone on each data set, averaged over seeds.
 
-Cells of one table share the protocol's hash, cells of one block the data's fingerprint too, and
-cells of one row everything but the seed.
+Experiments of one table share the protocol's hash, those of one block the data's fingerprint too,
+and those of one row everything but the seed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.components import VARIANT_MARK
 from bench.plan.protocol import Protocol
-from bench.reports.differences import Settings, apart, in_full, settings_of, variant_names
-from bench.reports.results import Reading, Result, Selection, source_of
-from bench.reports.tables.grid import MISSING, Entry
+from bench.reports.differences import (
+    Settings,
+    distinguishing_settings,
+    format_settings,
+    settings_of,
+    variant_names,
+)
+from bench.reports.results import Reading, ScoredExperiment, Selection, source_of
+from bench.reports.tables.grid import MISSING, TableCell
+from bench.reports.titles import Titles
 
-_OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
-Titles = Mapping[str, str]
-"""Registered or card name to what is printed; a name without an entry is printed itself."""
-
+DECIMALS = 4
+"""Digits of a metric after the point."""
+BARE = "none"
+"""Method of a bare backbone."""
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
+_OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
 
 
 @dataclass(frozen=True)
@@ -31,21 +40,37 @@ class Row:
 
     Attributes
     ----------
+    identity
+        Backbone, method and encoder.
     variant
-        What tells it from other rows of the same identity; empty where it is the only one.
+        Settings that distinguish it from other rows of the same identity; empty if there are none.
     results
-        One for each seed; empty where no cell finished.
+        One for each seed; empty if no experiment finished.
     settings
-        Those that are not the same in the rows that ``variant`` tells apart.
+        Settings that are not equal in all rows of the same identity.
     """
 
     identity: Identity
     variant: str
-    results: Sequence[Result]
+    results: Sequence[ScoredExperiment]
     settings: Settings = field(default_factory=dict)
 
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the experiments."""
+        return [result.key for result in self.results]
+
+    @property
+    def family(self) -> str:
+        """Name of the method without its variant."""
+        return self.identity[1].partition(VARIANT_MARK)[0]
+
+    def all_settings(self) -> dict[str, str]:
+        """Return every setting that the seeds share; the row has a result."""
+        return settings_of(self.results[0].experiment)
+
     def values(self, metric: str) -> list[float]:
-        """Give the metric's mean over users for each seed."""
+        """Return the metric's mean over users for each seed."""
         return [result.values[metric] for result in self.results]
 
     def mean(self, metric: str) -> float | None:
@@ -53,12 +78,12 @@ class Row:
         return statistics.fmean(self.values(metric)) if self.results else None
 
     def deviation(self, metric: str) -> float | None:
-        """Sample standard deviation over seeds; None below two seeds."""
+        """Return the sample standard deviation over seeds; None below two seeds."""
         return statistics.stdev(self.values(metric)) if len(self.results) > 1 else None
 
 
 @dataclass(frozen=True)
-class Block:
+class DatasetBlock:
     """Rows that may be compared: one data set's content under one protocol."""
 
     dataset: str
@@ -67,7 +92,7 @@ class Block:
 
     @property
     def source(self) -> str:
-        """What the data set is loaded by: its name, or the path of a user's own card."""
+        """What loads the data set: its name, or the path of a user's own card."""
         return source_of(result for row in self.rows for result in row.results)
 
 
@@ -76,11 +101,11 @@ class Table:
     """All blocks of one protocol."""
 
     protocol: Protocol
-    blocks: Sequence[Block]
+    blocks: Sequence[DatasetBlock]
 
     @property
     def anchor(self) -> str:
-        """Start of the protocol's hash, enough to tell tables apart."""
+        """Start of the protocol's hash, enough to distinguish tables."""
         return self.protocol.hash[:8]
 
     @property
@@ -88,21 +113,33 @@ class Table:
         """Rows of all blocks."""
         return [row for block in self.blocks for row in block.rows]
 
+    @property
+    def results(self) -> list[ScoredExperiment]:
+        """Experiments of all rows."""
+        return [result for row in self.rows for result in row.results]
 
-def build_tables(results: Iterable[Result], selection: Selection, titles: Titles) -> list[Table]:
-    """Sort finished cells into tables, blocks and rows.
+    @property
+    def sources(self) -> list[list[list[str]]]:
+        """Keys of the experiments behind each row of each block."""
+        return [[row.keys for row in block.rows] for block in self.blocks]
+
+
+def build_tables(
+    results: Iterable[ScoredExperiment], selection: Selection, titles: Titles
+) -> list[Table]:
+    """Sort finished experiments into tables, blocks and rows.
 
     Parameters
     ----------
     results
-        Finished cells.
+        Finished experiments.
     selection
-        Gives the order of rows where it names data sets, backbones or methods; otherwise
-        rows stand in the order of their titles, standalone methods last.
+        Orders the rows by the data sets, backbones and methods that it names; the others follow in
+        the order of their titles, standalone methods last.
     titles
-        What to print for names.
+        Printed names.
     """
-    groups: dict[str, list[Result]] = defaultdict(list)
+    groups: dict[str, list[ScoredExperiment]] = defaultdict(list)
     for result in results:
         groups[result.experiment.protocol.hash].append(result)
     order = _Order(selection, titles)
@@ -132,73 +169,60 @@ class _Order:
         return place, self.titles.get(name, name).lower()
 
 
-def _table(results: Sequence[Result], order: _Order) -> Table:
-    data: dict[tuple[str, str], list[Result]] = defaultdict(list)
+def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
+    data: dict[tuple[str, str], list[ScoredExperiment]] = defaultdict(list)
     for result in results:
         data[result.experiment.dataset, result.experiment.fingerprint].append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
     blocks = [
-        Block(name, fingerprint, [row for entry in identities for row in _rows(group, entry)])
+        DatasetBlock(name, fingerprint, [row for one in identities for row in _rows(group, one)])
         for (name, fingerprint), group in data.items()
     ]
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
     return Table(results[0].experiment.protocol, blocks)
 
 
-def _identity(result: Result) -> Identity:
+def _identity(result: ScoredExperiment) -> Identity:
     return result.experiment.backbone, result.experiment.method, result.experiment.encoder
 
 
-def _rows(results: Iterable[Result], identity: Identity) -> list[Row]:
-    """Part one identity's cells by their settings; a row without cells where there are none."""
-    groups: dict[tuple[tuple[str, str], ...], list[Result]] = defaultdict(list)
+def _rows(results: Iterable[ScoredExperiment], identity: Identity) -> list[Row]:
+    """Split the experiments of one identity by settings; an empty row if there are none."""
+    groups: dict[tuple[tuple[str, str], ...], list[ScoredExperiment]] = defaultdict(list)
     for result in results:
         if _identity(result) == identity:
             groups[tuple(sorted(settings_of(result.experiment).items()))].append(result)
     if not groups:
         return [Row(identity, "", ())]
-    told = apart([dict(settings) for settings in groups])
-    rows = sorted(zip(map(in_full, told), told, groups.values(), strict=True), key=_first)
-    names = variant_names([settings for _, settings, _ in rows])
+    distinct = distinguishing_settings([dict(settings) for settings in groups])
+    pairs = list(zip(distinct, groups.values(), strict=True))
+    pairs.sort(key=lambda pair: format_settings(pair[0]))
+    names = variant_names([settings for settings, _ in pairs])
     return [
-        Row(identity, name, _by_seed(group), settings)
-        for name, (_, settings, group) in zip(names, rows, strict=True)
+        Row(identity, name, sorted(group, key=lambda r: r.experiment.seed), settings)
+        for name, (settings, group) in zip(names, pairs, strict=True)
     ]
 
 
-def _first(row: tuple[str, Settings, list[Result]]) -> str:
-    return row[0]
-
-
-def _by_seed(results: Iterable[Result]) -> list[Result]:
-    return sorted(results, key=lambda result: result.experiment.seed)
-
-
-def sources(table: Table) -> list[list[list[str]]]:
-    """Keys of the cells behind each row of each block."""
-    return [
-        [[r.experiment.key for r in row.results] for row in block.rows] for block in table.blocks
-    ]
-
-
-def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[Entry]]]]:
+def label_columns(
+    table: Table, titles: Titles
+) -> tuple[list[str], list[list[list[TableCell]]]]:
     """Name every row.
 
     Returns
     -------
     heads
-        Data set, backbone, method, and encoder and settings where a row has them.
+        Data set, backbone and method, with encoder and settings if a row has them.
     labels
-        The entries of each block's rows; the data set stands in a block's first row.
+        Cells of each block's rows; only the first row of a block names the data set.
     """
     optional = {
         "Encoder": any(row.identity[2] for row in table.rows),
         "Settings": any(row.variant for row in table.rows),
     }
     heads = ["Data set", "Backbone", "Method", *(head for head, used in optional.items() if used)]
-    names = dataset_names(table, titles)
     labels = []
-    for block, name in zip(table.blocks, names, strict=True):
+    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
         rows = []
         for number, row in enumerate(block.rows):
             backbone, method, encoder = row.identity
@@ -209,13 +233,13 @@ def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[li
                 "Encoder": titles.get(encoder, encoder) if encoder else MISSING,
                 "Settings": row.variant,
             }
-            rows.append([Entry(texts[head]) for head in heads])
+            rows.append([TableCell(texts[head]) for head in heads])
         labels.append(rows)
     return heads, labels
 
 
 def dataset_names(table: Table, titles: Titles) -> list[str]:
-    """Tell blocks of one data set's name but different content apart."""
+    """Name each block, with the fingerprint if blocks of one name differ in content."""
     names = [block.dataset for block in table.blocks]
     return [
         titles.get(block.dataset, block.dataset)
@@ -230,14 +254,22 @@ def backbone_label(name: str | None, titles: Titles) -> str:
 
 
 def method_label(row: Row, titles: Titles) -> str:
-    """Print what tells a row from others of its backbone; whose a setting is, is left out."""
+    """Print what distinguishes a row from others of its backbone."""
     _, method, encoder = row.identity
     parts = [titles.get(method, method), titles.get(encoder, encoder) if encoder else ""]
     return ", ".join(part for part in (*parts, _OWNER.sub("", row.variant)) if part)
 
 
+def row_label(row: Row, titles: Titles, *, with_backbone: bool = True) -> str:
+    """Name a row in one phrase, such as ``SASRec, HSD, theta=0.5``."""
+    backbone, method, encoder = row.identity
+    names = (backbone if with_backbone else None, method, encoder)
+    parts = [titles.get(name, name) for name in names if name]
+    return ", ".join([*parts, *([row.variant] if row.variant else [])])
+
+
 def describe(protocol: Protocol, reading: Reading) -> str:
-    """Put a protocol and the reading of its ranks in words."""
+    """Describe a protocol and how ranks become metrics in words."""
     candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
     competing = {
         "all": "all items",
@@ -259,7 +291,7 @@ def describe(protocol: Protocol, reading: Reading) -> str:
     )
     return (
         f"Protocol {protocol.hash[:8]}: {protocol.split}, the {held_out} item of each user ranked "
-        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target stands "
-        f"{equal[ties]}; models of the best validation {protocol.selection}{selected}. "
-        "Means over users, then over seeds."
+        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target is ranked "
+        f"{equal[ties]}; models are selected by the best validation {protocol.selection}"
+        f"{selected}. Means over users, then over seeds."
     )

@@ -1,41 +1,35 @@
-"""Which differences of a table are more than chance over users, and how that is shown.
+"""Which differences of a table are significant over users, and how that is shown.
 
-A table declares its comparisons before anything is looked at: in each block and column the best
-row against the second best, and every method against its own bare backbone. They are one family;
-``docs/statistics.md`` says what a star means and what it does not.
+A table declares its comparisons before anything is computed: in each block and column the best row
+against the second best, and every method against its own bare backbone. They form one family;
+``docs/statistics.md`` explains what a star means and what it does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bench.reports.differences import settings_of
-from bench.reports.results import Reading, values_of_seeds
-from bench.reports.tables.rows import Block, Row, Table, Titles
-from bench.statistics.family import ALPHA, Finding, judge
+from bench.reports.results import Reading, nested_values
+from bench.reports.tables.rows import BARE, DatasetBlock, Row, Table
+from bench.reports.titles import Titles
+from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast, Nested
 
-if TYPE_CHECKING:
-    from bench.runs.store import Store
-
-BARE = "none"
-"""The method of a row that is a bare backbone."""
 STAR, ABOVE, BELOW = "*", "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"
-TEST = "two-sided paired t-test over users, each user's figure averaged over seeds"
+TEST = "two-sided paired t-test over users, each user's value averaged over seeds"
 UNCONFIRMED = (
-    "in brackets where other seeds might not agree: Welch's test over seeds, corrected over the "
-    f"same comparisons, gives p >= {ALPHA}, or a row has one seed"
+    "in brackets if other seeds might not agree: Welch's test over seeds, corrected over the same "
+    f"comparisons, gives p >= {ALPHA}, or a row has one seed"
 )
 
 Values = Mapping[str, Nested]
-"""One row: figures of its users and seeds by metric."""
+"""Values of one row's users and seeds by metric."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One comparison: rows by their places in a block, the smaller first."""
+class RowPair:
+    """One comparison of two rows of a block, the smaller index first."""
 
     block: int
     metric: str
@@ -43,31 +37,38 @@ class Pair:
     second: int
 
     @classmethod
-    def of(cls, block: int, metric: str, one: int, other: int) -> Pair:
-        """Name a comparison; both orders give the same."""
+    def of(cls, block: int, metric: str, one: int, other: int) -> RowPair:
+        """Name a comparison; the order of the two rows does not matter."""
         return cls(block, metric, min(one, other), max(one, other))
 
 
 @dataclass(frozen=True, eq=False)
 class BlockValues:
-    """What the tests of one block read.
+    """Values that the tests of one block need.
 
     Attributes
     ----------
     rows
-        None where no experiment finished.
+        None for a row without a finished experiment.
     bases
-        The place of each row's bare backbone; None where it has none.
+        Index of each row's bare backbone; None if it has none.
     """
 
     rows: Sequence[Values | None]
     bases: Sequence[int | None]
 
     def leaders(self, metric: str) -> tuple[int, int] | None:
-        """Places of the best and the second best row; None where there are not two."""
+        """Return the indices of the best and the second best row; None below two rows."""
         means = {n: row[metric].mean for n, row in enumerate(self.rows) if row}
         order = sorted(means, key=lambda place: means[place], reverse=True)
         return (order[0], order[1]) if len(order) > 1 else None
+
+    def contrast(self, pair: RowPair) -> Contrast:
+        """Return the difference of two rows that have results."""
+        first, second = self.rows[pair.first], self.rows[pair.second]
+        if first is None or second is None:
+            raise ValueError(f"{pair} has no result")
+        return Contrast.of(first[pair.metric], second[pair.metric])
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ class Significance:
     Attributes
     ----------
     tested
-        By comparison; the difference is that of the first row minus the second.
+        By comparison; the difference is the first row minus the second.
     leaders
         Best and second best row by block and metric.
     bases
-        As :attr:`BlockValues.bases`, for each block.
+        :attr:`BlockValues.bases` of each block.
     """
 
-    tested: Mapping[Pair, Finding]
+    tested: Mapping[RowPair, CorrectedTest]
     leaders: Mapping[tuple[int, str], tuple[int, int]]
     bases: Sequence[Sequence[int | None]]
 
@@ -95,45 +96,50 @@ class Significance:
         Parameters
         ----------
         blocks
-            Read one after another, so that the users of one block are in memory at a time.
+            Read one after another, so that the users of only one block are in memory at a time.
         metrics
-            The table's columns.
+            Columns of the table.
         """
         leaders: dict[tuple[int, str], tuple[int, int]] = {}
         every_base: list[Sequence[int | None]] = []
 
-        def declared() -> Iterator[tuple[Pair, Contrast]]:
+        def declared() -> Iterator[tuple[RowPair, Contrast]]:
             for number, block in enumerate(blocks):
                 every_base.append(block.bases)
                 found = {metric: block.leaders(metric) for metric in metrics}
                 leaders.update({(number, metric): two for metric, two in found.items() if two})
-                pairs = [Pair.of(number, metric, *two) for metric, two in found.items() if two]
-                pairs += _against_bare(number, block, metrics)
-                yield from ((pair, _contrast(block, pair)) for pair in dict.fromkeys(pairs))
+                pairs = [RowPair.of(number, metric, *two) for metric, two in found.items() if two]
+                pairs += [
+                    RowPair.of(number, metric, row, base)
+                    for row, base in enumerate(block.bases)
+                    if base is not None
+                    for metric in metrics
+                ]
+                yield from ((pair, block.contrast(pair)) for pair in dict.fromkeys(pairs))
 
-        return cls(judge(declared()), leaders, every_base)
+        return cls(assess_family(declared()), leaders, every_base)
 
-    def against(self, block: int, metric: str, first: int, second: int) -> Finding | None:
-        """Look a comparison up, in either direction; None where it was not declared."""
-        found = self.tested.get(Pair.of(block, metric, first, second))
-        return found.turned() if found and first > second else found
+    def against(self, block: int, metric: str, first: int, second: int) -> CorrectedTest | None:
+        """Return a comparison in either direction; None if it was not declared."""
+        found = self.tested.get(RowPair.of(block, metric, first, second))
+        return found.swapped() if found and first > second else found
 
-    def against_base(self, block: int, metric: str, row: int) -> Finding | None:
-        """Compare a row with its bare backbone; None where it has none."""
+    def against_base(self, block: int, metric: str, row: int) -> CorrectedTest | None:
+        """Return the comparison of a row with its bare backbone; None if it has none."""
         base = self.bases[block][row]
         return None if base is None else self.against(block, metric, row, base)
 
-    def over_second(self, block: int, metric: str) -> Finding | None:
-        """Compare a column's best row with its second best; None where there are not two."""
+    def over_second(self, block: int, metric: str) -> CorrectedTest | None:
+        """Return the comparison of the best row with the second best; None below two rows."""
         rows = self.leaders.get((block, metric))
         return None if rows is None else self.against(block, metric, *rows)
 
     def signs(self, block: int, metric: str, row: int) -> str:
-        """Give what stands behind a figure: a star, an arrow, both or nothing.
+        """Return the signs after a figure: a star, an arrow, both or neither.
 
-        Signs that the seeds do not confirm stand in brackets.
+        Signs that the test over seeds does not confirm are in brackets.
         """
-        found: list[tuple[str, Finding]] = []
+        found: list[tuple[str, CorrectedTest]] = []
         over = self.over_second(block, metric)
         if over and self.leaders[block, metric][0] == row:
             found.append((STAR, over))
@@ -143,49 +149,49 @@ class Significance:
         return bracketed([(sign, test) for sign, test in found if test.significant])
 
     def caption(self, titles: Titles) -> str:
-        """Name the test, the family and the signs; empty where nothing was compared."""
+        """Describe the test, the family and the signs; empty if nothing was compared."""
         if not self.tested:
             return ""
         arrows = (
-            f" {ABOVE} or {BELOW}: the method lies above or below {titles.get(BARE, BARE)}, its "
-            "bare backbone."
+            f" {ABOVE} or {BELOW}: the method is above or below {titles.get(BARE, BARE)}, its bare "
+            "backbone."
             if any(base is not None for bases in self.bases for base in bases)
             else ""
         )
         return (
-            f"{STAR}: the best differs from the second best.{arrows} Signs stand where the "
+            f"{STAR}: the best differs from the second best.{arrows} A sign means that the "
             f"{TEST}, gives p < {ALPHA} after Holm's correction over the {len(self.tested)} "
             f"comparisons of this table, {UNCONFIRMED}."
         )
 
     def notes(self) -> list[str]:
-        """Say which comparisons the t-test is not fit for."""
+        """Count the comparisons that the t-test is not fit for."""
         few = sum(not found.tested for found in self.tested.values())
         if not few:
             return []
         return [f"{few} of {len(self.tested)} comparisons have no test: too few users differ."]
 
 
-def arrow(test: Finding) -> str:
-    """Say which way a difference points."""
+def arrow(test: CorrectedTest) -> str:
+    """Return the direction of a difference as an arrow."""
     return ABOVE if test.difference > 0 else BELOW
 
 
-def bracketed(signs: Sequence[tuple[str, Finding]]) -> str:
-    """Join signs, those that the seeds do not confirm in one pair of brackets.
+def bracketed(signs: Sequence[tuple[str, CorrectedTest]]) -> str:
+    """Join signs, those that the test over seeds does not confirm in one pair of brackets.
 
     Parameters
     ----------
     signs
-        Each with the test behind it, which is significant.
+        Each with its significant test.
     """
-    sure = "".join(sign for sign, test in signs if test.confirmed)
-    unsure = "".join(sign for sign, test in signs if not test.confirmed)
-    return sure + (f"({unsure})" if unsure else "")
+    confirmed = "".join(sign for sign, test in signs if test.confirmed)
+    unconfirmed = "".join(sign for sign, test in signs if not test.confirmed)
+    return confirmed + (f"({unconfirmed})" if unconfirmed else "")
 
 
-def assess(store: Store, table: Table, reading: Reading) -> Significance:
-    """Read the users of a table's experiments, block by block, and test what the table declares.
+def assess(table: Table, reading: Reading) -> Significance:
+    """Test the comparisons that a table declares, reading the users block by block.
 
     Raises
     ------
@@ -193,10 +199,11 @@ def assess(store: Store, table: Table, reading: Reading) -> Significance:
         An experiment is missing or damaged.
     """
     metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    return Significance.of((read_block(store, table, b, reading) for b in table.blocks), metrics)
+    blocks = (block_values(table, block, reading) for block in table.blocks)
+    return Significance.of(blocks, metrics)
 
 
-def read_block(store: Store, table: Table, block: Block, reading: Reading) -> BlockValues:
+def block_values(table: Table, block: DatasetBlock, reading: Reading) -> BlockValues:
     """Read the users of one block's experiments.
 
     Raises
@@ -206,7 +213,7 @@ def read_block(store: Store, table: Table, block: Block, reading: Reading) -> Bl
     """
     metrics = reading.metrics_for(table.protocol)
     rows = [
-        values_of_seeds(store, [result.experiment.key for result in row.results], reading, metrics)
+        nested_values([result.stored for result in row.results], reading, metrics)
         if row.results
         else None
         for row in block.rows
@@ -217,9 +224,8 @@ def read_block(store: Store, table: Table, block: Block, reading: Reading) -> Bl
 def bases(rows: Sequence[Row]) -> list[int | None]:
     """Find the bare backbone that each method of a block is attached to.
 
-    Where one backbone stands in several rows, for it ran with several settings, a method's is the
-    one of the same training and backbone settings; where that leaves not exactly one, there is
-    none.
+    If a backbone has several rows, because it ran with several settings, the base of a method is
+    the one of equal training and backbone settings; unless there is exactly one, there is none.
     """
     return [_base(rows, row) for row in rows]
 
@@ -236,21 +242,5 @@ def _base(rows: Sequence[Row], row: Row) -> int | None:
 
 
 def _shared(row: Row) -> Mapping[str, str]:
-    settings = settings_of(row.results[0].experiment)
-    return {key: v for key, v in settings.items() if key.startswith(("training.", "backbone."))}
-
-
-def _against_bare(number: int, block: BlockValues, metrics: Sequence[str]) -> list[Pair]:
-    return [
-        Pair.of(number, metric, row, base)
-        for row, base in enumerate(block.bases)
-        if base is not None
-        for metric in metrics
-    ]
-
-
-def _contrast(block: BlockValues, pair: Pair) -> Contrast:
-    first, second = block.rows[pair.first], block.rows[pair.second]
-    if first is None or second is None:  # pairs are declared of finished rows only
-        raise ValueError(f"{pair} has no result")
-    return Contrast.of(first[pair.metric], second[pair.metric])
+    parts = ("training.", "backbone.")
+    return {key: value for key, value in row.all_settings().items() if key.startswith(parts)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import DataError
-from bench.statistics.table_arithmetic import Kind, Printed, Violation, violations
+from bench.statistics.table_arithmetic import Kind, PrintedNumber, Violation, violations
 
 _HEAD = re.compile(
     r"(?P<name>hr|h|hit|hits|hit ?rate|hit ?ratio|recall|r|ndcg|n) ?@ ?(?P<k>[0-9]{1,6})"
@@ -26,7 +26,7 @@ _EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan"
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricColumn:
     """A column of figures: its place, metric and cut-off, and whether its head says percent."""
 
     place: int
@@ -130,13 +130,13 @@ def _read(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}, line {start}: not CSV ({error}); save the table again") from None
 
 
-def _columns(path: Path, head: Sequence[str]) -> list[Column]:
-    columns: list[Column] = []
+def _columns(path: Path, head: Sequence[str]) -> list[MetricColumn]:
+    columns: list[MetricColumn] = []
     for place, text in enumerate(head):
         found = _HEAD.fullmatch(" ".join(text.split()))
         if found:
             kind: Kind = "NDCG" if found["name"].lower().startswith("n") else "HR"
-            columns.append(Column(place, text, kind, int(found["k"]), bool(found["percent"])))
+            columns.append(MetricColumn(place, text, kind, int(found["k"]), bool(found["percent"])))
     names = [(column.kind, column.k) for column in columns]
     if not columns:
         shown = ", ".join(head) or "none"
@@ -152,8 +152,8 @@ def _columns(path: Path, head: Sequence[str]) -> list[Column]:
 
 
 def _figures(
-    where: str, columns: Sequence[Column], cells: Sequence[str], percent: bool
-) -> Iterator[tuple[tuple[Kind, int], Printed]]:
+    where: str, columns: Sequence[MetricColumn], cells: Sequence[str], percent: bool
+) -> Iterator[tuple[tuple[Kind, int], PrintedNumber]]:
     for column in columns:
         text = cells[column.place] if column.place < len(cells) else ""
         plain = _DECORATION.sub("", text).replace("()", "").strip()
@@ -165,4 +165,4 @@ def _figures(
                 f"{where}: '{text}' under '{column.head}' is no number; correct or empty it"
             )
         scaled = percent or column.percent or bool(number["percent"])
-        yield (column.kind, column.k), Printed(number["digits"], 0.01 if scaled else 1.0)
+        yield (column.kind, column.k), PrintedNumber(number["digits"], 0.01 if scaled else 1.0)

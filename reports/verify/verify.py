@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.errors import BenchError, ConfigError
 from bench.reports.names import Format
 from bench.reports.report import render
-from bench.reports.request import SHORT, Origin, embedded, reading_of
+from bench.reports.request import SHORT, ReportRequest, embedded_request, parse_reading
 from bench.reports.results import Reading, Selection
 from bench.reports.tables.frame import KEYS
 from bench.reports.tables.ledger import ended_trials
@@ -67,7 +67,7 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     lines = _csv_lines(text)
     if lines is not None:
         return _verify_csv(lines, store_root)
-    origin = embedded(text, str(report))
+    origin = embedded_request(text, str(report))
     whole, missing = _whole_keys(origin.keys, Store(store_root))
     missing += _missing_trials(origin.trials or {}, store_root)
     if missing:
@@ -104,7 +104,7 @@ def _missing_trials(state: TrialNumbers, store_root: Path) -> list[str]:
     ]
 
 
-def _compare(text: str, again: str, origin: Origin) -> tuple[int, list[str]]:
+def _compare(text: str, again: str, origin: ReportRequest) -> tuple[int, list[str]]:
     fmt = origin.format
     there, drift, cells = printed_tables(text, fmt), [], 0
     for number, table in enumerate(printed_tables(again, fmt), start=1):
@@ -209,7 +209,7 @@ def _order(lines: Sequence[Mapping[str, str]], column: str, held: Set[str]) -> S
 
 def _csv_reading(line: Mapping[str, str]) -> Reading:
     metrics = [name.removesuffix(" sd") for name in line if name.endswith(" sd")]
-    return reading_of(line["phase"], line["candidates"], line["ties"], metrics)
+    return parse_reading(line["phase"], line["candidates"], line["ties"], metrics)
 
 
 def _csv_name(line: Mapping[str, str]) -> tuple[str, ...]:

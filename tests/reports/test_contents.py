@@ -17,7 +17,7 @@ from bench.plan.result import Decisions, ExperimentResult
 from bench.reports.names import NAMES, USUAL, default_tables
 from bench.reports.report import render
 from bench.reports.tables import available
-from bench.reports.tables.cases import Judge, choose_users, place_of, short_title
+from bench.reports.tables.cases import MethodDecisions, choose_users, place_of, short_title
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
 
@@ -103,7 +103,7 @@ def test_item_names_stand_for_themselves(root, fmt):
 
 def judge(label, places, drop):
     place = place_of(*np.array(places).T)
-    return Judge(label, place, np.array(drop, dtype=bool), np.ones(3))
+    return MethodDecisions(label, place, np.array(drop, dtype=bool), np.ones(3))
 
 
 def test_the_choice_counts_pairs_that_disagree_on_the_latest_interactions():

@@ -14,7 +14,7 @@ from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
-from bench.reports.configuration import choose, name_of
+from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading
 from bench.reports.tables.diff import diff_grids
 from bench.runs.store import Store
@@ -152,10 +152,10 @@ def test_names_of_cells(root):
         "*/none/seed ?",
         ",".join(k[:9] for k in none),
     ):
-        assert keys_of(choose(store, words)) == none
-    assert keys_of(choose(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
-    assert keys_of(choose(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
-    assert name_of(choose(store, none[0])) == "ml-100k/sasrec/none"
+        assert keys_of(find_configuration(store, words)) == none
+    assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
+    assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
+    assert configuration_label(find_configuration(store, none[0])) == "ml-100k/sasrec/none"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_names_of_cells(root):
 )
 def test_wrong_names_are_explained(root, words, message):
     with pytest.raises(ConfigError, match=message.replace("*", r"\*")):
-        choose(Store(root), words)
+        find_configuration(Store(root), words)
 
 
 def test_settings_are_never_mixed(tmp_path):
@@ -180,10 +180,10 @@ def test_settings_are_never_mixed(tmp_path):
     other = save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [1])
     save(tmp_path, make_cell(seed=3, protocol=Protocol(ties="average")), [1])
     with pytest.raises(ConfigError, match=r"different settings .*training\.epochs=3.*keys of"):
-        choose(Store(tmp_path), "*/none")
+        find_configuration(Store(tmp_path), "*/none")
     with pytest.raises(ConfigError, match=r"protocol\.ties=average"):
-        choose(Store(tmp_path), f"{one.key[:8]},*/seed 3")
-    assert keys_of(choose(Store(tmp_path), other.key[:8])) == [other.key]
+        find_configuration(Store(tmp_path), f"{one.key[:8]},*/seed 3")
+    assert keys_of(find_configuration(Store(tmp_path), other.key[:8])) == [other.key]
 
 
 def test_what_cannot_be_paired_is_refused(tmp_path):

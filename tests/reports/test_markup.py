@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.reports.tables.grid import Entry, Grid, to_latex, to_markdown
+from bench.reports.tables.grid import Grid, TableCell, to_latex, to_markdown
 from bench.reports.tables.markup import Latex, Markdown
 
 NASTY = "50% off_now: $5 & #1 {best} ~ ^ \\ | <b>bold</b> [x](y) *a* `c`\nsecond line"
@@ -23,7 +23,10 @@ def grid_of(text):
         caption=text,
         labels=["Label"],
         figures=[text],
-        blocks=[[[Entry(text), Entry(text, "best")]], [[Entry(text), Entry(text, "second")]]],
+        blocks=[
+            [[TableCell(text), TableCell(text, "best")]],
+            [[TableCell(text), TableCell(text, "second")]],
+        ],
         notes=[text],
         anchor="x",
     )
@@ -112,7 +115,7 @@ def test_latex_table_has_booktabs_rules_and_marks():
 
 
 def test_signs_are_raised_in_latex_and_stand_behind_the_mark():
-    entry = Entry("0.1", "best", "*↑")
+    entry = TableCell("0.1", "best", "*↑")
     grid = Grid("T", "C", [], ["x"], [[[entry]]], [], "t")
     assert "\\textbf{0.1}\\textsuperscript{*$\\uparrow$}" in to_latex(grid)
     assert "| **0.1**\\*↑ |" in to_markdown(grid)

@@ -11,10 +11,10 @@ from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.reports.names import USUAL
-from bench.reports.page.page import Picture, lines, write_page
+from bench.reports.page.page import PageFigure, lines, write_page
 from bench.reports.page.provenance import Provenance, command_of
 from bench.reports.report import render
-from bench.reports.tables.grid import Entry, Grid
+from bench.reports.tables.grid import Grid, TableCell
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
 
@@ -49,7 +49,7 @@ def grid(text):
         "C",
         ["Data set"],
         ["HR@5"],
-        [[[Entry(text), Entry("0.1")]]],
+        [[[TableCell(text), TableCell("0.1")]]],
         [text],
         "t",
         [[["k" * 64]]],
@@ -58,14 +58,16 @@ def grid(text):
 
 def test_titles_of_any_kind_stand_for_themselves():
     source = Provenance("k" * 64, NASTY, NASTY, {NASTY: NASTY}, {NASTY: NASTY})
-    page = write_page(NASTY, [grid(NASTY)], [Picture(NASTY, NASTY, b"<svg/>")], [source], [NASTY])
+    page = write_page(
+        NASTY, [grid(NASTY)], [PageFigure(NASTY, NASTY, b"<svg/>")], [source], [NASTY]
+    )
     reader = Reader(page)
     assert reader.tags.count("script") == 1
     assert NASTY in reader.cells
 
 
 def test_the_page_loads_nothing():
-    page = write_page("T", [grid("x")], [Picture("P", "p", b"<svg/>")], [], [])
+    page = write_page("T", [grid("x")], [PageFigure("P", "p", b"<svg/>")], [], [])
     assert all(link.startswith(("#", "data:image/svg+xml")) for link in Reader(page).links)
     assert "default-src 'none'" in page
     assert not re.search(r"@import|url\(|https?://", page)
@@ -86,7 +88,10 @@ def test_a_label_left_out_below_its_first_row_is_said_again():
         "C",
         ["Data set"],
         ["HR@5"],
-        [[[Entry("a"), Entry("1")], [Entry(""), Entry("2")]], [[Entry("b"), Entry("3")]]],
+        [
+            [[TableCell("a"), TableCell("1")], [TableCell(""), TableCell("2")]],
+            [[TableCell("b"), TableCell("3")]],
+        ],
         [],
         "t",
     )

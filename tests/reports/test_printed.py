@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.reports.tables.grid import Entry, Grid, to_latex, to_markdown
+from bench.reports.tables.grid import Grid, TableCell, to_latex, to_markdown
 from bench.reports.verify.printed import flat, printed_tables
 
 GRID = Grid(
@@ -12,10 +12,10 @@ GRID = Grid(
     figures=["HR@5"],
     blocks=[
         [
-            [Entry("a | b"), Entry("x & y"), Entry("0.1", "best", "*")],
-            [Entry(""), Entry("z_1"), Entry("0.0", "second")],
+            [TableCell("a | b"), TableCell("x & y"), TableCell("0.1", "best", "*")],
+            [TableCell(""), TableCell("z_1"), TableCell("0.0", "second")],
         ],
-        [[Entry("c"), Entry("50%"), Entry("\N{EM DASH}")]],
+        [[TableCell("c"), TableCell("50%"), TableCell("\N{EM DASH}")]],
     ],
     notes=["A note | with a bar."],
     anchor="t",

@@ -108,7 +108,7 @@ def test_tables_of_two_protocols_have_two_captions(store):
 @pytest.mark.parametrize(("fmt", "start"), [("markdown", "\nFailed: "), ("latex", "\n% Failed: ")])
 def test_failures_are_told_on_one_line(store, fmt, start):
     failed = make_cell("steam")
-    Store(store).record_failure(failed.key, failed.label, "out of memory\nin a batch")
+    Store(store).record_failure(failed, "out of memory\nin a batch")
     assert f"{start}ml-100k/sasrec/steam/seed 1: out of memory in a batch\n" in render(
         store, fmt=fmt
     )
@@ -118,7 +118,7 @@ def test_an_empty_store_is_one_sentence(tmp_path):
     with pytest.raises(StoreError, match=r"no finished experiment in .*; run 'bench run' first"):
         render(tmp_path / "nowhere")
     failed = make_cell()
-    Store(tmp_path).record_failure(failed.key, failed.label, "out of memory")
+    Store(tmp_path).record_failure(failed, "out of memory")
     with pytest.raises(StoreError, match="Failed: ml-100k/sasrec/none/seed 1: out of memory"):
         render(tmp_path)
 

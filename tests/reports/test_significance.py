@@ -19,7 +19,7 @@ from bench.reports.tables.pairwise import improvement_grid, matrix_grid, print_p
 from bench.reports.tables.rows import build_tables
 from bench.reports.tables.significance import assess, bases, bracketed
 from bench.runs.store import Store
-from bench.statistics.family import Finding
+from bench.statistics.family import CorrectedTest
 
 READING = Reading(metrics=(HitRatio(10), NDCG(10)))
 SKILL = {"none": 0.05, "hsd": 0.09, "steam": 0.051, "dcrec": 0.03}
@@ -140,7 +140,7 @@ def test_the_best_is_starred_only_above_a_clear_second(root, ranks, tmp_path):
 
 
 def finding(over_seeds):
-    return Finding(0.1, 0.001, 0.001, 0.0001, over_seeds, 0.2, True)
+    return CorrectedTest(0.1, 0.001, 0.001, 0.0001, over_seeds, 0.2, True)
 
 
 def test_signs_that_seeds_do_not_confirm_stand_in_brackets():

@@ -255,9 +255,9 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     done = save(tmp_path, make_cell(), [1])
     failed = make_cell("hsd")
     store = Store(tmp_path)
-    store.record_failure(failed.key, failed.label, "the loss is NaN at epoch 2")
+    store.record_failure(failed, "the loss is NaN at epoch 2")
     other = make_cell(dataset="beauty")
-    store.record_failure(other.key, other.label, "out of memory")
+    store.record_failure(other, "out of memory")
     foreign = save(tmp_path, make_cell("steam"), [1])
     (folder,) = (tmp_path / "experiments").glob(f"*{foreign.key[:12]}")
     (folder / "experiment.json").write_text('{"key": "x", "experiment": {"no": "such"}}')
@@ -284,7 +284,7 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
 
 def test_a_failure_that_succeeded_since_is_forgotten(tmp_path):
     cell = make_cell()
-    Store(tmp_path).record_failure(cell.key, cell.label, "out of memory")
+    Store(tmp_path).record_failure(cell, "out of memory")
     save(tmp_path, cell, [1])
     assert list(read_results(Store(tmp_path), Selection(), Reading()).problems) == []
 

@@ -16,7 +16,7 @@ from bench.files import write_json
 from bench.plan.protocol import Protocol
 from bench.reports.names import USUAL
 from bench.reports.report import draw, render
-from bench.reports.request import Origin, embedded
+from bench.reports.request import ReportRequest, embedded_request
 from bench.reports.results import Reading, Selection
 from bench.reports.verify import verify as module
 from bench.reports.verify.printed import printed_tables
@@ -100,7 +100,7 @@ def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
 def test_what_a_csv_or_a_figure_leaves_out_is_said(tmp_path, figure, caplog):
     root = fill(tmp_path / "store")
     failed = make_cell("steam", "sasrec")
-    Store(root).record_failure(failed.key, failed.label, "the loss is NaN")
+    Store(root).record_failure(failed, "the loss is NaN")
     if figure:
         draw(root, "accuracy", tmp_path / "a.png")
     else:
@@ -189,7 +189,7 @@ def test_what_ran_since_makes_no_difference(tmp_path, fmt):
     fill(root, seeds=(3,))
     save(root, make_cell("steam", None), [1] * 300)
     failed = make_cell("dcrec")
-    Store(root).record_failure(failed.key, failed.label, "out of memory")
+    Store(root).record_failure(failed, "out of memory")
     (old,) = [s for s in Store(root).experiments() if s.experiment.method == "steam"]
     head = old.folder / "experiment.json"
     head.write_text(head.read_text().replace('"method_settings"', '"of_another_version"'))
@@ -284,12 +284,12 @@ def test_files_that_cannot_be_read(tmp_path, shared):
 
 def test_the_comment_ends_no_html_early():
     nasty = "a-->b\n% <x>"
-    origin = Origin.of("html", [], Selection(datasets=(nasty,)), Reading(), USUAL)
+    origin = ReportRequest.of("html", [], Selection(datasets=(nasty,)), Reading(), USUAL)
     comment = origin.comment()
     assert comment.count("-->") == 1
     assert len(comment.splitlines()) == 1
     assert json.loads(re.search(r"\{.*\}", comment)[0])["datasets"] == [nasty]
-    assert embedded(f"text\n{comment}", "x") == origin
+    assert embedded_request(f"text\n{comment}", "x") == origin
 
 
 def test_printed_tables_come_back_as_text(shared):
