@@ -1,3 +1,57 @@
-"""A fair benchmark of denoisers for sequential recommendation."""
+"""A fair benchmark of denoisers for sequential recommendation.
+
+Examples
+--------
+Train what is not finished yet, then read the results as data frames::
+
+    import bench
+
+    results = bench.run("planted", methods=["none", "hsd"], overrides={"epochs": 3})
+    results.table()
+    results.ranks()
+    bench.compare(results.filter(method="hsd"), results.filter(method="none"))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from bench.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from bench.api import Results as Results
+    from bench.api import TrainedModel as TrainedModel
+    from bench.api import compare as compare
+    from bench.api import load as load
+    from bench.api import preview as preview
+    from bench.api import report as report
+    from bench.api import run as run
+    from bench.api import tune as tune
+    from bench.settings import Settings as Settings
+
+__all__ = [
+    "Results",
+    "Settings",
+    "TrainedModel",
+    "__version__",
+    "compare",
+    "load",
+    "preview",
+    "report",
+    "run",
+    "tune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use, so that `import bench` needs neither torch nor pandas.
+    if name == "Settings":
+        return import_module("bench.settings").Settings
+    if name in __all__:
+        return getattr(import_module("bench.api"), name)
+    raise AttributeError(f"module 'bench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

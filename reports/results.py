@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
+from bench.plan.result import Epoch, Metadata
 from bench.runs.stored import StoredExperiment, readable
 from bench.statistics.nested import Nested
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from bench.runs.store import Failure, Store
     from bench.tuning.records import TrialNumbers
 
-Floats = NDArray[np.float64]
-Ranking = NDArray[np.floating]
+Ranking = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,15 @@ class ScoredExperiment:
         """What was trained."""
         return self.stored.experiment
 
-    def recorded(self, name: str) -> Any:
-        """Return an entry of the metadata, None where the run did not record it."""
-        return self.stored.metadata.get(name)
+    @property
+    def metadata(self) -> Metadata:
+        """Costs, versions and diagnostics."""
+        return self.stored.metadata
 
-    def by_epoch(self, column: str) -> list[float]:
-        """Return a column of the learning curve, without epochs that did not record it."""
-        return [float(row[column]) for row in self.stored.curve if row.get(column) is not None]
+    @property
+    def curve(self) -> Sequence[Epoch]:
+        """Learning curve."""
+        return self.stored.curve
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
     ]
     wanted = set(selection.keys or ())
     if missing := len(wanted - keys):
-        problems.append(f"Missing: {missing} of {_count(len(wanted))} asked for have no result.")
+        problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
             f"Not shown: {_count(len(unreadable))} damaged or written by another version of bench "
@@ -207,7 +209,7 @@ def _check_names(
     selection: Selection, finished: Sequence[StoredExperiment], failures: Sequence[Failure]
 ) -> None:
     """Refuse a name that no experiment in the store has."""
-    entries = [*(stored.experiment for stored in finished), *failures]
+    entries: list[Experiment | Failure] = [*(one.experiment for one in finished), *failures]
     known = {name for entry in entries for name in _names(entry) if name}
     for name in (*selection.datasets, *selection.backbones, *selection.methods):
         if known and name not in known:
@@ -224,14 +226,14 @@ def source_of(results: Iterable[ScoredExperiment]) -> str:
     That is its name, or the path of a user's own card; of several paths, one that exists.
     """
     found = list(results)
-    cards = [str(card) for result in found if (card := result.recorded("card"))]
+    cards = [card for result in found if (card := result.metadata.card)]
     return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].experiment.dataset)
 
 
-def values_of_seeds(
-    results: Sequence[ScoredExperiment], reading: Reading, metrics: Sequence[Metric]
+def nested_values(
+    seeds: Iterable[StoredExperiment], reading: Reading, metrics: Sequence[Metric]
 ) -> Mapping[str, Nested]:
-    """Read the metrics of users for the seeds of one configuration.
+    """Read the metrics of the users of experiments that differ in the seed alone.
 
     Returns
     -------
@@ -245,17 +247,5 @@ def values_of_seeds(
     BenchError
         The experiments have different users.
     """
-    return nested_values([result.stored for result in results], reading, metrics)
-
-
-def nested_values(
-    seeds: Iterable[StoredExperiment], reading: Reading, metrics: Sequence[Metric]
-) -> Mapping[str, Nested]:
-    """Read the metrics of users for stored experiments that differ in the seed alone."""
     rankings = [reading.ranking(stored) for stored in seeds]
     return {m.name: Nested.of([m.per_user(ranks) for ranks in rankings]) for m in metrics}
-
-
-def flatten(text: str) -> str:
-    """Put text on one line."""
-    return " ".join(text.split())

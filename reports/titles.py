@@ -60,7 +60,7 @@ def with_own_titles(titles: Titles, results: Sequence[ScoredExperiment]) -> Titl
     from bench.reports.results import source_of
 
     own: dict[str, str] = {}
-    for name in {result.experiment.dataset for result in results if result.recorded("card")}:
+    for name in {result.experiment.dataset for result in results if result.metadata.card}:
         try:
             card = load_card(source_of(r for r in results if r.experiment.dataset == name))
         except BenchError:

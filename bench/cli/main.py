@@ -14,7 +14,6 @@ from bench.cli import (
     embed,
     ls,
     perf,
-    recovery,
     report,
     run,
     show,
@@ -44,7 +43,6 @@ app.command(epilog=audit.EPILOG)(audit.audit)
 app.command(epilog=ls.EPILOG)(ls.ls)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(cls=ManyValues, epilog=diff.EPILOG)(diff.diff)
-app.command(cls=ManyValues, epilog=recovery.EPILOG)(recovery.recovery)
 app.command(epilog=verify.EPILOG)(verify.verify)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from bench.settings import Settings, expanded
+
 
 class ManyValues(TyperCommand):
     """A command whose repeatable options take several values after one flag.
@@ -47,6 +49,9 @@ def expand(words: list[str], repeatable: set[str]) -> list[str]:
     return expanded
 
 
+Many = list[str] | None
+
+
 def _folder(flag: str, variable: str, content: str) -> Any:
     def set_environment(value: Path | None) -> Path | None:
         if value is not None:
@@ -73,12 +78,43 @@ StoreDir = Annotated[
 ]
 
 
+def settings_of(
+    store: Path | None = None,
+    data: Path | None = None,
+    cache: Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    track: bool | None = None,
+) -> Settings:
+    """Return the settings of the environment with what the flags change."""
+    return Settings.from_environment(
+        store=store and expanded(str(store)),
+        data=data and expanded(str(data)),
+        cache=cache and expanded(str(cache)),
+        device=device,
+        threads=threads,
+        track=track,
+    )
+
+
+def grid_of(
+    dataset: Many, backbone: Many, method: Many, encoder: Many, seeds: list[int] | None
+) -> dict[str, list[str] | list[int] | None]:
+    """Name the flags as a specification does."""
+    return {
+        "datasets": dataset,
+        "backbones": backbone,
+        "methods": method,
+        "encoders": encoder,
+        "seeds": seeds,
+    }
+
+
 def names(text: str) -> Any:
     """Option that takes several names."""
     return typer.Option(metavar="NAME ...", help=text)
 
 
-Many = list[str] | None
 SpecName = Annotated[
     str | None,
     typer.Argument(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,18 +23,15 @@ from bench.cli.options import (
     StoreDir,
     Threads,
     Track,
+    grid_of,
+    settings_of,
 )
-from bench.cli.track import recorded
-from bench.plan.overrides import apply_overrides
-from bench.plan.spec import Spec, find_spec
-from bench.settings import store_dir
+from bench.cli.reading import one_of
+from bench.plan.protocol import KEEP
+from bench.settings import Settings
 
 if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
     from bench.runs.run_one import ExperimentOutcome
-    from bench.tuning.best import BestSettings
-
-Flags = dict[str, list[str] | list[int] | None]
 
 EPILOG = """
 \b
@@ -47,6 +42,7 @@ Examples:
   bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
   bench run planted --set epochs=3 sasrec.dropout=0.5 --plan
   bench run spec.yaml --tuned                  with the best settings of: bench tune spec.yaml
+  bench run planted --keep weights             for bench.load(...).model(...) in Python
 """
 _Jobs = Annotated[
     int | None,
@@ -67,6 +63,10 @@ def run(
     tuned: Annotated[
         bool, typer.Option("--tuned", help="Use the best settings that bench tune has found.")
     ] = False,
+    keep: Annotated[
+        Many,
+        typer.Option(metavar="NAME ...", help="Also store weights, lists (top items) or both."),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the experiments and stop.")] = False,
     jobs: _Jobs = None,
     threads: Threads = 1,
@@ -78,118 +78,30 @@ def run(
 ) -> None:
     """Run a comparison: every experiment that is not finished yet, then print the table.
 
-    Killed or interrupted, it goes on where it stopped when given again. A failed experiment is
-    recorded, shown, and tried again next time; the exit code is then 1.
+    Killed or interrupted, it continues where it stopped when given again. A failed experiment
+    is recorded, shown, and tried again next time; the exit code is then 1.
     """
-    del store, data_dir, cache_dir  # their callbacks have set the environment
-    chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
-    adapt = _tuned() if tuned else None
+    from bench.api.run import best_settings, execute_spec
+    from bench.plan.overrides import resolve_spec
+
+    settings = settings_of(store, data_dir, cache_dir, device, threads, track)
+    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
+    kept = [one_of("--keep", name, KEEP) for name in keep or ()]
     if plan:
-        from bench.plan.grid import as_given
         from bench.runs.preview import preview
 
-        typer.echo(preview(chosen, store_dir(), adapt.adapt if adapt else as_given))
+        best = best_settings(settings) if tuned else None
+        typer.echo(preview(chosen, settings.store, best.adapt if best else None))
         return
     try:
-        outcomes = _execute(chosen, adapt, jobs, threads, device, track)
+        outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
-    _conclude(outcomes)
+    _conclude(outcomes, settings)
 
 
-def flags(
-    dataset: Many, backbone: Many, method: Many, encoder: Many, seeds: list[int] | None
-) -> Flags:
-    """Name the flags as a specification does."""
-    return {
-        "datasets": dataset,
-        "backbones": backbone,
-        "methods": method,
-        "encoders": encoder,
-        "seeds": seeds,
-    }
-
-
-def choose(name: str | None, flags: Flags, sets: list[str]) -> Spec:
-    """Find the specification and apply the flags to it.
-
-    The small budget of the default comparison is its own: who names data sets, backbones or
-    methods without a specification trains with the usual settings.
-
-    Raises
-    ------
-    ConfigError
-        A name, key or value is wrong.
-    """
-    spec = find_spec(name)
-    given = {key: values for key, values in flags.items() if values is not None}
-    if name is None and given.keys() & {"datasets", "backbones", "methods"}:
-        spec = spec.with_changes({"name": "command line", "training": {}}, "command line")
-    if given:
-        spec = spec.with_changes(given, "command line")
-    spec = apply_overrides(spec, sets)
-    spec.check()
-    return spec
-
-
-def _tuned() -> BestSettings:
-    from bench.tuning.best import BestSettings
-
-    return BestSettings(store_dir())
-
-
-def _execute(
-    spec: Spec,
-    tuned: BestSettings | None,
-    jobs: int | None,
-    threads: int,
-    device: str,
-    track: bool | None,
-) -> list[ExperimentOutcome]:
-    from bench.data.load import load_dataset
-    from bench.plan.grid import as_given, load_datasets, make_plan
-    from bench.runs.display import display_for
-    from bench.runs.estimate import Estimator
-    from bench.runs.execute import default_workers, execute
-    from bench.runs.run_one import ExecutionSettings
-    from bench.runs.store import Store
-    from bench.training.device import select_device
-    from bench.tuning.best import adopt
-
-    workers = jobs or default_workers(threads, select_device(device).type == "cuda")
-    since = time.time()
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, device)
-    plan = make_plan(spec, datasets, tuned.adapt if tuned else as_given)
-    for remark in tuned.remarks() if tuned else ():
-        typer.echo(f"note: {remark}", err=True)
-    adopt(store_dir(), [planned.experiment.key for planned in plan])
-    estimator = Estimator(Store(store_dir()))
-    estimates = {
-        planned.experiment.label: estimator.estimate(
-            planned.experiment, datasets[planned.source]
-        ).seconds
-        for planned in plan
-    }
-    setup = ExecutionSettings(store_dir().absolute(), since, device, threads)
-    with recorded(spec, plan, track) as outcomes, display_for(len(plan)) as display:
-        outcomes += execute(plan, setup, display, workers=workers, estimates=estimates)
-    return outcomes
-
-
-def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], device: str) -> None:
-    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
-    if not spec.encoders:
-        return
-    from bench.text.display import display_for
-    from bench.text.provide import embed, wanted_by
-
-    with display_for() as display:
-        embed(wanted_by(spec, datasets), display, device=device)
-
-
-def _conclude(outcomes: Sequence[ExperimentOutcome]) -> None:
+def _conclude(outcomes: Sequence[ExperimentOutcome], settings: Settings) -> None:
     """Print the table of what has finished, then what has failed."""
     from bench.reports.report import render
     from bench.reports.titles import RegisteredTitles
@@ -197,7 +109,7 @@ def _conclude(outcomes: Sequence[ExperimentOutcome]) -> None:
     failed = [outcome for outcome in outcomes if outcome.ending == "failed"]
     finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
     if finished:
-        typer.echo(render(store_dir(), finished, titles=RegisteredTitles()))
+        typer.echo(render(settings.store, finished, titles=RegisteredTitles()))
     counts = Counter(outcome.ending for outcome in outcomes)
     summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
     typer.echo(f"{len(outcomes)} experiments: {summary}", err=True)

@@ -24,8 +24,9 @@ from bench.cli.options import (
     StoreDir,
     Threads,
     Track,
+    grid_of,
+    settings_of,
 )
-from bench.cli.run import choose, embed_texts, flags
 from bench.cli.track import tracked
 from bench.errors import ConfigError, suggestion
 from bench.settings import store_dir
@@ -99,7 +100,9 @@ def tune(
     if ledger:
         _show_ledger()
         return
-    chosen = choose(spec, flags(dataset, backbone, method, encoder, seeds), set_ or [])
+    from bench.plan.overrides import resolve_spec
+
+    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
     plans = _plans(chosen, _pruning(pruner), device)
     if plan:
         _show(plans)
@@ -127,12 +130,13 @@ def _pruning(name: str) -> Pruning:
 
 
 def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
+    from bench.api.run import embed_texts
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
     from bench.tuning.plan import plan_studies
 
     datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, device)
+    embed_texts(spec, datasets, settings_of(device=device))
     return plan_studies(spec, datasets, pruning)
 
 

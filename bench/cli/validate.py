@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.run import choose
-
 EPILOG = """
 \b
 Examples:
@@ -21,6 +19,7 @@ def validate(
 ) -> None:
     """Check every name, key and value of a specification."""
     from bench.plan.grid import grid_points
+    from bench.plan.overrides import resolve_spec
 
-    chosen = choose(spec, {}, [])
+    chosen = resolve_spec(spec, {})
     typer.echo(f"{spec}: fine, {len(grid_points(chosen))} experiments")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from bench.data.dataset import LeaveOneOut
 from bench.evaluate.ranks import Counts, block_rows, count_block
@@ -11,7 +12,7 @@ from bench.model.batch import Interactions, Rows
 from bench.model.method import Method
 from bench.model.samples import blocks, histories
 from bench.plan.protocol import Phase
-from bench.plan.result import Ranks
+from bench.plan.result import Ranks, TopLists
 
 POSITIONS_PER_BLOCK = 16_384
 """Padded positions that are encoded at a time."""
@@ -57,6 +58,46 @@ class FullRanking:
         users = torch.cat([rows.user for rows in self._blocks])
         order = torch.argsort(users)
         return self._result(Counts(*(column[order] for column in vars(counted).values())))
+
+    @torch.inference_mode()
+    def top(self, method: Method, k: int, *, unseen: bool = False) -> TopLists:
+        """Compute the k items of highest score for every user.
+
+        Parameters
+        ----------
+        method
+            The model; it is put into evaluation mode.
+        k
+            Length of a list, at most the number of items.
+        unseen
+            Leave out the items of the user's history.
+        """
+        method.eval()
+        items = method.item_vectors()
+        users, found, scores = [], [], []
+        for rows in self._blocks:
+            vectors = method.user_vectors(self._history.gather(rows).to(self._device))
+            size = block_rows(self._n_items, self._device)
+            for start in range(0, len(rows), size):
+                part = rows.take(torch.arange(start, min(start + size, len(rows))))
+                block = vectors[start : start + size] @ items.T
+                if unseen:
+                    seen = self._everything_seen(part.user).to(self._device)
+                    padded = functional.pad(block, (1, 0))  # column 0 is padding
+                    block = padded.scatter_(1, seen, -torch.inf)[:, 1:]
+                best = block.topk(min(k, self._n_items), dim=1)
+                users.append(part.user)
+                found.append(best.indices.cpu() + 1)
+                scores.append(best.values.float().cpu())
+        order = torch.argsort(torch.cat(users))
+        lists = torch.cat(found)[order]
+        n_users, length = lists.shape
+        return TopLists(
+            user=np.repeat(np.arange(n_users, dtype=np.int32), length),
+            rank=np.tile(np.arange(1, length + 1, dtype=np.int32), n_users),
+            item=lists.flatten().to(torch.int32).numpy(),
+            score=torch.cat(scores)[order].flatten().numpy(),
+        )
 
     def _count(self, method: Method, rows: Rows, items: torch.Tensor) -> Counts:
         batch = self._history.gather(rows)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,7 +13,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.config import Config
 from bench.errors import ConfigError, suggestion
 from bench.plan.protocol import Protocol
-from bench.plan.spec import Settings, Spec
+from bench.plan.spec import SettingsByName, Spec, find_spec
 from bench.plan.training import TrainingConfig
 from bench.strict_yaml import load_yaml, yaml_problem
 
@@ -39,39 +40,87 @@ class _Owner:
         return key in self.schema.model_fields
 
 
-def apply_overrides(spec: Spec, texts: Iterable[str]) -> Spec:
-    """Apply every ``key=value`` in turn.
+def resolve_spec(
+    source: Spec | Path | str | None,
+    changes: Mapping[str, Any],
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+) -> Spec:
+    """Find a specification, change its grid and its settings, and check it.
+
+    The small budget of the default comparison belongs to it alone: where data sets, backbones
+    or methods are given without a specification, training has the usual settings.
+
+    Parameters
+    ----------
+    source
+        A specification, or what :func:`bench.plan.spec.find_spec` resolves.
+    changes
+        New values of the specification's lists: ``datasets``, ``backbones``, ``methods``,
+        ``encoders``, ``seeds``; None leaves what the specification says.
+    overrides
+        As :func:`apply_overrides`.
+
+    Raises
+    ------
+    ConfigError
+        A name, key or value is wrong.
+    """
+    spec = (
+        source if isinstance(source, Spec) else find_spec(None if source is None else str(source))
+    )
+    given = {key: values for key, values in changes.items() if values is not None}
+    if source is None and given.keys() & {"datasets", "backbones", "methods"}:
+        spec = spec.with_changes({"name": "command line", "training": {}}, "command line")
+    if given:
+        spec = spec.with_changes(given, "command line")
+    spec = apply_overrides(spec, overrides)
+    spec.check()
+    return spec
+
+
+def apply_overrides(spec: Spec, overrides: Mapping[str, Any] | Iterable[str]) -> Spec:
+    """Apply settings in turn.
+
+    Parameters
+    ----------
+    spec
+        What they change.
+    overrides
+        Values by key, or texts ``key=value`` with YAML values.
 
     A bare key must belong to one kind of settings: training, protocol, the selected backbones,
     methods or encoders; all selected components of that kind that have it take the value.
     A dotted key names its owner: ``training.epochs``, ``backbone.dropout`` (every selected
-    backbone that has it), ``gru4rec.hidden_size``, ``method.theta``. Values are YAML.
+    backbone that has it), ``gru4rec.hidden_size``, ``method.theta``.
 
     Raises
     ------
     ConfigError
         A text is not ``key=value``, the key is unknown or ambiguous, or the value does not fit.
     """
-    for text in texts:
-        spec = _apply(spec, text)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            spec = _apply(spec, key, value, f"setting {key}={value}")
+    else:
+        for text in overrides:
+            key, value = _parse(text)
+            spec = _apply(spec, key, value, f"--set {text}")
     return spec
 
 
-def _apply(spec: Spec, text: str) -> Spec:
-    key, equals, raw = text.partition("=")
+def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
+    prefix, _, bare = key.rpartition(".")
+    for owner in _find(_owners(spec), prefix, bare, where):
+        spec = _assign(spec, owner, bare, value, where)
+    return spec
+
+
+def _parse(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set '{text}' is not key=value; write for example --set epochs=3")
-    prefix, _, bare = key.strip().rpartition(".")
-    owners = _find(_owners(spec), prefix, bare, f"--set {text}")
-    value = _parse(raw, text)
-    for owner in owners:
-        spec = _assign(spec, owner, bare, value, f"--set {text}")
-    return spec
-
-
-def _parse(raw: str, text: str) -> Any:
     try:
-        return load_yaml(raw)
+        return key.strip(), load_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set '{text}': {yaml_problem(error)}; correct the value") from None
 
@@ -109,7 +158,7 @@ def _assign(spec: Spec, owner: _Owner, key: str, value: Any, where: str) -> Spec
         owner.schema.parse({**current, key: value}, where)
         return spec.with_changes({owner.kind: {**current, key: value}}, where)
     field = f"{owner.kind}_settings"
-    settings: Settings = getattr(spec, field)
+    settings: SettingsByName = getattr(spec, field)
     changed = {**settings.get(owner.name, {}), key: value}
     owner.schema.parse(changed, where)
     return spec.with_changes({field: {**settings, owner.name: changed}}, where)

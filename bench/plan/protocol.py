@@ -11,6 +11,9 @@ from bench.hashing import content_hash
 
 Phase = Literal["validation", "test"]
 PHASES: tuple[Phase, ...] = ("validation", "test")
+Keep = Literal["weights", "lists"]
+"""What an experiment may leave in the store beside its ranks."""
+KEEP: tuple[Keep, ...] = ("weights", "lists")
 Candidates = Literal["all", "unseen"]
 Ties = Literal["pessimistic", "average"]
 

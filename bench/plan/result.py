@@ -1,19 +1,22 @@
-"""What a finished experiment leaves behind; every figure is computed from this later."""
+"""What a finished experiment leaves behind; every figure is computed from it later."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.plan.protocol import Phase
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """Where each user's target stands; all arrays are ``[users]``.
+    """Rank of each user's target; all arrays are ``[users]``.
 
     Attributes
     ----------
@@ -41,18 +44,18 @@ class Ranks:
     candidates_unseen: NDArray[np.int32]
 
     def columns(self) -> dict[str, NDArray[np.int32]]:
-        """All arrays by name."""
+        """Return all arrays by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What a denoiser thinks of original interactions; all arrays are ``[interactions]``.
+    """What a denoiser decides about original interactions; all arrays are ``[interactions]``.
 
     Attributes
     ----------
     user, position, item
-        int32: whose, which place in the user's history (0 = oldest), which item.
+        int32: the user, the place in the user's history (0 = oldest), the item.
     item_count
         int32: training interactions of the item.
     keep
@@ -69,8 +72,112 @@ class Decisions:
     score: NDArray[np.float32]
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """All arrays by name."""
+        """Return all arrays by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class TopLists:
+    """The best items of every user; all arrays are ``[users * K]``, by user and rank.
+
+    Attributes
+    ----------
+    user
+        int32: row of the user in the data set.
+    rank
+        int32: 1 for the highest score.
+    item
+        int32: the item, 1-based.
+    score
+        float32: inner product of user and item vector.
+    """
+
+    user: NDArray[np.int32]
+    rank: NDArray[np.int32]
+    item: NDArray[np.int32]
+    score: NDArray[np.float32]
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return all arrays by name."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
+
+class Epoch(BaseModel):
+    """One row of a learning curve.
+
+    Attributes
+    ----------
+    epoch
+        Counted from 0.
+    loss
+        Sum of the parts.
+    parts
+        Mean of each part of the training loss over the epoch's targets, by name.
+    metric
+        Validation figure that selects the best epoch.
+    seconds, validation_seconds
+        Wall seconds of the epoch, and of its validation among them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    loss: float
+    parts: dict[str, float] = Field(default_factory=dict)
+    metric: float
+    seconds: float
+    validation_seconds: float = 0.0
+
+
+class Metadata(BaseModel):
+    """What is known of a finished experiment beside its ranks.
+
+    Attributes
+    ----------
+    parameters
+        Trainable parameters.
+    epochs, best_epoch, best_metric
+        Epochs trained; the best one, counted from 0, and its validation figure.
+    targets_per_epoch, sampling, prefixes_per_user
+        Training targets of one epoch and how they are sampled; K where it is read.
+    diagnostics
+        What the method reports about itself.
+    encoding
+        Which text encoder made the vectors and what that cost once; None without one.
+    seconds, cpu_seconds
+        Wall and CPU seconds by stage.
+    peak_memory_bytes, peak_gpu_bytes
+        Largest memory of the process and of the GPU.
+    device, threads
+        Where it was computed.
+    versions
+        Of this package, Python, torch and numpy.
+    machine
+        Operating system and processor architecture.
+    card
+        Path of the data set's card where it is a user's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: int | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    best_metric: float | None = None
+    targets_per_epoch: int | None = None
+    sampling: str | None = None
+    prefixes_per_user: int | None = None
+    diagnostics: Mapping[str, float | int | str | None] = Field(default_factory=dict)
+    encoding: dict[str, Any] | None = None
+    seconds: dict[str, float] = Field(default_factory=dict)
+    cpu_seconds: dict[str, float] = Field(default_factory=dict)
+    peak_memory_bytes: int | None = None
+    peak_gpu_bytes: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: str | None = None
+    card: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +189,21 @@ class ExperimentResult:
     ranks
         By phase.
     curve
-        One row an epoch: ``epoch``, ``loss``, the loss's parts, the validation figure, ``seconds``
-        in all and ``validation_seconds`` among them.
+        One row an epoch.
+    metadata
+        Costs, versions and diagnostics.
     decisions
         By part (``train``: training interactions, ``test``: test-time history); empty where
         the method removes nothing.
-    metadata
-        Plain data: parameters, best epoch, samples per epoch, device, threads, versions,
-        wall and CPU seconds per stage, peak memory in bytes; path of the data set's card where it
-        is a user's own.
+    lists
+        Top items of every user for the test target; None unless they are kept.
+    weights
+        File with the weights of the best epoch; None unless they are kept.
     """
 
     ranks: dict[Phase, Ranks]
-    curve: list[dict[str, Any]]
-    metadata: dict[str, Any]
+    curve: Sequence[Epoch]
+    metadata: Metadata
     decisions: dict[str, Decisions] = field(default_factory=dict)
+    lists: TopLists | None = None
+    weights: Path | None = None

@@ -19,7 +19,7 @@ from bench.settings import expanded
 
 DEFAULT = "default"
 Seed = Annotated[int, Field(strict=True, ge=0)]
-Settings = dict[str, dict[str, Any]]
+SettingsByName = dict[str, dict[str, Any]]
 
 
 class Spec(Config):
@@ -51,9 +51,9 @@ class Spec(Config):
     seeds: tuple[Seed, ...] = (1,)
     protocol: Protocol = Protocol()
     training: TrainingConfig = TrainingConfig()
-    backbone_settings: Settings = Field(default_factory=dict)
-    method_settings: Settings = Field(default_factory=dict)
-    encoder_settings: Settings = Field(default_factory=dict)
+    backbone_settings: SettingsByName = Field(default_factory=dict)
+    method_settings: SettingsByName = Field(default_factory=dict)
+    encoder_settings: SettingsByName = Field(default_factory=dict)
 
     @field_validator("datasets", "backbones", "methods", "encoders", "seeds", mode="before")
     @classmethod
@@ -170,7 +170,7 @@ class Spec(Config):
             )
 
 
-def _config(entry: Component, settings: Settings, spec: str, kind: str) -> Config:
+def _config(entry: Component, settings: SettingsByName, spec: str, kind: str) -> Config:
     return entry.parse(settings, f"spec '{spec}', {kind}_settings, {entry.name}")
 
 

@@ -59,7 +59,7 @@ def execute(
     patience = {planned.experiment.label: planned.experiment.training.patience for planned in jobs}
     run = _Run(setup, reporter, Remaining(estimates or {}, workers, patience))
     for planned in jobs:
-        if store.has(planned.experiment.key):
+        if store.has(planned.experiment.key, setup.keep):
             store.discard_work(
                 planned.experiment.key
             )  # of a run killed right after it saved the experiment
@@ -198,5 +198,4 @@ def _outcome_of_dead(
     if store.has(key):  # it died after the rename
         return ExperimentOutcome(key, label, "finished")
     store.record_failure(planned.experiment, cause)
-    store.log("failed", key)
     return ExperimentOutcome(key, label, "failed", cause)

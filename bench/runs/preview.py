@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import DataError
-from bench.plan.experiment import Experiment
 from bench.plan.grid import Adapt, as_given, freeze, grid_points
 from bench.plan.progress import duration
 from bench.plan.spec import Spec
@@ -21,8 +21,32 @@ _BASES = {
 }
 
 
-def preview(spec: Spec, root: Path, adapt: Adapt = as_given) -> str:
-    """Render a plan without fetching or running anything.
+@dataclass(frozen=True)
+class PreviewRow:
+    """One experiment of a plan.
+
+    Attributes
+    ----------
+    label
+        Readable name.
+    key
+        Of the experiment; None where its data are not on this machine.
+    status
+        ``done``, ``failed``, ``partial``, ``missing`` or ``data not here``.
+    estimate
+        Of its seconds; None where it is finished or its data are not here.
+    """
+
+    label: str
+    key: str | None
+    status: str
+    estimate: Estimate | None
+
+
+def preview_rows(
+    spec: Spec, root: Path, adapt: Adapt | None = None
+) -> tuple[list[PreviewRow], list[str]]:
+    """Plan a specification without fetching or running anything.
 
     Parameters
     ----------
@@ -31,21 +55,43 @@ def preview(spec: Spec, root: Path, adapt: Adapt = as_given) -> str:
     root
         Of the results store.
     adapt
-        As :func:`bench.plan.grid.make_plan`.
+        As for :func:`bench.plan.grid.make_plan`.
+
+    Returns
+    -------
+    list of PreviewRow, list of str
+        The experiments in the order in which they run, and one sentence for each data set that
+        cannot be read here.
     """
+    adapt = adapt or as_given
     datasets, problems = _present(spec)
     store = Store(root)
     estimator = Estimator(store)
-    rows = [("experiment", "key", "status", "estimate")]
-    open_estimates: list[Estimate] = []
+    rows = []
     for point in grid_points(spec):
         dataset = datasets.get(point.source)
         if dataset is None:
-            rows.append((point.label, "-", "data not here", "-"))
+            rows.append(PreviewRow(point.label, None, "data not here", None))
             continue
         experiment = freeze(point, adapt(point, spec, dataset), dataset)
-        rows.append(_row(experiment, dataset, store, estimator, open_estimates))
-    return "\n".join([*_aligned(rows), "", *_totals(len(rows) - 1, open_estimates), *problems])
+        status = store.status(experiment.key)
+        estimate = None if status == "done" else estimator.estimate(experiment, dataset)
+        rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))
+    return rows, problems
+
+
+def preview(spec: Spec, root: Path, adapt: Adapt | None = None) -> str:
+    """Render a plan as text; parameters are those of :func:`preview_rows`."""
+    rows, problems = preview_rows(spec, root, adapt)
+    cells = [("experiment", "key", "status", "estimate"), *map(_cells, rows)]
+    estimates = [row.estimate for row in rows if row.estimate is not None]
+    return "\n".join([*_aligned(cells), "", *_totals(len(rows), estimates), *problems])
+
+
+def _cells(row: PreviewRow) -> tuple[str, str, str, str]:
+    estimate = row.estimate
+    text = f"{duration(estimate.seconds)} ({estimate.basis[0]})" if estimate else "-"
+    return row.label, (row.key or "-")[:12], row.status, text
 
 
 def _present(spec: Spec) -> tuple[dict[str, Dataset], list[str]]:
@@ -59,22 +105,6 @@ def _present(spec: Spec) -> tuple[dict[str, Dataset], list[str]]:
     return datasets, problems
 
 
-def _row(
-    experiment: Experiment,
-    dataset: Dataset,
-    store: Store,
-    estimator: Estimator,
-    open_estimates: list[Estimate],
-) -> tuple[str, str, str, str]:
-    status = store.status(experiment.key)
-    if status == "done":
-        return experiment.label, experiment.key[:12], status, "-"
-    estimate = estimator.estimate(experiment, dataset)
-    open_estimates.append(estimate)
-    text = f"{duration(estimate.seconds)} ({estimate.basis[0]})"
-    return experiment.label, experiment.key[:12], status, text
-
-
 def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return [
@@ -86,8 +116,9 @@ def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
 def _totals(experiments: int, estimates: list[Estimate]) -> list[str]:
     seconds = sum(estimate.seconds for estimate in estimates)
     bases = sorted({estimate.basis for estimate in estimates})
+    noun = "experiment" if experiments == 1 else "experiments"
     line = (
-        f"{experiments} experiments, {len(estimates)} of them to run on the data at hand: "
+        f"{experiments} {noun}, {len(estimates)} of them to run on the data at hand: "
         f"about {duration(seconds)} one after another"
     )
     return [

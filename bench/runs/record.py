@@ -43,8 +43,8 @@ class RunRecord:
         Words of the command line that was given last.
     begun, ended
         Seconds since 1970, of the first beginning and the last end; None while it has not ended.
-    endings, causes
-        How each experiment ended last, and why where it failed, by key.
+    endings
+        How each experiment ended, by key.
     """
 
     key: str
@@ -56,7 +56,6 @@ class RunRecord:
     begun: float
     ended: float | None = None
     endings: dict[str, str] = field(default_factory=dict)
-    causes: dict[str, str] = field(default_factory=dict)
 
 
 def begin_record(
@@ -104,13 +103,11 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
     StoreError
         The file system refuses.
     """
-    endings, causes = dict(record.endings), {}
+    endings = dict(record.endings)
     for outcome in outcomes:
         endings.setdefault(outcome.key, outcome.ending)
-        if outcome.ending == "failed":
-            causes[outcome.key] = outcome.cause
     if endings != record.endings or record.ended is None:
-        ended = replace(record, ended=time.time(), endings=endings, causes=causes)
+        ended = replace(record, ended=time.time(), endings=endings)
         write_json(_path(root, record), asdict(ended))
 
 

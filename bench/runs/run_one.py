@@ -14,6 +14,7 @@ from bench.errors import BenchError, DataError
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
+from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
 from bench.registry import load_object
 from bench.runs.store import Store
@@ -37,6 +38,8 @@ class ExecutionSettings:
     threads
         Of each experiment. They decide the order of some sums, so they depend neither on the
         machine nor on how many experiments run at the same time.
+    keep
+        What a result holds beside ranks and decisions.
     experiment
         ``"module:function"``, called as ``experiment(experiment, dataset, work, device=, threads=,
         report=)``; it keeps checkpoints in ``work`` and goes on from them.
@@ -48,6 +51,7 @@ class ExecutionSettings:
     since: float
     device: str = "auto"
     threads: int = 1
+    keep: tuple[Keep, ...] = ()
     experiment: str = "bench.runs.train:run_experiment"
     load: str = "bench.data.load:load_dataset"
 
@@ -97,14 +101,13 @@ def run_one(
     with store.locked(key) as mine:
         if not mine:
             return ExperimentOutcome(key, label, "busy")
-        if store.has(key):
+        if store.has(key, setup.keep):
             return ExperimentOutcome(key, label, "reused")
         failure = store.failure(key)
         if failure is not None and failure.when >= setup.since:
             return ExperimentOutcome(key, label, "failed", failure.cause)
         started(label)
         store.sweep(key)
-        store.log("resumed" if store.has_begun(key) else "started", key)
         return _run(planned, setup, store, advanced)
 
 
@@ -125,15 +128,14 @@ def _run(
             work,
             device=setup.device,
             threads=setup.threads,
+            keep=setup.keep,
             report=advanced,
         )
         store.save(planned.experiment, _with_card(result, planned.source))
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
         store.record_failure(planned.experiment, cause, traceback.format_exc())
-        store.log("failed", key)
         return ExperimentOutcome(key, label, "failed", cause)
-    store.log("finished", key)
     return ExperimentOutcome(key, label, "finished")
 
 
@@ -141,7 +143,9 @@ def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
     """Note where a user's own card lies, which its name does not say."""
     if not is_path(source):
         return result
-    return replace(result, metadata={**result.metadata, "card": str(Path(source).resolve())})
+    return replace(
+        result, metadata=result.metadata.model_copy(update={"card": str(Path(source).resolve())})
+    )
 
 
 def _data(planned: PlannedExperiment, setup: ExecutionSettings) -> Dataset:

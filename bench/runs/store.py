@@ -6,32 +6,29 @@
     work/<key>/              checkpoints of experiments that have begun
     failures/<key>.json      cause of the last failure
     locks/<key>.lock         held while a process runs it; released by the system at its death
-    events.jsonl             what happened, one line each, only ever appended
 
 Everything is written under a temporary name and renamed, so a folder that is there is whole.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bench.errors import StoreError
 from bench.files import atomic_path, read_json, write_json
 from bench.plan.experiment import Experiment
+from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
-from bench.runs.stored import StoredExperiment, write_columns
+from bench.runs.stored import LISTS, WEIGHTS, StoredExperiment, write_columns
 
 Status = Literal["done", "failed", "partial", "missing"]
-Event = Literal["started", "resumed", "finished", "failed"]
 _SHORT = 12
 
 
@@ -77,9 +74,11 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def has(self, key: str) -> bool:
-        """Whether an experiment is finished."""
-        return self._folder(key) is not None
+    def has(self, key: str, keep: Collection[Keep] = ()) -> bool:
+        """Return whether an experiment is finished, with all that is to be kept of it."""
+        folder = self._folder(key)
+        kept = {"weights": WEIGHTS, "lists": LISTS}
+        return folder is not None and all((folder / kept[name]).exists() for name in keep)
 
     def load(self, key: str) -> StoredExperiment:
         """Give a finished experiment.
@@ -129,10 +128,9 @@ class Store:
         with self._writing():
             for name in ("experiments", "work", "failures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
-            (self.root / "events.jsonl").touch()
 
     def save(self, experiment: Experiment, result: ExperimentResult) -> None:
-        """Write a finished experiment, whole or not at all, and forget its checkpoints and failure.
+        """Write a finished experiment, whole or not at all; drop its checkpoints and failure.
 
         Raises
         ------
@@ -146,15 +144,22 @@ class Store:
             "experiment": experiment.model_dump(mode="json"),
             "decisions": sorted(result.decisions),
         }
-        with atomic_path(self.root / "experiments" / _folder_name(experiment)) as folder:
+        target = self.root / "experiments" / _folder_name(experiment)
+        with atomic_path(target) as folder:
             folder.mkdir()
             write_json(folder / "experiment.json", head)
-            write_json(folder / "metadata.json", result.metadata)
-            write_json(folder / "curve.json", result.curve)
+            write_json(folder / "metadata.json", result.metadata.model_dump(mode="json"))
+            write_json(folder / "curve.json", [row.model_dump(mode="json") for row in result.curve])
             for phase, ranks in result.ranks.items():
                 write_columns(folder / f"ranks-{phase}.parquet", ranks.columns())
             for part, decisions in result.decisions.items():
                 write_columns(folder / f"decisions-{part}.parquet", decisions.columns())
+            if result.lists is not None:
+                write_columns(folder / LISTS, result.lists.columns())
+            if result.weights is not None:
+                shutil.copyfile(result.weights, folder / WEIGHTS)
+            if target.exists():  # trained again for the sake of weights or lists
+                shutil.rmtree(target)
         self._failure_path(key).unlink(missing_ok=True)
         self.discard_work(key)
 
@@ -215,30 +220,6 @@ class Store:
             if failure is not None:
                 yield path.stem, failure
 
-    def log(self, event: Event, key: str) -> None:
-        """Append one line to ``events.jsonl``.
-
-        Raises
-        ------
-        StoreError
-            The file system refuses.
-        """
-        entry = {"event": event, "key": key, "pid": os.getpid(), "time": time.time()}
-        line = json.dumps(entry).encode() + b"\n"
-        with self._writing():
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            handle = os.open(self.root / "events.jsonl", flags, 0o644)
-            try:
-                os.write(handle, line)  # one write: lines of several processes never mix
-            finally:
-                os.close(handle)
-
-    def events(self) -> list[dict[str, Any]]:
-        """Everything that was logged, oldest first; a line cut short by a full disk is left out."""
-        path = self.root / "events.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [entry for line in lines if (entry := _parsed(line)) is not None]
-
     @contextmanager
     def locked(self, key: str) -> Iterator[bool]:
         """Try to be the one process that runs an experiment; gives False when another is.
@@ -286,10 +267,3 @@ class Store:
 def _folder_name(experiment: Experiment) -> str:
     label = re.sub(r"[^A-Za-z0-9._]+", "-", experiment.label).strip("-.")
     return f"{label[:100]}-{experiment.key[:_SHORT]}"
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads(line))
-    except ValueError:
-        return None

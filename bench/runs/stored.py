@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -12,13 +11,29 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, RootModel, ValidationError
 
 from bench.errors import BenchError, StoreError
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Phase
-from bench.plan.result import Decisions, Ranks
+from bench.plan.result import Decisions, Epoch, Metadata, Ranks, TopLists
 
-_Table = TypeVar("_Table", Ranks, Decisions)
+WEIGHTS, LISTS = "weights.safetensors", "lists-test.parquet"
+_Table = TypeVar("_Table", Ranks, Decisions, TopLists)
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Head(BaseModel):
+    """Content of ``experiment.json``."""
+
+    key: str
+    finished: float
+    experiment: dict[str, Any]
+    decisions: list[str]
+
+
+class _Curve(RootModel[list[Epoch]]):
+    """Content of ``curve.json``."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,7 @@ class StoredExperiment:
     Attributes
     ----------
     folder
-        Where it lies.
+        Of its files.
     """
 
     folder: Path
@@ -36,7 +51,7 @@ class StoredExperiment:
     @cached_property
     def key(self) -> str:
         """The experiment's key when it ran."""
-        return str(self._head["key"])
+        return self._head.key
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -48,28 +63,53 @@ class StoredExperiment:
             It was written by a version of bench with other settings.
         """
         return Experiment.parse(
-            self._head["experiment"], f"{self.folder / 'experiment.json'} (delete the folder)"
+            self._head.experiment, f"{self.folder / 'experiment.json'} (delete the folder)"
         )
 
     @cached_property
-    def metadata(self) -> dict[str, Any]:
-        """Plain metadata of the run, see :class:`bench.plan.result.ExperimentResult`."""
-        metadata: dict[str, Any] = _read_json(self.folder / "metadata.json", dict)
-        return metadata
+    def metadata(self) -> Metadata:
+        """Costs, versions and diagnostics.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged.
+        """
+        return _read_model(self.folder / "metadata.json", Metadata)
 
     @cached_property
-    def curve(self) -> list[dict[str, Any]]:
-        """Learning curve, one row an epoch."""
-        path = self.folder / "curve.json"
-        rows: list[dict[str, Any]] = _read_json(path, list)
-        if not all(isinstance(row, dict) for row in rows):
-            raise _damaged(path, "a row is no mapping")
-        return rows
+    def curve(self) -> list[Epoch]:
+        """Learning curve, one row an epoch.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged.
+        """
+        return _read_model(self.folder / "curve.json", _Curve).root
 
     @property
     def seconds(self) -> float:
         """Wall seconds of all epochs."""
-        return float(sum(row.get("seconds") or 0.0 for row in self.curve))
+        return sum(row.seconds for row in self.curve)
+
+    @property
+    def weights(self) -> Path | None:
+        """File with the weights of the best epoch; None where they were not kept."""
+        path = self.folder / WEIGHTS
+        return path if path.exists() else None
+
+    @property
+    def lists(self) -> TopLists | None:
+        """Top items of every user; None where they were not kept.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged.
+        """
+        path = self.folder / LISTS
+        return _read_columns(path, TopLists) if path.exists() else None
 
     def ranks(self, phase: Phase) -> Ranks:
         """Every user's ranks of one phase.
@@ -95,16 +135,11 @@ class StoredExperiment:
             The file is damaged, or gone although the experiment had one.
         """
         path = self.folder / f"decisions-{part}.parquet"
-        expected = part in self._head.get("decisions", ())  # older experiments do not say
-        return _read_columns(path, Decisions) if expected or path.exists() else None
+        return _read_columns(path, Decisions) if part in self._head.decisions else None
 
     @cached_property
-    def _head(self) -> dict[str, Any]:
-        path = self.folder / "experiment.json"
-        head: dict[str, Any] = _read_json(path, dict)
-        if not (isinstance(head.get("key"), str) and isinstance(head.get("experiment"), dict)):
-            raise _damaged(path, "it describes no experiment")
-        return head
+    def _head(self) -> _Head:
+        return _read_model(self.folder / "experiment.json", _Head)
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -135,14 +170,15 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
     return kind(**columns)
 
 
-def _read_json(path: Path, kind: type) -> Any:
+def _read_model(path: Path, kind: type[_Model]) -> _Model:
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
         raise _damaged(path, error) from None
-    if not isinstance(content, kind):
-        raise _damaged(path, f"it holds no {kind.__name__}")
-    return content
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _damaged(path, f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
 def _damaged(path: Path, reason: object) -> StoreError:

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from bench.components import BACKBONES, METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.sequences import Sequences
+from bench.errors import StoreError
 from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
+from bench.files import atomic_path
 from bench.model.backbone import Backbone, Sizes
 from bench.model.batch import Interactions
 from bench.model.method import Method, TrainingData
 from bench.model.text_vectors import TextVectors
 from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
-from bench.plan.protocol import PHASES
-from bench.plan.result import Decisions, ExperimentResult
+from bench.plan.protocol import PHASES, Keep
+from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.seeds import seed_for
 from bench.text.provide import text_vectors_for
-from bench.training.checkpoint import Progressed
+from bench.training.checkpoint import TrainingState
 from bench.training.device import configure, select_device
 from bench.training.losses import LOSSES
 from bench.training.resources import peak_gpu_bytes
 from bench.training.trainer import Trainer
 from bench.version import __version__
+
+LIST_LENGTH = 100
+"""Items of a stored list."""
 
 
 def run_experiment(
@@ -42,6 +47,7 @@ def run_experiment(
     *,
     device: str = "auto",
     threads: int = 1,
+    keep: Collection[Keep] = (),
     report: Callable[[Progress], None] = lambda _: None,
 ) -> ExperimentResult:
     """Run one experiment, or go on with it from the checkpoint in its work folder.
@@ -58,6 +64,8 @@ def run_experiment(
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads
         Of the arithmetic on a CPU.
+    keep
+        What the result holds beside ranks and decisions.
     report
         Called after every epoch.
 
@@ -90,15 +98,58 @@ def run_experiment(
     done = trainer.fit(
         partial(selection_metric, experiment=experiment, ranking=ranking["validation"]),
         work / "checkpoint.safetensors",
-        lambda progressed: report(_progress(experiment, progressed)),
+        lambda state: report(_progress(experiment, state)),
     )
     with trainer.meter.stage("test"):
         ranks = {phase: ranking[phase].rank(method) for phase in PHASES}
     with trainer.meter.stage("decisions"):
         decisions = _decisions(method, split, experiment.protocol.max_length, where)
-    return ExperimentResult(
-        ranks, done.curve, _metadata(trainer, done, data.text_vectors), decisions
+    lists = ranking["test"].top(method, LIST_LENGTH) if "lists" in keep else None
+    weights = _save_weights(method, work) if "weights" in keep else None
+    metadata = _metadata(trainer, done, data.text_vectors)
+    return ExperimentResult(ranks, done.curve, metadata, decisions, lists, weights)
+
+
+def load_method(
+    experiment: Experiment, dataset: Dataset, weights: Path, device: str = "auto"
+) -> Method:
+    """Build the method of a finished experiment with its stored weights, in evaluation mode.
+
+    Parameters
+    ----------
+    experiment
+        What was trained.
+    dataset
+        Its data, the content that ``experiment.fingerprint`` names.
+    weights
+        As stored; see :class:`bench.plan.result.ExperimentResult`.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    StoreError
+        The weights are damaged or belong to another model.
+    """
+    method = build_method(
+        experiment, training_data(experiment, dataset, LeaveOneOut.of(dataset).train)
     )
+    try:
+        method.load_state_dict(load_file(weights))
+    except Exception as error:
+        raise StoreError(
+            f"{weights} cannot be read ({error}); delete its folder and run again with "
+            "--keep weights"
+        ) from error
+    return method.to(select_device(device)).eval()
+
+
+def _save_weights(method: Method, work: Path) -> Path:
+    path = work / "weights.safetensors"
+    plain = {name: t.detach().cpu().contiguous() for name, t in method.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary)
+    return path
 
 
 def training_data(experiment: Experiment, dataset: Dataset, train: Sequences) -> TrainingData:
@@ -152,46 +203,42 @@ def _decisions(
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _progress(experiment: Experiment, state: Progressed) -> Progress:
-    row = state.curve[-1]
+def _progress(experiment: Experiment, state: TrainingState) -> Progress:
+    last = state.curve[-1]
     return Progress(
         label=experiment.label,
         epoch=state.epoch,
         epochs=experiment.training.epochs,
-        loss=row["loss"],
-        metric=row[experiment.protocol.selection],
+        loss=last.loss,
+        metric=last.metric,
         best=state.best_metric,
-        seconds=row["seconds"],
+        seconds=last.seconds,
     )
 
 
-def _metadata(
-    trainer: Trainer, done: Progressed, text_vectors: TextVectors | None
-) -> dict[str, Any]:
-    config = trainer.config
-    return {
-        "parameters": sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
-        "epochs": done.epoch,
-        "best_epoch": done.best_epoch,
-        "best_metric": done.best_metric,
-        "targets_per_epoch": int(trainer.samples(0).weight.sum()),
-        "sampling": trainer.sampling,
-        "prefixes_per_user": (
-            config.prefixes_per_user if trainer.sampling in {"prefixes", "segments"} else None
-        ),
-        "method": trainer.method.diagnostics(),
-        "encoding": None if text_vectors is None else dict(text_vectors.metadata),
-        "seconds": done.seconds,
-        "cpu_seconds": done.cpu_seconds,
-        "peak_memory_bytes": done.peak_memory_bytes,
-        "peak_gpu_bytes": peak_gpu_bytes(trainer.device),
-        "device": str(trainer.device),
-        "threads": torch.get_num_threads(),
-        "versions": {
+def _metadata(trainer: Trainer, done: TrainingState, text_vectors: TextVectors | None) -> Metadata:
+    per_user = trainer.config.prefixes_per_user
+    return Metadata(
+        parameters=sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
+        epochs=done.epoch,
+        best_epoch=done.best_epoch,
+        best_metric=done.best_metric,
+        targets_per_epoch=int(trainer.samples(0).weight.sum()),
+        sampling=trainer.sampling,
+        prefixes_per_user=per_user if trainer.sampling in {"prefixes", "segments"} else None,
+        diagnostics=trainer.method.diagnostics(),
+        encoding=None if text_vectors is None else dict(text_vectors.metadata),
+        seconds=done.seconds,
+        cpu_seconds=done.cpu_seconds,
+        peak_memory_bytes=done.peak_memory_bytes,
+        peak_gpu_bytes=peak_gpu_bytes(trainer.device),
+        device=str(trainer.device),
+        threads=torch.get_num_threads(),
+        versions={
             "bench": __version__,
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "numpy": np.__version__,
         },
-        "machine": platform.platform(),
-    }
+        machine=platform.platform(),
+    )

@@ -37,9 +37,17 @@ def cell_item(stored: StoredExperiment) -> Item:
     """
     experiment, metadata = stored.experiment, stored.metadata
     ended = float(read_json(stored.folder / "experiment.json")["finished"])
-    begun = ended - sum((metadata.get("seconds") or {}).values())
-    flat = dict(flatten("metadata", metadata))
-    points = [*curve_points(stored.curve, experiment.protocol.selection, begun)]
+    begun = ended - sum(metadata.seconds.values())
+    flat = dict(flatten("metadata", metadata.model_dump(exclude_none=True)))
+    curve = [
+        {
+            **row.parts,
+            **row.model_dump(exclude={"parts", "metric"}),
+            experiment.protocol.selection: row.metric,
+        }
+        for row in stored.curve
+    ]
+    points = [*curve_points(curve, experiment.protocol.selection, begun)]
     points += [Point(f"test/{metric_name(n)}", v, 0, ended) for n, v in held_out_figures(stored)]
     points += [
         Point(metric_name(name.replace(".", "/", 1)), float(value), 0, ended)

@@ -6,23 +6,21 @@ last finished epoch. Random numbers need no saving: each epoch derives its own s
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.errors import StoreError
 from bench.files import atomic_path
+from bench.plan.result import Epoch
 
 
-@dataclass
-class Progressed:
+class TrainingState(BaseModel):
     """How far training has come, as plain data.
 
     Attributes
@@ -41,13 +39,15 @@ class Progressed:
         Largest so far.
     """
 
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
     epoch: int = 0
     best_epoch: int = -1
     best_metric: float = -1.0
     best_criterion: float = -1.0
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    curve: list[Epoch] = Field(default_factory=list)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    cpu_seconds: dict[str, float] = Field(default_factory=dict)
     peak_memory_bytes: int = 0
 
 
@@ -56,7 +56,7 @@ def save(
     model: nn.Module,
     best: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
-    progressed: Progressed,
+    state: TrainingState,
 ) -> None:
     """Write a checkpoint.
 
@@ -67,16 +67,16 @@ def save(
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in state.items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in moments.items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={"progress": json.dumps(asdict(progressed))})
+        save_file(plain, temporary, metadata={"state": state.model_dump_json()})
 
 
 def load(
     path: Path, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[Progressed, dict[str, Tensor]]:
+) -> tuple[TrainingState, dict[str, Tensor]]:
     """Restore model and optimiser from a checkpoint.
 
     Returns
@@ -91,17 +91,17 @@ def load(
     """
     try:
         with safe_open(path, framework="pt") as stream:
-            progressed = Progressed(**json.loads(stream.metadata()["progress"]))
+            state = TrainingState.model_validate_json(stream.metadata()["state"])
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         model.load_state_dict(_part(tensors, "model."))
         groups = optimiser.state_dict()["param_groups"]
-        state = _by_parameter(_part(tensors, "optimiser."))
-        optimiser.load_state_dict({"state": state, "param_groups": groups})
+        moments = _by_parameter(_part(tensors, "optimiser."))
+        optimiser.load_state_dict({"state": moments, "param_groups": groups})
     except Exception as error:
         raise StoreError(
             f"checkpoint {path} cannot be read ({error}); delete it to train from the start"
         ) from error
-    return progressed, _part(tensors, "best.")
+    return state, _part(tensors, "best.")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -17,10 +17,11 @@ from bench.model.batch import Batch, Interactions, Rows
 from bench.model.method import Method
 from bench.model.samples import batches, last_prefixes, prefixes, segments, windows
 from bench.plan.protocol import Protocol
+from bench.plan.result import Epoch
 from bench.plan.training import TrainingConfig
 from bench.seeds import seed_for
 from bench.training import checkpoint
-from bench.training.checkpoint import Progressed
+from bench.training.checkpoint import TrainingState
 from bench.training.resources import Meter, peak_memory_bytes
 
 Validate = Callable[[Method], float]
@@ -72,12 +73,12 @@ class Trainer:
             fused=True,
         )
         self.best: dict[str, Tensor] = {}
-        self.progressed = Progressed()
-        self.meter = Meter(self.progressed.seconds, self.progressed.cpu_seconds)
+        self.state = TrainingState()
+        self.meter = Meter(self.state.seconds, self.state.cpu_seconds)
 
     def fit(
-        self, validate: Validate, path: Path, report: Callable[[Progressed], None]
-    ) -> Progressed:
+        self, validate: Validate, path: Path, report: Callable[[TrainingState], None]
+    ) -> TrainingState:
         """Train until the validation figure stops rising, then restore the best weights.
 
         Parameters
@@ -97,14 +98,14 @@ class Trainer:
             The checkpoint cannot be read or written.
         """
         if path.exists():
-            self.progressed, self.best = checkpoint.load(path, self.method, self.optimiser)
-            self.meter = Meter(self.progressed.seconds, self.progressed.cpu_seconds)
+            self.state, self.best = checkpoint.load(path, self.method, self.optimiser)
+            self.meter = Meter(self.state.seconds, self.state.cpu_seconds)
         while not self._finished():
             self._epoch(validate)
-            checkpoint.save(path, self.method, self.best, self.optimiser, self.progressed)
-            report(self.progressed)
+            checkpoint.save(path, self.method, self.best, self.optimiser, self.state)
+            report(self.state)
         self.method.load_state_dict(self.best)
-        return self.progressed
+        return self.state
 
     def samples(self, epoch: int) -> Rows:
         """Draw the samples of an epoch."""
@@ -120,12 +121,12 @@ class Trainer:
         return draw(self.data, length, self.config.prefixes_per_user, generator)
 
     def _finished(self) -> bool:
-        state = self.progressed
+        state = self.state
         stale = state.epoch - 1 - state.best_epoch >= self.config.patience
         return state.epoch >= self.config.epochs or (state.epoch > 0 and stale)
 
     def _epoch(self, validate: Validate) -> None:
-        state = self.progressed
+        state = self.state
         began = time.perf_counter()
         with self.meter.stage("training"):
             parts = self._train(state.epoch)
@@ -140,14 +141,14 @@ class Trainer:
             state.best_epoch = state.epoch
             self.best = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
         state.curve.append(
-            {
-                "epoch": state.epoch,
-                "loss": sum(parts.values()),
-                **parts,
-                self.protocol.selection: metric,
-                "seconds": ended - began,
-                "validation_seconds": ended - trained,
-            }
+            Epoch(
+                epoch=state.epoch,
+                loss=sum(parts.values()),
+                parts=parts,
+                metric=metric,
+                seconds=ended - began,
+                validation_seconds=ended - trained,
+            )
         )
         state.epoch += 1
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())

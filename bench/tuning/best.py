@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.dataset import Dataset
 from bench.errors import ConfigError
 from bench.files import atomic_path
 from bench.plan.experiment import Experiment
-from bench.plan.grid import GridPoint, freeze
+from bench.plan.grid import DatasetInfo, GridPoint, freeze
 from bench.plan.spec import Spec
 from bench.runs.store import Store
 from bench.tuning.records import StudyRecord, Trial, best_of, read_studies, tuning_store
@@ -55,7 +54,7 @@ class BestSettings:
         self._studies = list(read_studies(root))
         self._used: dict[str, Found] = {}
 
-    def adapt(self, point: GridPoint, spec: Spec, dataset: Dataset) -> Spec:
+    def adapt(self, point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
         """Set the best settings, except those that the specification sets itself.
 
         Parameters

@@ -223,6 +223,4 @@ def _ended(stored: StoredExperiment, watch: Watch) -> Ended:
 
 def _curve(stored: StoredExperiment, metric: str) -> Iterator[dict[str, Any]]:
     for epoch, row in enumerate(stored.curve, start=1):
-        if metric in row:
-            kept = (metric, "loss", "seconds")
-            yield {"epoch": epoch, **{name: row[name] for name in kept if name in row}}
+        yield {"epoch": epoch, metric: row.metric, "loss": row.loss, "seconds": row.seconds}

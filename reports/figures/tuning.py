@@ -1,4 +1,4 @@
-"""What tuning has bought: the best validation figure after each trial, a line a study."""
+"""The best validation metric after each trial of tuning, one line for each study."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
-from bench.reports.figures.canvas import ReportData, canvas, explain, legend, palette
+from bench.reports.figures.canvas import canvas, explain, legend, palette
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.reports.tables.rows import Titles
+    from bench.reports.tables.build import ReportData
+    from bench.reports.titles import Titles
 
 
-def draw_tuning(drawn: ReportData) -> Figure:
-    """Draw one panel a data set of the tables; studies of equal names have one colour.
+def draw_tuning(data: ReportData) -> Figure:
+    """Draw one panel for each tuned data set; studies of equal names share a colour.
 
     Raises
     ------
@@ -27,24 +28,24 @@ def draw_tuning(drawn: ReportData) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator
 
-    wanted = {block.dataset for table in drawn.tables for block in table.blocks}
+    datasets = {block.dataset for table in data.tables for block in table.blocks}
     panels: dict[str, list[StudyRecord]] = defaultdict(list)
-    for study in read_studies(drawn.store.root):
-        if study.about["dataset"] in wanted and best_after(study.trials):
+    for study in read_studies(data.store.root):
+        if study.about["dataset"] in datasets and best_after(study.trials):
             panels[study.about["dataset"]].append(study)
     if not panels:
         raise ConfigError("nothing was tuned on these data sets; run 'bench tune' first")
-    named = [_label(study, drawn.titles) for studies in panels.values() for study in studies]
-    colours = palette(named)
+    labels = [_label(study, data.titles) for studies in panels.values() for study in studies]
+    colours = palette(labels)
     figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
     for ax, (name, studies) in zip(axes, panels.items(), strict=True):
         for study in studies:
             points = [point for point in best_after(study.trials) if point["best"] is not None]
             trials, best = ([point[key] for point in points] for key in ("trials", "best"))
-            colour = colours[_label(study, drawn.titles)]
+            colour = colours[_label(study, data.titles)]
             ax.step(trials, best, where="post", color=colour, linewidth=1.5)
             ax.plot(trials[-1:], best[-1:], "o", color=colour, markersize=4.5)
-        ax.set_title(drawn.titles.get(name, name))
+        ax.set_title(data.titles.get(name, name))
         ax.set_xlabel("Trials")
         ax.set_ylabel(f"Best {studies[0].about['objective']}")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

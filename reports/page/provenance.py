@@ -1,4 +1,4 @@
-"""Where a figure comes from: what was run, with what, and the command that runs it again."""
+"""Provenance of an experiment: its settings, versions and the command that runs it again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.strict_yaml import load_yaml
 
 @dataclass(frozen=True)
 class Provenance:
-    """One experiment as a reader who doubts its figures wants to see it.
+    """What a reader needs to check one experiment.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Provenance:
     command
         Shell command that computes it, or finds it in the store.
     metadata
-        What it was computed from and on, printed.
+        Data, code, versions and machine, printed.
     settings
         Every setting by its dotted key, printed.
     """
@@ -43,22 +43,21 @@ class Provenance:
 
 
 def provenance(result: ScoredExperiment) -> Provenance:
-    """Collect what is known of a finished experiment."""
+    """Collect the provenance of a finished experiment."""
     experiment, metadata = result.experiment, result.metadata
-    versions = metadata.get("versions", {})
-    told = {
+    shown = {
         "Data fingerprint": experiment.fingerprint,
         "Protocol": experiment.protocol.hash,
         "Code": experiment.code,
-        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "Machine": str(metadata.get("machine", "")),
-        "Device": str(metadata.get("device", "")),
+        "Versions": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
+        "Machine": metadata.machine,
+        "Device": metadata.device,
     }
     return Provenance(
-        key=experiment.key,
+        key=result.key,
         label=experiment.label,
         command=command_of(experiment, source_of([result])),
-        metadata={name: value for name, value in told.items() if value},
+        metadata={name: value for name, value in shown.items() if value},
         settings=settings_of(experiment),
     )
 
@@ -71,7 +70,7 @@ def command_of(experiment: Experiment, source: str) -> str:
     experiment
         Finished.
     source
-        What its data set is loaded by.
+        What loads its data set.
     """
     names = (
         ("--dataset", source),
@@ -86,11 +85,10 @@ def command_of(experiment: Experiment, source: str) -> str:
 
 
 def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
-    """Give the settings that are not the defaults."""
-    yield from _differing(
-        "training", experiment.training.model_dump(mode="json"), type(experiment.training)()
-    )
-    # The maximum length is each data set's own default: say it always.
+    """Yield the settings that differ from the defaults."""
+    training = experiment.training
+    yield from _differing("training", training.model_dump(mode="json"), type(training)())
+    # The default maximum length depends on the data set: always include it.
     yield "protocol.max_length", experiment.protocol.max_length
     protocol = experiment.protocol.model_dump(mode="json", exclude={"max_length"})
     yield from _differing("protocol", protocol, Protocol())
@@ -114,7 +112,7 @@ def _component(
     try:
         entry: Component = registry.get(name)
         yield from _differing(name, settings, entry.parse({}, name))
-    except BenchError:  # one that is not installed here: every setting counts
+    except BenchError:  # it is not installed here: include every setting
         yield from ((f"{name}.{key}", value) for key, value in settings.items())
 
 

@@ -92,7 +92,7 @@ class MethodDecisions:
 
 
 def place_of(user: int | NDArray[np.int64], position: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number interactions in the order of users, then positions (below 2**32)."""
+    """Return a number for each interaction, in the order of users, then positions (< 2**32)."""
     return (np.asarray(user, dtype=np.int64) << 32) + np.asarray(position, dtype=np.int64)
 
 
@@ -157,7 +157,7 @@ def _caption(table: Table) -> str:
 
 
 def _rows(block: DatasetBlock) -> tuple[str | None, list[Row]]:
-    """Return the backbone with the most methods that decide, each in its full form, and the base."""
+    """Return the backbone with the most deciding methods, each in its full form, and its base."""
     deciding: dict[str | None, dict[str, Row]] = {}
     bare: dict[str | None, Row] = {}
     for row in block.rows:
@@ -224,9 +224,7 @@ def short_title(text: str) -> str:
 class _Cases:
     """Lays out the cases of one data set."""
 
-    def __init__(
-        self, name: str, dataset: Dataset, methods: Mapping[str, MethodDecisions]
-    ) -> None:
+    def __init__(self, name: str, dataset: Dataset, methods: Mapping[str, MethodDecisions]) -> None:
         self.name, self.dataset, self.methods = name, dataset, methods
         split = LeaveOneOut.of(dataset)
         self.counts = split.item_counts()

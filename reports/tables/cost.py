@@ -23,7 +23,7 @@ def total_seconds(result: ScoredExperiment) -> float | None:
 
 def _stages(name: str) -> Quantity:
     def read(result: ScoredExperiment) -> float | None:
-        stages = result.recorded(name)
+        stages = getattr(result.metadata, name)
         return float(sum(stages.values())) if stages else None
 
     return read
@@ -31,14 +31,14 @@ def _stages(name: str) -> Quantity:
 
 def _entry(name: str, scale: float = 1.0, offset: float = 0.0) -> Quantity:
     def read(result: ScoredExperiment) -> float | None:
-        value = result.recorded(name)
+        value = getattr(result.metadata, name)
         return None if value is None else float(value) / scale + offset
 
     return read
 
 
 def _epoch_seconds(result: ScoredExperiment) -> float | None:
-    seconds = result.by_epoch("seconds")
+    seconds = [epoch.seconds for epoch in result.curve]
     return statistics.fmean(seconds) if seconds else None
 
 
@@ -48,8 +48,8 @@ def _peak_gpu(result: ScoredExperiment) -> float | None:
 
 def _prefixes(result: ScoredExperiment) -> float | None:
     """Return K, for methods that draw K prefixes of each user."""
-    drawn = result.recorded("sampling") == "prefixes"
-    return result.recorded("prefixes_per_user") if drawn else None
+    drawn = result.metadata.sampling == "prefixes"
+    return result.metadata.prefixes_per_user if drawn else None
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,16 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
 
 
 def _sampling(row: Row) -> str:
-    kinds = {str(result.recorded("sampling") or MISSING) for result in row.results}
+    kinds = {result.metadata.sampling or MISSING for result in row.results}
     return ", ".join(sorted(kinds)) or MISSING
 
 
 def _machine_notes(table: Table) -> Iterator[str]:
     """Name the devices, because seconds of different machines do not compare."""
     machines = {
-        (str(device), result.recorded("threads"))
+        (device, result.metadata.threads)
         for result in table.results
-        if (device := result.recorded("device")) is not None
+        if (device := result.metadata.device)
     }
     names = [
         f"{device} with {threads} {'thread' if threads == 1 else 'threads'}" if threads else device
@@ -147,12 +147,12 @@ def _encoding_notes(table: Table) -> Iterator[str]:
     """Report the cost of text vectors, which are computed once and not part of any row."""
     known: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
     for result in table.results:
-        if encoding := result.recorded("encoding"):
+        if encoding := result.metadata.encoding:
             encoder = str(result.experiment.encoder)  # encoders may share vectors: name the first
             known.setdefault((result.experiment.dataset, encoding["sha256"]), (encoder, encoding))
-    for (dataset, _), (encoder, encoding) in known.items():
+    for (dataset, _), (encoder, cost) in known.items():
         yield (
-            f"Encoding the item texts of {dataset} with {encoder}, once and not part of the totals: "
-            f"{encoding['tokens']:,} tokens in {encoding['seconds']:.1f} s, "
-            f"peak {encoding['peak_memory_bytes'] / _MEBIBYTE:,.0f} MiB, on {encoding['device']}."
+            f"Encoding the item texts of {dataset} with {encoder}, once and not part of the "
+            f"totals: {cost['tokens']:,} tokens in {cost['seconds']:.1f} s, "
+            f"peak {cost['peak_memory_bytes'] / _MEBIBYTE:,.0f} MiB, on {cost['device']}."
         )

@@ -146,9 +146,7 @@ def _average(seeds: Sequence[Denoising]) -> Denoising:
     )
 
 
-def denoising_grid(
-    table: Table, reading: Reading, metric: Metric, titles: Titles
-) -> Grid | None:
+def denoising_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) -> Grid | None:
     """Lay out the denoise ratio of every row; None if no method of the table drops anything.
 
     Raises

@@ -1,4 +1,4 @@
-"""Two configurations compared user by user: every test, and where the difference lies."""
+"""Two configurations compared user by user, with every test and by groups of users."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import ConfigError
-from bench.evaluate.metrics import NDCG, Metric
+from bench.evaluate.metrics import Metric
 from bench.reports.configuration import configuration_label, find_configuration
-from bench.reports.results import Reading, values_of_seeds
-from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.results import Reading, nested_values
+from bench.reports.tables.grid import MISSING, Grid, TableCell, format_p
 from bench.reports.tables.rows import describe
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
@@ -25,7 +25,7 @@ from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
 from bench.statistics.slices import COLD_AT_MOST, slices
 
 REGION = 0.05
-"""Share of B's mean within which a difference does not matter, unless another is declared."""
+"""Share of B's mean within which a difference does not matter by default."""
 POWER = 0.8
 
 
@@ -36,11 +36,11 @@ class Sides:
     Attributes
     ----------
     first, second
-        Experiments of A and of B, one a seed.
+        Experiments of A and of B, one for each seed.
     metrics
-        What is compared; slices show NDCG@10 where it is among them, otherwise the first.
+        What is compared; the groups of users show only the main metric.
     reading
-        How ranks are read.
+        How ranks become metrics.
     """
 
     first: Sequence[StoredExperiment]
@@ -50,12 +50,13 @@ class Sides:
 
     @classmethod
     def of(cls, store: Store, first: str, second: str, reading: Reading) -> Sides:
-        """Find both sides; see :func:`bench.reports.choose.choose` for their names.
+        """Find both sides by :func:`bench.reports.configuration.find_configuration`.
 
         Raises
         ------
         ConfigError
-            A name fits no experiment or several configurations, or the two cannot be compared.
+            A pattern matches no experiment or several configurations, or the two cannot be
+            compared.
         """
         one, other = find_configuration(store, first), find_configuration(store, second)
         a, b = one[0].experiment, other[0].experiment
@@ -71,31 +72,31 @@ class Sides:
         return cls(one, other, reading.metrics_for(a.protocol), reading)
 
     @property
-    def sliced(self) -> Metric:
-        """The metric of the slices."""
-        return NDCG(10) if NDCG(10) in self.metrics else self.metrics[0]
+    def main_metric(self) -> Metric:
+        """Metric of the groups of users."""
+        return self.reading.main_metric(self.first[0].experiment.protocol)
 
 
 def diff_grids(
     store: Store, first: str, second: str, reading: Reading, region: float = REGION
 ) -> list[Grid]:
-    """Lay out the comparison of A with B: all users by every test, then slices of users.
+    """Lay out the comparison of A with B: all users with every test, then groups of users.
 
     Parameters
     ----------
     store
         Holds the experiments.
     first, second
-        Names of A and B, see :func:`bench.reports.choose.choose`.
+        Patterns of A and B, see :func:`bench.reports.configuration.find_configuration`.
     reading
         Phase, candidates, tie rule and metrics.
     region
-        Practical equivalence, as a share of B's mean.
+        Half the width of practical equivalence, as a share of B's mean.
 
     Raises
     ------
     ConfigError
-        The names or the region are wrong.
+        A pattern or the region is wrong.
     StoreError
         An experiment is damaged.
     """
@@ -103,19 +104,19 @@ def diff_grids(
     if not region > 0:
         raise ConfigError(f"an equivalence region of {region} is empty; give a number above 0")
     one, other = (
-        values_of_seeds(store, [stored.key for stored in experiments], reading, sides.metrics)
+        nested_values(experiments, reading, sides.metrics)
         for experiments in (sides.first, sides.second)
     )
     found = [
         compare(one[metric.name], other[metric.name], region=region) for metric in sides.metrics
     ]
-    name = sides.sliced.name
+    name = sides.main_metric.name
     return [_tests_grid(sides, found, region), _slices_grid(sides, one[name], other[name])]
 
 
 def _tests_grid(sides: Sides, found: Sequence[PairedComparison], region: float) -> Grid:
     corrected = holm([one.t.p for one in found])
-    columns = [_readings(one, p) for one, p in zip(found, corrected, strict=True)]
+    columns = [_quantities(one, p) for one, p in zip(found, corrected, strict=True)]
     rows = [
         [TableCell(label), *(TableCell(column[label]) for column in columns)]
         for label in columns[0]
@@ -125,29 +126,27 @@ def _tests_grid(sides: Sides, found: Sequence[PairedComparison], region: float) 
         for metric, one in zip(sides.metrics, found, strict=True)
         if one.effective < MIN_EFFECTIVE
     ]
-    notes = [
-        f"{', '.join(few)}: few users differ, or a few dominate; trust the sign flips, not t."
-    ] * bool(few)
+    note = f"{', '.join(few)}: few users differ, or a few dominate; trust the sign flips, not t."
     return Grid(
-        title=f"A: {_told(sides.first)}; B: {_told(sides.second)}",
+        title=f"A: {_side(sides.first)}; B: {_side(sides.second)}",
         caption=(
             f"{describe(sides.first[0].experiment.protocol, sides.reading)} "
             "Differences are A minus B. "
-            "Intervals: 95 %, bootstrap over users. p: two-sided, over users, each user's figure "
+            "Intervals: 95 %, bootstrap over users. p: two-sided, over users, each user's value "
             "averaged over seeds; Holm's correction over the columns. Welch's test compares the "
             "means of the seeds. Smallest detectable: the true difference that t finds with power "
             f"{POWER} at {ALPHA}. Equivalence: two one-sided t-tests against {region:.0%} of B's "
-            "mean. The verdict puts Holm's p and equivalence together."
+            "mean. The verdict combines Holm's p and equivalence."
         ),
-        labels=["Reading"],
+        labels=["Quantity"],
         figures=[metric.name for metric in sides.metrics],
         blocks=[rows],
-        notes=notes,
+        notes=[note] if few else [],
         anchor="diff",
     )
 
 
-def _readings(found: PairedComparison, corrected: float) -> dict[str, str]:
+def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
     inside = found.equivalence
     return {
         "Users": f"{found.users:,}",
@@ -157,20 +156,20 @@ def _readings(found: PairedComparison, corrected: float) -> dict[str, str]:
         "Relative": _number(100 * found.relative, "+.1f", " %"),
         "d_z": _interval(found.effect.d_z, ".3f"),
         "Effective differences": f"{found.effective:,.0f}",
-        "p, paired t": print_p(found.t.p),
-        "p, paired t, Holm": print_p(corrected),
-        f"p, {found.wilcoxon.test}": print_p(found.wilcoxon.p),
-        "p, sign flips": print_p(found.sign_flip.p),
-        "p, Welch over seeds": print_p(found.welch.p),
+        "p, paired t": format_p(found.t.p),
+        "p, paired t, Holm": format_p(corrected),
+        f"p, {found.wilcoxon.test}": format_p(found.wilcoxon.p),
+        "p, sign flips": format_p(found.sign_flip.p),
+        "p, Welch over seeds": format_p(found.welch.p),
         "Smallest detectable": _number(found.detectable, ".4f"),
         "Equivalence region": f"\N{PLUS-MINUS SIGN}{inside.margin:.4f}" if inside else MISSING,
-        "p, equivalence": print_p(inside.p) if inside else MISSING,
+        "p, equivalence": format_p(inside.p) if inside else MISSING,
         "Verdict": found.verdict(ALPHA, corrected),
     }
 
 
 def _slices_grid(sides: Sides, first: Nested, second: Nested) -> Grid:
-    """Compare within groups of users; all groups are one family."""
+    """Compare within groups of users; the groups are one family."""
     gaps = Contrast.of(first, second).gaps
     groups = list(slices(sides.first[0].ranks(sides.reading.phase)))
     raw = [_slice_p(gaps[group.users]) for group in groups]
@@ -186,15 +185,16 @@ def _slices_grid(sides: Sides, first: Nested, second: Nested) -> Grid:
             f"{float(np.mean(first.users[users])):.4f}",
             f"{float(np.mean(second.users[users])):.4f}",
             _interval(effect(gaps[users]).difference, ".4f"),
-            print_p(p),
-            print_p(math.nan if math.isnan(p) else adjusted),
+            format_p(p),
+            format_p(math.nan if math.isnan(p) else adjusted),
         )
         rows.append([TableCell(text) for text in texts])
     return Grid(
-        title=f"{sides.sliced.name} by groups of users",
+        title=f"{sides.main_metric.name} by groups of users",
         caption=(
-            "Popularity: training interactions of the target, in buckets of as nearly a fifth of "
-            f"the users as ties allow. Cold: at most {COLD_AT_MOST} training interactions. p: "
+            "Popularity: training interactions of the target, in buckets that hold as nearly a "
+            "fifth of the users as ties allow. "
+            f"Cold: at most {COLD_AT_MOST} training interactions. p: "
             f"paired t; Holm's correction over the {len(groups) - 1} groups below the first row. "
             f"{MISSING}: too few users differ for the test."
         ),
@@ -210,17 +210,10 @@ def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
     return paired_t(gaps).p if effective(gaps) >= MIN_EFFECTIVE else math.nan
 
 
-def _told(experiments: Sequence[StoredExperiment]) -> str:
+def _side(experiments: Sequence[StoredExperiment]) -> str:
     seeds = ", ".join(str(stored.experiment.seed) for stored in experiments)
     keys = ", ".join(stored.key[:12] for stored in experiments)
-    return f"{configuration_label(experiments)} (seeds {seeds}; {keys})"
-
-
-def print_p(p: float) -> str:
-    """Print a probability to three digits after the point; a dash where it is undefined."""
-    if math.isnan(p):
-        return MISSING
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    return f"{configuration_label(experiments[0].experiment)} (seeds {seeds}; {keys})"
 
 
 def _interval(interval: Interval, form: str) -> str:

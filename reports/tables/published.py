@@ -122,9 +122,7 @@ def _entries_for(dataset: str, row: Row, cards: dict[str, MethodCard]) -> list[P
     Figures of the bare backbone are in the cards of the methods whose papers print them.
     """
     backbone, method, _ = row.identity
-    homes = (
-        list(cards.values()) if method == BARE else [cards[row.family]] * (row.family in cards)
-    )
+    homes = [card for name, card in cards.items() if method == BARE or name == row.family]
     found: list[Published] = []
     for card in homes:
         for entry in card.published:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.components import VARIANT_MARK
@@ -204,9 +204,7 @@ def _rows(results: Iterable[ScoredExperiment], identity: Identity) -> list[Row]:
     ]
 
 
-def label_columns(
-    table: Table, titles: Titles
-) -> tuple[list[str], list[list[list[TableCell]]]]:
+def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[TableCell]]]]:
     """Name every row.
 
     Returns

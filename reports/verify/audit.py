@@ -1,4 +1,4 @@
-"""Check any CSV of HR@K and NDCG@K, published or our own, against the arithmetic of such tables."""
+"""Arithmetic of HR@K and NDCG@K in any CSV, published or our own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan"
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A column of figures: its place, metric and cut-off, and whether its head says percent."""
+    """A column of figures: its index, metric and cut-off, and whether its head says percent."""
 
     place: int
     head: str
@@ -45,11 +45,11 @@ class AuditedRow:
     line
         Where it starts in the file, 1 = first.
     name
-        Its labels: what stands before the first figure.
+        Its labels, which are the cells before the first figure.
     complete
-        Whether every figure is printed; of others only what is printed is checked.
+        Whether every figure is printed; the others are checked as far as they are printed.
     violations
-        Bounds that it breaks.
+        Bounds that it violates.
     """
 
     line: int
@@ -68,7 +68,7 @@ def audit(path: Path, *, percent: bool = False) -> list[AuditedRow]:
         as ``HR@5``, ``Recall@10``, ``NDCG@20`` or ``H@5``; others are labels, or left alone.
         Figures may be decorated (bold, stars, daggers, a deviation after ±).
     percent
-        All figures are percentages.
+        Whether all figures are percentages.
 
     Raises
     ------
@@ -94,16 +94,16 @@ def audit(path: Path, *, percent: bool = False) -> list[AuditedRow]:
 
 
 def summary(path: Path, rows: Sequence[AuditedRow]) -> str:
-    """Tell what was found, a line a broken bound."""
+    """Summarise an audit, one line for each violated bound."""
     broken = [row for row in rows if row.violations]
     incomplete = sum(not row.complete for row in rows)
     lines = [
         f"{path}: {len(broken)} of {len(rows)} rows cannot come from one evaluation of one model"
         if broken
-        else f"{path}: no bound is broken, rows: {len(rows)}"
+        else f"{path}: no bound is violated, rows: {len(rows)}"
     ]
     if incomplete:
-        lines.append(f"{incomplete} of them lack figures; what they print was checked")
+        lines.append(f"{incomplete} of them lack figures; the printed ones were checked")
     for row in broken:
         lines.append(f"line {row.line}: {row.name or 'unnamed'}")
         lines += [f"  {found.reason}" for found in row.violations]
@@ -111,7 +111,7 @@ def summary(path: Path, rows: Sequence[AuditedRow]) -> str:
 
 
 def _read(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Give the non-empty rows with the line each starts on."""
+    """Yield the non-empty rows with the line on which each starts."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Tables read back from a printed report, as the text that stands in their cells."""
+"""Tables parsed back from a rendered report, as the text of their cells."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from bench.reports.names import Format
+from bench.reports.tables.markup import one_line
 
 _PIPE = re.compile(r"(?<!\\)\|")
 _AMPERSAND = re.compile(r"(?<!\\)&")
@@ -23,14 +24,14 @@ class PrintedTable:
     head
         Text of the heads.
     rows
-        Text of the cells, as the format writes it.
+        Text of the cells in the markup of the format.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def name(self, row: int) -> str:
-        """Name a row by its first three cells; those left empty stand further up."""
+        """Name a row by its first three cells; the first may be left empty below its first row."""
         shown = []
         for column in range(min(3, len(self.head))):
             above = (line[column] for line in self.rows[row::-1] if len(line) > column)
@@ -39,12 +40,12 @@ class PrintedTable:
 
 
 def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
-    """Read the tables of a report, in their order.
+    """Parse the tables of a report, in their order.
 
     Parameters
     ----------
     text
-        A report, in which other text may stand.
+        A report, which may contain other text.
     fmt
         ``markdown``, ``latex`` or ``html``.
     """
@@ -57,13 +58,8 @@ def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
     return [PrintedTable(group[0], group[1:]) for group in groups if group]
 
 
-def flat(text: str) -> str:
-    """Put text on one line, so that line breaks make no difference."""
-    return " ".join(text.split())
-
-
 def _markdown(line: str) -> list[str] | None:
-    """Split a row of a pipe table; None elsewhere, empty for the line below the head."""
+    """Split a row of a pipe table; None for other lines, empty for the line below the head."""
     line = line.strip()
     if not (line.startswith("|") and line.endswith("|")):
         return None
@@ -72,7 +68,7 @@ def _markdown(line: str) -> list[str] | None:
 
 
 def _latex(line: str) -> list[str] | None:
-    """Split a row of a ``tabular``; None elsewhere, empty for a rule."""
+    """Split a row of a ``tabular``; None for other lines, empty for a rule."""
     rest = _RULE.sub("", line.strip())
     if not rest:
         return []
@@ -121,4 +117,4 @@ class _Html(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.inside:
-            self.tables[-1][-1][-1] = flat(self.tables[-1][-1][-1] + data)
+            self.tables[-1][-1][-1] = one_line(self.tables[-1][-1][-1] + data)

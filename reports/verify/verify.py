@@ -1,34 +1,32 @@
-"""Make a rendered report again from the store and name every cell that is not the same."""
+"""A rendered report compared with what the store gives now."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError
 from bench.reports.names import Format
-from bench.reports.report import render
+from bench.reports.report import read_report, render
 from bench.reports.request import SHORT, ReportRequest, embedded_request, parse_reading
 from bench.reports.results import Reading, Selection
-from bench.reports.tables.frame import KEYS
+from bench.reports.tables.frame import CONDITIONS, KEYS, NAMES, frame
 from bench.reports.tables.ledger import ended_trials
-from bench.reports.tables.rows import Titles
-from bench.reports.verify.printed import PrintedTable, flat, printed_tables
+from bench.reports.tables.markup import one_line
+from bench.reports.tables.rows import Row, Table
+from bench.reports.titles import Titles
+from bench.reports.verify.printed import PrintedTable, printed_tables
 from bench.runs.store import Store
 from bench.runs.stored import whole
 from bench.tuning.records import TrialNumbers
 
 _RELATIVE = 1e-9
-"""Of unrounded figures: other processors add up in another order."""
-_NAMES = ("dataset", "fingerprint", "backbone", "method", "encoder", "settings")
-_ROWS = ("dataset", "backbone", "method")
-"""Columns of a CSV by which its rows are ordered, the outermost first."""
-_CONDITIONS = ("protocol", "candidates", "ties", "phase")
+"""Tolerance for unrounded figures, because other processors sum in another order."""
 
 
 def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[str]]:
@@ -37,24 +35,24 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     Parameters
     ----------
     report
-        Markdown, LaTeX, HTML or CSV, as ``bench report`` wrote it; other text may have been put
-        around its tables.
+        Markdown, LaTeX, HTML or the flat CSV, as ``bench report`` wrote it; other text around its
+        tables does not matter.
     store_root
         Folder of the results store.
     titles
-        What to print for names.
+        Printed names.
 
     Returns
     -------
     cells
-        How many cells were compared.
-    drift
-        A sentence for each cell, row, table or sentence that differs; empty where none does.
+        Number of compared table cells.
+    differences
+        One sentence for each cell, row, table or sentence that differs.
 
     Raises
     ------
     ConfigError
-        The file does not say what it was made of.
+        The file does not say how it was made.
     BenchError
         It cannot be read, or the store is damaged.
     """
@@ -64,96 +62,93 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
         raise BenchError(f"cannot read {report}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BenchError(f"{report} is not UTF-8 text; write it with 'bench report'") from None
-    lines = _csv_lines(text)
-    if lines is not None:
-        return _verify_csv(lines, store_root)
-    origin = embedded_request(text, str(report))
-    whole, missing = _whole_keys(origin.keys, Store(store_root))
-    missing += _missing_trials(origin.trials or {}, store_root)
+    if {KEYS, *NAMES, *CONDITIONS} <= set(text.partition("\n")[0].split(",")):
+        return _verify_csv(_read_csv(text), store_root)
+    request = embedded_request(text, str(report))
+    keys, missing = _full_keys(request.keys, Store(store_root))
+    missing += _missing_trials(request.trials or {}, store_root)
     if missing:
         return 0, missing
     again = render(
         store_root,
-        fmt=origin.format,
-        selection=origin.selection(whole),
-        reading=origin.reading(),
+        fmt=request.format,
+        selection=request.selection(keys),
+        reading=request.reading(),
         titles=titles,
-        names=origin.tables,
+        names=request.tables,
+        part=request.part,
     )
-    return _compare(text, again, origin)
+    return _compare(text, again, request)
 
 
-def _whole_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
-    """Find the cells that a report names, and say which are gone."""
+def _full_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
+    """Find the experiments that a report names, and report those that are gone."""
     held = {stored.key[:SHORT]: stored.key for stored in whole(store.experiments())}
     missing = [
-        f"cell {key[:SHORT]} is no longer in {store.root}"
+        f"experiment {key[:SHORT]} is no longer in {store.root}"
         for key in short
         if key[:SHORT] not in held
     ]
     return [held[key[:SHORT]] for key in short if key[:SHORT] in held], missing
 
 
-def _missing_trials(state: TrialNumbers, store_root: Path) -> list[str]:
-    """Say which trials that a ledger counts are gone; those made since are no drift."""
+def _missing_trials(counted: TrialNumbers, store_root: Path) -> list[str]:
+    """Report trials of a ledger that are gone; newer trials do not matter."""
     held = ended_trials(store_root)
     return [
         f"trial {number} of study {name} is no longer in {store_root}"
-        for name, numbers in state.items()
+        for name, numbers in counted.items()
         for number in sorted(set(numbers) - set(held.get(name, ())))
     ]
 
 
-def _compare(text: str, again: str, origin: ReportRequest) -> tuple[int, list[str]]:
-    fmt = origin.format
-    there, drift, cells = printed_tables(text, fmt), [], 0
+def _compare(text: str, again: str, request: ReportRequest) -> tuple[int, list[str]]:
+    fmt = request.format
+    found, differences, cells = printed_tables(text, fmt), [], 0
     for number, table in enumerate(printed_tables(again, fmt), start=1):
-        match = next((found for found in there if found.head == table.head), None)
+        match = next((printed for printed in found if printed.head == table.head), None)
         if match is None:
-            drift.append(f"table {number} ({', '.join(table.head)}) is not in the report")
+            differences.append(f"table {number} ({', '.join(table.head)}) is not in the report")
             continue
-        there.remove(match)
+        found.remove(match)
         cells += sum(map(len, table.rows))
-        drift += [f"table {number}, {told}" for told in _differences(match, table)]
-    drift += [
-        f"table with heads {', '.join(found.head)} is not what the store gives" for found in there
+        differences += [f"table {number}, {one}" for one in _differing_cells(match, table)]
+    differences += [
+        f"table with heads {', '.join(printed.head)} is not what the store gives"
+        for printed in found
     ]
-    return cells, [*drift, *_sentences(text, again, fmt)]
+    return cells, [*differences, *_sentences(text, again, fmt)]
 
 
-def _differences(printed: PrintedTable, now: PrintedTable) -> Iterator[str]:
+def _differing_cells(printed: PrintedTable, now: PrintedTable) -> Iterator[str]:
     if len(printed.rows) != len(now.rows):
         yield f"{len(printed.rows)} rows are printed, the store gives {len(now.rows)}"
-    for number, (seen, wanted) in enumerate(zip(printed.rows, now.rows, strict=False)):
-        if len(seen) != len(wanted):
-            yield f"row {now.name(number)}: {len(seen)} cells are printed, not {len(wanted)}"
-        for head, one, other in zip(now.head, seen, wanted, strict=False):
+    for number, (row, expected) in enumerate(zip(printed.rows, now.rows, strict=False)):
+        if len(row) != len(expected):
+            yield f"row {now.name(number)}: {len(row)} cells are printed, not {len(expected)}"
+        for head, one, other in zip(now.head, row, expected, strict=False):
             if one != other:
-                yield (
-                    f"row {now.name(number)}, column {head}: '{one}' is printed, the store gives "
-                    f"'{other}'"
-                )
+                yield _cell(now.name(number), head, one, other)
+
+
+def _cell(row: str, head: str, printed: str, now: str) -> str:
+    return f"row {row}, column {head}: '{printed}' is printed, the store gives '{now}'"
 
 
 def _sentences(text: str, again: str, fmt: Format) -> Iterator[str]:
-    """Name captions and notes that are no longer what would be written."""
+    """Name captions and notes that would now be written differently."""
     if fmt == "html":
-        return  # its tables are compared; its prose stands in many elements
-    there = flat(text)
-    for line in again.splitlines():
-        told = flat(line)
-        prose = told.startswith("\\caption") if fmt == "latex" else not told.startswith("|")
-        if told.startswith("Not shown: "):
-            continue  # speaks of other cells of the store, as they are now
-        if prose and told and told not in there:
-            yield f"this is not in the report: {told}"
+        return  # its prose is spread over many elements
+    printed = one_line(text)
+    for line in map(one_line, again.splitlines()):
+        prose = line.startswith("\\caption") if fmt == "latex" else not line.startswith("|")
+        if line.startswith("Not shown: "):
+            continue  # concerns other experiments of the store
+        if prose and line and line not in printed:
+            yield f"this is not in the report: {line}"
 
 
-def _csv_lines(text: str) -> list[dict[str, str]] | None:
-    """Read a CSV of ours; None where the text is something else."""
-    head = text.partition("\n")[0].split(",")
-    if not {KEYS, *_NAMES, *_CONDITIONS} <= set(head):
-        return None
+def _read_csv(text: str) -> list[dict[str, str]]:
     lines = list(csv.DictReader(io.StringIO(text)))
     if any(None in line or None in line.values() for line in lines):
         raise ConfigError("a row of the CSV has more or fewer cells than its head; write it again")
@@ -161,50 +156,31 @@ def _csv_lines(text: str) -> list[dict[str, str]] | None:
 
 
 def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int, list[str]]:
-    """Read the rows of each protocol together, for their tests are one family."""
-    drift: list[str] = []
-    cells = 0
-    for conditions in dict.fromkeys(tuple(line[name] for name in _CONDITIONS) for line in lines):
-        group = [line for line in lines if tuple(line[n] for n in _CONDITIONS) == conditions]
-        keys, missing = _whole_keys(
-            [k for line in group for k in line[KEYS].split()], Store(store_root)
-        )
+    """Compare the rows of each protocol together, because their tests are one family."""
+    differences: list[str] = []
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    for line in lines:
+        groups[tuple(line[name] for name in CONDITIONS)].append(line)
+    for group in groups.values():
+        short = [key for line in group for key in line[KEYS].split()]
+        keys, missing = _full_keys(short, Store(store_root))
         if missing:
-            drift += missing
+            differences += missing
             continue
-        held = [
-            stored.experiment
-            for stored in whole(Store(store_root).experiments())
-            if stored.key in keys
-        ]
-        datasets, backbones, methods = (
-            _order(group, name, {getattr(cell, name) for cell in held}) for name in _ROWS
-        )
-        selection = Selection(keys, datasets, backbones, methods)
-        text = render(store_root, fmt="csv", selection=selection, reading=_csv_reading(group[0]))
-        now = {_csv_name(line): line for line in csv.DictReader(io.StringIO(text))}
-        for line in group:
-            cells += len(line)
-            drift += _csv_differences(line, now.pop(_csv_name(line), None))
-        drift += [f"row {' / '.join(filter(None, name))} is missing" for name in now]
-    return cells, drift
+        data = read_report(store_root, selection=Selection(keys), reading=_csv_reading(group[0]))
+        tables = [_in_order(table, keys) for table in data.tables]
+        text = frame(tables, data.reading).to_csv(index=False)
+        differences += _differing_lines(group, _read_csv(text))
+    return sum(map(len, lines)), differences
 
 
-def _order(lines: Sequence[Mapping[str, str]], column: str, held: Set[str]) -> Sequence[str]:
-    """Give the order of names that all blocks of rows keep: of rows that tie, the first leads."""
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    before = _ROWS[: _ROWS.index(column)]
-    for block in dict.fromkeys(tuple(line[name] for name in before) for line in lines):
-        rows = [line for line in lines if tuple(line[name] for name in before) == block]
-        names = list(dict.fromkeys(line[column] for line in rows if line[column] in held))
-        for name in names[:1]:
-            sorter.add(name)
-        for first, second in pairwise(names):
-            sorter.add(second, first)
-    try:
-        return list(sorter.static_order())
-    except CycleError:  # somebody has moved rows
-        return ()
+def _in_order(table: Table, keys: Sequence[str]) -> Table:
+    """Sort rows as the report has them, because the first of rows that tie is the best."""
+
+    def place(row: Row) -> int:
+        return min((keys.index(key) for key in row.keys), default=len(keys))
+
+    return replace(table, blocks=[replace(b, rows=sorted(b.rows, key=place)) for b in table.blocks])
 
 
 def _csv_reading(line: Mapping[str, str]) -> Reading:
@@ -212,20 +188,25 @@ def _csv_reading(line: Mapping[str, str]) -> Reading:
     return parse_reading(line["phase"], line["candidates"], line["ties"], metrics)
 
 
-def _csv_name(line: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(line[name] for name in _NAMES)
+def _differing_lines(
+    printed: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]
+) -> Iterator[str]:
+    expected = {_name(line): line for line in now}
+    for line in printed:
+        name, other = _name(line), expected.pop(_name(line), None)
+        if other is None:
+            yield f"row {name} is not what the store gives"
+            continue
+        for head, value in line.items():
+            if head not in other:
+                yield f"row {name}, column {head}: the store gives no such column"
+            elif not _equal(value, other[head]):
+                yield _cell(name, head, value, other[head])
+    yield from (f"row {name} is missing" for name in expected)
 
 
-def _csv_differences(line: Mapping[str, str], now: Mapping[str, str] | None) -> Iterator[str]:
-    name = " / ".join(filter(None, _csv_name(line)))
-    if now is None:
-        yield f"row {name} is not what the store gives"
-        return
-    for head, value in line.items():
-        if head not in now:
-            yield f"row {name}, column {head}: the store gives no such column"
-        elif not _equal(value, now[head]):
-            yield f"row {name}, column {head}: '{value}' is printed, the store gives '{now[head]}'"
+def _name(line: Mapping[str, str]) -> str:
+    return " / ".join(filter(None, (line[column] for column in NAMES)))
 
 
 def _equal(one: str, other: str) -> bool:

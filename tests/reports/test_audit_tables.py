@@ -163,4 +163,4 @@ def test_the_verb_explains_and_ends_with_1(tmp_path):
     assert "2 of 6 rows cannot come from one evaluation of one model" in done.output
     assert "line 7: beauty / gru4rec / full\n  NDCG grows by 0.0063" in done.output
     done = runner.invoke(app, ["audit", str(write(tmp_path, HEAD + FINE))])
-    assert (done.exit_code, done.output.endswith("no bound is broken, rows: 1\n")) == (0, True)
+    assert (done.exit_code, done.output.endswith("no bound is violated, rows: 1\n")) == (0, True)

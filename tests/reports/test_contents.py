@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import typer
-from made_up_store import make_cell, make_facts, make_ranks
+from made_up_store import make_cell, make_metadata, make_ranks
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues
@@ -13,8 +13,8 @@ from bench.cli.report import report
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError, DataError
-from bench.plan.result import Decisions, ExperimentResult
-from bench.reports.names import NAMES, USUAL, default_tables
+from bench.plan.result import Decisions, Epoch, ExperimentResult
+from bench.reports.names import TABLES, USUAL, default_tables
 from bench.reports.report import render
 from bench.reports.tables import available
 from bench.reports.tables.cases import MethodDecisions, choose_users, place_of, short_title
@@ -52,8 +52,8 @@ def save(root, cell, ranks, kept=None):
         noise = np.zeros(12, dtype=np.float32)
         decisions["test"] = Decisions(user, position, item, item, np.array(kept, dtype=bool), noise)
     made = make_ranks(ranks)
-    curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    result = ExperimentResult({"validation": made, "test": made}, curve, make_facts(), decisions)
+    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
+    result = ExperimentResult({"validation": made, "test": made}, curve, make_metadata(), decisions)
     Store(root).save(cell, result)
 
 
@@ -123,8 +123,8 @@ def test_one_method_alone_shows_users_of_both_kinds():
     places = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
     alone = judge("p", places, [1, 1, 0, 0, 0, 1])
     assert choose_users([alone], np.array([2, 2, 2])) == [2, 0, 1]
-    assert alone.verdict(0, 1) == "dropped"
-    assert alone.verdict(2, 5) == "—"
+    assert alone.outcome(0, 1) == "dropped"
+    assert alone.outcome(2, 5) == "—"
 
 
 def test_short_names_stay():
@@ -192,7 +192,8 @@ def test_the_verb_shows_the_tables_asked_for(root, monkeypatch):
     ("words", "message"),
     [
         (["--table", "case"], "did you mean 'cases'"),
-        (["--table", "cost", "--format", "csv"], "a CSV, always the comparison, has no choice"),
+        (["--table", "cost", "data", "--format", "csv"], "a CSV holds one table; name one of cost"),
+        (["--part", "test"], "add --table noise-detection"),
         (["--table", "cost", "--figure", "accuracy", "--out", "x.png"], "a figure has no choice"),
         (["--setting", "theta"], "add --figure setting-curve"),
         (["--table", "ablation"], "no table of ablation: the store has none"),
@@ -206,9 +207,9 @@ def test_a_wrong_choice_is_explained(root, monkeypatch, words, message):
 
 
 def test_a_page_has_room_for_everything():
-    assert default_tables("html") == NAMES
+    assert default_tables("html") == TABLES
     assert default_tables("latex") == default_tables("markdown") == USUAL
-    assert set(USUAL) < set(NAMES)
+    assert set(USUAL) < set(TABLES)
 
 
 def test_variants_have_their_own_titles():

@@ -155,7 +155,7 @@ def test_names_of_cells(root):
         assert keys_of(find_configuration(store, words)) == none
     assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
     assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
-    assert configuration_label(find_configuration(store, none[0])) == "ml-100k/sasrec/none"
+    assert configuration_label(find_configuration(store, none[0])[0].experiment) == "ml-100k/sasrec/none"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_the_verb(root, tmp_path, monkeypatch):
     words = ["diff", "*/hsd", "*/none", "--metric", "HR@5", "MRR"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert "| Reading" in done.output
+    assert "| Quantity" in done.output
     assert "### HR@5 by groups of users" in done.output
     done = CliRunner().invoke(app, [*words, "--format", "latex", "--out", str(target)])
     assert (done.exit_code, done.output) == (0, "")

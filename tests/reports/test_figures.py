@@ -14,7 +14,8 @@ from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
 from bench.files import write_json
 from bench.plan.protocol import Protocol
-from bench.reports.figures import canvas as figures
+from bench.reports.figures import draw as figures
+from bench.reports.figures.canvas import palette
 from bench.reports.report import draw
 from bench.reports.results import Reading
 from bench.tuning.records import Trial
@@ -26,13 +27,13 @@ def drawn(tmp_path, monkeypatch):
 
     def draw_it(kind, ending="png", **options):
         seen = []
-        original = figures._DRAW[kind]
+        original = figures.make_figure
 
         def spy(*arguments):
             seen.append(original(*arguments))
             return seen[0]
 
-        monkeypatch.setitem(figures._DRAW, kind, spy)
+        monkeypatch.setattr(figures, "make_figure", spy)
         target = tmp_path / f"figure.{ending}"
         draw(tmp_path, kind, target, **options)
         return seen[0], target
@@ -134,7 +135,7 @@ def test_an_unknown_ending_leaves_no_file(tmp_path):
 @pytest.mark.parametrize("count", [1, 7, 8, 21])
 def test_every_label_has_its_own_colour(count):
     labels = [str(n) for n in range(count)]
-    colours = figures.palette([*labels, *labels])
+    colours = palette([*labels, *labels])
     assert list(colours) == labels
     assert len(set(colours.values())) == count
     distances = [

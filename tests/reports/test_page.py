@@ -4,14 +4,14 @@ import re
 import shlex
 from html.parser import HTMLParser
 
-from made_up_store import make_cell, make_facts, save
+from made_up_store import make_cell, make_metadata, save
 
-from bench.cli.run import choose
+from bench.plan.overrides import resolve_spec
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.reports.names import USUAL
-from bench.reports.page.page import PageFigure, lines, write_page
+from bench.reports.page.page import PageFigure, write_page
 from bench.reports.page.provenance import Provenance, command_of
 from bench.reports.report import render
 from bench.reports.tables.grid import Grid, TableCell
@@ -78,7 +78,7 @@ def test_every_row_is_complete_and_opens_its_source(tmp_path):
     page = render(tmp_path, fmt="html", names=USUAL)
     for cell in cells:
         assert page.count(f'data-key="{cell.key}"') == 3  # comparison, tests, cost
-        assert page.count(f'id="cell-{cell.key}"') == 1
+        assert page.count(f'id="experiment-{cell.key}"') == 1
     assert Reader(page).cells.count("ml-100k") == 3 * len(cells) + 6  # and an improvement a column
 
 
@@ -95,7 +95,7 @@ def test_a_label_left_out_below_its_first_row_is_said_again():
         [],
         "t",
     )
-    assert [line.cells[0].text for line in lines(table)] == ["a", "a", "b"]
+    assert [cells[0].text for cells, _ in table.rows()] == ["a", "a", "b"]
 
 
 def test_the_command_gives_the_same_settings():
@@ -113,7 +113,7 @@ def test_the_command_gives_the_same_settings():
     )
     words = shlex.split(command_of(cell, cell.dataset))
     sets = words[words.index("--set") + 1 :]
-    spec = choose(
+    spec = resolve_spec(
         None,
         {"datasets": ["ml-100k"], "backbones": ["sasrec"], "methods": ["none"], "seeds": [7]},
         sets,
@@ -134,7 +134,7 @@ def test_a_component_that_is_not_installed_is_told_in_full():
 
 
 def test_versions_and_machine_are_shown(tmp_path):
-    metadata = make_facts(versions={"torch": "9.9.9"}, machine="An-OS")
+    metadata = make_metadata(versions={"torch": "9.9.9"}, machine="An-OS")
     save(tmp_path, make_cell(), [1, 2], metadata=metadata)
     page = render(tmp_path, fmt="html")
     assert "torch 9.9.9" in page

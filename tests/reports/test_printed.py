@@ -3,7 +3,8 @@
 import pytest
 
 from bench.reports.tables.grid import Grid, TableCell, to_latex, to_markdown
-from bench.reports.verify.printed import flat, printed_tables
+from bench.reports.tables.markup import one_line
+from bench.reports.verify.printed import printed_tables
 
 GRID = Grid(
     title="T",
@@ -83,4 +84,4 @@ def test_text_without_tables_has_none():
 
 
 def test_flat_text_is_one_line():
-    assert flat(" a\n  b\t c ") == "a b c"
+    assert one_line(" a\n  b\t c ") == "a b c"

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, make_facts, make_ranks
+from made_up_store import make_cell, make_metadata, make_ranks
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
-from bench.plan.result import Decisions, ExperimentResult
-from bench.reports.figures import canvas as figures
+from bench.plan.result import Decisions, Epoch, ExperimentResult
+from bench.reports.figures import draw as figures
 from bench.reports.figures.setting_curve import curve_settings, read_panels
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
@@ -26,8 +26,8 @@ def save(root, cell, hits, valid=0, dropped=None, **metadata):
         noise = np.zeros(10, dtype=np.float32)
         decisions["test"] = Decisions(places, places, places + 1, places, places >= dropped, noise)
     ranks = dict(zip(("validation", "test"), both, strict=True))
-    curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    Store(root).save(cell, ExperimentResult(ranks, curve, make_facts(**metadata), decisions))
+    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
+    Store(root).save(cell, ExperimentResult(ranks, curve, make_metadata(**metadata), decisions))
 
 
 def theta(value, name=None, **changes):
@@ -54,7 +54,7 @@ def tables_of(root):
 
 def test_points_are_the_cells_that_differ_in_one_setting(root):
     (block,) = tables_of(root)[0].blocks
-    (panel,) = read_panels(Store(root), block, HR, HitRatio(5), "theta", {"iadsr": "IADSR"})
+    (panel,) = read_panels(block, HR, HitRatio(5), "theta", {"iadsr": "IADSR"})
     (curve,) = panel.curves
     assert curve.label == "IADSR"
     assert list(curve.points) == [-0.5, 0.0, 0.5]
@@ -77,20 +77,19 @@ def test_lines_of_other_settings_are_told_apart(tmp_path):
             settings = {"rate": rate, "width": width, "kind": "x"}
             save(tmp_path, make_cell("hsd", method_settings=settings), 1)
     (block,) = tables_of(tmp_path)[0].blocks
-    store = Store(tmp_path)
-    (panel,) = read_panels(store, block, HR, HitRatio(5), "method.rate", {})
+    (panel,) = read_panels(block, HR, HitRatio(5), "method.rate", {})
     assert [curve.label for curve in panel.curves] == ["hsd, width=1", "hsd, width=2"]
     assert panel.base is None
-    assert read_panels(store, block, HR, HitRatio(5), "kind", {}) == []
+    assert read_panels(block, HR, HitRatio(5), "kind", {}) == []
 
 
 @pytest.fixture
 def axes(monkeypatch, tmp_path):
     def draw_it(root, kind, **options):
         seen = []
-        original = figures._DRAW[kind]
-        spy = monkeypatch.setitem
-        spy(figures._DRAW, kind, lambda drawn: seen.append(original(drawn)) or seen[0])
+        original = figures.make_figure
+        spy = monkeypatch.setattr
+        spy(figures, "make_figure", lambda *args: seen.append(original(*args)) or seen[0])
         draw(root, kind, tmp_path / "figure.png", reading=HR, **options)
         return seen[0].axes
 

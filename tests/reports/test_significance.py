@@ -15,7 +15,7 @@ from bench.plan.training import TrainingConfig
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.overall import overall_grid
-from bench.reports.tables.pairwise import improvement_grid, matrix_grid, print_p
+from bench.reports.tables.pairwise import corrected_p, improvement_grid, matrix_grid
 from bench.reports.tables.rows import build_tables
 from bench.reports.tables.significance import assess, bases, bracketed
 from bench.runs.store import Store
@@ -87,7 +87,7 @@ def family(ranks, *, over_seeds=False):
 
 def test_the_family_is_what_the_caption_says(root, ranks):
     table = table_of(root)
-    found = assess(Store(root), table, READING)
+    found = assess(table, READING)
     expected = family(ranks)
     assert len(found.tested) == len(expected) == 2 * 7
     (block,) = table.blocks
@@ -101,7 +101,7 @@ def test_the_family_is_what_the_caption_says(root, ranks):
 
 def test_signs_follow_the_corrected_tests(root, ranks):
     table = table_of(root)
-    grid = overall_grid(table, READING, {}, assess(Store(root), table, READING))
+    grid = overall_grid(table, READING, {}, assess(table, READING))
     expected, over_seeds = family(ranks), family(ranks, over_seeds=True)
     place = [*grid.labels, *grid.figures].index("NDCG@10")
     signs = {(row[1].text, row[2].text): row[place].signs for row in grid.blocks[0]}
@@ -130,7 +130,7 @@ def test_the_best_is_starred_only_above_a_clear_second(root, ranks, tmp_path):
     grids = {}
     for folder in (root, tmp_path):
         table = table_of(folder)
-        grids[folder] = overall_grid(table, READING, {}, assess(Store(folder), table, READING))
+        grids[folder] = overall_grid(table, READING, {}, assess(table, READING))
     stars = {
         folder: [row[2].text for row in grid.blocks[0] if "*" in row[-1].signs]
         for folder, grid in grids.items()
@@ -156,7 +156,7 @@ def test_one_seed_is_always_in_brackets(tmp_path):
     save(tmp_path, make_cell("none"), rng.geometric(0.05, USERS))
     save(tmp_path, make_cell("hsd"), rng.geometric(0.2, USERS))
     table = table_of(tmp_path)
-    found = assess(Store(tmp_path), table, READING)
+    found = assess(table, READING)
     assert [found.signs(0, "NDCG@10", row) for row in (0, 1)] == ["(*↑)", ""]
 
 
@@ -183,25 +183,25 @@ def test_too_few_users_are_not_tested_and_counted(tmp_path):
     save(tmp_path, make_cell("none"), [1] * 9 + [99])
     save(tmp_path, make_cell("hsd"), [99] * 10)
     table = table_of(tmp_path)
-    found = assess(Store(tmp_path), table, READING)
+    found = assess(table, READING)
     grid = overall_grid(table, READING, {}, found)
     assert not any(entry.signs for row in grid.blocks[0] for entry in row)
     assert "2 of 2 comparisons have no test: too few users differ." in grid.notes
-    assert print_p(next(iter(found.tested.values()))) == "\N{EM DASH}"
+    assert corrected_p(next(iter(found.tested.values()))) == "\N{EM DASH}"
 
 
 def test_one_row_compares_with_nothing(tmp_path):
     save(tmp_path, make_cell(), [1, 2, 3])
     table = table_of(tmp_path)
-    found = assess(Store(tmp_path), table, READING)
+    found = assess(table, READING)
     assert found.caption({}) == ""
     assert improvement_grid(table, READING, {}, found) is None
-    assert matrix_grid(Store(tmp_path), table, READING, NDCG(10), {}) is None
+    assert matrix_grid(table, READING, NDCG(10), {}) is None
 
 
 def test_improvement_names_both_rows_and_their_gap(root, ranks):
     table = table_of(root)
-    found = assess(Store(root), table, READING)
+    found = assess(table, READING)
     grid = improvement_grid(table, READING, {"hsd": "HSD"}, found)
     (line,) = [row for row in grid.blocks[0] if row[1].text == "NDCG@10"]
     means = {b: figures(ranks, (b, "hsd"), "NDCG@10") for b in ("caser", "sasrec")}
@@ -218,7 +218,7 @@ def test_improvement_names_both_rows_and_their_gap(root, ranks):
 
 
 def test_the_matrix_compares_within_each_backbone(root, ranks):
-    grid = matrix_grid(Store(root), table_of(root), READING, NDCG(10), {})
+    grid = matrix_grid(table_of(root), READING, NDCG(10), {})
     assert grid.figures == sorted(SKILL)
     pairs = [
         (backbone, one, other)
@@ -253,7 +253,7 @@ def test_without_several_methods_backbones_are_compared(tmp_path):
     for backbone, skill in {"caser": 0.05, "sasrec": 0.2}.items():
         save(tmp_path, make_cell(backbone=backbone), np.random.default_rng(1).geometric(skill, 900))
     save(tmp_path, make_cell("steam", None), np.random.default_rng(2).geometric(0.05, 900))
-    grid = matrix_grid(Store(tmp_path), table_of(tmp_path), READING, NDCG(10), {"caser": "Caser"})
+    grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {"caser": "Caser"})
     assert grid.figures == ["Caser, none", "sasrec, none", "steam"]
     assert len(grid.blocks) == 1
 
@@ -264,7 +264,7 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
         for method in ("none", "hsd"):
             save(tmp_path, make_cell(method, backbone), rng.geometric(0.05, 500))
     save(tmp_path, make_cell("steam", None), rng.geometric(0.05, 500))
-    grid = matrix_grid(Store(tmp_path), table_of(tmp_path), READING, NDCG(10), {})
+    grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {})
     assert [[row[2].text for row in block] for block in grid.blocks] == 2 * [
         ["hsd", "none", "steam"]
     ]

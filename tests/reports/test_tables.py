@@ -3,11 +3,12 @@
 import math
 
 import pytest
-from made_up_store import make_cell, make_facts, make_ranks, save
+from made_up_store import make_cell, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio
 from bench.plan.protocol import PHASES, Protocol
+from bench.plan.result import Metadata
 from bench.plan.training import TrainingConfig
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
@@ -106,7 +107,7 @@ def test_a_card_that_still_lies_there_is_the_source_and_gives_the_title(tmp_path
     here = tmp_path / "shop.yaml"
     here.write_text("name: shop\ntitle: Corner Shop\nforms: [{format: planted}]\n")
     for seed, card in ((1, tmp_path / "gone.yaml"), (2, here), (3, tmp_path / "lost.yaml")):
-        metadata = make_facts(card=str(card))
+        metadata = make_metadata(card=str(card))
         save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], metadata=metadata)
     (table,) = tables_of(tmp_path)
     assert table.blocks[0].source == str(here)
@@ -210,12 +211,12 @@ def test_cutoffs_of_the_protocol_are_the_columns():
 
 
 def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
-    save(tmp_path, make_cell(seed=1), [1], make_facts(parameters=1000, best_epoch=3, epochs=10))
-    prefixes = make_facts(
+    save(tmp_path, make_cell(seed=1), [1], make_metadata(parameters=1000, best_epoch=3, epochs=10))
+    prefixes = make_metadata(
         sampling="prefixes", prefixes_per_user=4, peak_gpu_bytes=3 * 2**20, best_epoch=0
     )
     save(tmp_path, make_cell("hsd"), [1], prefixes)
-    save(tmp_path, make_cell(seed=2), [1], make_facts(parameters=1000, best_epoch=6, epochs=13))
+    save(tmp_path, make_cell(seed=2), [1], make_metadata(parameters=1000, best_epoch=6, epochs=13))
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table, {})
     heads = [*grid.labels, *grid.figures]
@@ -244,7 +245,7 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
 
 
 def test_cost_of_cells_that_say_little_is_dashes(tmp_path):
-    save(tmp_path, make_cell(), [1], metadata={}, curve=[])
+    save(tmp_path, make_cell(), [1], metadata=Metadata(), curve=[])
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table, {})
     assert (grid.figures, grid.notes) == ([], [])
@@ -275,7 +276,7 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
     assert list(planned.problems)[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Missing: 1 experiment of 2 asked for have no result.",
+        "Missing: 1 of 2 selected experiments.",
     ]
     narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
     assert narrow.finished == []

@@ -234,7 +234,7 @@ def test_a_cell_that_is_gone_is_named(tmp_path, fmt):
     ]
     key = stored.key[:12]
     shutil.rmtree(stored.folder)
-    assert drift(report, root) == [f"cell {key} is no longer in {root}"]
+    assert drift(report, root) == [f"experiment {key} is no longer in {root}"]
 
 
 @pytest.mark.parametrize("fmt", ["markdown", "latex"])
@@ -260,9 +260,9 @@ def test_a_table_that_is_not_ours_is_named(tmp_path, shared):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.split("<!--")[0], "does not say what it was made of"),
-        (lambda text: text + text, "says several times"),
-        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "by '../x'"),
+        (lambda text: text.split("<!--")[0], "has no hidden comment"),
+        (lambda text: text + text, "has several hidden comments"),
+        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "unknown phase '../x'"),
         (lambda text: text.replace('"phase"', '"faze"'), "comment is damaged"),
         (lambda text: text.replace('"format":"markdown"', '"format":"pdf"'), "format 'pdf'"),
     ],

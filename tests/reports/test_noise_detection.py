@@ -1,18 +1,21 @@
-"""``bench recovery`` on planted data with made-up decisions, against counts on the bare arrays."""
+"""Noise detection on planted data with made-up decisions, against counts on the bare arrays."""
+
+import io
 
 import numpy as np
+import pandas as pd
 import pytest
-from made_up_store import make_cell, make_facts, make_ranks
+from made_up_store import make_cell, make_metadata, make_ranks
 from scipy import stats
 from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
-from bench.errors import StoreError
-from bench.plan.result import Decisions, ExperimentResult
+from bench.errors import ConfigError, StoreError
+from bench.plan.result import Decisions, ExperimentResult, Metadata
+from bench.reports.report import render, tables
 from bench.reports.results import Selection
-from bench.reports.tables.noise_detection import recovery_grids
 from bench.runs.store import Store
 
 
@@ -57,13 +60,21 @@ def filled(tmp_path_factory, planted):
             experiment = make_cell(
                 method, seed=seed, dataset="planted", fingerprint=planted.fingerprint
             )
-            result = ExperimentResult({"validation": ranks, "test": ranks}, [], make_facts(), outs)
+            result = ExperimentResult(
+                {"validation": ranks, "test": ranks}, [], make_metadata(), outs
+            )
             Store(root).save(experiment, result)
     return root, kept
 
 
 def rows_of(root, part="train", **names):
-    (grid,) = recovery_grids(Store(root), Selection(**names), {"steam": "STEAM"}, part)
+    (grid,) = tables(
+        root,
+        ["noise-detection"],
+        selection=Selection(**names),
+        titles={"steam": "STEAM"},
+        part=part,
+    )
     return grid, {
         row[2].text: dict(zip(grid.figures, (e.text for e in row[3:]), strict=True))
         for block in grid.blocks
@@ -94,7 +105,7 @@ def test_figures_of_a_method(filled, part):
     assert row["Recall"] == f"{np.mean([h / planted for h, _, planted in hits]):.3f}"
     noise = seeds[0][1]
     assert row["Precision, random"] == f"{noise.mean():.3f}"
-    assert f"{noise.sum():,} of {len(noise):,} judged interactions" in grid.notes[0]
+    assert f"{noise.sum():,} of {len(noise):,} scored interactions" in grid.notes[0]
 
 
 def test_precision_beside_the_rarest_items(filled):
@@ -140,10 +151,10 @@ def test_names_select_rows(filled):
 def test_without_planted_data_it_says_what_to_run(tmp_path):
     ranks = make_ranks([1, 2])
     Store(tmp_path).save(
-        make_cell(), ExperimentResult({"validation": ranks, "test": ranks}, [], {})
+        make_cell(), ExperimentResult({"validation": ranks, "test": ranks}, [], Metadata())
     )
-    with pytest.raises(StoreError, match=r"no decisions .* run one, such as: bench run planted"):
-        recovery_grids(Store(tmp_path), Selection(), {})
+    with pytest.raises(ConfigError, match=r"no table of noise-detection: .*bench run planted"):
+        render(tmp_path, names=["noise-detection"])
 
 
 def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
@@ -152,20 +163,42 @@ def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
     moved = Decisions(**{**out.columns(), "item": np.roll(out.item, 1)})
     ranks = make_ranks([1] * planted.n_users)
     experiment = make_cell("hsd", dataset="planted", fingerprint=planted.fingerprint)
-    result = ExperimentResult({"validation": ranks, "test": ranks}, [], {}, {"train": moved})
+    result = ExperimentResult(
+        {"validation": ranks, "test": ranks}, [], Metadata(), {"train": moved}
+    )
     Store(tmp_path).save(experiment, result)
     with pytest.raises(StoreError, match="not about its interactions"):
-        recovery_grids(Store(tmp_path), Selection(), {})
+        render(tmp_path, names=["noise-detection"])
 
 
-def test_the_verb(filled, monkeypatch, tmp_path):
+def test_every_format_has_the_table(filled, monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_STORE", str(filled[0]))
     runner = CliRunner()
-    done = runner.invoke(app, ["recovery", "--part", "test"])
+    words = ["report", "--table", "noise-detection", "--part", "test", "--method", "hsd"]
+    done = runner.invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert "### Recovery of planted noise" in done.output
-    target = tmp_path / "recovery.tex"
-    words = ["recovery", "--method", "hsd", "--format", "latex", "--out", str(target)]
-    assert runner.invoke(app, words).exit_code == 0
-    assert "\\begin{table}" in target.read_text()
-    assert "STEAM" not in target.read_text()
+    assert "### Detection of planted noise" in done.output
+    texts = {}
+    for name in ("latex", "html", "csv"):
+        target = tmp_path / f"noise.{name}"
+        assert runner.invoke(app, [*words, "--format", name, "--out", str(target)]).exit_code == 0
+        texts[name] = target.read_text()
+        assert "STEAM" not in texts[name]
+    assert "\\begin{table}" in texts["latex"]
+    assert "Detection of planted noise</h2>" in texts["html"]
+    _, rows = rows_of(filled[0], "test")
+    line = pd.read_csv(io.StringIO(texts["csv"])).iloc[0]
+    assert line["Data set"].startswith("Planted")
+    assert line["AUROC"] == float(rows["hsd"]["AUROC"])
+    assert line["Removed"] == "20.0%"
+    for name in ("latex", "html"):
+        done = runner.invoke(app, ["verify", str(tmp_path / f"noise.{name}")])
+        assert done.exit_code == 0, done.output
+
+
+def test_the_frame_holds_numbers_as_numbers(filled):
+    (grid,) = tables(filled[0], ["noise-detection"])
+    frame = grid.frame()
+    assert frame["AUROC"].dtype == np.float64
+    assert frame["Precision"].isna().tolist() == [False, True, True, True]
+    assert frame["Data set"].tolist() == ["planted"] * 4

@@ -1,0 +1,198 @@
+"""A trained method, loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import DataError, StoreError
+from bench.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from bench.data.dataset import Dataset
+    from bench.model.batch import Batch
+    from bench.model.method import Method
+    from bench.plan.experiment import Experiment
+    from bench.runs.stored import StoredExperiment
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """The method of a finished experiment with the weights of its best epoch.
+
+    Users and items are named by the ids of the data set. What a user has done before the test
+    item is the input, cut to the protocol's maximum length, as in evaluation.
+
+    Attributes
+    ----------
+    experiment
+        What was trained.
+    dataset
+        Its data.
+    method
+        A torch module in evaluation mode.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    method: Method
+    device: str
+
+    @classmethod
+    def load(cls, stored: StoredExperiment, dataset: Dataset, settings: Settings) -> TrainedModel:
+        """Load the weights that an experiment left in the store.
+
+        Raises
+        ------
+        StoreError
+            It left none, or they are damaged.
+        """
+        from bench.runs.train import load_method
+        from bench.training.device import configure, select_device
+
+        if stored.weights is None:
+            raise StoreError(
+                f"{stored.experiment.label} left no weights; run it again with keep='weights' "
+                "(bench run ... --keep weights)"
+            )
+        device = select_device(settings.device)
+        configure(device, settings.threads)
+        method = load_method(stored.experiment, dataset, stored.weights, str(device))
+        return cls(stored.experiment, dataset, method, str(device))
+
+    def recommend(
+        self, users: Iterable[str] | None = None, k: int = 10, *, unseen: bool = False
+    ) -> pd.DataFrame:
+        """Return the k items of highest score for each user.
+
+        Parameters
+        ----------
+        users
+            Ids; None is all users.
+        k
+            Items of a list.
+        unseen
+            Leave out the items of the user's history.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``user``, ``rank`` (from 1), ``item``, ``title`` and ``score``.
+        """
+        import pandas as pd
+        import torch
+
+        from bench.data.dataset import LeaveOneOut
+        from bench.evaluate.full_ranking import FullRanking
+
+        length = self.experiment.protocol.max_length
+        ranking = FullRanking(
+            LeaveOneOut.of(self.dataset), "test", length, torch.device(self.device)
+        )
+        lists = pd.DataFrame(ranking.top(self.method, k, unseen=unseen).columns())
+        if users is not None:
+            rows = pd.DataFrame({"user": self._rows(users)})
+            lists = rows.merge(lists, on="user", how="left")
+        items = lists["item"].to_numpy() - 1
+        return pd.DataFrame(
+            {
+                "user": [self.dataset.user_ids[row] for row in lists["user"]],
+                "rank": lists["rank"].to_numpy(),
+                "item": [self.dataset.item_ids[item] for item in items],
+                "title": [self.dataset.item_texts[item] for item in items],
+                "score": lists["score"].to_numpy(),
+            }
+        )
+
+    def user_vectors(self, users: Iterable[str] | None = None) -> NDArray[np.float32]:
+        """Return float32 ``[users, D]``; the inner product with an item's vector is its score.
+
+        Parameters
+        ----------
+        users
+            Ids, in the order of the rows; None is all users in the order of the data set.
+        """
+        import numpy as np
+        import torch
+
+        parts, order = [], []
+        with torch.inference_mode():
+            for batch in self._batches():
+                order.append(batch.users.cpu().numpy())
+                parts.append(self.method.user_vectors(batch).float().cpu().numpy())
+        vectors = np.concatenate(parts)[np.argsort(np.concatenate(order))]
+        return vectors if users is None else vectors[self._rows(users)]
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return float32 ``[items, D]``, in the order of ``dataset.item_ids``."""
+        import torch
+
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = self.method.item_vectors().float().cpu().numpy()
+        return vectors
+
+    def denoise(self, users: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return what the method decides about the history of each user.
+
+        Parameters
+        ----------
+        users
+            Ids; None is all users.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``user``, ``position`` (0 = oldest), ``item``, ``keep`` and ``score`` (high = noise);
+            empty where the method removes nothing.
+        """
+        import numpy as np
+        import pandas as pd
+        import torch
+
+        from bench.data.dataset import LeaveOneOut
+        from bench.evaluate.decisions import read_decisions
+
+        split = LeaveOneOut.of(self.dataset)
+        found = read_decisions(
+            self.method,
+            split.history("test"),
+            split.item_counts().astype(np.int32),
+            self.experiment.protocol.max_length,
+            torch.device(self.device),
+        )
+        columns = ("user", "position", "item", "keep", "score")
+        if found is None:
+            return pd.DataFrame(columns=list(columns))
+        frame = pd.DataFrame({name: getattr(found, name) for name in columns})
+        if users is not None:
+            frame = pd.DataFrame({"user": self._rows(users)}).merge(frame, on="user")
+        frame["user"] = [self.dataset.user_ids[row] for row in frame["user"]]
+        frame["item"] = [self.dataset.item_ids[item - 1] for item in frame["item"]]
+        return frame
+
+    def _batches(self) -> Iterator[Batch]:
+        import torch
+
+        from bench.data.dataset import LeaveOneOut
+        from bench.evaluate.full_ranking import POSITIONS_PER_BLOCK
+        from bench.model.batch import Interactions
+        from bench.model.samples import blocks, histories
+
+        history = Interactions(LeaveOneOut.of(self.dataset).history("test"))
+        rows = histories(history, self.experiment.protocol.max_length)
+        for part in blocks(rows, POSITIONS_PER_BLOCK):
+            yield history.gather(part).to(torch.device(self.device))
+
+    def _rows(self, users: Iterable[str]) -> list[int]:
+        known = {str(user): row for row, user in enumerate(self.dataset.user_ids)}
+        try:
+            return [known[str(user)] for user in users]
+        except KeyError as error:
+            raise DataError(
+                f"data set '{self.dataset.name}' has no user {error}; see dataset.user_ids"
+            ) from None

@@ -1,0 +1,481 @@
+"""Finished experiments as data frames: ``bench.load`` and what :func:`bench.run` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.errors import ConfigError, DataError, StoreError
+from bench.plan.protocol import Candidates, Phase, Ties
+from bench.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.api.model import TrainedModel
+    from bench.data.dataset import Dataset
+    from bench.reports.results import Reading
+    from bench.runs.stored import StoredExperiment
+
+_IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Finished experiments of a store.
+
+    Every method that returns a data frame reads stored ranks; nothing is trained again.
+
+    Parameters
+    ----------
+    settings
+        Names the store and the folder of the data sets.
+    keys
+        Experiments, in this order; None is everything that has finished.
+    """
+
+    settings: Settings
+    keys: Sequence[str] | None = None
+    _datasets: dict[str, Dataset] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __repr__(self) -> str:
+        names = dict.fromkeys(stored.experiment.dataset for stored in self._stored)
+        noun = "experiment" if len(self) == 1 else "experiments"
+        of = f" of {', '.join(names)}" if names else ""
+        return f"<Results: {len(self)} {noun}{of}>"
+
+    def _repr_html_(self) -> str:
+        return str(self.table().to_html(index=False)) if len(self) else repr(self)
+
+    def filter(
+        self,
+        *,
+        dataset: str | Iterable[str] | None = None,
+        backbone: str | Iterable[str] | None = None,
+        method: str | Iterable[str] | None = None,
+        encoder: str | Iterable[str] | None = None,
+        seed: int | Iterable[int] | None = None,
+        key: str | None = None,
+    ) -> Results:
+        """Select experiments by what identifies them.
+
+        Parameters
+        ----------
+        dataset, backbone, method, encoder, seed
+            One value or several; None admits all.
+        key
+            First digits of one experiment's key.
+        """
+        values = (dataset, backbone, method, encoder, seed)
+        wanted = {
+            name: {value} if isinstance(value, str | int) else set(value)
+            for name, value in zip(_IDENTITY, values, strict=True)
+            if value is not None
+        }
+        keys = [
+            stored.key
+            for stored in self._stored
+            if stored.key.startswith(key or "")
+            and all(getattr(stored.experiment, name) in values for name, values in wanted.items())
+        ]
+        return replace(self, keys=keys)
+
+    def table(
+        self,
+        *,
+        metrics: Iterable[str] | None = None,
+        phase: Phase = "test",
+        candidates: Candidates | None = None,
+        ties: Ties | None = None,
+    ) -> pd.DataFrame:
+        """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
+
+        It equals ``bench report --format csv``.
+
+        Parameters
+        ----------
+        metrics
+            Names such as ``HR@5``, ``NDCG@10`` and ``MRR``; None is HR and NDCG at the
+            protocol's cut-offs.
+        phase
+            ``test`` or ``validation``.
+        candidates, ties
+            Which items compete and the rank of equal scores; None is what the protocol says.
+
+        Raises
+        ------
+        StoreError
+            No experiment has finished, or one is damaged.
+        """
+        from bench.reports.report import comparison
+
+        return comparison(
+            self.settings.store,
+            self._known_keys(),
+            _reading(metrics, phase, candidates, ties),
+        )
+
+    def metrics(
+        self,
+        *,
+        metrics: Iterable[str] | None = None,
+        phase: Phase = "test",
+        candidates: Candidates | None = None,
+        ties: Ties | None = None,
+    ) -> pd.DataFrame:
+        """Return the metrics of every experiment, means over users; one row an experiment.
+
+        Parameters are those of :meth:`table`.
+        """
+        import pandas as pd
+
+        from bench.evaluate.metrics import rank_of
+
+        reading = _reading(metrics, phase, candidates, ties)
+        rows = []
+        for stored in self._stored:
+            protocol = stored.experiment.protocol
+            ranks = rank_of(
+                stored.ranks(phase), reading.candidates_for(protocol), reading.ties_for(protocol)
+            )
+            figures = {m.name: m.mean(ranks) for m in reading.metrics_for(protocol)}
+            rows.append({**_identity(stored), **figures})
+        return pd.DataFrame(rows)
+
+    def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
+        """Return the rank of every user's held-out item; one row a user and experiment.
+
+        Columns: what identifies the experiment, ``user`` and ``target``, ``rank_all`` and
+        ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from
+        the user's history), and the stored counts behind them; see
+        :class:`bench.plan.result.Ranks`.
+
+        Parameters
+        ----------
+        phase
+            ``test`` or ``validation``.
+        ids
+            Show users and items by the ids of the data set, which must be on this machine;
+            otherwise by row (from 0) and item number (from 1).
+
+        Raises
+        ------
+        DataError
+            The data are not on this machine, or have changed.
+        """
+        from bench.evaluate.metrics import rank_of
+
+        def columns(stored: StoredExperiment) -> dict[str, Any]:
+            ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
+            return {
+                "user": range(len(ranks.target)),
+                **ranks.columns(),
+                "rank_all": rank_of(ranks, "all", ties),
+                "rank_unseen": rank_of(ranks, "unseen", ties),
+            }
+
+        frame = self._long(columns, users="user", items="target" if ids else None, ids=ids)
+        first = [*_IDENTITY, "key", "user", "target", "rank_all", "rank_unseen"]
+        return frame[[*first, *(name for name in frame.columns if name not in first)]]
+
+    def decisions(
+        self, part: Literal["train", "test"] = "test", *, ids: bool = True
+    ) -> pd.DataFrame:
+        """Return what denoisers decide about every interaction; other methods are left out.
+
+        Columns: what identifies the experiment, ``user``, ``position`` (0 = oldest), ``item``,
+        ``item_count`` (training interactions of the item), ``keep`` and ``score`` (high = noise).
+
+        Parameters
+        ----------
+        part
+            Training interactions, or the history before the test target.
+        ids
+            As for :meth:`ranks`.
+        """
+
+        def columns(stored: StoredExperiment) -> dict[str, Any] | None:
+            decisions = stored.decisions(part)
+            return None if decisions is None else decisions.columns()
+
+        return self._long(columns, users="user", items="item" if ids else None, ids=ids)
+
+    def lists(self, *, ids: bool = True) -> pd.DataFrame:
+        """Return the top items of every user, of experiments run with ``keep="lists"``.
+
+        Columns: what identifies the experiment, ``user``, ``rank``, ``item`` and ``score``.
+
+        Parameters
+        ----------
+        ids
+            As for :meth:`ranks`.
+        """
+
+        def columns(stored: StoredExperiment) -> dict[str, Any] | None:
+            return None if stored.lists is None else stored.lists.columns()
+
+        return self._long(columns, users="user", items="item" if ids else None, ids=ids)
+
+    def curves(self) -> pd.DataFrame:
+        """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                **_identity(stored),
+                **row.model_dump(exclude={"parts", "metric"}),
+                stored.experiment.protocol.selection: row.metric,
+                **{f"loss: {name}": value for name, value in row.parts.items()},
+            }
+            for stored in self._stored
+            for row in stored.curve
+        )
+
+    def cost(self) -> pd.DataFrame:
+        """Return parameters, epochs, seconds by stage, memory and machine of each experiment."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {**_identity(stored), **_flat(stored.metadata.model_dump(exclude={"card"}))}
+            for stored in self._stored
+        )
+
+    def model(self, key: str | None = None) -> TrainedModel:
+        """Load a trained method again, of an experiment run with ``keep="weights"``.
+
+        Parameters
+        ----------
+        key
+            First digits of its key; may be left out where there is one experiment.
+
+        Raises
+        ------
+        ConfigError
+            Several experiments could be meant.
+        StoreError
+            Its weights were not kept.
+        DataError
+            Its data are not on this machine.
+        """
+        from bench.api.model import TrainedModel
+
+        chosen = [stored for stored in self._stored if stored.key.startswith(key or "")]
+        if len(chosen) != 1:
+            raise ConfigError(
+                f"{len(chosen)} experiments fit; narrow them with .filter(...) or name one's key"
+            )
+        return TrainedModel.load(chosen[0], self._dataset(chosen[0]), self.settings)
+
+    def _long(self, columns: Any, *, users: str, items: str | None, ids: bool) -> pd.DataFrame:
+        """Stack the columns of all experiments, by ids of the data set where asked."""
+        import pandas as pd
+
+        parts = []
+        for stored in self._stored:
+            values = columns(stored)
+            if values is None:
+                continue
+            part = pd.DataFrame(values)
+            if ids:
+                dataset = self._dataset(stored)
+                part[users] = pd.Series(list(dataset.user_ids))[part[users]].to_numpy()
+                if items is not None:
+                    part[items] = pd.Series(list(dataset.item_ids))[part[items] - 1].to_numpy()
+            for place, (name, value) in enumerate(_identity(stored).items()):
+                part.insert(place, name, value)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _dataset(self, stored: StoredExperiment) -> Dataset:
+        from bench.data.load import load_dataset
+
+        experiment = stored.experiment
+        if experiment.fingerprint not in self._datasets:
+            source = stored.metadata.card or experiment.dataset
+            dataset = load_dataset(source, fetch=False)
+            if dataset.fingerprint != experiment.fingerprint:
+                raise DataError(
+                    f"data set '{experiment.dataset}' on this machine (fingerprint "
+                    f"{dataset.fingerprint[:8]}) is not the experiment's "
+                    f"({experiment.fingerprint[:8]}); set BENCH_DATA_DIR to the folder of its data"
+                )
+            self._datasets[experiment.fingerprint] = dataset
+        return self._datasets[experiment.fingerprint]
+
+    @cached_property
+    def _stored(self) -> list[StoredExperiment]:
+        from bench.runs.store import Store
+        from bench.runs.stored import readable
+
+        found = {
+            stored.key: stored for stored in readable(Store(self.settings.store).experiments())
+        }
+        keys = list(found) if self.keys is None else self.keys
+        return [found[key] for key in keys if key in found]
+
+    def _known_keys(self) -> list[str]:
+        if not self._stored:
+            raise StoreError(f"no finished experiment in {self.settings.store}; run some first")
+        return [stored.key for stored in self._stored]
+
+
+def load(store: str | Path | None = None, *, settings: Settings | None = None) -> Results:
+    """Open everything that has finished in a results store.
+
+    Parameters
+    ----------
+    store
+        Its folder; None is the one of ``settings``.
+    settings
+        Where data and cache are kept; None reads the environment.
+
+    Raises
+    ------
+    StoreError
+        There is no such folder.
+    """
+    settings = settings or Settings.from_environment()
+    if store is not None:
+        settings = replace(settings, store=Path(store))
+    if not settings.store.is_dir():
+        raise StoreError(f"{settings.store} is no results store; run 'bench run' first")
+    return Results(settings)
+
+
+def compare(
+    a: Results | str,
+    b: Results | str,
+    *,
+    metrics: Iterable[str] | None = None,
+    phase: Phase = "test",
+    candidates: Candidates | None = None,
+    ties: Ties | None = None,
+    region: float = 0.05,
+    settings: Settings | None = None,
+) -> list[pd.DataFrame]:
+    """Compare two configurations user by user, as ``bench diff`` does.
+
+    Parameters
+    ----------
+    a, b
+        Experiments of one configuration each, with one or several seeds: results, or a label
+        such as ``ml-100k/sasrec/none``.
+    metrics, phase, candidates, ties
+        As for :meth:`Results.table`.
+    region
+        Share of the mean of ``b`` that does not matter, for the test of equivalence.
+    settings
+        Names the store where both sides are labels; None reads the environment.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        The tables that ``bench diff`` prints: tests and intervals, then slices of the users.
+
+    Raises
+    ------
+    ConfigError
+        A side is of several configurations, or the two cannot be paired.
+    """
+    from bench.reports.tables.diff import diff_grids
+    from bench.runs.store import Store
+
+    sides = [side for side in (a, b) if isinstance(side, Results)]
+    stores = {side.settings.store for side in sides}
+    if len(stores) > 1:
+        raise ConfigError("the two sides are of different stores; compare results of one store")
+    store = stores.pop() if stores else (settings or Settings.from_environment()).store
+    reading = _reading(metrics, phase, candidates, ties)
+    grids = diff_grids(Store(store), _words(a), _words(b), reading, region)
+    return [grid.frame() for grid in grids]
+
+
+def report(
+    results: Results | str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    format: Literal["markdown", "latex", "csv", "html"] = "markdown",  # noqa: A002 - as the flag
+    tables: Sequence[str] | None = None,
+    metrics: Iterable[str] | None = None,
+    phase: Phase = "test",
+    candidates: Candidates | None = None,
+    ties: Ties | None = None,
+) -> str:
+    """Render tables and pages, as ``bench report`` does.
+
+    Parameters
+    ----------
+    results
+        What to show: results, or the folder of a store; None is the store of the environment.
+    out
+        Also write the text to this file.
+    format
+        ``markdown``, ``latex``, ``csv`` or ``html``.
+    tables
+        Names as of ``bench report --table``; None is the default of the format.
+    metrics, phase, candidates, ties
+        As for :meth:`Results.table`.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    from bench.files import write_text
+    from bench.reports.names import TABLES
+    from bench.reports.report import render
+    from bench.reports.titles import RegisteredTitles
+
+    shown = results if isinstance(results, Results) else load(results)
+    unknown = [name for name in tables or () if name not in TABLES]
+    if unknown:
+        raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
+    text = render(
+        shown.settings.store,
+        shown._known_keys(),  # noqa: SLF001 - of this module
+        format,
+        reading=_reading(metrics, phase, candidates, ties),
+        titles=RegisteredTitles(),
+        names=[name for name in TABLES if name in tables] if tables else None,
+        origin=True,
+    )
+    if out is not None:
+        write_text(Path(out), text)
+    return text
+
+
+def _words(side: Results | str) -> str:
+    if isinstance(side, str):
+        return side
+    return ",".join(side._known_keys())  # noqa: SLF001 - of this module
+
+
+def _reading(
+    metrics: Iterable[str] | None, phase: Phase, candidates: Candidates | None, ties: Ties | None
+) -> Reading:
+    from bench.evaluate.metrics import parse_metric
+    from bench.reports.results import Reading
+
+    chosen = tuple(map(parse_metric, dict.fromkeys(metrics))) if metrics is not None else None
+    return Reading(phase, candidates, ties, chosen)
+
+
+def _identity(stored: StoredExperiment) -> dict[str, Any]:
+    experiment = stored.experiment
+    return {**{name: getattr(experiment, name) for name in _IDENTITY}, "key": stored.key}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

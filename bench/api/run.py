@@ -1,0 +1,241 @@
+"""Run experiments: ``bench.run`` and what the command line shares with it."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.results import Results
+from bench.plan.overrides import resolve_spec
+from bench.plan.spec import Spec
+from bench.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.data.dataset import Dataset
+    from bench.plan.protocol import Keep
+    from bench.runs.run_one import ExperimentOutcome
+    from bench.tuning.best import BestSettings
+
+Names = str | Iterable[str] | None
+"""One name or several."""
+
+
+def run(
+    spec: Spec | str | Path | None = None,
+    *,
+    datasets: Names = None,
+    backbones: Names = None,
+    methods: Names = None,
+    encoders: Names = None,
+    seeds: int | Iterable[int] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    tuned: bool = False,
+    keep: Keep | Collection[Keep] = (),
+    jobs: int | None = None,
+    settings: Settings | None = None,
+) -> Results:
+    """Train and test every experiment of a specification that is not finished yet.
+
+    Interrupted, it continues where it stopped when called again. An experiment that fails is
+    recorded and the others go on; a warning names it.
+
+    Parameters
+    ----------
+    spec
+        A specification, the path of one, or the name of a shipped one or of a data set; None
+        is the default comparison, or the usual settings where data sets, backbones or methods
+        are given.
+    datasets, backbones, methods, encoders, seeds
+        Replace those of the specification. Data sets are names or paths of cards.
+    overrides
+        Settings by name, for example ``{"epochs": 3, "sasrec.dropout": 0.5}``.
+    tuned
+        Use the best settings that :func:`bench.tune` has found.
+    keep
+        What to store beside ranks: ``"weights"`` of the best epoch, which :meth:`Results.model`
+        needs, and ``"lists"``, the top items of every user.
+    jobs
+        Experiments at the same time; None is one for each core, or one on a GPU.
+    settings
+        Store, data, cache, device and threads; None reads the environment.
+
+    Returns
+    -------
+    Results
+        The experiments of the specification that have finished, in its order.
+
+    Raises
+    ------
+    BenchError
+        A name or setting is wrong, data cannot be read, or the store cannot be written.
+
+    Examples
+    --------
+    >>> import bench, tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> results = bench.run(
+    ...     "planted", methods="none", overrides={"epochs": 1},
+    ...     settings=bench.Settings.from_environment(store=folder, track=False),
+    ... )
+    >>> results
+    <Results: 1 experiment of planted>
+    """
+    settings = settings or Settings.from_environment()
+    chosen = resolve_spec(
+        spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+    )
+    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
+    for outcome in outcomes:
+        if outcome.ending == "failed":
+            warnings.warn(f"{outcome.label} failed: {outcome.cause}", stacklevel=2)
+    finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
+    return Results(settings, finished)
+
+
+def preview(
+    spec: Spec | str | Path | None = None,
+    *,
+    datasets: Names = None,
+    backbones: Names = None,
+    methods: Names = None,
+    encoders: Names = None,
+    seeds: int | Iterable[int] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    tuned: bool = False,
+    settings: Settings | None = None,
+) -> pd.DataFrame:
+    """Return what :func:`run` would do, without fetching or running anything.
+
+    Parameters are those of :func:`run`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an experiment: ``experiment``, ``key``, ``status`` and ``seconds`` (estimated;
+        missing where it is finished or its data are not there).
+    """
+    import pandas as pd
+
+    from bench.runs.preview import preview_rows
+
+    settings = settings or Settings.from_environment()
+    chosen = resolve_spec(
+        spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+    )
+    best = best_settings(settings) if tuned else None
+    rows, _ = preview_rows(chosen, settings.store, best.adapt if best else None)
+    columns = ("experiment", "key", "status", "seconds")
+    return pd.DataFrame(
+        [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
+        columns=list(columns),
+    )
+
+
+def execute_spec(
+    spec: Spec,
+    settings: Settings,
+    *,
+    tuned: bool = False,
+    keep: Collection[Keep] = (),
+    jobs: int | None = None,
+) -> list[ExperimentOutcome]:
+    """Run the experiments of a checked specification; progress goes to standard error.
+
+    Parameters
+    ----------
+    spec
+        From :func:`bench.plan.overrides.resolve_spec`.
+    settings, tuned, keep, jobs
+        As for :func:`run`.
+
+    Returns
+    -------
+    list of ExperimentOutcome
+        In the order of the plan.
+    """
+    from bench.data.load import load_dataset
+    from bench.plan.grid import as_given, load_datasets, make_plan
+    from bench.runs.display import display_for
+    from bench.runs.estimate import Estimator
+    from bench.runs.execute import default_workers, execute
+    from bench.runs.record import begin_record, end_record
+    from bench.runs.run_one import ExecutionSettings
+    from bench.runs.store import Store
+    from bench.training.device import select_device
+    from bench.tuning.best import adopt
+
+    workers = jobs or default_workers(
+        settings.threads, select_device(settings.device).type == "cuda"
+    )
+    since = time.time()
+    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
+    embed_texts(spec, datasets, settings)
+    best = best_settings(settings) if tuned else None
+    plan = make_plan(spec, datasets, best.adapt if best else as_given)
+    for remark in best.remarks() if best else ():
+        warnings.warn(remark, stacklevel=2)
+    store = Store(settings.store.absolute())
+    adopt(store.root, [planned.experiment.key for planned in plan])
+    estimator = Estimator(store)
+    estimates = {
+        planned.experiment.label: estimator.estimate(
+            planned.experiment, datasets[planned.source]
+        ).seconds
+        for planned in plan
+    }
+    execution = ExecutionSettings(store.root, since, settings.device, settings.threads, tuple(keep))
+    store.prepare()
+    record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
+    with store.locked(record.key), display_for(len(plan)) as display:
+        outcomes = execute(plan, execution, display, workers=workers, estimates=estimates)
+    end_record(store.root, record, outcomes)
+    return outcomes
+
+
+def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
+    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
+    if not spec.encoders:
+        return
+    from bench.text.display import display_for
+    from bench.text.provide import embed, wanted_by
+
+    with display_for() as display:
+        embed(wanted_by(spec, datasets), display, device=settings.device)
+
+
+def best_settings(settings: Settings) -> BestSettings:
+    """Return what tuning has found in the store."""
+    from bench.tuning.best import BestSettings
+
+    return BestSettings(settings.store)
+
+
+def _grid(
+    datasets: Names,
+    backbones: Names,
+    methods: Names,
+    encoders: Names,
+    seeds: int | Iterable[int] | None,
+) -> dict[str, list[Any] | None]:
+    given = {
+        "datasets": datasets,
+        "backbones": backbones,
+        "methods": methods,
+        "encoders": encoders,
+        "seeds": seeds,
+    }
+    return {
+        key: value if value is None else [value] if isinstance(value, str | int) else list(value)
+        for key, value in given.items()
+    }
+
+
+def _collection(keep: Keep | Collection[Keep]) -> tuple[Keep, ...]:
+    return (keep,) if isinstance(keep, str) else tuple(keep)
