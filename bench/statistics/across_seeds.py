@@ -1,4 +1,4 @@
-"""The second reading: whether other seeds would have said the same."""
+"""Welch's test over seeds: whether other seeds would give the same difference."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _ROUNDING = 1e-12
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> TestResult:
-    """Welch's t-test of the means over users, one figure a seed.
+    """Compute Welch's t-test of the means over users, one value for each seed.
 
-    It treats trained models as the sample and the users as given, where the paired tests treat
-    users as the sample and the models as given. p is NaN where a side has fewer than two seeds,
-    for then nothing is known of what another seed would do.
+    It treats trained models as the sample and the users as given, whereas the paired tests treat
+    users as the sample and the models as given. p is NaN if a side has fewer than two seeds, since
+    nothing is then known about other seeds.
 
     Parameters
     ----------
     first, second
-        A metric's mean over users for each seed; the seeds need not be the same.
+        Mean over users of the metric for each seed; the seeds may differ.
     """
     if min(len(first), len(second)) < 2:
         return TestResult(NAME, math.nan, math.nan)
     difference = float(np.mean(first)) - float(np.mean(second))
     errors = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
-    if sum(errors) <= _ROUNDING**2:  # seeds that all say the same: nothing to measure by
+    if sum(errors) <= _ROUNDING**2:  # no deviation: all seeds agree
         return TestResult(NAME, math.nan, 1.0 if abs(difference) <= _ROUNDING else math.nan)
     from scipy import stats
 

@@ -1,4 +1,4 @@
-"""The comparisons that a table declares, corrected together."""
+"""Families of tests that are corrected together."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True)
 class CorrectedTest:
-    """One member of a family.
+    """One test of a family, corrected for all of them.
 
     Attributes
     ----------
     difference
         Mean over users.
     p
-        Of the paired t-test, not corrected.
+        p-value of the paired t-test, not corrected.
     adjusted
         The same after Holm's correction over the family.
     p_seeds
-        Of Welch's test over seeds, not corrected; NaN where a side has one seed.
+        p-value of Welch's test over seeds, not corrected; NaN if a side has one seed.
     adjusted_seeds
-        The same after Holm's correction over the same family; NaN where ``p_seeds`` is.
+        The same after Holm's correction over the same family; NaN if ``p_seeds`` is.
     d_z
         Difference in standard deviations of the users' differences.
     tested
-        False where too few users differ for the t-test (see
-        :func:`bench.statistics.paired.effective`); both p are 1 then.
+        False if too few users differ for the t-test (see
+        :func:`bench.statistics.paired.effective`); ``p`` and ``adjusted`` are 1 then.
     """
 
     difference: float
@@ -51,29 +51,34 @@ class CorrectedTest:
 
     @property
     def significant(self) -> bool:
-        """Whether the corrected p lies below :data:`ALPHA`."""
+        """Whether the corrected p-value is below :data:`ALPHA`."""
         return self.adjusted < ALPHA
 
     @property
     def confirmed(self) -> bool:
-        """Whether the second reading, over seeds, agrees; it is corrected like the first."""
+        """Whether the corrected test over seeds is significant too."""
         return self.significant and self.adjusted_seeds < ALPHA
 
     def swapped(self) -> CorrectedTest:
-        """Swap the two sides."""
+        """Return the test with its two sides swapped."""
         return replace(self, difference=-self.difference, d_z=-self.d_z)
 
 
 def assess_family(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, CorrectedTest]:
-    """Test every member of a family by both readings and correct each by Holm.
+    """Test every comparison of a family over users and over seeds, with Holm's corrections.
 
-    Members that cannot be tested stay in the family with p = 1, so that its size depends on what
-    was declared and not on what was found.
+    Comparisons that cannot be tested stay in the family with p = 1, so that its size depends on
+    what was declared and not on the data.
 
     Parameters
     ----------
     contrasts
         Name and differences of each comparison, read one after another.
+
+    Returns
+    -------
+    dict
+        Tests by name.
     """
     alone = {name: _test(contrast) for name, contrast in contrasts}
     users = holm([found.p for found in alone.values()])

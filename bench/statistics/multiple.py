@@ -8,16 +8,16 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that all below alpha may be called significant together.
+    """Adjust p-values so that those below alpha are significant together.
 
-    The chance of one false call or more in the family is then at most alpha, however the tests
+    The probability of a false positive in the family is then at most alpha, however the tests
     depend on each other (Holm, A simple sequentially rejective multiple test procedure,
     Scandinavian Journal of Statistics 1979).
 
     Parameters
     ----------
     p_values
-        One a test, in any order.
+        One for each test, in any order.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One model's figures with its seeds nested in users, and the contrast of two models."""
+"""Metrics of one model with seeds nested in users, and the contrast of two models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Nested:
-    """One metric of one configuration.
+    """One metric of one configuration, averaged over seeds and over users.
 
     Attributes
     ----------
     users
-        float64 ``[users]``: each user's figure, averaged over seeds.
+        float64 ``[users]``: each user's value, averaged over seeds.
     seeds
         Mean over users of each seed.
     """
@@ -30,36 +30,36 @@ class Nested:
 
     @classmethod
     def of(cls, per_seed: list[Floats]) -> Nested:
-        """Average either way.
+        """Average over seeds and over users.
 
         Parameters
         ----------
         per_seed
-            One float64 ``[users]`` a seed.
+            One float64 ``[users]`` for each seed.
 
         Raises
         ------
         BenchError
-            There is none, or they are of different numbers of users.
+            There is none, or the numbers of users differ.
         """
         return cls(mean_over_seeds(per_seed), tuple(float(np.mean(seed)) for seed in per_seed))
 
     @property
     def mean(self) -> float:
-        """Over users and seeds."""
+        """Mean over users and seeds."""
         return float(np.mean(self.users))
 
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """What tells two models apart.
+    """Difference of two models.
 
     Attributes
     ----------
     gaps
         float64 ``[users]``: differences, see :func:`bench.statistics.paired.differences`.
     p_seeds
-        Of Welch's test over seeds, NaN where a side has one seed.
+        p-value of Welch's test over seeds, NaN if a side has one seed.
     """
 
     gaps: Floats
@@ -72,7 +72,7 @@ class Contrast:
         Raises
         ------
         BenchError
-            The two are of different numbers of users.
+            The numbers of users differ.
         """
         gaps = differences(first.users, second.users)
         return cls(gaps, welch(first.seeds, second.seeds).p)

@@ -20,14 +20,14 @@ BUCKETS = 5
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """Some of the users.
+    """A group of users.
 
     Attributes
     ----------
     kind
-        What they are grouped by.
+        Property that they are grouped by.
     name
-        Which group, with its boundaries.
+        Values of the property.
     users
         bool ``[users]``.
     """
@@ -50,28 +50,28 @@ class CountRange:
         return f"{self.low:,}\N{EN DASH}{self.high:,}"
 
     def contains(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether each value lies within, bool like ``values``."""
+        """Return whether each value is in the range, bool like ``values``."""
         return np.asarray((values >= self.low) & (values <= self.high))
 
 
 def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountRange]:
-    """Part whole numbers into ranges that hold as nearly equally many as ties allow.
+    """Divide integers into ranges of as nearly equal frequency as ties allow.
 
-    Equal values never part. Each of the ``buckets - 1`` boundaries moves from its ideal place to
-    the nearest gap between distinct values, downwards where two are as near; boundaries that
-    fall together leave fewer ranges.
+    Equal values are never separated. Each of the ``buckets - 1`` boundaries moves from its ideal
+    place to the nearest gap between distinct values, the lower one of two equally near ones;
+    boundaries that coincide leave fewer ranges.
 
     Parameters
     ----------
     values
         Integers ``[n]``.
     buckets
-        How many ranges are wanted.
+        Number of ranges.
 
     Returns
     -------
     list of CountRange
-        Ascending; every value lies in exactly one.
+        Ascending; every value is in exactly one.
 
     Examples
     --------
@@ -94,12 +94,12 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountR
 
 
 def slices(ranks: Ranks) -> Iterator[Slice]:
-    """Group an experiment's users by what is known before any model ranks.
+    """Group users by properties of their targets and histories.
 
     Parameters
     ----------
     ranks
-        Of any experiment on the data: targets, training counts and histories are the same.
+        Of any experiment on the data, since these properties do not depend on the model.
     """
     everyone = np.ones(len(ranks.target), dtype=np.bool_)
     yield Slice("all", "all users", everyone)

@@ -40,8 +40,11 @@ def test_the_command_beside_a_row_finds_the_cell_again(shop):
     )
 
 
-def test_planted_noise_of_an_own_card_is_judged(shop):
-    assert re.search(r"\| Corner Shop +\| SASRec +\| Random drop", look(shop, "recovery"))
+def test_noise_detection_reads_an_own_card(shop):
+    assert re.search(
+        r"\| Corner Shop +\| SASRec +\| Random drop",
+        look(shop, "report", "--table", "noise-detection"),
+    )
 
 
 def test_a_card_that_is_gone_leaves_the_name(shop):
