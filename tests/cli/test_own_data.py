@@ -57,5 +57,5 @@ def test_a_card_that_is_gone_leaves_the_name(shop):
         card.write_text(text)
     assert "Corner Shop" not in shown
     assert re.search(r"\| tiny +\| SASRec", shown)
-    assert "Not shown: counts and item names" in shown
+    assert "Not shown: what needs the data set itself" in shown
     assert card.name in shown

@@ -155,7 +155,8 @@ def test_names_of_cells(root):
         assert keys_of(find_configuration(store, words)) == none
     assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
     assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
-    assert configuration_label(find_configuration(store, none[0])[0].experiment) == "ml-100k/sasrec/none"
+    [stored] = find_configuration(store, none[0])
+    assert configuration_label(stored.experiment) == "ml-100k/sasrec/none"
 
 
 @pytest.mark.parametrize(
