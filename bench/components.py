@@ -180,7 +180,7 @@ class MethodEntry(Component):
     either_sampling
         Whether it may also train on the other kind of samples without leaking targets.
     cost
-        Seconds of an epoch over those of the bare backbone, as ``bench perf methods`` prints
+        Seconds of an epoch over those of the bare backbone, as ``benchmarks/steps.py`` prints
         them; read by estimates of how long a run takes, by nothing else.
     """
 

@@ -116,5 +116,5 @@ def read_yaml(path: Path) -> dict[str, Any]:
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
         raise ConfigError(f"{place}: {yaml_problem(error)}; correct the YAML") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold 'key: value' lines; see an example in the README")
+        raise ConfigError(f"{path} must hold 'key: value' lines; docs/quickstart.md has an example")
     return {str(key): value for key, value in content.items()}

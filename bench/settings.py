@@ -31,7 +31,7 @@ class Settings:
     data
         Folder of raw data sets (``BENCH_DATA_DIR``, else the platform's data folder).
     cache
-        Folder of whatever can be made again (``BENCH_CACHE_DIR``, else the platform's cache).
+        Folder of what can be recomputed (``BENCH_CACHE_DIR``, else the platform's cache).
     offline
         Whether every network access is forbidden (``BENCH_OFFLINE``).
     device

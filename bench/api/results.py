@@ -51,7 +51,12 @@ class Results:
         return f"<Results: {len(self)} {noun}{of}>"
 
     def _repr_html_(self) -> str:
-        return str(self.table().to_html(index=False)) if len(self) else repr(self)
+        if not len(self):
+            return repr(self)
+        names = [name for name in _IDENTITY if name != "seed"]
+        rows = self.metrics().drop(columns="key").groupby(names, dropna=False, sort=False)
+        frame = rows.mean().assign(seed=rows.size()).rename(columns={"seed": "seeds"}).reset_index()
+        return str(frame.to_html(index=False, float_format="{:.4f}".format, na_rep=""))
 
     def filter(
         self,

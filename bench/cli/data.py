@@ -32,7 +32,7 @@ def list_(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """List data sets and where their files lie."""
+    """List data sets and the folders of their files."""
     del data_dir  # its callback has set the environment
     rows = [
         {"data set": card.name, "summary": card.summary, "files": _whereabouts(card)}

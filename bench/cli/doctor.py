@@ -83,7 +83,7 @@ def _folders() -> Iterable[tuple[str, str]]:
 
 
 def _state(folder: Path) -> str:
-    """Say whether a folder, or the one in which it would be made, can be written."""
+    """Describe whether a folder, or the one in which it would be made, can be written."""
     place = folder.absolute()
     try:
         while not place.exists():

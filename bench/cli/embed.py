@@ -36,7 +36,7 @@ def embed(
 ) -> None:
     """Encode the item texts of data sets and keep the vectors in the cache.
 
-    Interrupted, it goes on where it stopped when given again.
+    Interrupted, it continues where it stopped when given again.
     """
     del data_dir, cache_dir  # their callbacks have set the environment
     if not encoder:

@@ -13,7 +13,6 @@ from bench.cli import (
     doctor,
     embed,
     ls,
-    perf,
     report,
     run,
     show,
@@ -47,7 +46,6 @@ app.command(epilog=verify.EPILOG)(verify.verify)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")
-app.add_typer(perf.app, name="perf")
 app.add_typer(track.app, name="track")
 
 

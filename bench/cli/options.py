@@ -16,7 +16,7 @@ class ManyValues(TyperCommand):
     """A command whose repeatable options take several values after one flag.
 
     ``--seeds 1 2`` becomes ``--seeds 1 --seeds 2`` before parsing. Values end at the next
-    word that begins with ``-``, so positional arguments stand before such options.
+    word that begins with ``-``, so positional arguments come before such options.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -119,7 +119,7 @@ SpecName = Annotated[
     str | None,
     typer.Argument(
         metavar="[SPEC]",
-        help="A YAML file, a shipped specification or a data set; stands before the flags.",
+        help="A YAML file, a shipped specification or a data set; comes before the flags.",
         show_default="default",
     ),
 ]

@@ -29,7 +29,7 @@ def show(
 
 
 def describe(entry: MethodEntry, card: MethodCard | None) -> Iterator[str]:
-    """Give the lines that ``bench show`` prints."""
+    """Return the lines that ``bench show`` prints."""
     yield f"{entry.title} ({entry.name}): {entry.summary}"
     yield entry.citation if card is None else card.citation
     yield f"trains on {entry.sampling}" + (", reads item texts" if entry.needs_text else "")

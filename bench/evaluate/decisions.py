@@ -1,4 +1,4 @@
-"""What a trained denoiser decides about original interactions."""
+"""Decisions of a trained denoiser about original interactions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.model.samples import blocks, histories
 from bench.plan.result import Decisions
 
 POSITIONS_PER_BLOCK = 16_384
-"""Padded positions that are read out at a time."""
+"""Padded positions of a block."""
 
 
 @torch.inference_mode()
@@ -24,20 +24,20 @@ def read_decisions(
     max_length: int,
     device: torch.device,
 ) -> Decisions | None:
-    """Read keep decisions and noise scores of the last ``max_length`` interactions of each user.
+    """Compute keep decisions and noise scores of the last interactions of each user.
 
     Parameters
     ----------
     method
         The trained model.
     sequences
-        Whose interactions are judged.
+        Histories of all users.
     item_counts
         int32 ``[n_items + 1]``: training interactions of each item.
     max_length
-        What the model sees of a history.
+        Most recent interactions that the model sees.
     device
-        Where the model lives.
+        Device of the model.
 
     Returns
     -------

@@ -19,18 +19,18 @@ POSITIONS_PER_BLOCK = 16_384
 
 
 class FullRanking:
-    """One phase of a split, ready to be ranked after every epoch.
+    """Rank the targets of one phase of a split, after every epoch or once.
 
     Parameters
     ----------
     split
         The leave-one-out split.
     phase
-        Whose targets are ranked.
+        ``validation`` or ``test``, whose targets are ranked.
     max_length
         Most recent interactions that the model sees.
     device
-        Where the model lives.
+        Device of the model.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class Metric(ABC):
 
     @property
     def name(self) -> str:
-        """As it stands in a table's head: ``NDCG@10``."""
+        """Name, such as ``NDCG@10``."""
         return self.label if self.k is None else f"{self.label}@{self.k}"
 
     def per_user(self, ranks: Floats) -> Floats:
@@ -119,7 +119,7 @@ class Metric(ABC):
 
     @abstractmethod
     def _gain(self, positions: Floats) -> Floats:
-        """Give what a hit at each whole position is worth."""
+        """Return the gain of a hit at each rank."""
 
 
 @dataclass(frozen=True)

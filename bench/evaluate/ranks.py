@@ -26,7 +26,7 @@ MOST_ITEMS = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Where targets stand; all int64 ``[users]``.
+    """Counts from which ranks follow; all int64 ``[users]``.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Counts:
 
 
 def block_rows(n_items: int, device: torch.device) -> int:
-    """Give the number of users whose scores make one block on a device.
+    """Return the number of users of one block of scores on a device.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What every sequential recommender offers to the methods that attach to it."""
+"""The interface of sequential recommenders that methods attach to."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a data set and a protocol fix about a model.
+    """Sizes that the data set and the protocol give to a model.
 
     Attributes
     ----------
     n_users, n_items
         Users are 0 .. n_users - 1, items 1 .. n_items; item 0 is padding.
     max_length
-        Most positions that a sequence may have.
+        Maximum number of positions of a sequence.
     """
 
     n_users: int
@@ -37,7 +37,7 @@ class Backbone(nn.Module, ABC):
     Parameters
     ----------
     sizes
-        Of the data set.
+        Sizes of the data set.
     embedding_size
         D, width of the item table.
     state_size
@@ -58,7 +58,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
-        """Give the state after each position.
+        """Compute the state after each position.
 
         Parameters
         ----------
@@ -72,11 +72,11 @@ class Backbone(nn.Module, ABC):
         Returns
         -------
         Tensor
-            ``[B, L, H]``; states at padding mean nothing.
+            ``[B, L, H]``; states at padding are undefined.
         """
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
-        """Give the state after the last valid position, ``[B, H]``."""
+        """Compute the state after the last valid position, ``[B, H]``."""
         last = valid.sum(1).clamp_min(1) - 1
         return self.encode(x, valid, users)[torch.arange(len(x), device=x.device), last]
 
@@ -93,7 +93,7 @@ class Backbone(nn.Module, ABC):
         return self.project(states) @ self.item_vectors().T
 
     def zero_padding(self) -> None:
-        """Zero the padding row; constructors call it after they have drawn their weights."""
+        """Set the padding row to zero; call it after the weights are initialised."""
         with torch.no_grad():
             self.items.weight[0].zero_()
 

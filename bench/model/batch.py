@@ -26,8 +26,7 @@ class Batch:
         int64 ``[B, L]``: index of each position in the flat array of interactions that the batch
         was gathered from, -1 = padding.
     first
-        int64 ``[B]``: place of the row's oldest interaction in the user's whole history, 0 = the
-        user's first ever.
+        int64 ``[B]``: index of the row's oldest interaction in the user's whole history.
     """
 
     users: Tensor
@@ -55,7 +54,7 @@ class Rows:
     Attributes
     ----------
     user, start, length
-        Whose, the flat index of the first input and how many inputs.
+        User of each row, flat index of its first input and number of inputs.
     targets
         Predicted positions, counted from the row's end: ``length`` = every position, 1 = the
         last one only, 0 = none.

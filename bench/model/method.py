@@ -1,4 +1,4 @@
-"""What the engine asks of a method: a loss for a batch, vectors to rank with, decisions."""
+"""The interface of methods: losses of a batch, vectors to rank with, decisions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NextItemLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """All that a method may learn, count or normalise from.
+    """Everything that a method may learn, count or normalise from.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class TrainingData:
     next_item_loss
         The loss that every method of the run shares.
     seed
-        For generators of a method's own; training draws from torch's, which is seeded anew for
-        every epoch.
+        For generators of the method's own; training draws from torch's generator, which is seeded
+        for every epoch.
     text_vectors
         Vectors of the items' texts, for methods that need them.
     """
@@ -45,7 +45,7 @@ class TrainingData:
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
-    """What a method decides about the interactions of a batch.
+    """Decisions of a method about the interactions of a batch.
 
     Attributes
     ----------
@@ -73,20 +73,20 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Give ``[B, D]`` vectors whose inner products with the items rank them."""
+        """Compute ``[B, D]`` vectors whose inner products with the items are their scores."""
 
     @abstractmethod
     def item_vectors(self) -> Tensor:
-        """Give ``[n_items, D]``, row i = item i + 1; called once per evaluation."""
+        """Compute ``[n_items, D]``, row i = item i + 1; called once per evaluation."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Prepare for an epoch (0-based), for schedules and masks."""
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give what else a report should say of the trained model: edges per relation, rates."""
+        """Return what a report should say about the trained model, such as edges per relation."""
         return {}
 
     def denoise(self, batch: Batch) -> Denoised | None:
-        """Read out decisions on a batch's interactions; None where the method makes none."""
+        """Decide which interactions of a batch to keep; None where the method removes nothing."""
         del batch
         return None

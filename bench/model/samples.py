@@ -57,9 +57,8 @@ def prefixes(data: Interactions, max_length: int, per_user: int, generator: Gene
     """Draw (prefix, next item) pairs: ``per_user`` times as many as users, or all there are.
 
     Every pair of the data is as likely as any other and comes at most once, as in :func:`windows`,
-    so that an epoch's loss estimates without bias what all pairs give. (As many of each user
-    repeat the pairs of short histories while those of long ones are hardly met; docs/beauty.md has
-    what that costs.)
+    so that an epoch's loss estimates the loss over all pairs without bias. (Drawing equally many
+    from each user would repeat the pairs of short histories and rarely show those of long ones.)
     A prefix keeps its last ``max_length`` items.
     """
     pairs = (data.lengths - 1).clamp_min(0)
@@ -75,7 +74,7 @@ def prefixes(data: Interactions, max_length: int, per_user: int, generator: Gene
 
 
 def last_prefixes(data: Interactions, max_length: int) -> Rows:
-    """Give the (prefix, next item) pair of each user that ends with the last interaction."""
+    """Return the (prefix, next item) pair of each user that ends with the last interaction."""
     users = torch.nonzero(data.lengths > 1).squeeze(1)
     length = (data.lengths - 1)[users].clamp_max(max_length)
     return Rows(users, data.offsets[1:][users] - 1 - length, length, torch.ones_like(users))
@@ -96,7 +95,7 @@ def segments(data: Interactions, max_length: int, per_user: int, generator: Gene
 
 
 def histories(data: Interactions, max_length: int) -> Rows:
-    """Give the last ``max_length`` interactions of every user, with nothing to predict."""
+    """Return the last ``max_length`` interactions of every user, without targets."""
     length = data.lengths.clamp_max(max_length)
     user = torch.arange(len(length))
     return Rows(user, data.offsets[1:] - length, length, torch.zeros_like(user))

@@ -28,7 +28,7 @@ class TextVectors:
         Which reading.
     vectors
         float32 or float16 ``[rows, S]``, on the CPU, possibly mapped from a file; row 0 is zero
-        and stands for "no text". Never trained, never part of a checkpoint.
+        and means "no text". Never trained, never part of a checkpoint.
     row_index
         int64: row of each item ``[n_items + 1]`` (pooled), or of each interaction of the whole
         histories, flat (text).

@@ -56,7 +56,7 @@ class Source(Config):
     url, wheel
         Where it is; exactly one.
     sha256
-        Of the download. Absent: recorded beside the data on the first fetch and compared
+        Of the download. Absent: recorded next to the data on the first fetch and compared
         on every later one.
     role
         The download itself is the file of this role.
@@ -186,9 +186,9 @@ class Card(Config):
     Attributes
     ----------
     name
-        Short name; its folder in the data directory bears it.
+        Short name, also of its folder in the data directory.
     title
-        As it stands in a paper's table.
+        Name in a table.
     summary
         One line for listings.
     forms
@@ -223,11 +223,11 @@ class Card(Config):
 
     @property
     def folder(self) -> Path | None:
-        """Where a user's own card lies; None for a built-in one."""
+        """Folder of a user's own card; None for a built-in one."""
         return self._folder
 
     def placed(self, folder: Path) -> Card:
-        """Copy that knows the folder in which its files lie."""
+        """Return a copy that knows the folder of its files."""
         card = self.model_copy()
         card._folder = folder  # noqa: SLF001 - a copy of its own class
         return card
@@ -255,7 +255,7 @@ def load_card(name: str) -> Card:
     Parameters
     ----------
     name
-        Of a built-in card, or the path of a card: whatever ends in ``.yaml`` or ``.yml`` or
+        Of a built-in card, or the path of a card, which ends in ``.yaml`` or ``.yml`` or
         contains a separator.
 
     Raises

@@ -36,5 +36,5 @@ class EncoderConfig(Config):
         return self
 
     def own(self) -> dict[str, object]:
-        """Give what decides the vector of a text: everything but the settings above."""
+        """Return the settings that decide the vector of a text."""
         return self.model_dump(mode="json", exclude=set(EncoderConfig.model_fields))

@@ -107,7 +107,7 @@ class PlantedOptions(Config):
     mean_length, min_length, max_length
         Interactions of a user.
     sequential
-        Probability that a user goes on to a successor of the taste's last item.
+        Probability that a user continues with a successor of the taste's last item.
     drift
         Probability, at each step, that a user's second taste becomes the first.
     noise

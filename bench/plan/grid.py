@@ -95,7 +95,7 @@ def _models(spec: Spec) -> Iterator[tuple[str, str | None, str | None]]:
 
 
 Adapt = Callable[[GridPoint, Spec, DatasetInfo], Spec]
-"""Gives a point's own specification."""
+"""Returns the specification of one point, such as one with tuned settings."""
 
 
 def freeze(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Experiment:

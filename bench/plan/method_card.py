@@ -1,4 +1,4 @@
-"""What is known of a method from its paper and its authors' code: ``card.yaml`` beside it."""
+"""The card of a method: what its paper and its authors' code say (``card.yaml``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Paper(Config):
 
 
 class Code(Config):
-    """What its authors published beside it.
+    """Code that the authors published.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Published(Config):
     note
         What is odd about the row.
     metrics
-        Figures by name, as printed. In the file they stand beside the other keys:
+        Figures by name, as printed. In the file they are keys like the others:
         ``HR@5: 0.0300``; null where a figure is lost.
     """
 
@@ -154,7 +154,7 @@ def load(name: str) -> MethodCard:
     """
     card = find(name)
     if card is None:
-        raise ConfigError(f"method '{name}' has no {FILE} beside its settings; write one")
+        raise ConfigError(f"method '{name}' has no {FILE} in its folder; write one")
     return card
 
 

@@ -1,4 +1,4 @@
-"""``--set key=value``: one setting, found in whatever part of the specification has it."""
+"""Change one setting by name, in the part of the specification that has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running experiment tells, and how long the rest will take."""
+"""Progress of running experiments and the time that the rest will take."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Reporter(Protocol):
     """Where a run's events go while it runs: a terminal, a log, nowhere."""
 
     def started(self, label: str) -> None:
-        """Note that an experiment begins or goes on."""
+        """Report that an experiment begins or continues."""
 
     def advanced(self, progress: Progress, seconds_left: float) -> None:
-        """Note a finished epoch, and how many seconds the whole run will still take."""
+        """Report a finished epoch and the seconds that the run will still take."""
 
     def ended(self, label: str, note: str, seconds_left: float) -> None:
-        """Note how an experiment ended, and how many seconds the whole run will still take."""
+        """Report how an experiment ended and the seconds that the run will still take."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from bench.hashing import content_hash
 Phase = Literal["validation", "test"]
 PHASES: tuple[Phase, ...] = ("validation", "test")
 Keep = Literal["weights", "lists"]
-"""What an experiment may leave in the store beside its ranks."""
+"""What an experiment may leave in the store in addition to its ranks."""
 KEEP: tuple[Keep, ...] = ("weights", "lists")
 Candidates = Literal["all", "unseen"]
 Ties = Literal["pessimistic", "average"]

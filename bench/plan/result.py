@@ -130,7 +130,7 @@ class Epoch(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What is known of a finished experiment beside its ranks.
+    """What is known of a finished experiment in addition to its ranks.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ class Spec(Config):
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         for entry in value:
             if value.count(entry) > 1:
-                raise ValueError(f"{entry} stands there twice; remove one")
+                raise ValueError(f"{entry} is listed twice; remove one")
         return value
 
     @field_validator("datasets", "methods", "seeds")
@@ -88,11 +88,11 @@ class Spec(Config):
         return type(self).parse({**self.plain(), **changes}, where)
 
     def plain(self) -> dict[str, Any]:
-        """Give what was set, as plain data; defaults stay out."""
+        """Return what was set, as plain data, without defaults."""
         return self.model_dump(mode="json", exclude_unset=True)
 
     def protocol_for(self, max_length: int) -> Protocol:
-        """Fill in a data set's own maximum length unless the specification sets one."""
+        """Return the protocol with a data set's maximum length unless one is set."""
         if "max_length" in self.protocol.model_fields_set:
             return self.protocol
         return Protocol.parse(
@@ -181,7 +181,7 @@ def shipped() -> dict[str, Path]:
 
 
 def read_spec(path: Path) -> Spec:
-    """Read a specification file; data cards that it names by a relative path lie beside it.
+    """Read a specification file; relative paths of data cards start at its folder.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def _beside(name: str, folder: Path) -> str:
 
 
 def find_spec(name: str | None) -> Spec:
-    """Resolve what stands after ``bench run``.
+    """Resolve the argument of ``bench run``.
 
     Parameters
     ----------

@@ -23,11 +23,11 @@ TYPICAL_EPOCHS = 25
 """Epochs until early stopping ends a run."""
 TYPICAL_DIMENSION = 64
 TYPICAL_WEIGHTS = 110_000
-"""Weights of a backbone beside its item table, at default sizes: 57, 102 and 180 thousand."""
+"""Weights of a backbone without its item table, at default sizes: 57, 102 and 180 thousand."""
 FLOPS_PER_PRODUCT = 6
 """Of each target and weight: a multiply and an add, once forward and twice backward."""
 OVERHEAD = 1.5
-"""What the softmax costs beside its matrix multiplications, as a factor of them."""
+"""Cost of the softmax over that of its matrix multiplications."""
 SMALL_PRODUCTS = 2.0
 """How much slower than large matrices the small ones inside a backbone are multiplied."""
 _Kind = tuple[str, str | None, str, str | None, int]

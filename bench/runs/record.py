@@ -1,11 +1,10 @@
-"""What a command asked for: one JSON file for each distinct ``bench run`` in the store.
+"""Run records: one JSON file for each distinct ``bench run`` in the store.
 
 ::
 
     runs/<name>-<key12>.json     specification, command line, experiments and how each ended
 
-The same command on the same code and data has the same key, so given again it goes on in the same
-file.
+The same command on the same code and data has the same key and continues in the same file.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class RunRecord:
 def begin_record(
     root: Path, spec: Spec, plan: Iterable[PlannedExperiment], command: Sequence[str]
 ) -> RunRecord:
-    """Note that a run begins, or goes on.
+    """Record that a run begins or continues.
 
     Parameters
     ----------

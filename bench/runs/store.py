@@ -81,7 +81,7 @@ class Store:
         return folder is not None and all((folder / kept[name]).exists() for name in keep)
 
     def load(self, key: str) -> StoredExperiment:
-        """Give a finished experiment.
+        """Return a finished experiment.
 
         Raises
         ------

@@ -65,7 +65,7 @@ def run_experiment(
     threads
         Of the arithmetic on a CPU.
     keep
-        What the result holds beside ranks and decisions.
+        What the result holds in addition to ranks and decisions.
     report
         Called after every epoch.
 

@@ -81,9 +81,9 @@ def cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
 def in_batch_tanh(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy among the batch's own targets with tanh on the logits.
 
-    The regime of IADSR's published script (its page, section 9), kept as a named option: row m
+    The regime of IADSR's published script, kept as a named option: row m
     must pick target m among all M targets of the batch; an item that is the target of several
-    rows stands among the candidates several times.
+    rows is a candidate several times.
 
     Parameters and return value are those of :func:`cross_entropy`.
     """

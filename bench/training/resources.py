@@ -1,4 +1,4 @@
-"""What an experiment costs: wall and CPU seconds of each stage, peak memory."""
+"""Cost of an experiment: wall and CPU seconds of each stage, peak memory."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class IdleMemory:
         self._own, self._fresh = 0, True
 
     def check(self) -> None:
-        """Release if the process has gained more than a step needs, and than may lie idle."""
+        """Release idle pages if the process has grown by more than the limit."""
         gained = self._resident() - self._floor
         if self._fresh:
             self._own, self._fresh = max(self._own, gained), False
@@ -72,7 +72,7 @@ class IdleMemory:
             self.release()
 
     def release(self) -> None:
-        """Give back all whole pages that hold nothing."""
+        """Return all empty pages to the system."""
         trim = _trim()
         if trim is not None:
             trim(0)

@@ -25,16 +25,16 @@ from bench.training.checkpoint import TrainingState
 from bench.training.resources import Meter, peak_memory_bytes
 
 Validate = Callable[[Method], float]
-"""Gives the validation figure that is maximised."""
+"""Computes the validation figure that is maximised."""
 
 
 class Trainer:
-    """One training run that can stop after any epoch and go on as if it had not.
+    """One training run, which can stop after any epoch and resume bit for bit.
 
     Parameters
     ----------
     method
-        The model, on its device.
+        The model, on ``device``.
     data
         Training interactions.
     config, protocol
@@ -42,9 +42,9 @@ class Trainer:
     sampling
         How samples are drawn, ``auto`` resolved.
     axes
-        Names that every seed of this run derives from.
+        Names from which every seed of this run derives.
     device
-        Where the model lives.
+        Device of the model.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Trainer:
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes())
 
     def _train(self, epoch: int) -> dict[str, float]:
-        """Run one epoch; give the mean of each part of the loss over its targets."""
+        """Run one epoch; return the mean of each part of the loss over its targets."""
         rows = self.samples(epoch)
         count = int(rows.weight.sum())
         if not count:
@@ -171,7 +171,7 @@ class Trainer:
             losses = self._step(self.data.gather(part).to(self.device))
             for name, value in losses.items():
                 sums[name] += value.detach() * int(part.weight.sum())
-            # The graph of a step is freed here, not when the next one has grown beside it.
+            # The graph of a step is freed here, not when the next one has been built as well.
             del losses
             self.meter.tidy()
         means = {name: float(value) / count for name, value in sums.items()}

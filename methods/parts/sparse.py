@@ -2,8 +2,8 @@
 
 The product is an embedding bag: row i of the result is the weighted sum of the dense rows that
 row i of the matrix names. On a CPU torch runs bags through FBGEMM, which here is several times
-faster than its compressed-row product (``bench perf parts ssdrec`` prints both); each row is summed
-by one thread in a fixed order, so results repeat bit for bit.
+faster than its compressed-row product (``benchmarks/parts.py ssdrec`` times both); each row is
+summed by one thread in a fixed order, so results repeat bit for bit.
 """
 
 from __future__ import annotations

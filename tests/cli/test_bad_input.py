@@ -24,7 +24,7 @@ def spec(tmp_path):
         ("run --method iadsrr none", "unknown method 'iadsrr'"),
         ("run --backbone sasrek", "unknown backbone 'sasrek'; did you mean 'sasrec'?"),
         ("run --encoder lama", "unknown encoder 'lama'"),
-        ("run --seeds 1 1", "1 stands there twice; remove one"),
+        ("run --seeds 1 1", "1 is listed twice; remove one"),
         ("run --seeds -1", "'seeds.0' = -1"),
         ("run --set epoch=3", "unknown setting 'epoch'; did you mean 'epochs'?"),
         ("run --set epochs", "--set 'epochs' is not key=value"),

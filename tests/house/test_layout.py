@@ -75,10 +75,7 @@ def test_reports_read_the_store_only(path):
 
 @pytest.mark.parametrize("path", sources("bench"), ids=label)
 def test_the_engine_imports_no_method(path):
-    # bench/perf measures methods by name; nothing of the engine imports it.
-    assert within(module_name(path), "bench.perf") or not [
-        name for name in imports(path) if within(name, "bench.methods")
-    ]
+    assert not [name for name in imports(path) if within(name, "bench.methods")]
 
 
 @pytest.mark.parametrize("path", sources("bench"), ids=label)
@@ -89,17 +86,16 @@ def test_only_the_command_line_imports_reports_and_commands(path):
 
 
 def test_the_engine_names_no_method_or_backbone():
-    # 'none' is also a plain word, and bench/perf names the rival's models.
+    # 'none' is also a plain word.
     names = {*METHODS.names(), *BACKBONES.names()} - {"none"}
     assert names
     for path in sources("bench"):
-        if not within(module_name(path), "bench.perf"):
-            literals = {
-                node.value
-                for node in ast.walk(ast.parse(path.read_bytes()))
-                if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            }
-            assert not literals & names, label(path)
+        literals = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_bytes()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert not literals & names, label(path)
 
 
 @pytest.mark.parametrize("path", sources("methods"), ids=label)
@@ -109,11 +105,6 @@ def test_methods_import_the_public_interface_and_each_other(path):
         if within(name, "bench"):
             other = within(name, "bench.methods") and not within(name, "bench.methods.backbones")
             assert other or within(name, *METHOD_API, home), name
-
-
-def test_the_page_names_the_public_interface():
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert not [name for name in METHOD_API if f"`{name}`" not in page]
 
 
 @pytest.mark.parametrize("path", [*PACKAGE, *TESTS], ids=label)

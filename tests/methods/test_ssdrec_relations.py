@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.ssdrec_graphs import loop_graphs
 from ssdrec_toys import N_ITEMS, random_histories
 
 from bench.data.dataset import LeaveOneOut
@@ -27,7 +28,6 @@ from bench.methods.ssdrec.relations import (
     without_diagonal,
 )
 from bench.model.backbone import Sizes
-from bench.perf.baselines.ssdrec.graphs import loop_graphs
 
 EXAMPLE = Sequences.from_lists([[1, 2, 3, 4], [1, 2], [3, 4, 5]])
 EVERYTHING = GraphSettings(max_length=8, c_min=0, hot_items=1.0, hot_users=1.0)

@@ -20,16 +20,20 @@ def hit_rates(rng, users, mean):
     return np.clip(rng.gamma(0.5, mean / 0.5, users), 1e-4, 0.9)
 
 
-def figures(rng, rates, seeds, luck=0.0, taste=0.0):
+def figures(rng, rates, seeds, seed_effect=0.0, user_effect=0.0):
     """Figures by metric and seed of a model that is neither better nor worse than the rates.
 
-    ``luck`` is the relative scatter of its seeds, the same for all users; ``taste`` that of its
-    users, the same for all seeds.
+    ``seed_effect`` is the relative scatter of its seeds, the same for all users;
+    ``user_effect`` is that of its users, the same for all seeds.
     """
     seen = []
-    own = rates * np.exp(taste * rng.normal(size=len(rates)) - taste**2 / 2) if taste else rates
+    own = (
+        rates * np.exp(user_effect * rng.normal(size=len(rates)) - user_effect**2 / 2)
+        if user_effect
+        else rates
+    )
     for _ in range(seeds):
-        scale = max(0.05, 1 + luck * rng.normal())
+        scale = max(0.05, 1 + seed_effect * rng.normal())
         ranks = rng.geometric(np.clip(scale * own, 1e-4, 0.95)).astype(float)
         seen.append({metric.name: metric.per_user(ranks) for metric in METRICS})
     return {name: [one[name] for one in seen] for name in NAMES}
@@ -78,13 +82,13 @@ def tally(tables, seed=0, **settings):
     }
 
 
-def seed_luck(pairs, users, mean, seeds, luck, seed=0):
-    """Compare two models that differ by their seeds' luck alone; count signs and bare signs."""
+def seed_effect_alone(pairs, users, mean, seeds, seed_effect, seed=0):
+    """Compare two models that differ by their seeds alone; count signs and bare signs."""
     rng = np.random.default_rng(seed)
     signed = confirmed = 0
     for _ in range(pairs):
         rates = hit_rates(rng, users, mean)
-        two = [Nested.of(figures(rng, rates, seeds, luck)["NDCG@10"]) for _ in range(2)]
+        two = [Nested.of(figures(rng, rates, seeds, seed_effect)["NDCG@10"]) for _ in range(2)]
         found = Significance.of([BlockValues([{"x": one} for one in two], [None, 0])], ["x"])
         signs = found.signs(0, "x", 1)
         signed += bool(signs)
@@ -114,14 +118,14 @@ SETTINGS = (
     {"users": 943, "mean": 0.03},
     {"users": 943, "mean": 0.03, "seeds": 5, "methods": 6, "backbones": 3},
     {"users": 5000, "mean": 0.03},
-    {"users": 5000, "mean": 0.03, "luck": 0.1},
-    {"users": 5000, "mean": 0.03, "seeds": 3, "luck": 0.1},
-    {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.03},
-    {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.1},
-    {"users": 5000, "mean": 0.03, "seeds": 5, "luck": 0.03, "taste": 1.0},
+    {"users": 5000, "mean": 0.03, "seed_effect": 0.1},
+    {"users": 5000, "mean": 0.03, "seeds": 3, "seed_effect": 0.1},
+    {"users": 5000, "mean": 0.03, "seeds": 5, "seed_effect": 0.03},
+    {"users": 5000, "mean": 0.03, "seeds": 5, "seed_effect": 0.1},
+    {"users": 5000, "mean": 0.03, "seeds": 5, "seed_effect": 0.03, "user_effect": 1.0},
 )
 BETTER = tuple(
-    {"users": users, "mean": 0.03, "seeds": seeds, "luck": 0.02, "better": better}
+    {"users": users, "mean": 0.03, "seeds": seeds, "seed_effect": 0.02, "better": better}
     for users in (943, 5000)
     for better in (1.15, 1.3)
     for seeds in (2, 3, 5, 10)
@@ -133,10 +137,10 @@ def main():
         print(settings, tally(1000, **settings), flush=True)  # noqa: T201
     for settings in BETTER:
         print(settings, found_rate(100, **settings), flush=True)  # noqa: T201
-    for luck in (0.0, 0.03, 0.1):
+    for seed_effect in (0.0, 0.03, 0.1):
         for users in (943, 20_000):
-            found = seed_luck(400, users, 0.03, 5, luck)
-            print({"users": users, "seeds": 5, "luck": luck}, found, flush=True)  # noqa: T201
+            found = seed_effect_alone(400, users, 0.03, 5, seed_effect)
+            print({"users": users, "seeds": 5, "seed_effect": seed_effect}, found, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Under a true null, signs stand no more often than the stated level says."""
 
 import pytest
-from null_tables import found_rate, null_block, seed_luck, tally
+from null_tables import found_rate, null_block, seed_effect_alone, tally
 from scipy.stats import binom
 
 from bench.reports.tables.significance import Significance
@@ -46,23 +46,23 @@ def test_signs_would_be_found():
     assert found.signs(0, "HR@20", 1).startswith(("*", "("))
 
 
-def test_luck_of_seeds_signs_few_tables_outside_brackets():
-    found = tally(60, users=3000, mean=0.03, seeds=5, luck=0.1)
-    assert found["signed"] > ALPHA * found["figures"], "over users alone the luck shows"
+def test_seed_effect_signs_few_tables_outside_brackets():
+    found = tally(60, users=3000, mean=0.03, seeds=5, seed_effect=0.1)
+    assert found["signed"] > ALPHA * found["figures"], "over users alone the seed effect shows"
     assert found["with a sign outside brackets"] <= most(found["tables"])
     assert found["signed outside brackets"] <= ALPHA * found["figures"]
 
 
 def test_what_is_better_comes_out_of_brackets_with_more_seeds():
-    settings = {"users": 2000, "mean": 0.03, "luck": 0.02, "better": 1.4}
+    settings = {"users": 2000, "mean": 0.03, "seed_effect": 0.02, "better": 1.4}
     few, many = (found_rate(8, seeds=seeds, **settings) for seeds in (2, 8))
     assert few["signed"] == many["signed"] == 16
     assert few["signed outside brackets"] < 8 < many["signed outside brackets"]
 
 
-def test_luck_of_seeds_is_left_in_brackets():
+def test_seed_effect_is_left_in_brackets():
     # Five seeds whose means scatter by 10 %, nothing else: the paired test over users takes the
     # seeds as they are and signs often. Without brackets, signs keep to the level.
-    found = seed_luck(300, users=5000, mean=0.03, seeds=5, luck=0.1)
+    found = seed_effect_alone(300, users=5000, mean=0.03, seeds=5, seed_effect=0.1)
     assert found["signed"] > 3 * most(found["pairs"])
     assert found["signed outside brackets"] <= most(found["pairs"])

@@ -1,1 +1,0 @@
-"""Measurements of speed and memory, each beside a peer in the same run."""

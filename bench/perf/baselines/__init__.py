@@ -1,1 +1,0 @@
-"""Direct ports of published loop structures, one module a method, for comparison only."""

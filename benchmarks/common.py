@@ -1,0 +1,64 @@
+"""What the scripts of this folder share: timing, tables, and bad input in one sentence."""
+
+from __future__ import annotations
+
+import sys
+from argparse import (
+    ArgumentDefaultsHelpFormatter,
+    ArgumentParser,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
+from collections.abc import Callable, Sequence
+
+import torch
+from tabulate import tabulate
+from torch.utils.benchmark import Timer
+
+from bench.errors import BenchError
+
+
+class _Formatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
+    """Show defaults, and examples as they were written."""
+
+
+def command(description: str | None) -> ArgumentParser:
+    """Create a parser whose help is a module's docstring."""
+    return ArgumentParser(description=description, formatter_class=_Formatter, allow_abbrev=False)
+
+
+def positive(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run(parser: ArgumentParser, main: Callable[[Namespace], None]) -> None:
+    """Run a script; a problem that a user can solve is one sentence and exit code 2."""
+    options = parser.parse_args()
+    try:
+        main(options)
+    except BenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+def seconds(call: Callable[[], object], at_least: float = 1.0) -> float:
+    """Return the median wall seconds of a call after one that warms up.
+
+    Parameters
+    ----------
+    call
+        What is timed, with as many threads as torch uses now.
+    at_least
+        Seconds to go on repeating; a call that takes longer is timed once.
+    """
+    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=at_least).median
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table of cells that are formatted already."""
+    print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))

@@ -1,0 +1,267 @@
+"""Train RecBole's model and ours in turn, on the same data, sizes and processors.
+
+RecBole needs older libraries than this package. Make its environment once:
+
+    python3 -m venv recbole-env
+    recbole-env/bin/pip install torch==2.13.0 recbole==1.2.1
+    recbole-env/bin/pip install "numpy<2" "pandas<2.3" "scipy<1.14" "setuptools<81"
+
+Then:
+
+    python benchmarks/compare_recbole.py --python recbole-env/bin/python --epochs 3
+    python benchmarks/compare_recbole.py --python recbole-env/bin/python --backbone gru4rec sasrec
+    python benchmarks/compare_recbole.py --backbone caser --epochs 10   # our side alone
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from common import command, positive, print_table, run
+
+from bench.data.dataset import Dataset
+from bench.data.load import load_dataset
+from bench.errors import BenchError, ConfigError, suggestion
+from bench.evaluate.metrics import parse_metric, rank_of
+from bench.plan.grid import freeze, grid_points
+from bench.plan.spec import Spec
+from bench.runs.train import run_experiment
+
+PEER_MODELS = {"gru4rec": "GRU4Rec", "sasrec": "SASRec", "caser": "Caser"}
+PEER_SCRIPT = Path(__file__).with_name("recbole_peer.py")
+METRICS = {
+    f"{ours}@{k}": f"{theirs}@{k}"
+    for ours, theirs in (("HR", "hit"), ("NDCG", "ndcg"))
+    for k in (5, 10, 20)
+}
+"""RecBole's name of each metric."""
+
+
+def parser() -> ArgumentParser:
+    """Describe the command line."""
+    arguments = command(__doc__)
+    add = arguments.add_argument
+    add("--python", type=Path, help="Python of an environment with recbole==1.2.1")
+    add("--dataset", default="beauty", help="name or path of a data card")
+    add("--backbone", nargs="+", default=sorted(PEER_MODELS), help="recommenders to train")
+    add("--epochs", type=positive, default=1, help="most epochs of each side")
+    add("--patience", type=positive, default=10, help="early stopping of each side")
+    add("--peer-epochs", type=positive, help="most epochs of RecBole; the same unless given")
+    add("--peer-batch", type=positive, default=2048, help="RecBole's train_batch_size")
+    add("--threads", type=positive, default=torch.get_num_threads(), help="threads of each side")
+    return arguments
+
+
+@dataclass(frozen=True)
+class Side:
+    """One training run.
+
+    Attributes
+    ----------
+    name
+        Name of the program.
+    targets
+        Next-item targets of an epoch.
+    training_seconds, evaluation_seconds
+        Wall seconds of each epoch.
+    validation
+        NDCG@10 after each epoch.
+    test
+        Metrics of the best weights, by our names.
+    peak_memory_bytes
+        Of the process.
+    """
+
+    name: str
+    targets: int
+    training_seconds: Sequence[float]
+    evaluation_seconds: Sequence[float]
+    validation: Sequence[float]
+    test: dict[str, float]
+    peak_memory_bytes: int
+
+    @property
+    def best_validation(self) -> float:
+        """Best validation NDCG@10."""
+        return max(self.validation)
+
+    def epochs_to(self, figure: float) -> int | None:
+        """Return the epoch in which validation NDCG@10 reached a figure; None if it never did."""
+        reached = (epoch for epoch, v in enumerate(self.validation, start=1) if v >= figure)
+        return next(reached, None)
+
+    def seconds_to(self, figure: float) -> float | None:
+        """Return wall seconds until validation NDCG@10 reached a figure; None if it never did."""
+        epochs = self.epochs_to(figure)
+        if epochs is None:
+            return None
+        return sum(self.training_seconds[:epochs]) + sum(self.evaluation_seconds[:epochs])
+
+    @classmethod
+    def read(cls, path: Path) -> Side:
+        """Read the JSON lines that RecBole's side wrote.
+
+        Raises
+        ------
+        BenchError
+            The run did not come to its end.
+        """
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        by_event = {row["event"]: row for row in rows}
+        if "end" not in by_event:
+            raise BenchError(f"{path} has no end: that run was cut off; run the benchmark again")
+        epochs = [row for row in rows if row["event"] == "epoch"]
+        return cls(
+            "RecBole 1.2.1",
+            by_event["start"]["targets"],
+            [row["training_seconds"] for row in epochs],
+            [row["evaluation_seconds"] for row in epochs],
+            [row["validation"]["ndcg@10"] for row in epochs],
+            {ours: by_event["end"]["test"][theirs] for ours, theirs in METRICS.items()},
+            by_event["end"]["peak_memory_bytes"],
+        )
+
+
+def write_atomic_inter(dataset: Dataset, folder: Path) -> None:
+    """Write a data set as RecBole's ``NAME/NAME.inter``, the place in the history as time."""
+    target = folder / dataset.name / f"{dataset.name}.inter"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("w", encoding="utf-8") as stream:
+        stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
+        for user, items in enumerate(dataset.sequences):
+            stream.writelines(f"{user}\t{item}\t{time}\n" for time, item in enumerate(items))
+
+
+def run_peer(options: Namespace, dataset: Dataset, backbone: str) -> Side:
+    """Train RecBole's model in its own environment.
+
+    Raises
+    ------
+    BenchError
+        The environment cannot run it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        write_atomic_inter(dataset, work)
+        flags = {
+            "--model": PEER_MODELS[backbone],
+            "--data": work,
+            "--name": dataset.name,
+            "--max-length": dataset.max_length,
+            "--epochs": options.peer_epochs or options.epochs,
+            "--patience": options.patience,
+            "--batch": options.peer_batch,
+            "--threads": options.threads,
+            "--out": work / "out.jsonl",
+        }
+        words = [str(word) for pair in flags.items() for word in pair]
+        # A link must stay one: it is how Python finds its environment.
+        python = options.python.absolute()
+        try:
+            done = subprocess.run(  # noqa: S603 - the user names the interpreter
+                [python, PEER_SCRIPT, *words], cwd=work, capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            raise BenchError(
+                f"cannot start {python} ({error.strerror}); correct --python"
+            ) from None
+        if done.returncode:
+            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise BenchError(
+                f"{python} could not run RecBole ({last}); --help shows how to make its environment"
+            )
+        return Side.read(work / "out.jsonl")
+
+
+def run_ours(dataset: str, backbone: str, epochs: int, patience: int, threads: int) -> Side:
+    """Train the bare backbone in this process."""
+    spec = Spec.parse(
+        {
+            "name": "recbole",
+            "datasets": [dataset],
+            "backbones": [backbone],
+            "methods": ["none"],
+            "training": {"epochs": epochs, "patience": patience},
+        },
+        "command line",
+    )
+    data = load_dataset(dataset)
+    [point] = grid_points(spec)
+    experiment = freeze(point, spec, data)
+    with tempfile.TemporaryDirectory() as work:
+        result = run_experiment(experiment, data, Path(work), device="cpu", threads=threads)
+    protocol = experiment.protocol
+    ranks = rank_of(result.ranks["test"], protocol.candidates, protocol.ties)
+    return Side(
+        "this project",
+        result.metadata.targets_per_epoch or 0,
+        [epoch.seconds - epoch.validation_seconds for epoch in result.curve],
+        [epoch.validation_seconds for epoch in result.curve],
+        [epoch.metric for epoch in result.curve],
+        {metric: parse_metric(metric).mean(ranks) for metric in METRICS},
+        result.metadata.peak_memory_bytes or 0,
+    )
+
+
+def table(sides: Sequence[Side]) -> list[list[str]]:
+    """Format a table's rows: a figure of each side and, of two, the first over the second."""
+    best = sides[0].best_validation
+    mib = 2**20
+    rows: dict[str, Iterable[float | None]] = {
+        "seconds per epoch": [statistics.median(side.training_seconds) for side in sides],
+        "seconds per full ranking": [statistics.median(s.evaluation_seconds) for s in sides],
+        f"seconds to {sides[0].name}'s best validation": [side.seconds_to(best) for side in sides],
+        "epochs to it": [side.epochs_to(best) for side in sides],
+        "peak memory, MiB": [side.peak_memory_bytes / mib for side in sides],
+        "best validation NDCG@10": [side.best_validation for side in sides],
+        **{f"test {metric}": [side.test[metric] for side in sides] for metric in METRICS},
+    }
+    return [_row(what, list(figures)) for what, figures in rows.items()]
+
+
+def _row(what: str, figures: Sequence[float | None]) -> list[str]:
+    row = [what, *map(_figure, figures)]
+    if len(figures) == 1:
+        return row
+    theirs, ours = figures
+    return [*row, f"{theirs / ours:.2f}" if theirs and ours else "-"]
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "not reached"
+    return f"{value:.4f}" if value < 1 else f"{value:.1f}"
+
+
+def main(options: Namespace) -> None:
+    """Print a table for each backbone."""
+    for backbone in options.backbone:
+        if backbone not in PEER_MODELS:
+            close = suggestion(backbone, PEER_MODELS)
+            raise ConfigError(f"RecBole has no '{backbone}' here{close}")
+    data = load_dataset(options.dataset)
+    for backbone in options.backbone:
+        given = (options.dataset, backbone, options.epochs, options.patience, options.threads)
+        sides: list[Side] = []
+        if options.python is not None:
+            sides.append(run_peer(options, data, backbone))
+        # A process of its own, so that its peak memory is that of this run.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            sides.append(pool.submit(run_ours, *given).result())
+        print()
+        headers = [f"{backbone}, {sides[-1].targets} targets", *(side.name for side in sides)]
+        print_table([*headers, "ratio"][: 2 * len(sides)], table(sides))
+
+
+if __name__ == "__main__":
+    run(parser(), main)

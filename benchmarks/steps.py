@@ -1,0 +1,269 @@
+"""Time optimiser steps of methods on a CPU and show where the time goes.
+
+Milliseconds of a step are measured without a profiler; shares come from a few more steps under
+torch.profiler: the backbone's calls, the next-item loss, Adam, and the method's own rest, forward
+and backward. Seconds of an epoch follow from its number of steps, without validation.
+
+    python benchmarks/steps.py
+    python benchmarks/steps.py --dataset ml-100k --backbone gru4rec --steps 5
+    python benchmarks/steps.py --method none dcrec dcrec:no-contrast --set batch_size=2048
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import cycle
+from typing import Any
+
+import torch
+from common import command, positive, print_table, run
+from torch import Generator, Tensor
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import ProfilerActivity, profile, record_function
+from torch.utils.benchmark import Timer
+
+from bench.components import METHODS
+from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.load import load_dataset
+from bench.model.backbone import Backbone
+from bench.model.batch import Interactions, Rows
+from bench.model.samples import batches
+from bench.plan.experiment import Experiment
+from bench.plan.grid import freeze, grid_points
+from bench.plan.overrides import apply_overrides
+from bench.plan.spec import Spec
+from bench.runs.train import build_method, training_data
+from bench.seeds import seed_for
+from bench.training.device import configure
+from bench.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+PROFILED_STEPS = 3
+BACKBONE_CALLS = ("encode", "encode_last", "project")
+"""What a method asks of a backbone in a step."""
+HEADERS = (
+    "method",
+    "samples",
+    "rows/step",
+    "ms/step",
+    "backbone",
+    "method's own",
+    "softmax",
+    "optimiser",
+    "s/epoch",
+    "s to build",
+)
+
+
+def parser() -> ArgumentParser:
+    """Describe the command line."""
+    arguments = command(__doc__)
+    add = arguments.add_argument
+    add("--dataset", default="beauty", help="name or path of a data card")
+    add("--backbone", default="sasrec", help="recommender that methods are attached to")
+    add("--method", nargs="+", default=METHODS.names(), help="methods and variants")
+    add("--encoder", default="tfidf", help="text encoder of methods that need one")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as batch_size=128")
+    add("--steps", type=positive, default=10, help="timed steps of each method")
+    add("--threads", type=positive, default=1, help="threads of the arithmetic")
+    return arguments
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Cost of one method's steps.
+
+    Attributes
+    ----------
+    method, samples
+        Registered name; how samples are drawn.
+    rows
+        Mean number of rows of a batch.
+    step
+        Mean wall seconds of a step, gathering the batch included.
+    shares
+        Share of a step in ``backbone``, ``softmax`` (the next-item loss) and ``optimiser``.
+    epoch
+        Seconds of an epoch without validation: drawing samples, what the method does at its
+        beginning, and its number of such steps.
+    build
+        Seconds until the first epoch: graphs, text vectors, weights.
+    """
+
+    method: str
+    samples: str
+    rows: float
+    step: float
+    shares: dict[str, float]
+    epoch: float
+    build: float
+
+    def row(self) -> list[str]:
+        """Format a table's row, in the order of :data:`HEADERS`."""
+        return [
+            self.method,
+            self.samples,
+            f"{self.rows:.0f}",
+            f"{1000 * self.step:.1f}",
+            # A method that brings its own recommender never calls a backbone.
+            f"{self.shares['backbone']:.0%}" if "backbone" in self.shares else "—",
+            f"{1 - sum(self.shares.values()):.0%}",
+            f"{self.shares.get('softmax', 0):.0%}",
+            f"{self.shares.get('optimiser', 0):.0%}",
+            f"{self.epoch:.1f}",
+            f"{self.build:.1f}",
+        ]
+
+
+class Stepper(Trainer):
+    """A trainer whose steps are taken one by one."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, dataset: Dataset) -> Stepper:
+        """Build an experiment as training does, its parts labelled for the profiler."""
+        train = LeaveOneOut.of(dataset).train
+        data = training_data(experiment, dataset, train)
+        axes = (experiment.dataset, experiment.seed)
+        name = (experiment.method, experiment.backbone or "", "initial weights")
+        torch.manual_seed(seed_for(*axes, *name))
+        data = replace(data, next_item_loss=labelled("softmax", data.next_item_loss))
+        method = build_method(experiment, data)
+        for module in method.modules():
+            if isinstance(module, Backbone):
+                for call in BACKBONE_CALLS:
+                    # An attribute of the instance hides the method of its class.
+                    setattr(module, call, labelled("backbone", getattr(module, call)))
+        return cls(
+            method,
+            Interactions(train),
+            experiment.training,
+            experiment.protocol,
+            sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
+            axes=axes,
+            device=CPU,
+        )
+
+    def begin(self) -> list[Rows]:
+        """Begin the first epoch as training does and return its batches, not yet gathered."""
+        torch.manual_seed(seed_for(*self.axes, "noise", 0))
+        self.method.train()
+        self.method.begin_epoch(0)
+        order = Generator().manual_seed(seed_for(*self.axes, "order", 0))
+        return batches(self.samples(0), self.config.batch_size, order)
+
+    def take(self, rows: Rows) -> None:
+        """Gather a batch and update the weights once."""
+        self._step(self.data.gather(rows).to(self.device))
+
+
+def labelled(part: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Mark a function's operations for the profiler; results stay the same."""
+
+    def wrapped(*given: Any, **options: Any) -> Tensor:
+        with record_function(part):
+            return call(*given, **options)
+
+    return wrapped
+
+
+def measure(experiment: Experiment, dataset: Dataset, steps: int) -> StepCost:
+    """Time the steps of one experiment; an epoch of fewer batches is repeated."""
+    began = time.perf_counter()
+    stepper = Stepper.of(experiment, dataset)
+    built = time.perf_counter()
+    waiting = stepper.begin()
+    begun = time.perf_counter()
+    coming, taken = cycle(waiting), list[int]()
+
+    def step() -> None:
+        rows = next(coming)
+        taken.append(len(rows))
+        stepper.take(rows)
+
+    timer = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
+    seconds = timer.timeit(steps).mean
+    rows = sum(taken[-steps:]) / steps  # the timer takes some steps before, to warm up
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(PROFILED_STEPS):
+            with record_function("step"):
+                step()
+    return StepCost(
+        experiment.method,
+        stepper.sampling,
+        rows,
+        seconds,
+        shares(profiler.events() or ()),
+        epoch=begun - built + len(waiting) * seconds,
+        build=built - began,
+    )
+
+
+def shares(events: Iterable[FunctionEvent]) -> dict[str, float]:
+    """Return the share of the profiled steps that was spent in each part.
+
+    Forward, a part's time is that of its labelled regions. Backward, it is the time of the nodes
+    that were created in these regions. Autograd numbers its nodes one after another and the
+    profiler notes with each operation the number of the next node, so that a region's nodes are
+    those from the number of its first operation to that of the first operation after it. A
+    gradient is added to a weight at once after the node that computed it, in the same part.
+
+    Parameters
+    ----------
+    events
+        Of steps on a CPU, each in a region ``step``.
+    """
+    ordered = sorted(events, key=lambda e: (e.time_range.start, -e.time_range.end))
+    numbered = [e for e in ordered if e.sequence_nr >= 0 and e.scope == 0]
+    starts = [e.time_range.start for e in numbered]
+    owner: dict[int, str] = {}
+    spent: Counter[str] = Counter()
+    total = busy = 0.0
+    part: str | None = None
+    for event in ordered:
+        begin, end = event.time_range.start, event.time_range.end
+        if event.name == "step":
+            total += end - begin
+        if event.name == "step" or begin < busy:
+            continue
+        if event.name in {"backbone", "softmax"}:
+            part = event.name
+            inside, after = bisect_left(starts, begin), bisect_left(starts, end)
+            if after < len(numbered):
+                numbers = range(numbered[inside].sequence_nr, numbered[after].sequence_nr)
+                owner.update(dict.fromkeys(numbers, part))
+        elif event.name.startswith("autograd::engine::evaluate_function"):
+            part = owner.get(event.sequence_nr) if event.sequence_nr >= 0 else part
+        else:
+            part = "optimiser" if event.name.startswith("Optimizer.step") else None
+        if part is not None:
+            spent[part] += end - begin
+            busy = end
+    return {name: time / total for name, time in spent.items()}
+
+
+def main(options: Namespace) -> None:
+    """Print a row for each method."""
+    spec = Spec(
+        name="steps",
+        datasets=(options.dataset,),
+        backbones=(options.backbone,),
+        methods=tuple(options.method),
+        encoders=(options.encoder,),
+    )
+    spec = apply_overrides(spec, options.set)
+    spec.check()
+    data = load_dataset(options.dataset)
+    configure(CPU, options.threads)
+    rows = [measure(freeze(point, spec, data), data, options.steps) for point in grid_points(spec)]
+    print(f"{data.name}, {options.threads} threads, attached to {options.backbone}, ", end="")
+    print(f"batches of {spec.training.batch_size}:\n")
+    print_table(HEADERS, [cost.row() for cost in rows])
+
+
+if __name__ == "__main__":
+    run(parser(), main)

@@ -1,0 +1,215 @@
+"""The Python interface against the command line and against computations by hand."""
+
+import io
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import bench
+from bench.cli.main import app
+from bench.data.dataset import LeaveOneOut
+from bench.data.load import load_dataset
+from bench.errors import ConfigError, DataError, StoreError
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return bench.Settings.from_environment(store=tmp_path_factory.mktemp("store"), track=False)
+
+
+@pytest.fixture(scope="module")
+def results(settings):
+    return bench.run(
+        "planted",
+        backbones="sasrec",
+        methods=["none", "random-drop"],
+        seeds=[1, 2],
+        overrides={"epochs": 2},
+        keep=["weights", "lists"],
+        jobs=1,
+        settings=settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset("planted")
+
+
+def test_importing_bench_imports_nothing_heavy():
+    script = "import bench, sys; print({'torch', 'pandas', 'numpy', 'optuna'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_tables_equal_the_command_lines(results, settings):
+    words = ["report", "--format", "csv", "--store", str(settings.store)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    printed = pd.read_csv(io.StringIO(done.stdout))
+    table = pd.read_csv(io.StringIO(results.table().to_csv(index=False)))
+    pd.testing.assert_frame_equal(printed, table)
+
+
+def test_reports_equal_the_command_lines(results, settings):
+    words = ["report", "--format", "latex", "--table", "overall", "--store", str(settings.store)]
+    done = CliRunner().invoke(app, words)
+    made = bench.report(results, format="latex", tables=["overall"])
+    # Only the hidden comment differs: it says which experiments were asked for.
+    assert done.stdout.splitlines()[:-2] == made.splitlines()[:-2]
+
+
+def test_metrics_are_means_over_the_ranks(results):
+    ranks, metrics = results.ranks(), results.metrics(metrics=["HR@10", "NDCG@10", "MRR"])
+    assert len(ranks) == 4 * 600
+    for _, row in metrics.iterrows():
+        own = ranks[ranks["key"] == row["key"]]["rank_all"]
+        assert row["HR@10"] == pytest.approx(np.mean([rank <= 10 for rank in own]))
+        gain = [1 / math.log2(rank + 1) if rank <= 10 else 0.0 for rank in own]
+        assert row["NDCG@10"] == pytest.approx(np.mean(gain))
+        assert row["MRR"] == pytest.approx(np.mean([1 / rank for rank in own]))
+
+
+def test_ranks_name_the_users_and_targets_of_the_data(results, dataset):
+    ranks = results.filter(method="none", seed=1).ranks()
+    assert list(ranks["user"]) == list(dataset.user_ids)
+    last = [dataset.item_ids[row[-1] - 1] for row in dataset.sequences]
+    assert list(ranks["target"]) == last
+    plain = results.filter(method="none", seed=1).ranks(ids=False)
+    assert list(plain["user"]) == list(range(600))
+    assert [dataset.item_ids[item - 1] for item in plain["target"]] == last
+
+
+def test_a_loaded_model_gives_the_stored_ranks(results, dataset):
+    chosen = results.filter(method="random-drop", seed=2)
+    model = chosen.model()
+    scores = model.user_vectors() @ model.item_vectors().T
+    ranks = chosen.ranks(ids=False)
+    for user in range(0, 600, 7):
+        target = ranks["target"][user] - 1
+        own = scores[user, target]
+        close = np.abs(scores[user] - own) < 1e-5  # summed in another order than in training
+        above = int((scores[user] > own).sum())
+        assert abs(above - ranks["better_all"][user]) <= close.sum()
+    decided = model.denoise()
+    stored = chosen.decisions()
+    assert decided["keep"].tolist() == stored["keep"].tolist()
+    assert decided["score"].to_numpy() == pytest.approx(stored["score"].to_numpy())
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_recommendations_are_the_highest_scores(results, dataset, unseen):
+    model = results.filter(method="none", seed=1).model()
+    users = [dataset.user_ids[row] for row in (5, 3)]
+    given = model.recommend(users, k=7, unseen=unseen)
+    scores = model.user_vectors(users) @ model.item_vectors().T
+    history = LeaveOneOut.of(dataset).history("test")
+    for place, row in enumerate((5, 3)):
+        if unseen:
+            scores[place, [item - 1 for item in list(history)[row]]] = -np.inf
+        best = np.argsort(-scores[place])[:7]
+        own = given[given["user"] == dataset.user_ids[row]]
+        assert own["item"].tolist() == [dataset.item_ids[item] for item in best]
+        assert own["rank"].tolist() == list(range(1, 8))
+        assert own["score"].to_numpy() == pytest.approx(scores[place, best], abs=1e-5)
+    with pytest.raises(DataError, match="has no user 'nobody'"):
+        model.recommend(["nobody"])
+
+
+def test_stored_lists_hold_the_targets_of_small_ranks(results):
+    chosen = results.filter(method="none", seed=1)
+    lists, ranks = chosen.lists(), chosen.ranks().set_index("user")
+    for user, rows in lists.groupby("user"):
+        rank = ranks.loc[user, "rank_all"]
+        found = rows[rows["item"] == ranks.loc[user, "target"]]["rank"].tolist()
+        if ranks.loc[user, "ties_all"] == 0:
+            assert found == ([int(rank)] if rank <= 100 else [])
+
+
+def test_a_comparison_equals_the_verbs(results, settings):
+    frames = bench.compare(
+        results.filter(method="random-drop"), results.filter(method="none"), metrics=["HR@10"]
+    )
+    sides = ["planted/sasrec/random-drop", "planted/sasrec/none"]
+    words = ["diff", *sides, "--metric", "HR@10", "--store", str(settings.store)]
+    printed = CliRunner().invoke(app, words).stdout
+    mean = results.metrics(metrics=["HR@10"]).groupby("method")["HR@10"].mean()
+    values = frames[0].set_index("Reading")["HR@10"]
+    assert float(values["A"]) == pytest.approx(mean["random-drop"], abs=5e-5)
+    assert float(values["B"]) == pytest.approx(mean["none"], abs=5e-5)
+    for text in values:
+        assert text.split(" ")[0] in printed
+
+
+def test_curves_and_cost_are_what_was_stored(results):
+    curves, cost = results.curves(), results.cost()
+    assert curves["epoch"].tolist() == [0, 1] * 4
+    assert (curves["loss"] == curves["loss: next_item"]).all()
+    assert len(set(cost["parameters"])) == 1
+    best = curves.loc[curves.groupby("key")["NDCG@10"].idxmax()].set_index("key")["epoch"]
+    assert dict(zip(cost["key"], cost["best_epoch"], strict=True)) == best.to_dict()
+
+
+def test_a_second_run_trains_nothing_and_load_finds_everything(results, settings):
+    before = {path: path.stat().st_mtime_ns for path in settings.store.glob("experiments/*/*")}
+    again = bench.run(
+        "planted",
+        backbones="sasrec",
+        methods=["none", "random-drop"],
+        seeds=[1, 2],
+        overrides={"epochs": 2},
+        settings=settings,
+    )
+    assert {p: p.stat().st_mtime_ns for p in settings.store.glob("experiments/*/*")} == before
+    assert repr(again) == repr(bench.load(settings.store)) == "<Results: 4 experiments of planted>"
+    assert "NDCG@10" in again._repr_html_()
+
+
+def test_weights_that_were_not_kept_are_trained_again_on_request(settings, tmp_path):
+    own = replace(settings, store=tmp_path)
+    given = {"methods": "none", "backbones": "sasrec", "overrides": {"epochs": 1}, "settings": own}
+    first = bench.run("planted", **given)
+    with pytest.raises(StoreError, match=r"left no weights; run it again with keep='weights'"):
+        first.model()
+    ranks = first.ranks()
+    second = bench.run("planted", **given, keep="weights")
+    assert second.model().item_vectors().shape == (395, 64)
+    pd.testing.assert_frame_equal(second.ranks(), ranks)
+
+
+def test_a_preview_runs_nothing(settings, tmp_path):
+    own = replace(settings, store=tmp_path / "none")
+    planned = bench.preview("planted", methods=["none"], overrides={"epochs": 1}, settings=own)
+    assert planned["status"].tolist() == ["missing"]
+    assert planned["seconds"][0] > 0
+    assert not own.store.exists()
+
+
+def test_wrong_names_are_one_sentence(results, settings, tmp_path):
+    with pytest.raises(ConfigError, match="unknown method 'hds'; did you mean 'hsd'"):
+        bench.run("planted", methods="hds", settings=settings)
+    with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
+        bench.run("planted", overrides={"epoch": 1}, settings=settings)
+    with pytest.raises(ConfigError, match="4 experiments fit"):
+        results.model()
+    with pytest.raises(ConfigError, match="no table is named 'sums'"):
+        bench.report(results, tables=["sums"])
+    with pytest.raises(StoreError, match="is no results store"):
+        bench.load(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match="no finished experiment"):
+        results.filter(method="hsd").table()
+
+
+def test_other_data_of_the_same_name_are_refused(results, monkeypatch):
+    changed = replace(load_dataset("planted"), fingerprint="f" * 64)
+    monkeypatch.setattr("bench.data.load.load_dataset", lambda *_, **__: changed)
+    with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the experiment's"):
+        bench.load(results.settings.store).ranks()

@@ -1,0 +1,1 @@
+"""Ports of published loops: what the papers' own code computes, for tests and benchmarks."""
