@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any
 
+from bench.config import Config
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import parse_metric
-from bench.plan.protocol import PHASES, Candidates, Ties
+from bench.plan.protocol import Candidates, Phase, Ties
 from bench.reports.names import Format, Part, TableName
 from bench.reports.results import Reading, Selection
 from bench.tuning.records import TrialNumbers
@@ -25,8 +25,7 @@ _MARK = "bench-report"
 _COMMENT = re.compile(rf"(?:<!--|%) {_MARK} (?P<content>\{{.*\}})(?: -->)?$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class ReportRequest:
+class ReportRequest(Config):
     """All that determines the text of a report, except the store and the titles.
 
     Attributes
@@ -48,15 +47,15 @@ class ReportRequest:
     """
 
     format: Format
-    keys: Sequence[str]
-    datasets: Sequence[str]
-    backbones: Sequence[str]
-    methods: Sequence[str]
-    phase: str
-    candidates: str | None
-    ties: str | None
-    metrics: Sequence[str] | None
-    tables: Sequence[TableName]
+    keys: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
+    backbones: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    phase: Phase
+    candidates: Candidates | None = None
+    ties: Ties | None = None
+    metrics: tuple[str, ...] | None = None
+    tables: tuple[TableName, ...] = ()
     part: Part = "train"
     trials: TrialNumbers | None = None
 
@@ -74,15 +73,15 @@ class ReportRequest:
         metrics = reading.metrics
         return cls(
             format=fmt,
-            keys=[key[:SHORT] for key in keys],
-            datasets=list(selection.datasets),
-            backbones=list(selection.backbones),
-            methods=list(selection.methods),
+            keys=tuple(key[:SHORT] for key in keys),
+            datasets=tuple(selection.datasets),
+            backbones=tuple(selection.backbones),
+            methods=tuple(selection.methods),
             phase=reading.phase,
             candidates=reading.candidates,
             ties=reading.ties,
-            metrics=None if metrics is None else [metric.name for metric in metrics],
-            tables=list(tables),
+            metrics=None if metrics is None else tuple(metric.name for metric in metrics),
+            tables=tuple(tables),
             part=part,
             trials=selection.trials,
         )
@@ -97,40 +96,17 @@ class ReportRequest:
         Raises
         ------
         ConfigError
-            A value is unknown.
+            A metric is unknown.
         """
-        return parse_reading(self.phase, self.candidates, self.ties, self.metrics)
+        metrics = None if self.metrics is None else tuple(map(parse_metric, self.metrics))
+        return Reading(self.phase, self.candidates, self.ties, metrics)
 
     def comment(self) -> str:
         """Write the request as one line that the format does not show."""
-        content = json.dumps(asdict(self), separators=(",", ":"))
         # Inside JSON's strings only: nothing may end an HTML comment early.
-        content = content.replace("--", "-\\u002d").replace(">", "\\u003e")
+        content = self.model_dump_json().replace("--", "-\\u002d").replace(">", "\\u003e")
         line = f"{_MARK} {content}"
         return f"% {line}\n" if self.format == "latex" else f"<!-- {line} -->\n"
-
-
-def parse_reading(
-    phase: str, candidates: str | None, ties: str | None, metrics: Sequence[str] | None
-) -> Reading:
-    """Check values that come from a file.
-
-    Raises
-    ------
-    ConfigError
-        A value is unknown.
-    """
-    known: Sequence[tuple[str, str | None, Sequence[str | None]]] = (
-        ("phase", phase, PHASES),
-        ("candidates", candidates, (None, *get_args(Candidates))),
-        ("ties", ties, (None, *get_args(Ties))),
-    )
-    for name, value, values in known:
-        if value not in values:
-            raise ConfigError(f"unknown {name} '{value}'")
-    fields: dict[str, Any] = {"phase": phase, "candidates": candidates, "ties": ties}
-    parsed = None if metrics is None else tuple(parse_metric(name) for name in metrics)
-    return Reading(metrics=parsed, **fields)
 
 
 def embedded_request(text: str, name: str) -> ReportRequest:
@@ -156,12 +132,11 @@ def embedded_request(text: str, name: str) -> ReportRequest:
             "file"
         )
     try:
-        request = ReportRequest(**json.loads(found[0]))
+        content: dict[str, Any] = json.loads(found[0])
+        request = ReportRequest.parse(content, "its content")
         request.reading()
-        if request.format not in get_args(Format):
-            raise ValueError(f"format '{request.format}'")
-    except (ValueError, TypeError, BenchError) as error:
+    except (ValueError, BenchError) as error:
         raise ConfigError(
-            f"{name}: its hidden comment is damaged ({error}); write it anew"
+            f"{name}: its hidden comment is damaged ({error}); write it again"
         ) from None
     return request

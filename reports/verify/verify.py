@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.errors import BenchError, ConfigError
 from bench.reports.names import Format
 from bench.reports.report import read_report, render
-from bench.reports.request import SHORT, ReportRequest, embedded_request, parse_reading
+from bench.reports.request import SHORT, ReportRequest, embedded_request
 from bench.reports.results import Reading, Selection
 from bench.reports.tables.frame import CONDITIONS, KEYS, NAMES, frame
 from bench.reports.tables.ledger import ended_trials
@@ -167,7 +167,8 @@ def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int,
         if missing:
             differences += missing
             continue
-        data = read_report(store_root, selection=Selection(keys), reading=_csv_reading(group[0]))
+        reading = _csv_reading(group[0])
+        data = read_report(store_root, selection=Selection(keys), reading=reading)
         tables = [_in_order(table, keys) for table in data.tables]
         text = frame(tables, data.reading).to_csv(index=False)
         differences += _differing_lines(group, _read_csv(text))
@@ -185,7 +186,9 @@ def _in_order(table: Table, keys: Sequence[str]) -> Table:
 
 def _csv_reading(line: Mapping[str, str]) -> Reading:
     metrics = [name.removesuffix(" sd") for name in line if name.endswith(" sd")]
-    return parse_reading(line["phase"], line["candidates"], line["ties"], metrics)
+    conditions = {name: line[name] for name in ("phase", "candidates", "ties")}
+    content = {"format": "csv", "keys": [], "metrics": metrics, **conditions}
+    return ReportRequest.parse(content, "the CSV").reading()
 
 
 def _differing_lines(

@@ -262,9 +262,12 @@ def test_a_table_that_is_not_ours_is_named(tmp_path, shared):
     [
         (lambda text: text.split("<!--")[0], "has no hidden comment"),
         (lambda text: text + text, "has several hidden comments"),
-        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "unknown phase '../x'"),
+        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "key 'phase' = '../x'"),
         (lambda text: text.replace('"phase"', '"faze"'), "comment is damaged"),
-        (lambda text: text.replace('"format":"markdown"', '"format":"pdf"'), "format 'pdf'"),
+        (
+            lambda text: text.replace('"format":"markdown"', '"format":"pdf"'),
+            "key 'format' = 'pdf'",
+        ),
     ],
 )
 def test_a_report_must_say_what_it_was_made_of(tmp_path, shared, change, message):
