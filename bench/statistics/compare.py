@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics.across_seeds import welch
 from bench.statistics.effect import Effect, effect
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
-from bench.statistics.nested import Nested
+from bench.statistics.nested import Nested, welch
 from bench.statistics.paired import (
     MIN_EFFECTIVE,
     TestResult,

@@ -18,8 +18,7 @@ from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.statistics.compare import PairedComparison, compare
 from bench.statistics.effect import Interval, effect
-from bench.statistics.family import ALPHA
-from bench.statistics.multiple import holm
+from bench.statistics.family import ALPHA, holm
 from bench.statistics.nested import Contrast, Nested
 from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
 from bench.statistics.slices import COLD_AT_MOST, slices

@@ -9,7 +9,7 @@ from bench.plan.training import TrainingConfig
 from bench.runs.store import Store
 
 
-def make_cell(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **changes):
+def make_experiment(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **changes):
     values = {
         "dataset": dataset,
         "fingerprint": "f" * 64,

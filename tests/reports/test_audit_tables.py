@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from typer.testing import CliRunner
 
 from bench.cli.main import app
@@ -61,7 +61,7 @@ def store(tmp_path):
         for method in ("none", "hsd"):
             for seed in (1, 2, 3):
                 ranks = rng.geometric(rng.uniform(0.005, 0.3), size=211)
-                save(tmp_path, make_cell(method, backbone, seed), ranks)
+                save(tmp_path, make_experiment(method, backbone, seed), ranks)
     return tmp_path
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, make_metadata, make_ranks
+from made_up_store import make_experiment, make_metadata, make_ranks
 
 from bench.evaluate.metrics import HitRatio
 from bench.plan.result import Decisions, Epoch, ExperimentResult
@@ -49,10 +49,10 @@ def table_of(root):
 @pytest.fixture
 def root(tmp_path):
     hits = [1, 9, 1, 1, 9, 9, 1, 9, 1, 1]
-    save(tmp_path, make_cell(), hits)
+    save(tmp_path, make_experiment(), hits)
     # Counts 0 and 1 are rarest, 7 lies between the fourth bucket and the fifth, which begins at 50.
     decided = decisions([0, 1, 2, 7, 50, 50, 99], [0, 1, 0, 0, 1, 1, 0])
-    save(tmp_path, make_cell(method="drop"), hits, decided)
+    save(tmp_path, make_experiment(method="drop"), hits, decided)
     return tmp_path
 
 
@@ -83,7 +83,7 @@ def test_the_table_marks_what_is_not_defined(root):
 
 
 def test_without_decisions_there_is_no_table(tmp_path):
-    save(tmp_path, make_cell(), [1] * 10)
+    save(tmp_path, make_experiment(), [1] * 10)
     table, reading = table_of(tmp_path)
     assert denoising_grid(table, reading, HitRatio(5), {}) is None
     assert "Denoise ratio" not in render(tmp_path)

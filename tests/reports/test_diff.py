@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
@@ -46,7 +46,7 @@ def root(tmp_path_factory, metadata):
     folder = tmp_path_factory.mktemp("store")
     counts, history, places = metadata
     for (method, seed), one in places.items():
-        save(folder, make_cell(method, seed=seed), ranks_of(one, counts, history))
+        save(folder, make_experiment(method, seed=seed), ranks_of(one, counts, history))
     return folder
 
 
@@ -119,8 +119,8 @@ def test_slices_part_the_users_and_are_one_family(root, metadata):
 
 
 def test_few_users_decide_nothing(tmp_path):
-    save(tmp_path, make_cell("hsd"), [1] * 30 + [1] * 5)
-    save(tmp_path, make_cell("none"), [1] * 30 + [99] * 5)
+    save(tmp_path, make_experiment("hsd"), [1] * 30 + [1] * 5)
+    save(tmp_path, make_experiment("none"), [1] * 30 + [99] * 5)
     tests, groups = diff_grids(Store(tmp_path), "*/hsd", "*/none", Reading(metrics=(HitRatio(10),)))
     assert column(tests, "HR@10")["Verdict"] == "undecided"
     assert tests.notes == [
@@ -131,7 +131,7 @@ def test_few_users_decide_nothing(tmp_path):
     assert column(groups, "p")["all"] == "—"
 
 
-def test_the_same_cells_are_equivalent_not_different(root):
+def test_the_same_experiments_are_equivalent_not_different(root):
     tests, _ = diff_grids(Store(root), "*/none", "*/none", READING)
     found = column(tests, "NDCG@10")
     assert found["p, paired t"] == "1.000"
@@ -142,7 +142,7 @@ def keys_of(experiments):
     return [stored.key for stored in experiments]
 
 
-def test_names_of_cells(root):
+def test_patterns_of_experiments(root):
     store = Store(root)
     experiments = {(s.experiment.method, s.experiment.seed): s.key for s in store.experiments()}
     none = [experiments["none", seed] for seed in (1, 2, 3)]
@@ -177,9 +177,9 @@ def test_wrong_names_are_explained(root, words, message):
 
 
 def test_settings_are_never_mixed(tmp_path):
-    one = save(tmp_path, make_cell(seed=1), [1])
-    other = save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [1])
-    save(tmp_path, make_cell(seed=3, protocol=Protocol(ties="average")), [1])
+    one = save(tmp_path, make_experiment(seed=1), [1])
+    other = save(tmp_path, make_experiment(seed=2, training=TrainingConfig(epochs=3)), [1])
+    save(tmp_path, make_experiment(seed=3, protocol=Protocol(ties="average")), [1])
     with pytest.raises(ConfigError, match=r"different settings .*training\.epochs=3.*keys of"):
         find_configuration(Store(tmp_path), "*/none")
     with pytest.raises(ConfigError, match=r"protocol\.ties=average"):
@@ -188,9 +188,9 @@ def test_settings_are_never_mixed(tmp_path):
 
 
 def test_what_cannot_be_paired_is_refused(tmp_path):
-    save(tmp_path, make_cell(dataset="x"), [1])
-    save(tmp_path, make_cell(dataset="y", fingerprint="0" * 64), [1])
-    save(tmp_path, make_cell("hsd", dataset="x", protocol=Protocol(max_length=9)), [1])
+    save(tmp_path, make_experiment(dataset="x"), [1])
+    save(tmp_path, make_experiment(dataset="y", fingerprint="0" * 64), [1])
+    save(tmp_path, make_experiment("hsd", dataset="x", protocol=Protocol(max_length=9)), [1])
     store = Store(tmp_path)
     with pytest.raises(ConfigError, match="users pair up within one data set only"):
         diff_grids(store, "x/*/none", "y/*", READING)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 
 from bench.reports.report import render
 from bench.reports.tables.grid import Grid, TableCell, to_latex
@@ -26,7 +26,7 @@ SIGNS = "".join(map(chr, range(0xA0, 0x250))) + "\u2605\u2122\u25cf\u2022\u2665\
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
 def test_pdflatex_compiles_the_tables(tmp_path):
     for backbone in ("gru4rec", "sasrec"):
-        save(tmp_path / "store", make_cell(backbone=backbone), [1, 2, 30])
+        save(tmp_path / "store", make_experiment(backbone=backbone), [1, 2, 30])
     text = render(tmp_path / "store", fmt="latex", titles=dict.fromkeys(NAMES, NASTY))
     rows = [[TableCell(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
     text += to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs"))

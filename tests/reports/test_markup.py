@@ -125,5 +125,20 @@ def test_empty_text_stays_empty():
     assert Markdown().escape("") == Latex().escape(" \n") == ""
 
 
-def test_what_pdflatex_cannot_print_is_told_by_its_number():
+def test_what_pdflatex_cannot_print_is_its_code_point():
     assert Latex().escape("\u4e2d \u00e9\u014d \u2605") == "U+4E2D \u00e9\u014d $\\star$"
+
+
+def test_a_frame_has_complete_rows_and_numbers():
+    rows = [["a", "1,200", "0.5", "<0.001"], ["", "\N{EM DASH}", "0.25", ""], ["b", "3", "1", "x"]]
+    cells = [[TableCell(text, signs="*" if text == "0.5" else "") for text in row] for row in rows]
+    grid = Grid("T", "C", ["L"], ["n", "v", "p"], [cells[:2], cells[2:]], [], "t")
+    expected = pd.DataFrame(
+        {
+            "L": pd.Series(["a", "a", "b"], dtype=object),
+            "n": [1200, None, 3],
+            "v": [0.5, 0.25, 1.0],
+            "p": pd.Series(["<0.001", float("nan"), "x"], dtype=object),
+        }
+    )
+    pd.testing.assert_frame_equal(grid.frame(), expected)

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_store import make_cell, make_metadata, make_ranks
+from made_up_store import make_experiment, make_metadata, make_ranks
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -57,7 +57,7 @@ def filled(tmp_path_factory, planted):
                     outs[part], noise = decisions(planted, sequences, rate, skill, number)
                     kept[method, seed, part] = outs[part], noise
             ranks = make_ranks([1] * planted.n_users)
-            experiment = make_cell(
+            experiment = make_experiment(
                 method, seed=seed, dataset="planted", fingerprint=planted.fingerprint
             )
             result = ExperimentResult(
@@ -108,7 +108,7 @@ def test_figures_of_a_method(filled, part):
     assert f"{noise.sum():,} of {len(noise):,} scored interactions" in grid.notes[0]
 
 
-def test_precision_beside_the_rarest_items(filled):
+def test_precision_of_removing_the_rarest_items(filled):
     root, kept = filled
     _, rows = rows_of(root)
     expected = []
@@ -151,7 +151,7 @@ def test_names_select_rows(filled):
 def test_without_planted_data_it_says_what_to_run(tmp_path):
     ranks = make_ranks([1, 2])
     Store(tmp_path).save(
-        make_cell(), ExperimentResult({"validation": ranks, "test": ranks}, [], Metadata())
+        make_experiment(), ExperimentResult({"validation": ranks, "test": ranks}, [], Metadata())
     )
     with pytest.raises(ConfigError, match=r"no table of noise-detection: .*bench run planted"):
         render(tmp_path, names=["noise-detection"])
@@ -162,7 +162,7 @@ def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
     out, _ = decisions(planted, split.train, 0.8, 1.0, 1)
     moved = Decisions(**{**out.columns(), "item": np.roll(out.item, 1)})
     ranks = make_ranks([1] * planted.n_users)
-    experiment = make_cell("hsd", dataset="planted", fingerprint=planted.fingerprint)
+    experiment = make_experiment("hsd", dataset="planted", fingerprint=planted.fingerprint)
     result = ExperimentResult(
         {"validation": ranks, "test": ranks}, [], Metadata(), {"train": moved}
     )

@@ -4,7 +4,7 @@ import re
 import shlex
 from html.parser import HTMLParser
 
-from made_up_store import make_cell, make_metadata, save
+from made_up_store import make_experiment, make_metadata, save
 
 from bench.plan.overrides import resolve_spec
 from bench.plan.protocol import Protocol
@@ -74,12 +74,16 @@ def test_the_page_loads_nothing():
 
 
 def test_every_row_is_complete_and_opens_its_source(tmp_path):
-    cells = [save(tmp_path, make_cell(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")]
+    experiments = [
+        save(tmp_path, make_experiment(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")
+    ]
     page = render(tmp_path, fmt="html", names=USUAL)
-    for cell in cells:
-        assert page.count(f'data-key="{cell.key}"') == 3  # comparison, tests, cost
-        assert page.count(f'id="experiment-{cell.key}"') == 1
-    assert Reader(page).cells.count("ml-100k") == 3 * len(cells) + 6  # and an improvement a column
+    for experiment in experiments:
+        assert page.count(f'data-key="{experiment.key}"') == 3  # comparison, tests, cost
+        assert page.count(f'id="experiment-{experiment.key}"') == 1
+    assert (
+        Reader(page).cells.count("ml-100k") == 3 * len(experiments) + 6
+    )  # and an improvement a column
 
 
 def test_a_label_left_out_below_its_first_row_is_said_again():
@@ -108,10 +112,10 @@ def test_the_command_gives_the_same_settings():
         "dropout": 0.5,
         "norm": "pre",
     }
-    cell = make_cell(
+    experiment = make_experiment(
         backbone_settings=full, training=training, protocol=Protocol(max_length=20), seed=7
     )
-    words = shlex.split(command_of(cell, cell.dataset))
+    words = shlex.split(command_of(experiment, experiment.dataset))
     sets = words[words.index("--set") + 1 :]
     spec = resolve_spec(
         None,
@@ -120,22 +124,22 @@ def test_the_command_gives_the_same_settings():
     )
     assert isinstance(spec, Spec)
     assert spec.training == training
-    assert spec.protocol == cell.protocol
+    assert spec.protocol == experiment.protocol
     assert spec.backbone_config("sasrec").model_dump() == full
     assert words[:2] == ["bench", "run"]
     assert words[words.index("--seeds") + 1] == "7"
 
 
-def test_a_component_that_is_not_installed_is_told_in_full():
-    cell = make_cell(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
-    words = shlex.split(command_of(cell, cell.dataset))
+def test_a_component_that_is_not_installed_has_every_setting():
+    experiment = make_experiment(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
+    words = shlex.split(command_of(experiment, experiment.dataset))
     assert "elsewhere.rate=0.5" in words
     assert 'elsewhere.kind="yes"' in words  # bare, YAML would read it as true
 
 
 def test_versions_and_machine_are_shown(tmp_path):
     metadata = make_metadata(versions={"torch": "9.9.9"}, machine="An-OS")
-    save(tmp_path, make_cell(), [1, 2], metadata=metadata)
+    save(tmp_path, make_experiment(), [1, 2], metadata=metadata)
     page = render(tmp_path, fmt="html")
     assert "torch 9.9.9" in page
     assert "An-OS" in page

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -41,7 +41,7 @@ def ranks():
 def root(tmp_path_factory, ranks):
     folder = tmp_path_factory.mktemp("store")
     for (backbone, method, seed), places in ranks.items():
-        save(folder, make_cell(method, backbone, seed), places)
+        save(folder, make_experiment(method, backbone, seed), places)
     return folder
 
 
@@ -126,7 +126,7 @@ def test_signs_follow_the_corrected_tests(root, ranks):
 def test_the_best_is_starred_only_above_a_clear_second(root, ranks, tmp_path):
     for (backbone, method, seed), places in ranks.items():
         if (backbone, method) != ("caser", "hsd"):
-            save(tmp_path, make_cell(method, backbone, seed), places)
+            save(tmp_path, make_experiment(method, backbone, seed), places)
     grids = {}
     for folder in (root, tmp_path):
         table = table_of(folder)
@@ -153,8 +153,8 @@ def test_signs_that_seeds_do_not_confirm_stand_in_brackets():
 
 def test_one_seed_is_always_in_brackets(tmp_path):
     rng = np.random.default_rng(1)
-    save(tmp_path, make_cell("none"), rng.geometric(0.05, USERS))
-    save(tmp_path, make_cell("hsd"), rng.geometric(0.2, USERS))
+    save(tmp_path, make_experiment("none"), rng.geometric(0.05, USERS))
+    save(tmp_path, make_experiment("hsd"), rng.geometric(0.2, USERS))
     table = table_of(tmp_path)
     found = assess(table, READING)
     assert [found.signs(0, "NDCG@10", row) for row in (0, 1)] == ["(*↑)", ""]
@@ -162,11 +162,11 @@ def test_one_seed_is_always_in_brackets(tmp_path):
 
 def test_the_bare_backbone_of_a_method_has_its_settings(tmp_path):
     short = TrainingConfig(epochs=3)
-    save(tmp_path, make_cell("none"), [1, 2])
-    save(tmp_path, make_cell("none", training=short), [1, 2])
-    save(tmp_path, make_cell("hsd", training=short), [1, 2])
-    save(tmp_path, make_cell("hsd", training=TrainingConfig(epochs=9)), [1, 2])
-    save(tmp_path, make_cell("alone", None), [1, 2])
+    save(tmp_path, make_experiment("none"), [1, 2])
+    save(tmp_path, make_experiment("none", training=short), [1, 2])
+    save(tmp_path, make_experiment("hsd", training=short), [1, 2])
+    save(tmp_path, make_experiment("hsd", training=TrainingConfig(epochs=9)), [1, 2])
+    save(tmp_path, make_experiment("alone", None), [1, 2])
     (block,) = table_of(tmp_path).blocks
     found = bases(block.rows)
     epochs = [row.results[0].experiment.training.epochs for row in block.rows]
@@ -180,8 +180,8 @@ def test_the_bare_backbone_of_a_method_has_its_settings(tmp_path):
 
 
 def test_too_few_users_are_not_tested_and_counted(tmp_path):
-    save(tmp_path, make_cell("none"), [1] * 9 + [99])
-    save(tmp_path, make_cell("hsd"), [99] * 10)
+    save(tmp_path, make_experiment("none"), [1] * 9 + [99])
+    save(tmp_path, make_experiment("hsd"), [99] * 10)
     table = table_of(tmp_path)
     found = assess(table, READING)
     grid = overall_grid(table, READING, {}, found)
@@ -191,7 +191,7 @@ def test_too_few_users_are_not_tested_and_counted(tmp_path):
 
 
 def test_one_row_compares_with_nothing(tmp_path):
-    save(tmp_path, make_cell(), [1, 2, 3])
+    save(tmp_path, make_experiment(), [1, 2, 3])
     table = table_of(tmp_path)
     found = assess(table, READING)
     assert found.caption({}) == ""
@@ -251,8 +251,12 @@ def test_the_matrix_compares_within_each_backbone(root, ranks):
 
 def test_without_several_methods_backbones_are_compared(tmp_path):
     for backbone, skill in {"caser": 0.05, "sasrec": 0.2}.items():
-        save(tmp_path, make_cell(backbone=backbone), np.random.default_rng(1).geometric(skill, 900))
-    save(tmp_path, make_cell("steam", None), np.random.default_rng(2).geometric(0.05, 900))
+        save(
+            tmp_path,
+            make_experiment(backbone=backbone),
+            np.random.default_rng(1).geometric(skill, 900),
+        )
+    save(tmp_path, make_experiment("steam", None), np.random.default_rng(2).geometric(0.05, 900))
     grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {"caser": "Caser"})
     assert grid.figures == ["Caser, none", "sasrec, none", "steam"]
     assert len(grid.blocks) == 1
@@ -262,8 +266,8 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
     rng = np.random.default_rng(5)
     for backbone in ("caser", "sasrec"):
         for method in ("none", "hsd"):
-            save(tmp_path, make_cell(method, backbone), rng.geometric(0.05, 500))
-    save(tmp_path, make_cell("steam", None), rng.geometric(0.05, 500))
+            save(tmp_path, make_experiment(method, backbone), rng.geometric(0.05, 500))
+    save(tmp_path, make_experiment("steam", None), rng.geometric(0.05, 500))
     grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {})
     assert [[row[2].text for row in block] for block in grid.blocks] == 2 * [
         ["hsd", "none", "steam"]

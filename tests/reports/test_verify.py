@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, make_ranks, save
+from made_up_store import make_experiment, make_ranks, save
 from typer.testing import CliRunner
 
 from bench.cli.main import app
@@ -34,8 +34,10 @@ def fill(root, protocol=None, seeds=(1, 2)):
     for dataset in ("beauty", "ml-100k"):
         for method, skill in {"none": 0.05, "hsd": 0.12}.items():
             for seed in seeds:
-                cell = make_cell(method, "sasrec", seed, dataset, protocol=protocol or Protocol())
-                save(root, cell, rng.geometric(skill, 300))
+                experiment = make_experiment(
+                    method, "sasrec", seed, dataset, protocol=protocol or Protocol()
+                )
+                save(root, experiment, rng.geometric(skill, 300))
     return root
 
 
@@ -76,9 +78,9 @@ def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
     root = tmp_path / "store"
     ranks = np.random.default_rng(1).geometric(0.1, 200)
     for method in ("none", "hsd", "steam"):
-        save(root, make_cell(method), ranks)
-    save(root, make_cell("steam", dataset="beauty"), ranks)
-    save(root, make_cell("hsd", dataset="beauty"), ranks)
+        save(root, make_experiment(method), ranks)
+    save(root, make_experiment("steam", dataset="beauty"), ranks)
+    save(root, make_experiment("hsd", dataset="beauty"), ranks)
     # Read by titles, the order would be another than by the registered names.
     titles = {"steam": "A", "none": "B", "hsd": "C"}
     report = tmp_path / "report.csv"
@@ -86,7 +88,13 @@ def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
     assert drift(report, root) == []
 
 
-def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
+def test_a_csv_verifies_with_a_method_without_a_backbone(tmp_path):
+    root = fill(tmp_path / "store")
+    save(root, make_experiment("steam", None), [1] * 300)
+    assert drift(write(tmp_path, root, "csv"), root) == []
+
+
+def test_a_damaged_experiment_that_a_report_does_not_show_changes_nothing(tmp_path):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, "markdown", selection=Selection(datasets=("beauty",)))
     other = next(
@@ -99,7 +107,7 @@ def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
 @pytest.mark.parametrize("figure", [False, True])
 def test_what_a_csv_or_a_figure_leaves_out_is_said(tmp_path, figure, caplog):
     root = fill(tmp_path / "store")
-    failed = make_cell("steam", "sasrec")
+    failed = make_experiment("steam", "sasrec")
     Store(root).record_failure(failed, "the loss is NaN")
     if figure:
         draw(root, "accuracy", tmp_path / "a.png")
@@ -187,8 +195,8 @@ def test_what_ran_since_makes_no_difference(tmp_path, fmt):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, fmt)
     fill(root, seeds=(3,))
-    save(root, make_cell("steam", None), [1] * 300)
-    failed = make_cell("dcrec")
+    save(root, make_experiment("steam", None), [1] * 300)
+    failed = make_experiment("dcrec")
     Store(root).record_failure(failed, "out of memory")
     (old,) = [s for s in Store(root).experiments() if s.experiment.method == "steam"]
     head = old.folder / "experiment.json"
@@ -226,7 +234,7 @@ def test_a_ledger_is_that_of_its_time(tmp_path, fmt):
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_a_cell_that_is_gone_is_named(tmp_path, fmt):
+def test_an_experiment_that_is_gone_is_named(tmp_path, fmt):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, fmt)
     (stored,) = [

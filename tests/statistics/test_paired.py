@@ -11,10 +11,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.errors import BenchError
-from bench.statistics.across_seeds import welch
-from bench.statistics.family import assess_family
-from bench.statistics.multiple import holm
-from bench.statistics.nested import Contrast, Nested
+from bench.statistics.family import assess_family, holm
+from bench.statistics.nested import Contrast, Nested, welch
 from bench.statistics.paired import (
     differences,
     effective,

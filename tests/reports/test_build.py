@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import typer
-from made_up_store import make_cell, make_metadata, make_ranks
+from made_up_store import make_experiment, make_metadata, make_ranks
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues
@@ -42,7 +42,7 @@ def data(monkeypatch):
     monkeypatch.setattr(available, "load_dataset", lambda name, *, fetch: dataset)
 
 
-def save(root, cell, ranks, kept=None):
+def save(root, experiment, ranks, kept=None):
     """Decisions on the test-time histories of all users, one after another."""
     decisions = {}
     if kept is not None:
@@ -54,15 +54,15 @@ def save(root, cell, ranks, kept=None):
     made = make_ranks(ranks)
     curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
     result = ExperimentResult({"validation": made, "test": made}, curve, make_metadata(), decisions)
-    Store(root).save(cell, result)
+    Store(root).save(experiment, result)
 
 
 @pytest.fixture
 def root(tmp_path, data):
-    save(tmp_path, make_cell(), [4, 5, 6])
-    save(tmp_path, make_cell("hsd"), [1, 2, 3], [1] * 12)
+    save(tmp_path, make_experiment(), [4, 5, 6])
+    save(tmp_path, make_experiment("hsd"), [1, 2, 3], [1] * 12)
     # One decision more on the first user, two on the second.
-    save(tmp_path, make_cell("steam"), [7, 8, 9], [1, 1, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1])
+    save(tmp_path, make_experiment("steam"), [7, 8, 9], [1, 1, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1])
     return tmp_path
 
 
@@ -131,8 +131,8 @@ def test_short_names_stay():
     assert short_title("a\n b") == "a b"
 
 
-def test_data_that_are_not_at_hand_are_one_sentence(tmp_path, monkeypatch):
-    save(tmp_path, make_cell("hsd"), [1, 2, 3], [1] * 12)
+def test_missing_data_are_one_sentence(tmp_path, monkeypatch):
+    save(tmp_path, make_experiment("hsd"), [1, 2, 3], [1] * 12)
 
     def missing(name, *, fetch):
         raise DataError(f"data set '{name}' is not here; fetch it")
@@ -146,7 +146,7 @@ def test_data_that_are_not_at_hand_are_one_sentence(tmp_path, monkeypatch):
 
 
 def test_other_content_under_the_same_name_is_not_shown(tmp_path, data):
-    save(tmp_path, make_cell(fingerprint="e" * 64), [1, 2, 3])
+    save(tmp_path, make_experiment(fingerprint="e" * 64), [1, 2, 3])
     with pytest.raises(ConfigError, match=r"\(fingerprint ffffffff\) is not .* \(eeeeeeee\)"):
         render(tmp_path, names=["data"])
 
