@@ -17,6 +17,7 @@ from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
 from bench.reports.request import ReportRequest
 from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables.available import AvailableData
 from bench.reports.tables.build import ReportData, build_grids
 from bench.reports.tables.frame import frame
 from bench.reports.tables.grid import Grid, to_latex, to_markdown
@@ -25,6 +26,7 @@ from bench.reports.tables.markup import Markdown, one_line
 from bench.reports.tables.rows import build_tables
 from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +41,7 @@ def read_report(
     reading: Reading | None = None,
     titles: Titles | None = None,
     part: Part = "train",
+    settings: Settings | None = None,
 ) -> ReportData:
     """Read the experiments that a report is made from.
 
@@ -54,6 +57,8 @@ def read_report(
         Printed names of components and data sets; by default the registered names.
     part
         Interactions that noise detection is measured on.
+    settings
+        Name the folders of data and cache; by default those of the environment.
 
     Raises
     ------
@@ -70,7 +75,8 @@ def read_report(
         raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
     titles = with_own_titles(titles, results.finished)
     tables = build_tables(results.finished, selection, titles)
-    return ReportData(store, tables, selection, reading, titles, results.problems, part)
+    available = AvailableData(settings or Settings.from_environment())
+    return ReportData(store, tables, selection, reading, titles, results.problems, part, available)
 
 
 def tables(
@@ -81,12 +87,13 @@ def tables(
     reading: Reading | None = None,
     titles: Titles | None = None,
     part: Part = "train",
+    settings: Settings | None = None,
 ) -> list[Grid]:
     """Return the tables of a report; :meth:`bench.reports.tables.grid.Grid.frame` is their data.
 
     Parameters
     ----------
-    store_root, selection, reading, titles, part
+    store_root, selection, reading, titles, part, settings
         See :func:`read_report`.
     names
         Which tables; they come in the order of a report, and those that have nothing to show are
@@ -99,7 +106,14 @@ def tables(
     StoreError
         No selected experiment has finished (the message says why), or one is damaged.
     """
-    data = read_report(store_root, selection=selection, reading=reading, titles=titles, part=part)
+    data = read_report(
+        store_root,
+        selection=selection,
+        reading=reading,
+        titles=titles,
+        part=part,
+        settings=settings,
+    )
     _warn(data.problems)
     return build_grids(data, names)
 
@@ -138,13 +152,14 @@ def render(
     titles: Titles | None = None,
     names: Sequence[TableName] | None = None,
     part: Part = "train",
+    settings: Settings | None = None,
     origin: bool = False,
 ) -> str:
     """Write tables as one text.
 
     Parameters
     ----------
-    store_root, selection, reading, titles, part
+    store_root, selection, reading, titles, part, settings
         See :func:`read_report`.
     keys
         Experiments to show; None shows all that ``selection`` admits.
@@ -172,7 +187,14 @@ def render(
     names = default_tables(fmt) if names is None and fmt != "csv" else names
     if "ledger" in (names or ()) and selection.trials is None:  # tuning may go on meanwhile
         selection = replace(selection, trials=ended_trials(store_root))
-    data = read_report(store_root, selection=selection, reading=reading, titles=titles, part=part)
+    data = read_report(
+        store_root,
+        selection=selection,
+        reading=reading,
+        titles=titles,
+        part=part,
+        settings=settings,
+    )
     if fmt == "csv" or names is None:
         return _csv(data, names)
     grids = build_grids(data, names)

@@ -105,7 +105,7 @@ def report(
     Metrics are computed from stored ranks, with the candidates and ties of each protocol by
     default; nothing runs again. Rows of different protocols or data never share a table.
     """
-    root = settings_of(store, data_dir, cache_dir).store
+    settings = settings_of(store, data_dir, cache_dir)
     style = one_of("--format", format_, cast("Sequence[Format]", get_args(Format)))
     kind = maybe_one_of("--figure", figure, cast("Sequence[FigureKind]", get_args(FigureKind)))
     if kind is not None and out is None:
@@ -128,9 +128,17 @@ def report(
         "titles": RegisteredTitles(),
     }
     if kind is not None and out is not None:
-        draw(root, kind, out, **shown, setting=setting)
+        draw(settings.store, kind, out, **shown, setting=setting)
         return
-    text = render(root, fmt=style, **shown, names=names, part=scored or "train", origin=True)
+    text = render(
+        settings.store,
+        fmt=style,
+        **shown,
+        names=names,
+        part=scored or "train",
+        settings=settings,
+        origin=True,
+    )
     write_out(text, out)
 
 

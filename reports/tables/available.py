@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.data.load import load_dataset
 from bench.errors import BenchError, DataError
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
 class AvailableData:
     """Loads each data set once, without downloading it.
 
+    Parameters
+    ----------
+    settings
+        Name the folders of data and cache.
+
     Attributes
     ----------
     problems
         One sentence for each data set that could not be loaded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.problems: list[str] = []
         self._loaded: dict[tuple[str, str], Dataset | None] = {}
 
@@ -30,15 +37,15 @@ class AvailableData:
         key = (block.dataset, block.fingerprint)
         if key not in self._loaded:
             try:
-                self._loaded[key] = _load(block)
+                self._loaded[key] = _load(block, self._settings)
             except BenchError as error:
                 self.problems.append(f"Not shown: what needs the data set itself: {error}")
                 self._loaded[key] = None
         return self._loaded[key]
 
 
-def _load(block: DatasetBlock) -> Dataset:
-    dataset = load_dataset(block.source, fetch=False)
+def _load(block: DatasetBlock, settings: Settings) -> Dataset:
+    dataset = load_dataset(block.source, settings)
     if dataset.fingerprint != block.fingerprint:
         raise DataError(
             f"the available data set '{block.dataset}' (fingerprint {dataset.fingerprint[:8]}) is "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,9 @@ class ReportData:
     selection: Selection
     reading: Reading
     titles: Titles
-    problems: Sequence[str] = ()
-    part: Part = "train"
-    available: AvailableData = field(default_factory=AvailableData)
+    problems: Sequence[str]
+    part: Part
+    available: AvailableData
 
     @property
     def keys(self) -> list[str]:

@@ -12,6 +12,7 @@ MODULE_LINES, FUNCTION_LINES = 450, 60
 PACKAGE = sources("bench", "methods", "reports")
 TESTS = sources("tests")
 METHOD_API = (
+    "bench.cache",
     "bench.model.backbone",
     "bench.components",
     "bench.config",

@@ -17,11 +17,12 @@ from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.reports.report import render, tables
 from bench.reports.results import Selection
 from bench.runs.store import Store
+from bench.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def planted(private_cache):
-    return load_dataset("planted")
+    return load_dataset("planted", Settings.from_environment())
 
 
 def decisions(dataset, sequences, keep_rate, skill, seed):
