@@ -35,7 +35,7 @@ def test_the_command_beside_a_row_finds_the_cell_again(shop):
     page = look(shop, "report", "--format", "html")
     shown = re.search(r"bench run --dataset [^<]*", page)
     assert shown is not None
-    assert "1 experiments, 0 of them to run" in look(
+    assert "1 experiment, 0 of them to run" in look(
         shop, *shlex.split(html.unescape(shown.group()))[1:], "--plan"
     )
 

@@ -84,7 +84,7 @@ def test_status_from_missing_to_done(store):
 
 
 def test_failures_are_counted_and_listed(store):
-    other = CELL.model_copy(update={"seed": 7})
+    other = type(CELL)(**{**CELL.model_dump(), "seed": 7})
     store.record_failure(CELL, "first", "Traceback...")
     store.record_failure(CELL, "second")
     store.record_failure(other, "third")
