@@ -1,4 +1,4 @@
-"""``bench verify``: whether a report still is what the store gives."""
+"""``bench verify``: compare a report with the store."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ Examples:
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', any format.")
+        Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', in any format.")
     ],
     store: StoreDir = None,
 ) -> None:
-    """Make a report again from the stored ranks and compare it experiment by experiment.
+    """Render a report again from the stored ranks and compare it cell by cell.
 
-    A report says which experiments it was made of; what ran since then makes no difference.
-    Exit code 1: something differs, and is named.
+    A report names the experiments that it shows; what ran since does not matter. Exit code 1:
+    something differs, and is named.
     """
-    settings = settings_of(store)
     from bench.reports.titles import RegisteredTitles
-    from bench.reports.verify import verify as verify_report
+    from bench.reports.verify.verify import verify as verify_report
 
-    experiments, drift = verify_report(report, settings.store, RegisteredTitles())
-    for line in drift:
+    root = settings_of(store).store
+    cells, differences = verify_report(report, root, RegisteredTitles())
+    for line in differences:
         typer.echo(line)
-    if drift:
-        typer.echo(f"{report}: {len(drift)} differences from {settings.store}", err=True)
+    if differences:
+        typer.echo(f"{report}: {len(differences)} differences from {root}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {experiments} cells, all as {settings.store} gives them")
+    typer.echo(f"{report}: {cells} cells, all as {root} gives them")
