@@ -102,11 +102,6 @@ def store_dir() -> Path:
     return Settings.from_environment().store
 
 
-def offline() -> bool:
-    """Return whether every network access is forbidden."""
-    return Settings.from_environment().offline
-
-
 def expanded(path: str) -> Path:
     """Return a path with ``~`` replaced by the home folder that it means.
 
