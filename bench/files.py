@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,18 @@ from bench.errors import BenchError, StoreError
 
 REMEDY = "free space or choose another folder"
 """What to do about a file system that refuses, at the end of a message."""
+
+
+def folder_name(label: str, key: str) -> str:
+    """Return a readable name for the file or folder of a key, safe on every file system.
+
+    Examples
+    --------
+    >>> folder_name("ml-100k/hsd:theta=0.5/seed 1", "0123456789abcdef")
+    'ml-100k-hsd-theta-0.5-seed-1-0123456789ab'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
+    return f"{readable[:100]}-{key[:12]}"
 
 
 @contextmanager

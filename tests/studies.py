@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.tuning.records import Trial
@@ -30,7 +30,12 @@ def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial
     study.set_user_attr("about", about)
     resumed = {trial.retry_of for trial in trials}
     waiting = [t.number for t in trials if t.state == "killed" and t.number not in resumed]
-    ended = {trial.number: _frozen(trial) for trial in trials}
+    names = {name for trial in trials for name in trial.values}
+    space: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(list(dict.fromkeys(trial.values[name] for trial in trials)))
+        for name in names
+    }
+    ended = {trial.number: _frozen(trial, space) for trial in trials}
     for number in range(max(ended, default=-1) + 1):
         study.add_trial(ended.get(number) or optuna.trial.create_trial(state=TrialState.RUNNING))
     for number in waiting:
@@ -38,13 +43,13 @@ def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial
         study.add_trial(optuna.trial.create_trial(**queued))
 
 
-def _frozen(trial: Trial) -> FrozenTrial:
+def _frozen(trial: Trial, space: dict[str, BaseDistribution]) -> FrozenTrial:
     attributes = {name: getattr(trial, name) for name in ATTRIBUTES}
     frozen = optuna.trial.create_trial(
         state=STATES.get(trial.state, TrialState.FAIL),
         value=trial.value,
         params=trial.values,
-        distributions={k: CategoricalDistribution((v,)) for k, v in trial.values.items()},
+        distributions=space,
         user_attrs={
             **{name: value for name, value in attributes.items() if value not in (None, "", False)},
             **({"surplus": True} if trial.state == "surplus" else {}),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.results import Results
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
+from bench.plugins import resolve_settings
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def run(
     >>> results
     <Results: 1 experiment of planted>
     """
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
@@ -126,7 +127,7 @@ def preview(
 
     from bench.runs.preview import preview_rows
 
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )

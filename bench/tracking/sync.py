@@ -259,7 +259,8 @@ def _make_database(where: Destination) -> None:
         with atomic_path(path) as temporary:
             address = url.set(drivername="sqlite+pysqlite", database=str(temporary.absolute()))
             artifacts = (where.artifacts or path.with_name("artifacts")).absolute().as_uri()
-            SqlAlchemyStore(address.render_as_string(), artifacts).engine.dispose()
+            made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
+            made.engine.dispose()
 
 
 def _complete_and_early(run: Run) -> tuple[bool, int, str]:

@@ -1,7 +1,7 @@
-"""Sparse graphs that methods mine from training interactions: weights, counts, a cache by content.
+"""Sparse graphs mined from training interactions: normalisation, pruning, and a cache.
 
-A graph is a scipy matrix in float32; several with names make up what a method needs. They are
-kept in the cache under a key of the histories, the settings and the code that builds.
+A graph is a scipy matrix in float32; a method needs several, by name. They are kept in the cache
+under a key of the histories, the settings and the code that builds them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Graphs = dict[str, sparse.csr_array]
 _LOG = logging.getLogger(__name__)
 
 
-def row_normalised(matrix: Any) -> sparse.csr_array:
+def normalise_rows(matrix: Any) -> sparse.csr_array:
     """Divide rows by their sums; empty rows stay empty."""
     rows = sparse.csr_array(matrix)
     sums = np.asarray(rows.sum(1)).ravel()
@@ -34,10 +34,15 @@ def row_normalised(matrix: Any) -> sparse.csr_array:
     return sparse.csr_array((weights, rows.indices, rows.indptr), rows.shape)
 
 
-def largest_of_rows(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
-    """Keep the ``most`` largest entries of every row, the first columns among equals; None = all.
+def top_k_per_row(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
+    """Keep the ``most`` largest entries of every row, smaller column indices first among equals.
 
-    Entries are positive, columns ascend within a row.
+    Parameters
+    ----------
+    matrix
+        Positive entries, with ascending columns within each row.
+    most
+        Number of entries to keep per row; None keeps all.
     """
     if most is None:
         return matrix
@@ -49,19 +54,19 @@ def largest_of_rows(matrix: sparse.csr_array, most: int | None) -> sparse.csr_ar
 
 
 def edge_counts(graphs: Mapping[str, sparse.csr_array]) -> dict[str, int]:
-    """Count the edges of each relation."""
+    """Return the number of edges of each relation."""
     return {name: int(graph.nnz) for name, graph in graphs.items()}
 
 
-def refuse_empty(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
-    """Insist that relations have edges.
+def require_edges(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
+    """Check that relations have edges.
 
     Parameters
     ----------
     graphs
-        All relations.
+        All relations by name.
     remedies
-        For each relation that must have edges, what to change when it has none.
+        What to change when a relation is empty, for each relation that must have edges.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def refuse_empty(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, 
             raise ConfigError(f"the relation '{name}' has no edge on these data; {remedy}")
 
 
-def cached(
+def load_or_build(
     name: str,
     cache: Path | None,
     train: Sequences,
@@ -81,7 +86,7 @@ def cached(
     build: Callable[[], Graphs],
     code: tuple[Callable[..., Any], ...] = (),
 ) -> Graphs:
-    """Read graphs from the cache, or build and keep them.
+    """Read graphs from the cache, or build and store them.
 
     Parameters
     ----------
@@ -94,9 +99,14 @@ def cached(
     settings
         Everything else that the graphs depend on, as plain data.
     build
-        Makes the graphs.
+        Builds the graphs.
     code
-        Functions whose modules the graphs depend on; a change in one makes another key.
+        Functions whose modules the graphs depend on; a change in one of them changes the key.
+
+    Returns
+    -------
+    dict of csr_array
+        Graphs by name.
     """
     if cache is None:
         graphs = build()
@@ -114,7 +124,7 @@ def _key(
     digest = hashlib.sha256()
     for array in (train.offsets, train.items):
         digest.update(np.ascontiguousarray(array).tobytes())
-    files = {Path(inspect.getfile(function)) for function in (row_normalised, *code)}
+    files = {Path(inspect.getfile(function)) for function in (normalise_rows, *code)}
     return {
         "sequences": digest.hexdigest(),
         "settings": dict(settings),

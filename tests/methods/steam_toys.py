@@ -1,4 +1,4 @@
-"""Small STEAM models and row-by-row references, written from the method's page alone."""
+"""Small STEAM models and row-by-row references, written from the method's README alone."""
 
 import random
 

@@ -10,11 +10,11 @@ from bench.data.sequences import Sequences
 from bench.errors import ConfigError
 from bench.methods.parts import graphs as module
 from bench.methods.parts.graphs import (
-    cached,
     edge_counts,
-    largest_of_rows,
-    refuse_empty,
-    row_normalised,
+    load_or_build,
+    normalise_rows,
+    require_edges,
+    top_k_per_row,
 )
 from bench.methods.ssdrec.cooccurrence import co_occurrence
 
@@ -27,7 +27,7 @@ def ask(tmp_path):
     """Ask for graphs of a cache of the test's own."""
 
     def run(builder, train=TRAIN, settings=SETTINGS, name="x", code=()):
-        return cached(name, tmp_path, train, settings, builder, code)
+        return load_or_build(name, tmp_path, train, settings, builder, code)
 
     return run
 
@@ -56,14 +56,14 @@ def same(a, b):
 
 def test_rows_sum_to_one_or_stay_empty():
     matrix = sparse.csr_array(np.array([[1.0, 3.0], [0.0, 0.0], [0.0, 5.0]]))
-    assert row_normalised(matrix).toarray().tolist() == [[0.25, 0.75], [0, 0], [0, 1]]
+    assert normalise_rows(matrix).toarray().tolist() == [[0.25, 0.75], [0, 0], [0, 1]]
     assert matrix.toarray().tolist() == [[1, 3], [0, 0], [0, 5]]
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_largest_of_rows_equal_a_sort_of_each_row(most):
     dense = np.random.default_rng(most).integers(0, 4, (8, 9)).astype(float)
-    kept = largest_of_rows(sparse.csr_array(dense), most).toarray()
+    kept = top_k_per_row(sparse.csr_array(dense), most).toarray()
     for row, found in zip(dense, kept, strict=True):
         best = sorted(np.flatnonzero(row), key=lambda column: (-row[column], column))[:most]
         assert np.flatnonzero(found).tolist() == sorted(best)
@@ -72,14 +72,14 @@ def test_largest_of_rows_equal_a_sort_of_each_row(most):
 
 def test_no_limit_keeps_everything():
     matrix = sparse.csr_array(np.eye(3))
-    assert largest_of_rows(matrix, None) is matrix
+    assert top_k_per_row(matrix, None) is matrix
 
 
 def test_an_empty_relation_is_refused_with_its_remedy():
     graphs = Builder()()
-    refuse_empty(graphs, {"one": "never"})
+    require_edges(graphs, {"one": "never"})
     with pytest.raises(ConfigError, match=r"relation 'none' has no edge.*; lower c_min$"):
-        refuse_empty(graphs, {"none": "lower c_min"})
+        require_edges(graphs, {"none": "lower c_min"})
 
 
 def test_edges_are_counted_and_logged(ask, caplog):
@@ -100,8 +100,8 @@ def test_built_once_and_read_back_equal(ask):
 
 def test_without_a_cache_nothing_is_kept(tmp_path):
     builder = Builder()
-    assert same(cached("x", None, TRAIN, SETTINGS, builder), Builder()())
-    cached("x", None, TRAIN, SETTINGS, builder)
+    assert same(load_or_build("x", None, TRAIN, SETTINGS, builder), Builder()())
+    load_or_build("x", None, TRAIN, SETTINGS, builder)
     assert builder.calls == 2
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.methods.dcrec.config import DCRecConfig
-from bench.methods.dcrec.conformity import channels, weigh
+from bench.methods.dcrec.conformity import conformity_channels, conformity_weights
 from bench.methods.dcrec.contrast import infonce, prior_divergence
 from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
@@ -138,8 +138,8 @@ class Published:
         left = self.perturbed(batch.users.tolist())
         other = self.view(left)[last]
         own, foreign = self.read(left, last.tolist(), views)
-        found = channels(views[last], other, own, foreign)
-        weights = weigh(found, config.conformity, lengths, config.first_item_weight)
+        found = conformity_channels(views[last], other, own, foreign)
+        weights = conformity_weights(found, config.conformity, lengths, config.first_item_weight)
         state, again = self.encode(batch.items), self.encode(batch.items)
         fused = model.fusion(torch.stack([state, views[last], similar], 1))
         logits = fused @ model.items.weight.T

@@ -115,8 +115,8 @@ class Loops:
         x = backbone.embed(batch.items)
         states = backbone.gru(x)[0]
         e2 = states.masked_fill(~batch.valid[..., None], -torch.inf).max(1).values
-        e1 = method.meaning.long(torch.stack([self.long[user] for user in users]))
-        meant = [method.meaning.short(self.short[user]) for user in users]
+        e1 = method.semantic_interests.long(torch.stack([self.long[user] for user in users]))
+        meant = [method.semantic_interests.short(self.short[user]) for user in users]
         loss = _info_nce(e2, e1) + _info_nce(
             torch.cat([states[row, :n] for row, n in enumerate(lengths)]), torch.cat(meant)
         )

@@ -23,7 +23,7 @@ from bench.methods.parts.ragged import Ragged
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted
 from bench.methods.steam.masking import mask
-from bench.methods.steam.model import STEAM, Draws
+from bench.methods.steam.model import STEAM, STEAMDraws
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
@@ -183,7 +183,7 @@ class Loops:
             inputs = torch.cat([inputs, read[:, None]], 1)
         return torch.stack(tokens, 1)
 
-    def losses(self, items: Tensor, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, items: Tensor, draws: STEAMDraws) -> dict[str, Tensor]:
         """Compute the four losses from scores of all classes at all slots."""
         truth = draws.corrupted
         found = self._corrector_losses(wide(truth.items, self.model.length), truth)

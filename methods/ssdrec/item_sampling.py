@@ -1,7 +1,7 @@
-"""Draw one item for each query from all items, with the gradient of the relaxed draw.
+"""Sample one item per query from all items, with the gradient of the relaxed sample.
 
-The value is a row of the table; a dense one-hot matrix is never multiplied. Rows are worked off
-in slices that fit the processor's caches.
+The value is a row of the item table; no dense one-hot matrix is multiplied. Rows are processed in
+slices that fit the processor's caches.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch.autograd.function import once_differentiable
 SLICE_ROWS = 128
 
 
-def choose_items(
+def sample_items(
     queries: Tensor, table: Tensor, tau: Tensor, noise: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Draw items by the softmax of inner products.
+    """Sample items by the softmax of inner products.
 
     Parameters
     ----------
@@ -29,23 +29,23 @@ def choose_items(
     tau
         Temperature of the gradient, a scalar.
     noise
-        ``[M, I]`` standard Gumbel; None draws it from torch's generator.
+        ``[M, I]`` standard Gumbel noise; drawn from torch's generator if None.
 
     Returns
     -------
     tuple of Tensor
-        Rows of the table, int64 ``[M]``, and their vectors ``[M, D]``. The vectors' gradient is
-        that of ``softmax((queries table^T + noise) / tau) table``, to the queries through the
-        softmax, and to the table through it and through the chosen rows.
+        Row indices, int64 ``[M]``, and their vectors ``[M, D]``. The gradient of the vectors is
+        that of ``softmax((queries table^T + noise) / tau) table``: to the queries through the
+        softmax, and to the table through the softmax and through the sampled rows.
     """
     with torch.autocast(queries.device.type, enabled=False):
-        vectors, chosen = _Choice.apply(  # type: ignore[no-untyped-call]
+        vectors, chosen = _SampleItems.apply(  # type: ignore[no-untyped-call]
             queries.float(), table.float(), tau, noise
         )
     return cast("Tensor", chosen), cast("Tensor", vectors)
 
 
-class _Choice(torch.autograd.Function):
+class _SampleItems(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, queries: Tensor, table: Tensor, tau: Tensor, noise: Tensor | None
@@ -85,6 +85,6 @@ class _Choice(torch.autograd.Function):
 
 
 def _fill_with_gumbel(buffer: Tensor) -> None:
-    """Draw standard Gumbel noise in place; torch's exponential numbers cost several times more."""
-    # The least number that stands for 0 lies half a step below the next one.
+    """Fill with standard Gumbel noise; torch's exponential numbers are several times slower."""
+    # Replace 0 by half the smallest positive number that is drawn.
     buffer.uniform_().clamp_min_(0.5**25).log_().neg_().log_().neg_()

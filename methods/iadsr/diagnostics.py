@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 
-class Tally(nn.Module):
-    """Named running counts in one buffer; adding to them never waits for a GPU.
+class EpochCounts(nn.Module):
+    """Named counts in one buffer; adding never synchronises with a GPU.
 
     Parameters
     ----------
     *names
-        What is counted.
+        Names of the counts.
     """
 
     counts: Tensor
@@ -32,6 +32,6 @@ class Tally(nn.Module):
             self.counts[self.names.index(name)] += value
 
     def share(self, part: str, whole: str) -> float:
-        """Divide one count by another; 0 when nothing was counted."""
+        """Divide one count by another; 0 if nothing was counted."""
         counts = dict(zip(self.names, self.counts.tolist(), strict=True))
         return float(counts[part] / max(counts[whole], 1))

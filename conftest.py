@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests and doctests."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Each process of pytest-xdist computes on one thread; torch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine must not fail a test: no verdict hangs on wall-clock time.
 settings.register_profile("bench", deadline=None)
 settings.load_profile("bench")

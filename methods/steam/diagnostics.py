@@ -1,7 +1,7 @@
-"""How often the trained corrector edits, and whom, on training histories (section 7).
+"""Statistics of the trained corrector's edits on training histories.
 
-Insertions grow with the length of a history, since training segments are mostly short, so all
-figures are given by length too.
+Insertions grow with the length of a history, since training segments are mostly short, so shares
+are reported by length too.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from bench.model.batch import Rows, SequenceData
 from .edits import Corrected
 
 LENGTHS = (5, 15, 30)
-"""Classes of histories end with these numbers of items; the last class is open."""
+"""Upper bounds of the length classes of histories; the last class is open."""
 ROWS = 512
-"""Histories that are corrected at a time."""
+"""Number of histories that are corrected at a time."""
 
 
-def edit_counts(
+def edit_statistics(
     edit: Callable[[Tensor], Corrected], train: Sequences, longest: int, device: torch.device
 ) -> dict[str, float | int | str]:
-    """Correct the last ``longest`` interactions of every user and count.
+    """Correct the last ``longest`` interactions of every user and count the edits.
 
     Parameters
     ----------
     edit
-        Corrects histories, int64 ``[B, W]``.
+        Function that corrects histories, int64 ``[B, W]``.
     train
         Training interactions.
     longest
-        Most interactions of a history.
+        Largest length of a history.
     device
-        Where ``edit`` computes.
+        Device of ``edit``.
 
     Returns
     -------
     dict
-        ``deleted`` and ``inserted`` items, also as shares of the original items for each class of
-        lengths; how many distinct items were inserted, how many insertions the history
-        already held, and how many histories were emptied.
+        ``deleted`` and ``inserted`` items, also as shares of the original items for each length
+        class; the number of distinct inserted items, of insertions that the history already held,
+        and of emptied histories.
     """
     bounds = torch.tensor(LENGTHS)
     sums = torch.zeros(4, len(LENGTHS) + 1, dtype=torch.long)
@@ -86,7 +86,7 @@ def _shares(sums: Tensor) -> dict[str, float | int | str]:
 
 
 def _histories(data: SequenceData, longest: int) -> Iterator[Tensor]:
-    """Give the last interactions of all users who have any, shortest first."""
+    """Yield the last interactions of all users who have any, shortest first."""
     lengths = data.lengths.clamp_max(longest)
     users = torch.argsort(lengths, stable=True)
     users = users[lengths[users] > 0]

@@ -1,4 +1,4 @@
-"""How augmentation went over an epoch, and how much gradient reached which part."""
+"""Diagnostics of SSDRec: outcome of augmentation over an epoch, and gradient norms."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bench.data.sequences import Sequences
 from .augment import Augmented
 
 
-class Tally(nn.Module):
-    """Counts of insertions and of what became of them, over an epoch's training samples.
+class AugmentationStatistics(nn.Module):
+    """Counts of insertions and of their outcome, over an epoch's training samples.
 
     Parameters
     ----------
     train
         Training interactions, whose counts are the items' popularity.
     n_items
-        I.
+        I, number of items.
     """
 
     rows: Tensor
@@ -42,14 +42,14 @@ class Tally(nn.Module):
         self.register_buffer("counts", torch.from_numpy(counts), persistent=False)
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Start again from zero."""
         for name, buffer in self.named_buffers():
             if name != "counts":
                 buffer.zero_()
 
     @torch.no_grad()
     def add(self, augmented: Augmented, kept: Tensor) -> None:
-        """Count a batch; ``kept`` is what HSD's gates sampled, bool ``[B, W]``."""
+        """Add a batch; ``kept`` is what HSD's gates sampled, bool ``[B, W]``."""
         insertion, sequence = augmented.insertion, augmented.sequence
         items = insertion.items[:, insertion.rows]
         added = sequence.valid & ~sequence.original
@@ -62,13 +62,13 @@ class Tally(nn.Module):
         self.popularity += self.counts[items].sum()
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give rates; empty before the first insertion.
+        """Return rates by name; empty before the first insertion.
 
-        ``insertion_rate`` and ``refinement_rate`` are shares of the samples that got two items,
-        and that lost one of the three again; ``inserted_undone`` and ``inserted_dropped`` shares
-        of the inserted items that refinement and then HSD's gates removed;
-        ``inserted_popularity`` is their mean number of training interactions over that of an
-        interaction's item.
+        ``insertion_rate`` and ``refinement_rate`` are shares of the samples that got two items, and
+        that lost one of the three again; ``inserted_undone`` and ``inserted_dropped`` are shares of
+        the inserted items that refinement and then HSD's gates removed; ``inserted_popularity`` is
+        their mean number of training interactions, divided by that of the item of a random
+        interaction.
         """
         inserted, rows = int(self.inserted), int(self.rows)
         if not inserted:
@@ -85,10 +85,11 @@ class Tally(nn.Module):
 
 
 class GradientNorms(nn.Module):
-    """Mean norm over an epoch's steps of the gradient that reaches some parameters.
+    """Mean norm, over an epoch's steps, of the gradients of some parameters.
 
-    The published gradients of augmentation and graphs are so small that Adam's epsilon mutes them
-    (SSDRec's page, 9.13): whoever claims that they learn must look.
+    The published gradients of augmentation and relations are so small that Adam's epsilon mutes
+    them (README.md, "Gradients of augmentation and relations"); these norms show whether they
+    learn.
 
     Parameters
     ----------
@@ -109,12 +110,12 @@ class GradientNorms(nn.Module):
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Start again from zero."""
         self.sums.zero_()
         self.steps.zero_()
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give ``gradient_<name>`` for each parameter that got any gradient."""
+        """Return ``gradient_<name>`` for each parameter that received any gradient."""
         seen = zip(self.names, self.sums.tolist(), self.steps.tolist(), strict=True)
         return {f"gradient_{name}": total / steps for name, total, steps in seen if steps}
 
