@@ -161,6 +161,11 @@ def test_a_reader_from_elsewhere_needs_no_change_here(tmp_path, monkeypatch):
         "R = Reader('else', 'x', (), (), Options, 'elsewhere_reader:read')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    READERS.register("else", "elsewhere_reader:R")
+    info = tmp_path / "elsewhere-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[bench.readers]\nelse = elsewhere_reader:R\n")
+    monkeypatch.setattr(READERS, "_installed", None)
+    monkeypatch.setattr(READERS, "_resolved", {})
     card = write_card(tmp_path, format="else", options={"step": -1})
     assert histories(load(card)) == {"u": ["z", "y", "x"]}
