@@ -6,6 +6,7 @@ This module and no other reads the environment variables of bench.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,16 +104,6 @@ class Settings:
         return replace(found, **{key: new for key, new in changes.items() if new is not None})
 
 
-def data_dir() -> Path:
-    """Return the folder of raw data sets."""
-    return Settings.from_environment().data
-
-
-def cache_dir() -> Path:
-    """Return the folder of everything that can be made again."""
-    return Settings.from_environment().cache
-
-
 def store_dir() -> Path:
     """Return the folder of the results store."""
     return Settings.from_environment().store
@@ -135,3 +126,17 @@ def expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ConfigError(f"{path}: no home folder is known for its '~'; write it out") from None
+
+
+def masked(text: str) -> str:
+    """Hide the passwords of addresses in a text, well-formed or not.
+
+    Examples
+    --------
+    >>> masked("postgresql+psycopg2://me:secret@host/studies")
+    'postgresql+psycopg2://me:***@host/studies'
+    >>> masked("postgresql://host/studies?user=me&password=secret")
+    'postgresql://host/studies?user=me&password=***'
+    """
+    text = re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+    return re.sub(r"([?&](?:password|passwd|pwd|token)=)[^&\s]*", r"\1***", text)

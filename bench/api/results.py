@@ -304,7 +304,7 @@ class Results:
         experiment = stored.experiment
         if experiment.fingerprint not in self._datasets:
             source = stored.metadata.card or experiment.dataset
-            dataset = load_dataset(source, fetch=False)
+            dataset = load_dataset(source, self.settings)
             if dataset.fingerprint != experiment.fingerprint:
                 raise DataError(
                     f"data set '{experiment.dataset}' on this machine (fingerprint "

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,9 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.data.dataset import Dataset
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
+    from bench.tracking.tracker import Tracker
     from bench.tuning.best import BestSettings
 
 Names = str | Iterable[str] | None
@@ -131,7 +132,7 @@ def preview(
         spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     best = best_settings(settings) if tuned else None
-    rows, _ = preview_rows(chosen, settings.store, best.adapt if best else None)
+    rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
@@ -161,9 +162,10 @@ def execute_spec(
     list of ExperimentOutcome
         In the order of the plan.
     """
+    from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
-    from bench.runs.display import display_for
+    from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.record import begin_record, end_record
@@ -176,10 +178,13 @@ def execute_spec(
         settings.threads, select_device(settings.device).type == "cuda"
     )
     since = time.time()
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, settings)
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    if spec.encoders:
+        from bench.text.provide import embed_texts
+
+        embed_texts(spec, datasets, settings)
     best = best_settings(settings) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else as_given)
+    plan = make_plan(spec, datasets, best.adapt if best else as_given, settings.cache)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())
@@ -191,24 +196,32 @@ def execute_spec(
         ).seconds
         for planned in plan
     }
-    execution = ExecutionSettings(store.root, since, settings.device, settings.threads, tuple(keep))
+    execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
-    record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
-    with store.locked(record.key), display_for(len(plan)) as display:
-        outcomes = execute(plan, execution, display, workers=workers, estimates=estimates)
-    end_record(store.root, record, outcomes)
+    with tracker(settings) as tracking:
+        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
+        is_new = record.ended is None
+        with store.locked(record.key):
+            if is_new:
+                tracking.log(record.key)
+            with run_display(len(plan)) as display:
+                outcomes = execute(
+                    plan,
+                    execution,
+                    display,
+                    workers=workers,
+                    estimates=estimates,
+                    ended=partial(_track, tracking),
+                )
+        end_record(store.root, record, outcomes)
+        if is_new:
+            tracking.log(record.key)
     return outcomes
 
 
-def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
-    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
-    if not spec.encoders:
-        return
-    from bench.text.display import display_for
-    from bench.text.provide import embed, wanted_by
-
-    with display_for() as display:
-        embed(wanted_by(spec, datasets), display, device=settings.device)
+def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
+    if outcome.ending in {"finished", "failed"}:
+        tracking.log(outcome.key)
 
 
 def best_settings(settings: Settings) -> BestSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -35,6 +36,9 @@ class TrainingData:
         for every epoch.
     text_vectors
         Vectors of the items' texts, for methods that need them.
+    cache
+        Folder for what is mined from the training interactions and can be mined again, such as
+        graphs; None keeps nothing.
     """
 
     sizes: Sizes
@@ -42,6 +46,7 @@ class TrainingData:
     next_item_loss: NextItemLoss
     seed: int = 0
     text_vectors: TextVectors | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,13 +17,14 @@ from torch.nn.functional import pad
 
 from bench.components import METHODS, MethodEntry
 from bench.data.dataset import Dataset, LeaveOneOut
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import Method
 from bench.model.samples import histories
 from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult
 from bench.runs import train
+from bench.settings import Settings
 from bench.testing import example
 from bench.training.trainer import Trainer
 
@@ -102,7 +103,8 @@ class MethodTests:
         experiment = self.experiment()
         torch.manual_seed(0)
         with self.texts(reading or self.readings[0], empty=empty):
-            given = train.training_data(experiment, data, LeaveOneOut.of(data).train)
+            split = LeaveOneOut.of(data)
+            given = train.training_data(experiment, data, split.train, Settings.from_environment())
         method = train.build_method(experiment, given)
         method.begin_epoch(0)
         return method.eval()
@@ -125,7 +127,7 @@ class MethodTests:
         experiment = self.experiment(learning_rate=0.01, prefixes_per_user=4)
         return Trainer(
             method,
-            Interactions(LeaveOneOut.of(example.dataset()).train),
+            SequenceData(LeaveOneOut.of(example.dataset()).train),
             experiment.training,
             experiment.protocol,
             sampling=self.entry.sampling_for("auto"),
@@ -135,7 +137,7 @@ class MethodTests:
 
     def inputs(self) -> Batch:
         """Gather test-time histories of all users, of one item up to the maximum length."""
-        data = Interactions(LeaveOneOut.of(example.dataset()).history("test"))
+        data = SequenceData(LeaveOneOut.of(example.dataset()).history("test"))
         rows = histories(data, example.MAX_LENGTH)
         shorter = rows.length.minimum(1 + rows.user % example.MAX_LENGTH)
         return data.gather(replace(rows, length=shorter))
@@ -293,7 +295,7 @@ class MethodTests:
     def test_shortest_and_longest_sequences(self) -> None:
         """One interaction, and as many as the protocol allows, in training and evaluation."""
         method = self.make()
-        data = Interactions(LeaveOneOut.of(example.dataset()).train)
+        data = SequenceData(LeaveOneOut.of(example.dataset()).train)
         rows = histories(data, example.MAX_LENGTH)
         wanted = 0 if self.entry.sampling == "segments" else 1
         for length in (1, example.MAX_LENGTH):

@@ -1,123 +1,320 @@
-"""What there is to deliver: runs, experiments, studies and trials of a store as plain data."""
+"""Describe what a results store holds as MLflow runs."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-Kind = Literal["run", "experiment", "study", "trial"]
-Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-Name = tuple[str, str]
-"""Kind and key: what one MLflow run stands for."""
+import yaml
 
+from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.errors import BenchError
+from bench.evaluate.metrics import NDCG, HitRatio, rank_of
+from bench.files import read_json, write_json, write_text
+from bench.hashing import content_hash
+from bench.plan.code_version import code_version
+from bench.plan.experiment import Experiment
+from bench.runs.record import RunRecord, read_records
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment, whole
+from bench.settings import masked
+from bench.tuning.records import StudyRecord, Trial, as_csv, best_after, best_of, read_studies
+from bench.version import __version__
 
-@dataclass(frozen=True)
-class Point:
-    """One value of a metric.
+if TYPE_CHECKING:
+    from mlflow.entities import Dataset, Metric
 
-    Attributes
-    ----------
-    name
-        In MLflow's alphabet; see :func:`metric_name`.
-    step
-        Epoch or trial.
-    when
-        Seconds since 1970.
-    """
-
-    name: str
-    value: float
-    step: int
-    when: float
+Draw = Callable[[list[str], Path], None]
+"""Draws tables and figures of the experiments with some keys into a folder."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """One MLflow run to be.
-
-    Attributes
-    ----------
-    title
-        What it is called.
-    status
-        How far it is.
-    begun, ended
-        Seconds since 1970.
-    params, tags
-        Texts by name.
-    points
-        Metrics.
-    write
-        Writes its files into a folder.
-    """
+class RunData:
+    """Content of an MLflow run; times in seconds since 1970, ``write`` writes the artifacts."""
 
     title: str
-    status: Status
+    status: str
     begun: float
     ended: float | None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    points: list[Point] = field(default_factory=list)
-    write: Callable[[Path], None] = lambda _: None
+    metrics: list[Metric] = field(default_factory=list)
+    dataset: Dataset | None = None
+    write: Callable[[Path], object] = lambda _: None
 
 
 @dataclass(frozen=True)
-class Outline:
-    """What is known of an item without reading it whole.
+class Item:
+    """An MLflow run to be: ``load`` reads its content, ``digest`` changes with the content."""
 
-    Attributes
-    ----------
-    kind, key
-        What it stands for.
-    digest
-        Changes when there is more to deliver.
-    parent
-        Kind and key of the run or study that it belongs to.
-    load
-        Reads the rest.
-    """
-
-    kind: Kind
+    kind: Literal["run", "experiment", "study", "trial"]
     key: str
     digest: str
-    parent: Name | None
-    load: Callable[[], Item]
-
-    @property
-    def name(self) -> Name:
-        """Kind and key."""
-        return self.kind, self.key
+    parent: str
+    load: Callable[[], RunData]
 
 
-def metric_name(name: str) -> str:
-    """Write a name in MLflow's alphabet.
+def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iterator[Item]:
+    """List what a store has to log, parents first.
 
-    Examples
-    --------
-    >>> metric_name("test/NDCG@10")
-    'test/NDCG_10'
+    Parameters
+    ----------
+    store
+        The results store.
+    draw
+        Makes the tables and figures of ended runs.
+    keys
+        Keys of runs, experiments and studies; None lists everything. The run that an experiment
+        belongs to, and the trials of a study, are listed with them.
+
+    Raises
+    ------
+    StoreError
+        A record is damaged.
     """
-    return re.sub(r"[^\w./ -]", "_", name)
+    records = list(read_records(store.root))
+    parents: dict[str, str] = {}
+    for record in records:  # an experiment belongs to the earliest run that asked for it
+        for key in record.experiments:
+            parents.setdefault(key, record.key)
+    for record in records:
+        if keys is None or record.key in {*keys, *(parents.get(key) for key in keys)}:
+            yield _run(store, record, draw)
+    yield from _experiments(store, parents, keys)
+    if keys is None or any(key not in parents and not store.has(key) for key in keys):
+        for study in read_studies(store.root):
+            if keys is None or study.about["key"] in keys:
+                yield from _study(study)
 
 
-def flatten(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Give the leaves of nested mappings by dotted names.
+def _run(store: Store, record: RunRecord, draw: Draw) -> Item:
+    status = _status(store, record)
+    digest = content_hash([status, sorted(record.endings.items())])
+    return Item("run", record.key, digest, "", partial(_run_data, record, status, draw))
 
-    Examples
-    --------
-    >>> dict(flatten("", {"a": 1, "b": {"c": 2}}))
-    {'a': 1, 'b.c': 2}
-    """
+
+def _status(store: Store, record: RunRecord) -> str:
+    if record.ended is not None:
+        return "FAILED" if "failed" in record.endings.values() else "FINISHED"
+    store.prepare()
+    with store.locked(record.key) as free:  # held for as long as the run lasts
+        return "KILLED" if free else "RUNNING"
+
+
+def _run_data(record: RunRecord, status: str, draw: Draw) -> RunData:
+    def write(folder: Path) -> None:
+        write_text(folder / "spec.yaml", yaml.safe_dump(record.spec, sort_keys=False))
+        write_json(folder / "run.json", vars(record))
+        if record.ended is not None:
+            draw(record.experiments, folder)
+
+    tags = {
+        "bench.version": __version__,
+        "bench.command": masked(" ".join(record.command)),
+        "bench.experiments": str(len(record.experiments)),
+        **(_commit() if status == "RUNNING" else {}),
+    }
+    return RunData(record.name, status, record.begun, record.ended, tags=tags, write=write)
+
+
+def _experiments(
+    store: Store, parents: Mapping[str, str], keys: Collection[str] | None
+) -> Iterator[Item]:
+    if keys is None:
+        finished = {stored.key: stored for stored in whole(store.experiments())}
+        failures = dict(store.failures())
+    else:
+        finished = {key: store.load(key) for key in keys if store.has(key)}
+        failures = {key: found for key in keys if (found := store.failure(key)) is not None}
+    for key, stored in finished.items():
+        load = partial(_experiment_data, stored)
+        yield Item("experiment", key, "finished", parents.get(key, ""), load)
+    for key in failures.keys() - finished.keys():
+        label, cause, when = failures[key].label, failures[key].cause, failures[key].when
+        tags = {"bench.cause": cause, "bench.attempts": str(failures[key].attempts)}
+        load = partial(RunData, label, "FAILED", when, when, tags=tags)
+        digest = f"failed {failures[key].attempts}"
+        yield Item("experiment", key, digest, parents.get(key, ""), load)
+
+
+def _experiment_data(stored: StoredExperiment) -> RunData:
+    experiment, metadata = stored.experiment, stored.metadata
+    ended = float(read_json(stored.folder / "experiment.json")["finished"])
+    begun = ended - sum(metadata.seconds.values())
+    flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
+    texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
+    figures = {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
+    return RunData(
+        experiment.label,
+        "FINISHED",
+        begun,
+        ended,
+        params=_params(experiment),
+        tags={**_tags(experiment), **texts, "bench.cause": ""},
+        metrics=[
+            *_curve(_rows(stored), experiment.protocol.selection, begun),
+            *(_metric(name, v, 0, ended) for name, v in {**_test(stored), **figures}.items()),
+        ],
+        dataset=_dataset(experiment, metadata.card),
+        write=partial(shutil.copytree, stored.folder, dirs_exist_ok=True),
+    )
+
+
+def _rows(stored: StoredExperiment) -> list[dict[str, Any]]:
+    selection = stored.experiment.protocol.selection
+    rows = [(row, row.model_dump(exclude={"parts", "metric"})) for row in stored.curve]
+    return [{**row.parts, **plain, selection: row.metric} for row, plain in rows]
+
+
+def _test(stored: StoredExperiment) -> dict[str, float]:
+    """Compute HR and NDCG at the protocol's cut-offs from the stored ranks."""
+    protocol = stored.experiment.protocol
+    ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
+    metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
+    return {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
+
+
+def _study(study: StudyRecord) -> Iterator[Item]:
+    key, digest = study.about["key"], content_hash([trial.ended for trial in study.trials])
+    yield Item("study", key, digest, "", partial(_study_data, study))
+    for trial in study.trials:
+        # Numbers begin again in another storage; the time of the end does not.
+        name = f"{key[:12]}-{trial.number}-{round(trial.ended * 1000)}"
+        yield Item("trial", name, trial.state, key, partial(_trial_data, study, trial))
+
+
+def _study_data(study: StudyRecord) -> RunData:
+    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
+    rows, best = best_after(study.trials), best_of(study.trials)
+    metric = experiment.protocol.selection
+    ended = sorted(trial.ended for trial in study.trials if trial.counts)
+
+    def write(folder: Path) -> None:
+        write_json(folder / "study.json", study.about)
+        write_text(folder / "best-after.csv", as_csv(rows))
+        if best is not None:
+            write_json(folder / "best.json", best.plain())
+
+    return RunData(
+        study.about["label"],
+        "FINISHED",
+        min((trial.begun for trial in study.trials), default=0.0),
+        max(ended, default=None),
+        params=_params(experiment),
+        tags={**_tags(experiment), "bench.pruning": study.about["pruning"]},
+        metrics=[
+            _metric(f"best-after/{metric}", row["best"], row["trials"], when)
+            for row, when in zip(rows, ended, strict=True)
+            if row["best"] is not None
+        ],
+        dataset=_dataset(experiment),
+        write=write,
+    )
+
+
+def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
+    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
+    name, ended = experiment.protocol.selection, "FINISHED" if trial.counts else "KILLED"
+    metrics = list(_curve(trial.curve, name, trial.begun))
+    if trial.value is not None:
+        metrics.append(_metric(f"objective/{name}", trial.value, 0, trial.ended))
+    return RunData(
+        f"{study.about['label']} trial {trial.number}",
+        "FAILED" if trial.state == "failed" else ended,
+        trial.begun,
+        trial.ended,
+        params=_params(experiment) | {key: str(value) for key, value in trial.values.items()},
+        tags={
+            **_tags(experiment),
+            "bench.experiment": trial.experiment,
+            "bench.state": trial.state,
+            "bench.cause": trial.cause,
+            "bench.default": str(trial.default).lower(),
+        },
+        metrics=metrics,
+        dataset=_dataset(experiment),
+        write=lambda folder: write_json(folder / "trial.json", trial.plain()),
+    )
+
+
+def _params(experiment: Experiment) -> dict[str, str]:
+    """Return the settings by dotted names, as ``training.epochs``."""
+    content = experiment.model_dump(mode="json", exclude={"fingerprint", "code"})
+    nested = {name.removesuffix("_settings"): value for name, value in content.items()}
+    names = {name: v for name, v in content.items() if isinstance(v, str | int)}
+    return {name: str(v) for name, v in {**dict(_flatten("", nested)), **names}.items()}
+
+
+def _tags(experiment: Experiment) -> dict[str, str]:
+    """Return what tells versions of an experiment apart."""
+    backbone, encoder = experiment.backbone, experiment.encoder
+    try:
+        current = code_version(
+            [
+                METHODS.get(experiment.method),
+                None if backbone is None else BACKBONES.get(backbone),
+                None if encoder is None else ENCODERS.get(encoder),
+            ]
+        )
+    except BenchError:  # a component that is not installed
+        current = ""
+    return {
+        "bench.protocol": experiment.protocol.hash,
+        "bench.fingerprint": experiment.fingerprint,
+        "bench.code": experiment.code,
+        "bench.version": __version__,
+        **(_commit() if current == experiment.code else {}),
+    }
+
+
+def _commit() -> dict[str, str]:
+    """Return the tag that names the commit of the source in use, where it is in a repository."""
+    from mlflow.utils.git_utils import get_git_commit
+
+    commit = get_git_commit(str(Path(__file__).parent))
+    return {"mlflow.source.git.commit": commit} if commit else {}
+
+
+def _dataset(experiment: Experiment, card: str | None = None) -> Dataset:
+    from mlflow.entities import Dataset
+
+    digest = experiment.fingerprint[:32]  # MLflow takes 36 characters
+    source = json.dumps({"uri": card or experiment.dataset})
+    return Dataset(experiment.dataset, digest, "local", source)
+
+
+def _curve(curve: list[dict[str, Any]], selection: str, begun: float) -> Iterator[Metric]:
+    """Return a learning curve's values, one for each epoch (from 1) and column."""
+    when = begun
+    for step, row in enumerate(curve, start=1):
+        when += row.get("seconds") or 0.0
+        for name, value in row.items():
+            if name != "epoch" and _is_number(value):
+                group = "validation" if name == selection else "training"
+                yield _metric(f"{group}/{name}", value, step, when)
+
+
+def _metric(name: str, value: float, step: int, when: float) -> Metric:
+    """Return a value under a name in MLflow's alphabet: NDCG@10 becomes NDCG_10."""
+    from mlflow.entities import Metric
+
+    return Metric(re.sub(r"[^\w./ -]", "_", name), float(value), round(when * 1000), step)
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Return the leaves of nested mappings by dotted names."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
-            yield from flatten(f"{prefix}.{key}" if prefix else str(key), entry)
+            yield from _flatten(f"{prefix}.{key}" if prefix else str(key), entry)
     else:
         yield prefix, value
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value can be a metric."""
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,157 +1,271 @@
-"""Deliver what MLflow lacks; the store is only read."""
+"""Log to MLflow what it lacks, so that doing it twice, or half, harms nothing."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+import sqlite3
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from bench.errors import BenchError
-from bench.files import read_json, write_json
+from bench.errors import BenchError, StoreError
+from bench.files import atomic_path, locked
 from bench.hashing import content_hash
-from bench.tracking.items import Name, Outline
-from bench.tracking.listing import Draw, draw_nothing, outlines
-from bench.tracking.where import Destination
+from bench.runs.store import Store
+from bench.settings import Settings, masked
+from bench.tracking.destination import Destination, destination
+from bench.tracking.items import Draw, Item, RunData, items
 
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment, Run
+
+KIND, KEY, DIGEST = "bench.kind", "bench.key", "bench.delivered"
+"""Tags that say what a run stands for, and, written last, how much of that was logged."""
+PARENT = "mlflow.parentRunId"
+BATCH, LONGEST = 1000, 5000
+"""Most metrics in one request of MLflow, and less than the most characters of a value."""
 FAILURES_IN_A_ROW = 3
-"""Items that fail one after another until the destination counts as down."""
+"""Items that fail one after another until MLflow counts as down."""
+LOCK_SECONDS = 60.0
+"""How long another process that logs the same store to the same MLflow is waited for."""
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """What one pass brought.
+@dataclass
+class Counts:
+    """Items that were logged now, were there already and are still missing, and one reason."""
 
-    Attributes
-    ----------
-    delivered, present
-        Items written now, and those that were there already.
-    left
-        Items that are still to be delivered.
-    problem
-        Why, in one sentence; empty when nothing is left.
-    """
-
-    delivered: int
-    present: int
-    left: int
+    logged: int = 0
+    present: int = 0
+    left: int = 0
     problem: str = ""
 
 
-def set_limits(seconds: float, retries: int) -> None:
-    """Bound what MLflow's client waits for, unless the user has; before MLflow is imported.
-
-    Parameters
-    ----------
-    seconds
-        For one answer of a server.
-    retries
-        Of one request.
-    """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(seconds)))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-
-def pending(root: Path, where: Destination) -> list[Outline]:
-    """List what no pass has delivered yet, as far as the store remembers; imports no MLflow.
-
-    Parameters
-    ----------
-    root
-        Of the results store.
-    where
-        The destination.
-    """
-    remembered = _remembered(root, where)
-    return [o for o in outlines(root) if remembered.get(_flat(o.name)) != o.digest]
+def draw_nothing(keys: list[str], folder: Path) -> None:
+    """Leave a run without tables and figures."""
+    del keys, folder
 
 
 def sync(
-    root: Path,
-    where: Destination,
+    settings: Settings,
     draw: Draw = draw_nothing,
+    report: Callable[[str], None] = lambda _: None,
+    keys: Collection[str] | None = None,
     *,
-    said: Callable[[str], None] = lambda _: None,
-    patience: float = -1,
-) -> Delivery:
-    """Compare the store with MLflow and deliver what is missing or was cut short.
+    timeout: int = 30,
+    retries: int = 2,
+) -> Counts:
+    """Compare a store with MLflow and log what is missing, has changed or was cut short.
 
     Parameters
     ----------
-    root
-        Of the results store.
-    where
-        The destination.
+    settings
+        Name the store and MLflow's address.
     draw
-        Makes tables and figures of runs.
-    said
-        Told of each delivered item.
-    patience
-        Seconds to wait for another process that delivers from this store; below 0 as long as
-        that takes.
+        Makes tables and figures of ended runs.
+    report
+        Called with a line for each logged item.
+    keys
+        Keys of runs, experiments and studies; None compares everything.
+    timeout, retries
+        Seconds for one answer of a server, and repetitions of a request.
 
     Raises
     ------
-    StoreError
-        MLflow cannot be reached, or a record is damaged.
+    BenchError
+        MLflow cannot be reached or must not be, or a record is damaged.
     """
-    lock = root / "locks" / "tracking.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=patience):
-            return _sync(root, where, draw, said)
-    except Timeout:
-        left = len(pending(root, where))
-        return Delivery(0, 0, left, "another process delivers from this store")
-
-
-def _sync(root: Path, where: Destination, draw: Draw, said: Callable[[str], None]) -> Delivery:
-    from bench.tracking.deliver import Tracker
-
-    tracker = Tracker(where)
-    known = tracker.index()
-    delivered = present = in_a_row = 0
-    failed: list[str] = []
-    listed = list(outlines(root, draw))
-    for outline in listed:
-        there = known.get(outline.name)
-        parent = known[outline.parent].run_id if outline.parent in known else ""
-        if there is not None and there.digest == outline.digest and there.parent == parent:
-            present += 1
-            continue
-        try:
-            known[outline.name] = tracker.deliver(outline, there, parent)
-        except BenchError as error:
-            failed.append(str(error))
-            in_a_row += 1
-            if in_a_row == FAILURES_IN_A_ROW:
-                break
-            continue
+    where, root = destination(settings), settings.store.absolute()
+    listed = list(items(Store(root), draw, keys))
+    counts = Counts(left=len(listed))
+    lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
+    with locked(lock, timeout=LOCK_SECONDS) as held:
+        if not held:
+            counts.problem = "another process logs from this store; try again later"
+            return counts
+        client = _Client(where, timeout=timeout, retries=retries)
+        # The trials of a study share the first characters of their keys.
+        runs = client.find([""] if keys is None else {item.key[:12] for item in listed})
         in_a_row = 0
-        delivered += 1
-        said(f"{outline.kind} {outline.key[:12]} delivered")
-    _remember(root, where, {name: entry.digest for name, entry in known.items()})
-    left = len(listed) - delivered - present
-    return Delivery(delivered, present, left, failed[0] if failed else "")
+        for item in listed:
+            run = runs.get(item.key)
+            parent = runs[item.parent].info.run_id if item.parent in runs else ""
+            tags = run.data.tags if run else {}
+            if (tags.get(DIGEST), tags.get(PARENT, "")) == (item.digest, parent):
+                counts.present += 1
+                counts.left -= 1
+                continue
+            try:
+                runs[item.key] = client.log(item, run, parent)
+            except BenchError as error:
+                counts.problem = counts.problem or str(error)
+                in_a_row += 1
+                if in_a_row == FAILURES_IN_A_ROW:
+                    break
+                continue
+            in_a_row = 0
+            counts.logged += 1
+            counts.left -= 1
+            report(f"{item.kind} {item.key[:12]} logged")
+    return counts
 
 
-def _memory(root: Path, where: Destination) -> Path:
-    return root / "tracking" / f"delivered-{content_hash([where.uri, where.experiment])[:12]}.json"
+class _Client:
+    """One experiment of one MLflow, made where it is missing."""
+
+    def __init__(self, where: Destination, *, timeout: int, retries: int) -> None:
+        _configure(timeout, retries)
+        self._where = where
+        with self._errors():
+            _make_database(where)
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(tracking_uri=where.uri)
+            experiment = self._experiment()
+            where.check_artifacts(experiment.artifact_location)
+            self._experiment_id = str(experiment.experiment_id)
+
+    def find(self, prefixes: Iterable[str]) -> dict[str, Run]:
+        """Find the runs whose keys begin in one of several ways, by key.
+
+        Of two runs for one item, such as two machines may begin at the same moment, the
+        incomplete or later one is deleted.
+        """
+        found: dict[str, Run] = {}
+        with self._errors():
+            runs = [run for prefix in prefixes for run in self._search(prefix)]
+            for run in sorted(runs, key=_complete_and_early):
+                if found.setdefault(run.data.tags[KEY], run) is not run:
+                    self._client.delete_run(run.info.run_id)
+        return found
+
+    def log(self, item: Item, run: Run | None, parent: str) -> Run:
+        """Make the run of an item, or complete the one that is there."""
+        with self._errors():
+            data = item.load()
+            there = set() if run is None else self._steps(run)
+            run = run or self._create(item, data)
+            run_id = run.info.run_id
+            self._log_values(run_id, data, {PARENT: parent} if parent else {}, there)
+            with tempfile.TemporaryDirectory() as folder:
+                data.write(Path(folder))
+                self._client.log_artifacts(run_id, folder)
+            if data.status == "RUNNING":
+                self._client.update_run(run_id, status="RUNNING")
+            else:
+                self._client.set_terminated(run_id, data.status, _ms(data.ended))
+            self._client.set_tag(run_id, DIGEST, item.digest)
+        return run
+
+    def _experiment(self) -> Experiment:
+        name, artifacts = self._where.experiment, self._where.artifacts
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            location = None if artifacts is None else artifacts.as_uri()
+            return self._client.get_experiment(self._client.create_experiment(name, location))
+        if found.lifecycle_stage != "active":
+            raise StoreError(
+                f"MLflow at {self._where.shown}: the experiment '{name}' is deleted; restore it, "
+                "or set MLFLOW_EXPERIMENT_NAME"
+            )
+        return found
+
+    def _search(self, prefix: str) -> Iterator[Run]:
+        token, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
+        while True:
+            page = self._client.search_runs([self._experiment_id], condition, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(self, item: Item, data: RunData) -> Run:
+        from mlflow.tracking.context.registry import resolve_tags
+
+        # The commit that MLflow finds is that of whatever calls bench, at this moment.
+        system = {name: value for name, value in resolve_tags().items() if ".git." not in name}
+        tags = {**system, KIND: item.kind, KEY: item.key}
+        begun = _ms(data.begun)
+        return self._client.create_run(self._experiment_id, begun, tags, run_name=data.title)
+
+    def _steps(self, run: Run) -> set[tuple[str, int]]:
+        """Return the name and step of every value that a run has."""
+        history = self._client.get_metric_history
+        return {(n, value.step) for n in run.data.metrics for value in history(run.info.run_id, n)}
+
+    def _log_values(
+        self, run_id: str, data: RunData, more_tags: dict[str, str], there: set[tuple[str, int]]
+    ) -> None:
+        from mlflow.entities import DatasetInput, InputTag, Param, RunTag
+
+        tagged = {**data.tags, **more_tags}
+        params = [Param(name, value[:LONGEST]) for name, value in data.params.items()]
+        tags = [RunTag(name, value[:LONGEST]) for name, value in tagged.items()]
+        metrics = [value for value in data.metrics if (value.key, value.step) not in there]
+        self._client.log_batch(run_id, params=params, tags=tags)
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        if data.dataset is not None:
+            context = InputTag("mlflow.data.context", "training")
+            self._client.log_inputs(run_id, [DatasetInput(data.dataset, [context])])
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BenchError:
+            raise
+        except Exception as error:  # MLflow raises whatever its libraries raise
+            cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            raise StoreError(masked(f"MLflow at {self._where.shown}: {cause[:300]}")) from error
 
 
-def _remembered(root: Path, where: Destination) -> dict[str, Any]:
-    path = _memory(root, where)
-    return dict(read_json(path)) if path.exists() else {}
+def _configure(timeout: int, retries: int) -> None:
+    """Bound what MLflow waits for and keep it quiet, which only its environment can."""
+    for name, value in {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }.items():
+        os.environ.setdefault(name, value)
+    for name in ("alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _remember(root: Path, where: Destination, digests: dict[Name, str]) -> None:
-    write_json(_memory(root, where), {_flat(name): digest for name, digest in digests.items()})
+def _make_database(where: Destination) -> None:
+    """Make a new SQLite database under a temporary name, so that it is whole or missing.
+
+    One that is there is read, because MLflow tries for minutes to open a damaged one.
+    """
+    if not where.uri.startswith("sqlite"):
+        return
+    from sqlalchemy import make_url
+
+    url = make_url(where.uri)
+    path = Path(url.database or ":memory:")
+    if path.exists() and path.stat().st_size > 0:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+    elif path.name != ":memory:" and not str(path).startswith("file:"):
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with atomic_path(path) as temporary:
+            address = url.set(drivername="sqlite+pysqlite", database=str(temporary.absolute()))
+            artifacts = (where.artifacts or path.with_name("artifacts")).absolute().as_uri()
+            made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
+            made.engine.dispose()
 
 
-def _flat(name: Name) -> str:
-    return " ".join(name)
+def _complete_and_early(run: Run) -> tuple[bool, int, str]:
+    return DIGEST not in run.data.tags, run.info.start_time or 0, run.info.run_id
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

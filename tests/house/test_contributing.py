@@ -15,6 +15,7 @@ from house import ROOT, fenced
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.data.load import load_dataset
 from bench.runs.store import Store
+from bench.settings import Settings
 
 PAGE = ROOT / "CONTRIBUTING.md"
 CLICKS = [
@@ -99,7 +100,7 @@ def test_the_encoder_counts_letter_pairs(examples, tmp_path):
     words = ("-m", "bench", "embed", "planted", "--encoder", "letter-pairs")
     python(examples, *words, cwd=tmp_path)
     [path] = (tmp_path / "cache" / "vectors").glob("letter-pairs-*/vectors.npy")
-    data, vectors = load_dataset("planted"), np.load(path)
+    data, vectors = load_dataset("planted", Settings.from_environment()), np.load(path)
     names = sorted(set(data.item_texts))
     assert vectors.shape == (len(names) + 1, 128)
     assert vectors.sum(1).tolist() == [0, *(len(name) - 1 for name in names)]
@@ -110,8 +111,9 @@ def test_the_card_is_read_by_the_reader(examples, tmp_path):
     said = python(examples, "-m", "bench", "data", "stats", card, cwd=tmp_path)
     assert said.splitlines()[-1].split()[:4] == ["clicks", "3", "4", "12"]
     script = (
-        "import sys; from bench.data.load import load_dataset\n"
-        f"data = load_dataset({card!r})\n"
+        "from bench.data.load import load_dataset\n"
+        "from bench.settings import Settings\n"
+        f"data = load_dataset({card!r}, Settings.from_environment())\n"
         "print([[data.item_ids[i - 1][-1] for i in row] for row in data.sequences])"
     )
     said = python(examples, "-c", script, cwd=tmp_path)

@@ -2,33 +2,30 @@
 
 import os
 import shutil
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.tracking.sync import set_limits
-from bench.tracking.where import destination
+from bench.settings import Settings
+from bench.tracking.sync import sync
 
-set_limits(seconds=5, retries=0)
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
-    from bench.tracking.deliver import Tracker
-
-    where = destination(tmp_path_factory.mktemp("template"))
-    Tracker(where)
-    return Path(where.uri.removeprefix("sqlite:///"))
+    root = tmp_path_factory.mktemp("template")
+    sync(Settings(store=root, data=root, cache=root))
+    return root / "tracking" / "mlflow.db"
 
 
 @pytest.fixture
-def root(tmp_path, empty_database, monkeypatch):
+def settings(tmp_path, empty_database):
     """A store with a laid-out database, without the experiment of another store's artifacts."""
-    import sqlite3
-
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     store = tmp_path / "store"
     (store / "tracking").mkdir(parents=True)
     database = store / "tracking" / "mlflow.db"
@@ -36,7 +33,22 @@ def root(tmp_path, empty_database, monkeypatch):
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE experiments SET artifact_location = ?", (_artifacts(store),))
     connection.close()
-    return store
+    return Settings(store=store, data=tmp_path / "data", cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def full(settings):
+    """The same, with two finished experiments and a failed one of one run, and a study."""
+    from full_store import fill
+
+    fill(settings.store)
+    return settings
+
+
+@pytest.fixture
+def at(settings):
+    """The settings with another address of MLflow."""
+    return lambda uri, **changes: replace(settings, tracking_uri=uri, **changes)
 
 
 def _artifacts(store: Path) -> str:

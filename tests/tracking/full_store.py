@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from studies import write_study
 
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
-from bench.files import write_json
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.runs.record import begin_record, end_record
 from bench.runs.run_one import ExperimentOutcome
 from bench.runs.store import Store
 from bench.tuning.plan import plan_studies
-from bench.tuning.records import Trial, study_folder
+from bench.tuning.records import Trial
 
 SPEC = {"name": "comparison", "datasets": ["toy"], "backbones": ["sasrec"], "seeds": [1, 2, 3]}
 
@@ -50,17 +50,18 @@ def result(seed: int) -> ExperimentResult:
     places = np.array([0, 0, 20, 20], dtype=np.int32)
     ranks = Ranks(ones, ones, ones, places, 0 * ones, 99 * ones, places, 0 * ones, 99 * ones)
     curve = [
-        {"epoch": e, "loss": 3.0 - e, "NDCG@10": 0.1 * e + 0.01 * seed, "seconds": 2.0}
-        for e in range(3)
+        Epoch(epoch=e, loss=3.0 - e, metric=0.1 * e + 0.01 * seed, seconds=2.0) for e in range(3)
     ]
-    metadata = {
-        "parameters": 12,
-        "seconds": {"training": 5.0, "test": 1.0},
-        "device": "cpu",
-        "versions": {"torch": "2.x"},
-        "odd": None,
-    }
-    return ExperimentResult({"validation": ranks, "test": ranks}, curve, metadata)
+    metadata = Metadata(
+        parameters=12,
+        seconds={"training": 5.0, "test": 1.0},
+        device="cpu",
+        versions={"torch": "2.x"},
+    )
+    two = np.array([1, 2], dtype=np.int32)
+    scores = np.array([0.1, 0.9], dtype=np.float32)
+    decisions = {"test": Decisions(two, two, two, two, np.array([True, False]), scores)}
+    return ExperimentResult({"validation": ranks, "test": ranks}, curve, metadata, decisions)
 
 
 def finish(root: Path, *seeds: int) -> None:
@@ -95,8 +96,7 @@ def study(root: Path, trials: int) -> None:
     """Write a study of that many trials: complete, pruned, failed, killed, complete..."""
     spec = Spec.parse({**SPEC, "training": {"epochs": 3}}, "here")
     [plan] = plan_studies(spec, {"toy": toy()})
-    folder = study_folder(root, plan.name)
-    write_json(folder / "study.json", plan.about())
+    made = []
     for number in range(trials):
         state = ("complete", "pruned", "failed", "killed")[number % 4]
         trial = Trial(
@@ -108,11 +108,12 @@ def study(root: Path, trials: int) -> None:
             seconds=4.0,
             cause="" if state == "complete" else "a cause",
             default=number == 0,
-            curve=[{"epoch": e, "NDCG@10": 0.1 * e, "loss": 1.0, "seconds": 2.0} for e in (1, 2)],
+            curve=[{"epoch": e, "NDCG@10": 0.1 * e} for e in (1, 2)],
             begun=1_700_000_000.0 + 10 * number,
             ended=1_700_000_005.0 + 10 * number,
         )
-        write_json(folder / "trials" / f"{number:05}-{round(trial.ended * 1000)}.json", vars(trial))
+        made.append(trial)
+    write_study(root, plan.name, plan.about(), made)
 
 
 def fill(root: Path) -> None:

@@ -1,67 +1,79 @@
 """What a store holds is in MLflow once, whole, and in its place."""
 
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
-from full_store import experiment, fail, fill, finish, record, study
+from full_store import experiment, fail, fill, finish, record, result, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from bench.errors import StoreError
+from bench.plan.experiment import Experiment
 from bench.runs.store import Store
-from bench.tracking.sync import pending, sync
-from bench.tracking.where import destination
+from bench.settings import Settings
+from bench.tracking import sync as module
+from bench.tracking.destination import destination
+from bench.tracking.sync import sync
 
 ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
 
-def client(root):
-    return MlflowClient(tracking_uri=destination(root).uri)
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory):
+    """A store whose content has been logged, for tests that only read."""
+    root = tmp_path_factory.mktemp("synced")
+    settings = Settings(store=root, data=root, cache=root)
+    fill(root)
+    drawn = []
+
+    def draw(keys, folder):
+        drawn.append(keys)
+        (folder / "table.md").write_text("| a table |")
+
+    assert sync(settings, draw).left == 0
+    assert drawn == [[experiment(seed).key for seed in (1, 2, 3)]]
+    return settings
 
 
-def runs(root):
+def client(settings):
+    return MlflowClient(tracking_uri=destination(settings).uri)
+
+
+def runs(settings):
     """Every MLflow run by the kind and key of what it stands for; fails on doubles."""
-    there = client(root)
-    experiment = there.get_experiment_by_name(destination(root).experiment)
+    there = client(settings)
+    experiment = there.get_experiment_by_name(settings.tracking_experiment)
     found = there.search_runs([experiment.experiment_id], max_results=1000)
     by_name = {(r.data.tags["bench.kind"], r.data.tags["bench.key"]): r for r in found}
     assert len(by_name) == len(found)
     return by_name
 
 
-def of_kind(root, kind):
-    return [run for (other, _), run in sorted(runs(root).items()) if other == kind]
+def of_kind(settings, kind):
+    return [run for (other, _), run in sorted(runs(settings).items()) if other == kind]
 
 
-def history(root, run, name):
-    points = client(root).get_metric_history(run.info.run_id, name)
+def history(settings, run, name):
+    points = client(settings).get_metric_history(run.info.run_id, name)
     return sorted((point.step, point.value) for point in points)
 
 
-def deliver(root, **changes):
-    return sync(root, destination(root), **changes)
-
-
-@pytest.fixture
-def full(root):
-    fill(root)
-    return root
-
-
-def test_everything_is_delivered_once(full):
-    assert len(pending(full, destination(full))) == ITEMS
-    first = deliver(full)
-    assert (first.delivered, first.present, first.left, first.problem) == (ITEMS, 0, 0, "")
+def test_everything_is_logged_once(full):
+    first = sync(full)
+    assert (first.logged, first.present, first.left, first.problem) == (ITEMS, 0, 0, "")
     assert len(runs(full)) == ITEMS
-    assert pending(full, destination(full)) == []
-    again = deliver(full)
-    assert (again.delivered, again.present, again.left) == (0, ITEMS, 0)
+    again = sync(full)
+    assert (again.logged, again.present, again.left) == (0, ITEMS, 0)
     assert len(runs(full)) == ITEMS
 
 
-def test_a_cell_has_parameters_curve_figures_tags_and_files(full):
-    deliver(full)
-    run = runs(full)["experiment", experiment(1).key]
+def test_an_experiment_has_parameters_curve_metrics_tags_and_data_set(synced):
+    run = runs(synced)["experiment", experiment(1).key]
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "toy/sasrec/none/seed 1"
     assert run.info.end_time - run.info.start_time == 6000  # metadata: 5 s and 1 s
@@ -75,55 +87,83 @@ def test_a_cell_has_parameters_curve_figures_tags_and_files(full):
     }
     assert expected.items() <= run.data.params.items()
     assert "encoder" not in run.data.params
-    assert history(full, run, "validation/NDCG_10") == [
+    assert history(synced, run, "validation/NDCG_10") == [
         (1, pytest.approx(0.01)),
         (2, pytest.approx(0.11)),
         (3, pytest.approx(0.21)),
     ]
-    assert history(full, run, "training/loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert history(synced, run, "training/loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
     # Two of four users have their target first, the others beyond ten places.
     assert {run.data.metrics[f"test/{n}"] for n in ("HR_1", "NDCG_1", "HR_10", "NDCG_10")} == {0.5}
     assert run.data.metrics["metadata/parameters"] == 12
     assert run.data.metrics["metadata/seconds.training"] == 5.0
     tags = run.data.tags
-    assert tags["bench.plan.protocol"] == experiment(1).protocol.hash
+    assert tags["bench.protocol"] == experiment(1).protocol.hash
     assert tags["bench.fingerprint"] == "f" * 64
     assert tags["bench.code"] == "c" * 64
     assert tags["bench.metadata.versions.torch"] == "2.x"
     assert tags["bench.version"]
-    files = {entry.path for entry in client(full).list_artifacts(run.info.run_id)}
-    assert files == {"experiment.json", "metadata.json", "curve.json"}
+    [given] = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("toy", "f" * 32)
+    assert given.dataset.source == '{"uri": "toy"}'
+    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "training")]
 
 
-def test_children_stand_below_their_parents(full):
-    deliver(full)
-    [run], [parent] = of_kind(full, "run"), of_kind(full, "study")
-    for child in of_kind(full, "experiment"):
+def test_an_experiments_artifacts_are_its_files(synced, tmp_path):
+    run = runs(synced)["experiment", experiment(1).key]
+    (tmp_path / "down").mkdir()
+    folder = Path(client(synced).download_artifacts(run.info.run_id, "", str(tmp_path / "down")))
+    names = {"experiment.json", "metadata.json", "curve.json"}
+    tables = {"ranks-validation.parquet", "ranks-test.parquet", "decisions-test.parquet"}
+    assert {path.name for path in folder.iterdir()} == names | tables
+    ranks = pd.read_parquet(folder / "ranks-test.parquet")
+    assert ranks["better_all"].tolist() == [0, 0, 20, 20]
+    decisions = pd.read_parquet(folder / "decisions-test.parquet")
+    assert decisions["keep"].tolist() == [True, False]
+
+
+def test_the_commit_is_named_where_the_source_is_still_the_experiments(settings):
+    """As MLflow does it; checked against git itself."""
+    made_now = experiment(4).model_dump() | {"code": code_of("sasrec", "none")}
+    Store(settings.store).save(Experiment(**made_now), result(4))
+    finish(settings.store, 1)  # its code is another
+    sync(settings)
+    where = Path(module.__file__).parent
+    git = ["git", "-C", str(where), "rev-parse", "HEAD"]
+    head = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    commits = {
+        run.data.tags["bench.code"][:2]: run.data.tags.get("mlflow.source.git.commit", "")
+        for run in of_kind(settings, "experiment")
+    }
+    assert commits == {"cc": "", made_now["code"][:2]: head}
+
+
+def code_of(backbone, method):
+    from bench.components import BACKBONES, METHODS
+    from bench.plan.code_version import code_version
+
+    return code_version([METHODS.get(method), BACKBONES.get(backbone), None])
+
+
+def test_children_name_their_parents(synced):
+    [run], [parent] = of_kind(synced, "run"), of_kind(synced, "study")
+    for child in of_kind(synced, "experiment"):
         assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
-    for child in of_kind(full, "trial"):
+    for child in of_kind(synced, "trial"):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert "mlflow.parentRunId" not in {**run.data.tags, **parent.data.tags}
 
 
-def test_a_run_has_its_specification_and_what_is_drawn(full):
-    drawn = []
-
-    def draw(keys, folder):
-        drawn.append(keys)
-        (folder / "table.md").write_text("| a table |")
-
-    deliver(full, draw=draw)
-    [run] = of_kind(full, "run")
+def test_a_run_has_its_specification_and_what_is_drawn(synced):
+    [run] = of_kind(synced, "run")
     assert run.info.status == "FAILED"  # seed 3 did
     assert run.data.tags["bench.command"] == "bench run x.yaml"
-    files = {entry.path for entry in client(full).list_artifacts(run.info.run_id)}
+    files = {entry.path for entry in client(synced).list_artifacts(run.info.run_id)}
     assert files == {"spec.yaml", "run.json", "table.md"}
-    assert drawn == [[experiment(seed).key for seed in (1, 2, 3)]]
 
 
-def test_a_study_and_its_trials_say_how_each_ended(full):
-    deliver(full)
-    states = {run.data.tags["bench.state"]: run for run in of_kind(full, "trial")}
+def test_a_study_and_its_trials_say_how_each_ended(synced):
+    states = {run.data.tags["bench.state"]: run for run in of_kind(synced, "trial")}
     assert {state: run.info.status for state, run in states.items()} == {
         "complete": "FINISHED",
         "pruned": "FINISHED",
@@ -134,47 +174,47 @@ def test_a_study_and_its_trials_say_how_each_ended(full):
     assert states["complete"].data.params["training.learning_rate"] == "1.0"
     assert states["complete"].data.metrics["objective/NDCG_10"] == pytest.approx(0.1)
     assert not [name for name in states["complete"].data.metrics if name.startswith("test/")]
-    assert history(full, states["pruned"], "validation/NDCG_10") == [(1, 0.1), (2, 0.2)]
-    [parent] = of_kind(full, "study")
-    assert history(full, parent, "best-after/NDCG_10") == [(1, 0.1), (2, 0.1), (3, 0.1)]
+    assert history(synced, states["pruned"], "validation/NDCG_10") == [(1, 0.1), (2, 0.2)]
+    [parent] = of_kind(synced, "study")
+    assert history(synced, parent, "best-after/NDCG_10") == [(1, 0.1), (2, 0.1), (3, 0.1)]
 
 
 def test_a_study_that_went_on_is_completed(full):
-    deliver(full)
+    sync(full)
     [before] = of_kind(full, "study")
-    study(full, 6)
-    brought = deliver(full)
-    assert (brought.delivered, brought.left) == (3, 0)  # two trials, and the study again
+    study(full.store, 6)
+    counts = sync(full)
+    assert (counts.logged, counts.left) == (3, 0)  # two trials, and the study again
     [after] = of_kind(full, "study")
     assert after.info.run_id == before.info.run_id
     assert [step for step, _ in history(full, after, "best-after/NDCG_10")] == [1, 2, 3, 4, 5]
     assert len(of_kind(full, "trial")) == 6
 
 
-def test_a_failed_cell_that_finishes_later_is_the_same_run(full):
-    deliver(full)
+def test_a_failed_experiment_that_finishes_later_is_the_same_run(full):
+    sync(full)
     failed = runs(full)["experiment", experiment(3).key]
     assert (failed.info.status, failed.data.tags["bench.cause"]) == ("FAILED", "the loss is NaN")
-    finish(full, 3)
-    record(full, {1: "reused", 2: "reused", 3: "finished"})
-    deliver(full)
+    finish(full.store, 3)
+    record(full.store, {1: "reused", 2: "reused", 3: "finished"})
+    sync(full)
     finished = runs(full)["experiment", experiment(3).key]
     assert finished.info.run_id == failed.info.run_id
     assert (finished.info.status, finished.data.tags["bench.cause"]) == ("FINISHED", "")
     assert finished.data.metrics["test/HR_1"] == 0.5
 
 
-def test_a_run_that_was_killed_says_so_and_one_that_lasts_too(root):
-    finish(root, 1)
-    key = record(root, None)
-    with Store(root).locked(key):
-        deliver(root)
-        assert runs(root)["run", key].info.status == "RUNNING"
-    deliver(root)
-    assert runs(root)["run", key].info.status == "KILLED"
-    record(root, {1: "reused", 2: "finished", 3: "finished"})
-    deliver(root)
-    assert runs(root)["run", key].info.status == "FINISHED"
+def test_a_run_that_was_killed_says_so_and_one_that_lasts_too(settings):
+    finish(settings.store, 1)
+    key = record(settings.store, None)
+    with Store(settings.store).locked(key):
+        sync(settings)
+        assert runs(settings)["run", key].info.status == "RUNNING"
+    sync(settings)
+    assert runs(settings)["run", key].info.status == "KILLED"
+    record(settings.store, {1: "reused", 2: "finished", 3: "finished"})
+    sync(settings)
+    assert runs(settings)["run", key].info.status == "FINISHED"
 
 
 METHODS = ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_tag")
@@ -182,7 +222,7 @@ METHODS = ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_ta
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("call", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_delivery_cut_short_anywhere_is_completed(full, monkeypatch, method, call):
+def test_logging_cut_short_anywhere_is_completed(full, monkeypatch, method, call):
     """A process that dies in some request leaves what it had written until then."""
     original, calls = getattr(MlflowClient, method), []
 
@@ -197,9 +237,9 @@ def test_a_delivery_cut_short_anywhere_is_completed(full, monkeypatch, method, c
 
     monkeypatch.setattr(MlflowClient, method, dies)
     with pytest.raises(DiedError):
-        deliver(full)
+        sync(full)
     monkeypatch.setattr(MlflowClient, method, original)
-    assert deliver(full).left == 0
+    assert sync(full).left == 0
     assert len(runs(full)) == ITEMS
     for run in of_kind(full, "experiment"):
         if run.info.status == "FINISHED":
@@ -208,16 +248,15 @@ def test_a_delivery_cut_short_anywhere_is_completed(full, monkeypatch, method, c
     assert [step for step, _ in history(full, parent, "best-after/NDCG_10")] == [1, 2, 3]
 
 
-def test_an_item_that_cannot_be_delivered_does_not_stop_the_others(full):
-    folder = Store(full).load(experiment(1).key).folder
+def test_an_item_that_cannot_be_logged_does_not_stop_the_others(full):
+    folder = Store(full.store).load(experiment(1).key).folder
     (folder / "metadata.json").write_text("{")
-    brought = deliver(full)
-    assert (brought.delivered, brought.left) == (ITEMS - 1, 1)
-    assert "metadata.json is missing or damaged" in brought.problem
-    assert len(pending(full, destination(full))) == 1
+    counts = sync(full)
+    assert (counts.logged, counts.left) == (ITEMS - 1, 1)
+    assert "metadata.json is missing or damaged" in counts.problem
 
 
-def test_a_destination_that_goes_down_in_the_middle_is_left_alone(full, monkeypatch):
+def test_mlflow_that_goes_down_in_the_middle_is_left_alone(full, monkeypatch):
     calls = []
 
     def refuses(self, *args, **kwargs):
@@ -225,66 +264,153 @@ def test_a_destination_that_goes_down_in_the_middle_is_left_alone(full, monkeypa
         raise MlflowException("connection refused")
 
     monkeypatch.setattr(MlflowClient, "log_batch", refuses)
-    brought = deliver(full)
-    assert (brought.delivered, brought.left) == (0, ITEMS)
-    assert brought.problem.endswith("mlflow.db: connection refused")
+    counts = sync(full)
+    assert (counts.logged, counts.left) == (0, ITEMS)
+    assert counts.problem.endswith("mlflow.db: connection refused")
     assert len(calls) <= 3
 
 
-def test_a_cell_of_two_stores_is_one_run(full, tmp_path, monkeypatch):
+def test_an_experiment_of_two_stores_is_one_run(full, tmp_path):
     """Two machines whose stores hold the same experiment, and one server."""
-    deliver(full)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", destination(full).uri)
-    other = tmp_path / "other"
-    finish(other, 1, 2)
-    brought = deliver(other)
-    assert (brought.delivered, brought.left) == (2, 0)  # without a run of their own: no parent
+    sync(full)
+    other = replace(full, store=tmp_path / "other", tracking_uri=destination(full).uri)
+    finish(other.store, 1, 2)
+    counts = sync(other)
+    assert (counts.logged, counts.left) == (2, 0)  # without a run of their own: no parent
     assert len(runs(full)) == ITEMS
 
 
-def test_of_two_runs_for_one_cell_the_whole_one_stays(full):
-    deliver(full)
+def test_of_two_runs_for_one_experiment_the_complete_one_stays(full):
+    sync(full)
     there, whole = client(full), runs(full)["experiment", experiment(1).key]
     tags = {"bench.kind": "experiment", "bench.key": experiment(1).key}
     there.create_run(whole.info.experiment_id, start_time=1, tags=tags)
-    assert deliver(full).delivered == 0
+    assert sync(full).logged == 0
     assert runs(full)["experiment", experiment(1).key].info.run_id == whole.info.run_id
 
 
-def test_what_somebody_deleted_in_mlflow_is_delivered_again(full):
-    deliver(full)
+def test_what_somebody_deleted_in_mlflow_is_logged_again(full):
+    sync(full)
     client(full).delete_run(runs(full)["experiment", experiment(1).key].info.run_id)
-    assert deliver(full).delivered == 1
+    assert sync(full).logged == 1
     assert len(runs(full)) == ITEMS
 
 
 def test_a_database_that_is_lost_is_filled_again(full, empty_database):
-    deliver(full)
-    shutil.copyfile(empty_database, full / "tracking" / "mlflow.db")
-    assert deliver(full).delivered == ITEMS
+    sync(full)
+    shutil.copyfile(empty_database, full.store / "tracking" / "mlflow.db")
+    assert sync(full).logged == ITEMS
 
 
 def test_a_deleted_experiment_is_named(full):
     where = destination(full)
-    deliver(full)
+    sync(full)
     there = client(full)
     there.delete_experiment(there.get_experiment_by_name(where.experiment).experiment_id)
     with pytest.raises(StoreError, match="is deleted; restore it, or set MLFLOW_EXPERIMENT_NAME"):
-        deliver(full)
+        sync(full)
 
 
-def test_another_delivery_from_the_same_store_is_not_disturbed(full):
-    from filelock import FileLock
+def test_another_process_that_logs_from_the_store_is_not_disturbed(full, monkeypatch):
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.0)
+    seen = []
 
-    (full / "locks").mkdir(exist_ok=True)
-    with FileLock(full / "locks" / "tracking.lock"):
-        brought = deliver(full, patience=0.0)
-    assert (brought.delivered, brought.left) == (0, ITEMS)
-    assert brought.problem == "another process delivers from this store"
+    def draw(keys, folder):  # drawn in the middle of the other's logging
+        seen.append(sync(full))
+
+    assert sync(full, draw).logged == ITEMS
+    [counts] = seen
+    assert (counts.logged, counts.left) == (0, ITEMS)
+    assert counts.problem == "another process logs from this store; try again later"
 
 
-def test_a_further_failure_is_told(full):
-    deliver(full)
-    fail(full, 3)
-    assert deliver(full).delivered == 1
+def test_one_experiment_is_logged_with_its_run_and_nothing_else(full):
+    assert sync(full, keys={experiment(2).key}).logged == 2
+    assert {name[1] for name in runs(full)} == {experiment(2).key, record_key(full)}
+    assert sync(full, keys={experiment(3).key}).logged == 1
+    assert len(runs(full)) == 3
+
+
+def test_one_study_is_logged_with_its_trials(full):
+    from bench.tuning.records import read_studies
+
+    [found] = read_studies(full.store)
+    assert sync(full, keys={found.about["key"]}).logged == 5
+    assert sorted(kind for kind, _ in runs(full)) == ["study", *["trial"] * 4]
+
+
+def record_key(settings):
+    from bench.runs.record import read_records
+
+    [found] = read_records(settings.store)
+    return found.key
+
+
+def test_a_further_failure_is_counted(full):
+    sync(full)
+    fail(full.store, 3)
+    assert sync(full).logged == 1
     assert runs(full)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"
+
+
+def test_a_store_may_have_any_name(tmp_path, settings):
+    """The database and the artifacts are in it, and nothing is anywhere else."""
+    name = "a?b %25c#d%3Fe"
+    home = tmp_path / "odd"
+    moved = replace(settings, store=home / name / "store")
+    moved.store.parent.mkdir(parents=True)
+    shutil.copytree(settings.store, moved.store)
+    (moved.store / "tracking" / "mlflow.db").unlink()
+    finish(moved.store, 1)
+    assert sync(moved).logged == 1
+    [run] = of_kind(moved, "experiment")
+    artifacts = moved.store / "tracking" / "artifacts" / run.info.run_id / "artifacts"
+    assert (artifacts / "ranks-test.parquet").is_file()
+    assert [path.name for path in home.iterdir()] == [name]
+
+
+LOG_ONE = """
+import sys
+from pathlib import Path
+from bench.settings import Settings
+from bench.tracking.sync import sync
+root = Path(sys.argv[1])
+print(sync(Settings(store=root, data=root, cache=root)).left)
+"""
+
+
+def begin_sync(store):
+    words = [sys.executable, "-c", LOG_ONE, str(store)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_two_processes_may_make_the_database_at_once(settings):
+    shutil.rmtree(settings.store / "tracking")
+    finish(settings.store, 1, 2)
+    both = [begin_sync(settings.store) for _ in range(2)]
+    assert [process.communicate(timeout=300) for process in both] == [("0\n", "")] * 2
+    assert len(runs(settings)) == 2
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_process_killed_while_it_makes_the_database_leaves_none(settings):
+    tracking = settings.store / "tracking"
+    shutil.rmtree(tracking)
+    finish(settings.store, 1)
+    process = begin_sync(settings.store)
+    while not list(tracking.glob(".mlflow.db.*.tmp")):  # it is at it
+        assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+    assert not (tracking / "mlflow.db").exists()
+    assert sync(settings).logged == 1
+
+
+def test_a_damaged_database_is_named_at_once(full, monkeypatch):
+    (full.store / "tracking" / "mlflow.db").write_bytes(b"no database" * 100)
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("MLflow tries again and again"))
+    with pytest.raises(StoreError, match=r"mlflow\.db: file is not a database"):
+        sync(full)

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 CARD = """
@@ -20,13 +21,18 @@ max_length: 8
 """
 
 
-def begin(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+BENCH = [sys.executable, "-m", "bench"]
+
+
+def begin(
+    folder: Path, *words: str, program: Sequence[str] = BENCH, **environment: str
+) -> subprocess.Popen[str]:
     """Begin ``bench`` in a folder that holds its card, store and cache."""
     (folder / "card.yaml").write_text(CARD)
     folders = {name: str(folder / name.lower()) for name in ("BENCH_CACHE_DIR", "BENCH_DATA_DIR")}
     fixed = {"BENCH_STORE": str(folder / "store"), "BENCH_OFFLINE": "1", "BENCH_TRACK": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "bench", *words],
+        [*program, *words],
         cwd=folder,
         env={**os.environ, **folders, **fixed, **environment},
         stdout=subprocess.PIPE,
@@ -35,11 +41,13 @@ def begin(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
     )
 
 
-def run(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
+def run(
+    folder: Path, *more: str, program: Sequence[str] = BENCH, **environment: str
+) -> subprocess.Popen[str]:
     """Begin a run of one quick experiment, or of what else is said."""
     words = ["run", "--dataset", "./card.yaml", "--backbone", "gru4rec", "--method", "none"]
     words += ["--jobs", "1"]
-    return begin(folder, *words, *more, **environment)
+    return begin(folder, *words, *more, program=program, **environment)
 
 
 def end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
