@@ -1,6 +1,8 @@
 """Fixtures of all tests and doctests."""
 
 import os
+import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,14 @@ def private_cache(tmp_path_factory):
         patch.setenv("BENCH_CACHE_DIR", str(folder))
         patch.setenv("BENCH_TRACK", "0")  # tests of tracking turn it on
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def same_draws():
+    """A test draws the same numbers whichever tests ran before it in its process."""
+    random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")
