@@ -1,9 +1,11 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and locks on them."""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -13,29 +15,100 @@ from typing import Any
 
 from bench.errors import BenchError, StoreError
 
+REMEDY = "free space or choose another folder"
+"""What to do about a file system that refuses, at the end of a message."""
+
+
+def folder_name(label: str, key: str) -> str:
+    """Return a readable name for the file or folder of a key, safe on every file system.
+
+    Examples
+    --------
+    >>> folder_name("ml-100k/hsd:theta=0.5/seed 1", "0123456789abcdef")
+    'ml-100k-hsd-theta-0.5-seed-1-0123456789ab'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
+    return f"{readable[:100]}-{key[:12]}"
+
 
 @contextmanager
-def _clear_errors(target: Path) -> Iterator[None]:
+def _clear_errors(target: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StoreError(
-            f"cannot write {target}: {reason}; free space or choose another folder"
-        ) from error
+        raise StoreError(f"cannot write {target}: {reason}; {remedy}") from error
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator[bool]:
+    """Hold a lock among processes; the system releases it when the process dies.
+
+    Parameters
+    ----------
+    path
+        The lock's file, created with its folder where it is missing.
+    timeout
+        Seconds to wait for another holder: negative waits until it is free, 0 tries once.
+    remedy
+        End of the message when the file cannot be written.
+
+    Yields
+    ------
+    bool
+        Whether the lock is held; always true without a timeout.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    held = True
+    with _clear_errors(path, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            held = False
+    try:
+        yield held
+    finally:
+        lock.release()
 
 
 def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
 
 
-@contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target`` and rename it there when the block succeeds.
+def sweep(target: Path) -> None:
+    """Remove what killed processes left half-written of a path.
 
-    The block may create a file or a folder at the path it is given. On any failure the
-    temporary is removed and ``target`` stays as it was. What was written is flushed to disk before
-    the rename, and the rename after it.
+    Only for the holder of the path's lock: what another process is writing is removed, too.
+    """
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
+    """Yield a temporary path next to ``target`` and rename it there when the block succeeds.
+
+    The block may create a file or a folder at the path. On any failure the temporary is removed
+    and ``target`` stays as it was. What was written is flushed to disk before the rename, and
+    the rename after it.
+
+    Parameters
+    ----------
+    target
+        The final path; its folder is created where it is missing.
+    remedy
+        End of the message when the file system refuses.
 
     Raises
     ------
@@ -43,7 +116,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         The file system refuses (no permission, no space).
     """
     temporary = _temporary(target)
-    with _clear_errors(target):
+    with _clear_errors(target, remedy):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -58,7 +131,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Flush a file, or a folder with all that lies in it, so that no crash renames an empty one."""
+    """Flush a file, or a folder with its content, so that no crash leaves an empty one renamed."""
     if path.is_dir():
         for entry in path.iterdir():
             _flush_to_disk(entry)

@@ -36,6 +36,7 @@ from bench.evaluate.metrics import parse_metric, rank_of
 from bench.plan.grid import freeze, grid_points
 from bench.plan.spec import Spec
 from bench.runs.train import run_experiment
+from bench.settings import Settings
 
 PEER_MODELS = {"gru4rec": "GRU4Rec", "sasrec": "SASRec", "caser": "Caser"}
 PEER_SCRIPT = Path(__file__).with_name("recbole_peer.py")
@@ -195,11 +196,12 @@ def run_ours(dataset: str, backbone: str, epochs: int, patience: int, threads: i
         },
         "command line",
     )
-    data = load_dataset(dataset)
+    settings = Settings.from_environment(device="cpu", threads=threads)
+    data = load_dataset(dataset, settings)
     [point] = grid_points(spec)
     experiment = freeze(point, spec, data)
     with tempfile.TemporaryDirectory() as work:
-        result = run_experiment(experiment, data, Path(work), device="cpu", threads=threads)
+        result = run_experiment(experiment, data, Path(work), settings)
     protocol = experiment.protocol
     ranks = rank_of(result.ranks["test"], protocol.candidates, protocol.ties)
     return Side(
@@ -249,7 +251,7 @@ def main(options: Namespace) -> None:
         if backbone not in PEER_MODELS:
             close = suggestion(backbone, PEER_MODELS)
             raise ConfigError(f"RecBole has no '{backbone}' here{close}")
-    data = load_dataset(options.dataset)
+    data = load_dataset(options.dataset, Settings.from_environment())
     for backbone in options.backbone:
         given = (options.dataset, backbone, options.epochs, options.patience, options.threads)
         sides: list[Side] = []

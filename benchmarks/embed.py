@@ -26,6 +26,7 @@ from bench.data.load import load_dataset
 from bench.errors import ConfigError
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
+from bench.settings import Settings
 from bench.text.encoders.llm2vec.model import LlmEncoder
 from bench.training.device import select_device
 
@@ -82,7 +83,8 @@ def measure(
         The encoder does not go through LLM2Vec, or cannot run here.
     """
     entry = ENCODERS.get(encoder)
-    ours = entry.model_class()(entry.parse({encoder: settings}, "command line"))
+    config = entry.parse({encoder: settings}, "command line")
+    ours = entry.model_class()(config, Settings.from_environment())
     if not isinstance(ours, LlmEncoder):
         raise ConfigError(f"encoder '{encoder}' does not go through LLM2Vec; name one that does")
     ours.open(select_device(device))
@@ -148,7 +150,8 @@ def main(options: Namespace) -> None:
     spec = Spec(name="embed", datasets=(options.dataset,), encoders=(options.encoder,))
     spec = apply_overrides(spec, options.set)
     torch.set_num_threads(options.threads)
-    texts = list(dict.fromkeys(t for t in load_dataset(options.dataset).item_texts if t))
+    data = load_dataset(options.dataset, Settings.from_environment())
+    texts = list(dict.fromkeys(text for text in data.item_texts if text))
     chosen = texts[:: max(len(texts) // options.sample, 1)] if options.sample else texts
     print(f"{len(chosen):,} of {len(texts):,} distinct item texts of {options.dataset}")
     settings = spec.encoder_settings.get(options.encoder, {})

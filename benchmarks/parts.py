@@ -30,10 +30,11 @@ from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 from bench.methods.parts.packing import pack
 from bench.methods.parts.sparse import SparseMatrix
-from bench.methods.ssdrec.insertion import Insertion, insert, untouched
-from bench.methods.ssdrec.relations import GraphSettings, mine
+from bench.methods.ssdrec.insertion import Insertion, insert, without_insertions
+from bench.methods.ssdrec.relations import RelationSettings, build_relations
 from bench.methods.steam.corruption import INSERT, corrupt
 from bench.model.method import Method, NextItemLoss
+from bench.settings import Settings
 from bench.training.losses import cross_entropy, in_batch_tanh
 from bench.training.resources import peak_memory_bytes
 
@@ -200,7 +201,7 @@ def _step_of(method: Method, given: iadsr.Input, size: int) -> float:
 
 def ssdrec_parts() -> Iterator[Comparison]:
     """Compare graphs, products with them, insertion and whole steps."""
-    settings = GraphSettings(max_length=ssdrec.LENGTH, c_min=1, hot_items=0.2, hot_users=0.1)
+    settings = RelationSettings(max_length=ssdrec.LENGTH, c_min=1, hot_items=0.2, hot_users=0.1)
     yield some_relations(settings)
     yield from relations_of_beauty(settings)
     yield insertions()
@@ -218,30 +219,30 @@ def ssdrec_parts() -> Iterator[Comparison]:
         )
 
 
-def some_relations(settings: GraphSettings, users: int = 400) -> Comparison:
+def some_relations(settings: RelationSettings, users: int = 400) -> Comparison:
     """Compare the mining of the relations of a few hundred users."""
     train = ssdrec.histories(users, ssdrec.ITEMS, 6.0)
-    ours = mine(train, ssdrec.ITEMS, settings)
+    ours = build_relations(train, ssdrec.ITEMS, settings)
     loops = loop_graphs(train, ssdrec.ITEMS, settings)
     error = max(float(np.abs(ours[name].toarray() - loops[name]).max()) for name in loops)
     return Comparison(
         f"ssdrec: relations of {users} users and {ssdrec.ITEMS:,} items",
         seconds(lambda: loop_graphs(train, ssdrec.ITEMS, settings)),
-        seconds(lambda: mine(train, ssdrec.ITEMS, settings)),
+        seconds(lambda: build_relations(train, ssdrec.ITEMS, settings)),
         f"largest difference {error:.0e}",
     )
 
 
-def relations_of_beauty(settings: GraphSettings) -> Iterator[Comparison]:
+def relations_of_beauty(settings: RelationSettings) -> Iterator[Comparison]:
     """Time the mining of Beauty, and products with its largest relation; nothing without it."""
     try:
-        data = load_dataset("beauty")
+        data = load_dataset("beauty", Settings.from_environment())
     except DataError as error:
         sys.stderr.write(f"Beauty is left out: {error}\n")
         return
     train = LeaveOneOut.of(data).train
-    graphs = mine(train, data.n_items, settings)
-    mining = seconds(lambda: mine(train, data.n_items, settings))
+    graphs = build_relations(train, data.n_items, settings)
+    mining = seconds(lambda: build_relations(train, data.n_items, settings))
     edges = sum(graph.nnz for graph in graphs.values())
     largest = graphs["incompatible"]
     x, bags = torch.randn(largest.shape[1], ssdrec.WIDTH), SparseMatrix(largest)
@@ -265,12 +266,12 @@ def insertions(rows: int = 256) -> Comparison:
     lengths = batch.valid.sum(1)
     chosen = Insertion(
         rows=lengths <= length - 2,
-        place=(torch.rand(rows) * lengths).long(),
+        position=(torch.rand(rows) * lengths).long(),
         items=torch.randint(1, ssdrec.ITEMS + 1, (2, rows)),
         vectors=torch.randn(2, rows, ssdrec.WIDTH),
         gate=torch.ones(rows),
     )
-    whole = untouched(batch.items, x)
+    whole = without_insertions(batch.items, x)
     ours, loops = insert(whole, chosen), ssdrec.loop_insertion(batch.items, x, chosen)
     equal = ours.items[:, :length].equal(loops[0]) and ours.x[:, :length].equal(loops[1])
     return Comparison(

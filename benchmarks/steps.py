@@ -31,7 +31,7 @@ from bench.components import METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.load import load_dataset
 from bench.model.backbone import Backbone
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 from bench.model.samples import batches
 from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, grid_points
@@ -39,6 +39,7 @@ from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
 from bench.runs.train import build_method, training_data
 from bench.seeds import seed_for
+from bench.settings import Settings
 from bench.training.device import configure
 from bench.training.trainer import Trainer
 
@@ -127,7 +128,7 @@ class Stepper(Trainer):
     def of(cls, experiment: Experiment, dataset: Dataset) -> Stepper:
         """Build an experiment as training does, its parts labelled for the profiler."""
         train = LeaveOneOut.of(dataset).train
-        data = training_data(experiment, dataset, train)
+        data = training_data(experiment, dataset, train, Settings.from_environment())
         axes = (experiment.dataset, experiment.seed)
         name = (experiment.method, experiment.backbone or "", "initial weights")
         torch.manual_seed(seed_for(*axes, *name))
@@ -140,7 +141,7 @@ class Stepper(Trainer):
                     setattr(module, call, labelled("backbone", getattr(module, call)))
         return cls(
             method,
-            Interactions(train),
+            SequenceData(train),
             experiment.training,
             experiment.protocol,
             sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
@@ -257,7 +258,7 @@ def main(options: Namespace) -> None:
     )
     spec = apply_overrides(spec, options.set)
     spec.check()
-    data = load_dataset(options.dataset)
+    data = load_dataset(options.dataset, Settings.from_environment())
     configure(CPU, options.threads)
     rows = [measure(freeze(point, spec, data), data, options.steps) for point in grid_points(spec)]
     print(f"{data.name}, {options.threads} threads, attached to {options.backbone}, ", end="")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.data.load import load_dataset
 from bench.errors import BenchError, DataError
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -38,7 +39,7 @@ class AtHand:
 
 
 def _load(block: Block) -> Dataset:
-    dataset = load_dataset(block.source, fetch=False)
+    dataset = load_dataset(block.source, Settings.from_environment())
     if dataset.fingerprint != block.fingerprint:
         raise DataError(
             f"data set '{block.dataset}' at hand (fingerprint {dataset.fingerprint[:8]}) is not "

@@ -74,8 +74,7 @@ def ended_trials(store_root: Path) -> TrialNumbers:
         A study's file is damaged.
     """
     return {
-        study.folder.name: [trial.number for trial in study.trials]
-        for study in read_studies(store_root)
+        study.name: [trial.number for trial in study.trials] for study in read_studies(store_root)
     }
 
 

@@ -62,7 +62,7 @@ class TrainedModel:
             )
         device = select_device(settings.device)
         configure(device, settings.threads)
-        method = load_method(stored.experiment, dataset, stored.weights, str(device))
+        method = load_method(stored.experiment, dataset, stored.weights, settings)
         return cls(stored.experiment, dataset, method, str(device))
 
     def recommend(
@@ -180,10 +180,10 @@ class TrainedModel:
 
         from bench.data.dataset import LeaveOneOut
         from bench.evaluate.full_ranking import POSITIONS_PER_BLOCK
-        from bench.model.batch import Interactions
+        from bench.model.batch import SequenceData
         from bench.model.samples import blocks, histories
 
-        history = Interactions(LeaveOneOut.of(self.dataset).history("test"))
+        history = SequenceData(LeaveOneOut.of(self.dataset).history("test"))
         rows = histories(history, self.experiment.protocol.max_length)
         for part in blocks(rows, POSITIONS_PER_BLOCK):
             yield history.gather(part).to(torch.device(self.device))

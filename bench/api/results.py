@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.protocol import Candidates, Phase, Ties
+from bench.plugins import resolve_settings
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ class Results:
         experiment = stored.experiment
         if experiment.fingerprint not in self._datasets:
             source = stored.metadata.card or experiment.dataset
-            dataset = load_dataset(source, fetch=False)
+            dataset = load_dataset(source, self.settings)
             if dataset.fingerprint != experiment.fingerprint:
                 raise DataError(
                     f"data set '{experiment.dataset}' on this machine (fingerprint "
@@ -345,7 +346,7 @@ def load(store: str | Path | None = None, *, settings: Settings | None = None) -
     StoreError
         There is no such folder.
     """
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bench.api.results import Results
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
+from bench.plugins import resolve_settings
 from bench.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.data.dataset import Dataset
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
     from bench.tracking.tracker import Tracker
@@ -88,7 +89,7 @@ def run(
     >>> results
     <Results: 1 experiment of planted>
     """
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
@@ -126,12 +127,12 @@ def preview(
 
     from bench.runs.preview import preview_rows
 
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     best = best_settings(settings) if tuned else None
-    rows, _ = preview_rows(chosen, settings.store, best.adapt if best else None)
+    rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
@@ -164,7 +165,7 @@ def execute_spec(
     from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
-    from bench.runs.display import display_for
+    from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.record import begin_record, end_record
@@ -177,10 +178,13 @@ def execute_spec(
         settings.threads, select_device(settings.device).type == "cuda"
     )
     since = time.time()
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, settings)
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    if spec.encoders:
+        from bench.text.provide import embed_texts
+
+        embed_texts(spec, datasets, settings)
     best = best_settings(settings) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else as_given)
+    plan = make_plan(spec, datasets, best.adapt if best else as_given, settings.cache)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())
@@ -192,7 +196,7 @@ def execute_spec(
         ).seconds
         for planned in plan
     }
-    execution = ExecutionSettings(store.root, since, settings.device, settings.threads, tuple(keep))
+    execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
     with tracker(settings) as tracking:
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
@@ -200,7 +204,7 @@ def execute_spec(
         with store.locked(record.key):
             if is_new:
                 tracking.log(record.key)
-            with display_for(len(plan)) as display:
+            with run_display(len(plan)) as display:
                 outcomes = execute(
                     plan,
                     execution,
@@ -218,17 +222,6 @@ def execute_spec(
 def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
     if outcome.ending in {"finished", "failed"}:
         tracking.log(outcome.key)
-
-
-def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
-    """Encode the item texts that are still to be encoded, before any experiment, on all cores."""
-    if not spec.encoders:
-        return
-    from bench.text.display import display_for
-    from bench.text.provide import embed, wanted_by
-
-    with display_for() as display:
-        embed(wanted_by(spec, datasets), display, device=settings.device)
 
 
 def best_settings(settings: Settings) -> BestSettings:

@@ -10,6 +10,7 @@ from bench.cli.options import CacheDir, DataDir
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
+from bench.settings import Settings
 
 app = typer.Typer(
     name="data",
@@ -34,8 +35,9 @@ def list_(
 ) -> None:
     """List data sets and the folders of their files."""
     del data_dir  # its callback has set the environment
+    settings = Settings.from_environment()
     rows = [
-        {"data set": card.name, "summary": card.summary, "files": _whereabouts(card)}
+        {"data set": card.name, "summary": card.summary, "files": _whereabouts(card, settings)}
         for card in map(load_card, names or card_names())
     ]
     _print_table(rows)
@@ -55,9 +57,10 @@ def fetch(
     from bench.data.fetch import fetch_card
     from bench.data.load import read_card
 
+    settings = Settings.from_environment()
     for card in [load_card(name) for name in names]:
-        located = fetch_card(card, again=again)
-        dataset = read_card(card, located)
+        located = fetch_card(card, settings, again=again)
+        dataset = read_card(card, located, settings.cache)
         places = sorted({str(path.parent) for path in located.files.values()}) or ["generated"]
         typer.echo(f"{card.name}: {dataset.n_interactions:,} interactions, {', '.join(places)}")
         for head, text in (("licence", card.licence), ("cite", card.citation)):
@@ -72,9 +75,10 @@ def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
     from bench.data.load import load_dataset
     from bench.data.stats import Stats
 
+    settings = Settings.from_environment()
     rows = [
-        {"data set": load_card(name).name, **Stats.of(load_dataset(name)).row()}
-        for name in names or _present()
+        {"data set": load_card(name).name, **Stats.of(load_dataset(name, settings)).row()}
+        for name in names or _present(settings)
     ]
     _print_table(rows)
 
@@ -85,10 +89,11 @@ def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = 
     del data_dir, cache_dir
     from bench.data.verify import verify as verify_card
 
+    settings = Settings.from_environment()
     failed = []
-    for name in names or _present():
+    for name in names or _present(settings):
         try:
-            files, dataset = verify_card(load_card(name))
+            files, dataset = verify_card(load_card(name), settings)
         except BenchError as error:
             failed.append(str(error))
             typer.echo(f"{name}: FAILED")
@@ -107,18 +112,19 @@ def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
-    for name in names or _present():
+    settings = Settings.from_environment()
+    for name in names or _present(settings):
         typer.echo(f"{name}:")
-        for finding in audit_dataset(load_dataset(name)):
-            typer.echo(f"  {finding.level:<7}  {finding.check}: {finding.text}")
+        for result in audit_dataset(load_dataset(name, settings)):
+            typer.echo(f"  {result.level:<7}  {result.check}: {result.text}")
 
 
-def _present() -> list[str]:
-    return [name for name in card_names() if locate(load_card(name))]
+def _present(settings: Settings) -> list[str]:
+    return [name for name in card_names() if locate(load_card(name), settings)]
 
 
-def _whereabouts(card: Card) -> str:
-    located = locate(card)
+def _whereabouts(card: Card, settings: Settings) -> str:
+    located = locate(card, settings)
     if located is None:
         return f"bench data fetch {card.name}" if fetchable(card) else "missing"
     if not located.files:

@@ -13,7 +13,7 @@ import typer
 
 from bench.cli.options import CacheDir, DataDir, StoreDir
 from bench.errors import BenchError
-from bench.settings import cache_dir, data_dir, offline, store_dir
+from bench.settings import Settings
 from bench.version import __version__
 
 EPILOG = """
@@ -39,11 +39,12 @@ _PACKAGES = (
 def doctor(store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Show what this machine offers: versions, device, threads, folders, data."""
     del store, data_dir, cache_dir  # their callbacks have set the environment
+    settings = Settings.from_environment()
     sections = {
         "versions": _versions(),
-        "machine": _machine(),
-        "folders": _folders(),
-        "data": _data(),
+        "machine": _machine(settings),
+        "folders": _folders(settings),
+        "data": _data(settings),
     }
     for title, rows in sections.items():
         typer.echo(title)
@@ -61,7 +62,7 @@ def _versions() -> Iterable[tuple[str, str]]:
             yield name, "not installed"
 
 
-def _machine() -> Iterable[tuple[str, str]]:
+def _machine(settings: Settings) -> Iterable[tuple[str, str]]:
     import psutil
     import torch
 
@@ -74,11 +75,15 @@ def _machine() -> Iterable[tuple[str, str]]:
         yield "gpu", torch.cuda.get_device_name()
     yield "cores", f"{available_cpus()} usable, {torch.get_num_threads()} threads of torch"
     yield "memory", f"{_gib(memory.available)} of {_gib(memory.total)} free"
-    yield "network", "forbidden by BENCH_OFFLINE" if offline() else "used to fetch missing data"
+    yield (
+        "network",
+        "forbidden by BENCH_OFFLINE" if settings.offline else "used to fetch missing data",
+    )
 
 
-def _folders() -> Iterable[tuple[str, str]]:
-    for name, folder in (("store", store_dir()), ("data", data_dir()), ("cache", cache_dir())):
+def _folders(settings: Settings) -> Iterable[tuple[str, str]]:
+    for name in ("store", "data", "cache"):
+        folder: Path = getattr(settings, name)
         yield name, f"{folder.absolute()}: {_state(folder)}"
 
 
@@ -98,13 +103,13 @@ def _state(folder: Path) -> str:
     return f"{made}, {_gib(shutil.disk_usage(place).free)} free"
 
 
-def _data() -> Iterable[tuple[str, str]]:
+def _data(settings: Settings) -> Iterable[tuple[str, str]]:
     from bench.data.load import load_dataset
     from bench.plan.data_card import card_names
 
     for name in card_names():
         try:
-            dataset = load_dataset(name, fetch=False)
+            dataset = load_dataset(name, settings)
         except BenchError as error:
             yield name, f"not usable: {error}"
         else:

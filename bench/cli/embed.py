@@ -11,6 +11,7 @@ from bench.cli.options import CacheDir, DataDir, Device, Encoders, Sets
 from bench.errors import ConfigError
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
+from bench.settings import Settings
 
 EPILOG = """
 \b
@@ -55,10 +56,11 @@ def embed(
 def _run(spec: Spec, threads: int | None, device: str) -> None:
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
-    from bench.text.display import display_for
-    from bench.text.provide import embed, want
+    from bench.text.display import encoding_display
+    from bench.text.provide import embed, request_for
 
-    loaded = load_datasets(spec, partial(load_dataset, fetch=True))
-    wanted = [want(spec, data, name) for data in loaded.values() for name in spec.encoders]
-    with display_for() as display:
-        embed(wanted, display, device=device, threads=threads)
+    settings = Settings.from_environment(device=device)
+    loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    requests = [request_for(spec, data, name) for data in loaded.values() for name in spec.encoders]
+    with encoding_display() as display:
+        embed(requests, settings, display, threads=threads)

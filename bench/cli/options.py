@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
 
@@ -146,3 +150,29 @@ Track = Annotated[
         show_default="track",
     ),
 ]
+Plugins = Annotated[
+    Many,
+    typer.Option(
+        "--plugin",
+        metavar="FILE ...",
+        help="Python files or package folders with components of yours (BENCH_PLUGINS).",
+    ),
+]
+
+
+def with_plugins(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the option ``--plugin`` to a verb."""
+
+    @wraps(verb)
+    def wrapped(plugin: Plugins = None, **values: Any) -> None:
+        use_plugins(expanded(path) for path in plugin or ())
+        verb(**values)
+
+    signature = inspect.signature(verb, eval_str=True)
+    option = inspect.Parameter(
+        "plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins
+    )
+    parameters = [*signature.parameters.values(), option]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped

@@ -91,7 +91,7 @@ def run(
         from bench.runs.preview import preview
 
         best = best_settings(settings) if tuned else None
-        typer.echo(preview(chosen, settings.store, best.adapt if best else None))
+        typer.echo(preview(chosen, settings, best.adapt if best else None))
         return
     try:
         outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
@@ -28,12 +26,11 @@ from bench.cli.options import (
     settings_of,
 )
 from bench.errors import ConfigError, suggestion
-from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
-    from bench.tuning.plan import Pruning, StudyPlan
-    from bench.tuning.tune import Tuning
+    from bench.settings import Settings
+    from bench.tuning.plan import Pruning
 
 EPILOG = """
 \b
@@ -44,7 +41,6 @@ Examples:
   bench tune --ledger                          what has been spent so far
   bench run --tuned                            with the best settings found
 """
-DEFAULT_TRIALS = 20
 _Trials = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Trials of each study; default: 20 without --seconds."),
@@ -93,32 +89,40 @@ def tune(
     """Search settings: one study for each data set, backbone, method and encoder.
 
     The objective is validation NDCG@10 with the first seed; what the specification or --set fixes
-    is not searched. Killed or interrupted, it goes on where it stopped when given again.
+    is not searched. Killed or interrupted, the same command resumes it.
     """
-    del data_dir, cache_dir  # their callbacks have set the environment
+    settings = settings_of(store, data_dir, cache_dir, device, threads, track)
     if ledger:
-        _show_ledger()
+        _show_ledger(settings)
         return
     from bench.api.tracking import tracker
     from bench.plan.overrides import resolve_spec
 
     chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
-    plans = _plans(chosen, _pruning(pruner), device)
+    rule = _pruning(pruner)
     if plan:
-        _show(plans)
+        _show_plan(chosen, settings, rule)
         return
-    if trials is None and seconds is None:
-        trials = DEFAULT_TRIALS
-    tuning = _tuning(plans, trials, seconds, storage, threads, device)
+    from bench.tuning.tune import tune as search
+
     try:
-        with tracker(settings_of(store, track=track)) as tracking:
-            _run(tuning, workers)
-            for study in plans:
-                tracking.log(study.key)
+        with tracker(settings) as tracking:
+            studies = search(
+                chosen,
+                settings,
+                trials=trials,
+                seconds=seconds,
+                workers=workers,
+                pruning=rule,
+                storage=storage,
+                report=_report,
+            )
+            for study in studies:
+                tracking.log(study.about["key"])
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
-    _show_ledger()
+    _show_ledger(settings)
 
 
 def _pruning(name: str) -> Pruning:
@@ -131,62 +135,23 @@ def _pruning(name: str) -> Pruning:
     raise ConfigError(f"--pruner '{name}' is unknown{suggestion(name, known)}")
 
 
-def _plans(spec: Spec, pruning: Pruning, device: str) -> list[StudyPlan]:
-    from bench.api.run import embed_texts
-    from bench.data.load import load_dataset
-    from bench.plan.grid import load_datasets
-    from bench.tuning.plan import plan_studies
-
-    datasets = load_datasets(spec, partial(load_dataset, fetch=True))
-    embed_texts(spec, datasets, settings_of(device=device))
-    return plan_studies(spec, datasets, pruning)
-
-
-def _tuning(
-    plans: list[StudyPlan],
-    trials: int | None,
-    seconds: float | None,
-    storage: str | None,
-    threads: int,
-    device: str,
-) -> Tuning:
-    from bench.runs.run_one import ExecutionSettings
-    from bench.training.device import select_device
-    from bench.tuning.budget import Budget
-    from bench.tuning.storage import default_url
-    from bench.tuning.tune import Tuning
-
-    select_device(device)
-    root = store_dir().absolute()
-    setup = ExecutionSettings(root, time.time(), device, threads)
-    return Tuning(plans, Budget(trials, seconds), storage or default_url(root), setup)
-
-
-def _run(tuning: Tuning, workers: int) -> None:
-    from bench.tuning.ledger import write_ledger
-    from bench.tuning.tune import tune as spend
-
-    try:
-        spend(tuning, _say, workers=workers)
-    finally:
-        write_ledger(tuning.root)
-
-
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command's own output
 
 
-def _show(plans: Sequence[StudyPlan]) -> None:
-    for plan in plans:
+def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:
+    from bench.tuning.tune import plan_tuning
+
+    for plan in plan_tuning(spec, settings, pruning):
         typer.echo(f"{plan.label} ({plan.key[:12]}): {len(plan.space)} settings")
         for name, dimension in plan.space.items():
             typer.echo(f"  {name} = {plan.default[name]}: {dimension.plain()}")
 
 
-def _show_ledger() -> None:
+def _show_ledger(settings: Settings) -> None:
     from bench.tuning.ledger import ledger, render
 
-    rows = ledger(store_dir())
+    rows = ledger(settings.store)
     if not rows:
         typer.echo("nothing has been tuned here", err=True)
         return

@@ -1,4 +1,4 @@
-"""From interactions as they were read to a data set: order, duplicates, k-core, numbering.
+"""From the interactions of a file to a data set: order, duplicates, k-core, numbering.
 
 The steps, in this order:
 
@@ -68,7 +68,7 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
 
 
 def chronological(raw: Interactions) -> NDArray[np.intp]:
-    """Rows of all users, grouped by user, each user's oldest first; ties keep file order."""
+    """Order rows by user, then by time; ties keep the order of the file."""
     if raw.times is None:
         return np.argsort(raw.users, kind="stable")
     return np.lexsort((raw.times, raw.users))
@@ -77,7 +77,7 @@ def chronological(raw: Interactions) -> NDArray[np.intp]:
 def distinct(
     users: NDArray[np.int64], items: NDArray[np.int64], filters: Filters
 ) -> NDArray[np.bool_]:
-    """Which of the ordered rows the duplicates policy keeps."""
+    """Return which of the ordered rows the duplicates policy keeps."""
     keep = np.ones(len(users), dtype=np.bool_)
     if filters.duplicates == "drop-consecutive":
         keep[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
@@ -89,7 +89,7 @@ def distinct(
 
 
 def core(users: NDArray[np.int64], items: NDArray[np.int64], filters: Filters) -> NDArray[np.bool_]:
-    """Which rows lie in the k-core: the largest part in which every count reaches its limit."""
+    """Return which rows are in the k-core, the largest part whose counts reach their limits."""
     keep = np.ones(len(users), dtype=np.bool_)
     while True:
         per_user = np.bincount(users[keep], minlength=users.max(initial=-1) + 1)
@@ -132,7 +132,7 @@ def fingerprint(
     texts: Sequence[str],
     planted: NDArray[np.bool_] | None,
 ) -> str:
-    """SHA-256 of the parsed content, the same for every file format that gives this content."""
+    """Hash the parsed content; the file format that it came from does not count."""
     digest = hashlib.sha256()
     names = [list(user_ids), list(item_ids), list(texts)]
     digest.update(json.dumps(names, separators=(",", ":")).encode("ascii"))

@@ -1,4 +1,4 @@
-"""What silently ruins comparisons, looked for in a data set."""
+"""Checks for what silently ruins comparisons on a data set."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.data.sequences import Sequences
 
 SORTED_LIMIT = 0.5
 """Share of sorted sequences from which on time order is in doubt. In true files of the Amazon
-sets it is 0.11 to 0.18, because reviews of one day lie in order of item id; in copies that
+sets it is 0.11 to 0.18, because reviews of one day are in order of item id; in copies that
 were sorted it is 1."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Outcome of one check.
+class CheckResult:
+    """What one check found.
 
     Attributes
     ----------
@@ -38,28 +38,28 @@ class Finding:
     text: str
 
 
-def audit(dataset: Dataset) -> list[Finding]:
+def audit(dataset: Dataset) -> list[CheckResult]:
     """Run every check."""
     return [check(dataset) for check in CHECKS]
 
 
-def order_of_time(dataset: Dataset) -> Finding:
+def order_of_time(dataset: Dataset) -> CheckResult:
     """Look for sequences sorted by item id instead of by time."""
     share = max(sorted_share(dataset.sequences, key) for key in _item_orders(dataset.item_ids))
     chance = float(np.mean([1 / math.factorial(min(n, 20)) for n in dataset.sequences.lengths]))
     text = f"{share:.1%} of the sequences are sorted by item id ({chance:.1%} in random order)"
     if share >= SORTED_LIMIT and dataset.n_users > 1:
-        return Finding(
+        return CheckResult(
             "order of time",
             "warning",
             f"{text}: this looks like a copy in which items were sorted by id and the order of "
             "time is lost; take the original",
         )
-    return Finding("order of time", "ok", text)
+    return CheckResult("order of time", "ok", text)
 
 
 def _item_orders(ids: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Places of the items when sorted as strings (their numbering) and, if all are, as numbers."""
+    """Rank the items by id as strings (their numbering) and, if all ids are numbers, as numbers."""
     as_strings = np.arange(len(ids) + 1)
     if not all(value.isdecimal() for value in ids):
         return [as_strings]
@@ -69,7 +69,7 @@ def _item_orders(ids: Sequence[str]) -> list[NDArray[np.int64]]:
 
 
 def sorted_share(sequences: Sequences, key: NDArray[np.int64]) -> float:
-    """Share of the sequences of two items or more whose items ascend by ``key[item]``."""
+    """Compute the share of sequences of two items or more that ascend by ``key[item]``."""
     places = key[sequences.items]
     falls = np.zeros(len(places) + 1, dtype=np.int64)
     falls[2:] = np.cumsum(places[1:] < places[:-1])
@@ -82,51 +82,45 @@ def sorted_share(sequences: Sequences, key: NDArray[np.int64]) -> float:
     return float((inside == 0).mean())
 
 
-def duplicate_users(dataset: Dataset) -> Finding:
+def duplicate_users(dataset: Dataset) -> CheckResult:
     """Look for users with one and the same sequence, who may be one user under two ids."""
     seen = {row.tobytes() for row in dataset.sequences}
     copies = dataset.n_users - len(seen)
-    level: Literal["ok", "note"] = "note" if copies else "ok"
-    return Finding(
-        "duplicate users", level, f"{copies:,} users repeat another user's whole sequence"
-    )
+    text = f"{copies:,} users repeat another user's whole sequence"
+    return CheckResult("duplicate users", "note" if copies else "ok", text)
 
 
-def repeated_items(dataset: Dataset) -> Finding:
+def repeated_items(dataset: Dataset) -> CheckResult:
     """Look for items that a user meets more than once."""
     users = np.repeat(np.arange(dataset.n_users), dataset.sequences.lengths)
     items = dataset.sequences.items.astype(np.int64)
     pairs = len(np.unique(users * (dataset.n_items + 1) + items))
     again = dataset.n_interactions - pairs
     in_a_row = int(((items[1:] == items[:-1]) & (users[1:] == users[:-1])).sum())
-    level: Literal["ok", "note"] = "note" if again else "ok"
-    return Finding(
-        "repeated items",
-        level,
-        f"{again:,} interactions repeat an item of the same user, {in_a_row:,} of them directly",
-    )
+    text = f"{again:,} interactions repeat an item of the same user, {in_a_row:,} of them directly"
+    return CheckResult("repeated items", "note" if again else "ok", text)
 
 
-def items_without_text(dataset: Dataset) -> Finding:
+def items_without_text(dataset: Dataset) -> CheckResult:
     """Look for items whose name is empty, to which a text encoder is blind."""
     empty = sum(not text for text in dataset.item_texts)
     text = f"{empty:,} of {dataset.n_items:,} items have no text"
     if empty == dataset.n_items:
-        return Finding("items without text", "warning", f"{text}: semantic methods cannot run")
-    return Finding("items without text", "note" if empty else "ok", text)
+        return CheckResult("items without text", "warning", f"{text}: semantic methods cannot run")
+    return CheckResult("items without text", "note" if empty else "ok", text)
 
 
-def short_users(dataset: Dataset) -> Finding:
+def short_users(dataset: Dataset) -> CheckResult:
     """Look for users whom leave-one-out cannot split."""
     short = int((dataset.sequences.lengths < 3).sum())
     text = f"{short:,} users have fewer than 3 interactions"
     if short:
         remedy = "set 'filters: {min_user_interactions: 3}' in the card"
-        return Finding("short users", "warning", f"{text}; {remedy}")
-    return Finding("short users", "ok", text)
+        return CheckResult("short users", "warning", f"{text}; {remedy}")
+    return CheckResult("short users", "ok", text)
 
 
-def popularity(dataset: Dataset) -> Finding:
+def popularity(dataset: Dataset) -> CheckResult:
     """Measure how unequally interactions fall on items."""
     counts = np.sort(np.bincount(dataset.sequences.items, minlength=dataset.n_items + 1)[1:])
     top = max(1, dataset.n_items // 100)
@@ -135,7 +129,7 @@ def popularity(dataset: Dataset) -> Finding:
         f"Gini coefficient {gini(counts):.3f}; the most popular 1 % of the items have "
         f"{share:.1%} of the interactions"
     )
-    return Finding("popularity", "note" if share > 0.5 else "ok", text)
+    return CheckResult("popularity", "note" if share > 0.5 else "ok", text)
 
 
 def gini(ascending: NDArray[np.int64]) -> float:
@@ -152,7 +146,7 @@ def gini(ascending: NDArray[np.int64]) -> float:
     return weighted / (n * float(ascending.sum()))
 
 
-CHECKS: tuple[Callable[[Dataset], Finding], ...] = (
+CHECKS: tuple[Callable[[Dataset], CheckResult], ...] = (
     order_of_time,
     duplicate_users,
     repeated_items,

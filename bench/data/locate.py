@@ -1,4 +1,4 @@
-"""Where a card's files lie."""
+"""Where a card's files are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.errors import DataError
 from bench.plan.data_card import Card, Form
-from bench.settings import data_dir
+from bench.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class Located:
 
     Attributes
     ----------
+    form
+        Which of the card's forms.
     files
         Path by role.
     """
@@ -24,41 +26,42 @@ class Located:
     files: dict[str, Path]
 
 
-def home(card: Card) -> Path:
-    """Folder of the data directory that bears the card's name; files are fetched to it."""
-    return data_dir() / card.name
+def home(card: Card, settings: Settings) -> Path:
+    """Return the folder of the data directory to which a card's files are fetched."""
+    return settings.data / card.name
 
 
-def folders(card: Card) -> list[Path]:
-    """Where a card's files are looked for: beside a user's own card, then :func:`home`."""
-    return [home(card)] if card.folder is None else [card.folder, home(card)]
+def folders(card: Card, settings: Settings) -> list[Path]:
+    """List where a card's files are looked for: the folder of a user's own card, then home."""
+    return [*([] if card.folder is None else [card.folder]), home(card, settings)]
 
 
-def locate(card: Card) -> Located | None:
-    """Find the first form of which every file is there, all in one folder."""
+def locate(card: Card, settings: Settings) -> Located | None:
+    """Find the first form all of whose files are in one folder."""
     for form in card.forms:
-        for folder in folders(card):
+        for folder in folders(card, settings):
             files = {role: folder / name for role, name in form.files.items()}
             if all(path.is_file() for path in files.values()):
                 return Located(form, files)
     return None
 
 
-def not_found(card: Card) -> DataError:
-    """Say which files are missing and what can be done about it."""
-    wanted = " or ".join(_missing(card, form) for form in card.forms)
+def not_found(card: Card, settings: Settings) -> DataError:
+    """Describe which files are missing and what can be done about it."""
+    places = folders(card, settings)
+    missing = " or ".join(
+        " and ".join(
+            [name for name in form.files.values() if not any((p / name).is_file() for p in places)]
+            or form.files.values()
+        )
+        for form in card.forms
+    )
     remedies = [f"run 'bench data fetch {card.name}'"] if fetchable(card) else []
     remedies.append(f"set BENCH_DATA_DIR to the folder that holds '{card.name}/'")
     return DataError(
-        f"data set '{card.name}' is not in {' or '.join(map(str, folders(card)))}: missing "
-        f"{wanted}; {', '.join(remedies)}, or try 'bench run planted', which needs no download"
+        f"data set '{card.name}' is not in {' or '.join(map(str, places))}: missing "
+        f"{missing}; {', '.join(remedies)}, or try 'bench run planted', which needs no download"
     )
-
-
-def _missing(card: Card, form: Form) -> str:
-    places = folders(card)
-    names = [n for n in form.files.values() if not any((p / n).is_file() for p in places)]
-    return " and ".join(names or form.files.values())
 
 
 def fetchable(card: Card) -> bool:

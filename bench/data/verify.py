@@ -7,11 +7,12 @@ from pathlib import Path
 
 from bench.data.dataset import Dataset
 from bench.data.fetch import provenance
-from bench.data.load import read_card
+from bench.data.load import parse_card
 from bench.data.locate import Located, locate, not_found
 from bench.errors import DataError
 from bench.hashing import file_hash
 from bench.plan.data_card import Card
+from bench.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,11 @@ class CheckedFile:
     Attributes
     ----------
     path
-        Where it lies.
+        Its path.
     sha256
-        Of its bytes.
+        Checksum of its bytes.
     authority
-        Who says that this is right: ``card``, ``first fetch``, or ``none``.
+        What the checksum was compared with: ``card``, ``first fetch``, or ``none``.
     """
 
     path: Path
@@ -33,7 +34,7 @@ class CheckedFile:
     authority: str
 
 
-def verify(card: Card) -> tuple[list[CheckedFile], Dataset]:
+def verify(card: Card, settings: Settings) -> tuple[list[CheckedFile], Dataset]:
     """Check every file's checksum, parse all anew, and check the counts.
 
     Raises
@@ -42,11 +43,11 @@ def verify(card: Card) -> tuple[list[CheckedFile], Dataset]:
         A file is missing, differs from its checksum or does not parse, or the counts differ
         from the card's.
     """
-    located = locate(card)
+    located = locate(card, settings)
     if located is None:
-        raise not_found(card)
+        raise not_found(card, settings)
     files = [_check(role, path, located) for role, path in located.files.items()]
-    return files, read_card(card, located, cached=False)
+    return files, parse_card(card, located)
 
 
 def _check(role: str, path: Path, located: Located) -> CheckedFile:
@@ -54,8 +55,8 @@ def _check(role: str, path: Path, located: Located) -> CheckedFile:
     found = file_hash(path)
     if expected not in {None, found}:
         raise DataError(
-            f"{path} has SHA-256 {found}, the {authority} says {expected}; remove the file and "
-            "fetch again"
+            f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
+            "remove the file and fetch again"
         )
     return CheckedFile(path, found, authority)
 

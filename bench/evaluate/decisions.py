@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.sequences import Sequences
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.model.method import Method
 from bench.model.samples import blocks, histories
 from bench.plan.result import Decisions
@@ -45,7 +45,7 @@ def read_decisions(
         In the order of users and positions; None where the method decides nothing.
     """
     method.eval()
-    data = Interactions(sequences)
+    data = SequenceData(sequences)
     indices, keeps, scores = [], [], []
     for rows in blocks(histories(data, max_length), POSITIONS_PER_BLOCK):
         batch = data.gather(rows)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from bench.data.dataset import LeaveOneOut
 from bench.evaluate.ranks import Counts, block_rows, count_block
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 from bench.model.method import Method
 from bench.model.samples import blocks, histories
 from bench.plan.protocol import Phase
@@ -36,7 +36,7 @@ class FullRanking:
     def __init__(
         self, split: LeaveOneOut, phase: Phase, max_length: int, device: torch.device
     ) -> None:
-        self._history = Interactions(split.history(phase))
+        self._history = SequenceData(split.history(phase))
         self._targets = torch.from_numpy(split.targets(phase).astype(np.int64))
         self._blocks = blocks(histories(self._history, max_length), POSITIONS_PER_BLOCK)
         self._device = device

@@ -82,7 +82,7 @@ class Rows:
         return Rows(*(t[index] for t in vars(self).values()))
 
 
-class Interactions:
+class SequenceData:
     """A split's flat array of items, from which batches are gathered."""
 
     def __init__(self, sequences: Sequences) -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 
 
-def windows(data: Interactions, max_length: int, generator: Generator, last_only: bool) -> Rows:
+def windows(data: SequenceData, max_length: int, generator: Generator, last_only: bool) -> Rows:
     """Cut every history so that each training interaction but the first is a target once.
 
     A history with at most ``max_length`` inputs is one row. A longer one is cut into windows of
@@ -53,7 +53,7 @@ def windows(data: Interactions, max_length: int, generator: Generator, last_only
     return _non_empty(Rows(user, data.offsets[user] + begin, end - begin, end - predicted))
 
 
-def prefixes(data: Interactions, max_length: int, per_user: int, generator: Generator) -> Rows:
+def prefixes(data: SequenceData, max_length: int, per_user: int, generator: Generator) -> Rows:
     """Draw (prefix, next item) pairs: ``per_user`` times as many as users, or all there are.
 
     Every pair of the data is as likely as any other and comes at most once, as in :func:`windows`,
@@ -73,14 +73,14 @@ def prefixes(data: Interactions, max_length: int, per_user: int, generator: Gene
     return Rows(users, start, length, torch.ones_like(users))
 
 
-def last_prefixes(data: Interactions, max_length: int) -> Rows:
+def last_prefixes(data: SequenceData, max_length: int) -> Rows:
     """Return the (prefix, next item) pair of each user that ends with the last interaction."""
     users = torch.nonzero(data.lengths > 1).squeeze(1)
     length = (data.lengths - 1)[users].clamp_max(max_length)
     return Rows(users, data.offsets[1:][users] - 1 - length, length, torch.ones_like(users))
 
 
-def segments(data: Interactions, max_length: int, per_user: int, generator: Generator) -> Rows:
+def segments(data: SequenceData, max_length: int, per_user: int, generator: Generator) -> Rows:
     """Draw runs of consecutive interactions, ``per_user`` of each user, with nothing to predict.
 
     The first interaction is uniform over the history, the length uniform over 1 .. max_length
@@ -94,7 +94,7 @@ def segments(data: Interactions, max_length: int, per_user: int, generator: Gene
     return Rows(users, data.offsets[users] + begin, length, torch.zeros_like(users))
 
 
-def histories(data: Interactions, max_length: int) -> Rows:
+def histories(data: SequenceData, max_length: int) -> Rows:
     """Return the last ``max_length`` interactions of every user, without targets."""
     length = data.lengths.clamp_max(max_length)
     user = torch.arange(len(length))

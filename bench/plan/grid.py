@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from bench.components import BACKBONES, ENCODERS, METHODS
@@ -98,8 +99,21 @@ Adapt = Callable[[GridPoint, Spec, DatasetInfo], Spec]
 """Returns the specification of one point, such as one with tuned settings."""
 
 
-def freeze(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Experiment:
+def freeze(
+    point: GridPoint, spec: Spec, dataset: DatasetInfo, cache: Path | None = None
+) -> Experiment:
     """Fix everything that decides one result.
+
+    Parameters
+    ----------
+    point
+        Which point of the grid.
+    spec
+        Its settings.
+    dataset
+        Its data.
+    cache
+        As :meth:`bench.plan.encoding.EncoderConfig.resolved`.
 
     Raises
     ------
@@ -122,7 +136,7 @@ def freeze(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Experiment:
         method=method,
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
-        encoder_settings=_encoder_settings(encoder, spec),
+        encoder_settings=_encoder_settings(encoder, spec, cache),
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
@@ -130,11 +144,11 @@ def freeze(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Experiment:
     )
 
 
-def _encoder_settings(encoder: str | None, spec: Spec) -> dict[str, Any]:
+def _encoder_settings(encoder: str | None, spec: Spec, cache: Path | None) -> dict[str, Any]:
     """Complete them, with hashes of weights where those are files."""
     if encoder is None:
         return {}
-    return spec.encoder_config(encoder).resolved().model_dump(mode="json")
+    return spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
 
 
 def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
@@ -172,7 +186,10 @@ def as_given(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
 
 
 def make_plan(
-    spec: Spec, datasets: Mapping[str, DatasetInfo], adapt: Adapt = as_given
+    spec: Spec,
+    datasets: Mapping[str, DatasetInfo],
+    adapt: Adapt = as_given,
+    cache: Path | None = None,
 ) -> list[PlannedExperiment]:
     """Freeze every point whose data are given.
 
@@ -183,7 +200,9 @@ def make_plan(
     datasets
         By source; grid points of other sources are left out.
     adapt
-        Gives each point's own specification, such as one with tuned settings.
+        Returns each point's own specification, such as one with tuned settings.
+    cache
+        As :meth:`bench.plan.encoding.EncoderConfig.resolved`.
 
     Raises
     ------
@@ -195,5 +214,5 @@ def make_plan(
         dataset = datasets.get(point.source)
         if dataset is not None:
             own = adapt(point, spec, dataset)
-            plan.append(PlannedExperiment(freeze(point, own, dataset), point.source))
+            plan.append(PlannedExperiment(freeze(point, own, dataset, cache), point.source))
     return plan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
@@ -13,6 +12,7 @@ from bench.plan.progress import duration
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
+from bench.settings import Settings
 
 _BASES = {
     "history": "h = median of finished experiments like it in this store",
@@ -44,7 +44,7 @@ class PreviewRow:
 
 
 def preview_rows(
-    spec: Spec, root: Path, adapt: Adapt | None = None
+    spec: Spec, settings: Settings, adapt: Adapt | None = None
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a specification without fetching or running anything.
 
@@ -52,8 +52,8 @@ def preview_rows(
     ----------
     spec
         Checked by :meth:`bench.plan.spec.Spec.check`.
-    root
-        Of the results store.
+    settings
+        Folders of store, data and cache.
     adapt
         As for :func:`bench.plan.grid.make_plan`.
 
@@ -64,8 +64,8 @@ def preview_rows(
         cannot be read here.
     """
     adapt = adapt or as_given
-    datasets, problems = _present(spec)
-    store = Store(root)
+    datasets, problems = _present(spec, settings)
+    store = Store(settings.store)
     estimator = Estimator(store)
     rows = []
     for point in grid_points(spec):
@@ -73,16 +73,16 @@ def preview_rows(
         if dataset is None:
             rows.append(PreviewRow(point.label, None, "data not here", None))
             continue
-        experiment = freeze(point, adapt(point, spec, dataset), dataset)
+        experiment = freeze(point, adapt(point, spec, dataset), dataset, settings.cache)
         status = store.status(experiment.key)
         estimate = None if status == "done" else estimator.estimate(experiment, dataset)
         rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))
     return rows, problems
 
 
-def preview(spec: Spec, root: Path, adapt: Adapt | None = None) -> str:
+def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:
     """Render a plan as text; parameters are those of :func:`preview_rows`."""
-    rows, problems = preview_rows(spec, root, adapt)
+    rows, problems = preview_rows(spec, settings, adapt)
     cells = [("experiment", "key", "status", "estimate"), *map(_cells, rows)]
     estimates = [row.estimate for row in rows if row.estimate is not None]
     return "\n".join([*_aligned(cells), "", *_totals(len(rows), estimates), *problems])
@@ -94,12 +94,12 @@ def _cells(row: PreviewRow) -> tuple[str, str, str, str]:
     return row.label, (row.key or "-")[:12], row.status, text
 
 
-def _present(spec: Spec) -> tuple[dict[str, Dataset], list[str]]:
+def _present(spec: Spec, settings: Settings) -> tuple[dict[str, Dataset], list[str]]:
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
     for source in spec.datasets:
         try:
-            datasets[source] = load_dataset(source, fetch=False)
+            datasets[source] = load_dataset(source, settings)
         except DataError as error:
             problems.append(f"{source}: {error}")
     return datasets, problems

@@ -1,4 +1,4 @@
-"""One experiment under its lock: run it, or find out that another process does."""
+"""Run one experiment under its lock, or find out that another process does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from bench.data.dataset import Dataset
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError, DataError, StoreError
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
@@ -18,138 +18,154 @@ from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
 from bench.registry import load_object
 from bench.runs.store import Store
+from bench.settings import Settings
 
-Ending = Literal["finished", "failed", "reused", "busy"]
+Ending = Literal["finished", "failed", "reused", "busy", "stopped", "died"]
 
 
 @dataclass(frozen=True)
 class ExecutionSettings:
-    """How every experiment of one run is run; plain data that travels to worker processes.
+    """How the experiments of one command run; plain data that travels to worker processes.
 
     Attributes
     ----------
-    store
-        Root of the results store.
+    settings
+        Store, device, threads and folders. The number of threads decides the order of some sums,
+        so it depends neither on the machine nor on how many experiments run at the same time.
     since
-        Seconds since 1970 at which the run began. A failure that another run recorded later
-        than that is taken as this run's too.
-    device
-        ``auto``, ``cpu``, ``cuda``...
-    threads
-        Of each experiment. They decide the order of some sums, so they depend neither on the
-        machine nor on how many experiments run at the same time.
+        Seconds since 1970 at which the command began. A failure that another process recorded
+        later than that counts as a failure of this command too.
     keep
-        What a result holds beside ranks and decisions.
-    experiment
-        ``"module:function"``, called as ``experiment(experiment, dataset, work, device=, threads=,
-        report=)``; it keeps checkpoints in ``work`` and goes on from them.
+        What a result holds in addition to ranks and decisions.
+    function
+        ``"module:function"``, called as ``function(experiment, dataset, work, settings=, keep=,
+        report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
     load
-        ``"module:function"`` that gives a data set by its source.
+        ``"module:function"``, called with a source and the settings; it returns the data set.
     """
 
-    store: Path
+    settings: Settings
     since: float
-    device: str = "auto"
-    threads: int = 1
     keep: tuple[Keep, ...] = ()
-    experiment: str = "bench.runs.train:run_experiment"
+    function: str = "bench.runs.train:run_experiment"
     load: str = "bench.data.load:load_dataset"
+
+    @property
+    def store(self) -> Path:
+        """Root of the results store."""
+        return self.settings.store
 
 
 @dataclass(frozen=True)
 class ExperimentOutcome:
-    """How an attempt at one experiment ended.
+    """How an experiment ended.
 
     Attributes
     ----------
+    key, label
+        Of the experiment.
     ending
-        ``finished``; ``failed``; ``reused``, when the store has it already; ``busy``, when
-        another process runs it.
+        ``finished``; ``failed``; ``reused``: the store holds it already; ``busy``: another process
+        runs it; ``stopped``: its caller ended it after an epoch; ``died``: its process ended.
     cause
-        One sentence about a failure.
+        One sentence about a failure or death.
+    environmental
+        Whether the machine failed rather than the experiment: disk, permissions, memory, data.
     """
 
     key: str
     label: str
     ending: Ending
     cause: str = ""
+    environmental: bool = False
+
+
+class _StoppedByCaller(Exception):  # noqa: N818 - not an error
+    """The caller wants no further epoch."""
 
 
 def run_one(
     planned: PlannedExperiment,
-    setup: ExecutionSettings,
-    started: Callable[[str], None],
-    advanced: Callable[[Progress], None],
+    execution: ExecutionSettings,
+    started: Callable[[], None],
+    advanced: Callable[[Progress], bool],
 ) -> ExperimentOutcome:
-    """Run an experiment unless it is finished or another process holds it.
+    """Run an experiment unless it is finished or another process runs it.
 
     Parameters
     ----------
     planned
         What to run.
-    setup
-        How.
-    started, advanced
-        Told when the experiment begins, with its label, and after every epoch.
+    execution
+        How to run it.
+    started
+        Called when the experiment begins.
+    advanced
+        Called after every epoch; where it returns False the experiment ends there and its
+        checkpoint is deleted.
 
     Raises
     ------
     StoreError
         The store cannot be written, not even with the cause of a failure.
     """
-    store, key, label = Store(setup.store), planned.experiment.key, planned.experiment.label
+    store, key, label = Store(execution.store), planned.experiment.key, planned.experiment.label
     with store.locked(key) as mine:
         if not mine:
             return ExperimentOutcome(key, label, "busy")
-        if store.has(key, setup.keep):
+        if store.has(key, execution.keep):
             return ExperimentOutcome(key, label, "reused")
         failure = store.failure(key)
-        if failure is not None and failure.when >= setup.since:
+        if failure is not None and failure.when >= execution.since:
             return ExperimentOutcome(key, label, "failed", failure.cause)
-        started(label)
+        started()
         store.sweep(key)
-        return _run(planned, setup, store, advanced)
+        return _run(planned, execution, store, advanced)
 
 
 def _run(
     planned: PlannedExperiment,
-    setup: ExecutionSettings,
+    execution: ExecutionSettings,
     store: Store,
-    advanced: Callable[[Progress], None],
+    advanced: Callable[[Progress], bool],
 ) -> ExperimentOutcome:
     key, label = planned.experiment.key, planned.experiment.label
-    experiment = cast("Callable[..., ExperimentResult]", load_object(setup.experiment))
+    function = cast("Callable[..., ExperimentResult]", load_object(execution.function))
+
+    def report(progress: Progress) -> None:
+        if not advanced(progress):
+            raise _StoppedByCaller
+
     try:
-        dataset = _data(planned, setup)
-        work = store.work(key)
-        result = experiment(
+        result = function(
             planned.experiment,
-            dataset,
-            work,
-            device=setup.device,
-            threads=setup.threads,
-            keep=setup.keep,
-            report=advanced,
+            _data(planned, execution),
+            store.work(key),
+            settings=execution.settings,
+            keep=execution.keep,
+            report=report,
         )
         store.save(planned.experiment, _with_card(result, planned.source))
+    except _StoppedByCaller:
+        store.discard_work(key)
+        return ExperimentOutcome(key, label, "stopped")
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
         store.record_failure(key, label, cause, traceback.format_exc())
-        return ExperimentOutcome(key, label, "failed", cause)
+        return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error))
     return ExperimentOutcome(key, label, "finished")
 
 
 def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
-    """Note where a user's own card lies, which its name does not say."""
+    """Note the path of a user's own card, which the data set's name does not tell."""
     if not is_path(source):
         return result
-    return replace(
-        result, metadata=result.metadata.model_copy(update={"card": str(Path(source).resolve())})
-    )
+    card = {"card": str(Path(source).resolve())}
+    return replace(result, metadata=result.metadata.model_copy(update=card))
 
 
-def _data(planned: PlannedExperiment, setup: ExecutionSettings) -> Dataset:
-    dataset = _loaded(setup.load, planned.source)
+def _data(planned: PlannedExperiment, execution: ExecutionSettings) -> Dataset:
+    dataset = _loaded(execution.load, planned.source, execution.settings)
     if dataset.fingerprint != planned.experiment.fingerprint:
         raise DataError(
             f"data set '{dataset.name}' changed while the run went on; run the command again"
@@ -158,12 +174,13 @@ def _data(planned: PlannedExperiment, setup: ExecutionSettings) -> Dataset:
 
 
 @lru_cache(maxsize=1)
-def _loaded(load: str, source: str) -> Dataset:
-    return cast("Callable[[str], Dataset]", load_object(load))(source)
+def _loaded(load: str, source: str, settings: Settings) -> Dataset:
+    function = cast("Callable[[str, Settings], Dataset]", load_object(load))
+    return function(source, settings)
 
 
 def explain(error: Exception) -> str:
-    """Say in one sentence why an experiment failed.
+    """Return one sentence on why an experiment failed.
 
     Examples
     --------
@@ -184,6 +201,10 @@ def explain(error: Exception) -> str:
 def _out_of_memory(error: Exception) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)  # torch says so on a GPU and on the CPU
+        isinstance(error, RuntimeError)  # torch raises it on a GPU and on the CPU
         and ("out of memory" in text or "can't allocate memory" in text)
     )
+
+
+def _is_environmental(error: Exception) -> bool:
+    return isinstance(error, OSError | StoreError | DataError) or _out_of_memory(error)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import StoreError
-from bench.files import atomic_path, read_json, write_json
+from bench.files import atomic_path, locked, read_json, write_json
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
@@ -30,6 +30,7 @@ from bench.runs.stored import LISTS, WEIGHTS, StoredExperiment, write_columns
 
 Status = Literal["done", "failed", "partial", "missing"]
 _SHORT = 12
+_REMEDY = "free space or choose another folder with --store or BENCH_STORE"
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,13 @@ class Store:
         StoreError
             The store cannot be written.
         """
-        with self._writing():
+        try:
             for name in ("experiments", "work", "failures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the store {self.root}: {error.strerror or error}; {_REMEDY}"
+            ) from error
 
     def save(self, experiment: Experiment, result: ExperimentResult) -> None:
         """Write a finished experiment, whole or not at all; drop its checkpoints and failure.
@@ -209,40 +214,15 @@ class Store:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[bool]:
-        """Try to be the one process that runs an experiment; gives False when another is.
+        """Try to be the one process that runs an experiment; yields False when another is.
 
         Raises
         ------
         StoreError
             The store cannot be written.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.root / "locks" / f"{key}.lock")
-        try:
-            with self._writing():
-                lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        from filelock import Timeout
-
-        try:
-            yield
-        except Timeout:  # an OSError too, but it says that another process is at work
-            raise
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the store {self.root}: {error.strerror or error}; free space or "
-                "choose another folder with --store or BENCH_STORE"
-            ) from error
+        with locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY) as held:
+            yield held
 
     def _folder(self, key: str) -> Path | None:
         return next((self.root / "experiments").glob(f"[!.]*-{key[:_SHORT]}"), None)

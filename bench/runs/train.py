@@ -19,15 +19,16 @@ from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.files import atomic_path
-from bench.model.backbone import Backbone, Sizes
-from bench.model.batch import Interactions
-from bench.model.method import Method, TrainingData
+from bench.model.backbone import Backbone, BackboneFactory, Sizes
+from bench.model.batch import SequenceData
+from bench.model.method import Method, MethodFactory, TrainingData
 from bench.model.text_vectors import TextVectors
 from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
 from bench.plan.protocol import PHASES, Keep
 from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.seeds import seed_for
+from bench.settings import Settings
 from bench.text.provide import text_vectors_for
 from bench.training.checkpoint import TrainingState
 from bench.training.device import configure, select_device
@@ -44,9 +45,8 @@ def run_experiment(
     experiment: Experiment,
     dataset: Dataset,
     work: Path,
+    settings: Settings | None = None,
     *,
-    device: str = "auto",
-    threads: int = 1,
     keep: Collection[Keep] = (),
     report: Callable[[Progress], None] = lambda _: None,
 ) -> ExperimentResult:
@@ -60,10 +60,8 @@ def run_experiment(
         Its data, the content that ``experiment.fingerprint`` names.
     work
         Folder of the checkpoint, for this experiment alone.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    threads
-        Of the arithmetic on a CPU.
+    settings
+        Device, threads and cache, and whether the network may be used; None reads the environment.
     keep
         What the result holds in addition to ranks and decisions.
     report
@@ -74,18 +72,19 @@ def run_experiment(
     TrainingError
         The loss or the scores are no numbers.
     """
-    where = select_device(device)
-    configure(where, threads)
+    settings = settings or Settings.from_environment()
+    where = select_device(settings.device)
+    configure(where, settings.threads)
     split = LeaveOneOut.of(dataset)
     axes = (experiment.dataset, experiment.seed)
     torch.manual_seed(
         seed_for(*axes, experiment.method, experiment.backbone or "", "initial weights")
     )
-    data = training_data(experiment, dataset, split.train)
+    data = training_data(experiment, dataset, split.train, settings)
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
         method,
-        Interactions(split.train),
+        SequenceData(split.train),
         experiment.training,
         experiment.protocol,
         sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
@@ -111,7 +110,7 @@ def run_experiment(
 
 
 def load_method(
-    experiment: Experiment, dataset: Dataset, weights: Path, device: str = "auto"
+    experiment: Experiment, dataset: Dataset, weights: Path, settings: Settings
 ) -> Method:
     """Build the method of a finished experiment with its stored weights, in evaluation mode.
 
@@ -123,17 +122,16 @@ def load_method(
         Its data, the content that ``experiment.fingerprint`` names.
     weights
         As stored; see :class:`bench.plan.result.ExperimentResult`.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    settings
+        Device and cache, and whether the network may be used.
 
     Raises
     ------
     StoreError
         The weights are damaged or belong to another model.
     """
-    method = build_method(
-        experiment, training_data(experiment, dataset, LeaveOneOut.of(dataset).train)
-    )
+    train = LeaveOneOut.of(dataset).train
+    method = build_method(experiment, training_data(experiment, dataset, train, settings))
     try:
         method.load_state_dict(load_file(weights))
     except Exception as error:
@@ -141,7 +139,7 @@ def load_method(
             f"{weights} cannot be read ({error}); delete its folder and run again with "
             "--keep weights"
         ) from error
-    return method.to(select_device(device)).eval()
+    return method.to(select_device(settings.device)).eval()
 
 
 def _save_weights(method: Method, work: Path) -> Path:
@@ -152,7 +150,9 @@ def _save_weights(method: Method, work: Path) -> Path:
     return path
 
 
-def training_data(experiment: Experiment, dataset: Dataset, train: Sequences) -> TrainingData:
+def training_data(
+    experiment: Experiment, dataset: Dataset, train: Sequences, settings: Settings
+) -> TrainingData:
     """Collect what an experiment's method may see."""
     own = (
         experiment.dataset,
@@ -166,7 +166,8 @@ def training_data(experiment: Experiment, dataset: Dataset, train: Sequences) ->
         train=train,
         next_item_loss=LOSSES[experiment.training.loss],
         seed=seed_for(*own),
-        text_vectors=text_vectors_for(experiment, dataset),
+        text_vectors=text_vectors_for(experiment, dataset, settings),
+        cache=settings.cache,
     )
 
 
@@ -178,11 +179,12 @@ def build_method(experiment: Experiment, data: TrainingData) -> Method:
         settings = chosen.config_class().parse(
             experiment.backbone_settings, f"backbone {experiment.backbone}"
         )
-        backbone = chosen.model_class()(settings, data.sizes)
+        attached: BackboneFactory = chosen.model_class()
+        backbone = attached(settings, data.sizes)
     entry = METHODS.get(experiment.method)
     config = entry.config_class().parse(experiment.method_settings, f"method {experiment.method}")
-    method: Method = entry.model_class()(config, data, backbone)
-    return method
+    build: MethodFactory = entry.model_class()
+    return build(config, data, backbone)
 
 
 def selection_metric(method: Method, experiment: Experiment, ranking: FullRanking) -> float:

@@ -1,7 +1,7 @@
-"""Worker processes, each with its own pipe, so that one's death harms no other.
+"""Run tasks in this process or in several, so that the death of one harms no other.
 
-A pool from the standard library does not tell which task a killed worker had and takes the
-other workers down with it; here the parent knows both ends of every pipe.
+Worker processes have a pipe each. A pool of the standard library cannot tell which task a killed
+worker had, and takes the other workers down with it.
 """
 
 from __future__ import annotations
@@ -10,74 +10,208 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Protocol
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StoreError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, run_one
 
+PAUSE = 0.5
+"""Seconds until an experiment that another process runs is asked for again."""
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
+class Task(Protocol):
+    """One experiment to run, and what to do as it proceeds; its methods run in the caller."""
+
+    @property
+    def planned(self) -> PlannedExperiment:
+        """The experiment."""
+
+    def started(self) -> None:
+        """Note that the experiment begins or resumes."""
+
+    def advanced(self, progress: Progress) -> bool:
+        """Note a finished epoch; return whether the experiment goes on."""
+
+    def ended(self, outcome: ExperimentOutcome) -> None:
+        """Note how the experiment ended; never called with ``busy``."""
+
+
+class TaskSource(Protocol):
+    """Where tasks come from: the plan of a run, or the studies of a tuning."""
+
+    def next(self) -> Task | None:
+        """Return the next task; None while there is none."""
+
+    def is_done(self) -> bool:
+        """Whether no task will come, however long one waits."""
+
+
+def run_tasks(source: TaskSource, execution: ExecutionSettings, workers: int) -> None:
+    """Run every task of a source.
+
+    An experiment that another process runs is tried again until that process has finished it.
+
+    Parameters
+    ----------
+    source
+        Of tasks.
+    execution
+        How experiments run.
+    workers
+        Experiments at the same time: 1 runs them in this process, more in as many processes.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be written.
+    """
+    queue = _Queue(source)
+    if workers == 1:
+        _run_here(queue, execution)
+    else:
+        _run_in_processes(queue, execution, workers)
+
+
+class _Queue:
+    """The tasks of a source, and those whose experiment another process runs."""
+
+    def __init__(self, source: TaskSource) -> None:
+        self._source = source
+        self._postponed: deque[tuple[float, Task]] = deque()
+
+    def next(self) -> Task | None:
+        if self._postponed and self._postponed[0][0] <= time.monotonic():
+            return self._postponed.popleft()[1]
+        return self._source.next()
+
+    def is_done(self) -> bool:
+        return not self._postponed and self._source.is_done()
+
+    def end(self, task: Task, outcome: ExperimentOutcome) -> None:
+        if outcome.ending == "busy":
+            self._postponed.append((time.monotonic() + PAUSE, task))
+        else:
+            task.ended(outcome)
+
+
+def _run_here(queue: _Queue, execution: ExecutionSettings) -> None:
+    while not queue.is_done():
+        task = queue.next()
+        if task is None:
+            time.sleep(PAUSE)
+        else:
+            queue.end(task, run_one(task.planned, execution, task.started, task.advanced))
+
+
+def _run_in_processes(queue: _Queue, execution: ExecutionSettings, count: int) -> None:
+    workers: list[_Worker] = []
+    try:
+        while any(worker.task for worker in workers) or not queue.is_done():
+            _hand_out(queue, workers, count, partial(_Worker, execution))
+            ready = wait([worker.connection for worker in workers], timeout=PAUSE)
+            for worker in [worker for worker in workers if worker.connection in ready]:
+                if not _listen(queue, worker):
+                    worker.stop()
+                    workers.remove(worker)
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _hand_out(
+    queue: _Queue, workers: list[_Worker], count: int, begin: Callable[[], _Worker]
+) -> None:
+    """Give every idle worker a task; begin a worker only when there is a task for it."""
+    idle = [worker for worker in workers if worker.task is None]
+    while (idle or len(workers) < count) and (task := queue.next()) is not None:
+        if not idle:
+            idle.append(begin())
+            workers.append(idle[-1])
+        idle.pop().give(task)
+
+
+def _listen(queue: _Queue, worker: _Worker) -> bool:
+    """Handle one message; return False when the worker has died."""
+    task, message = worker.task, worker.receive()
+    if isinstance(message, _Failure):
+        raise StoreError(message.reason)
+    if task is not None:
+        match message:
+            case _Started():
+                task.started()
+            case Progress():
+                worker.answer(task.advanced(message))
+            case ExperimentOutcome():
+                queue.end(task, message)
+            case None:
+                experiment = task.planned.experiment
+                cause = worker.cause_of_death()
+                task.ended(ExperimentOutcome(experiment.key, experiment.label, "died", cause))
+    return message is not None
+
+
 @dataclass(frozen=True)
-class Started:
-    """A worker has begun an experiment."""
-
-    label: str
+class _Started:
+    """A worker has begun its experiment."""
 
 
 @dataclass(frozen=True)
-class Stopped:
+class _Failure:
     """A worker cannot go on, and neither can the others."""
 
     reason: str
 
 
-Message = Started | Progress | ExperimentOutcome | Stopped
+_Message = _Started | Progress | ExperimentOutcome | _Failure
 
 
-class Worker:
+class _Worker:
     """One process that runs experiments one after another.
-
-    Parameters
-    ----------
-    setup
-        How experiments are run.
 
     Attributes
     ----------
-    planned
-        What it is at, None when it waits for more.
+    task
+        What it runs, None while it waits for more.
     """
 
-    def __init__(self, setup: ExecutionSettings) -> None:
-        self.planned: PlannedExperiment | None = None
+    def __init__(self, execution: ExecutionSettings) -> None:
+        self.task: Task | None = None
         self.connection, remote = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(remote, setup))
+        self._process = _CONTEXT.Process(target=_serve, args=(remote, execution))
         self._process.start()
         remote.close()
 
-    def give(self, planned: PlannedExperiment) -> None:
-        """Hand over an experiment; a worker that died meanwhile is noticed by :meth:`receive`."""
-        self.planned = planned
-        with suppress(OSError):
-            self.connection.send(planned)
+    def give(self, task: Task) -> None:
+        """Hand over a task; :meth:`receive` notices a worker that has died meanwhile."""
+        self.task = task
+        self._send(task.planned)
 
-    def receive(self) -> Message | None:
-        """Read the next message; None when the process has died."""
+    def answer(self, goes_on: bool) -> None:
+        """Say whether the experiment goes on after the epoch that was just reported."""
+        self._send(goes_on)
+
+    def receive(self) -> _Message | None:
+        """Return the next message, None when the process has died."""
         try:
-            message: Message = self.connection.recv()
+            message: _Message = self.connection.recv()
         except (EOFError, OSError):
             return None
         if isinstance(message, ExperimentOutcome):
-            self.planned = None
+            self.task = None
         return message
 
     def cause_of_death(self) -> str:
-        """Say how the process ended."""
+        """Return one sentence on how the process ended."""
         self._process.join()
         code = self._process.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -85,33 +219,40 @@ class Worker:
         return f"its worker process died ({how}){hint}"
 
     def stop(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, whatever it does."""
         self.connection.close()
         self._process.terminate()
         self._process.join()
 
+    def _send(self, content: PlannedExperiment | bool) -> None:
+        with suppress(OSError):
+            self.connection.send(content)
 
-def _serve(connection: Connection, setup: ExecutionSettings) -> None:
+
+def _serve(connection: Connection, execution: ExecutionSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
-    end_with_parent()
+    _end_with_parent()
+
+    def started() -> None:
+        connection.send(_Started())
+
+    def advanced(progress: Progress) -> bool:
+        try:
+            connection.send(progress)
+            return bool(connection.recv())
+        except (EOFError, OSError):  # not a failure of the experiment: the parent is gone
+            os._exit(1)
+
     with suppress(EOFError, OSError):  # the parent closed its end
         while True:
             planned: PlannedExperiment = connection.recv()
-            connection.send(_answer(planned, setup, connection))
+            try:
+                connection.send(run_one(planned, execution, started, advanced))
+            except BenchError as error:
+                connection.send(_Failure(str(error)))
 
 
-def _answer(
-    planned: PlannedExperiment, setup: ExecutionSettings, connection: Connection
-) -> ExperimentOutcome | Stopped:
-    try:
-        return run_one(
-            planned, setup, lambda label: connection.send(Started(label)), connection.send
-        )
-    except BenchError as error:
-        return Stopped(str(error))
-
-
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """Leave no orphan that trains on when the parent is killed."""
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -1,4 +1,4 @@
-"""What must hold for every method, on each backbone it attaches to."""
+"""Conformance tests of methods, on each backbone that they attach to."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from torch.nn.functional import pad
 
 from bench.components import METHODS, MethodEntry
 from bench.data.dataset import Dataset, LeaveOneOut
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import Method
 from bench.model.samples import histories
 from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult
 from bench.runs import train
+from bench.settings import Settings
 from bench.testing import example
 from bench.training.trainer import Trainer
 
@@ -49,9 +50,9 @@ class MethodTests:
     name, backbone
         Registered names; the backbone is None for a standalone method.
     settings
-        Of the method, where its defaults do not suit 40 users and 30 items.
+        Settings of the method, where its defaults do not suit 40 users and 30 items.
     without_gradient
-        Beginnings of the names of parameters that the loss need not reach.
+        Prefixes of the names of parameters that the loss need not reach.
     readings
         How the texts are read, for a method that needs them.
     """
@@ -61,8 +62,6 @@ class MethodTests:
     settings: ClassVar[dict[str, Any]] = {}
     without_gradient: ClassVar[tuple[str, ...]] = ()
     readings: ClassVar[tuple[example.Reading, ...]] = ("pooled", "text")
-
-    # What the tests share.
 
     @property
     def entry(self) -> MethodEntry:
@@ -75,7 +74,7 @@ class MethodTests:
 
     @contextmanager
     def texts(self, reading: example.Reading, *, empty: bool = False) -> Iterator[None]:
-        """Give methods that need texts vectors made by hand."""
+        """Replace the vectors of texts by ones made by hand."""
 
         def made(experiment: Experiment, dataset: Dataset, *_: Any, **__: Any) -> Any:
             del experiment
@@ -104,13 +103,14 @@ class MethodTests:
         experiment = self.experiment()
         torch.manual_seed(0)
         with self.texts(reading or self.readings[0], empty=empty):
-            given = train.training_data(experiment, data, LeaveOneOut.of(data).train)
+            split = LeaveOneOut.of(data)
+            given = train.training_data(experiment, data, split.train, Settings.from_environment())
         method = train.build_method(experiment, given)
         method.begin_epoch(0)
         return method.eval()
 
     def trained(self) -> Method:
-        """Build the method and take a few steps, so that nothing stands where it started."""
+        """Build the method and take a few training steps, so that every weight has moved."""
         method = self.make()
         trainer = self.trainer(method)
         method.train()
@@ -127,7 +127,7 @@ class MethodTests:
         experiment = self.experiment(learning_rate=0.01, prefixes_per_user=4)
         return Trainer(
             method,
-            Interactions(LeaveOneOut.of(example.dataset()).train),
+            SequenceData(LeaveOneOut.of(example.dataset()).train),
             experiment.training,
             experiment.protocol,
             sampling=self.entry.sampling_for("auto"),
@@ -137,12 +137,10 @@ class MethodTests:
 
     def inputs(self) -> Batch:
         """Gather test-time histories of all users, of one item up to the maximum length."""
-        data = Interactions(LeaveOneOut.of(example.dataset()).history("test"))
+        data = SequenceData(LeaveOneOut.of(example.dataset()).history("test"))
         rows = histories(data, example.MAX_LENGTH)
         shorter = rows.length.minimum(1 + rows.user % example.MAX_LENGTH)
         return data.gather(replace(rows, length=shorter))
-
-    # What must hold.
 
     def test_held_out_items_change_nothing_that_training_produces(self, tmp_path: Path) -> None:
         """The leakage canary: other validation and test items, the same loss and weights."""
@@ -234,8 +232,8 @@ class MethodTests:
     def test_evaluation_reads_no_target(self) -> None:
         """What is to be predicted changes no vector."""
         method, batch = self.trained(), self.inputs()
-        told = replace(batch, targets=batch.items)
-        for first, second in zip(_answers(method, batch), _answers(method, told), strict=True):
+        other = replace(batch, targets=batch.items)
+        for first, second in zip(_answers(method, batch), _answers(method, other), strict=True):
             assert torch.equal(first, second)
 
     def test_padding_invariance(self) -> None:
@@ -256,7 +254,7 @@ class MethodTests:
             _close(pad(first, (0, second.shape[1] - first.shape[1])), second)
 
     def test_batch_invariance(self) -> None:
-        """A row's answers do not depend on its neighbours, nor on its place among them."""
+        """A row's answers depend neither on its neighbours nor on its position among them."""
         method, batch = self.trained(), self.inputs()
         together = _answers(method, batch)
         for row in (0, 5, len(batch.users) - 1):
@@ -297,7 +295,7 @@ class MethodTests:
     def test_shortest_and_longest_sequences(self) -> None:
         """One interaction, and as many as the protocol allows, in training and evaluation."""
         method = self.make()
-        data = Interactions(LeaveOneOut.of(example.dataset()).train)
+        data = SequenceData(LeaveOneOut.of(example.dataset()).train)
         rows = histories(data, example.MAX_LENGTH)
         wanted = 0 if self.entry.sampling == "segments" else 1
         for length in (1, example.MAX_LENGTH):
@@ -329,7 +327,7 @@ class MethodTests:
 
 @contextmanager
 def _new_memory_filled(filled: bool) -> Iterator[None]:
-    """Let torch fill new tensors with NaN, or leave them as they come."""
+    """Let torch fill new tensors with NaN, or leave their memory as it is."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True)
@@ -342,7 +340,7 @@ def _new_memory_filled(filled: bool) -> Iterator[None]:
 
 
 def _answers(method: Method, batch: Batch) -> list[Tensor]:
-    """All that evaluation asks: vectors, and decisions with zeros at padding."""
+    """Return what evaluation reads: vectors, and decisions with zeros at padding."""
     with torch.no_grad():
         decided = method.denoise(batch)
         vectors = method.user_vectors(batch)

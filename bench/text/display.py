@@ -1,153 +1,74 @@
-"""Progress of an encoding on a terminal, or as plain lines in a log."""
+"""Progress of an encoding on a terminal or in a log."""
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
+from bench.display import Lines, display_for
 from bench.plan.progress import duration
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from bench.text.embed import Outlook
-    from bench.text.store import Vectors
-
-SECONDS_BETWEEN_LINES = 5.0
-"""At first; in hours of work a tenth of what has passed."""
+from bench.text.embed import EncodingEstimate, EncodingReporter
+from bench.text.store import StoredVectors
 
 
-class Quiet:
-    """Says nothing: for worker processes."""
-
-    def begins(self, outlook: Outlook) -> None:
-        """Say nothing."""
-
-    def advances(self, texts: int, tokens: int) -> None:
-        """Say nothing."""
-
-    def ends(self, label: str, vectors: Vectors, *, made: bool) -> None:
-        """Say nothing."""
-
-
-class Lines:
-    """A line now and then.
+class EncodingDisplay(EncodingReporter):
+    """Shows one encoding after another.
 
     Parameters
     ----------
-    stream
-        Where the lines go.
+    display
+        Bars or lines.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-        self._outlook: Outlook | None = None
+    def __init__(self, display: Lines) -> None:
+        self._display = display
+        self._estimate: EncodingEstimate | None = None
         self._done = self._tokens = 0
-        self._start = self._said = time.monotonic()
+        self._start = 0.0
 
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
-
-    def begins(self, outlook: Outlook) -> None:
-        """Print the estimate before the work starts."""
-        self._outlook, self._done, self._tokens = outlook, outlook.done, 0
-        self._start = self._said = time.monotonic()
-        resumed = f" ({outlook.done:,} done earlier)" if outlook.done else ""
-        self._say(
-            f"{outlook.label}: {outlook.texts:,} texts{resumed}, about {outlook.tokens:,} tokens "
-            f"in all, about {duration(outlook.seconds)} to go"
+    def started(self, estimate: EncodingEstimate) -> None:
+        """Show the estimate before the work starts."""
+        self._estimate, self._done, self._tokens = estimate, estimate.done, 0
+        self._start = time.monotonic()
+        resumed = f" ({estimate.done:,} done earlier)" if estimate.done else ""
+        self._display.say(
+            f"{estimate.label}: {estimate.texts:,} texts{resumed}, about {estimate.tokens:,} "
+            f"tokens in all, about {duration(estimate.seconds)} to go"
         )
+        self._display.start(estimate.label, estimate.texts, estimate.done, often=True)
 
-    def advances(self, texts: int, tokens: int) -> None:
-        """Print how far it is, now and then."""
+    def advanced(self, texts: int, tokens: int) -> None:
+        """Show that more texts are encoded."""
+        if self._estimate is None:
+            return
         self._done, self._tokens = self._done + texts, self._tokens + tokens
-        now = time.monotonic()
-        pause = max(SECONDS_BETWEEN_LINES, (now - self._start) / 10)  # ever fewer lines
-        if self._outlook and now - self._said >= pause:
-            self._said = now
-            speed = self._tokens / max(now - self._start, 1e-9)
-            of_all = f"{self._done:,} of {self._outlook.texts:,} texts"
-            self._say(f"{self._outlook.label}: {of_all}, {speed:,.0f} tokens/s")
+        speed = self._tokens / max(time.monotonic() - self._start, 1e-9)
+        note = f"{self._done:,} of {self._estimate.texts:,} texts, {speed:,.0f} tokens/s"
+        self._display.update(self._estimate.label, self._done, self._estimate.texts, note)
 
-    def ends(self, label: str, vectors: Vectors, *, made: bool) -> None:
-        """Print where the vectors lie, and what they cost if they were made now."""
-        self._say(summary(label, vectors, made=made))
-
-    def _say(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
+    def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
+        """Show where the vectors are kept, and what they cost if they were made now."""
+        self._display.stop(label)
+        self._display.say(summary(label, vectors, made=made))
 
 
-class Bar:
-    """A bar of texts, on a terminal.
+@contextmanager
+def encoding_display(stream: TextIO | None = None) -> Iterator[EncodingDisplay]:
+    """Show encodings while the block lasts.
 
     Parameters
     ----------
     stream
-        The terminal.
+        Where to write; None is standard error.
     """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._lines = Lines(stream)
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def begins(self, outlook: Outlook) -> None:
-        """Print the estimate and draw the bar."""
-        from rich import progress
-        from rich.console import Console
-
-        self._lines.begins(outlook)
-        self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=24),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            console=Console(file=self._lines.stream),
-        )
-        self._task = self._bar.add_task(outlook.label, total=outlook.texts, completed=outlook.done)
-        self._bar.start()
-
-    def advances(self, texts: int, tokens: int) -> None:
-        """Move the bar."""
-        del tokens
-        if self._bar and self._task is not None:
-            self._bar.advance(self._task, texts)
-
-    def ends(self, label: str, vectors: Vectors, *, made: bool) -> None:
-        """Remove the bar and print what came of it."""
-        self._close()
-        self._lines.ends(label, vectors, made=made)
-
-    def _close(self) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+    with display_for(stream) as display:
+        yield EncodingDisplay(display)
 
 
-def display_for(stream: TextIO | None = None) -> Bar | Lines:
-    """Choose a bar for a terminal and lines for everything else.
-
-    Parameters
-    ----------
-    stream
-        Standard error unless another is given.
-    """
-    stream = sys.stderr if stream is None else stream
-    return Bar(stream) if stream.isatty() else Lines(stream)
-
-
-def summary(label: str, vectors: Vectors, *, made: bool) -> str:
-    """Say in one line what vectors are there.
+def summary(label: str, vectors: StoredVectors, *, made: bool) -> str:
+    """Describe finished vectors in one line.
 
     Parameters
     ----------
@@ -158,13 +79,13 @@ def summary(label: str, vectors: Vectors, *, made: bool) -> str:
     made
         Whether they were encoded now.
     """
-    about = vectors.about
-    count = f"{about['texts']:,} texts, S = {about['size']}"
+    cost = vectors.metadata
+    count = f"{cost['texts']:,} texts, S = {cost['size']}"
     where = f"in {vectors.folder}"
     if not made:
         return f"{label}: {count}, encoded before, {where}"
-    speed = about["tokens"] / max(about["seconds"], 1e-9)
+    speed = cost["tokens"] / max(cost["seconds"], 1e-9)
     return (
-        f"{label}: {count}, {about['tokens']:,} tokens, {about['seconds']:.1f} s "
-        f"({speed:,.0f} tokens/s), peak {about['peak_memory_bytes'] / 2**20:,.0f} MiB, {where}"
+        f"{label}: {count}, {cost['tokens']:,} tokens, {cost['seconds']:.1f} s "
+        f"({speed:,.0f} tokens/s), peak {cost['peak_memory_bytes'] / 2**20:,.0f} MiB, {where}"
     )

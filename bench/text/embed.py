@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bench.errors import DataError, StoreError
-from bench.files import atomic_path, write_json
-from bench.hashing import file_hash
 from bench.text.encoder import Encoder
-from bench.text.shards import Cost
-from bench.text.store import ABOUT, VECTORS, Entry, Vectors
+from bench.text.shards import Cost, Shards
+from bench.text.store import VECTORS, StoredVectors, entry_of
 from bench.text.texts import Corpus
 from bench.training.device import select_device
 from bench.training.resources import Meter, peak_memory_bytes
@@ -26,22 +24,22 @@ from bench.version import __version__
 SHARD_CHARACTERS = 32_768
 """About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""
 MOST_SHARDS = 256
-"""Of a large corpus, so that writing them takes no time beside encoding them."""
+"""Of a large corpus, so that writing them takes little time against encoding them."""
 GROUPS, SAMPLE, SAMPLE_CHARACTERS = 4, 16, 2048
 """Groups of texts, and most texts and characters of each (one text at least), that are encoded
-beforehand to tell how long all will take."""
+beforehand to estimate how long all will take."""
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What lies ahead.
+class EncodingEstimate:
+    """How much there is to encode.
 
     Attributes
     ----------
     label
         Data set and encoder.
     texts, done
-        Distinct texts, and how many of them an earlier sitting has encoded.
+        Distinct texts, and how many of them were encoded before an interruption.
     tokens, seconds
         Estimates for all of them, and for what is left.
     """
@@ -53,23 +51,27 @@ class Outlook:
     seconds: float
 
 
-class Reporter(Protocol):
-    """Where the progress of an encoding goes."""
+class EncodingReporter:
+    """Where the progress of an encoding goes; by default nowhere."""
 
-    def begins(self, outlook: Outlook) -> None:
+    def started(self, estimate: EncodingEstimate) -> None:
         """Note how much there is to do."""
 
-    def advances(self, texts: int, tokens: int) -> None:
-        """Note that more is done."""
+    def advanced(self, texts: int, tokens: int) -> None:
+        """Note that more texts are encoded."""
 
-    def ends(self, label: str, vectors: Vectors, *, made: bool) -> None:
-        """Note where the vectors lie, and whether they were made now."""
+    def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
+        """Note the finished vectors, and whether they were made now."""
 
 
 def vectors_of(
-    encoder: Encoder, corpus: Corpus, label: str, reporter: Reporter, device: str = "auto"
-) -> Vectors:
-    """Give the vectors of a corpus, encoded now where the cache lacks them.
+    encoder: Encoder[Any],
+    corpus: Corpus,
+    label: str,
+    reporter: EncodingReporter,
+    device: str = "auto",
+) -> StoredVectors:
+    """Return the vectors of a corpus, encoded now where the cache lacks them.
 
     An encoding that was interrupted goes on after its last whole shard. Another process that
     wants the same vectors waits for this one.
@@ -83,7 +85,7 @@ def vectors_of(
     label
         Data set and encoder, for people.
     reporter
-        Told what happens.
+        Receives the progress.
     device
         Where the encoder computes.
 
@@ -92,50 +94,66 @@ def vectors_of(
     ConfigError
         The encoder cannot run here.
     DataError
-        Its weights cannot be had, or its vectors are no numbers or too large for float16.
+        Its weights cannot be had, or its vectors are not finite or too large for float16.
     StoreError
-        The cache cannot be written, or holds damaged vectors.
+        The cache cannot be written.
     """
-    entry = Entry.of(encoder, corpus)
-    found = entry.read()
-    if found is None:
-        with entry.locked():
-            found = entry.read()
-            if found is None:
-                made = _encode(encoder, corpus, entry, label, reporter, device)
-                reporter.ends(label, made, made=True)
-                return made
-    reporter.ends(label, found, made=False)
-    return found
+    entry = entry_of(encoder, corpus)
+    made = False
+
+    def fill(folder: Path) -> dict[str, Any]:
+        nonlocal made
+        made = True
+        return _encode(encoder, corpus, Shards(entry), label, reporter, device, folder)
+
+    vectors = StoredVectors.of(entry.ensure(fill, mapped=True), entry)
+    if made:
+        Shards(entry).remove()
+    reporter.ended(label, vectors, made=made)
+    return vectors
 
 
 def _encode(
-    encoder: Encoder, corpus: Corpus, entry: Entry, label: str, reporter: Reporter, device: str
-) -> Vectors:
+    encoder: Encoder[Any],
+    corpus: Corpus,
+    shards: Shards,
+    label: str,
+    reporter: EncodingReporter,
+    device: str,
+    folder: Path,
+) -> dict[str, Any]:
+    """Encode the missing shards, write the matrix and return the metadata."""
     where = select_device(device)
     meter = Meter({}, {})
     with meter.stage("load"):
         encoder.open(where)
         encoder.fit(corpus.names)
     parts = list(_parts(corpus))
-    missing = [part for part in parts if entry.shards.read(part) is None]
-    reporter.begins(_outlook(encoder, corpus, label, missing))
+    missing = [part for part in parts if shards.read(part) is None]
+    reporter.started(_estimate(encoder, corpus, label, missing))
     for part in missing:
         vectors, cost = _encode_shard(encoder, [corpus.texts[at] for at in part], reporter)
-        entry.shards.write(part, vectors, cost)
-    machine = {"device": str(where), "threads": torch.get_num_threads()}
-    about = {**_about(encoder), **machine, "load_seconds": meter.seconds["load"]}
-    return _finish(encoder, entry, parts, about)
+        shards.write(part, vectors, cost)
+    return {
+        **_join(shards, parts, np.dtype(encoder.config.storage), folder),
+        "encoder": encoder.name,
+        "settings": encoder.config.model_dump(mode="json"),
+        "fingerprint": encoder.fingerprint,
+        "versions": {"bench": __version__, **encoder.versions()},
+        "device": str(where),
+        "threads": torch.get_num_threads(),
+        "load_seconds": meter.seconds["load"],
+    }
 
 
 def _encode_shard(
-    encoder: Encoder, texts: Sequence[str], reporter: Reporter
+    encoder: Encoder[Any], texts: Sequence[str], reporter: EncodingReporter
 ) -> tuple[NDArray[np.float32], Cost]:
     counted: list[int] = []
 
     def report(texts: int, tokens: int) -> None:
         counted.append(tokens)
-        reporter.advances(texts, tokens)
+        reporter.advanced(texts, tokens)
 
     start = time.perf_counter()
     vectors = encoder.encode(texts, report)
@@ -153,9 +171,9 @@ def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
     return (part for part in np.split(order, cuts) if len(part))
 
 
-def _outlook(
-    encoder: Encoder, corpus: Corpus, label: str, missing: Sequence[NDArray[np.int64]]
-) -> Outlook:
+def _estimate(
+    encoder: Encoder[Any], corpus: Corpus, label: str, missing: Sequence[NDArray[np.int64]]
+) -> EncodingEstimate:
     """Estimate from neighbours in length, a few at several places of the whole range."""
     order = np.argsort(corpus.characters, kind="stable")
     groups = [
@@ -171,7 +189,7 @@ def _outlook(
     chosen = np.concatenate(groups)
     characters = int(corpus.characters[chosen].sum())
     left = sum(int(corpus.characters[part].sum()) for part in missing)
-    return Outlook(
+    return EncodingEstimate(
         label,
         texts=len(corpus.texts),
         done=len(corpus.texts) - sum(map(len, missing)),
@@ -187,57 +205,37 @@ def _middle(group: NDArray[np.int64], characters: NDArray[np.int64]) -> NDArray[
     return middle[: max(fitting, 1)]
 
 
-def _check(vectors: NDArray[np.float32], encoder: Encoder) -> None:
+def _check(vectors: NDArray[np.float32], encoder: Encoder[Any]) -> None:
     if not np.isfinite(vectors).all():
         raise DataError(
             f"encoder '{encoder.name}' gives vectors that are no numbers; try another dtype"
         )
-    if encoder.settings.storage == "float16" and np.abs(vectors).max() > np.finfo(np.float16).max:
+    if encoder.config.storage == "float16" and np.abs(vectors).max() > np.finfo(np.float16).max:
         raise DataError(
             f"vectors of encoder '{encoder.name}' are too large for float16; "
             "set encoder.storage=float32"
         )
 
 
-def _finish(
-    encoder: Encoder, entry: Entry, parts: list[NDArray[np.int64]], about: dict[str, Any]
-) -> Vectors:
-    """Write all shards into one matrix, in the order of the texts, and drop them."""
+def _join(
+    shards: Shards, parts: list[NDArray[np.int64]], kind: np.dtype[Any], folder: Path
+) -> dict[str, Any]:
+    """Write all shards into one matrix, in the order of the texts; return its size and cost."""
+    rows, size = sum(map(len, parts)) + 1, _shard(shards, parts[0])[0].shape[1]
+    matrix = np.lib.format.open_memmap(
+        folder / f"{VECTORS}.npy", mode="w+", dtype=kind, shape=(rows, size)
+    )
     whole = Cost()
-    rows, size = sum(map(len, parts)) + 1, _shard(entry, parts[0])[0].shape[1]
-    shutil.rmtree(entry.folder, ignore_errors=True)  # what somebody has left of it
-    with atomic_path(entry.folder) as temporary:
-        temporary.mkdir()
-        kind = np.dtype(encoder.settings.storage)
-        matrix = np.lib.format.open_memmap(
-            temporary / VECTORS, mode="w+", dtype=kind, shape=(rows, size)
-        )
-        for part in parts:
-            vectors, cost = _shard(entry, part)
-            matrix[part + 1] = vectors
-            whole += cost
-        matrix.flush()
-        del matrix
-        content = {**about, **vars(whole), "rows": rows, "size": size}
-        write_json(temporary / ABOUT, {**content, "sha256": file_hash(temporary / VECTORS)})
-    entry.shards.remove()
-    found = entry.read()
+    for part in parts:
+        vectors, cost = _shard(shards, part)
+        matrix[part + 1] = vectors
+        whole += cost
+    matrix.flush()
+    return {"rows": rows, "size": size, **asdict(whole)}
+
+
+def _shard(shards: Shards, part: NDArray[np.int64]) -> tuple[NDArray[np.float32], Cost]:
+    found = shards.read(part)
     if found is None:
-        raise StoreError(f"{entry.folder} vanished while it was written; run again")
+        raise StoreError("a shard of the encoding changed while it went on; run again")
     return found
-
-
-def _shard(entry: Entry, part: NDArray[np.int64]) -> tuple[NDArray[np.float32], Cost]:
-    found = entry.shards.read(part)
-    if found is None:
-        raise StoreError(f"{entry.shards.folder} was changed during the encoding; run again")
-    return found
-
-
-def _about(encoder: Encoder) -> dict[str, Any]:
-    return {
-        "encoder": encoder.name,
-        "settings": encoder.settings.model_dump(mode="json"),
-        "fingerprint": encoder.fingerprint,
-        "versions": {"bench": __version__, **encoder.versions()},
-    }

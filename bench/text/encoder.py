@@ -6,20 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from bench.errors import ConfigError
 from bench.hashing import content_hash
 from bench.plan.code_version import package_version
 from bench.plan.encoding import EncoderConfig
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
+C = TypeVar("C", bound=EncoderConfig)
 Report = Callable[[int, int], None]
-"""Takes how many more texts are encoded, and of how many tokens."""
+"""Takes how many more texts are encoded, and how many tokens they have."""
 EXTRA = "seqrec-denoise-bench[semantic]"
 
 
@@ -28,13 +30,15 @@ def silent(texts: int, tokens: int) -> None:
     del texts, tokens
 
 
-class Encoder(ABC):
+class Encoder(ABC, Generic[C]):
     """A text encoder; its settings are known at once, its weights when :meth:`open` is called.
 
     Parameters
     ----------
     config
-        Complete settings.
+        Complete settings of the encoder.
+    settings
+        The cache's folder and whether the network may be used, for encoders with weights.
 
     Attributes
     ----------
@@ -50,8 +54,9 @@ class Encoder(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[bool] = False
 
-    def __init__(self, config: EncoderConfig) -> None:
-        self.settings = config
+    def __init__(self, config: C, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
 
     @cached_property
     def fingerprint(self) -> str:
@@ -65,7 +70,7 @@ class Encoder(ABC):
         return content_hash(
             {
                 "name": self.name,
-                "settings": self.settings.own(),
+                "settings": self.config.own(),
                 "weights": self.weights(),
                 "code": package_version(type(self).__module__),
                 "libraries": self.versions(),
@@ -89,7 +94,7 @@ class Encoder(ABC):
             ) from None
 
     def weights(self) -> str:
-        """Hash of the weights; empty where there are none."""
+        """Return a hash of the weights; empty where there are none."""
         return ""
 
     def open(self, device: torch.device) -> None:
@@ -115,12 +120,12 @@ class Encoder(ABC):
         Parameters
         ----------
         texts
-            One an item that has a text; never anything of the interactions.
+            The text of each item that has one; never anything of the interactions.
         """
         del texts
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens of some texts in all; words, unless the encoder has a tokenizer."""
+        """Count the tokens of some texts; words, unless the encoder has a tokenizer."""
         return sum(len(text.split()) for text in texts)
 
     @abstractmethod
@@ -132,7 +137,7 @@ class Encoder(ABC):
         texts
             None of them empty.
         report
-            Is told the progress.
+            Called with the progress.
 
         Returns
         -------

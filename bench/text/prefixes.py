@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from bench.data.sequences import Sequences
 
 BETWEEN = "; "
-"""Stands between two items' names."""
+"""Separator of two items' names."""
 
 
 class PrefixTexts(Sequence[str]):
-    """Distinct joined texts, put together when they are asked for.
+    """Distinct joined texts, put together on access.
 
-    Held are one index and one length a text: the joined texts of a data set are tens of times
-    its histories.
+    Only where each text begins and ends is kept in memory: the joined texts of a data set are
+    tens of times as long as its histories.
 
     Parameters
     ----------

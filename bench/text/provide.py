@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -15,15 +15,16 @@ from bench.plan.encoding import EncoderConfig
 from bench.plan.experiment import Experiment
 from bench.plan.grid import grid_points
 from bench.plan.spec import Spec
-from bench.text.display import Quiet
-from bench.text.embed import Reporter, vectors_of
+from bench.settings import Settings
+from bench.text.display import encoding_display
+from bench.text.embed import EncodingReporter, vectors_of
 from bench.text.encoder import Encoder
-from bench.text.store import Vectors
+from bench.text.store import StoredVectors
 from bench.text.texts import Corpus
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class VectorRequest:
     """Text vectors of one data set by one encoder.
 
     Attributes
@@ -33,7 +34,7 @@ class Wanted:
     encoder
         Registered name, with its variant.
     config
-        Complete settings.
+        Complete settings of the encoder.
     max_length
         Items that a joined text has at most.
     """
@@ -52,8 +53,10 @@ class Wanted:
         """Collect the texts to encode."""
         return Corpus.of(self.dataset, self.config, self.max_length)
 
-    def vectors(self, corpus: Corpus, reporter: Reporter, device: str = "auto") -> Vectors | None:
-        """Give the vectors, encoded now where they are missing; None where no item has a text.
+    def vectors(
+        self, corpus: Corpus, settings: Settings, reporter: EncodingReporter
+    ) -> StoredVectors | None:
+        """Return the vectors, encoded now where they are missing; None where no item has a text.
 
         Raises
         ------
@@ -62,29 +65,30 @@ class Wanted:
         """
         if not len(corpus.texts):
             return None
-        encoder: Encoder = ENCODERS.get(self.encoder).model_class()(self.config)
-        return vectors_of(encoder, corpus, self.label, reporter, device)
+        encoder: Encoder[Any] = ENCODERS.get(self.encoder).model_class()(self.config, settings)
+        return vectors_of(encoder, corpus, self.label, reporter, settings.device)
 
 
 def embed(
-    wanted: Iterable[Wanted],
-    reporter: Reporter,
+    requests: Iterable[VectorRequest],
+    settings: Settings,
+    reporter: EncodingReporter,
     *,
-    device: str = "auto",
     threads: int | None = None,
 ) -> None:
     """Encode what is missing, one data set and encoder after another.
 
     Parameters
     ----------
-    wanted
+    requests
         In this order.
+    settings
+        The cache's folder, the device, and whether the network may be used.
     reporter
-        Told what happens.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        Receives the progress.
     threads
-        Of the arithmetic on a CPU; None is torch's default, all cores or ``OMP_NUM_THREADS``.
+        Threads of the arithmetic on a CPU; None is torch's default, all cores or
+        ``OMP_NUM_THREADS``.
 
     Raises
     ------
@@ -93,11 +97,30 @@ def embed(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    for one in wanted:
-        one.vectors(one.corpus(), reporter, device)
+    for request in requests:
+        request.vectors(request.corpus(), settings, reporter)
 
 
-def wanted_by(spec: Spec, datasets: Mapping[str, Dataset]) -> list[Wanted]:
+def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
+    """Encode the texts that a specification's methods read, on all cores, and show the progress.
+
+    Parameters
+    ----------
+    spec, datasets
+        As for :func:`requests_of`.
+    settings
+        As for :func:`embed`.
+
+    Raises
+    ------
+    BenchError
+        As :func:`bench.text.embed.vectors_of`.
+    """
+    with encoding_display() as display:
+        embed(requests_of(spec, datasets), settings, display)
+
+
+def requests_of(spec: Spec, datasets: Mapping[str, Dataset]) -> list[VectorRequest]:
     """List the vectors that a specification's methods read, each once.
 
     Parameters
@@ -108,10 +131,10 @@ def wanted_by(spec: Spec, datasets: Mapping[str, Dataset]) -> list[Wanted]:
         By source.
     """
     pairs = dict.fromkeys((c.source, c.encoder) for c in grid_points(spec) if c.encoder)
-    return [want(spec, datasets[source], encoder) for source, encoder in pairs if encoder]
+    return [request_for(spec, datasets[source], encoder) for source, encoder in pairs if encoder]
 
 
-def want(spec: Spec, dataset: Dataset, encoder: str) -> Wanted:
+def request_for(spec: Spec, dataset: Dataset, encoder: str) -> VectorRequest:
     """Complete the settings for one data set and encoder.
 
     Raises
@@ -120,11 +143,13 @@ def want(spec: Spec, dataset: Dataset, encoder: str) -> Wanted:
         A setting does not fit.
     """
     length = spec.protocol_for(dataset.max_length).max_length
-    return Wanted(dataset, encoder, spec.encoder_config(encoder), length)
+    return VectorRequest(dataset, encoder, spec.encoder_config(encoder), length)
 
 
-def text_vectors_for(experiment: Experiment, dataset: Dataset) -> TextVectors | None:
-    """Give the vectors of an experiment's encoder, made now where the cache lacks them.
+def text_vectors_for(
+    experiment: Experiment, dataset: Dataset, settings: Settings
+) -> TextVectors | None:
+    """Return the vectors of an experiment's encoder, made now where the cache lacks them.
 
     Parameters
     ----------
@@ -132,6 +157,8 @@ def text_vectors_for(experiment: Experiment, dataset: Dataset) -> TextVectors | 
         Names the encoder, or none.
     dataset
         Its data.
+    settings
+        The cache's folder, the device, and whether the network may be used.
 
     Raises
     ------
@@ -140,25 +167,23 @@ def text_vectors_for(experiment: Experiment, dataset: Dataset) -> TextVectors | 
     DataError
         Its weights cannot be had.
     StoreError
-        The cache cannot be written, or holds damaged vectors.
+        The cache cannot be written.
     """
     if experiment.encoder is None:
         return None
-    settings = ENCODERS.get(experiment.encoder).config_class()
+    entry = ENCODERS.get(experiment.encoder)
     config = cast(
         "EncoderConfig",
-        settings.parse(experiment.encoder_settings, f"encoder {experiment.encoder}"),
+        entry.config_class().parse(experiment.encoder_settings, f"encoder {entry.name}"),
     )
-    wanted = Wanted(dataset, experiment.encoder, config, experiment.protocol.max_length)
-    corpus = wanted.corpus()
-    return _semantics(corpus, wanted.vectors(corpus, Quiet()), config)
-
-
-def _semantics(corpus: Corpus, vectors: Vectors | None, config: EncoderConfig) -> TextVectors:
+    length = experiment.protocol.max_length
+    request = VectorRequest(dataset, experiment.encoder, config, length)
+    corpus = request.corpus()
+    vectors = request.vectors(corpus, settings, EncodingReporter())
     return TextVectors(
         pooled=config.reading == "pooled",
         vectors=torch.zeros(1, 1) if vectors is None else torch.from_numpy(vectors.matrix),
         row_index=torch.from_numpy(corpus.row_index),
         offsets=None if corpus.offsets is None else torch.from_numpy(corpus.offsets),
-        metadata={} if vectors is None else vectors.about,
+        metadata={} if vectors is None else vectors.metadata,
     )

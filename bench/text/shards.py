@@ -1,18 +1,16 @@
-"""What an unfinished encoding has done so far, one checked file a shard."""
+"""What an unfinished encoding has done so far."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-from bench.files import atomic_path, read_json, write_json
-from bench.hashing import file_hash
+from bench.cache import Content, Entry
+from bench.text.store import VECTORS
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Cost:
     seconds
         Wall time, without loading the weights.
     peak_memory_bytes
-        Largest resident size of the process; over several sittings, the largest of them.
+        Largest resident size of the process; of an interrupted encoding, over all its parts.
     """
 
     texts: int = 0
@@ -35,7 +33,7 @@ class Cost:
     peak_memory_bytes: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        """Join the costs of two parts."""
+        """Add up the costs of two parts."""
         return Cost(
             self.texts + other.texts,
             self.tokens + other.tokens,
@@ -44,34 +42,33 @@ class Cost:
         )
 
 
-@dataclass(frozen=True)
 class Shards:
-    """Finished parts of one encoding in a folder.
+    """Finished parts of an interrupted encoding, each an entry of its own.
 
-    A shard is an ``.npy`` file, float32 ``[texts, S]``, and a ``.json`` file, written last, that
-    holds its SHA-256 and its cost. Both are named by a hash of which texts they hold, so that
-    texts cut otherwise never meet a shard of another cut. A shard of which either is missing or
-    damaged is encoded again.
+    A shard is named after a hash of the texts that it holds, so that texts that are cut
+    otherwise never meet a shard of another cut.
+
+    Parameters
+    ----------
+    entry
+        What the whole encoding will be.
     """
 
-    folder: Path
+    def __init__(self, entry: Entry) -> None:
+        self._folder = entry.folder.with_name(f".{entry.folder.name}.shards")
 
     def read(self, part: NDArray[np.int64]) -> tuple[NDArray[np.float32], Cost] | None:
-        """Give the whole shard of some texts, mapped from its file, or None.
+        """Return a shard's vectors ``[texts, S]``, mapped; None where it is missing or damaged.
 
         Parameters
         ----------
         part
-            int64 ``[texts]``: places of the texts in their corpus.
+            int64 ``[texts]``: indices of its texts in their corpus.
         """
-        try:
-            about = read_json(self._path(part, "json"))
-            path = self._path(part, "npy")
-            if file_hash(path) != about.pop("sha256"):
-                return None
-            return np.load(path, mmap_mode="r", allow_pickle=False), Cost(**about)
-        except (BenchError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = self._entry(part).read(mapped=True)
+        if content is None:
             return None
+        return content.arrays[VECTORS], Cost(**content.metadata)
 
     def write(self, part: NDArray[np.int64], vectors: NDArray[np.float32], cost: Cost) -> None:
         """Keep a shard.
@@ -79,17 +76,13 @@ class Shards:
         Raises
         ------
         StoreError
-            The folder cannot be written.
+            The cache cannot be written.
         """
-        target = self._path(part, "npy")
-        with atomic_path(target) as temporary, temporary.open("wb") as stream:
-            np.save(stream, vectors, allow_pickle=False)
-        write_json(self._path(part, "json"), {**asdict(cost), "sha256": file_hash(target)})
+        self._entry(part).write(Content({VECTORS: vectors}, asdict(cost)).save)
 
     def remove(self) -> None:
-        """Delete all of them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete all shards."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _path(self, part: NDArray[np.int64], suffix: str) -> Path:
-        name = hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16]
-        return self.folder / f"{name}.{suffix}"
+    def _entry(self, part: NDArray[np.int64]) -> Entry:
+        return Entry(self._folder / hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16])

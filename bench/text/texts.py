@@ -65,12 +65,12 @@ class Corpus:
         return cls(prefixes, prefixes.characters(), places, offsets, present)
 
     def digest(self) -> str:
-        """SHA-256 of the texts in their order."""
+        """Hash the texts in their order."""
         return digest(self.texts)
 
 
 def digest(texts: Iterable[str]) -> str:
-    """SHA-256 of texts in their order; where one ends and the next begins counts.
+    """Hash texts in their order; where one ends and the next begins counts.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def item_texts(dataset: Dataset, kind: str) -> list[str]:
-    """Give the text of every item, empty where it has none.
+    """Return the text of every item, empty where it has none.
 
     Parameters
     ----------

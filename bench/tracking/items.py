@@ -190,7 +190,7 @@ def _study(study: StudyRecord) -> Iterator[Item]:
 
 
 def _study_data(study: StudyRecord) -> RunData:
-    experiment = Experiment.parse(study.about["experiment"], f"{study.folder / 'study.json'}")
+    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
     rows, best = best_after(study.trials), best_of(study.trials)
     metric = experiment.protocol.selection
     ended = sorted(trial.ended for trial in study.trials if trial.counts)
@@ -219,7 +219,7 @@ def _study_data(study: StudyRecord) -> RunData:
 
 
 def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
-    experiment = Experiment.parse(study.about["experiment"], f"{study.folder / 'study.json'}")
+    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
     name, ended = experiment.protocol.selection, "FINISHED" if trial.counts else "KILLED"
     metrics = list(_curve(trial.curve, name, trial.begun))
     if trial.value is not None:
@@ -253,10 +253,15 @@ def _params(experiment: Experiment) -> dict[str, str]:
 
 def _tags(experiment: Experiment) -> dict[str, str]:
     """Return what tells versions of an experiment apart."""
-    names = (experiment.method, experiment.backbone, experiment.encoder)
-    entries = zip((METHODS, BACKBONES, ENCODERS), names, strict=True)
+    backbone, encoder = experiment.backbone, experiment.encoder
     try:
-        current = code_version([entry.get(name) for entry, name in entries if name is not None])
+        current = code_version(
+            [
+                METHODS.get(experiment.method),
+                None if backbone is None else BACKBONES.get(backbone),
+                None if encoder is None else ENCODERS.get(encoder),
+            ]
+        )
     except BenchError:  # a component that is not installed
         current = ""
     return {

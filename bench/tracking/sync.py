@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from bench.errors import BenchError, StoreError
-from bench.files import atomic_path
+from bench.files import atomic_path, locked
 from bench.hashing import content_hash
 from bench.runs.store import Store
 from bench.settings import Settings, masked
@@ -84,35 +82,34 @@ def sync(
     listed = list(items(Store(root), draw, keys))
     counts = Counts(left=len(listed))
     lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=LOCK_SECONDS):
-            client = _Client(where, timeout=timeout, retries=retries)
-            # The trials of a study share the first characters of their keys.
-            runs = client.find([""] if keys is None else {item.key[:12] for item in listed})
-            in_a_row = 0
-            for item in listed:
-                run = runs.get(item.key)
-                parent = runs[item.parent].info.run_id if item.parent in runs else ""
-                tags = run.data.tags if run else {}
-                if (tags.get(DIGEST), tags.get(PARENT, "")) == (item.digest, parent):
-                    counts.present += 1
-                    counts.left -= 1
-                    continue
-                try:
-                    runs[item.key] = client.log(item, run, parent)
-                except BenchError as error:
-                    counts.problem = counts.problem or str(error)
-                    in_a_row += 1
-                    if in_a_row == FAILURES_IN_A_ROW:
-                        break
-                    continue
-                in_a_row = 0
-                counts.logged += 1
+    with locked(lock, timeout=LOCK_SECONDS) as held:
+        if not held:
+            counts.problem = "another process logs from this store; try again later"
+            return counts
+        client = _Client(where, timeout=timeout, retries=retries)
+        # The trials of a study share the first characters of their keys.
+        runs = client.find([""] if keys is None else {item.key[:12] for item in listed})
+        in_a_row = 0
+        for item in listed:
+            run = runs.get(item.key)
+            parent = runs[item.parent].info.run_id if item.parent in runs else ""
+            tags = run.data.tags if run else {}
+            if (tags.get(DIGEST), tags.get(PARENT, "")) == (item.digest, parent):
+                counts.present += 1
                 counts.left -= 1
-                report(f"{item.kind} {item.key[:12]} logged")
-    except Timeout:
-        counts.problem = "another process logs from this store; try again later"
+                continue
+            try:
+                runs[item.key] = client.log(item, run, parent)
+            except BenchError as error:
+                counts.problem = counts.problem or str(error)
+                in_a_row += 1
+                if in_a_row == FAILURES_IN_A_ROW:
+                    break
+                continue
+            in_a_row = 0
+            counts.logged += 1
+            counts.left -= 1
+            report(f"{item.kind} {item.key[:12]} logged")
     return counts
 
 
@@ -262,7 +259,8 @@ def _make_database(where: Destination) -> None:
         with atomic_path(path) as temporary:
             address = url.set(drivername="sqlite+pysqlite", database=str(temporary.absolute()))
             artifacts = (where.artifacts or path.with_name("artifacts")).absolute().as_uri()
-            SqlAlchemyStore(address.render_as_string(), artifacts).engine.dispose()
+            made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
+            made.engine.dispose()
 
 
 def _complete_and_early(run: Run) -> tuple[bool, int, str]:

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from bench.components import Sampling
 from bench.errors import TrainingError
-from bench.model.batch import Batch, Interactions, Rows
+from bench.model.batch import Batch, Rows, SequenceData
 from bench.model.method import Method
 from bench.model.samples import batches, last_prefixes, prefixes, segments, windows
 from bench.plan.protocol import Protocol
@@ -50,7 +50,7 @@ class Trainer:
     def __init__(
         self,
         method: Method,
-        data: Interactions,
+        data: SequenceData,
         config: TrainingConfig,
         protocol: Protocol,
         *,

@@ -1,12 +1,11 @@
-"""The best settings found, for ``bench run --tuned``; reads no Optuna."""
+"""The best settings found, for ``bench run --tuned``."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import ConfigError
 from bench.files import atomic_path
@@ -18,30 +17,19 @@ from bench.tuning.records import StudyRecord, Trial, best_of, read_studies, tuni
 from bench.tuning.space import fixed_by, with_values
 
 
-@dataclass(frozen=True)
-class Found:
-    """The study that settings are taken from.
-
-    Attributes
-    ----------
-    study
-        As it lies in the store.
-    trial
-        Its best.
-    differs
-        What of the study is not as in the run that uses it: ``code``, ``training.epochs``...
-    """
+class _Found(NamedTuple):
+    """A study, its best trial, and its settings that differ from the run's, by dotted names."""
 
     study: StudyRecord
     trial: Trial
-    differs: tuple[str, ...]
+    differs: list[str]
 
 
 class BestSettings:
-    """Looks up what tuning has found.
+    """Look up what tuning has found.
 
-    Of several studies of the same model on the same data under the same protocol, that whose other
-    settings and code are the run's own counts, and of several such the latest.
+    Of several studies of the same model on the same data under the same protocol, the one counts
+    whose other settings and code differ least from the run's; of several such, the latest.
 
     Parameters
     ----------
@@ -52,22 +40,15 @@ class BestSettings:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._studies = list(read_studies(root))
-        self._used: dict[str, Found] = {}
+        self._used: dict[str, _Found] = {}
 
     def adapt(self, point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
         """Set the best settings, except those that the specification sets itself.
 
-        Parameters
-        ----------
-        point, spec
-            What is to run.
-        dataset
-            On which.
-
         Raises
         ------
         ConfigError
-            Nothing was tuned for it.
+            Nothing was tuned for the point.
         """
         experiment = freeze(point, spec, dataset)
         found = self._find(experiment)
@@ -77,50 +58,44 @@ class BestSettings:
                 f"{self._root} holds no tuned settings for {name}; run 'bench tune' with the same "
                 "selection first, or leave out --tuned"
             )
-        self._used[found.study.folder.name] = found
+        self._used[found.study.name] = found
         fixed = fixed_by(spec, point)
         values = {name: value for name, value in found.trial.values.items() if name not in fixed}
         return with_values(spec, point, values)
 
     def remarks(self) -> list[str]:
-        """Say what about the settings given so far a reader must know."""
-        used = list(self._used.values())
-        lines = [
-            f"tuned settings of {found.study.about['label']}: the study differs from this run in "
-            f"{', '.join(found.differs)}"
-            for found in used
-            if found.differs
-        ]
-        spent = {
-            found.study.about["label"]: sum(trial.counts for trial in found.study.trials)
-            for found in used
-        }
+        """Return what a reader must know about the settings returned so far."""
+        lines, spent = [], {}
+        for study, _, differs in self._used.values():
+            label = study.about["label"]
+            spent[label] = sum(trial.counts for trial in study.trials)
+            if differs:
+                names = ", ".join(differs)
+                lines.append(
+                    f"tuned settings of {label}: the study differs from this run in {names}"
+                )
         if len(set(spent.values())) > 1:
             parts = ", ".join(f"{label} {count}" for label, count in spent.items())
             lines.append(f"tuned with unequal numbers of trials: {parts}")
         return lines
 
-    def _find(self, experiment: Experiment) -> Found | None:
+    def _find(self, experiment: Experiment) -> _Found | None:
+        ours = experiment.model_dump(mode="json", exclude={"seed", "protocol"})
         found = [
-            Found(study, best, _differences(study.about["experiment"], experiment))
+            _Found(study, best, list(_differing(study.about["experiment"], ours)))
             for study in self._studies
-            if _same_model(study.about["experiment"], experiment)
+            if _is_same_model(study.about["experiment"], experiment)
             and (best := best_of(study.trials))
         ]
-        return min(found, key=lambda f: (len(f.differs), -_last(f.study.trials)), default=None)
+        latest = {f.study.name: max(trial.ended for trial in f.study.trials) for f in found}
+        return min(found, key=lambda f: (len(f.differs), -latest[f.study.name]), default=None)
 
 
-def _same_model(other: dict[str, Any], experiment: Experiment) -> bool:
+def _is_same_model(other: dict[str, Any], experiment: Experiment) -> bool:
     names = ("dataset", "fingerprint", "backbone", "method", "encoder")
     same = all(other[name] == getattr(experiment, name) for name in names)
     ours = experiment.protocol.training_part()
     return same and {name: other["protocol"].get(name) for name in ours} == ours
-
-
-def _differences(other: dict[str, Any], experiment: Experiment) -> tuple[str, ...]:
-    """Name what differs, single settings by dotted names."""
-    ours = experiment.model_dump(mode="json", exclude={"seed", "protocol"})
-    return tuple(_differing(other, ours))
 
 
 def _differing(
@@ -134,12 +109,8 @@ def _differing(
             yield f"{prefix}{name}"
 
 
-def _last(trials: Iterable[Trial]) -> float:
-    return max((trial.ended for trial in trials), default=0.0)
-
-
 def adopt(root: Path, keys: Iterable[str]) -> None:
-    """Copy finished trials among the results, so that a run trains none of them again.
+    """Copy finished trials to the results, so that a run trains none of them again.
 
     Parameters
     ----------
@@ -154,13 +125,12 @@ def adopt(root: Path, keys: Iterable[str]) -> None:
         The file system refuses.
     """
     results, trials = Store(root), tuning_store(root)
-    if not trials.root.is_dir():
-        return
-    results.prepare()
-    for key in keys:
-        if trials.has(key) and not results.has(key):
-            folder = trials.load(key).folder
-            with results.locked(key) as mine:
-                if mine and not results.has(key):
-                    with atomic_path(root / "experiments" / folder.name) as target:
-                        shutil.copytree(folder, target)
+    wanted = [key for key in keys if trials.has(key) and not results.has(key)]
+    if wanted:
+        results.prepare()
+    for key in wanted:
+        folder = trials.load(key).folder
+        with results.locked(key) as mine:
+            if mine and not results.has(key):
+                with atomic_path(root / "experiments" / folder.name) as target:
+                    shutil.copytree(folder, target)

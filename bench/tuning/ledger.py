@@ -1,7 +1,8 @@
-"""What tuning has spent, study by study, as plain data and as a table; reads no Optuna."""
+"""What tuning has spent, study by study, as plain data and as a table."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from bench.tuning.records import (
     StudyRecord,
     TrialNumbers,
     as_csv,
+    best_after,
     best_of,
     read_studies,
-    read_studies_at,
 )
 
 COLUMNS = {
@@ -37,37 +38,40 @@ COLUMNS = {
 
 
 def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]]:
-    """Read what each study of a results store has spent.
+    """Return what each study of a results store has spent.
 
     Parameters
     ----------
     root
         Of the results store.
     state
-        Trials that count, where not all that have ended do.
+        Studies and trials that count, where not all that have ended do.
 
     Returns
     -------
     list
         One row a study: what is tuned, its ``key``, ``trials`` that count, how many of them were
         complete, pruned, failed, repetitions or in the store before, how many more were killed and
-        taken up again, ``seconds`` of training, validation figure of the default and of the best
+        resumed, ``seconds`` of training, validation figure of the default and of the best
         configuration and the number of the latter's trial.
 
     Raises
     ------
-    StoreError
-        A file is damaged.
+    BenchError
+        A storage is damaged or cannot be read.
     """
-    studies = read_studies(root) if state is None else read_studies_at(root, state)
-    return [_row(study) for study in studies]
+    return [
+        _row(study, None if state is None else set(state[study.name]))
+        for study in read_studies(root)
+        if state is None or study.name in state
+    ]
 
 
-def _row(study: StudyRecord) -> dict[str, Any]:
-    counted = [trial for trial in study.trials if trial.counts]
-    states = Counter(trial.state for trial in study.trials)
+def _row(study: StudyRecord, numbers: set[int] | None = None) -> dict[str, Any]:
+    trials = [trial for trial in study.trials if numbers is None or trial.number in numbers]
+    counted = [trial for trial in trials if trial.counts]
+    states = Counter(trial.state for trial in trials)
     best = best_of(counted)
-    defaults = [trial.value for trial in counted if trial.default]
     about = study.about
     return {
         **{name: about[name] for name in ("dataset", "backbone", "method", "encoder")},
@@ -76,26 +80,41 @@ def _row(study: StudyRecord) -> dict[str, Any]:
         "repeats": sum(trial.repeats is not None for trial in counted),
         "reused": sum(trial.reused for trial in counted),
         "seconds": sum(trial.seconds for trial in counted),
-        "default": defaults[0] if defaults else None,
-        "best": None if best is None else best.value,
-        "best_trial": None if best is None else best.number,
-        "objective": about["objective"],
-        "pruning": about["pruning"],
-        "key": about["key"],
+        "default": next((trial.value for trial in counted if trial.default), None),
+        "best": best and best.value,
+        "best_trial": best and best.number,
+        **{name: about[name] for name in ("objective", "pruning", "key")},
     }
 
 
-def write_ledger(root: Path) -> list[dict[str, Any]]:
-    """Write ``tuning/ledger.json`` and ``tuning/ledger.csv`` and give the rows.
+def export(root: Path) -> list[dict[str, Any]]:
+    """Write what tuning has found for other programs, and return the ledger.
+
+    In the folder ``tuning``, ``ledger.json`` and ``ledger.csv`` have one row a study,
+    ``trials.csv`` one a trial, ``best-after.csv`` the best figure after each trial, and
+    ``best.json`` the best trial of each study. Nothing in bench reads these files.
 
     Raises
     ------
-    StoreError
-        A study's file is damaged, or the file system refuses.
+    BenchError
+        A storage is damaged, or the file system refuses.
     """
-    rows = ledger(root)
-    write_json(root / "tuning" / "ledger.json", rows)
-    write_text(root / "tuning" / "ledger.csv", as_csv(rows))
+    folder, studies = root / "tuning", list(read_studies(root))
+    rows = [_row(study) for study in studies]
+    tables: dict[str, list[dict[str, Any]]] = {"ledger": rows, "trials": [], "best-after": []}
+    best: dict[str, dict[str, Any]] = {}
+    for study in studies:
+        name = {"study": study.name}
+        plain = [trial.plain() for trial in study.trials]
+        texts = ({**row, "values": json.dumps(row["values"])} for row in plain)
+        tables["trials"] += [{**name, **row, "curve": json.dumps(row["curve"])} for row in texts]
+        tables["best-after"] += [name | row for row in best_after(study.trials)]
+        if found := best_of(study.trials):
+            best[study.name] = found.plain()
+    write_json(folder / "ledger.json", rows)
+    write_json(folder / "best.json", best)
+    for table, lines in tables.items():
+        write_text(folder / f"{table}.csv", as_csv(lines))
     return rows
 
 
@@ -106,15 +125,13 @@ def render(rows: list[dict[str, Any]]) -> str:
     shown = {
         key: head
         for key, head in COLUMNS.items()
-        if key in {"trials", "seconds"} or any(_says_something(key, row[key]) for row in rows)
+        if key in {"trials", "seconds"} or any(_is_worth_showing(key, row[key]) for row in rows)
     }
-    experiments = [[_text(key, row[key]) for key in shown] for row in rows]
-    return tabulate(
-        experiments, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True
-    )
+    lines = [[_text(key, row[key]) for key in shown] for row in rows]
+    return tabulate(lines, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True)
 
 
-def _says_something(key: str, value: Any) -> bool:
+def _is_worth_showing(key: str, value: Any) -> bool:
     return value is not None and (value != 0 or key in {"default", "best", "best_trial"})
 
 

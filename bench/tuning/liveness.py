@@ -1,157 +1,159 @@
-"""Which running trials still run: a lock while a process lives, a beat for other machines.
+"""Which running trials still have a process, and what becomes of the others.
 
-On the machine (or shared disk) where a trial runs, its lock file tells exactly: the system releases
-it at the process's death. Elsewhere that file does not exist, and a trial counts as dead once its
-beat is older than :data:`GRACE`.
+The process that runs trials holds a lock file, which the system releases when the process dies.
+For a storage that is a file the lock files are next to it, so they decide for every process that
+can reach the storage. For a database server they decide on this disk; the trials of other machines
+count as dead when Optuna's heartbeat stops.
 """
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
-from filelock import FileLock, Timeout
-from optuna.storages import BaseStorage
+from optuna.storages import (
+    BaseStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
+)
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from bench.tuning.sampler import VOID, is_void
+from bench.files import locked
+from bench.tuning.records import counting
+from bench.tuning.storage import HEARTBEAT_SECONDS
 
-BEAT = 30.0
-"""Seconds between two signs of life."""
-GRACE = 300.0
-"""Seconds without a sign of life after which another machine's trial counts as dead; the clocks
-of machines that share a storage must agree better than that."""
-UNCLAIMED = 30.0
-"""Seconds that a process has between making a trial and claiming it."""
-MOST_RETRIES = 2
-"""How often a trial whose process ended is taken up again."""
-LOCK, BEAT_AT, ORIGIN = "lock", "beat", "origin"
+UNCLAIMED_SECONDS = 30.0
+"""How long a process may take between making a trial and claiming it."""
+MOST_DEATHS = 2
+"""How many dead processes a trial outlives; with the next it has failed."""
 
 
-@contextmanager
-def claimed(trial: Trial, root: Path) -> Iterator[None]:
-    """Hold a trial's lock and give signs of life while the block runs.
+class Owner:
+    """The process that runs trials, as others see it.
 
     Parameters
     ----------
-    trial
-        Made by this process.
-    root
-        Of the results store.
+    folder
+        Of the lock files.
+    storage
+        Of the studies.
+    shared
+        Whether every process that can reach the storage can reach the folder.
     """
-    token = uuid.uuid4().hex
-    path = _lock_path(root, token)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ended = threading.Event()
-    with FileLock(path):
-        trial.set_user_attr(LOCK, token)
-        beats = threading.Thread(target=_beat, args=(trial, ended), daemon=True)
-        beats.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            beats.join()
-    path.unlink(missing_ok=True)  # stays when the block fails: the trial is to be given up
+
+    def __init__(self, folder: Path, storage: BaseStorage, *, shared: bool) -> None:
+        self._folder = folder
+        self._storage = storage
+        self._shared = shared
+        self._token = uuid.uuid4().hex
+        self._lock = locked(self._path(self._token))
+        self._unclaimed: dict[tuple[str, int], float] = {}
+        self._own: set[int] = set()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._lock.__enter__()
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._path(self._token).unlink(missing_ok=True)
+        self._lock.__exit__(None, None, None)
+
+    def claim(self, trial: Trial) -> None:
+        """Make a trial this process's own."""
+        trial.set_user_attr("owner", self._token)
+        self._own.add(trial._trial_id)  # noqa: SLF001 - the heartbeat's key
+        self._beat_once()
+
+    def release(self, trial: Trial) -> None:
+        """Note that a trial of this process has ended."""
+        self._own.discard(trial._trial_id)  # noqa: SLF001
+
+    def sweep(self, study: Study) -> None:
+        """End the running trials whose process is dead, and queue their settings again.
+
+        A trial that ended without a cause was ended by a sweep, perhaps of a process that died
+        before it queued the settings.
+        """
+        fail_stale_trials(study)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._is_dead(study, trial):
+                _fail(study, trial.number)
+        for trial in counting(study.get_trials()):
+            unexplained = trial.state == TrialState.FAIL and "cause" not in trial.user_attrs
+            if unexplained and trial.user_attrs.get("deaths", 0) < MOST_DEATHS:
+                _enqueue(study, trial, died=True)
+
+    def _is_dead(self, study: Study, trial: FrozenTrial) -> bool:
+        token = trial.user_attrs.get("owner")
+        if token is None:
+            seen = self._unclaimed.setdefault((study.study_name, trial.number), time.monotonic())
+            return time.monotonic() - seen > UNCLAIMED_SECONDS
+        path = self._path(token)
+        if token == self._token or not path.exists():
+            return token != self._token and self._shared
+        with locked(path, timeout=0) as free:
+            return free
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            with suppress(Exception):  # a server away for a moment; the next beat tells
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        if isinstance(self._storage, RDBStorage) and self._storage.get_heartbeat_interval():
+            for identity in list(self._own):
+                self._storage.record_heartbeat(identity)
+
+    def _path(self, token: str) -> Path:
+        return self._folder / f"{token}.lock"
 
 
-def _beat(trial: Trial, ended: threading.Event) -> None:
-    while not ended.is_set():
-        with suppress(Exception):  # a storage away for a moment; the next beat tells again
-            trial.set_user_attr(BEAT_AT, time.time())
-        ended.wait(BEAT)
-
-
-def sweep(study: Study, storage: BaseStorage, root: Path) -> int:
-    """Give up running trials whose process is dead, and let each be taken up again.
-
-    A trial that has ended its process :data:`MOST_RETRIES` times already is a failed one.
+def requeue(study: Study, number: int, *, died: bool) -> bool:
+    """End a running trial of this process, and queue its settings again.
 
     Parameters
     ----------
-    study, storage
-        What is swept.
-    root
-        Of the results store.
+    study, number
+        Of the trial.
+    died
+        Whether it failed through no fault of its settings, which it may :data:`MOST_DEATHS` times.
 
     Returns
     -------
-    int
-        Trials given up.
+    bool
+        Whether the trial will be resumed; False, and the trial unchanged, after too many deaths.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return sum(_give_up_if_dead(study, storage, trial, root) for trial in running)
-
-
-def _give_up_if_dead(study: Study, storage: BaseStorage, trial: FrozenTrial, root: Path) -> bool:
-    path = _lock_path(root, str(trial.user_attrs.get(LOCK)))
-    if not path.exists():
-        return _silent(trial) and _give_up(study, storage, trial)
-    try:
-        with FileLock(path, blocking=False):
-            given_up = _give_up(study, storage, trial)
-    except Timeout:
+    trial = next(trial for trial in study.get_trials() if trial.number == number)
+    if died and trial.user_attrs.get("deaths", 0) >= MOST_DEATHS:
         return False
-    path.unlink(missing_ok=True)
-    return given_up
-
-
-def _silent(trial: FrozenTrial) -> bool:
-    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    if LOCK not in trial.user_attrs:
-        return time.time() - begun > UNCLAIMED
-    return time.time() - float(trial.user_attrs.get(BEAT_AT, begun)) > GRACE
-
-
-def _give_up(study: Study, storage: BaseStorage, trial: FrozenTrial) -> bool:
-    retries = trial.user_attrs.get("retries", 0)
-    last = retries >= MOST_RETRIES
-    cause = "its process ended" + (
-        f" {retries + 1} times; the system may be short of memory" if last else ""
-    )
-    note(study, storage, trial.number, cause=cause, **({} if last else {VOID: "killed"}))
-    try:
-        study.tell(trial.number, state=TrialState.FAIL)
-    except (RuntimeError, ValueError):  # another process has just done the same
-        return False
-    if not last:
-        keep = ("default", "seconds")
-        study.enqueue_trial(
-            trial.params,
-            user_attrs={
-                **{name: trial.user_attrs[name] for name in keep if name in trial.user_attrs},
-                "retries": retries + 1,
-                "retry_of": trial.number,
-                ORIGIN: f"retry of {trial.number}",
-            },
-        )
+    if _fail(study, number):
+        _enqueue(study, trial, died=died)
     return True
 
 
-def note(study: Study, storage: BaseStorage, number: int, **attributes: object) -> None:
-    """Set attributes of a trial that may belong to another process; ended ones stay as they are."""
-    identity = storage.get_study_id_from_name(study.study_name)
-    trial = storage.get_trial_id_from_study_id_trial_number(identity, number)
-    with suppress(RuntimeError):
-        for name, value in attributes.items():
-            storage.set_trial_user_attr(trial, name, value)
+def _fail(study: Study, number: int) -> bool:
+    """End a trial; return False where another process has just ended it."""
+    try:
+        study.tell(number, state=TrialState.FAIL)
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
-def is_double(study: Study, trial: Trial) -> bool:
-    """Whether two machines let the same waiting settings begin, and this trial is the later one."""
-    origin = trial.user_attrs.get(ORIGIN)
-    return origin is not None and any(
-        other.number < trial.number
-        and other.user_attrs.get(ORIGIN) == origin
-        and not is_void(other)
-        for other in study.get_trials(deepcopy=False)
-    )
-
-
-def _lock_path(root: Path, token: str) -> Path:
-    return root / "tuning" / "locks" / f"trial-{token}.lock"
+def _enqueue(study: Study, trial: FrozenTrial, *, died: bool) -> None:
+    again, known = copy.copy(trial), trial.user_attrs
+    again.user_attrs = {name: known[name] for name in ("default", "seconds") if name in known}
+    again.user_attrs |= {"deaths": known.get("deaths", 0) + died, "retry_of": trial.number}
+    if trial.params.keys() != study.user_attrs["about"]["space"].keys():
+        again.params, again.distributions = {}, {}  # killed while they were suggested
+    RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, again)

@@ -1,29 +1,33 @@
-"""Trials as plain data in the store, readable without Optuna.
+"""Studies as plain data, read from Optuna's storage, which is the only place that holds them.
 
 ::
 
-    tuning/studies/<name>/   study.json trials/<number>.json best.json best-after.csv
-    tuning/ledger.json ledger.csv
-    tuning/experiments/ ...        finished trials, a results store of their own
+    tuning/optuna.db             studies, unless --storage says otherwise
+    tuning/copies/<study>.log    copies of the studies of another storage, for reports and runs
+    tuning/experiments/ ...      finished trials, a results store of their own
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import StoreError
-from bench.files import read_json
 from bench.runs.store import Store
 
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
 TrialState = Literal["complete", "pruned", "failed", "killed", "surplus"]
-"""``killed``: its process ended, and it was taken up again as another trial; ``surplus``: begun on
-one machine when another had just begun the last. Neither counts towards a budget."""
-COUNTED = ("complete", "pruned", "failed")
+"""``killed``: its process ended, and another trial resumed it; ``surplus``: begun on one machine
+when another had just begun the last. Neither counts towards a budget."""
+TrialNumbers = Mapping[str, Sequence[int]]
+"""Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
+_STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 @dataclass(frozen=True)
@@ -34,30 +38,23 @@ class Trial:
     ----------
     number
         From 0, in the order in which trials were made.
-    state
-        How it ended.
-    value
-        Validation figure, None unless it is complete.
+    state, value, cause
+        How it ended: validation figure where it is complete, else one sentence.
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
     experiment
         Key of its experiment; empty where the values do not fit together.
     seconds
-        Of training, over all sittings; for an experiment from the store, of its own run, and 0
-        where it repeats an earlier trial.
-    cause
-        One sentence, unless it is complete.
+        Of training, in all processes that ran it; those of the stored experiment where that was
+        reused, 0 where it repeats an earlier trial.
     default
         Whether it is the default configuration.
     reused
         Whether its experiment was in the store already.
-    repeats
-        Earlier trial with the same settings, whose outcome it took.
-    retry_of
-        Trial whose process ended and which this one takes up.
+    repeats, retry_of
+        Earlier trial whose outcome it took, or which it resumes because the process died.
     curve
-        One row a finished epoch, counted from 1: ``epoch``, the validation figure and, where it is
-        known, ``loss`` and ``seconds``.
+        One row an epoch, counted from 1: ``epoch`` and the validation figure.
     begun, ended
         Seconds since 1970.
     """
@@ -80,109 +77,122 @@ class Trial:
     @property
     def counts(self) -> bool:
         """Whether it counts towards a budget."""
-        return self.state in COUNTED
+        return self.state not in {"killed", "surplus"}
 
     def plain(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study in the store.
+    """A study: its name, :meth:`bench.tuning.plan.StudyPlan.about`, its ended trials by number."""
 
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    about
-        See :meth:`bench.tuning.plan.StudyPlan.about`.
-    trials
-        The ended ones by number.
-    """
-
-    folder: Path
+    name: str
     about: dict[str, Any]
     trials: list[Trial]
 
 
 def tuning_store(root: Path) -> Store:
-    """Give the store of trials, apart from the results that tables are made of.
-
-    Parameters
-    ----------
-    root
-        Of the results store.
-    """
+    """Return the store of trials, apart from the results that tables are made of."""
     return Store(root / "tuning")
 
 
-def study_folder(root: Path, name: str) -> Path:
-    """Folder of a study's plain data, whether or not it exists."""
-    return root / "tuning" / "studies" / name
+def copies(root: Path) -> Path:
+    """Return the folder of copies of studies that another storage holds."""
+    return root / "tuning" / "copies"
 
 
 def read_studies(root: Path) -> Iterator[StudyRecord]:
     """Read every study of a results store, in the order of names.
 
-    Raises
-    ------
-    StoreError
-        A file is damaged.
-    """
-    for path in sorted((root / "tuning" / "studies").glob("[!.]*/study.json")):
-        yield read_study(path.parent)
-
-
-TrialNumbers = Mapping[str, Sequence[int]]
-"""Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
-
-
-def read_studies_at(root: Path, state: TrialNumbers) -> Iterator[StudyRecord]:
-    """Read the studies of a state, with the trials that had ended then.
+    Parameters
+    ----------
+    root
+        Of the results store.
 
     Raises
     ------
-    StoreError
-        A file is damaged.
+    BenchError
+        A storage is damaged or cannot be read.
     """
-    for study in read_studies(root):
-        numbers = state.get(study.folder.name)
-        if numbers is not None:
-            trials = [trial for trial in study.trials if trial.number in numbers]
-            yield replace(study, trials=trials)
+    from bench.tuning import storage
+
+    found: dict[str, StudyRecord] = {}
+    urls = [storage.default_url(root)] if storage.own_file(root).is_file() else []
+    urls += [f"{storage.JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
+    for url in urls:
+        with storage.storage_errors(url):
+            found |= {record.name: record for record in read_storage(storage.open_storage(url))}
+    yield from (found[name] for name in sorted(found))
 
 
-def read_study(folder: Path) -> StudyRecord:
-    """Read one study.
+def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
+    """Read the studies of a storage that bench has made."""
+    for study in storage.get_all_studies():
+        if about := study.user_attrs.get("about"):
+            trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
+            metric = about["objective"].rpartition(" ")[2]
+            yield StudyRecord(study.study_name, about, records_of(trials, metric))
 
-    Raises
-    ------
-    StoreError
-        A file is damaged.
+
+def counting(trials: Collection[FrozenTrial]) -> list[FrozenTrial]:
+    """Leave out the trials that another one resumes, and those begun beyond the budget."""
+    void = {trial.user_attrs.get("retry_of") for trial in trials}
+    void |= {trial.number for trial in trials if trial.user_attrs.get("surplus")}
+    return [trial for trial in trials if trial.number not in void]
+
+
+def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
+    """Return the ended trials of a study as plain data.
+
+    Parameters
+    ----------
+    trials
+        All of the study.
+    metric
+        Name of the validation figure.
     """
-    files = sorted((folder / "trials").glob("[!.]*.json"))
-    trials = sorted((_read_trial(path) for path in files), key=lambda trial: trial.number)
-    return StudyRecord(folder, dict(read_json(folder / "study.json")), trials)
+    resumed = {trial.user_attrs.get("retry_of") for trial in trials}
+    ended = (trial for trial in trials if trial.state.is_finished())
+    return [_record(trial, metric, resumed=trial.number in resumed) for trial in ended]
 
 
-def _read_trial(path: Path) -> Trial:
-    try:
-        return Trial(**read_json(path))
-    except TypeError:
-        raise StoreError(
-            f"{path} is no trial of this version of bench; delete its folder and tune again"
-        ) from None
+def _record(trial: FrozenTrial, metric: str, *, resumed: bool) -> Trial:
+    attributes = trial.user_attrs
+    state = "surplus" if attributes.get("surplus") else _STATES[trial.state.name]
+    complete = state == "complete"
+    deaths = attributes.get("deaths", 0) + 1
+    death = "its process ended"
+    death += f" {deaths} times; the system may be short of memory" if deaths > 1 else ""
+    curve = sorted(trial.intermediate_values.items())
+    begun, ended = trial.datetime_start, trial.datetime_complete
+    return Trial(
+        number=trial.number,
+        state="killed" if resumed else state,
+        value=trial.value if complete else None,
+        values=dict(trial.params),
+        experiment=attributes.get("experiment", ""),
+        seconds=attributes.get("seconds", 0.0),
+        cause="" if complete else attributes.get("cause", death),
+        default=attributes.get("default", False),
+        reused=attributes.get("reused", False),
+        repeats=attributes.get("repeats"),
+        retry_of=attributes.get("retry_of"),
+        curve=[{"epoch": epoch, metric: figure} for epoch, figure in curve],
+        begun=begun.timestamp() if begun else 0.0,
+        ended=ended.timestamp() if ended else 0.0,
+    )
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
-    """Give the complete trial of the highest value, of several the earliest; None without one."""
+    """Return the complete trial of the highest value, of several the earliest; None without one."""
     complete = [trial for trial in trials if trial.value is not None]
     return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
 
 
 def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """Give the best value after each trial that counts, in the order in which they ended.
+    """Return the best value after each trial that counts, in the order in which they ended.
 
     Returns
     -------

@@ -1,75 +1,48 @@
-"""Seeded multivariate TPE whose suggestion depends on the history, not on the sitting.
-
-A sampler with one seed would draw the same numbers again in every process. Here each trial has a
-generator of its own, seeded by its place among the trials that count. A study that is killed and
-taken up again therefore suggests, with one worker, exactly what it would have suggested.
-"""
+"""TPE whose suggestion depends on the history of a study, not on the process that asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection
 
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from bench.seeds import seed_for
+from bench.tuning.records import counting
 
-VOID = "void"
-"""Attribute of a trial that does not count: why it does not."""
 SEEDS = 2**32
 """NumPy's older generator, which Optuna draws from, takes smaller seeds only."""
 
 
-class SeededTPE(BaseSampler):
-    """TPE (Bergstra et al., NeurIPS 2011) over all settings jointly, as Optuna implements it.
+class SeededTPE(TPESampler):
+    """Multivariate TPE (Bergstra et al., NeurIPS 2011), seeded anew for each trial.
 
-    Running trials are taken for bad ones, so that parallel workers look elsewhere.
+    A sampler with one seed would draw the same numbers again in every process. Here the seed is
+    the trial's place among those that count, so a study that is killed and resumed suggests, with
+    one worker, what it would have suggested. Running trials count as bad ones, so that parallel
+    workers look elsewhere.
 
     Parameters
     ----------
     trials
-        Gives all trials of the study. Hyperband hands a sampler the trials of one bracket only.
+        Returns all trials of the study. Hyperband hands a sampler the trials of one bracket only.
     *axes
         Names that every seed derives from.
     """
 
-    def __init__(self, trials: Callable[[], Iterable[FrozenTrial]], *axes: str | int) -> None:
+    def __init__(self, trials: Callable[[], Collection[FrozenTrial]], *axes: str | int) -> None:
         self._trials = trials
         self._axes = axes
+        super().__init__(multivariate=True, constant_liar=True)
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Give the settings that are suggested jointly."""
-        return self._sampler(trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Suggest jointly; nothing while there is too little history."""
-        return self._sampler(trial).sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
-    ) -> Any:
-        """Draw one setting at random, while there is too little history."""
-        sampler = self._sampler(trial, param_name)
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
-
-    def _sampler(self, trial: FrozenTrial, *more: str) -> TPESampler:
-        place = place_of(trial.number, self._trials())
-        seed = seed_for(*self._axes, place, *more) % SEEDS
-        return TPESampler(multivariate=True, constant_liar=True, seed=seed)
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Seed all generators."""
+        seed = seed_for(*self._axes, place_of(trial.number, self._trials())) % SEEDS
+        super().__init__(multivariate=True, constant_liar=True, seed=seed)
+        super().before_trial(study, trial)
 
 
-def place_of(number: int, trials: Iterable[FrozenTrial]) -> int:
+def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
     """Count the trials before one, leaving out those that do not count."""
-    return sum(trial.number < number and not is_void(trial) for trial in trials)
-
-
-def is_void(trial: FrozenTrial) -> bool:
-    """Whether a trial was given up through no fault of its settings, and so does not count."""
-    return trial.state == TrialState.FAIL and VOID in trial.user_attrs
+    return sum(trial.number < number for trial in counting(trials))

@@ -8,10 +8,11 @@ searches; its own file may give such a key another range.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +22,9 @@ from bench.errors import ConfigError, suggestion
 from bench.plan.grid import GridPoint
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 FILE = "search.yaml"
 BASELINE = "none"
@@ -60,34 +64,42 @@ class Range(Config):
         return self
 
     def holds(self, value: Scalar) -> bool:
-        """Whether a value lies in the interval."""
+        """Return whether a value lies in the interval."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return self.low <= value <= self.high
 
     def plain(self) -> dict[str, Any]:
-        """Give plain data, with the keys of the file."""
+        """Return plain data, with the keys of the file."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's form."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        if self.whole:
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
 
 
 class Choices(Config):
-    """Some values without an order.
-
-    Attributes
-    ----------
-    choices
-        Numbers, texts, true, false or null; at least two.
-    """
+    """At least two numbers, texts, true, false or null, without an order."""
 
     choices: tuple[Scalar, ...] = Field(min_length=2)
 
     def holds(self, value: Scalar) -> bool:
-        """Whether a value is among the choices; true is not 1."""
+        """Return whether a value is among the choices; true is not 1."""
         return any(value == known and _kind(value) is _kind(known) for known in self.choices)
 
     def plain(self) -> dict[str, Any]:
-        """Give plain data, with the keys of the file."""
+        """Return plain data, with the keys of the file."""
         return self.model_dump(mode="json")
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's form."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.choices)
 
 
 Dimension = Range | Choices
@@ -97,26 +109,16 @@ def _kind(value: Scalar) -> type:
     return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
 
 
-class SearchSpace(Config):
-    """What a component's file declares.
+@dataclass(frozen=True)
+class SearchSpace:
+    """Dimensions of a component's own settings, and of those that every method shares."""
 
-    Attributes
-    ----------
-    where
-        The file, for messages.
-    own
-        Dimensions of the component's own settings.
-    shared
-        Dimensions of the settings of :class:`bench.plan.training.TrainingConfig`.
-    """
-
-    where: str
-    own: dict[str, Dimension] = Field(default_factory=dict)
-    shared: dict[str, Dimension] = Field(default_factory=dict)
+    own: Mapping[str, Dimension]
+    shared: Mapping[str, Dimension]
 
     @classmethod
     def of(cls, component: Component) -> SearchSpace:
-        """Read the file beside a component; one without a file searches nothing of its own.
+        """Read a component's ``search.yaml``; one without a file searches nothing of its own.
 
         Raises
         ------
@@ -124,24 +126,21 @@ class SearchSpace(Config):
             A key is no setting, a dimension is not sound, or a default lies outside of it.
         """
         path = _beside(component)
-        if not path.is_file():
-            return cls(where=str(path))
-        own: dict[str, Dimension] = {}
-        shared: dict[str, Dimension] = {}
-        for key, content in read_yaml(path).items():
-            prefix, _, name = key.rpartition(".")
-            dimension = _dimension(content, f"{path}, {key}")
-            if prefix == SHARED:
-                shared[name] = dimension
-            else:
-                own[key] = dimension
+        content = read_yaml(path) if path.is_file() else {}
+        found = {key: _dimension(value, f"{path}, {key}") for key, value in content.items()}
+        shared = {
+            key.removeprefix(f"{SHARED}."): dimension
+            for key, dimension in found.items()
+            if key.rpartition(".")[0] == SHARED
+        }
+        own = {key: found[key] for key in found if key.rpartition(".")[0] != SHARED}
         _check(own, component.config_class(), f"{path}: ")
         _check(shared, TrainingConfig, f"{path}: {SHARED}.")
-        return cls(where=str(path), own=own, shared=shared)
+        return cls(own, shared)
 
 
 def _beside(component: Component) -> Path:
-    """Path of the file in the package that holds the component's settings."""
+    """Return the file's path in the package that holds the component's settings."""
     module = component.config.partition(":")[0]
     found = find_spec(module)
     is_package = found is not None and found.submodule_search_locations is not None

@@ -1,22 +1,24 @@
-"""Optuna's side of a study: storage, distributions, pruner."""
+"""Optuna's side of a study: storage and pruner."""
 
 from __future__ import annotations
 
 import json
+import re
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import ConfigError, StoreError
+from bench.files import locked
 from bench.settings import expanded
 from bench.tuning.plan import Pruning, StudyPlan
-from bench.tuning.space import Choices, Dimension
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.storages import BaseStorage
 
@@ -24,59 +26,102 @@ JOURNAL = "journal:"
 """Before the path of a journal file."""
 BUSY_SECONDS = 120
 """How long a process waits for its turn to write SQLite."""
-STARTUP_TRIALS = 5
-"""Ended trials before the median rule prunes."""
-WARMUP_EPOCHS = 5
-"""Epochs in which the median rule prunes nothing."""
+HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
+"""Between two signs of life of a trial on a server, and without any until it counts as dead."""
+STARTUP_TRIALS, WARMUP_EPOCHS = 5, 5
+"""Ended trials, and epochs of a trial, before the median rule prunes."""
 REDUCTION = 3
 """Hyperband keeps one of this many at each rung."""
 
 
+def own_file(root: Path) -> Path:
+    """Return the path of a results store's own storage, an SQLite file."""
+    return root.absolute() / "tuning" / "optuna.db"
+
+
 def default_url(root: Path) -> str:
-    """URL of the SQLite file in a results store."""
-    return f"sqlite:///{(root / 'tuning' / 'optuna.db').absolute()}"
+    """Return the URL of a results store's own storage, whatever its folders are named."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(own_file(root))).render_as_string(hide_password=False)
 
 
 def masked(url: str) -> str:
-    """Hide the password of a URL.
+    """Hide the passwords in a URL.
 
     Examples
     --------
     >>> masked("postgresql+psycopg2://me:secret@host/studies")
     'postgresql+psycopg2://me:***@host/studies'
+    >>> masked("postgresql://host/studies?user=me&password=secret")
+    'postgresql://host/studies?user=me&password=***'
     """
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return url
-    return url.replace(f":{password}@", ":***@", 1) if password else url
+    scheme, separator, rest = url.partition("://")
+    account, at, place = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    shown = f"{user}:***@{place}" if at and colon else rest
+    return scheme + separator + re.sub(r"(password=)[^&]+", r"\1***", shown)
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file that a storage consists of; None for a database server.
+
+    Raises
+    ------
+    ConfigError
+        An SQLite database in memory, which no other process can read.
+    """
+    if url.startswith(JOURNAL):
+        return expanded(url.removeprefix(JOURNAL)).absolute()
+    if not url.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    database = make_url(url).database
+    if not database or database == ":memory:":
+        raise ConfigError(
+            f"--storage '{url}' names no file, and no other process can read a database in memory; "
+            "write sqlite:///FILE"
+        )
+    return Path(database).absolute()
 
 
 @contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Say in one sentence what is wrong with a storage.
+    """Turn whatever a storage raises into one sentence.
 
     Raises
     ------
+    ConfigError
+        The URL is wrong, its driver is not installed, or another version of Optuna made it.
     StoreError
-        It cannot be reached, read or written.
+        The storage cannot be reached, read or written.
     """
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
         yield
+    except ImportError as error:
+        raise ConfigError(
+            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
+        ) from error
+    except ArgumentError as error:
+        raise ConfigError(
+            f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
+            "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
+        ) from error
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
         cause = error.__cause__ or error
         first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise StoreError(
-            f"tuning storage {masked(url)}: {first}; see that it runs and can be written, then run "
-            "the same command again"
+            f"tuning storage {masked(url)}: {masked(first)}; make sure that it runs and can be "
+            "written, then run the same command again"
         ) from error
 
 
 def open_storage(url: str) -> BaseStorage:
-    """Open, and where needed make, a storage of studies.
+    """Open a storage of studies; make it where it does not exist.
 
     Parameters
     ----------
@@ -86,34 +131,26 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises
     ------
-    ConfigError
-        The URL is none, or its driver is not installed.
-    StoreError
-        The storage cannot be reached.
+    ConfigError, StoreError
+        As :func:`storage_errors`.
     """
     import optuna
-    from sqlalchemy.exc import ArgumentError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Heartbeats and retries are marked experimental, and meant for another loop than ask and tell.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
     try:
         with storage_errors(url):
             return _journal(url) if url.startswith(JOURNAL) else _database(url)
-    except ImportError as error:
-        raise ConfigError(
-            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
-        ) from error
     except (ValueError, LookupError) as error:
         raise ConfigError(
-            f"--storage '{masked(url)}' is damaged, or a part of its address is none ({error}); "
+            f"--storage '{masked(url)}' is damaged, or a part of its address is wrong ({error}); "
             "correct it or name another"
         ) from error
-    except BenchError as error:
-        if isinstance(error.__cause__, ArgumentError):
-            raise ConfigError(
-                f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
-                "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
-            ) from error
-        raise
+    except RuntimeError as error:  # Optuna's word on a database with other tables
+        text = " ".join(str(error).split())
+        raise ConfigError(f"--storage '{masked(url)}': {text}") from error
 
 
 def _journal(url: str) -> BaseStorage:
@@ -123,99 +160,74 @@ def _journal(url: str) -> BaseStorage:
     path = expanded(url.removeprefix(JOURNAL))
     if path.is_file() and not _is_journal(path):  # Optuna would append to whatever it is
         raise ConfigError(
-            f"--storage '{url}' is no journal of tuning; name another file, or one not there yet"
+            f"--storage '{url}' is no journal of tuning; name another file, or one that does not "
+            "exist yet"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(path)))
 
 
 def _is_journal(path: Path) -> bool:
-    """Whether a file is empty or begins with an entry of Optuna's journal."""
+    """Return whether a file is empty or begins with an entry of Optuna's journal."""
     with path.open("rb") as stream:
         line = stream.readline(1 << 20)
     try:
-        entry = json.loads(line or b'{"op_code": 0}')
-    except ValueError:
+        return "op_code" in dict(json.loads(line or b'{"op_code": 0}'))
+    except (ValueError, TypeError):
         return False
-    return isinstance(entry, dict) and "op_code" in entry
 
 
 def _database(url: str) -> BaseStorage:
     from optuna.storages import RDBStorage
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-    if not url.startswith("sqlite"):
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-    path = Path(url.partition("///")[2])
-    if not path.name or path.name == ":memory:":
-        raise ConfigError(
-            f"--storage '{url}' names no file, and what lies in memory no other process can read; "
-            "write sqlite:///FILE"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    path = file_of(url)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
+        # Of two that begin together, one makes the tables.
+        with locked(path.with_name(f"{path.name}.lock")):
+            return RDBStorage(url, engine_kwargs=arguments)
+    server = partial(
+        RDBStorage,
+        url,
+        engine_kwargs={"pool_pre_ping": True},
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=GRACE_SECONDS,
+    )
+    try:
+        return server()
+    except (IntegrityError, ProgrammingError):  # another machine makes the tables right now
+        time.sleep(1)
+        return server()
 
 
 def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
-    """Open a study, made if it is not there.
-
-    Parameters
-    ----------
-    plan
-        Names it.
-    storage
-        Where it lies.
-    """
+    """Open the study of a plan, with the default configuration first in its queue."""
     import optuna
 
     from bench.tuning.sampler import SeededTPE
 
-    pruner = pruner_for(plan.pruning, plan.experiment.training.epochs)
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,
-        pruner=pruner,
+        pruner=pruner_for(plan.pruning, plan.experiment.training.epochs),
         direction="maximize",
         load_if_exists=True,
     )
     study.sampler = SeededTPE(lambda: study.get_trials(deepcopy=False), "tuning", plan.key)
+    if "about" not in study.user_attrs:
+        study.set_user_attr("about", plan.about())
+    if not study.get_trials(deepcopy=False):
+        study.enqueue_trial(plan.default, user_attrs={"default": True})
     return study
 
 
-def enqueue_default(plan: StudyPlan, study: optuna.Study) -> None:
-    """Let the default configuration be the first trial of a study without trials."""
-    if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(plan.default, user_attrs={"default": True, "origin": "default"})
-
-
-def distributions(plan: StudyPlan) -> dict[str, BaseDistribution]:
-    """Give Optuna's form of a space."""
-    return {name: _distribution(dimension) for name, dimension in plan.space.items()}
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(dimension, Choices):
-        return CategoricalDistribution(dimension.choices)
-    if dimension.whole:
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
 def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
-    """Give the rule that ends hopeless trials.
+    """Return the rule that ends hopeless trials of at most so many epochs.
 
-    Parameters
-    ----------
-    pruning
-        ``median``: end what is below the median of earlier trials at the same epoch;
-        ``hyperband`` (Li et al., JMLR 2018); ``none``.
-    epochs
-        Most epochs of a trial.
+    ``median`` ends what is below the median of earlier trials at the same epoch; ``hyperband`` is
+    that of Li et al., JMLR 2018.
     """
     from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 

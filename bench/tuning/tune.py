@@ -1,222 +1,191 @@
-"""Spend every study's budget, here or in several processes, now or in another sitting."""
+"""Spend every study's budget, in this process or in several, now or in a later command."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from optuna.trial import TrialState
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
-from bench.errors import StoreError
-from bench.plan.progress import duration
+from bench.files import atomic_path
+from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
+from bench.runs.store import Store
+from bench.runs.workers import run_tasks
+from bench.settings import Settings
 from bench.tuning.budget import Budget, begun
-from bench.tuning.evaluate import Evaluator
-from bench.tuning.export import export
-from bench.tuning.liveness import sweep
-from bench.tuning.plan import StudyPlan
-from bench.tuning.records import Trial, best_of, tuning_store
-from bench.tuning.storage import enqueue_default, open_storage, open_study, storage_errors
+from bench.tuning.ledger import export
+from bench.tuning.liveness import Owner
+from bench.tuning.plan import Pruning, StudyPlan, plan_studies
+from bench.tuning.records import StudyRecord, copies, read_storage, tuning_store
+from bench.tuning.running import RunningStudy, RunningTrial
+from bench.tuning.storage import (
+    default_url,
+    file_of,
+    open_storage,
+    open_study,
+    own_file,
+    storage_errors,
+)
 
-Say = Callable[[str], None]
-PAUSE = 2.0
-"""Seconds until studies that other machines work on are looked at again."""
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What all processes of one ``bench tune`` share; plain data.
-
-    Attributes
-    ----------
-    plans
-        Studies in the order of the specification.
-    budget
-        The same for each.
-    url
-        Of the storage.
-    setup
-        How experiments are run; its store is the results store.
-    """
-
-    plans: Sequence[StudyPlan]
-    budget: Budget
-    url: str
-    setup: ExecutionSettings
-
-    @property
-    def root(self) -> Path:
-        """Folder of the results store."""
-        return self.setup.store
+DEFAULT_TRIALS = 20
+SWEEP_SECONDS = 2.0
+"""Until studies that other machines work on are looked at again."""
 
 
-def evaluators(tuning: Tuning) -> list[Evaluator]:
-    """Open every study.
+def tune(
+    spec: Spec,
+    settings: Settings,
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    workers: int = 1,
+    pruning: Pruning = "median",
+    storage: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> list[StudyRecord]:
+    """Search settings with the same budget for every study of a specification.
 
-    Raises
-    ------
-    ConfigError
-        The storage's URL is wrong.
-    StoreError
-        The storage cannot be reached.
-    """
-    storage = open_storage(tuning.url)
-    store = tuning_store(tuning.root)
-    store.prepare()
-    setup = replace(tuning.setup, store=store.root)
-    with storage_errors(tuning.url):
-        return [
-            Evaluator(plan, open_study(plan, storage), storage, setup, tuning.budget)
-            for plan in tuning.plans
-        ]
-
-
-def prepare(tuning: Tuning) -> None:
-    """Make the studies, put the default configuration first and give up dead trials.
-
-    Raises
-    ------
-    ConfigError, StoreError
-        As :func:`evaluators`.
-    """
-    for evaluator in evaluators(tuning):
-        with storage_errors(tuning.url):
-            sweep(evaluator.study, evaluator.storage, tuning.root)
-            enqueue_default(evaluator.plan, evaluator.study)
-
-
-def work(tuning: Tuning, say: Say) -> None:
-    """Run trials until no study admits another; what others run is not waited for.
+    Killed or interrupted, it resumes when it is called again; what other machines run on the same
+    storage is waited for.
 
     Parameters
     ----------
-    tuning
-        Prepared.
-    say
-        Given one line when a trial begins and when it ends.
-
-    Raises
-    ------
-    StoreError
-        The results store or the storage fails.
-    """
-    opened = evaluators(tuning)
-    with storage_errors(tuning.url):
-        while (evaluator := _next(opened)) is not None:
-            plan = evaluator.plan
-            number = evaluator.run(partial(_say_beginning, say, plan))
-            trials = export(plan, evaluator.study, tuning.root)
-            if number is not None:
-                say(_line(plan, next(t for t in trials if t.number == number), trials))
-
-
-def _next(opened: Sequence[Evaluator]) -> Evaluator | None:
-    """Choose the study with the fewest trials, within the first data set that is not done.
-
-    So an interrupted tuning has given every method of a data set about the same.
-    """
-    ready = [evaluator for evaluator in opened if evaluator.admits()]
-    if not ready:
-        return None
-    source = ready[0].plan.point.source
-    same = [evaluator for evaluator in ready if evaluator.plan.point.source == source]
-    return min(same, key=lambda evaluator: begun(evaluator.trials()))
-
-
-@dataclass(frozen=True)
-class Settled:
-    """How far the studies are once the dead trials are given up.
-
-    Attributes
-    ----------
-    done
-        Whether every budget is spent.
-    trials, running
-        Of all studies: trials ever made, and those that run in other processes.
-    """
-
-    done: bool
-    trials: int
-    running: int
-
-
-def settle(tuning: Tuning) -> Settled:
-    """Give up dead trials and write all plain data.
-
-    Raises
-    ------
-    StoreError
-        The results store or the storage fails.
-    """
-    opened = evaluators(tuning)
-    with storage_errors(tuning.url):
-        for evaluator in opened:
-            sweep(evaluator.study, evaluator.storage, tuning.root)
-            export(evaluator.plan, evaluator.study, tuning.root)
-        trials = [trial for evaluator in opened for trial in evaluator.trials()]
-        return Settled(
-            all(evaluator.is_spent() for evaluator in opened),
-            len(trials),
-            sum(trial.state == TrialState.RUNNING for trial in trials),
-        )
-
-
-def tune(tuning: Tuning, say: Say, *, workers: int = 1) -> None:
-    """Spend every study's budget; what other machines run is waited for.
-
-    Parameters
-    ----------
-    tuning
-        What to do.
-    say
-        Given one line when a trial begins and when it ends.
+    spec
+        What to search: one study for each data set, backbone, method and encoder.
+    settings
+        Store, device, threads and folders.
+    trials, seconds
+        Budget of each study: trials, and seconds of training. Without either,
+        :data:`DEFAULT_TRIALS` trials.
     workers
         Trials at the same time: 1 runs them in this process, more in as many processes.
+    pruning
+        Rule that ends hopeless trials.
+    storage
+        ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+    report
+        Receives one line when a trial begins and when it ends.
+
+    Returns
+    -------
+    list
+        The studies, in the order of the specification.
 
     Raises
     ------
-    StoreError
-        The results store or the storage fails.
+    BenchError
+        A setting, the data, the store or the storage is wrong or fails.
     """
-    from bench.tuning.workers import work_in_processes
+    from bench.training.device import select_device
 
-    prepare(tuning)
-    before = -1
-    try:
-        while True:
-            if workers == 1:
-                work(tuning, say)
-            else:
-                work_in_processes(tuning, workers, say)
-            settled = settle(tuning)
-            if settled.done:
-                return
-            if not settled.running and settled.trials == before:
-                raise StoreError("the worker processes end before they begin a trial; see above")
-            before = settled.trials
-            time.sleep(PAUSE)
-    except KeyboardInterrupt:
-        settle(tuning)
-        raise
+    plans = plan_tuning(spec, settings, pruning)
+    select_device(settings.device)
+    execution = ExecutionSettings(settings, time.time())
+    if trials is None and seconds is None:
+        trials = DEFAULT_TRIALS
+    return spend(plans, Budget(trials, seconds), execution, workers, storage, report)
 
 
-def _say_beginning(say: Say, plan: StudyPlan, number: int) -> None:
-    say(f"{plan.label} trial {number}: begins")
+def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
+    """Load the data sets, encode their texts and list the studies.
+
+    Raises
+    ------
+    BenchError
+        A setting does not fit, a search space is wrong, or a data set does not load.
+    """
+    from bench.data.load import load_dataset
+    from bench.plan.grid import load_datasets
+
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    if spec.encoders:
+        from bench.text.provide import embed_texts
+
+        embed_texts(spec, datasets, settings)
+    return plan_studies(spec, datasets, pruning)
 
 
-def _line(plan: StudyPlan, trial: Trial, trials: Sequence[Trial]) -> str:
-    value = (
-        f"{plan.experiment.protocol.selection} {trial.value:.4f}" if trial.value is not None else ""
-    )
-    how = " (in the store)" if trial.reused else ""
-    how = f" (as trial {trial.repeats})" if trial.repeats is not None else how
-    best = best_of(trials)
-    top = f"; best {best.value:.4f} of trial {best.number}" if best and best.value else ""
-    what = value or trial.cause
-    return (
-        f"{plan.label} trial {trial.number}: {trial.state}{how}, {what}, "
-        f"{duration(trial.seconds)}{top}"
-    )
+def spend(
+    plans: Sequence[StudyPlan],
+    budget: Budget,
+    execution: ExecutionSettings,
+    workers: int,
+    storage: str | None,
+    report: Callable[[str], None],
+) -> list[StudyRecord]:
+    """Spend the budget of each study; see :func:`tune`, whose store ``execution`` names."""
+    root = execution.store.absolute()
+    url = storage or default_url(root)
+    opened, file, store = open_storage(url), file_of(url), tuning_store(root)
+    store.prepare()
+    locks = store.root / "owners" if file is None else file.with_name(f"{file.name}.owners")
+    of_trials = replace(execution, settings=replace(execution.settings, store=store.root))
+    with storage_errors(url), Owner(locks, opened, shared=file is not None) as owner:
+        shared = (budget, (store, Store(root)), owner, report)
+        studies = [RunningStudy(plan, open_study(plan, opened), *shared) for plan in plans]
+        try:
+            run_tasks(_Search(studies), of_trials, workers)
+        finally:
+            for study in studies:
+                study.abandon()
+            _keep_copies(plans, opened, root, own=file == own_file(root))
+            export(root)
+        found = {record.name: record for record in read_storage(opened)}
+    return [found[plan.name] for plan in plans]
+
+
+class _Search:
+    """The studies of one command as a source of tasks."""
+
+    def __init__(self, studies: Sequence[RunningStudy]) -> None:
+        self._studies = studies
+        self._next_sweep = 0.0
+
+    def next(self) -> RunningTrial | None:
+        """Begin a trial; None while no study admits one."""
+        if time.monotonic() >= self._next_sweep:
+            for one in self._studies:
+                one.owner.sweep(one.study)
+            self._next_sweep = time.monotonic() + SWEEP_SECONDS
+        while (study := self._choose()) is not None:
+            task = study.ask()
+            if task is not None:
+                return task
+        return None
+
+    def is_done(self) -> bool:
+        """Return whether every budget is spent."""
+        return all(study.budget.is_spent(study.trials()) for study in self._studies)
+
+    def _choose(self) -> RunningStudy | None:
+        """Return the study with the fewest trials, within the first data set that is not done.
+
+        So an interrupted tuning has given every method of a data set about the same.
+        """
+        ready = [study for study in self._studies if study.budget.admits(study.trials())]
+        if not ready:
+            return None
+        source = ready[0].plan.point.source
+        same = [study for study in ready if study.plan.point.source == source]
+        return min(same, key=lambda study: begun(study.trials()))
+
+
+def _keep_copies(
+    plans: Sequence[StudyPlan], storage: BaseStorage, root: Path, *, own: bool
+) -> None:
+    """Copy the studies of another storage into the store, for reports and later runs."""
+    for plan in plans:
+        target = copies(root) / f"{plan.name}.log"
+        if own:
+            target.unlink(missing_ok=True)
+            continue
+        with atomic_path(target) as temporary:
+            journal = JournalStorage(JournalFileBackend(str(temporary)))
+            names = {"from_study_name": plan.name, "to_study_name": plan.name}
+            optuna.copy_study(from_storage=storage, to_storage=journal, **names)

@@ -1,18 +1,19 @@
-"""DCRec's four graphs, from training interactions only, and who made their edges."""
+"""DCRec's four graphs, from training interactions only, and the edges of each user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from scipy import sparse
 from torch import nn
 
 from bench.data.sequences import Sequences
-from bench.methods.parts.graphs import cached, refuse_empty
+from bench.methods.parts.graphs import load_or_build, require_edges
 from bench.model.method import TrainingData
 
 from .config import DCRecConfig
-from .counting import co_interactions, histories_of, makers, transitions
+from .counting import co_interactions, edges_by_user, training_histories, transitions
 from .graphs import ItemGraph
 from .perturb import Perturbation
 
@@ -28,7 +29,7 @@ class GraphPair(nn.Module):
     Parameters
     ----------
     transition, co_interaction
-        The matrices that views gather with.
+        Matrices of the graph convolutions.
     """
 
     def __init__(self, transition: sparse.csr_array, co_interaction: sparse.csr_array) -> None:
@@ -37,22 +38,22 @@ class GraphPair(nn.Module):
         self.co_interaction = ItemGraph(co_interaction)
 
     def links(self) -> dict[str, int]:
-        """Count the stored edges between different items of each relation."""
+        """Return the number of stored edges between different items of each relation."""
         return {"transition": self.transition.links, "co_interaction": self.co_interaction.links}
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
-    """What the model reads.
+class DCRecGraphs:
+    """All graphs of the model.
 
     Attributes
     ----------
     training
-        Of histories without the last training interaction, which is always a target.
+        Graphs of histories without the last training interaction, which is always a target.
     evaluation
-        Of all training interactions, for validation and test alike (section 3.5).
+        Graphs of all training interactions, for validation and test alike.
     perturbation
-        Who made the edges of the training transition graph.
+        Edges of the training transition graph by user.
     """
 
     training: GraphPair
@@ -60,24 +61,27 @@ class Built:
     perturbation: Perturbation
 
 
-def build_graphs(config: DCRecConfig, data: TrainingData) -> Built:
-    """Count, normalise and index, or read what an earlier run has counted.
+def build_graphs(config: DCRecConfig, data: TrainingData) -> DCRecGraphs:
+    """Build the graphs, or read them from the cache.
 
     Raises
     ------
     ConfigError
         A relation has no edge between two items.
     """
-    histories, nodes = histories_of(data.train), data.sizes.n_items + 1
-    training = _matrices(config, histories, nodes)
-    evaluation = _matrices(config, data.train, nodes)
-    perturbation = Perturbation(*makers(histories, training["transition"]))
-    return Built(_pair(config, training), _pair(config, evaluation), perturbation)
+    histories, nodes = training_histories(data.train), data.sizes.n_items + 1
+    training = _matrices(config, data.cache, histories, nodes)
+    evaluation = _matrices(config, data.cache, data.train, nodes)
+    perturbation = Perturbation(*edges_by_user(histories, training["transition"]))
+    return DCRecGraphs(_pair(config, training), _pair(config, evaluation), perturbation)
 
 
-def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str, sparse.csr_array]:
-    graphs = cached(
+def _matrices(
+    config: DCRecConfig, cache: Path | None, histories: Sequences, nodes: int
+) -> dict[str, sparse.csr_array]:
+    graphs = load_or_build(
         "dcrec",
+        cache,
         histories,
         {"nodes": nodes, "neighbours": config.neighbours},
         lambda: {
@@ -86,15 +90,15 @@ def _matrices(config: DCRecConfig, histories: Sequences, nodes: int) -> dict[str
         },
         (transitions,),
     )
-    refuse_empty({name: _without_loops(graph) for name, graph in graphs.items()}, REMEDIES)
+    require_edges({name: _without_loops(graph) for name, graph in graphs.items()}, REMEDIES)
     return graphs
 
 
 def _without_loops(graph: sparse.csr_array) -> sparse.csr_array:
     links = graph.tocoo()
     different = links.row != links.col
-    places = (links.row[different], links.col[different])
-    return sparse.csr_array((links.data[different], places), graph.shape)
+    coordinates = (links.row[different], links.col[different])
+    return sparse.csr_array((links.data[different], coordinates), graph.shape)
 
 
 def _pair(config: DCRecConfig, graphs: dict[str, sparse.csr_array]) -> GraphPair:

@@ -10,26 +10,32 @@ from bench.config import Config
 
 
 class DCRecConfig(Config):
-    """Sizes and weights of the official Beauty script, with its defects mended.
+    """Settings of DCRec; defaults are the official Beauty script's, without its faults.
 
     Attributes
     ----------
     embedding_size
-        D, width of the item table and of all views.
-    blocks, heads
-        Attention blocks of the sequence encoder, and heads in each.
+        D, size of an item embedding and of all views.
+    blocks
+        Number of attention blocks of the sequence encoder.
+    heads
+        Number of attention heads; must divide ``embedding_size``.
     inner_size
-        Width of the feed-forward layer.
-    hidden_dropout, attention_dropout
-        Of hidden states and of the item table that the graphs read; of attention weights.
+        Hidden size of the feed-forward layer.
+    hidden_dropout
+        Dropout rate of hidden states and of the item table that the graphs read.
+    attention_dropout
+        Dropout rate of attention weights.
     edge_dropout
-        Of the graphs' edges, in training only.
+        Dropout rate of the graphs' edges, in training only.
     convolutions
-        Of each graph view.
+        Number of convolutions of each graph view.
     neighbours
-        k, similar items of each item in the co-interaction graph.
-    contrast_weight, prior_weight
-        lambda1 and lambda2, of the contrasts and of the divergence from the prior.
+        k, number of similar items of each item in the co-interaction graph.
+    contrast_weight
+        lambda1, weight of the contrasts.
+    prior_weight
+        lambda2, weight of the divergence from the prior.
     conformity
         mu, mean of the conformity weights over a batch and of their Gaussian prior.
     temperature
@@ -40,21 +46,21 @@ class DCRecConfig(Config):
         ``single``: weights as built; ``double``: multiplied once more by degree factors, after
         adding one more loop to every node, as DGL does for the official code.
     co_direction
-        ``pull``: an item gathers from the items similar to it; ``push``: from the items that
-        it is similar to (official code).
+        ``pull``: an item gathers from the items similar to it; ``push``: from the items that it is
+        similar to (official code).
     weights_from
-        Graph passes that conformity is read from: ``clean`` ones without dropout, or those
-        ``dropped`` like the passes for prediction (official code).
+        Graph passes that conformity is computed from: ``clean`` ones without dropout, or
+        ``dropped`` ones like those for prediction (official code).
     neighbour_sample
-        Most neighbours that are averaged on each side; None = all. With a number, the own
-        side is what the sampled foreign side leaves over (official code).
+        Largest number of neighbours averaged on each side; None = all. With a number, the own side
+        is what the sampled foreign side leaves over (official code).
     loop_is_neighbour
         Whether an item is its own foreign neighbour (official code).
     first_item_weight
         Conformity of the only item of a history; None = as any other.
     hide_target_edge
-        Whether training fuses the perturbed graph, in which no user of the batch has left an
-        edge, a prefix's own answer among them.
+        Whether training fuses the perturbed graph, which holds no edge of the batch's users, in
+        particular none to a prefix's own target.
     detach_weights
         Whether the conformity weights pass no gradient through the contrasts.
     """

@@ -1,4 +1,4 @@
-"""How much a row's last interaction follows the crowd (DCRec's page, section 4.4)."""
+"""Conformity of a row's last interaction (README.md, "Conformity weights")."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from torch import Tensor
 NORM_EPSILON = 1e-12
 """Vectors no longer than this have no direction: their cosine with anything is 0."""
 RANGE_EPSILON = 1e-8
-"""Channels that spread no more than this over a batch tell its rows not apart."""
+"""Smallest range of the mean channel over a batch at which its rows are distinguished."""
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
-    """Weights of the two contrasts, each ``[B]`` and not negative.
+class ConformityWeights:
+    """Weights of the two contrasts, each ``[B]`` and non-negative.
 
     Attributes
     ----------
     omega
-        Conformist: of sequence against transition graph.
+        Conformist: weight of sequence against transition graph.
     psi
-        Personal: of transition graph against co-interaction graph; 0 for the most conformist.
+        Personal: weight of transition graph against co-interaction graph; 0 for the most
+        conformist row.
     """
 
     omega: Tensor
@@ -30,65 +31,65 @@ class Weights:
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine of rows, ``[B, D]`` twice to ``[B]``; 0, without gradient, for a zero vector."""
-    product: Tensor = (directions(a) * directions(b)).sum(-1)
+    """Compute the cosine of rows, ``[B, D]`` twice to ``[B]``; 0 for a zero vector."""
+    product: Tensor = (unit_vectors(a) * unit_vectors(b)).sum(-1)
     return product
 
 
-def directions(vectors: Tensor) -> Tensor:
+def unit_vectors(vectors: Tensor) -> Tensor:
     """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     real = length > NORM_EPSILON
     return torch.where(real, vectors / length.where(real, 1), 0)
 
 
-def channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:
-    """Compare an item with itself elsewhere and with its neighbours.
+def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:
+    """Compare an item with itself in the perturbed graph and with its neighbours.
 
     Parameters
     ----------
     item, perturbed
         ``[B, D]``: views of each row's last item in the whole and the perturbed graph.
     own, foreign
-        ``[B, D]``: means over the neighbours that the batch's users linked to the item, and
-        over those that remain; zero where there are none.
+        ``[B, D]``: means over the neighbours that the batch's users linked to the item, and over
+        the others; zero where there are none.
 
     Returns
     -------
     Tensor
-        ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other
-        users; gamma, the subgraph's isomorphic property.
+        ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other users;
+        gamma, isomorphic property of the subgraph (README.md, equation 2).
     """
     return torch.stack([cosine(item, perturbed), cosine(own, foreign), cosine(item, foreign)])
 
 
-def weigh(
+def conformity_weights(
     found: Tensor, mean: float, lengths: Tensor, first_item_weight: float | None = None
-) -> Weights:
-    """Turn channels into weights relative to the batch.
+) -> ConformityWeights:
+    """Compute weights relative to the batch from channels (README.md, equation 3).
 
-    The sigmoid of the channels' mean is stretched to [0, 1] over the batch and scaled to the
-    given mean. Where all rows agree, all weights are the mean.
+    The sigmoid of the channels' mean is stretched to [0, 1] over the batch and scaled to the given
+    mean. If all rows agree, all weights are the mean.
 
     Parameters
     ----------
     found
-        ``[3, B]`` of :func:`channels`.
+        ``[3, B]``, result of :func:`conformity_channels`.
     mean
         mu.
     lengths
-        int64 ``[B]``: items of each history.
+        int64 ``[B]``: number of items of each history.
     first_item_weight
         Omega of histories of one item; None = as the others.
     """
     g = torch.sigmoid(found.mean(0))
     lowest, highest = g.amin(), g.amax()
     spread = highest - lowest
-    told_apart = spread > RANGE_EPSILON
+    distinguishable = spread > RANGE_EPSILON
     # Both branches of `where` are differentiated: neither may divide by zero.
-    stretched = (g - lowest) / spread.where(told_apart, 1)
-    scaled = mean * stretched / stretched.mean().where(told_apart, 1)
-    omega = scaled.where(told_apart, mean)
+    stretched = (g - lowest) / spread.where(distinguishable, 1)
+    scaled = mean * stretched / stretched.mean().where(distinguishable, 1)
+    omega = scaled.where(distinguishable, mean)
     if first_item_weight is not None:
         omega = omega.masked_fill(lengths == 1, first_item_weight)
-    return Weights(omega, omega.max() - omega)
+    return ConformityWeights(omega, omega.max() - omega)

@@ -1,4 +1,4 @@
-"""Auxiliary losses of DCRec (its page, section 5)."""
+"""Auxiliary losses of DCRec (README.md, "Contrasts" and "Prior")."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .conformity import directions
+from .conformity import unit_vectors
 
 FLOOR = 1e-8
-"""Added to a probability, and least value of a drawn weight, before the logarithm."""
+"""Term added to a probability, and smallest drawn weight, before the logarithm."""
 PRIOR_DEVIATION = 0.1
 
 
 def infonce(anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
-    """Contrast each anchor with its own view among those of the whole batch.
+    """Contrast each anchor with its own view among those of the whole batch (equation 5).
 
     Parameters
     ----------
     anchors, views
         ``[B, D]``; row b of both belongs to one sample.
     temperature
-        tau, divides cosines.
+        tau, divisor of the cosines.
 
     Returns
     -------
     Tensor
         ``[B]``: -log(1e-8 + share of the own view).
     """
-    similarity = directions(anchors) @ directions(views).T / temperature
+    similarity = unit_vectors(anchors) @ unit_vectors(views).T / temperature
     share = (similarity.diagonal() - similarity.logsumexp(1)).exp()
     return -(FLOOR + share).log()
 
 
 class Grace(nn.Module):
-    """The first public commit's contrast: projected, symmetric, negatives of both views.
+    """Contrast of the first public commit: projected, symmetric, negatives of both views.
 
     Parameters
     ----------
     width
-        D of the views and of the projection, which both views share.
+        D, size of the views and of the projection, which both views share.
     """
 
     def __init__(self, width: int) -> None:
@@ -47,36 +47,35 @@ class Grace(nn.Module):
         self.project = nn.Sequential(nn.Linear(width, width), nn.ELU(), nn.Linear(width, width))
 
     def forward(self, anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
-        """Average both directions of ``[B, D]`` against ``[B, D]``; gives ``[B]``."""
-        a, b = directions(self.project(anchors)), directions(self.project(views))
+        """Average both directions of ``[B, D]`` against ``[B, D]``, to ``[B]``."""
+        a, b = unit_vectors(self.project(anchors)), unit_vectors(self.project(views))
         across = a @ b.T / temperature
-        there = _one_way(across, a @ a.T / temperature)
-        back = _one_way(across.T, b @ b.T / temperature)
+        there = _one_direction(across, a @ a.T / temperature)
+        back = _one_direction(across.T, b @ b.T / temperature)
         return (there + back) / 2
 
 
-def _one_way(across: Tensor, within: Tensor) -> Tensor:
-    """Negatives: the other view's rows, and one's own view's rows but oneself."""
-    oneself = torch.eye(len(within), dtype=torch.bool, device=within.device)
-    others = within.masked_fill(oneself, -torch.inf)
+def _one_direction(across: Tensor, within: Tensor) -> Tensor:
+    """Contrast with the other view's rows and all other rows of the own view."""
+    diagonal = torch.eye(len(within), dtype=torch.bool, device=within.device)
+    others = within.masked_fill(diagonal, -torch.inf)
     return torch.cat([across, others], 1).logsumexp(1) - across.diagonal()
 
 
 def prior_divergence(omega: Tensor, mean: float, noise: Tensor | None = None) -> Tensor:
-    """Pull sorted conformity weights towards a sorted draw of a Gaussian.
+    """Compute the divergence of sorted conformity weights from a sorted Gaussian draw (equation 6).
 
     The draw sums to about B * mean while the weights enter through a softmax, so this is no
-    divergence of two distributions: its value is about mean * log B, and its optimum is where
-    the weights equal the draw's logarithm up to a constant (section 9.8). Kept as published.
+    divergence of two distributions; see README.md, "Prior". Kept as published.
 
     Parameters
     ----------
     omega
         ``[B]``.
     mean
-        mu, of the Gaussian; its deviation is 0.1.
+        mu, mean of the Gaussian; its standard deviation is 0.1.
     noise
-        ``[B]`` standard normal numbers; drawn when None.
+        ``[B]`` standard normal numbers; drawn if None.
     """
     noise = torch.randn_like(omega) if noise is None else noise
     prior = (mean + PRIOR_DEVIATION * noise).clamp_min(FLOOR).sort().values

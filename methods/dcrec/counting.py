@@ -1,4 +1,4 @@
-"""Graphs of items that are counted from histories (DCRec's page, section 3).
+"""Graphs of items, counted from histories (README.md, "Graphs").
 
 Nodes are items; node 0 is padding. Matrices are float32 with ascending columns.
 """
@@ -10,33 +10,34 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bench.data.sequences import Sequences
-from bench.methods.parts.graphs import largest_of_rows, row_normalised
+from bench.methods.parts.graphs import normalise_rows, top_k_per_row
 
 BLOCK_ROWS = 1024
-"""Items whose similarities to all others exist at a time."""
+"""Number of items whose similarities to all others are in memory at a time."""
 _ITSELF = 2.0
-"""Above every squared cosine: an item comes before all others of its row."""
+"""Larger than every squared cosine: an item precedes all others of its row."""
 
 
-def histories_of(train: Sequences) -> Sequences:
-    """Drop each user's last training interaction, which is a target and never a history."""
+def training_histories(train: Sequences) -> Sequences:
+    """Drop each user's last training interaction, which is a target and never part of a history."""
     lengths = np.maximum(train.lengths - 1, 0)
-    place = np.arange(len(train.items)) - np.repeat(train.offsets[:-1], train.lengths)
-    return Sequences.from_lengths(lengths, train.items[place < np.repeat(lengths, train.lengths)])
+    position = np.arange(len(train.items)) - np.repeat(train.offsets[:-1], train.lengths)
+    kept = position < np.repeat(lengths, train.lengths)
+    return Sequences.from_lengths(lengths, train.items[kept])
 
 
 def transitions(histories: Sequences, nodes: int) -> sparse.csr_array:
-    """Count who follows whom, blind to direction, and normalise symmetrically.
+    """Count undirected transitions and normalise them symmetrically.
 
-    Every occurrence of two different items in a row adds 2 to both directions; every node has
-    a loop of 1; W_t = R^-1/2 A R^-1/2 with R the row sums (section 3.1).
+    Every occurrence of two different adjacent items adds 2 to both directions; every node has a
+    loop of 1; W_t = R^-1/2 A R^-1/2 with R the row sums.
 
     Parameters
     ----------
     histories
         Items of each user.
     nodes
-        N, items and padding.
+        N, number of items and padding.
 
     Returns
     -------
@@ -54,24 +55,24 @@ def transitions(histories: Sequences, nodes: int) -> sparse.csr_array:
     return sparse.csr_array((values, columns, starts), (nodes, nodes))
 
 
-def makers(
+def edges_by_user(
     histories: Sequences, graph: sparse.csr_array
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Say which edges of a transition graph each user made.
+    """Return the edges of a transition graph that each user made.
 
     Parameters
     ----------
     histories
-        Those that the graph was counted from.
+        Histories that the graph was counted from.
     graph
-        Of :func:`transitions`.
+        Result of :func:`transitions`.
 
     Returns
     -------
     tuple
         ``(offsets [users + 1], edges)``: user ``u`` made the stored edges
-        ``edges[offsets[u]:offsets[u + 1]]``, places in ``graph.data``, both directions of each
-        transition. Loops are nobody's.
+        ``edges[offsets[u]:offsets[u + 1]]``, indices into ``graph.data``, both directions of each
+        transition. Loops belong to nobody.
     """
     nodes = graph.shape[0]
     rows = np.repeat(np.arange(nodes, dtype=np.int64), np.diff(graph.indptr))
@@ -85,22 +86,22 @@ def makers(
 def co_interactions(
     histories: Sequences, nodes: int, neighbours: int, block_rows: int = BLOCK_ROWS
 ) -> sparse.csr_array:
-    """Keep the items of most similar users for every item (section 3.2).
+    """Keep the items with the most similar users for every item.
 
     Similarity is the cosine between columns of counts ``[users, items]``. A row holds the item
-    itself and its ``neighbours`` most similar others, the smaller id first among equals, none
-    with similarity zero, and sums to 1. Rows of unseen items are empty.
+    itself and its ``neighbours`` most similar others, the smaller id first among equals, none with
+    similarity zero, and sums to 1. Rows of unseen items are empty.
 
     Parameters
     ----------
     histories
         Items of each user.
     nodes
-        N, items and padding.
+        N, number of items and padding.
     neighbours
         k.
     block_rows
-        Rows computed at a time; changes nothing but the memory.
+        Number of rows computed at a time; affects memory only.
 
     Returns
     -------
@@ -117,17 +118,17 @@ def co_interactions(
         _squared_cosines(by_item[start : start + block_rows] @ counts, start, squares)
         for start in range(0, nodes, block_rows)
     )
-    kept = sparse.vstack([largest_of_rows(block, neighbours + 1) for block in blocks], "csr")
+    kept = sparse.vstack([top_k_per_row(block, neighbours + 1) for block in blocks], "csr")
     kept.data = np.sqrt(np.minimum(kept.data, 1.0))
-    graph = row_normalised(kept)
+    graph = normalise_rows(kept)
     graph.data = graph.data.astype(np.float32)
     return graph
 
 
 def _directed(histories: Sequences, nodes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """User and key (row * nodes + column) of both directions of every transition.
+    """Return user and key (row * nodes + column) of both directions of every transition.
 
-    An item after itself is no transition.
+    An immediate repetition of an item is no transition.
     """
     user = np.repeat(np.arange(len(histories)), histories.lengths)
     items = histories.items.astype(np.int64)
@@ -140,9 +141,9 @@ def _directed(histories: Sequences, nodes: int) -> tuple[NDArray[np.int64], NDAr
 def _squared_cosines(
     products: sparse.csr_array, start: int, squares: NDArray[np.float64]
 ) -> sparse.csr_array:
-    """Turn a block of rows of inner products, from row ``start`` on, into squared cosines.
+    """Turn inner products of the rows from ``start`` on into squared cosines.
 
-    Of whole numbers, a squared cosine is rounded once, so that equal ones compare equal.
+    A squared cosine of whole numbers is rounded once, so that equal ones compare equal.
     """
     products.sort_indices()
     rows = start + np.repeat(np.arange(products.shape[0]), np.diff(products.indptr))

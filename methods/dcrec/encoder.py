@@ -1,4 +1,4 @@
-"""DCRec's sequence encoder (its page, section 4.2)."""
+"""DCRec's sequence encoder (see README.md)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from bench.methods.parts.ragged import Ragged
 from .config import DCRecConfig
 
 NORM_EPS = 1e-12
-"""Of all layer norms."""
+"""Epsilon of all layer norms."""
 
 
 class SequenceEncoder(nn.Module):
     """Bidirectional transformer, as in BERT, read at the last item.
 
-    Every item looks at later ones, so a sequence must end before what is to be predicted.
+    Every item attends to later ones, so a sequence must end before the target.
 
     Parameters
     ----------
     config
-        Sizes and dropout.
+        Settings of DCRec.
     max_length
-        Most items of a sequence.
+        Largest length of a sequence.
     """
 
     def __init__(self, config: DCRecConfig, max_length: int) -> None:
@@ -45,21 +45,21 @@ class SequenceEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor, ragged: Ragged) -> Tensor:
-        """Give the state of each row's last item.
+        """Compute the state of each row's last item.
 
         Parameters
         ----------
         x
             ``[M, D]`` embeddings of the real items.
         ragged
-            Where they stand; position 0 is the oldest.
+            Layout of the items; position 0 is the oldest.
 
         Returns
         -------
         Tensor
             ``[B, D]``.
         """
-        z = self.dropout(self.norm(x + self.positions(ragged.steps)))
+        z = self.dropout(self.norm(x + self.positions(ragged.positions)))
         *earlier, final = self.blocks
         for block in earlier:
             z = block(z, ragged)

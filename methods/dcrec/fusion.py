@@ -1,4 +1,4 @@
-"""Fusion of DCRec's views by attention (its page, section 4.5)."""
+"""Fusion of DCRec's views by attention (README.md, equation 4)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 
-class Fusion(nn.Module):
+class ViewFusion(nn.Module):
     """Attention over the views of a row.
 
     Parameters
     ----------
     width
-        D.
+        D, size of a view.
     """
 
     def __init__(self, width: int) -> None:
@@ -21,7 +21,7 @@ class Fusion(nn.Module):
         self.query = nn.Parameter(torch.empty(width).normal_(std=0.02))
 
     def shares(self, views: Tensor) -> Tensor:
-        """Share of each view: ``[..., V, D]`` to ``[..., V]``, softmax of v W_a a^T."""
+        """Compute the softmax of v W_a a^T over views: ``[..., V, D]`` to ``[..., V]``."""
         return torch.softmax(views @ (self.map @ self.query), -1)
 
     def forward(self, views: Tensor) -> Tensor:

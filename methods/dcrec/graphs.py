@@ -1,4 +1,4 @@
-"""A graph of items as tensors and the weights of one pass over it (DCRec's page, 4.3)."""
+"""A graph of items as tensors, and the weights of one pass over it (README.md, "Graph encoder")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Norm = Literal["single", "double"]
 
 
 class ItemGraph(nn.Module):
-    """Edges of a graph with their stored weights; nothing of it enters a checkpoint.
+    """Edges of a graph with their stored weights, which are not part of a checkpoint.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class ItemGraph(nn.Module):
     matrix
         The stored weights, and the product with other weights.
     rows
-        int64 ``[M]``: where each stored edge ends, ascending.
+        int64 ``[M]``: target of each stored edge, ascending.
     loop
         bool ``[M]``: edges from a node to itself.
     """
@@ -45,28 +45,28 @@ class ItemGraph(nn.Module):
 
     @property
     def nodes(self) -> int:
-        """N."""
+        """N, number of nodes."""
         return self.matrix.shape[0]
 
     @property
     def edges(self) -> int:
-        """M, stored edges, loops among them."""
+        """M, number of stored edges, loops included."""
         return self.matrix.nnz
 
     @property
     def links(self) -> int:
-        """Stored edges between different items."""
+        """Number of stored edges between different items."""
         return int((~self.loop).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """One way to gather: weights of edges, and of one more loop at every node.
+    """Weights of one pass: of the edges, and of an additional loop at every node.
 
     Attributes
     ----------
     graph
-        Whose edges.
+        Graph of the edges.
     values
         ``[M]``.
     loops
@@ -84,30 +84,29 @@ class Convolution:
 
 
 def convolution(
-    graph: ItemGraph, norm: Norm, kept: Tensor | None = None, live: Tensor | None = None
+    graph: ItemGraph, norm: Norm, kept: Tensor | None = None, dropout_mask: Tensor | None = None
 ) -> Convolution:
     """Prepare a pass over a graph.
 
-    ``single``: stored weights as they are. ``double``: one more loop of weight 1 at every
-    node, then each weight divided by the root of both ends' numbers of edges, whatever their
-    weights; removed edges do not count, dropped ones do (DGL's ``GraphConv`` in the official
-    code, section 4.3).
+    ``single``: stored weights as they are. ``double``: one more loop of weight 1 at every node,
+    then each weight divided by the root of both ends' numbers of edges, whatever their weights;
+    removed edges do not count, dropped ones do (DGL's ``GraphConv`` in the official code).
 
     Parameters
     ----------
     graph
         The stored graph, which is not changed.
     norm
-        How weights are normalised.
+        Normalisation of the weights.
     kept
-        bool ``[M]``: edges that a perturbation left; None = all.
-    live
-        bool ``[M]``: edges that dropout left; None = all.
+        bool ``[M]``: edges that a perturbation kept; None = all.
+    dropout_mask
+        bool ``[M]``: edges that dropout kept; None = all.
     """
     weights = graph.matrix.values
     values = weights if kept is None else weights * kept
-    if live is not None:
-        values = values * live
+    if dropout_mask is not None:
+        values = values * dropout_mask
     if norm == "single":
         return Convolution(graph, values, None)
     counted = None if kept is None else kept.to(values.dtype)
@@ -119,27 +118,26 @@ def convolution(
     return Convolution(graph, values, into * out)
 
 
-def live_edges(
+def edge_dropout_mask(
     graph: ItemGraph,
     norm: Norm,
     rate: float,
     kept: Tensor | None = None,
     noise: Tensor | None = None,
 ) -> Tensor | None:
-    """Draw the edges that dropout leaves, loops included; nothing is rescaled.
+    """Draw the edges that dropout keeps, loops included; nothing is rescaled.
 
-    ``single`` keeps each edge with probability 1 - rate. ``double`` draws ``rate`` times as
-    many edges as there are with replacement and drops those, so that fewer are lost (section
-    4.3, official code).
+    ``single`` keeps each edge with probability 1 - rate. ``double`` draws ``rate`` times as many
+    edges as there are with replacement and drops those, so that fewer are lost (official code).
 
     Parameters
     ----------
     graph, norm, kept
-        As in :func:`convolution`; removed edges are not drawn.
+        See :func:`convolution`; removed edges are not drawn.
     rate
-        p; None is returned for 0.
+        Dropout rate; None is returned for 0.
     noise
-        Uniform numbers in [0, 1): ``[M]`` for ``single``, one a draw for ``double``.
+        Uniform numbers in [0, 1): ``[M]`` for ``single``, one per draw for ``double``.
 
     Returns
     -------
@@ -157,5 +155,5 @@ def live_edges(
     if noise is None:
         noise = torch.rand(int(rate * count), device=device, dtype=torch.float64)
     drawn = (noise * count).long()
-    live = torch.ones(graph.edges, dtype=torch.bool, device=device)
-    return live.index_fill(0, drawn if stored is None else stored[drawn], False)
+    dropout_mask = torch.ones(graph.edges, dtype=torch.bool, device=device)
+    return dropout_mask.index_fill(0, drawn if stored is None else stored[drawn], False)

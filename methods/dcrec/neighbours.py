@@ -1,4 +1,4 @@
-"""Means over own and foreign neighbours of every item (DCRec's page, section 4.4)."""
+"""Means over own and foreign neighbours of every item (README.md, "Conformity weights")."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def split(graph: ItemGraph, kept: Tensor, loop_is_neighbour: bool = False) -> tu
     graph
         The transition graph.
     kept
-        bool ``[M]``.
+        bool ``[M]``: edges that the perturbation kept.
     loop_is_neighbour
         Whether an item is its own foreign neighbour.
 
     Returns
     -------
     tuple
-        ``(own, foreign)``, bool ``[M]`` each: removed edges, and those that remain.
+        ``(own, foreign)``, bool ``[M]`` each: removed edges, and the others.
     """
     foreign = kept if loop_is_neighbour else kept & ~graph.loop
     return ~kept, foreign
 
 
-def sampled(
+def split_sampled(
     graph: ItemGraph,
     kept: Tensor,
     limit: int,
@@ -38,17 +38,17 @@ def sampled(
 ) -> tuple[Tensor, Tensor]:
     """Split as the official code does: sample the foreign side, call the remainder own.
 
-    The own side so holds foreign neighbours wherever more than ``limit`` remain (section 9.5);
-    it is sampled in turn.
+    The own side therefore holds foreign neighbours wherever more than ``limit`` are kept; it is
+    sampled in turn.
 
     Parameters
     ----------
     graph, kept, loop_is_neighbour
-        As in :func:`split`.
+        See :func:`split`.
     limit
-        Most neighbours of a side.
+        Largest number of neighbours of a side.
     noise
-        Uniform numbers ``[2, M]`` in [0, 1); on each side the smallest of a row win.
+        Uniform numbers ``[2, M]`` in [0, 1); on each side the smallest of a row are selected.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def sampled(
 def means(graph: ItemGraph, members: Tensor, features: Tensor) -> Tensor:
     """Average features over each item's neighbours.
 
-    One product with a matrix of shares costs less than gathering the neighbours of a batch:
-    the structure, and that of the gradient, are there already.
+    One product with a matrix of shares is cheaper than gathering the neighbours of a batch, because
+    its structure and that of its gradient exist already.
 
     Parameters
     ----------
@@ -89,11 +89,11 @@ def means(graph: ItemGraph, members: Tensor, features: Tensor) -> Tensor:
 
 
 def _smallest(graph: ItemGraph, allowed: Tensor, limit: int, noise: Tensor) -> Tensor:
-    """Mark, in every row, the allowed edges with the ``limit`` smallest numbers."""
+    """Select, in every row, the allowed edges with the ``limit`` smallest numbers."""
     order = torch.argsort(noise.where(allowed, 2), stable=True)
     order = order[torch.argsort(graph.rows[order], stable=True)]
     sizes = torch.bincount(graph.rows, minlength=graph.nodes)
-    place = torch.arange(graph.edges, device=noise.device)
-    rank = place - (sizes.cumsum(0) - sizes)[graph.rows]
+    index = torch.arange(graph.edges, device=noise.device)
+    rank = index - (sizes.cumsum(0) - sizes)[graph.rows]
     chosen = torch.zeros_like(allowed).index_fill(0, order[rank < limit], True)
     return chosen & allowed

@@ -1,4 +1,4 @@
-"""Taking the transitions of a batch's users out of a graph (DCRec's page, section 3.3)."""
+"""Removal of a batch's transitions from a graph (README.md, "Graphs")."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class Perturbation(nn.Module):
-    """Which stored edges each user made; nothing of it enters a checkpoint.
+    """The stored edges that each user made; not part of a checkpoint.
 
     Parameters
     ----------
     offsets, edges
-        Of :func:`bench.methods.dcrec.counting.makers`.
+        Result of :func:`bench.methods.dcrec.counting.edges_by_user`.
     """
 
     offsets: Tensor
@@ -26,27 +26,27 @@ class Perturbation(nn.Module):
         self.register_buffer("edges", torch.from_numpy(edges), persistent=False)
 
     def kept(self, users: Tensor, stored: int) -> Tensor:
-        """Mark the edges that none of some users made; loops always stay.
+        """Return the edges that none of some users made; loops are always kept.
 
-        An edge goes whoever else made it too.
+        An edge is removed no matter who else made it too.
 
         Parameters
         ----------
         users
-            int64 ``[B]``; repetitions change nothing.
+            int64 ``[B]``; repetitions have no effect.
         stored
-            M, edges of the graph.
+            M, number of edges of the graph.
 
         Returns
         -------
         Tensor
-            bool ``[M]``, freshly made.
+            bool ``[M]``, newly allocated.
         """
         users = torch.unique(users)
         start = self.offsets[users]
         count = self.offsets[users + 1] - start
         before = count.cumsum(0) - count
-        place = torch.arange(int(count.sum()), device=users.device)
-        places = place + torch.repeat_interleave(start - before, count)
+        index = torch.arange(int(count.sum()), device=users.device)
+        owned = index + torch.repeat_interleave(start - before, count)
         kept = torch.ones(stored, dtype=torch.bool, device=users.device)
-        return kept.index_fill(0, self.edges[places], False)
+        return kept.index_fill(0, self.edges[owned], False)

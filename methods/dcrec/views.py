@@ -1,4 +1,4 @@
-"""DCRec's graph encoder: views of all items (its page, section 4.3)."""
+"""DCRec's graph encoder: views of all items (README.md, equation 1)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 
 from .config import DCRecConfig
 from .encoder import NORM_EPS
-from .graphs import ItemGraph, convolution, live_edges
+from .graphs import ItemGraph, convolution, edge_dropout_mask
 
 
 @dataclass(frozen=True, eq=False)
 class PassNoise:
-    """Random numbers of one pass, uniform in [0, 1); None = drawn.
+    """Random numbers of one pass, uniform in [0, 1); drawn where None.
 
     Attributes
     ----------
     table
         ``[N, D]``: entries of the item table are dropped where it is below the rate.
     edges
-        As in :func:`bench.methods.dcrec.graphs.live_edges`.
+        See :func:`bench.methods.dcrec.graphs.edge_dropout_mask`.
     """
 
     table: Tensor | None = None
@@ -32,13 +32,13 @@ class PassNoise:
 class GraphEncoder(nn.Module):
     """Convolutions without parameters, averaged with their input, and one layer norm.
 
-    All graphs share the norm. Dropout is of the pass, not of the module's mode: what conformity
-    is read from may do without it in training, and evaluation never has it (section 9.4).
+    All graphs share the norm. Dropout is a parameter of the pass, not of the module's mode: passes
+    for conformity do without it in training, and evaluation never has it.
 
     Parameters
     ----------
     config
-        Sizes, dropout and normalisation.
+        Settings of DCRec.
     """
 
     def __init__(self, config: DCRecConfig) -> None:
@@ -68,24 +68,26 @@ class GraphEncoder(nn.Module):
         graph
             The stored graph.
         kept
-            bool ``[M]``: edges that a perturbation left; None = all.
+            bool ``[M]``: edges that a perturbation kept; None = all.
         rows
-            int64 ``[R]``: items to give; None = all.
+            int64 ``[R]``: items to return; None = all.
         dropped
-            Whether entries of the table and edges are dropped out.
+            Whether entries of the table and edges are dropped.
         noise
-            For ``dropped``.
+            Random numbers for ``dropped``.
 
         Returns
         -------
         Tensor
             ``[R, D]`` or ``[N, D]``.
         """
-        live = None
+        dropout_mask = None
         if dropped:
-            table = dropped_out(table, self.hidden_dropout, noise.table)
-            live = live_edges(graph, self.graph_norm, self.edge_dropout, kept, noise.edges)
-        gather = convolution(graph, self.graph_norm, kept, live)
+            table = fast_dropout(table, self.hidden_dropout, noise.table)
+            dropout_mask = edge_dropout_mask(
+                graph, self.graph_norm, self.edge_dropout, kept, noise.edges
+            )
+        gather = convolution(graph, self.graph_norm, kept, dropout_mask)
         features, total = table, table
         for _ in range(self.convolutions):
             features = gather(features)

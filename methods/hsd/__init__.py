@@ -1,11 +1,11 @@
-"""HSD: drop what both the sequence's order and the user's interest call noise."""
+"""HSD: drop interactions that both sequence order and user interest call noise."""
 
 from bench.components import MethodEntry, Variant
 
 METHOD = MethodEntry(
     name="hsd",
     title="HSD",
-    summary="drops what both its order and its user's interest call noise",
+    summary="drops interactions that both sequence order and user interest call noise",
     config="bench.methods.hsd.config:HSDConfig",
     model="bench.methods.hsd.model:HSD",
     citation=(

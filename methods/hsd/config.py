@@ -10,47 +10,57 @@ from bench.config import Config
 
 
 class HSDConfig(Config):
-    """Numbers of the official code where they are sound; what differs is in the card.
+    """Settings of HSD; the defaults are the official code's where it is sound (see ``card.yaml``).
 
     Attributes
     ----------
-    dropout_sequence, dropout_item
-        Of the sequence-level signal (input and mixed slots) and of the item-level one.
+    dropout_sequence
+        Dropout rate of the sequence-level signal, on its input and after position mixing.
+    dropout_item
+        Dropout rate of the item-level signal.
     gate_logits
-        What the gates sample from: ``prob`` the sigmoid outputs (official; one signal then calls
-        noise with a probability in 0.269 .. 0.731 whatever it learns), ``raw`` the scores before.
+        Logits of the gates: ``prob``, the sigmoid outputs (official; one signal then calls noise
+        with a probability in [0.269, 0.731] whatever it learns), or ``raw``, the scores before the
+        sigmoid.
     train_query
-        Query of the item-level signal in training: the ``target`` item (official) or the
-        ``user`` vector, which is the query of evaluation in either case.
+        Query of the item-level signal in training: the ``target`` item (official) or the ``user``
+        vector, which is always the query in evaluation.
     eval_gate
         ``argmax``: noise where both signals prefer it; ``sample``: seeded draws as in training.
     eval_draws
-        Draws whose scores are averaged where ``eval_gate`` is ``sample``.
+        Number of draws whose scores are averaged if ``eval_gate`` is ``sample``.
     keep_one
-        Bring back the least noisy interaction where all would be dropped.
+        If True, keep the least noisy interaction where all would be dropped.
     wipe_short_rows
-        Reproduce the official slice of zero: rows too short for any truncation lose their whole
-        interest loss once truncation has begun.
+        If True, reproduce the official slice of the last 0 elements: rows too short for any
+        truncation lose their whole interest loss once truncation has begun.
     pads
-        ``masked``: padding never enters a signal. ``official``: one trained padding vector
-        enters the recurrent and slot-mixing layers and the batch norm, and the softmax as an item.
-    tau, tau_rate, tau_floor
-        Temperature of the gates' gradient: start, decay, least value.
+        ``masked``: padding never enters a signal. ``official``: one trained padding vector enters
+        the recurrent and position-mixing layers, the batch norm, and the softmax as an item.
+    tau
+        Initial temperature of the gates' gradient.
+    tau_rate
+        Decay rate of the temperature.
+    tau_floor
+        Smallest temperature.
     tau_schedule
         ``epochs``: tau * exp(-rate * epoch). ``batches``: every 40 batches the current value is
         multiplied by exp(-rate * batches so far), as in the official code.
-    curriculum_rate, curriculum_epochs
-        Share of a batch, hardest to reconstruct, that is left out in the first epoch, and the
-        number of epochs over which it falls to 0 linearly.
+    curriculum_rate
+        Share of a batch, hardest to reconstruct, that is left out in the first epoch.
+    curriculum_epochs
+        Number of epochs over which that share falls linearly to 0.
     truncation
-        Share of each row's interest losses, the largest, that is zeroed after those epochs; it
-        rises from 0 linearly.
-    weight_reconstruction, weight_interest
-        Of the two losses beside the next item's.
+        Share of each row's interest losses, the largest, that is zeroed at the end of the
+        curriculum; it rises linearly from 0.
+    weight_reconstruction
+        Weight of the reconstruction loss.
+    weight_interest
+        Weight of the interest loss.
     interest_reduction
-        ``sum`` (official) or ``mean`` of a row's interest losses.
+        ``sum`` (official) or ``mean`` over a row's interest losses.
     detach_target
-        Stop the gradient of the reconstruction loss at what is to be reconstructed.
+        If True, stop the gradient of the reconstruction loss at its target.
     """
 
     dropout_sequence: float = Field(default=0.3, ge=0, lt=1)

@@ -1,8 +1,8 @@
-"""HSD from embeddings to losses, vectors and decisions, whatever the backbone.
+"""HSD from embeddings to losses, user vectors and decisions, independent of the backbone.
 
-A method that embeds HSD holds an :class:`HSDCore`, calls :meth:`HSDCore.begin_epoch`, and hands
-over :class:`Inputs`: with ``read`` for an item-level signal that reads other embeddings than the
-raw ones, and ``original`` where some slots hold interactions that never happened.
+A method that contains HSD holds an :class:`HSDCore`, calls :meth:`HSDCore.begin_epoch`, and passes
+:class:`HSDInputs`: with ``read`` if the item-level signal reads other embeddings than the raw ones,
+and with ``original`` if some positions hold inserted items.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from torch import Tensor, nn
 
 from bench.methods.parts.counter_noise import gumbel
 from bench.methods.parts.gumbel import gumbel_noise
-from bench.methods.parts.packing import newest, pack
+from bench.methods.parts.packing import keep_last, pack
 from bench.model.backbone import Backbone
 from bench.model.method import Denoised, NextItemLoss
 
 from .config import HSDConfig
-from .gates import HSDGates, Verdict
-from .losses import curriculum, interest_losses, truncated
+from .diagnostics import GateStatistics
+from .gates import GateOutput, HSDGates
+from .losses import curriculum, interest_losses, truncate_largest
 from .schedules import Schedules
-from .tally import Tally
 
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
-    """A batch as HSD sees it.
+class HSDInputs:
+    """Input of HSD for one batch.
 
     Attributes
     ----------
     users
         int64 ``[B]``.
     valid
-        bool ``[B, L]``: slots that hold an item, a prefix of each row.
+        bool ``[B, L]``: positions that hold an item, a prefix of each row.
     embedded
-        ``[B, L, D]`` raw item embeddings: what the sequence-level signal, the interest loss and
-        the backbone read.
+        ``[B, L, D]`` raw item embeddings, read by the sequence-level signal, the interest loss and
+        the backbone.
     read
-        ``[B, L, D]``: what the item-level signal reads; None = ``embedded``.
+        ``[B, L, D]`` read by the item-level signal; None = ``embedded``.
     original
         bool ``[B, L]``: real interactions, which alone count in the interest loss; None = all.
     """
@@ -52,13 +52,13 @@ class Inputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
-    """The chance of one training step.
+class HSDDraws:
+    """Random numbers of one training step.
 
     Attributes
     ----------
     gates
-        ``[2, B, L, 2]`` standard Gumbel, for the sequence and the item gate.
+        ``[2, B, L, 2]`` standard Gumbel noise of the sequence gate and the item gate.
     negatives
         int64 ``[B]``: an item other than the target.
     """
@@ -73,144 +73,160 @@ class HSDCore(nn.Module):
     Parameters
     ----------
     config
-        All settings of HSD.
-    n_users, width, slots
-        Rows of the user table, D, and most positions of a sequence (insertions included).
+        Settings of HSD.
+    n_users
+        Number of users.
+    width
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence, insertions included.
     seed
-        Of the draws in evaluation.
+        Seed of the draws in evaluation.
 
     Attributes
     ----------
     sampled
-        bool ``[B, L]``: what the last call of :meth:`losses` kept; empty before the first.
+        bool ``[B, L]``: interactions kept in the last call of :meth:`losses`; empty before.
     """
 
     def __init__(
-        self, config: HSDConfig, n_users: int, width: int, slots: int, seed: int = 0
+        self, config: HSDConfig, n_users: int, width: int, max_positions: int, seed: int = 0
     ) -> None:
         super().__init__()
         self.config = config
-        self.slots = slots
+        self.max_positions = max_positions
         self.seed = seed
         self.users = nn.Embedding(n_users, width)
         nn.init.xavier_normal_(self.users.weight)
-        self.gates = HSDGates(config, width, slots)
+        self.gates = HSDGates(config, width, max_positions)
         self.schedules = Schedules(config)
-        self.tally = Tally()
-        self.sampled = torch.zeros(0, slots, dtype=torch.bool)
+        self.statistics = GateStatistics()
+        self.sampled = torch.zeros(0, max_positions, dtype=torch.bool)
         self.pad = None
         if config.pads == "official":
             self.pad = nn.Parameter(self.users.weight.new_empty(width).normal_(std=width**-0.5))
 
     def begin_epoch(self, epoch: int) -> None:
-        """Move the schedules, and count gates' votes anew."""
+        """Advance the schedules and reset the statistics."""
         self.schedules.begin_epoch(epoch)
-        self.tally.reset()
+        self.statistics.reset()
 
     def losses(
         self,
         backbone: Backbone,
         next_item_loss: NextItemLoss,
-        inputs: Inputs,
+        inputs: HSDInputs,
         targets: Tensor,
-        draws: Draws | None = None,
+        draws: HSDDraws | None = None,
     ) -> dict[str, Tensor]:
-        """Give ``next_item``, ``reconstruction`` and ``interest``, weighted.
+        """Compute the weighted losses ``next_item``, ``reconstruction`` and ``interest``.
 
         Parameters
         ----------
         backbone
-            Reads the survivors; its item table is shared.
+            Encoder of the kept interactions; its item table is shared.
         next_item_loss
-            The run's.
+            Loss of the run.
         inputs
             Prefixes.
         targets
             int64 ``[B]``: the item after each prefix.
         draws
-            None draws them from torch's generator.
+            Random numbers; drawn from torch's generator if None.
+
+        Returns
+        -------
+        dict of Tensor
+            Scalars by name.
         """
         table = backbone.item_vectors()
         if draws is None:
             draws = self.draw(inputs.valid.shape, targets, len(table))
         query = self._training_query(inputs, table, targets)
-        verdict = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
-        keep = self.gates.sample(verdict, self.schedules.tau, draws.gates)
-        self.tally.add(verdict, keep)
+        output = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
+        keep = self.gates.sample(output, self.schedules.tau, draws.gates)
+        self.statistics.add(output, keep)
         self.sampled = keep.detach() > 0
-        learnt = curriculum(verdict.reconstruction, self.schedules.curriculum)
-        vectors = self._project_survivors(backbone, inputs, keep)[learnt]
+        selected = curriculum(output.reconstruction, self.schedules.curriculum)
+        vectors = self._project_survivors(backbone, inputs, keep)[selected]
         interest = self._interest(inputs, table[draws.negatives - 1])
         self.schedules.end_batch()
-        reconstruction = verdict.reconstruction[learnt].mean()
+        reconstruction = output.reconstruction[selected].mean()
         return {
-            "next_item": self._next_item(next_item_loss, vectors, table, targets[learnt]),
+            "next_item": self._next_item(next_item_loss, vectors, table, targets[selected]),
             "reconstruction": self.config.weight_reconstruction * reconstruction,
             "interest": self.config.weight_interest * interest,
         }
 
-    def draw(self, frame: torch.Size, targets: Tensor, n_items: int) -> Draws:
-        """Draw what a training step needs from torch's generator."""
+    def draw(self, frame: torch.Size, targets: Tensor, n_items: int) -> HSDDraws:
+        """Draw the random numbers of a training step from torch's generator."""
         others = torch.randint(1, max(2, n_items), targets.shape, device=targets.device)
-        # Shifting by one past the target makes every other item equally likely.
+        # Shift by one from the target on: every other item is equally likely.
         negatives = others + (others >= targets) if n_items > 1 else others
-        return Draws(gumbel_noise((2, *frame, 2), self.users.weight), negatives)
+        return HSDDraws(gumbel_noise((2, *frame, 2), self.users.weight), negatives)
 
-    def user_vectors(self, backbone: Backbone, inputs: Inputs) -> Tensor:
-        """Give ``[B, D]`` vectors of the denoised sequences, in evaluation."""
-        verdict = self.judge(inputs)
+    def user_vectors(self, backbone: Backbone, inputs: HSDInputs) -> Tensor:
+        """Compute ``[B, D]`` vectors of the denoised sequences, for evaluation."""
+        output = self.evaluate_gates(inputs)
         if self.config.eval_gate == "argmax":
-            keep = self.gates.decide(verdict).to(inputs.embedded.dtype)
+            keep = self.gates.decide(output).to(inputs.embedded.dtype)
             return self._project_survivors(backbone, inputs, keep)
         drawn = [
-            self._project_survivors(backbone, inputs, self._drawn(inputs, verdict, number))
+            self._project_survivors(backbone, inputs, self._sample_seeded(inputs, output, number))
             for number in range(self.config.eval_draws)
         ]
         return torch.stack(drawn).mean(0)
 
-    def judge(self, inputs: Inputs) -> Verdict:
-        """Judge with the user's vector as query, as in evaluation."""
+    def evaluate_gates(self, inputs: HSDInputs) -> GateOutput:
+        """Compute the gates with the user's vector as query, as in evaluation."""
         query = self.users(inputs.users)
-        verdict: Verdict = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
-        return verdict
+        output: GateOutput = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
+        return output
 
-    def denoise(self, inputs: Inputs) -> Denoised:
-        """Read decisions without chance, and drop probabilities, off the original slots."""
-        verdict = self.judge(inputs)
-        return Denoised(self.gates.decide(verdict), verdict.score())
+    def denoise(self, inputs: HSDInputs) -> Denoised:
+        """Return deterministic decisions and drop probabilities of original positions."""
+        output = self.evaluate_gates(inputs)
+        return Denoised(self.gates.decide(output), output.score())
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Say how the gates voted in the training epoch whose weights are in use."""
-        return {**self.tally.means(), "temperature": float(self.schedules.tau)}
+        """Return mean votes of the gates in the training epoch of the current weights."""
+        return {**self.statistics.means(), "temperature": float(self.schedules.tau)}
 
-    def fill(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Widen a frame to all slots with the trained padding, where padding is official.
+    def pad_frame(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Extend a frame to ``max_positions`` with the trained padding vector, if any.
 
         Parameters
         ----------
-        embedded, valid
-            ``[B, L, D]`` and bool ``[B, L]``.
+        embedded
+            ``[B, L, D]``.
+        valid
+            bool ``[B, L]``.
+
+        Returns
+        -------
+        tuple of Tensor
+            Both, extended, or unchanged if padding is masked.
         """
         if self.pad is None:
             return embedded, valid
-        missing = self.slots - valid.shape[1]
+        missing = self.max_positions - valid.shape[1]
         valid = nn.functional.pad(valid, (0, missing))
         embedded = nn.functional.pad(embedded, (0, 0, 0, missing))
         return embedded.where(valid[..., None], self.pad), valid
 
-    def _training_query(self, inputs: Inputs, table: Tensor, targets: Tensor) -> Tensor:
+    def _training_query(self, inputs: HSDInputs, table: Tensor, targets: Tensor) -> Tensor:
         by_user = self.config.train_query == "user"
         query: Tensor = self.users(inputs.users) if by_user else table[targets - 1]
         return query
 
-    def _project_survivors(self, backbone: Backbone, inputs: Inputs, keep: Tensor) -> Tensor:
-        """Pack what is kept, with the gates' gradient, and let the backbone read it."""
-        # A frame with inserted items may hold more than the backbone reads.
-        packing = pack(newest(keep.detach() > 0, backbone.sizes.max_length))
+    def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
+        """Pack the kept interactions, with the gates' gradient, and encode them."""
+        # A frame with inserted items may be longer than the backbone allows.
+        packing = pack(keep_last(keep.detach() > 0, backbone.sizes.max_length))
         # The gate's gradient enters where an item was kept, and only there.
         x = packing.gather(inputs.embedded) * packing.gather(keep)[..., None]
         valid = packing.valid
-        # A backbone needs one position: rows that lost everything read one zero vector.
+        # A backbone needs at least one position: empty rows read one zero vector.
         empty = ~valid[:, 0]
         valid = torch.cat([valid[:, :1] | empty[:, None], valid[:, 1:]], 1)
         return backbone.project(backbone.encode_last(x, valid, inputs.users))
@@ -223,10 +239,10 @@ class HSDCore(nn.Module):
         # The official softmax has the padding row as one more class.
         return loss(vectors, torch.cat([self.pad[None], table]), targets + 1)
 
-    def _interest(self, inputs: Inputs, negative: Tensor) -> Tensor:
+    def _interest(self, inputs: HSDInputs, negative: Tensor) -> Tensor:
         counted = inputs.valid if inputs.original is None else inputs.original
         losses = interest_losses(inputs.embedded, counted, self.users(inputs.users), negative)
-        kept = truncated(
+        kept = truncate_largest(
             losses,
             counted,
             self.schedules.truncation,
@@ -237,15 +253,15 @@ class HSDCore(nn.Module):
             rows = rows / counted.sum(1).clamp_min(1)
         return rows.mean()
 
-    def _drawn(self, inputs: Inputs, verdict: Verdict, number: int) -> Tensor:
-        """Sample with noise that depends on seed, user, slot and draw only."""
+    def _sample_seeded(self, inputs: HSDInputs, output: GateOutput, number: int) -> Tensor:
+        """Sample with noise that depends only on seed, user, position and number of the draw."""
         device = inputs.users.device
-        gate, slot, side = torch.meshgrid(
+        gate, position, side = torch.meshgrid(
             torch.arange(2, device=device),
             torch.arange(inputs.valid.shape[1], device=device),
             torch.arange(2, device=device),
             indexing="ij",
         )
-        keys = (gate[:, None], inputs.users[None, :, None, None], slot[:, None], side[:, None])
+        keys = (gate[:, None], inputs.users[None, :, None, None], position[:, None], side[:, None])
         noise = gumbel(self.seed, *keys, torch.tensor(number, device=device))
-        return self.gates.sample(verdict, self.schedules.tau, noise)
+        return self.gates.sample(output, self.schedules.tau, noise)

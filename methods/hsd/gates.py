@@ -1,7 +1,7 @@
-"""HSD's two gates on embeddings and masks: scores, hard samples, decisions.
+"""HSD's two gates: scores, hard samples, decisions (README.md, "Gates").
 
-Everything here works on tensors ``[B, L, ...]`` whose real slots are a prefix of each row; ids,
-users and backbones are unknown to it, so that other methods can embed it.
+Everything here works on tensors ``[B, L, ...]`` whose real positions are a prefix of each row,
+without ids, users or backbones, so that other methods can contain it.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
-from bench.methods.parts.packing import with_survivor
+from bench.methods.parts.packing import keep_at_least_one
 from bench.methods.parts.ragged import Ragged
 
 from .config import HSDConfig
-from .signals import ItemSignal, SequenceSignal, only
+from .signals import ItemSignal, SequenceSignal, mask_tokens
 
 NOISE = 1
 """Index of "noise" among the two classes; 0 is "clean"."""
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """What the gates think of each slot.
+class GateOutput:
+    """Logits of both gates at each position.
 
     Attributes
     ----------
     sequence, item
-        ``[B, L, 2]``: what each gate samples from: sigmoid outputs or raw scores.
+        ``[B, L, 2]``: logits of each gate, sigmoid outputs or raw scores.
     valid
-        bool ``[B, L]``: real slots.
+        bool ``[B, L]``: real positions.
     reconstruction
         ``[B]``: squared error of the sequence-level auto-encoder, for curriculum and loss.
     """
@@ -41,17 +41,17 @@ class Verdict:
     valid: Tensor
     reconstruction: Tensor
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """Probabilities ``[B, L]`` that the sequence and the item gate call a slot noise."""
+    def noise_probabilities(self) -> tuple[Tensor, Tensor]:
+        """Return the probabilities ``[B, L]`` that the sequence and the item gate call noise."""
         return _noise_probability(self.sequence), _noise_probability(self.item)
 
     def score(self) -> Tensor:
-        """Probability ``[B, L]`` that a sample drops the slot: both gates must call it noise."""
-        sequence, item = self.factors()
+        """Return the probability ``[B, L]`` that a sample drops a position."""
+        sequence, item = self.noise_probabilities()
         return sequence * item
 
-    def preferred(self) -> Tensor:
-        """Real slots that not both gates prefer to call noise, bool ``[B, L]``."""
+    def keep_by_argmax(self) -> Tensor:
+        """Return the real positions that not both gates call noise, bool ``[B, L]``."""
         noise = (self.sequence[..., NOISE] > self.sequence[..., 0]) & (
             self.item[..., NOISE] > self.item[..., 0]
         )
@@ -64,30 +64,30 @@ class HSDGates(nn.Module):
     Parameters
     ----------
     config
-        Reads dropouts, ``gate_logits``, ``pads``, ``keep_one`` and ``detach_target``.
+        Settings of HSD.
     width
-        D, of the embeddings.
-    slots
-        Most positions of a sequence, insertions included.
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence, insertions included.
     """
 
-    def __init__(self, config: HSDConfig, width: int, slots: int) -> None:
+    def __init__(self, config: HSDConfig, width: int, max_positions: int) -> None:
         super().__init__()
         self.masked = config.pads == "masked"
         self.bounded = config.gate_logits == "prob"
         self.keep_one = config.keep_one
         self.sequence = SequenceSignal(
             width,
-            slots,
+            max_positions,
             config.dropout_sequence,
             detach_target=config.detach_target,
         )
-        self.item = ItemSignal(width, slots, config.dropout_item)
+        self.item = ItemSignal(width, max_positions, config.dropout_item)
 
     def forward(
         self, embedded: Tensor, valid: Tensor, query: Tensor, read: Tensor | None = None
-    ) -> Verdict:
-        """Judge every slot.
+    ) -> GateOutput:
+        """Compute the logits of both gates.
 
         Parameters
         ----------
@@ -96,54 +96,59 @@ class HSDGates(nn.Module):
         valid
             bool ``[B, L]``.
         query
-            ``[B, D]`` interest that the item-level signal asks with.
+            ``[B, D]`` query of the item-level signal.
         read
-            ``[B, L, D]`` that the item-level signal reads; None = ``embedded``.
+            ``[B, L, D]`` embeddings for the item-level signal; None = ``embedded``.
         """
-        layout = Ragged(valid if self.masked else torch.ones_like(valid))
-        real = None if self.masked else layout.take(valid)
-        tokens = layout.take(embedded)
-        sequence, reconstruction = self.sequence(tokens, layout, real)
-        item = self.item(tokens if read is None else layout.take(read), layout, real, query)
-        sequence, item = layout.put(only(sequence, real)), layout.put(only(item, real))
+        ragged = Ragged(valid if self.masked else torch.ones_like(valid))
+        real = None if self.masked else ragged.take(valid)
+        tokens = ragged.take(embedded)
+        sequence, reconstruction = self.sequence(tokens, ragged, real)
+        item = self.item(tokens if read is None else ragged.take(read), ragged, real, query)
+        sequence, item = (
+            ragged.put(mask_tokens(sequence, real)),
+            ragged.put(mask_tokens(item, real)),
+        )
         if self.bounded:
             # At padding the sequence gate holds (0, 0) and the item gate (0.5, 0.5).
             sequence = sequence.sigmoid().masked_fill(~valid[..., None], 0)
             item = item.sigmoid()
-        return Verdict(sequence, item, valid, reconstruction)
+        return GateOutput(sequence, item, valid, reconstruction)
 
-    def sample(self, verdict: Verdict, tau: float | Tensor, noise: Tensor | None = None) -> Tensor:
-        """Draw which slots stay, with the gradient of the relaxed gates.
+    def sample(
+        self, output: GateOutput, tau: float | Tensor, noise: Tensor | None = None
+    ) -> Tensor:
+        """Draw which positions are kept, with the gradient of the relaxed gates.
 
         Parameters
         ----------
-        verdict
-            Of :meth:`forward`.
+        output
+            Output of :meth:`forward`.
         tau
             Temperature of the gradient.
         noise
-            ``[2, B, L, 2]`` standard Gumbel for the sequence and the item gate; None draws it.
+            ``[2, B, L, 2]`` standard Gumbel noise of the sequence and the item gate; drawn if None.
 
         Returns
         -------
         Tensor
             ``[B, L]``, exactly 0 or 1; 0 at padding.
         """
-        logits = torch.stack([verdict.sequence, verdict.item])
+        logits = torch.stack([output.sequence, output.item])
         if noise is None:
             noise = gumbel_noise(logits.shape, logits)
         drawn = hard_gumbel_softmax(logits, tau, noise)[..., NOISE]
-        keep = (1 - drawn[0] * drawn[1]) * verdict.valid
+        keep = (1 - drawn[0] * drawn[1]) * output.valid
         if not self.keep_one:
             return keep
         kept = keep.detach() > 0
-        saved = with_survivor(kept, verdict.score().detach(), verdict.valid)
+        saved = keep_at_least_one(kept, output.score().detach(), output.valid)
         return keep + (saved & ~kept)
 
-    def decide(self, verdict: Verdict) -> Tensor:
-        """Keep without chance, bool ``[B, L]``: a slot goes where both gates prefer noise."""
-        keep = verdict.preferred()
-        return with_survivor(keep, verdict.score(), verdict.valid) if self.keep_one else keep
+    def decide(self, output: GateOutput) -> Tensor:
+        """Decide deterministically, bool ``[B, L]``: drop where both gates prefer noise."""
+        keep = output.keep_by_argmax()
+        return keep_at_least_one(keep, output.score(), output.valid) if self.keep_one else keep
 
 
 def _noise_probability(logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of HSD beside the next item's, its curriculum and its truncation."""
+"""Auxiliary losses, curriculum and truncation of HSD; see README.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LEAST = 1e-10
 
 
 def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative: Tensor) -> Tensor:
-    """Rank each real slot's item above a negative for the user's interest (BPR, per slot).
+    """Compute the BPR loss of each real position against one negative item.
 
     Parameters
     ----------
@@ -17,26 +17,30 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
         ``[B, L, D]``.
     valid
         bool ``[B, L]``.
-    interest, negative
-        ``[B, D]``: the user's vector and the negative item's, shared by all slots of a row.
+    interest
+        ``[B, D]``: the user's vector.
+    negative
+        ``[B, D]``: the negative item's embedding, shared by all positions of a row.
 
     Returns
     -------
     Tensor
         ``[B, L]``, zero at padding: ``-log(1e-10 + sigmoid(<E_t, p_u> - <E_neg, p_u>))``.
     """
-    rows, slots = torch.nonzero(valid, as_tuple=True)
-    places = rows * valid.shape[1] + slots
-    items = embedded.flatten(0, 1).index_select(0, places)
+    rows, positions = torch.nonzero(valid, as_tuple=True)
+    flat_index = rows * valid.shape[1] + positions
+    items = embedded.flatten(0, 1).index_select(0, flat_index)
     against = (negative * interest).sum(1)
     margins = (items * interest.index_select(0, rows)).sum(1) - against.index_select(0, rows)
     found = -(margins.sigmoid() + _LEAST).log()
     empty = found.new_zeros(valid.numel())
-    return empty.index_copy(0, places, found).view_as(valid)
+    return empty.index_copy(0, flat_index, found).view_as(valid)
 
 
-def truncated(losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool) -> Tensor:
-    """Zero the ``floor(rate * n)`` largest losses of each row of n real slots.
+def truncate_largest(
+    losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool
+) -> Tensor:
+    """Zero the ``floor(rate * n)`` largest losses of each row of n real positions.
 
     Parameters
     ----------
@@ -45,10 +49,15 @@ def truncated(losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bo
     valid
         bool ``[B, L]``.
     rate
-        0 .. 1.
+        Share in [0, 1].
     wipe_short_rows
-        Where the floor is 0 and the rate is not, zero the whole row (the official slice of the
-        last 0 elements).
+        If True, zero the whole row where the floor is 0 and the rate is not, as the official slice
+        of the last 0 elements does.
+
+    Returns
+    -------
+    Tensor
+        ``[B, L]``.
     """
     count = (
         (valid.sum(1) * rate).long() if rate else torch.zeros_like(valid[:, 0], dtype=torch.long)
@@ -61,19 +70,19 @@ def truncated(losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bo
 
 
 def curriculum(reconstruction: Tensor, rate: float) -> Tensor:
-    """Choose the rows that are learnt from: all but the share ``rate`` hardest to reconstruct.
+    """Select the rows to learn from: all but the share ``rate`` that is hardest to reconstruct.
 
     Parameters
     ----------
     reconstruction
         ``[B]`` errors.
     rate
-        0 .. 1.
+        Share in [0, 1].
 
     Returns
     -------
     Tensor
-        int64, ``floor((1 - rate) B)`` rows, at least one, easiest first.
+        int64, ``floor((1 - rate) B)`` row indices, at least one, easiest first.
     """
     count = max(1, int((1 - rate) * len(reconstruction)))
     return torch.argsort(reconstruction.detach(), stable=True)[:count]

@@ -1,4 +1,4 @@
-"""What changes in HSD while it trains; all state is in buffers, so that a run can resume."""
+"""Quantities of HSD that change during training; all state is in buffers, for resuming."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .config import HSDConfig
 
 BATCHES_PER_STEP = 40
-"""Between two changes of the temperature in the ``batches`` schedule."""
+"""Number of batches between two changes of the temperature in the ``batches`` schedule."""
 
 
 class Schedules(nn.Module):
@@ -19,7 +19,7 @@ class Schedules(nn.Module):
     Parameters
     ----------
     config
-        Reads the settings of the three.
+        Settings of the three schedules.
     """
 
     epoch: Tensor
@@ -35,7 +35,7 @@ class Schedules(nn.Module):
 
     @property
     def progress(self) -> float:
-        """Share of the curriculum that is over, 0 .. 1."""
+        """Share of the curriculum that is over, in [0, 1]."""
         return min(1.0, int(self.epoch) / max(1, self.config.curriculum_epochs - 1))
 
     @property

@@ -1,8 +1,8 @@
-"""The two inconsistency signals of HSD, on the real tokens of embedded sequences.
+"""The two inconsistency signals of HSD on the real tokens of embedded sequences.
 
-Both give two scores per token before their sigmoid: index 0 speaks for clean, index 1 for noise.
-Where padding is official, every slot of a frame counts as a token, ``real`` tells which are, and
-what stands at the others enters as it does in the official code.
+Both return two scores per token, before the sigmoid: index 0 for clean, index 1 for noise. If
+padding is official, every position of a frame counts as a token, ``real`` marks the items among
+them, and the padding vector takes part as it does in the official code.
 """
 
 from __future__ import annotations
@@ -14,54 +14,60 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 
 class SequenceSignal(nn.Module):
-    """Whether an item fits its context, judged by what an auto-encoder makes of it.
+    """Score how well an item fits its context, with an auto-encoder (README.md, equations 1 to 3).
 
     One bidirectional LSTM is applied twice with the same weights, as encoder and decoder; two
-    full slot-mixing matrices then join the reconstruction with the original.
+    ``[L, L]`` matrices then mix the positions of reconstruction and original.
 
     Parameters
     ----------
     width
-        D, of the embeddings.
-    slots
-        Most positions of a sequence.
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence.
     dropout
-        Of the input and of the mixed slots.
+        Dropout rate of the input and of the mixed positions.
     detach_target
-        Stop the gradient at what is to be reconstructed.
+        If True, stop the gradient at the target of the reconstruction.
     """
 
-    def __init__(self, width: int, slots: int, dropout: float, *, detach_target: bool) -> None:
+    def __init__(
+        self, width: int, max_positions: int, dropout: float, *, detach_target: bool
+    ) -> None:
         super().__init__()
         self.detach_target = detach_target
         self.dropout = dropout
         self.lstm = BiLSTM(width, width)
-        bound = 1 / math.sqrt(2 * slots)
-        self.mix_reconstructed = nn.Parameter(torch.empty(slots, slots).uniform_(-bound, bound))
-        self.mix_original = nn.Parameter(torch.empty(slots, slots).uniform_(-bound, bound))
-        self.mix_bias = nn.Parameter(torch.empty(slots).uniform_(-bound, bound))
+        bound = 1 / math.sqrt(2 * max_positions)
+        self.mix_reconstructed = nn.Parameter(
+            torch.empty(max_positions, max_positions).uniform_(-bound, bound)
+        )
+        self.mix_original = nn.Parameter(
+            torch.empty(max_positions, max_positions).uniform_(-bound, bound)
+        )
+        self.mix_bias = nn.Parameter(torch.empty(max_positions).uniform_(-bound, bound))
         self.output = nn.Linear(width, 2, bias=False)
         nn.init.xavier_normal_(self.output.weight)
         for name, weight in self.lstm.lstm.named_parameters():
             if name in {"weight_ih_l0", "weight_hh_l0"}:
                 nn.init.xavier_uniform_(weight)
 
-    def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, ragged: Ragged, real: Tensor | None) -> tuple[Tensor, Tensor]:
         """Score every token.
 
         Parameters
         ----------
         tokens
             ``[M, D]``.
-        layout
-            Where they stand.
+        ragged
+            Layout of the tokens.
         real
-            bool ``[M]``: which hold an item; None = all.
+            bool ``[M]``: tokens that hold an item; None = all.
 
         Returns
         -------
@@ -69,36 +75,38 @@ class SequenceSignal(nn.Module):
             Scores ``[M, 2]``, and the squared error of the reconstruction ``[B]``, summed over D
             and averaged over a row's real tokens.
         """
-        clean = only(tokens, real)
-        rebuilt = self._both_ways(only(self._both_ways(self._dropped(clean), layout), real), layout)
+        clean = mask_tokens(tokens, real)
+        rebuilt = self._bilstm(
+            mask_tokens(self._bilstm(self._dropped(clean), ragged), real), ragged
+        )
         target = clean.detach() if self.detach_target else clean
-        errors = layout.sum_rows((only(rebuilt, real) - target).square().sum(1))
-        lengths = layout.lengths if real is None else layout.sum_rows(real.to(errors.dtype))
-        mixed = torch.relu(self._dropped(self._mix(rebuilt, tokens, layout)))
+        errors = ragged.sum_rows((mask_tokens(rebuilt, real) - target).square().sum(1))
+        lengths = ragged.lengths if real is None else ragged.sum_rows(real.to(errors.dtype))
+        mixed = torch.relu(self._dropped(self._mix(rebuilt, tokens, ragged)))
         return self.output(mixed), errors / lengths.clamp_min(1)
 
     def _dropped(self, tokens: Tensor) -> Tensor:
-        return dropped_out(tokens, self.dropout if self.training else 0.0)
+        return fast_dropout(tokens, self.dropout if self.training else 0.0)
 
-    def _both_ways(self, tokens: Tensor, layout: Ragged) -> Tensor:
-        forward, backward = self.lstm.read(tokens, layout)
+    def _bilstm(self, tokens: Tensor, ragged: Ragged) -> Tensor:
+        forward, backward = self.lstm.read(tokens, ragged)
         return forward + backward
 
-    def _mix(self, rebuilt: Tensor, original: Tensor, layout: Ragged) -> Tensor:
-        """Join slots ``j`` into slot ``i`` with weights ``[i, j]``, in frames of similar rows."""
+    def _mix(self, rebuilt: Tensor, original: Tensor, ragged: Ragged) -> Tensor:
+        """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, by length."""
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
-        for places in layout.groups:
-            used = len(places)
-            found = padded.index_select(0, places.flatten())
-            first, second = found.view(*places.shape, -1).chunk(2, -1)
-            slots = torch.cat([first, second]).flatten(1)
+        for frame in ragged.groups:
+            used = len(frame)
+            found = padded.index_select(0, frame.flatten())
+            first, second = found.view(*frame.shape, -1).chunk(2, -1)
+            stacked = torch.cat([first, second]).flatten(1)
             weight = torch.cat(
                 [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
             )
-            joined = torch.addmm(self.mix_bias[:used, None], weight, slots)
-            numbers.append(places.flatten())
-            mixed.append(joined.view(places.numel(), -1))
+            joined = torch.addmm(self.mix_bias[:used, None], weight, stacked)
+            numbers.append(frame.flatten())
+            mixed.append(joined.view(frame.numel(), -1))
         inside = torch.cat(numbers)
         real = torch.nonzero(inside < len(original)).squeeze(1)
         order = real[inside[real].argsort()]
@@ -106,17 +114,21 @@ class SequenceSignal(nn.Module):
 
 
 class ItemSignal(nn.Module):
-    """Whether an item fits an interest that is given as a query vector.
+    """Score how well an item fits an interest, given as a query (README.md, equation 4).
 
     Parameters
     ----------
-    width, slots, dropout
-        As for :class:`SequenceSignal`.
+    width
+        D, size of an item embedding.
+    max_positions
+        Largest length of a sequence.
+    dropout
+        Dropout rate of the normalised embeddings.
     """
 
-    def __init__(self, width: int, slots: int, dropout: float) -> None:
+    def __init__(self, width: int, max_positions: int, dropout: float) -> None:
         super().__init__()
-        self.norm = SlotNorm(slots)
+        self.norm = PositionNorm(max_positions)
         self.dropout = dropout
         self.key = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)
@@ -125,22 +137,25 @@ class ItemSignal(nn.Module):
             nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(self.query.bias)
 
-    def forward(self, tokens: Tensor, layout: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
-        """Score every token, ``[M, 2]``; ``query`` is ``[B, D]``, the rest as for the other."""
-        features = only(self.norm(tokens, layout), real)
-        features = dropped_out(features, self.dropout if self.training else 0.0)
-        asked = self.query(query).index_select(0, layout.rows)
-        scores: Tensor = self.output(torch.tanh(self.key(features) + asked))
+    def forward(self, tokens: Tensor, ragged: Ragged, real: Tensor | None, query: Tensor) -> Tensor:
+        """Score every token, ``[M, 2]``.
+
+        ``query`` is ``[B, D]``; the other parameters are those of :meth:`SequenceSignal.forward`.
+        """
+        features = mask_tokens(self.norm(tokens, ragged), real)
+        features = fast_dropout(features, self.dropout if self.training else 0.0)
+        projected_query = self.query(query).index_select(0, ragged.rows)
+        scores: Tensor = self.output(torch.tanh(self.key(features) + projected_query))
         return scores
 
 
-class SlotNorm(nn.Module):
-    """Batch norm whose features are the slots: statistics over rows and embedding dimensions.
+class PositionNorm(nn.Module):
+    """Batch norm whose features are the positions: statistics over rows and embedding dimensions.
 
     Parameters
     ----------
-    slots
-        Most positions of a sequence.
+    max_positions
+        Largest length of a sequence.
     """
 
     mean: Tensor
@@ -148,30 +163,30 @@ class SlotNorm(nn.Module):
     momentum = 0.1
     epsilon = 1e-5
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, max_positions: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(slots))
-        self.bias = nn.Parameter(torch.zeros(slots))
-        self.register_buffer("mean", torch.zeros(slots))
-        self.register_buffer("variance", torch.ones(slots))
+        self.weight = nn.Parameter(torch.ones(max_positions))
+        self.bias = nn.Parameter(torch.zeros(max_positions))
+        self.register_buffer("mean", torch.zeros(max_positions))
+        self.register_buffer("variance", torch.ones(max_positions))
 
-    def forward(self, tokens: Tensor, layout: Ragged) -> Tensor:
-        """Normalise tokens ``[M, D]`` slot by slot; what is no token counts nowhere."""
-        used = layout.valid.shape[1]
+    def forward(self, tokens: Tensor, ragged: Ragged) -> Tensor:
+        """Normalise tokens ``[M, D]`` position by position; padding does not count."""
+        used = ragged.valid.shape[1]
         mean, variance = self.mean[:used], self.variance[:used]
         if self.training:
-            mean, variance = self._statistics(tokens, layout)
+            mean, variance = self._statistics(tokens, ragged)
         scale = self.weight[:used] * torch.rsqrt(variance + self.epsilon)
         shift = self.bias[:used] - mean * scale
-        return tokens * scale[layout.steps][:, None] + shift[layout.steps][:, None]
+        return tokens * scale[ragged.positions][:, None] + shift[ragged.positions][:, None]
 
-    def _statistics(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
-        """Mean and variance ``[L]`` of a batch; the running ones move towards them."""
-        numbers = layout.valid.sum(0) * tokens.shape[1]
+    def _statistics(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
+        """Return mean and variance ``[L]`` of a batch, and update the running ones."""
+        numbers = ragged.valid.sum(0) * tokens.shape[1]
         n = numbers.clamp_min(1)
-        mean = layout.sum_steps(tokens.sum(1)) / n
-        centred = tokens - mean[layout.steps][:, None]
-        variance = layout.sum_steps(centred.square().sum(1)) / n
+        mean = ragged.sum_positions(tokens.sum(1)) / n
+        centred = tokens - mean[ragged.positions][:, None]
+        variance = ragged.sum_positions(centred.square().sum(1)) / n
         with torch.no_grad():
             self._move(self.mean, mean, numbers)
             self._move(self.variance, variance * n / (n - 1).clamp_min(1), numbers)
@@ -182,6 +197,6 @@ class SlotNorm(nn.Module):
         used.copy_(used.lerp(new.to(running.dtype), self.momentum).where(numbers > 0, used))
 
 
-def only(tokens: Tensor, real: Tensor | None) -> Tensor:
+def mask_tokens(tokens: Tensor, real: Tensor | None) -> Tensor:
     """Zero the tokens that hold no item."""
     return tokens if real is None else tokens.masked_fill(~real[:, None], 0)

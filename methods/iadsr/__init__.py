@@ -1,4 +1,4 @@
-"""IADSR: interests read from behaviour and from item texts must agree."""
+"""IADSR: align interests from behaviour with interests from item texts."""
 
 from bench.components import MethodEntry, Variant
 
@@ -8,7 +8,7 @@ _NO_RECON = {"recon_weight": 0.0}
 METHOD = MethodEntry(
     name="iadsr",
     title="IADSR",
-    summary="masks interactions at which interests by behaviour and by item text disagree",
+    summary="masks interactions where interests from behaviour and from item texts disagree",
     config="bench.methods.iadsr.config:IADSRConfig",
     model="bench.methods.iadsr.model:IADSR",
     citation=(

@@ -8,45 +8,47 @@ from torch.nn import functional
 
 
 def sample_rows(units: Tensor, identity: Tensor, most: int, order: Tensor | None = None) -> Tensor:
-    """Choose the rows that take part in a contrastive loss.
+    """Select the rows that take part in a contrastive loss.
 
-    The published batch holds each user once. Where several prefixes of a user are drawn, the
-    same interest stands in several rows, and would be pushed away from itself: one of them is
-    chosen. The logits grow with the square of the rows, so at most ``most`` are compared.
+    The published batch holds each user once. With several prefixes of a user, the same interest
+    would appear in several rows and be contrasted with itself: one of them is selected. The number
+    of logits grows with the square of the rows, so at most ``most`` are compared.
 
     Parameters
     ----------
     units
         ``[N, H]`` semantic interests of length one; zero where there is no text.
     identity
-        int64 ``[N]``: whose interest each row is.
+        int64 ``[N]``: identity of each row's interest.
     most
-        The cap.
+        Largest number of rows.
     order
-        A permutation of the rows with text, int64; drawn from torch's generator when None.
+        A permutation of the rows with text, int64; drawn from torch's generator if None.
 
     Returns
     -------
     Tensor
-        int64 ``[n]``, n <= most, all of different identity.
+        int64 ``[n]``, n <= most, row indices with distinct identities.
     """
-    told = torch.nonzero(units.detach().any(-1)).squeeze(1)
-    drawn = told[torch.randperm(len(told), device=told.device) if order is None else order]
-    different, place = torch.unique(identity[drawn], return_inverse=True)
+    with_text = torch.nonzero(units.detach().any(-1)).squeeze(1)
+    drawn = with_text[
+        torch.randperm(len(with_text), device=with_text.device) if order is None else order
+    ]
+    distinct, inverse = torch.unique(identity[drawn], return_inverse=True)
     steps = torch.arange(len(drawn), device=drawn.device)
-    first = torch.full_like(different, len(drawn)).scatter_reduce_(0, place, steps, "amin")
+    first = torch.full_like(distinct, len(drawn)).scatter_reduce_(0, inverse, steps, "amin")
     return drawn[first.sort().values[:most]]
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """InfoNCE: each query must find its own key among all keys.
+    """Compute the InfoNCE loss of queries against all keys.
 
     Parameters
     ----------
     queries, keys
         ``[N, H]``, of length one; row n of both belongs together.
     temperature
-        Divides the cosines.
+        Divisor of the cosines.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     if len(queries) == 0:
         return queries.sum()
-    # bfloat16 would round cosines by more than the temperature can bear.
+    # bfloat16 would round cosines too coarsely for the temperature.
     with torch.autocast(queries.device.type, enabled=False):
         logits = queries.float() @ keys.float().T / temperature
         return functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))

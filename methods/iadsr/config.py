@@ -12,38 +12,40 @@ Progressive = Literal["recomputed", "carried", "causal", "leaky", "none"]
 
 
 class IADSRConfig(Config):
-    """Defaults are the paper's, and the published code's where the paper is silent.
+    """Settings of IADSR; the defaults are the paper's, or the published code's where it is silent.
 
     Attributes
     ----------
     theta
-        Users whose long-term interests by behaviour and by text have at least this cosine are
-        denoised; -1 denoises everyone, above 1 nobody.
+        Smallest cosine of the long-term interests at which a user is denoised; -1 denoises
+        everyone, a value above 1 nobody.
     tau
         Temperature of the gate.
     tau_info
         Temperature of the contrastive losses.
-    info_weight, recon_weight
-        Of the contrastive and the reconstruction loss; 0 leaves it out.
+    info_weight
+        Weight of the contrastive losses; 0 leaves them out.
+    recon_weight
+        Weight of the reconstruction loss; 0 leaves it out.
     info_rows
-        Most rows that a contrastive loss compares with each other; more are sampled down.
+        Largest number of rows in a contrastive loss; more are sampled down.
     interests
-        Which interests score a position and are aligned: ``both``, ``short`` (the paper's
+        Interests that score a position and are aligned: ``both``, ``short`` (the paper's
         short-only) or ``long`` (its long-only).
     pooling
         Collaborative long-term interest: ``max`` over the states, or the ``last`` state.
     progressive
         Masks on the training input, from the second epoch on. ``recomputed``: drawn from the
-        unmasked prefix itself, in a pass without gradient. ``carried``: drawn in the epoch
-        before, used where they had seen nothing beyond the present prefix. ``causal``:
-        carried, each judged by its item and those before. ``leaky``: carried and used whatever
-        they had seen. ``none``: no mask.
+        unmasked prefix itself, in a pass without gradient. ``carried``: drawn in the previous
+        epoch, used where they have seen nothing beyond the current prefix. ``causal``: carried,
+        each drawn from its item and earlier ones. ``leaky``: carried and always used. ``none``: no
+        mask.
     recon_target
-        Embeddings to be rebuilt: the ``original`` ones, or the masked ``input``.
+        Target of the reconstruction: the ``original`` embeddings, or the masked ``input``.
     detach_target
-        Send no gradient of the reconstruction into its target.
+        If True, stop the gradient of the reconstruction loss at its target.
     denoise_at_inference
-        Mask the input that is ranked with, too.
+        If True, mask the input at inference too.
     """
 
     theta: float = Field(default=-0.9, ge=-1, le=2)

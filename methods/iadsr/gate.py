@@ -15,34 +15,34 @@ MEDIAN = math.log(math.log(2))
 
 
 def qualified(collaborative: Interests, semantic: Interests, theta: float) -> Tensor:
-    """Tell whose histories are denoised, bool ``[B]`` (``[M]`` for interests so far).
+    """Return the rows that are denoised, bool ``[B]`` (``[M]`` for causal interests).
 
     Parameters
     ----------
     collaborative, semantic
         Interests of length one.
     theta
-        Least cosine of the long-term interests. Users without any text never qualify: nothing
-        could tell their noise.
+        Smallest cosine of the long-term interests. Rows without any text never qualify, since
+        nothing could indicate their noise.
     """
     cosine = (collaborative.long * semantic.long).sum(-1)
     return (cosine >= theta) & semantic.long.any(-1)
 
 
 def consistency(collaborative: Interests, semantic: Interests, which: str) -> Tensor:
-    """Score each position; high = behaviour and meaning agree = keep.
+    """Score each position; high = the views agree = keep.
 
     Parameters
     ----------
     collaborative, semantic
-        Interests of length one, the long-term ones given at each position, ``[M, H]``.
+        Interests of length one, the long-term ones repeated at each position, ``[M, H]``.
     which
         ``both`` (c1 + c2 + c3), ``short`` (c3) or ``long`` (c1 + c2).
 
     Returns
     -------
     Tensor
-        ``[M]`` in [-3, 3]. A term whose text is missing is 0.
+        ``[M]`` in [-3, 3]. A term without text is 0.
     """
     h, l_t, e1, e2 = collaborative.short, semantic.short, semantic.long, collaborative.long
     if which == "short":
@@ -53,7 +53,7 @@ def consistency(collaborative: Interests, semantic: Interests, which: str) -> Te
 
 
 def draw(score: Tensor, tau: float, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Draw a mask with one Gumbel variable for each position.
+    """Draw a mask with one Gumbel variable per position.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def draw(score: Tensor, tau: float, uniform: Tensor | None = None) -> tuple[Tens
     tau
         Temperature; it shapes the gradient, not the draw.
     uniform
-        ``[M]`` in [0, 1); drawn from torch's generator when None.
+        ``[M]`` in [0, 1); drawn from torch's generator if None.
 
     Returns
     -------

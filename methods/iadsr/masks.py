@@ -1,9 +1,9 @@
-"""Progressive masks without leaks (paper, equation 19).
+"""Progressive masks without leaks (paper, equation 19; README.md, "Progressive masks and leaks").
 
-The mask of one epoch multiplies the input of the next. Its bits judge a position by the whole
-sequence that they were drawn on, so a bit may know items that come later, and an input that it
-multiplies would tell a prediction what is to be predicted. Every bit therefore comes with the
-last interaction that it has seen, and :func:`known` says from which one on it may be used.
+The mask of one epoch multiplies the input of the next. Its bits depend on the whole sequence that
+they were drawn from, so a bit may know later items, and an input that it multiplies would reveal a
+target. Every bit is therefore stored with the last interaction that it has seen, and
+:func:`visible_until` returns the last one that it may have seen.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from torch import Tensor, nn
 
 from bench.model.batch import Batch
 
-from .tokens import Tokens
+from .tokens import RaggedTokens
 
 _NOTHING = torch.iinfo(torch.int64).max
 
 
-def known(batch: Batch, tokens: Tokens) -> Tensor:
-    """Last interaction that every prediction which an input enters may know.
+def visible_until(batch: Batch, tokens: RaggedTokens) -> Tensor:
+    """Return the last interaction that all predictions which an input enters may know.
 
-    The input at a position enters the predictions at that position and at later ones; of these
-    only the predicted ones count, and the earliest of them knows least.
+    The input at a position enters the predictions at that and later positions; of these only the
+    predicted ones count, and the earliest of them knows least.
 
     Returns
     -------
     Tensor
-        int64 ``[M]``, slots. A bit that has seen no later slot may multiply that input.
+        int64 ``[M]``, index of an interaction. A bit that has seen no later one may multiply the
+        input.
     """
     unpredicted = batch.targets == 0
     first = batch.flat_index.masked_fill(unpredicted, _NOTHING).amin(1)
     own = tokens.take(batch.flat_index)
-    return torch.maximum(own, tokens.of_rows(first))
+    return torch.maximum(own, tokens.repeat_rows(first))
 
 
-def row_ends(batch: Batch, tokens: Tokens) -> Tensor:
-    """Slot of the last interaction of each position's row, int64 ``[M]``."""
-    return tokens.of_rows(batch.flat_index.amax(1))
+def row_ends(batch: Batch, tokens: RaggedTokens) -> Tensor:
+    """Return the index of the last interaction of each position's row, int64 ``[M]``."""
+    return tokens.repeat_rows(batch.flat_index.amax(1))
 
 
 class CarriedMasks(nn.Module):
-    """One bit for each training interaction, drawn in one epoch and used in the next.
+    """One bit per training interaction, drawn in one epoch and used in the next.
 
-    A buffer holds ``2 * (last slot that was seen) + (1 if kept)`` of each interaction, so a
-    checkpoint resumes with the same masks. When several samples of an epoch judge the same
-    interaction, the one that has seen least remains, whatever their order: most later samples
-    may use it.
+    A buffer holds ``2 * (last interaction seen) + (1 if kept)`` of each interaction, so a resumed
+    run has the same masks. If several samples of an epoch decide about the same interaction, the
+    bit that has seen least is kept, whatever their order: most later samples may use it.
 
     Parameters
     ----------
@@ -62,28 +62,28 @@ class CarriedMasks(nn.Module):
         self.register_buffer("before", torch.full((interactions,), _NOTHING))
         self.register_buffer("now", torch.full((interactions,), _NOTHING))
 
-    def turn(self) -> None:
-        """Begin an epoch: what was drawn becomes what is used."""
+    def next_epoch(self) -> None:
+        """Begin an epoch: the bits that were drawn become those that are used."""
         self.before.copy_(self.now)
         self.now.fill_(_NOTHING)
 
-    def write(self, slots: Tensor, seen: Tensor, keep: Tensor) -> None:
-        """Note decisions; all ``[M]``."""
-        self.now.scatter_reduce_(0, slots, 2 * seen + keep.long(), "amin")
+    def write(self, interactions: Tensor, seen: Tensor, keep: Tensor) -> None:
+        """Store decisions; all parameters are ``[M]``."""
+        self.now.scatter_reduce_(0, interactions, 2 * seen + keep.long(), "amin")
 
-    def read(self, slots: Tensor, known: Tensor | None) -> Tensor:
-        """Give the decisions of the epoch before, bool ``[M]``; True where there is none.
+    def read(self, interactions: Tensor, visible_until: Tensor | None) -> Tensor:
+        """Return the decisions of the previous epoch, bool ``[M]``; True where there is none.
 
         Parameters
         ----------
-        slots
-            int64 ``[M]``: the interactions.
-        known
-            int64 ``[M]``, see :func:`known`: bits that have seen more are not used. None uses
-            all, which leaks.
+        interactions
+            int64 ``[M]``: indices of interactions.
+        visible_until
+            int64 ``[M]``, see :func:`visible_until`: bits that have seen more are not used. None
+            uses all, which leaks.
         """
-        bits = self.before[slots]
+        bits = self.before[interactions]
         unusable = bits == _NOTHING
-        if known is not None:
-            unusable |= torch.div(bits, 2, rounding_mode="floor") > known
+        if visible_until is not None:
+            unusable |= torch.div(bits, 2, rounding_mode="floor") > visible_until
         return unusable | (bits % 2 == 1)

@@ -10,14 +10,14 @@ from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
 
+from .agreement import Agreement, draw_causal_mask, measure_agreement
 from .alignment import info_nce, sample_rows
 from .config import IADSRConfig
-from .interests import Interests, Meaning
-from .judge import Judged, draw_so_far, judge
-from .masks import CarriedMasks, known, row_ends
+from .diagnostics import EpochCounts
+from .interests import Interests, SemanticInterests
+from .masks import CarriedMasks, row_ends, visible_until
 from .reconstruction import reconstruction_loss
-from .tally import Tally
-from .tokens import Tokens
+from .tokens import RaggedTokens
 
 _CARRIED = {"carried", "causal", "leaky"}
 
@@ -25,9 +25,9 @@ _CARRIED = {"carried", "causal", "leaky"}
 class IADSR(Method):
     """A backbone, two semantic projections, a gate on the states and a linear decoder.
 
-    Trains on (prefix, next item) pairs: interests, and so every mask, are read from the whole
-    input. The state that is ranked with is the backbone's on the input that the progressive
-    mask leaves; the gate of the present step enters the reconstruction only.
+    Trained on (prefix, next item) pairs: interests, and so every mask, depend on the whole input.
+    The state that is ranked with is the backbone's on the input after the progressive mask; the
+    gate of the current step enters the reconstruction only.
 
     Raises
     ------
@@ -42,129 +42,138 @@ class IADSR(Method):
         self.config = config
         self.backbone = backbone
         self.next_item_loss = data.next_item_loss
-        self.meaning = Meaning(data.text_vectors, backbone.state_size)
+        self.semantic_interests = SemanticInterests(data.text_vectors, backbone.state_size)
         self.decoder = nn.Linear(backbone.state_size, backbone.embedding_size)
         carries = config.progressive in _CARRIED
         self.carried = CarriedMasks(len(data.train.items)) if carries else None
         self.masking = False
-        self.tally = Tally("users", "qualified", "positions", "kept", "compared")
+        self.statistics = EpochCounts("users", "qualified", "positions", "kept", "compared")
 
     def begin_epoch(self, epoch: int) -> None:
-        """Mask inputs from the second epoch on, and count anew."""
+        """Mask inputs from the second epoch on, and reset the statistics."""
         self.masking = epoch > 0 and self.config.progressive != "none"
-        self.tally.reset()
+        self.statistics.reset()
         if self.carried is not None:
-            self.carried.turn()
+            self.carried.next_epoch()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Give ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
-        tokens = Tokens(batch.valid)
-        meant = self.meaning(batch, tokens).units()
+        """Compute ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
+        tokens = RaggedTokens(batch.valid)
+        semantic = self.semantic_interests(batch, tokens).units()
         original = self.backbone.embed(batch.items)
         x = original
         if self.masking:
-            x = x * tokens.put(self._input_mask(original, batch, tokens, meant))[..., None]
+            x = x * tokens.put(self._input_mask(original, batch, tokens, semantic))[..., None]
         states = self._states(x, batch, tokens)
-        judged = judge(states, meant, tokens, self.config)
-        gate, keep = judged.draw(self.config.tau)
+        agreement = measure_agreement(states, semantic, tokens, self.config)
+        gate, keep = agreement.draw(self.config.tau)
         if self.carried is not None:
             self._carry(self.carried, batch, tokens, states, keep)
-        self.tally.add(
+        self.statistics.add(
             users=len(batch.users),
-            qualified=judged.qualified.sum(),
+            qualified=agreement.qualified.sum(),
             positions=len(keep),
             kept=keep.sum(),
         )
         target = tokens.take(original if self.config.recon_target == "original" else x)
         parts = {
             "next_item": self._next_item(states, batch, tokens),
-            "info": self._info(judged, batch.users, tokens.take(batch.flat_index)),
-            "recon": self._recon(states * gate[:, None], target, judged, tokens),
+            "info": self._info(agreement, batch.users, tokens.take(batch.flat_index)),
+            "recon": self._recon(states * gate[:, None], target, agreement, tokens),
         }
         return {name: part for name, part in parts.items() if part is not None}
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Project the state after the last item, ``[B, D]``; masked input is an option."""
+        """Project the state after the last item, ``[B, D]``; masking the input is an option."""
         x = self.backbone.embed(batch.items)
         if self.config.denoise_at_inference:
             x = x * self.denoise(batch).keep[..., None]
         return self.backbone.project(self.backbone.encode_last(x, batch.valid, batch.users))
 
     def item_vectors(self) -> Tensor:
-        """Give the backbone's item table, ``[n_items, D]``."""
+        """Return the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Keep what a draw would keep more often than not; the less agreement, the noisier."""
-        tokens = Tokens(batch.valid)
+        """Keep what a draw keeps with probability above one half; the score is the disagreement."""
+        tokens = RaggedTokens(batch.valid)
         states = self._states(self.backbone.embed(batch.items), batch, tokens)
-        judged = judge(states, self.meaning(batch, tokens).units(), tokens, self.config)
-        return Denoised(keep=tokens.put(judged.decide()), score=-tokens.put(judged.score))
+        agreement = measure_agreement(
+            states, self.semantic_interests(batch, tokens).units(), tokens, self.config
+        )
+        return Denoised(keep=tokens.put(agreement.decide()), score=-tokens.put(agreement.score))
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give the cap on contrasted rows, and shares over the best epoch's training samples."""
+        """Return the cap on contrasted rows, and shares over the best epoch's training samples."""
         return {
             "info_rows": self.config.info_rows,
-            "info_share": self.tally.share("compared", "positions"),
-            "qualified_share": self.tally.share("qualified", "users"),
-            "kept_share": self.tally.share("kept", "positions"),
+            "info_share": self.statistics.share("compared", "positions"),
+            "qualified_share": self.statistics.share("qualified", "users"),
+            "kept_share": self.statistics.share("kept", "positions"),
         }
 
-    def _states(self, x: Tensor, batch: Batch, tokens: Tokens) -> Tensor:
+    def _states(self, x: Tensor, batch: Batch, tokens: RaggedTokens) -> Tensor:
         return tokens.take(self.backbone.encode(x, batch.valid, batch.users)).float()
 
     @torch.no_grad()
     def _input_mask(
-        self, original: Tensor, batch: Batch, tokens: Tokens, meant: Interests
+        self, original: Tensor, batch: Batch, tokens: RaggedTokens, semantic: Interests
     ) -> Tensor:
-        """Draw or recall the mask of the input, ``[M]``."""
-        limit = known(batch, tokens)
+        """Draw or read the mask of the input, ``[M]``."""
+        limit = visible_until(batch, tokens)
         if self.carried is not None:
             guard = None if self.config.progressive == "leaky" else limit
             return self.carried.read(tokens.take(batch.flat_index), guard).float()
         states = self._states(original, batch, tokens)
-        _, keep = judge(states, meant, tokens, self.config).draw(self.config.tau)
+        _, keep = measure_agreement(states, semantic, tokens, self.config).draw(self.config.tau)
         return (keep | (row_ends(batch, tokens) > limit)).float()
 
     @torch.no_grad()
     def _carry(
-        self, carried: CarriedMasks, batch: Batch, tokens: Tokens, states: Tensor, keep: Tensor
+        self,
+        carried: CarriedMasks,
+        batch: Batch,
+        tokens: RaggedTokens,
+        states: Tensor,
+        keep: Tensor,
     ) -> None:
-        """Note masks for the next epoch, with what they have seen."""
+        """Store masks for the next epoch, with the last interaction that they have seen."""
         own = tokens.take(batch.flat_index)
         if self.config.progressive == "causal":
-            meant = self.meaning.so_far(batch, tokens).units()
-            keep = draw_so_far(states, meant, tokens, self.config)
+            semantic = self.semantic_interests.causal(batch, tokens).units()
+            keep = draw_causal_mask(states, semantic, tokens, self.config)
             carried.write(own, own, keep)
         else:
             carried.write(own, row_ends(batch, tokens), keep)
 
-    def _next_item(self, states: Tensor, batch: Batch, tokens: Tokens) -> Tensor:
+    def _next_item(self, states: Tensor, batch: Batch, tokens: RaggedTokens) -> Tensor:
         targets = tokens.take(batch.targets)
         predicted = torch.nonzero(targets).squeeze(1)
         vectors = self.backbone.project(states.index_select(0, predicted))
         return self.next_item_loss(vectors, self.item_vectors(), targets[predicted])
 
-    def _info(self, judged: Judged, users: Tensor, slots: Tensor) -> Tensor | None:
+    def _info(self, agreement: Agreement, users: Tensor, interactions: Tensor) -> Tensor | None:
         """Align long- and short-term interests of the two views (equations 8 to 10)."""
         config = self.config
         if not config.info_weight:
             return None
-        ours, meant = judged.collaborative, judged.semantic
+        ours, semantic = agreement.collaborative, agreement.semantic
         total = ours.short.new_zeros(())
         if config.interests != "short":
-            rows = sample_rows(meant.long, users, config.info_rows)
-            total = total + info_nce(ours.long[rows], meant.long[rows], config.tau_info)
+            rows = sample_rows(semantic.long, users, config.info_rows)
+            total = total + info_nce(ours.long[rows], semantic.long[rows], config.tau_info)
         if config.interests != "long":
-            rows = sample_rows(meant.short, slots, config.info_rows)
-            self.tally.add(compared=len(rows))
-            total = total + info_nce(ours.short[rows], meant.short[rows], config.tau_info)
+            rows = sample_rows(semantic.short, interactions, config.info_rows)
+            self.statistics.add(compared=len(rows))
+            total = total + info_nce(ours.short[rows], semantic.short[rows], config.tau_info)
         return config.info_weight * total
 
-    def _recon(self, kept: Tensor, target: Tensor, judged: Judged, tokens: Tokens) -> Tensor | None:
-        """Rebuild the input embeddings from the states that the gate leaves."""
+    def _recon(
+        self, kept: Tensor, target: Tensor, agreement: Agreement, tokens: RaggedTokens
+    ) -> Tensor | None:
+        """Reconstruct the input embeddings from the gated states (equations 20 and 21)."""
         if not self.config.recon_weight:
             return None
         target = target.detach() if self.config.detach_target else target
-        loss = reconstruction_loss(self.decoder(kept), target, tokens, judged.qualified)
+        loss = reconstruction_loss(self.decoder(kept), target, tokens, agreement.qualified)
         return self.config.recon_weight * loss

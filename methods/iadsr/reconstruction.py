@@ -1,31 +1,31 @@
-"""What was kept must rebuild the whole sequence (paper, equations 20 and 21)."""
+"""Reconstruction of the whole sequence from what was kept (paper, equations 20 and 21)."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from .tokens import Tokens
+from .tokens import RaggedTokens
 
 
 def reconstruction_loss(
-    rebuilt: Tensor, target: Tensor, tokens: Tokens, qualified: Tensor
+    rebuilt: Tensor, target: Tensor, tokens: RaggedTokens, qualified: Tensor
 ) -> Tensor:
-    """Mean squared error over dimensions, then positions, then denoised users.
+    """Compute the squared error, averaged over dimensions, then positions, then denoised rows.
 
     Parameters
     ----------
     rebuilt, target
         ``[M, D]``.
     tokens
-        Their places.
+        Layout of the positions.
     qualified
-        bool ``[B]``: who is denoised.
+        bool ``[B]``: rows that are denoised.
 
     Returns
     -------
     Tensor
-        A scalar; 0 when nobody is denoised.
+        A scalar; 0 if no row is denoised.
     """
     errors = (rebuilt - target).square().mean(-1)
-    by_user = tokens.totals(errors) / tokens.lengths.clamp_min(1)
+    by_user = tokens.sum_rows(errors) / tokens.lengths.clamp_min(1)
     return (by_user * qualified).sum() / qualified.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""What is computed along the rows of a ragged batch: sums, running means, maxima, last states."""
+"""Reductions along the rows of a ragged batch: running sums and maxima."""
 
 from __future__ import annotations
 
@@ -8,41 +8,29 @@ from torch import Tensor
 from bench.methods.parts.ragged import Ragged
 
 
-class Tokens(Ragged):
-    """Reductions of tokens ``[M, H]`` by row, and running ones; padding cannot enter them."""
+class RaggedTokens(Ragged):
+    """Reductions of tokens ``[M, H]`` by row, and cumulative ones; padding never takes part."""
 
-    def of_rows(self, values: Tensor) -> Tensor:
-        """Give each token what belongs to its row: ``[B, ...]`` to ``[M, ...]``."""
+    def repeat_rows(self, values: Tensor) -> Tensor:
+        """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
         return values.index_select(0, self.rows)
 
-    def last(self, tokens: Tensor) -> Tensor:
-        """Each row's last token: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
-        filled = self.lengths > 0
-        ends = (self.starts + self.lengths - 1)[filled]
-        empty = tokens.new_zeros(len(filled), tokens.shape[1])
-        return empty.index_copy(0, torch.nonzero(filled).squeeze(1), tokens.index_select(0, ends))
-
-    def totals(self, tokens: Tensor) -> Tensor:
-        """Sum each row: ``[M, ...]`` to ``[B, ...]``."""
-        empty = tokens.new_zeros(len(self.valid), *tokens.shape[1:])
-        return empty.index_add(0, self.rows, tokens)
-
-    def running_totals(self, tokens: Tensor) -> Tensor:
+    def cumulative_sums(self, tokens: Tensor) -> Tensor:
         """Sum each row up to each position: ``[M, H]`` to ``[M, H]``.
 
-        One cumulative sum over the whole list, in which each row's first token takes away what
-        the row before has added. Taking it away afterwards would cancel large numbers.
+        One cumulative sum over the whole list, in which each row's first token subtracts the
+        previous row's sum. Subtracting afterwards would cancel large numbers.
         """
         filled = self.lengths > 0
-        before = self.totals(tokens)[filled][:-1]
+        before = self.sum_rows(tokens)[filled][:-1]
         return tokens.index_add(0, self.starts[filled][1:], -before).cumsum(0)
 
-    def maxima(self, tokens: Tensor) -> Tensor:
-        """Maximum of each row, by dimension: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
+    def max_rows(self, tokens: Tensor) -> Tensor:
+        """Compute the maximum of each row: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
         found = torch.segment_reduce(tokens, "max", lengths=self.lengths, unsafe=True)
         return found.masked_fill((self.lengths == 0)[:, None], 0.0)
 
-    def running_maxima(self, tokens: Tensor) -> Tensor:
-        """Maximum of each row up to each position: ``[M, H]`` to ``[M, H]``."""
-        # Padding follows the tokens, so the zeros there enter no token's maximum.
+    def cumulative_maxima(self, tokens: Tensor) -> Tensor:
+        """Compute the maximum of each row up to each position: ``[M, H]`` to ``[M, H]``."""
+        # Padding follows the tokens, so its zeros affect no token's maximum.
         return self.take(self.put(tokens).cummax(1).values)

@@ -1,4 +1,4 @@
-"""No denoiser: the bare backbone, against which every method is measured."""
+"""No denoiser: the bare backbone, the baseline of every method."""
 
 from bench.components import MethodEntry, Variant
 
@@ -15,7 +15,7 @@ METHOD = MethodEntry(
         Variant(
             "prefixes",
             "Base (prefixes)",
-            "trained on as many (prefix, next item) pairs as denoisers that need such",
+            "trained on as many (prefix, next item) pairs as denoisers that need them",
             {},
             {"sampling": "prefixes"},
         ),

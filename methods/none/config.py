@@ -1,4 +1,4 @@
-"""Settings of the bare backbone: it has none of its own."""
+"""Settings of the bare backbone, which has none of its own."""
 
 from bench.config import Config
 

@@ -21,7 +21,7 @@ class BareBackbone(Method):
         self.next_item_loss = data.next_item_loss
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Give the one part ``next_item``."""
+        """Compute the single part ``next_item``."""
         predicted = batch.targets > 0
         states = self.backbone.encode(self.backbone.embed(batch.items), batch.valid, batch.users)
         vectors = self.backbone.project(states[predicted])
@@ -34,5 +34,5 @@ class BareBackbone(Method):
         return self.backbone.project(self.backbone.encode_last(x, batch.valid, batch.users))
 
     def item_vectors(self) -> Tensor:
-        """Give the backbone's item table, ``[n_items, D]``."""
+        """Return the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()

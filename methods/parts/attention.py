@@ -1,4 +1,4 @@
-"""Transformer blocks on tokens without padding."""
+"""Transformer blocks on sequences without padding."""
 
 from __future__ import annotations
 
@@ -10,34 +10,39 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 Activation = Callable[[Tensor], Tensor]
 
 
 class Block(nn.Module, ABC):
-    """Multi-head attention and a feed-forward layer; where the norms stand is a subclass's affair.
+    """Multi-head attention and a feed-forward layer; subclasses place the layer norms.
 
     Parameters
     ----------
-    width, heads, inner
-        Of a token, of the attention, of the feed-forward layer.
+    width
+        Size of a token vector.
+    heads
+        Number of attention heads; must divide ``width``.
+    inner
+        Hidden size of the feed-forward layer.
     dropout
-        On what attention and the feed-forward layer add.
+        Dropout rate of the outputs of attention and of the feed-forward layer.
     attention_dropout
-        On the attention weights.
+        Dropout rate of the attention weights.
     inner_dropout
-        After the activation inside the feed-forward layer.
+        Dropout rate after the activation inside the feed-forward layer.
     causal
-        Whether a token attends to itself and earlier ones of its row only.
+        If True, a token attends only to itself and to earlier tokens of its row.
     eps
-        Of both layer norms.
+        Epsilon of both layer norms.
     activation
-        Between the two linear maps; the exact GELU by default.
-    most_kept
-        Most tokens whose inner, wide states are kept for the way back. More are fed slice by
-        slice, and once more on the way back, which costs time and bounds memory. None keeps all.
+        Activation of the feed-forward layer; the exact GELU by default.
+    max_stored_tokens
+        Largest number of tokens whose hidden feed-forward states are stored for the backward
+        pass. Larger inputs are processed in slices whose hidden states are recomputed in the
+        backward pass, which trades time for memory. None stores all.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class Block(nn.Module, ABC):
         causal: bool = False,
         eps: float = 1e-5,
         activation: Activation = functional.gelu,
-        most_kept: int | None = None,
+        max_stored_tokens: int | None = None,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -61,7 +66,7 @@ class Block(nn.Module, ABC):
         self.attention_dropout = attention_dropout
         self.inner_dropout = inner_dropout
         self.activation = activation
-        self.most_kept = most_kept
+        self.max_stored_tokens = max_stored_tokens
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.expand = nn.Linear(width, inner)
@@ -71,14 +76,14 @@ class Block(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Map all tokens.
+        """Transform all tokens.
 
         Parameters
         ----------
         z
             ``[M, width]``: the real tokens, ``ragged.take(frame)``.
         ragged
-            Where they stand.
+            Layout of the tokens.
 
         Returns
         -------
@@ -88,126 +93,126 @@ class Block(nn.Module, ABC):
 
     @abstractmethod
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Give the last token of each row only, ``[B, width]``; all tokens are looked at.
+        """Compute the output for the last token of each row only, ``[B, width]``.
 
-        What it gives for a row without tokens means nothing, but is a number.
+        All tokens are attended to. The value for a row without tokens is finite but meaningless.
         """
 
-    def attend(self, heard: Tensor, ragged: Ragged) -> Tensor:
-        """Give what attention adds to each token, ``[M, width]``."""
-        qkv = _with_nothing(self.qkv(heard))
-        mixed = qkv.new_zeros(heard.shape)
+    def attend(self, normed: Tensor, ragged: Ragged) -> Tensor:
+        """Compute the attention output of each token, ``[M, width]``.
+
+        ``normed [M, width]`` are the inputs of the attention.
+        """
+        qkv = _append_zero_row(self.qkv(normed))
+        mixed = qkv.new_zeros(normed.shape)
         for frame in ragged.groups:
             numbers = frame.T
             real = numbers < len(ragged)
-            q, k, v = _padded(qkv, numbers).chunk(3, -1)
-            found = self._attend(q, k, v, self._allowed(real))
+            q, k, v = _gather_frames(qkv, numbers).chunk(3, -1)
+            found = self._attend(q, k, v, self._attention_mask(real))
             mixed = mixed.index_copy(0, numbers[real], found[real])
-        return self._thinned(self.out(mixed), self.dropout)
+        return self._drop(self.out(mixed), self.dropout)
 
-    def attend_last(self, heard: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
-        """Give what attention adds to tokens ``own [B, width]``, each looking at its whole row."""
-        width = heard.shape[-1]
+    def attend_last(self, normed: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
+        """Compute the attention output of queries ``own [B, width]``, each over its whole row."""
+        width = normed.shape[-1]
         q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
-        kv = functional.linear(heard, self.qkv.weight[width:], self.qkv.bias[width:])
-        kv = _with_nothing(kv)
+        kv = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:])
+        kv = _append_zero_row(kv)
         mixed = kv.new_zeros(own.shape)
         for frame in ragged.groups:
             numbers = frame.T
             rows = ragged.rows[numbers[:, 0]]
-            k, v = _padded(kv, numbers).chunk(2, -1)
+            k, v = _gather_frames(kv, numbers).chunk(2, -1)
             found = self._attend(q[rows, None], k, v, (numbers < len(ragged))[:, None])
             mixed = mixed.index_copy(0, rows, found[:, 0])
-        return self._thinned(self.out(mixed), self.dropout)
+        return self._drop(self.out(mixed), self.dropout)
 
     def feed(self, z: Tensor) -> Tensor:
-        """Give what the feed-forward layer adds to each token, all at once or slice by slice."""
-        if self.most_kept is None or len(z) <= self.most_kept:
+        """Compute the feed-forward output of each token, in slices if there are many tokens."""
+        if self.max_stored_tokens is None or len(z) <= self.max_stored_tokens:
             return self._feed(z)
-        slices = torch.split(z, self.most_kept)
+        slices = torch.split(z, self.max_stored_tokens)
         if not torch.is_grad_enabled():
             return torch.cat([self._feed(part) for part in slices])
-        # Most of what a block keeps for the way back is here, and little of its arithmetic.
+        # Recomputing this part saves most of a block's memory and little of its arithmetic.
         return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
 
-    def _allowed(self, real: Tensor) -> Tensor:
-        """Who may look at whom, bool, broadcasts to ``[R, W, W]``; ``real [R, W]``."""
+    def _attention_mask(self, real: Tensor) -> Tensor:
+        """Return which keys a query may attend to, bool, broadcastable to ``[R, W, W]``.
+
+        ``real [R, W]`` marks the positions that hold a token.
+        """
         if not self.causal:
             return real[:, None]
-        # Padding only ever follows a token, so the causal mask hides it as well.
+        # Padding always follows the tokens, so the causal mask hides it as well.
         length = real.shape[1]
         return torch.ones(length, length, dtype=torch.bool, device=real.device).tril_()[None]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
-        """Scaled dot-product attention, ``q [R, Q, width]`` on ``k, v [R, W, width]``."""
+        """Compute scaled dot-product attention of ``q [R, Q, width]`` on ``k, v [R, W, width]``."""
         shape = q.shape
         q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        # Everyone may look at someone, so no row of weights is empty.
+        # Every query has a key, so no row of weights is empty.
         weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
-        mixed = self._thinned(weights, self.attention_dropout) @ v
+        mixed = self._drop(weights, self.attention_dropout) @ v
         return mixed.transpose(1, 2).reshape(shape)
 
     def _feed(self, z: Tensor) -> Tensor:
-        inner = self._thinned(self.activation(self.expand(z)), self.inner_dropout)
-        return self._thinned(self.contract(inner), self.dropout)
+        inner = self._drop(self.activation(self.expand(z)), self.inner_dropout)
+        return self._drop(self.contract(inner), self.dropout)
 
-    def _thinned(self, x: Tensor, rate: float) -> Tensor:
-        return dropped_out(x, rate) if self.training else x
+    def _drop(self, x: Tensor, rate: float) -> Tensor:
+        return fast_dropout(x, rate) if self.training else x
 
 
 class PostNormBlock(Block):
-    """A block that normalises after each sum (Vaswani et al., NIPS 2017; BERT's layer).
+    """Block that normalises after each residual sum (Vaswani et al., NIPS 2017; BERT).
 
     ``z' = LN(z + drop(MHA(z)))``, then ``LN(z' + drop(W2 act(W1 z' + b1) + b2))``.
     """
 
     def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Map all tokens; see :meth:`Block.forward`."""
+        """Transform all tokens; see :meth:`Block.forward`."""
         return self._join(z, self.attend(z, ragged))
 
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Give the last token of each row; see :meth:`Block.last`."""
-        own = _ends(z, ragged)
+        """Compute the output for the last token of each row; see :meth:`Block.last`."""
+        own = ragged.last(z)
         return self._join(own, self.attend_last(z, own, ragged))
 
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = self.norm_attention(z + attended)
-        settled: Tensor = self.norm_feed(z + self.feed(z))
-        return settled
+        output: Tensor = self.norm_feed(z + self.feed(z))
+        return output
 
 
 class PreNormBlock(Block):
-    """A block that normalises before attention and before the feed-forward layer.
+    """Block that normalises before attention and before the feed-forward layer.
 
     ``z' = z + drop(MHA(LN(z)))``, then ``z' + drop(W2 act(W1 LN(z') + b1) + b2)``.
     """
 
     def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Map all tokens; see :meth:`Block.forward`."""
+        """Transform all tokens; see :meth:`Block.forward`."""
         return self._join(z, self.attend(self.norm_attention(z), ragged))
 
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
-        """Give the last token of each row; see :meth:`Block.last`."""
-        heard = self.norm_attention(z)
-        return self._join(_ends(z, ragged), self.attend_last(heard, _ends(heard, ragged), ragged))
+        """Compute the output for the last token of each row; see :meth:`Block.last`."""
+        normed = self.norm_attention(z)
+        return self._join(ragged.last(z), self.attend_last(normed, ragged.last(normed), ragged))
 
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = z + attended
         return z + self.feed(self.norm_feed(z))
 
 
-def _ends(tokens: Tensor, ragged: Ragged) -> Tensor:
-    """Last token of each row, ``[B, D]``; zeros where a row has none."""
-    last = ragged.starts + ragged.lengths - 1
-    return _padded(_with_nothing(tokens), last.where(ragged.lengths > 0, len(tokens)))
-
-
-def _with_nothing(tokens: Tensor) -> Tensor:
-    """Put a row of zeros behind tokens ``[M, D]``: what number M gives."""
+def _append_zero_row(tokens: Tensor) -> Tensor:
+    """Append a zero row to tokens ``[M, D]``, which index M selects."""
     return torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
 
 
-def _padded(table: Tensor, numbers: Tensor) -> Tensor:
-    """Look tokens up by number in a table of :func:`_with_nothing`."""
+def _gather_frames(table: Tensor, numbers: Tensor) -> Tensor:
+    """Look up tokens by index in a table made by :func:`_append_zero_row`."""
     return table.index_select(0, numbers.flatten()).view(*numbers.shape, -1)

@@ -1,9 +1,10 @@
-"""A bidirectional LSTM that never sees padding.
+"""A bidirectional LSTM that never reads padding.
 
 Both directions run through one loop over time, each step on the rows that are long enough, and
-the gradient is written out. Steps are worked off in blocks that fit the processor's caches:
-what no later step changes is computed for a block at once, and so are the weights' gradients.
-``nn.LSTM`` on packed sequences computes the same with several times as many small operations.
+the gradient is written out. Steps are processed in blocks that fit the processor's caches:
+whatever does not depend on a later step is computed for a whole block at once, and so are the
+gradients of the weights. ``nn.LSTM`` on packed sequences computes the same with several times as
+many small operations.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ from torch.autograd.function import once_differentiable
 from .ragged import Ragged
 
 TOKENS_PER_BLOCK = 512
-"""A block of steps ends when it has so many tokens."""
+"""Number of tokens at which a block of steps is closed."""
 
 
 class BiLSTM(nn.Module):
-    """One layer, one state width for both directions; the backward one starts at the row's end.
+    """One bidirectional layer; the backward direction starts at the last real token of a row.
 
     Parameters
     ----------
-    input_size, hidden_size
-        Width of the input, and of each direction's state.
+    input_size
+        Size of an input vector.
+    hidden_size
+        Size of the state of each direction.
     bias
         Whether the gates have biases.
 
     Attributes
     ----------
     lstm
-        Holds the parameters, under torch's names and with torch's start.
+        ``nn.LSTM`` that holds the parameters, with torch's names and initialisation.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
@@ -45,7 +48,7 @@ class BiLSTM(nn.Module):
         )
 
     def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Read each row's real positions in both directions.
+        """Read the real positions of each row in both directions.
 
         Parameters
         ----------
@@ -57,40 +60,46 @@ class BiLSTM(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Forward and backward states ``[B, L, hidden_size]``, zero at padding. What stands
-            at padding, and how much padding there is, changes nothing.
+            Forward and backward states ``[B, L, hidden_size]``, zero at padding. Neither the values
+            at padding nor the amount of padding has an effect.
         """
-        layout = Ragged(valid)
-        forward, backward = self.read(layout.take(x), layout)
-        return layout.put(forward), layout.put(backward)
+        ragged = Ragged(valid)
+        forward, backward = self.read(ragged.take(x), ragged)
+        return ragged.put(forward), ragged.put(backward)
 
-    def read(self, tokens: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
-        """Read real tokens ``[M, input_size]``; give both states of each, ``[M, hidden_size]``."""
-        into, within = self._both("weight_ih"), self._both("weight_hh")
-        bias = self._both("bias_ih") + self._both("bias_hh") if self.lstm.bias else None
+    def read(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
+        """Compute both states ``[M, hidden_size]`` of each real token ``[M, input_size]``."""
+        w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
+        bias = (
+            self._stack_directions("bias_ih") + self._stack_directions("bias_hh")
+            if self.lstm.bias
+            else None
+        )
         with torch.autocast(tokens.device.type, enabled=False):
             forward, backward = _Recurrence.apply(  # type: ignore[no-untyped-call]
-                tokens.to(into.dtype), into, within, bias, layout
+                tokens.to(w_ih.dtype), w_ih, w_hh, bias, ragged
             )
         return forward, backward
 
-    def _both(self, name: str) -> Tensor:
+    def _stack_directions(self, name: str) -> Tensor:
         parts = getattr(self.lstm, f"{name}_l0"), getattr(self.lstm, f"{name}_l0_reverse")
         return torch.stack(parts)
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive time steps that are worked off together; tokens stand in time order.
+    """Consecutive time steps that are processed together, with tokens in time order.
 
     Attributes
     ----------
     sizes
-        Tokens of each step.
+        Number of tokens of each step.
     first
-        Number of the first step.
-    start, before
-        Where the block's tokens begin, and where those of the step before it do.
+        Index of the first step.
+    start
+        Index of the block's first token.
+    before
+        Index of the first token of the step before the block.
     """
 
     sizes: tuple[int, ...]
@@ -104,7 +113,7 @@ class _Block:
         return slice(self.start, self.start + sum(self.sizes))
 
     def previous(self, values: Tensor) -> Tensor:
-        """Values of the block's rows one step earlier, zero in the first step of all."""
+        """Return the values of the block's rows one step earlier, zero for the very first step."""
         parts, before, start = [], self.before, self.start
         for number, size in enumerate(self.sizes, self.first):
             past = values[:, before : before + size]
@@ -114,7 +123,7 @@ class _Block:
 
 
 def _blocks(sizes: list[int]) -> list[_Block]:
-    """Group the steps of ``sizes`` tokens into blocks."""
+    """Group steps of ``sizes`` tokens into blocks."""
     blocks: list[_Block] = []
     first, start, before = 0, 0, 0
     while first < len(sizes):
@@ -128,112 +137,112 @@ def _blocks(sizes: list[int]) -> list[_Block]:
 
 
 class _Recurrence(torch.autograd.Function):
-    """Forward and backward states, each ``[M, H]``, of tokens ``[M, D]``.
+    """Compute forward and backward states, each ``[M, H]``, of tokens ``[M, D]``.
 
-    Weights are ``[2, 4 H, D]`` and ``[2, 4 H, H]``, the bias ``[2, 4 H]`` or None, gates in
-    torch's order: input, forget, cell, output. Inside, tokens stand in time order.
+    Weights are ``[2, 4 H, D]`` and ``[2, 4 H, H]``, the bias ``[2, 4 H]`` or None, with the gates
+    in torch's order: input, forget, cell, output. Internally, tokens are in time order.
 
-    Every squashing is a logistic function, which torch computes many times faster than tanh: as
-    ``tanh(x) = 2 s(2 x) - 1``, twice what enters the cell's gate makes one call serve all four
-    gates, twice the cell is kept instead of the cell, and half the state instead of the state.
-    The difference to ``tanh`` stays below one rounding error of 1.
+    Every non-linearity is a logistic function, which torch computes many times faster than tanh.
+    With ``tanh(x) = 2 s(2 x) - 1``, doubling the input of the cell gate lets one call serve all
+    four gates, and the stored values are twice the cell and half the state. The difference from
+    ``tanh`` is below one rounding error of 1.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         tokens: Tensor,
-        into: Tensor,
-        within: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
         bias: Tensor | None,
-        layout: Ragged,
+        ragged: Ragged,
     ) -> tuple[Tensor, Tensor]:
-        scale = _gate_scale(within)
-        into, within = into * scale, within * (2 * scale)
-        inputs = _in_time(tokens, tokens, layout)
-        gates = inputs.new_empty(2, len(tokens), into.shape[1])
-        cells = inputs.new_empty(2, len(tokens), within.shape[2])
+        scale = _gate_scale(w_hh)
+        w_ih, w_hh = w_ih * scale, w_hh * (2 * scale)
+        inputs = _to_time_order(tokens, tokens, ragged)
+        gates = inputs.new_empty(2, len(tokens), w_ih.shape[1])
+        cells = inputs.new_empty(2, len(tokens), w_hh.shape[2])
         states = torch.empty_like(cells)
-        blocks = _blocks(layout.step_sizes)
-        steps = _Steps.of(gates, cells, states, layout.step_sizes)
-        recurrent = within.transpose(1, 2)
+        blocks = _blocks(ragged.step_sizes)
+        steps = _Steps.of(gates, cells, states, ragged.step_sizes)
+        recurrent = w_hh.transpose(1, 2)
         for block in blocks:
             now = block.now
-            torch.bmm(inputs[:, now], into.transpose(1, 2), out=gates[:, now])
+            torch.bmm(inputs[:, now], w_ih.transpose(1, 2), out=gates[:, now])
             if bias is not None:
                 gates[:, now] += (bias * scale.squeeze(1))[:, None]
             for number in range(block.first, block.first + len(block.sizes)):
                 steps.advance(number, recurrent)
-        ctx.blocks, ctx.layout, ctx.with_bias = blocks, layout, bias is not None
-        ctx.save_for_backward(tokens, into, within, scale, gates, cells, states)
-        forward, backward = _in_place(states, layout)
+        ctx.blocks, ctx.ragged, ctx.with_bias = blocks, ragged, bias is not None
+        ctx.save_for_backward(tokens, w_ih, w_hh, scale, gates, cells, states)
+        forward, backward = _from_time_order(states, ragged)
         return forward.mul_(2), backward.mul_(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None]:
-        tokens, into, within, scale, gates, cells, states = ctx.saved_tensors
-        layout: Ragged = ctx.layout
-        inputs = _in_time(tokens, tokens, layout)
+        tokens, w_ih, w_hh, scale, gates, cells, states = ctx.saved_tensors
+        ragged: Ragged = ctx.ragged
+        inputs = _to_time_order(tokens, tokens, ragged)
         by_forward, by_backward = grads
-        arriving = _in_time(by_forward, by_backward, layout).mul_(2)
+        arriving = _to_time_order(by_forward, by_backward, ragged).mul_(2)
         grad_inputs = torch.empty_like(inputs)
-        grad_into, grad_within = torch.zeros_like(into), torch.zeros_like(within)
-        grad_bias = inputs.new_zeros(into.shape[:2])
-        handed = torch.split(arriving, layout.step_sizes, 1)
+        grad_ih, grad_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
+        grad_bias = inputs.new_zeros(w_ih.shape[:2])
+        state_grads = torch.split(arriving, ragged.step_sizes, 1)
         carry: Tensor | None = None
         for block in reversed(ctx.blocks):
             now = block.now
             slopes = _Slopes.of(gates[:, now], cells[:, now], block.previous(cells))
-            carry = slopes.retreat(block, handed, within, carry)
+            carry = slopes.retreat(block, state_grads, w_hh, carry)
             entering = slopes.entering
-            torch.bmm(entering, into, out=grad_inputs[:, now])
-            grad_into.baddbmm_(entering.transpose(1, 2), inputs[:, now])
-            grad_within.baddbmm_(entering.transpose(1, 2), block.previous(states))
+            torch.bmm(entering, w_ih, out=grad_inputs[:, now])
+            grad_ih.baddbmm_(entering.transpose(1, 2), inputs[:, now])
+            grad_hh.baddbmm_(entering.transpose(1, 2), block.previous(states))
             grad_bias += entering.sum(1)
-        first, second = _in_place(grad_inputs, layout)
+        first, second = _from_time_order(grad_inputs, ragged)
         return (
             first.add_(second),
-            grad_into.mul_(scale),
-            grad_within.mul_(2 * scale),
+            grad_ih.mul_(scale),
+            grad_hh.mul_(2 * scale),
             grad_bias.mul_(scale.squeeze(1)) if ctx.with_bias else None,
             None,
         )
 
 
-def _gate_scale(within: Tensor) -> Tensor:
-    """Twice the cell's gate, once the others: ``[4 H, 1]``."""
-    width = within.shape[2]
-    scale = within.new_ones(4 * width, 1)
+def _gate_scale(w_hh: Tensor) -> Tensor:
+    """Return the factor of each gate's input, ``[4 H, 1]``: 2 for the cell gate, else 1."""
+    width = w_hh.shape[2]
+    scale = w_hh.new_ones(4 * width, 1)
     scale[2 * width : 3 * width] = 2
     return scale
 
 
-def _in_time(forward: Tensor, backward: Tensor, layout: Ragged) -> Tensor:
-    """Bring what either direction reads, ``[M, D]`` each, into its time order: ``[2, M, D]``."""
+def _to_time_order(forward: Tensor, backward: Tensor, ragged: Ragged) -> Tensor:
+    """Reorder the tokens of both directions, ``[M, D]`` each, into time order, ``[2, M, D]``."""
     ordered = forward.new_empty(2, *forward.shape)
-    for tokens, order, out in zip((forward, backward), layout.timelines, ordered, strict=True):
+    for tokens, order, out in zip((forward, backward), ragged.time_order, ordered, strict=True):
         torch.index_select(tokens, 0, order, out=out)
     return ordered
 
 
-def _in_place(ordered: Tensor, layout: Ragged) -> tuple[Tensor, Tensor]:
-    """Undo :func:`_in_time`."""
+def _from_time_order(ordered: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
+    """Invert :func:`_to_time_order`."""
     forward, backward = (
-        values.index_select(0, places)
-        for values, places in zip(ordered, layout.moments, strict=True)
+        values.index_select(0, ranks)
+        for values, ranks in zip(ordered, ragged.time_ranks, strict=True)
     )
     return forward, backward
 
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
-    """Views of all time steps, cut once: slicing costs more than the arithmetic of a short step.
+    """Views of all time steps, made once because slicing costs more than a short step.
 
     Attributes
     ----------
     gates
-        ``[2, n, 4 H]`` each: what enters the gates, then the gates. The cell's is less one half.
+        ``[2, n, 4 H]`` each: the inputs of the gates, then the gates; the cell gate minus 0.5.
     parts
         The four gates of each step, ``[2, n, H]``.
     cells, states
@@ -247,14 +256,14 @@ class _Steps:
 
     @classmethod
     def of(cls, gates: Tensor, cells: Tensor, states: Tensor, sizes: list[int]) -> _Steps:
-        """Cut tensors of all tokens, in time order, into steps."""
+        """Split tensors of all tokens, in time order, into steps."""
         four = gates.view(*gates.shape[:2], 4, cells.shape[2]).unbind(2)
         parts = list(zip(*(torch.split(part, sizes, 1) for part in four), strict=True))
         gate, cell, state = (torch.split(values, sizes, 1) for values in (gates, cells, states))
         return cls(gate, parts, cell, state)
 
     def advance(self, number: int, recurrent: Tensor) -> None:
-        """Compute one step in place; ``gates`` holds what its inputs give."""
+        """Compute one step in place; ``gates`` holds the contribution of the inputs."""
         gates, cell, state = self.gates[number], self.cells[number], self.states[number]
         size = gates.shape[1]
         if number:
@@ -271,23 +280,24 @@ class _Steps:
 
 
 def _first(rows: Tensor, size: int) -> Tensor:
-    """Give the first rows of a step, ``[2, size, ...]``."""
+    """Return the first rows of a step, ``[2, size, ...]``."""
     return rows if rows.shape[1] == size else rows[:, :size]
 
 
 @dataclass(frozen=True, eq=False)
 class _Slopes:
-    """Derivatives within one block, ``n`` tokens, of the scaled quantities that it keeps.
+    """Derivatives of the stored quantities within one block of ``n`` tokens.
 
     Attributes
     ----------
     entering
-        ``[2, n, 4 H]``: of the new cell by what enters the first three gates, of the state by
-        what enters the last; :meth:`retreat` turns it into the loss's gradient.
+        ``[2, n, 4 H]``: of the new cell with respect to the inputs of the first three gates, and
+        of the state with respect to the input of the last one; :meth:`retreat` turns it into the
+        gradient of the loss.
     through
-        ``[2, n, H]``: of the state by the cell.
+        ``[2, n, H]``: of the state with respect to the cell.
     forget
-        ``[2, n, H]``: of the cell by the cell before.
+        ``[2, n, H]``: of the cell with respect to the previous cell.
     """
 
     entering: Tensor
@@ -296,7 +306,7 @@ class _Slopes:
 
     @classmethod
     def of(cls, gates: Tensor, cells: Tensor, previous: Tensor) -> _Slopes:
-        """Compute what depends on no other step."""
+        """Compute the parts that depend on no other step."""
         entry, forget, new, output = gates.chunk(4, -1)
         squashed = cells.sigmoid()
         through = torch.addcmul(squashed, squashed, squashed, value=-1).mul_(output)
@@ -309,26 +319,26 @@ class _Slopes:
         return cls(entering, through, forget)
 
     def retreat(
-        self, block: _Block, handed: tuple[Tensor, ...], within: Tensor, carry: Tensor | None
+        self, block: _Block, state_grads: tuple[Tensor, ...], w_hh: Tensor, carry: Tensor | None
     ) -> Tensor | None:
-        """Walk back over the block's steps.
+        """Propagate gradients backwards through the block's steps.
 
         Parameters
         ----------
         block
-            Whose derivatives these are.
-        handed
-            Gradients of all steps' states; those of the step before the block's first get
-            what the block hands back.
-        within
-            The recurrent weights.
+            The block of these derivatives.
+        state_grads
+            Gradients with respect to the states of all steps; those of the step before the block
+            are updated in place.
+        w_hh
+            Recurrent weights.
         carry
-            Gradient that the step behind the block hands back to the cells; None = no such step.
+            Gradient with respect to the cells from the step after the block; None if there is none.
 
         Returns
         -------
         Tensor or None
-            The same for the step before the block.
+            The gradient with respect to the cells of the step before the block.
         """
         sizes = list(block.sizes)
         four = self.entering.view(*self.through.shape[:2], 4, self.through.shape[2])
@@ -338,15 +348,15 @@ class _Slopes:
         )
         for step in reversed(range(len(sizes))):
             number = block.first + step
-            state = handed[number]
+            state = state_grads[number]
             cell = state * through[step]
             if carry is not None:
-                # Rows that end here have nothing after them: only the first rows are handed any.
+                # Rows that end here have no later step: only the first rows receive a gradient.
                 _first(cell, carry.shape[1]).add_(carry)
             of_cell[step].mul_(cell[:, :, None])
             of_state[step].mul_(state)
             carry = None
             if number:
-                _first(handed[number - 1], sizes[step]).baddbmm_(entering[step], within)
+                _first(state_grads[number - 1], sizes[step]).baddbmm_(entering[step], w_hh)
                 carry = cell.mul_(forget[step])
         return carry

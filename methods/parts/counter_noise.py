@@ -1,7 +1,7 @@
-"""Uniform numbers that are a function of who and where, not of when they are drawn.
+"""Random numbers that are a function of their keys, not of the order of drawing.
 
-A generator gives a row other numbers when batches change or a run resumes. Here each number is
-a hash of a seed and of integer keys (user, position, draw), so that the same interaction meets
+A generator gives a row different numbers when batches change or a run resumes. Here each number
+is a hash of a seed and of integer keys (user, position, draw), so that the same interaction gets
 the same number in every epoch, batch and process.
 """
 
@@ -22,9 +22,14 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     Parameters
     ----------
     seed
-        Below 2**63.
+        Non-negative integer below 2**63.
     *keys
         int64 tensors that broadcast against each other; their order matters.
+
+    Returns
+    -------
+    Tensor
+        float64, of the broadcast shape.
 
     Examples
     --------
@@ -34,8 +39,8 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     """
     state = torch.tensor(seed, dtype=torch.long, device=keys[0].device if keys else None)
     for key in keys:
-        state = _mixed(state + _GOLDEN + _mixed(key + _GOLDEN))
-    top = _shifted(_mixed(state), 64 - _BITS)
+        state = _mix(state + _GOLDEN + _mix(key + _GOLDEN))
+    top = _shift_right(_mix(state), 64 - _BITS)
     numbers: Tensor = (top.double() + 0.5) / 2**_BITS
     return numbers
 
@@ -45,13 +50,13 @@ def gumbel(seed: int, *keys: Tensor) -> Tensor:
     return -(-uniform(seed, *keys).log()).log().float()
 
 
-def _mixed(z: Tensor) -> Tensor:
-    """Finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), on wrapping int64."""
-    z = (z ^ _shifted(z, 30)) * _FIRST
-    z = (z ^ _shifted(z, 27)) * _SECOND
-    return z ^ _shifted(z, 31)
+def _mix(z: Tensor) -> Tensor:
+    """Apply the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) on wrapping int64."""
+    z = (z ^ _shift_right(z, 30)) * _FIRST
+    z = (z ^ _shift_right(z, 27)) * _SECOND
+    return z ^ _shift_right(z, 31)
 
 
-def _shifted(z: Tensor, bits: int) -> Tensor:
+def _shift_right(z: Tensor, bits: int) -> Tensor:
     """Shift right as if unsigned."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)

@@ -1,8 +1,7 @@
-"""Sparse graphs that methods mine from training interactions: weights, counts, a cache by content.
+"""Sparse graphs mined from training interactions: normalisation, pruning, and a cache.
 
-A graph is a scipy matrix in float32; several with names make up what a method needs. What is
-kept on disk is one safetensors file, keyed by the histories, the settings and the code that
-builds; a file that is not whole is built again.
+A graph is a scipy matrix in float32; a method needs several, by name. They are kept in the cache
+under a key of the histories, the settings and the code that builds them.
 """
 
 from __future__ import annotations
@@ -16,21 +15,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from scipy import sparse
 
+from bench.cache import Content, Entry
 from bench.data.sequences import Sequences
-from bench.errors import ConfigError, StoreError
-from bench.files import atomic_path
-from bench.hashing import content_hash, file_hash
-from bench.settings import cache_dir
+from bench.errors import ConfigError
+from bench.hashing import file_hash
 
 Graphs = dict[str, sparse.csr_array]
 _LOG = logging.getLogger(__name__)
 
 
-def row_normalised(matrix: Any) -> sparse.csr_array:
+def normalise_rows(matrix: Any) -> sparse.csr_array:
     """Divide rows by their sums; empty rows stay empty."""
     rows = sparse.csr_array(matrix)
     sums = np.asarray(rows.sum(1)).ravel()
@@ -38,10 +34,15 @@ def row_normalised(matrix: Any) -> sparse.csr_array:
     return sparse.csr_array((weights, rows.indices, rows.indptr), rows.shape)
 
 
-def largest_of_rows(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
-    """Keep the ``most`` largest entries of every row, the first columns among equals; None = all.
+def top_k_per_row(matrix: sparse.csr_array, most: int | None) -> sparse.csr_array:
+    """Keep the ``most`` largest entries of every row, smaller column indices first among equals.
 
-    Entries are positive, columns ascend within a row.
+    Parameters
+    ----------
+    matrix
+        Positive entries, with ascending columns within each row.
+    most
+        Number of entries to keep per row; None keeps all.
     """
     if most is None:
         return matrix
@@ -53,19 +54,19 @@ def largest_of_rows(matrix: sparse.csr_array, most: int | None) -> sparse.csr_ar
 
 
 def edge_counts(graphs: Mapping[str, sparse.csr_array]) -> dict[str, int]:
-    """Give the number of edges of each relation."""
+    """Return the number of edges of each relation."""
     return {name: int(graph.nnz) for name, graph in graphs.items()}
 
 
-def refuse_empty(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
-    """Insist that relations have edges.
+def require_edges(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, str]) -> None:
+    """Check that relations have edges.
 
     Parameters
     ----------
     graphs
-        All relations.
+        All relations by name.
     remedies
-        For each relation that must have edges, what to change when it has none.
+        What to change when a relation is empty, for each relation that must have edges.
 
     Raises
     ------
@@ -77,33 +78,41 @@ def refuse_empty(graphs: Mapping[str, sparse.csr_array], remedies: Mapping[str, 
             raise ConfigError(f"the relation '{name}' has no edge on these data; {remedy}")
 
 
-def cached(
+def load_or_build(
     name: str,
+    cache: Path | None,
     train: Sequences,
     settings: Mapping[str, Any],
     build: Callable[[], Graphs],
     code: tuple[Callable[..., Any], ...] = (),
 ) -> Graphs:
-    """Read graphs from the cache, or build and keep them.
+    """Read graphs from the cache, or build and store them.
 
     Parameters
     ----------
     name
-        Of the method, for the file.
+        Name of the method.
+    cache
+        The cache's folder, :attr:`bench.model.method.TrainingData.cache`; None keeps nothing.
     train
         Training interactions, the only ones that ``build`` may read.
     settings
         Everything else that the graphs depend on, as plain data.
     build
-        Makes the graphs.
+        Builds the graphs.
     code
-        Functions whose modules the graphs depend on; a change in one makes another key.
+        Functions whose modules the graphs depend on; a change in one of them changes the key.
+
+    Returns
+    -------
+    dict of csr_array
+        Graphs by name.
     """
-    path = cache_dir() / "graphs" / f"{name}-{_key(train, settings, code)[:32]}.safetensors"
-    graphs = _read(path)
-    if graphs is None:
+    if cache is None:
         graphs = build()
-        _write(path, graphs)
+    else:
+        entry = Entry.of(cache, "graphs", name, _key(train, settings, code))
+        graphs = _from_content(entry.get(lambda: _to_content(build())))
     edges = ", ".join(f"{key} {count:,}" for key, count in edge_counts(graphs).items())
     _LOG.info("%s: edges of each relation: %s", name, edges)
     return graphs
@@ -111,63 +120,32 @@ def cached(
 
 def _key(
     train: Sequences, settings: Mapping[str, Any], code: tuple[Callable[..., Any], ...]
-) -> str:
+) -> dict[str, Any]:
     digest = hashlib.sha256()
     for array in (train.offsets, train.items):
         digest.update(np.ascontiguousarray(array).tobytes())
-    files = {Path(inspect.getfile(function)) for function in (row_normalised, *code)}
-    return content_hash(
-        {
-            "sequences": digest.hexdigest(),
-            "settings": dict(settings),
-            "code": sorted(file_hash(file) for file in files),
-        }
-    )
+    files = {Path(inspect.getfile(function)) for function in (normalise_rows, *code)}
+    return {
+        "sequences": digest.hexdigest(),
+        "settings": dict(settings),
+        "code": sorted(file_hash(file) for file in files),
+    }
 
 
-def _write(path: Path, graphs: Graphs) -> None:
-    """Keep graphs; a folder that cannot be written is only logged."""
+def _to_content(graphs: Graphs) -> Content:
     arrays: dict[str, NDArray[Any]] = {}
     for name, graph in graphs.items():
         arrays[f"{name}.starts"] = graph.indptr.astype(np.int64)
         arrays[f"{name}.columns"] = graph.indices.astype(np.int32)
         arrays[f"{name}.weights"] = graph.data.astype(np.float32)
-        arrays[f"{name}.shape"] = np.asarray(graph.shape, dtype=np.int64)
-    try:
-        with atomic_path(path) as temporary:
-            save_file(arrays, temporary, metadata={"digest": _digest(arrays)})
-    except StoreError as error:
-        _LOG.warning("%s; the graphs will be built again next time", error)
+    return Content(arrays, {name: [int(n) for n in graph.shape] for name, graph in graphs.items()})
 
 
-def _read(path: Path) -> Graphs | None:
-    """Give the graphs of a file, or None when there is no whole one."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="np") as stream:
-            arrays = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-            if (stream.metadata() or {}).get("digest") != _digest(arrays):
-                raise ValueError("its content does not have its checksum")
-        return {name: _matrix(arrays, name) for name in _names(arrays)}
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        _LOG.warning("%s is damaged (%s); building the graphs again", path, error)
-        return None
-
-
-def _names(arrays: Mapping[str, Any]) -> list[str]:
-    return sorted(key.removesuffix(".shape") for key in arrays if key.endswith(".shape"))
-
-
-def _matrix(arrays: Mapping[str, NDArray[Any]], name: str) -> sparse.csr_array:
-    rows, columns = arrays[f"{name}.shape"].tolist()
-    parts = (arrays[f"{name}.{part}"] for part in ("weights", "columns", "starts"))
-    return sparse.csr_array(tuple(parts), (rows, columns))
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
+def _from_content(content: Content) -> Graphs:
+    return {
+        name: sparse.csr_array(
+            tuple(content.arrays[f"{name}.{part}"] for part in ("weights", "columns", "starts")),
+            tuple(shape),
+        )
+        for name, shape in content.metadata.items()
+    }

@@ -1,4 +1,4 @@
-"""Hard samples of a categorical variable that let gradients through."""
+"""Hard samples of a categorical variable with a gradient."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def gumbel_noise(
     Parameters
     ----------
     shape
-        Of the result.
+        Shape of the result.
     like
-        Gives type and device.
+        Tensor whose dtype and device are used.
     generator
-        Where the noise comes from; None = torch's own generator.
+        Source of randomness; torch's default generator if None.
     """
     exponential = torch.empty(shape, dtype=like.dtype, device=like.device)
     return -exponential.exponential_(generator=generator).log()
@@ -27,9 +27,9 @@ def gumbel_noise(
 def hard_gumbel_softmax(logits: Tensor, tau: float | Tensor, noise: Tensor | None = None) -> Tensor:
     """Draw one-hot samples over the last axis, with the gradient of their relaxation.
 
-    The value is exactly ``one_hot(argmax(logits + noise))``, whatever ``tau``; the gradient is
-    that of ``softmax((logits + noise) / tau)`` (straight-through; Jang, Gu, Poole, ICLR 2017).
-    A class c is drawn with probability ``softmax(logits)[c]``.
+    The value is exactly ``one_hot(argmax(logits + noise))`` for any ``tau``; the gradient is that
+    of ``softmax((logits + noise) / tau)`` (straight-through; Jang, Gu, Poole, ICLR 2017). Class c
+    is drawn with probability ``softmax(logits)[c]``.
 
     Parameters
     ----------
@@ -38,12 +38,17 @@ def hard_gumbel_softmax(logits: Tensor, tau: float | Tensor, noise: Tensor | Non
     tau
         Temperature of the gradient, > 0.
     noise
-        ``[..., C]`` standard Gumbel; None draws it.
+        ``[..., C]`` standard Gumbel noise; drawn if None.
+
+    Returns
+    -------
+    Tensor
+        ``[..., C]``, 0 or 1.
     """
     if noise is None:
         noise = gumbel_noise(logits.shape, logits)
     perturbed = logits + noise
     soft = torch.softmax(perturbed / tau, -1)
     hard = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(-1, keepdim=True), 1.0)
-    # The bracket is exactly zero: the value stays a clean 0 or 1.
+    # The bracket is exactly zero, so the value is exactly 0 or 1.
     return hard + (soft - soft.detach())

@@ -1,7 +1,7 @@
-"""Methods that remove interactions by a rule fixed before training, and leave the rest alone.
+"""Methods that drop interactions by a rule that is fixed before training.
 
 The rule looks at one interaction at a time, so training may predict at every position in one
-pass: the input of a target is what the rule leaves of the interactions before it.
+pass: the input of a target is what the rule keeps of the interactions before it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
 
-from .packing import pack, with_survivor
+from .packing import keep_at_least_one, pack
 
 
 class InteractionFilter(Method):
-    """The bare backbone on sequences without the interactions that :meth:`judge` drops.
+    """The bare backbone on sequences without the interactions that :meth:`decide` drops.
 
-    Where all interactions before a target would go, the least noisy one stays. Removed
-    interactions stay targets, as for every other method.
+    If all interactions before a target would be dropped, the least noisy one stays. Dropped
+    interactions remain targets, as for every other method.
 
     Parameters
     ----------
-    data, backbone
-        As every method's.
+    data
+        Training interactions and loss.
+    backbone
+        Sequence encoder that reads the remaining interactions.
     """
 
     def __init__(self, data: TrainingData, backbone: Backbone) -> None:
@@ -36,28 +38,32 @@ class InteractionFilter(Method):
         self.next_item_loss = data.next_item_loss
 
     @abstractmethod
-    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Decide about interactions one by one.
 
         Parameters
         ----------
-        users, positions, items
-            int64 of one shape: whose, which place in the user's whole history, which item.
+        users
+            int64: user of each interaction.
+        positions
+            int64, same shape: position in the user's whole history, 0 = first.
+        items
+            int64, same shape: item, 0 = padding.
 
         Returns
         -------
         tuple of Tensor
-            Whether each is dropped (bool), and its noise score in 0 .. 1.
+            Whether each is dropped (bool), and its noise score in [0, 1].
         """
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Give the one part ``next_item``."""
-        drop, score = self._judged(batch)
+        """Compute the single part ``next_item``."""
+        drop, score = self._decide_batch(batch)
         left = batch.valid & ~drop
-        packing = pack(with_survivor(left, score, batch.valid))
-        place = left.cumsum(1) - 1
-        # Before these targets nothing is left: each becomes a sequence of one item.
-        alone = (batch.targets > 0) & (place < 0)
+        packing = pack(keep_at_least_one(left, score, batch.valid))
+        packed = left.cumsum(1) - 1
+        # Nothing is left before these targets: each becomes a sequence of one item.
+        alone = (batch.targets > 0) & (packed < 0)
         single = self._least_noisy(batch, score)[alone]
         kept = packing.gather(batch.items)
         lone = torch.nn.functional.pad(single[:, None], (0, kept.shape[1] - 1))
@@ -65,34 +71,34 @@ class InteractionFilter(Method):
         users = torch.cat([batch.users, batch.users[rows[alone]]])
         states = self._states(torch.cat([kept, lone]), users)
         usual = (batch.targets > 0) & ~alone
-        found = torch.cat([states[rows[usual], place[usual]], states[len(kept) :, 0]])
+        found = torch.cat([states[rows[usual], packed[usual]], states[len(kept) :, 0]])
         targets = torch.cat([batch.targets[usual], batch.targets[alone]])
         vectors = self.backbone.project(found)
         return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Project the state after the last survivor, ``[B, D]``."""
+        """Project the state after the last remaining interaction, ``[B, D]``."""
         items = pack(self.denoise(batch).keep).gather(batch.items)
         x = self.backbone.embed(items)
         return self.backbone.project(self.backbone.encode_last(x, items > 0, batch.users))
 
     def item_vectors(self) -> Tensor:
-        """Give the backbone's item table, ``[n_items, D]``."""
+        """Return the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Give the rule's decisions, and the survivor of a history that would lose everything."""
-        drop, score = self._judged(batch)
-        return Denoised(with_survivor(batch.valid & ~drop, score, batch.valid), score)
+        """Return the rule's decisions, keeping at least one interaction of each history."""
+        drop, score = self._decide_batch(batch)
+        return Denoised(keep_at_least_one(batch.valid & ~drop, score, batch.valid), score)
 
-    def _judged(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _decide_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
         steps = torch.arange(batch.items.shape[1], device=batch.items.device)
         positions = batch.first[:, None] + steps
-        return self.judge(batch.users[:, None].expand_as(positions), positions, batch.items)
+        return self.decide(batch.users[:, None].expand_as(positions), positions, batch.items)
 
     @staticmethod
     def _least_noisy(batch: Batch, score: Tensor) -> Tensor:
-        """Item with the lowest score up to each position, the most recent among equals."""
+        """Return the item with the lowest score so far, the most recent among equals."""
         return batch.items.gather(1, score.cummin(1).indices)
 
     def _states(self, items: Tensor, users: Tensor) -> Tensor:

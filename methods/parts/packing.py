@@ -1,4 +1,4 @@
-"""Close the gaps that removed interactions leave, and remember where each survivor stood."""
+"""Pack the interactions that remain after others were dropped."""
 
 from __future__ import annotations
 
@@ -10,70 +10,70 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Where the survivors of each row go; W is the length of the longest packed row.
+    """Positions of the kept interactions of each row; W is the length of the longest packed row.
 
     Attributes
     ----------
-    slots
-        int64 ``[B, W]``: original slot of each packed place, -1 = padding.
+    source
+        int64 ``[B, W]``: original position of each packed one, -1 = padding.
     width
-        L, slots of the original frame.
+        L, length of the original frame.
     """
 
-    slots: Tensor
+    source: Tensor
     width: int
 
     @property
     def valid(self) -> Tensor:
-        """Real places, bool ``[B, W]``; a prefix of each row."""
-        return self.slots >= 0
+        """Positions that hold an interaction, bool ``[B, W]``; a prefix of each row."""
+        return self.source >= 0
 
     @property
     def lengths(self) -> Tensor:
-        """int64 ``[B]``: survivors of each row."""
+        """Number of kept interactions of each row, int64 ``[B]``."""
         return self.valid.sum(1)
 
     def gather(self, x: Tensor) -> Tensor:
-        """Move ``[B, L, ...]`` to ``[B, W, ...]``: survivors in order, zeros at padding."""
-        rows, places = torch.nonzero(self.valid, as_tuple=True)
-        origin = rows * self.width + self.slots[rows, places]
+        """Move ``[B, L, ...]`` to ``[B, W, ...]``: kept entries in order, zeros at padding."""
+        rows, targets = torch.nonzero(self.valid, as_tuple=True)
+        origin = rows * self.width + self.source[rows, targets]
         flat = x.flatten(0, 1).index_select(0, origin)
-        empty = flat.new_zeros(self.slots.numel(), *flat.shape[1:])
-        packed = empty.index_copy(0, rows * self.slots.shape[1] + places, flat)
-        return packed.view(*self.slots.shape, *x.shape[2:])
+        empty = flat.new_zeros(self.source.numel(), *flat.shape[1:])
+        packed = empty.index_copy(0, rows * self.source.shape[1] + targets, flat)
+        return packed.view(*self.source.shape, *x.shape[2:])
 
 
 def pack(keep: Tensor) -> Packing:
-    """Plan the packing of survivors to the front, in their order.
+    """Plan the packing of kept interactions to the front, in order.
 
     Parameters
     ----------
     keep
         bool ``[B, L]``; padding must be False.
     """
-    rows, slots = torch.nonzero(keep, as_tuple=True)
-    places = (keep.cumsum(1) - 1)[rows, slots]
+    rows, origins = torch.nonzero(keep, as_tuple=True)
+    targets = (keep.cumsum(1) - 1)[rows, origins]
     longest = max(1, int(keep.sum(1).max())) if len(keep) else 1
     packed = torch.full((len(keep), longest), -1, dtype=torch.long, device=keep.device)
-    packed[rows, places] = slots
+    packed[rows, targets] = origins
     return Packing(packed, keep.shape[1])
 
 
-def newest(keep: Tensor, most: int) -> Tensor:
-    """Drop, bool ``[B, L]``, all but the last ``most`` survivors of each row."""
+def keep_last(keep: Tensor, most: int) -> Tensor:
+    """Keep only the last ``most`` kept interactions of each row, bool ``[B, L]``."""
     later = keep.flip(1).cumsum(1).flip(1)
     return keep & (later <= most)
 
 
-def with_survivor(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
-    """Bring back, in rows that lost everything, the least noisy interaction.
+def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
+    """Restore the least noisy interaction in rows that lost all.
 
     Parameters
     ----------
     keep
         bool ``[B, L]``, False at padding.
     score
-        ``[B, L]`` noise score, high = noise. Among the lowest the most recent one is kept.
+        ``[B, L]`` noise score, high = noise. The most recent of the lowest is restored.
     valid
         bool ``[B, L]``: real interactions; a row without any stays empty.
 
@@ -83,7 +83,7 @@ def with_survivor(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
         bool ``[B, L]`` with at least one True in each row that has a real interaction.
     """
     lost = ~keep.any(1) & valid.any(1)
-    # Dense work only where it is needed: few rows lose everything.
+    # Few rows lose everything, so the dense work is limited to them.
     lost_rows = torch.nonzero(lost).squeeze(1)
     if not len(lost_rows):
         return keep

@@ -1,7 +1,7 @@
-"""Sequences of many lengths as one flat list of their real tokens.
+"""Sequences of different lengths as one flat list of their real tokens.
 
-Batches mix short and long histories, so most of a padded frame is padding. What works token by
-token takes the real ones only; this module keeps track of where they stand.
+Batches mix short and long histories, so most of a padded frame is padding. Token-wise operations
+work on the real tokens only; this module keeps track of their positions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHORTEST_GROUP = 4
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Where the M real tokens of a frame stand, row after row.
+    """Positions of the M real tokens of a frame, row by row.
 
     Attributes
     ----------
@@ -31,66 +31,74 @@ class Ragged:
     valid: Tensor
 
     @cached_property
-    def places(self) -> Tensor:
-        """int64 ``[M]``: place of each token in the flattened frame."""
+    def flat_index(self) -> Tensor:
+        """Index of each token in the flattened frame, int64 ``[M]``."""
         return torch.nonzero(self.valid.flatten()).squeeze(1)
 
     @cached_property
     def rows(self) -> Tensor:
-        """int64 ``[M]``: row of each token."""
-        return self.places // self.valid.shape[1]
+        """Row of each token, int64 ``[M]``."""
+        return self.flat_index // self.valid.shape[1]
 
     @cached_property
-    def steps(self) -> Tensor:
-        """int64 ``[M]``: slot of each token in its row."""
-        return self.places % self.valid.shape[1]
+    def positions(self) -> Tensor:
+        """Position of each token in its row, int64 ``[M]``."""
+        return self.flat_index % self.valid.shape[1]
 
     @cached_property
     def lengths(self) -> Tensor:
-        """int64 ``[B]``."""
+        """Number of tokens of each row, int64 ``[B]``."""
         return self.valid.sum(1)
 
     @cached_property
     def starts(self) -> Tensor:
-        """int64 ``[B]``: where each row begins among the tokens."""
+        """Index of each row's first token among the tokens, int64 ``[B]``."""
         return self.lengths.cumsum(0) - self.lengths
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.flat_index)
 
     def take(self, frame: Tensor) -> Tensor:
-        """List the real tokens: ``[B, L, ...]`` to ``[M, ...]``."""
-        tokens: Tensor = _Take.apply(frame.flatten(0, 1), self.places)  # type: ignore[no-untyped-call]
+        """Select the real tokens: ``[B, L, ...]`` to ``[M, ...]``."""
+        tokens: Tensor = _TakeDistinct.apply(frame.flatten(0, 1), self.flat_index)  # type: ignore[no-untyped-call]
         return tokens
 
     def put(self, tokens: Tensor) -> Tensor:
-        """Give tokens ``[M, ...]`` their places in a frame ``[B, L, ...]`` of zeros."""
+        """Scatter tokens ``[M, ...]`` into a frame ``[B, L, ...]`` of zeros."""
         empty = tokens.new_zeros(self.valid.numel(), *tokens.shape[1:])
-        placed = empty.index_copy(0, self.places, tokens)
+        placed = empty.index_copy(0, self.flat_index, tokens)
         return placed.view(*self.valid.shape, *tokens.shape[1:])
 
     def sum_rows(self, tokens: Tensor) -> Tensor:
-        """Sum the tokens ``[M]`` of each row, ``[B]``."""
-        return tokens.new_zeros(len(self.valid)).index_add(0, self.rows, tokens)
+        """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
+        empty = tokens.new_zeros(len(self.valid), *tokens.shape[1:])
+        return empty.index_add(0, self.rows, tokens)
 
-    def sum_steps(self, tokens: Tensor) -> Tensor:
-        """Sum the tokens ``[M]`` of each slot, ``[L]``."""
-        return tokens.new_zeros(self.valid.shape[1]).index_add(0, self.steps, tokens)
+    def sum_positions(self, tokens: Tensor) -> Tensor:
+        """Sum the tokens at each position: ``[M]`` to ``[L]``."""
+        return tokens.new_zeros(self.valid.shape[1]).index_add(0, self.positions, tokens)
+
+    def last(self, tokens: Tensor) -> Tensor:
+        """Return the last token of each row: ``[M, D]`` to ``[B, D]``; zeros for an empty row."""
+        filled = self.lengths > 0
+        ends = (self.starts + self.lengths - 1)[filled]
+        empty = tokens.new_zeros(len(filled), tokens.shape[1])
+        return empty.index_copy(0, torch.nonzero(filled).squeeze(1), tokens.index_select(0, ends))
 
     @cached_property
     def step_sizes(self) -> list[int]:
-        """How many rows have a token 0, 1, 2, ...; ends with the longest row."""
+        """Number of rows with a token at position 0, 1, 2, ...; ends with the longest row."""
         longest = int(self.lengths.max()) if len(self.valid) else 0
         steps = torch.arange(longest, device=self.valid.device)
         sizes: list[int] = (self.lengths[:, None] > steps).sum(0).tolist()
         return sizes
 
     @cached_property
-    def timelines(self) -> Tensor:
-        """Order in which a forward and a backward recurrence read, int64 ``[2, M]``.
+    def time_order(self) -> Tensor:
+        """Order in which a forward and a backward recurrence read the tokens, int64 ``[2, M]``.
 
-        Step t holds the tokens t from the start (from the end) of all rows that are so long,
-        longest row first, so that the rows of a step are the first rows of the step before.
+        Step t holds the t-th tokens from the start (from the end) of all rows that are long enough,
+        longest row first, so that the rows of a step are the first rows of the previous step.
         """
         device = self.valid.device
         sizes = torch.tensor(self.step_sizes, dtype=torch.long, device=device)
@@ -101,17 +109,17 @@ class Ragged:
         return torch.stack([start + step, start + self.lengths[row] - 1 - step])
 
     @cached_property
-    def moments(self) -> Tensor:
-        """Where in :attr:`timelines` each token stands, int64 ``[2, M]``."""
-        order = self.timelines
-        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-        return torch.empty_like(order).scatter_(1, order, places)
+    def time_ranks(self) -> Tensor:
+        """Index of each token in :attr:`time_order`, int64 ``[2, M]``."""
+        order = self.time_order
+        flat_index = torch.arange(order.shape[1], device=order.device).expand_as(order)
+        return torch.empty_like(order).scatter_(1, order, flat_index)
 
     @cached_property
     def groups(self) -> list[Tensor]:
-        """Frames of rows of similar length, slot by slot: int64 ``[L_k, B_k]`` token numbers.
+        """Frames of rows of similar length: token indices, int64 ``[L_k, B_k]``.
 
-        M, one past the last token, stands for padding.
+        Index M, one past the last token, marks padding.
         """
         device = self.valid.device
         found, above, ceiling = [], 0, SHORTEST_GROUP
@@ -126,17 +134,17 @@ class Ragged:
         return found
 
 
-class _Take(torch.autograd.Function):
-    """Select distinct rows; torch's own gradient allows for repeated ones and takes longer."""
+class _TakeDistinct(torch.autograd.Function):
+    """Select distinct rows; torch's own gradient allows for repeated ones and is slower."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, places: Tensor) -> Tensor:
-        ctx.save_for_backward(places)
+    def forward(ctx: Any, values: Tensor, flat_index: Tensor) -> Tensor:
+        ctx.save_for_backward(flat_index)
         ctx.rows = len(values)
-        return values.index_select(0, places)
+        return values.index_select(0, flat_index)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (places,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.rows, *grad.shape[1:]).index_copy_(0, places, grad), None
+        (flat_index,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.rows, *grad.shape[1:]).index_copy_(0, flat_index, grad), None

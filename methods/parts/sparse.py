@@ -1,9 +1,9 @@
-"""A constant sparse matrix times a dense one, with its gradient, fast on a CPU.
+"""Product of a constant sparse matrix with a dense one, with its gradient, fast on a CPU.
 
 The product is an embedding bag: row i of the result is the weighted sum of the dense rows that
-row i of the matrix names. On a CPU torch runs bags through FBGEMM, which here is several times
-faster than its compressed-row product (``benchmarks/parts.py ssdrec`` times both); each row is
-summed by one thread in a fixed order, so results repeat bit for bit.
+row i of the matrix names. On a CPU torch runs bags through FBGEMM, which is several times faster
+here than its compressed-row product (``benchmarks/parts.py ssdrec`` times both). One thread sums
+each row in a fixed order, so results are reproducible bit for bit.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ class Bags:
 
     Attributes
     ----------
-    columns, entries
-        int32 and float ``[nnz]``, row after row.
+    columns
+        int32 ``[nnz]``: column of each entry, row by row.
+    entries
+        float ``[nnz]``: value of each entry.
     starts
-        int32 ``[rows + 1]``: where each row begins.
+        int32 ``[rows + 1]``: index of each row's first entry.
     """
 
     columns: Tensor
     entries: Tensor
     starts: Tensor
 
-    def of(self, dense: Tensor) -> Tensor:
-        """Multiply by ``[N, D]``, without a gradient of its own."""
+    def multiply(self, dense: Tensor) -> Tensor:
+        """Multiply by ``dense [N, D]``, without a gradient of its own."""
         if not len(self.columns):
             return dense.new_zeros(len(self.starts) - 1, dense.shape[1])
         return functional.embedding_bag(
@@ -50,14 +52,14 @@ class Bags:
         )
 
     def take(self, rows: Tensor) -> Bags:
-        """Select rows: int64 ``[R]``, in any order, also repeatedly."""
+        """Select rows: int64 ``[R]``, in any order, repetitions allowed."""
         begin = self.starts[rows].long()
         sizes = self.starts[rows + 1] - begin
         ends = sizes.cumsum(0)
         shift = torch.repeat_interleave(begin - (ends - sizes), sizes)
-        places = torch.arange(len(shift), device=rows.device) + shift
+        index = torch.arange(len(shift), device=rows.device) + shift
         starts = functional.pad(ends, (1, 0)).int()
-        return Bags(self.columns[places], self.entries[places], starts)
+        return Bags(self.columns[index], self.entries[index], starts)
 
     def transposed(self, columns: int) -> Bags:
         """Transpose; ``columns`` is N."""
@@ -71,17 +73,17 @@ class Bags:
 
 
 class SparseMatrix(nn.Module):
-    """A matrix ``[M, N]`` whose places are fixed; its transpose is kept for the gradient.
+    """A constant matrix ``[M, N]``; its transpose is kept for the gradient.
 
-    It holds buffers that follow the model to its device and never enter a checkpoint.
+    Its buffers follow the model to its device and are not part of a checkpoint.
 
     Parameters
     ----------
     matrix
-        Any scipy sparse matrix of fewer than 2^31 entries; the product uses its values in float32.
+        Any scipy sparse matrix with fewer than 2^31 entries; values are used in float32.
     transpose
-        Whether the transpose is kept. Without it only :meth:`of_rows` has a gradient, which costs
-        half the memory where a few rows at a time are all that training needs.
+        Whether the transpose is kept. Without it only :meth:`of_rows` has a gradient, which halves
+        the memory where training needs only a few rows at a time.
     """
 
     starts: Tensor
@@ -97,19 +99,19 @@ class SparseMatrix(nn.Module):
         rows = sparse.csr_array(matrix, copy=True)  # summing duplicates works in place
         rows.sum_duplicates()
         self.shape = (int(rows.shape[0]), int(rows.shape[1]))
-        self._keep(starts=rows.indptr, columns=rows.indices, values=rows.data)
+        self._register_arrays(starts=rows.indptr, columns=rows.indices, values=rows.data)
         if transpose:
-            # Numbering the entries before transposing tells where each one goes.
+            # Transposing the entries' indices shows where each entry goes.
             numbers = np.arange(rows.nnz, dtype=np.int32)
             back = sparse.csr_array((numbers, rows.indices, rows.indptr), rows.shape).T.tocsr()
-            self._keep(
+            self._register_arrays(
                 transposed_starts=back.indptr,
                 transposed_columns=back.indices,
                 transposed_values=rows.data[back.data],
                 order=back.data,
             )
 
-    def _keep(self, **arrays: Any) -> None:
+    def _register_arrays(self, **arrays: Any) -> None:
         for name, array in arrays.items():
             kind = np.float32 if name.endswith("values") else np.int32
             self.register_buffer(name, torch.from_numpy(array.astype(kind)), persistent=False)
@@ -127,23 +129,25 @@ class SparseMatrix(nn.Module):
         dense
             ``[N, D]``; receives the gradient ``A^T G``.
         values
-            ``[nnz]`` entries for this pass instead of the matrix's own, in the order of
-            :attr:`columns` (row by row, columns ascending); they receive no gradient.
+            ``[nnz]`` entries to use in place of the matrix's own, in the order of :attr:`columns`
+            (row by row, columns ascending); they receive no gradient.
 
         Returns
         -------
         Tensor
-            ``[M, D]``, zero where a row is empty; float32 under autocast too.
+            ``[M, D]``, zero for an empty row; float32 under autocast too.
         """
-        wide = _wide(dense)
-        given = None if values is None else values.detach().to(wide.dtype)
+        dense_float = _at_least_float32(dense)
+        given = None if values is None else values.detach().to(dense_float.dtype)
 
         def back() -> Bags:
             entries = self.transposed_values if given is None else given[self.order]
-            return Bags(self.transposed_columns, entries.to(wide.dtype), self.transposed_starts)
+            return Bags(
+                self.transposed_columns, entries.to(dense_float.dtype), self.transposed_starts
+            )
 
-        entries = self.values.to(wide.dtype) if given is None else given
-        return _product(wide, Bags(self.columns, entries, self.starts), back)
+        entries = self.values.to(dense_float.dtype) if given is None else given
+        return _product(dense_float, Bags(self.columns, entries, self.starts), back)
 
     def of_rows(self, rows: Tensor, dense: Tensor) -> Tensor:
         """Multiply some rows only.
@@ -151,7 +155,7 @@ class SparseMatrix(nn.Module):
         Parameters
         ----------
         rows
-            int64 ``[R]``, also repeatedly.
+            int64 ``[R]``, repetitions allowed.
         dense
             ``[N, D]``; receives the gradient.
 
@@ -160,16 +164,16 @@ class SparseMatrix(nn.Module):
         Tensor
             ``[R, D]``.
         """
-        wide = _wide(dense)
-        bags = Bags(self.columns, self.values.to(wide.dtype), self.starts).take(rows)
-        return _product(wide, bags, lambda: bags.transposed(self.shape[1]))
+        dense_float = _at_least_float32(dense)
+        bags = Bags(self.columns, self.values.to(dense_float.dtype), self.starts).take(rows)
+        return _product(dense_float, bags, lambda: bags.transposed(self.shape[1]))
 
     def extra_repr(self) -> str:
-        """Shape and number of entries, as modules print themselves."""
+        """Return shape and number of entries, for ``repr``."""
         return f"{self.shape[0]} x {self.shape[1]}, nnz={self.nnz}"
 
 
-def _wide(dense: Tensor) -> Tensor:
+def _at_least_float32(dense: Tensor) -> Tensor:
     return dense if dense.dtype == torch.float64 else dense.float()
 
 
@@ -178,15 +182,15 @@ def _product(dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tenso
 
 
 class _Product(torch.autograd.Function):
-    """Multiply bags with a dense matrix; the transpose is asked for only when it is needed."""
+    """Multiply bags with a dense matrix; the transpose is built only when a gradient is needed."""
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, bags: Bags, transposed: Callable[[], Bags]) -> Tensor:
         ctx.transposed = transposed
-        return bags.of(dense)
+        return bags.multiply(dense)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         back: Bags = ctx.transposed()
-        return back.of(gradient.contiguous()), None, None
+        return back.multiply(gradient.contiguous()), None, None

@@ -10,13 +10,13 @@ from bench.config import Config
 
 
 class PopularityDropConfig(Config):
-    """How much is dropped, and from which end.
+    """Share of interactions to drop, and which end of the popularity ranking.
 
     Attributes
     ----------
     rate
-        Share of training interactions that is dropped, to within half the interactions of one
-        item; a denoiser's own share, from its report, makes a comparison at its rate.
+        Share of training interactions to drop, exact to within half the interactions of one item.
+        Use the share that a denoiser reports to compare with it at its own rate.
     drop
         ``rare`` items first, or ``popular`` ones.
     """

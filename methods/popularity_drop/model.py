@@ -18,8 +18,8 @@ from .config import PopularityDropConfig
 class PopularityDrop(InteractionFilter):
     """Drop all interactions with the items at one end of the popularity ranking.
 
-    Popularity is the number of training interactions; items with equal numbers stand in an
-    order drawn from the run's seed.
+    Popularity is the number of training interactions. Items with equal numbers are ordered by a
+    hash of the run's seed.
     """
 
     scores: Tensor
@@ -32,11 +32,11 @@ class PopularityDrop(InteractionFilter):
         counts = np.bincount(data.train.items, minlength=data.sizes.n_items + 1)
         ties = uniform(data.seed, torch.arange(len(counts))).numpy()
         scores = noise_scores(counts, ties, popular_first=config.drop == "popular")
-        # Training interactions give it again: no part of a checkpoint.
+        # Derived from training interactions, so not part of a checkpoint.
         self.register_buffer("scores", torch.from_numpy(scores), persistent=False)
 
-    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Look the item up and drop the highest scores."""
+    def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Look up the score of each item and drop the highest scores."""
         del users, positions
         score = self.scores[items]
         return score > 1 - self.rate, score
@@ -50,17 +50,17 @@ def noise_scores(
     Parameters
     ----------
     counts
-        ``[items + 1]`` interactions of each item, index 0 = padding.
+        ``[n_items + 1]`` interactions of each item, index 0 = padding.
     ties
-        ``[items + 1]``: order among equal counts.
+        ``[n_items + 1]``: order among equal counts.
     popular_first
         Whether the most popular items score highest, instead of the rarest.
 
     Returns
     -------
     ndarray
-        ``[items + 1]`` in 0 .. 1: 1 minus the share of interactions with items that are dropped
-        earlier, and half of its own; 0 for padding.
+        ``[n_items + 1]`` in [0, 1]: 1 minus the share of interactions with items that are dropped
+        earlier, minus half the item's own share; 0 for padding.
     """
     order = 1 + np.lexsort((ties[1:], -counts[1:] if popular_first else counts[1:]))
     ordered = counts[order]

@@ -8,16 +8,13 @@ from bench.config import Config
 
 
 class RandomDropConfig(Config):
-    """How much is dropped.
-
-    To compare with a denoiser at its own rate, give ``rate`` the share of training interactions
-    that the denoiser's report says it dropped.
+    """Share of interactions to drop.
 
     Attributes
     ----------
     rate
-        Probability that an interaction is dropped. The default is near what HSD's gates drop
-        before they have learnt anything.
+        Probability that an interaction is dropped. The default is near what HSD's gates drop before
+        training. Use the share that a denoiser reports to compare with it at its own rate.
     """
 
     rate: float = Field(default=0.25, ge=0, le=1)

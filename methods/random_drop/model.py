@@ -13,9 +13,9 @@ from .config import RandomDropConfig
 
 
 class RandomDrop(InteractionFilter):
-    """Drop each interaction with one probability, once and for all.
+    """Drop each interaction with the same probability, once and for all.
 
-    The decision is a hash of the run's seed, the user and the place in the history: the same in
+    The decision is a hash of the run's seed, the user and the position in the history: the same in
     every epoch and window, and in evaluation.
     """
 
@@ -24,8 +24,8 @@ class RandomDrop(InteractionFilter):
         self.rate = config.rate
         self.seed = data.seed
 
-    def judge(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw a score uniform in (0, 1) and drop the highest."""
+    def decide(self, users: Tensor, positions: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw a score, uniform in (0, 1), and drop the highest scores."""
         del items
         score = uniform(self.seed, users, positions)
         return score > 1 - self.rate, score

@@ -1,11 +1,11 @@
-"""SSDRec: augment a sequence with the help of mined relations, then denoise it with HSD."""
+"""SSDRec: augment a sequence using mined relations, then denoise it with HSD."""
 
 from bench.components import MethodEntry, Variant
 
 METHOD = MethodEntry(
     name="ssdrec",
     title="SSDRec",
-    summary="inserts items beside a suspicious one, guided by mined relations, then runs HSD",
+    summary="inserts items around a suspicious one, guided by mined relations, then runs HSD",
     config="bench.methods.ssdrec.config:SSDRecConfig",
     model="bench.methods.ssdrec.model:SSDRec",
     citation=(

@@ -1,4 +1,4 @@
-"""Self-augmentation: find a suspicious position, choose two items for it (SSDRec, 3.2 to 3.4)."""
+"""Self-augmentation: draw a suspicious position and two items for it (see README.md)."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from torch.nn import functional
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
 
-from .choice import choose_items
-from .insertion import Insertion, Sequence, insert, remove, undone
+from .insertion import Insertion, SequenceBatch, insert, is_removable, remove
+from .item_sampling import sample_items
 
 
 @dataclass(frozen=True, eq=False)
-class Noise:
-    """Standard Gumbel noise of one step; None = drawn.
+class AugmentationNoise:
+    """Standard Gumbel noise of one step; drawn where None.
 
     Attributes
     ----------
-    place
+    position
         ``[B, L]``, for the suspicious position.
     items
         ``[2, B, C]``, for the items to its left and right among C candidates.
     second
-        ``[B, L + 2]``, for the position that may be taken out again.
+        ``[B, L + 2]``, for the position that may be removed again.
     """
 
-    place: Tensor | None = None
+    position: Tensor | None = None
     items: Tensor | None = None
     second: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What the recurrent layer says of each slot.
+    """States of the recurrent layer around each position.
 
     Attributes
     ----------
     rho
-        ``[B, L]``: inconsistency in 0 .. 1; 1 at padding.
+        ``[B, L]``: inconsistency in [0, 1]; 1 at padding.
     before, after
-        ``[B, L, D]``: forward state before the slot and backward state after it.
+        ``[B, L, D]``: forward state before the position and backward state after it.
     """
 
     rho: Tensor
@@ -54,19 +54,19 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """What augmentation made of a batch.
+    """Result of augmenting a batch.
 
     Attributes
     ----------
     sequence
-        Packed, with what was inserted and not taken out.
+        Packed sequences with the insertions that were not undone.
     insertion
-        What was inserted.
+        The insertions.
     removed
         bool ``[B]``: rows that lost one of the three items.
     """
 
-    sequence: Sequence
+    sequence: SequenceBatch
     insertion: Insertion
     removed: Tensor
 
@@ -77,13 +77,13 @@ class Augmenter(nn.Module):
     Parameters
     ----------
     width
-        D.
+        D, size of an item embedding.
     context_fuse, rho_logits, rho_temperature
-        As in :class:`bench.methods.ssdrec.config.SSDRecConfig`.
+        See :class:`bench.methods.ssdrec.config.SSDRecConfig`.
     """
 
     first_candidate = 1
-    """Row of the item table that is the first candidate: padding is none."""
+    """Row of the item table that is the first candidate; padding is excluded."""
 
     def __init__(
         self,
@@ -104,9 +104,13 @@ class Augmenter(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def forward(
-        self, sequence: Sequence, table: Tensor, tau: Tensor, noise: Noise | None = None
+        self,
+        sequence: SequenceBatch,
+        table: Tensor,
+        tau: Tensor,
+        noise: AugmentationNoise | None = None,
     ) -> Augmented:
-        """Insert two items into every row that may take them, then undo what is doubtful.
+        """Insert two items into every row that allows it, then undo doubtful insertions.
 
         Parameters
         ----------
@@ -117,39 +121,44 @@ class Augmenter(nn.Module):
         tau
             Temperature of the gradients, a scalar.
         noise
-            Of all draws; None draws it.
+            Noise of all draws; drawn if None.
         """
-        noise = noise or Noise()
+        noise = noise or AugmentationNoise()
         insertion = self.propose(sequence, table, tau, noise)
-        widened = self.widen(sequence, insertion)
-        # Nothing but the choice of a slot comes of this, and that has no gradient.
+        augmented_rows = self.apply_insertion(sequence, insertion)
+        # This only selects a position, which has no gradient.
         with torch.no_grad():
             drawn = self._draw(
-                self.read(widened.x, widened.valid), widened.valid, tau, noise.second
+                self.read(augmented_rows.x, augmented_rows.valid),
+                augmented_rows.valid,
+                tau,
+                noise.second,
             )
             second = drawn.argmax(1)
-            removed = self.may_remove(widened, insertion, second)
-        return Augmented(remove(widened, removed, second), insertion, removed)
+            removed = self.may_remove(augmented_rows, insertion, second)
+        return Augmented(remove(augmented_rows, removed, second), insertion, removed)
 
-    def propose(self, sequence: Sequence, table: Tensor, tau: Tensor, noise: Noise) -> Insertion:
+    def propose(
+        self, sequence: SequenceBatch, table: Tensor, tau: Tensor, noise: AugmentationNoise
+    ) -> Insertion:
         """Draw the suspicious position and the items for both of its sides."""
         context = self.read(sequence.x, sequence.valid)
-        drawn = self._draw(context, sequence.valid, tau, noise.place)
-        place = drawn.argmax(1)
-        rows = self.may_insert(sequence, place)
+        drawn = self._draw(context, sequence.valid, tau, noise.position)
+        position = drawn.argmax(1)
+        rows = self.may_insert(sequence, position)
         chosen = torch.nonzero(rows).squeeze(1)
-        queries = self.queries(sequence, context, place)[:, chosen]
-        items = sequence.items.new_zeros(2, len(place))
-        vectors = table.new_zeros(2, len(place), table.shape[1])
+        queries = self.queries(sequence, context, position)[:, chosen]
+        items = sequence.items.new_zeros(2, len(position))
+        vectors = table.new_zeros(2, len(position), table.shape[1])
         if len(chosen):
             candidates = table[self.first_candidate :]
             given = None if noise.items is None else noise.items[:, chosen].flatten(0, 1)
-            found, rows_of_table = choose_items(queries.flatten(0, 1), candidates, tau, given)
+            found, rows_of_table = sample_items(queries.flatten(0, 1), candidates, tau, given)
             items[:, chosen] = found.view(2, -1) + self.first_candidate
             inserted = rows_of_table.view(2, len(chosen), -1).to(vectors.dtype)
             vectors = vectors.index_copy(1, chosen, inserted)
-        gate = drawn.gather(1, place[:, None]).squeeze(1)
-        return Insertion(rows, place, items, vectors, gate)
+        gate = drawn.gather(1, position[:, None]).squeeze(1)
+        return Insertion(rows, position, items, vectors, gate)
 
     def read(self, x: Tensor, valid: Tensor) -> Context:
         """Read rows in both directions, from the start vector to the end vector.
@@ -157,50 +166,55 @@ class Augmenter(nn.Module):
         Parameters
         ----------
         x
-            ``[B, L, D]``; what stands at padding changes nothing.
+            ``[B, L, D]``; values at padding have no effect.
         valid
             bool ``[B, L]``, a prefix of each row.
         """
-        forward, backward = self.lstm(*self._framed(x, valid.sum(1)))
+        forward, backward = self.lstm(*self._add_boundaries(x, valid.sum(1)))
         before, after = forward[:, :-2], backward[:, 2:]
-        heard = before * after if self.context_fuse == "mul" else before + after
+        context_states = before * after if self.context_fuse == "mul" else before + after
         clean = x.masked_fill(~valid[..., None], 0)
-        fits = _share((clean * heard).sum(-1), valid)
+        fits = _masked_softmax((clean * context_states).sum(-1), valid)
         bounded = clean.clamp(-1, 1)
-        # The sum over all other slots, without a matrix of pairs.
+        # The sum over all other positions, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
-        agrees = _share((bounded * others).sum(-1), valid)
+        agrees = _masked_softmax((bounded * others).sum(-1), valid)
         return Context(1 - fits * agrees, before, after)
 
-    def queries(self, sequence: Sequence, context: Context, place: Tensor) -> Tensor:
-        """Give the left and the right context of one slot of each row, ``[2, B, D]``."""
+    def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
+        """Return the left and right context of one position of each row, ``[2, B, D]``."""
         del sequence
-        row = torch.arange(len(place), device=place.device)
-        return torch.stack([context.before[row, place], context.after[row, place]])
+        row = torch.arange(len(position), device=position.device)
+        return torch.stack([context.before[row, position], context.after[row, position]])
 
     def candidates(self, valid: Tensor) -> Tensor:
-        """Slots that a draw may give, bool ``[B, L]``."""
+        """Return the positions that may be drawn, bool ``[B, L]``."""
         return valid
 
-    def may_insert(self, sequence: Sequence, place: Tensor) -> Tensor:
-        """Rows that something is inserted into, bool ``[B]``."""
-        return sequence.valid.gather(1, place[:, None]).squeeze(1)
+    def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
+        """Return the rows that something is inserted into, bool ``[B]``."""
+        return sequence.valid.gather(1, position[:, None]).squeeze(1)
 
-    def widen(self, sequence: Sequence, insertion: Insertion) -> Sequence:
-        """Insert what was proposed."""
+    def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
+        """Insert the proposed items."""
         return insert(sequence, insertion)
 
-    def may_remove(self, widened: Sequence, insertion: Insertion, second: Tensor) -> Tensor:
-        """Rows that lose what stands at slot ``second``, bool ``[B]``.
+    def may_remove(
+        self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
+    ) -> Tensor:
+        """Return the rows that lose the item at position ``second``, bool ``[B]``.
 
-        Drawn among all real slots, the draw is one among the three and "none", whose weight is
-        that of all other slots.
+        The second position is drawn among all real positions, so it is one of the three or "none",
+        whose weight is that of all other positions.
         """
-        del widened
-        return undone(insertion.rows, insertion.place, second)
+        del augmented_rows
+        return is_removable(insertion.rows, insertion.position, second)
 
-    def _framed(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Set start and end around each row: ``[B, L + 2, D]`` and what is real of it."""
+    def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Add start and end vectors around each row.
+
+        Returns ``[B, L + 2, D]`` and its real positions, bool ``[B, L + 2]``.
+        """
         steps = torch.arange(x.shape[1] + 2, device=x.device)
         last = lengths[:, None] + 1
         framed = functional.pad(x, (0, 0, 1, 1))
@@ -209,7 +223,7 @@ class Augmenter(nn.Module):
         return framed, steps <= last
 
     def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
-        """Draw one slot of each row: a one-hot row ``[B, L]`` with the gradient of the softmax."""
+        """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""
         rho = context.rho
         if self.rho_logits == "log":
             rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
@@ -219,7 +233,7 @@ class Augmenter(nn.Module):
         return hard_gumbel_softmax(logits, tau, noise)
 
 
-def _share(logits: Tensor, valid: Tensor) -> Tensor:
-    """Softmax over the real slots of each row, ``[B, L]``; 0 at padding."""
+def _masked_softmax(logits: Tensor, valid: Tensor) -> Tensor:
+    """Compute the softmax over the real positions of each row, ``[B, L]``; 0 at padding."""
     shares = torch.softmax(logits.masked_fill(~valid, torch.finfo(logits.dtype).min), -1)
     return shares.masked_fill(~valid, 0)

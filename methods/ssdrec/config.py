@@ -1,4 +1,4 @@
-"""Settings of SSDRec: its own, and those of the HSD inside."""
+"""Settings of SSDRec: its own and those of the HSD it contains."""
 
 from __future__ import annotations
 
@@ -10,40 +10,44 @@ from bench.methods.hsd.config import HSDConfig
 
 
 class SSDRecConfig(HSDConfig):
-    """Numbers of the official code but for ``c_min``; what differs is in the card.
+    """Settings of SSDRec; defaults are the official code's except ``c_min`` (see ``card.yaml``).
 
     Attributes
     ----------
     c_min
-        Pairs of items that co-occur at most so often are no edge. The official 10 leaves a few
-        hundred edges on Amazon data.
-    hot_items, hot_users
-        Share of the most frequent items, and of the users with the longest histories, among whom
-        incompatible items and dissimilar users are looked for.
+        Pairs of items that co-occur at most this often are no edge. The official 10 leaves hardly
+        any edges on Amazon data.
+    hot_items
+        Share of the most frequent items, among which incompatible items are searched.
+    hot_users
+        Share of the users with the longest histories, among whom dissimilar users are searched.
     user_neighbours
-        Edges that each user keeps in either relation of users, the heaviest; None keeps all.
+        Number of edges, the heaviest, that each user keeps in either relation of users; None keeps
+        all.
     graph_dropout
-        Of each relation's contribution in the encoder.
+        Dropout rate of each relation's contribution in the encoder.
     insertion
-        Insert items in training; without it relations and HSD remain.
+        Whether items are inserted in training; if False, relations and HSD remain.
     context_fuse
-        How forward and backward context are joined: ``mul`` (official code) or ``add``, which it
-        once was.
-    rho_logits, rho_temperature
-        The suspicious position is drawn by the softmax of the inconsistency itself (``prob``,
-        official, nearly uniform) or of its logarithm (``log``), divided by a temperature.
+        How forward and backward context are combined: ``mul`` (official code) or ``add``, which an
+        earlier version of it used.
+    rho_logits
+        Logits of the suspicious position: the inconsistency itself (``prob``, official, nearly
+        uniform) or its logarithm (``log``).
+    rho_temperature
+        Divisor of these logits.
     stages
-        ``corrected``: padding is never drawn, sequences that were full are augmented too, the
-        context stops at a row's ends, only insertions are undone, the newest items stay, and
-        all relations of users with items are normalised. ``official``: the code's faults.
+        ``corrected``: padding is never drawn, full sequences are augmented too, the context stops
+        at a row's ends, only insertions are undone, the newest items stay, and all relations of
+        users with items are normalised. ``official``: the faults of the official code.
     dropout_sequence, dropout_item, gate_logits, train_query, eval_gate, eval_draws, keep_one
-        As for HSD (:class:`bench.methods.hsd.config.HSDConfig`).
+        See :class:`bench.methods.hsd.config.HSDConfig`.
     wipe_short_rows, pads, tau, tau_rate, tau_floor, tau_schedule
-        As for HSD; the temperature is that of all draws.
+        See HSD; the temperature is that of all draws.
     curriculum_rate, curriculum_epochs, truncation
-        As for HSD.
+        See HSD.
     weight_reconstruction, weight_interest, interest_reduction, detach_target
-        As for HSD.
+        See HSD.
     """
 
     c_min: int = Field(default=1, ge=0)

@@ -1,4 +1,4 @@
-"""Which items stand in the same history, and how near (SSDRec's page, 3.0)."""
+"""Co-occurrence of items in histories, weighted by distance (README.md, "Relations")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import sparse
 from bench.data.sequences import Sequences
 
 PAIRS_PER_BLOCK = 4_000_000
-"""Ordered pairs of slots that exist at a time."""
+"""Number of ordered pairs of positions in memory at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +23,16 @@ class CoOccurrence:
     Attributes
     ----------
     count
-        How often the column's item follows the row's in one history, at any distance.
+        Number of times the column's item follows the row's in a history, at any distance.
     weight
-        The same, each time with weight (n - distance) / n in a history of n items.
+        The same, each time weighted by (n - distance) / n in a history of n items.
     """
 
     count: sparse.csr_array
     weight: sparse.csr_array
 
 
-def recent(train: Sequences, most: int) -> Sequences:
+def last_interactions(train: Sequences, most: int) -> Sequences:
     """Keep the last ``most`` items of every user."""
     lengths = np.minimum(train.lengths, most)
     from_end = np.repeat(train.offsets[1:], train.lengths) - np.arange(len(train.items))
@@ -42,29 +42,29 @@ def recent(train: Sequences, most: int) -> Sequences:
 def co_occurrence(
     histories: Sequences, n_items: int, pairs_per_block: int = PAIRS_PER_BLOCK
 ) -> CoOccurrence:
-    """Count every ordered pair of slots of every history.
+    """Count every ordered pair of positions of every history.
 
     Parameters
     ----------
     histories
-        Items of each user, cut to what a model sees.
+        Items of each user, cut to the model's maximum length.
     n_items
-        I.
+        I, number of items.
     pairs_per_block
-        Bounds the memory; changes nothing else but the order of additions.
+        Bound on memory; affects nothing else but the order of additions.
     """
     count = sparse.csr_array((n_items + 1, n_items + 1), dtype=np.float64)
     weight = count.copy()
-    for users in _blocks(histories, pairs_per_block):
+    for users in _user_blocks(histories, pairs_per_block):
         rows, columns, weights = _pairs(histories, users)
-        places = (rows, columns)
-        count = count + sparse.coo_array((np.ones(len(rows)), places), count.shape).tocsr()
-        weight = weight + sparse.coo_array((weights, places), count.shape).tocsr()
+        coordinates = (rows, columns)
+        count = count + sparse.coo_array((np.ones(len(rows)), coordinates), count.shape).tocsr()
+        weight = weight + sparse.coo_array((weights, coordinates), count.shape).tocsr()
     return CoOccurrence(count, weight)
 
 
-def _blocks(histories: Sequences, pairs: int) -> Iterator[slice]:
-    """Cut the users into runs with about so many pairs."""
+def _user_blocks(histories: Sequences, pairs: int) -> Iterator[slice]:
+    """Split the users into consecutive blocks of about ``pairs`` pairs."""
     lengths = histories.lengths
     before = np.cumsum(lengths * (lengths - 1) // 2)
     block = before // pairs
@@ -76,9 +76,9 @@ def _blocks(histories: Sequences, pairs: int) -> Iterator[slice]:
 def _pairs(
     histories: Sequences, users: slice
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
-    """Earlier item, later item and weight of every pair of slots of some users.
+    """Return earlier item, later item and weight of every pair of positions of some users.
 
-    One distance after the other: the pairs at one distance are two shifted views.
+    Pairs at one distance are two shifted views, so the loop is over distances.
     """
     first, last = histories.offsets[users.start], histories.offsets[users.stop]
     items, lengths = histories.items[first:last], histories.lengths[users]

@@ -1,4 +1,4 @@
-"""Global relation encoder: item and user vectors that know their neighbours (SSDRec, 3.1)."""
+"""Global relation encoder: item and user vectors from their neighbours (see README.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.graphs import Graphs
 from bench.methods.parts.sparse import SparseMatrix
 
@@ -16,25 +16,25 @@ _SLOPE = 0.2
 
 
 class RelationEncoder(nn.Module):
-    """One layer of message passing over all relations.
+    """One layer of message passing over all relations (README.md, equations 1 and 2).
 
-    The page's mean over relations of ``[A ; g_R] W`` is taken before the matrix, which is linear.
-    The incompatible relation is its own transpose, so both of its messages are one and their
-    softmax weights sum to one: attention decides between incoming and outgoing transitions only.
+    The mean over relations of ``[A ; g_R] W`` is taken before the matrix, which is linear. The
+    incompatible relation is its own transpose, so its incoming and outgoing messages are equal and
+    their softmax weights sum to one: attention is computed for transitions only.
 
     Parameters
     ----------
     graphs
-        Of :func:`bench.methods.ssdrec.relations.mine`.
+        Result of :func:`bench.methods.ssdrec.relations.build_relations`.
     width
-        D.
+        D, size of an embedding.
     dropout
-        Of each relation's contribution.
+        Dropout rate of each relation's contribution.
     """
 
     def __init__(self, graphs: Graphs, width: int, dropout: float) -> None:
         super().__init__()
-        # Training needs the users of a batch only: no transposes of the largest matrices.
+        # Training needs the users of a batch only, so the largest matrices keep no transpose.
         self.interaction = SparseMatrix(graphs["interaction"], transpose=False)
         self.similar = SparseMatrix(graphs["similar"], transpose=False)
         self.dissimilar = SparseMatrix(graphs["dissimilar"], transpose=False)
@@ -47,8 +47,8 @@ class RelationEncoder(nn.Module):
         self.user_scalars = nn.Linear(2, 1)
         self.incoming_key = nn.Linear(width, width, bias=False)
         self.outgoing_key = nn.Linear(width, width, bias=False)
-        self.item_fusion = Fusion(width)
-        self.user_fusion = Fusion(width)
+        self.item_fusion = RelationFusion(width)
+        self.user_fusion = RelationFusion(width)
         for part in self.modules():
             if isinstance(part, nn.Linear):
                 nn.init.xavier_uniform_(part.weight)
@@ -56,7 +56,7 @@ class RelationEncoder(nn.Module):
                     nn.init.zeros_(part.bias)
 
     def encode_items(self, items: Tensor, users: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Give E* ``[I + 1, D]``.
+        """Compute E* ``[I + 1, D]``.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class RelationEncoder(nn.Module):
         users
             P0 ``[U, D]``.
         noise
-            ``[2, I + 1, D]`` uniform in [0, 1), for dropout; None draws it.
+            ``[2, I + 1, D]`` uniform in [0, 1), for dropout; drawn if None.
         """
         messages = (self._transitions(items), self.incompatible(items))
         related = self._contributions(items, messages, self.item_scalars, noise)
@@ -75,16 +75,16 @@ class RelationEncoder(nn.Module):
     def encode_users(
         self, chosen: Tensor, items: Tensor, users: Tensor, noise: Tensor | None = None
     ) -> Tensor:
-        """Give P* of some users, ``[R, D]``.
+        """Compute P* of some users, ``[R, D]``.
 
         Parameters
         ----------
         chosen
-            int64 ``[R]``.
+            int64 ``[R]``: the users.
         items, users
-            As for :meth:`encode_items`.
+            E0 and P0, as in :meth:`encode_items`.
         noise
-            ``[2, R, D]``, as there.
+            ``[2, R, D]`` uniform in [0, 1), for dropout; drawn if None.
         """
         messages = (self.similar.of_rows(chosen, users), self.dissimilar.of_rows(chosen, users))
         related = self._contributions(users[chosen], messages, self.user_scalars, noise)
@@ -92,7 +92,7 @@ class RelationEncoder(nn.Module):
         return encoded
 
     def _transitions(self, items: Tensor) -> Tensor:
-        """Join what precedes and what follows each item, by attention between the two."""
+        """Combine preceding and following items of each item by attention."""
         incoming, outgoing = self.incoming(items), self.outgoing(items)
         scores = torch.stack(
             [
@@ -115,16 +115,16 @@ class RelationEncoder(nn.Module):
         to_message, to_own = scalars.weight[0]
         base = to_own * own + scalars.bias
         parts = torch.stack([to_message * message + base for message in messages])
-        return dropped_out(parts, self.dropout if self.training else 0.0, noise).mean(0)
+        return fast_dropout(parts, self.dropout if self.training else 0.0, noise).mean(0)
 
 
-class Fusion(nn.Module):
-    """What interactions and other relations say, joined by three maps with a squashing between.
+class RelationFusion(nn.Module):
+    """Combine the messages of interactions and of other relations (README.md, equation 2).
 
     Parameters
     ----------
     width
-        D.
+        D, size of an embedding.
     """
 
     def __init__(self, width: int) -> None:
@@ -141,5 +141,5 @@ class Fusion(nn.Module):
 
 
 def _attend(keyed: Tensor) -> Tensor:
-    """Score ``[I + 1]``: the sum over D of leaky values, divided by the root of D."""
+    """Compute attention scores ``[I + 1]``: the sum of leaky values over D, divided by sqrt(D)."""
     return functional.leaky_relu(keyed, _SLOPE).sum(-1) / math.sqrt(keyed.shape[-1])

@@ -1,6 +1,6 @@
-"""Put two items beside a suspicious one, and take one of the three out again (SSDRec, 3.3, 3.4).
+"""Insert two items around a suspicious one, and remove one of the three again.
 
-Everything works on whole batches: where each slot of the new frame comes from is computed once.
+All operations work on whole batches: the source of each position of the new frame is computed once.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from bench.methods.parts.packing import pack
 
 
 @dataclass(frozen=True, eq=False)
-class Sequence:
-    """A batch of sequences, some of whose items were inserted.
+class SequenceBatch:
+    """A batch of sequences that may contain inserted items.
 
     Attributes
     ----------
     items
         int64 ``[B, L]``, 0 = padding.
     x
-        ``[B, L, D]``: graph-encoded embeddings; what stands at padding means nothing.
+        ``[B, L, D]``: graph-encoded embeddings; meaningless at padding.
     source
-        int64 ``[B, L]``: slot in the original row, -1 where inserted or padding.
+        int64 ``[B, L]``: position in the original row, -1 for inserted items and padding.
     """
 
     items: Tensor
@@ -33,115 +33,120 @@ class Sequence:
 
     @property
     def valid(self) -> Tensor:
-        """Slots that hold an item, bool ``[B, L]``."""
+        """Positions that hold an item, bool ``[B, L]``."""
         return self.items > 0
 
     @property
     def original(self) -> Tensor:
-        """Slots that hold a real interaction, bool ``[B, L]``."""
+        """Positions that hold a real interaction, bool ``[B, L]``."""
         return self.source >= 0
 
 
 @dataclass(frozen=True, eq=False)
 class Insertion:
-    """What is put where.
+    """Items to insert, and their positions.
 
     Attributes
     ----------
     rows
-        bool ``[B]``: where anything is inserted.
-    place
-        int64 ``[B]``: slot of the suspicious item.
+        bool ``[B]``: rows with an insertion.
+    position
+        int64 ``[B]``: position of the suspicious item.
     items
         int64 ``[2, B]``: the items to its left and right.
     vectors
         ``[2, B, D]``: their embeddings.
     gate
-        ``[B]``: ones that carry the gradient of drawing ``place``.
+        ``[B]``: ones that carry the gradient of drawing ``position``.
     """
 
     rows: Tensor
-    place: Tensor
+    position: Tensor
     items: Tensor
     vectors: Tensor
     gate: Tensor
 
 
-def untouched(items: Tensor, x: Tensor) -> Sequence:
+def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
     """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
-    slots = torch.arange(items.shape[1], device=items.device)
-    return Sequence(items, x, slots.where(items > 0, -1))
+    positions = torch.arange(items.shape[1], device=items.device)
+    return SequenceBatch(items, x, positions.where(items > 0, -1))
 
 
-def insert(sequence: Sequence, insertion: Insertion) -> Sequence:
-    """Widen the frame by two slots and shift what follows the suspicious item.
+def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
+    """Extend the frame by two positions and shift the items after the suspicious one.
 
-    With the suspicious item at slot p the new row reads ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
-    LEFT stands at slot p, the item at p + 1. The three embeddings carry the gate's gradient.
+    With the suspicious item at position p, the new row is ``.., p - 1, LEFT, p, RIGHT, p + 1, ..``:
+    LEFT is at position p, the item at p + 1. The three embeddings carry the gate's gradient.
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
-    from_place = steps - insertion.place[:, None]
+    offset = steps - insertion.position[:, None]
     moved = insertion.rows[:, None]
-    shift = (from_place >= 1).long() + (from_place >= 3).long()
+    shift = (offset >= 1).long() + (offset >= 3).long()
     origin = steps - shift * moved
-    # Places in a list of all old slots, then all LEFT, suspicious and RIGHT items, then nothing.
+    # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
     row = torch.arange(rows, device=steps.device)[:, None]
     empty = rows * (width + 3)
     index = torch.where(origin < width, row * width + origin, empty)
-    around = moved & (from_place >= 0) & (from_place <= 2)
-    index = torch.where(around, rows * (width + from_place) + row, index)
+    around = moved & (offset >= 0) & (offset <= 2)
+    index = torch.where(around, rows * (width + offset) + row, index)
     left, right = insertion.items
     nothing = left.new_zeros(1)
-    place = insertion.place[:, None]
-    suspect, slot = (t.gather(1, place).squeeze(1) for t in (sequence.items, sequence.source))
+    position = insertion.position[:, None]
+    suspect = sequence.items.gather(1, position).squeeze(1)
+    suspect_source = sequence.source.gather(1, position).squeeze(1)
     inserted = torch.full_like(left, -1)
     items = torch.cat([sequence.items.flatten(), left, suspect, right, nothing])
-    source = torch.cat([sequence.source.flatten(), inserted, slot, inserted, nothing - 1])
-    return Sequence(items[index], _moved(sequence.x, insertion, index), source[index])
+    source = torch.cat([sequence.source.flatten(), inserted, suspect_source, inserted, nothing - 1])
+    return SequenceBatch(
+        items[index], _gather_embeddings(sequence.x, insertion, index), source[index]
+    )
 
 
-def _moved(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
-    """Move embeddings to where ``index`` has them; see :func:`insert`."""
+def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
+    """Gather embeddings by ``index``; see :func:`insert`."""
     row = torch.arange(len(x), device=x.device)
     three = (
-        torch.stack([insertion.vectors[0], x[row, insertion.place], insertion.vectors[1]])
+        torch.stack([insertion.vectors[0], x[row, insertion.position], insertion.vectors[1]])
         * insertion.gate[:, None]
     )
     listed = torch.cat([x.flatten(0, 1), three.flatten(0, 1), x.new_zeros(1, x.shape[2])])
     return listed.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
-def undone(rows: Tensor, place: Tensor, second: Tensor) -> Tensor:
-    """Mark, bool ``[B]``, the rows that lose the item at slot ``second`` of the augmented row.
+def is_removable(rows: Tensor, position: Tensor, second: Tensor) -> Tensor:
+    """Return the rows, bool ``[B]``, that lose the item at position ``second``.
 
-    It must be LEFT, RIGHT or the suspicious item between them.
+    It must be LEFT, RIGHT or the suspicious item between them in the augmented row.
 
     Parameters
     ----------
     rows
         bool ``[B]``: rows that may lose one.
-    place, second
-        int64 ``[B]``: slots of the suspicious item before the insertion, and of the second draw.
+    position
+        int64 ``[B]``: position of the suspicious item before the insertion.
+    second
+        int64 ``[B]``: position of the second draw.
     """
-    distance = second - place
+    distance = second - position
     return rows & (distance >= 0) & (distance <= 2)
 
 
-def remove(sequence: Sequence, rows: Tensor, slots: Tensor) -> Sequence:
-    """Take one item out of some rows and close the gap.
+def remove(sequence: SequenceBatch, rows: Tensor, positions: Tensor) -> SequenceBatch:
+    """Remove one item from some rows and close the gap.
 
     Parameters
     ----------
     sequence
         The augmented sequences.
     rows
-        bool ``[B]``.
-    slots
-        int64 ``[B]``.
+        bool ``[B]``: rows that lose an item.
+    positions
+        int64 ``[B]``: position of that item.
     """
     steps = torch.arange(sequence.items.shape[1], device=sequence.items.device)
-    gone = rows[:, None] & (steps == slots[:, None])
+    gone = rows[:, None] & (steps == positions[:, None])
     packing = pack(sequence.valid & ~gone)
     source = packing.gather(sequence.source + 1) - 1
-    return Sequence(packing.gather(sequence.items), packing.gather(sequence.x), source)
+    return SequenceBatch(packing.gather(sequence.items), packing.gather(sequence.x), source)

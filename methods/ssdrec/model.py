@@ -1,4 +1,4 @@
-"""SSDRec (Zhang et al., ICDE 2024) on any backbone of the harness."""
+"""SSDRec (Zhang et al., ICDE 2024) on any backbone."""
 
 from __future__ import annotations
 
@@ -8,53 +8,55 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.methods.hsd.core import Draws, HSDCore, Inputs
-from bench.methods.parts.graphs import Graphs, cached, edge_counts, refuse_empty
+from bench.methods.hsd.core import HSDCore, HSDDraws, HSDInputs
+from bench.methods.parts.graphs import Graphs, edge_counts, load_or_build, require_edges
 from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
 
-from .augment import Augmenter, Noise
+from .augment import AugmentationNoise, Augmenter
 from .config import SSDRecConfig
 from .cooccurrence import co_occurrence
+from .diagnostics import AugmentationStatistics, GradientNorms
 from .encoder import RelationEncoder
-from .insertion import Sequence, untouched
+from .insertion import SequenceBatch, without_insertions
 from .official import OfficialAugmenter
-from .relations import GraphSettings, mine
-from .tally import GradientNorms, Tally
+from .relations import RelationSettings, build_relations
 
-SPARE_SLOTS = 2
-"""For the two insertions, so that sequences of full length are augmented too."""
+SPARE_POSITIONS = 2
+"""Positions for the two insertions, so that sequences of full length are augmented too."""
 REMEDIES = {
     "interaction": "use data with training interactions",
-    "outgoing": "lower ssdrec's c_min, or use data in which items are met together more often",
+    "outgoing": "lower ssdrec's c_min, or use data in which items co-occur more often",
     "incompatible": "lower ssdrec's c_min or raise its hot_items",
     "dissimilar": "raise ssdrec's hot_users",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Chance:
-    """Random numbers of a training step but for the dropout of HSD and backbone; None = drawn.
+class SSDRecDraws:
+    """Random numbers of a training step, dropout of HSD and backbone aside; drawn where None.
 
     Attributes
     ----------
-    items, users
-        ``[2, I + 1, D]`` and ``[2, B, D]`` uniform in [0, 1): dropout of the relation encoder.
+    items
+        ``[2, I + 1, D]`` uniform in [0, 1): dropout of the items' relation encoder.
+    users
+        ``[2, B, D]`` uniform in [0, 1): dropout of the users' relation encoder.
     augmentation
-        For positions and items.
+        Noise of positions and items.
     denoising
-        For HSD's gates and its negatives.
+        HSD's gates and negatives.
     """
 
     items: Tensor | None = None
     users: Tensor | None = None
-    augmentation: Noise | None = None
-    denoising: Draws | None = None
+    augmentation: AugmentationNoise | None = None
+    denoising: HSDDraws | None = None
 
 
 class SSDRec(Method):
-    """Train on prefixes: encode relations, insert, refine, then HSD; evaluate without insertion."""
+    """Encode relations, insert, refine, then run HSD; evaluated without insertion."""
 
     def __init__(self, config: SSDRecConfig, data: TrainingData, backbone: Backbone) -> None:
         super().__init__()
@@ -62,18 +64,18 @@ class SSDRec(Method):
         self.backbone = backbone
         self.next_item_loss = data.next_item_loss
         sizes, width = data.sizes, backbone.embedding_size
-        graphs = build_graphs(config, data)
+        graphs = load_relations(config, data)
         self.edges = edge_counts(graphs)
         self.official = config.stages == "official"
-        slots = sizes.max_length + (0 if self.official else SPARE_SLOTS)
-        self.core = HSDCore(config, sizes.n_users, width, slots, data.seed)
+        max_positions = sizes.max_length + (0 if self.official else SPARE_POSITIONS)
+        self.core = HSDCore(config, sizes.n_users, width, max_positions, data.seed)
         self.encoder = RelationEncoder(graphs, width, config.graph_dropout)
         augmenter = OfficialAugmenter if self.official else Augmenter
         self.augmenter = augmenter(
             width, config.context_fuse, config.rho_logits, config.rho_temperature
         )
-        self.tally = Tally(data.train, sizes.n_items)
-        self.norms = GradientNorms(
+        self.statistics = AugmentationStatistics(data.train, sizes.n_items)
+        self.gradient_norms = GradientNorms(
             {
                 "augmentation": self.augmenter.lstm.lstm.get_parameter("weight_ih_l0"),
                 "item_fusion": self.encoder.item_fusion.inner.weight,
@@ -84,78 +86,78 @@ class SSDRec(Method):
         )
         self._encoded: tuple[Tensor, Tensor] | None = None
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
-            lambda *_: self._forget()
+            lambda *_: self._clear_cache()
         )
 
     def train(self, mode: bool = True) -> SSDRec:
-        """Switch between training and evaluation; vectors of relations are computed anew."""
-        self._forget()
+        """Set training or evaluation mode; cached relation vectors are dropped."""
+        self._clear_cache()
         super().train(mode)
         return self
 
     def begin_epoch(self, epoch: int) -> None:
-        """Move HSD's schedules, and count anew."""
+        """Advance HSD's schedules and reset the statistics."""
         self.core.begin_epoch(epoch)
-        self.tally.reset()
-        self.norms.reset()
+        self.statistics.reset()
+        self.gradient_norms.reset()
 
-    def losses(self, batch: Batch, chance: Chance = Chance()) -> dict[str, Tensor]:
-        """Give ``next_item``, ``reconstruction`` and ``interest``."""
+    def losses(self, batch: Batch, draws: SSDRecDraws = SSDRecDraws()) -> dict[str, Tensor]:
+        """Compute ``next_item``, ``reconstruction`` and ``interest``."""
         items, users = self._tables()
-        encoded = self.encoder.encode_items(items, users, chance.items)
-        own = self.encoder.encode_users(batch.users, items, users, chance.users)
+        encoded = self.encoder.encode_items(items, users, draws.items)
+        own = self.encoder.encode_users(batch.users, items, users, draws.users)
         sequence = self._sequence(batch, encoded, own)
         augmented = None
         if self.config.insertion:
             tau = self.core.schedules.tau
-            augmented = self.augmenter(sequence, encoded, tau, chance.augmentation)
+            augmented = self.augmenter(sequence, encoded, tau, draws.augmentation)
             sequence = augmented.sequence
-        inputs = self._inputs(batch, sequence, self._around(batch, encoded, own))
-        # One target a row, after its last item.
+        inputs = self._inputs(batch, sequence, self._padding_vectors(batch, encoded, own))
+        # One target per row, after its last item.
         targets = batch.targets.sum(1)
         losses = self.core.losses(
-            self.backbone, self.next_item_loss, inputs, targets, chance.denoising
+            self.backbone, self.next_item_loss, inputs, targets, draws.denoising
         )
         if augmented is not None:
-            self.tally.add(augmented, self.core.sampled)
+            self.statistics.add(augmented, self.core.sampled)
         return losses
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Project the state after the last survivor of the original history, ``[B, D]``."""
+        """Project the state after the last kept interaction of the original history, ``[B, D]``."""
         return self.core.user_vectors(self.backbone, self._evaluated(batch))
 
     def item_vectors(self) -> Tensor:
-        """Give the backbone's item table, ``[n_items, D]``."""
+        """Return the backbone's item table, ``[n_items, D]``."""
         return self.backbone.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Give the gates' preference and the probability that a sample drops, per interaction."""
+        """Return the gates' preference and the drop probability of each interaction."""
         decided = self.core.denoise(self._evaluated(batch))
         width = batch.items.shape[1]
         return Denoised(decided.keep[:, :width], decided.score[:, :width])
 
     def diagnostics(self) -> dict[str, float | int | str]:
-        """Give edges of each relation, how augmentation went, and HSD's diagnostics."""
+        """Return edges of relations, rates of augmentation, gradient norms, HSD's diagnostics."""
         edges = {f"edges_{name}": count for name, count in self.edges.items()}
         return {
             **edges,
-            **self.tally.diagnostics(),
-            **self.norms.diagnostics(),
+            **self.statistics.diagnostics(),
+            **self.gradient_norms.diagnostics(),
             **self.core.diagnostics(),
         }
 
-    def _forget(self) -> None:
-        """Drop vectors of relations that other weights gave."""
+    def _clear_cache(self) -> None:
+        """Drop relation vectors that were computed with other weights."""
         self._encoded = None
 
     def _tables(self) -> tuple[Tensor, Tensor]:
-        """E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""
+        """Return E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""
         items = self.backbone.item_vectors()
         pad = items.new_zeros(items.shape[1]) if self.core.pad is None else self.core.pad
         return torch.cat([pad[None], items]), self.core.users.weight
 
-    def _sequence(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> Sequence:
-        """Look up E* and add the user's P*, shared out among the row's items.
+    def _sequence(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> SequenceBatch:
+        """Look up E* and add the user's P*, divided by the row's length.
 
         Parameters
         ----------
@@ -168,29 +170,29 @@ class SSDRec(Method):
         """
         items = batch.items
         if self.official:
-            items = functional.pad(items, (0, self.core.slots - items.shape[1]))
+            items = functional.pad(items, (0, self.core.max_positions - items.shape[1]))
         x = encoded.index_select(0, items.flatten()).view(*items.shape, -1)
         if own is not None:
-            x = x + _shared_out(own, batch)
-        return untouched(items, x)
+            x = x + _divide_by_length(own, batch)
+        return without_insertions(items, x)
 
-    def _around(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> Tensor | None:
-        """Give what stands at padding, ``[B, 1, D]``, where that is official; else None."""
+    def _padding_vectors(self, batch: Batch, encoded: Tensor, own: Tensor | None) -> Tensor | None:
+        """Return the vectors at padding, ``[B, 1, D]``, if padding is official; else None."""
         if not self.official:
             return None
         pad = encoded[:1, None].expand(len(batch.users), -1, -1)
-        return pad if own is None else pad + _shared_out(own, batch)
+        return pad if own is None else pad + _divide_by_length(own, batch)
 
-    def _inputs(self, batch: Batch, sequence: Sequence, around: Tensor | None) -> Inputs:
-        """Hand a sequence to HSD, which reads graph-encoded vectors in its item-level signal."""
-        embedded, valid = self.core.fill(self.backbone.embed(sequence.items), sequence.valid)
+    def _inputs(self, batch: Batch, sequence: SequenceBatch, around: Tensor | None) -> HSDInputs:
+        """Build HSD's inputs; its item-level signal reads graph-encoded vectors."""
+        embedded, valid = self.core.pad_frame(self.backbone.embed(sequence.items), sequence.valid)
         missing = valid.shape[1] - sequence.x.shape[1]
         x = functional.pad(sequence.x, (0, 0, 0, missing))
         if around is not None:
             x = x.where(valid[..., None], around)
             # The mask from before the insertion hides the newest items behind it.
             valid = valid & functional.pad(batch.valid, (0, valid.shape[1] - batch.valid.shape[1]))
-        return Inputs(
+        return HSDInputs(
             users=batch.users,
             valid=valid,
             embedded=embedded,
@@ -198,16 +200,16 @@ class SSDRec(Method):
             original=None if self.official else sequence.original,
         )
 
-    def _evaluated(self, batch: Batch) -> Inputs:
-        """Hand the original history to HSD, as in evaluation."""
+    def _evaluated(self, batch: Batch) -> HSDInputs:
+        """Build HSD's inputs from the original histories, as in evaluation."""
         encoded, users = self._encode_all()
         # The official code leaves the user out here, though it trains with it.
         own = None if self.official else users[batch.users]
         sequence = self._sequence(batch, encoded, own)
-        return self._inputs(batch, sequence, self._around(batch, encoded, own))
+        return self._inputs(batch, sequence, self._padding_vectors(batch, encoded, own))
 
     def _encode_all(self) -> tuple[Tensor, Tensor]:
-        """E* and P* of everything, computed once between two changes of mode."""
+        """Return E* and P* of all items and users, computed once between two changes of mode."""
         if self._encoded is not None and not torch.is_grad_enabled():
             return self._encoded
         items, users = self._tables()
@@ -221,20 +223,20 @@ class SSDRec(Method):
         return encoded
 
 
-def _shared_out(own: Tensor, batch: Batch) -> Tensor:
+def _divide_by_length(own: Tensor, batch: Batch) -> Tensor:
     """Divide P* of the rows' users ``[B, D]`` by the rows' lengths, ``[B, 1, D]``."""
     return (own / batch.valid.sum(1, keepdim=True).clamp_min(1))[:, None]
 
 
-def build_graphs(config: SSDRecConfig, data: TrainingData) -> Graphs:
-    """Mine the relations, or read what an earlier run has mined.
+def load_relations(config: SSDRecConfig, data: TrainingData) -> Graphs:
+    """Build the relations, or read them from the cache.
 
     Raises
     ------
     ConfigError
         A relation has no edge.
     """
-    settings = GraphSettings(
+    settings = RelationSettings(
         max_length=data.sizes.max_length,
         c_min=config.c_min,
         hot_items=config.hot_items,
@@ -243,12 +245,13 @@ def build_graphs(config: SSDRecConfig, data: TrainingData) -> Graphs:
         official=config.stages == "official",
     )
     n_items = data.sizes.n_items
-    graphs = cached(
+    graphs = load_or_build(
         "ssdrec",
+        data.cache,
         data.train,
         {"n_items": n_items, **asdict(settings)},
-        lambda: mine(data.train, n_items, settings),
-        (mine, co_occurrence),
+        lambda: build_relations(data.train, n_items, settings),
+        (build_relations, co_occurrence),
     )
-    refuse_empty(graphs, REMEDIES)
+    require_edges(graphs, REMEDIES)
     return graphs

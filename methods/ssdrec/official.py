@@ -1,9 +1,9 @@
-"""Augmentation as the official code behaves, its faults included (SSDRec's page, section 9).
+"""Augmentation as the official code computes it, including its faults.
 
-Frames are as wide as the model, padding is read by the recurrent layer, competes in every draw
-and is a candidate for insertion; both sides of a row are one circle; rows without an insertion
-may lose an item. Taken out items leave no hole here, and the newest items are hidden by a stale
-mask elsewhere (:mod:`bench.methods.ssdrec.model`).
+README.md lists these faults with a dagger. Frames have the model's full length; padding is read by
+the recurrent layer, takes part in every draw and is a candidate for insertion; rows wrap around;
+rows without an insertion may lose an item. Two things differ: removed items leave no hole here, and
+the stale mask is applied in :mod:`bench.methods.ssdrec.model`.
 """
 
 from __future__ import annotations
@@ -12,45 +12,51 @@ import torch
 from torch import Tensor
 
 from .augment import Augmenter, Context
-from .insertion import Insertion, Sequence, insert, undone
+from .insertion import Insertion, SequenceBatch, insert, is_removable
 
 
 class OfficialAugmenter(Augmenter):
-    """The faults 3, 5, 6, 11 and 12 of the page's list."""
+    """The faults "padding as a position", "refinement", "item 0" and "context at the ends"."""
 
     first_candidate = 0
 
-    def queries(self, sequence: Sequence, context: Context, place: Tensor) -> Tensor:
-        """Read rows without start and end; the neighbours of the outermost slots wrap around."""
+    def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
+        """Read rows without start and end; neighbours of the outermost positions wrap around."""
         del context
         x = sequence.x
         forward, backward = self.lstm(x, x.new_ones(x.shape[:2], dtype=torch.bool))
-        row = torch.arange(len(place), device=place.device)
+        row = torch.arange(len(position), device=position.device)
         width = x.shape[1]
-        return torch.stack([forward[row, (place - 1) % width], backward[row, (place + 1) % width]])
+        return torch.stack(
+            [forward[row, (position - 1) % width], backward[row, (position + 1) % width]]
+        )
 
     def candidates(self, valid: Tensor) -> Tensor:
-        """All slots, padding among them."""
+        """Return all positions, padding included."""
         return torch.ones_like(valid)
 
-    def may_insert(self, sequence: Sequence, place: Tensor) -> Tensor:
-        """Rows whose draw is a real item and that have two slots to spare."""
+    def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
+        """Return the rows whose drawn position is real and that have two spare positions."""
         spare = sequence.valid.sum(1) <= sequence.items.shape[1] - 2
-        return super().may_insert(sequence, place) & spare
+        return super().may_insert(sequence, position) & spare
 
-    def widen(self, sequence: Sequence, insertion: Insertion) -> Sequence:
-        """Insert, and keep the frame: rows that were inserted into had two slots to spare."""
+    def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
+        """Insert and keep the frame: rows with an insertion have two spare positions."""
         width = sequence.items.shape[1]
-        widened = insert(sequence, insertion)
-        return Sequence(*(column[:, :width] for column in vars(widened).values()))
+        augmented_rows = insert(sequence, insertion)
+        return SequenceBatch(*(column[:, :width] for column in vars(augmented_rows).values()))
 
-    def may_remove(self, widened: Sequence, insertion: Insertion, second: Tensor) -> Tensor:
-        """Rows whose suspicious position was real, whether or not anything was inserted."""
-        # Nothing is inserted behind the last item, so a real position is real still.
-        real = widened.valid.gather(1, insertion.place[:, None]).squeeze(1) | insertion.rows
-        return undone(real, insertion.place, second)
+    def may_remove(
+        self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
+    ) -> Tensor:
+        """Return the rows whose suspicious position is real, with or without an insertion."""
+        # Nothing is inserted after the last item, so a real position stays real.
+        real = (
+            augmented_rows.valid.gather(1, insertion.position[:, None]).squeeze(1) | insertion.rows
+        )
+        return is_removable(real, insertion.position, second)
 
-    def _framed(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         del lengths
         start, end = (vector.expand(len(x), 1, -1) for vector in (self.start, self.end))
         framed = torch.cat([start, x, end], 1)

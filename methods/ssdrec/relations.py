@@ -1,6 +1,6 @@
-"""The relations among users and items that SSDRec mines from training histories (its page, 3.0).
+"""Relations among users and items mined from training histories (README.md, "Relations").
 
-Items are 1 .. I and row and column 0 stay empty; users are 0 .. U - 1. All weights are float32
+Items are 1 .. I, and row and column 0 stay empty; users are 0 .. U - 1. All weights are float32,
 and rows sum to one, or to zero where an item or user has no such relation.
 """
 
@@ -16,31 +16,33 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bench.data.sequences import Sequences
-from bench.methods.parts.graphs import Graphs, largest_of_rows, row_normalised
+from bench.methods.parts.graphs import Graphs, normalise_rows, top_k_per_row
 
-from .cooccurrence import CoOccurrence, co_occurrence, recent
+from .cooccurrence import CoOccurrence, co_occurrence, last_interactions
 
 ROWS_PER_BLOCK = 1024
-"""Users whose similarities to all others exist at a time."""
+"""Number of users whose similarities to all others are in memory at a time."""
 
 
 @dataclass(frozen=True)
-class GraphSettings:
-    """What decides the relations, beside the histories.
+class RelationSettings:
+    """Settings that determine the relations, besides the histories.
 
     Attributes
     ----------
     max_length
         L: only the last L interactions of a user count.
     c_min
-        Pairs of items that co-occur at most so often are no edge.
-    hot_items, hot_users
-        Share of the most frequent items, and of the users with the longest histories, among
-        whom incompatible items and dissimilar users are looked for.
+        Pairs of items that co-occur at most this often are no edge.
+    hot_items
+        Share of the most frequent items, among which incompatible items are searched.
+    hot_users
+        Share of the users with the longest histories, among whom dissimilar users are searched.
     user_neighbours
-        Edges that each user keeps in either relation of users, the heaviest; None keeps all.
+        Number of edges, the heaviest, that each user keeps in either relation of users; None keeps
+        all.
     official
-        Leave the interactions as counts, with the empty slots of a user's frame as occurrences
+        Leave interactions as counts, and count the empty positions of a user's frame as occurrences
         of item 0.
     """
 
@@ -52,43 +54,45 @@ class GraphSettings:
     official: bool = False
 
 
-def mine(train: Sequences, n_items: int, settings: GraphSettings) -> Graphs:
+def build_relations(train: Sequences, n_items: int, settings: RelationSettings) -> Graphs:
     """Build all relations.
 
     Parameters
     ----------
     train
-        Training interactions of every user, which are all that is ever read.
+        Training interactions of every user; nothing else is read.
     n_items
-        I.
+        I, number of items.
     settings
         Cuts and shares.
 
     Returns
     -------
     dict of csr_array
-        ``interaction`` ``[U, I + 1]`` and ``interacted_by``, its transpose, each with rows that
-        sum to one; ``incoming``, ``outgoing`` and ``incompatible`` ``[I + 1, I + 1]``;
-        ``similar`` (each user is its own neighbour too) and ``dissimilar`` ``[U, U]``.
+        ``interaction`` ``[U, I + 1]`` and ``interacted_by``, its transpose, each with rows that sum
+        to one; ``incoming``, ``outgoing`` and ``incompatible`` ``[I + 1, I + 1]``; ``similar``
+        (with every user its own neighbour) and ``dissimilar`` ``[U, U]``.
     """
-    histories = recent(train, settings.max_length)
+    histories = last_interactions(train, settings.max_length)
     counts = interaction_counts(histories, n_items)
     pairs = co_occurrence(histories, n_items)
     transition = transitional(pairs, settings.c_min)
-    hot = hottest(np.bincount(histories.items, minlength=n_items + 1)[1:], settings.hot_items) + 1
-    # Long histories are cut to one length: what was cut off decides among them.
-    active = hottest(train.lengths, settings.hot_users)
+    hot = (
+        most_active(np.bincount(histories.items, minlength=n_items + 1)[1:], settings.hot_items) + 1
+    )
+    # Cut histories have equal lengths; rank them by their full lengths.
+    active = most_active(train.lengths, settings.hot_users)
     similar, dissimilar = user_relations(counts, active, settings.user_neighbours)
-    interaction, interacted_by = row_normalised(counts), row_normalised(counts.T)
+    interaction, interacted_by = normalise_rows(counts), normalise_rows(counts.T)
     if settings.official:
         interaction = with_padding(counts, settings.max_length)
         interacted_by = interaction.T.tocsr()
     graphs = {
         "interaction": interaction,
         "interacted_by": interacted_by,
-        "outgoing": row_normalised(transition),
-        "incoming": row_normalised(transition.T),
-        "incompatible": row_normalised(incompatible(pairs, settings.c_min, hot)),
+        "outgoing": normalise_rows(transition),
+        "incoming": normalise_rows(transition.T),
+        "incompatible": normalise_rows(incompatible(pairs, settings.c_min, hot)),
         "similar": similar,
         "dissimilar": dissimilar,
     }
@@ -99,30 +103,30 @@ def interaction_counts(histories: Sequences, n_items: int) -> sparse.csr_array:
     """Count the occurrences of each item in each history, ``[U, I + 1]``."""
     ones = np.ones(len(histories.items))
     shape = (len(histories), n_items + 1)
-    # A copy: what follows sorts each row in place, and the histories keep their order.
+    # Copy, since the next step sorts each row in place.
     counts = sparse.csr_array((ones, histories.items, histories.offsets), shape, copy=True)
     counts.sum_duplicates()
     return counts
 
 
-def with_padding(counts: sparse.csr_array, slots: int) -> sparse.csr_array:
-    """Count the empty slots of each user's frame as occurrences of item 0."""
+def with_padding(counts: sparse.csr_array, max_length: int) -> sparse.csr_array:
+    """Count the empty positions of each user's frame as occurrences of item 0."""
     users = counts.shape[0]
-    empty = slots - counts.sum(1)
-    places = (np.arange(users), np.zeros(users, dtype=np.int64))
-    return (counts + sparse.csr_array((empty, places), counts.shape)).tocsr()
+    empty = max_length - counts.sum(1)
+    coordinates = (np.arange(users), np.zeros(users, dtype=np.int64))
+    return (counts + sparse.csr_array((empty, coordinates), counts.shape)).tocsr()
 
 
-def hottest(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Give the places of the largest ``share`` of counts, ascending; the first among equals."""
+def most_active(activity: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Return the indices of the largest ``share`` of counts, ascending; the first among equals."""
     count = math.ceil(share * len(activity) - 1e-9)
     return np.sort(np.argsort(-activity, kind="stable")[:count])
 
 
 def transitional(pairs: CoOccurrence, c_min: int) -> sparse.csr_array:
-    """Weights of the ordered pairs that occur more than ``c_min`` times."""
+    """Return the weights of the ordered pairs that occur more than ``c_min`` times."""
     weight = pairs.weight.copy()
-    # Both were summed from the same places, so that their entries correspond.
+    # Both were summed from the same coordinates, so their entries correspond.
     weight.data = weight.data * (pairs.count.data > c_min)
     weight.eliminate_zeros()
     return weight
@@ -145,7 +149,7 @@ def incompatible(pairs: CoOccurrence, c_min: int, hot: NDArray[np.int64]) -> spa
     frequent = without_diagonal(rows, hot)
     frequent.data = frequent.data * (frequent.data > c_min)
     frequent.eliminate_zeros()
-    return strangers(frequent, rows[:, hot], hot, together.shape[0])
+    return shared_neighbour_weights(frequent, rows[:, hot], hot, together.shape[0])
 
 
 def user_relations(
@@ -158,9 +162,9 @@ def user_relations(
     counts
         Occurrences of items in histories, ``[U, I + 1]``.
     active
-        Users among whom dissimilar ones are looked for, ascending.
+        Users among whom dissimilar ones are searched, ascending.
     neighbours
-        As ``user_neighbours`` of :class:`GraphSettings`.
+        See ``user_neighbours`` of :class:`RelationSettings`.
 
     Returns
     -------
@@ -170,19 +174,21 @@ def user_relations(
     users = counts.shape[0]
     parts = []
     for block in _row_blocks(users):
-        own = largest_of_rows(without_diagonal(similarity(counts, block), block), neighbours)
+        own = top_k_per_row(without_diagonal(similarity(counts, block), block), neighbours)
         loops = sparse.csr_array((np.ones(len(block)), (np.arange(len(block)), block)), own.shape)
-        parts.append(row_normalised(own + loops).astype(np.float32))
+        parts.append(normalise_rows(own + loops).astype(np.float32))
     close = without_diagonal(similarity(counts, active), active)
-    apart = largest_of_rows(strangers(close, close[:, active], active, users), neighbours)
-    return sparse.vstack(parts, format="csr"), row_normalised(apart).astype(np.float32)
+    apart = top_k_per_row(
+        shared_neighbour_weights(close, close[:, active], active, users), neighbours
+    )
+    return sparse.vstack(parts, format="csr"), normalise_rows(apart).astype(np.float32)
 
 
 def similarity(counts: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr_array:
-    """Compare some users with all: shared events of both over the events of both, ``[R, U]``.
+    """Compute the similarity of some users to all, ``[R, U]``.
 
-    Entry (u, v) is the number of u's events whose item v has too, plus the converse, divided by
-    n_u + n_v: (C B^T + B C^T) / (n_u + n_v) with counts C and B = [C > 0].
+    Entry (u, v) is the number of u's interactions whose item v has too, plus the converse, divided
+    by n_u + n_v: (C B^T + B C^T) / (n_u + n_v) with counts C and B = [C > 0].
     """
     has = counts.astype(bool).astype(counts.dtype)
     lengths = counts.sum(1)
@@ -191,7 +197,7 @@ def similarity(counts: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr
     return sparse.csr_array((shared.data / both, (shared.row, shared.col)), shared.shape)
 
 
-def strangers(
+def shared_neighbour_weights(
     close: sparse.csr_array, met: sparse.csr_array, members: NDArray[np.int64], size: int
 ) -> sparse.csr_array:
     """Weight pairs of members who never met but share neighbours.
@@ -199,13 +205,13 @@ def strangers(
     Parameters
     ----------
     close
-        F, rows of the members ``[R, size]``: how close each is to its neighbours.
+        F, rows of the members ``[R, size]``: closeness to their neighbours.
     met
         ``[R, R]``, non-zero where two members met, which excludes the pair.
     members
         Their ids, ascending.
     size
-        Rows and columns of the result.
+        Number of rows and columns of the result.
 
     Returns
     -------
@@ -219,16 +225,16 @@ def strangers(
     apart = both - both.multiply(met.astype(bool))
     pairs = apart.tocoo()
     kept = (pairs.row != pairs.col) & (pairs.data > 0)
-    places = (members[pairs.row[kept]], members[pairs.col[kept]])
-    return sparse.csr_array((pairs.data[kept], places), (size, size))
+    coordinates = (members[pairs.row[kept]], members[pairs.col[kept]])
+    return sparse.csr_array((pairs.data[kept], coordinates), (size, size))
 
 
 def without_diagonal(rows: Any, ids: NDArray[np.int64]) -> sparse.csr_array:
-    """Drop the entry of each row's own id; row r belongs to ``ids[r]``."""
+    """Remove the entry of each row's own id; row r belongs to ``ids[r]``."""
     entries = rows.tocoo()
     other = ids[entries.row] != entries.col
-    places = (entries.row[other], entries.col[other])
-    return sparse.csr_array((entries.data[other], places), entries.shape)
+    coordinates = (entries.row[other], entries.col[other])
+    return sparse.csr_array((entries.data[other], coordinates), entries.shape)
 
 
 def _row_blocks(rows: int) -> Iterator[NDArray[np.int64]]:

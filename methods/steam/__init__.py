@@ -1,4 +1,4 @@
-"""STEAM: a corrector that learns from its own corruptions edits histories before they are used."""
+"""STEAM: a corrector, trained on random corruptions, edits histories before they are used."""
 
 from bench.components import MethodEntry, Variant
 

@@ -10,42 +10,46 @@ from bench.config import Config
 
 
 class STEAMConfig(Config):
-    """Numbers of the official code; what differs is in the card.
+    """Settings of STEAM; the defaults are the official code's (see ``card.yaml``).
 
     Attributes
     ----------
     embedding_size
-        D, width of the item table and of all states.
-    heads, encoder_blocks
-        Attention heads of every block; blocks of the shared encoder.
+        D, size of an item embedding and of all states.
+    heads
+        Number of attention heads of every block; must divide ``embedding_size``.
+    encoder_blocks
+        Number of blocks of the shared encoder.
     dropout
-        Of embeddings, attention weights, attention and feed-forward outputs.
-    drop_rate, noise_rate
-        p_d and p_i of the corruption: an item is dropped, a random item is put before it.
-        Kept with the rest of the probability.
+        Dropout rate of embeddings, attention weights, attention and feed-forward outputs.
+    drop_rate
+        p_d of the corruption: probability of dropping an item.
+    noise_rate
+        p_i of the corruption: probability of inserting a random item. An item is kept with the
+        remaining probability.
     max_inserted
-        K, most items that are inserted before one position.
+        K, largest number of items inserted before one position.
     mask_rate
-        Share of items that are hidden from the recommender in training.
+        Share of items that are masked for the recommender in training.
     weight_corrected
-        Of the recommender's loss on corrected segments.
+        Weight of the recommender's loss on corrected segments.
     noise_items
-        What the corruption inserts: ``uniform`` items, or by training ``popularity``.
+        Items that the corruption inserts: ``uniform``, or by training ``popularity``.
     classes
-        ``items``: the recommender chooses among items, the generator among items and the end.
-        ``all``: padding, end and mask compete in every softmax, and padding has a trained row.
+        ``items``: the recommender chooses among items, the generator among items and EOS. ``all``:
+        padding, EOS and MASK are classes of every softmax, and padding has a trained embedding.
     decode_positions
-        ``fixed``: a token to be inserted has its position once, as in training. ``cumulative``:
+        ``fixed``: the position of a token to insert is added once, as in training. ``cumulative``:
         once more in every later step, as in the official decoder.
     edits
-        What is applied to a history before it is ranked with: ``all``, ``delete`` or ``insert``
-        decisions only, or ``none``. Training always applies all.
+        Decisions that are applied to a history before ranking: ``all``, ``delete`` or ``insert``
+        only, or ``none``. Training always applies all.
     protect_last
-        Never delete the last item of a sequence.
+        If True, never delete the last item of a sequence.
     correct_masked
-        Correct the masked segment in training, not the whole one.
+        If True, correct the masked segment in training instead of the whole one.
     correct_after_epoch
-        Epochs of training without corrected segments.
+        Number of epochs of training without corrected segments.
     """
 
     embedding_size: int = Field(default=64, ge=1)

@@ -1,4 +1,4 @@
-"""The corrector: one operation for each position, and what to insert (sections 4 and 6.1)."""
+"""The corrector: one operation per position, and the items to insert (see README.md)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Edits = Literal["all", "delete", "insert", "none"]
 
 
 class Corrector(nn.Module):
-    """Operation head and insertion generator on the shared encoder's states.
+    """Operation head and insertion generator on the states of the shared encoder.
 
     Parameters
     ----------
     config
-        All settings.
+        Settings of STEAM.
     """
 
     def __init__(self, config: STEAMConfig) -> None:
@@ -38,31 +38,36 @@ class Corrector(nn.Module):
     def losses(
         self, encoder: SharedEncoder, states: Tensor, truth: Corrupted, loss: NextItemLoss
     ) -> tuple[Tensor, Tensor]:
-        """Give L_op and L_ins of corrupted segments.
+        """Compute L_op and L_ins of corrupted segments (README.md, equation 3).
 
         Parameters
         ----------
         encoder
-            Has the item table.
+            Shared encoder, which holds the item table.
         states
-            ``[M, D]`` of the real slots of ``truth.items``, in the order of rows and slots.
+            ``[M, D]`` of the real positions of ``truth.items``, row by row.
         truth
             The corruption.
         loss
-            The run's loss over all classes.
+            Loss of the run over all classes.
+
+        Returns
+        -------
+        tuple of Tensor
+            Two scalars; L_ins is 0 without insertions.
         """
         operations = truth.operations[truth.items > 0]
         deciding = functional.cross_entropy(self.head(states), operations)
         if not len(truth.missing):
             return deciding, states.new_zeros(())
         gaps = torch.nonzero(operations == INSERT).squeeze(1)
-        written = self.generator(encoder, states.index_select(0, gaps), truth.missing)
+        generated = self.generator(encoder, states.index_select(0, gaps), truth.missing)
         table, first = encoder.classes("generator")
         targets = truth.missing[truth.missing > 0]
-        return deciding, loss(written, table, targets - first + 1)
+        return deciding, loss(generated, table, targets - first + 1)
 
     def decide(self, logits: Tensor, ragged: Ragged) -> Tensor:
-        """Choose keep, delete or insert, int64 ``[M]``, from the head's ``logits [M, 3]``."""
+        """Return keep, delete or insert, int64 ``[M]``, from ``logits [M, 3]``."""
         if self.protect_last:
             ends = (ragged.starts + ragged.lengths - 1)[ragged.lengths > 0]
             logits = logits.clone()
@@ -77,13 +82,13 @@ class Corrector(nn.Module):
         Parameters
         ----------
         encoder
-            Shared.
+            Shared encoder.
         items
             int64 ``[B, W]``, right-padded with 0.
         longest
-            Most items of a result; the last ones stay.
+            Largest length of a result; the last items are kept.
         edits
-            Which decisions are applied.
+            Decisions to apply.
         """
         ragged = Ragged(items > 0)
         states = encoder(items, ragged)
@@ -92,8 +97,8 @@ class Corrector(nn.Module):
         tokens = torch.zeros(shape, dtype=torch.long, device=items.device)
         if edits in {"all", "insert"}:
             gaps = ragged.take(decided) == INSERT
-            written = self.generator.decode(encoder, states[gaps])
-            # The end is no item; nor are padding and mask, which the official softmax may choose.
-            tokens[decided == INSERT] = written * (written < encoder.end)
+            generated = self.generator.decode(encoder, states[gaps])
+            # EOS is no item, nor are padding and MASK, which the official softmax may choose.
+            tokens[decided == INSERT] = generated * (generated < encoder.end)
         keep = (decided != DELETE) | (edits in {"insert", "none"})
         return apply_edits(items, keep, tokens, longest)

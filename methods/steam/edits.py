@@ -1,4 +1,4 @@
-"""Apply decisions to sequences: delete items, insert others before them (section 6.1)."""
+"""Apply edits to sequences: delete items, insert others before them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """Edited sequences and where their items come from; all int64 ``[B, W]``.
+    """Edited sequences and the origin of their items, ``[B, W]``.
 
     Attributes
     ----------
     items
-        Right-padded with 0.
+        int64, right-padded with 0.
     anchor
-        Slot of the original sequence that an item stood in, or was inserted before; -1 = padding.
+        int64: original position of an item, or the one it was inserted before; -1 = padding.
     inserted
-        bool: items that the original sequence does not hold at this place.
+        bool: items that were inserted.
     """
 
     items: Tensor
@@ -28,38 +28,38 @@ class Corrected:
 
     @property
     def lengths(self) -> Tensor:
-        """int64 ``[B]``; 0 where everything was deleted."""
+        """Length of each row, int64 ``[B]``; 0 where everything was deleted."""
         return (self.items > 0).sum(1)
 
 
 def apply_edits(items: Tensor, keep: Tensor, tokens: Tensor, longest: int) -> Corrected:
-    """Delete and insert.
+    """Delete and insert items.
 
     Parameters
     ----------
     items
         int64 ``[B, W]``, right-padded with 0.
     keep
-        bool ``[B, W]``; padding does not matter.
+        bool ``[B, W]``; ignored at padding.
     tokens
-        int64 ``[B, W, K]``: items to insert before each slot, nearest first; 0 = none.
+        int64 ``[B, W, K]``: items to insert before each position, nearest first; 0 = none.
     longest
-        Most items of a result; the last ones stay.
+        Largest length of a result; the last items are kept.
     """
     own = (items * keep)[..., None]
     everything = torch.cat([tokens.flip(-1), own], -1).flatten(1)
-    rows, places = torch.nonzero(everything, as_tuple=True)
+    rows, index = torch.nonzero(everything, as_tuple=True)
     real = everything > 0
     order = real.cumsum(1)
     total = order[:, -1:]
-    target = (order - 1 - (total - longest).clamp_min(0))[rows, places]
+    target = (order - 1 - (total - longest).clamp_min(0))[rows, index]
     stays = target >= 0
-    rows, places, target = rows[stays], places[stays], target[stays]
+    rows, index, target = rows[stays], index[stays], target[stays]
     result = items.new_zeros(len(items), int(total.max().clamp_max(longest)))
     anchor = torch.full_like(result, -1)
     inserted = torch.zeros_like(result, dtype=torch.bool)
-    result[rows, target] = everything[rows, places]
+    result[rows, target] = everything[rows, index]
     each = tokens.shape[-1] + 1
-    anchor[rows, target] = places // each
-    inserted[rows, target] = places % each < each - 1
+    anchor[rows, target] = index // each
+    inserted[rows, target] = index % each < each - 1
     return Corrected(result, anchor, inserted)

@@ -1,4 +1,4 @@
-"""What corrector and recommender share: item table, positions and encoder (section 4)."""
+"""Item table, positions and encoder, shared by corrector and recommender (see README.md)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.attention import PostNormBlock
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
 
 INNER = 4
-"""Width of the feed-forward layers, in widths of a token."""
-MOST_KEPT = 8192
-"""Tokens of a step whose inner states are kept: three views of segments make many of them."""
+"""Hidden size of the feed-forward layers, as a multiple of the embedding size."""
+MAX_STORED_TOKENS = 8192
+"""Number of tokens of a step whose hidden states are stored; three views make many of them."""
 
 
 def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:
-    """Build one transformer block, ``Trm`` of the page."""
+    """Build one transformer block."""
     return PostNormBlock(
         config.embedding_size,
         config.heads,
@@ -29,26 +29,26 @@ def new_block(config: STEAMConfig, *, causal: bool = False) -> PostNormBlock:
         attention_dropout=config.dropout,
         inner_dropout=config.dropout,
         causal=causal,
-        most_kept=MOST_KEPT,
+        max_stored_tokens=MAX_STORED_TOKENS,
     )
 
 
 class SharedEncoder(nn.Module):
-    """Bidirectional encoder over items and the three special numbers.
+    """Bidirectional encoder of items, EOS and MASK.
 
     Parameters
     ----------
     config
-        Sizes and dropout.
+        Settings of STEAM.
     n_items
-        Items are 1 .. n_items, 0 is padding.
+        I: items are 1 .. n_items, 0 is padding.
     length
-        L, most slots of a sequence.
+        L, largest length of a sequence.
 
     Attributes
     ----------
     end, mask
-        Numbers of what ends an insertion and of what hides an item.
+        Ids of EOS, which ends an insertion, and of MASK, which hides an item.
     """
 
     def __init__(self, config: STEAMConfig, n_items: int, length: int) -> None:
@@ -65,32 +65,32 @@ class SharedEncoder(nn.Module):
         self.blocks = nn.ModuleList(new_block(config) for _ in range(config.encoder_blocks))
 
     def forward(self, items: Tensor, ragged: Ragged) -> Tensor:
-        """Encode the real slots of ``items``, int64 ``[B, W]``; gives states ``[M, D]``."""
-        z = self.items(ragged.take(items)) + self.positions(ragged.steps)
-        z = dropped_out(z, self.dropout if self.training else 0.0)
+        """Encode the real positions of ``items``, int64 ``[B, W]``, into states ``[M, D]``."""
+        z = self.items(ragged.take(items)) + self.positions(ragged.positions)
+        z = fast_dropout(z, self.dropout if self.training else 0.0)
         for block in self.blocks:
             z = block(z, ragged)
         states: Tensor = z
         return states
 
     def item_vectors(self) -> Tensor:
-        """``[n_items, D]``: what users are ranked against."""
+        """Return the embeddings of the items, ``[n_items, D]``."""
         return self.items.weight[1 : self.end]
 
     def classes(self, of: Literal["recommender", "generator"]) -> tuple[Tensor, int]:
-        """Give what a softmax chooses among.
+        """Return the classes of a softmax.
 
         Returns
         -------
         tuple of Tensor and int
-            Rows of the item table, and the number of the first one.
+            Rows of the item table, and the id of the first one.
         """
         if self.all_classes:
             return self.items.weight, 0
         return self.items.weight[1 : self.mask if of == "generator" else self.end], 1
 
     def zero_padding(self) -> None:
-        """Zero the padding's vector, where it is not trained."""
+        """Zero the embedding of padding, unless it is trained."""
         if not self.all_classes:
             with torch.no_grad():
                 self.items.weight[0].zero_()

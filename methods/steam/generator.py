@@ -1,27 +1,27 @@
-"""The insertion generator: which items are missing before a position (section 4, module 3)."""
+"""The insertion generator: which items are missing before a position (README.md, equation 2)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
 from .encoder import SharedEncoder, new_block
 
 SLICE_BYTES = 32 * 2**20
-"""Most memory for scores of all classes at a time."""
+"""Memory for scores of all classes at a time, in bytes."""
 
 
 class InsertionGenerator(nn.Module):
-    """Writes items backwards from a position, one short sequence for each position.
+    """Generate items backwards from a position, one short sequence per position.
 
     Parameters
     ----------
     config
-        Sizes, dropout, K, and how positions are added in decoding.
+        Settings of STEAM.
     """
 
     def __init__(self, config: STEAMConfig) -> None:
@@ -32,60 +32,60 @@ class InsertionGenerator(nn.Module):
         self.block = new_block(config, causal=True)
 
     def forward(self, encoder: SharedEncoder, states: Tensor, tokens: Tensor) -> Tensor:
-        """Read the true tokens and give what predicts each of them (teacher forcing).
+        """Compute the states that predict each true token (teacher forcing).
 
         Parameters
         ----------
         encoder
-            Has the item table and the positions.
+            Shared encoder, which holds item table and positions.
         states
             ``[N, D]`` of the positions.
         tokens
-            int64 ``[N, K]``, padded with 0 after the end.
+            int64 ``[N, K]``, padded with 0 after EOS.
 
         Returns
         -------
         Tensor
-            ``[T, D]``, one for each token that is not 0, in the order of rows and steps.
+            ``[T, D]``, one for each non-zero token, row by row.
         """
         read = encoder.items(tokens[:, :-1])
         inputs = torch.cat([states[:, None], read], 1) + encoder.positions.weight[: self.longest]
         ragged = Ragged(tokens > 0)
-        u = dropped_out(ragged.take(inputs), self.dropout if self.training else 0.0)
-        written: Tensor = self.block(u, ragged)
-        return written
+        u = fast_dropout(ragged.take(inputs), self.dropout if self.training else 0.0)
+        generated: Tensor = self.block(u, ragged)
+        return generated
 
     def decode(self, encoder: SharedEncoder, states: Tensor) -> Tensor:
-        """Write greedily, at most K tokens before each position.
+        """Decode greedily at most K tokens before each position.
 
         Parameters
         ----------
         encoder
-            Has the item table and the positions.
+            Shared encoder, which holds item table and positions.
         states
             ``[N, D]``.
 
         Returns
         -------
         Tensor
-            int64 ``[N, K]``: tokens up to and with the end, zeros after it.
+            int64 ``[N, K]``: tokens up to and including EOS, zeros after it.
         """
         tokens = torch.zeros(len(states), self.longest, dtype=torch.long, device=states.device)
-        writing = torch.arange(len(states), device=states.device)
+        active = torch.arange(len(states), device=states.device)
         inputs = states[:, None]
         for step in range(self.longest):
-            if not len(writing):
+            if not len(active):
                 break
             chosen = self._next(encoder, inputs)
-            tokens[writing, step] = chosen
-            goes_on = chosen != encoder.end
-            writing = writing[goes_on]
-            read = encoder.items(chosen[goes_on])
-            inputs = torch.cat([inputs[goes_on], read[:, None]], 1)
+            tokens[active, step] = chosen
+            unfinished = chosen != encoder.end
+            active = active[unfinished]
+            read = encoder.items(chosen[unfinished])
+            inputs = torch.cat([inputs[unfinished], read[:, None]], 1)
         return tokens
 
     def _next(self, encoder: SharedEncoder, inputs: Tensor) -> Tensor:
-        """Choose the token after ``inputs [N, step + 1, D]``, without positions yet."""
+        """Choose the token after ``inputs [N, step + 1, D]``, which have no positions yet."""
         count = inputs.shape[1]
         times = torch.ones(count, device=inputs.device)
         if self.cumulative:
@@ -93,22 +93,22 @@ class InsertionGenerator(nn.Module):
             times = torch.arange(count, 0, -1, device=inputs.device)
         placed = inputs + times[:, None] * encoder.positions.weight[:count]
         ragged = Ragged(torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device))
-        return best_class(
+        return argmax_class(
             self.block.last(placed.flatten(0, 1), ragged), *encoder.classes("generator")
         )
 
 
-def best_class(vectors: Tensor, table: Tensor, first: int) -> Tensor:
-    """Give the number of the best row of a table for each vector, the first one on ties.
+def argmax_class(vectors: Tensor, table: Tensor, first: int) -> Tensor:
+    """Return the id of the best class for each vector, the first one on ties.
 
     Parameters
     ----------
     vectors
         ``[N, D]``.
     table
-        ``[C, D]``.
+        ``[C, D]``: embeddings of the classes.
     first
-        Number of the table's first row.
+        Id of the table's first row.
     """
     size = max(1, SLICE_BYTES // (table.element_size() * len(table)))
     found = [(part @ table.T).argmax(1) for part in torch.split(vectors, size)]

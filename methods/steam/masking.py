@@ -1,4 +1,4 @@
-"""Hide items from the recommender, which must then name them (the page's section 3.3)."""
+"""Mask items, which the recommender must then name."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Masked:
     Attributes
     ----------
     items
-        int64, with the mask's number in hidden slots.
+        int64, with the mask's id at hidden positions.
     hidden
-        bool.
+        bool: masked positions.
     targets
-        int64: the item of each slot, hidden or not.
+        int64: the item at each position, hidden or not.
     """
 
     items: Tensor
@@ -28,18 +28,18 @@ class Masked:
 
 
 def mask(items: Tensor, rate: float, number: int, uniform: Tensor | None = None) -> Masked:
-    """Hide each item with probability ``rate``, independently.
+    """Mask each item with probability ``rate``, independently.
 
     Parameters
     ----------
     items
-        int64 ``[B, W]``, padded with 0; padding is never hidden.
+        int64 ``[B, W]``, padded with 0; padding is never masked.
     rate
-        Share of hidden items.
+        Share of masked items.
     number
-        What stands in hidden slots.
+        Id of MASK.
     uniform
-        ``[B, W]`` in [0, 1), hidden where below ``rate``; None draws it.
+        ``[B, W]`` in [0, 1), masked where below ``rate``; drawn if None.
     """
     if uniform is None:
         uniform = torch.rand(items.shape, device=items.device)

@@ -1,4 +1,4 @@
-"""STEAM: corrector and recommender, trained together and used one after the other."""
+"""STEAM: corrector and recommender, trained jointly and applied one after the other."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from bench.model.method import Denoised, Method, TrainingData
 
 from .config import STEAMConfig
 from .corrector import Corrector
-from .corruption import DELETE, INSERT, KEEP, Corrupted, Rates, corrupt
-from .counts import edit_counts
+from .corruption import DELETE, INSERT, KEEP, Corrupted, CorruptionRates, corrupt
+from .diagnostics import edit_statistics
 from .edits import Corrected
 from .encoder import SharedEncoder, new_block
 from .masking import Masked, mask
 from .noise import NoiseSampler
 
-EXTRA_SLOTS = 10
-"""Slots beyond the longest history: room for insertions, and for the mask to be predicted."""
+EXTRA_POSITIONS = 10
+"""Positions beyond the longest history: room for insertions and for MASK."""
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
-    """The chance of one training step; dropout aside.
+class STEAMDraws:
+    """Random numbers of one training step, except for dropout.
 
     Attributes
     ----------
     corrupted
         The corrupted segments.
     raw
-        ``[B, W]`` uniform: what the recommender does not see of the segments.
+        ``[B, W]`` uniform numbers that decide which items of the segments are masked.
     corrected
-        ``[B, L]`` uniform, the same of the corrected segments, whatever their lengths.
+        ``[B, L]`` uniform numbers, the same for the corrected segments, of any length.
     """
 
     corrupted: Corrupted
@@ -48,12 +48,12 @@ class Draws:
 
 
 class STEAM(Method):
-    """Learns from segments: to undo corruption, and to name hidden items, raw and corrected.
+    """Learn to undo corruption of segments, and to name masked items, raw and corrected.
 
     Parameters
     ----------
     config
-        All settings.
+        Settings of STEAM.
     data
         Training interactions, and the loss.
     backbone
@@ -69,28 +69,30 @@ class STEAM(Method):
         self.train_data = data.train
         self.next_item_loss = data.next_item_loss
         self.history = data.sizes.max_length
-        self.length = data.sizes.max_length + EXTRA_SLOTS
-        self.rates = Rates(config.drop_rate, config.noise_rate, config.max_inserted, self.length)
+        self.length = data.sizes.max_length + EXTRA_POSITIONS
+        self.rates = CorruptionRates(
+            config.drop_rate, config.noise_rate, config.max_inserted, self.length
+        )
         self.noise = NoiseSampler(_noise_weights(config, data))
         self.encoder = SharedEncoder(config, data.sizes.n_items, self.length)
         self.corrector = Corrector(config)
         self.recommender = new_block(config)
         self.epoch = 0
-        self._draw_weights()
+        self._init_weights()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Note the epoch, for late correction."""
+        """Store the epoch, for late correction."""
         self.epoch = epoch
 
-    def losses(self, batch: Batch, draws: Draws | None = None) -> dict[str, Tensor]:
-        """Give ``operation``, ``insertion``, ``raw`` and ``corrected``.
+    def losses(self, batch: Batch, draws: STEAMDraws | None = None) -> dict[str, Tensor]:
+        """Compute ``operation``, ``insertion``, ``raw`` and ``corrected`` (README.md, equation 3).
 
         Parameters
         ----------
         batch
             Segments of training histories.
         draws
-            None draws them from torch's generator.
+            Random numbers; drawn from torch's generator if None.
         """
         if draws is None:
             draws = self.draw(batch.items)
@@ -98,14 +100,14 @@ class STEAM(Method):
         views = [raw]
         if self.config.weight_corrected and self.epoch >= self.config.correct_after_epoch:
             views.append(self._corrected_view(raw, draws.corrected))
-        # One pass for all views: many small operations cost more than their arithmetic.
+        # One pass for all views, to avoid the overhead of many small operations.
         frame = _stacked([draws.corrupted.items, *(view.items for view in views)])
         states = self.encoder(frame, Ragged(frame > 0))
         own = int((draws.corrupted.items > 0).sum())
         operation, insertion = self.corrector.losses(
             self.encoder, states[:own], draws.corrupted, self.next_item_loss
         )
-        named = self._named(states[own:], views)
+        named = self._recommendation_losses(states[own:], views)
         corrected = named[1] if len(named) > 1 else states.new_zeros(())
         return {
             "operation": operation,
@@ -114,19 +116,19 @@ class STEAM(Method):
             "corrected": self.config.weight_corrected * corrected,
         }
 
-    def draw(self, items: Tensor) -> Draws:
-        """Draw what a step needs, for segments int64 ``[B, W]``, from torch's generator."""
+    def draw(self, items: Tensor) -> STEAMDraws:
+        """Draw the random numbers of a step, for segments int64 ``[B, W]``."""
         corrupted = corrupt(items, self.rates, self.noise)
         raw = torch.rand(items.shape, device=items.device)
-        return Draws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
+        return STEAMDraws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
 
     def correct(self, items: Tensor) -> Corrected:
-        """Correct histories as the configuration applies edits; the last L - 1 items stay."""
-        with self._still():
+        """Correct histories as ``edits`` says; the last L - 1 items are kept."""
+        with self._evaluation_mode():
             return self.corrector.correct(self.encoder, items, self.length - 1, self.config.edits)
 
     def user_vectors(self, batch: Batch) -> Tensor:
-        """Name what comes after the corrected histories, ``[B, D]``."""
+        """Compute the state at the MASK that follows the corrected histories, ``[B, D]``."""
         items = batch.items if self.config.edits == "none" else self.correct(batch.items).items
         asked = nn.functional.pad(items, (0, 1))
         count = (items > 0).sum(1)
@@ -135,14 +137,14 @@ class STEAM(Method):
         return self.recommender.last(self.encoder(asked, ragged), ragged)
 
     def item_vectors(self) -> Tensor:
-        """Give the item table, ``[n_items, D]``, without padding, end and mask."""
+        """Return the item table, ``[n_items, D]``, without padding, EOS and MASK."""
         return self.encoder.item_vectors()
 
     def denoise(self, batch: Batch) -> Denoised:
-        """Read deletions, and the log-odds of deletion as score (NaN at padding).
+        """Return deletions, with the log-odds of deletion as score (NaN at padding).
 
-        An insertion says something of the gap before an interaction: it is none of noise, and
-        :meth:`diagnostics` counts it apart.
+        An insertion says something about the gap before an interaction. It is not noise, and
+        :meth:`diagnostics` counts it separately.
         """
         ragged = Ragged(batch.valid)
         logits = self.corrector.head(self.encoder(batch.items, ragged))
@@ -156,21 +158,21 @@ class STEAM(Method):
 
         def edit(items: Tensor) -> Corrected:
             # Room for all that can be inserted: nothing is cut off before it is counted.
-            room = items.shape[1] * (1 + self.config.max_inserted)
-            return self.corrector.correct(self.encoder, items, room)
+            available = items.shape[1] * (1 + self.config.max_inserted)
+            return self.corrector.correct(self.encoder, items, available)
 
-        with self._still():
-            return edit_counts(edit, self.train_data, self.history, self.device)
+        with self._evaluation_mode():
+            return edit_statistics(edit, self.train_data, self.history, self.device)
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """Device of the parameters."""
         return self.encoder.items.weight.device
 
     def _corrected_view(self, raw: Masked, uniform: Tensor) -> Masked:
-        """Correct segments with the current parameters, then hide items of the result."""
+        """Correct segments with the current parameters, then mask items of the result."""
         blind = self.config.correct_masked
-        with self._still():
+        with self._evaluation_mode():
             found = self.corrector.correct(
                 self.encoder, raw.items if blind else raw.targets, self.length
             )
@@ -178,15 +180,15 @@ class STEAM(Method):
         fresh = mask(found.items, self.config.mask_rate, self.encoder.mask, uniform)
         if not blind:
             return fresh
-        # What the corrector did not see stays hidden, and its answer is known.
+        # Items that the corrector did not see stay masked; their targets are known.
         own = (found.items > 0) & ~found.inserted
-        slots = found.anchor.clamp_min(0)
-        hidden = torch.where(own, raw.hidden.gather(1, slots), fresh.hidden)
-        targets = torch.where(own, raw.targets.gather(1, slots), found.items)
+        anchor = found.anchor.clamp_min(0)
+        hidden = torch.where(own, raw.hidden.gather(1, anchor), fresh.hidden)
+        targets = torch.where(own, raw.targets.gather(1, anchor), found.items)
         return Masked(targets.masked_fill(hidden, self.encoder.mask), hidden, targets)
 
-    def _named(self, states: Tensor, views: list[Masked]) -> list[Tensor]:
-        """Give the mean loss of the hidden items of each view; ``states [M, D]`` of all."""
+    def _recommendation_losses(self, states: Tensor, views: list[Masked]) -> list[Tensor]:
+        """Return the mean loss of the masked items of each view; ``states [M, D]`` of all views."""
         frame = _stacked([view.items for view in views])
         vectors = self.recommender(states, Ragged(frame > 0))
         table, first = self.encoder.classes("recommender")
@@ -203,8 +205,8 @@ class STEAM(Method):
         return losses
 
     @contextmanager
-    def _still(self) -> Iterator[None]:
-        """Neither dropout nor gradient, as in evaluation."""
+    def _evaluation_mode(self) -> Iterator[None]:
+        """Disable dropout and gradients, as in evaluation."""
         training = self.training
         self.eval()
         try:
@@ -213,7 +215,7 @@ class STEAM(Method):
         finally:
             self.train(training)
 
-    def _draw_weights(self) -> None:
+    def _init_weights(self) -> None:
         for part in self.modules():
             if isinstance(part, nn.Linear | nn.Embedding):
                 nn.init.xavier_normal_(part.weight)
@@ -223,13 +225,13 @@ class STEAM(Method):
 
 
 def _stacked(frames: list[Tensor]) -> Tensor:
-    """Put frames of several widths below each other, padded with 0."""
+    """Stack frames of several widths along the rows, padded with 0."""
     width = max(frame.shape[1] for frame in frames)
     return torch.cat([nn.functional.pad(frame, (0, width - frame.shape[1])) for frame in frames])
 
 
 def _noise_weights(config: STEAMConfig, data: TrainingData) -> Tensor:
-    """How often the corruption inserts each item, ``[n_items]``."""
+    """Return the frequency with which the corruption inserts each item, ``[n_items]``."""
     if config.noise_items == "uniform":
         return torch.ones(data.sizes.n_items)
     counts = np.bincount(data.train.items, minlength=data.sizes.n_items + 1)

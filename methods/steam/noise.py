@@ -7,17 +7,17 @@ from torch import Generator, Tensor, nn
 
 
 class NoiseSampler(nn.Module):
-    """Draws items that stand neither in a row nor among the noise already drawn for it.
+    """Draw items that are neither in a row nor among the noise already drawn for it.
 
     Parameters
     ----------
     weights
-        ``[n_items]``: how often each item is drawn; item i + 1 has ``weights[i]``.
+        ``[n_items]``: sampling weight of each item; item i + 1 has ``weights[i]``.
 
     Attributes
     ----------
     end
-        The number that ends an insertion, one past the last item.
+        Id of EOS, one past the last item.
     """
 
     cumulative: Tensor
@@ -29,48 +29,48 @@ class NoiseSampler(nn.Module):
         self.register_buffer("cumulative", weights.double().cumsum(0), persistent=False)
         self.register_buffer("pool", weights > 0, persistent=False)
 
-    def room(self, items: Tensor) -> Tensor:
+    def available(self, items: Tensor) -> Tensor:
         """Count the items that are left for each row, int64 ``[B]``; ``items [B, W]``."""
         ordered = items.sort(1).values
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
         known = new & (ordered > 0) & self.pool[ordered.clamp_min(1) - 1]
-        room: Tensor = self.pool.sum() - known.sum(1)
-        return room
+        available: Tensor = self.pool.sum() - known.sum(1)
+        return available
 
     def draw(self, items: Tensor, rows: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw one item for each entry of ``rows``.
 
-        What collides is drawn again. Nothing tells the items that are left apart but their
-        weights, so for uniform noise all sets of them are equally likely.
+        Collisions are drawn again. Only their weights distinguish the items that are left, so for
+        uniform noise all sets of them are equally likely.
 
         Parameters
         ----------
         items
             int64 ``[B, W]``, padded with 0.
         rows
-            int64 ``[N]``, at most :meth:`room` entries of each row.
+            int64 ``[N]``, at most :meth:`available` entries of each row.
         generator
-            None = torch's own.
+            Source of randomness; torch's default generator if None.
         """
         drawn = torch.zeros_like(rows)
         open_ = torch.arange(len(rows), device=rows.device)
         while len(open_):
-            drawn[open_] = self._some(len(open_), rows.device, generator)
+            drawn[open_] = self._sample(len(open_), rows.device, generator)
             taken = (items[rows[open_]] == drawn[open_, None]).any(1)
             again = torch.zeros_like(rows, dtype=torch.bool)
             again[open_] = taken
             open_ = torch.nonzero(again | self._repeated(rows, drawn)).squeeze(1)
         return drawn
 
-    def _some(self, count: int, device: torch.device, generator: Generator | None) -> Tensor:
+    def _sample(self, count: int, device: torch.device, generator: Generator | None) -> Tensor:
         uniform = torch.rand(count, dtype=torch.float64, device=device, generator=generator)
-        place = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
-        # Rounding may reach the very end; an item of weight zero never is drawn.
-        return place.clamp_max(len(self.cumulative) - 1) + 1
+        index = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
+        # Rounding may reach the very end; an item of weight zero is never drawn.
+        return index.clamp_max(len(self.cumulative) - 1) + 1
 
     def _repeated(self, rows: Tensor, drawn: Tensor) -> Tensor:
-        """Mark all but the first of equal draws of a row, bool ``[N]``."""
+        """Return all but the first of equal draws of a row, bool ``[N]``."""
         keys, order = torch.sort(rows * (len(self.cumulative) + 1) + drawn, stable=True)
         again = torch.zeros_like(rows, dtype=torch.bool)
         again[order[1:]] = keys[1:] == keys[:-1]

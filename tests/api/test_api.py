@@ -39,7 +39,7 @@ def results(settings):
 
 @pytest.fixture(scope="module")
 def dataset():
-    return load_dataset("planted")
+    return load_dataset("planted", bench.Settings.from_environment())
 
 
 def test_importing_bench_imports_nothing_heavy():
@@ -209,7 +209,9 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
 
 
 def test_other_data_of_the_same_name_are_refused(results, monkeypatch):
-    changed = replace(load_dataset("planted"), fingerprint="f" * 64)
+    changed = replace(
+        load_dataset("planted", bench.Settings.from_environment()), fingerprint="f" * 64
+    )
     monkeypatch.setattr("bench.data.load.load_dataset", lambda *_, **__: changed)
     with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the experiment's"):
         bench.load(results.settings.store).ranks()

@@ -34,7 +34,7 @@ def test_insertions_are_equal():
 
 
 def test_beauty_is_left_out_without_its_data(monkeypatch, capsys):
-    def missing(name):
+    def missing(name, settings):
         raise DataError("no folder")
 
     monkeypatch.setattr(parts, "load_dataset", missing)

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from command import CARD, bench, refused
+from command import CARD, bench, called, refused
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def vectors(folder):
 
 
 def test_several_encoders_once(card, tmp_path):
-    done = bench("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
+    done = called("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
         "tiny/random",
@@ -33,13 +33,13 @@ def test_several_encoders_once(card, tmp_path):
         "tiny/tfidf",
     ]
     assert set(vectors(tmp_path)) == {"random", "tfidf"}
-    again = bench("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
+    again = called("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
     assert [line for line in again.stderr.splitlines() if "encoded before" not in line] == []
 
 
 def test_settings_reach_the_encoder(card, tmp_path):
     words = ("embed", card, "--encoder", "random", "--set", "size=7", "texts=random")
-    assert bench(*words, cwd=tmp_path).returncode == 0
+    assert called(*words, cwd=tmp_path).returncode == 0
     assert vectors(tmp_path)["random"].shape[1] == 7
 
 
@@ -50,7 +50,7 @@ def test_settings_reach_the_encoder(card, tmp_path):
         ([], "add --encoder"),
         (["--encoder", "random", "--set", "sise=3"], "did you mean 'size'"),
         (["--encoder", "llm2vec"], "set llm2vec.model to a folder or a Hugging Face id"),
-        (["--encoder", "llm2vec:llama-3.1-8b"], "only the Hugging Face hub gives"),
+        (["--encoder", "llm2vec:llama-3.1-8b"], "only the Hugging Face hub offers"),
         (["--encoder", "smollm2"], "BENCH_OFFLINE forbids"),
         (["--encoder", "random", "--device", "tpu"], "use auto, cpu"),
     ],
@@ -67,8 +67,8 @@ def test_a_run_encodes_what_is_missing_and_keeps_the_cost(card, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith("tiny/tfidf: 55 texts, about ")
     assert "Encoding the item texts of tiny with tfidf, once" in done.stdout
-    [about] = (tmp_path / "bench_cache_dir" / "vectors").glob("*/about.json")
-    assert json.loads(about.read_text())["texts"] == 55
+    [manifest] = (tmp_path / "bench_cache_dir" / "vectors").glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["metadata"]["texts"] == 55
 
 
 SMALL_SHARDS = """
@@ -97,16 +97,17 @@ def small_shards(cwd, pause):
     )
 
 
+@pytest.mark.process
 def test_killed_it_goes_on_with_what_it_had(card, tmp_path):
     started = small_shards(tmp_path, 0.2)
     cache = tmp_path / "bench_cache_dir" / "vectors"
     for _ in range(1200):
-        if len(list(cache.glob(".*.shards/*.json"))) >= 3:
+        if len(list(cache.glob(".*.shards/*/manifest.json"))) >= 3:
             break
         time.sleep(0.05)
     started.send_signal(signal.SIGKILL)
     started.communicate()
-    kept = len(list(cache.glob(".*.shards/*.json")))
+    kept = len(list(cache.glob(".*.shards/*/manifest.json")))
     assert kept >= 3
     assert vectors(tmp_path) == {}
     _, said = small_shards(tmp_path, 0).communicate()

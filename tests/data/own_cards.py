@@ -6,6 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from bench.data.load import load_dataset
+from bench.settings import Settings
+
 # (user, item, time) in file order; times of u1's b and c tie, so b stays before c.
 ROWS = [
     ("u2", "c", 30),
@@ -118,6 +121,11 @@ def movielens_card(folder: Path, **more) -> str:
 
 
 CARDS = [sequences_card, recbole_card, amazon_card, csv_card, parquet_card, movielens_card]
+
+
+def load(source, **options):
+    """Load a data set with the settings of the test's environment."""
+    return load_dataset(source, Settings.from_environment(), **options)
 
 
 def histories(dataset) -> dict[str, list[str]]:

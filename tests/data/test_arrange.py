@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from own_cards import csv_card, histories
+from own_cards import csv_card, histories, load
 
 from bench.data.arrange import arrange, chronological, core, distinct
 from bench.data.interactions import Interactions, encode
-from bench.data.load import load_dataset
 from bench.errors import DataError
 from bench.plan.data_card import Card, Filters, Form
 
@@ -94,7 +93,7 @@ def test_duplicates_policies(policy, expected, tmp_path):
     times = [(1, "a"), (3, "b"), (2, "a"), (6, "b"), (4, "a"), (5, "b")]
     rows = "".join(f"{time},u,{item}\n" for time, item in times)
     (tmp_path / "x.csv").write_text("when,who,what\n" + rows)
-    assert histories(load_dataset(path))["u"] == expected
+    assert histories(load(path))["u"] == expected
 
 
 @given(ROWS)

@@ -9,6 +9,7 @@ import pytest
 from own_cards import (
     amazon_card,
     csv_card,
+    load,
     movielens_card,
     parquet_card,
     recbole_card,
@@ -18,7 +19,6 @@ from own_cards import (
 
 from bench.data import cache as cache_module
 from bench.data.dataset import LeaveOneOut
-from bench.data.load import load_dataset
 from bench.errors import DataError
 
 
@@ -69,7 +69,7 @@ BAD = {
     "duplicate user": (
         sequences_card,
         append("seq.txt", b"u2 a\n"),
-        "seq.txt, line 4: user 'u2' already stands on line 1",
+        "seq.txt, line 4: user 'u2' is already on line 1",
     ),
     "not UTF-8": (
         sequences_card,
@@ -89,7 +89,7 @@ BAD = {
     "item listed twice": (
         sequences_card,
         append("items.tsv", b"b\tAgain\n"),
-        "items.tsv, line 5: item 'b' stands there a second time",
+        "items.tsv, line 5: item 'b' is listed a second time",
     ),
     "wrong columns of items": (
         sequences_card,
@@ -135,7 +135,7 @@ BAD = {
     "column twice": (
         csv_card,
         replace("x.csv", b"when,who", b"when,when"),
-        "x.csv, line 1: a column stands there twice",
+        "x.csv, line 1: two columns have the same name",
     ),
     "wrong separator": (
         csv_card,
@@ -219,7 +219,7 @@ def test_bad_data_is_one_clear_sentence(kind, tmp_path):
     card = write(tmp_path)
     spoil(tmp_path)
     with pytest.raises(DataError) as caught:
-        load_dataset(card)
+        load(card)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -229,7 +229,7 @@ def test_a_missing_file_names_itself_and_the_remedies(tmp_path, monkeypatch):
     card = sequences_card(tmp_path)
     (tmp_path / "items.tsv").unlink()
     with pytest.raises(DataError) as caught:
-        load_dataset(card)
+        load(card)
     message = str(caught.value)
     assert "missing items.tsv;" in message
     assert "BENCH_DATA_DIR" in message
@@ -240,7 +240,7 @@ def test_a_missing_file_names_itself_and_the_remedies(tmp_path, monkeypatch):
 def test_a_missing_built_in_data_set_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     with pytest.raises(DataError, match=r"missing .*; run 'bench data fetch beauty'") as caught:
-        load_dataset("beauty")
+        load("beauty")
     assert "user_sequence.txt and items.tsv or reviews_Beauty_5.json.gz" in str(caught.value)
 
 
@@ -248,22 +248,22 @@ def test_counts_that_differ_from_the_card_show_both(tmp_path):
     expected = {"users": 3, "items": 4, "interactions": 9}
     card = sequences_card(tmp_path, card={"expected": expected})
     with pytest.raises(DataError) as caught:
-        load_dataset(card)
+        load(card)
     assert "holds 3 users, 3 items, 9 interactions" in str(caught.value)
     assert "expects 3 users, 4 items, 9 interactions" in str(caught.value)
 
 
 def test_counts_are_checked_when_the_cache_answers_too(tmp_path):
-    load_dataset(sequences_card(tmp_path))
+    load(sequences_card(tmp_path))
     expected = {"users": 1, "items": 1, "interactions": 1}
     with pytest.raises(DataError, match="expects 1 users"):
-        load_dataset(sequences_card(tmp_path, card={"expected": expected}))
+        load(sequences_card(tmp_path, card={"expected": expected}))
 
 
 def test_one_item_users_load_but_do_not_split(tmp_path):
     card = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
     (tmp_path / "seq.txt").write_text("u1 a b c\nu2 a\n")
-    dataset = load_dataset(card)
+    dataset = load(card)
     with pytest.raises(DataError, match=r"first: user 'u2' with 1.*min_user_interactions: 3"):
         LeaveOneOut.of(dataset)
 
@@ -274,18 +274,18 @@ def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cache_module, "file_hash", refuse)
     with pytest.raises(DataError, match=r"cannot read .*(seq.txt|items.tsv): Permission denied"):
-        load_dataset(sequences_card(tmp_path))
+        load(sequences_card(tmp_path))
 
 
 def test_blank_lines_before_the_header_are_skipped(tmp_path):
     card = csv_card(tmp_path)
-    before = load_dataset(card).fingerprint
+    before = load(card).fingerprint
     path = tmp_path / "x.csv"
     path.write_text("\n\n" + path.read_text())
-    assert load_dataset(card).fingerprint == before
+    assert load(card).fingerprint == before
     path.write_text(path.read_text() + "\n1,u1\n")
     with pytest.raises(DataError, match=r"x.csv, line 14: 2 values where 3"):
-        load_dataset(card)
+        load(card)
 
 
 def test_a_folder_in_a_files_place_counts_as_missing(tmp_path):
@@ -293,4 +293,4 @@ def test_a_folder_in_a_files_place_counts_as_missing(tmp_path):
     (tmp_path / "seq.txt").unlink()
     (tmp_path / "seq.txt").mkdir()
     with pytest.raises(DataError, match=r"missing seq\.txt"):
-        load_dataset(card)
+        load(card)

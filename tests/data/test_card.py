@@ -5,9 +5,8 @@ import sys
 
 import pytest
 import yaml
-from own_cards import EXPECTED, histories, sequences_card, write_card
+from own_cards import EXPECTED, histories, load, sequences_card, write_card
 
-from bench.data.load import load_dataset
 from bench.errors import ConfigError
 from bench.plan import data_card as card_module
 from bench.plan.data_card import Card, card_names, load_card
@@ -57,18 +56,18 @@ def test_reading_cards_imports_nothing_heavy():
 def test_a_users_files_lie_beside_the_card_or_in_the_data_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
     path = sequences_card(tmp_path / "cards")
-    assert histories(load_dataset(path)) == EXPECTED
+    assert histories(load(path)) == EXPECTED
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine").mkdir()
     for name in ("seq.txt", "items.tsv"):
         (tmp_path / "cards" / name).rename(tmp_path / "data" / "mine" / name)
-    assert histories(load_dataset(path)) == EXPECTED
+    assert histories(load(path)) == EXPECTED
 
 
 def test_a_relative_path_of_a_card_works_from_its_folder(tmp_path, monkeypatch):
     sequences_card(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert histories(load_dataset("mine.yaml")) == EXPECTED
+    assert histories(load("mine.yaml")) == EXPECTED
 
 
 def test_a_users_card_may_not_take_a_built_in_name(tmp_path):

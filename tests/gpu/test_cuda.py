@@ -12,6 +12,7 @@ from bench.data.sequences import Sequences
 from bench.evaluate.full_ranking import FullRanking
 from bench.model.batch import Batch
 from bench.runs import train
+from bench.settings import Settings
 from bench.testing import MethodTests, example
 from bench.training.device import configure
 
@@ -83,7 +84,9 @@ def test_ranks_are_those_of_the_cpu(subject, gpu):
 def test_a_cell_trains_on_the_gpu(subject, tmp_path, mixed):
     experiment = subject.experiment(epochs=3, mixed_precision=mixed, learning_rate=0.01)
     with subject.texts("pooled"):
-        found = train.run_experiment(experiment, example.dataset(), tmp_path, device="cuda")
+        found = train.run_experiment(
+            experiment, example.dataset(), tmp_path, Settings.from_environment(device="cuda")
+        )
     assert found.metadata["device"] == "cuda"
     assert found.metadata["peak_gpu_bytes"] > 0
     losses = [row["loss"] for row in found.curve]
@@ -105,7 +108,10 @@ def test_without_dropout_the_losses_are_those_of_the_cpu(backbone, tmp_path):
     losses = []
     for device in ("cpu", "cuda"):
         found = train.run_experiment(
-            experiment, example.dataset(), tmp_path / device, device=device
+            experiment,
+            example.dataset(),
+            tmp_path / device,
+            Settings.from_environment(device=device),
         )
         losses.append([row["loss"] for row in found.curve])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

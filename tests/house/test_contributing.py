@@ -15,6 +15,7 @@ from house import ROOT, fenced
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.data.load import load_dataset
 from bench.runs.store import Store
+from bench.settings import Settings
 
 PAGE = ROOT / "CONTRIBUTING.md"
 CLICKS = [
@@ -72,7 +73,7 @@ def python(examples, *words, cwd, succeeds=True):
 
 def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     [command] = [content for language, content in fenced(PAGE) if language == "sh"]
-    said = python(examples, "-m", *shlex.split(command), cwd=tmp_path)
+    said = python(examples, "-m", *shlex.split(command), "--jobs", "1", cwd=tmp_path)
     assert "RareFilter" in said
     experiments = {
         stored.experiment.method: stored for stored in Store(tmp_path / "runs").experiments()
@@ -91,7 +92,7 @@ def test_the_method_and_the_backbone_pass_the_conformance_tests(examples, tmp_pa
 
 
 def test_the_backbone_trains(examples, tmp_path):
-    words = ("--method", "none", "--backbone", "running-mean", "--set", "epochs=1")
+    words = ("--method", "none", "--backbone", "running-mean", "--jobs", "1", "--set", "epochs=1")
     assert "RunningMean" in python(examples, "-m", "bench", "run", "planted", *words, cwd=tmp_path)
 
 
@@ -99,7 +100,7 @@ def test_the_encoder_counts_letter_pairs(examples, tmp_path):
     words = ("-m", "bench", "embed", "planted", "--encoder", "letter-pairs")
     python(examples, *words, cwd=tmp_path)
     [path] = (tmp_path / "cache" / "vectors").glob("letter-pairs-*/vectors.npy")
-    data, vectors = load_dataset("planted"), np.load(path)
+    data, vectors = load_dataset("planted", Settings.from_environment()), np.load(path)
     names = sorted(set(data.item_texts))
     assert vectors.shape == (len(names) + 1, 128)
     assert vectors.sum(1).tolist() == [0, *(len(name) - 1 for name in names)]
@@ -110,8 +111,9 @@ def test_the_card_is_read_by_the_reader(examples, tmp_path):
     said = python(examples, "-m", "bench", "data", "stats", card, cwd=tmp_path)
     assert said.splitlines()[-1].split()[:4] == ["clicks", "3", "4", "12"]
     script = (
-        "import sys; from bench.data.load import load_dataset\n"
-        f"data = load_dataset({card!r})\n"
+        "from bench.data.load import load_dataset\n"
+        "from bench.settings import Settings\n"
+        f"data = load_dataset({card!r}, Settings.from_environment())\n"
         "print([[data.item_ids[i - 1][-1] for i in row] for row in data.sequences])"
     )
     said = python(examples, "-c", script, cwd=tmp_path)
@@ -132,6 +134,7 @@ def test_the_reader_names_a_bad_line(examples, tmp_path):
 )
 def test_folders_are_found_by_scanning(registry, folder):
     packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+    assert packages
     names = {name.replace("_", "-") for name in packages - {"backbones", "parts"}}
     assert names
     assert names <= set(registry.names())

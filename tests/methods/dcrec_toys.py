@@ -5,7 +5,7 @@ import torch
 
 from bench.data.sequences import Sequences
 from bench.methods.dcrec.config import DCRecConfig
-from bench.methods.dcrec.counting import makers, transitions
+from bench.methods.dcrec.counting import edges_by_user, transitions
 from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
 from bench.methods.dcrec.perturb import Perturbation
@@ -29,7 +29,7 @@ def counted(rows=None, nodes=ITEMS + 1):
     """A transition graph and, as a function of users, what their perturbation keeps."""
     sequences = Sequences.from_lists(rows or histories())
     matrix = transitions(sequences, nodes)
-    graph, perturbation = ItemGraph(matrix), Perturbation(*makers(sequences, matrix))
+    graph, perturbation = ItemGraph(matrix), Perturbation(*edges_by_user(sequences, matrix))
     return graph, lambda users: perturbation.kept(torch.as_tensor(users), graph.edges)
 
 

@@ -7,7 +7,7 @@ import torch
 from bench.components import BACKBONES
 from bench.data.sequences import Sequences
 from bench.methods.hsd.config import HSDConfig
-from bench.methods.hsd.core import Inputs
+from bench.methods.hsd.core import HSDInputs
 from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
@@ -64,4 +64,4 @@ def batch(lengths, seed=0, width=SLOTS):
 
 
 def inputs(method, rows):
-    return Inputs(rows.users, rows.valid, method.backbone.embed(rows.items))
+    return HSDInputs(rows.users, rows.valid, method.backbone.embed(rows.items))

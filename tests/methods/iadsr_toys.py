@@ -8,7 +8,7 @@ import torch
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.model.backbone import Sizes
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 from bench.model.method import TrainingData
 from bench.model.text_vectors import TextVectors
 from bench.training.losses import cross_entropy
@@ -45,7 +45,7 @@ def rows(users, lengths, histories=HISTORIES, start=0, targets=1):
 
 
 def batch(users, lengths, histories=HISTORIES, **kwargs):
-    return Interactions(sequences(histories)).gather(rows(users, lengths, histories, **kwargs))
+    return SequenceData(sequences(histories)).gather(rows(users, lengths, histories, **kwargs))
 
 
 PREFIXES = batch([0, 1, 3, 4, 0, 5], [4, 1, 3, 5, 6, 1])

@@ -1,4 +1,4 @@
-"""Small STEAM models and row-by-row references, written from the method's page alone."""
+"""Small STEAM models and row-by-row references, written from the method's README alone."""
 
 import random
 
@@ -9,7 +9,7 @@ from bench.data.sequences import Sequences
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.model import STEAM
 from bench.model.backbone import Sizes
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import histories
 from bench.training.losses import cross_entropy
@@ -49,7 +49,7 @@ def model_of(rows=None, seed=0, sharp=True, **settings):
 
 
 def batch_of(rows, longest=MAX_LENGTH):
-    data = Interactions(Sequences.from_lists(rows))
+    data = SequenceData(Sequences.from_lists(rows))
     return data.gather(histories(data, longest))
 
 

@@ -10,7 +10,7 @@ from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.methods.popularity_drop.model import noise_scores
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import histories, windows
 from bench.training.losses import cross_entropy
@@ -18,7 +18,7 @@ from bench.training.losses import cross_entropy
 CONTROLS = ("random-drop", "popularity-drop", "popularity-drop:popular")
 
 
-def histories_of(users=60, items=40, seed=0):
+def training_histories(users=60, items=40, seed=0):
     generator = np.random.default_rng(seed)
     weights = 1 / np.arange(1, items + 1)
     lengths = generator.integers(1, 20, users)
@@ -38,16 +38,16 @@ def control(name, train, backbone="gru4rec", seed=3, **settings):
 
 
 def everything(train, length=30):
-    data = Interactions(train)
+    data = SequenceData(train)
     return data.gather(histories(data, length))
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.6, 1.0])
 def test_the_rate_is_what_was_asked_for(name, rate):
-    train = histories_of(users=400)
+    train = training_histories(users=400)
     method, rows = control(name, train, rate=rate), everything(train)
-    drop, score = method._judged(rows)
+    drop, score = method._decide_batch(rows)
     share = drop[rows.valid].float().mean().item()
     counts = np.bincount(train.items)
     chance = 4 * (rate * (1 - rate) / len(train.items)) ** 0.5
@@ -59,7 +59,7 @@ def test_the_rate_is_what_was_asked_for(name, rate):
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_one_interaction_survives_and_it_is_the_least_noisy(name):
-    train = histories_of()
+    train = training_histories()
     method, rows = control(name, train, rate=1.0), everything(train)
     decided = method.denoise(rows)
     assert (decided.keep.sum(1) == 1).all()
@@ -71,31 +71,32 @@ def test_one_interaction_survives_and_it_is_the_least_noisy(name):
 
 def test_a_random_decision_belongs_to_the_interaction():
     """Whatever window, batch or epoch shows it."""
-    train = histories_of()
+    train = training_histories()
     method = control("random-drop", train, rate=0.5)
-    rows, data = everything(train), Interactions(train)
+    rows, data = everything(train), SequenceData(train)
     whole = {
         (int(user), int(place)): bool(dropped)
         for user, dropped_row, valid in zip(
-            rows.users, method._judged(rows)[0], rows.valid, strict=True
+            rows.users, method._decide_batch(rows)[0], rows.valid, strict=True
         )
         for place, dropped in enumerate(dropped_row[valid])
     }
     for epoch in range(2):
         generator = torch.Generator().manual_seed(epoch)
         seen = data.gather(windows(data, 4, generator, last_only=False))
-        drop = method._judged(seen)[0]
+        drop = method._decide_batch(seen)[0]
         for row, slot in torch.nonzero(seen.valid).tolist():
             key = int(seen.users[row]), int(seen.first[row]) + slot
             assert whole[key] == bool(drop[row, slot])
     assert not torch.equal(
-        control("random-drop", train, seed=4, rate=0.5)._judged(rows)[0], method._judged(rows)[0]
+        control("random-drop", train, seed=4, rate=0.5)._decide_batch(rows)[0],
+        method._decide_batch(rows)[0],
     )
 
 
 def test_random_decisions_are_independent_of_the_place():
     train = Sequences.from_lists([[1] * 20] * 500)
-    drop = control("random-drop", train, rate=0.3)._judged(everything(train))[0]
+    drop = control("random-drop", train, rate=0.3)._decide_batch(everything(train))[0]
     for table in (drop.sum(0), drop.sum(1)[:400].view(20, 20).sum(1)):
         assert stats.chisquare(table.numpy()).pvalue > 1e-3
 
@@ -112,7 +113,7 @@ def test_popularity_scores_by_hand():
 
 @pytest.mark.parametrize("name", CONTROLS[1:])
 def test_popularity_drops_one_end_of_the_ranking(name):
-    train = histories_of(users=300)
+    train = training_histories(users=300)
     method = control(name, train, rate=0.4)
     counts = np.bincount(train.items, minlength=SIZES.n_items + 1)[1:]
     dropped = (method.scores[1:] > 1 - 0.4).numpy()
@@ -126,8 +127,8 @@ def test_popularity_drops_one_end_of_the_ranking(name):
 @pytest.mark.parametrize("name", CONTROLS)
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_training_at_every_position_equals_filtering_each_prefix(name, backbone):
-    train = histories_of(users=12, seed=1)
-    method, data = control(name, train, backbone, rate=0.6), Interactions(train)
+    train = training_histories(users=12, seed=1)
+    method, data = control(name, train, backbone, rate=0.6), SequenceData(train)
     rows = data.gather(windows(data, 30, torch.Generator().manual_seed(0), last_only=False))
     expected, targets = [], []
     for row, slot in torch.nonzero(rows.targets).tolist():
@@ -148,7 +149,7 @@ def test_training_at_every_position_equals_filtering_each_prefix(name, backbone)
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_dropping_nothing_is_the_bare_backbone(name):
-    train = histories_of(users=12)
+    train = training_histories(users=12)
     method, rows = control(name, train, rate=0.0), batch([SLOTS, 2, 1, 4])
     bare = METHODS.get("none").model_class()
     data = TrainingData(SIZES, train, cross_entropy)

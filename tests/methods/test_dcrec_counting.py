@@ -1,4 +1,4 @@
-"""DCRec's graphs against brute force (invariants 1 and 2 of its page)."""
+"""DCRec's graphs against brute force ."""
 
 from collections import Counter
 from itertools import pairwise
@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from bench.data.sequences import Sequences
-from bench.methods.dcrec.counting import co_interactions, histories_of, makers, transitions
+from bench.methods.dcrec.counting import (
+    co_interactions,
+    edges_by_user,
+    training_histories,
+    transitions,
+)
 
 
 def histories(users=60, items=25, seed=0, longest=9):
@@ -17,7 +22,7 @@ def histories(users=60, items=25, seed=0, longest=9):
 
 
 def counted(rows, nodes):
-    """Adjacency of section 3.1, one pair at a time."""
+    """Adjacency of the transition graph, one pair at a time."""
     matrix = np.zeros((nodes, nodes))
     for row in rows:
         for a, b in pairwise(row):
@@ -64,7 +69,7 @@ def test_every_user_knows_the_edges_that_it_made():
     rows = [*histories(seed=3), [3, 3, 4], [], [9]]
     sequences = Sequences.from_lists(rows)
     graph = transitions(sequences, 26)
-    offsets, made = makers(sequences, graph)
+    offsets, made = edges_by_user(sequences, graph)
     coo = graph.tocoo()
     for user, row in enumerate(rows):
         edges = made[offsets[user] : offsets[user + 1]]
@@ -74,7 +79,7 @@ def test_every_user_knows_the_edges_that_it_made():
 
 
 def test_the_last_training_interaction_is_no_history():
-    kept = histories_of(Sequences.from_lists([[1, 2, 3], [4], []]))
+    kept = training_histories(Sequences.from_lists([[1, 2, 3], [4], []]))
     assert [row.tolist() for row in kept] == [[1, 2], [], []]
 
 

@@ -1,4 +1,4 @@
-"""Passes over DCRec's graphs against dense matrices (invariants 3, 4 and 5 of its page)."""
+"""Passes over DCRec's graphs against dense matrices."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 from dcrec_toys import ITEMS, counted, dense, histories
 
 from bench.methods.dcrec.config import DCRecConfig
-from bench.methods.dcrec.graphs import convolution, live_edges
-from bench.methods.dcrec.neighbours import means, sampled, split
+from bench.methods.dcrec.graphs import convolution, edge_dropout_mask
+from bench.methods.dcrec.neighbours import means, split, split_sampled
 from bench.methods.dcrec.views import GraphEncoder, PassNoise
 
 NODES = ITEMS + 1
@@ -23,7 +23,7 @@ def uniform(*shape, seed=0):
 
 
 def doubly(matrix, stored):
-    """Section 4.3: one more loop, then both ends' numbers of stored edges; row i gathers."""
+    """Add one more loop, then divide by both ends' numbers of stored edges; row i gathers."""
     into, out = (stored.sum(axis) + 1.0 for axis in (1, 0))
     scale = 1 / (into[:, None] * out).sqrt()
     return matrix * scale + torch.diag(scale.diagonal())
@@ -39,11 +39,11 @@ def perturbed():
 def test_a_convolution_equals_its_dense_matrix(norm, with_kept):
     graph, kept = perturbed()
     kept = kept if with_kept else None
-    live = uniform(graph.edges) > 0.3
+    dropout_mask = uniform(graph.edges) > 0.3
     features = normal(NODES, 5).requires_grad_()
-    found = convolution(graph, norm, kept, live)(features)
+    found = convolution(graph, norm, kept, dropout_mask)(features)
     stored = dense(graph, torch.ones(graph.edges) if kept is None else kept)
-    matrix = dense(graph) * stored * dense(graph, live)
+    matrix = dense(graph) * stored * dense(graph, dropout_mask)
     matrix = doubly(matrix, stored) if norm == "double" else matrix
     torch.testing.assert_close(found, matrix @ features, rtol=1e-5, atol=1e-6)
     weight = normal(NODES, 5, seed=3)
@@ -64,24 +64,24 @@ def test_an_isolated_node_keeps_its_direction(norm):
 def test_edges_drop_one_by_one():
     graph, _ = counted()
     noise = uniform(graph.edges)
-    assert live_edges(graph, "single", 0.3, noise=noise).equal(noise >= 0.3)
-    assert live_edges(graph, "single", 0.0) is None
+    assert edge_dropout_mask(graph, "single", 0.3, noise=noise).equal(noise >= 0.3)
+    assert edge_dropout_mask(graph, "single", 0.0) is None
 
 
 def test_edges_drop_with_replacement():
     graph, kept = perturbed()
     stored = torch.nonzero(kept).squeeze(1)
     noise = torch.tensor([0.0, 0.5, 0.5, 0.999999])
-    live = live_edges(graph, "double", 0.3, kept, noise)
+    dropout_mask = edge_dropout_mask(graph, "double", 0.3, kept, noise)
     gone = {int(stored[int(x * len(stored))]) for x in noise.tolist()}
-    assert set(torch.nonzero(~live).squeeze(1).tolist()) == gone
+    assert set(torch.nonzero(~dropout_mask).squeeze(1).tolist()) == gone
     assert len(gone) == 3
 
 
-def test_the_share_that_replacement_drops_is_the_pages():
+def test_the_share_that_replacement_drops():
     graph, _ = counted(histories(users=4000, items=ITEMS), NODES)
     torch.manual_seed(0)
-    shares = [(~live_edges(graph, "double", 0.5)).double().mean() for _ in range(200)]
+    shares = [(~edge_dropout_mask(graph, "double", 0.5)).double().mean() for _ in range(200)]
     assert torch.stack(shares).mean().item() == pytest.approx(1 - math.exp(-0.5), abs=0.01)
 
 
@@ -97,9 +97,9 @@ def test_a_view_is_a_mean_of_convolutions_and_the_table(norm):
     noise = PassNoise(uniform(NODES, 6, seed=1), uniform(draws, seed=2))
     rows = torch.tensor([3, 3, 8])
     found = encoder(table, graph, kept, rows, dropped=True, noise=noise)
-    live = live_edges(graph, norm, 0.25, kept, noise.edges)
+    dropout_mask = edge_dropout_mask(graph, norm, 0.25, kept, noise.edges)
     stored = dense(graph, kept)
-    matrix = dense(graph) * stored * dense(graph, live)
+    matrix = dense(graph) * stored * dense(graph, dropout_mask)
     matrix = doubly(matrix, stored) if norm == "double" else matrix
     f0 = table * (noise.table >= 0.4) / 0.6
     f1 = matrix @ f0
@@ -137,7 +137,9 @@ def test_perturbation_counts_a_user_once_and_leaves_the_graph_alone():
     before = graph.matrix.values.clone()
     once = kept_without([3, 8])
     assert once.equal(kept_without([8, 3, 3, 8]))
-    convolution(graph, "double", once, live_edges(graph, "double", 0.5, once))(normal(NODES, 3))
+    convolution(graph, "double", once, edge_dropout_mask(graph, "double", 0.5, once))(
+        normal(NODES, 3)
+    )
     assert graph.matrix.values.equal(before)
 
 
@@ -170,7 +172,7 @@ def test_the_official_split_samples_the_foreign_side_first():
     graph, kept_without = counted(histories(users=300))
     kept = kept_without(torch.arange(20))
     noise = uniform(2, graph.edges)
-    chosen = sampled(graph, kept, 3, noise=noise)
+    chosen = split_sampled(graph, kept, 3, noise=noise)
     own, foreign = (neighbours(graph, members) for members in chosen)
     everyone = neighbours(graph, torch.ones(graph.edges, dtype=torch.bool))
     remaining = neighbours(graph, kept)

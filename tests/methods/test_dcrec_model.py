@@ -1,4 +1,4 @@
-"""DCRec as a whole (invariants 1, 3, 6, 7 and 8 of its page)."""
+"""DCRec as a whole."""
 
 from itertools import pairwise
 
@@ -81,7 +81,7 @@ def double_norm(matrix):
 
 
 def view(method, matrix):
-    """Section 4.3, dense."""
+    """A graph view (equation 1) on dense matrices."""
     norm = method.graph_encoder.norm
     matrix = double_norm(matrix) if method.config.graph_norm == "double" else matrix
     table = method.items.weight
@@ -149,7 +149,7 @@ def gradients(parts, method):
 
 
 @pytest.mark.parametrize("settings", [{}, REFERENCE], ids=["fixed", "reference"])
-def test_the_losses_and_their_gradients_are_those_of_the_page(settings):
+def test_the_losses_and_their_gradients_are_those_of_the_readme(settings):
     rows = [*histories(12), [3, 4, 9], [4, 4, 5], [9, 2, 9]]
     method = model(rows, **STILL, **settings).double()
     prefixes = [row[: 2 + number % (len(row) - 1)] for number, row in enumerate(rows)]
@@ -166,7 +166,7 @@ def test_the_losses_and_their_gradients_are_those_of_the_page(settings):
 
 
 def states_by_torch(method, items):
-    """The sequence encoder of section 4.2 with torch's own layers on the padded frame."""
+    """The sequence encoder with torch's own layers on the padded frame."""
     encoder, config = method.encoder, method.config
     valid = items > 0
     x = method.items(items) + encoder.positions.weight[: items.shape[1]]
@@ -343,7 +343,7 @@ def test_weights_can_be_detached():
     assert not torch.allclose(*tables)
 
 
-def test_conformity_is_read_without_dropout_unless_told_so(monkeypatch):
+def test_conformity_is_read_without_dropout_by_default(monkeypatch):
     for source, passes in (("clean", [False, False]), ("dropped", [True])):
         method = model(weights_from=source)
         seen = []
@@ -359,7 +359,7 @@ def test_conformity_is_read_without_dropout_unless_told_so(monkeypatch):
         assert seen == [True, True, *passes]
 
 
-def test_facts_count_edges_and_follow_an_epoch():
+def test_diagnostics_count_edges_and_follow_an_epoch():
     rows = histories()
     method = model(rows)
     method.begin_epoch(0)
@@ -387,7 +387,7 @@ def test_it_decides_nothing_about_interactions():
 def test_graphs_are_not_in_the_checkpoint():
     method = model()
     names = set(method.state_dict())
-    assert names == {name for name, _ in method.named_parameters()} | {"tally"}
+    assert names == {name for name, _ in method.named_parameters()} | {"statistics"}
 
 
 def test_it_trains_on_prefixes_and_reads_one_set_of_graphs_from_the_cache(private_cache):

@@ -1,4 +1,4 @@
-"""Conformity weights and auxiliary losses of DCRec (invariants 6 and 8 of its page)."""
+"""Conformity weights and auxiliary losses of DCRec."""
 
 import math
 
@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from bench.methods.dcrec.conformity import channels, cosine, weigh
+from bench.methods.dcrec.conformity import conformity_channels, conformity_weights, cosine
 from bench.methods.dcrec.contrast import Grace, infonce, prior_divergence
-from bench.methods.dcrec.fusion import Fusion
+from bench.methods.dcrec.fusion import ViewFusion
 
 ROWS = 7
 
@@ -36,18 +36,18 @@ def test_a_zero_vector_gets_no_gradient_and_gives_no_nan():
     assert b.grad.eq(0).all()
 
 
-def test_channels_compare_what_the_page_says():
+def test_channels_equal_equation_2():
     x, x2, own, foreign = (normal(ROWS, 4, seed=seed) for seed in range(4))
     expected = [
         functional.cosine_similarity(*pair) for pair in ((x, x2), (own, foreign), (x, foreign))
     ]
-    torch.testing.assert_close(channels(x, x2, own, foreign), torch.stack(expected))
+    torch.testing.assert_close(conformity_channels(x, x2, own, foreign), torch.stack(expected))
 
 
 def test_weights_by_hand():
     # sigmoid(0) = 0.5 is least, sigmoid(log 3) = 0.75 most, sigmoid(log(5/3)) = 0.625 halfway.
     means = torch.tensor([0, math.log(3), math.log(5 / 3)], dtype=torch.float64)
-    weights = weigh(means.expand(3, 3), 0.5, torch.tensor([2, 2, 2]))
+    weights = conformity_weights(means.expand(3, 3), 0.5, torch.tensor([2, 2, 2]))
     torch.testing.assert_close(weights.omega, torch.tensor([0, 1, 0.5], dtype=torch.float64))
     torch.testing.assert_close(weights.psi, torch.tensor([1, 0, 0.5], dtype=torch.float64))
 
@@ -56,20 +56,20 @@ def test_weights_by_hand():
 @settings(max_examples=50, deadline=None)
 def test_weights_have_their_mean_and_their_least_is_zero(rows, mean, seed):
     found = normal(3, rows, seed=seed).tanh()
-    weights = weigh(found, mean, torch.full((rows,), 3))
+    weights = conformity_weights(found, mean, torch.full((rows,), 3))
     assert weights.omega.isfinite().all()
     assert weights.omega.min() == 0
     assert weights.omega.mean().item() == pytest.approx(mean)
     assert weights.psi.min() == 0
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
-    again = weigh(found[:, order], mean, torch.full((rows,), 3))
+    again = conformity_weights(found[:, order], mean, torch.full((rows,), 3))
     torch.testing.assert_close(again.omega, weights.omega[order])
 
 
 @pytest.mark.parametrize("rows", [1, 5])
 def test_rows_that_agree_all_get_the_mean(rows):
     found = torch.full((3, rows), 0.3, requires_grad=True)
-    weights = weigh(found, 0.4, torch.ones(rows, dtype=torch.long))
+    weights = conformity_weights(found, 0.4, torch.ones(rows, dtype=torch.long))
     torch.testing.assert_close(weights.omega, torch.full((rows,), 0.4))
     assert weights.psi.eq(0).all()
     weights.omega.sum().backward()
@@ -78,7 +78,10 @@ def test_rows_that_agree_all_get_the_mean(rows):
 
 def test_a_first_item_may_have_a_weight_of_its_own():
     found, lengths = normal(3, ROWS), torch.tensor([1, 2, 1, 4, 5, 6, 7])
-    plain, ruled = weigh(found, 0.5, lengths), weigh(found, 0.5, lengths, 0.3)
+    plain, ruled = (
+        conformity_weights(found, 0.5, lengths),
+        conformity_weights(found, 0.5, lengths, 0.3),
+    )
     torch.testing.assert_close(ruled.omega[lengths > 1], plain.omega[lengths > 1])
     assert ruled.omega[lengths == 1].tolist() == [0.3, 0.3]
     torch.testing.assert_close(ruled.psi, ruled.omega.max() - ruled.omega)
@@ -120,7 +123,7 @@ def test_the_prior_is_a_sorted_draw():
     assert prior_divergence(omega, 0.5, noise).item() == pytest.approx(expected)
 
 
-def test_the_gradient_of_the_prior_is_the_one_of_section_9_8():
+def test_the_gradient_of_the_prior_is_that_of_equation_6():
     omega, noise = normal(ROWS).abs().sort().values.requires_grad_(), normal(ROWS, seed=5)
     phi = (0.5 + 0.1 * noise).clamp_min(1e-8).sort().values
     prior_divergence(omega, 0.5, noise).backward()
@@ -130,7 +133,7 @@ def test_the_gradient_of_the_prior_is_the_one_of_section_9_8():
 
 def test_fusion_is_an_attention_over_views():
     torch.manual_seed(0)
-    fusion = Fusion(4).double()
+    fusion = ViewFusion(4).double()
     torch.nn.init.normal_(fusion.map)
     torch.nn.init.normal_(fusion.query)
     views = normal(ROWS, 3, 4)

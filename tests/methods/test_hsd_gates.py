@@ -6,28 +6,28 @@ import pytest
 import torch
 from hsd_toys import SLOTS, WIDTH, config, mask, shaken
 
-from bench.methods.hsd.gates import HSDGates, Verdict
+from bench.methods.hsd.gates import GateOutput, HSDGates
 
 
 def gates(**changes):
     return HSDGates(config(**changes), WIDTH, SLOTS)
 
 
-def verdict(valid, sequence, item):
-    return Verdict(sequence, item, valid, torch.zeros(len(valid)))
+def output(valid, sequence, item):
+    return GateOutput(sequence, item, valid, torch.zeros(len(valid)))
 
 
-def random_verdict(lengths, seed=0, scale=1.0):
+def random_output(lengths, seed=0, scale=1.0):
     generator = torch.Generator().manual_seed(seed)
     pair = scale * torch.randn(2, len(lengths), SLOTS, 2, generator=generator)
-    return verdict(mask(lengths), *pair)
+    return output(mask(lengths), *pair)
 
 
 def test_a_slot_goes_where_both_gates_prefer_noise():
     valid = mask([4, 2], 4)
     sequence = torch.tensor([[[0, 1.0], [1, 0], [0, 1], [1, 1]], [[0, 1], [1, 0], [0, 1], [0, 1]]])
     item = torch.tensor([[[0, 1.0], [0, 1], [1, 0], [0, 1]], [[0, 1], [1, 0], [0, 1], [0, 1]]])
-    given = verdict(valid, sequence, item)
+    given = output(valid, sequence, item)
     expected = [[False, True, True, True], [False, True, False, False]]
     assert gates().decide(given).tolist() == expected
     quiet = torch.zeros(2, 2, 4, 2)
@@ -35,7 +35,7 @@ def test_a_slot_goes_where_both_gates_prefer_noise():
 
 
 def test_samples_follow_the_noise_slot_by_slot():
-    given, noise = random_verdict([7, 3, 5]), torch.randn(2, 3, SLOTS, 2)
+    given, noise = random_output([7, 3, 5]), torch.randn(2, 3, SLOTS, 2)
     keep = gates(keep_one=False).sample(given, 0.5, noise)
     for row in range(3):
         for slot in range(SLOTS):
@@ -50,29 +50,31 @@ def test_samples_follow_the_noise_slot_by_slot():
 def test_the_score_is_the_probability_of_a_drop(logits):
     model = shaken(gates(gate_logits=logits, keep_one=False)).eval()
     given = model(torch.randn(1, SLOTS, WIDTH), mask([5]), torch.randn(1, WIDTH))
-    repeated = Verdict(*(value.expand(20_000, *value.shape[1:]) for value in vars(given).values()))
+    repeated = GateOutput(
+        *(value.expand(20_000, *value.shape[1:]) for value in vars(given).values())
+    )
     torch.manual_seed(0)
     dropped = 1 - model.sample(repeated, 0.5).mean(0)[:5]
     score = given.score()[0, :5]
     assert ((dropped - score).abs() < 4.5 * (score * (1 - score) / 20_000).sqrt()).all()
-    sequence, item = given.factors()
+    sequence, item = given.noise_probabilities()
     torch.testing.assert_close(given.score(), sequence * item)
 
 
 def test_drop_probabilities_are_exact_at_the_corners():
-    """A gate on sigmoid outputs calls noise with 0.269 .. 0.731: section 3.3."""
+    """A gate on sigmoid outputs calls noise with a probability in 0.269 .. 0.731."""
     corner = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    sequence = verdict(mask([2], 2), corner, corner).factors()[0]
+    sequence = output(mask([2], 2), corner, corner).noise_probabilities()[0]
     low, high = 1 / (1 + math.e), math.e / (1 + math.e)
     torch.testing.assert_close(sequence, torch.tensor([[low, high]]))
-    product = verdict(mask([2], 2), corner, corner).score()
+    product = output(mask([2], 2), corner, corner).score()
     torch.testing.assert_close(product, torch.tensor([[low**2, high**2]]))
     assert (round(low**2, 4), round(high**2, 4)) == (0.0723, 0.5344)
 
 
 def test_someone_survives_and_only_where_all_would_go():
     lengths = [1, 7, 3, 4]
-    given = verdict(
+    given = output(
         mask(lengths),
         torch.tensor([0.0, 9.0]).repeat(4, SLOTS, 1),
         torch.tensor([0.0, 9.0]).repeat(4, SLOTS, 1),
@@ -88,7 +90,7 @@ def test_someone_survives_and_only_where_all_would_go():
 
 
 def test_padding_is_never_kept():
-    given = random_verdict([3, 1, 7], scale=3.0)
+    given = random_output([3, 1, 7], scale=3.0)
     for seed in range(20):
         torch.manual_seed(seed)
         keep = gates().sample(given, 0.5)
@@ -99,10 +101,10 @@ def test_padding_is_never_kept():
 
 
 def test_a_gate_learns_only_where_the_other_votes_noise():
-    given = random_verdict([7, 7])
+    given = random_output([7, 7])
     sequence, item = given.sequence.requires_grad_(), given.item.requires_grad_()
     noise = torch.randn(2, 2, SLOTS, 2)
-    keep = gates(keep_one=False).sample(verdict(given.valid, sequence, item), 0.5, noise)
+    keep = gates(keep_one=False).sample(output(given.valid, sequence, item), 0.5, noise)
     keep.sum().backward()
     for own, other, part in ((sequence, item, noise[1]), (item, sequence, noise[0])):
         votes = ((other + part).argmax(-1) == 1).detach()
@@ -112,9 +114,9 @@ def test_a_gate_learns_only_where_the_other_votes_noise():
 
 
 def test_the_gradient_is_that_of_the_relaxed_gates():
-    given, noise = random_verdict([5]), torch.randn(2, 1, SLOTS, 2)
+    given, noise = random_output([5]), torch.randn(2, 1, SLOTS, 2)
     sequence = given.sequence.clone().requires_grad_()
-    keep = gates(keep_one=False).sample(verdict(given.valid, sequence, given.item), 0.3, noise)
+    keep = gates(keep_one=False).sample(output(given.valid, sequence, given.item), 0.3, noise)
     keep.sum().backward()
     soft = given.sequence.clone().requires_grad_()
     voted = ((given.item + noise[1]).argmax(-1) == 1) & given.valid

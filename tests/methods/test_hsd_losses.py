@@ -7,7 +7,7 @@ import pytest
 import torch
 from hsd_toys import config, mask
 
-from bench.methods.hsd.losses import curriculum, interest_losses, truncated
+from bench.methods.hsd.losses import curriculum, interest_losses, truncate_largest
 from bench.methods.hsd.schedules import Schedules
 
 
@@ -50,19 +50,19 @@ def test_truncation_equals_a_loop(rate, wipe):
     lengths = [10, 1, 4, 5, 7, 20]
     valid = mask(lengths, 20)
     losses = torch.rand(6, 20) * valid
-    found = truncated(losses, valid, rate, wipe_short_rows=wipe)
+    found = truncate_largest(losses, valid, rate, wipe_short_rows=wipe)
     assert torch.equal(found, truncated_by_loop(losses, lengths, rate, wipe))
 
 
 def test_truncation_by_hand():
     losses = torch.tensor([[3.0, 9.0, 1.0, 7.0, 2.0, 0.5, 4.0, 0.1, 0.2, 0.3]])
     valid = torch.ones(1, 10, dtype=torch.bool)
-    assert torch.equal(truncated(losses, valid, 0.0, wipe_short_rows=True), losses)
+    assert torch.equal(truncate_largest(losses, valid, 0.0, wipe_short_rows=True), losses)
     two_gone = torch.tensor([[3.0, 0.0, 1.0, 0.0, 2.0, 0.5, 4.0, 0.1, 0.2, 0.3]])
-    assert torch.equal(truncated(losses, valid, 0.2, wipe_short_rows=False), two_gone)
+    assert torch.equal(truncate_largest(losses, valid, 0.2, wipe_short_rows=False), two_gone)
     short = losses[:, :4], valid[:, :4]
-    assert torch.equal(truncated(*short, 0.2, wipe_short_rows=False), losses[:, :4])
-    assert truncated(*short, 0.2, wipe_short_rows=True).sum() == 0
+    assert torch.equal(truncate_largest(*short, 0.2, wipe_short_rows=False), losses[:, :4])
+    assert truncate_largest(*short, 0.2, wipe_short_rows=True).sum() == 0
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 1 / 3, 0.95])
@@ -90,7 +90,7 @@ def test_an_instant_curriculum_lasts_one_epoch():
 
 
 def test_the_official_temperature_collapses_after_720_batches():
-    """Measured on the official code: section 4 of the specification."""
+    """Measured on the official code."""
     settings = {"tau_schedule": "batches", "tau_rate": 1e-3, "tau_floor": 1e-3}
     schedules, taus = Schedules(config(**settings)), []
     for _ in range(760):

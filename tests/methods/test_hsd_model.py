@@ -8,7 +8,7 @@ from hsd_toys import SIZES, SLOTS, WIDTH, batch, inputs, model
 from scipy import stats
 
 from bench.components import BACKBONES, METHODS
-from bench.methods.hsd.core import Draws
+from bench.methods.hsd.core import HSDDraws
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 
@@ -16,9 +16,9 @@ LENGTHS = [7, 1, 3, 5, 2, 6, 1]
 
 
 def open_gates(method, monkeypatch):
-    monkeypatch.setattr(method.core.gates, "decide", lambda verdict: verdict.valid)
+    monkeypatch.setattr(method.core.gates, "decide", lambda output: output.valid)
     monkeypatch.setattr(
-        method.core.gates, "sample", lambda verdict, tau, noise=None: verdict.valid.float()
+        method.core.gates, "sample", lambda output, tau, noise=None: output.valid.float()
     )
     return method
 
@@ -42,8 +42,8 @@ def _bare_loss(method, rows):
     """Cross-entropy of the rows that the curriculum of the first epoch leaves, by torch."""
     targets = rows.targets.sum(1)
     x = method.backbone.embed(rows.items)
-    verdict = method.core.gates(x, rows.valid, method.backbone.embed(targets))
-    easiest = verdict.reconstruction.argsort()[: int(0.8 * len(targets))]
+    output = method.core.gates(x, rows.valid, method.backbone.embed(targets))
+    easiest = output.reconstruction.argsort()[: int(0.8 * len(targets))]
     state = method.backbone.encode_last(x, rows.valid, rows.users)
     scores = method.backbone.scores(state)
     return torch.nn.functional.cross_entropy(scores[easiest], targets[easiest] - 1)
@@ -69,10 +69,10 @@ def test_sampled_training_reads_the_survivors_alone():
     given = inputs(method, rows)
     parts = method.core.losses(method.backbone, method.next_item_loss, given, targets, draws)
     # Slot statistics are those of the batch: ask again, in the same mode.
-    verdict = method.core.gates(given.embedded, given.valid, query)
-    keep = method.core.gates.sample(verdict, method.core.schedules.tau, draws.gates) > 0
+    output = method.core.gates(given.embedded, given.valid, query)
+    keep = method.core.gates.sample(output, method.core.schedules.tau, draws.gates) > 0
     losses = []
-    for row in verdict.reconstruction.argsort()[: int(0.8 * len(LENGTHS))].tolist():
+    for row in output.reconstruction.argsort()[: int(0.8 * len(LENGTHS))].tolist():
         kept = rows.items[row][keep[row]][None]
         state = method.backbone.encode_last(method.backbone.embed(kept), kept > 0)
         scores = method.backbone.scores(state)[0]
@@ -87,8 +87,8 @@ def test_all_three_losses_by_hand():
     draws = method.core.draw(rows.valid.shape, targets, SIZES.n_items)
     given = inputs(method, rows)
     parts = method.core.losses(method.backbone, method.next_item_loss, given, targets, draws)
-    verdict = method.core.gates(given.embedded, given.valid, method.backbone.embed(targets))
-    torch.testing.assert_close(parts["reconstruction"], 0.5 * verdict.reconstruction.mean())
+    output = method.core.gates(given.embedded, given.valid, method.backbone.embed(targets))
+    torch.testing.assert_close(parts["reconstruction"], 0.5 * output.reconstruction.mean())
     expected = []
     for row, n in enumerate(LENGTHS):
         interest = method.core.users.weight[rows.users[row]]
@@ -109,8 +109,8 @@ def test_only_original_slots_count_in_the_interest_loss():
     for embedded in (given.embedded, given.embedded.clone()):
         if found:
             embedded[:, 1] = 7.0
-        told = replace(given, embedded=embedded, original=original)
-        parts = method.core.losses(method.backbone, method.next_item_loss, told, targets, draws)
+        changed = replace(given, embedded=embedded, original=original)
+        parts = method.core.losses(method.backbone, method.next_item_loss, changed, targets, draws)
         found.append(parts["interest"])
     assert torch.equal(found[0], found[1])
 
@@ -151,8 +151,8 @@ def test_dropped_slots_get_no_gradient():
     kept = {}
     sample = method.core.gates.sample
 
-    def remember(verdict, tau, noise=None):
-        kept["keep"] = sample(verdict, tau, noise)
+    def remember(output, tau, noise=None):
+        kept["keep"] = sample(output, tau, noise)
         kept["keep"].retain_grad()
         return kept["keep"]
 
@@ -186,8 +186,8 @@ def test_evaluation_depends_on_the_row_alone(variant):
     method, rows = model(**settings), batch(LENGTHS)
     vectors = method.user_vectors(rows)
     torch.manual_seed(99)
-    told = replace(rows, targets=rows.items)
-    assert torch.equal(vectors, method.user_vectors(told))
+    changed = replace(rows, targets=rows.items)
+    assert torch.equal(vectors, method.user_vectors(changed))
     order = torch.randperm(len(LENGTHS))
     shuffled = type(rows)(*(tensor[order] for tensor in vars(rows).values()))
     torch.testing.assert_close(method.user_vectors(shuffled), vectors[order])
@@ -244,7 +244,7 @@ def test_rows_that_lose_everything(keep_one):
 def test_official_padding_is_trained_and_one_class_of_the_softmax():
     method, rows = model(pads="official", curriculum_rate=0.0), batch(LENGTHS)
     monkey = method.core.gates
-    monkey.sample = lambda verdict, tau, noise=None: verdict.valid.float()
+    monkey.sample = lambda output, tau, noise=None: output.valid.float()
     targets = rows.targets.sum(1)
     losses = method.losses(rows)
     table = torch.cat([method.core.pad[None], method.backbone.item_vectors()])
@@ -258,7 +258,7 @@ def test_official_padding_is_trained_and_one_class_of_the_softmax():
     given = method._inputs(rows)
     assert given.embedded.shape == (len(LENGTHS), SLOTS, WIDTH)
     assert torch.equal(given.embedded[1, 1:], method.core.pad.expand(SLOTS - 1, WIDTH))
-    method.core.judge(given).score().sum().backward()
+    method.core.evaluate_gates(given).score().sum().backward()
     assert method.core.pad.grad.abs().sum() > 0
 
 
@@ -273,24 +273,24 @@ def test_compat_sets_every_divergence_that_it_claims():
     assert settings.pads == "official"  # 10 and 11
 
 
-def test_facts_average_the_epochs_votes():
+def test_diagnostics_average_the_epochs_votes():
     method, rows = model().train(), batch(LENGTHS)
     assert method.diagnostics() == {"temperature": 0.5}
     method.begin_epoch(0)
     targets = rows.targets.sum(1)
-    draws = Draws(torch.zeros(2, *rows.valid.shape, 2), torch.ones_like(targets))
+    draws = HSDDraws(torch.zeros(2, *rows.valid.shape, 2), torch.ones_like(targets))
     given = inputs(method, rows)
     method.core.losses(method.backbone, method.next_item_loss, given, targets, draws)
-    verdict = method.core.gates(given.embedded, given.valid, method.backbone.embed(targets))
+    output = method.core.gates(given.embedded, given.valid, method.backbone.embed(targets))
     diagnostics = method.diagnostics()
     real = rows.valid
     assert diagnostics["expected_drop"] == pytest.approx(
-        verdict.score()[real].mean().item(), rel=1e-5
+        output.score()[real].mean().item(), rel=1e-5
     )
     assert diagnostics["sequence_noise"] == pytest.approx(
-        verdict.factors()[0][real].mean().item(), rel=1e-5
+        output.noise_probabilities()[0][real].mean().item(), rel=1e-5
     )
-    dropped = 1 - method.core.gates.decide(verdict)[real].float().mean().item()
+    dropped = 1 - method.core.gates.decide(output)[real].float().mean().item()
     assert diagnostics["sampled_drop"] == pytest.approx(dropped)
     method.begin_epoch(1)
     assert "sampled_drop" not in method.diagnostics()

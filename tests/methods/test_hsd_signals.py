@@ -6,7 +6,7 @@ from hsd_toys import SLOTS, WIDTH, config, mask, shaken
 from torch import nn
 
 from bench.methods.hsd.gates import HSDGates
-from bench.methods.hsd.signals import SlotNorm
+from bench.methods.hsd.signals import PositionNorm
 from bench.methods.parts.ragged import Ragged
 
 
@@ -31,8 +31,8 @@ def official(gates, x, m, query, training):
     norm = nn.BatchNorm1d(SLOTS).train(training)
     norm.weight.data, norm.bias.data = item.norm.weight.data, item.norm.bias.data
     f = norm(x) * m
-    heard = m * (f @ item.key.weight.T) + item.query(query)[:, None]
-    return a_sequence, torch.sigmoid(m * (torch.tanh(heard) @ item.output.weight.T)), errors
+    hidden = m * (f @ item.key.weight.T) + item.query(query)[:, None]
+    return a_sequence, torch.sigmoid(m * (torch.tanh(hidden) @ item.output.weight.T)), errors
 
 
 def by_row(gates, x, m, query):
@@ -62,8 +62,8 @@ def by_row(gates, x, m, query):
         scores = torch.relu(mixed) @ sequence.output.weight.T
         norm = gates.item.norm
         f = e / (1 + 1e-5) ** 0.5 * norm.weight[:n, None] + norm.bias[:n, None]
-        heard = torch.tanh(f @ gates.item.key.weight.T + gates.item.query(q))
-        found.append((scores, heard @ gates.item.output.weight.T, ((z2 - e) ** 2).sum() / n))
+        hidden = torch.tanh(f @ gates.item.key.weight.T + gates.item.query(q))
+        found.append((scores, hidden @ gates.item.output.weight.T, ((z2 - e) ** 2).sum() / n))
     return found
 
 
@@ -71,11 +71,11 @@ def by_row(gates, x, m, query):
 def test_official_padding_equals_torchs_padded_layers(training):
     gates = shaken(HSDGates(config(pads="official"), WIDTH, SLOTS)).train(training)
     x, query, valid = torch.randn(5, SLOTS, WIDTH), torch.randn(5, WIDTH), mask([7, 1, 3, 5, 2])
-    verdict = gates(x, valid, query)
+    output = gates(x, valid, query)
     sequence, item, errors = official(gates, x, valid, query, training)
-    torch.testing.assert_close(verdict.sequence, sequence)
-    torch.testing.assert_close(verdict.item, item)
-    torch.testing.assert_close(verdict.reconstruction, errors)
+    torch.testing.assert_close(output.sequence, sequence)
+    torch.testing.assert_close(output.item, item)
+    torch.testing.assert_close(output.reconstruction, errors)
 
 
 def test_without_padding_both_readings_agree():
@@ -87,17 +87,17 @@ def test_without_padding_both_readings_agree():
         torch.testing.assert_close(value, getattr(second, name))
 
 
-def test_each_row_is_judged_as_if_alone_and_unpadded():
+def test_each_row_is_scored_as_if_alone_and_unpadded():
     lengths = [7, 1, 3, 5, 2, 6]
     gates = shaken(HSDGates(config(gate_logits="raw"), WIDTH, SLOTS)).eval()
     x, query, valid = torch.randn(6, SLOTS, WIDTH), torch.randn(6, WIDTH), mask(lengths)
-    verdict = gates(x, valid, query)
+    output = gates(x, valid, query)
     for row, (sequence, item, error) in enumerate(by_row(gates, x, valid, query)):
         n = lengths[row]
-        torch.testing.assert_close(verdict.sequence[row, :n], sequence)
-        torch.testing.assert_close(verdict.item[row, :n], item)
-        torch.testing.assert_close(verdict.reconstruction[row], error)
-        assert verdict.sequence[row, n:].abs().sum() == verdict.item[row, n:].abs().sum() == 0
+        torch.testing.assert_close(output.sequence[row, :n], sequence)
+        torch.testing.assert_close(output.item[row, :n], item)
+        torch.testing.assert_close(output.reconstruction[row], error)
+        assert output.sequence[row, n:].abs().sum() == output.item[row, n:].abs().sum() == 0
 
 
 def test_the_item_signal_may_read_other_embeddings():
@@ -112,13 +112,13 @@ def test_the_item_signal_may_read_other_embeddings():
 def test_probabilities_stay_in_range_and_say_nothing_at_padding():
     gates = shaken(HSDGates(config(), WIDTH, SLOTS), std=9.0).eval()
     valid = mask([7, 2, 4])
-    verdict = gates(9 * torch.randn(3, SLOTS, WIDTH), valid, torch.randn(3, WIDTH))
-    for gate, at_padding in ((verdict.sequence, 0.0), (verdict.item, 0.5)):
+    output = gates(9 * torch.randn(3, SLOTS, WIDTH), valid, torch.randn(3, WIDTH))
+    for gate, at_padding in ((output.sequence, 0.0), (output.item, 0.5)):
         assert gate.shape == (3, SLOTS, 2)
         assert (gate >= 0).all()
         assert (gate <= 1).all()
         assert (gate[~valid] == at_padding).all()
-    score = verdict.score()[valid]
+    score = output.score()[valid]
     assert score.min() >= 0.0723
     assert score.max() <= 0.5345
 
@@ -132,33 +132,33 @@ def test_garbage_at_padding_changes_nothing_in_training_or_evaluation():
         found = []
         for given in (x, spoilt):
             leaf = given.clone().requires_grad_()
-            verdict = gates(leaf, valid, query)
+            output = gates(leaf, valid, query)
             gates.zero_grad()
-            (verdict.reconstruction.sum() + verdict.score().sum()).backward()
+            (output.reconstruction.sum() + output.score().sum()).backward()
             slopes = [parameter.grad for parameter in gates.parameters()]
-            found.append([*vars(verdict).values(), leaf.grad, *slopes])
+            found.append([*vars(output).values(), leaf.grad, *slopes])
         for first, second in zip(*found, strict=True):
             assert torch.equal(first, second)
 
 
 def test_slot_norm_is_torchs_batch_norm_where_all_slots_are_full():
-    ours, theirs = shaken(SlotNorm(SLOTS)).train(), nn.BatchNorm1d(SLOTS).train()
+    ours, theirs = shaken(PositionNorm(SLOTS)).train(), nn.BatchNorm1d(SLOTS).train()
     theirs.weight.data, theirs.bias.data = ours.weight.data, ours.bias.data
-    layout = Ragged(mask([SLOTS] * 4))
+    ragged = Ragged(mask([SLOTS] * 4))
     for _ in range(3):
         x = 2 + 3 * torch.randn(4, SLOTS, WIDTH)
-        torch.testing.assert_close(layout.put(ours(layout.take(x), layout)), theirs(x))
+        torch.testing.assert_close(ragged.put(ours(ragged.take(x), ragged)), theirs(x))
     torch.testing.assert_close(ours.mean, theirs.running_mean)
     torch.testing.assert_close(ours.variance, theirs.running_var)
     x = torch.randn(4, SLOTS, WIDTH)
     ours.eval(), theirs.eval()
-    torch.testing.assert_close(layout.put(ours(layout.take(x), layout)), theirs(x))
+    torch.testing.assert_close(ragged.put(ours(ragged.take(x), ragged)), theirs(x))
 
 
 def test_slot_norm_counts_real_slots_only():
-    norm, x, valid = SlotNorm(4).train(), torch.randn(3, 4, WIDTH), mask([1, 3, 2], 4)
-    layout = Ragged(valid)
-    normed = layout.put(norm(layout.take(x), layout))
+    norm, x, valid = PositionNorm(4).train(), torch.randn(3, 4, WIDTH), mask([1, 3, 2], 4)
+    ragged = Ragged(valid)
+    normed = ragged.put(norm(ragged.take(x), ragged))
     for slot in range(3):
         real = x[valid[:, slot], slot]
         expected = (real - real.mean()) / (real.var(unbiased=False) + 1e-5).sqrt()

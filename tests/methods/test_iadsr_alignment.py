@@ -37,17 +37,17 @@ def test_no_rows_give_zero_without_nan():
 
 def test_the_loss_falls_when_one_view_is_a_linear_image_of_the_other():
     torch.manual_seed(0)
-    behaviour = torch.randn(64, 6)
-    meaning = behaviour @ torch.randn(6, 10)
+    collaborative_interests = torch.randn(64, 6)
+    semantic_interests = collaborative_interests @ torch.randn(6, 10)
     unrelated = torch.randn(64, 10)
     ends = []
-    for texts in (meaning, unrelated):
+    for texts in (semantic_interests, unrelated):
         w = torch.nn.Linear(10, 6, bias=False)
         optimiser = torch.optim.Adam(w.parameters(), lr=0.05)
-        start = info_nce(normalize(behaviour), normalize(w(texts)), 0.1).item()
+        start = info_nce(normalize(collaborative_interests), normalize(w(texts)), 0.1).item()
         for _ in range(150):
             optimiser.zero_grad()
-            loss = info_nce(normalize(behaviour), normalize(w(texts)), 0.1)
+            loss = info_nce(normalize(collaborative_interests), normalize(w(texts)), 0.1)
             loss.backward()
             optimiser.step()
         ends.append(loss.item())

@@ -9,12 +9,12 @@ from iadsr_toys import cosine
 
 from bench.methods.iadsr.gate import MEDIAN, consistency, draw, qualified
 from bench.methods.iadsr.interests import Interests
-from bench.methods.iadsr.tokens import Tokens
+from bench.methods.iadsr.tokens import RaggedTokens
 
 
 def views(seed=0, lengths=(3, 1, 2), width=5):
     torch.manual_seed(seed)
-    tokens = Tokens(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
+    tokens = RaggedTokens(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
     both = [
         Interests(torch.randn(sum(lengths), width), torch.randn(len(lengths), width))
         for _ in range(2)
@@ -26,30 +26,30 @@ def views(seed=0, lengths=(3, 1, 2), width=5):
     ("which", "terms"), [("both", (0, 1, 2)), ("short", (2,)), ("long", (0, 1))]
 )
 def test_scores_are_sums_of_cosines(which, terms):
-    tokens, ours, meant = views()
-    meant.short[1], meant.long[2] = 0, 0
+    tokens, ours, semantic = views()
+    semantic.short[1], semantic.long[2] = 0, 0
     expected = []
     for place, row in enumerate(tokens.rows.tolist()):
-        h, l_t = ours.short[place].numpy(), meant.short[place].numpy()
-        e1, e2 = meant.long[row].numpy(), ours.long[row].numpy()
+        h, l_t = ours.short[place].numpy(), semantic.short[place].numpy()
+        e1, e2 = semantic.long[row].numpy(), ours.long[row].numpy()
         c = [cosine(e1, h), cosine(e2, l_t), cosine(h, l_t)]
         expected.append(sum(c[term] for term in terms))
-    ours, meant = (view.units().at_tokens(tokens) for view in (ours, meant))
-    np.testing.assert_allclose(consistency(ours, meant, which), expected, atol=1e-6)
+    ours, semantic = (view.units().at_tokens(tokens) for view in (ours, semantic))
+    np.testing.assert_allclose(consistency(ours, semantic, which), expected, atol=1e-6)
 
 
 def test_users_qualify_by_the_cosine_of_their_long_term_interests():
-    _, ours, meant = views(lengths=(1, 1, 1, 1))
-    cosines = [cosine(a.numpy(), b.numpy()) for a, b in zip(ours.long, meant.long, strict=True)]
+    _, ours, semantic = views(lengths=(1, 1, 1, 1))
+    cosines = [cosine(a.numpy(), b.numpy()) for a, b in zip(ours.long, semantic.long, strict=True)]
     for theta in (-1.0, *(c + d for c in cosines for d in (-1e-4, 1e-4)), 1.1):
-        found = qualified(ours.units(), meant.units(), theta)
+        found = qualified(ours.units(), semantic.units(), theta)
         assert found.tolist() == [c >= theta for c in cosines]
 
 
 def test_a_user_without_any_text_is_not_denoised():
-    _, ours, meant = views()
-    meant.long[1] = 0
-    assert qualified(ours.units(), meant.units(), -1.0).tolist() == [True, False, True]
+    _, ours, semantic = views()
+    semantic.long[1] = 0
+    assert qualified(ours.units(), semantic.units(), -1.0).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("tau", [0.1, 1.0])

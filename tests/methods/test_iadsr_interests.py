@@ -4,15 +4,19 @@ import pytest
 import torch
 from iadsr_toys import HISTORIES, PREFIXES, SIZE, WITHOUT_TEXT, batch, padded, text_vectors
 
-from bench.methods.iadsr.interests import Meaning, behaviour, behaviour_so_far
-from bench.methods.iadsr.tokens import Tokens
+from bench.methods.iadsr.interests import (
+    SemanticInterests,
+    causal_collaborative_interests,
+    collaborative_interests,
+)
+from bench.methods.iadsr.tokens import RaggedTokens
 
 H = 4
 
 
-def meaning(**kwargs):
+def semantic_interests(**kwargs):
     torch.manual_seed(1)
-    return Meaning(text_vectors(**kwargs), H)
+    return SemanticInterests(text_vectors(**kwargs), H)
 
 
 def by_hand(module, histories):
@@ -32,8 +36,8 @@ PREFIX_ITEMS = [[item for item in row if item] for row in PREFIXES.items.tolist(
 
 
 def test_pooled_interests_are_running_means_of_what_has_text():
-    module = meaning()
-    found = module(PREFIXES, Tokens(PREFIXES.valid))
+    module = semantic_interests()
+    found = module(PREFIXES, RaggedTokens(PREFIXES.valid))
     short, long = by_hand(module, PREFIX_ITEMS)
     assert any(WITHOUT_TEXT in items for items in PREFIX_ITEMS)
     torch.testing.assert_close(found.short, short, atol=1e-5, rtol=1e-5)
@@ -42,18 +46,18 @@ def test_pooled_interests_are_running_means_of_what_has_text():
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_padding_changes_nothing(pooled):
-    module = meaning(pooled=pooled)
+    module = semantic_interests(pooled=pooled)
     longer = padded(PREFIXES)
-    one = module(PREFIXES, Tokens(PREFIXES.valid))
-    other = module(longer, Tokens(longer.valid))
+    one = module(PREFIXES, RaggedTokens(PREFIXES.valid))
+    other = module(longer, RaggedTokens(longer.valid))
     assert torch.equal(one.short, other.short)
     assert torch.equal(one.long, other.long)
 
 
 def test_text_interests_are_the_rows_of_the_positions():
-    module = meaning(pooled=False)
+    module = semantic_interests(pooled=False)
     given = batch([0, 3], [3, 2], start=1)
-    found = module(given, Tokens(given.valid))
+    found = module(given, RaggedTokens(given.valid))
     before_user_3 = sum(len(HISTORIES[user]) for user in range(3))
     # Row 0 means no text; row 1 is the first user's first interaction.
     own = [2, 3, 4, before_user_3 + 2, before_user_3 + 3]
@@ -65,44 +69,53 @@ def test_text_interests_are_the_rows_of_the_positions():
 @pytest.mark.parametrize("pooled", [True, False])
 @pytest.mark.parametrize("pooling", ["max", "last"])
 def test_interests_so_far_are_those_of_each_prefix(pooled, pooling):
-    module = meaning(pooled=pooled)
+    module = semantic_interests(pooled=pooled)
     whole = batch([0], [6])
-    tokens = Tokens(whole.valid)
+    tokens = RaggedTokens(whole.valid)
     states = torch.randn(6, H)
-    meant, ours = module.so_far(whole, tokens), behaviour_so_far(states, tokens, pooling)
+    semantic, ours = (
+        module.causal(whole, tokens),
+        causal_collaborative_interests(states, tokens, pooling),
+    )
     for length in range(1, 7):
         prefix = batch([0], [length])
-        part = Tokens(prefix.valid)
-        torch.testing.assert_close(meant.long[length - 1], module(prefix, part).long[0])
-        expected = behaviour(states[:length], part, pooling).long[0]
+        part = RaggedTokens(prefix.valid)
+        torch.testing.assert_close(semantic.long[length - 1], module(prefix, part).long[0])
+        expected = collaborative_interests(states[:length], part, pooling).long[0]
         torch.testing.assert_close(ours.long[length - 1], expected)
-    torch.testing.assert_close(meant.short, module(whole, tokens).short)
+    torch.testing.assert_close(semantic.short, module(whole, tokens).short)
 
 
 def test_long_term_behaviour_leaves_padding_out():
     valid = torch.tensor([[True, True, False], [True, False, False]])
-    tokens = Tokens(valid)
+    tokens = RaggedTokens(valid)
     states = torch.tensor([[-1.0, -5.0], [-2.0, -3.0], [-4.0, -4.0]])
-    assert behaviour(states, tokens, "max").long.tolist() == [[-1.0, -3.0], [-4.0, -4.0]]
-    assert behaviour(states, tokens, "last").long.tolist() == [[-2.0, -3.0], [-4.0, -4.0]]
+    assert collaborative_interests(states, tokens, "max").long.tolist() == [
+        [-1.0, -3.0],
+        [-4.0, -4.0],
+    ]
+    assert collaborative_interests(states, tokens, "last").long.tolist() == [
+        [-2.0, -3.0],
+        [-4.0, -4.0],
+    ]
 
 
 def test_half_precision_vectors_are_read_as_float32():
     kept = text_vectors()
-    module = meaning()
+    module = semantic_interests()
     module.text_vectors = type(kept)(True, kept.vectors.half(), kept.row_index)
-    found = module(PREFIXES, Tokens(PREFIXES.valid))
+    found = module(PREFIXES, RaggedTokens(PREFIXES.valid))
     assert found.short.dtype == torch.float32
-    short, _ = by_hand(meaning(), PREFIX_ITEMS)
+    short, _ = by_hand(semantic_interests(), PREFIX_ITEMS)
     torch.testing.assert_close(found.short, short, atol=5e-3, rtol=0)
 
 
 def test_vectors_are_neither_parameters_nor_buffers():
-    module = meaning()
+    module = semantic_interests()
     assert {name: tuple(value.shape) for name, value in module.state_dict().items()} == {
         "short.weight": (H, SIZE),
         "long.weight": (H, SIZE),
     }
-    module(PREFIXES, Tokens(PREFIXES.valid)).short.sum().backward()
+    module(PREFIXES, RaggedTokens(PREFIXES.valid)).short.sum().backward()
     assert module.text_vectors.vectors.grad is None
     assert not module.text_vectors.vectors.requires_grad

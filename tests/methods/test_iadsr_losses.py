@@ -19,10 +19,10 @@ from iadsr_toys import (
 
 from bench.components import METHODS
 from bench.errors import ConfigError
+from bench.methods.iadsr.agreement import measure_agreement
 from bench.methods.iadsr.gate import MEDIAN
-from bench.methods.iadsr.judge import judge
 from bench.methods.iadsr.reconstruction import reconstruction_loss
-from bench.methods.iadsr.tokens import Tokens
+from bench.methods.iadsr.tokens import RaggedTokens
 from bench.model.method import TrainingData
 
 BACKBONES = ["gru4rec", "sasrec", "caser"]
@@ -32,8 +32,14 @@ def scores_by_hand(method, given):
     """c1 + c2 + c3 at each real position with loops over users and positions."""
     x = method.backbone.embed(given.items)
     states = method.backbone.encode(x, given.valid, given.users).detach().numpy()
-    vectors, places = method.meaning.text_vectors.vectors, method.meaning.text_vectors.row_index
-    w_s, w_l = method.meaning.short.weight.detach(), method.meaning.long.weight.detach()
+    vectors, places = (
+        method.semantic_interests.text_vectors.vectors,
+        method.semantic_interests.text_vectors.row_index,
+    )
+    w_s, w_l = (
+        method.semantic_interests.short.weight.detach(),
+        method.semantic_interests.long.weight.detach(),
+    )
     found = []
     for row, items in enumerate(given.items.tolist()):
         length = sum(item > 0 for item in items)
@@ -50,13 +56,13 @@ def scores_by_hand(method, given):
 
 def test_noise_scores_are_the_negated_sums_of_cosines():
     method = model().eval()
-    told = batch([0, 1, 3, 4], [5, 2, 4, 6])
-    out = method.denoise(told)
+    given = batch([0, 1, 3, 4], [5, 2, 4, 6])
+    out = method.denoise(given)
     np.testing.assert_allclose(
-        out.score[told.valid].detach(), -scores_by_hand(method, told), atol=1e-5
+        out.score[given.valid].detach(), -scores_by_hand(method, given), atol=1e-5
     )
-    assert torch.equal(out.keep[told.valid], -out.score[told.valid] > MEDIAN)
-    assert not out.keep[~told.valid].any()
+    assert torch.equal(out.keep[given.valid], -out.score[given.valid] > MEDIAN)
+    assert not out.keep[~given.valid].any()
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -100,19 +106,23 @@ def test_gradient_reaches_everything_but_the_texts(backbone):
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().sum() > 0, name
-    assert method.meaning.text_vectors.vectors.grad is None
+    assert method.semantic_interests.text_vectors.vectors.grad is None
 
 
-@pytest.mark.parametrize("wanted", ["backbone.items.weight", "meaning.short", "meaning.long"])
+@pytest.mark.parametrize(
+    "wanted", ["backbone.items.weight", "semantic_interests.short", "semantic_interests.long"]
+)
 def test_the_mask_passes_the_gradient_of_the_reconstruction(wanted):
     """With the states cut off from the decoder, only the gate is left to pass it."""
     method = model(detach_target=True)
-    tokens = Tokens(PREFIXES.valid)
+    tokens = RaggedTokens(PREFIXES.valid)
     states = method._states(method.backbone.embed(PREFIXES.items), PREFIXES, tokens)
-    judged = judge(states, method.meaning(PREFIXES, tokens).units(), tokens, method.config)
-    gate, _ = judged.draw(1.0)
+    agreement = measure_agreement(
+        states, method.semantic_interests(PREFIXES, tokens).units(), tokens, method.config
+    )
+    gate, _ = agreement.draw(1.0)
     target = tokens.take(method.backbone.embed(PREFIXES.items))
-    method._recon(states.detach() * gate[:, None], target, judged, tokens).backward()
+    method._recon(states.detach() * gate[:, None], target, agreement, tokens).backward()
     [gradient] = [p.grad for name, p in method.named_parameters() if name.startswith(wanted)]
     assert gradient.abs().sum() > 0
 
@@ -132,7 +142,7 @@ def test_the_target_of_the_reconstruction_can_be_detached():
 
 
 def test_reconstruction_written_out():
-    tokens = Tokens(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
+    tokens = RaggedTokens(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
     rebuilt, target = torch.randn(2, 6, 4)
     errors = ((rebuilt - target) ** 2).mean(1)
     users = [errors[:3].mean(), errors[3:4].mean(), errors[4:].mean()]
@@ -225,7 +235,7 @@ def test_a_position_without_text_yet_scores_what_is_left():
     )
 
 
-def test_facts_count_the_epoch():
+def test_diagnostics_count_the_epoch():
     method = model(info_rows=8, theta=-1.0)
     method.losses(PREFIXES)
     diagnostics = method.diagnostics()

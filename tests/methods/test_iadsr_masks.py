@@ -4,8 +4,8 @@ import pytest
 import torch
 from iadsr_toys import HISTORIES, batch, losses, model
 
-from bench.methods.iadsr.masks import CarriedMasks, known, row_ends
-from bench.methods.iadsr.tokens import Tokens
+from bench.methods.iadsr.masks import CarriedMasks, row_ends, visible_until
+from bench.methods.iadsr.tokens import RaggedTokens
 
 
 def read(masks, slots, limit=None):
@@ -21,16 +21,16 @@ def test_bits_are_used_one_epoch_later_and_then_forgotten():
     masks = CarriedMasks(4)
     write(masks, [0, 1, 2], [2, 2, 2], [True, False, True])
     assert read(masks, [0, 1, 2, 3]) == [True] * 4
-    masks.turn()
+    masks.next_epoch()
     assert read(masks, [0, 1, 2, 3]) == [True, False, True, True]
-    masks.turn()
+    masks.next_epoch()
     assert read(masks, [0, 1, 2, 3]) == [True] * 4
 
 
 def test_bits_that_have_seen_too_much_are_not_used():
     masks = CarriedMasks(4)
     write(masks, [0, 1, 2], [2, 2, 2], [False] * 3)
-    masks.turn()
+    masks.next_epoch()
     assert read(masks, [0, 1, 2, 3], [1, 2, 3, 3]) == [True, False, False, True]
 
 
@@ -41,7 +41,7 @@ def test_the_sample_that_has_seen_least_remains_whatever_the_order():
         masks = CarriedMasks(3)
         for step in order:
             write(masks, *step)
-        masks.turn()
+        masks.next_epoch()
         found.append(masks.before.tolist())
     assert found[0] == found[1] == [2, 3, 4]
 
@@ -50,9 +50,11 @@ def test_what_a_prediction_may_know():
     prefix, window = batch([4], [4]), batch([4], [4], targets=4)
     start = sum(len(items) for items in HISTORIES[:4])
     # The one prediction after four items may know all four; that after the first, only it.
-    assert known(prefix, Tokens(prefix.valid)).tolist() == [start + 3] * 4
-    assert known(window, Tokens(window.valid)).tolist() == [start + n for n in range(4)]
-    assert row_ends(window, Tokens(window.valid)).tolist() == [start + 3] * 4
+    assert visible_until(prefix, RaggedTokens(prefix.valid)).tolist() == [start + 3] * 4
+    assert visible_until(window, RaggedTokens(window.valid)).tolist() == [
+        start + n for n in range(4)
+    ]
+    assert row_ends(window, RaggedTokens(window.valid)).tolist() == [start + 3] * 4
 
 
 CHANGED = [[*items[:3], *(item % 20 + 1 for item in items[3:])] for items in HISTORIES]
@@ -133,6 +135,6 @@ def test_nobody_qualified_means_no_mask():
     method = model(theta=1.5)
     method.begin_epoch(1)
     given = batch([0, 4], [6, 5])
-    tokens, x = Tokens(given.valid), method.backbone.embed(given.items)
-    meant = method.meaning(given, tokens).units()
-    assert method._input_mask(x, given, tokens, meant).tolist() == [1.0] * 11
+    tokens, x = RaggedTokens(given.valid), method.backbone.embed(given.items)
+    semantic = method.semantic_interests(given, tokens).units()
+    assert method._input_mask(x, given, tokens, semantic).tolist() == [1.0] * 11

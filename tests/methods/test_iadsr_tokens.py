@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.methods.iadsr.tokens import Tokens
+from bench.methods.iadsr.tokens import RaggedTokens
 
 
 def ragged(lengths, width=3, seed=0):
@@ -13,18 +13,18 @@ def ragged(lengths, width=3, seed=0):
     longest = max(lengths, default=0)
     frame = torch.randn(len(lengths), longest, width, dtype=torch.float64)
     valid = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    return frame, Tokens(valid), [frame[row, :n] for row, n in enumerate(lengths)]
+    return frame, RaggedTokens(valid), [frame[row, :n] for row, n in enumerate(lengths)]
 
 
 LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any)
 EACH_ROW = {
-    "totals": lambda row: row.sum(0),
-    "maxima": lambda row: row.max(0).values if len(row) else row.sum(0),
+    "sum_rows": lambda row: row.sum(0),
+    "max_rows": lambda row: row.max(0).values if len(row) else row.sum(0),
     "last": lambda row: row[-1] if len(row) else row.sum(0),
 }
 EACH_TOKEN = {
-    "running_totals": lambda row: torch.stack([row[: t + 1].sum(0) for t in range(len(row))]),
-    "running_maxima": lambda row: torch.stack([row[: t + 1].amax(0) for t in range(len(row))]),
+    "cumulative_sums": lambda row: torch.stack([row[: t + 1].sum(0) for t in range(len(row))]),
+    "cumulative_maxima": lambda row: torch.stack([row[: t + 1].amax(0) for t in range(len(row))]),
 }
 
 
@@ -46,7 +46,7 @@ def test_reductions_are_those_of_each_row(lengths):
 @given(LENGTHS)
 def test_rows_give_their_tokens_what_belongs_to_them(lengths):
     _, tokens, _ = ragged(lengths)
-    own = tokens.of_rows(torch.arange(len(lengths)))
+    own = tokens.repeat_rows(torch.arange(len(lengths)))
     assert own.tolist() == [row for row, n in enumerate(lengths) for _ in range(n)]
 
 
@@ -57,9 +57,9 @@ def test_gradients(name):
     assert torch.autograd.gradcheck(getattr(tokens, name), (flat,))
 
 
-def test_running_totals_do_not_lose_digits_in_a_long_list():
+def test_cumulative_sums_do_not_lose_digits_in_a_long_list():
     torch.manual_seed(0)
     values = torch.randn(40_000, 2) + 3
-    tokens = Tokens(torch.ones(4_000, 10, dtype=torch.bool))
+    tokens = RaggedTokens(torch.ones(4_000, 10, dtype=torch.bool))
     expected = values.view(4_000, 10, 2).double().cumsum(1).view(-1, 2)
-    torch.testing.assert_close(tokens.running_totals(values).double(), expected, rtol=0, atol=2e-3)
+    torch.testing.assert_close(tokens.cumulative_sums(values).double(), expected, rtol=0, atol=2e-3)

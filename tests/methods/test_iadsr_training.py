@@ -5,7 +5,7 @@ import torch
 from iadsr_toys import HISTORIES, LENGTH, model, sequences, text_vectors
 
 from bench.components import METHODS
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.training.trainer import Trainer
@@ -22,7 +22,7 @@ def trainer(variant="iadsr", backbone="gru4rec", **settings):
     entry = METHODS.get(variant)
     return Trainer(
         model(variant, backbone, **settings),
-        Interactions(sequences()),
+        SequenceData(sequences()),
         TrainingConfig(epochs=len(FIGURES), batch_size=4, prefixes_per_user=2),
         Protocol(max_length=LENGTH),
         sampling=entry.sampling_for("auto"),
@@ -32,12 +32,12 @@ def trainer(variant="iadsr", backbone="gru4rec", **settings):
 
 
 def fit(run, path, report=lambda _: None):
-    figures = iter(FIGURES[run.progressed.epoch :])
+    figures = iter(FIGURES[run.state.epoch :])
     return run.fit(lambda _: next(figures), path, report)
 
 
 def plain(curve):
-    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in curve]
+    return [{k: v for k, v in vars(row).items() if not k.endswith("seconds")} for row in curve]
 
 
 def trained_parts(variant, backbone, path):
@@ -52,9 +52,9 @@ def test_every_variant_trains_what_it_uses(tmp_path, variant):
     changed = trained_parts(variant, "gru4rec", tmp_path / "c")
     assert "backbone.items.weight" in changed
     # Without either loss nothing reaches the projections; the short-term score leaves one out.
-    assert ("meaning.short.weight" in changed) == (variant != "iadsr:without-both")
+    assert ("semantic_interests.short.weight" in changed) == (variant != "iadsr:without-both")
     long = {"iadsr:without-both", "iadsr:short-only"}
-    assert ("meaning.long.weight" in changed) == (variant not in long)
+    assert ("semantic_interests.long.weight" in changed) == (variant not in long)
     no_decoder = {"iadsr:without-both", "iadsr:without-recon"}
     assert ("decoder.weight" in changed) == (variant not in no_decoder)
 
@@ -62,7 +62,7 @@ def test_every_variant_trains_what_it_uses(tmp_path, variant):
 @pytest.mark.parametrize("backbone", ["sasrec", "caser"])
 def test_it_attaches_to_every_backbone(tmp_path, backbone):
     changed = trained_parts("iadsr", backbone, tmp_path / "c")
-    assert {"backbone.items.weight", "meaning.short.weight", "decoder.weight"} <= changed
+    assert {"backbone.items.weight", "semantic_interests.short.weight", "decoder.weight"} <= changed
 
 
 @pytest.mark.parametrize("killed_after", [1, 2])
@@ -71,8 +71,8 @@ def test_a_killed_run_resumes_with_the_same_masks(tmp_path, progressive, killed_
     whole = trainer(progressive=progressive)
     expected = fit(whole, tmp_path / "whole")
 
-    def kill(progressed):
-        if progressed.epoch == killed_after:
+    def kill(state):
+        if state.epoch == killed_after:
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -92,7 +92,7 @@ def test_a_killed_run_resumes_with_the_same_masks(tmp_path, progressive, killed_
 
 def test_checkpoints_hold_masks_and_no_texts(tmp_path):
     names = set(trainer(progressive="carried").method.state_dict())
-    assert {"carried.before", "carried.now", "tally.counts"} <= names
+    assert {"carried.before", "carried.now", "statistics.counts"} <= names
     size = text_vectors().vectors.numel()
     state = trainer().method.state_dict()
     assert not any(value.numel() == size for value in state.values())

@@ -132,7 +132,7 @@ def test_lower_precision_of_autocast_mixes_with_full():
 def test_slices_of_the_feed_forward_layer_give_the_same_values_and_gradients(dropout):
     """Recomputed on the way back with the same noise: torch's own graph of the slices says so."""
     rates = {"dropout": dropout, "inner_dropout": dropout}
-    sliced, whole = block(most_kept=7, **rates).train(), block(**rates).train()
+    sliced, whole = block(max_stored_tokens=7, **rates).train(), block(**rates).train()
     x, valid = frame([3, 1, 9, 2, 8])
     ragged = Ragged(valid)
     tokens = ragged.take(x)

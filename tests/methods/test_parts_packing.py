@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.methods.parts.packing import pack, with_survivor
+from bench.methods.parts.packing import keep_at_least_one, pack
 from bench.methods.parts.ragged import Ragged
 
 ROWS = st.integers(1, 6).flatmap(
@@ -22,15 +22,15 @@ def test_packing_equals_a_loop(rows):
     x = torch.randn(*keep.shape, 3)
     packing = pack(keep)
     lists = [[slot for slot, kept in enumerate(row) if kept] for row in rows]
-    assert packing.slots.shape[1] == max(1, *(len(row) for row in lists))
+    assert packing.source.shape[1] == max(1, *(len(row) for row in lists))
     gathered = packing.gather(x)
     for row, slots in enumerate(lists):
-        padding = packing.slots.shape[1] - len(slots)
-        assert packing.slots[row].tolist() == slots + [-1] * padding
+        padding = packing.source.shape[1] - len(slots)
+        assert packing.source[row].tolist() == slots + [-1] * padding
         assert torch.equal(gathered[row, : len(slots)], x[row, slots])
         assert gathered[row, len(slots) :].abs().sum() == 0
     assert packing.lengths.tolist() == [len(row) for row in lists]
-    assert torch.equal(packing.valid, packing.slots >= 0)
+    assert torch.equal(packing.valid, packing.source >= 0)
 
 
 def test_packing_moves_ids_and_hands_gradients_back():
@@ -47,11 +47,11 @@ def test_the_least_noisy_survives_and_the_most_recent_of_equals():
     score = torch.tensor([[0.3, 0.1, 0.1, 0.2], [0.9] * 4, [0.5, 0.6, 0.0, 0.0], [0.0] * 4])
     keep = torch.zeros(4, 4, dtype=torch.bool)
     keep[1, 0] = True
-    saved = with_survivor(keep, score, valid)
+    saved = keep_at_least_one(keep, score, valid)
     assert torch.nonzero(saved).tolist() == [[0, 2], [1, 0], [2, 0]]
     assert not keep[0].any(), "the decision that was given must stay as it was"
     full = torch.ones(4, 4, dtype=torch.bool)
-    assert torch.equal(with_survivor(full, score, valid), full)
+    assert torch.equal(keep_at_least_one(full, score, valid), full)
 
 
 @given(LENGTHS)
@@ -62,22 +62,22 @@ def test_flat_tokens_equal_loops(lengths):
     layout = Ragged(valid)
     frame = torch.randn(len(lengths), width, 2)
     rows = [(row, step) for row, length in enumerate(lengths) for step in range(length)]
-    assert list(zip(layout.rows.tolist(), layout.steps.tolist(), strict=True)) == rows
+    assert list(zip(layout.rows.tolist(), layout.positions.tolist(), strict=True)) == rows
     tokens = layout.take(frame)
     assert torch.equal(tokens, torch.stack([frame[at] for at in rows]) if rows else tokens[:0])
     assert torch.equal(layout.put(tokens), frame * valid[..., None])
     sums = torch.stack([row[:n, 0].sum() for row, n in zip(frame, lengths, strict=True)])
     torch.testing.assert_close(layout.sum_rows(tokens[:, 0]), sums)
-    torch.testing.assert_close(layout.sum_steps(tokens[:, 0]), (frame[..., 0] * valid).sum(0))
+    torch.testing.assert_close(layout.sum_positions(tokens[:, 0]), (frame[..., 0] * valid).sum(0))
     sizes = [sum(n > step for n in lengths) for step in range(max(lengths))]
     assert layout.step_sizes == sizes
 
 
 @given(LENGTHS)
 @settings(max_examples=60, deadline=None)
-def test_timelines_read_every_row_from_both_ends(lengths):
+def test_time_order_reads_every_row_from_both_ends(lengths):
     layout = Ragged(torch.arange(20) < torch.tensor(lengths)[:, None])
-    places = zip(layout.rows.tolist(), layout.steps.tolist(), strict=True)
+    places = zip(layout.rows.tolist(), layout.positions.tolist(), strict=True)
     numbers = {place: number for number, place in enumerate(places)}
     longest_first = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     forward, backward = [], []
@@ -86,7 +86,7 @@ def test_timelines_read_every_row_from_both_ends(lengths):
             if lengths[row] > step:
                 forward.append(numbers[row, step])
                 backward.append(numbers[row, lengths[row] - 1 - step])
-    assert layout.timelines.tolist() == [forward, backward]
+    assert layout.time_order.tolist() == [forward, backward]
 
 
 @given(LENGTHS)

@@ -6,9 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
-from bench.methods.ssdrec.augment import Augmenter, Noise
-from bench.methods.ssdrec.choice import SLICE_ROWS, choose_items
-from bench.methods.ssdrec.insertion import Insertion, Sequence, insert, remove, undone, untouched
+from bench.methods.ssdrec.augment import AugmentationNoise, Augmenter
+from bench.methods.ssdrec.insertion import (
+    Insertion,
+    SequenceBatch,
+    insert,
+    is_removable,
+    remove,
+    without_insertions,
+)
+from bench.methods.ssdrec.item_sampling import SLICE_ROWS, sample_items
 from bench.methods.ssdrec.official import OfficialAugmenter
 
 WIDTH, N_ITEMS = 6, 11
@@ -22,7 +29,7 @@ def sequences(lengths, seed=0, frame=None):
     valid = torch.arange(width) < lengths[:, None]
     items = torch.randint(1, N_ITEMS + 1, valid.shape, generator=generator) * valid
     x = torch.randn(*valid.shape, WIDTH, generator=generator, requires_grad=True)
-    return untouched(items, x)
+    return without_insertions(items, x)
 
 
 def table(seed=0):
@@ -34,10 +41,10 @@ def augmenter(kind=Augmenter, **changes):
     return kind(WIDTH, **changes)
 
 
-def noise_that_draws(place, frame, least=-100.0):
+def noise_that_draws(position, frame, least=-100.0):
     """Gumbel noise under which one slot of each row wins."""
-    noise = torch.full((len(place), frame), least)
-    return noise.scatter(1, torch.tensor(place)[:, None], 100.0)
+    noise = torch.full((len(position), frame), least)
+    return noise.scatter(1, torch.tensor(position)[:, None], 100.0)
 
 
 # Drawing items
@@ -50,7 +57,7 @@ def test_items_and_gradients_equal_those_of_dense_samples(rows):
     items = table().requires_grad_()
     noise = gumbel_noise((rows, len(items)), queries, generator)
     upstream = torch.randn(rows, WIDTH, generator=generator)
-    chosen, vectors = choose_items(queries, items, TAU, noise)
+    chosen, vectors = sample_items(queries, items, TAU, noise)
     hot = hard_gumbel_softmax(queries @ items.T, TAU, noise)
     assert chosen.equal(hot.argmax(1))
     torch.testing.assert_close(vectors, hot @ items)
@@ -63,7 +70,7 @@ def test_items_are_drawn_by_the_softmax():
     torch.manual_seed(0)
     logits = torch.tensor([0.0, 1.0, -1.0, 2.0])
     queries = torch.ones(40_000, 1)
-    chosen, _ = choose_items(queries, logits[:, None], TAU)
+    chosen, _ = sample_items(queries, logits[:, None], TAU)
     share = torch.bincount(chosen, minlength=4) / len(chosen)
     torch.testing.assert_close(share, torch.softmax(logits, 0), atol=0.01, rtol=0)
 
@@ -71,8 +78,8 @@ def test_items_are_drawn_by_the_softmax():
 # Inconsistency
 
 
-def page_rho(model, x, fuse):
-    """Section 3.2 for one row without padding, with torch's own LSTM and a matrix of pairs."""
+def rho_by_hand(model, x, fuse):
+    """Equation 3 for one row without padding, with torch's own LSTM and a matrix of pairs."""
     framed = torch.stack([model.start, *x, model.end])[None]
     forward, backward = model.lstm.lstm(framed)[0][0].chunk(2, -1)
     n = len(x)
@@ -91,7 +98,7 @@ def test_inconsistency_equals_the_formula_row_by_row(fuse):
     sequence = sequences(lengths)
     context = model.read(sequence.x, sequence.valid)
     for row, n in enumerate(lengths):
-        rho, before, after = page_rho(model, sequence.x[row, :n], fuse)
+        rho, before, after = rho_by_hand(model, sequence.x[row, :n], fuse)
         torch.testing.assert_close(context.rho[row, :n], rho)
         torch.testing.assert_close(context.before[row, :n], before)
         torch.testing.assert_close(context.after[row, :n], after)
@@ -108,7 +115,7 @@ def test_what_stands_at_padding_changes_nothing():
     torch.testing.assert_close(model.read(wide, items > 0).rho[:, :4], clean)
 
 
-def test_parameters_begin_as_the_page_says():
+def test_parameters_start_as_in_the_official_code():
     model = augmenter()
     assert not [name for name, _ in model.named_parameters() if "bias" in name]
     weights = dict(model.lstm.lstm.named_parameters())
@@ -125,7 +132,7 @@ def loop_insertion(items, x, insertion):
         ids = [i for i in items[b].tolist() if i]
         vectors, slots = list(x[b, : len(ids)]), list(range(len(ids)))
         if insertion.rows[b]:
-            p = int(insertion.place[b])
+            p = int(insertion.position[b])
             left, right = insertion.items[:, b].tolist()
             ids[p : p + 1] = [left, ids[p], right]
             around = [insertion.vectors[0, b], vectors[p], insertion.vectors[1, b]]
@@ -143,7 +150,7 @@ def test_insertion_equals_lists_and_hands_gradients_back(lengths, seed):
     b = len(lengths)
     insertion = Insertion(
         rows=torch.rand(b, generator=generator) < 0.7,
-        place=(torch.rand(b, generator=generator) * torch.tensor(lengths)).long(),
+        position=(torch.rand(b, generator=generator) * torch.tensor(lengths)).long(),
         items=torch.randint(1, N_ITEMS + 1, (2, b), generator=generator),
         vectors=torch.randn(2, b, WIDTH, generator=generator, requires_grad=True),
         gate=torch.rand(b, generator=generator, requires_grad=True),
@@ -172,28 +179,29 @@ def test_insertion_equals_lists_and_hands_gradients_back(lengths, seed):
 def test_the_original_sequence_survives_in_order_and_two_items_longer():
     torch.manual_seed(1)
     model, sequence = augmenter(), sequences([6, 3, 1, 5])
-    insertion = model.propose(sequence, table(), TAU, Noise())
-    widened = insert(sequence, insertion)
+    insertion = model.propose(sequence, table(), TAU, AugmentationNoise())
+    augmented_rows = insert(sequence, insertion)
     assert insertion.rows.all()
     for row in range(4):
         real = sequence.items[row][sequence.valid[row]]
-        assert widened.items[row][widened.original[row]].equal(real)
-        assert int(widened.valid[row].sum()) == len(real) + 2
-        assert int(insertion.place[row]) < len(real)
-        new = widened.items[row][widened.valid[row] & ~widened.original[row]]
+        assert augmented_rows.items[row][augmented_rows.original[row]].equal(real)
+        assert int(augmented_rows.valid[row].sum()) == len(real) + 2
+        assert int(insertion.position[row]) < len(real)
+        new = augmented_rows.items[row][augmented_rows.valid[row] & ~augmented_rows.original[row]]
         assert len(new) == 2
         assert ((new >= 1) & (new <= N_ITEMS)).all()
 
 
 def test_queries_are_the_states_on_either_side():
     model, sequence = augmenter(), sequences([3])
-    _, before, after = page_rho(model, sequence.x[0, :3], "mul")
+    _, before, after = rho_by_hand(model, sequence.x[0, :3], "mul")
     quiet = torch.zeros(2, 1, N_ITEMS)
-    for place in range(3):
-        noise = Noise(place=noise_that_draws([place], 3), items=quiet)
+    for position in range(3):
+        noise = AugmentationNoise(position=noise_that_draws([position], 3), items=quiet)
         insertion = model.propose(sequence, table(), TAU, noise)
         best = [
-            int((query @ table()[1:].T).argmax()) + 1 for query in (before[place], after[place])
+            int((query @ table()[1:].T).argmax()) + 1
+            for query in (before[position], after[position])
         ]
         assert insertion.items[:, 0].tolist() == best
         torch.testing.assert_close(insertion.vectors[:, 0], table()[best])
@@ -204,19 +212,19 @@ def test_padding_is_never_a_place_and_never_an_item():
     model, sequence = augmenter(), sequences([1, 2, 7])
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):
-        noise = Noise(gumbel_noise((3, 7), sequence.x, generator))
+        noise = AugmentationNoise(gumbel_noise((3, 7), sequence.x, generator))
         insertion = model.propose(sequence, table(), TAU, noise)
-        assert (insertion.place < sequence.valid.sum(1)).all()
+        assert (insertion.position < sequence.valid.sum(1)).all()
         assert (insertion.items >= 1).all()
 
 
 def test_rho_can_be_sharpened():
     sequence = sequences([6])
-    noise = Noise(place=torch.zeros(1, 6))
+    noise = AugmentationNoise(position=torch.zeros(1, 6))
     for changes in ({"rho_logits": "log"}, {"rho_temperature": 0.01}):
         model = augmenter(**changes)
         rho = model.read(sequence.x, sequence.valid).rho
-        assert int(model.propose(sequence, table(), TAU, noise).place) == int(rho.argmax())
+        assert int(model.propose(sequence, table(), TAU, noise).position) == int(rho.argmax())
         # The gradient is that of other logits than rho's own.
         gates = [m.propose(sequence, table(), TAU, noise).gate for m in (model, augmenter())]
         grads = [torch.autograd.grad(gate.sum(), sequence.x)[0] for gate in gates]
@@ -229,16 +237,16 @@ def test_rho_can_be_sharpened():
 def test_refinement_takes_one_of_the_three_or_nothing():
     model, sequence = augmenter(), sequences([5, 5, 5, 5, 5])
     second = [1, 2, 3, 4, 0]
-    noise = Noise(
-        place=noise_that_draws([1] * 5, 5),
+    noise = AugmentationNoise(
+        position=noise_that_draws([1] * 5, 5),
         items=torch.zeros(2, 5, N_ITEMS),
         second=noise_that_draws(second, 7),
     )
     done = model(sequence, table(), TAU, noise)
-    widened = insert(sequence, done.insertion)
+    augmented_rows = insert(sequence, done.insertion)
     assert done.removed.tolist() == [True, True, True, False, False]
     for row, slot in enumerate(second):
-        expected = widened.items[row].tolist()
+        expected = augmented_rows.items[row].tolist()
         if slot in (1, 2, 3):
             del expected[slot]
         assert done.sequence.items[row, : len(expected)].tolist() == expected
@@ -246,8 +254,8 @@ def test_refinement_takes_one_of_the_three_or_nothing():
 
 def test_nothing_is_taken_out_where_nothing_was_put_in():
     rows = torch.tensor([True, False])
-    place, second = torch.tensor([2, 2]), torch.tensor([3, 3])
-    assert undone(rows, place, second).tolist() == [True, False]
+    position, second = torch.tensor([2, 2]), torch.tensor([3, 3])
+    assert is_removable(rows, position, second).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("official", [False, True])
@@ -257,20 +265,20 @@ def test_padding_competes_in_the_official_draws_alone(official):
     model = augmenter(OfficialAugmenter if official else Augmenter)
     plain = model.may_remove
 
-    def may_remove(widened, insertion, second):
-        seen.append((insertion.place, second, widened.valid))
-        return plain(widened, insertion, second)
+    def may_remove(augmented_rows, insertion, second):
+        seen.append((insertion.position, second, augmented_rows.valid))
+        return plain(augmented_rows, insertion, second)
 
     model.may_remove = may_remove
-    noise = Noise(
-        place=torch.zeros(3, 8).masked_fill(~sequence.valid, 100.0),
+    noise = AugmentationNoise(
+        position=torch.zeros(3, 8).masked_fill(~sequence.valid, 100.0),
         items=gumbel_noise((2, 3, N_ITEMS + official), sequence.x),
         second=noise_that_draws([7] * 3, 8 if official else 10, least=0.0),
     )
     model(sequence, table(), TAU, noise)
-    ((place, second, valid),) = seen
+    ((position, second, valid),) = seen
     row = torch.arange(3)
-    assert sequence.valid[row, place].tolist() == [not official] * 3
+    assert sequence.valid[row, position].tolist() == [not official] * 3
     if official:
         assert second.tolist() == [7] * 3
     else:
@@ -279,7 +287,9 @@ def test_padding_competes_in_the_official_draws_alone(official):
 
 @pytest.mark.parametrize(("second", "gone"), [(0, False), (1, True), (3, True), (4, False)])
 def test_only_the_three_may_go(second, gone):
-    assert undone(torch.tensor([True]), torch.tensor([1]), torch.tensor([second])).item() is gone
+    assert (
+        is_removable(torch.tensor([True]), torch.tensor([1]), torch.tensor([second])).item() is gone
+    )
 
 
 def test_removal_closes_the_gap():
@@ -303,7 +313,7 @@ def test_the_newest_item_stays_unless_refinement_took_it(lengths, seed):
         kept = done.sequence.source[row][done.sequence.original[row]].tolist()
         lost = sorted(set(range(n)) - set(kept))
         assert kept == sorted(kept)
-        assert lost in ([], [int(done.insertion.place[row])])
+        assert lost in ([], [int(done.insertion.position[row])])
         length = int(done.sequence.valid[row].sum())
         assert length == n + 2 - int(done.removed[row])
         assert done.sequence.valid[row].tolist() == [
@@ -318,24 +328,30 @@ def test_the_newest_item_stays_unless_refinement_took_it(lengths, seed):
 
 def test_official_padding_competes():
     model, sequence = augmenter(OfficialAugmenter), sequences([2, 6], frame=8)
-    noise = Noise(place=noise_that_draws([7, 3], 8), items=torch.zeros(2, 2, N_ITEMS + 1))
+    noise = AugmentationNoise(
+        position=noise_that_draws([7, 3], 8), items=torch.zeros(2, 2, N_ITEMS + 1)
+    )
     insertion = model.propose(sequence, table(), TAU, noise)
-    assert insertion.place.tolist() == [7, 3]
+    assert insertion.position.tolist() == [7, 3]
     assert insertion.rows.tolist() == [False, True]
 
 
 def test_official_rows_without_two_spare_slots_stay():
     model, sequence = augmenter(OfficialAugmenter), sequences([7, 6], frame=8)
-    noise = Noise(place=noise_that_draws([0, 0], 8), items=torch.zeros(2, 2, N_ITEMS + 1))
+    noise = AugmentationNoise(
+        position=noise_that_draws([0, 0], 8), items=torch.zeros(2, 2, N_ITEMS + 1)
+    )
     insertion = model.propose(sequence, table(), TAU, noise)
     assert insertion.rows.tolist() == [False, True]
-    assert model.widen(sequence, insertion).items.shape == (2, 8)
+    assert model.apply_insertion(sequence, insertion).items.shape == (2, 8)
 
 
 def test_official_queries_wrap_around():
     model, sequence = augmenter(OfficialAugmenter), sequences([3], frame=5)
     forward, backward = model.lstm.lstm(sequence.x)[0][0].chunk(2, -1)
-    noise = Noise(place=noise_that_draws([0], 5), items=torch.zeros(2, 1, N_ITEMS + 1))
+    noise = AugmentationNoise(
+        position=noise_that_draws([0], 5), items=torch.zeros(2, 1, N_ITEMS + 1)
+    )
     insertion = model.propose(sequence, table(), TAU, noise)
     best = [int((query @ table().T).argmax()) for query in (forward[4], backward[1])]
     assert insertion.items[:, 0].tolist() == best
@@ -343,7 +359,7 @@ def test_official_queries_wrap_around():
 
 def test_official_refinement_deletes_originals_where_nothing_was_inserted():
     model, sequence = augmenter(OfficialAugmenter), sequences([5], frame=6)
-    noise = Noise(
+    noise = AugmentationNoise(
         noise_that_draws([1], 6), torch.zeros(2, 1, N_ITEMS + 1), noise_that_draws([2], 6)
     )
     done = model(sequence, table(), TAU, noise)
@@ -353,7 +369,7 @@ def test_official_refinement_deletes_originals_where_nothing_was_inserted():
 
 
 def test_wrapped_sequences_know_where_items_come_from():
-    wrapped = untouched(torch.tensor([[4, 2, 0]]), torch.zeros(1, 3, 1))
-    assert isinstance(wrapped, Sequence)
+    wrapped = without_insertions(torch.tensor([[4, 2, 0]]), torch.zeros(1, 3, 1))
+    assert isinstance(wrapped, SequenceBatch)
     assert wrapped.source.tolist() == [[0, 1, -1]]
     assert wrapped.original.equal(wrapped.valid)

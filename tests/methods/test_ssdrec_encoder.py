@@ -1,4 +1,4 @@
-"""The relation encoder against the page's formulas on dense matrices."""
+"""The relation encoder against its formulas on dense matrices."""
 
 import math
 
@@ -6,11 +6,11 @@ import pytest
 import torch
 from ssdrec_toys import N_ITEMS, N_USERS, WIDTH, random_histories
 
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.ssdrec.encoder import RelationEncoder
-from bench.methods.ssdrec.relations import GraphSettings, mine
+from bench.methods.ssdrec.relations import RelationSettings, build_relations
 
-GRAPHS = mine(random_histories(), N_ITEMS, GraphSettings(8, 0, 1.0, 1.0))
+GRAPHS = build_relations(random_histories(), N_ITEMS, RelationSettings(8, 0, 1.0, 1.0))
 DENSE = {name: torch.from_numpy(graph.toarray()) for name, graph in GRAPHS.items()}
 
 
@@ -33,8 +33,8 @@ def tables():
     )
 
 
-def page(encoder, items, users, noise):
-    """Section 3.1 as it is written: both pairs of relations by attention, the mean last."""
+def formulas(encoder, items, users, noise):
+    """Equations 1 and 2 as written: both pairs of relations by attention, the mean last."""
     w_1, w_2 = encoder.incoming_key.weight.T, encoder.outgoing_key.weight.T
 
     def drop(x, uniform):
@@ -90,7 +90,7 @@ def test_vectors_and_gradients_equal_the_formulas(encoder, tables, training):
         encoder.encode_items(*tables, noise[0]),
         encoder.encode_users(everyone, *tables, noise[1]),
     )
-    expected = page(encoder, *tables, noise if training else None)
+    expected = formulas(encoder, *tables, noise if training else None)
     inputs = [*tables, *encoder.parameters()]
     gradients = []
     for pair in (found, expected):
@@ -136,7 +136,7 @@ def test_graphs_stay_out_of_the_checkpoint(encoder):
 
 def test_dropout_keeps_the_mean_and_takes_given_noise():
     x = torch.ones(100_000)
-    assert float(dropped_out(x, 0.25).mean()) == pytest.approx(1, abs=0.02)
+    assert float(fast_dropout(x, 0.25).mean()) == pytest.approx(1, abs=0.02)
     noise = torch.tensor([0.1, 0.25, 0.9])
-    assert dropped_out(torch.ones(3), 0.25, noise).tolist() == pytest.approx([0, 4 / 3, 4 / 3])
-    assert dropped_out(x, 0.0) is x
+    assert fast_dropout(torch.ones(3), 0.25, noise).tolist() == pytest.approx([0, 4 / 3, 4 / 3])
+    assert fast_dropout(x, 0.0) is x

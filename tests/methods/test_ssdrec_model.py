@@ -8,18 +8,18 @@ from ssdrec_toys import LENGTH, N_ITEMS, build, random_histories, some_batch
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences
-from bench.methods.hsd.core import Inputs
-from bench.methods.parts.packing import newest
-from bench.methods.ssdrec.model import Chance, Noise
+from bench.methods.hsd.core import HSDInputs
+from bench.methods.parts.packing import keep_last
+from bench.methods.ssdrec.model import AugmentationNoise, SSDRecDraws
 
 STILL = {"dropout_sequence": 0.0, "dropout_item": 0.0, "graph_dropout": 0.0}
 LENGTHS = [8, 3, 1, 5, 8, 2]
 
 
-NO_CHANCE_GIVEN = Chance()
+NO_CHANCE_GIVEN = SSDRecDraws()
 
 
-def captured(method, batch, chance=NO_CHANCE_GIVEN):
+def captured(method, batch, draws=NO_CHANCE_GIVEN):
     """Run a training step; give what HSD was handed and the losses."""
     seen = []
     plain = method.core.losses
@@ -30,7 +30,7 @@ def captured(method, batch, chance=NO_CHANCE_GIVEN):
 
     method.core.losses = losses
     try:
-        return method.losses(batch, chance), seen[0]
+        return method.losses(batch, draws), seen[0]
     finally:
         del method.core.losses
 
@@ -71,8 +71,8 @@ def test_the_mask_is_that_of_the_changed_sequence():
 def test_sequences_of_full_length_are_augmented_too():
     method, batch = build(), some_batch([LENGTH] * 4)
     method.losses(batch)
-    assert int(method.tally.augmented) == 4
-    assert method.core.slots == LENGTH + 2
+    assert int(method.statistics.augmented) == 4
+    assert method.core.max_positions == LENGTH + 2
 
 
 @pytest.mark.parametrize("backbone", ["gru4rec", "sasrec", "caser"])
@@ -90,8 +90,8 @@ def test_the_backbone_never_reads_more_than_it_can(backbone):
 
 def test_the_newest_survivors_are_the_ones_that_stay():
     keep = torch.tensor([[1, 1, 0, 1, 1], [0, 1, 0, 0, 0]]).bool()
-    assert newest(keep, 2).long().tolist() == [[0, 0, 0, 1, 1], [0, 1, 0, 0, 0]]
-    assert newest(keep, 9).equal(keep)
+    assert keep_last(keep, 2).long().tolist() == [[0, 0, 0, 1, 1], [0, 1, 0, 0, 0]]
+    assert keep_last(keep, 9).equal(keep)
 
 
 def test_evaluation_inserts_nothing_and_repeats_itself():
@@ -105,7 +105,7 @@ def test_evaluation_inserts_nothing_and_repeats_itself():
         decided = method.denoise(batch)
     assert first.equal(again)
     assert decided.keep.shape == decided.score.shape == batch.items.shape
-    assert int(method.tally.rows) == 0
+    assert int(method.statistics.rows) == 0
 
 
 def test_relations_are_encoded_once_an_evaluation():
@@ -200,21 +200,21 @@ def test_given_draws_make_a_step_exact():
     generator = torch.Generator().manual_seed(0)
     uniform = [torch.rand(2, n, 8, generator=generator) for n in (N_ITEMS + 1, len(LENGTHS))]
     frame = torch.Size((len(LENGTHS), LENGTH + 2))
-    quiet = Noise(
-        place=torch.rand(len(LENGTHS), LENGTH, generator=generator),
+    quiet = AugmentationNoise(
+        position=torch.rand(len(LENGTHS), LENGTH, generator=generator),
         items=torch.rand(2, len(LENGTHS), N_ITEMS, generator=generator),
         # The same slot of every row, behind the insertion: nothing is taken out.
         second=torch.zeros(frame).index_fill_(1, torch.tensor([0]), 100.0),
     )
     draws = method.core.draw(frame, batch.targets.sum(1), N_ITEMS)
-    _, inputs = captured(method, batch, Chance(*uniform, quiet))
+    _, inputs = captured(method, batch, SSDRecDraws(*uniform, quiet))
     width = inputs.valid.shape[1]
     draws = type(draws)(draws.gates[:, :, :width], draws.negatives)
-    steps = [method.losses(batch, Chance(*uniform, quiet, draws)) for _ in range(2)]
+    steps = [method.losses(batch, SSDRecDraws(*uniform, quiet, draws)) for _ in range(2)]
     assert all(steps[0][part].equal(steps[1][part]) for part in steps[0])
 
 
-def test_facts_tell_of_edges_insertions_and_gradients():
+def test_diagnostics_report_edges_insertions_and_gradients():
     method, batch = build(), some_batch(LENGTHS * 10)
     assert "insertion_rate" not in method.diagnostics()
     for _ in range(3):
@@ -251,19 +251,19 @@ def test_only_real_interactions_count_in_the_interest_loss():
     without = method.core._interest(inputs, negative)
     # Whatever stands where something was inserted.
     garbled = inputs.embedded.masked_fill((inputs.valid & ~inputs.original)[..., None], 1e3)
-    changed = Inputs(inputs.users, inputs.valid, garbled, inputs.read, inputs.original)
+    changed = HSDInputs(inputs.users, inputs.valid, garbled, inputs.read, inputs.original)
     assert method.core._interest(changed, negative).equal(without)
 
 
 def test_compat_hides_the_newest_items_behind_a_stale_mask():
     method = build("ssdrec:compat", backbone="sasrec", **STILL)
     batch = some_batch([4, 4])
-    noise = Noise(
-        place=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([1]), 100.0),
+    noise = AugmentationNoise(
+        position=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([1]), 100.0),
         items=torch.zeros(2, 2, N_ITEMS + 1).index_fill_(2, torch.tensor([5]), 100.0),
         second=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([7]), 100.0),
     )
-    _, inputs = captured(method, batch, Chance(augmentation=noise))
+    _, inputs = captured(method, batch, SSDRecDraws(augmentation=noise))
     assert inputs.valid.sum(1).tolist() == [4, 4]
     assert inputs.original is None
     table = method.backbone.items.weight

@@ -5,7 +5,7 @@ import pytest
 import torch
 from oracles import ssdrec
 
-from bench.methods.ssdrec.insertion import Insertion, insert, untouched
+from bench.methods.ssdrec.insertion import Insertion, insert, without_insertions
 
 EVERYTHING = {"c_min": 0, "hot_items": 1.0, "hot_users": 1.0}
 
@@ -37,13 +37,13 @@ def test_insertions_of_both_sides_are_equal():
     x, lengths = torch.randn(rows, width, size), batch.valid.sum(1)
     chosen = Insertion(
         rows=lengths <= width - 2,
-        place=(torch.rand(rows) * lengths).long(),
+        position=(torch.rand(rows) * lengths).long(),
         items=torch.randint(1, ssdrec.ITEMS + 1, (2, rows)),
         vectors=torch.randn(2, rows, size),
         gate=torch.ones(rows),
     )
     assert 0 < chosen.rows.sum() < rows
-    ours = insert(untouched(batch.items, x), chosen)
+    ours = insert(without_insertions(batch.items, x), chosen)
     items, vectors = ssdrec.loop_insertion(batch.items, x, chosen)
     assert ours.items[:, :width].equal(items)
     assert ours.x[:, :width].equal(vectors)

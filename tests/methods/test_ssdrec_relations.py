@@ -1,4 +1,4 @@
-"""SSDRec's relations: the page's worked example, loops on small data, and what must never leak."""
+"""SSDRec's relations: a worked example, loops on small data, and what must never leak."""
 
 import numpy as np
 import pandas as pd
@@ -13,29 +13,30 @@ from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError
 from bench.methods.ssdrec.config import SSDRecConfig
-from bench.methods.ssdrec.cooccurrence import co_occurrence, recent
-from bench.methods.ssdrec.model import REMEDIES, build_graphs
+from bench.methods.ssdrec.cooccurrence import co_occurrence, last_interactions
+from bench.methods.ssdrec.model import REMEDIES, load_relations
 from bench.methods.ssdrec.relations import (
-    GraphSettings,
-    hottest,
+    RelationSettings,
+    build_relations,
     incompatible,
     interaction_counts,
-    mine,
+    most_active,
+    shared_neighbour_weights,
     similarity,
-    strangers,
     user_relations,
     with_padding,
     without_diagonal,
 )
 from bench.model.backbone import Sizes
+from bench.settings import Settings
 
 EXAMPLE = Sequences.from_lists([[1, 2, 3, 4], [1, 2], [3, 4, 5]])
-EVERYTHING = GraphSettings(max_length=8, c_min=0, hot_items=1.0, hot_users=1.0)
+EVERYTHING = RelationSettings(max_length=8, c_min=0, hot_items=1.0, hot_users=1.0)
 ITEM_RELATIONS = ("incoming", "outgoing", "incompatible")
 RELATIONS = ("interaction", "interacted_by", *ITEM_RELATIONS, "similar", "dissimilar")
 
 
-def test_worked_example_of_the_page():
+def test_worked_example():
     pairs = co_occurrence(EXAMPLE, 5)
     weight = pairs.weight.toarray()
     assert weight[1, 2] == pytest.approx(0.75 + 0.5)
@@ -49,7 +50,7 @@ def test_worked_example_of_the_page():
     apart = incompatible(pairs, 0, np.arange(1, 6)).toarray()
     assert apart[1, 5] == apart[5, 1] == 4
     plain = without_diagonal(similarity(counts, np.arange(3)), np.arange(3))
-    far = strangers(plain, plain, np.arange(3), 3).toarray()
+    far = shared_neighbour_weights(plain, plain, np.arange(3), 3).toarray()
     assert far[1, 2] == far[2, 1] == pytest.approx(4 / 6 + 4 / 7)
 
 
@@ -62,14 +63,14 @@ def test_worked_example_of_the_page():
 )
 def test_sparse_graphs_equal_loops_over_pairs(seed, c_min, hot, length):
     train = random_histories(seed, users=7, items=9)
-    chosen = GraphSettings(length, c_min, hot, hot)
-    found, loops = mine(train, 9, chosen), loop_graphs(train, 9, chosen)
+    chosen = RelationSettings(length, c_min, hot, hot)
+    found, loops = build_relations(train, 9, chosen), loop_graphs(train, 9, chosen)
     for name in RELATIONS:
         np.testing.assert_allclose(found[name].toarray(), loops[name], atol=1e-6, err_msg=name)
 
 
 def test_rows_sum_to_one_or_nothing_and_padding_has_no_edge():
-    graphs = mine(random_histories(1), N_ITEMS, EVERYTHING)
+    graphs = build_relations(random_histories(1), N_ITEMS, EVERYTHING)
     for name, graph in graphs.items():
         sums = graph.toarray().sum(1)
         assert np.all(np.isclose(sums, 1) | (sums == 0)), name
@@ -84,8 +85,8 @@ def test_rows_sum_to_one_or_nothing_and_padding_has_no_edge():
 
 def test_strangers_are_symmetric_and_never_met():
     train = random_histories(2)
-    graphs = mine(train, N_ITEMS, EVERYTHING)
-    met = co_occurrence(recent(train, 8), N_ITEMS).count.toarray()
+    graphs = build_relations(train, N_ITEMS, EVERYTHING)
+    met = co_occurrence(last_interactions(train, 8), N_ITEMS).count.toarray()
     met = met + met.T
     for name, together in (("incompatible", met), ("dissimilar", graphs["similar"].toarray())):
         edges = graphs[name].toarray() > 0
@@ -95,7 +96,7 @@ def test_strangers_are_symmetric_and_never_met():
 
 
 def test_every_user_is_similar_to_itself():
-    dense = mine(random_histories(3), N_ITEMS, EVERYTHING)["similar"].toarray()
+    dense = build_relations(random_histories(3), N_ITEMS, EVERYTHING)["similar"].toarray()
     # 1 before the rows were divided by their sums, and nobody is more alike than oneself.
     assert np.all(dense.diagonal() > 0)
     assert np.all(dense.diagonal() >= dense.max(1) - 1e-7)
@@ -105,7 +106,7 @@ def test_held_out_items_leave_every_graph_as_it_is():
     rows = [[*row.tolist(), 1, 2] for row in random_histories(4)]
     changed = [[*row[:-2], N_ITEMS, 7] for row in rows]
     graphs = [
-        mine(_train(sequences), N_ITEMS, EVERYTHING)
+        build_relations(_train(sequences), N_ITEMS, EVERYTHING)
         for sequences in (Sequences.from_lists(rows), Sequences.from_lists(changed))
     ]
     for name in RELATIONS:
@@ -122,15 +123,15 @@ def _train(sequences):
 def test_the_histories_keep_their_order():
     train = random_histories(5)
     before = train.items.copy()
-    mine(train, N_ITEMS, GraphSettings(100, 0, 1.0, 1.0))
+    build_relations(train, N_ITEMS, RelationSettings(100, 0, 1.0, 1.0))
     assert np.array_equal(train.items, before)
 
 
 def test_only_recent_interactions_count():
     train = Sequences.from_lists([[5, 6, 1, 2], [3]])
-    assert [row.tolist() for row in recent(train, 2)] == [[1, 2], [3]]
-    short = GraphSettings(2, 0, 1.0, 1.0)
-    assert not mine(train, 6, short)["interaction"].toarray()[:, [5, 6]].any()
+    assert [row.tolist() for row in last_interactions(train, 2)] == [[1, 2], [3]]
+    short = RelationSettings(2, 0, 1.0, 1.0)
+    assert not build_relations(train, 6, short)["interaction"].toarray()[:, [5, 6]].any()
 
 
 @pytest.mark.parametrize("block", [1, 7, 40])
@@ -151,8 +152,8 @@ def test_blocks_of_users_change_nothing(monkeypatch):
 
 def test_users_keep_their_heaviest_edges_only():
     train, most = random_histories(8), 3
-    limited = mine(train, N_ITEMS, GraphSettings(8, 0, 1.0, 1.0, most))
-    whole = mine(train, N_ITEMS, EVERYTHING)
+    limited = build_relations(train, N_ITEMS, RelationSettings(8, 0, 1.0, 1.0, most))
+    whole = build_relations(train, N_ITEMS, EVERYTHING)
     # Each user's own loop stands beside its neighbours.
     for name, own in (("similar", 1), ("dissimilar", 0)):
         few, all_of_them = limited[name].toarray(), whole[name].toarray()
@@ -163,10 +164,10 @@ def test_users_keep_their_heaviest_edges_only():
 
 
 def test_hot_are_the_largest_and_the_first_among_equals():
-    assert hottest(np.array([3, 9, 3, 1, 3]), 0.4).tolist() == [0, 1]
-    assert hottest(np.array([1, 1]), 1.0).tolist() == [0, 1]
+    assert most_active(np.array([3, 9, 3, 1, 3]), 0.4).tolist() == [0, 1]
+    assert most_active(np.array([1, 1]), 1.0).tolist() == [0, 1]
     # 0.1 * 30 is a little more than 3 in floating point.
-    assert len(hottest(np.arange(30), 0.1)) == 3
+    assert len(most_active(np.arange(30), 0.1)) == 3
 
 
 def test_only_hot_items_are_incompatible_but_neighbours_need_not_be():
@@ -180,14 +181,14 @@ def test_only_hot_items_are_incompatible_but_neighbours_need_not_be():
 
 def test_a_cut_takes_pairs_that_meet_no_oftener():
     train = Sequences.from_lists([[1, 2], [1, 2], [2, 1], [3, 1]])
-    kept = mine(train, 3, GraphSettings(8, 1, 1.0, 1.0))["outgoing"].toarray()
+    kept = build_relations(train, 3, RelationSettings(8, 1, 1.0, 1.0))["outgoing"].toarray()
     assert np.argwhere(kept).tolist() == [[1, 2]]
 
 
 def test_official_interactions_count_empty_slots_as_item_zero():
     counts = interaction_counts(EXAMPLE, 5)
     assert with_padding(counts, 4).toarray()[:, 0].tolist() == [0, 2, 1]
-    official = mine(EXAMPLE, 5, GraphSettings(4, 0, 1.0, 1.0, official=True))
+    official = build_relations(EXAMPLE, 5, RelationSettings(4, 0, 1.0, 1.0, official=True))
     assert official["interaction"].toarray()[1].tolist() == [2, 1, 1, 0, 0, 0]
     assert np.array_equal(official["interacted_by"].toarray(), official["interaction"].toarray().T)
 
@@ -208,7 +209,7 @@ class _Data:
 )
 def test_an_empty_relation_is_refused(rows, settings, message):
     with pytest.raises(ConfigError, match=message):
-        build_graphs(SSDRecConfig(**settings), _Data(Sequences.from_lists(rows)))
+        load_relations(SSDRecConfig(**settings), _Data(Sequences.from_lists(rows)))
 
 
 def test_every_relation_that_can_be_empty_has_a_remedy():
@@ -218,15 +219,15 @@ def test_every_relation_that_can_be_empty_has_a_remedy():
 
 @pytest.mark.data
 def test_edges_of_ml_100k_equal_a_join_of_tables(real_data_dir):
-    data = load_dataset("ml-100k")
+    data = load_dataset("ml-100k", Settings.from_environment())
     train = LeaveOneOut.of(data).train
     length = data.max_length
-    graphs = mine(train, data.n_items, GraphSettings(length, 1, 0.2, 0.1))
+    graphs = build_relations(train, data.n_items, RelationSettings(length, 1, 0.2, 0.1))
     rows = pd.DataFrame(
         [
-            (user, place, item)
+            (user, position, item)
             for user, items in enumerate(train)
-            for place, item in enumerate(items[-length:].tolist())
+            for position, item in enumerate(items[-length:].tolist())
         ],
         columns=["user", "place", "item"],
     )

@@ -6,7 +6,12 @@ import pytest
 import torch
 from steam_toys import END, N_ITEMS, Walk, naive_edit, random_walk, unpack
 
-from bench.methods.steam.corruption import Draws, Rates, corrupt, draw
+from bench.methods.steam.corruption import (
+    CorruptionDraws,
+    CorruptionRates,
+    corrupt,
+    draw_corruption,
+)
 from bench.methods.steam.noise import NoiseSampler
 
 OFFICIAL = {"drop": 0.5, "noise": 0.1}
@@ -14,7 +19,7 @@ UNIFORM = NoiseSampler(torch.ones(N_ITEMS))
 
 
 def rates(longest_run=5, longest=60, **changes):
-    return Rates(**(OFFICIAL | changes), longest_run=longest_run, longest=longest)
+    return CorruptionRates(**(OFFICIAL | changes), longest_run=longest_run, longest=longest)
 
 
 def segments(length, rows, seed=0, catalogue=N_ITEMS):
@@ -23,7 +28,7 @@ def segments(length, rows, seed=0, catalogue=N_ITEMS):
     return order[:, :length] + 1
 
 
-def ragged_pieces(longest, rows, seed=0):
+def ragged_segments(longest, rows, seed=0):
     items = segments(longest, rows, seed)
     lengths = torch.arange(rows) % longest + 1
     return items * (torch.arange(longest) < lengths[:, None])
@@ -36,7 +41,7 @@ def rows(items):
 @pytest.mark.parametrize("longest_run", [1, 3, 5])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_labels_undo_the_corruption(longest_run, seed):
-    items = ragged_pieces(20, 200, seed)
+    items = ragged_segments(20, 200, seed)
     made = corrupt(items, rates(longest_run, 30), UNIFORM, generator=None)
     assert made.items.shape[1] <= 30
     for segment, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
@@ -46,7 +51,7 @@ def test_the_labels_undo_the_corruption(longest_run, seed):
 
 @pytest.mark.parametrize("longest_run", [1, 3, 5])
 def test_what_the_walk_never_does(longest_run):
-    items = ragged_pieces(20, 400)
+    items = ragged_segments(20, 400)
     made = corrupt(items, rates(longest_run, noise=0.3, drop=0.4), UNIFORM)
     for segment, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
         assert found[-1] == segment[-1]
@@ -89,10 +94,10 @@ class Script:
 
 @pytest.mark.parametrize("longest_run", [1, 3, 5])
 def test_equal_draws_give_the_walks_result(longest_run):
-    items = ragged_pieces(20, 300)
+    items = ragged_segments(20, 300)
     setting = rates(longest_run, 60)
     generator = torch.Generator().manual_seed(3)
-    draws = draw((items > 0).sum(1), items.shape[1], setting, generator)
+    draws = draw_corruption((items > 0).sum(1), items.shape[1], setting, generator)
     made = unpack(corrupt(items, setting, UNIFORM, draws))
     for row, segment in enumerate(rows(items)):
         script = iter(Script(segment, draws, row, longest_run))
@@ -129,11 +134,11 @@ def deviation(made):
         (50, (0.41, 0.1, 0.49)),
     ],
 )
-def test_label_shares_are_the_pages(length, published):
+def test_label_shares_are_the_expected_ones(length, published):
     torch.manual_seed(length)
     items = segments(length, 8000, catalogue=200)
     made = corrupt(items, rates(), NoiseSampler(torch.ones(200)))
-    rounding = 0.0 if length == 1 else 0.005  # the page prints two digits
+    rounding = 0.0 if length == 1 else 0.005  # the expected shares have two digits
     for share, expected, error in zip(shares(made), published, deviation(made), strict=True):
         assert abs(share - expected) <= 3 * error + rounding
 
@@ -167,7 +172,7 @@ def test_a_piece_never_outgrows_its_frame():
 
 def test_noise_stops_where_the_catalogue_is_used_up():
     items = torch.tensor([[1, 2, 0], [3, 0, 0], [1, 2, 3]])
-    draws = Draws(
+    draws = CorruptionDraws(
         torch.full((3, 3), 9), torch.zeros(3, 3, dtype=torch.bool), torch.ones(3, 3).long()
     )
     made = corrupt(items, rates(), NoiseSampler(torch.ones(3)), draws)

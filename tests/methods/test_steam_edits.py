@@ -1,4 +1,4 @@
-"""Applying edits against a loop over rows, and the page's worked cases."""
+"""Applying edits against a loop over rows, and worked cases."""
 
 import random
 

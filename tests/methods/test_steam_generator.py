@@ -6,11 +6,11 @@ from steam_toys import END, MASK, N_ITEMS, batch_of, model_of, naive_edit, rows_
 from torch.nn import functional
 
 from bench.methods.parts.ragged import Ragged
-from bench.methods.steam.generator import best_class
+from bench.methods.steam.generator import argmax_class
 
 
 def trm(block, z):
-    """One causal post-norm block on ``[T, D]``, in plain matrices (page, section 4)."""
+    """One causal post-norm block on ``[T, D]``, in plain matrices."""
     heads, width = block.heads, z.shape[-1]
     q, k, v = functional.linear(z, block.qkv.weight, block.qkv.bias).chunk(3, -1)
     mixed = []
@@ -24,7 +24,7 @@ def trm(block, z):
 
 
 def naive_decode(model, state):
-    """Write one position's tokens as the page's section 6.1 says."""
+    """Decode one position's tokens step by step."""
     encoder, generator = model.encoder, model.corrector.generator
     table = encoder.items.weight
     inputs, tokens = [state], []
@@ -83,7 +83,7 @@ def test_teacher_forcing_repeats_the_greedy_choice():
     written = generator.decode(model.encoder, states)
     read = generator(model.encoder, states, written)
     table, first = model.encoder.classes("generator")
-    assert torch.equal(best_class(read, table, first), written[written > 0])
+    assert torch.equal(argmax_class(read, table, first), written[written > 0])
 
 
 @torch.no_grad()
@@ -152,5 +152,5 @@ def test_correction_equals_the_loop(edits):
 def test_ties_go_to_the_first_class():
     table = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     vectors = torch.tensor([[0.0, 1.0], [0.0, 0.0], [2.0, 0.0]])
-    assert best_class(vectors, table, 1).tolist() == [2, 1, 1]
-    assert best_class(vectors[:0], table, 1).tolist() == []
+    assert argmax_class(vectors, table, 1).tolist() == [2, 1, 1]
+    assert argmax_class(vectors[:0], table, 1).tolist() == []

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from bench.methods.parts.ragged import Ragged
 from bench.methods.steam.corruption import Corrupted
-from bench.methods.steam.model import Draws
+from bench.methods.steam.model import STEAMDraws
 
 PARTS = ("operation", "insertion", "raw", "corrected")
 
@@ -24,7 +24,7 @@ def encoded(model, items):
 
 
 def dense(model, batch, draws):
-    """The page's section 5 with masks over whole frames and all classes' scores."""
+    """The losses of README.md with masks over whole frames and all classes' scores."""
     table, config = model.encoder.items.weight, model.config
     forbidden = torch.zeros(N_ITEMS + 3, dtype=torch.bool)
     recommended = forbidden.clone()
@@ -83,7 +83,7 @@ def test_slices_change_neither_losses_nor_gradients():
     whole, sliced = model_of(dropout=0.0), model_of(dropout=0.0)
     batch = batch_of(rows_of())
     for block in (*sliced.encoder.blocks, sliced.recommender, sliced.corrector.generator.block):
-        block.most_kept = 5
+        block.max_stored_tokens = 5
     found = []
     for model in (whole, sliced):
         losses = model.losses(batch, drawn(model, batch))
@@ -153,7 +153,7 @@ def test_every_parameter_learns():
 def test_empty_sets_count_nothing():
     model = model_of().train()
     batch = batch_of([[3], [5, 6]])
-    nothing = Draws(
+    nothing = STEAMDraws(
         Corrupted(batch.items, torch.zeros_like(batch.items), torch.zeros(0, 5, dtype=torch.long)),
         torch.ones(batch.items.shape),
         torch.ones(2, model.length),
@@ -165,7 +165,7 @@ def test_empty_sets_count_nothing():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_pieces_that_lose_everything_are_left_out():
+def test_segments_that_lose_everything_are_left_out():
     model = model_of().train()
     with torch.no_grad():
         model.corrector.head.weight.zero_()
@@ -224,13 +224,13 @@ def test_blind_correction_asks_for_the_items_that_stood_there():
     batch = batch_of(rows_of())
     draws = drawn(model, batch)
     views = []
-    original = model._named
+    original = model._recommendation_losses
 
     def watched(states, given):
         views.extend(given)
         return original(states, given)
 
-    model._named = watched
+    model._recommendation_losses = watched
     model.losses(batch, draws)
     raw, corrected = views
     with torch.no_grad():

@@ -76,7 +76,7 @@ def inserting(monkeypatch):
         model.corrector.head.weight.data.zero_()
         model.corrector.head.bias.data.copy_(torch.tensor([0.0, 0.0, 9.0]))
         monkeypatch.setattr(
-            generator, "best_class", lambda vectors, *_: torch.full((len(vectors),), token)
+            generator, "argmax_class", lambda vectors, *_: torch.full((len(vectors),), token)
         )
         return model
 
@@ -195,7 +195,7 @@ def test_the_last_item_may_be_protected():
 
 
 @torch.no_grad()
-def test_facts_count_edits_on_whole_training_windows():
+def test_diagnostics_count_edits_on_whole_training_windows():
     rows = rows_of(seed=5, users=40, longest=20)
     model = model_of(rows)
     diagnostics = model.diagnostics()

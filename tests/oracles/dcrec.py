@@ -22,13 +22,13 @@ from torch.nn import functional
 from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.methods.dcrec.config import DCRecConfig
-from bench.methods.dcrec.conformity import channels, weigh
+from bench.methods.dcrec.conformity import conformity_channels, conformity_weights
 from bench.methods.dcrec.contrast import infonce, prior_divergence
 from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
 from bench.methods.parts.attention import PostNormBlock
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import prefixes
 from bench.training.losses import cross_entropy
@@ -138,8 +138,8 @@ class Published:
         left = self.perturbed(batch.users.tolist())
         other = self.view(left)[last]
         own, foreign = self.read(left, last.tolist(), views)
-        found = channels(views[last], other, own, foreign)
-        weights = weigh(found, config.conformity, lengths, config.first_item_weight)
+        found = conformity_channels(views[last], other, own, foreign)
+        weights = conformity_weights(found, config.conformity, lengths, config.first_item_weight)
         state, again = self.encode(batch.items), self.encode(batch.items)
         fused = model.fusion(torch.stack([state, views[last], similar], 1))
         logits = fused @ model.items.weight.T
@@ -225,7 +225,7 @@ def model(train: Sequences, **settings: float) -> DCRec:
 
 def some_batch(train: Sequences, rows: int, width: int | None = None) -> Batch:
     """Draw prefixes, padded to a width."""
-    interactions, generator = Interactions(train), torch.Generator().manual_seed(0)
+    interactions, generator = SequenceData(train), torch.Generator().manual_seed(0)
     drawn = prefixes(interactions, LENGTH, 1, generator)
     batch = interactions.gather(drawn.take(torch.randperm(len(drawn), generator=generator)[:rows]))
     if width is None:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.methods.hsd.core import Draws, Inputs
+from bench.methods.hsd.core import HSDDraws, HSDInputs
 from bench.methods.hsd.gates import HSDGates
 from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
@@ -100,7 +100,7 @@ class Published(nn.Module):
         heard = torch.tanh(m * item.key(features) + item.query(query)[:, None])
         return first, torch.sigmoid(m * item.output(heard)), errors
 
-    def losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, draws: HSDDraws) -> dict[str, Tensor]:
         """Compute the parts of one step."""
         core, backbone = self.method.core, self.method.backbone
         table = torch.cat([core.pad[None], backbone.item_vectors()])  # type: ignore[index]
@@ -174,8 +174,8 @@ def compare() -> float:
         batch = some_batch(full=full)
         targets = batch.targets.sum(1)
         draws = method.core.draw(batch.valid.shape, targets, ITEMS)
-        x, valid = method.core.fill(method.backbone.embed(batch.items), batch.valid)
-        inputs = Inputs(batch.users, valid, x)
+        x, valid = method.core.pad_frame(method.backbone.embed(batch.items), batch.valid)
+        inputs = HSDInputs(batch.users, valid, x)
         port = Published(method)
         with judged(method.core.gates) as verdict:
             ours = method.core.losses(method.backbone, cross_entropy, inputs, targets, draws)

@@ -20,7 +20,7 @@ from bench.methods.backbones.gru4rec.model import GRU4Rec
 from bench.methods.iadsr.config import IADSRConfig
 from bench.methods.iadsr.model import IADSR
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import NextItemLoss, TrainingData
 from bench.model.samples import last_prefixes
 from bench.model.text_vectors import TextVectors
@@ -55,7 +55,7 @@ class Input:
 
     def batches(self, users: int, steps: int) -> list[Batch]:
         """Gather the first users' last (prefix, next item) pairs."""
-        interactions = Interactions(self.train)
+        interactions = SequenceData(self.train)
         rows = last_prefixes(interactions, LENGTH)
         return [
             interactions.gather(rows.take(torch.arange(step * users, (step + 1) * users)))
@@ -115,8 +115,8 @@ class Loops:
         x = backbone.embed(batch.items)
         states = backbone.gru(x)[0]
         e2 = states.masked_fill(~batch.valid[..., None], -torch.inf).max(1).values
-        e1 = method.meaning.long(torch.stack([self.long[user] for user in users]))
-        meant = [method.meaning.short(self.short[user]) for user in users]
+        e1 = method.semantic_interests.long(torch.stack([self.long[user] for user in users]))
+        meant = [method.semantic_interests.short(self.short[user]) for user in users]
         loss = _info_nce(e2, e1) + _info_nce(
             torch.cat([states[row, :n] for row, n in enumerate(lengths)]), torch.cat(meant)
         )

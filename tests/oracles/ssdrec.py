@@ -18,14 +18,14 @@ from torch.nn import functional
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
-from bench.methods.hsd.core import Draws
+from bench.methods.hsd.core import HSDDraws
 from bench.methods.parts.gumbel import gumbel_noise
 from bench.methods.parts.sparse import SparseMatrix
-from bench.methods.ssdrec.augment import Noise
+from bench.methods.ssdrec.augment import AugmentationNoise
 from bench.methods.ssdrec.insertion import Insertion
-from bench.methods.ssdrec.model import Chance, SSDRec
+from bench.methods.ssdrec.model import SSDRec, SSDRecDraws
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import last_prefixes
 from bench.training.losses import cross_entropy
@@ -45,7 +45,7 @@ def loop_insertion(items: Tensor, x: Tensor, insertion: Insertion) -> tuple[Tens
             ids.append(items[row])
             vectors.append(x[row])
             continue
-        p = int(insertion.place[row])
+        p = int(insertion.position[row])
         left, right = insertion.items[:, row]
         before, after = insertion.vectors[:, row]
         parts = [
@@ -78,7 +78,7 @@ class Published(hsd.Published):
         names = ("interaction", "similar", "dissimilar", "interacted_by", "incoming", "outgoing")
         self.graphs = {name: _coo(getattr(encoder, name)) for name in (*names, "incompatible")}
 
-    def losses(self, batch: Batch, chance: Chance | None = None) -> dict[str, Tensor]:  # type: ignore[override]
+    def losses(self, batch: Batch, chance: SSDRecDraws | None = None) -> dict[str, Tensor]:  # type: ignore[override]
         """Compute the parts of one step; draws are made where none are given."""
         core = self.whole.core
         chance = chance or draws_for(self.whole, batch, refined=True)
@@ -90,13 +90,16 @@ class Published(hsd.Published):
         lengths = batch.valid.sum(1)
         x = encoded[batch.items] + (people[batch.users] / lengths[:, None])[:, None]
         tau = float(core.schedules.tau)
-        drawn = _sample(self.rho(x, batch.valid), tau, noise.place)
+        drawn = _sample(self.rho(x, batch.valid), tau, noise.position)
         insertion = self.propose(x, lengths, encoded, drawn, noise)
         ids, x = loop_insertion(batch.items, x, insertion)
         second = _sample(self.rho(x, ids > 0), tau, noise.second).argmax(1)
         ids = ids.clone()
         for row in range(len(ids)):
-            if insertion.place[row] < lengths[row] and 0 <= second[row] - insertion.place[row] <= 2:
+            if (
+                insertion.position[row] < lengths[row]
+                and 0 <= second[row] - insertion.position[row] <= 2
+            ):
                 ids[row, second[row]] = 0
         changed = replace(batch, items=ids)
         return self.denoise(changed, x, batch.valid, table, draws)
@@ -147,13 +150,13 @@ class Published(hsd.Published):
         return 1 - shares[0] * shares[1]
 
     def propose(
-        self, x: Tensor, lengths: Tensor, encoded: Tensor, drawn: Tensor, noise: Noise
+        self, x: Tensor, lengths: Tensor, encoded: Tensor, drawn: Tensor, noise: AugmentationNoise
     ) -> Insertion:
         """Draw both items for every row from dense one-hot samples."""
-        place = drawn.argmax(1)
+        position = drawn.argmax(1)
         row, width = torch.arange(len(x)), x.shape[1]
         forward, backward = self.whole.augmenter.lstm.lstm(x)[0].chunk(2, -1)
-        queries = forward[row, (place - 1) % width], backward[row, (place + 1) % width]
+        queries = forward[row, (position - 1) % width], backward[row, (position + 1) % width]
         tau = float(self.whole.core.schedules.tau)
         ids, vectors = [], []
         given = (None, None) if noise.items is None else noise.items
@@ -161,12 +164,12 @@ class Published(hsd.Published):
             hot = _sample(query @ encoded.T, tau, gumbel)
             ids.append(hot.argmax(1))
             vectors.append(hot @ encoded)
-        rows = (place < lengths) & (lengths <= width - 2)
-        gate = drawn.gather(1, place[:, None]).squeeze(1)
-        return Insertion(rows, place, torch.stack(ids), torch.stack(vectors), gate)
+        rows = (position < lengths) & (lengths <= width - 2)
+        gate = drawn.gather(1, position[:, None]).squeeze(1)
+        return Insertion(rows, position, torch.stack(ids), torch.stack(vectors), gate)
 
     def denoise(
-        self, batch: Batch, x: Tensor, stale: Tensor, table: Tensor, draws: Draws
+        self, batch: Batch, x: Tensor, stale: Tensor, table: Tensor, draws: HSDDraws
     ) -> dict[str, Tensor]:
         """Run the published HSD on the changed ids, with the mask from before the change."""
         core, backbone = self.whole.core, self.whole.backbone
@@ -235,25 +238,27 @@ def model(name: str, backbone: str, train: Sequences, **settings: Any) -> SSDRec
 
 def some_batch(train: Sequences, rows: int) -> Batch:
     """Take the last prefixes of the first users, in frames of the published width."""
-    data = Interactions(train)
+    data = SequenceData(train)
     batch = data.gather(last_prefixes(data, LENGTH).take(torch.arange(rows)))
     missing = LENGTH - batch.items.shape[1]
     items, targets = (functional.pad(t, (0, missing)) for t in (batch.items, batch.targets))
     return replace(batch, items=items, targets=targets)
 
 
-def draws_for(method: SSDRec, batch: Batch, *, refined: bool) -> Chance:
+def draws_for(method: SSDRec, batch: Batch, *, refined: bool) -> SSDRecDraws:
     """Draw everything that a step of either side needs."""
     rows, like = len(batch.users), method.core.users.weight
-    place, second = gumbel_noise((2, rows, LENGTH), like)
+    position, second = gumbel_noise((2, rows, LENGTH), like)
     if not refined:
         # Our side leaves no holes, so the comparison lets refinement hit the last slot, and keeps
         # suspicious positions out of its reach.
         second[:, -1] = 100
-        place[:, -3:] = -100
-    noise = Noise(place, gumbel_noise((2, rows, ITEMS + 1), like), second)
+        position[:, -3:] = -100
+    noise = AugmentationNoise(position, gumbel_noise((2, rows, ITEMS + 1), like), second)
     targets = batch.targets.sum(1)
-    return Chance(augmentation=noise, denoising=method.core.draw(batch.items.shape, targets, ITEMS))
+    return SSDRecDraws(
+        augmentation=noise, denoising=method.core.draw(batch.items.shape, targets, ITEMS)
+    )
 
 
 def compare(train: Sequences, rows: int, **settings: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.sequences import Sequences
-from bench.methods.ssdrec.relations import GraphSettings, hottest
+from bench.methods.ssdrec.relations import RelationSettings, most_active
 
 Dense = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def loop_strangers(close: Dense, met: Dense, hot: set[int]) -> Dense:
     return found
 
 
-def loop_graphs(train: Sequences, n_items: int, settings: GraphSettings) -> dict[str, Dense]:
+def loop_graphs(train: Sequences, n_items: int, settings: RelationSettings) -> dict[str, Dense]:
     """Build all relations by loops, as dense matrices, with our corrections."""
     histories = [row[-settings.max_length :].tolist() for row in train]
     count, weight = loop_counts(histories, n_items)
@@ -63,8 +63,8 @@ def loop_graphs(train: Sequences, n_items: int, settings: GraphSettings) -> dict
     together = count + count.T
     frequent = np.where(together > settings.c_min, together, 0)
     np.fill_diagonal(frequent, 0)
-    popular = hottest(interaction.sum(0)[1:].astype(np.int64), settings.hot_items) + 1
-    active = hottest(train.lengths, settings.hot_users)
+    popular = most_active(interaction.sum(0)[1:].astype(np.int64), settings.hot_items) + 1
+    active = most_active(train.lengths, settings.hot_users)
     similar = loop_similarity(histories)
     transition = np.where(count > settings.c_min, weight, 0)
     graphs = {

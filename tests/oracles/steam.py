@@ -23,9 +23,9 @@ from bench.methods.parts.ragged import Ragged
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.corruption import DELETE, INSERT, KEEP, Corrupted
 from bench.methods.steam.masking import mask
-from bench.methods.steam.model import STEAM, Draws
+from bench.methods.steam.model import STEAM, STEAMDraws
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch, Interactions
+from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import histories, segments
 from bench.training.losses import cross_entropy
@@ -53,13 +53,13 @@ class Input:
 
     def segments(self, users: int) -> Batch:
         """Draw a training batch."""
-        data = Interactions(self.train)
+        data = SequenceData(self.train)
         rows = segments(data, LENGTH, 1, torch.Generator().manual_seed(0))
         return data.gather(rows.take(torch.arange(users)))
 
     def histories(self, users: int) -> Tensor:
         """Return whole histories, int64 ``[users, W]``."""
-        data = Interactions(self.train)
+        data = SequenceData(self.train)
         return data.gather(histories(data, LENGTH).take(torch.arange(users))).items
 
     def model(self, **settings: object) -> STEAM:
@@ -183,7 +183,7 @@ class Loops:
             inputs = torch.cat([inputs, read[:, None]], 1)
         return torch.stack(tokens, 1)
 
-    def losses(self, items: Tensor, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, items: Tensor, draws: STEAMDraws) -> dict[str, Tensor]:
         """Compute the four losses from scores of all classes at all slots."""
         truth = draws.corrupted
         found = self._corrector_losses(wide(truth.items, self.model.length), truth)

@@ -1,11 +1,10 @@
 """Which tables a report has: data sets, cases and tuning against worked examples; the choice."""
 
-import json
-
 import numpy as np
 import pytest
 import typer
 from made_up_store import make_cell, make_facts, make_ranks
+from studies import write_study
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues
@@ -20,6 +19,7 @@ from bench.reports.report import render
 from bench.reports.table_names import NAMES, USUAL, default_tables
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
+from bench.tuning.records import Trial
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"q\"\n|"
 HISTORIES = [[1, 2, 3, 4, 5, 6], [2, 1, 3, 1], [1, 4, 1, 2, 3]]
@@ -39,7 +39,7 @@ def data(monkeypatch):
         TITLES,
         50,
     )
-    monkeypatch.setattr(at_hand, "load_dataset", lambda name, *, fetch: dataset)
+    monkeypatch.setattr(at_hand, "load_dataset", lambda name, settings: dataset)
 
 
 def save(root, cell, ranks, kept=None):
@@ -134,7 +134,7 @@ def test_short_names_stay():
 def test_data_that_are_not_at_hand_are_one_sentence(tmp_path, monkeypatch):
     save(tmp_path, make_cell("hsd"), [1, 2, 3], [1] * 12)
 
-    def missing(name, *, fetch):
+    def missing(name, settings):
         raise DataError(f"data set '{name}' is not here; fetch it")
 
     monkeypatch.setattr(at_hand, "load_dataset", missing)
@@ -151,22 +151,20 @@ def test_other_content_under_the_same_name_is_not_shown(tmp_path, data):
         render(tmp_path, names=["data"])
 
 
-def write_study(root, dataset, **about):
-    folder = root / "tuning" / "studies" / dataset
-    (folder / "trials").mkdir(parents=True)
-    common = {"backbone": "sasrec", "method": "hsd", "encoder": None, "key": "k"}
-    rest = {"objective": "validation NDCG@10", "pruning": "median"}
-    study = {"dataset": dataset, **common, **rest, **about}
-    (folder / "study.json").write_text(json.dumps(study))
-    for number, (state, value) in enumerate([("complete", 0.25), ("complete", 0.5), ("pruned", 0)]):
-        trial = {"number": number, "state": state, "value": value or None, "values": {}}
-        trial |= {"seconds": 500.0, "default": number == 0}
-        (folder / "trials" / f"{number}.json").write_text(json.dumps(trial))
+def add_study(root, dataset):
+    about = {"dataset": dataset, "backbone": "sasrec", "method": "hsd", "encoder": None, "key": "k"}
+    about |= {"objective": "validation NDCG@10", "pruning": "median"}
+    endings = [("complete", 0.25), ("complete", 0.5), ("pruned", None)]
+    trials = [
+        Trial(number, state, value, {}, seconds=500.0, default=number == 0)
+        for number, (state, value) in enumerate(endings)
+    ]
+    write_study(root, dataset, about, trials)
 
 
 def test_the_ledger_tells_what_tuning_spent(root):
     for dataset in ("toys", "beauty"):
-        write_study(root, dataset)
+        add_study(root, dataset)
     rows = rows_of(render(root, names=["ledger"], titles={"toys": "Toys"}))
     assert [row[0] for row in rows] == ["beauty", "Toys"]
     assert rows[0][1:] == [

@@ -9,10 +9,10 @@ import matplotlib as mpl
 import matplotlib.image
 import pytest
 from made_up_store import make_cell, save
+from studies import write_study
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
-from bench.files import write_json
 from bench.plan.protocol import Protocol
 from bench.reports import figures
 from bench.reports.report import draw
@@ -146,13 +146,14 @@ def test_every_label_has_its_own_colour(count):
 
 def study(root, method, values, dataset="ml-100k", objective="validation NDCG@10"):
     """Trials with these figures, None for one that was pruned, the last given up as killed."""
-    folder = root / "tuning" / "studies" / f"{dataset}-{method}"
     about = {"dataset": dataset, "backbone": "sasrec", "method": method, "encoder": None}
-    write_json(folder / "study.json", {**about, "objective": objective, "pruning": "median"})
-    for n, value in enumerate([*values, None]):
-        state = "killed" if n == len(values) else "complete" if value is not None else "pruned"
-        trial = Trial(n, state, value, {}, ended=float(n))
-        write_json(folder / "trials" / f"{n}.json", trial.plain())
+    about |= {"objective": objective, "pruning": "median"}
+    states = ["pruned" if value is None else "complete" for value in values] + ["killed"]
+    trials = [
+        Trial(n, state, value, {}, ended=1e9 + n)
+        for n, (state, value) in enumerate(zip(states, [*values, None], strict=True))
+    ]
+    write_study(root, f"{dataset}-{method}", about, trials)
 
 
 def test_tuning_is_the_best_figure_after_each_trial(tmp_path, drawn):

@@ -52,6 +52,7 @@ document.body.append(told);
 """
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("size", ["1280,900", "500,900"])
 def test_sorting_filtering_and_sources(tmp_path, size):

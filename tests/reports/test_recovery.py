@@ -14,11 +14,12 @@ from bench.plan.result import Decisions, ExperimentResult
 from bench.reports.recovery import recovery_grids
 from bench.reports.results import Selection
 from bench.runs.store import Store
+from bench.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def planted(private_cache):
-    return load_dataset("planted")
+    return load_dataset("planted", Settings.from_environment())
 
 
 def decisions(dataset, sequences, keep_rate, skill, seed):

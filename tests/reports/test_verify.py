@@ -7,12 +7,12 @@ import shutil
 import numpy as np
 import pytest
 from made_up_store import make_cell, make_ranks, save
+from studies import write_study
 from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
-from bench.files import write_json
 from bench.plan.protocol import Protocol
 from bench.reports import verify as module
 from bench.reports.origin import Origin, embedded
@@ -196,31 +196,31 @@ def test_what_ran_since_makes_no_difference(tmp_path, fmt):
     assert drift(report, root) == []
 
 
-def write_trials(root, numbers, study="beauty-sasrec-hsd-k"):
-    """A study whose trials find more and more."""
-    folder = root / "tuning" / "studies" / study
+def write_trials(root, values, study="beauty-sasrec-hsd-k"):
+    """A study whose trials found these figures, by number."""
     names = dict(zip(("dataset", "backbone", "method"), study.split("-")[:3], strict=True))
     about = {**names, "encoder": None, "key": "k", "objective": "o", "pruning": "median"}
-    write_json(folder / "study.json", about)
-    for n in numbers:
-        trial = Trial(n, "complete", n / 100, {}, seconds=1.0, default=n == 0)
-        write_json(folder / "trials" / f"{n:05}-{n}.json", trial.plain())
+    trials = [
+        Trial(n, "complete", value, {}, seconds=1.0, default=n == 0) for n, value in values.items()
+    ]
+    write_study(root, study, about, trials)
 
 
 @pytest.mark.parametrize("fmt", ["markdown", "latex", "html"])
 def test_a_ledger_is_that_of_its_time(tmp_path, fmt):
     root = fill(tmp_path / "store")
-    write_trials(root, [0, 1, 3])  # another worker runs trial 2
+    found = {0: 0.0, 1: 0.01, 3: 0.03}
+    write_trials(root, found)  # another worker runs trial 2
     report = write(tmp_path, root, fmt, names=["overall", "ledger"])
     assert drift(report, root) == []
-    write_trials(root, [2, 4])
-    write_trials(root, [0], "beauty-sasrec-none-k")
+    found |= {2: 0.02, 4: 0.04}
+    write_trials(root, found)
+    write_trials(root, {0: 0.0}, "beauty-sasrec-none-k")
     assert drift(report, root) == []
-    trials = root / "tuning" / "studies" / "beauty-sasrec-hsd-k" / "trials"
-    content = (trials / "00003-3.json").read_text()
-    (trials / "00003-3.json").write_text(content.replace("0.03", "0.02"))
+    write_trials(root, found | {3: 0.02})
     assert any("column Best" in line for line in drift(report, root))
-    (trials / "00003-3.json").unlink()
+    del found[3]
+    write_trials(root, found)
     told = f"trial 3 of study beauty-sasrec-hsd-k is no longer in {root}"
     assert drift(report, root) == [told]
 

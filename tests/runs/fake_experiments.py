@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plan.protocol import Protocol
-from bench.plan.result import Decisions, ExperimentResult, Ranks
+from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
+from bench.settings import Settings
 
 
 def toy(name="toy") -> Dataset:
@@ -65,63 +67,80 @@ def result(experiment: Experiment) -> ExperimentResult:
     return ExperimentResult(
         ranks={"validation": ranks(experiment.seed), "test": ranks(experiment.seed + 100)},
         curve=[
-            {"epoch": 1, "loss": 0.5, "seconds": 2.0},
-            {"epoch": 2, "loss": 0.4, "seconds": 3.0},
+            Epoch(epoch=0, loss=0.5, metric=0.1, seconds=2.0),
+            Epoch(epoch=1, loss=0.4, metric=0.1, seconds=3.0),
         ],
-        metadata={"parameters": 12, "odd": float("nan")},
+        metadata=Metadata(parameters=12, best_metric=float("nan")),
         decisions={"train": decisions()},
     )
 
 
-def fine(experiment, dataset, work, *, device, threads, report):
+def fine(experiment, dataset, work, *, report, **execution):
     for epoch in (1, 2):
         report(Progress(experiment.label, epoch, 2, 0.5, 0.1, 0.1, 0.01))
     return result(experiment)
 
 
-def fails_on_seed_2(experiment, dataset, work, *, device, threads, report):
+def fails_on_seed_2(experiment, dataset, work, *, report, **execution):
     if experiment.seed == 2:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
     return result(experiment)
 
 
-def no_memory(experiment, dataset, work, *, device, threads, report):
+def no_memory(experiment, dataset, work, *, report, **execution):
     raise MemoryError
 
 
-def torch_no_memory(experiment, dataset, work, *, device, threads, report):
+def torch_no_memory(experiment, dataset, work, *, report, **execution):
     raise RuntimeError(
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes\nat x.cc"
     )
 
 
-def dies_on_seed_2(experiment, dataset, work, *, device, threads, report):
+def dies_on_seed_2(experiment, dataset, work, *, report, **execution):
     if experiment.seed == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return result(experiment)
 
 
-def interrupted(experiment, dataset, work, *, device, threads, report):
+def interrupted(experiment, dataset, work, *, report, **execution):
     work.mkdir(parents=True, exist_ok=True)
     (work / "checkpoint").write_text("epoch 1")
     raise KeyboardInterrupt
 
 
-def slow(experiment, dataset, work, *, device, threads, report):
+def slow(experiment, dataset, work, *, report, **execution):
     time.sleep(0.3)
     return result(experiment)
 
 
-def says_its_threads(experiment, dataset, work, *, device, threads, report):
+def ruins_the_store(experiment, dataset, work, *, report, **execution):
+    """Fail where not even the failure can be recorded."""
+    failures = work.parent.parent / "failures"
+    shutil.rmtree(failures, ignore_errors=True)
+    failures.write_text("a file where a folder should be")
+    raise BenchError("it failed")
+
+
+def says_its_threads(experiment, dataset, work, *, report, **execution):
     finished = result(experiment)
-    finished.metadata["threads"] = threads
-    return finished
+    metadata = finished.metadata.model_copy(update={"threads": execution["settings"].threads})
+    return replace(finished, metadata=metadata)
 
 
-def load(source: str) -> Dataset:
+def load(source: str, settings: Settings) -> Dataset:
     return toy()
 
 
-def events_of(store: Path) -> list[tuple[str, str]]:
-    lines = (store / "events.jsonl").read_text().splitlines()
-    return [(entry["key"], entry["event"]) for entry in map(json.loads, lines)]
+def logged(experiment, dataset, work, *, report, **execution):
+    """Note in a file beside the store that an experiment begins or resumes, then finish it."""
+    resumed = (work / "checkpoint").exists()
+    with (work.parent.parent / "begun.txt").open("a") as stream:
+        stream.write(f"{'resumed' if resumed else 'started'} {experiment.seed}\n")
+    return fine(experiment, dataset, work, report=report)
+
+
+def begun(store: Path) -> list[str]:
+    """Lines that :func:`logged` wrote."""
+    path = store / "begun.txt"
+    return path.read_text().splitlines() if path.exists() else []

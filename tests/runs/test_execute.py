@@ -4,7 +4,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from fake_experiments import events_of, planned
+from fake_experiments import begun, planned
 
 from bench.errors import StoreError
 from bench.plan.progress import Progress
@@ -12,22 +12,19 @@ from bench.runs import execute as execution
 from bench.runs.execute import default_workers, execute
 from bench.runs.run_one import ExecutionSettings
 from bench.runs.store import Store
+from bench.settings import Settings
 
 SEEDS = (3, 2, 1)
 BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
 
 
-def setup(root, experiment="fine", since=None):
+def run(root, function="fine", workers=1, plan=None, reporter=None, since=None):
+    plan = [planned(seed) for seed in SEEDS] if plan is None else plan
+    settings = Settings.from_environment(store=root, device="cpu", threads=3)
     since = time.time() if since is None else since
-    return ExecutionSettings(
-        root, since, "cpu", 3, f"fake_experiments:{experiment}", "fake_experiments:load"
-    )
-
-
-def run(root, experiment="fine", workers=1, jobs=None, reporter=None, since=None):
-    jobs = [planned(seed) for seed in SEEDS] if jobs is None else jobs
-    prepared = setup(root, experiment, since)
-    return execute(jobs, prepared, reporter or Recorder(), workers=workers)
+    names = (f"fake_experiments:{function}", "fake_experiments:load")
+    execution = ExecutionSettings(settings, since, (), *names)
+    return execute(plan, execution, reporter or Recorder(), workers=workers)
 
 
 def endings(outcomes):
@@ -49,15 +46,12 @@ class Recorder:
 
 
 @BOTH
-def test_every_cell_runs_once_and_then_never_again(tmp_path, workers):
-    first = run(tmp_path, workers=workers)
+def test_every_experiment_runs_once_and_then_never_again(tmp_path, workers):
+    first = run(tmp_path, "logged", workers)
     assert endings(first) == ["finished"] * 3
     assert [outcome.label[-1] for outcome in first] == ["3", "2", "1"]
-    events = events_of(tmp_path)
-    assert endings(run(tmp_path, workers=workers)) == ["reused"] * 3
-    assert events_of(tmp_path) == events
-    keys = {outcome.key for outcome in first}
-    assert sorted(events) == sorted((k, e) for k in keys for e in ("started", "finished"))
+    assert endings(run(tmp_path, "logged", workers)) == ["reused"] * 3
+    assert sorted(begun(tmp_path)) == ["started 1", "started 2", "started 3"]
 
 
 @BOTH
@@ -88,14 +82,14 @@ def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
     outcomes = run(tmp_path, "dies_on_seed_2", 2, [planned(seed) for seed in (2, 1, 3, 4)])
     assert endings(outcomes) == ["failed", "finished", "finished", "finished"]
     assert "worker process died (signal SIGKILL); the system may be short" in outcomes[0].cause
-    assert (outcomes[0].key, "failed") in events_of(tmp_path)
+    assert Store(tmp_path).failure(outcomes[0].key).cause == outcomes[0].cause
     with Store(tmp_path).locked(outcomes[0].key) as free:
         assert free
 
 
 @pytest.mark.parametrize("experiment", ["no_memory", "torch_no_memory"])
 def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
-    [outcome] = run(tmp_path, experiment, jobs=[planned()])
+    [outcome] = run(tmp_path, experiment, plan=[planned()])
     assert outcome.cause.startswith("out of memory (")
     assert outcome.cause.endswith("); lower training.batch_size or the model's sizes")
     assert "\n" not in outcome.cause
@@ -105,7 +99,7 @@ def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
 def test_a_cell_has_the_threads_that_were_asked_for(tmp_path, workers):
     outcomes = run(tmp_path, "says_its_threads", workers)
     store = Store(tmp_path)
-    assert {store.load(outcome.key).metadata["threads"] for outcome in outcomes} == {3}
+    assert {store.load(outcome.key).metadata.threads for outcome in outcomes} == {3}
 
 
 def test_cells_at_once_fit_cores_and_memory(monkeypatch):
@@ -124,7 +118,7 @@ def test_cells_at_once_fit_cores_and_memory(monkeypatch):
 
 def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
     experiment = planned().experiment.model_copy(update={"fingerprint": "0" * 64})
-    [outcome] = run(tmp_path, jobs=[type(planned())(experiment, "toy")])
+    [outcome] = run(tmp_path, plan=[type(planned())(experiment, "toy")])
     assert outcome.cause == "data set 'toy' changed while the run went on; run the command again"
 
 
@@ -155,50 +149,45 @@ def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers
     thread.start()
     held.wait(30)
     reporter = FreesIt()
-    outcomes = run(tmp_path, workers=workers, reporter=reporter)
+    outcomes = run(tmp_path, "logged", workers, reporter=reporter)
     thread.join()
     assert endings(outcomes) == ["finished", "reused", "finished"]
-    assert (experiment.key, "started") not in events_of(tmp_path)
+    assert "started 2" not in begun(tmp_path)
 
 
 def test_a_failure_of_a_concurrent_run_is_not_repeated(tmp_path):
     since = time.time()
     assert endings(run(tmp_path, "fails_on_seed_2")) == ["finished", "failed", "finished"]
-    before = events_of(tmp_path)
-    assert endings(run(tmp_path, "fine", since=since)) == ["reused", "failed", "reused"]
-    assert events_of(tmp_path) == before
+    assert endings(run(tmp_path, "logged", since=since)) == ["reused", "failed", "reused"]
+    assert begun(tmp_path) == []
 
 
 def test_an_interrupted_cell_goes_on_next_time(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, "interrupted", jobs=[planned()])
+        run(tmp_path, "interrupted", plan=[planned()])
     assert Store(tmp_path).status(planned().experiment.key) == "partial"
-    run(tmp_path, jobs=[planned()])
-    assert [event for _, event in events_of(tmp_path)] == ["started", "resumed", "finished"]
+    run(tmp_path, "logged", plan=[planned()])
+    assert begun(tmp_path) == ["resumed 1"]
     assert Store(tmp_path).status(planned().experiment.key) == "done"
 
 
 def test_checkpoints_left_by_a_run_killed_right_after_saving_are_removed(tmp_path):
-    run(tmp_path, jobs=[planned()])
+    run(tmp_path, plan=[planned()])
     work = Store(tmp_path).work(planned().experiment.key)
     work.mkdir()
     (work / "checkpoint").touch()
-    run(tmp_path, jobs=[planned()])
+    run(tmp_path, plan=[planned()])
     assert not work.exists()
 
 
 @BOTH
-def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers, monkeypatch):
-    run(tmp_path, jobs=[planned()])
-    events = tmp_path / "events.jsonl"
-    events.unlink()
-    events.symlink_to("/dev/full")
-    with pytest.raises(StoreError, match="No space left on device"):
-        run(tmp_path, workers=workers)
+def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers):
+    with pytest.raises(StoreError, match=r"cannot write .*failures"):
+        run(tmp_path, "ruins_the_store", workers)
 
 
 def test_an_experiment_that_does_not_import_is_named(tmp_path):
     from bench.errors import ConfigError
 
     with pytest.raises(ConfigError, match="has no 'absent'"):
-        run(tmp_path, "absent", jobs=[planned()])
+        run(tmp_path, "absent", plan=[planned()])

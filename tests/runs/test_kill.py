@@ -2,14 +2,12 @@
 
 import random
 import time
-from collections import Counter
 
 import pytest
-from tiny_runs import begun, finish, finished, ranks_of, start, write_spec
+from tiny_runs import finish, labels, ranks_of, start, write_spec
 
-from bench.runs.store import Store
-
-CELLS = 4
+pytestmark = pytest.mark.process
+EXPERIMENTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +23,30 @@ def uninterrupted(tmp_path_factory):
 def kill_and_resume(spec, store, seconds, times, *flags):
     """Kill that many runs, each at a random instant, then let one come to its end.
 
-    Returns, for each kill, the experiments finished by then and how many beginnings were logged.
+    Returns, for each kill, the labels finished by then and what the runs after it logged.
     """
     draw = random.Random(1)
-    kills = []
+    kills, logs = [], []
     for _ in range(times):
         process = start(spec, store, *flags)
         time.sleep(draw.uniform(0.3, 1.0) * seconds)
         process.kill()
-        process.communicate()
-        kills.append((finished(store), len(begun(store))))
-    finish(start(spec, store, *flags))
-    return kills
+        logs.append(process.communicate()[1])
+        kills.append(labels(store))
+    process = start(spec, store, *flags)
+    _, log = process.communicate(timeout=300)
+    assert process.returncode == 0, log
+    logs.append(log)
+    return [(done, "".join(logs[n + 1 :])) for n, done in enumerate(kills)]
 
 
 def check(store, expected, kills):
     assert ranks_of(store) == expected
-    assert len(finished(store)) == CELLS
+    assert len(labels(store)) == EXPERIMENTS
     assert not [*(store / "work").iterdir(), *(store / "experiments").glob(".*")]
-    endings = Counter(e["key"] for e in Store(store).events() if e["event"] == "finished")
-    assert max(endings.values()) == 1
-    for done, so_far in kills:
-        assert not done & set(begun(store)[so_far:]), "a finished experiment began again"
+    for done, log in kills:
+        for label in done:
+            assert f"{label}: epoch" not in log, "a finished experiment began again"
 
 
 def test_kill_and_resume(uninterrupted, tmp_path):
@@ -56,7 +56,7 @@ def test_kill_and_resume(uninterrupted, tmp_path):
     check(tmp_path, expected, kills)
 
 
-def test_kill_in_the_middle_of_a_cell(uninterrupted, tmp_path):
+def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
     """A random instant may miss; this one hits an experiment between two epochs."""
     spec, expected, _ = uninterrupted
     process = start(spec, tmp_path)
@@ -65,13 +65,12 @@ def test_kill_in_the_middle_of_a_cell(uninterrupted, tmp_path):
             break
     process.kill()
     process.communicate()
-    assert len(finished(tmp_path)) == 1
+    assert len(labels(tmp_path)) == 1
     process = start(spec, tmp_path)
     _, log = process.communicate()
     assert "gru4rec/none/seed 1: epoch" not in log
     assert "sasrec/none/seed 1: epoch 1/3" not in log
     assert "sasrec/none/seed 1: epoch 3/3" in log
-    assert "resumed" in {entry["event"] for entry in Store(tmp_path).events()}
     check(tmp_path, expected, [])
 
 
@@ -83,13 +82,14 @@ def test_ten_kills(uninterrupted, tmp_path, flags):
     check(tmp_path, expected, [] if flags else kills)  # workers outlive their parent a moment
 
 
-def test_two_runs_on_one_store_share_the_cells(uninterrupted, tmp_path):
+def test_two_runs_on_one_store_share_the_experiments(uninterrupted, tmp_path):
     spec, expected, _ = uninterrupted
     runs = [start(spec, tmp_path), start(spec, tmp_path, "--jobs", "2")]
-    tables = [finish(process) for process in runs]
-    assert tables[0] == tables[1] != ""
+    (first, log), (second, other) = (process.communicate(timeout=300) for process in runs)
+    assert first == second != ""
     check(tmp_path, expected, [])
-    assert sorted(begun(tmp_path)) == sorted(finished(tmp_path))
+    for label in labels(tmp_path):
+        assert (log + other).count(f"{label}: epoch 1/3") == 1
 
 
 def test_workers_die_with_their_parent(uninterrupted, tmp_path):

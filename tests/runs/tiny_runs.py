@@ -46,7 +46,7 @@ def start(spec: Path, store: Path, *more: str, **environment: str) -> subprocess
             "BENCH_OFFLINE": "1",
             **environment,
         },
-        # A shell's background planned ignores Ctrl-C, and so would every process begun from it.
+        # A shell's background job ignores Ctrl-C, and so would every process begun from it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,13 +72,6 @@ def ranks_of(store: Path) -> dict[str, bytes]:
     }
 
 
-def begun(store: Path) -> list[str]:
-    """Keys in the order in which experiments began or went on."""
-    return [
-        entry["key"] for entry in Store(store).events() if entry["event"] in {"started", "resumed"}
-    ]
-
-
-def finished(store: Path) -> set[str]:
-    """Keys of the finished experiments."""
-    return {stored.key for stored in Store(store).experiments()}
+def labels(store: Path) -> set[str]:
+    """Labels of the finished experiments."""
+    return {stored.experiment.label for stored in Store(store).experiments()}

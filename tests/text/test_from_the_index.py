@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from bench.components import ENCODERS
+from bench.settings import Settings
 
 pytestmark = pytest.mark.network
 CPU = torch.device("cpu")
@@ -12,7 +13,7 @@ CPU = torch.device("cpu")
 
 def opened(name, **settings):
     entry = ENCODERS.get(name)
-    encoder = entry.model_class()(entry.config_class()(**settings))
+    encoder = entry.model_class()(entry.config_class()(**settings), Settings.from_environment())
     encoder.open(CPU)
     return encoder
 

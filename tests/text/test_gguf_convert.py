@@ -89,8 +89,9 @@ def logits(model):
         return model(input_ids=ids).logits
 
 
-def converted(tmp_path, model, kind, tokenizer, **facts):
-    source = write(tmp_path / "model.gguf", model, kind, tokenizer, **facts)
+def converted(tmp_path, model, kind, tokenizer, **fields):
+    source = write(tmp_path / "model.gguf", model, kind, tokenizer, **fields)
+    (tmp_path / "converted").mkdir()
     convert(source, tmp_path / "converted")
     return tmp_path / "converted"
 
@@ -138,14 +139,14 @@ def test_the_tokenizer_splits_words_and_single_digits(tmp_path, model, plain_tok
 
 
 @pytest.mark.parametrize(
-    ("facts", "reason"),
+    ("fields", "reason"),
     [({"pre": "llama-bpe"}, "tokenizer is llama-bpe"), ({"architecture": "gpt2"}, "gpt2")],
 )
-def test_another_kind_of_file_is_refused(tmp_path, model, plain_tokenizer, facts, reason):
+def test_another_kind_of_file_is_refused(tmp_path, model, plain_tokenizer, fields, reason):
     kind = gguf.GGMLQuantizationType.F32
     with pytest.raises(DataError, match=reason):
-        converted(tmp_path, model, kind, plain_tokenizer, **facts)
-    assert not (tmp_path / "converted").exists()
+        converted(tmp_path, model, kind, plain_tokenizer, **fields)
+    assert list((tmp_path / "converted").iterdir()) == []
 
 
 def test_a_damaged_file_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from tiny_models import TEXTS
 
 from bench.components import ENCODERS
 from bench.errors import BenchError, ConfigError, DataError
+from bench.settings import Settings
 from bench.text.encoders.llm2vec.config import Llm2VecConfig
 from bench.text.encoders.llm2vec.model import Llm2VecEncoder
 
@@ -21,7 +22,9 @@ def base(tmp_path_factory):
 
 def opened(model, **settings):
     adapters = tuple(map(str, settings.pop("adapters", ())))
-    encoder = Llm2VecEncoder(Llm2VecConfig(model=str(model), adapters=adapters, **settings))
+    encoder = Llm2VecEncoder(
+        Llm2VecConfig(model=str(model), adapters=adapters, **settings), Settings.from_environment()
+    )
     encoder.open(CPU)
     return encoder
 
@@ -98,7 +101,9 @@ def test_lower_precision_is_near(base, dtype):
 
 def test_the_fingerprint_sees_weights_adapters_and_settings(base, tmp_path):
     def fingerprint(model, **settings):
-        return Llm2VecEncoder(Llm2VecConfig(model=str(model), **settings)).fingerprint
+        return Llm2VecEncoder(
+            Llm2VecConfig(model=str(model), **settings), Settings.from_environment()
+        ).fingerprint
 
     other = tiny_models.llama(tmp_path / "other", seed=1)
     copied = tiny_models.llama(tmp_path / "copied")
@@ -122,7 +127,7 @@ def test_a_cell_names_the_weights_and_refuses_others(base, tmp_path):
         update={"model": str(tiny_models.llama(tmp_path / "other", seed=1))}
     )
     with pytest.raises(ConfigError, match="bring the files back"):
-        _ = Llm2VecEncoder(changed).fingerprint
+        _ = Llm2VecEncoder(changed, Settings.from_environment()).fingerprint
 
 
 def test_weights_that_are_not_here_are_left_open():
@@ -164,7 +169,7 @@ def test_a_name_that_is_neither_folder_nor_id_is_refused():
 def test_the_preset_says_what_it_cannot_do_and_how_to_bring_the_weights(monkeypatch):
     monkeypatch.setenv("BENCH_OFFLINE", "1")
     entry = ENCODERS.get("llm2vec:llama-3.1-8b")
-    encoder = entry.model_class()(entry.parse({}, "here"))
+    encoder = entry.model_class()(entry.parse({}, "here"), Settings.from_environment())
     with pytest.raises(DataError) as caught:
         encoder.open(CPU)
     said = str(caught.value)
@@ -176,11 +181,13 @@ def test_the_preset_takes_folders_in_place_of_ids(base, tmp_path):
     adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
     own = {"model": str(base), "adapters": [str(path) for path in adapters], "dtype": "float32"}
     entry = ENCODERS.get("llm2vec:llama-3.1-8b")
-    encoder = entry.model_class()(entry.parse({entry.name: own}, "here"))
+    encoder = entry.model_class()(
+        entry.parse({entry.name: own}, "here"), Settings.from_environment()
+    )
     encoder.open(CPU)
     expected = opened(base, adapters=adapters).encode(TEXTS)
     np.testing.assert_array_equal(encoder.encode(TEXTS), expected)
-    assert encoder.settings.storage == "float16"
+    assert encoder.config.storage == "float16"
 
 
 def test_a_missing_library_is_one_sentence(base, monkeypatch):

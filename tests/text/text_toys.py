@@ -9,6 +9,7 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.plan.encoding import EncoderConfig
+from bench.settings import Settings
 from bench.text.encoder import Encoder, silent
 
 TEXTS = ["red shoe", "blue shoe", "", "green hat", "red shoe", "old  hat "]
@@ -40,7 +41,7 @@ class Remembering(Encoder):
     name = "remembering"
 
     def __init__(self, config=None, fails_at=None, scale=1.0):
-        super().__init__(config or EncoderConfig())
+        super().__init__(config or EncoderConfig(), Settings.from_environment())
         self.fails_at = fails_at
         self.scale = scale
         self.opened = 0
@@ -58,18 +59,18 @@ class Remembering(Encoder):
 
 
 class Noting:
-    """A reporter that keeps what it is told."""
+    """A reporter that keeps what it receives."""
 
     def __init__(self):
-        self.outlooks = []
+        self.estimates = []
         self.texts = 0
-        self.ended = []
+        self.endings = []
 
-    def begins(self, outlook):
-        self.outlooks.append(outlook)
+    def started(self, estimate):
+        self.estimates.append(estimate)
 
-    def advances(self, texts, tokens):
+    def advanced(self, texts, tokens):
         self.texts += texts
 
-    def ends(self, label, vectors, *, made):
-        self.ended.append((label, made))
+    def ended(self, label, vectors, *, made):
+        self.endings.append((label, made))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from studies import write_study
 
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
-from bench.files import write_json
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
@@ -19,7 +19,7 @@ from bench.runs.record import begin_record, end_record
 from bench.runs.run_one import ExperimentOutcome
 from bench.runs.store import Store
 from bench.tuning.plan import plan_studies
-from bench.tuning.records import Trial, study_folder
+from bench.tuning.records import Trial
 
 SPEC = {"name": "comparison", "datasets": ["toy"], "backbones": ["sasrec"], "seeds": [1, 2, 3]}
 
@@ -96,8 +96,7 @@ def study(root: Path, trials: int) -> None:
     """Write a study of that many trials: complete, pruned, failed, killed, complete..."""
     spec = Spec.parse({**SPEC, "training": {"epochs": 3}}, "here")
     [plan] = plan_studies(spec, {"toy": toy()})
-    folder = study_folder(root, plan.name)
-    write_json(folder / "study.json", plan.about())
+    made = []
     for number in range(trials):
         state = ("complete", "pruned", "failed", "killed")[number % 4]
         trial = Trial(
@@ -109,11 +108,12 @@ def study(root: Path, trials: int) -> None:
             seconds=4.0,
             cause="" if state == "complete" else "a cause",
             default=number == 0,
-            curve=[{"epoch": e, "NDCG@10": 0.1 * e, "loss": 1.0, "seconds": 2.0} for e in (1, 2)],
+            curve=[{"epoch": e, "NDCG@10": 0.1 * e} for e in (1, 2)],
             begun=1_700_000_000.0 + 10 * number,
             ended=1_700_000_005.0 + 10 * number,
         )
-        write_json(folder / "trials" / f"{number:05}-{round(trial.ended * 1000)}.json", vars(trial))
+        made.append(trial)
+    write_study(root, plan.name, plan.about(), made)
 
 
 def fill(root: Path) -> None:

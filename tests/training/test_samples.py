@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.data.sequences import Sequences
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.model.samples import (
     batches,
     blocks,
@@ -39,7 +39,7 @@ def _unique_items(lists):
 @given(LISTS, st.integers(1, 7), st.integers(0, 99))
 def test_windows_make_every_next_item_a_target_once(lists, max_length, seed):
     sequences = _unique_items(lists)
-    data = Interactions(sequences)
+    data = SequenceData(sequences)
     rows = windows(data, max_length, _generator(seed), last_only=False)
     found = Counter()
     if len(rows):
@@ -60,7 +60,7 @@ def test_windows_make_every_next_item_a_target_once(lists, max_length, seed):
 
 
 def test_windows_of_long_histories_begin_elsewhere_each_epoch():
-    data = Interactions(_unique_items([[1] * 40]))
+    data = SequenceData(_unique_items([[1] * 40]))
     starts = {
         tuple(windows(data, 10, _generator(s), last_only=False).start.tolist()) for s in range(9)
     }
@@ -68,7 +68,7 @@ def test_windows_of_long_histories_begin_elsewhere_each_epoch():
 
 
 def test_last_window_only():
-    data = Interactions(_unique_items([[1] * 9, [1] * 3, [1]]))
+    data = SequenceData(_unique_items([[1] * 9, [1] * 3, [1]]))
     batch = data.gather(windows(data, 4, _generator(), last_only=True))
     assert batch.users.tolist() == [0, 1]
     assert batch.items.tolist() == [[5, 6, 7, 8], [10, 11, 0, 0]]
@@ -80,7 +80,7 @@ def test_last_window_only():
 @given(LISTS, st.integers(1, 7), st.integers(1, 3), st.integers(0, 99))
 def test_a_prefix_never_holds_its_target(lists, max_length, per_user, seed):
     sequences = _unique_items(lists)
-    data = Interactions(sequences)
+    data = SequenceData(sequences)
     rows = prefixes(data, max_length, per_user, _generator(seed))
     pairs = [len(row) - 1 for row in lists if len(row) > 1]
     assert len(rows) == min(per_user * len(pairs), sum(pairs))
@@ -97,7 +97,7 @@ def test_a_prefix_never_holds_its_target(lists, max_length, per_user, seed):
 
 
 def test_every_pair_is_as_likely_whatever_the_length_of_its_history():
-    data = Interactions(_unique_items([[1] * 6, [1] * 2, [1], [1] * 13]))
+    data = SequenceData(_unique_items([[1] * 6, [1] * 2, [1], [1] * 13]))
     drawn: Counter[tuple[int, int]] = Counter()
     for seed in range(2000):
         rows = prefixes(data, 50, 1, _generator(seed))
@@ -108,7 +108,7 @@ def test_every_pair_is_as_likely_whatever_the_length_of_its_history():
 
 
 def test_enough_prefixes_have_the_targets_of_one_pass():
-    data = Interactions(_unique_items([[1] * 6, [1] * 2, [1], [1] * 40]))
+    data = SequenceData(_unique_items([[1] * 6, [1] * 2, [1], [1] * 40]))
     pairs = data.gather(prefixes(data, 8, 100, _generator()))
     passes = data.gather(windows(data, 8, _generator(), last_only=False))
     assert sorted(pairs.targets.sum(1).tolist()) == sorted(
@@ -119,7 +119,7 @@ def test_enough_prefixes_have_the_targets_of_one_pass():
 @settings(max_examples=40, deadline=None)
 @given(LISTS, st.integers(1, 30), st.integers(0, 99))
 def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed):
-    data = Interactions(_unique_items(lists))
+    data = SequenceData(_unique_items(lists))
     rows = windows(data, 6, _generator(seed), last_only=False)
     groups = batches(rows, size, _generator(seed + 1)) if len(rows) else []
     flat = [(int(u), int(s)) for g in groups for u, s in zip(g.user, g.start, strict=True)]
@@ -131,7 +131,7 @@ def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed
 @settings(max_examples=40, deadline=None)
 @given(LISTS, st.integers(1, 30), st.integers(0, 99))
 def test_batches_of_pieces_hold_about_as_many_interactions(lists, size, seed):
-    rows = segments(Interactions(_unique_items(lists)), 6, 3, _generator(seed))
+    rows = segments(SequenceData(_unique_items(lists)), 6, 3, _generator(seed))
     groups = batches(rows, size, _generator(seed + 1))
     assert sum(map(len, groups)) == len(rows)
     interactions = [sum(group.length.tolist()) for group in groups]
@@ -142,7 +142,7 @@ def test_batches_of_pieces_hold_about_as_many_interactions(lists, size, seed):
 
 
 def test_batches_mix_users_anew_each_epoch():
-    data = Interactions(_unique_items([[1] * n for n in [2, 3, 4, 9, 10, 11] * 20]))
+    data = SequenceData(_unique_items([[1] * n for n in [2, 3, 4, 9, 10, 11] * 20]))
     rows = windows(data, 20, _generator(), last_only=False)
     first = [batches(rows, 40, _generator(seed))[0] for seed in range(6)]
     assert len({tuple(group.user.tolist()) for group in first}) == 6
@@ -153,7 +153,7 @@ def test_batches_mix_users_anew_each_epoch():
 @settings(max_examples=40, deadline=None)
 @given(LISTS, st.integers(1, 9), st.integers(1, 40))
 def test_blocks_are_bounded_and_complete(lists, max_length, positions):
-    data = Interactions(_unique_items(lists))
+    data = SequenceData(_unique_items(lists))
     groups = blocks(histories(data, max_length), positions)
     assert sorted(u for g in groups for u in g.user.tolist()) == list(range(len(lists)))
     for group in groups:
@@ -161,14 +161,14 @@ def test_blocks_are_bounded_and_complete(lists, max_length, positions):
 
 
 def test_histories_keep_the_most_recent():
-    data = Interactions(Sequences.from_lists([[1, 2, 3, 4], [5]]))
+    data = SequenceData(Sequences.from_lists([[1, 2, 3, 4], [5]]))
     batch = data.gather(histories(data, 3))
     assert batch.items.tolist() == [[2, 3, 4], [5, 0, 0]]
     assert batch.targets.sum() == 0
 
 
 def test_last_prefixes_end_before_the_last_interaction():
-    data = Interactions(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
+    data = SequenceData(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
     batch = data.gather(last_prefixes(data, 3))
     assert batch.users.tolist() == [0, 2]
     assert batch.items.tolist() == [[2, 3, 4], [7, 0, 0]]
@@ -177,7 +177,7 @@ def test_last_prefixes_end_before_the_last_interaction():
 
 
 def test_pieces_stay_in_their_history_and_reach_every_interaction():
-    data = Interactions(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
+    data = SequenceData(Sequences.from_lists([[1, 2, 3, 4, 5], [6], [7, 8]]))
     rows = segments(data, 3, 400, torch.Generator().manual_seed(1))
     batch = data.gather(rows)
     assert len(rows) == 3 * 400

@@ -8,7 +8,7 @@ from toys import SIZES, Opinionated, dataset, experiment, from_lists
 
 from bench.data.dataset import LeaveOneOut
 from bench.errors import StoreError, TrainingError
-from bench.model.batch import Interactions
+from bench.model.batch import SequenceData
 from bench.model.method import TrainingData
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
@@ -25,7 +25,7 @@ def _trainer(method=None, config=None, data=None, **kwargs):
     options = {"sampling": "positions", "axes": ("toy", 1), "device": torch.device("cpu")}
     return Trainer(
         method,
-        Interactions(split.train),
+        SequenceData(split.train),
         config or TrainingConfig(epochs=6, batch_size=64),
         Protocol(max_length=8),
         **(options | kwargs),

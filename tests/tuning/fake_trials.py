@@ -14,13 +14,13 @@ from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import BenchError
 from bench.plan.progress import Progress
-from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
+from bench.settings import Settings
 from bench.tuning.budget import Budget
-from bench.tuning.plan import plan_studies
-from bench.tuning.storage import default_url
-from bench.tuning.tune import Tuning
+from bench.tuning.plan import StudyPlan, plan_studies
+from bench.tuning.tune import spend
 
 USERS = 100
 EPOCHS = 4
@@ -38,7 +38,7 @@ def toy() -> Dataset:
     )
 
 
-def load(source: str) -> Dataset:
+def load(source: str, settings: Settings) -> Dataset:
     return toy()
 
 
@@ -47,12 +47,26 @@ def spec(**changes) -> Spec:
     return Spec.parse({**given, **changes}, "here")
 
 
-def tuning(root: Path, trials=4, seconds=None, experiment="fine", url=None, **changes) -> Tuning:
-    pruning = changes.pop("pruning", "none")
-    plans = plan_studies(spec(**changes), {"toy": toy()}, pruning)
-    names = (f"fake_trials:{experiment}", "fake_trials:load")
-    setup = ExecutionSettings(root, time.time(), "cpu", 1, *names)
-    return Tuning(plans, Budget(trials, seconds), url or default_url(root), setup)
+def plans(pruning="none", **changes) -> list[StudyPlan]:
+    return plan_studies(spec(**changes), {"toy": toy()}, pruning)
+
+
+def run(root: Path, trials=4, seconds=None, function="fine", workers=1, url=None, **changes):
+    """Tune; return the trials of each study, and what was reported."""
+    said: list[str] = []
+    settings = Settings.from_environment(store=root, device="cpu")
+    names = (f"fake_trials:{function}", "fake_trials:load")
+    execution = ExecutionSettings(settings, time.time(), (), *names)
+    given = plans(**changes)
+    records = spend(given, Budget(trials, seconds), execution, workers, url, said.append)
+    assert [record.name for record in records] == [plan.name for plan in given]
+    return [record.trials for record in records], said
+
+
+def begun(root: Path) -> list[str]:
+    """Keys of the experiments that were trained, each time one began or resumed."""
+    path = root / "tuning" / "begun.txt"
+    return path.read_text().split() if path.exists() else []
 
 
 def figure(experiment) -> float:
@@ -73,19 +87,21 @@ def result(experiment) -> ExperimentResult:
         experiment
     )  # an objective that looked at the test phase would go the wrong way
     curve = [
-        {"epoch": epoch, "loss": 1.0, "NDCG@10": figure(experiment), "seconds": 2.0}
+        Epoch(epoch=epoch, loss=1.0, metric=figure(experiment), seconds=2.0)
         for epoch in range(EPOCHS)
     ]
     return ExperimentResult(
-        {"validation": ranks(figure(experiment)), "test": ranks(test)}, curve, {"n": 1}
+        {"validation": ranks(figure(experiment)), "test": ranks(test)}, curve, Metadata()
     )
 
 
-def fine(experiment, dataset, work, *, device, threads, report):
+def fine(experiment, dataset, work, *, report, **execution):
     """Write a checkpoint each epoch and go on from it."""
     work.mkdir(parents=True, exist_ok=True)
-    begun = len(list(work.glob("epoch-*")))
-    for epoch in range(begun + 1, EPOCHS + 1):
+    with (work.parent.parent / "begun.txt").open("a") as stream:
+        stream.write(f"{experiment.key}\n")
+    done = len(list(work.glob("epoch-*")))
+    for epoch in range(done + 1, EPOCHS + 1):
         (work / f"epoch-{epoch}").touch()
         report(
             Progress(
@@ -95,13 +111,13 @@ def fine(experiment, dataset, work, *, device, threads, report):
     return result(experiment)
 
 
-def fails_at_high_rates(experiment, dataset, work, *, device, threads, report):
+def fails_at_high_rates(experiment, dataset, work, *, report, **execution):
     if experiment.training.learning_rate > 1e-3:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
-    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, report=report)
 
 
-def interrupted(experiment, dataset, work, *, device, threads, report):
+def interrupted(experiment, dataset, work, *, report, **execution):
     """Stop as by Ctrl-C after two epochs of whatever is not the default."""
 
     def stop_after_two(progress):
@@ -109,16 +125,27 @@ def interrupted(experiment, dataset, work, *, device, threads, report):
         if experiment.training.learning_rate != 1e-3 and progress.epoch == 2:
             raise KeyboardInterrupt
 
-    return fine(experiment, dataset, work, device=device, threads=threads, report=stop_after_two)
+    return fine(experiment, dataset, work, report=stop_after_two)
 
 
-def dies(experiment, dataset, work, *, device, threads, report):
+def dies(experiment, dataset, work, *, report, **execution):
     """End the process at whatever is not the default."""
     if experiment.training.learning_rate != 1e-3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, report=report)
 
 
-def rather_slow(experiment, dataset, work, *, device, threads, report):
+def disk_full(experiment, dataset, work, *, report, **execution):
+    """Fail after two epochs, unless somebody has made room."""
+
+    def fail(progress):
+        report(progress)
+        if progress.epoch >= 2 and not (work.parent.parent.parent / "room").exists():
+            raise OSError(28, "No space left on device")
+
+    return fine(experiment, dataset, work, report=fail)
+
+
+def rather_slow(experiment, dataset, work, *, report, **execution):
     time.sleep(0.2)
-    return fine(experiment, dataset, work, device=device, threads=threads, report=report)
+    return fine(experiment, dataset, work, report=report)

@@ -4,25 +4,15 @@ import subprocess
 import sys
 
 import pytest
-from fake_trials import spec, toy, tuning
-from optuna.storages import InMemoryStorage
+from fake_trials import run, spec, toy
 
 from bench.errors import ConfigError
 from bench.plan.grid import grid_points, make_plan
 from bench.runs.store import Store
 from bench.tuning.best import BestSettings, adopt
 from bench.tuning.records import best_of, read_studies, tuning_store
-from bench.tuning.tune import tune
 
-
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch):
-    storage = InMemoryStorage()
-    monkeypatch.setattr("bench.tuning.tune.open_storage", lambda url: storage)
-
-
-def tuned(root, **changes):
-    tune(tuning(root, **changes), lambda line: None)
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 
 def plan(root, chosen):
@@ -33,7 +23,7 @@ def plan(root, chosen):
 
 
 def test_every_seed_takes_the_settings_of_its_own_study(tmp_path):
-    tuned(tmp_path, trials=5, backbones=["sasrec", "gru4rec"])
+    run(tmp_path, trials=5, backbones=["sasrec", "gru4rec"])
     bests = {
         study.about["backbone"]: best_of(study.trials).values for study in read_studies(tmp_path)
     }
@@ -47,7 +37,7 @@ def test_every_seed_takes_the_settings_of_its_own_study(tmp_path):
 
 
 def test_what_the_run_sets_itself_stays(tmp_path):
-    tuned(tmp_path, trials=5)
+    run(tmp_path, trials=5)
     [experiment], remarks = plan(tmp_path, spec(backbone_settings={"sasrec": {"dropout": 0.45}}))
     assert experiment.backbone_settings["dropout"] == 0.45
     assert remarks == [
@@ -59,9 +49,9 @@ def test_what_the_run_sets_itself_stays(tmp_path):
 
 
 def test_the_study_of_the_same_settings_goes_before_a_later_one(tmp_path):
-    tuned(tmp_path, trials=5)
+    run(tmp_path, trials=5)
     [study] = read_studies(tmp_path)
-    tuned(tmp_path, trials=5, seeds=[1], training={"epochs": 2})
+    run(tmp_path, trials=5, seeds=[1], training={"epochs": 2})
     [experiment], remarks = plan(tmp_path, spec())
     assert (
         experiment.training.learning_rate == best_of(study.trials).values["training.learning_rate"]
@@ -72,8 +62,8 @@ def test_the_study_of_the_same_settings_goes_before_a_later_one(tmp_path):
 
 
 def test_unequal_budgets_are_said(tmp_path):
-    tuned(tmp_path, trials=3)
-    tuned(tmp_path, trials=5, backbones=["gru4rec"])
+    run(tmp_path, trials=3)
+    run(tmp_path, trials=5, backbones=["gru4rec"])
     _, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"]))
     assert remarks == [
         "tuned with unequal numbers of trials: toy/sasrec/none 3, toy/gru4rec/none 5"
@@ -89,19 +79,19 @@ def test_unequal_budgets_are_said(tmp_path):
     ],
 )
 def test_what_was_not_tuned_is_refused(tmp_path, changes):
-    tuned(tmp_path, trials=2)
+    run(tmp_path, trials=2)
     with pytest.raises(ConfigError, match="holds no tuned settings for toy/"):
         plan(tmp_path, spec(**changes))
 
 
 def test_reading_only_parts_of_the_protocol_ask_for_no_new_study(tmp_path):
-    tuned(tmp_path, trials=2)
+    run(tmp_path, trials=2)
     [_], remarks = plan(tmp_path, spec(protocol={"cutoffs": [1, 3]}))
     assert remarks == []
 
 
 def test_finished_trials_become_results_once(tmp_path):
-    tuned(tmp_path, trials=3)
+    run(tmp_path, trials=3)
     trials = [stored.key for stored in tuning_store(tmp_path).experiments()]
     assert not list(Store(tmp_path).experiments())
     adopt(tmp_path, [*trials[:2], "0" * 64])
@@ -111,14 +101,14 @@ def test_finished_trials_become_results_once(tmp_path):
     assert (Store(tmp_path).load(trials[0]).ranks("test").better_all == original.better_all).all()
 
 
-def test_studies_need_one_combination_only(tmp_path):
+def test_studies_need_one_grid_point_only(tmp_path):
     chosen = spec(seeds=[1, 2])
     assert len(grid_points(chosen)) == 2
-    tuned(tmp_path, trials=2, seeds=[1, 2])
+    run(tmp_path, trials=2, seeds=[1, 2])
     assert len(list(read_studies(tmp_path))) == 1
 
 
-def test_reading_studies_needs_no_optuna():
+def test_a_run_that_uses_no_tuned_settings_loads_no_optuna():
     script = (
         "import sys, bench.tuning.best, bench.tuning.ledger\n"
         "print(*sorted({'optuna', 'sqlalchemy', 'mlflow', 'torch', 'pandas'} & set(sys.modules)))"

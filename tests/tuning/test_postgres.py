@@ -5,15 +5,17 @@ import threading
 from collections import Counter
 
 import pytest
-from fake_trials import tuning
+from fake_trials import plans, run
+from optuna.trial import TrialState
 from postgres import AbsentError, server
+from sqlalchemy import text
 
 from bench.errors import StoreError
+from bench.tuning.liveness import Owner
 from bench.tuning.records import read_studies
-from bench.tuning.storage import masked, open_storage
-from bench.tuning.tune import tune
+from bench.tuning.storage import masked, open_storage, open_study
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +30,7 @@ def database():
 
 
 def test_two_workers_share_one_study(database, tmp_path):
-    given = tuning(tmp_path, trials=8, experiment="rather_slow", url=database, pruning="median")
-    said = []
-    tune(given, said.append, workers=2)
+    _, said = run(tmp_path, 8, None, "rather_slow", workers=2, url=database, pruning="median")
     [study] = read_studies(tmp_path)
     counted = [trial for trial in study.trials if trial.counts]
     assert len(counted) == 8
@@ -44,11 +44,11 @@ def test_two_workers_share_one_study(database, tmp_path):
 def test_two_machines_with_stores_of_their_own_share_one_study(database, tmp_path):
     """Each has its own store and so none of the other's locks; the database alone joins them."""
     stores = [tmp_path / "one", tmp_path / "two"]
-    runs = [
-        tuning(store, trials=9, experiment="rather_slow", url=database, seeds=[5])
+    rest = {"url": database, "seeds": [5]}
+    threads = [
+        threading.Thread(target=run, args=(store, 9, None, "rather_slow"), kwargs=rest)
         for store in stores
     ]
-    threads = [threading.Thread(target=tune, args=(given, lambda line: None)) for given in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -63,6 +63,42 @@ def test_two_machines_with_stores_of_their_own_share_one_study(database, tmp_pat
     experiments = [{path.name for path in (s / "tuning/experiments").glob("[!.]*")} for s in stores]
     assert all(experiments)
     assert not experiments[0] & experiments[1]
+
+
+def test_two_machines_make_the_tables_of_a_fresh_database_at_once(database):
+    import psycopg2
+
+    plain = database.replace("+psycopg2", "")
+    connection = psycopg2.connect(plain)
+    connection.autocommit = True
+    connection.cursor().execute("CREATE DATABASE fresh")
+    opened = []
+    url = database.replace("/postgres", "/fresh")
+    threads = [threading.Thread(target=lambda: opened.append(open_storage(url))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(opened) == 4
+
+
+def test_a_trial_of_another_machine_lives_as_long_as_its_heart_beats(database, tmp_path):
+    """Nobody holds a lock here for the owner: only the heartbeat tells."""
+    storage = open_storage(database)
+    study = open_study(plans(seeds=[6])[0], storage)
+    owner = Owner(tmp_path, storage, shared=False)
+    trial = study.ask()
+    trial.set_user_attr("owner", "on another machine")
+    storage.record_heartbeat(trial._trial_id)
+    owner.sweep(study)
+    assert study.trials[0].state == TrialState.RUNNING
+    with storage.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE trial_heartbeats SET heartbeat = now() - interval '301 seconds'")
+        )
+    owner.sweep(study)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+    assert study.trials[1].user_attrs == {"default": True, "deaths": 1, "retry_of": 0}
 
 
 def test_a_database_that_is_away_is_one_sentence(database):

@@ -5,25 +5,29 @@ from collections import Counter
 
 import optuna
 import pytest
-from fake_trials import tuning
+from fake_trials import plans
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from bench.tuning.sampler import VOID, is_void, place_of
+from bench.tuning.records import counting
+from bench.tuning.sampler import place_of
 from bench.tuning.space import Choices, Range
-from bench.tuning.storage import distributions, open_study
+from bench.tuning.storage import open_study
 
 
 def trials(*states):
-    """Trials whose states are told by letters: c(omplete), f(ailed), v(oid), r(unning)."""
+    """Trials by the letters of their states: c(omplete), f(ailed), s(urplus), r(unning),
+    k(illed and resumed by the next)."""
     study = optuna.create_study(storage=InMemoryStorage())
-    for state in states:
+    for number, state in enumerate(states):
         trial = study.ask()
-        if state == "v":
-            trial.set_user_attr(VOID, "killed")
+        if number and states[number - 1] == "k":
+            trial.set_user_attr("retry_of", number - 1)
+        if state == "s":
+            trial.set_user_attr("surplus", True)
         if state == "c":
             study.tell(trial, 1.0)
-        elif state in "fv":
+        elif state in "fks":
             study.tell(trial, state=TrialState.FAIL)
     return study.get_trials()
 
@@ -32,27 +36,28 @@ def trials(*states):
     ("states", "places"),
     [
         ("cccc", [0, 1, 2, 3]),
-        ("cvcv", [0, 1, 1, 2]),
-        ("cvvfr", [0, 1, 1, 1, 2]),
-        ("vvv", [0, 0, 0]),
+        ("ckcc", [0, 1, 1, 2]),
+        ("ckkfr", [0, 1, 1, 1, 2]),
+        ("sss", [0, 0, 0]),
     ],
 )
 def test_a_place_leaves_out_what_does_not_count(states, places):
     made = trials(*states)
     assert [place_of(trial.number, made) for trial in made] == places
-    assert [is_void(trial) for trial in made] == [state == "v" for state in states]
+    counted = {trial.number for trial in counting(made)}
+    assert counted == {n for n, state in enumerate(states) if state not in "ks"}
 
 
-def test_suggestions_cover_the_space_as_it_is_declared(tmp_path):
-    [plan] = tuning(tmp_path).plans
+def test_suggestions_cover_the_space_as_it_is_declared():
+    [plan] = plans()
     space = {
         "a": Range(low=1e-4, high=1e-2, log=True),
         "b": Range.parse({"low": 1, "high": 4, "int": True}, "here"),
         "c": Choices(choices=("x", "y")),
     }
-    object.__setattr__(plan, "space", space)
     study = open_study(plan, InMemoryStorage())
-    drawn = [study.ask(distributions(plan)).params for _ in range(200)]
+    distributions = {name: dimension.distribution() for name, dimension in space.items()}
+    drawn = [study.ask(distributions).params for _ in range(200)]
     assert all(space[name].holds(value) for params in drawn for name, value in params.items())
     assert set(Counter(params["b"] for params in drawn)) == {1, 2, 3, 4}
     assert all(isinstance(params["b"], int) for params in drawn)

@@ -3,11 +3,11 @@
 import sys
 
 import pytest
-from fake_trials import tuning
+from fake_trials import plans, run
 
 from bench.errors import ConfigError, StoreError
-from bench.tuning.storage import open_storage
-from bench.tuning.tune import evaluators, prepare
+from bench.tuning.records import read_studies
+from bench.tuning.storage import default_url, file_of, masked, open_storage, open_study
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlit:///x", "http://example.org/studies"])
@@ -38,13 +38,67 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 @pytest.mark.parametrize("kind", ["sqlite:///{}/new/studies.db", "journal:{}/new/studies.log"])
 def test_files_and_their_folders_are_made(tmp_path, kind):
-    given = tuning(tmp_path, url=kind.format(tmp_path))
-    prepare(given)
-    prepare(given)
-    [evaluator] = evaluators(given)
-    [waiting] = evaluator.trials()
+    url = kind.format(tmp_path)
+    for _ in range(2):
+        study = open_study(plans()[0], open_storage(url))
+    [waiting] = study.get_trials()
     assert waiting.user_attrs["default"] is True
-    assert len(list((tmp_path / "new").iterdir())) == 1
+    assert file_of(url) in (tmp_path / "new").iterdir()
+
+
+@pytest.mark.parametrize("name", ["what?now", "100%25", "a#b {c}", "æ ø"])
+def test_a_store_may_have_any_name(tmp_path, name):
+    [trials], _ = run(tmp_path / name, trials=1)
+    [study] = read_studies(tmp_path / name)
+    assert study.trials == trials
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert file_of(default_url(tmp_path / name)) == tmp_path / name / "tuning" / "optuna.db"
+
+
+def test_a_database_of_another_optuna_is_one_sentence(tmp_path):
+    import sqlite3
+
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    open_storage(url)
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    with pytest.raises(ConfigError, match="no longer compatible with the table schema") as caught:
+        open_storage(url)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_database_that_stays_locked_is_one_sentence(tmp_path, monkeypatch):
+    import sqlite3
+
+    from bench.tuning import storage
+
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    open_storage(url)
+    monkeypatch.setattr(storage, "BUSY_SECONDS", 0)
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="database is locked; make sure that it runs"):
+            open_storage(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://me:s3cret@host/studies",
+        "postgresql+psycopg2://me:s3cret@host:5432/studies?sslmode=require",
+        "mysql+pymysql://me:s3c%40ret@host/studies",
+        "postgresql://host/studies?user=me&password=s3cret",
+    ],
+)
+def test_passwords_are_never_shown(url):
+    assert "s3c" not in masked(url)
+    assert "***" in masked(url)
+    assert masked(url).startswith(url.partition("://")[0])
+
+
+@pytest.mark.parametrize("url", ["sqlite:////a/b@c:d/e.db", "journal:/a/b:c@d.log"])
+def test_names_without_passwords_stay(url):
+    assert masked(url) == url
 
 
 def test_a_file_that_is_no_journal_is_named(tmp_path):
@@ -55,12 +109,12 @@ def test_a_file_that_is_no_journal_is_named(tmp_path):
 
 
 def test_a_journal_that_is_damaged_further_on_is_named(tmp_path):
-    given = tuning(tmp_path, url=f"journal:{tmp_path / 'j.log'}")
-    prepare(given)
+    url = f"journal:{tmp_path / 'j.log'}"
+    open_study(plans()[0], open_storage(url))
     with (tmp_path / "j.log").open("a") as stream:
         stream.write("not json\n{}\n")
     with pytest.raises(ConfigError, match=r"j.log' is damaged"):
-        open_storage(given.url)
+        open_storage(url)
 
 
 def test_a_port_that_is_no_number_is_refused():

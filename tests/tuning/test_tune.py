@@ -1,41 +1,37 @@
 """Studies of fake trials: order, budgets, answers from the store, failures, pruning, resuming."""
 
 import json
-from collections import defaultdict
+import time
+from multiprocessing import get_context
 
+import optuna
 import pytest
-from fake_trials import figure, result, tuning
-from optuna.storages import InMemoryStorage
+from fake_trials import begun, figure, plans, result, run
+from optuna.trial import TrialState
 
+from bench.errors import StoreError
 from bench.runs.store import Store
-from bench.tuning import liveness
-from bench.tuning.ledger import ledger, render, write_ledger
-from bench.tuning.records import best_after, best_of, read_studies, tuning_store
-from bench.tuning.storage import open_storage, open_study
-from bench.tuning.tune import evaluators, settle, tune
+from bench.tuning import liveness, storage
+from bench.tuning.ledger import export, ledger, render
+from bench.tuning.records import best_after, best_of, copies, read_studies, tuning_store
+from bench.tuning.storage import default_url, open_study, own_file
 
 ON_DISK = (
-    "test_workers_share_one_budget_exactly",
-    "test_settings_that_end_their_process_fail_after_three_times",
-    "test_plain_files_follow_the_storage",
+    "test_studies_of_another_storage_are_copied_into_the_store",
+    "test_a_study_of_another_program_is_left_out",
+    "test_two_tunings_that_begin_at_the_same_moment_share_a_fresh_store",
 )
 
 
 @pytest.fixture(autouse=True)
-def storages(request, monkeypatch):
-    """Keep studies in memory unless a test needs them on disk: SQLite awaits it at every step."""
-    if request.node.originalname in ON_DISK:
-        return
-    kept = defaultdict(InMemoryStorage)
-    monkeypatch.setattr("bench.tuning.tune.open_storage", lambda url: kept[url])
-    monkeypatch.setitem(globals(), "open_storage", lambda url: kept[url])
+def storages(request):
+    if request.node.originalname not in ON_DISK:
+        request.getfixturevalue("in_memory")
 
 
-def run(root, workers=1, **changes):
-    """Tune and give the records of each study, and what was said."""
-    said = []
-    tune(tuning(root, **changes), said.append, workers=workers)
-    return [study.trials for study in read_studies(root)], said
+def open_own(root):
+    """The first study of the default specification, in the store's own storage."""
+    return open_study(plans()[0], storage.open_storage(default_url(root)))
 
 
 def content(trials):
@@ -43,16 +39,12 @@ def content(trials):
     return [(t.values, t.value, t.state) for t in trials if t.counts]
 
 
-def begun(root):
-    return [e["key"] for e in tuning_store(root).events() if e["event"] == "started"]
-
-
 def test_the_default_comes_first_and_the_objective_is_the_validation_figure(tmp_path):
     [trials], _ = run(tmp_path, trials=6)
     assert [trial.default for trial in trials] == [True] + [False] * 5
     assert trials[0].values == {"training.learning_rate": 0.001, "backbone.dropout": 0.5}
     assert trials[0].value == pytest.approx(round(1 - 0.5 / 3 - 0.25, 2))
-    [plan] = tuning(tmp_path).plans
+    [plan] = plans()
     for trial in trials:
         assert trial.value == pytest.approx(figure(plan.planned(trial.values).experiment))
         assert trial.experiment == plan.planned(trial.values).experiment.key
@@ -92,7 +84,7 @@ def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
 def test_workers_share_one_budget_exactly(tmp_path, url):
     url = url and url.format(tmp_path)
     studies, _ = run(
-        tmp_path, workers=3, trials=5, experiment="rather_slow", url=url, backbones=["sasrec"]
+        tmp_path, workers=3, trials=5, function="rather_slow", url=url, backbones=["sasrec"]
     )
     assert [sum(trial.counts for trial in trials) for trials in studies] == [5]
     assert sum(trial.default for trial in studies[0]) == 1
@@ -112,7 +104,7 @@ def test_the_default_always_comes_to_its_end(tmp_path):
 
 
 def test_a_failed_trial_keeps_its_cause_and_counts(tmp_path):
-    [trials], said = run(tmp_path, trials=8, experiment="fails_at_high_rates")
+    [trials], said = run(tmp_path, trials=8, function="fails_at_high_rates")
     assert len(trials) == 8
     failed = [trial for trial in trials if trial.state == "failed"]
     assert failed
@@ -121,11 +113,11 @@ def test_a_failed_trial_keeps_its_cause_and_counts(tmp_path):
         assert trial.cause == "the loss is NaN in epoch 1; lower training.learning_rate"
         assert trial.value is None
     assert any("failed, the loss is NaN in epoch 1" in line for line in said)
-    assert run(tmp_path, trials=8, experiment="fails_at_high_rates")[0][0] == trials
+    assert run(tmp_path, trials=8, function="fails_at_high_rates")[0][0] == trials
 
 
 def test_settings_that_ran_before_are_answered_from_the_store(tmp_path):
-    [plan] = tuning(tmp_path).plans
+    [plan] = plans()
     Store(tmp_path).prepare()
     Store(tmp_path).save(plan.experiment, result(plan.experiment))
     [trials], said = run(tmp_path, trials=2)
@@ -133,18 +125,15 @@ def test_settings_that_ran_before_are_answered_from_the_store(tmp_path):
     assert plan.experiment.key not in begun(tmp_path)
     assert trials[0].seconds == 8.0  # charged as if it had run: the store must not buy a budget
     assert trials[0].curve == trials[0].curve[:4] != []
-    assert "trial 0: complete (in the store), NDCG@10" in said[1]
+    assert "trial 0: complete (in the store), NDCG@10" in said[0]
 
 
 def test_settings_suggested_twice_run_once_and_cost_nothing_more(tmp_path):
-    given = tuning(tmp_path, trials=3)
-    [plan] = given.plans
-    study = open_study(plan, open_storage(given.url))
-    study.enqueue_trial(plan.default, user_attrs={"default": True})
-    study.enqueue_trial(plan.default)
-    tune(given, lambda line: None)
-    [[first, second, third]] = [study.trials for study in read_studies(tmp_path)]
+    study = open_own(tmp_path)  # has the default in its queue
+    study.enqueue_trial(plans()[0].default)
+    [[first, second, third]], said = run(tmp_path, trials=3)
     assert (second.repeats, second.value, second.seconds) == (0, first.value, 0.0)
+    assert "trial 1: complete (as trial 0)" in said[2]
     assert third.repeats is None
     assert len(begun(tmp_path)) == 2
 
@@ -162,8 +151,6 @@ def test_a_space_without_dimensions_is_exhausted_by_seconds(tmp_path):
 
 @pytest.mark.parametrize("pruning", ["median", "hyperband"])
 def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monkeypatch):
-    from bench.tuning import storage
-
     monkeypatch.setattr(storage, "WARMUP_EPOCHS", 1)
     monkeypatch.setattr(storage, "REDUCTION", 2)
     [trials], _ = run(tmp_path, trials=20, pruning=pruning)
@@ -183,9 +170,9 @@ def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monk
 
 def test_an_interrupted_tuning_ends_as_if_it_had_not_been(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, trials=14, experiment="interrupted")
-    killed = [t for study in read_studies(tmp_path) for t in study.trials if not t.counts]
-    assert [(trial.number, trial.state) for trial in killed] == [(1, "killed")]
+        run(tmp_path, trials=14, function="interrupted")
+    [study] = read_studies(tmp_path)
+    assert [(t.number, t.state) for t in study.trials if not t.counts] == [(1, "killed")]
     [trials], _ = run(tmp_path, trials=14)
     [whole], _ = run(tmp_path / "whole", trials=14)
     assert content(trials) == content(whole)
@@ -193,66 +180,174 @@ def test_an_interrupted_tuning_ends_as_if_it_had_not_been(tmp_path):
     assert [row["epoch"] for row in retried.curve] == [1, 2, 3, 4]
     assert retried.seconds == 8.0
     assert not retried.reused
-    assert [e["event"] for e in tuning_store(tmp_path).events()].count("resumed") == 1
+    assert begun(tmp_path).count(retried.experiment) == 2
+
+
+def test_ctrl_c_does_not_count_as_a_death(tmp_path):
+    for _ in range(5):
+        (tmp_path / "tuning" / "work").mkdir(parents=True, exist_ok=True)
+        for checkpoint in tuning_store(tmp_path).root.glob("work/*/epoch-*"):
+            checkpoint.unlink()
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, trials=2, function="interrupted")
+    [trials], _ = run(tmp_path, trials=2)
+    assert [trial.state for trial in trials] == ["complete", *["killed"] * 5, "complete"]
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_full_disk_stops_the_tuning_and_costs_no_trial(tmp_path, workers):
+    with pytest.raises(StoreError, match=r"trial \d: OSError.*No space left.*run the same command"):
+        run(tmp_path, trials=2, function="disk_full", workers=workers)
+    [study] = read_studies(tmp_path)
+    assert not [trial for trial in study.trials if trial.counts]
+    (tmp_path / "room").touch()
+    [trials], _ = run(tmp_path, trials=2, function="disk_full")
+    [whole], _ = run(tmp_path / "whole", trials=2)
+    assert sorted(content(trials), key=str) == sorted(content(whole), key=str)
+    counted = [trial for trial in trials if trial.counts]
+    assert sorted(trial.default for trial in counted) == [False, True]
+    assert [[row["epoch"] for row in trial.curve] for trial in counted] == [[1, 2, 3, 4]] * 2
+
+
+def test_settings_that_always_fill_the_memory_fail_at_last(tmp_path):
+    for _ in range(liveness.MOST_DEATHS):
+        with pytest.raises(StoreError, match="trial"):
+            run(tmp_path, trials=1, function="disk_full")
+    [trials], _ = run(tmp_path, trials=1, function="disk_full")
+    assert [trial.state for trial in trials] == ["killed", "killed", "failed"]
+    assert trials[-1].cause == "OSError: [Errno 28] No space left on device"
 
 
 @pytest.mark.slow
 def test_settings_that_end_their_process_fail_after_three_times(tmp_path):
-    [trials], _ = run(tmp_path, workers=2, trials=2, experiment="dies")
+    [trials], _ = run(tmp_path, workers=2, trials=2, function="dies")
     trials = [trial for trial in trials if trial.state != "surplus"]
-    assert [trial.state for trial in trials] == ["complete", "killed", "killed", "failed"]
-    assert trials[3].cause == "its process ended 3 times; the system may be short of memory"
-    assert trials[1].values == trials[2].values == trials[3].values
+    assert sorted(trial.state for trial in trials) == ["complete", "failed", "killed", "killed"]
+    failed = next(trial for trial in trials if trial.state == "failed")
+    assert failed.cause.startswith("its worker process died (signal SIGKILL)")
+    assert len({json.dumps(trial.values) for trial in trials if not trial.default}) == 1
 
 
-@pytest.mark.parametrize("age", [0.0, 1e6])
-def test_a_trial_of_another_machine_lives_as_long_as_it_beats(tmp_path, age, monkeypatch):
-    import time
-
-    given = tuning(tmp_path, trials=2)
-    [evaluator] = evaluators(given)
-    trial = evaluator.study.ask()
-    trial.set_user_attr(liveness.LOCK, "not-in-this-store")
-    trial.set_user_attr(liveness.BEAT_AT, time.time() - age)
-    settled = settle(given)
-    assert settled.running == (1 if age == 0.0 else 0)
-    assert settled.trials == (1 if age == 0.0 else 2)
+def left_running(root, function="fine"):
+    """Begin a trial, as a process does that is then killed."""
+    study = open_own(root)
+    trial = study.ask()
+    trial.set_user_attr("owner", "a-process-that-was-killed")
+    return study, trial
 
 
-def test_an_unclaimed_trial_is_given_up_after_a_while(tmp_path, monkeypatch):
-    given = tuning(tmp_path, trials=2)
-    [evaluator] = evaluators(given)
-    evaluator.study.ask()
-    assert settle(given).running == 1
-    monkeypatch.setattr(liveness, "UNCLAIMED", -1.0)
-    assert settle(given).running == 0
+def test_a_trial_of_a_dead_process_is_resumed_at_once(tmp_path):
+    _, trial = left_running(tmp_path)
+    trial.report(0.5, 1)
+    [trials], _ = run(tmp_path, trials=1)
+    assert [(t.state, t.default, t.retry_of) for t in trials] == [
+        ("killed", True, None),
+        ("complete", True, 0),
+    ]
+    assert trials[1].curve[0] == {"epoch": 1, "NDCG@10": 0.5}  # was reported before
 
 
-def test_of_two_machines_that_begin_the_last_trial_one_gives_way(tmp_path):
-    given = tuning(tmp_path, trials=1)
-    [evaluator] = evaluators(given)
-    ahead = evaluator.study.ask()
-    ahead.set_user_attr(liveness.LOCK, "not-in-this-store")
-    assert evaluator.run(lambda number: pytest.fail("it began")) is None
-    settle(given)
-    [study] = read_studies(tmp_path)
-    assert [trial.state for trial in study.trials] == ["surplus"]
+def hold(path, held, done):
+    """Hold the lock of a living process."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        held.set()
+        done.wait(60)
+
+
+def test_a_trial_of_a_living_process_is_left_to_it(tmp_path):
+    study, _ = left_running(tmp_path)
+    context = get_context("spawn")
+    held, done = context.Event(), context.Event()
+    file = own_file(tmp_path)
+    path = file.with_name(f"{file.name}.owners") / "a-process-that-was-killed.lock"
+    process = context.Process(target=hold, args=(path, held, done))
+    process.start()
+    held.wait(60)
+    owner = liveness.Owner(path.parent, storage.open_storage(default_url(tmp_path)), shared=True)
+    owner.sweep(study)
+    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
+    done.set()
+    process.join()
+    owner.sweep(study)
+    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_trial_that_nobody_claims_is_given_up_after_a_while(tmp_path, monkeypatch):
+    study = open_own(tmp_path)
+    study.ask()
+    owner = liveness.Owner(tmp_path, storage.open_storage(default_url(tmp_path)), shared=True)
+    owner.sweep(study)
+    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
+    monkeypatch.setattr(liveness, "UNCLAIMED_SECONDS", -1.0)
+    owner.sweep(study)
+    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_sweep_that_was_killed_between_its_steps_loses_no_trial(tmp_path):
+    study, trial = left_running(tmp_path)
+    study.tell(trial, state=TrialState.FAIL)
+    [trials], _ = run(tmp_path, trials=2)
+    assert [(t.state, t.default) for t in trials] == [
+        ("killed", True),
+        ("complete", True),
+        ("complete", False),
+    ]
+
+
+def test_two_sweeps_at_the_same_time_resume_a_trial_once(tmp_path):
+    study, trial = left_running(tmp_path)
+    study.tell(trial, state=TrialState.FAIL)
+    for _ in range(2):
+        [frozen] = study.get_trials(states=(TrialState.FAIL,))
+        liveness._enqueue(study, frozen, died=True)
+    [trials], _ = run(tmp_path, trials=2)
+    assert [t.state for t in trials] == ["killed", "complete", "surplus", "complete"]
+
+
+def test_of_two_machines_that_begin_the_last_trial_one_gives_way(tmp_path, monkeypatch):
+    from bench.tuning.budget import Budget
+
+    open_own(tmp_path).ask()  # another machine has just begun the only trial
+    calls = iter([True])
+    monkeypatch.setattr(Budget, "admits", lambda self, trials: next(calls, False))
+    monkeypatch.setattr(Budget, "is_spent", lambda self, trials: len(trials) > 1)
+    [trials], said = run(tmp_path, trials=1)
+    assert [trial.state for trial in trials] == ["surplus"]
+    assert said == []
 
 
 def test_of_two_machines_that_enqueue_the_default_one_gives_way(tmp_path):
-    given = tuning(tmp_path, trials=3)
-    [plan] = given.plans
-    study = open_study(plan, open_storage(given.url))
-    for _ in range(2):
-        study.enqueue_trial(plan.default, user_attrs={"default": True, "origin": "default"})
-    tune(given, lambda line: None)
-    [record] = read_studies(tmp_path)
-    assert [trial.state for trial in record.trials] == ["complete", "surplus", *["complete"] * 2]
+    open_own(tmp_path).enqueue_trial(plans()[0].default, user_attrs={"default": True})
+    [trials], _ = run(tmp_path, trials=3)
+    assert [trial.state for trial in trials] == ["complete", "surplus", *["complete"] * 2]
+
+
+def begin_late(root, at):
+    """Tune from a process of its own, at a moment on the clock."""
+    time.sleep(max(0.0, at - time.time()))
+    run(root, trials=4)
+
+
+def test_two_tunings_that_begin_at_the_same_moment_share_a_fresh_store(tmp_path):
+    context = get_context("spawn")
+    at = time.time() + 12
+    processes = [context.Process(target=begin_late, args=(tmp_path, at)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    [study] = read_studies(tmp_path)
+    assert sum(trial.counts for trial in study.trials) == 4
+    assert len(begun(tmp_path)) == len(set(begun(tmp_path))) == 4
 
 
 def test_ledger_and_curves_add_up(tmp_path):
-    studies, _ = run(tmp_path, trials=7, backbones=["sasrec", "gru4rec"], pruning="median")
-    rows = write_ledger(tmp_path)
+    studies, _ = run(tmp_path, trials=7, backbones=["gru4rec", "sasrec"], pruning="median")
+    rows = export(tmp_path)
     assert rows == ledger(tmp_path) == json.loads((tmp_path / "tuning/ledger.json").read_text())
     assert [row["trials"] for row in rows] == [7, 7]
     for row, trials in zip(rows, studies, strict=True):
@@ -273,14 +368,31 @@ def test_ledger_and_curves_add_up(tmp_path):
     assert lines[0].startswith("dataset,backbone,method,encoder,trials,")
 
 
-def test_plain_files_follow_the_storage(tmp_path):
-    run(tmp_path, trials=3)
-    [folder] = (tmp_path / "tuning/studies").iterdir()
-    before = sorted(path.name for path in (folder / "trials").iterdir())
-    (tmp_path / "tuning/optuna.db").unlink()
-    [trials], _ = run(tmp_path, trials=2)
-    assert len(trials) == 2
-    assert not set(before) & {path.name for path in (folder / "trials").iterdir()}
-    best = json.loads((folder / "best.json").read_text())
+def test_what_was_found_is_exported_for_other_programs(tmp_path):
+    [trials], _ = run(tmp_path, trials=3)
+    folder = tmp_path / "tuning"
+    [best] = json.loads((folder / "best.json").read_text()).values()
     assert best["value"] == max(trial.value for trial in trials)
-    assert (folder / "best-after.csv").read_text().splitlines()[0] == "trials,number,best,seconds"
+    assert best["values"] == best_of(trials).values
+    lines = (folder / "best-after.csv").read_text().splitlines()
+    assert lines[0] == "study,trials,number,best,seconds"
+    assert len(lines) == len((folder / "trials.csv").read_text().splitlines()) == 4
+
+
+def test_studies_of_another_storage_are_copied_into_the_store(tmp_path):
+    url = f"journal:{tmp_path / 'elsewhere' / 'studies.log'}"
+    [trials], _ = run(tmp_path, trials=3, url=url)
+    (tmp_path / "elsewhere" / "studies.log").unlink()
+    [study] = read_studies(tmp_path)
+    assert study.trials == trials
+    assert not own_file(tmp_path).exists()
+    [again], _ = run(tmp_path, trials=2)  # in the store's own storage: the copy is outdated
+    assert len(again) == 2
+    assert not list(copies(tmp_path).iterdir())
+    assert [study.trials for study in read_studies(tmp_path)] == [again]
+
+
+def test_a_study_of_another_program_is_left_out(tmp_path):
+    run(tmp_path, trials=1)
+    optuna.create_study(storage=default_url(tmp_path), study_name="somebody else's")
+    assert len(list(read_studies(tmp_path))) == 1

@@ -61,7 +61,7 @@ def test_wrong_words_are_one_sentence(bench, words, message):
 
 def test_it_takes_what_run_takes():
     commands = typer.main.get_command(app).commands
-    own = {"jobs", "tuned", "plan"}
+    own = {"jobs", "tuned", "plan", "keep"}
     shared = {parameter.name for parameter in commands["run"].params} - own
     assert shared <= {parameter.name for parameter in commands["tune"].params}
 

@@ -49,7 +49,7 @@ def _check_rows(path: Path, rows: list[list[str]], lines: list[int]) -> None:
             )
         if row[0] in first:
             raise DataError(
-                f"{path}, line {line}: user '{row[0]}' already stands on line {first[row[0]]}; "
+                f"{path}, line {line}: user '{row[0]}' is already on line {first[row[0]]}; "
                 "merge the two lines"
             )
         first[row[0]] = line

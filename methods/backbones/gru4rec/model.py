@@ -1,4 +1,4 @@
-"""GRU4Rec (Hidasi et al., ICLR 2016) with a linear map back to the item table's width."""
+"""GRU4Rec (Hidasi et al., ICLR 2016) with a linear map to the size of the item embeddings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .recurrence import gru_layer, time_order
 
 
 class GRU4Rec(Backbone):
-    """Embedding dropout, stacked GRU, linear map H -> D.
+    """Embedding dropout, stacked GRU, linear map from H to D.
 
-    No step is computed for padding. Correctness does not need it (a causal state never sees what
-    follows), but batches mix short and long histories. A GPU runs torch's own layers on packed
-    sequences, a CPU the same layers on tokens in time order, which is faster there.
+    No step is computed for padding. Correctness does not need that (a causal state never sees later
+    positions), but batches mix short and long histories. A GPU runs torch's own layers on packed
+    sequences; a CPU runs the same layers on tokens in time order, which is faster there.
     """
 
     def __init__(self, config: GRU4RecConfig, sizes: Sizes) -> None:
@@ -47,12 +47,12 @@ class GRU4Rec(Backbone):
             )
 
     def _in_time_order(self, x: Tensor, valid: Tensor) -> Tensor:
-        places, sizes = time_order(valid)
-        z: Tensor = self.dropout(x.flatten(0, 1).index_select(0, places))
+        flat_index, sizes = time_order(valid)
+        z: Tensor = self.dropout(x.flatten(0, 1).index_select(0, flat_index))
         for layer in range(self.gru.num_layers):
-            into, within = (getattr(self.gru, f"weight_{kind}_l{layer}") for kind in ("ih", "hh"))
-            z = gru_layer(z, into, within, sizes)
-        states = z.new_zeros(valid.numel(), self.state_size).index_copy_(0, places, z)
+            w_ih, w_hh = (getattr(self.gru, f"weight_{kind}_l{layer}") for kind in ("ih", "hh"))
+            z = gru_layer(z, w_ih, w_hh, sizes)
+        states = z.new_zeros(valid.numel(), self.state_size).index_copy_(0, flat_index, z)
         return states.view(*valid.shape, self.state_size)
 
     def _packed(self, x: Tensor, valid: Tensor) -> Tensor:

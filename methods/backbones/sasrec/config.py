@@ -15,13 +15,15 @@ class SASRecConfig(Config):
     Attributes
     ----------
     embedding_size
-        D, width of the item table and of the states.
-    blocks, heads
-        Attention blocks, and heads in each.
+        D, size of an item embedding and of a state.
+    blocks
+        Number of attention blocks.
+    heads
+        Number of attention heads; must divide ``embedding_size``.
     inner_size
-        Width of the feed-forward layer.
+        Hidden size of the feed-forward layer.
     dropout
-        Of embeddings, attention weights, attention and feed-forward outputs.
+        Dropout rate of embeddings, attention weights, attention and feed-forward outputs.
     norm
         ``post``: layer norm after each residual sum (RecBole, BERT); ``pre``: before each
         sub-layer, with a final norm (the original code).

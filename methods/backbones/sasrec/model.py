@@ -7,22 +7,22 @@ from typing import cast
 from torch import Tensor, nn
 
 from bench.methods.parts.attention import Block, PostNormBlock, PreNormBlock
-from bench.methods.parts.dropout import dropped_out
+from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.ragged import Ragged
 from bench.model.backbone import Backbone, Sizes, init_normal
 
 from .config import SASRecConfig
 
 _EPS = 1e-12
-"""Of the layer norms, as in BERT and RecBole."""
+"""Epsilon of the layer norms, as in BERT and RecBole."""
 
 
 class SASRec(Backbone):
-    """Learnt positions, blocks of causal attention and feed-forward, layer norms.
+    """Learnt positions, blocks of causal attention and feed-forward layers, layer norms.
 
-    Positions count from the oldest item of the input (the start), as suits right padding. Batches
-    mix short and long histories and most of a padded frame would be waste: everything works on
-    real tokens, and attention in frames of rows of similar length.
+    Positions count from the oldest item of the input, as suits right padding. All layers work on
+    real tokens, and attention in frames of rows of similar length, because most of a padded frame
+    would be padding. See ``README.md``.
     """
 
     def __init__(self, config: SASRecConfig, sizes: Sizes) -> None:
@@ -43,25 +43,28 @@ class SASRec(Backbone):
         z = self._tokens(x, ragged)
         for block in self.blocks:
             z = block(z, ragged)
-        return ragged.put(self._settled(z))
+        return ragged.put(self._final_norm(z))
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
-        """As :meth:`Backbone.encode_last`; the last block computes the last tokens only."""
+        """Compute the last state; see :meth:`Backbone.encode_last`.
+
+        The last block computes the last tokens only.
+        """
         del users
         ragged = Ragged(valid)
         z = self._tokens(x, ragged)
         for block in self.blocks[:-1]:
             z = block(z, ragged)
-        return self._settled(cast("Block", self.blocks[-1]).last(z, ragged))
+        return self._final_norm(cast("Block", self.blocks[-1]).last(z, ragged))
 
     def _tokens(self, x: Tensor, ragged: Ragged) -> Tensor:
-        """Real tokens ``[M, D]`` with their positions added."""
-        z = ragged.take(x) + self.positions(ragged.steps)
-        return dropped_out(
+        """Return the real tokens ``[M, D]`` with their positions added."""
+        z = ragged.take(x) + self.positions(ragged.positions)
+        return fast_dropout(
             z if self.pre_norm else self.norm(z), self.dropout if self.training else 0.0
         )
 
-    def _settled(self, z: Tensor) -> Tensor:
+    def _final_norm(self, z: Tensor) -> Tensor:
         normed: Tensor = self.norm(z) if self.pre_norm else z
         return normed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field
@@ -55,12 +56,12 @@ class Llm2VecConfig(LlmConfig):
     adapters: tuple[str, ...] = ()
     weights: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
-    def resolved(self) -> Self:
+    def resolved(self, cache: Path | None = None) -> Self:
         """Fill in the hash of the weights where all of them are on this machine."""
-        from bench.text.encoders.llm2vec.places import hash_of, on_disk
+        from bench.text.encoders.llm2vec.locate import hash_of, on_disk
 
         folders = [on_disk(name) for name in (self.model, *self.adapters)]
         present = [folder for folder in folders if folder is not None]
         if self.weights or len(present) < len(folders):
             return self
-        return self.model_copy(update={"weights": hash_of(present)})
+        return self.model_copy(update={"weights": hash_of(present, cache)})

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,13 +22,14 @@ from bench.errors import ConfigError
 from bench.settings import expanded
 from bench.text.encoders.batches import padded
 from bench.text.encoders.llm2vec.config import Llm2VecConfig, LlmConfig
-from bench.text.encoders.llm2vec.places import fetched, hash_of
+from bench.text.encoders.llm2vec.locate import fetched, hash_of
 from bench.text.encoders.tokens import TokenEncoder
 
 _UNLOADABLE = (
     *(OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError),
     SafetensorError,
 )
+C = TypeVar("C", bound=LlmConfig)
 MARK = "!@#$%^&*()"
 """What LLM2Vec puts before a text, after its instruction; it is never shown to the model."""
 
@@ -52,24 +53,14 @@ class Tokens:
         return len(self.ids)
 
 
-class LlmEncoder(TokenEncoder):
-    """A language model from folders on this machine.
-
-    Parameters
-    ----------
-    config
-        Complete settings.
-    """
+class LlmEncoder(TokenEncoder[C]):
+    """A language model from folders on this machine."""
 
     libraries: ClassVar[tuple[str, ...]] = ("llm2vec", "transformers", "peft")
 
-    def __init__(self, config: LlmConfig) -> None:
-        super().__init__(config)
-        self.config = config
-
     @abstractmethod
     def folders(self) -> list[Path]:
-        """Give the folders of the model and of its adapters, fetched where they are missing."""
+        """Return the folders of the model and of its adapters, fetched where they are missing."""
 
     def load(self, device: torch.device) -> None:
         """Load the model, merge its adapters in turn and set the pooling."""
@@ -129,49 +120,39 @@ class LlmEncoder(TokenEncoder):
         return found
 
 
-class Llm2VecEncoder(LlmEncoder):
-    """A model of the user's choice.
-
-    Parameters
-    ----------
-    config
-        Complete settings.
-    """
+class Llm2VecEncoder(LlmEncoder[Llm2VecConfig]):
+    """A model of the user's choice."""
 
     name: ClassVar[str] = "llm2vec"
 
-    def __init__(self, config: Llm2VecConfig) -> None:
-        super().__init__(config)
-        self._names = (config.model, *config.adapters)
-        self._expected = config.weights
-
     def folders(self) -> list[Path]:
-        """Give the folders of the model and of its adapters; see :func:`.row_index.fetched`."""
-        return [fetched(name, self.name) for name in self._names]
+        """Return the folders of the model and of its adapters; see :func:`.locate.fetched`."""
+        names = (self.config.model, *self.config.adapters)
+        return [fetched(name, self.name, offline=self.settings.offline) for name in names]
 
     @cached_property
     def _found(self) -> str:
-        return hash_of(self.folders())
+        return hash_of(self.folders(), self.settings.cache)
 
     def weights(self) -> str:
-        """SHA-256 of the files.
+        """Return the SHA-256 of the files.
 
         Raises
         ------
         ConfigError
             They are not those that the settings name.
         """
-        if self._expected not in {"", self._found}:
+        if self.config.weights not in {"", self._found}:
             raise ConfigError(
-                f"encoder '{self.name}': the files of {self._names[0]} and its adapters have "
-                f"SHA-256 {self._found}, the settings say {self._expected}; bring the files "
+                f"encoder '{self.name}': the files of {self.config.model} and its adapters have "
+                f"SHA-256 {self._found}, the settings say {self.config.weights}; bring the files "
                 "back, or leave encoder.weights out"
             )
         return self._found
 
     def _loaded(self, base: Path, adapters: Sequence[Path]) -> Any:
-        """Load, and tell LLM2Vec the id, by which it chooses the prompt of some models."""
+        """Load, and pass LLM2Vec the id, by which it chooses the prompt of some models."""
         model = super()._loaded(base, adapters)
-        if not expanded(self._names[0]).is_dir():
-            model.model.config._name_or_path = self._names[0].partition("@")[0]  # noqa: SLF001
+        if not expanded(self.config.model).is_dir():
+            model.model.config._name_or_path = self.config.model.partition("@")[0]  # noqa: SLF001
         return model

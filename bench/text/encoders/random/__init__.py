@@ -1,4 +1,4 @@
-"""A random vector for each text: what an encoder gives without any meaning."""
+"""A random vector for each text: an encoder without any meaning."""
 
 from bench.components import EncoderEntry
 

@@ -17,7 +17,7 @@ class RandomConfig(EncoderConfig):
     size
         S, width of a vector.
     seed
-        Other numbers give other vectors.
+        Seed of the vectors.
     """
 
     size: int = Field(default=256, ge=1)

@@ -13,20 +13,10 @@ from bench.text.encoder import Encoder, Report, silent
 from bench.text.encoders.random.config import RandomConfig
 
 
-class RandomEncoder(Encoder):
-    """Normal numbers of variance 1 / S: equal texts have equal vectors, others no likeness.
-
-    Parameters
-    ----------
-    config
-        Complete settings.
-    """
+class RandomEncoder(Encoder[RandomConfig]):
+    """Normal numbers of variance 1 / S: equal texts have equal vectors, others no likeness."""
 
     name: ClassVar[str] = "random"
-
-    def __init__(self, config: RandomConfig) -> None:
-        super().__init__(config)
-        self.config = config
 
     def encode(self, texts: Sequence[str], report: Report = silent) -> NDArray[np.float32]:
         """Turn texts into vectors; see :meth:`Encoder.encode`."""

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.files import atomic_path
 
 _WHOLE = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -45,31 +44,27 @@ def convert(source: Path, target: Path) -> None:
     source
         A GGUF file of the ``llama`` architecture with SmolLM's tokenizer.
     target
-        Folder that appears whole or not at all.
+        Existing folder for the files.
 
     Raises
     ------
     DataError
         The file is damaged or holds another kind of model.
-    StoreError
-        The folder cannot be written.
     """
     from gguf import GGUFReader
     from safetensors.numpy import save_file
 
     try:
         reader = GGUFReader(source)
-        facts = dict(reader.fields.items())
-        settings = _settings(facts)
+        fields = dict(reader.fields.items())
+        settings = _settings(fields)
         heads = {"attn_q": settings["num_attention_heads"]}
         heads["attn_k"] = settings["num_key_value_heads"]
-        tokenizer = _tokenizer(facts)
-        with atomic_path(target) as temporary:
-            temporary.mkdir()
-            tensors = dict(_tensor(tensor, heads) for tensor in reader.tensors)
-            save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
-            _config(settings, tied="lm_head.weight" not in tensors).save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
+        tokenizer = _tokenizer(fields)
+        tensors = dict(_tensor(tensor, heads) for tensor in reader.tensors)
+        save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+        _config(settings, tied="lm_head.weight" not in tensors).save_pretrained(target)
+        tokenizer.save_pretrained(target)
     except (ValueError, KeyError, IndexError) as error:
         raise DataError(
             f"{source} is not a GGUF file of a Llama model with SmolLM's tokenizer ({error}); "
@@ -113,26 +108,26 @@ def unpermuted(matrix: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(matrix.shape))
 
 
-def _settings(facts: dict[str, Any]) -> dict[str, Any]:
+def _settings(fields: dict[str, Any]) -> dict[str, Any]:
     """Sizes, in the words of transformers."""
 
-    def fact(name: str) -> Any:
-        return facts[name].contents()
+    def field(name: str) -> Any:
+        return fields[name].contents()
 
-    if fact("general.architecture") != "llama":
-        raise ValueError(f"the architecture is {fact('general.architecture')}")
+    if field("general.architecture") != "llama":
+        raise ValueError(f"the architecture is {field('general.architecture')}")
     return {
-        "hidden_size": fact("llama.embedding_length"),
-        "intermediate_size": fact("llama.feed_forward_length"),
-        "num_hidden_layers": fact("llama.block_count"),
-        "num_attention_heads": fact("llama.attention.head_count"),
-        "num_key_value_heads": fact("llama.attention.head_count_kv"),
-        "max_position_embeddings": fact("llama.context_length"),
-        "rms_norm_eps": fact("llama.attention.layer_norm_rms_epsilon"),
-        "rope_theta": fact("llama.rope.freq_base"),
-        "vocab_size": len(facts["tokenizer.ggml.tokens"].data),
-        "bos_token_id": fact("tokenizer.ggml.bos_token_id"),
-        "eos_token_id": fact("tokenizer.ggml.eos_token_id"),
+        "hidden_size": field("llama.embedding_length"),
+        "intermediate_size": field("llama.feed_forward_length"),
+        "num_hidden_layers": field("llama.block_count"),
+        "num_attention_heads": field("llama.attention.head_count"),
+        "num_key_value_heads": field("llama.attention.head_count_kv"),
+        "max_position_embeddings": field("llama.context_length"),
+        "rms_norm_eps": field("llama.attention.layer_norm_rms_epsilon"),
+        "rope_theta": field("llama.rope.freq_base"),
+        "vocab_size": len(fields["tokenizer.ggml.tokens"].data),
+        "bos_token_id": field("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": field("tokenizer.ggml.eos_token_id"),
     }
 
 
@@ -147,18 +142,18 @@ def _config(settings: dict[str, Any], *, tied: bool) -> Any:
     )
 
 
-def _tokenizer(facts: dict[str, Any]) -> Any:
+def _tokenizer(fields: dict[str, Any]) -> Any:
     """Build SmolLM's tokenizer: byte-level BPE, every digit a token of its own."""
     from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
     from transformers import PreTrainedTokenizerFast
 
-    kind = facts["tokenizer.ggml.pre"].contents()
+    kind = fields["tokenizer.ggml.pre"].contents()
     if kind != _PRE_TOKENIZER:
         raise ValueError(f"the tokenizer is {kind}")
-    tokens = facts["tokenizer.ggml.tokens"].contents()
-    types = facts["tokenizer.ggml.token_type"].contents()
-    merges = [tuple(pair.split(" ")) for pair in facts["tokenizer.ggml.merges"].contents()]
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    types = fields["tokenizer.ggml.token_type"].contents()
+    merges = [tuple(pair.split(" ")) for pair in fields["tokenizer.ggml.merges"].contents()]
     whole = Tokenizer(BPE(vocab={token: at for at, token in enumerate(tokens)}, merges=merges))
     digits = pre_tokenizers.Digits(individual_digits=True)
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -166,7 +161,7 @@ def _tokenizer(facts: dict[str, Any]) -> Any:
     whole.decoder = decoders.ByteLevel()
     special = [token for token, type_ in zip(tokens, types, strict=True) if type_ == _SPECIAL]
     whole.add_special_tokens([AddedToken(token, special=True) for token in special])
-    begin, end = (tokens[facts[f"tokenizer.ggml.{n}_token_id"].contents()] for n in ("bos", "eos"))
+    begin, end = (tokens[fields[f"tokenizer.ggml.{n}_token_id"].contents()] for n in ("bos", "eos"))
     return PreTrainedTokenizerFast(
         tokenizer_object=whole,
         bos_token=begin,

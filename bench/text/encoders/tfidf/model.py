@@ -16,24 +16,14 @@ SEED = 0
 """Of the randomised SVD, so that everybody has the same vectors."""
 
 
-class TfidfEncoder(Encoder):
-    """Weighted words, reduced.
-
-    Parameters
-    ----------
-    config
-        Complete settings.
-    """
+class TfidfEncoder(Encoder[TfidfConfig]):
+    """Weighted words, reduced."""
 
     name: ClassVar[str] = "tfidf"
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn",)
     fitted: ClassVar[bool] = True
-
-    def __init__(self, config: TfidfConfig) -> None:
-        super().__init__(config)
-        self.config = config
-        self._words: Any = None
-        self._reduction: Any = None
+    _words: Any
+    _reduction: Any
 
     def fit(self, texts: Sequence[str]) -> None:
         """Count words and find the main directions.

@@ -1,0 +1,209 @@
+"""Progress of long work: bars on a terminal, plain lines in a log.
+
+A display never fails the work that it shows: a stream that is closed or full is ignored, and
+characters that it cannot encode are replaced.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Self, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+SECONDS_BETWEEN_LINES = 5.0
+"""Of a task whose updates are many; in hours of work it grows to a tenth of what has passed."""
+
+
+class SafeStream:
+    """A text stream that never raises.
+
+    Parameters
+    ----------
+    stream
+        Where the text goes; None, as ``sys.stderr`` may be, discards it.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write what can be encoded, with ``?`` for the rest."""
+        try:
+            known = text.encode(self.encoding, "replace").decode(self.encoding)
+            return self._stream.write(known) if self._stream else 0
+        except (OSError, ValueError, LookupError):
+            return 0
+
+    def flush(self) -> None:
+        """Flush what was written, where that is possible."""
+        with suppress(OSError, ValueError):
+            if self._stream:
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person sees it."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
+
+@dataclass
+class _Pace:
+    """When a log last had a line of a task that is updated often."""
+
+    start: float
+    last: float
+
+    def due(self) -> bool:
+        """Whether it is time for the next line; ever fewer of them."""
+        now = time.monotonic()
+        due = now - self.last >= max(SECONDS_BETWEEN_LINES, (now - self.start) / 10)
+        if due:
+            self.last = now
+        return due
+
+
+class Lines:
+    """One line an event, for logs and pipes; a context manager.
+
+    Parameters
+    ----------
+    stream
+        Where the lines go.
+    """
+
+    def __init__(self, stream: SafeStream) -> None:
+        self._stream = stream
+        self._paces: dict[str, _Pace | None] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing to close."""
+
+    def say(self, line: str) -> None:
+        """Write one line."""
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+    def start(
+        self, task: str, total: float | None = None, done: float = 0, *, often: bool = False
+    ) -> None:
+        """Show a new task.
+
+        Parameters
+        ----------
+        task
+            Its name.
+        total, done
+            Units of work in all, where known, and those that are done already.
+        often
+            Whether updates come so often that a log shows only some.
+        """
+        del total, done
+        now = time.monotonic()
+        self._paces[task] = _Pace(now, now) if often else None
+
+    def update(
+        self, task: str, done: float, total: float | None, note: str, line: str | None = None
+    ) -> None:
+        """Show how far a task is.
+
+        Parameters
+        ----------
+        task
+            As it was started; an unknown one is ignored.
+        done, total
+            Units of work.
+        note
+            Text next to the bar.
+        line
+            What a log gets instead of the note; empty for nothing.
+        """
+        del done, total
+        text = note if line is None else line
+        pace = self._paces.get(task)
+        if text and task in self._paces and (pace is None or pace.due()):
+            self.say(f"{task}: {text}")
+
+    def stop(self, task: str) -> None:
+        """Remove a task, if it is shown."""
+        self._paces.pop(task, None)
+
+
+class Bars(Lines):
+    """A bar for each task, on a terminal.
+
+    Parameters
+    ----------
+    stream
+        The terminal.
+    """
+
+    def __init__(self, stream: SafeStream) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().__init__(stream)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),  # a label may hold "[...]"
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Console(file=cast("IO[str]", stream)),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def say(self, line: str) -> None:
+        """Write one line above the bars."""
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def start(
+        self, task: str, total: float | None = None, done: float = 0, *, often: bool = False
+    ) -> None:
+        """Add a bar; see :meth:`Lines.start`."""
+        del often
+        self.stop(task)
+        self._tasks[task] = self._progress.add_task(task, total=total, completed=done, note="")  # type: ignore[arg-type]
+
+    def update(
+        self, task: str, done: float, total: float | None, note: str, line: str | None = None
+    ) -> None:
+        """Move a bar; see :meth:`Lines.update`."""
+        del line
+        if task in self._tasks:
+            self._progress.update(
+                self._tasks[task], completed=done, total=total, note=note, refresh=done == total
+            )
+
+    def stop(self, task: str) -> None:
+        """Remove a bar, if there is one."""
+        if task in self._tasks:
+            self._progress.remove_task(self._tasks.pop(task))
+            self._progress.refresh()
+
+
+def display_for(stream: TextIO | None = None) -> Lines:
+    """Choose bars for a terminal and lines for everything else.
+
+    Parameters
+    ----------
+    stream
+        Where to write; None is standard error.
+    """
+    safe = SafeStream(sys.stderr if stream is None else stream)
+    return Bars(safe) if safe.isatty() else Lines(safe)

@@ -1,0 +1,37 @@
+"""Progress of a run in a log and on a terminal."""
+
+import io
+
+from bench.plan.progress import Progress
+from bench.runs.display import run_display
+
+LABEL = "toy/sasrec/none/seed 1"
+EPOCH = Progress(LABEL, epoch=2, epochs=9, loss=0.5, metric=0.125, best=0.25, seconds=1.26)
+
+
+def shown(stream):
+    with run_display(2, stream) as display:
+        display.started(LABEL)
+        display.advanced(EPOCH, 75.0)
+        display.ended(LABEL, "finished", 12.0)
+        display.ended("toy/sasrec/none/seed 2", "reused", 0.0)
+    return stream.getvalue()
+
+
+def test_lines_say_what_a_log_needs():
+    figures = "loss 0.5000, NDCG@10 0.1250 (best 0.2500), 1.3 s"
+    assert shown(io.StringIO()).splitlines() == [
+        f"{LABEL}: begins",
+        f"{LABEL}: epoch 2/9, {figures}; about 1 min 15 s left",
+        f"[1/2] {LABEL}: finished; about 12 s left",
+        "[2/2] toy/sasrec/none/seed 2: reused; about 0 s left",
+    ]
+
+
+def test_bars_on_a_terminal_end_with_all_experiments_counted():
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    text = shown(terminal)
+    assert f"{LABEL}: finished" in text
+    assert "toy/sasrec/none/seed 2: reused" in text
+    assert "2/2, about 0 s left" in text
