@@ -17,12 +17,12 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.config import Config
 from bench.errors import StoreError
-from bench.files import atomic_path, locked, read_json, write_json
+from bench.files import atomic_path, folder_name, locked, read_model, write_json
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
@@ -33,8 +33,7 @@ _SHORT = 12
 _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Config):
     """Why an experiment did not finish.
 
     Attributes
@@ -149,7 +148,7 @@ class Store:
             "experiment": experiment.model_dump(mode="json"),
             "decisions": sorted(result.decisions),
         }
-        target = self.root / "experiments" / _folder_name(experiment)
+        target = self.root / "experiments" / folder_name(experiment.label, experiment.key)
         with atomic_path(target) as folder:
             folder.mkdir()
             write_json(folder / "experiment.json", head)
@@ -200,7 +199,7 @@ class Store:
             when=time.time(),
             attempts=1 if before is None else before.attempts + 1,
         )
-        write_json(self._failure_path(experiment.key), vars(failure))
+        write_json(self._failure_path(experiment.key), failure.model_dump(mode="json"))
 
     def failure(self, key: str) -> Failure | None:
         """Why an experiment did not finish, None where it never failed.
@@ -213,10 +212,7 @@ class Store:
         path = self._failure_path(key)
         if not path.exists():
             return None
-        try:
-            return Failure(**read_json(path))
-        except TypeError:
-            raise StoreError(f"{path} records no failure; delete it and run again") from None
+        return read_model(path, Failure, "delete it and run again")
 
     def failures(self) -> Iterator[tuple[str, Failure]]:
         """Every recorded failure with its experiment's key, in the order of keys."""
@@ -242,8 +238,3 @@ class Store:
 
     def _failure_path(self, key: str) -> Path:
         return self.root / "failures" / f"{key}.json"
-
-
-def _folder_name(experiment: Experiment) -> str:
-    label = re.sub(r"[^A-Za-z0-9._]+", "-", experiment.label).strip("-.")
-    return f"{label[:100]}-{experiment.key[:_SHORT]}"
