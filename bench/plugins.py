@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -18,13 +17,14 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import ConfigError
-from bench.settings import PLUGINS, Settings
+from bench.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_ADDED: dict[Path, None] = {}
 
 
 def use_plugins(paths: Iterable[Path]) -> None:
-    """Register the components of files, here and in processes that are started from here.
+    """Register the components of files in this process.
 
     Parameters
     ----------
@@ -36,10 +36,12 @@ def use_plugins(paths: Iterable[Path]) -> None:
     ConfigError
         A path is neither a Python file nor a package's folder.
     """
-    known = Settings.from_environment().plugins
-    added = [_checked(path.absolute()) for path in paths]
-    every = dict.fromkeys([*known, *added])
-    os.environ[PLUGINS] = os.pathsep.join(map(str, every))
+    _ADDED.update(dict.fromkeys(_checked(path.absolute()) for path in paths))
+
+
+def plugins_in_use() -> tuple[Path, ...]:
+    """Return the plug-ins of the environment and those that :func:`use_plugins` added."""
+    return tuple(dict.fromkeys([*Settings.from_environment().plugins, *_ADDED]))
 
 
 def resolve_settings(settings: Settings | None = None) -> Settings:
@@ -58,7 +60,7 @@ def resolve_settings(settings: Settings | None = None) -> Settings:
 
 def plugin_modules() -> list[ModuleType]:
     """Import the plug-ins in use; one that does not import is left out with a warning."""
-    modules = map(_module, Settings.from_environment().plugins)
+    modules = map(_module, plugins_in_use())
     return [module for module in modules if module is not None]
 
 

@@ -76,7 +76,7 @@ class Settings:
         environment
             Variables by name; None reads the process's own.
         **changes
-            Values by attribute; None leaves what the environment says.
+            Values by attribute; folders may be texts; None leaves what the environment says.
 
         Raises
         ------
@@ -101,17 +101,13 @@ class Settings:
             tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
             plugins=tuple(expanded(path) for path in value(PLUGINS).split(os.pathsep) if path),
         )
-        return replace(found, **{key: new for key, new in changes.items() if new is not None})
-
-
-def store_dir() -> Path:
-    """Return the folder of the results store."""
-    return Settings.from_environment().store
-
-
-def offline() -> bool:
-    """Return whether every network access is forbidden."""
-    return Settings.from_environment().offline
+        folders = ("store", "data", "cache")
+        given: dict[str, Any] = {
+            key: expanded(str(new)) if key in folders else new
+            for key, new in changes.items()
+            if new is not None
+        }
+        return replace(found, **given)
 
 
 def expanded(path: str) -> Path:

@@ -389,7 +389,7 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
-    from bench.reports.diff import diff_grids
+    from bench.reports.tables.diff import diff_grids
     from bench.runs.store import Store
 
     sides = [side for side in (a, b) if isinstance(side, Results)]
@@ -434,21 +434,21 @@ def report(
         The text.
     """
     from bench.files import write_text
+    from bench.reports.names import TABLES
     from bench.reports.report import render
-    from bench.reports.table_names import NAMES
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
-    unknown = [name for name in tables or () if name not in NAMES]
+    unknown = [name for name in tables or () if name not in TABLES]
     if unknown:
-        raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(NAMES)}")
+        raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     text = render(
         shown.settings.store,
         shown._known_keys(),  # noqa: SLF001 - of this module
         format,
         reading=_reading(metrics, phase, candidates, ties),
         titles=RegisteredTitles(),
-        names=[name for name in NAMES if name in tables] if tables else None,
+        names=[name for name in TABLES if name in tables] if tables else None,
         origin=True,
     )
     if out is not None:

@@ -91,7 +91,7 @@ def run(
     """
     settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
     for outcome in outcomes:
@@ -129,7 +129,7 @@ def preview(
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     best = best_settings(settings) if tuned else None
     rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
@@ -231,13 +231,14 @@ def best_settings(settings: Settings) -> BestSettings:
     return BestSettings(settings.store)
 
 
-def _grid(
+def grid(
     datasets: Names,
     backbones: Names,
     methods: Names,
     encoders: Names,
     seeds: int | Iterable[int] | None,
 ) -> dict[str, list[Any] | None]:
+    """Return the lists of a specification by name; one value becomes a list."""
     given = {
         "datasets": datasets,
         "backbones": backbones,

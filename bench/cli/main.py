@@ -14,7 +14,6 @@ from bench.cli import (
     embed,
     ls,
     new,
-    recovery,
     report,
     run,
     show,
@@ -44,7 +43,6 @@ app.command(epilog=audit.EPILOG)(audit.audit)
 app.command(cls=ManyValues, epilog=ls.EPILOG)(with_plugins(ls.ls))
 app.command(cls=ManyValues, epilog=show.EPILOG)(with_plugins(show.show))
 app.command(cls=ManyValues, epilog=diff.EPILOG)(with_plugins(diff.diff))
-app.command(cls=ManyValues, epilog=recovery.EPILOG)(with_plugins(recovery.recovery))
 app.command(cls=ManyValues, epilog=verify.EPILOG)(with_plugins(verify.verify))
 app.command(cls=ManyValues, epilog=validate.EPILOG)(with_plugins(validate.validate))
 app.command(epilog=new.EPILOG)(new.new)

@@ -151,7 +151,7 @@ def _run(
         return ExperimentOutcome(key, label, "stopped")
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
-        store.record_failure(key, label, cause, traceback.format_exc())
+        store.record_failure(planned.experiment, cause, traceback.format_exc())
         return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error))
     return ExperimentOutcome(key, label, "finished")
 

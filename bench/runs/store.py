@@ -41,6 +41,8 @@ class Failure:
     ----------
     label
         The experiment's readable name.
+    dataset, backbone, method
+        What it is made of; no backbone for a standalone method.
     cause
         One sentence.
     details
@@ -52,6 +54,9 @@ class Failure:
     """
 
     label: str
+    dataset: str
+    backbone: str | None
+    method: str
     cause: str
     details: str
     when: float
@@ -176,7 +181,7 @@ class Store:
             for leftover in (self.root / folder).glob(pattern):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
-    def record_failure(self, key: str, label: str, cause: str, details: str = "") -> None:
+    def record_failure(self, experiment: Experiment, cause: str, details: str = "") -> None:
         """Write why an experiment did not finish.
 
         Raises
@@ -184,10 +189,18 @@ class Store:
         StoreError
             The file system refuses.
         """
-        before = self.failure(key)
-        attempts = 1 if before is None else before.attempts + 1
-        failure = Failure(label, cause, details, time.time(), attempts)
-        write_json(self._failure_path(key), vars(failure))
+        before = self.failure(experiment.key)
+        failure = Failure(
+            label=experiment.label,
+            dataset=experiment.dataset,
+            backbone=experiment.backbone,
+            method=experiment.method,
+            cause=cause,
+            details=details,
+            when=time.time(),
+            attempts=1 if before is None else before.attempts + 1,
+        )
+        write_json(self._failure_path(experiment.key), vars(failure))
 
     def failure(self, key: str) -> Failure | None:
         """Why an experiment did not finish, None where it never failed.

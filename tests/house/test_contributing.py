@@ -54,7 +54,7 @@ def examples(tmp_path_factory):
 
 def python(examples, *words, cwd, succeeds=True):
     environment = {
-        "PYTHONPATH": str(examples),
+        "PYTHONPATH": os.pathsep.join([str(examples), os.environ.get("PYTHONPATH", "")]),
         "BENCH_CACHE_DIR": str(cwd / "cache"),
         "BENCH_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",

@@ -75,7 +75,7 @@ def test_status_from_missing_to_done(store):
     assert store.status(key) == "missing"
     (store.work(key) / "checkpoint").touch()
     assert store.status(key) == "partial"
-    store.record_failure(key, CELL.label, "it broke")
+    store.record_failure(CELL, "it broke")
     assert store.status(key) == "failed"
     store.save(CELL, result(CELL))
     assert store.status(key) == "done"
@@ -84,15 +84,15 @@ def test_status_from_missing_to_done(store):
 
 
 def test_failures_are_counted_and_listed(store):
-    store.record_failure("k", "label", "first", "Traceback...")
-    store.record_failure("k", "label", "second")
-    store.record_failure("a", "other", "third")
+    other = type(CELL)(**{**CELL.model_dump(), "seed": 7})
+    store.record_failure(CELL, "first", "Traceback...")
+    store.record_failure(CELL, "second")
+    store.record_failure(other, "third")
     (store.root / "failures" / ".b.json.99.abc.tmp").touch()  # a killed run left it
-    assert [(key, failure.cause) for key, failure in store.failures()] == [
-        ("a", "third"),
-        ("k", "second"),
-    ]
-    failure = store.failure("k")
+    causes = {CELL.key: "second", other.key: "third"}
+    assert [(key, failure.cause) for key, failure in store.failures()] == sorted(causes.items())
+    failure = store.failure(CELL.key)
+    assert (failure.label, failure.method) == (CELL.label, CELL.method)
     assert (failure.cause, failure.attempts, failure.details) == ("second", 2, "")
 
 

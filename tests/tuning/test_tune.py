@@ -1,7 +1,6 @@
 """Studies of fake trials: order, budgets, answers from the store, failures, pruning, resuming."""
 
 import json
-import time
 from multiprocessing import get_context
 
 import optuna
@@ -257,6 +256,7 @@ def hold(path, held, done):
         done.wait(60)
 
 
+@pytest.mark.process
 def test_a_trial_of_a_living_process_is_left_to_it(tmp_path):
     study, _ = left_running(tmp_path)
     context = get_context("spawn")
@@ -325,16 +325,18 @@ def test_of_two_machines_that_enqueue_the_default_one_gives_way(tmp_path):
     assert [trial.state for trial in trials] == ["complete", "surplus", *["complete"] * 2]
 
 
-def begin_late(root, at):
-    """Tune from a process of its own, at a moment on the clock."""
-    time.sleep(max(0.0, at - time.time()))
+def tune_together(root, barrier):
+    """Tune from a process of its own, at the same moment as others."""
+    barrier.wait()
     run(root, trials=4)
 
 
+@pytest.mark.process
 def test_two_tunings_that_begin_at_the_same_moment_share_a_fresh_store(tmp_path):
     context = get_context("spawn")
-    at = time.time() + 12
-    processes = [context.Process(target=begin_late, args=(tmp_path, at)) for _ in range(3)]
+    barrier = context.Barrier(3)
+    together = (tmp_path, barrier)
+    processes = [context.Process(target=tune_together, args=together) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
