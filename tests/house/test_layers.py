@@ -17,6 +17,7 @@ TURNED = {
     "bench/methods/none/model.py": "import bench.data.load",
     "bench/methods/backbones/caser/model.py": "import bench.training.trainer",
     "bench/reports/titles.py": "import torch",
+    "bench/reports/results.py": "import bench.reports.tables",
     "bench/plan/overrides.py": "import pandas",
 }
 
