@@ -9,7 +9,6 @@ The same command on the same code and data has the same key and continues in the
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.errors import StoreError
 from bench.config import Config
 from bench.files import folder_name, read_model, write_json
 from bench.hashing import content_hash

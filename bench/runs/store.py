@@ -12,7 +12,6 @@ Everything is written under a temporary name and renamed, so a folder that is th
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Collection, Iterator

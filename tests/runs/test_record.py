@@ -66,5 +66,5 @@ def test_a_file_that_is_no_record_is_named(tmp_path):
     begin_record(tmp_path, SPEC, PLAN, [])
     [path] = (tmp_path / "runs").iterdir()
     path.write_text('{"key": 1}')
-    with pytest.raises(StoreError, match="is missing or damaged .*; delete it"):
+    with pytest.raises(StoreError, match=r"is missing or damaged .*; delete it"):
         list(read_records(tmp_path))
