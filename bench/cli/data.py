@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, settings_of
+from bench.cli.options import CacheDir, DataDir
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
@@ -34,7 +34,7 @@ def list_(
     data_dir: DataDir = None,
 ) -> None:
     """List data sets and the folders of their files."""
-    settings = settings_of(data=data_dir)
+    settings = Settings.from_environment(data=data_dir)
     rows = [
         {"data set": card.name, "summary": card.summary, "files": _whereabouts(card, settings)}
         for card in map(load_card, names or card_names())
@@ -55,7 +55,7 @@ def fetch(
     from bench.data.fetch import fetch_card
     from bench.data.load import read_card
 
-    settings = settings_of(data=data_dir, cache=cache_dir)
+    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     for card in [load_card(name) for name in names]:
         located = fetch_card(card, settings, again=again)
         dataset = read_card(card, located, settings.cache)
@@ -72,7 +72,7 @@ def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
     from bench.data.load import load_dataset
     from bench.data.stats import Stats
 
-    settings = settings_of(data=data_dir, cache=cache_dir)
+    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     rows = [
         {"data set": load_card(name).name, **Stats.of(load_dataset(name, settings)).row()}
         for name in names or _present(settings)
@@ -85,7 +85,7 @@ def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = 
     """Compare files with their checksums and contents with the cards' counts."""
     from bench.data.verify import verify as verify_card
 
-    settings = settings_of(data=data_dir, cache=cache_dir)
+    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     failed = []
     for name in names or _present(settings):
         try:
@@ -107,7 +107,7 @@ def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
-    settings = settings_of(data=data_dir, cache=cache_dir)
+    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     for name in names or _present(settings):
         typer.echo(f"{name}:")
         for result in audit_dataset(load_dataset(name, settings)):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bench.cli.options import StoreDir, settings_of
+from bench.cli.options import StoreDir, one_of, with_options
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
     Out,
     PhaseName,
-    TextFormat,
     TiesName,
-    one_of,
-    reading_of_options,
+    reading_of,
     write_out,
 )
+from bench.settings import Settings
 
 EPILOG = """
 \b
@@ -26,9 +25,11 @@ Examples:
   bench diff "beauty/gru4rec/none/seed 1" "beauty/gru4rec/none/seed 2" --metric NDCG@10
   bench diff 3f2a9c 81d0be --region 0.02
 """
+_Format = Literal["markdown", "latex"]
 _SIDE = "A label such as ml-100k/sasrec/none, with * and ?, or keys separated by commas."
 
 
+@with_options()
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, named alike.")],
@@ -39,7 +40,7 @@ def diff(
     region: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
-    format_: TextFormat = "markdown",
+    format_: Annotated[_Format, one_of("--format", _Format, "markdown or latex.")] = "markdown",
     out: Out = None,
     store: StoreDir = None,
 ) -> None:
@@ -50,12 +51,10 @@ def diff(
     practical equivalence, a test over seeds, and the difference by popularity of the target, for
     cold targets and by length of the history.
     """
-    style = one_of("--format", format_, ("markdown", "latex"))
-    reading = reading_of_options(phase, candidates, ties, metric or [])
-
     from bench.reports.tables.diff import diff_grids
     from bench.reports.tables.grid import to_latex, to_markdown
     from bench.runs.store import Store
 
-    grids = diff_grids(Store(settings_of(store).store), a, b, reading, region)
-    write_out("\n".join(map(to_latex if style == "latex" else to_markdown, grids)), out)
+    root = Settings.from_environment(store=store).store
+    grids = diff_grids(Store(root), a, b, reading_of(phase, candidates, ties, metric), region)
+    write_out("\n".join(map(to_latex if format_ == "latex" else to_markdown, grids)), out)

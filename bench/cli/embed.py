@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Device, Encoders, Sets, settings_of
+from bench.cli.options import (
+    CacheDir,
+    DataDir,
+    Device,
+    Encoders,
+    Sets,
+    resumable,
+    with_options,
+)
 from bench.errors import ConfigError
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
@@ -22,6 +30,7 @@ Examples:
 """
 
 
+@with_options()
 def embed(
     datasets: Annotated[
         list[str], typer.Argument(help="Data cards: names or paths.", show_default=False)
@@ -45,20 +54,17 @@ def embed(
     spec = apply_overrides(Spec.parse(given, "command line"), set_ or [])
     for name in spec.encoders:
         spec.encoder_config(name)
-    try:
-        _run(spec, threads, settings_of(data=data_dir, cache=cache_dir, device=device))
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+    settings = Settings.from_environment(data=data_dir, cache=cache_dir, device=device)
 
-
-def _run(spec: Spec, threads: int | None, settings: Settings) -> None:
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
     from bench.text.display import encoding_display
-    from bench.text.provide import embed, request_for
+    from bench.text.provide import embed as encode
+    from bench.text.provide import request_for
 
-    loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
-    requests = [request_for(spec, data, name) for data in loaded.values() for name in spec.encoders]
-    with encoding_display() as display:
-        embed(requests, settings, display, threads=threads)
+    with resumable(), encoding_display() as display:
+        loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+        requests = [
+            request_for(spec, data, name) for data in loaded.values() for name in spec.encoders
+        ]
+        encode(requests, settings, display, threads=threads)

@@ -8,13 +8,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from bench.cli.options import StoreDir, settings_of
+from bench.cli.options import StoreDir, with_options
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.plan.data_card import card_names, load_card
 from bench.plan.formats import READERS, Reader
 from bench.plan.spec import read_spec, shipped
 from bench.registry import Registry
+from bench.settings import Settings
 
 EPILOG = """
 \b
@@ -25,6 +26,7 @@ Examples:
 Listed = TypeVar("Listed", bound=Component | Reader)
 
 
+@with_options()
 def ls(
     kind: Annotated[
         str,
@@ -43,7 +45,7 @@ def ls(
         "formats": lambda: _components(READERS),
         "datasets": _datasets,
         "specs": _specs,
-        "runs": lambda: _runs(settings_of(store).store),
+        "runs": lambda: _runs(Settings.from_environment(store=store).store),
     }
     if kind not in listings:
         raise ConfigError(f"nothing to list is called '{kind}'{suggestion(kind, listings)}")

@@ -1,16 +1,20 @@
-"""Options that take several values after one flag, and those that every verb shares."""
+"""Options that take several values after one flag, and those that verbs share."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand
 
+from bench.errors import ConfigError, suggestion
+from bench.plan.overrides import resolve_spec
+from bench.plan.spec import Spec
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
@@ -69,41 +73,21 @@ StoreDir = Annotated[
 ]
 
 
-def settings_of(
-    store: Path | None = None,
-    data: Path | None = None,
-    cache: Path | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    track: bool | None = None,
-) -> Settings:
-    """Return the settings of the environment with what the flags change."""
-    return Settings.from_environment(
-        store=store,
-        data=data,
-        cache=cache,
-        device=device,
-        threads=threads,
-        track=track,
-    )
-
-
-def grid_of(
-    dataset: Many, backbone: Many, method: Many, encoder: Many, seeds: list[int] | None
-) -> dict[str, list[str] | list[int] | None]:
-    """Name the flags as a specification does."""
-    return {
-        "datasets": dataset,
-        "backbones": backbone,
-        "methods": method,
-        "encoders": encoder,
-        "seeds": seeds,
-    }
-
-
 def names(text: str) -> Any:
     """Option that takes several names."""
     return typer.Option(metavar="NAME ...", help=text)
+
+
+def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: Any) -> Any:
+    """Option whose values are those of a Literal; a wrong one gets a suggestion."""
+    known = get_args(literal)
+
+    def parse(value: str) -> str:
+        if value not in known:
+            raise ConfigError(f"{flag} '{value}' is unknown{suggestion(value, known)}")
+        return value
+
+    return typer.Option(flag, parser=parse, metavar=metavar, help=text, **shown)
 
 
 SpecName = Annotated[
@@ -147,19 +131,79 @@ Plugins = Annotated[
 ]
 
 
-def with_plugins(verb: Callable[..., None]) -> Callable[..., None]:
-    """Add the option ``--plugin`` to a verb."""
-
-    @wraps(verb)
-    def wrapped(plugin: Plugins = None, **values: Any) -> None:
-        use_plugins(expanded(path) for path in plugin or ())
-        verb(**values)
-
-    signature = inspect.signature(verb, eval_str=True)
-    option = inspect.Parameter(
-        "plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins
+def run_settings(
+    threads: Threads = 1,
+    device: Device = "auto",
+    track: Track = None,
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> Settings:
+    """Return the settings of a verb that trains."""
+    return Settings.from_environment(
+        store=store, data=data_dir, cache=cache_dir, threads=threads, device=device, track=track
     )
-    parameters = [*signature.parameters.values(), option]
-    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return wrapped
+
+
+def chosen_spec(
+    spec: SpecName = None,
+    dataset: Datasets = None,
+    backbone: Backbones = None,
+    method: Methods = None,
+    encoder: Encoders = None,
+    seeds: Seeds = None,
+    set_: Sets = None,
+) -> Spec:
+    """Return the specification that a verb is given, changed by flags and checked."""
+    changes = {
+        "datasets": dataset,
+        "backbones": backbone,
+        "methods": method,
+        "encoders": encoder,
+        "seeds": seeds,
+    }
+    return resolve_spec(spec, changes, set_ or [])
+
+
+def with_options(**groups: Callable[..., Any]) -> Callable[..., Callable[..., None]]:
+    """Complete the options of a verb.
+
+    The verb gets ``--plugin``, and each parameter that a group names gives way to the group's own
+    options; the verb then receives what the group makes of them.
+    """
+
+    def options(function: Callable[..., Any]) -> list[inspect.Parameter]:
+        return list(inspect.signature(function, eval_str=True).parameters.values())
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        @wraps(verb)
+        def wrapped(plugin: Plugins = None, **values: Any) -> None:
+            use_plugins(expanded(path) for path in plugin or ())
+            for name, make in groups.items():
+                values[name] = make(**{own.name: values.pop(own.name) for own in options(make)})
+            verb(**values)
+
+        parameters = [
+            option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for own in options(verb)
+            for option in (options(groups[own.name]) if own.name in groups else [own])
+        ]
+        plugin = inspect.Parameter(
+            "plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins
+        )
+        signature = inspect.Signature([*parameters, plugin])
+        wrapped.__signature__ = signature  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {own.name: own.annotation for own in [*parameters, plugin]}
+        return wrapped
+
+    return decorate
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Answer an interruption of the block with how to resume."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to continue", err=True)
+        raise typer.Exit(130) from None

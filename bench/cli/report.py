@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, TypedDict, cast, get_args
+from typing import Annotated, cast
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Many, StoreDir, settings_of
+from bench.cli.options import CacheDir, DataDir, Many, StoreDir, one_of, with_options
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
@@ -17,17 +17,13 @@ from bench.cli.reading import (
     Out,
     PhaseName,
     TiesName,
-    maybe_one_of,
-    one_of,
-    reading_of_options,
+    reading_of,
     write_out,
 )
 from bench.errors import ConfigError
-from bench.reports.names import TABLES, FigureKind, Format, Part, TableName
+from bench.reports.names import FigureKind, Format, Part, TableName
 from bench.reports.titles import RegisteredTitles
-
-if TYPE_CHECKING:
-    from bench.reports.results import Reading, Selection
+from bench.settings import Settings
 
 EPILOG = """
 \b
@@ -41,61 +37,55 @@ Examples:
   bench report --figure learning-curves --out curves.png
   bench report --figure setting-curve --setting theta --out theta.pdf
 """
-_Format = Annotated[
-    str, typer.Option("--format", metavar="NAME", help="markdown, latex, csv or html.")
-]
-_Tables = Annotated[
-    Many,
-    typer.Option(
-        metavar="NAME ...",
-        help="Tables: data, overall, improvement, significance, denoising, noise-detection, "
-        "ablation, published, cost, cases, ledger. A CSV holds one table.",
-        show_default="html: all; csv: every row, unrounded; else overall, improvement, "
-        "significance, denoising, cost",
-    ),
-]
-_Figure = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Draw accuracy, learning-curves, denoising, quality-cost, tuning or setting-curve "
-        "into --out.",
-    ),
-]
-_Setting = Annotated[
-    str | None,
-    typer.Option(metavar="KEY", help="Setting of the curve, such as theta or training.epochs."),
-]
-_Part = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Noise detection on training interactions (train) or test histories (test).",
-        show_default="train",
-    ),
-]
 
 
-class _Shown(TypedDict):
-    selection: Selection
-    reading: Reading
-    titles: RegisteredTitles
-
-
+@with_options()
 def report(
     dataset: OnlyDatasets = None,
     backbone: OnlyBackbones = None,
     method: OnlyMethods = None,
-    format_: _Format = "markdown",
+    format_: Annotated[
+        Format, one_of("--format", Format, "markdown, latex, csv or html.")
+    ] = "markdown",
     out: Out = None,
     metric: MetricNames = None,
-    table: _Tables = None,
+    table: Annotated[
+        Many,
+        one_of(
+            "--table",
+            TableName,
+            "Tables: data, overall, improvement, significance, denoising, noise-detection, "
+            "ablation, published, cost, cases, ledger. A CSV holds one table.",
+            "NAME ...",
+            show_default="html: all; csv: every row, unrounded; else overall, improvement, "
+            "significance, denoising, cost",
+        ),
+    ] = None,
     candidates: CandidatesName = None,
     ties: TiesName = None,
     phase: PhaseName = "test",
-    part: _Part = None,
-    figure: _Figure = None,
-    setting: _Setting = None,
+    part: Annotated[
+        Part | None,
+        one_of(
+            "--part",
+            Part,
+            "Noise detection on training interactions (train) or test histories (test).",
+            show_default="train",
+        ),
+    ] = None,
+    figure: Annotated[
+        FigureKind | None,
+        one_of(
+            "--figure",
+            FigureKind,
+            "Draw accuracy, learning-curves, denoising, quality-cost, tuning or setting-curve "
+            "into --out.",
+        ),
+    ] = None,
+    setting: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Setting of the curve, such as theta or training.epochs."),
+    ] = None,
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -105,46 +95,41 @@ def report(
     Metrics are computed from stored ranks, with the candidates and ties of each protocol by
     default; nothing runs again. Rows of different protocols or data never share a table.
     """
-    settings = settings_of(store, data_dir, cache_dir)
-    style = one_of("--format", format_, cast("Sequence[Format]", get_args(Format)))
-    kind = maybe_one_of("--figure", figure, cast("Sequence[FigureKind]", get_args(FigureKind)))
-    if kind is not None and out is None:
+    if figure is not None and out is None:
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
-    if setting is not None and kind != "setting-curve":
+    if setting is not None and figure != "setting-curve":
         raise ConfigError("--setting belongs to a curve; add --figure setting-curve")
-    names = _tables(table, kind)
-    scored = maybe_one_of("--part", part, cast("Sequence[Part]", get_args(Part)))
-    if scored is not None and not (style == "html" or "noise-detection" in (names or ())):
+    if figure is not None and table:
+        raise ConfigError("a figure has no choice of tables; drop --table")
+    if part is not None and not (format_ == "html" or "noise-detection" in (table or ())):
         raise ConfigError("--part belongs to a table; add --table noise-detection")
 
     from bench.reports.report import draw, render
     from bench.reports.results import Selection
 
-    shown: _Shown = {
-        "selection": Selection(
-            datasets=dataset or (), backbones=backbone or (), methods=method or ()
-        ),
-        "reading": reading_of_options(phase, candidates, ties, metric or []),
-        "titles": RegisteredTitles(),
-    }
-    if kind is not None and out is not None:
-        draw(settings.store, kind, out, **shown, setting=setting)
+    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
+    selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
+    reading, titles = reading_of(phase, candidates, ties, metric), RegisteredTitles()
+    if figure is not None and out is not None:
+        draw(
+            settings.store,
+            figure,
+            out,
+            selection=selection,
+            reading=reading,
+            titles=titles,
+            setting=setting,
+        )
         return
     text = render(
         settings.store,
-        fmt=style,
-        **shown,
-        names=names,
-        part=scored or "train",
+        fmt=format_,
+        selection=selection,
+        reading=reading,
+        titles=titles,
+        names=cast("Sequence[TableName]", table) or None,
+        part=part or "train",
         settings=settings,
         origin=True,
     )
     write_out(text, out)
-
-
-def _tables(asked: Sequence[str] | None, figure: FigureKind | None) -> Sequence[TableName] | None:
-    if not asked:
-        return None
-    if figure is not None:
-        raise ConfigError("a figure has no choice of tables; drop --table")
-    return [one_of("--table", name, TABLES) for name in asked]

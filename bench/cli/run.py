@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from bench.cli.options import (
-    Backbones,
-    CacheDir,
-    DataDir,
-    Datasets,
-    Device,
-    Encoders,
-    Many,
-    Methods,
-    Seeds,
-    Sets,
-    SpecName,
-    StoreDir,
-    Threads,
-    Track,
-    grid_of,
-    settings_of,
-)
-from bench.cli.reading import one_of
-from bench.plan.protocol import KEEP
+from bench.cli.options import Many, chosen_spec, one_of, resumable, run_settings, with_options
+from bench.plan.protocol import Keep
+from bench.plan.spec import Spec
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,37 +27,29 @@ Examples:
   bench run spec.yaml --tuned                  with the best settings of: bench tune spec.yaml
   bench run planted --keep weights             for bench.load(...).model(...) in Python
 """
-_Jobs = Annotated[
-    int | None,
-    typer.Option(
-        min=1, metavar="N", help="Experiments at the same time; default: one a core, one on a GPU."
-    ),
-]
 
 
+@with_options(spec=chosen_spec, settings=run_settings)
 def run(
-    spec: SpecName = None,
-    dataset: Datasets = None,
-    backbone: Backbones = None,
-    method: Methods = None,
-    encoder: Encoders = None,
-    seeds: Seeds = None,
-    set_: Sets = None,
+    *,
+    spec: Spec,
     tuned: Annotated[
         bool, typer.Option("--tuned", help="Use the best settings that bench tune has found.")
     ] = False,
     keep: Annotated[
         Many,
-        typer.Option(metavar="NAME ...", help="Also store weights, lists (top items) or both."),
+        one_of("--keep", Keep, "Also store weights, lists (top items) or both.", "NAME ..."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the experiments and stop.")] = False,
-    jobs: _Jobs = None,
-    threads: Threads = 1,
-    device: Device = "auto",
-    track: Track = None,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Experiments at the same time; default: one a core, one on a GPU.",
+        ),
+    ] = None,
+    settings: Settings,
 ) -> None:
     """Run a comparison: every experiment that is not finished yet, then print the table.
 
@@ -82,22 +57,17 @@ def run(
     is recorded, shown, and tried again next time; the exit code is then 1.
     """
     from bench.api.run import best_settings, execute_spec
-    from bench.plan.overrides import resolve_spec
 
-    settings = settings_of(store, data_dir, cache_dir, device, threads, track)
-    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
-    kept = [one_of("--keep", name, KEEP) for name in keep or ()]
     if plan:
         from bench.runs.preview import preview
 
         best = best_settings(settings) if tuned else None
-        typer.echo(preview(chosen, settings, best.adapt if best else None))
+        typer.echo(preview(spec, settings, best.adapt if best else None))
         return
-    try:
-        outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+    with resumable():
+        outcomes = execute_spec(
+            spec, settings, tuned=tuned, keep=cast("Sequence[Keep]", keep or ()), jobs=jobs
+        )
     _conclude(outcomes, settings)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.options import with_options
 from bench.components import METHODS, VARIANT_MARK, MethodEntry
 from bench.plan.method_card import MethodCard, find
 
@@ -17,6 +18,7 @@ Examples:
 """
 
 
+@with_options()
 def show(
     method: Annotated[
         str, typer.Argument(help="A method, or a variant of one.", show_default=False)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir, settings_of
+from bench.cli.options import StoreDir
+from bench.settings import Settings
 
 EPILOG = """
 \b
@@ -44,7 +45,7 @@ def sync(
     from bench.api.tracking import sync as log_missing
     from bench.tracking.destination import destination
 
-    settings = settings_of(store)
+    settings = Settings.from_environment(store=store)
     if uri is not None:
         settings = replace(settings, tracking_uri=uri)
     counts = log_missing(settings, partial(typer.echo, err=True))

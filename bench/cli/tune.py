@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
-from bench.cli.options import (
-    Backbones,
-    CacheDir,
-    DataDir,
-    Datasets,
-    Device,
-    Encoders,
-    Methods,
-    Seeds,
-    Sets,
-    SpecName,
-    StoreDir,
-    Threads,
-    Track,
-    grid_of,
-    settings_of,
-)
-from bench.errors import ConfigError, suggestion
-
-if TYPE_CHECKING:
-    from bench.plan.spec import Spec
-    from bench.settings import Settings
-    from bench.tuning.plan import Pruning
+from bench.cli.options import chosen_spec, one_of, resumable, run_settings, with_options
+from bench.plan.spec import Spec
+from bench.settings import Settings
+from bench.tuning.plan import Pruning
 
 EPILOG = """
 \b
@@ -40,92 +20,61 @@ Examples:
   bench tune --ledger                          what has been spent so far
   bench run --tuned                            with the best settings found
 """
-_Trials = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Trials of each study; default: 20 without --seconds."),
-]
-_Seconds = Annotated[
-    float | None, typer.Option(min=0, metavar="S", help="Seconds of training of each study.")
-]
-_Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Trials at the same time.")]
-_Pruner = Annotated[str, typer.Option(metavar="NAME", help="median, hyperband or none.")]
-_Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Where Optuna keeps the studies: journal:FILE or a database's URL.",
-        show_default="SQLite in the store",
-    ),
-]
-_Plan = Annotated[bool, typer.Option("--plan", help="Show the studies and stop.")]
-_Ledger = Annotated[
-    bool, typer.Option("--ledger", help="Show what all studies have spent and stop.")
-]
 
 
+@with_options(spec=chosen_spec, settings=run_settings)
 def tune(
-    spec: SpecName = None,
-    dataset: Datasets = None,
-    backbone: Backbones = None,
-    method: Methods = None,
-    encoder: Encoders = None,
-    seeds: Seeds = None,
-    set_: Sets = None,
-    trials: _Trials = None,
-    seconds: _Seconds = None,
-    workers: _Workers = 1,
-    pruner: _Pruner = "median",
-    storage: _Storage = None,
-    plan: _Plan = False,
-    ledger: _Ledger = False,
-    threads: Threads = 1,
-    device: Device = "auto",
-    track: Track = None,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    *,
+    spec: Spec,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Trials of each study; default: 20 without --seconds."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, metavar="S", help="Seconds of training of each study.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trials at the same time.")] = 1,
+    pruner: Annotated[
+        Pruning, one_of("--pruner", Pruning, "median, hyperband or none.")
+    ] = "median",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where Optuna keeps the studies: journal:FILE or a database's URL.",
+            show_default="SQLite in the store",
+        ),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the studies and stop.")] = False,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Show what all studies have spent and stop.")
+    ] = False,
+    settings: Settings,
 ) -> None:
     """Search settings: one study for each data set, backbone, method and encoder.
 
     The objective is validation NDCG@10 with the first seed; what the specification or --set fixes
     is not searched. Killed or interrupted, the same command resumes it.
     """
-    settings = settings_of(store, data_dir, cache_dir, device, threads, track)
-    if ledger:
-        _show_ledger(settings)
+    if plan and not ledger:
+        _show_plan(spec, settings, pruner)
         return
-    from bench.api.tune import search
-    from bench.plan.overrides import resolve_spec
+    if not ledger:
+        from bench.api.tune import search
 
-    chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
-    rule = _pruning(pruner)
-    if plan:
-        _show_plan(chosen, settings, rule)
-        return
-    try:
-        search(
-            chosen,
-            settings,
-            trials=trials,
-            seconds=seconds,
-            workers=workers,
-            pruning=rule,
-            storage=storage,
-        )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+        with resumable():
+            search(
+                spec,
+                settings,
+                trials=trials,
+                seconds=seconds,
+                workers=workers,
+                pruning=pruner,
+                storage=storage,
+            )
     _show_ledger(settings)
-
-
-def _pruning(name: str) -> Pruning:
-    from bench.tuning.plan import Pruning
-
-    known = cast("Sequence[Pruning]", get_args(Pruning))
-    for pruning in known:
-        if pruning == name:
-            return pruning
-    raise ConfigError(f"--pruner '{name}' is unknown{suggestion(name, known)}")
 
 
 def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:

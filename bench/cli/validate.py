@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import with_options
+
 EPILOG = """
 \b
 Examples:
@@ -14,6 +16,7 @@ Examples:
 """
 
 
+@with_options()
 def validate(
     spec: Annotated[str, typer.Argument(help="A YAML file, or a shipped specification.")],
 ) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir, settings_of
+from bench.cli.options import StoreDir, with_options
+from bench.settings import Settings
 
 EPILOG = """
 \b
@@ -18,6 +19,7 @@ Examples:
 """
 
 
+@with_options()
 def verify(
     report: Annotated[
         Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', in any format.")
@@ -32,7 +34,7 @@ def verify(
     from bench.reports.titles import RegisteredTitles
     from bench.reports.verify.verify import verify as verify_report
 
-    root = settings_of(store).store
+    root = Settings.from_environment(store=store).store
     cells, differences = verify_report(report, root, RegisteredTitles())
     for line in differences:
         typer.echo(line)
