@@ -57,14 +57,15 @@ def embed(
     settings = Settings.from_environment(data=data_dir, cache=cache_dir, device=device)
 
     from bench.data.load import load_dataset
+    from bench.display import display_for
     from bench.plan.grid import load_datasets
-    from bench.text.display import encoding_display
+    from bench.text.display import EncodingDisplay
     from bench.text.provide import embed as encode
     from bench.text.provide import request_for
 
-    with resumable(), encoding_display() as display:
+    with resumable(), display_for() as lines:
         loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
         requests = [
             request_for(spec, data, name) for data in loaded.values() for name in spec.encoders
         ]
-        encode(requests, settings, display, threads=threads)
+        encode(requests, settings, EncodingDisplay(lines), threads=threads)

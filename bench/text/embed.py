@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.cache import Content, Entry
 from bench.errors import DataError, StoreError
+from bench.text.display import EncodingDisplay, EncodingEstimate
 from bench.text.encoder import Encoder
-from bench.text.shards import Cost, Shards
 from bench.text.store import VECTORS, StoredVectors, entry_of
 from bench.text.texts import Corpus
 from bench.training.device import select_device
@@ -30,45 +32,11 @@ GROUPS, SAMPLE, SAMPLE_CHARACTERS = 4, 16, 2048
 beforehand to estimate how long all will take."""
 
 
-@dataclass(frozen=True)
-class EncodingEstimate:
-    """How much there is to encode.
-
-    Attributes
-    ----------
-    label
-        Data set and encoder.
-    texts, done
-        Distinct texts, and how many of them were encoded before an interruption.
-    tokens, seconds
-        Estimates for all of them, and for what is left.
-    """
-
-    label: str
-    texts: int
-    done: int
-    tokens: int
-    seconds: float
-
-
-class EncodingReporter:
-    """Where the progress of an encoding goes; by default nowhere."""
-
-    def started(self, estimate: EncodingEstimate) -> None:
-        """Note how much there is to do."""
-
-    def advanced(self, texts: int, tokens: int) -> None:
-        """Note that more texts are encoded."""
-
-    def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
-        """Note the finished vectors, and whether they were made now."""
-
-
 def vectors_of(
     encoder: Encoder[Any],
     corpus: Corpus,
     label: str,
-    reporter: EncodingReporter,
+    display: EncodingDisplay,
     device: str = "auto",
 ) -> StoredVectors:
     """Return the vectors of a corpus, encoded now where the cache lacks them.
@@ -84,7 +52,7 @@ def vectors_of(
         Distinct texts, at least one.
     label
         Data set and encoder, for people.
-    reporter
+    display
         Receives the progress.
     device
         Where the encoder computes.
@@ -99,26 +67,27 @@ def vectors_of(
         The cache cannot be written.
     """
     entry = entry_of(encoder, corpus)
+    shards = entry.folder.with_name(f".{entry.folder.name}.shards")
     made = False
 
     def fill(folder: Path) -> dict[str, Any]:
         nonlocal made
         made = True
-        return _encode(encoder, corpus, Shards(entry), label, reporter, device, folder)
+        return _encode(encoder, corpus, shards, label, display, device, folder)
 
     vectors = StoredVectors.of(entry.ensure(fill, mapped=True), entry)
     if made:
-        Shards(entry).remove()
-    reporter.ended(label, vectors, made=made)
+        shutil.rmtree(shards, ignore_errors=True)
+    display.ended(label, vectors, made=made)
     return vectors
 
 
 def _encode(
     encoder: Encoder[Any],
     corpus: Corpus,
-    shards: Shards,
+    shards: Path,
     label: str,
-    reporter: EncodingReporter,
+    display: EncodingDisplay,
     device: str,
     folder: Path,
 ) -> dict[str, Any]:
@@ -129,11 +98,11 @@ def _encode(
         encoder.open(where)
         encoder.fit(corpus.names)
     parts = list(_parts(corpus))
-    missing = [part for part in parts if shards.read(part) is None]
-    reporter.started(_estimate(encoder, corpus, label, missing))
+    missing = [part for part in parts if _shard(shards, part).read(mapped=True) is None]
+    display.started(_estimate(encoder, corpus, label, missing))
     for part in missing:
-        vectors, cost = _encode_shard(encoder, [corpus.texts[at] for at in part], reporter)
-        shards.write(part, vectors, cost)
+        content = _encode_shard(encoder, [corpus.texts[at] for at in part], display)
+        _shard(shards, part).write(content.save)
     return {
         **_join(shards, parts, np.dtype(encoder.config.storage), folder),
         "encoder": encoder.name,
@@ -146,20 +115,32 @@ def _encode(
     }
 
 
-def _encode_shard(
-    encoder: Encoder[Any], texts: Sequence[str], reporter: EncodingReporter
-) -> tuple[NDArray[np.float32], Cost]:
+def _shard(shards: Path, part: NDArray[np.int64]) -> Entry:
+    """Return the entry of some texts, named after a hash of their indices.
+
+    Texts that are cut otherwise never meet a shard of another cut.
+    """
+    return Entry(shards / hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16])
+
+
+def _encode_shard(encoder: Encoder[Any], texts: Sequence[str], display: EncodingDisplay) -> Content:
+    """Encode some texts; the metadata is what that took."""
     counted: list[int] = []
 
     def report(texts: int, tokens: int) -> None:
         counted.append(tokens)
-        reporter.advanced(texts, tokens)
+        display.advanced(texts, tokens)
 
     start = time.perf_counter()
     vectors = encoder.encode(texts, report)
     _check(vectors, encoder)
-    seconds = time.perf_counter() - start
-    return vectors, Cost(len(texts), sum(counted), seconds, peak_memory_bytes())
+    cost = {
+        "texts": len(texts),
+        "tokens": sum(counted),
+        "seconds": time.perf_counter() - start,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    return Content({VECTORS: vectors}, cost)
 
 
 def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
@@ -218,24 +199,21 @@ def _check(vectors: NDArray[np.float32], encoder: Encoder[Any]) -> None:
 
 
 def _join(
-    shards: Shards, parts: list[NDArray[np.int64]], kind: np.dtype[Any], folder: Path
+    shards: Path, parts: list[NDArray[np.int64]], kind: np.dtype[Any], folder: Path
 ) -> dict[str, Any]:
     """Write all shards into one matrix, in the order of the texts; return its size and cost."""
-    rows, size = sum(map(len, parts)) + 1, _shard(shards, parts[0])[0].shape[1]
+    contents = [_shard(shards, part).read(mapped=True) for part in parts]
+    found = [content for content in contents if content is not None]
+    if len(found) < len(parts):
+        raise StoreError("a shard of the encoding changed while it went on; run again")
+    rows, size = sum(map(len, parts)) + 1, found[0].arrays[VECTORS].shape[1]
     matrix = np.lib.format.open_memmap(
         folder / f"{VECTORS}.npy", mode="w+", dtype=kind, shape=(rows, size)
     )
-    whole = Cost()
-    for part in parts:
-        vectors, cost = _shard(shards, part)
-        matrix[part + 1] = vectors
-        whole += cost
+    for part, content in zip(parts, found, strict=True):
+        matrix[part + 1] = content.arrays[VECTORS]
     matrix.flush()
-    return {"rows": rows, "size": size, **asdict(whole)}
-
-
-def _shard(shards: Shards, part: NDArray[np.int64]) -> tuple[NDArray[np.float32], Cost]:
-    found = shards.read(part)
-    if found is None:
-        raise StoreError("a shard of the encoding changed while it went on; run again")
-    return found
+    costs = [content.metadata for content in found]
+    total = {name: sum(cost[name] for cost in costs) for name in ("texts", "tokens", "seconds")}
+    peak = max(cost["peak_memory_bytes"] for cost in costs)  # over all interrupted parts
+    return {"rows": rows, "size": size, **total, "peak_memory_bytes": peak}

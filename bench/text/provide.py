@@ -10,14 +10,15 @@ import torch
 
 from bench.components import ENCODERS
 from bench.data.dataset import Dataset
+from bench.display import display_for
 from bench.model.text_vectors import TextVectors
 from bench.plan.encoding import EncoderConfig
 from bench.plan.experiment import Experiment
 from bench.plan.grid import grid_points
 from bench.plan.spec import Spec
 from bench.settings import Settings
-from bench.text.display import encoding_display
-from bench.text.embed import EncodingReporter, vectors_of
+from bench.text.display import EncodingDisplay
+from bench.text.embed import vectors_of
 from bench.text.encoder import Encoder
 from bench.text.store import StoredVectors
 from bench.text.texts import Corpus
@@ -54,7 +55,7 @@ class VectorRequest:
         return Corpus.of(self.dataset, self.config, self.max_length)
 
     def vectors(
-        self, corpus: Corpus, settings: Settings, reporter: EncodingReporter
+        self, corpus: Corpus, settings: Settings, display: EncodingDisplay
     ) -> StoredVectors | None:
         """Return the vectors, encoded now where they are missing; None where no item has a text.
 
@@ -66,13 +67,13 @@ class VectorRequest:
         if not len(corpus.texts):
             return None
         encoder: Encoder[Any] = ENCODERS.get(self.encoder).model_class()(self.config, settings)
-        return vectors_of(encoder, corpus, self.label, reporter, settings.device)
+        return vectors_of(encoder, corpus, self.label, display, settings.device)
 
 
 def embed(
     requests: Iterable[VectorRequest],
     settings: Settings,
-    reporter: EncodingReporter,
+    display: EncodingDisplay,
     *,
     threads: int | None = None,
 ) -> None:
@@ -84,7 +85,7 @@ def embed(
         In this order.
     settings
         The cache's folder, the device, and whether the network may be used.
-    reporter
+    display
         Receives the progress.
     threads
         Threads of the arithmetic on a CPU; None is torch's default, all cores or
@@ -98,7 +99,7 @@ def embed(
     if threads is not None:
         torch.set_num_threads(threads)
     for request in requests:
-        request.vectors(request.corpus(), settings, reporter)
+        request.vectors(request.corpus(), settings, display)
 
 
 def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
@@ -116,8 +117,8 @@ def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings)
     BenchError
         As :func:`bench.text.embed.vectors_of`.
     """
-    with encoding_display() as display:
-        embed(requests_of(spec, datasets), settings, display)
+    with display_for() as lines:
+        embed(requests_of(spec, datasets), settings, EncodingDisplay(lines))
 
 
 def requests_of(spec: Spec, datasets: Mapping[str, Dataset]) -> list[VectorRequest]:
@@ -179,7 +180,7 @@ def text_vectors_for(
     length = experiment.protocol.max_length
     request = VectorRequest(dataset, experiment.encoder, config, length)
     corpus = request.corpus()
-    vectors = request.vectors(corpus, settings, EncodingReporter())
+    vectors = request.vectors(corpus, settings, EncodingDisplay())
     return TextVectors(
         pooled=config.reading == "pooled",
         vectors=torch.zeros(1, 1) if vectors is None else torch.from_numpy(vectors.matrix),

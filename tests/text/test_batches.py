@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.text.encoders.batches import padded, token_batches
+from bench.text.encoders.tokens import padded, token_batches
 
 LENGTHS = st.lists(st.integers(0, 40), max_size=60)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.display import display_for
 from bench.text import display
-from bench.text.display import encoding_display
-from bench.text.embed import EncodingEstimate
+from bench.text.display import EncodingDisplay, EncodingEstimate
 from bench.text.store import StoredVectors
 
 LOOK = EncodingEstimate("toy/random", texts=1200, done=200, tokens=34_567, seconds=75.0)
@@ -19,7 +19,8 @@ def test_a_log_has_the_estimate_first_then_progress_then_the_cost(monkeypatch):
     clock = iter(range(0, 99, 9))
     monkeypatch.setattr(display.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
-    with encoding_display(stream) as lines:
+    with display_for(stream) as shown:
+        lines = EncodingDisplay(shown)
         lines.started(LOOK)
         lines.advanced(300, 4000)
         lines.ended("toy/random", VECTORS, made=True)
@@ -37,7 +38,8 @@ def test_a_log_has_the_estimate_first_then_progress_then_the_cost(monkeypatch):
 
 def test_what_was_there_already_is_said_so():
     stream = io.StringIO()
-    with encoding_display(stream) as lines:
+    with display_for(stream) as shown:
+        lines = EncodingDisplay(shown)
         lines.ended("toy/random", VECTORS, made=False)
     assert stream.getvalue() == "toy/random: 1,200 texts, S = 8, encoded before, in vectors/toy\n"
 
@@ -45,7 +47,8 @@ def test_what_was_there_already_is_said_so():
 def test_a_terminal_has_a_bar_that_goes_away():
     stream = io.StringIO()
     stream.isatty = lambda: True
-    with encoding_display(stream) as bar:
+    with display_for(stream) as shown:
+        bar = EncodingDisplay(shown)
         bar.started(LOOK)
         bar.advanced(1000, 9)
         bar.ended("toy/random", VECTORS, made=True)

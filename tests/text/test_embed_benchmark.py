@@ -33,7 +33,7 @@ def test_three_sides_encode_the_same_texts(model):
 def test_plain_encode_gets_as_many_texts_as_our_batches_hold_on_average(model, monkeypatch):
     from tiny_models import TEXTS, tokenizer
 
-    monkeypatch.setattr("bench.text.encoders.batches.TOKENS_ON_CPU", 40)
+    monkeypatch.setattr("bench.text.encoders.tokens.TOKENS_ON_CPU", 40)
     rows = measure("llm2vec", {"model": str(model)}, TEXTS, "cpu", repeats=1)
     mean = sum(len(tokenizer()(text)["input_ids"]) for text in TEXTS) / len(TEXTS)
     assert rows[0][1] == f"{round(40 / mean)} texts"

