@@ -12,7 +12,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,9 @@ class Entry:
         found = self.read(mapped=mapped)
         if found is not None:
             return found
-        with self._locked():
+        lock = self.folder.with_name(f".{self.folder.name}.lock")
+        with locked(lock, remedy=REMEDY):
+            sweep(self.folder)
             try:
                 return self._checked(mapped)
             except FileNotFoundError:
@@ -200,9 +201,3 @@ class Entry:
             if path.suffix == ".npy":
                 mode: Any = "c" if mapped else None  # a mapped file cannot be changed through it
                 yield path.stem, np.load(path, mmap_mode=mode, allow_pickle=False)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with locked(self.folder.with_name(f".{self.folder.name}.lock"), remedy=REMEDY):
-            sweep(self.folder)
-            yield

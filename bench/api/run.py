@@ -164,7 +164,7 @@ def execute_spec(
     """
     from bench.api.tracking import tracker
     from bench.data.load import load_dataset
-    from bench.plan.grid import as_given, load_datasets, make_plan
+    from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
@@ -184,7 +184,7 @@ def execute_spec(
 
         embed_texts(spec, datasets, settings)
     best = best_settings(settings) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else as_given, settings.cache)
+    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())

@@ -69,12 +69,12 @@ def fetch(
 @app.command(epilog="\b\nExamples:\n  bench data stats\n  bench data stats beauty ./mine.yaml")
 def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Print users, items, actions, average length and sparsity."""
+    from bench.data.audit import statistics
     from bench.data.load import load_dataset
-    from bench.data.stats import Stats
 
     settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     rows = [
-        {"data set": load_card(name).name, **Stats.of(load_dataset(name, settings)).row()}
+        {"data set": load_card(name).name, **statistics(load_dataset(name, settings))}
         for name in names or _present(settings)
     ]
     _print_table(rows)
@@ -83,7 +83,7 @@ def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
 @app.command(epilog="\b\nExamples:\n  bench data verify\n  bench data verify ml-100k")
 def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Compare files with their checksums and contents with the cards' counts."""
-    from bench.data.verify import verify as verify_card
+    from bench.data.load import verify as verify_card
 
     settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     failed = []

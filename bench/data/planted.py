@@ -24,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 
 from bench.data.interactions import Interactions
-from bench.data.words import VOCABULARIES, Vocabulary
+from bench.data.words import VOCABULARIES
 from bench.plan.formats import PlantedOptions
 
 T = TypeVar("T")
@@ -89,12 +89,14 @@ def _make_world(options: PlantedOptions, chance: random.Random) -> _World:
     return _World(tastes, shares, names, successors)
 
 
-def _names(vocabulary: Vocabulary, count: int, chance: random.Random) -> list[str]:
+def _names(vocabulary: tuple[str, str], count: int, chance: random.Random) -> list[str]:
+    """Make distinct names of one adjective and one or two nouns."""
+    adjectives, nouns = (words.split() for words in vocabulary)
     names: dict[str, None] = {}
     while len(names) < count:
-        words = [_pick(vocabulary.adjectives, chance), _pick(vocabulary.nouns, chance)]
+        words = [_pick(adjectives, chance), _pick(nouns, chance)]
         if chance.random() < 0.5 or len(names) >= 50:
-            words.insert(1, _pick(vocabulary.nouns, chance))
+            words.insert(1, _pick(nouns, chance))
         if len(set(words)) == len(words):
             names[" ".join(words)] = None
     return list(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.errors import ConfigError
@@ -136,19 +136,16 @@ def freeze(
         method=method,
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
-        encoder_settings=_encoder_settings(encoder, spec, cache),
+        encoder_settings=(
+            {}
+            if encoder is None
+            else spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
+        ),
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
         code=code_version(components),
     )
-
-
-def _encoder_settings(encoder: str | None, spec: Spec, cache: Path | None) -> dict[str, Any]:
-    """Complete them, with hashes of weights where those are files."""
-    if encoder is None:
-        return {}
-    return spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
 
 
 def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
@@ -179,16 +176,10 @@ def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
     return datasets
 
 
-def as_given(point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
-    """Leave a specification as it is; see :data:`Adapt`."""
-    del point, dataset
-    return spec
-
-
 def make_plan(
     spec: Spec,
     datasets: Mapping[str, DatasetInfo],
-    adapt: Adapt = as_given,
+    adapt: Adapt | None = None,
     cache: Path | None = None,
 ) -> list[PlannedExperiment]:
     """Freeze every point whose data are given.
@@ -200,7 +191,8 @@ def make_plan(
     datasets
         By source; grid points of other sources are left out.
     adapt
-        Returns each point's own specification, such as one with tuned settings.
+        Returns each point's own specification, such as one with tuned settings; None leaves
+        ``spec`` as it is.
     cache
         As :meth:`bench.plan.encoding.EncoderConfig.resolved`.
 
@@ -213,6 +205,6 @@ def make_plan(
     for point in grid_points(spec):
         dataset = datasets.get(point.source)
         if dataset is not None:
-            own = adapt(point, spec, dataset)
+            own = adapt(point, spec, dataset) if adapt else spec
             plan.append(PlannedExperiment(freeze(point, own, dataset, cache), point.source))
     return plan

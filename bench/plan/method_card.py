@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.resources import as_file, files
-from importlib.resources.abc import Traversable
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from bench.components import METHODS, VARIANT_MARK
 from bench.config import Config, read_yaml
-from bench.errors import ConfigError
 
 FILE = "card.yaml"
 _METRIC = re.compile(r"(HR|NDCG)@[1-9][0-9]*")
@@ -139,8 +137,8 @@ class MethodCard(Config):
     published: tuple[Published, ...] = ()
 
 
-def load(name: str) -> MethodCard:
-    """Read the card of a method; a variant has its method's.
+def find(name: str) -> MethodCard | None:
+    """Read the card of a method; a variant has its method's, None where there is no card.
 
     Parameters
     ----------
@@ -150,27 +148,15 @@ def load(name: str) -> MethodCard:
     Raises
     ------
     ConfigError
-        The method is unknown, has no card, or a key or value of the card does not fit.
+        The method is unknown, or a key or value of the card does not fit.
     """
-    card = find(name)
-    if card is None:
-        raise ConfigError(f"method '{name}' has no {FILE} in its folder; write one")
-    return card
-
-
-def find(name: str) -> MethodCard | None:
-    """As :func:`load`, with None where there is no card."""
     base = name.partition(VARIANT_MARK)[0]
-    found = _beside(METHODS.get(base).config.partition(":")[0])
-    if found is None or not found.is_file():
+    module = METHODS.get(base).config.partition(":")[0]
+    try:
+        found = files(module.rpartition(".")[0] or module) / FILE
+    except TypeError:  # a module that is in no package
+        return None
+    if not found.is_file():
         return None
     with as_file(found) as path:
         return MethodCard.parse(read_yaml(path), str(path))
-
-
-def _beside(module: str) -> Traversable | None:
-    """Place of the file in a module's package; None for a module that is in none."""
-    try:
-        return files(module.rpartition(".")[0] or module) / FILE
-    except TypeError:
-        return None

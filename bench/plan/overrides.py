@@ -36,9 +36,6 @@ class _Owner:
     name: str
     schema: type[Config]
 
-    def has(self, key: str) -> bool:
-        return key in self.schema.model_fields
-
 
 def resolve_spec(
     source: Spec | Path | str | None,
@@ -141,7 +138,7 @@ def _find(owners: list[_Owner], prefix: str, key: str, where: str) -> list[_Owne
     if not candidates:
         prefixes = {part for owner in owners for part in (owner.kind, owner.name)}
         raise ConfigError(f"{where}: nothing is called '{prefix}'{suggestion(prefix, prefixes)}")
-    found = [owner for owner in candidates if owner.has(key)]
+    found = [owner for owner in candidates if key in owner.schema.model_fields]
     if not found:
         known = {field for owner in candidates for field in owner.schema.model_fields}
         raise ConfigError(f"{where}: unknown setting '{key}'{suggestion(key, known)}")

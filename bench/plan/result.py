@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.plan.protocol import Phase
 
 
+class _Columns:
+    """Arrays of equal length."""
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return all arrays by name."""
+        return dict(vars(self))
+
+
 @dataclass(frozen=True, eq=False)
-class Ranks:
+class Ranks(_Columns):
     """Rank of each user's target; all arrays are ``[users]``.
 
     Attributes
@@ -43,13 +51,9 @@ class Ranks:
     ties_unseen: NDArray[np.int32]
     candidates_unseen: NDArray[np.int32]
 
-    def columns(self) -> dict[str, NDArray[np.int32]]:
-        """Return all arrays by name."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
-
 
 @dataclass(frozen=True, eq=False)
-class Decisions:
+class Decisions(_Columns):
     """What a denoiser decides about original interactions; all arrays are ``[interactions]``.
 
     Attributes
@@ -71,13 +75,9 @@ class Decisions:
     keep: NDArray[np.bool_]
     score: NDArray[np.float32]
 
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return all arrays by name."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
-
 
 @dataclass(frozen=True, eq=False)
-class TopLists:
+class TopLists(_Columns):
     """The best items of every user; all arrays are ``[users * K]``, by user and rank.
 
     Attributes
@@ -96,10 +96,6 @@ class TopLists:
     rank: NDArray[np.int32]
     item: NDArray[np.int32]
     score: NDArray[np.float32]
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return all arrays by name."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
 
 class Epoch(BaseModel):

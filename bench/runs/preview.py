@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import DataError
-from bench.plan.grid import Adapt, as_given, freeze, grid_points
+from bench.plan.grid import Adapt, freeze, grid_points
 from bench.plan.progress import duration
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
@@ -63,7 +63,6 @@ def preview_rows(
         The experiments in the order in which they run, and one sentence for each data set that
         cannot be read here.
     """
-    adapt = adapt or as_given
     datasets, problems = _present(spec, settings)
     store = Store(settings.store)
     estimator = Estimator(store)
@@ -73,7 +72,8 @@ def preview_rows(
         if dataset is None:
             rows.append(PreviewRow(point.label, None, "data not here", None))
             continue
-        experiment = freeze(point, adapt(point, spec, dataset), dataset, settings.cache)
+        own = adapt(point, spec, dataset) if adapt else spec
+        experiment = freeze(point, own, dataset, settings.cache)
         status = store.status(experiment.key)
         estimate = None if status == "done" else estimator.estimate(experiment, dataset)
         rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))

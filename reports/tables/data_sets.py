@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.data.stats import Stats
+from bench.data.audit import statistics
 from bench.reports.tables.available import AvailableData
 from bench.reports.tables.grid import Grid, TableCell
 from bench.reports.tables.rows import DatasetBlock, Table, dataset_names
@@ -34,7 +34,7 @@ def data_grid(tables: Sequence[Table], titles: Titles, available: AvailableData)
     for block, name in named.values():
         dataset = available.get(block)
         if dataset is not None:
-            rows.append((name, Stats.of(dataset).row()))
+            rows.append((name, statistics(dataset)))
     if not rows:
         return None
     return Grid(

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.audit import audit, gini, sorted_share
+from bench.data.audit import audit, gini, sorted_share, statistics
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
-from bench.data.stats import Stats
 
 
 def dataset(rows, texts=None, item_ids=None):
@@ -100,8 +99,10 @@ def test_gini_is_half_the_relative_mean_difference(counts):
 
 def test_stats_by_hand():
     # 7 actions of 2 users on 5 items: 3.5 each; 1 - 7 / 10 of the pairs are empty.
-    stats = Stats.of(dataset([[1, 2, 5], [1, 2, 3, 4]]))
-    assert (stats.users, stats.items, stats.actions) == (2, 5, 7)
-    assert stats.average_length == 3.5
-    assert stats.sparsity == pytest.approx(0.3)
-    assert stats.row()["sparsity"] == "30.00 %"
+    assert statistics(dataset([[1, 2, 5], [1, 2, 3, 4]])) == {
+        "users": "2",
+        "items": "5",
+        "actions": "7",
+        "avg. length": "3.5",
+        "sparsity": "30.00 %",
+    }

@@ -15,9 +15,9 @@ from serving import Site, serve
 from bench.data import archive, download
 from bench.data.archive import extract
 from bench.data.fetch import fetch_card, provenance
-from bench.data.verify import verify
+from bench.data.load import verify
 from bench.errors import DataError, StoreError
-from bench.plan.data_card import Wheel, load_card
+from bench.plan.data_card import Member, Wheel, load_card
 from bench.settings import Settings
 
 BIG = random.Random(0).randbytes(600_000)
@@ -271,17 +271,17 @@ def test_a_damaged_archive_and_a_missing_member_are_named(tmp_path):
     packed = tmp_path / "a.zip"
     packed.write_bytes(b"PK no")
     with pytest.raises(DataError, match=r"a.zip is a damaged archive"):
-        extract(packed, "x", tmp_path / "x")
+        extract(packed, Member(path="x"), tmp_path / "x", "a", "")
     with zipfile.ZipFile(packed, "w") as opened:
         opened.writestr("y", "y")
     with pytest.raises(DataError, match=r"a.zip has no member 'x'"):
-        extract(packed, "x", tmp_path / "x")
+        extract(packed, Member(path="x"), tmp_path / "x", "a", "")
     content = bytearray(packed.read_bytes())
     for mark in (b"PK\x03\x04", b"PK\x01\x02"):
         content[content.index(mark) + (6 if mark[2] == 3 else 8)] |= 1  # the flag of encryption
     packed.write_bytes(content)
     with pytest.raises(DataError, match=r"a.zip is a damaged archive \(.*encrypted"):
-        extract(packed, "y", tmp_path / "x")
+        extract(packed, Member(path="y"), tmp_path / "x", "a", "")
     assert not (tmp_path / "x").exists()
 
 

@@ -3,11 +3,10 @@
 import pytest
 from own_cards import histories, load
 
-from bench.data.audit import order_of_time
+from bench.data.audit import order_of_time, statistics
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import parse_card, read_card
 from bench.data.locate import locate
-from bench.data.stats import Stats
 from bench.plan.data_card import load_card
 from bench.settings import Settings
 
@@ -25,7 +24,7 @@ AMAZON = ["beauty", "sports", "toys"]
 
 @pytest.mark.parametrize("name", TABLE_1)
 def test_table_1_to_the_digit(name):
-    assert tuple(Stats.of(load(name)).row().values()) == TABLE_1[name]
+    assert tuple(statistics(load(name)).values()) == TABLE_1[name]
 
 
 @pytest.mark.parametrize("name", AMAZON)

@@ -32,31 +32,6 @@ class _BadLineError(ValueError):
     """A line that holds no review or no product."""
 
 
-class _BadLines:
-    """Count unreadable lines of one file and stop at the limit."""
-
-    def __init__(self, path: Path, limit: int) -> None:
-        self._path = path
-        self._limit = limit
-        self._numbers: list[int] = []
-
-    def add(self, number: int, reason: str) -> None:
-        self._numbers.append(number)
-        if len(self._numbers) > self._limit:
-            raise DataError(
-                f"{self._path}, line {number}: {reason}; {len(self._numbers)} unreadable lines "
-                f"are more than max_bad_lines = {self._limit}: fetch the file again or raise "
-                "the limit in its card"
-            )
-
-    def report(self) -> None:
-        if self._numbers:
-            shown = ", ".join(map(str, self._numbers[:10]))
-            _LOG.warning(
-                "%s: left out %d unreadable lines: %s", self._path, len(self._numbers), shown
-            )
-
-
 def read(files: Mapping[str, Path], options: AmazonOptions) -> Interactions:
     """Parse; reviews of one second (they are dated by the day) keep the order of the file.
 
@@ -91,16 +66,25 @@ def _titles(path: Path, options: AmazonOptions, wanted: set[str]) -> dict[str, s
 
 
 def _parsed(path: Path, options: AmazonOptions, parse: Callable[[bytes], Any]) -> Iterator[Any]:
-    bad = _BadLines(path, options.max_bad_lines)
+    """Yield what every line holds; unreadable ones are left out and reported, up to a limit."""
+    bad: list[int] = []
     for number, line in _lines(path):
         try:
             row = parse(line)
         except _BadLineError as error:
-            bad.add(number, str(error))
+            bad.append(number)
+            if len(bad) > options.max_bad_lines:
+                raise DataError(
+                    f"{path}, line {number}: {error}; {len(bad)} unreadable lines are more than "
+                    f"max_bad_lines = {options.max_bad_lines}: fetch the file again or raise the "
+                    "limit in its card"
+                ) from None
             continue
         if row is not None:
             yield row
-    bad.report()
+    if bad:
+        shown = ", ".join(map(str, bad[:10]))
+        _LOG.warning("%s: left out %d unreadable lines: %s", path, len(bad), shown)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.columns import item_texts, read_delimited
+from bench.data.columns import item_texts, read_delimited, read_text
 from bench.data.interactions import Interactions, check_ids, encode
-from bench.data.text import read_text
 from bench.errors import DataError
 from bench.plan.formats import SequencesOptions
 
