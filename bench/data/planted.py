@@ -89,9 +89,9 @@ def _make_world(options: PlantedOptions, chance: random.Random) -> _World:
     return _World(tastes, shares, names, successors)
 
 
-def _names(vocabulary: tuple[str, str], count: int, chance: random.Random) -> list[str]:
+def _names(vocabulary: tuple[list[str], list[str]], count: int, chance: random.Random) -> list[str]:
     """Make distinct names of one adjective and one or two nouns."""
-    adjectives, nouns = (words.split() for words in vocabulary)
+    adjectives, nouns = vocabulary
     names: dict[str, None] = {}
     while len(names) < count:
         words = [_pick(adjectives, chance), _pick(nouns, chance)]

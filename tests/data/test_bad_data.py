@@ -17,7 +17,7 @@ from own_cards import (
     write_card,
 )
 
-from bench.data import cache as cache_module
+from bench.data import load as load_module
 from bench.data.dataset import LeaveOneOut
 from bench.errors import DataError
 
@@ -272,7 +272,7 @@ def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(cache_module, "file_hash", refuse)
+    monkeypatch.setattr(load_module, "file_hash", refuse)
     with pytest.raises(DataError, match=r"cannot read .*(seq.txt|items.tsv): Permission denied"):
         load(sequences_card(tmp_path))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from own_cards import csv_card, histories, load, sequences_card
 
-from bench.data import cache as cache_module
+from bench.data import load as load_module
 from bench.data.load import parse_card, read_card
 from bench.data.locate import locate
 from bench.data.readers import sequences as sequences_reader
@@ -74,7 +74,7 @@ def test_changed_options_filters_and_code_make_other_entries(tmp_path, cache_fol
     load(csv_card(tmp_path))
     load(csv_card(tmp_path, card={"filters": {"min_item_interactions": 2}}))
     load(csv_card(tmp_path, unlisted_items="keep"))
-    monkeypatch.setattr(cache_module, "_code", lambda function: "other")
+    monkeypatch.setattr(load_module, "_code", lambda function: "other")
     load(csv_card(tmp_path))
     assert len(list(cache_folder.glob("[!.]*"))) == 4
 
