@@ -102,7 +102,7 @@ def test_names_without_passwords_stay(url):
 
 
 def test_a_database_in_a_folder_that_takes_no_file_is_one_sentence():
-    with pytest.raises(StoreError, match="tuning storage sqlite:////proc/x.db: "):
+    with pytest.raises(StoreError, match=r"tuning storage sqlite:////proc/x\.db: "):
         open_storage("sqlite:////proc/x.db")
 
 

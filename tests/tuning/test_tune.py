@@ -1,7 +1,6 @@
 """Studies of fake trials: order, budgets, answers from the store, failures, pruning, resuming."""
 
 import json
-import time
 from multiprocessing import get_context
 
 import optuna
