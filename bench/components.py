@@ -1,4 +1,4 @@
-"""What the engine knows of a backbone, a method or an encoder before it imports torch.
+"""Descriptors of backbones, methods and encoders, readable without importing torch.
 
 A component's package holds a small descriptor (this module's classes), a settings class and
 a model class. Descriptors and settings import neither torch nor pandas, so listing and
@@ -29,6 +29,8 @@ for whatever looks at its whole input.
 ``segments``: K random segments of each training history and epoch, without a next item, for
 methods that make their own targets of them; each interaction counts as one.
 """
+BASELINE = "none"
+"""The method that leaves its backbone bare, against which every other is measured."""
 VARIANT_MARK = ":"
 """Between the name of a component and its variant, as in ``hsd:compat`` or ``iadsr:theta=0.5``."""
 
@@ -40,15 +42,15 @@ class Variant:
     Attributes
     ----------
     name
-        What stands after the mark: ``compat`` in ``hsd:compat``.
+        The part after the mark: ``compat`` in ``hsd:compat``.
     title
-        As it stands in a table, whole: ``HSD (compat)``.
+        Whole title in tables: ``HSD (compat)``.
     summary
         One line for ``bench ls``.
     settings
-        What it sets; the rest keeps the component's defaults.
+        Settings that it changes; the others keep the component's defaults.
     changes
-        Other entries of the descriptor that it changes, such as a method's ``sampling``.
+        Other attributes of the descriptor that it changes, such as a method's ``sampling``.
     """
 
     name: str
@@ -67,7 +69,7 @@ class Component:
     name
         The registered name.
     title
-        As it stands in a paper's table.
+        Title in tables, as a paper would print it.
     summary
         One line for ``bench ls``.
     config
@@ -77,8 +79,8 @@ class Component:
     citation
         Authors, title, venue and year of the source.
     variants
-        Named choices of settings, reached as ``name:variant``; beside them, any one setting
-        is a variant, as in ``name:theta=0.5``.
+        Named choices of settings, reached as ``name:variant``; any one setting is a variant too,
+        as in ``name:theta=0.5``.
     defaults
         Settings that differ from those of the settings class; set by :meth:`variant`.
     """
@@ -93,12 +95,12 @@ class Component:
     defaults: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def variant(self, name: str) -> Self:
-        """Give the descriptor of a variant: a named one, or one setting, as ``theta=-0.5``.
+        """Return the descriptor of a variant: a named one, or one setting, as ``theta=-0.5``.
 
         Raises
         ------
         ConfigError
-            There is none of that name, or the setting's value is not YAML.
+            No variant has that name, or the setting's value is not YAML.
         """
         if "=" in name:
             return self._as(self._one_setting(name))
@@ -120,7 +122,7 @@ class Component:
         )
 
     def _one_setting(self, text: str) -> Variant:
-        """Turn ``key=value`` into a variant, so that a curve over a setting is a list of names."""
+        """Return ``key=value`` as a variant, so that a curve over a setting is a list of names."""
         key, _, value = text.partition("=")
         try:
             settings = {key: load_yaml(value)}
@@ -136,9 +138,8 @@ class Component:
         Parameters
         ----------
         given
-            Settings by component. What is given for ``name`` counts for ``name:variant`` too,
-            but what makes the variant goes before it, and what is given for the variant itself
-            before both.
+            Settings by component. Those of ``name`` apply to ``name:variant`` too; the variant's
+            own choices override them, and settings given for the variant override both.
         where
             Named in the error message.
 
@@ -167,12 +168,12 @@ class BackboneEntry(Component):
 
 @dataclass(frozen=True)
 class MethodEntry(Component):
-    """A denoiser (or the bare backbone); its model is a ``Method``.
+    """A denoiser, or the bare backbone; its model is a ``Method``.
 
     Attributes
     ----------
     standalone
-        Whether the method brings its own recommender and takes no backbone.
+        Whether the method has a recommender of its own and takes no backbone.
     needs_text
         Whether it needs an encoder's vectors of the items' texts.
     sampling

@@ -5,17 +5,34 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from bench.errors import BenchError, StoreError
 
+M = TypeVar("M", bound=BaseModel)
+
 REMEDY = "free space or choose another folder"
 """What to do about a file system that refuses, at the end of a message."""
+
+
+def folder_name(label: str, key: str) -> str:
+    """Return a readable name for the file or folder of a key, safe on every file system.
+
+    Examples
+    --------
+    >>> folder_name("ml-100k/hsd:theta=0.5/seed 1", "0123456789abcdef")
+    'ml-100k-hsd-theta-0.5-seed-1-0123456789ab'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
+    return f"{readable[:100]}-{key[:12]}"
 
 
 @contextmanager
@@ -173,3 +190,31 @@ def read_json(path: Path) -> Any:
         raise BenchError(f"{path} does not exist") from None
     except ValueError as error:
         raise BenchError(f"{path} is not valid JSON ({error}); delete it and run again") from error
+
+
+def read_model(path: Path, kind: type[M], remedy: str) -> M:
+    """Read a JSON file as a pydantic model.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        Class of its content.
+    remedy
+        End of the message when the file is missing or damaged.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, is not JSON, or a value does not fit.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+    raise StoreError(f"{path} is missing or damaged ({reason}); {remedy}")

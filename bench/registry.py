@@ -1,8 +1,8 @@
 """Lazy registries: a name leads to an object that is imported on first use.
 
 Three sources feed a registry, all as ``"module:attribute"`` strings: the entries that come
-with this package, entry points of any installed distribution, and :meth:`Registry.register`.
-Listing names imports none of them.
+with this package, entry points of any installed distribution, and the files that
+:mod:`bench.plugins` imports. Listing names imports none of the first two.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from bench.errors import ConfigError, suggestion
+from bench.plugins import plugin_modules, reason
 
 T = TypeVar("T")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -27,20 +28,23 @@ def load_object(path: str) -> object:
     Raises
     ------
     ConfigError
-        The module does not import or has no such attribute.
+        The module does not import, whatever it raises, or has no such attribute.
 
     Examples
     --------
     >>> load_object("bench.registry:load_object").__name__
     'load_object'
     """
-    module, _, attribute = path.partition(":")
+    name, _, attribute = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        module = importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(f"'{path}' does not import ({error}); install what it needs") from error
-    except AttributeError:
-        raise ConfigError(f"module '{module}' has no '{attribute}'; correct '{path}'") from None
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"'{path}' does not import ({reason(error)}); correct it") from error
+    if not hasattr(module, attribute):
+        raise ConfigError(f"module '{name}' has no '{attribute}'; correct '{path}'")
+    return getattr(module, attribute)
 
 
 class Registry(Generic[T]):
@@ -49,11 +53,12 @@ class Registry(Generic[T]):
     Parameters
     ----------
     kind
-        What the entries are, for messages: ``"method"``.
+        What the entries are, for messages: ``"method"``; in capitals, the attribute of a plug-in
+        that holds one.
     expects
         Class that every resolved entry must be an instance of.
     builtin
-        Gives the entries that come with this package, name to ``"module:attribute"``.
+        Returns the entries that come with this package, name to ``"module:attribute"``.
     group
         Entry-point group through which other distributions add entries.
     """
@@ -65,23 +70,12 @@ class Registry(Generic[T]):
         self._expects = expects
         self._builtin = builtin
         self._group = group
-        self._targets: dict[str, str] | None = None
+        self._installed: dict[str, str] | None = None
         self._resolved: dict[str, T] = {}
 
     def names(self) -> list[str]:
-        """All registered names, sorted; imports no entry."""
+        """Return all registered names, sorted; imports no entry but plug-ins that are files."""
         return sorted(self._known())
-
-    def register(self, name: str, target: str) -> None:
-        """Add an entry.
-
-        Raises
-        ------
-        ConfigError
-            The name is taken by another target, or is not lower case letters, digits,
-            ``_``, ``.`` and ``-``.
-        """
-        self._add(self._known(), name, target)
 
     def get(self, name: str) -> T:
         """Resolve a name.
@@ -106,14 +100,21 @@ class Registry(Generic[T]):
         return self._resolved[name]
 
     def _known(self) -> dict[str, str]:
-        if self._targets is None:
+        if self._installed is None:
             targets: dict[str, str] = {}
             for name, target in self._builtin().items():
                 self._add(targets, name, target)
             for point in entry_points(group=self._group):
                 self._add(targets, point.name, point.value)
-            self._targets = targets
-        return self._targets
+            self._installed = targets
+        known = dict(self._installed)
+        attribute = self.kind.upper()
+        for module in plugin_modules():
+            entry = getattr(module, attribute, None)
+            if entry is not None:
+                name = str(getattr(entry, "name", module.__name__))
+                self._add(known, name, f"{module.__name__}:{attribute}")
+        return known
 
     def _add(self, targets: dict[str, str], name: str, target: str) -> None:
         if not NAME.fullmatch(name):

@@ -17,6 +17,8 @@ import platformdirs
 from bench.errors import ConfigError
 
 APPLICATION = "seqrec-denoise-bench"
+PLUGINS = "BENCH_PLUGINS"
+"""Variable of :attr:`Settings.plugins`; processes started from here inherit it."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -44,6 +46,9 @@ class Settings:
     tracking_uri, tracking_experiment
         MLflow's address and the name of the experiment there (``MLFLOW_TRACKING_URI``,
         ``MLFLOW_EXPERIMENT_NAME``); an empty address is a database in the store.
+    plugins
+        Python files or package folders with components (``BENCH_PLUGINS``, separated as in
+        ``PATH``); see :mod:`bench.plugins`.
 
     Examples
     --------
@@ -60,6 +65,7 @@ class Settings:
     track: bool = True
     tracking_uri: str = ""
     tracking_experiment: str = APPLICATION
+    plugins: tuple[Path, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **changes: Any) -> Self:
@@ -70,7 +76,7 @@ class Settings:
         environment
             Variables by name; None reads the process's own.
         **changes
-            Values by attribute; None leaves what the environment says.
+            Values by attribute; folders may be texts; None leaves what the environment says.
 
         Raises
         ------
@@ -93,18 +99,15 @@ class Settings:
             track=value("BENCH_TRACK").lower() not in _FALSE,
             tracking_uri=value("MLFLOW_TRACKING_URI"),
             tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
+            plugins=tuple(expanded(path) for path in value(PLUGINS).split(os.pathsep) if path),
         )
-        return replace(found, **{key: new for key, new in changes.items() if new is not None})
-
-
-def store_dir() -> Path:
-    """Return the folder of the results store."""
-    return Settings.from_environment().store
-
-
-def offline() -> bool:
-    """Return whether every network access is forbidden."""
-    return Settings.from_environment().offline
+        folders = ("store", "data", "cache")
+        given: dict[str, Any] = {
+            key: expanded(str(new)) if key in folders else new
+            for key, new in changes.items()
+            if new is not None
+        }
+        return replace(found, **given)
 
 
 def expanded(path: str) -> Path:

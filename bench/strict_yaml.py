@@ -1,4 +1,4 @@
-"""YAML of plain values in which a key stands once; whatever is wrong is a ``YAMLError``."""
+"""YAML of plain values with unique keys; every problem is a ``YAMLError``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, less two surprises.
+    """PyYAML's safe loader without two of its surprises.
 
-    It lets the last of two equal keys win, and a scalar that looks like a date or number and is
-    none (``2024-13-45``, ``0x_``) fails with whatever its conversion raises.
+    PyYAML lets the last of two equal keys win, and fails on a scalar that only looks like a date
+    or number (``2024-13-45``, ``0x_``) with whatever its conversion raises.
     """
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
@@ -23,7 +23,7 @@ class _Loader(yaml.SafeLoader):
             name = (key.tag, str(key.value))
             if name in seen and key.tag != _MERGE:
                 raise yaml.composer.ComposerError(
-                    problem=f"key '{key.value}' stands there twice", problem_mark=key.start_mark
+                    problem=f"key '{key.value}' appears twice", problem_mark=key.start_mark
                 )
             seen.add(name)
         return node
@@ -40,7 +40,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_yaml(text: str) -> Any:
-    """Give the plain value that a YAML text means.
+    """Parse a YAML text into plain values.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def load_yaml(text: str) -> Any:
     Raises
     ------
     yaml.YAMLError
-        It is not YAML, holds other than plain values, or a key stands twice in a mapping.
+        The text is not YAML, holds other than plain values, or repeats a key in a mapping.
 
     Examples
     --------
@@ -68,5 +68,5 @@ def load_yaml(text: str) -> Any:
 
 
 def yaml_problem(error: yaml.YAMLError) -> str:
-    """Give the reason alone, without the excerpt that ``str(error)`` shows over several lines."""
+    """Return the reason alone, without the excerpt that ``str(error)`` shows over several lines."""
     return str(getattr(error, "problem", None) or "not valid YAML")

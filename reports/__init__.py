@@ -1,1 +1,5 @@
-"""Tables and figures of finished experiments, made without torch and without any method's code."""
+"""Tables and figures of finished experiments, made from the store without torch.
+
+Packages import downwards only: ``verify`` > ``report`` > ``page`` > ``figures`` > ``tables`` >
+``results``.
+"""

@@ -1,4 +1,4 @@
-"""From a store to a text or a figure: what ``bench run`` and ``bench report`` call."""
+"""Reports of a store: tables, text and figures."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import StoreError
+from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
-from bench.reports.contents import Contents
-from bench.reports.figures import Drawn, FigureKind, save_figure
-from bench.reports.frame import frame
-from bench.reports.grid import Format, Grid, to_latex, to_markdown
-from bench.reports.ledger_table import ended_trials
-from bench.reports.markup import Markdown
-from bench.reports.origin import Origin
-from bench.reports.page import write_page
-from bench.reports.pictures import pictures
-from bench.reports.provenance import provenance
-from bench.reports.results import Reading, Results, Selection, read_results
-from bench.reports.table_names import TableName, default_tables
-from bench.reports.tables import Table, Titles, build_tables
-from bench.reports.titles import with_own_titles
+from bench.reports.figures.draw import save_figure
+from bench.reports.names import FigureKind, Format, Part, TableName, default_tables
+from bench.reports.page.figures import page_figures
+from bench.reports.page.page import write_page
+from bench.reports.page.provenance import provenance
+from bench.reports.request import ReportRequest
+from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables.available import AvailableData
+from bench.reports.tables.build import ReportData, build_grids
+from bench.reports.tables.frame import frame
+from bench.reports.tables.grid import Grid, to_latex, to_markdown
+from bench.reports.tables.ledger import ended_trials
+from bench.reports.tables.markup import Markdown, one_line
+from bench.reports.tables.rows import build_tables
+from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,39 +34,70 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-def render(
+def read_report(
     store_root: Path,
-    keys: Sequence[str] | None = None,
-    fmt: Format = "markdown",
     *,
     selection: Selection | None = None,
     reading: Reading | None = None,
     titles: Titles | None = None,
-    names: Sequence[TableName] | None = None,
-    origin: bool = False,
-) -> str:
-    """Write the comparison and what else is asked for as one text.
+    part: Part = "train",
+    settings: Settings | None = None,
+) -> ReportData:
+    """Read the experiments that a report is made from.
 
     Parameters
     ----------
     store_root
         Folder of the results store.
-    keys
-        Experiments to show; None shows all that ``selection`` admits.
-    fmt
-        ``markdown``; ``latex`` (booktabs); ``csv``, one line a row of the comparison, unrounded;
-        or ``html``, one page with the figures and where each row comes from.
     selection
-        Which experiments, in which order of names; its own keys give way to ``keys``.
+        Which experiments, in which order of names; by default all.
     reading
-        Phase, candidates, tie rule and metrics; by default test figures as each protocol says.
+        Phase, candidates, tie rule and metrics; by default test metrics as each protocol says.
     titles
-        What to print for registered names and data sets.
+        Printed names of components and data sets; by default the registered names.
+    part
+        Interactions that noise detection is measured on.
+    settings
+        Name the folders of data and cache; by default those of the environment.
+
+    Raises
+    ------
+    ConfigError
+        The selection names what no experiment in the store has.
+    StoreError
+        No selected experiment has finished (the message says why), or one is damaged.
+    """
+    selection, reading, titles = selection or Selection(), reading or Reading(), titles or {}
+    store = Store(store_root)
+    results = read_results(store, selection, reading)
+    if not results.finished:
+        causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
+        raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
+    titles = with_own_titles(titles, results.finished)
+    tables = build_tables(results.finished, selection, titles)
+    available = AvailableData(settings or Settings.from_environment())
+    return ReportData(store, tables, selection, reading, titles, results.problems, part, available)
+
+
+def tables(
+    store_root: Path,
+    names: Sequence[TableName],
+    *,
+    selection: Selection | None = None,
+    reading: Reading | None = None,
+    titles: Titles | None = None,
+    part: Part = "train",
+    settings: Settings | None = None,
+) -> list[Grid]:
+    """Return the tables of a report; :meth:`bench.reports.tables.grid.Grid.frame` is their data.
+
+    Parameters
+    ----------
+    store_root, selection, reading, titles, part, settings
+        See :func:`read_report`.
     names
-        Tables to show, by default those of :func:`bench.reports.contents.default_tables`; a CSV is
-        always the comparison.
-    origin
-        Whether to add the hidden comment that ``bench verify`` reads; a CSV needs none.
+        Which tables; they come in the order of a report, and those that have nothing to show are
+        left out.
 
     Raises
     ------
@@ -73,31 +106,22 @@ def render(
     StoreError
         No selected experiment has finished (the message says why), or one is damaged.
     """
-    chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
-    if keys is not None:
-        chosen = replace(chosen, keys=keys)
-    tables, problems, titles = _read(store_root, chosen, reading, titles)
-    store = Store(store_root)
-    if fmt == "csv":
-        _warn(problems)
-        return frame(store, tables, reading).to_csv(index=False, lineterminator="\n")
-    names = default_tables(fmt) if names is None else names
-    if "ledger" in names and chosen.trials is None:  # tuning may go on while this is written
-        chosen = replace(chosen, trials=ended_trials(store_root))
-    contents = Contents(store, tables, chosen, reading, titles)
-    grids = contents.grids(names)
-    problems = [*problems, *contents.data.problems]
-    text = _text(fmt, Drawn(tables, reading, titles, store), grids, problems)
-    if not origin:
-        return text
-    keys = [
-        result.experiment.key for table in tables for row in table.rows for result in row.results
-    ]
-    return text + "\n" + Origin.of(fmt, keys, chosen, reading, names).comment()
+    data = read_report(
+        store_root,
+        selection=selection,
+        reading=reading,
+        titles=titles,
+        part=part,
+        settings=settings,
+    )
+    _warn(data.problems)
+    return build_grids(data, names)
 
 
 def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.DataFrame:
-    """Return the comparison as the frame that a CSV holds; see :func:`bench.reports.frame.frame`.
+    """Return the comparison as one flat data frame in full precision.
+
+    It is what a CSV holds; see :func:`bench.reports.tables.frame.frame` for the columns.
 
     Parameters
     ----------
@@ -113,34 +137,105 @@ def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.Da
     StoreError
         None of them has finished, or one is damaged.
     """
-    tables, problems, _ = _read(store_root, Selection(keys=keys), reading, {})
-    _warn(problems)
-    return frame(Store(store_root), tables, reading)
+    data = read_report(store_root, selection=Selection(keys=keys), reading=reading)
+    _warn(data.problems)
+    return frame(data.tables, reading)
 
 
-def _text(fmt: Format, drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
-    if fmt == "html":
-        return _page(drawn, grids, problems)
-    problems = [" ".join(problem.split()) for problem in problems]
-    if fmt == "latex":
-        return "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in problems)
-    marked = "".join(f"\n{Markdown().escape(line)}\n" for line in problems)
-    return "\n".join(map(to_markdown, grids)) + marked
+def render(
+    store_root: Path,
+    keys: Sequence[str] | None = None,
+    fmt: Format = "markdown",
+    *,
+    selection: Selection | None = None,
+    reading: Reading | None = None,
+    titles: Titles | None = None,
+    names: Sequence[TableName] | None = None,
+    part: Part = "train",
+    settings: Settings | None = None,
+    origin: bool = False,
+) -> str:
+    """Write tables as one text.
 
+    Parameters
+    ----------
+    store_root, selection, reading, titles, part, settings
+        See :func:`read_report`.
+    keys
+        Experiments to show; None shows all that ``selection`` admits.
+    fmt
+        ``markdown``; ``latex`` (booktabs); ``csv``; or ``html``, one page with the figures and the
+        source of each row.
+    names
+        Tables to show, by default :func:`bench.reports.names.default_tables`. A CSV holds one
+        table, by default the comparison in full precision,
+        :func:`bench.reports.tables.frame.frame`.
+    origin
+        Whether to add the hidden comment that ``bench verify`` reads; a CSV has none.
 
-def _page(drawn: Drawn, grids: Sequence[Grid], problems: Sequence[str]) -> str:
-    tables, titles = drawn.tables, drawn.titles
-    sources = {
-        result.experiment.key: provenance(result)
-        for table in tables
-        for row in table.rows
-        for result in row.results
-    }
-    names = dict.fromkeys(block.dataset for table in tables for block in table.blocks)
-    title = "Denoisers for sequential recommendation: " + ", ".join(
-        titles.get(name, name) for name in names
+    Raises
+    ------
+    ConfigError
+        The selection names what no experiment in the store has, no table has anything to show, or
+        a CSV is to hold several tables.
+    StoreError
+        No selected experiment has finished (the message says why), or one is damaged.
+    """
+    selection = selection or Selection()
+    if keys is not None:
+        selection = replace(selection, keys=keys)
+    names = default_tables(fmt) if names is None and fmt != "csv" else names
+    if "ledger" in (names or ()) and selection.trials is None:  # tuning may go on meanwhile
+        selection = replace(selection, trials=ended_trials(store_root))
+    data = read_report(
+        store_root,
+        selection=selection,
+        reading=reading,
+        titles=titles,
+        part=part,
+        settings=settings,
     )
-    return write_page(title, grids, pictures(drawn, grids), sources.values(), problems)
+    if fmt == "csv" or names is None:
+        return _csv(data, names)
+    grids = build_grids(data, names)
+    problems = [one_line(text) for text in (*data.problems, *data.available.problems)]
+    if fmt == "html":
+        text = _page(data, grids, problems)
+    elif fmt == "latex":
+        text = "\n".join(map(to_latex, grids)) + "".join(f"% {line}\n" for line in problems)
+    else:
+        marked = "".join(f"\n{Markdown().escape(line)}\n" for line in problems)
+        text = "\n".join(map(to_markdown, grids)) + marked
+    if not origin:
+        return text
+    request = ReportRequest.of(fmt, data.keys, selection, data.reading, names, part)
+    return f"{text}\n{request.comment()}"
+
+
+def _csv(data: ReportData, names: Sequence[TableName] | None) -> str:
+    _warn(data.problems)
+    if names is None:
+        content = frame(data.tables, data.reading)
+    else:
+        if len(names) > 1:
+            raise ConfigError(f"a CSV holds one table; name one of {', '.join(names)}")
+        import pandas as pd
+
+        grids = build_grids(data, names)
+        _warn(data.available.problems)
+        # One column names the table, because each protocol has its own.
+        content = pd.concat({grid.anchor: grid.frame() for grid in grids}, names=["Table"])
+        content = content.reset_index("Table")
+    return content.to_csv(index=False, lineterminator="\n")
+
+
+def _page(data: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> str:
+    sources = {result.key: provenance(result) for t in data.tables for result in t.results}
+    names = dict.fromkeys(block.dataset for table in data.tables for block in table.blocks)
+    title = "Denoisers for sequential recommendation: " + ", ".join(
+        data.titles.get(name, name) for name in names
+    )
+    return write_page(title, grids, page_figures(data, grids), sources.values(), problems)
 
 
 def draw(
@@ -158,9 +253,9 @@ def draw(
     Parameters
     ----------
     store_root, selection, reading, titles
-        As for :func:`render`; the first metric is drawn, by default NDCG@10.
+        See :func:`read_report`; the first metric is drawn, by default NDCG@10.
     kind
-        See :data:`bench.reports.figures.FigureKind`.
+        See :data:`bench.reports.names.FigureKind`.
     target
         A ``.png``, ``.pdf`` or ``.svg`` file.
     setting
@@ -169,31 +264,20 @@ def draw(
     Raises
     ------
     ConfigError
-        The ending is another, the setting has no curve, or the selection names nothing in
-        the store has.
+        The ending is another, the setting has no curve, or the selection names what no experiment
+        in the store has.
     StoreError
         No selected experiment has finished, one is damaged, or the file cannot be written.
     """
-    chosen, reading, titles = selection or Selection(), reading or Reading(), titles or {}
+    reading = reading or Reading()
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
-    tables, problems, titles = _read(store_root, chosen, reading, titles)
-    _warn(problems)
-    save_figure(kind, Drawn(tables, reading, titles, Store(store_root), setting), target)
+    data = read_report(store_root, selection=selection, reading=reading, titles=titles)
+    _warn(data.problems)
+    save_figure(kind, data, target, setting)
 
 
 def _warn(problems: Sequence[str]) -> None:
-    """Say on standard error what is not shown, where the output has no room for sentences."""
+    """Log what is not shown, if the output has no room for sentences."""
     for problem in problems:
         _LOG.warning("%s", problem)
-
-
-def _read(
-    store_root: Path, selection: Selection, reading: Reading, titles: Titles
-) -> tuple[list[Table], Sequence[str], Titles]:
-    results: Results = read_results(Store(store_root), selection, reading)
-    if not results.finished:
-        causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
-        raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
-    titles = with_own_titles(titles, results.finished)
-    return build_tables(results.finished, selection, titles), results.problems, titles

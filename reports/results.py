@@ -1,10 +1,14 @@
-"""Finished experiments as figures: which are read, and how their ranks are read."""
+"""Finished experiments of a store, selected, and their ranks averaged to metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
@@ -12,22 +16,26 @@ from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.plan.result import Epoch, Metadata
 from bench.runs.stored import StoredExperiment, readable
+from bench.statistics.nested import Nested
 
 if TYPE_CHECKING:
     from bench.runs.store import Failure, Store
     from bench.tuning.records import TrialNumbers
 
+Ranking = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Reading:
-    """How stored ranks become figures.
+    """How stored ranks become metrics.
 
     Attributes
     ----------
     phase
-        Held-out item that is ranked.
+        Which held-out item is ranked.
     candidates, ties
-        None takes what each experiment's protocol says.
+        Which items compete, and the rank of equal scores; None takes both from the protocol of
+        each experiment.
     metrics
         Columns; None takes HR and NDCG at the cut-offs of each experiment's protocol.
     """
@@ -38,18 +46,35 @@ class Reading:
     metrics: tuple[Metric, ...] | None = None
 
     def metrics_for(self, protocol: Protocol) -> tuple[Metric, ...]:
-        """Columns of a table of one protocol."""
+        """Return the columns of a table of one protocol."""
         if self.metrics is not None:
             return self.metrics
         return tuple(kind(k) for kind in (HitRatio, NDCG) for k in protocol.cutoffs)
 
+    def main_metric(self, protocol: Protocol) -> Metric:
+        """Return the metric of figures and single-metric tables: NDCG@10, or else the first."""
+        metrics = self.metrics_for(protocol)
+        return NDCG(10) if NDCG(10) in metrics else metrics[0]
+
     def candidates_for(self, protocol: Protocol) -> Candidates:
-        """Which items compete."""
+        """Return which items compete."""
         return self.candidates or protocol.candidates
 
     def ties_for(self, protocol: Protocol) -> Ties:
-        """Which rank equal scores give."""
+        """Return how equal scores are ranked."""
         return self.ties or protocol.ties
+
+    def ranking(self, stored: StoredExperiment, phase: Phase | None = None) -> Ranking:
+        """Return the rank of each user's target, ``[users]``.
+
+        Raises
+        ------
+        StoreError
+            The experiment is damaged.
+        """
+        protocol = stored.experiment.protocol
+        ranks = stored.ranks(phase or self.phase)
+        return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
 
 
 @dataclass(frozen=True)
@@ -63,7 +88,8 @@ class Selection:
     datasets, backbones, methods
         Names; their order is the order of rows.
     trials
-        Trials of tuning that a ledger counts, by study; None counts all that have ended.
+        Numbers of the tuning trials that a ledger counts, by study; None counts all that have
+        ended.
     """
 
     keys: Sequence[str] | None = None
@@ -72,63 +98,71 @@ class Selection:
     methods: Sequence[str] = ()
     trials: TrialNumbers | None = None
 
-    def admits(self, key: str, experiment: Experiment) -> bool:
-        """Whether a finished experiment is shown."""
-        return self._names(key, (experiment.dataset,), (experiment.backbone,), (experiment.method,))
-
-    def admits_label(self, key: str, label: str) -> bool:
-        """Whether an experiment of which only the label is known is shown."""
-        parts = label.split("/")
-        return self._names(key, parts[:1], parts[1:], parts[1:])
-
-    def _names(
-        self,
-        key: str,
-        dataset: Sequence[str | None],
-        backbone: Sequence[str | None],
-        method: Sequence[str | None],
-    ) -> bool:
-        pairs = ((self.datasets, dataset), (self.backbones, backbone), (self.methods, method))
-        named = all(not wanted or any(name in wanted for name in names) for wanted, names in pairs)
+    def admits(self, key: str, dataset: str, backbone: str | None, method: str) -> bool:
+        """Return whether an experiment is selected."""
+        named = self.admits_names(dataset, backbone, method)
         return named and (self.keys is None or key in self.keys)
+
+    def admits_names(self, dataset: str, backbone: str | None, method: str) -> bool:
+        """Return whether a data set, backbone and method are selected."""
+        pairs = ((self.datasets, dataset), (self.backbones, backbone), (self.methods, method))
+        return all(not names or name in names for names, name in pairs)
 
 
 @dataclass(frozen=True)
-class Result:
-    """One finished experiment, its ranks averaged over users.
+class ScoredExperiment:
+    """One finished experiment with its metrics.
 
     Attributes
     ----------
+    stored
+        The experiment in the store.
     values
         Mean over users by name of the metric.
-    metadata, curve
-        As stored; see :class:`bench.plan.result.ExperimentResult`.
     """
 
-    experiment: Experiment
+    stored: StoredExperiment
     values: Mapping[str, float]
-    metadata: Metadata
-    curve: Sequence[Epoch]
+
+    @property
+    def key(self) -> str:
+        """Key of the experiment."""
+        return self.stored.key
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was trained."""
+        return self.stored.experiment
+
+    @property
+    def metadata(self) -> Metadata:
+        """Costs, versions and diagnostics."""
+        return self.stored.metadata
+
+    @property
+    def curve(self) -> Sequence[Epoch]:
+        """Learning curve."""
+        return self.stored.curve
 
 
 @dataclass(frozen=True)
-class Results:
-    """What a store holds of a selection.
+class SelectedResults:
+    """Selected experiments of a store.
 
     Attributes
     ----------
     finished
-        Figures of the finished experiments.
+        Finished experiments.
     problems
-        One sentence a kind of what is not shown: failed, unfinished and unreadable experiments.
+        One sentence for each kind of experiment that is not shown: failed, missing, unreadable.
     """
 
-    finished: Sequence[Result]
+    finished: Sequence[ScoredExperiment]
     problems: Sequence[str]
 
 
-def read_results(store: Store, selection: Selection, reading: Reading) -> Results:
-    """Read the selected experiments one after another; one has its ranks in memory at a time.
+def read_results(store: Store, selection: Selection, reading: Reading) -> SelectedResults:
+    """Read the selected experiments; ranks of only one are in memory at a time.
 
     Raises
     ------
@@ -141,53 +175,77 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Result
     understood = list(readable(everything))
     folders = {stored.folder for stored in understood}
     failures = list(store.failures())
-    _check_names(selection, [stored.experiment.label for stored in understood], failures)
-    chosen = [stored for stored in understood if selection.admits(stored.key, stored.experiment)]
-    finished = [_read(stored, reading) for stored in chosen]
+    _check_names(selection, understood, [failure for _, failure in failures])
+    chosen = [s for s in understood if selection.admits(s.key, *_names(s.experiment))]
+    finished = [_score(stored, reading) for stored in chosen]
     keys = {stored.key for stored in chosen}
-    problems = [*_failed(failures, selection, keys), *_unfinished(selection, keys)]
+    problems = [
+        f"Failed: {failure.label}: {failure.cause}"
+        for key, failure in failures
+        if key not in keys and selection.admits(key, *_names(failure))
+    ]
+    wanted = set(selection.keys or ())
+    if missing := len(wanted - keys):
+        problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
-            f"Not shown: {_count(len(unreadable), 'experiment')} damaged or written by another "
-            "version "
-            f"of bench (first: {unreadable[0].folder.name}); delete the folder and run again."
+            f"Not shown: {_count(len(unreadable))} damaged or written by another version of bench "
+            f"(first: {unreadable[0].folder.name}); delete the folder and run again."
         )
-    return Results(finished, problems)
+    return SelectedResults(finished, problems)
 
 
-def _read(stored: StoredExperiment, reading: Reading) -> Result:
-    protocol = stored.experiment.protocol
-    ranks = rank_of(
-        stored.ranks(reading.phase), reading.candidates_for(protocol), reading.ties_for(protocol)
-    )
-    values = {metric.name: metric.mean(ranks) for metric in reading.metrics_for(protocol)}
-    return Result(stored.experiment, values, stored.metadata, stored.curve)
+def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
+    return entry.dataset, entry.backbone, entry.method
+
+
+def _score(stored: StoredExperiment, reading: Reading) -> ScoredExperiment:
+    ranks = reading.ranking(stored)
+    metrics = reading.metrics_for(stored.experiment.protocol)
+    return ScoredExperiment(stored, {metric.name: metric.mean(ranks) for metric in metrics})
 
 
 def _check_names(
-    selection: Selection, finished: Iterable[str], failures: Iterable[tuple[str, Failure]]
+    selection: Selection, finished: Sequence[StoredExperiment], failures: Sequence[Failure]
 ) -> None:
     """Refuse a name that no experiment in the store has."""
-    labels = [*finished, *(failure.label for _, failure in failures)]
-    names = {part for label in labels for part in label.split("/")[:-1]}
+    entries: list[Experiment | Failure] = [*(one.experiment for one in finished), *failures]
+    known = {name for entry in entries for name in _names(entry) if name}
     for name in (*selection.datasets, *selection.backbones, *selection.methods):
-        if labels and name not in names:
-            raise ConfigError(f"the store has no experiment of '{name}'{suggestion(name, names)}")
+        if known and name not in known:
+            raise ConfigError(f"the store has no experiment of '{name}'{suggestion(name, known)}")
 
 
-def _failed(
-    failures: Iterable[tuple[str, Failure]], selection: Selection, finished: Set[str]
-) -> Iterator[str]:
-    for key, failure in failures:
-        if key not in finished and selection.admits_label(key, failure.label):
-            yield f"Failed: {failure.label}: {failure.cause}"
+def _count(number: int) -> str:
+    return "1 experiment" if number == 1 else f"{number} experiments"
 
 
-def _unfinished(selection: Selection, finished: Set[str]) -> Iterator[str]:
-    wanted = set(selection.keys or ())
-    if missing := len(wanted - finished):
-        yield f"Missing: {_count(missing, 'experiment')} of {len(wanted)} asked for have no result."
+def source_of(results: Iterable[ScoredExperiment]) -> str:
+    """Return what loads the data set that some experiments share.
+
+    That is its name, or the path of a user's own card; of several paths, one that exists.
+    """
+    found = list(results)
+    cards = [card for result in found if (card := result.metadata.card)]
+    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].experiment.dataset)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def nested_values(
+    seeds: Iterable[StoredExperiment], reading: Reading, metrics: Sequence[Metric]
+) -> Mapping[str, Nested]:
+    """Read the metrics of the users of experiments that differ in the seed alone.
+
+    Returns
+    -------
+    mapping
+        Values of users and of seeds by the metric's name.
+
+    Raises
+    ------
+    StoreError
+        An experiment is damaged.
+    BenchError
+        The experiments have different users.
+    """
+    rankings = [reading.ranking(stored) for stored in seeds]
+    return {m.name: Nested.of([m.per_user(ranks) for ranks in rankings]) for m in metrics}

@@ -1,4 +1,4 @@
-"""What reports print for registered names, shipped data sets and users' own."""
+"""Printed names of components, shipped data sets and users' own data sets."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, cast
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import card_names, load_card
-from bench.reports.source import source_of
 
 if TYPE_CHECKING:
-    from bench.reports.results import Result
+    from bench.reports.results import ScoredExperiment
+
+Titles = Mapping[str, str]
+"""Registered or card name to printed name; a name without an entry is printed itself."""
 
 
 class RegisteredTitles(Mapping[str, str]):
-    """Titles by name; that of one setting as a variant, which no list can hold, when asked for.
+    """Titles of all registered components and shipped data sets.
 
-    A component that does not import keeps its name: its finished experiments can still be shown.
+    The title of a variant given by one setting is made on demand, because no list can hold them
+    all. A component that does not import keeps its name, so that its experiments can be shown.
     """
 
     def __init__(self) -> None:
@@ -34,7 +37,7 @@ class RegisteredTitles(Mapping[str, str]):
                 self._known.update(variants)
 
     def __getitem__(self, name: str) -> str:
-        """Give a title: ``IADSR (theta=0.5)`` for ``iadsr:theta=0.5``."""
+        """Return a title, such as ``IADSR (theta=0.5)`` for ``iadsr:theta=0.5``."""
         if name in self._known:
             return self._known[name]
         if VARIANT_MARK in name:
@@ -52,8 +55,10 @@ class RegisteredTitles(Mapping[str, str]):
         return len(self._known)
 
 
-def with_own_titles(titles: Mapping[str, str], results: Sequence[Result]) -> Mapping[str, str]:
-    """Add titles of users' own data sets, as far as their cards still lie where they lay."""
+def with_own_titles(titles: Titles, results: Sequence[ScoredExperiment]) -> Titles:
+    """Add the titles of users' own data sets whose cards still exist."""
+    from bench.reports.results import source_of
+
     own: dict[str, str] = {}
     for name in {result.experiment.dataset for result in results if result.metadata.card}:
         try:

@@ -9,8 +9,8 @@ from bench.strict_yaml import load_yaml, yaml_problem
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\nb: 2\na: 3\n", "key 'a' stands there twice"),
-        ("a: {b: 1, b: 2}", "key 'b' stands there twice"),
+        ("a: 1\nb: 2\na: 3\n", "key 'a' appears twice"),
+        ("a: {b: 1, b: 2}", "key 'b' appears twice"),
         ("day: 2024-13-45", "'2024-13-45' is no timestamp"),
         ("epochs: 0x_", "'0x_' is no int"),
         ("epochs: !!int abc", "'abc' is no int"),

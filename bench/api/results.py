@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.protocol import Candidates, Phase, Ties
+from bench.plugins import resolve_settings
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -345,7 +346,7 @@ def load(store: str | Path | None = None, *, settings: Settings | None = None) -
     StoreError
         There is no such folder.
     """
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
@@ -388,7 +389,7 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
-    from bench.reports.diff import diff_grids
+    from bench.reports.tables.diff import diff_grids
     from bench.runs.store import Store
 
     sides = [side for side in (a, b) if isinstance(side, Results)]
@@ -433,21 +434,21 @@ def report(
         The text.
     """
     from bench.files import write_text
+    from bench.reports.names import TABLES
     from bench.reports.report import render
-    from bench.reports.table_names import NAMES
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
-    unknown = [name for name in tables or () if name not in NAMES]
+    unknown = [name for name in tables or () if name not in TABLES]
     if unknown:
-        raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(NAMES)}")
+        raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     text = render(
         shown.settings.store,
         shown._known_keys(),  # noqa: SLF001 - of this module
         format,
         reading=_reading(metrics, phase, candidates, ties),
         titles=RegisteredTitles(),
-        names=[name for name in NAMES if name in tables] if tables else None,
+        names=[name for name in TABLES if name in tables] if tables else None,
         origin=True,
     )
     if out is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.results import Results
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
+from bench.plugins import resolve_settings
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,9 +89,9 @@ def run(
     >>> results
     <Results: 1 experiment of planted>
     """
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
     for outcome in outcomes:
@@ -126,9 +127,9 @@ def preview(
 
     from bench.runs.preview import preview_rows
 
-    settings = settings or Settings.from_environment()
+    settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, _grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
     best = best_settings(settings) if tuned else None
     rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
@@ -230,13 +231,14 @@ def best_settings(settings: Settings) -> BestSettings:
     return BestSettings(settings.store)
 
 
-def _grid(
+def grid(
     datasets: Names,
     backbones: Names,
     methods: Names,
     encoders: Names,
     seeds: int | Iterable[int] | None,
 ) -> dict[str, list[Any] | None]:
+    """Return the lists of a specification by name; one value becomes a list."""
     given = {
         "datasets": datasets,
         "backbones": backbones,

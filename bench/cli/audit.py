@@ -1,4 +1,4 @@
-"""``bench audit``: whether the figures of a table can stand together."""
+"""``bench audit``: check the figures of a table against their arithmetic."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def audit(
         bool, typer.Option("--percent", help="The figures are percentages.")
     ] = False,
 ) -> None:
-    """Check any table of HR@K and NDCG@K, whoever printed it, against their arithmetic.
+    """Check any printed table of HR@K and NDCG@K against their arithmetic.
 
-    For test cases of one relevant item each, HR and NDCG at all cut-offs bound each other,
-    whatever the model and after averaging. Printed figures stand for all that round to them.
-    Exit code 1: some row cannot come from one evaluation of one model.
+    With one relevant item per test case, HR and NDCG at all cut-offs bound each other, whatever
+    the model and after averaging. A printed figure represents all values that round to it. Exit
+    code 1: some row cannot come from one evaluation of one model.
     """
-    from bench.reports.audit import audit as audit_table
-    from bench.reports.audit import summary
+    from bench.reports.verify.audit import audit as audit_table
+    from bench.reports.verify.audit import summary
 
     rows = audit_table(table, percent=percent)
     typer.echo(summary(table, rows), nl=False)

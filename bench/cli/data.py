@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir
+from bench.cli.options import CacheDir, DataDir, settings_of
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
@@ -34,8 +34,7 @@ def list_(
     data_dir: DataDir = None,
 ) -> None:
     """List data sets and the folders of their files."""
-    del data_dir  # its callback has set the environment
-    settings = Settings.from_environment()
+    settings = settings_of(data=data_dir)
     rows = [
         {"data set": card.name, "summary": card.summary, "files": _whereabouts(card, settings)}
         for card in map(load_card, names or card_names())
@@ -53,11 +52,10 @@ def fetch(
     cache_dir: CacheDir = None,
 ) -> None:
     """Download data sets, check them and keep them parsed."""
-    del data_dir, cache_dir
     from bench.data.fetch import fetch_card
     from bench.data.load import read_card
 
-    settings = Settings.from_environment()
+    settings = settings_of(data=data_dir, cache=cache_dir)
     for card in [load_card(name) for name in names]:
         located = fetch_card(card, settings, again=again)
         dataset = read_card(card, located, settings.cache)
@@ -71,11 +69,10 @@ def fetch(
 @app.command(epilog="\b\nExamples:\n  bench data stats\n  bench data stats beauty ./mine.yaml")
 def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Print users, items, actions, average length and sparsity."""
-    del data_dir, cache_dir
     from bench.data.load import load_dataset
     from bench.data.stats import Stats
 
-    settings = Settings.from_environment()
+    settings = settings_of(data=data_dir, cache=cache_dir)
     rows = [
         {"data set": load_card(name).name, **Stats.of(load_dataset(name, settings)).row()}
         for name in names or _present(settings)
@@ -86,10 +83,9 @@ def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = N
 @app.command(epilog="\b\nExamples:\n  bench data verify\n  bench data verify ml-100k")
 def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Compare files with their checksums and contents with the cards' counts."""
-    del data_dir, cache_dir
     from bench.data.verify import verify as verify_card
 
-    settings = Settings.from_environment()
+    settings = settings_of(data=data_dir, cache=cache_dir)
     failed = []
     for name in names or _present(settings):
         try:
@@ -108,11 +104,10 @@ def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = 
 @app.command(epilog="\b\nExamples:\n  bench data audit\n  bench data audit ./mine.yaml")
 def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Look for what silently ruins comparisons, such as sequences sorted by item id."""
-    del data_dir, cache_dir
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
-    settings = Settings.from_environment()
+    settings = settings_of(data=data_dir, cache=cache_dir)
     for name in names or _present(settings):
         typer.echo(f"{name}:")
         for result in audit_dataset(load_dataset(name, settings)):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.cli.options import CacheDir, DataDir, StoreDir, settings_of
 from bench.errors import BenchError
 from bench.settings import Settings
 from bench.version import __version__
@@ -38,8 +38,7 @@ _PACKAGES = (
 
 def doctor(store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Show what this machine offers: versions, device, threads, folders, data."""
-    del store, data_dir, cache_dir  # their callbacks have set the environment
-    settings = Settings.from_environment()
+    settings = settings_of(store, data_dir, cache_dir)
     sections = {
         "versions": _versions(),
         "machine": _machine(settings),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Device, Encoders, Sets
+from bench.cli.options import CacheDir, DataDir, Device, Encoders, Sets, settings_of
 from bench.errors import ConfigError
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
@@ -39,7 +39,6 @@ def embed(
 
     Interrupted, it continues where it stopped when given again.
     """
-    del data_dir, cache_dir  # their callbacks have set the environment
     if not encoder:
         raise ConfigError("no encoder is named; add --encoder ('bench ls encoders' lists them)")
     given = {"name": "embed", "datasets": datasets, "encoders": encoder}
@@ -47,19 +46,18 @@ def embed(
     for name in spec.encoders:
         spec.encoder_config(name)
     try:
-        _run(spec, threads, device)
+        _run(spec, threads, settings_of(data=data_dir, cache=cache_dir, device=device))
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
 
 
-def _run(spec: Spec, threads: int | None, device: str) -> None:
+def _run(spec: Spec, threads: int | None, settings: Settings) -> None:
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
     from bench.text.display import encoding_display
     from bench.text.provide import embed, request_for
 
-    settings = Settings.from_environment(device=device)
     loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     requests = [request_for(spec, data, name) for data in loaded.values() for name in spec.encoders]
     with encoding_display() as display:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from bench.cli.options import StoreDir
+from bench.cli.options import StoreDir, settings_of
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.plan.data_card import card_names, load_card
 from bench.plan.formats import READERS, Reader
 from bench.plan.spec import read_spec, shipped
 from bench.registry import Registry
-from bench.settings import store_dir
 
 EPILOG = """
 \b
@@ -36,7 +36,6 @@ def ls(
     store: StoreDir = None,
 ) -> None:
     """List what is registered, what can be run, and what has run."""
-    del store  # its callback has set the environment
     listings: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
         "methods": lambda: _components(METHODS),
         "backbones": lambda: _components(BACKBONES),
@@ -44,7 +43,7 @@ def ls(
         "formats": lambda: _components(READERS),
         "datasets": _datasets,
         "specs": _specs,
-        "runs": _runs,
+        "runs": lambda: _runs(settings_of(store).store),
     }
     if kind not in listings:
         raise ConfigError(f"nothing to list is called '{kind}'{suggestion(kind, listings)}")
@@ -78,11 +77,11 @@ def _specs() -> Iterable[tuple[str, str]]:
         yield name, " x ".join(", ".join(part) for part in parts)
 
 
-def _runs() -> Iterable[tuple[str, str]]:
+def _runs(store: Path) -> Iterable[tuple[str, str]]:
     from bench.plan.progress import duration
     from bench.runs.store import Store
 
-    for stored in Store(store_dir()).experiments():
+    for stored in Store(store).experiments():
         try:
             summary = (
                 f"{stored.experiment.label}  {len(stored.curve)} epochs, {duration(stored.seconds)}"

@@ -13,7 +13,7 @@ from bench.cli import (
     doctor,
     embed,
     ls,
-    recovery,
+    new,
     report,
     run,
     show,
@@ -22,7 +22,7 @@ from bench.cli import (
     validate,
     verify,
 )
-from bench.cli.options import ManyValues
+from bench.cli.options import ManyValues, with_plugins
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -35,17 +35,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=ManyValues, epilog=run.EPILOG)(run.run)
-app.command(cls=ManyValues, epilog=tune.EPILOG)(tune.tune)
-app.command(cls=ManyValues, epilog=report.EPILOG)(report.report)
-app.command(cls=ManyValues, epilog=embed.EPILOG)(embed.embed)
+app.command(cls=ManyValues, epilog=run.EPILOG)(with_plugins(run.run))
+app.command(cls=ManyValues, epilog=tune.EPILOG)(with_plugins(tune.tune))
+app.command(cls=ManyValues, epilog=report.EPILOG)(with_plugins(report.report))
+app.command(cls=ManyValues, epilog=embed.EPILOG)(with_plugins(embed.embed))
 app.command(epilog=audit.EPILOG)(audit.audit)
-app.command(epilog=ls.EPILOG)(ls.ls)
-app.command(epilog=show.EPILOG)(show.show)
-app.command(cls=ManyValues, epilog=diff.EPILOG)(diff.diff)
-app.command(cls=ManyValues, epilog=recovery.EPILOG)(recovery.recovery)
-app.command(epilog=verify.EPILOG)(verify.verify)
-app.command(epilog=validate.EPILOG)(validate.validate)
+app.command(cls=ManyValues, epilog=ls.EPILOG)(with_plugins(ls.ls))
+app.command(cls=ManyValues, epilog=show.EPILOG)(with_plugins(show.show))
+app.command(cls=ManyValues, epilog=diff.EPILOG)(with_plugins(diff.diff))
+app.command(cls=ManyValues, epilog=verify.EPILOG)(with_plugins(verify.verify))
+app.command(cls=ManyValues, epilog=validate.EPILOG)(with_plugins(validate.validate))
+app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(track.app, name="track")

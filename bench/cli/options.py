@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
 
@@ -52,29 +55,17 @@ def expand(words: list[str], repeatable: set[str]) -> list[str]:
 Many = list[str] | None
 
 
-def _folder(flag: str, variable: str, content: str) -> Any:
-    def set_environment(value: Path | None) -> Path | None:
-        if value is not None:
-            os.environ[variable] = str(value)  # worker processes see it too
-        return value
-
-    return typer.Option(
-        flag, help=f"Folder of {content}.", callback=set_environment, show_default=False
-    )
+def _folder(flag: str, content: str) -> Any:
+    return typer.Option(flag, help=f"Folder of {content}.", show_default=False)
 
 
-DataDir = Annotated[
-    Path | None, _folder("--data-dir", "BENCH_DATA_DIR", "raw data sets (BENCH_DATA_DIR)")
-]
+DataDir = Annotated[Path | None, _folder("--data-dir", "raw data sets (BENCH_DATA_DIR)")]
 CacheDir = Annotated[
-    Path | None,
-    _folder("--cache-dir", "BENCH_CACHE_DIR", "parsed data and vectors (BENCH_CACHE_DIR)"),
+    Path | None, _folder("--cache-dir", "parsed data and vectors (BENCH_CACHE_DIR)")
 ]
 StoreDir = Annotated[
     Path | None,
-    _folder(
-        "--store", "BENCH_STORE", "finished experiments (BENCH_STORE, or runs/ in this folder)"
-    ),
+    _folder("--store", "finished experiments (BENCH_STORE, or runs/ in this folder)"),
 ]
 
 
@@ -88,9 +79,9 @@ def settings_of(
 ) -> Settings:
     """Return the settings of the environment with what the flags change."""
     return Settings.from_environment(
-        store=store and expanded(str(store)),
-        data=data and expanded(str(data)),
-        cache=cache and expanded(str(cache)),
+        store=store,
+        data=data,
+        cache=cache,
         device=device,
         threads=threads,
         track=track,
@@ -146,3 +137,29 @@ Track = Annotated[
         show_default="track",
     ),
 ]
+Plugins = Annotated[
+    Many,
+    typer.Option(
+        "--plugin",
+        metavar="FILE ...",
+        help="Python files or package folders with components of yours (BENCH_PLUGINS).",
+    ),
+]
+
+
+def with_plugins(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the option ``--plugin`` to a verb."""
+
+    @wraps(verb)
+    def wrapped(plugin: Plugins = None, **values: Any) -> None:
+        use_plugins(expanded(path) for path in plugin or ())
+        verb(**values)
+
+    signature = inspect.signature(verb, eval_str=True)
+    option = inspect.Parameter(
+        "plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins
+    )
+    parameters = [*signature.parameters.values(), option]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped

@@ -22,9 +22,9 @@ T = TypeVar("T", bound=str)
 OnlyDatasets = Annotated[Many, names("Only these data sets, in this order.")]
 OnlyBackbones = Annotated[Many, names("Only these backbones, in this order.")]
 OnlyMethods = Annotated[Many, names("Only these methods, in this order.")]
-MetricNames = Annotated[Many, names("Columns, as HR@5 NDCG@10 MRR MRR@10.")]
+MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Who competes: all items, or unseen ones.")
+    str | None, typer.Option(metavar="NAME", help="Competing items: all, or unseen.")
 ]
 TiesName = Annotated[
     str | None, typer.Option(metavar="NAME", help="Rank of equal scores: pessimistic or average.")
@@ -53,7 +53,7 @@ def write_out(text: str, out: Path | None) -> None:
 def reading_of_options(
     phase: str, candidates: str | None, ties: str | None, metrics: Sequence[str]
 ) -> Reading:
-    """Turn options into a reading.
+    """Return how ranks become metrics by the options.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def one_of(flag: str, value: str, known: Sequence[T]) -> T:
     Raises
     ------
     ConfigError
-        It is none of the known ones; the message suggests a close one.
+        It is unknown; the message suggests a close one.
     """
     for name in known:
         if name == value:
@@ -88,5 +88,5 @@ def one_of(flag: str, value: str, known: Sequence[T]) -> T:
 
 
 def maybe_one_of(flag: str, value: str | None, known: Sequence[T]) -> T | None:
-    """Check the value of an option that may be left out."""
+    """Check the value of an optional option."""
     return None if value is None else one_of(flag, value, known)

@@ -1,4 +1,4 @@
-"""``bench report``: tables and figures of what has finished, without torch."""
+"""``bench report``: tables and figures of finished experiments, without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, cast, get_args
 
 import typer
 
-from bench.cli.options import Many, StoreDir
+from bench.cli.options import CacheDir, DataDir, Many, StoreDir, settings_of
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
@@ -23,11 +23,8 @@ from bench.cli.reading import (
     write_out,
 )
 from bench.errors import ConfigError
-from bench.reports.figures import FigureKind
-from bench.reports.grid import Format
-from bench.reports.table_names import NAMES, TableName
+from bench.reports.names import TABLES, FigureKind, Format, Part, TableName
 from bench.reports.titles import RegisteredTitles
-from bench.settings import store_dir
 
 if TYPE_CHECKING:
     from bench.reports.results import Reading, Selection
@@ -40,6 +37,7 @@ Examples:
   bench report --format html --out report.html
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
   bench report --table data ablation cases
+  bench report --table noise-detection --part test --format csv
   bench report --figure learning-curves --out curves.png
   bench report --figure setting-curve --setting theta --out theta.pdf
 """
@@ -50,9 +48,10 @@ _Tables = Annotated[
     Many,
     typer.Option(
         metavar="NAME ...",
-        help="Tables: data, overall, improvement, significance, denoising, ablation, published, "
-        "cost, cases, ledger.",
-        show_default="a page: all; else without data, ablation, published, cases, ledger",
+        help="Tables: data, overall, improvement, significance, denoising, noise-detection, "
+        "ablation, published, cost, cases, ledger. A CSV holds one table.",
+        show_default="html: all; csv: every row, unrounded; else overall, improvement, "
+        "significance, denoising, cost",
     ),
 ]
 _Figure = Annotated[
@@ -65,7 +64,15 @@ _Figure = Annotated[
 ]
 _Setting = Annotated[
     str | None,
-    typer.Option(metavar="KEY", help="Setting of the curve, as theta or training.epochs."),
+    typer.Option(metavar="KEY", help="Setting of the curve, such as theta or training.epochs."),
+]
+_Part = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Noise detection on training interactions (train) or test histories (test).",
+        show_default="train",
+    ),
 ]
 
 
@@ -86,23 +93,29 @@ def report(
     candidates: CandidatesName = None,
     ties: TiesName = None,
     phase: PhaseName = "test",
+    part: _Part = None,
     figure: _Figure = None,
     setting: _Setting = None,
     store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
 ) -> None:
-    """Show the comparison of all that has finished, and what it cost.
+    """Show the comparison of all finished experiments, and their cost.
 
-    Candidates and ties are read from stored ranks, by default as each protocol says; nothing
-    runs again. Rows of different protocols or data never share a table.
+    Metrics are computed from stored ranks, with the candidates and ties of each protocol by
+    default; nothing runs again. Rows of different protocols or data never share a table.
     """
-    del store  # its callback has set the environment
+    settings = settings_of(store, data_dir, cache_dir)
     style = one_of("--format", format_, cast("Sequence[Format]", get_args(Format)))
     kind = maybe_one_of("--figure", figure, cast("Sequence[FigureKind]", get_args(FigureKind)))
     if kind is not None and out is None:
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
     if setting is not None and kind != "setting-curve":
         raise ConfigError("--setting belongs to a curve; add --figure setting-curve")
-    names = _tables(table, style, kind)
+    names = _tables(table, kind)
+    scored = maybe_one_of("--part", part, cast("Sequence[Part]", get_args(Part)))
+    if scored is not None and not (style == "html" or "noise-detection" in (names or ())):
+        raise ConfigError("--part belongs to a table; add --table noise-detection")
 
     from bench.reports.report import draw, render
     from bench.reports.results import Selection
@@ -115,17 +128,23 @@ def report(
         "titles": RegisteredTitles(),
     }
     if kind is not None and out is not None:
-        draw(store_dir(), kind, out, **shown, setting=setting)
+        draw(settings.store, kind, out, **shown, setting=setting)
         return
-    write_out(render(store_dir(), fmt=style, **shown, names=names, origin=True), out)
+    text = render(
+        settings.store,
+        fmt=style,
+        **shown,
+        names=names,
+        part=scored or "train",
+        settings=settings,
+        origin=True,
+    )
+    write_out(text, out)
 
 
-def _tables(
-    asked: Sequence[str] | None, fmt: Format, figure: FigureKind | None
-) -> Sequence[TableName] | None:
+def _tables(asked: Sequence[str] | None, figure: FigureKind | None) -> Sequence[TableName] | None:
     if not asked:
         return None
-    if fmt == "csv" or figure is not None:
-        what = "a figure" if figure is not None else "a CSV, always the comparison,"
-        raise ConfigError(f"{what} has no choice of tables; drop --table")
-    return [one_of("--table", name, NAMES) for name in asked]
+    if figure is not None:
+        raise ConfigError("a figure has no choice of tables; drop --table")
+    return [one_of("--table", name, TABLES) for name in asked]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -95,7 +94,7 @@ def tune(
     if ledger:
         _show_ledger(settings)
         return
-    from bench.api.tracking import tracker
+    from bench.api.tune import search
     from bench.plan.overrides import resolve_spec
 
     chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
@@ -103,22 +102,16 @@ def tune(
     if plan:
         _show_plan(chosen, settings, rule)
         return
-    from bench.tuning.tune import tune as search
-
     try:
-        with tracker(settings) as tracking:
-            studies = search(
-                chosen,
-                settings,
-                trials=trials,
-                seconds=seconds,
-                workers=workers,
-                pruning=rule,
-                storage=storage,
-                report=_report,
-            )
-            for study in studies:
-                tracking.log(study.about["key"])
+        search(
+            chosen,
+            settings,
+            trials=trials,
+            seconds=seconds,
+            workers=workers,
+            pruning=rule,
+            storage=storage,
+        )
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
@@ -133,10 +126,6 @@ def _pruning(name: str) -> Pruning:
         if pruning == name:
             return pruning
     raise ConfigError(f"--pruner '{name}' is unknown{suggestion(name, known)}")
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command's own output
 
 
 def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:

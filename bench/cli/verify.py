@@ -1,4 +1,4 @@
-"""``bench verify``: whether a report still is what the store gives."""
+"""``bench verify``: compare a report with the store."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir
-from bench.settings import store_dir
+from bench.cli.options import StoreDir, settings_of
 
 EPILOG = """
 \b
@@ -21,23 +20,23 @@ Examples:
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', any format.")
+        Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', in any format.")
     ],
     store: StoreDir = None,
 ) -> None:
-    """Make a report again from the stored ranks and compare it experiment by experiment.
+    """Render a report again from the stored ranks and compare it cell by cell.
 
-    A report says which experiments it was made of; what ran since then makes no difference.
-    Exit code 1: something differs, and is named.
+    A report names the experiments that it shows; what ran since does not matter. Exit code 1:
+    something differs, and is named.
     """
-    del store  # its callback has set the environment
     from bench.reports.titles import RegisteredTitles
-    from bench.reports.verify import verify as verify_report
+    from bench.reports.verify.verify import verify as verify_report
 
-    experiments, drift = verify_report(report, store_dir(), RegisteredTitles())
-    for line in drift:
+    root = settings_of(store).store
+    cells, differences = verify_report(report, root, RegisteredTitles())
+    for line in differences:
         typer.echo(line)
-    if drift:
-        typer.echo(f"{report}: {len(drift)} differences from {store_dir()}", err=True)
+    if differences:
+        typer.echo(f"{report}: {len(differences)} differences from {root}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {experiments} cells, all as {store_dir()} gives them")
+    typer.echo(f"{report}: {cells} cells, all as {root} gives them")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,9 @@ class Sizes:
 class Backbone(nn.Module, ABC):
     """A causal sequence encoder over one item table.
 
-    Concrete classes take ``(config, sizes: Sizes)``. Sequences are right-padded: position 0 is
-    the oldest interaction, and ``valid`` marks a prefix of each row. The state after position t
-    is a function of positions <= t only.
+    Concrete classes are built as :class:`BackboneFactory` says. Sequences are right-padded:
+    position 0 is the oldest interaction, and ``valid`` marks a prefix of each row. The state after
+    position t is a function of positions <= t only.
 
     Parameters
     ----------
@@ -96,6 +96,21 @@ class Backbone(nn.Module, ABC):
         """Set the padding row to zero; call it after the weights are initialised."""
         with torch.no_grad():
             self.items.weight[0].zero_()
+
+
+class BackboneFactory(Protocol):
+    """How a backbone is built: what ``model`` of its descriptor names."""
+
+    def __call__(self, config: Any, sizes: Sizes) -> Backbone:
+        """Build the backbone and draw its weights.
+
+        Parameters
+        ----------
+        config
+            Its settings, of the class that the descriptor names.
+        sizes
+            Users, items and positions.
+        """
 
 
 def init_normal(module: nn.Module, std: float = 0.02) -> None:

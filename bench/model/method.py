@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from bench.data.sequences import Sequences
-from bench.model.backbone import Sizes
+from bench.model.backbone import Backbone, Sizes
 from bench.model.batch import Batch
 from bench.model.text_vectors import TextVectors
 
@@ -67,9 +68,9 @@ class Denoised:
 class Method(nn.Module, ABC):
     """A trainable recommender under the harness.
 
-    Concrete classes take ``(config, data: TrainingData, backbone: Backbone | None)``. Every
-    parameter and buffer is part of the checkpoint, so state that must survive from one epoch
-    to the next (progressive masks, say) belongs in a buffer.
+    Concrete classes are built as :class:`MethodFactory` says. Every parameter and buffer is part
+    of the checkpoint, so state that must survive from one epoch to the next (progressive masks,
+    say) belongs in a buffer.
     """
 
     @abstractmethod
@@ -95,3 +96,20 @@ class Method(nn.Module, ABC):
         """Decide which interactions of a batch to keep; None where the method removes nothing."""
         del batch
         return None
+
+
+class MethodFactory(Protocol):
+    """How a method is built: what ``model`` of its descriptor names."""
+
+    def __call__(self, config: Any, data: TrainingData, backbone: Backbone | None) -> Method:
+        """Build the method.
+
+        Parameters
+        ----------
+        config
+            Its settings, of the class that the descriptor names.
+        data
+            All that it may learn from.
+        backbone
+            What it attaches to; None for a method with a recommender of its own.
+        """

@@ -88,9 +88,9 @@ def _covered(name: str, by: set[str]) -> bool:
 
 @cache
 def _imports(name: str) -> frozenset[str]:
-    """Modules that a module or package imports from its like: components, or its own root."""
+    """Return what a module or package imports of components and, a third party's, of its root."""
     root = name.partition(".")[0]
-    prefixes = _KINDS if root == "bench" else (f"{root}.",)
+    prefixes = _KINDS if root == "bench" else (*_KINDS, f"{root}.")
     imported = {
         module
         for place, path in _sources(name)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from bench.components import BACKBONES, ENCODERS, METHODS, Component, MethodEntry
+from bench.components import BACKBONES, BASELINE, ENCODERS, METHODS, Component, MethodEntry
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.data_card import card_names, is_path, load_card
@@ -46,7 +46,7 @@ class Spec(Config):
     name: str = "custom"
     datasets: tuple[str, ...]
     backbones: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ("none",)
+    methods: tuple[str, ...] = (BASELINE,)
     encoders: tuple[str, ...] = ()
     seeds: tuple[Seed, ...] = (1,)
     protocol: Protocol = Protocol()

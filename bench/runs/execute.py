@@ -144,6 +144,6 @@ class _PlannedTask:
             if self.run.store.has(outcome.key):  # it died after it had saved the experiment
                 outcome = replace(outcome, ending="finished", cause="")
             else:
-                self.run.store.record_failure(outcome.key, outcome.label, outcome.cause)
+                self.run.store.record_failure(self.planned.experiment, outcome.cause)
                 outcome = replace(outcome, ending="failed")
         self.run.finish(outcome)

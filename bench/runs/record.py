@@ -9,23 +9,22 @@ The same command on the same code and data has the same key and continues in the
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import StoreError
-from bench.files import read_json, write_json
+from pydantic import Field
+
+from bench.config import Config
+from bench.files import folder_name, read_model, write_json
 from bench.hashing import content_hash
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExperimentOutcome
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Config):
     """One ``bench run``.
 
     Attributes
@@ -54,7 +53,7 @@ class RunRecord:
     command: list[str]
     begun: float
     ended: float | None = None
-    endings: dict[str, str] = field(default_factory=dict)
+    endings: dict[str, str] = Field(default_factory=dict)
 
 
 def begin_record(
@@ -83,14 +82,22 @@ def begin_record(
     )
     plain = spec.plain()
     key = content_hash([plain, keys])
-    record = RunRecord(key, spec.name, plain, keys, labels, list(command), time.time())
+    record = RunRecord(
+        key=key,
+        name=spec.name,
+        spec=plain,
+        experiments=keys,
+        labels=labels,
+        command=list(command),
+        begun=time.time(),
+    )
     path = _path(root, record)
     if path.exists():
         before = _read(path)
         if before.ended is not None and set(before.endings.values()) <= {"finished", "reused"}:
             return before  # nothing is left to do: what ran, and when, stays as it was
-        record = replace(record, begun=before.begun)
-    write_json(path, asdict(record))
+        record = record.model_copy(update={"begun": before.begun})
+    write_json(path, record.model_dump(mode="json"))
     return record
 
 
@@ -106,8 +113,8 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
     for outcome in outcomes:
         endings.setdefault(outcome.key, outcome.ending)
     if endings != record.endings or record.ended is None:
-        ended = replace(record, ended=time.time(), endings=endings)
-        write_json(_path(root, record), asdict(ended))
+        ended = record.model_copy(update={"ended": time.time(), "endings": endings})
+        write_json(_path(root, record), ended.model_dump(mode="json"))
 
 
 def read_records(root: Path) -> Iterator[RunRecord]:
@@ -123,12 +130,8 @@ def read_records(root: Path) -> Iterator[RunRecord]:
 
 
 def _read(path: Path) -> RunRecord:
-    try:
-        return RunRecord(**read_json(path))
-    except TypeError:
-        raise StoreError(f"{path} records no run of this version of bench; delete it") from None
+    return read_model(path, RunRecord, "delete it")
 
 
 def _path(root: Path, record: RunRecord) -> Path:
-    name = re.sub(r"[^A-Za-z0-9._]+", "-", record.name).strip("-.")
-    return root / "runs" / f"{name[:100]}-{record.key[:12]}.json"
+    return root / "runs" / f"{folder_name(record.name, record.key)}.json"

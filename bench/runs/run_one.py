@@ -151,13 +151,13 @@ def _run(
         return ExperimentOutcome(key, label, "stopped")
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
         cause = explain(error)
-        store.record_failure(key, label, cause, traceback.format_exc())
+        store.record_failure(planned.experiment, cause, traceback.format_exc())
         return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error))
     return ExperimentOutcome(key, label, "finished")
 
 
 def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
-    """Note the path of a user's own card, which the data set's name does not tell."""
+    """Record the path of a user's own card, which the data set's name does not give."""
     if not is_path(source):
         return result
     card = {"card": str(Path(source).resolve())}

@@ -12,17 +12,16 @@ Everything is written under a temporary name and renamed, so a folder that is th
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.config import Config
 from bench.errors import StoreError
-from bench.files import atomic_path, locked, read_json, write_json
+from bench.files import atomic_path, folder_name, locked, read_model, write_json
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
@@ -33,14 +32,15 @@ _SHORT = 12
 _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Config):
     """Why an experiment did not finish.
 
     Attributes
     ----------
     label
         The experiment's readable name.
+    dataset, backbone, method
+        What it is made of; no backbone for a standalone method.
     cause
         One sentence.
     details
@@ -52,6 +52,9 @@ class Failure:
     """
 
     label: str
+    dataset: str
+    backbone: str | None
+    method: str
     cause: str
     details: str
     when: float
@@ -144,7 +147,7 @@ class Store:
             "experiment": experiment.model_dump(mode="json"),
             "decisions": sorted(result.decisions),
         }
-        target = self.root / "experiments" / _folder_name(experiment)
+        target = self.root / "experiments" / folder_name(experiment.label, experiment.key)
         with atomic_path(target) as folder:
             folder.mkdir()
             write_json(folder / "experiment.json", head)
@@ -176,7 +179,7 @@ class Store:
             for leftover in (self.root / folder).glob(pattern):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
-    def record_failure(self, key: str, label: str, cause: str, details: str = "") -> None:
+    def record_failure(self, experiment: Experiment, cause: str, details: str = "") -> None:
         """Write why an experiment did not finish.
 
         Raises
@@ -184,10 +187,18 @@ class Store:
         StoreError
             The file system refuses.
         """
-        before = self.failure(key)
-        attempts = 1 if before is None else before.attempts + 1
-        failure = Failure(label, cause, details, time.time(), attempts)
-        write_json(self._failure_path(key), vars(failure))
+        before = self.failure(experiment.key)
+        failure = Failure(
+            label=experiment.label,
+            dataset=experiment.dataset,
+            backbone=experiment.backbone,
+            method=experiment.method,
+            cause=cause,
+            details=details,
+            when=time.time(),
+            attempts=1 if before is None else before.attempts + 1,
+        )
+        write_json(self._failure_path(experiment.key), failure.model_dump(mode="json"))
 
     def failure(self, key: str) -> Failure | None:
         """Why an experiment did not finish, None where it never failed.
@@ -200,10 +211,7 @@ class Store:
         path = self._failure_path(key)
         if not path.exists():
             return None
-        try:
-            return Failure(**read_json(path))
-        except TypeError:
-            raise StoreError(f"{path} records no failure; delete it and run again") from None
+        return read_model(path, Failure, "delete it and run again")
 
     def failures(self) -> Iterator[tuple[str, Failure]]:
         """Every recorded failure with its experiment's key, in the order of keys."""
@@ -229,8 +237,3 @@ class Store:
 
     def _failure_path(self, key: str) -> Path:
         return self.root / "failures" / f"{key}.json"
-
-
-def _folder_name(experiment: Experiment) -> str:
-    label = re.sub(r"[^A-Za-z0-9._]+", "-", experiment.label).strip("-.")
-    return f"{label[:100]}-{experiment.key[:_SHORT]}"

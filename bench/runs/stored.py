@@ -11,16 +11,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel
 
 from bench.errors import BenchError, StoreError
+from bench.files import read_model
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Phase
 from bench.plan.result import Decisions, Epoch, Metadata, Ranks, TopLists
 
 WEIGHTS, LISTS = "weights.safetensors", "lists-test.parquet"
 _Table = TypeVar("_Table", Ranks, Decisions, TopLists)
-_Model = TypeVar("_Model", bound=BaseModel)
+_REMEDY = "delete its folder and run again"
 
 
 class _Head(BaseModel):
@@ -75,7 +76,7 @@ class StoredExperiment:
         StoreError
             The file is damaged.
         """
-        return _read_model(self.folder / "metadata.json", Metadata)
+        return read_model(self.folder / "metadata.json", Metadata, _REMEDY)
 
     @cached_property
     def curve(self) -> list[Epoch]:
@@ -86,7 +87,7 @@ class StoredExperiment:
         StoreError
             The file is damaged.
         """
-        return _read_model(self.folder / "curve.json", _Curve).root
+        return read_model(self.folder / "curve.json", _Curve, _REMEDY).root
 
     @property
     def seconds(self) -> float:
@@ -139,7 +140,7 @@ class StoredExperiment:
 
     @cached_property
     def _head(self) -> _Head:
-        return _read_model(self.folder / "experiment.json", _Head)
+        return read_model(self.folder / "experiment.json", _Head, _REMEDY)
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -170,19 +171,8 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
     return kind(**columns)
 
 
-def _read_model(path: Path, kind: type[_Model]) -> _Model:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise _damaged(path, error) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _damaged(path, f"{where}: {first['msg']}" if where else first["msg"]) from None
-
-
 def _damaged(path: Path, reason: object) -> StoreError:
-    return StoreError(f"{path} is missing or damaged ({reason}); delete its folder and run again")
+    return StoreError(f"{path} is missing or damaged ({reason}); {_REMEDY}")
 
 
 def whole(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:

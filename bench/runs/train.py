@@ -19,9 +19,9 @@ from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.files import atomic_path
-from bench.model.backbone import Backbone, Sizes
+from bench.model.backbone import Backbone, BackboneFactory, Sizes
 from bench.model.batch import SequenceData
-from bench.model.method import Method, TrainingData
+from bench.model.method import Method, MethodFactory, TrainingData
 from bench.model.text_vectors import TextVectors
 from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
@@ -179,11 +179,12 @@ def build_method(experiment: Experiment, data: TrainingData) -> Method:
         settings = chosen.config_class().parse(
             experiment.backbone_settings, f"backbone {experiment.backbone}"
         )
-        backbone = chosen.model_class()(settings, data.sizes)
+        attached: BackboneFactory = chosen.model_class()
+        backbone = attached(settings, data.sizes)
     entry = METHODS.get(experiment.method)
     config = entry.config_class().parse(experiment.method_settings, f"method {experiment.method}")
-    method: Method = entry.model_class()(config, data, backbone)
-    return method
+    build: MethodFactory = entry.model_class()
+    return build(config, data, backbone)
 
 
 def selection_metric(method: Method, experiment: Experiment, ranking: FullRanking) -> float:

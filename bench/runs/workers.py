@@ -9,19 +9,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from bench.errors import BenchError, StoreError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
+from bench.plugins import plugins_in_use, use_plugins
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, run_one
 
 PAUSE = 0.5
@@ -37,13 +41,13 @@ class Task(Protocol):
         """The experiment."""
 
     def started(self) -> None:
-        """Note that the experiment begins or resumes."""
+        """Record that the experiment begins or resumes."""
 
     def advanced(self, progress: Progress) -> bool:
-        """Note a finished epoch; return whether the experiment goes on."""
+        """Record a finished epoch; return whether to continue."""
 
     def ended(self, outcome: ExperimentOutcome) -> None:
-        """Note how the experiment ended; never called with ``busy``."""
+        """Record how the experiment ended; never called with ``busy``."""
 
 
 class TaskSource(Protocol):
@@ -131,7 +135,7 @@ def _run_in_processes(queue: _Queue, execution: ExecutionSettings, count: int) -
 def _hand_out(
     queue: _Queue, workers: list[_Worker], count: int, begin: Callable[[], _Worker]
 ) -> None:
-    """Give every idle worker a task; begin a worker only when there is a task for it."""
+    """Hand a task to every idle worker; start a worker only when there is a task for it."""
     idle = [worker for worker in workers if worker.task is None]
     while (idle or len(workers) < count) and (task := queue.next()) is not None:
         if not idle:
@@ -187,8 +191,10 @@ class _Worker:
     def __init__(self, execution: ExecutionSettings) -> None:
         self.task: Task | None = None
         self.connection, remote = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(remote, execution))
-        self._process.start()
+        given = (remote, execution, plugins_in_use())
+        self._process = _CONTEXT.Process(target=_serve, args=given)
+        with _without_main():
+            self._process.start()
         remote.close()
 
     def give(self, task: Task) -> None:
@@ -197,7 +203,7 @@ class _Worker:
         self._send(task.planned)
 
     def answer(self, goes_on: bool) -> None:
-        """Say whether the experiment goes on after the epoch that was just reported."""
+        """Answer whether to continue after the epoch that was just reported."""
         self._send(goes_on)
 
     def receive(self) -> _Message | None:
@@ -229,9 +235,21 @@ class _Worker:
             self.connection.send(content)
 
 
-def _serve(connection: Connection, execution: ExecutionSettings) -> None:
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module from new processes, which would run a user's script once more."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[Path, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
     _end_with_parent()
+    use_plugins(plugins)
 
     def started() -> None:
         connection.send(_Started())

@@ -1,5 +1,5 @@
-"""Tests, effects and slices of per-user figures: NumPy and SciPy, nothing of a model.
+"""Tests, effects and slices of the metrics of users, with NumPy and SciPy.
 
-Every function takes plain arrays, so that it can be checked without a store. What the tests mean,
-and what they do not, is told in ``docs/statistics.md``.
+Every function takes plain arrays, so that it can be checked without a store.
+``docs/statistics.md`` explains what the tests mean and what they do not.
 """

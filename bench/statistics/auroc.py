@@ -17,17 +17,17 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Placements:
-    """Where each interaction's score stands among those of the other kind.
+class PlacementValues:
+    """Placement of each interaction's score among those of the other kind.
 
     Attributes
     ----------
     noise
-        bool ``[n]``: the interactions that were planted.
+        bool ``[n]``: the planted interactions.
     value
-        float64 ``[n]``: of a planted one, the share of real ones that score lower; of a real
-        one, the share of planted ones that score higher. Equal scores count half. The mean over
-        either kind is the AUROC.
+        float64 ``[n]``: for a planted interaction, the share of real ones that score lower; for a
+        real one, the share of planted ones that score higher. Equal scores count half. The mean
+        over either kind is the AUROC.
     """
 
     noise: Flags
@@ -35,12 +35,12 @@ class Placements:
 
     @property
     def auroc(self) -> float:
-        """Chance that a planted interaction scores above a real one."""
+        """Probability that a planted interaction scores above a real one."""
         return float(np.mean(self.value[self.noise]))
 
 
-def placements(score: NDArray[np.floating], noise: Flags) -> Placements:
-    """Place every score among those of the other kind, by ranks (DeLong et al. 1988).
+def placement_values(score: NDArray[np.floating], noise: Flags) -> PlacementValues:
+    """Compute placement values by ranks (DeLong et al., Biometrics 1988).
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def placements(score: NDArray[np.floating], noise: Flags) -> Placements:
     planted, real = int(noise.sum()), int((~noise).sum())
     if not planted or not real:
         raise BenchError(
-            f"AUROC needs both kinds, here are {planted} planted and {real} real interactions; "
+            f"AUROC needs both kinds, not {planted} planted and {real} real interactions; "
             "choose data with planted noise"
         )
     if np.isnan(score).any():
@@ -68,13 +68,13 @@ def placements(score: NDArray[np.floating], noise: Flags) -> Placements:
     within = np.empty(len(score))
     within[noise], within[~noise] = rankdata(score[noise]), rankdata(score[~noise])
     lower = (among_all - within) / np.where(noise, real, planted)
-    return Placements(noise, np.where(noise, lower, 1.0 - lower))
+    return PlacementValues(noise, np.where(noise, lower, 1.0 - lower))
 
 
 def auroc(
-    per_seed: Sequence[Placements], users: NDArray[np.integer], level: float = 0.95
+    per_seed: Sequence[PlacementValues], users: NDArray[np.integer], level: float = 0.95
 ) -> Interval:
-    """Average the AUROC over seeds, with an interval over users for the models at hand.
+    """Average the AUROC over seeds, with an interval over users for the given models.
 
     The variance is DeLong's (Biometrics 1988) in Obuchowski's form for clustered data (Biometrics
     1997): the interactions of one user depend on each other, users do not. Seeds are nested in
@@ -83,20 +83,22 @@ def auroc(
     Parameters
     ----------
     per_seed
-        Placements of the same interactions by each seed's score.
+        Placement values of the same interactions by each seed's score.
     users
-        int ``[n]``: whose interaction each is.
+        int ``[n]``: user of each interaction.
     level
-        Confidence.
+        Confidence level of the interval.
 
     Raises
     ------
     BenchError
-        The seeds are not of the same interactions.
+        The seeds have different interactions.
     """
     noise = per_seed[0].noise
     if any(not np.array_equal(other.noise, noise) for other in per_seed[1:]):
-        raise BenchError("seeds judge different interactions; compare experiments of one data set")
+        raise BenchError(
+            "seeds have decisions on different interactions; compare experiments of one data set"
+        )
     value = np.mean([seed.value for seed in per_seed], axis=0)
     area = float(np.mean(value[noise]))
     error = _standard_error(value - area, noise, users)

@@ -1,4 +1,4 @@
-"""All readings of one paired comparison."""
+"""All tests of one paired comparison."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics.across_seeds import welch
 from bench.statistics.effect import Effect, effect
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
-from bench.statistics.nested import Nested
+from bench.statistics.nested import Nested, welch
 from bench.statistics.paired import (
     MIN_EFFECTIVE,
-    Outcome,
+    TestResult,
     differences,
     effective,
     paired_t,
@@ -23,13 +22,13 @@ from bench.statistics.power import smallest_detectable
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two models on the same users, by one metric.
+class PairedComparison:
+    """Comparison of two models on the same users by one metric.
 
     Attributes
     ----------
     users
-        How many.
+        Number of users.
     first, second
         Means over users and seeds.
     effect
@@ -39,11 +38,11 @@ class Comparison:
     t, wilcoxon, sign_flip
         Paired tests over users.
     welch
-        Over seeds.
+        Test over seeds.
     detectable
         Smallest true difference that the t-test finds with power 0.8.
     equivalence
-        Two one-sided tests; None where the region has no width because the second mean is 0.
+        Two one-sided tests; None if the region has no width because the second mean is 0.
     """
 
     users: int
@@ -51,55 +50,57 @@ class Comparison:
     second: float
     effect: Effect
     effective: float
-    t: Outcome
-    wilcoxon: Outcome
-    sign_flip: Outcome
-    welch: Outcome
+    t: TestResult
+    wilcoxon: TestResult
+    sign_flip: TestResult
+    welch: TestResult
     detectable: float
     equivalence: Equivalence | None
 
     @property
     def relative(self) -> float:
-        """Difference over the second mean; NaN where that is 0."""
+        """Difference over the second mean; NaN if that is 0."""
         return self.effect.difference.value / self.second if self.second else float("nan")
 
     def verdict(self, alpha: float, p: float | None = None) -> Verdict:
-        """Say in words what the t-test and the test of equivalence show.
+        """Combine the t-test and the test of equivalence in words.
 
-        Where too few users differ for the t-test, nothing is called different.
+        If too few users differ for the t-test, nothing is called different.
 
         Parameters
         ----------
         alpha
-            Level of both.
+            Significance level of both.
         p
-            Of the t-test after correction; by default as it is.
+            Corrected p-value of the t-test; by default the uncorrected one.
         """
         inside = self.equivalence.p if self.equivalence else 1.0
         different = self.t.p if p is None else p
         return verdict(different if self.effective >= MIN_EFFECTIVE else 1.0, inside, alpha)
 
 
-def compare(first: Nested, second: Nested, *, region: float, alpha: float = 0.05) -> Comparison:
+def compare(
+    first: Nested, second: Nested, *, region: float, alpha: float = 0.05
+) -> PairedComparison:
     """Compare two models user by user.
 
     Parameters
     ----------
     first, second
-        Of the same users in the same order; seeds may differ in number.
+        Values of the same users in the same order; the numbers of seeds may differ.
     region
         Practical equivalence: share of the second mean within which a difference does not
-        matter. The second mean is then taken as known.
+        matter. The second mean is treated as known.
     alpha
-        Level of the smallest detectable difference.
+        Significance level of the smallest detectable difference.
 
     Raises
     ------
     BenchError
-        The two are not of the same users.
+        The two have different users.
     """
     gaps = differences(first.users, second.users)
-    return Comparison(
+    return PairedComparison(
         users=len(gaps),
         first=first.mean,
         second=second.mean,

@@ -1,4 +1,4 @@
-"""How large a paired difference is, with intervals over users."""
+"""Size of a paired difference, with intervals over users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBERS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and where it lies with the stated confidence; NaN where it is undefined."""
+    """An estimate with its confidence interval; NaN where undefined."""
 
     value: float
     low: float
@@ -25,7 +25,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Effect:
-    """A mean difference, plain and in standard deviations.
+    """A mean difference, raw and standardised.
 
     Attributes
     ----------
@@ -42,18 +42,18 @@ class Effect:
 def effect(
     gaps: Floats, level: float = 0.95, resamples: int = _RESAMPLES, seed: int | None = None
 ) -> Effect:
-    """Measure a difference and bootstrap it over users (percentile intervals).
+    """Compute a difference with percentile bootstrap intervals over users.
 
     Parameters
     ----------
     gaps
-        float64 ``[users]``, at least one.
+        float64 ``[users]``: differences of at least one user.
     level
-        Confidence of both intervals.
+        Confidence level of both intervals.
     resamples
         Number of bootstrap samples.
     seed
-        Of the resampling; by default always the same.
+        Seed of the resampling; the default is fixed.
     """
     values, counts = np.unique(gaps, return_counts=True)
     n = len(gaps)
@@ -73,7 +73,7 @@ def effect(
 
 
 def cohens_dz(gaps: Floats) -> float:
-    """Mean over standard deviation (n - 1), 0 where nothing differs, NaN for one user."""
+    """Compute mean over standard deviation (n - 1): 0 if nothing differs, NaN for one user."""
     square = np.array([np.mean(gaps**2)])
     return float(_standardised(np.array([np.mean(gaps)]), square, len(gaps))[0])
 

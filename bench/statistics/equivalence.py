@@ -1,4 +1,4 @@
-"""Whether a difference is too small to matter: two one-sided tests."""
+"""Equivalence of two means by two one-sided tests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Verdict = Literal["different", "different, negligible", "equivalent", "undecided
 
 @dataclass(frozen=True)
 class Equivalence:
-    """What two one-sided paired t-tests say.
+    """Result of two one-sided paired t-tests.
 
     Attributes
     ----------
     margin
-        The mean difference lies in the region when it is between ``-margin`` and ``margin``.
+        The region of equivalence is from ``-margin`` to ``margin``.
     p
         The larger of the two one-sided p-values; small = inside the region.
     """
@@ -31,23 +31,23 @@ class Equivalence:
 
 
 def tost(gaps: NDArray[np.float64], margin: float) -> Equivalence:
-    """Test the null that the mean difference lies outside the region.
+    """Test the null hypothesis that the mean difference is outside the region.
 
     Schuirmann, A comparison of the two one-sided tests procedure and the power approach, Journal
-    of Pharmacokinetics and Biopharmaceutics 1987. At level alpha it agrees with asking whether
-    the 1 - 2 alpha interval of the mean lies inside the region.
+    of Pharmacokinetics and Biopharmaceutics 1987. At level alpha it is equivalent to checking
+    whether the 1 - 2 alpha interval of the mean is inside the region.
 
     Parameters
     ----------
     gaps
-        float64 ``[users]``.
+        float64 ``[users]``: differences.
     margin
-        Half the width of the region, in units of the metric, declared before looking.
+        Half the width of the region, in units of the metric, declared in advance.
 
     Raises
     ------
     ConfigError
-        The margin is not above zero.
+        The margin is not positive.
     """
     if not margin > 0:
         raise ConfigError(f"an equivalence region of {margin} is empty; give a number above 0")
@@ -65,7 +65,7 @@ def tost(gaps: NDArray[np.float64], margin: float) -> Equivalence:
 
 
 def verdict(p_different: float, p_equivalent: float, alpha: float) -> Verdict:
-    """Put the test of a difference and the test of equivalence together.
+    """Combine the test of a difference and the test of equivalence.
 
     Examples
     --------

@@ -1,16 +1,15 @@
-"""The comparisons that a table declares, corrected together."""
+"""Families of tests that are corrected together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from bench.statistics.effect import cohens_dz
-from bench.statistics.multiple import holm
 from bench.statistics.nested import Contrast
 from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
 
@@ -19,26 +18,26 @@ Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One member of a family.
+class CorrectedTest:
+    """One test of a family, corrected for all of them.
 
     Attributes
     ----------
     difference
         Mean over users.
     p
-        Of the paired t-test, not corrected.
+        p-value of the paired t-test, not corrected.
     adjusted
         The same after Holm's correction over the family.
     p_seeds
-        Of Welch's test over seeds, not corrected; NaN where a side has one seed.
+        p-value of Welch's test over seeds, not corrected; NaN if a side has one seed.
     adjusted_seeds
-        The same after Holm's correction over the same family; NaN where ``p_seeds`` is.
+        The same after Holm's correction over the same family; NaN if ``p_seeds`` is.
     d_z
         Difference in standard deviations of the users' differences.
     tested
-        False where too few users differ for the t-test (see
-        :func:`bench.statistics.paired.effective`); both p are 1 then.
+        False if too few users differ for the t-test (see
+        :func:`bench.statistics.paired.effective`); ``p`` and ``adjusted`` are 1 then.
     """
 
     difference: float
@@ -51,29 +50,34 @@ class Finding:
 
     @property
     def significant(self) -> bool:
-        """Whether the corrected p lies below :data:`ALPHA`."""
+        """Whether the corrected p-value is below :data:`ALPHA`."""
         return self.adjusted < ALPHA
 
     @property
     def confirmed(self) -> bool:
-        """Whether the second reading, over seeds, agrees; it is corrected like the first."""
+        """Whether the corrected test over seeds is significant too."""
         return self.significant and self.adjusted_seeds < ALPHA
 
-    def turned(self) -> Finding:
-        """Swap the two sides."""
+    def swapped(self) -> CorrectedTest:
+        """Return the test with its two sides swapped."""
         return replace(self, difference=-self.difference, d_z=-self.d_z)
 
 
-def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
-    """Test every member of a family by both readings and correct each by Holm.
+def assess_family(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, CorrectedTest]:
+    """Test every comparison of a family over users and over seeds, with Holm's corrections.
 
-    Members that cannot be tested stay in the family with p = 1, so that its size depends on what
-    was declared and not on what was found.
+    Comparisons that cannot be tested stay in the family with p = 1, so that its size depends on
+    what was declared and not on the data.
 
     Parameters
     ----------
     contrasts
         Name and differences of each comparison, read one after another.
+
+    Returns
+    -------
+    dict
+        Tests by name.
     """
     alone = {name: _test(contrast) for name, contrast in contrasts}
     users = holm([found.p for found in alone.values()])
@@ -88,11 +92,41 @@ def judge(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Finding]:
     }
 
 
-def _test(contrast: Contrast) -> Finding:
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values so that those below alpha are significant together.
+
+    The probability of a false positive in the family is then at most alpha, however the tests
+    depend on each other (Holm, A simple sequentially rejective multiple test procedure,
+    Scandinavian Journal of Statistics 1979).
+
+    Parameters
+    ----------
+    p_values
+        One for each test, in any order.
+
+    Returns
+    -------
+    list of float
+        In the same order, at most 1.
+
+    Examples
+    --------
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(raw, kind="stable")
+    steps = np.maximum.accumulate(raw[order] * (len(raw) - np.arange(len(raw))))
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return [float(p) for p in adjusted]
+
+
+def _test(contrast: Contrast) -> CorrectedTest:
     gaps = contrast.gaps
     enough = effective(gaps) >= MIN_EFFECTIVE
     p = paired_t(gaps).p if enough else 1.0
-    return Finding(
+    return CorrectedTest(
         difference=float(np.mean(gaps)),
         p=p,
         adjusted=p,

@@ -1,4 +1,4 @@
-"""Three paired tests of one difference a user: t, Wilcoxon's signed ranks, random signs."""
+"""Paired tests over users: t, Wilcoxon's signed ranks, random sign flips."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from bench.seeds import seed_for
 
 Floats = NDArray[np.float64]
 MIN_EFFECTIVE = 20.0
-"""Below so many effective differences the t-test's p is no probability; see :func:`effective`."""
+"""Effective differences below which the t-test's p-value is not valid; see :func:`effective`."""
 _EXACT_BELOW = 15
 _FLIPS = 9999
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a two-sided test says.
+class TestResult:
+    """Result of a two-sided test.
 
     Attributes
     ----------
     test
-        Its name, as it stands in a table.
+        Printed name.
     statistic
-        t, the smaller sum of signed ranks, or the mean difference. NaN where undefined.
+        t, the smaller sum of signed ranks, or the mean difference; NaN if undefined.
     p
-        Two-sided probability under the null, 1 where nothing differs.
+        Two-sided p-value, 1 if nothing differs.
     """
 
     test: str
@@ -37,19 +37,19 @@ class Outcome:
 
 
 def mean_over_seeds(per_seed: list[Floats]) -> Floats:
-    """Nest seeds within users: average each user's figure over the seeds.
+    """Average each user's value over the seeds.
 
-    A user is the unit of the paired tests; the seeds of one user are no new users.
+    The unit of the paired tests is the user; the seeds of one user are not further users.
 
     Parameters
     ----------
     per_seed
-        One float64 ``[users]`` a seed.
+        One float64 ``[users]`` for each seed.
 
     Raises
     ------
     BenchError
-        There is none, or they are of different numbers of users.
+        There is none, or the numbers of users differ.
     """
     if not per_seed or len({values.shape for values in per_seed}) > 1:
         sizes = sorted({len(values) for values in per_seed})
@@ -60,13 +60,13 @@ def mean_over_seeds(per_seed: list[Floats]) -> Floats:
 def differences(first: Floats, second: Floats) -> Floats:
     """Subtract user by user, float64 ``[users]``.
 
-    Differences that are nothing but rounding of the mean over seeds become exact zeros, so that
-    they count as ties.
+    Differences within the rounding error of the mean over seeds become exact zeros, so that they
+    count as ties.
 
     Raises
     ------
     BenchError
-        The two are of different numbers of users.
+        The numbers of users differ.
     """
     if first.shape != second.shape:
         raise BenchError(
@@ -77,78 +77,79 @@ def differences(first: Floats, second: Floats) -> Floats:
 
 
 def effective(gaps: Floats) -> float:
-    """Count the differences that carry the test: ``(sum d^2)^2 / sum d^4``.
+    """Compute the effective number of differences, ``(sum d^2)^2 / sum d^4``.
 
-    It is the number of users that differ where all differ by the same amount, less where a few
-    large differences dominate, and n over the kurtosis about zero in any case. With few of them
-    the t-test stars too often: four users that all differ one way give t = 2 and p = 0.046,
-    though random signs agree one time in eight.
+    It equals the number of users that differ if all differ by the same amount, is lower if a few
+    large differences dominate, and is always n over the kurtosis about zero. If it is small, the
+    t-test is significant too often: four users that all differ in one direction give t = 2 and
+    p = 0.046, although random signs agree one time in eight.
     """
     squares = gaps**2
     fourth = float(np.sum(squares**2))
     return float(np.sum(squares)) ** 2 / fourth if fourth else 0.0
 
 
-def paired_t(gaps: Floats) -> Outcome:
+def paired_t(gaps: Floats) -> TestResult:
     """Student's paired t-test of a mean difference of zero.
 
-    Where all users differ alike there is no deviation to measure by, and p is 1.
+    If all users differ by the same amount, the deviation is zero and p is 1.
 
     Parameters
     ----------
     gaps
-        float64 ``[users]``.
+        float64 ``[users]``: differences.
     """
     deviation = float(np.std(gaps, ddof=1)) if len(gaps) > 1 else 0.0
     if not deviation:
-        return Outcome("paired t", float("nan"), 1.0)
+        return TestResult("paired t", float("nan"), 1.0)
     from scipy import stats
 
     t = float(np.mean(gaps)) / (deviation / np.sqrt(len(gaps)))
-    return Outcome("paired t", t, float(2 * stats.t.sf(abs(t), len(gaps) - 1)))
+    return TestResult("paired t", t, float(2 * stats.t.sf(abs(t), len(gaps) - 1)))
 
 
-def wilcoxon(gaps: Floats) -> Outcome:
+def wilcoxon(gaps: Floats) -> TestResult:
     """Wilcoxon's signed-rank test, normal approximation with the correction for ties.
 
-    Most users hit or miss with both models, so most differences are zero. They are ranked among
+    Most users hit or miss with both models, so most differences are zero. Zeros are ranked among
     the others and then left out (Pratt, Remarks on zeros and ties, JASA 1959).
 
     Parameters
     ----------
     gaps
-        float64 ``[users]``.
+        float64 ``[users]``: differences.
     """
     name = "Wilcoxon (Pratt)"
     if not np.any(gaps):
-        return Outcome(name, float("nan"), 1.0)
+        return TestResult(name, float("nan"), 1.0)
     from scipy import stats
 
     found = stats.wilcoxon(gaps, zero_method="pratt", correction=False, method="approx", axis=None)
-    return Outcome(name, float(found.statistic), float(found.pvalue))
+    return TestResult(name, float(found.statistic), float(found.pvalue))
 
 
-def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> Outcome:
-    """Permute within users: under the null either model may have had either figure.
+def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> TestResult:
+    """Test a mean difference by permutation within users.
 
-    The mean difference is compared with what random signs give. Below 15 users that differ, every
-    choice of signs is counted; above, ``flips`` random ones, and the observed one among them.
+    Under the null hypothesis the two models' values of a user are exchangeable, so the mean
+    difference is compared with those under random signs. With fewer than 15 users that differ,
+    all sign vectors are enumerated; otherwise ``flips`` random ones and the observed one are.
 
     Parameters
     ----------
     gaps
-        float64 ``[users]``.
+        float64 ``[users]``: differences.
     flips
         Number of random sign vectors.
     seed
-        Of the random signs; by default always the same.
+        Seed of the random signs; the default is fixed.
     """
     sizes, counts = np.unique(np.abs(gaps[gaps != 0]), return_counts=True)
     if not len(sizes):
-        return Outcome("sign flip", 0.0, 1.0)
+        return TestResult("sign flip", 0.0, 1.0)
     observed, total = abs(float(np.sum(gaps))), int(counts.sum())
-    # Users of one size are exchangeable: how many are positive is binomial. The sums have the
-    # distribution of flipping each user, at the cost of flipping each size.
+    # Users with differences of one size are exchangeable, so the number of positive ones is
+    # binomial: the sums have the distribution of flipping each user.
     if total < _EXACT_BELOW:
         signs = 1 - 2 * ((np.arange(2**total)[:, None] >> np.arange(total)) & 1)
         sums, extra = signs @ np.repeat(sizes, counts), 0
@@ -157,4 +158,4 @@ def sign_flip(gaps: Floats, flips: int = _FLIPS, seed: int | None = None) -> Out
         positive = generator.binomial(counts, 0.5, size=(flips, len(sizes)))
         sums, extra = (2 * positive - counts) @ sizes, 1
     beyond = int(np.sum(np.abs(sums) >= observed * (1 - 1e-12)))
-    return Outcome("sign flip", float(np.mean(gaps)), (beyond + extra) / (len(sums) + extra))
+    return TestResult("sign flip", float(np.mean(gaps)), (beyond + extra) / (len(sums) + extra))

@@ -1,4 +1,4 @@
-"""The smallest difference that a paired t-test would probably have found."""
+"""Smallest detectable difference of a paired t-test."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def smallest_detectable(
     deviation
         Standard deviation (n - 1) of the users' differences.
     users
-        How many.
+        Number of users.
     alpha, power
-        Level of the test, and chance of finding the difference.
+        Significance level, and probability of detecting the difference.
 
     Returns
     -------
     float
-        In units of ``deviation``'s metric; NaN below two users, 0 where nothing differs.
+        In units of the metric; NaN below two users, 0 if nothing differs.
     """
     if users < 2:
         return math.nan

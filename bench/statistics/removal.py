@@ -1,4 +1,4 @@
-"""Whether what a method removes is what was planted, beside two that know nothing of sequences."""
+"""Precision and recall of removing planted interactions, and scores of control methods."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Removal:
-    """How well a removal hits the planted interactions.
+    """Agreement of removed interactions with the planted ones.
 
     Attributes
     ----------
     share
-        Removed of all.
+        Share of all interactions that are removed.
     precision
-        Planted of the removed; NaN where nothing is removed.
+        Share of the removed ones that were planted; NaN if nothing is removed.
     recall
-        Removed of the planted; NaN where nothing is planted.
+        Share of the planted ones that are removed; NaN if nothing is planted.
     """
 
     share: float
@@ -52,14 +52,14 @@ def removal(removed: Flags, noise: Flags) -> Removal:
 def removal_by(score: NDArray[np.floating], count: int, noise: Flags) -> Removal:
     """Score the removal of the ``count`` interactions of the highest score.
 
-    Among equal scores at the threshold the choice is random, and the expectation is given.
+    Ties at the threshold are broken at random; the result is the expectation.
 
     Parameters
     ----------
     score
         float ``[n]``, high = noise; a constant score gives the expectation of a random removal.
     count
-        How many are removed, as many as the method that is compared.
+        Number of removed interactions.
     noise
         bool ``[n]``.
 
@@ -78,12 +78,12 @@ def removal_by(score: NDArray[np.floating], count: int, noise: Flags) -> Removal
 
 
 def popularity_score(item_count: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Call an interaction the noisier the rarer its item."""
+    """Score interactions as noisier the rarer their item is."""
     return -item_count.astype(np.float64)
 
 
 def random_score(size: int, repetition: int = 0) -> NDArray[np.float64]:
-    """Draw a score that knows nothing, always the same for one repetition."""
+    """Draw random scores, the same ones for each repetition number."""
     generator = np.random.default_rng(seed_for("statistics", "random noise score", repetition))
     return generator.random(size)
 

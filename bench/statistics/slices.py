@@ -20,14 +20,14 @@ BUCKETS = 5
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """Some of the users.
+    """A group of users.
 
     Attributes
     ----------
     kind
-        What they are grouped by.
+        Property that they are grouped by.
     name
-        Which group, with its boundaries.
+        Values of the property.
     users
         bool ``[users]``.
     """
@@ -38,7 +38,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Range:
+class CountRange:
     """Values from ``low`` to ``high``, both included."""
 
     low: int
@@ -49,29 +49,29 @@ class Range:
             return f"{self.low:,}"
         return f"{self.low:,}\N{EN DASH}{self.high:,}"
 
-    def holds(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether each value lies within, bool like ``values``."""
+    def contains(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return whether each value is in the range, bool like ``values``."""
         return np.asarray((values >= self.low) & (values <= self.high))
 
 
-def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[Range]:
-    """Part whole numbers into ranges that hold as nearly equally many as ties allow.
+def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountRange]:
+    """Divide integers into ranges of as nearly equal frequency as ties allow.
 
-    Equal values never part. Each of the ``buckets - 1`` boundaries moves from its ideal place to
-    the nearest gap between distinct values, downwards where two are as near; boundaries that
-    fall together leave fewer ranges.
+    Equal values are never separated. Each of the ``buckets - 1`` boundaries moves from its ideal
+    place to the nearest gap between distinct values, the lower one of two equally near ones;
+    boundaries that coincide leave fewer ranges.
 
     Parameters
     ----------
     values
         Integers ``[n]``.
     buckets
-        How many ranges are wanted.
+        Number of ranges.
 
     Returns
     -------
-    list of Range
-        Ascending; every value lies in exactly one.
+    list of CountRange
+        Ascending; every value is in exactly one.
 
     Examples
     --------
@@ -88,21 +88,23 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[Range]
     if len(below):
         cuts = {int(np.argmin(np.abs(below - place))) + 1 for place in ideal}
     edges = [0, *sorted(cuts), len(distinct)]
-    return [Range(int(distinct[start]), int(distinct[end - 1])) for start, end in pairwise(edges)]
+    return [
+        CountRange(int(distinct[start]), int(distinct[end - 1])) for start, end in pairwise(edges)
+    ]
 
 
 def slices(ranks: Ranks) -> Iterator[Slice]:
-    """Group an experiment's users by what is known before any model ranks.
+    """Group users by properties of their targets and histories.
 
     Parameters
     ----------
     ranks
-        Of any experiment on the data: targets, training counts and histories are the same.
+        Of any experiment on the data, since these properties do not depend on the model.
     """
     everyone = np.ones(len(ranks.target), dtype=np.bool_)
     yield Slice("all", "all users", everyone)
     for part in equal_frequency(ranks.target_count):
-        yield Slice("popularity of the target", str(part), part.holds(ranks.target_count))
+        yield Slice("popularity of the target", str(part), part.contains(ranks.target_count))
     cold = ranks.target_count <= COLD_AT_MOST
     for name, users in (
         (f"cold, \N{LESS-THAN OR EQUAL TO} {COLD_AT_MOST}", cold),
@@ -111,4 +113,4 @@ def slices(ranks: Ranks) -> Iterator[Slice]:
         if users.any():
             yield Slice("training interactions of the target", name, users)
     for part in equal_frequency(ranks.history_length):
-        yield Slice("length of the history", str(part), part.holds(ranks.history_length))
+        yield Slice("length of the history", str(part), part.contains(ranks.history_length))

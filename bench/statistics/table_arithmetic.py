@@ -1,15 +1,15 @@
-"""What HR@K and NDCG@K of one evaluation must satisfy, whatever the model.
+"""Bounds that HR@K and NDCG@K of one evaluation satisfy, whatever the model.
 
-With one relevant item a test case, a hit at rank r adds 1 to HR and 1/log2(r + 1) to NDCG. The
-hits up to K have ranks 1 to K, those between k and K ranks k + 1 to K. Hence, and after averaging
-over cases and seeds too::
+With one relevant item per test case, a hit at rank r adds 1 to HR and 1/log2(r + 1) to NDCG. The
+hits up to K have ranks 1 to K, those between k and K ranks k + 1 to K. Hence, also after averaging
+over cases and seeds::
 
     HR@K / log2(K + 1)  <=  NDCG@K  <=  HR@K
     0                   <=  HR@K - HR@k
     (HR@K - HR@k) / log2(K + 1)  <=  NDCG@K - NDCG@k  <=  (HR@K - HR@k) / log2(k + 2)
 
-A printed figure stands for every number that rounds to it, so each is taken half a unit of its last
-digit up or down, whichever is in the table's favour.
+A printed figure represents all numbers that round to it, so each is moved by half a unit of its
+last digit in the direction that favours the table.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import Literal
 
 Kind = Literal["HR", "NDCG"]
 _ROUNDING = 1e-12
-"""Of our own sums; far below any printed digit."""
+"""Tolerance for our own sums, far below any printed digit."""
 
 
 @dataclass(frozen=True)
-class Printed:
-    """A figure as it is printed.
+class PrintedNumber:
+    """A figure as printed.
 
     Attributes
     ----------
     text
         Its digits.
     scale
-        What they are multiplied by: 0.01 where they are percentages.
+        Factor of the digits: 0.01 for percentages.
     """
 
     text: str
@@ -56,20 +56,20 @@ class Printed:
         return self.text if self.scale == 1.0 else f"{self.text} %"
 
 
-Figures = Mapping[tuple[Kind, int], Printed]
-"""One row of a table by metric and cut-off; what is not printed is left out."""
+Figures = Mapping[tuple[Kind, int], PrintedNumber]
+"""Printed figures of one row of a table by metric and cut-off."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A bound that a row breaks.
+    """A bound that a row violates.
 
     Attributes
     ----------
     columns
-        The experiments that cannot stand together.
+        Columns whose figures contradict each other.
     reason
-        One sentence with their figures.
+        One sentence with the figures.
     """
 
     columns: tuple[str, ...]
@@ -77,11 +77,11 @@ class Violation:
 
 
 def violations(figures: Figures) -> list[Violation]:
-    """List every bound that a row breaks, even after rounding; empty where it is possible.
+    """Return every bound that a row violates even after rounding.
 
     Examples
     --------
-    >>> row = {("HR", 5): Printed("0.02"), ("NDCG", 5): Printed("0.04")}
+    >>> row = {("HR", 5): PrintedNumber("0.02"), ("NDCG", 5): PrintedNumber("0.04")}
     >>> [found.columns for found in violations(row)]
     [('HR@5', 'NDCG@5')]
     """
@@ -141,9 +141,9 @@ def _between(figures: Figures, k: int, further: int) -> Iterator[Violation]:
     hits, hits_slack = far.value - near.value, far.half + near.half
     gain, gain_slack = after.value - before.value, after.half + before.half
     if hits < -hits_slack - _ROUNDING:
-        return  # HR falls, which is told already
+        return  # reported already: HR falls
     columns = tuple(f"{kind}@{cutoff}" for kind, cutoff in keys)
-    told = (
+    growth = (
         f"NDCG grows by {_show(gain, after, 0)} from {before} at {k} to {after} at {further}, "
         f"but HR by {_show(hits, far, 0)} from {near} to {far}"
     )
@@ -151,20 +151,20 @@ def _between(figures: Figures, k: int, further: int) -> Iterator[Violation]:
     if gain < least - _ROUNDING:
         yield Violation(
             columns,
-            f"{told}: each hit from rank {k + 1} to {further} adds at least 1/log2({further + 1}), "
-            f"{_show(least, after)} in all, rounding allowed for",
+            f"{growth}: each hit from rank {k + 1} to {further} adds at least "
+            f"1/log2({further + 1}), {_show(least, after)} in all, rounding allowed for",
         )
     most = (hits + hits_slack) / math.log2(k + 2) + gain_slack
     if gain > most + _ROUNDING:
         yield Violation(
             columns,
-            f"{told}: each hit from rank {k + 1} to {further} adds at most 1/log2({k + 2}), "
+            f"{growth}: each hit from rank {k + 1} to {further} adds at most 1/log2({k + 2}), "
             f"{_show(most, after)} in all, rounding allowed for",
         )
 
 
-def _show(value: float, like: Printed, more: int = 1) -> str:
-    """Print a number with as many digits as a printed one, and ``more``."""
+def _show(value: float, like: PrintedNumber, more: int = 1) -> str:
+    """Print a number with as many digits as a printed one plus ``more``."""
     places = max(0, -int(Decimal(like.text).as_tuple().exponent)) + more
     unit = "" if like.scale == 1.0 else " %"
     return f"{value / like.scale:.{min(places, 6)}f}{unit}"

@@ -1,4 +1,4 @@
-"""What must hold for every backbone."""
+"""Conformance tests of backbones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.components import BACKBONES
-from bench.model.backbone import Backbone, Sizes
+from bench.model.backbone import Backbone, BackboneFactory, Sizes
 
 _SIZES = Sizes(n_users=7, n_items=50, max_length=12)
 
@@ -36,9 +36,8 @@ class BackboneTests:
         """Build the backbone in evaluation mode with weights large enough to matter."""
         entry = BACKBONES.get(self.name)
         torch.manual_seed(seed)
-        backbone: Backbone = entry.model_class()(
-            entry.config_class().parse(self.settings, self.name), _SIZES
-        )
+        build: BackboneFactory = entry.model_class()
+        backbone = build(entry.config_class().parse(self.settings, self.name), _SIZES)
         with torch.no_grad():
             backbone.items.weight.mul_(4 / backbone.items.weight.std())
             backbone.items.weight[0].zero_()

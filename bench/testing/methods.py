@@ -1,4 +1,4 @@
-"""What must hold for every method, on each backbone it attaches to."""
+"""Conformance tests of methods, on each backbone that they attach to."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class MethodTests:
     name, backbone
         Registered names; the backbone is None for a standalone method.
     settings
-        Of the method, where its defaults do not suit 40 users and 30 items.
+        Settings of the method, where its defaults do not suit 40 users and 30 items.
     without_gradient
-        Beginnings of the names of parameters that the loss need not reach.
+        Prefixes of the names of parameters that the loss need not reach.
     readings
         How the texts are read, for a method that needs them.
     """
@@ -62,8 +62,6 @@ class MethodTests:
     settings: ClassVar[dict[str, Any]] = {}
     without_gradient: ClassVar[tuple[str, ...]] = ()
     readings: ClassVar[tuple[example.Reading, ...]] = ("pooled", "text")
-
-    # What the tests share.
 
     @property
     def entry(self) -> MethodEntry:
@@ -76,7 +74,7 @@ class MethodTests:
 
     @contextmanager
     def texts(self, reading: example.Reading, *, empty: bool = False) -> Iterator[None]:
-        """Give methods that need texts vectors made by hand."""
+        """Replace the vectors of texts by ones made by hand."""
 
         def made(experiment: Experiment, dataset: Dataset, *_: Any, **__: Any) -> Any:
             del experiment
@@ -112,7 +110,7 @@ class MethodTests:
         return method.eval()
 
     def trained(self) -> Method:
-        """Build the method and take a few steps, so that nothing stands where it started."""
+        """Build the method and take a few training steps, so that every weight has moved."""
         method = self.make()
         trainer = self.trainer(method)
         method.train()
@@ -143,8 +141,6 @@ class MethodTests:
         rows = histories(data, example.MAX_LENGTH)
         shorter = rows.length.minimum(1 + rows.user % example.MAX_LENGTH)
         return data.gather(replace(rows, length=shorter))
-
-    # What must hold.
 
     def test_held_out_items_change_nothing_that_training_produces(self, tmp_path: Path) -> None:
         """The leakage canary: other validation and test items, the same loss and weights."""
@@ -236,8 +232,8 @@ class MethodTests:
     def test_evaluation_reads_no_target(self) -> None:
         """What is to be predicted changes no vector."""
         method, batch = self.trained(), self.inputs()
-        told = replace(batch, targets=batch.items)
-        for first, second in zip(_answers(method, batch), _answers(method, told), strict=True):
+        other = replace(batch, targets=batch.items)
+        for first, second in zip(_answers(method, batch), _answers(method, other), strict=True):
             assert torch.equal(first, second)
 
     def test_padding_invariance(self) -> None:
@@ -258,7 +254,7 @@ class MethodTests:
             _close(pad(first, (0, second.shape[1] - first.shape[1])), second)
 
     def test_batch_invariance(self) -> None:
-        """A row's answers do not depend on its neighbours, nor on its place among them."""
+        """A row's answers depend neither on its neighbours nor on its position among them."""
         method, batch = self.trained(), self.inputs()
         together = _answers(method, batch)
         for row in (0, 5, len(batch.users) - 1):
@@ -331,7 +327,7 @@ class MethodTests:
 
 @contextmanager
 def _new_memory_filled(filled: bool) -> Iterator[None]:
-    """Let torch fill new tensors with NaN, or leave them as they come."""
+    """Let torch fill new tensors with NaN, or leave their memory as it is."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True)
@@ -344,7 +340,7 @@ def _new_memory_filled(filled: bool) -> Iterator[None]:
 
 
 def _answers(method: Method, batch: Batch) -> list[Tensor]:
-    """All that evaluation asks: vectors, and decisions with zeros at padding."""
+    """Return what evaluation reads: vectors, and decisions with zeros at padding."""
     with torch.no_grad():
         decided = method.denoise(batch)
         vectors = method.user_vectors(batch)

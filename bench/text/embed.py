@@ -55,13 +55,13 @@ class EncodingReporter:
     """Where the progress of an encoding goes; by default nowhere."""
 
     def started(self, estimate: EncodingEstimate) -> None:
-        """Note how much there is to do."""
+        """Report how much there is to do."""
 
     def advanced(self, texts: int, tokens: int) -> None:
-        """Note that more texts are encoded."""
+        """Report that more texts are encoded."""
 
     def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
-        """Note the finished vectors, and whether they were made now."""
+        """Report the finished vectors, and whether they were made now."""
 
 
 def vectors_of(
@@ -73,7 +73,7 @@ def vectors_of(
 ) -> StoredVectors:
     """Return the vectors of a corpus, encoded now where the cache lacks them.
 
-    An encoding that was interrupted goes on after its last whole shard. Another process that
+    An interrupted encoding continues after its last complete shard. Another process that
     wants the same vectors waits for this one.
 
     Parameters

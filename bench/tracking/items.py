@@ -253,10 +253,15 @@ def _params(experiment: Experiment) -> dict[str, str]:
 
 def _tags(experiment: Experiment) -> dict[str, str]:
     """Return what tells versions of an experiment apart."""
-    names = (experiment.method, experiment.backbone, experiment.encoder)
-    entries = zip((METHODS, BACKBONES, ENCODERS), names, strict=True)
+    backbone, encoder = experiment.backbone, experiment.encoder
     try:
-        current = code_version([entry.get(name) for entry, name in entries if name is not None])
+        current = code_version(
+            [
+                METHODS.get(experiment.method),
+                None if backbone is None else BACKBONES.get(backbone),
+                None if encoder is None else ENCODERS.get(encoder),
+            ]
+        )
     except BenchError:  # a component that is not installed
         current = ""
     return {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 KIND, KEY, DIGEST = "bench.kind", "bench.key", "bench.delivered"
-"""Tags that say what a run stands for, and, written last, how much of that was logged."""
+"""Tags that identify a run and, written last, say how much of it was logged."""
 PARENT = "mlflow.parentRunId"
 BATCH, LONGEST = 1000, 5000
 """Most metrics in one request of MLflow, and less than the most characters of a value."""
@@ -259,7 +259,8 @@ def _make_database(where: Destination) -> None:
         with atomic_path(path) as temporary:
             address = url.set(drivername="sqlite+pysqlite", database=str(temporary.absolute()))
             artifacts = (where.artifacts or path.with_name("artifacts")).absolute().as_uri()
-            SqlAlchemyStore(address.render_as_string(), artifacts).engine.dispose()
+            made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
+            made.engine.dispose()
 
 
 def _complete_and_early(run: Run) -> tuple[bool, int, str]:

@@ -25,7 +25,7 @@ TIMEOUT = 5
 
 
 class Tracker:
-    """Logs runs, experiments and studies of a store to MLflow while a run goes on.
+    """Log runs, experiments and studies of a store to MLflow during a run.
 
     Leaving the ``with`` block waits for what is under way, but not after an exception.
 
@@ -121,8 +121,9 @@ class Tracker:
         try:
             from bench.tracking.sync import sync
 
-            keys, bounds = frozenset(self._missing), {"timeout": TIMEOUT, "retries": 0}
-            return sync(self._settings, self._draw, keys=keys, **bounds).problem
+            keys = frozenset(self._missing)
+            done = sync(self._settings, self._draw, keys=keys, timeout=TIMEOUT, retries=0)
+            return done.problem
         except BenchError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the run goes on

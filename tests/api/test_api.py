@@ -215,3 +215,31 @@ def test_other_data_of_the_same_name_are_refused(results, monkeypatch):
     monkeypatch.setattr("bench.data.load.load_dataset", lambda *_, **__: changed)
     with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the experiment's"):
         bench.load(results.settings.store).ranks()
+
+
+def test_tuning_returns_its_trials_and_a_run_uses_the_best(settings, tmp_path):
+    own = replace(settings, store=tmp_path)
+    given = {"methods": "none", "backbones": "sasrec", "overrides": {"epochs": 1}, "settings": own}
+    trials = bench.tune("planted", trials=2, **given)
+    assert trials["trial"].tolist() == [0, 1]
+    assert trials["state"].tolist() == ["complete", "complete"]
+    tuned = bench.run("planted", tuned=True, **given)
+    figure = tuned.metrics(metrics=["NDCG@10"], phase="validation")["NDCG@10"][0]
+    assert figure == pytest.approx(trials["value"].max())
+
+
+@pytest.mark.process
+def test_a_script_needs_no_guard_around_its_run(tmp_path):
+    """Worker processes are spawned; they must not run the user's script again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import bench\n"
+        "settings = bench.Settings.from_environment(store='runs', track=False)\n"
+        "results = bench.run('planted', backbones='sasrec', methods=['none', 'random-drop'],\n"
+        "                    overrides={'epochs': 1}, jobs=2, settings=settings)\n"
+        "print(results)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["<Results: 2 experiments of planted>"], done.stderr

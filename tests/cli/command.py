@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
+
+from bench.cli.main import main
 
 CARD = """
 name: tiny
@@ -17,13 +22,16 @@ max_length: 8
 
 
 def bench(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with all its folders below ``cwd`` and without a network."""
-    folders = {name: str(cwd / name.lower()) for name in ("BENCH_CACHE_DIR", "BENCH_DATA_DIR")}
-    fixed = {"BENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    """Run the command with all its folders below ``cwd`` and without a network.
+
+    A ``PYTHONPATH`` comes before the one that is set.
+    """
+    paths = [environment.pop("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(filter(None, paths))
     return subprocess.run(
         [sys.executable, "-m", "bench", *words],
         cwd=cwd,
-        env={**os.environ, **folders, **fixed, **environment},
+        env={**os.environ, **_folders(cwd), "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -31,10 +39,33 @@ def bench(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
     )
 
 
+def called(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Do what :func:`bench` does in this process, where torch is imported once for all tests."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with (
+        mock.patch.dict(os.environ, {**_folders(cwd), **environment}),
+        mock.patch.object(sys, "argv", ["bench", *words]),
+        chdir(cwd),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
 def refused(*words: str, cwd: Path, **environment: str) -> str:
-    """Run the command, see it refuse with one sentence and code 2, and give the sentence."""
-    done = bench(*words, cwd=cwd, **environment)
+    """Call the command, see it refuse with one sentence and code 2, and return the sentence."""
+    done = called(*words, cwd=cwd, **environment)
     assert done.returncode == 2, (done.stdout, done.stderr)
     [line] = done.stderr.splitlines()
     assert line.startswith("error: ")
     return line.removeprefix("error: ")
+
+
+def _folders(cwd: Path) -> dict[str, str]:
+    folders = {name: str(cwd / name.lower()) for name in ("BENCH_CACHE_DIR", "BENCH_DATA_DIR")}
+    return {**folders, "BENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

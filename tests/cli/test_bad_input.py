@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from command import CARD, bench, refused
+from command import CARD, bench, called, refused
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def spec(tmp_path):
     ],
 )
 def test_usage(words, sentence, tmp_path):
-    done = bench(*words.split(), cwd=tmp_path)
+    done = called(*words.split(), cwd=tmp_path)
     assert done.returncode == 2
     assert sentence.lower() in done.stderr.lower()
     assert "Traceback" not in done.stderr
@@ -61,7 +61,7 @@ def test_usage(words, sentence, tmp_path):
         ("datasets: [planted]\nbackbones: []\n", "method 'none' needs a backbone"),
         ("datasets: []\n", "the list is empty"),
         ("datasets: [planted\n", "line 2"),
-        ("datasets: [planted]\nseeds: [1]\nseeds: [2]\n", "line 3: key 'seeds' stands there twice"),
+        ("datasets: [planted]\nseeds: [1]\nseeds: [2]\n", "line 3: key 'seeds' appears twice"),
         ("name: x\nforms: []\n", "is the card of a data set; name it behind --dataset"),
         ("", "'key: value'"),
         ("datasets: [planted]\nbackbones: [sasrec]\ntraining: {loss: hinge}\n", "'training.loss'"),
@@ -112,17 +112,18 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk(spec, small_disk, tmp_path):
-    done = bench("run", str(spec), "--store", str(small_disk), cwd=tmp_path)
+    words = ("run", str(spec), "--jobs", "1")
+    done = bench(*words, "--store", str(small_disk), cwd=tmp_path)
     assert done.returncode in {1, 2}
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((small_disk / "experiments").iterdir()) == []
-    after = bench("run", str(spec), cwd=tmp_path)  # elsewhere the same command succeeds
+    after = bench(*words, cwd=tmp_path)  # elsewhere the same command succeeds
     assert after.returncode == 0, after.stderr
 
 
 def test_a_loss_that_is_no_number_fails_its_cell_and_only_that(spec, tmp_path):
-    words = ("run", str(spec), "--backbone", "sasrec", "gru4rec", "--seeds", "1")
+    words = ("run", str(spec), "--backbone", "sasrec", "gru4rec", "--seeds", "1", "--jobs", "1")
     done = bench(*words, "--set", "learning_rate=1e30", "epochs=3", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from command import CARD, bench, refused
+from command import CARD, bench, called, refused
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def vectors(folder):
 
 
 def test_several_encoders_once(card, tmp_path):
-    done = bench("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
+    done = called("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
         "tiny/random",
@@ -33,13 +33,13 @@ def test_several_encoders_once(card, tmp_path):
         "tiny/tfidf",
     ]
     assert set(vectors(tmp_path)) == {"random", "tfidf"}
-    again = bench("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
+    again = called("embed", card, "--encoder", "random", "tfidf", cwd=tmp_path)
     assert [line for line in again.stderr.splitlines() if "encoded before" not in line] == []
 
 
 def test_settings_reach_the_encoder(card, tmp_path):
     words = ("embed", card, "--encoder", "random", "--set", "size=7", "texts=random")
-    assert bench(*words, cwd=tmp_path).returncode == 0
+    assert called(*words, cwd=tmp_path).returncode == 0
     assert vectors(tmp_path)["random"].shape[1] == 7
 
 
@@ -97,6 +97,7 @@ def small_shards(cwd, pause):
     )
 
 
+@pytest.mark.process
 def test_killed_it_goes_on_with_what_it_had(card, tmp_path):
     started = small_shards(tmp_path, 0.2)
     cache = tmp_path / "bench_cache_dir" / "vectors"

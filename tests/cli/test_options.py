@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues, expand
-from bench.cli.run import choose
+from bench.plan.overrides import resolve_spec
 from bench.plan.training import TrainingConfig
 
 MANY = {"--dataset", "--seeds", "--set"}
@@ -46,12 +46,12 @@ def test_in_a_command():
 
 def test_the_small_budget_is_the_default_comparison_s_own():
     nothing = {"datasets": None, "backbones": None, "methods": None, "encoders": None}
-    default = choose(None, {**nothing, "seeds": [1, 2]}, [])
+    default = resolve_spec(None, {**nothing, "seeds": [1, 2]}, [])
     assert default.seeds == (1, 2)
     assert default.training.epochs < TrainingConfig().epochs
-    own = choose(None, {**nothing, "datasets": ["planted"], "seeds": None}, ["patience=3"])
+    own = resolve_spec(None, {**nothing, "datasets": ["planted"], "seeds": None}, ["patience=3"])
     assert own.training == TrainingConfig(patience=3)
     assert own.methods == default.methods
-    generated = choose("planted", {**nothing, "seeds": None}, [])
+    generated = resolve_spec("planted", {**nothing, "seeds": None}, [])
     assert generated.datasets == ("planted",)
     assert generated.encoders == ("tfidf",)  # works without a network

@@ -35,13 +35,16 @@ def test_the_command_beside_a_row_finds_the_cell_again(shop):
     page = look(shop, "report", "--format", "html")
     shown = re.search(r"bench run --dataset [^<]*", page)
     assert shown is not None
-    assert "1 experiments, 0 of them to run" in look(
+    assert "1 experiment, 0 of them to run" in look(
         shop, *shlex.split(html.unescape(shown.group()))[1:], "--plan"
     )
 
 
-def test_planted_noise_of_an_own_card_is_judged(shop):
-    assert re.search(r"\| Corner Shop +\| SASRec +\| Random drop", look(shop, "recovery"))
+def test_noise_detection_reads_an_own_card(shop):
+    assert re.search(
+        r"\| Corner Shop +\| SASRec +\| Random drop",
+        look(shop, "report", "--table", "noise-detection"),
+    )
 
 
 def test_a_card_that_is_gone_leaves_the_name(shop):
@@ -54,5 +57,5 @@ def test_a_card_that_is_gone_leaves_the_name(shop):
         card.write_text(text)
     assert "Corner Shop" not in shown
     assert re.search(r"\| tiny +\| SASRec", shown)
-    assert "Not shown: counts and item names" in shown
+    assert "Not shown: what needs the data set itself" in shown
     assert card.name in shown

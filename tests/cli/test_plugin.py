@@ -1,4 +1,4 @@
-"""A method from a package outside this repository registers without touching it."""
+"""Methods from elsewhere register without a change here: distributions, files and folders."""
 
 import os
 import re
@@ -8,8 +8,31 @@ import sys
 import pytest
 from command import CARD, bench
 
+from bench.components import METHODS
+from bench.errors import ConfigError
+from bench.plugins import use_plugins
 from bench.runs.store import Store
+from bench.settings import PLUGINS
 
+pytestmark = pytest.mark.process
+ALONE = """
+from bench.components import MethodEntry
+from bench.config import Config
+from bench.methods.none.model import BareBackbone
+
+METHOD = MethodEntry(
+    "alone", "Alone", "the loss in one file", f"{__name__}:AloneConfig", f"{__name__}:Alone", "x"
+)
+
+
+class AloneConfig(Config):
+    factor: float = 2.0
+
+
+class Alone(BareBackbone):
+    def losses(self, batch):
+        return {name: 2 * part for name, part in super().losses(batch).items()}
+"""
 FILES = {
     "pyproject.toml": """
 [build-system]
@@ -56,14 +79,18 @@ class Louder(BareBackbone):
 }
 
 
+def write(folder, files=FILES):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Folder into which pip has installed the package, without a network."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    for name, content in FILES.items():
-        path = source / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(content)
+    write(source)
     flags = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(target)]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", *flags, str(source)],
@@ -130,3 +157,89 @@ def test_one_that_does_not_import_does_not_hide_the_others(tmp_path):
     assert "the bare backbone" in done.stdout
     said = r"^broken +\(unusable: 'no_such_module:METHOD' does not import"
     assert re.search(said, done.stdout, re.MULTILINE)
+
+
+def test_a_file_and_a_folder_run_in_worker_processes_without_installation(tmp_path):
+    write(tmp_path, {**FILES, "alone.py": ALONE, "card.yaml": CARD})
+    words = ("run", "--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "louder")
+    more = ("alone", "--jobs", "2", "--set", "epochs=1", "--plugin", "alone.py")
+    done = bench(*words, *more, cwd=tmp_path, BENCH_PLUGINS="louder")
+    assert done.returncode == 0, done.stderr
+    stored = [stored.experiment for stored in Store(tmp_path / "runs").experiments()]
+    assert {experiment.method for experiment in stored} == {"louder", "alone"}
+    assert len({experiment.code for experiment in stored}) == 2
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """Write files and use some of them; names that they register are gone afterwards."""
+
+    def use(files, *names):
+        write(tmp_path, files)
+        monkeypatch.setenv(PLUGINS, "")
+        use_plugins(tmp_path / name for name in names)
+
+    yield use
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("def (", "SyntaxError: invalid syntax"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_one_that_does_not_import_is_named_and_left_out(plugins, tmp_path, caplog, content, cause):
+    plugins({"broken.py": content, "alone.py": ALONE}, "broken.py", "alone.py")
+    assert {"alone", "none"} <= set(METHODS.names())
+    [said] = caplog.messages
+    assert said.startswith(f"warning: plug-in {tmp_path / 'broken.py'} is left out: {cause}")
+
+
+def test_a_file_named_like_another_module_is_left_out(plugins, caplog):
+    plugins({"json.py": ALONE}, "json.py")
+    assert "alone" not in METHODS.names()
+    assert "another module is called 'json'" in caplog.text
+
+
+def test_a_name_that_is_taken_is_refused(plugins):
+    plugins({"alone.py": ALONE.replace('"alone"', '"none"')}, "alone.py")
+    with pytest.raises(ConfigError, match=r"two methods are named 'none'.*alone:METHOD"):
+        METHODS.names()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("nowhere.py", "nowhere.py is no Python file; check the path"),
+        ("empty", "empty holds no __init__.py"),
+        ("text.txt", "text.txt is no Python file"),
+    ],
+)
+def test_a_path_that_is_no_plugin_is_refused(plugins, tmp_path, path, said):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").touch()
+    with pytest.raises(ConfigError, match=said):
+        plugins({}, path)
+
+
+def test_an_installed_one_that_does_not_import_breaks_no_verb(tmp_path):
+    info = tmp_path / "site" / "broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    points = "[bench.methods]\nbroken = broken:METHOD\nleaving = leaving:METHOD\n"
+    (info / "entry_points.txt").write_text(points)
+    write(tmp_path / "site", {"broken.py": "def (", "leaving.py": "raise SystemExit(3)"})
+    site = str(tmp_path / "site")
+    listed = bench("ls", "methods", cwd=tmp_path, PYTHONPATH=site).stdout
+    assert re.search(r"^broken +\(unusable: .* does not import \(SyntaxError", listed, re.MULTILINE)
+    assert re.search(r"^leaving +\(unusable: .* import \(SystemExit: 3\)", listed, re.MULTILINE)
+    assert bench("show", "none", cwd=tmp_path, PYTHONPATH=site).returncode == 0
+    shown = bench("show", "broken", cwd=tmp_path, PYTHONPATH=site)
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("error: 'broken:METHOD' does not import (SyntaxError")

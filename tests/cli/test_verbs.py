@@ -10,6 +10,7 @@ from bench.cli.main import app
 from bench.plan.spec import shipped
 from bench.runs.store import Store
 
+pytestmark = pytest.mark.process
 RUNNER = CliRunner()
 
 

@@ -18,7 +18,6 @@ from own_cards import (
 )
 
 from bench.errors import ConfigError, DataError
-from bench.plan.formats import READERS
 
 
 @pytest.mark.parametrize("write", CARDS)
@@ -158,9 +157,8 @@ def test_a_reader_from_elsewhere_needs_no_change_here(tmp_path, monkeypatch):
         "    users, user_ids = encode(['u'] * 3)\n"
         "    items, item_ids = encode(['x', 'y', 'z'][::options.step])\n"
         "    return Interactions(users, items, user_ids, item_ids)\n"
-        "R = Reader('else', 'x', (), (), Options, 'elsewhere_reader:read')\n"
+        "READER = Reader('else', 'x', (), (), Options, 'elsewhere_reader:read')\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    READERS.register("else", "elsewhere_reader:R")
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "elsewhere_reader.py"))
     card = write_card(tmp_path, format="else", options={"step": -1})
     assert histories(load(card)) == {"u": ["z", "y", "x"]}

@@ -1,8 +1,7 @@
-"""Where the repository's parts lie, for the tests that check the house itself."""
+"""Paths of the repository and contents of its pages, for the tests that check them."""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,34 +28,6 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(path)
         elif path.suffix == ".py":
             yield path
-
-
-def module_name(path: Path) -> str:
-    """Name under which a file of bench, methods or reports is imported."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    parts = parts if parts[0] == "bench" else ("bench", *parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(path: Path) -> set[str]:
-    """Full names of every module or object that a file imports, wherever it does so."""
-    name = module_name(path)
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1]
-            start = ".".join(base) if node.level else ""
-            module = ".".join(part for part in (start, node.module) if part)
-            found.update(f"{module}.{alias.name}" for alias in node.names)
-    return found
-
-
-def within(name: str, *packages: str) -> bool:
-    """Whether a dotted name is one of some packages or inside one."""
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def fenced(page: Path) -> list[tuple[str, str]]:

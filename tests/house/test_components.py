@@ -1,5 +1,6 @@
 """Every registered component and every shipped YAML file is whole."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -10,11 +11,19 @@ from house import ROOT
 
 from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.config import Config
+from bench.model.backbone import Backbone, BackboneFactory
+from bench.model.method import Method, MethodFactory
 from bench.plan.data_card import card_names, load_card
 from bench.plan.formats import READERS
 from bench.plan.grid import grid_points
 from bench.plan.spec import read_spec, shipped
+from bench.text.encoder import Encoder
 
+CONTRACTS = {
+    "method": (Method, MethodFactory.__call__),
+    "backbone": (Backbone, BackboneFactory.__call__),
+    "encoder": (Encoder, Encoder.__init__),
+}
 COMPONENTS = [
     pytest.param(registry, name, id=f"{registry.kind}-{name}")
     for registry in (METHODS, BACKBONES, ENCODERS)
@@ -43,6 +52,15 @@ def test_descriptor_is_complete(registry, name):
     assert entry.name == name
     assert all([entry.title, entry.summary, entry.citation])
     assert callable(entry.model_class())
+
+
+@pytest.mark.parametrize(("registry", "name"), COMPONENTS)
+def test_models_are_built_as_their_kind_is(registry, name):
+    base, contract = CONTRACTS[registry.kind]
+    model = registry.get(name).model_class()
+    assert issubclass(model, base)
+    expected = list(inspect.signature(contract).parameters)[1:]  # without self
+    assert list(inspect.signature(model).parameters) == expected
 
 
 @pytest.mark.parametrize("kind", ["METHODS", "BACKBONES", "ENCODERS"])

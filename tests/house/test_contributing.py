@@ -54,7 +54,7 @@ def examples(tmp_path_factory):
 
 def python(examples, *words, cwd, succeeds=True):
     environment = {
-        "PYTHONPATH": str(examples),
+        "PYTHONPATH": os.pathsep.join([str(examples), os.environ.get("PYTHONPATH", "")]),
         "BENCH_CACHE_DIR": str(cwd / "cache"),
         "BENCH_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
@@ -73,7 +73,7 @@ def python(examples, *words, cwd, succeeds=True):
 
 def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     [command] = [content for language, content in fenced(PAGE) if language == "sh"]
-    said = python(examples, "-m", *shlex.split(command), cwd=tmp_path)
+    said = python(examples, "-m", *shlex.split(command), "--jobs", "1", cwd=tmp_path)
     assert "RareFilter" in said
     experiments = {
         stored.experiment.method: stored for stored in Store(tmp_path / "runs").experiments()
@@ -92,7 +92,7 @@ def test_the_method_and_the_backbone_pass_the_conformance_tests(examples, tmp_pa
 
 
 def test_the_backbone_trains(examples, tmp_path):
-    words = ("--method", "none", "--backbone", "running-mean", "--set", "epochs=1")
+    words = ("--method", "none", "--backbone", "running-mean", "--jobs", "1", "--set", "epochs=1")
     assert "RunningMean" in python(examples, "-m", "bench", "run", "planted", *words, cwd=tmp_path)
 
 
@@ -134,6 +134,7 @@ def test_the_reader_names_a_bad_line(examples, tmp_path):
 )
 def test_folders_are_found_by_scanning(registry, folder):
     packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+    assert packages
     names = {name.replace("_", "-") for name in packages - {"backbones", "parts"}}
     assert names
     assert names <= set(registry.names())

@@ -27,7 +27,7 @@ def parse(**changes):
     return MethodCard.parse(yaml.safe_load(CARD) | changes, "x")
 
 
-def test_figures_stand_beside_the_other_keys_of_a_row():
+def test_figures_are_keys_of_a_row():
     [row] = parse().published
     assert row.metrics == {"HR@5": 0.03, "NDCG@10": None}
     assert (row.backbone, row.method, row.note) == ("sasrec", None, "lost")

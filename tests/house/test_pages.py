@@ -21,6 +21,7 @@ from bench.data.load import load_dataset
 from bench.plan.protocol import Protocol
 from bench.plan.spec import read_spec
 from bench.plan.training import TrainingConfig
+from bench.settings import Settings
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
@@ -284,7 +285,7 @@ def shop(tmp_path):
 
 def test_the_card_of_the_page_loads(shop, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(shop / "cache"))
-    dataset = load_dataset(str(shop / "own" / "card.yaml"))
+    dataset = load_dataset(str(shop / "own" / "card.yaml"), Settings.from_environment())
     assert (dataset.n_users, dataset.n_items, dataset.n_interactions) == (6, 6, 36)
     assert dataset.sequences[2].tolist() == [3, 4, 5, 6, 1, 2]
     assert dataset.item_texts[0] == "thing 0"

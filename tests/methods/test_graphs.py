@@ -11,6 +11,7 @@ from bench.errors import ConfigError
 from bench.methods.parts import graphs as module
 from bench.methods.parts.graphs import (
     edge_counts,
+    load_or_build,
     normalise_rows,
     require_edges,
     top_k_per_row,

@@ -20,7 +20,7 @@ def folder_of(registry, name):
     return FOLDER.joinpath(*module.split(".")[2:-1])
 
 
-@pytest.mark.parametrize(("registry", "name"), NAMES, ids=str)
+@pytest.mark.parametrize(("registry", "name"), NAMES, ids=[name for _, name in NAMES])
 def test_every_method_and_backbone_has_a_readme(registry, name):
     text = folder_of(registry, name).joinpath("README.md").read_text(encoding="utf-8")
     for variant in getattr(registry.get(name), "variants", ()):
@@ -29,7 +29,7 @@ def test_every_method_and_backbone_has_a_readme(registry, name):
         assert Path(__file__).with_name(test).is_file(), test
 
 
-@pytest.mark.parametrize(("registry", "name"), NAMES, ids=str)
+@pytest.mark.parametrize(("registry", "name"), NAMES, ids=[name for _, name in NAMES])
 def test_settings_in_a_readme_are_accepted(registry, name):
     """Every inline ``key = value`` without a dot is a setting with a value it may have."""
     text = folder_of(registry, name).joinpath("README.md").read_text(encoding="utf-8")

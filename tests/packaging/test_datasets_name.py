@@ -1,7 +1,7 @@
 """Our folder ``datasets/`` never hides the Python package ``datasets`` of Hugging Face.
 
 A folder without Python files is at most a namespace package, which gives way to an installed
-regular package even when it stands earlier on the path.
+regular package even when it comes earlier on the path.
 """
 
 import os
@@ -50,7 +50,7 @@ def test_hugging_face_datasets_imports_from_the_root():
     try:
         distribution("datasets")
     except PackageNotFoundError:
-        pytest.skip("Hugging Face datasets is not installed; the stand-in above stands for it")
+        pytest.skip("Hugging Face datasets is not installed; the stand-in above is tested instead")
     assert not imported_from("-c", SCRIPT).is_relative_to(ROOT / "datasets")
 
 

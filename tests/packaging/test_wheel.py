@@ -61,7 +61,7 @@ def test_it_holds_bench_and_every_file_of_it(wheel):
     ours = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
     assert ours == set(expected())
     assert {"bench/methods/none/model.py", "bench/datasets/planted.yaml", "bench/py.typed"} <= ours
-    assert {"bench/reports/tables.py", "bench/plan/specs/default.yaml"} <= ours
+    assert {"bench/reports/tables/rows.py", "bench/plan/specs/default.yaml"} <= ours
 
 
 def test_it_names_one_package_and_one_command(wheel):

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from bench import plugins
 from bench.components import BACKBONES, ENCODERS, METHODS, MethodEntry
 from bench.errors import ConfigError
 from bench.plan import code_version as module
@@ -101,6 +102,31 @@ def test_what_a_component_imports_of_its_own_distribution_counts(tmp_path, monke
     assert hashed("c", "x = 1", "x = 2") == plain
 
 
+def test_a_plugin_of_one_file_counts_with_the_methods_that_it_builds_on(tmp_path, monkeypatch):
+    def found(place, source):
+        for cached in (module._hash_of, module._imports, plugins._module):
+            cached.cache_clear()
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "alone_plugin.py").write_text(source)
+        monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / place / "alone_plugin.py"))
+        [loaded] = plugins.plugin_modules()
+        alone = MethodEntry("m", "M", "", f"{loaded.__name__}:C", f"{loaded.__name__}:Model", "")
+        names.clear()
+        version = code_version([alone])
+        del sys.modules["alone_plugin"]
+        return version
+
+    names, hashed = [], module._hash_of
+    recorded = lambda name: names.append(name) or hashed(name)  # noqa: E731
+    recorded.cache_clear = hashed.cache_clear
+    monkeypatch.setattr(module, "_hash_of", recorded)
+    source = f"from bench.methods.hsd.model import HSD\n{SOURCE}"
+    plain = found("a", source)
+    assert {"alone_plugin", "bench.methods.hsd.model"} <= set(names)
+    assert found("b", f"# a comment\n{source}") == plain
+    assert found("c", source.replace("* 2", "* 3")) != plain
+
+
 def test_a_method_that_builds_on_another_depends_on_it(monkeypatch):
     assert module._with_imports({"bench.methods.backbones.gru4rec"}) == {
         "bench.methods.backbones.gru4rec"
@@ -111,6 +137,7 @@ def test_a_method_that_builds_on_another_depends_on_it(monkeypatch):
 
 def test_everything_the_engine_imports_is_hashed_or_harmless():
     harmless = {"bench.components", "bench.config", "bench.errors", "bench.files", "bench.version"}
+    harmless |= {"bench.settings"}
     plain_data = {"bench.plan.experiment", "bench.plan.progress", "bench.plan.result"}
     imported = {
         name

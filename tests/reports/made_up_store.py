@@ -4,12 +4,12 @@ import numpy as np
 
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import ExperimentResult, Ranks
+from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
 from bench.runs.store import Store
 
 
-def make_cell(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **changes):
+def make_experiment(method="none", backbone="sasrec", seed=1, dataset="ml-100k", **changes):
     values = {
         "dataset": dataset,
         "fingerprint": "f" * 64,
@@ -44,7 +44,7 @@ def make_ranks(all_ranks, ties=0, unseen_ranks=None):
     )
 
 
-def make_facts(**changes):
+def make_metadata(**changes):
     metadata = {
         "parameters": 123_456,
         "best_epoch": 3,
@@ -58,7 +58,7 @@ def make_facts(**changes):
         "sampling": "positions",
         "prefixes_per_user": 1,
     }
-    return {**metadata, **changes}
+    return Metadata(**{**metadata, **changes})
 
 
 def save(root, experiment, ranks, metadata=None, curve=None, validation=None):
@@ -66,13 +66,13 @@ def save(root, experiment, ranks, metadata=None, curve=None, validation=None):
     test = ranks if isinstance(ranks, Ranks) else make_ranks(ranks)
     points = [0.010, 0.020, 0.030, 0.025] if curve is None else curve
     rows = [
-        {"epoch": epoch, "loss": 7.0 - epoch, "NDCG@10": value, "seconds": 2.0}
-        for epoch, value in enumerate(points, start=1)
+        Epoch(epoch=epoch, loss=6.0 - epoch, metric=value, seconds=2.0)
+        for epoch, value in enumerate(points)
     ]
     result = ExperimentResult(
         ranks={"validation": validation or test, "test": test},
         curve=rows,
-        metadata=make_facts() if metadata is None else metadata,
+        metadata=make_metadata() if metadata is None else metadata,
     )
     Store(root).save(experiment, result)
     return experiment

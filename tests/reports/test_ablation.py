@@ -1,11 +1,11 @@
 """The ablation table, against differences by hand."""
 
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 
 from bench.evaluate.metrics import HitRatio
-from bench.reports.ablation import ablation_grid
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables
+from bench.reports.tables.ablation import ablation_grid
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 HITS, MISS = 1, 99
@@ -22,12 +22,14 @@ def texts(grid):
 
 
 def test_variants_stand_below_their_full_form_with_the_difference(tmp_path):
-    full = save(tmp_path, make_cell("iadsr", method_settings={"w": 1.0}), [HITS, HITS, HITS, MISS])
-    cut = make_cell("iadsr:short", method_settings={"w": 0.0})
+    full = save(
+        tmp_path, make_experiment("iadsr", method_settings={"w": 1.0}), [HITS, HITS, HITS, MISS]
+    )
+    cut = make_experiment("iadsr:short", method_settings={"w": 0.0})
     save(tmp_path, cut, [HITS, MISS, MISS, MISS])
-    save(tmp_path, make_cell("iadsr:theta=2", method_settings={"w": 1.0}), [HITS] * 4)
-    save(tmp_path, make_cell(), [HITS])
-    save(tmp_path, make_cell("none:prefixes"), [HITS])
+    save(tmp_path, make_experiment("iadsr:theta=2", method_settings={"w": 1.0}), [HITS] * 4)
+    save(tmp_path, make_experiment(), [HITS])
+    save(tmp_path, make_experiment("none:prefixes"), [HITS])
     grid = grid_of(tmp_path, {"iadsr:short": "Short"})
     assert texts(grid) == [
         [
@@ -41,28 +43,28 @@ def test_variants_stand_below_their_full_form_with_the_difference(tmp_path):
 
 def test_a_variant_goes_to_the_full_form_it_differs_least_from(tmp_path):
     for rate in (0.1, 0.2):
-        save(tmp_path, make_cell("hsd", method_settings={"rate": rate, "w": 1}), [HITS])
-    save(tmp_path, make_cell("hsd:cut", method_settings={"rate": 0.2, "w": 0}), [MISS])
+        save(tmp_path, make_experiment("hsd", method_settings={"rate": rate, "w": 1}), [HITS])
+    save(tmp_path, make_experiment("hsd:cut", method_settings={"rate": 0.2, "w": 0}), [MISS])
     (block,) = texts(grid_of(tmp_path))
     assert [row[3] for row in block] == ["", "w=0"], "rate=0.1 differs in two settings"
 
 
 def test_a_variant_without_text_belongs_to_the_form_with_text(tmp_path):
-    save(tmp_path, make_cell("iadsr", encoder="tfidf", encoder_settings={"n": 2}), [HITS])
-    save(tmp_path, make_cell("iadsr:blind"), [MISS])
-    save(tmp_path, make_cell("iadsr:short", encoder="other"), [MISS])
+    save(tmp_path, make_experiment("iadsr", encoder="tfidf", encoder_settings={"n": 2}), [HITS])
+    save(tmp_path, make_experiment("iadsr:blind"), [MISS])
+    save(tmp_path, make_experiment("iadsr:short", encoder="other"), [MISS])
     (block,) = texts(grid_of(tmp_path))
     assert [row[2] for row in block] == ["iadsr", "iadsr:blind"]
 
 
 def test_without_a_full_form_there_is_no_table(tmp_path):
-    save(tmp_path, make_cell("iadsr:short"), [HITS])
-    save(tmp_path, make_cell("iadsr", backbone="caser"), [HITS])
+    save(tmp_path, make_experiment("iadsr:short"), [HITS])
+    save(tmp_path, make_experiment("iadsr", backbone="caser"), [HITS])
     assert grid_of(tmp_path) is None
 
 
 def test_two_metrics_are_shown_unless_others_are_named(tmp_path):
-    save(tmp_path, make_cell("hsd"), [HITS])
-    save(tmp_path, make_cell("hsd:cut", method_settings={"w": 0}), [HITS])
+    save(tmp_path, make_experiment("hsd"), [HITS])
+    save(tmp_path, make_experiment("hsd:cut", method_settings={"w": 0}), [HITS])
     heads = grid_of(tmp_path, reading=Reading()).figures
     assert heads == ["Seeds", "HR@10", "HR@10 diff.", "NDCG@10", "NDCG@10 diff."]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.errors import DataError
-from bench.reports.audit import audit, summary
 from bench.reports.report import render
+from bench.reports.verify.audit import audit, summary
 
 PUBLISHED = Path(__file__).parent / "published"
 HEAD = "method,HR@5,HR@10,NDCG@5,NDCG@10\n"
@@ -61,7 +61,7 @@ def store(tmp_path):
         for method in ("none", "hsd"):
             for seed in (1, 2, 3):
                 ranks = rng.geometric(rng.uniform(0.005, 0.3), size=211)
-                save(tmp_path, make_cell(method, backbone, seed), ranks)
+                save(tmp_path, make_experiment(method, backbone, seed), ranks)
     return tmp_path
 
 
@@ -163,4 +163,4 @@ def test_the_verb_explains_and_ends_with_1(tmp_path):
     assert "2 of 6 rows cannot come from one evaluation of one model" in done.output
     assert "line 7: beauty / gru4rec / full\n  NDCG grows by 0.0063" in done.output
     done = runner.invoke(app, ["audit", str(write(tmp_path, HEAD + FINE))])
-    assert (done.exit_code, done.output.endswith("no bound is broken, rows: 1\n")) == (0, True)
+    assert (done.exit_code, done.output.endswith("no bound is violated, rows: 1\n")) == (0, True)

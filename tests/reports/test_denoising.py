@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, make_facts, make_ranks
+from made_up_store import make_experiment, make_metadata, make_ranks
 
 from bench.evaluate.metrics import HitRatio
-from bench.plan.result import Decisions, ExperimentResult
-from bench.reports.denoising import Buckets, denoising_grid, read_block
+from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables
+from bench.reports.tables.denoising import Buckets, denoising_grid, read_denoising
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 COUNTS = np.array([1, 1, 2, 2, 3, 3, 4, 4, 50, 50], dtype=np.int32)
@@ -33,8 +33,10 @@ def decisions(item_count, keep):
 def save(root, experiment, ranks, decided=None):
     ranks = dataclasses.replace(make_ranks(ranks), target_count=COUNTS)
     decisions = {} if decided is None else {"test": decided}
-    curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    result = ExperimentResult({"validation": ranks, "test": ranks}, curve, make_facts(), decisions)
+    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
+    result = ExperimentResult(
+        {"validation": ranks, "test": ranks}, curve, make_metadata(), decisions
+    )
     Store(root).save(experiment, result)
 
 
@@ -47,10 +49,10 @@ def table_of(root):
 @pytest.fixture
 def root(tmp_path):
     hits = [1, 9, 1, 1, 9, 9, 1, 9, 1, 1]
-    save(tmp_path, make_cell(), hits)
+    save(tmp_path, make_experiment(), hits)
     # Counts 0 and 1 are rarest, 7 lies between the fourth bucket and the fifth, which begins at 50.
     decided = decisions([0, 1, 2, 7, 50, 50, 99], [0, 1, 0, 0, 1, 1, 0])
-    save(tmp_path, make_cell(method="drop"), hits, decided)
+    save(tmp_path, make_experiment(method="drop"), hits, decided)
     return tmp_path
 
 
@@ -62,7 +64,7 @@ def test_buckets_hold_a_fifth_of_the_targets_each():
 
 def test_shares_and_metrics_by_bucket(root):
     table, reading = table_of(root)
-    _, found = read_block(Store(root), table.blocks[0], reading, HitRatio(5))
+    _, found = read_denoising(table.blocks[0], reading, HitRatio(5))
     by_method = {table.blocks[0].rows[n].identity[1]: entry for n, entry in found.items()}
     assert by_method["none"].dropped is None
     assert by_method["none"].metric_by.tolist() == [0.5, 1.0, 0.0, 0.5, 1.0]
@@ -73,7 +75,7 @@ def test_shares_and_metrics_by_bucket(root):
 
 def test_the_table_marks_what_is_not_defined(root):
     table, reading = table_of(root)
-    grid = denoising_grid(Store(root), table, reading, HitRatio(5), {})
+    grid = denoising_grid(table, reading, HitRatio(5), {})
     rows = {row[2].text: [entry.text for entry in row[3:]] for row in grid.blocks[0]}
     assert rows["none"] == ["—"] * 6
     assert rows["drop"] == ["57.1%", "50.0%", "100.0%", "—", "100.0%", "33.3%"]
@@ -81,9 +83,9 @@ def test_the_table_marks_what_is_not_defined(root):
 
 
 def test_without_decisions_there_is_no_table(tmp_path):
-    save(tmp_path, make_cell(), [1] * 10)
+    save(tmp_path, make_experiment(), [1] * 10)
     table, reading = table_of(tmp_path)
-    assert denoising_grid(Store(tmp_path), table, reading, HitRatio(5), {}) is None
+    assert denoising_grid(table, reading, HitRatio(5), {}) is None
     assert "Denoise ratio" not in render(tmp_path)
 
 

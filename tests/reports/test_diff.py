@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
@@ -14,9 +14,9 @@ from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
-from bench.reports.choose import choose, name_of
-from bench.reports.diff import diff_grids
+from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading
+from bench.reports.tables.diff import diff_grids
 from bench.runs.store import Store
 
 USERS = 800
@@ -46,7 +46,7 @@ def root(tmp_path_factory, metadata):
     folder = tmp_path_factory.mktemp("store")
     counts, history, places = metadata
     for (method, seed), one in places.items():
-        save(folder, make_cell(method, seed=seed), ranks_of(one, counts, history))
+        save(folder, make_experiment(method, seed=seed), ranks_of(one, counts, history))
     return folder
 
 
@@ -119,8 +119,8 @@ def test_slices_part_the_users_and_are_one_family(root, metadata):
 
 
 def test_few_users_decide_nothing(tmp_path):
-    save(tmp_path, make_cell("hsd"), [1] * 30 + [1] * 5)
-    save(tmp_path, make_cell("none"), [1] * 30 + [99] * 5)
+    save(tmp_path, make_experiment("hsd"), [1] * 30 + [1] * 5)
+    save(tmp_path, make_experiment("none"), [1] * 30 + [99] * 5)
     tests, groups = diff_grids(Store(tmp_path), "*/hsd", "*/none", Reading(metrics=(HitRatio(10),)))
     assert column(tests, "HR@10")["Verdict"] == "undecided"
     assert tests.notes == [
@@ -131,7 +131,7 @@ def test_few_users_decide_nothing(tmp_path):
     assert column(groups, "p")["all"] == "—"
 
 
-def test_the_same_cells_are_equivalent_not_different(root):
+def test_the_same_experiments_are_equivalent_not_different(root):
     tests, _ = diff_grids(Store(root), "*/none", "*/none", READING)
     found = column(tests, "NDCG@10")
     assert found["p, paired t"] == "1.000"
@@ -142,7 +142,7 @@ def keys_of(experiments):
     return [stored.key for stored in experiments]
 
 
-def test_names_of_cells(root):
+def test_patterns_of_experiments(root):
     store = Store(root)
     experiments = {(s.experiment.method, s.experiment.seed): s.key for s in store.experiments()}
     none = [experiments["none", seed] for seed in (1, 2, 3)]
@@ -152,10 +152,11 @@ def test_names_of_cells(root):
         "*/none/seed ?",
         ",".join(k[:9] for k in none),
     ):
-        assert keys_of(choose(store, words)) == none
-    assert keys_of(choose(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
-    assert keys_of(choose(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
-    assert name_of(choose(store, none[0])) == "ml-100k/sasrec/none"
+        assert keys_of(find_configuration(store, words)) == none
+    assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
+    assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
+    [stored] = find_configuration(store, none[0])
+    assert configuration_label(stored.experiment) == "ml-100k/sasrec/none"
 
 
 @pytest.mark.parametrize(
@@ -172,24 +173,24 @@ def test_names_of_cells(root):
 )
 def test_wrong_names_are_explained(root, words, message):
     with pytest.raises(ConfigError, match=message.replace("*", r"\*")):
-        choose(Store(root), words)
+        find_configuration(Store(root), words)
 
 
 def test_settings_are_never_mixed(tmp_path):
-    one = save(tmp_path, make_cell(seed=1), [1])
-    other = save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [1])
-    save(tmp_path, make_cell(seed=3, protocol=Protocol(ties="average")), [1])
+    one = save(tmp_path, make_experiment(seed=1), [1])
+    other = save(tmp_path, make_experiment(seed=2, training=TrainingConfig(epochs=3)), [1])
+    save(tmp_path, make_experiment(seed=3, protocol=Protocol(ties="average")), [1])
     with pytest.raises(ConfigError, match=r"different settings .*training\.epochs=3.*keys of"):
-        choose(Store(tmp_path), "*/none")
+        find_configuration(Store(tmp_path), "*/none")
     with pytest.raises(ConfigError, match=r"protocol\.ties=average"):
-        choose(Store(tmp_path), f"{one.key[:8]},*/seed 3")
-    assert keys_of(choose(Store(tmp_path), other.key[:8])) == [other.key]
+        find_configuration(Store(tmp_path), f"{one.key[:8]},*/seed 3")
+    assert keys_of(find_configuration(Store(tmp_path), other.key[:8])) == [other.key]
 
 
 def test_what_cannot_be_paired_is_refused(tmp_path):
-    save(tmp_path, make_cell(dataset="x"), [1])
-    save(tmp_path, make_cell(dataset="y", fingerprint="0" * 64), [1])
-    save(tmp_path, make_cell("hsd", dataset="x", protocol=Protocol(max_length=9)), [1])
+    save(tmp_path, make_experiment(dataset="x"), [1])
+    save(tmp_path, make_experiment(dataset="y", fingerprint="0" * 64), [1])
+    save(tmp_path, make_experiment("hsd", dataset="x", protocol=Protocol(max_length=9)), [1])
     store = Store(tmp_path)
     with pytest.raises(ConfigError, match="users pair up within one data set only"):
         diff_grids(store, "x/*/none", "y/*", READING)
@@ -205,7 +206,7 @@ def test_the_verb(root, tmp_path, monkeypatch):
     words = ["diff", "*/hsd", "*/none", "--metric", "HR@5", "MRR"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert "| Reading" in done.output
+    assert "| Quantity" in done.output
     assert "### HR@5 by groups of users" in done.output
     done = CliRunner().invoke(app, [*words, "--format", "latex", "--out", str(target)])
     assert (done.exit_code, done.output) == (0, "")

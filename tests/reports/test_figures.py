@@ -8,13 +8,14 @@ import sys
 import matplotlib as mpl
 import matplotlib.image
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from studies import write_study
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
 from bench.plan.protocol import Protocol
-from bench.reports import figures
+from bench.reports.figures import draw as figures
+from bench.reports.figures.canvas import palette
 from bench.reports.report import draw
 from bench.reports.results import Reading
 from bench.tuning.records import Trial
@@ -26,13 +27,13 @@ def drawn(tmp_path, monkeypatch):
 
     def draw_it(kind, ending="png", **options):
         seen = []
-        original = figures._DRAW[kind]
+        original = figures.make_figure
 
         def spy(*arguments):
             seen.append(original(*arguments))
             return seen[0]
 
-        monkeypatch.setitem(figures._DRAW, kind, spy)
+        monkeypatch.setattr(figures, "make_figure", spy)
         target = tmp_path / f"figure.{ending}"
         draw(tmp_path, kind, target, **options)
         return seen[0], target
@@ -45,9 +46,9 @@ def heights(ax):
 
 
 def test_bars_are_the_means_of_the_metric(tmp_path, drawn):
-    save(tmp_path, make_cell(seed=1), [1, 1, 99, 99])
-    save(tmp_path, make_cell(seed=2), [99, 99, 99, 99])
-    save(tmp_path, make_cell(backbone="gru4rec"), [1, 1, 1, 99])
+    save(tmp_path, make_experiment(seed=1), [1, 1, 99, 99])
+    save(tmp_path, make_experiment(seed=2), [99, 99, 99, 99])
+    save(tmp_path, make_experiment(backbone="gru4rec"), [1, 1, 1, 99])
     figure, target = drawn(
         "accuracy", reading=Reading(metrics=(HitRatio(5),)), titles={"sasrec": "SASRec $x$"}
     )
@@ -63,8 +64,8 @@ def test_bars_are_the_means_of_the_metric(tmp_path, drawn):
 
 def test_methods_have_colours_and_a_missing_bar_is_left_out(tmp_path, drawn):
     for dataset in ("x", "y"):
-        save(tmp_path, make_cell(dataset=dataset), [1])
-    save(tmp_path, make_cell("hsd", dataset="x"), [2])
+        save(tmp_path, make_experiment(dataset=dataset), [1])
+    save(tmp_path, make_experiment("hsd", dataset="x"), [2])
     figure, _ = drawn("accuracy")
     left, right = figure.axes
     assert (len(left.patches), len(right.patches)) == (2, 1)
@@ -76,8 +77,8 @@ def test_methods_have_colours_and_a_missing_bar_is_left_out(tmp_path, drawn):
 
 
 def test_curves_are_every_seed_with_a_dot_at_the_best_epoch(tmp_path, drawn):
-    save(tmp_path, make_cell(seed=1), [1], curve=[0.1, 0.3, 0.2])
-    save(tmp_path, make_cell(seed=2), [1], curve=[0.1, 0.2, 0.4, 0.3])
+    save(tmp_path, make_experiment(seed=1), [1], curve=[0.1, 0.3, 0.2])
+    save(tmp_path, make_experiment(seed=2), [1], curve=[0.1, 0.2, 0.4, 0.3])
     figure, _ = drawn("learning-curves", titles={"sasrec": "SASRec"})
     (ax,) = figure.axes
     lines = [line for line in ax.lines if line.get_marker() == "None"]
@@ -92,7 +93,7 @@ def test_curves_are_every_seed_with_a_dot_at_the_best_epoch(tmp_path, drawn):
 def test_several_methods_get_a_panel_a_backbone(tmp_path, drawn):
     for backbone in ("a", "b"):
         for method in ("none", "hsd"):
-            save(tmp_path, make_cell(method, backbone), [1])
+            save(tmp_path, make_experiment(method, backbone), [1])
     figure, _ = drawn("learning-curves")
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["ml-100k, a", "ml-100k, b"]
     for ax in figure.axes:
@@ -103,7 +104,7 @@ def test_several_methods_get_a_panel_a_backbone(tmp_path, drawn):
 def test_protocols_of_one_data_set_have_their_own_panels(tmp_path, drawn):
     protocols = (Protocol(), Protocol(max_length=32))
     for protocol in protocols:
-        save(tmp_path, make_cell(protocol=protocol), [1])
+        save(tmp_path, make_experiment(protocol=protocol), [1])
     figure, _ = drawn("accuracy")
     titles = {ax.get_title(loc="left") for ax in figure.axes}
     assert titles == {f"ml-100k (protocol {protocol.hash[:8]})" for protocol in protocols}
@@ -113,19 +114,19 @@ def test_protocols_of_one_data_set_have_their_own_panels(tmp_path, drawn):
     ("ending", "magic"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89P")]
 )
 def test_the_ending_names_the_format(tmp_path, drawn, ending, magic):
-    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_experiment(), [1])
     _, target = drawn("accuracy", ending)
     assert target.read_bytes().startswith(magic)
 
 
-def test_a_cell_without_a_curve_is_left_out(tmp_path, drawn):
-    save(tmp_path, make_cell(), [1], curve=[])
+def test_an_experiment_without_a_curve_is_left_out(tmp_path, drawn):
+    save(tmp_path, make_experiment(), [1], curve=[])
     figure, _ = drawn("learning-curves")
     assert list(figure.axes[0].lines) == []
 
 
 def test_an_unknown_ending_leaves_no_file(tmp_path):
-    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_experiment(), [1])
     with pytest.raises(ConfigError, match=r"figure\.gif: figures end in png, pdf, svg"):
         draw(tmp_path, "accuracy", tmp_path / "figure.gif")
     assert not (tmp_path / "figure.gif").exists()
@@ -134,7 +135,7 @@ def test_an_unknown_ending_leaves_no_file(tmp_path):
 @pytest.mark.parametrize("count", [1, 7, 8, 21])
 def test_every_label_has_its_own_colour(count):
     labels = [str(n) for n in range(count)]
-    colours = figures.palette([*labels, *labels])
+    colours = palette([*labels, *labels])
     assert list(colours) == labels
     assert len(set(colours.values())) == count
     distances = [
@@ -157,7 +158,7 @@ def study(root, method, values, dataset="ml-100k", objective="validation NDCG@10
 
 
 def test_tuning_is_the_best_figure_after_each_trial(tmp_path, drawn):
-    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_experiment(), [1])
     study(tmp_path, "none", [0.2, 0.1, None, 0.3])
     study(tmp_path, "hsd", [None, 0.4])
     study(tmp_path, "none", [0.9], dataset="not-shown")
@@ -173,7 +174,7 @@ def test_tuning_is_the_best_figure_after_each_trial(tmp_path, drawn):
 
 
 def test_a_store_without_tuning_has_no_such_figure(tmp_path):
-    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_experiment(), [1])
     with pytest.raises(ConfigError, match="nothing was tuned on these data sets"):
         draw(tmp_path, "tuning", tmp_path / "figure.png")
 
@@ -199,7 +200,7 @@ else:
 
 @pytest.mark.parametrize("name", ["figure.png", "page.html"])
 def test_a_report_that_is_killed_leaves_the_last_one_whole(tmp_path, name):
-    save(tmp_path / "store", make_cell(), [1])
+    save(tmp_path / "store", make_experiment(), [1])
     target = tmp_path / "out" / name
     target.parent.mkdir()
     target.write_text("the last one")

@@ -5,10 +5,10 @@ import shutil
 import subprocess
 
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 
-from bench.reports.grid import Entry, Grid, to_latex
 from bench.reports.report import render
+from bench.reports.tables.grid import Grid, TableCell, to_latex
 
 NASTY = "<script>$5 & 100% of #1 a_b {c} ~ ^ \\ \"quoted\" 'x'\nsecond | line"
 DOCUMENT = r"""\documentclass{article}
@@ -26,9 +26,9 @@ SIGNS = "".join(map(chr, range(0xA0, 0x250))) + "\u2605\u2122\u25cf\u2022\u2665\
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
 def test_pdflatex_compiles_the_tables(tmp_path):
     for backbone in ("gru4rec", "sasrec"):
-        save(tmp_path / "store", make_cell(backbone=backbone), [1, 2, 30])
+        save(tmp_path / "store", make_experiment(backbone=backbone), [1, 2, 30])
     text = render(tmp_path / "store", fmt="latex", titles=dict.fromkeys(NAMES, NASTY))
-    rows = [[Entry(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
+    rows = [[TableCell(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
     text += to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs"))
     (packages,) = set(re.findall(r"^% needs \\usepackage\{(.+)\}$", text, re.MULTILINE))
     (tmp_path / "table.tex").write_text(DOCUMENT % (packages, text), encoding="utf-8")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.reports.grid import Entry, Grid, to_latex, to_markdown
-from bench.reports.markup import Latex, Markdown
+from bench.reports.tables.grid import Grid, TableCell, to_latex, to_markdown
+from bench.reports.tables.markup import Latex, Markdown
 
 NASTY = "50% off_now: $5 & #1 {best} ~ ^ \\ | <b>bold</b> [x](y) *a* `c`\nsecond line"
 printable = st.text(
@@ -23,7 +23,10 @@ def grid_of(text):
         caption=text,
         labels=["Label"],
         figures=[text],
-        blocks=[[[Entry(text), Entry(text, "best")]], [[Entry(text), Entry(text, "second")]]],
+        blocks=[
+            [[TableCell(text), TableCell(text, "best")]],
+            [[TableCell(text), TableCell(text, "second")]],
+        ],
         notes=[text],
         anchor="x",
     )
@@ -112,7 +115,7 @@ def test_latex_table_has_booktabs_rules_and_marks():
 
 
 def test_signs_are_raised_in_latex_and_stand_behind_the_mark():
-    entry = Entry("0.1", "best", "*↑")
+    entry = TableCell("0.1", "best", "*↑")
     grid = Grid("T", "C", [], ["x"], [[[entry]]], [], "t")
     assert "\\textbf{0.1}\\textsuperscript{*$\\uparrow$}" in to_latex(grid)
     assert "| **0.1**\\*↑ |" in to_markdown(grid)
@@ -122,5 +125,20 @@ def test_empty_text_stays_empty():
     assert Markdown().escape("") == Latex().escape(" \n") == ""
 
 
-def test_what_pdflatex_cannot_print_is_told_by_its_number():
+def test_what_pdflatex_cannot_print_is_its_code_point():
     assert Latex().escape("\u4e2d \u00e9\u014d \u2605") == "U+4E2D \u00e9\u014d $\\star$"
+
+
+def test_a_frame_has_complete_rows_and_numbers():
+    rows = [["a", "1,200", "0.5", "<0.001"], ["", "\N{EM DASH}", "0.25", ""], ["b", "3", "1", "x"]]
+    cells = [[TableCell(text, signs="*" if text == "0.5" else "") for text in row] for row in rows]
+    grid = Grid("T", "C", ["L"], ["n", "v", "p"], [cells[:2], cells[2:]], [], "t")
+    expected = pd.DataFrame(
+        {
+            "L": pd.Series(["a", "a", "b"], dtype=object),
+            "n": [1200, None, 3],
+            "v": [0.5, 0.25, 1.0],
+            "p": pd.Series(["<0.001", float("nan"), "x"], dtype=object),
+        }
+    )
+    pd.testing.assert_frame_equal(grid.frame(), expected)

@@ -4,17 +4,17 @@ import re
 import shlex
 from html.parser import HTMLParser
 
-from made_up_store import make_cell, make_facts, save
+from made_up_store import make_experiment, make_metadata, save
 
-from bench.cli.run import choose
+from bench.plan.overrides import resolve_spec
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
-from bench.reports.grid import Entry, Grid
-from bench.reports.page import Picture, lines, write_page
-from bench.reports.provenance import Provenance, command_of
+from bench.reports.names import USUAL
+from bench.reports.page.page import PageFigure, write_page
+from bench.reports.page.provenance import Provenance, command_of
 from bench.reports.report import render
-from bench.reports.table_names import USUAL
+from bench.reports.tables.grid import Grid, TableCell
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
 
@@ -49,7 +49,7 @@ def grid(text):
         "C",
         ["Data set"],
         ["HR@5"],
-        [[[Entry(text), Entry("0.1")]]],
+        [[[TableCell(text), TableCell("0.1")]]],
         [text],
         "t",
         [[["k" * 64]]],
@@ -58,26 +58,32 @@ def grid(text):
 
 def test_titles_of_any_kind_stand_for_themselves():
     source = Provenance("k" * 64, NASTY, NASTY, {NASTY: NASTY}, {NASTY: NASTY})
-    page = write_page(NASTY, [grid(NASTY)], [Picture(NASTY, NASTY, b"<svg/>")], [source], [NASTY])
+    page = write_page(
+        NASTY, [grid(NASTY)], [PageFigure(NASTY, NASTY, b"<svg/>")], [source], [NASTY]
+    )
     reader = Reader(page)
     assert reader.tags.count("script") == 1
     assert NASTY in reader.cells
 
 
 def test_the_page_loads_nothing():
-    page = write_page("T", [grid("x")], [Picture("P", "p", b"<svg/>")], [], [])
+    page = write_page("T", [grid("x")], [PageFigure("P", "p", b"<svg/>")], [], [])
     assert all(link.startswith(("#", "data:image/svg+xml")) for link in Reader(page).links)
     assert "default-src 'none'" in page
     assert not re.search(r"@import|url\(|https?://", page)
 
 
 def test_every_row_is_complete_and_opens_its_source(tmp_path):
-    cells = [save(tmp_path, make_cell(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")]
+    experiments = [
+        save(tmp_path, make_experiment(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")
+    ]
     page = render(tmp_path, fmt="html", names=USUAL)
-    for cell in cells:
-        assert page.count(f'data-key="{cell.key}"') == 3  # comparison, tests, cost
-        assert page.count(f'id="cell-{cell.key}"') == 1
-    assert Reader(page).cells.count("ml-100k") == 3 * len(cells) + 6  # and an improvement a column
+    for experiment in experiments:
+        assert page.count(f'data-key="{experiment.key}"') == 3  # comparison, tests, cost
+        assert page.count(f'id="experiment-{experiment.key}"') == 1
+    assert (
+        Reader(page).cells.count("ml-100k") == 3 * len(experiments) + 6
+    )  # and an improvement a column
 
 
 def test_a_label_left_out_below_its_first_row_is_said_again():
@@ -86,11 +92,14 @@ def test_a_label_left_out_below_its_first_row_is_said_again():
         "C",
         ["Data set"],
         ["HR@5"],
-        [[[Entry("a"), Entry("1")], [Entry(""), Entry("2")]], [[Entry("b"), Entry("3")]]],
+        [
+            [[TableCell("a"), TableCell("1")], [TableCell(""), TableCell("2")]],
+            [[TableCell("b"), TableCell("3")]],
+        ],
         [],
         "t",
     )
-    assert [line.cells[0].text for line in lines(table)] == ["a", "a", "b"]
+    assert [cells[0].text for cells, _ in table.rows()] == ["a", "a", "b"]
 
 
 def test_the_command_gives_the_same_settings():
@@ -103,34 +112,34 @@ def test_the_command_gives_the_same_settings():
         "dropout": 0.5,
         "norm": "pre",
     }
-    cell = make_cell(
+    experiment = make_experiment(
         backbone_settings=full, training=training, protocol=Protocol(max_length=20), seed=7
     )
-    words = shlex.split(command_of(cell, cell.dataset))
+    words = shlex.split(command_of(experiment, experiment.dataset))
     sets = words[words.index("--set") + 1 :]
-    spec = choose(
+    spec = resolve_spec(
         None,
         {"datasets": ["ml-100k"], "backbones": ["sasrec"], "methods": ["none"], "seeds": [7]},
         sets,
     )
     assert isinstance(spec, Spec)
     assert spec.training == training
-    assert spec.protocol == cell.protocol
+    assert spec.protocol == experiment.protocol
     assert spec.backbone_config("sasrec").model_dump() == full
     assert words[:2] == ["bench", "run"]
     assert words[words.index("--seeds") + 1] == "7"
 
 
-def test_a_component_that_is_not_installed_is_told_in_full():
-    cell = make_cell(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
-    words = shlex.split(command_of(cell, cell.dataset))
+def test_a_component_that_is_not_installed_has_every_setting():
+    experiment = make_experiment(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
+    words = shlex.split(command_of(experiment, experiment.dataset))
     assert "elsewhere.rate=0.5" in words
     assert 'elsewhere.kind="yes"' in words  # bare, YAML would read it as true
 
 
 def test_versions_and_machine_are_shown(tmp_path):
-    metadata = make_facts(versions={"torch": "9.9.9"}, machine="An-OS")
-    save(tmp_path, make_cell(), [1, 2], metadata=metadata)
+    metadata = make_metadata(versions={"torch": "9.9.9"}, machine="An-OS")
+    save(tmp_path, make_experiment(), [1, 2], metadata=metadata)
     page = render(tmp_path, fmt="html")
     assert "torch 9.9.9" in page
     assert "An-OS" in page

@@ -7,11 +7,11 @@ import subprocess
 from html import unescape
 
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 
 from bench.files import write_text
+from bench.reports.names import USUAL
 from bench.reports.report import render
-from bench.reports.table_names import USUAL
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -52,11 +52,12 @@ document.body.append(told);
 """
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("size", ["1280,900", "500,900"])
 def test_sorting_filtering_and_sources(tmp_path, size):
     for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
-        save(tmp_path / "store", make_cell(backbone=backbone), ranks)
+        save(tmp_path / "store", make_experiment(backbone=backbone), ranks)
     page = tmp_path / "page.html"
     text = render(tmp_path / "store", fmt="html", names=USUAL)
     write_text(page, text.replace("</body>", SCRIPT + "</body>"))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bench.reports.grid import Entry, Grid, to_latex, to_markdown
-from bench.reports.printed import flat, printed_tables
+from bench.reports.tables.grid import Grid, TableCell, to_latex, to_markdown
+from bench.reports.tables.markup import one_line
+from bench.reports.verify.printed import printed_tables
 
 GRID = Grid(
     title="T",
@@ -12,10 +13,10 @@ GRID = Grid(
     figures=["HR@5"],
     blocks=[
         [
-            [Entry("a | b"), Entry("x & y"), Entry("0.1", "best", "*")],
-            [Entry(""), Entry("z_1"), Entry("0.0", "second")],
+            [TableCell("a | b"), TableCell("x & y"), TableCell("0.1", "best", "*")],
+            [TableCell(""), TableCell("z_1"), TableCell("0.0", "second")],
         ],
-        [[Entry("c"), Entry("50%"), Entry("\N{EM DASH}")]],
+        [[TableCell("c"), TableCell("50%"), TableCell("\N{EM DASH}")]],
     ],
     notes=["A note | with a bar."],
     anchor="t",
@@ -83,4 +84,4 @@ def test_text_without_tables_has_none():
 
 
 def test_flat_text_is_one_line():
-    assert flat(" a\n  b\t c ") == "a b c"
+    assert one_line(" a\n  b\t c ") == "a b c"

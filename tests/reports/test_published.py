@@ -1,15 +1,15 @@
-"""Published figures beside ours."""
+"""Published figures next to ours."""
 
 import csv
 
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 
 from bench.plan.method_card import MethodCard
-from bench.reports import published
-from bench.reports.published import published_grid
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables
+from bench.reports.tables import published
+from bench.reports.tables.published import published_grid
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 ROW = {"source": "A paper, Table 2", "dataset": "ml-100k", "backbone": "sasrec", "HR@5": 0.25}
@@ -45,9 +45,9 @@ def texts(grid):
     return [[entry.text for entry in row[2:]] for block in grid.blocks for row in block]
 
 
-def test_a_published_figure_stands_beside_ours(tmp_path, cards):
-    cell = save(tmp_path, make_cell(method="thing"), [1, 2, 7, 30])
-    save(tmp_path, make_cell(), [1, 60, 70, 80])
+def test_a_published_figure_is_next_to_ours(tmp_path, cards):
+    experiment = save(tmp_path, make_experiment(method="thing"), [1, 2, 7, 30])
+    save(tmp_path, make_experiment(), [1, 60, 70, 80])
     grid = grid_of(tmp_path)
     assert sorted(texts(grid)) == [
         ["none", "HR@5", "0.1250", "0.2500", "+0.1250", "2.00"],
@@ -56,13 +56,13 @@ def test_a_published_figure_stands_beside_ours(tmp_path, cards):
     ]
     assert "ml-100k, sasrec, thing: a misprint" in grid.notes
     assert "thing differs in: a, b, c and 2 more; see 'bench show thing'." in grid.notes
-    assert [cell.key] in grid.sources[0]
+    assert [experiment.key] in grid.sources[0]
 
 
 def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards):
-    save(tmp_path, make_cell(method="thing", backbone="caser"), [1, 2])
+    save(tmp_path, make_experiment(method="thing", backbone="caser"), [1, 2])
     assert grid_of(tmp_path) is None
-    save(tmp_path, make_cell(method="thing"), [1, 2])
+    save(tmp_path, make_experiment(method="thing"), [1, 2])
     assert grid_of(tmp_path) is not None
     assert grid_of(tmp_path, candidates="unseen") is None
     assert grid_of(tmp_path, phase="validation") is None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from typer.testing import CliRunner
 
 from bench.cli.options import ManyValues
@@ -32,7 +32,7 @@ def store(tmp_path, monkeypatch):
         for backbone in BACKBONES:
             for method in METHODS:
                 for seed in (1, 2):
-                    experiment = make_cell(method, backbone, seed, dataset)
+                    experiment = make_experiment(method, backbone, seed, dataset)
                     save(root, experiment, rng.integers(1, 40, size=997))
     monkeypatch.setenv("BENCH_STORE", str(root))
     return root
@@ -90,7 +90,7 @@ def test_markdown_has_results_tests_and_cost(store):
 
 
 def test_only_asked_for_keys_are_shown(store):
-    keys = [make_cell("none", "sasrec", 2).key]
+    keys = [make_experiment("none", "sasrec", 2).key]
     table = pd.read_csv(io.StringIO(render(store, keys, "csv")))
     assert table[["dataset", "backbone", "method", "seeds"]].to_numpy().tolist() == [
         ["ml-100k", "sasrec", "none", 2]
@@ -98,7 +98,7 @@ def test_only_asked_for_keys_are_shown(store):
 
 
 def test_tables_of_two_protocols_have_two_captions(store):
-    save(store, make_cell(protocol=Protocol(max_length=32)), [1, 2])
+    save(store, make_experiment(protocol=Protocol(max_length=32)), [1, 2])
     text = render(store, fmt="latex")
     assert text.count("\\begin{table}") == text.count("\\end{table}") == 6
     for protocol in (Protocol(), Protocol(max_length=32)):
@@ -106,9 +106,9 @@ def test_tables_of_two_protocols_have_two_captions(store):
 
 
 @pytest.mark.parametrize(("fmt", "start"), [("markdown", "\nFailed: "), ("latex", "\n% Failed: ")])
-def test_failures_are_told_on_one_line(store, fmt, start):
-    failed = make_cell("steam")
-    Store(store).record_failure(failed.key, failed.label, "out of memory\nin a batch")
+def test_failures_are_one_line(store, fmt, start):
+    failed = make_experiment("steam")
+    Store(store).record_failure(failed, "out of memory\nin a batch")
     assert f"{start}ml-100k/sasrec/steam/seed 1: out of memory in a batch\n" in render(
         store, fmt=fmt
     )
@@ -117,8 +117,8 @@ def test_failures_are_told_on_one_line(store, fmt, start):
 def test_an_empty_store_is_one_sentence(tmp_path):
     with pytest.raises(StoreError, match=r"no finished experiment in .*; run 'bench run' first"):
         render(tmp_path / "nowhere")
-    failed = make_cell()
-    Store(tmp_path).record_failure(failed.key, failed.label, "out of memory")
+    failed = make_experiment()
+    Store(tmp_path).record_failure(failed, "out of memory")
     with pytest.raises(StoreError, match="Failed: ml-100k/sasrec/none/seed 1: out of memory"):
         render(tmp_path)
 

@@ -2,22 +2,22 @@
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, make_facts, make_ranks
+from made_up_store import make_experiment, make_metadata, make_ranks
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
-from bench.plan.result import Decisions, ExperimentResult
-from bench.reports import figures
+from bench.plan.result import Decisions, Epoch, ExperimentResult
+from bench.reports.figures import draw as figures
+from bench.reports.figures.setting_curve import curve_settings, read_panels
 from bench.reports.report import draw, render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.setting_curve import curve_settings, read_panels
-from bench.reports.tables import build_tables
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 HR = Reading(metrics=(HitRatio(5),))
 
 
-def save(root, cell, hits, valid=0, dropped=None, **metadata):
+def save(root, experiment, hits, valid=0, dropped=None, **metadata):
     """Four users, of whom ``hits`` are hit; ten interactions, of which ``dropped`` are dropped."""
     both = [make_ranks([1] * count + [99] * (4 - count)) for count in (valid, hits)]
     decisions = {}
@@ -26,25 +26,27 @@ def save(root, cell, hits, valid=0, dropped=None, **metadata):
         noise = np.zeros(10, dtype=np.float32)
         decisions["test"] = Decisions(places, places, places + 1, places, places >= dropped, noise)
     ranks = dict(zip(("validation", "test"), both, strict=True))
-    curve = [{"epoch": 1, "loss": 1.0, "NDCG@10": 0.1, "seconds": 1.0}]
-    Store(root).save(cell, ExperimentResult(ranks, curve, make_facts(**metadata), decisions))
+    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
+    Store(root).save(
+        experiment, ExperimentResult(ranks, curve, make_metadata(**metadata), decisions)
+    )
 
 
 def theta(value, name=None, **changes):
     name = f"iadsr:theta={value}" if name is None else name
-    return make_cell(name, method_settings={"theta": value, "w": 1.0}, **changes)
+    return make_experiment(name, method_settings={"theta": value, "w": 1.0}, **changes)
 
 
 @pytest.fixture
 def root(tmp_path):
-    save(tmp_path, make_cell(), 2, 1, seconds={"training": 3.0, "test": 1.0})
+    save(tmp_path, make_experiment(), 2, 1, seconds={"training": 3.0, "test": 1.0})
     save(tmp_path, theta(0.5), 4, 3, 6)
     save(tmp_path, theta(-0.5, seed=1), 1, 0, 1)
     save(tmp_path, theta(-0.5, seed=2), 3, 2, 3)
     save(tmp_path, theta(0.0, "iadsr"), 3, 3, 5)
     save(tmp_path, theta(0.0), 0, 0, 0)  # the default said again
     other = {"theta": 1.0, "w": 0.0}
-    save(tmp_path, make_cell("iadsr:published", method_settings=other), 0, 0, 0)
+    save(tmp_path, make_experiment("iadsr:published", method_settings=other), 0, 0, 0)
     return tmp_path
 
 
@@ -52,9 +54,9 @@ def tables_of(root):
     return build_tables(read_results(Store(root), Selection(), HR).finished, Selection(), {})
 
 
-def test_points_are_the_cells_that_differ_in_one_setting(root):
+def test_points_are_the_experiments_that_differ_in_one_setting(root):
     (block,) = tables_of(root)[0].blocks
-    (panel,) = read_panels(Store(root), block, HR, HitRatio(5), "theta", {"iadsr": "IADSR"})
+    (panel,) = read_panels(block, HR, HitRatio(5), "theta", {"iadsr": "IADSR"})
     (curve,) = panel.curves
     assert curve.label == "IADSR"
     assert list(curve.points) == [-0.5, 0.0, 0.5]
@@ -71,26 +73,25 @@ def test_settings_with_a_curve_are_found(root):
     assert curve_settings(tables, least=4) == []
 
 
-def test_lines_of_other_settings_are_told_apart(tmp_path):
+def test_lines_of_other_settings_are_distinct(tmp_path):
     for width in (1, 2):
         for rate in (0.1, 0.2):
             settings = {"rate": rate, "width": width, "kind": "x"}
-            save(tmp_path, make_cell("hsd", method_settings=settings), 1)
+            save(tmp_path, make_experiment("hsd", method_settings=settings), 1)
     (block,) = tables_of(tmp_path)[0].blocks
-    store = Store(tmp_path)
-    (panel,) = read_panels(store, block, HR, HitRatio(5), "method.rate", {})
+    (panel,) = read_panels(block, HR, HitRatio(5), "method.rate", {})
     assert [curve.label for curve in panel.curves] == ["hsd, width=1", "hsd, width=2"]
     assert panel.base is None
-    assert read_panels(store, block, HR, HitRatio(5), "kind", {}) == []
+    assert read_panels(block, HR, HitRatio(5), "kind", {}) == []
 
 
 @pytest.fixture
 def axes(monkeypatch, tmp_path):
     def draw_it(root, kind, **options):
         seen = []
-        original = figures._DRAW[kind]
-        spy = monkeypatch.setitem
-        spy(figures._DRAW, kind, lambda drawn: seen.append(original(drawn)) or seen[0])
+        original = figures.make_figure
+        spy = monkeypatch.setattr
+        spy(figures, "make_figure", lambda *args: seen.append(original(*args)) or seen[0])
         draw(root, kind, tmp_path / "figure.png", reading=HR, **options)
         return seen[0].axes
 
@@ -119,7 +120,7 @@ def test_one_curve_needs_no_name_and_a_wrong_name_is_explained(root, axes, tmp_p
         ConfigError, match=r"no two finished experiments differ in 'method\.tau' alone"
     ):
         draw(root, "setting-curve", tmp_path / "f.png", setting="tau")
-    save(tmp_path / "bare", make_cell(), 1)
+    save(tmp_path / "bare", make_experiment(), 1)
     with pytest.raises(ConfigError, match="none has a curve"):
         draw(tmp_path / "bare", "setting-curve", tmp_path / "f.png")
 
@@ -137,7 +138,7 @@ def test_the_page_draws_what_there_is(root, tmp_path):
     page = render(root, fmt="html")
     assert "Accuracy and denoising by theta" in page
     assert "Accuracy and cost" in page
-    save(tmp_path / "bare", make_cell(), 1)
+    save(tmp_path / "bare", make_experiment(), 1)
     page = render(tmp_path / "bare", fmt="html")
     assert "Accuracy and denoising" not in page
     assert "Accuracy and cost" not in page

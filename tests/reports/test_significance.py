@@ -6,20 +6,20 @@ import itertools
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, save
+from made_up_store import make_experiment, save
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.training import TrainingConfig
-from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.significance import assess, bases, bracketed
-from bench.reports.significance_tables import improvement_grid, matrix_grid, print_p
-from bench.reports.tables import build_tables
+from bench.reports.tables.overall import overall_grid
+from bench.reports.tables.pairwise import corrected_p, improvement_grid, matrix_grid
+from bench.reports.tables.rows import build_tables
+from bench.reports.tables.significance import assess, bases, bracketed
 from bench.runs.store import Store
-from bench.statistics.family import Finding
+from bench.statistics.family import CorrectedTest
 
 READING = Reading(metrics=(HitRatio(10), NDCG(10)))
 SKILL = {"none": 0.05, "hsd": 0.09, "steam": 0.051, "dcrec": 0.03}
@@ -41,7 +41,7 @@ def ranks():
 def root(tmp_path_factory, ranks):
     folder = tmp_path_factory.mktemp("store")
     for (backbone, method, seed), places in ranks.items():
-        save(folder, make_cell(method, backbone, seed), places)
+        save(folder, make_experiment(method, backbone, seed), places)
     return folder
 
 
@@ -87,7 +87,7 @@ def family(ranks, *, over_seeds=False):
 
 def test_the_family_is_what_the_caption_says(root, ranks):
     table = table_of(root)
-    found = assess(Store(root), table, READING)
+    found = assess(table, READING)
     expected = family(ranks)
     assert len(found.tested) == len(expected) == 2 * 7
     (block,) = table.blocks
@@ -101,7 +101,7 @@ def test_the_family_is_what_the_caption_says(root, ranks):
 
 def test_signs_follow_the_corrected_tests(root, ranks):
     table = table_of(root)
-    grid = overall_grid(table, READING, {}, assess(Store(root), table, READING))
+    grid = overall_grid(table, READING, {}, assess(table, READING))
     expected, over_seeds = family(ranks), family(ranks, over_seeds=True)
     place = [*grid.labels, *grid.figures].index("NDCG@10")
     signs = {(row[1].text, row[2].text): row[place].signs for row in grid.blocks[0]}
@@ -126,11 +126,11 @@ def test_signs_follow_the_corrected_tests(root, ranks):
 def test_the_best_is_starred_only_above_a_clear_second(root, ranks, tmp_path):
     for (backbone, method, seed), places in ranks.items():
         if (backbone, method) != ("caser", "hsd"):
-            save(tmp_path, make_cell(method, backbone, seed), places)
+            save(tmp_path, make_experiment(method, backbone, seed), places)
     grids = {}
     for folder in (root, tmp_path):
         table = table_of(folder)
-        grids[folder] = overall_grid(table, READING, {}, assess(Store(folder), table, READING))
+        grids[folder] = overall_grid(table, READING, {}, assess(table, READING))
     stars = {
         folder: [row[2].text for row in grid.blocks[0] if "*" in row[-1].signs]
         for folder, grid in grids.items()
@@ -140,7 +140,7 @@ def test_the_best_is_starred_only_above_a_clear_second(root, ranks, tmp_path):
 
 
 def finding(over_seeds):
-    return Finding(0.1, 0.001, 0.001, 0.0001, over_seeds, 0.2, True)
+    return CorrectedTest(0.1, 0.001, 0.001, 0.0001, over_seeds, 0.2, True)
 
 
 def test_signs_that_seeds_do_not_confirm_stand_in_brackets():
@@ -153,20 +153,20 @@ def test_signs_that_seeds_do_not_confirm_stand_in_brackets():
 
 def test_one_seed_is_always_in_brackets(tmp_path):
     rng = np.random.default_rng(1)
-    save(tmp_path, make_cell("none"), rng.geometric(0.05, USERS))
-    save(tmp_path, make_cell("hsd"), rng.geometric(0.2, USERS))
+    save(tmp_path, make_experiment("none"), rng.geometric(0.05, USERS))
+    save(tmp_path, make_experiment("hsd"), rng.geometric(0.2, USERS))
     table = table_of(tmp_path)
-    found = assess(Store(tmp_path), table, READING)
+    found = assess(table, READING)
     assert [found.signs(0, "NDCG@10", row) for row in (0, 1)] == ["(*↑)", ""]
 
 
 def test_the_bare_backbone_of_a_method_has_its_settings(tmp_path):
     short = TrainingConfig(epochs=3)
-    save(tmp_path, make_cell("none"), [1, 2])
-    save(tmp_path, make_cell("none", training=short), [1, 2])
-    save(tmp_path, make_cell("hsd", training=short), [1, 2])
-    save(tmp_path, make_cell("hsd", training=TrainingConfig(epochs=9)), [1, 2])
-    save(tmp_path, make_cell("alone", None), [1, 2])
+    save(tmp_path, make_experiment("none"), [1, 2])
+    save(tmp_path, make_experiment("none", training=short), [1, 2])
+    save(tmp_path, make_experiment("hsd", training=short), [1, 2])
+    save(tmp_path, make_experiment("hsd", training=TrainingConfig(epochs=9)), [1, 2])
+    save(tmp_path, make_experiment("alone", None), [1, 2])
     (block,) = table_of(tmp_path).blocks
     found = bases(block.rows)
     epochs = [row.results[0].experiment.training.epochs for row in block.rows]
@@ -180,28 +180,28 @@ def test_the_bare_backbone_of_a_method_has_its_settings(tmp_path):
 
 
 def test_too_few_users_are_not_tested_and_counted(tmp_path):
-    save(tmp_path, make_cell("none"), [1] * 9 + [99])
-    save(tmp_path, make_cell("hsd"), [99] * 10)
+    save(tmp_path, make_experiment("none"), [1] * 9 + [99])
+    save(tmp_path, make_experiment("hsd"), [99] * 10)
     table = table_of(tmp_path)
-    found = assess(Store(tmp_path), table, READING)
+    found = assess(table, READING)
     grid = overall_grid(table, READING, {}, found)
     assert not any(entry.signs for row in grid.blocks[0] for entry in row)
     assert "2 of 2 comparisons have no test: too few users differ." in grid.notes
-    assert print_p(next(iter(found.tested.values()))) == "\N{EM DASH}"
+    assert corrected_p(next(iter(found.tested.values()))) == "\N{EM DASH}"
 
 
 def test_one_row_compares_with_nothing(tmp_path):
-    save(tmp_path, make_cell(), [1, 2, 3])
+    save(tmp_path, make_experiment(), [1, 2, 3])
     table = table_of(tmp_path)
-    found = assess(Store(tmp_path), table, READING)
+    found = assess(table, READING)
     assert found.caption({}) == ""
     assert improvement_grid(table, READING, {}, found) is None
-    assert matrix_grid(Store(tmp_path), table, READING, NDCG(10), {}) is None
+    assert matrix_grid(table, READING, NDCG(10), {}) is None
 
 
 def test_improvement_names_both_rows_and_their_gap(root, ranks):
     table = table_of(root)
-    found = assess(Store(root), table, READING)
+    found = assess(table, READING)
     grid = improvement_grid(table, READING, {"hsd": "HSD"}, found)
     (line,) = [row for row in grid.blocks[0] if row[1].text == "NDCG@10"]
     means = {b: figures(ranks, (b, "hsd"), "NDCG@10") for b in ("caser", "sasrec")}
@@ -218,7 +218,7 @@ def test_improvement_names_both_rows_and_their_gap(root, ranks):
 
 
 def test_the_matrix_compares_within_each_backbone(root, ranks):
-    grid = matrix_grid(Store(root), table_of(root), READING, NDCG(10), {})
+    grid = matrix_grid(table_of(root), READING, NDCG(10), {})
     assert grid.figures == sorted(SKILL)
     pairs = [
         (backbone, one, other)
@@ -251,9 +251,13 @@ def test_the_matrix_compares_within_each_backbone(root, ranks):
 
 def test_without_several_methods_backbones_are_compared(tmp_path):
     for backbone, skill in {"caser": 0.05, "sasrec": 0.2}.items():
-        save(tmp_path, make_cell(backbone=backbone), np.random.default_rng(1).geometric(skill, 900))
-    save(tmp_path, make_cell("steam", None), np.random.default_rng(2).geometric(0.05, 900))
-    grid = matrix_grid(Store(tmp_path), table_of(tmp_path), READING, NDCG(10), {"caser": "Caser"})
+        save(
+            tmp_path,
+            make_experiment(backbone=backbone),
+            np.random.default_rng(1).geometric(skill, 900),
+        )
+    save(tmp_path, make_experiment("steam", None), np.random.default_rng(2).geometric(0.05, 900))
+    grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {"caser": "Caser"})
     assert grid.figures == ["Caser, none", "sasrec, none", "steam"]
     assert len(grid.blocks) == 1
 
@@ -262,9 +266,9 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
     rng = np.random.default_rng(5)
     for backbone in ("caser", "sasrec"):
         for method in ("none", "hsd"):
-            save(tmp_path, make_cell(method, backbone), rng.geometric(0.05, 500))
-    save(tmp_path, make_cell("steam", None), rng.geometric(0.05, 500))
-    grid = matrix_grid(Store(tmp_path), table_of(tmp_path), READING, NDCG(10), {})
+            save(tmp_path, make_experiment(method, backbone), rng.geometric(0.05, 500))
+    save(tmp_path, make_experiment("steam", None), rng.geometric(0.05, 500))
+    grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {})
     assert [[row[2].text for row in block] for block in grid.blocks] == 2 * [
         ["hsd", "none", "steam"]
     ]

@@ -1,19 +1,20 @@
-"""Which cells share a row, a block and a table, and what is marked in them."""
+"""Which experiments share a row, a block and a table, and what is marked in them."""
 
 import math
 
 import pytest
-from made_up_store import make_cell, make_facts, make_ranks, save
+from made_up_store import make_experiment, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import MRR, NDCG, HitRatio
 from bench.plan.protocol import PHASES, Protocol
+from bench.plan.result import Metadata
 from bench.plan.training import TrainingConfig
-from bench.reports.cost import cost_grid
-from bench.reports.overall import overall_grid
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables import build_tables, describe
+from bench.reports.tables.cost import cost_grid
+from bench.reports.tables.overall import overall_grid
+from bench.reports.tables.rows import build_tables, describe
 from bench.runs.store import Store
 
 
@@ -41,8 +42,8 @@ def printed(root, reading=None, column="HR@5", **names):
 
 
 def test_a_row_is_the_mean_over_seeds(tmp_path):
-    save(tmp_path, make_cell(seed=1), [1, 2, 3, 100])
-    save(tmp_path, make_cell(seed=2), [1, 200, 300, 100])
+    save(tmp_path, make_experiment(seed=1), [1, 2, 3, 100])
+    save(tmp_path, make_experiment(seed=2), [1, 200, 300, 100])
     (table,) = tables_of(tmp_path)
     (row,) = table.rows
     assert row.mean("HR@5") == pytest.approx((0.75 + 0.25) / 2)
@@ -57,7 +58,11 @@ def test_best_is_bold_and_second_underlined_in_each_block(tmp_path):
     for dataset, better in (("ml-100k", 0), ("beauty", 1)):
         for backbone, count in hits.items():
             count = count if not better else 4 - count
-            save(tmp_path, make_cell(backbone=backbone, dataset=dataset), [1] * count + [99] * 4)
+            save(
+                tmp_path,
+                make_experiment(backbone=backbone, dataset=dataset),
+                [1] * count + [99] * 4,
+            )
     assert printed(tmp_path) == [
         ("beauty", "caser", "none", "0.4286*"),
         ("", "gru4rec", "none", "0.3333_"),
@@ -70,14 +75,14 @@ def test_best_is_bold_and_second_underlined_in_each_block(tmp_path):
 
 def test_figures_that_print_alike_share_the_mark(tmp_path):
     for backbone, ranks in {"a": [1, 99], "b": [2, 99], "c": [99, 99]}.items():
-        save(tmp_path, make_cell(backbone=backbone), ranks)
+        save(tmp_path, make_experiment(backbone=backbone), ranks)
     assert [row[-1] for row in printed(tmp_path)] == ["0.5000*", "0.5000*", "0.0000_"]
 
 
 def test_nothing_is_marked_where_there_is_nothing_to_compare(tmp_path):
-    save(tmp_path, make_cell(backbone="a"), [1])
+    save(tmp_path, make_experiment(backbone="a"), [1])
     assert [row[-1] for row in printed(tmp_path)] == ["1.0000"]
-    save(tmp_path, make_cell(backbone="b"), [2])
+    save(tmp_path, make_experiment(backbone="b"), [2])
     assert [row[-1] for row in printed(tmp_path)] == ["1.0000", "1.0000"]
 
 
@@ -85,8 +90,8 @@ def test_nothing_is_marked_where_there_is_nothing_to_compare(tmp_path):
     "change", [{"max_length": 32}, {"candidates": "unseen"}, {"ties": "average"}, {"cutoffs": (5,)}]
 )
 def test_different_protocols_never_share_a_table(tmp_path, change):
-    save(tmp_path, make_cell(seed=1), [1, 2])
-    save(tmp_path, make_cell(seed=2, protocol=Protocol(**change)), [1, 2])
+    save(tmp_path, make_experiment(seed=1), [1, 2])
+    save(tmp_path, make_experiment(seed=2, protocol=Protocol(**change)), [1, 2])
     tables = tables_of(tmp_path)
     assert len(tables) == 2
     assert len({table.protocol.hash for table in tables}) == 2
@@ -94,8 +99,8 @@ def test_different_protocols_never_share_a_table(tmp_path, change):
 
 
 def test_different_data_under_one_name_never_share_a_block(tmp_path):
-    save(tmp_path, make_cell(backbone="a"), [1])
-    save(tmp_path, make_cell(backbone="b", fingerprint="0" * 64), [99])
+    save(tmp_path, make_experiment(backbone="a"), [1])
+    save(tmp_path, make_experiment(backbone="b", fingerprint="0" * 64), [99])
     rows = printed(tmp_path)
     assert [row[0] for row in rows] == ["ml-100k (00000000)", "", "ml-100k (ffffffff)", ""]
     # Each backbone ran on one of the two only, so nothing may be marked as better.
@@ -106,8 +111,8 @@ def test_a_card_that_still_lies_there_is_the_source_and_gives_the_title(tmp_path
     here = tmp_path / "shop.yaml"
     here.write_text("name: shop\ntitle: Corner Shop\nforms: [{format: planted}]\n")
     for seed, card in ((1, tmp_path / "gone.yaml"), (2, here), (3, tmp_path / "lost.yaml")):
-        metadata = make_facts(card=str(card))
-        save(tmp_path, make_cell(dataset="shop", seed=seed), [1, 2], metadata=metadata)
+        metadata = make_metadata(card=str(card))
+        save(tmp_path, make_experiment(dataset="shop", seed=seed), [1, 2], metadata=metadata)
     (table,) = tables_of(tmp_path)
     assert table.blocks[0].source == str(here)
     assert "Corner Shop" in render(tmp_path)
@@ -117,10 +122,10 @@ def test_a_card_that_still_lies_there_is_the_source_and_gives_the_title(tmp_path
 
 
 def test_seeds_of_different_settings_are_never_averaged(tmp_path):
-    save(tmp_path, make_cell(seed=1), [1])
-    save(tmp_path, make_cell(seed=2, training=TrainingConfig(epochs=3)), [99])
-    save(tmp_path, make_cell(seed=3, backbone_settings={"dropout": 0.5}), [99])
-    save(tmp_path, make_cell(seed=4, code="d" * 64), [99])
+    save(tmp_path, make_experiment(seed=1), [1])
+    save(tmp_path, make_experiment(seed=2, training=TrainingConfig(epochs=3)), [99])
+    save(tmp_path, make_experiment(seed=3, backbone_settings={"dropout": 0.5}), [99])
+    save(tmp_path, make_experiment(seed=4, code="d" * 64), [99])
     (table,) = tables_of(tmp_path)
     assert [len(row.results) for row in table.rows] == [1, 1, 1, 1]
     assert "backbone.dropout=0.5, code=cccccccc, training.epochs=200" in [
@@ -130,12 +135,14 @@ def test_seeds_of_different_settings_are_never_averaged(tmp_path):
     assert "Rows of ml-100k differ in training.epochs: 200, 3." in grid.notes
 
 
-def test_settings_too_many_for_a_name_are_numbered_and_told_below(tmp_path):
+def test_settings_too_many_for_a_name_are_numbered_and_listed_below(tmp_path):
     tuned = {"dropout": 0.123456789, "a": 1, "b": 2.5, "c": 3}
-    save(tmp_path, make_cell(), [1])
-    save(tmp_path, make_cell(backbone_settings=tuned), [2])
-    save(tmp_path, make_cell(backbone="gru4rec", backbone_settings={"dropout": 1e-7 / 3}), [2])
-    save(tmp_path, make_cell(backbone="gru4rec", backbone_settings={"dropout": 0.25}), [2])
+    save(tmp_path, make_experiment(), [1])
+    save(tmp_path, make_experiment(backbone_settings=tuned), [2])
+    save(
+        tmp_path, make_experiment(backbone="gru4rec", backbone_settings={"dropout": 1e-7 / 3}), [2]
+    )
+    save(tmp_path, make_experiment(backbone="gru4rec", backbone_settings={"dropout": 0.25}), [2])
     (table,) = tables_of(tmp_path)
     names = [row.variant for row in table.rows]
     rounded = ["backbone.dropout=0.25", "backbone.dropout=3.333e-08"]
@@ -149,9 +156,9 @@ def test_settings_too_many_for_a_name_are_numbered_and_told_below(tmp_path):
 
 
 def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
-    save(tmp_path, make_cell(backbone="a", dataset="x"), [1])
-    save(tmp_path, make_cell(backbone="b", dataset="x"), [1])
-    save(tmp_path, make_cell(backbone="b", dataset="y"), [1])
+    save(tmp_path, make_experiment(backbone="a", dataset="x"), [1])
+    save(tmp_path, make_experiment(backbone="b", dataset="x"), [1])
+    save(tmp_path, make_experiment(backbone="b", dataset="y"), [1])
     assert ("y", "a", "none", "\N{EM DASH}") in printed(tmp_path)
     (table,) = tables_of(tmp_path)
     notes = overall_grid(table, Reading(), {}).notes
@@ -161,8 +168,8 @@ def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
 def test_the_selection_orders_rows_and_titles_order_the_rest(tmp_path):
     for backbone in ("a", "b"):
         for method in ("none", "zzz"):
-            save(tmp_path, make_cell(method, backbone), [1])
-    save(tmp_path, make_cell("alone", None), [1])
+            save(tmp_path, make_experiment(method, backbone), [1])
+    save(tmp_path, make_experiment("alone", None), [1])
     order = [row[1:3] for row in printed(tmp_path, backbones=("b", "a"), methods=("zzz", "none"))]
     assert order == [("b", "zzz"), ("b", "none"), ("a", "zzz"), ("a", "none")]
     (table,) = tables_of(tmp_path, titles={"none": "Base", "zzz": "AA", "alone": "0"})
@@ -171,15 +178,15 @@ def test_the_selection_orders_rows_and_titles_order_the_rest(tmp_path):
 
 
 def test_the_encoder_has_a_column_only_where_one_is_used(tmp_path):
-    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_experiment(), [1])
     assert len(printed(tmp_path)[0]) == 4
-    save(tmp_path, make_cell("hsd", encoder="tfidf"), [1])
+    save(tmp_path, make_experiment("hsd", encoder="tfidf"), [1])
     assert [row[3] for row in printed(tmp_path)] == ["tfidf", "\N{EM DASH}"]
 
 
-def test_one_stored_cell_has_every_reading(tmp_path):
+def test_one_stored_experiment_has_every_reading(tmp_path):
     ranks = make_ranks([6, 1], ties=2, unseen_ranks=[3, 1])
-    save(tmp_path, make_cell(), ranks, validation=make_ranks([1, 1]))
+    save(tmp_path, make_experiment(), ranks, validation=make_ranks([1, 1]))
     metrics = (HitRatio(5), MRR())
 
     def figures(**reading):
@@ -210,12 +217,22 @@ def test_cutoffs_of_the_protocol_are_the_columns():
 
 
 def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
-    save(tmp_path, make_cell(seed=1), [1], make_facts(parameters=1000, best_epoch=3, epochs=10))
-    prefixes = make_facts(
+    save(
+        tmp_path,
+        make_experiment(seed=1),
+        [1],
+        make_metadata(parameters=1000, best_epoch=3, epochs=10),
+    )
+    prefixes = make_metadata(
         sampling="prefixes", prefixes_per_user=4, peak_gpu_bytes=3 * 2**20, best_epoch=0
     )
-    save(tmp_path, make_cell("hsd"), [1], prefixes)
-    save(tmp_path, make_cell(seed=2), [1], make_facts(parameters=1000, best_epoch=6, epochs=13))
+    save(tmp_path, make_experiment("hsd"), [1], prefixes)
+    save(
+        tmp_path,
+        make_experiment(seed=2),
+        [1],
+        make_metadata(parameters=1000, best_epoch=6, epochs=13),
+    )
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table, {})
     heads = [*grid.labels, *grid.figures]
@@ -243,22 +260,22 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
     assert grid.notes == ["Computed on cpu with 2 threads."]
 
 
-def test_cost_of_cells_that_say_little_is_dashes(tmp_path):
-    save(tmp_path, make_cell(), [1], metadata={}, curve=[])
+def test_cost_of_experiments_that_record_little_is_dashes(tmp_path):
+    save(tmp_path, make_experiment(), [1], metadata=Metadata(), curve=[])
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table, {})
     assert (grid.figures, grid.notes) == ([], [])
     assert grid.blocks[0][0][-1].text == "\N{EM DASH}"
 
 
-def test_failed_missing_and_foreign_cells_are_told(tmp_path):
-    done = save(tmp_path, make_cell(), [1])
-    failed = make_cell("hsd")
+def test_failed_missing_and_foreign_experiments_are_named(tmp_path):
+    done = save(tmp_path, make_experiment(), [1])
+    failed = make_experiment("hsd")
     store = Store(tmp_path)
-    store.record_failure(failed.key, failed.label, "the loss is NaN at epoch 2")
-    other = make_cell(dataset="beauty")
-    store.record_failure(other.key, other.label, "out of memory")
-    foreign = save(tmp_path, make_cell("steam"), [1])
+    store.record_failure(failed, "the loss is NaN at epoch 2")
+    other = make_experiment(dataset="beauty")
+    store.record_failure(other, "out of memory")
+    foreign = save(tmp_path, make_experiment("steam"), [1])
     (folder,) = (tmp_path / "experiments").glob(f"*{foreign.key[:12]}")
     (folder / "experiment.json").write_text('{"key": "x", "experiment": {"no": "such"}}')
 
@@ -275,7 +292,7 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
     planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
     assert list(planned.problems)[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Missing: 1 experiment of 2 asked for have no result.",
+        "Missing: 1 of 2 selected experiments.",
     ]
     narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
     assert narrow.finished == []
@@ -283,20 +300,20 @@ def test_failed_missing_and_foreign_cells_are_told(tmp_path):
 
 
 def test_a_failure_that_succeeded_since_is_forgotten(tmp_path):
-    cell = make_cell()
-    Store(tmp_path).record_failure(cell.key, cell.label, "out of memory")
-    save(tmp_path, cell, [1])
+    experiment = make_experiment()
+    Store(tmp_path).record_failure(experiment, "out of memory")
+    save(tmp_path, experiment, [1])
     assert list(read_results(Store(tmp_path), Selection(), Reading()).problems) == []
 
 
-def test_a_name_that_no_cell_has_is_refused(tmp_path):
-    save(tmp_path, make_cell(), [1])
+def test_a_name_that_no_experiment_has_is_refused(tmp_path):
+    save(tmp_path, make_experiment(), [1])
     with pytest.raises(ConfigError, match="no experiment of 'sasrek'; did you mean 'sasrec'"):
         tables_of(tmp_path, Selection(backbones=["sasrec", "sasrek"]))
 
 
 def test_damaged_ranks_are_one_clear_sentence(tmp_path):
-    save(tmp_path, make_cell(), [1])
+    save(tmp_path, make_experiment(), [1])
     (path,) = tmp_path.glob("experiments/*/ranks-test.parquet")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(StoreError, match="damaged"):

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from made_up_store import make_cell, make_ranks, save
+from made_up_store import make_experiment, make_ranks, save
 from studies import write_study
 from typer.testing import CliRunner
 
@@ -14,13 +14,13 @@ from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.protocol import Protocol
-from bench.reports import verify as module
-from bench.reports.origin import Origin, embedded
-from bench.reports.printed import printed_tables
+from bench.reports.names import USUAL
 from bench.reports.report import draw, render
+from bench.reports.request import ReportRequest, embedded_request
 from bench.reports.results import Reading, Selection
-from bench.reports.table_names import USUAL
-from bench.reports.verify import verify
+from bench.reports.verify import verify as module
+from bench.reports.verify.printed import printed_tables
+from bench.reports.verify.verify import verify
 from bench.runs.store import Store
 from bench.runs.stored import write_columns
 from bench.tuning.records import Trial
@@ -34,8 +34,10 @@ def fill(root, protocol=None, seeds=(1, 2)):
     for dataset in ("beauty", "ml-100k"):
         for method, skill in {"none": 0.05, "hsd": 0.12}.items():
             for seed in seeds:
-                cell = make_cell(method, "sasrec", seed, dataset, protocol=protocol or Protocol())
-                save(root, cell, rng.geometric(skill, 300))
+                experiment = make_experiment(
+                    method, "sasrec", seed, dataset, protocol=protocol or Protocol()
+                )
+                save(root, experiment, rng.geometric(skill, 300))
     return root
 
 
@@ -76,9 +78,9 @@ def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
     root = tmp_path / "store"
     ranks = np.random.default_rng(1).geometric(0.1, 200)
     for method in ("none", "hsd", "steam"):
-        save(root, make_cell(method), ranks)
-    save(root, make_cell("steam", dataset="beauty"), ranks)
-    save(root, make_cell("hsd", dataset="beauty"), ranks)
+        save(root, make_experiment(method), ranks)
+    save(root, make_experiment("steam", dataset="beauty"), ranks)
+    save(root, make_experiment("hsd", dataset="beauty"), ranks)
     # Read by titles, the order would be another than by the registered names.
     titles = {"steam": "A", "none": "B", "hsd": "C"}
     report = tmp_path / "report.csv"
@@ -86,7 +88,13 @@ def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
     assert drift(report, root) == []
 
 
-def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
+def test_a_csv_verifies_with_a_method_without_a_backbone(tmp_path):
+    root = fill(tmp_path / "store")
+    save(root, make_experiment("steam", None), [1] * 300)
+    assert drift(write(tmp_path, root, "csv"), root) == []
+
+
+def test_a_damaged_experiment_that_a_report_does_not_show_changes_nothing(tmp_path):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, "markdown", selection=Selection(datasets=("beauty",)))
     other = next(
@@ -99,8 +107,8 @@ def test_a_damaged_cell_that_a_report_does_not_show_changes_nothing(tmp_path):
 @pytest.mark.parametrize("figure", [False, True])
 def test_what_a_csv_or_a_figure_leaves_out_is_said(tmp_path, figure, caplog):
     root = fill(tmp_path / "store")
-    failed = make_cell("steam", "sasrec")
-    Store(root).record_failure(failed.key, failed.label, "the loss is NaN")
+    failed = make_experiment("steam", "sasrec")
+    Store(root).record_failure(failed, "the loss is NaN")
     if figure:
         draw(root, "accuracy", tmp_path / "a.png")
     else:
@@ -187,9 +195,9 @@ def test_what_ran_since_makes_no_difference(tmp_path, fmt):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, fmt)
     fill(root, seeds=(3,))
-    save(root, make_cell("steam", None), [1] * 300)
-    failed = make_cell("dcrec")
-    Store(root).record_failure(failed.key, failed.label, "out of memory")
+    save(root, make_experiment("steam", None), [1] * 300)
+    failed = make_experiment("dcrec")
+    Store(root).record_failure(failed, "out of memory")
     (old,) = [s for s in Store(root).experiments() if s.experiment.method == "steam"]
     head = old.folder / "experiment.json"
     head.write_text(head.read_text().replace('"method_settings"', '"of_another_version"'))
@@ -226,7 +234,7 @@ def test_a_ledger_is_that_of_its_time(tmp_path, fmt):
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_a_cell_that_is_gone_is_named(tmp_path, fmt):
+def test_an_experiment_that_is_gone_is_named(tmp_path, fmt):
     root = fill(tmp_path / "store")
     report = write(tmp_path, root, fmt)
     (stored,) = [
@@ -234,7 +242,7 @@ def test_a_cell_that_is_gone_is_named(tmp_path, fmt):
     ]
     key = stored.key[:12]
     shutil.rmtree(stored.folder)
-    assert drift(report, root) == [f"cell {key} is no longer in {root}"]
+    assert drift(report, root) == [f"experiment {key} is no longer in {root}"]
 
 
 @pytest.mark.parametrize("fmt", ["markdown", "latex"])
@@ -260,11 +268,14 @@ def test_a_table_that_is_not_ours_is_named(tmp_path, shared):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.split("<!--")[0], "does not say what it was made of"),
-        (lambda text: text + text, "says several times"),
-        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "by '../x'"),
+        (lambda text: text.split("<!--")[0], "has no hidden comment"),
+        (lambda text: text + text, "has several hidden comments"),
+        (lambda text: text.replace('"phase":"test"', '"phase":"../x"'), "key 'phase' = '../x'"),
         (lambda text: text.replace('"phase"', '"faze"'), "comment is damaged"),
-        (lambda text: text.replace('"format":"markdown"', '"format":"pdf"'), "format 'pdf'"),
+        (
+            lambda text: text.replace('"format":"markdown"', '"format":"pdf"'),
+            "key 'format' = 'pdf'",
+        ),
     ],
 )
 def test_a_report_must_say_what_it_was_made_of(tmp_path, shared, change, message):
@@ -284,12 +295,12 @@ def test_files_that_cannot_be_read(tmp_path, shared):
 
 def test_the_comment_ends_no_html_early():
     nasty = "a-->b\n% <x>"
-    origin = Origin.of("html", [], Selection(datasets=(nasty,)), Reading(), USUAL)
+    origin = ReportRequest.of("html", [], Selection(datasets=(nasty,)), Reading(), USUAL)
     comment = origin.comment()
     assert comment.count("-->") == 1
     assert len(comment.splitlines()) == 1
     assert json.loads(re.search(r"\{.*\}", comment)[0])["datasets"] == [nasty]
-    assert embedded(f"text\n{comment}", "x") == origin
+    assert embedded_request(f"text\n{comment}", "x") == origin
 
 
 def test_printed_tables_come_back_as_text(shared):

@@ -6,6 +6,7 @@ import time
 import pytest
 from tiny_runs import finish, labels, ranks_of, start, write_spec
 
+pytestmark = pytest.mark.process
 EXPERIMENTS = 4
 
 

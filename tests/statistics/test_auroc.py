@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.statistics.auroc import auroc, placements
+from bench.statistics.auroc import auroc, placement_values
 from bench.statistics.removal import popularity_score, random_score, removal, removal_by
 
 cases = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40).filter(
@@ -27,7 +27,7 @@ def test_placements_are_counted_pairs(rows):
     score = np.array([row[0] for row in rows], dtype=float)
     noise = np.array([row[1] for row in rows])
     table = pairs(score, noise)
-    found = placements(score, noise)
+    found = placement_values(score, noise)
     assert found.value[noise] == pytest.approx(table.mean(1))
     assert found.value[~noise] == pytest.approx(table.mean(0))
     assert found.auroc == pytest.approx(table.mean())
@@ -37,7 +37,7 @@ def test_the_area_is_mann_whitneys_u():
     rng = np.random.default_rng(0)
     score, noise = rng.integers(0, 9, 300).astype(float), rng.random(300) < 0.2
     u = stats.mannwhitneyu(score[noise], score[~noise]).statistic
-    assert placements(score, noise).auroc == pytest.approx(u / (noise.sum() * (~noise).sum()))
+    assert placement_values(score, noise).auroc == pytest.approx(u / (noise.sum() * (~noise).sum()))
 
 
 def test_one_interaction_a_user_gives_delongs_variance():
@@ -49,7 +49,7 @@ def test_one_interaction_a_user_gives_delongs_variance():
     variance = np.var(table.mean(1), ddof=1) / noise.sum() + np.var(table.mean(0), ddof=1) / (
         (~noise).sum()
     )
-    found = auroc([placements(score, noise)], np.arange(120))
+    found = auroc([placement_values(score, noise)], np.arange(120))
     reach = stats.norm.ppf(0.975) * math.sqrt(variance)
     assert (found.value, found.low, found.high) == pytest.approx(
         (table.mean(), table.mean() - reach, table.mean() + reach)
@@ -66,12 +66,12 @@ def planted(rng, users=80, length=12):
 def test_dependent_interactions_widen_the_interval_as_resampled_users_do():
     rng = np.random.default_rng(3)
     user, noise, score = planted(rng)
-    found = auroc([placements(score, noise)], user)
-    naive = auroc([placements(score, noise)], np.arange(len(user)))
+    found = auroc([placement_values(score, noise)], user)
+    naive = auroc([placement_values(score, noise)], np.arange(len(user)))
     areas = []
     for _ in range(600):
         rows = np.concatenate([np.flatnonzero(user == u) for u in rng.integers(0, 80, 80)])
-        areas.append(placements(score[rows], noise[rows]).auroc)
+        areas.append(placement_values(score[rows], noise[rows]).auroc)
     width = 2 * 1.96 * np.std(areas)
     assert found.high - found.low == pytest.approx(width, rel=0.15)
     assert abs((naive.high - naive.low) / width - 1) > abs((found.high - found.low) / width - 1)
@@ -84,7 +84,7 @@ def test_the_interval_covers_the_truth():
     hits = 0
     for _ in range(300):
         user, noise, score = planted(rng)
-        found = auroc([placements(score, noise)], user)
+        found = auroc([placement_values(score, noise)], user)
         hits += found.low <= truth <= found.high
     assert hits >= stats.binom.ppf(0.001, 300, 0.93)
 
@@ -93,7 +93,7 @@ def test_seeds_are_averaged_interaction_by_interaction():
     rng = np.random.default_rng(5)
     user, noise, score = planted(rng)
     other = score + rng.normal(size=len(score))
-    seeds = [placements(score, noise), placements(other, noise)]
+    seeds = [placement_values(score, noise), placement_values(other, noise)]
     found = auroc(seeds, user)
     assert found.value == pytest.approx((seeds[0].auroc + seeds[1].auroc) / 2)
     twice = auroc([seeds[0], seeds[0]], user)
@@ -103,23 +103,23 @@ def test_seeds_are_averaged_interaction_by_interaction():
 @pytest.mark.parametrize("flag", [True, False])
 def test_one_kind_alone_is_refused(flag):
     with pytest.raises(BenchError, match="needs both kinds"):
-        placements(np.zeros(3), np.full(3, flag))
+        placement_values(np.zeros(3), np.full(3, flag))
 
 
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(BenchError, match="no number"):
-        placements(np.array([1.0, np.nan]), np.array([True, False]))
+        placement_values(np.array([1.0, np.nan]), np.array([True, False]))
 
 
 def test_seeds_of_other_data_are_refused():
-    one = placements(np.arange(3.0), np.array([True, False, False]))
-    other = placements(np.arange(3.0), np.array([False, False, True]))
+    one = placement_values(np.arange(3.0), np.array([True, False, False]))
+    other = placement_values(np.arange(3.0), np.array([False, False, True]))
     with pytest.raises(BenchError, match="different interactions"):
         auroc([one, other], np.arange(3))
 
 
 def test_one_planted_interaction_has_no_interval():
-    found = auroc([placements(np.arange(3.0), np.array([False, False, True]))], np.arange(3))
+    found = auroc([placement_values(np.arange(3.0), np.array([False, False, True]))], np.arange(3))
     assert found.value == 1.0
     assert math.isnan(found.low)
 
@@ -161,4 +161,4 @@ def test_controls():
     assert np.array_equal(random_score(5), random_score(5))
     assert not np.array_equal(random_score(5), random_score(5, 1))
     noise = np.random.default_rng(7).random(20_000) < 0.2
-    assert placements(random_score(20_000), noise).auroc == pytest.approx(0.5, abs=0.02)
+    assert placement_values(random_score(20_000), noise).auroc == pytest.approx(0.5, abs=0.02)

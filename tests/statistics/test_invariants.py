@@ -9,7 +9,7 @@ from scipy import stats
 from bench.statistics.compare import compare
 from bench.statistics.effect import effect
 from bench.statistics.equivalence import tost
-from bench.statistics.multiple import holm
+from bench.statistics.family import holm
 from bench.statistics.nested import Contrast, Nested
 from bench.statistics.paired import effective, paired_t, sign_flip, wilcoxon
 from bench.statistics.power import smallest_detectable

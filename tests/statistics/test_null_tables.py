@@ -4,7 +4,7 @@ import pytest
 from null_tables import found_rate, null_block, seed_effect_alone, tally
 from scipy.stats import binom
 
-from bench.reports.significance import Significance
+from bench.reports.tables.significance import Significance
 from bench.statistics.family import ALPHA
 
 

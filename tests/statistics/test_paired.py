@@ -11,10 +11,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.errors import BenchError
-from bench.statistics.across_seeds import welch
-from bench.statistics.family import judge
-from bench.statistics.multiple import holm
-from bench.statistics.nested import Contrast, Nested
+from bench.statistics.family import assess_family, holm
+from bench.statistics.nested import Contrast, Nested, welch
 from bench.statistics.paired import (
     differences,
     effective,
@@ -163,7 +161,7 @@ def test_why_few_differences_are_not_tested(agreeing):
     gaps = np.concatenate([np.ones(agreeing), np.zeros(1000)])
     assert paired_t(gaps).p < 0.05
     assert sign_flip(gaps).p == 2 * 0.5**agreeing > 0.05
-    assert not judge([("x", Contrast(gaps, math.nan))])["x"].tested
+    assert not assess_family([("x", Contrast(gaps, math.nan))])["x"].tested
 
 
 def test_a_family_counts_all_its_members():
@@ -173,7 +171,7 @@ def test_a_family_counts_all_its_members():
         "vague": rng.normal(0.2, 1, 100),
         "sparse": np.concatenate([np.ones(6), np.zeros(94)]),
     }
-    found = judge((name, Contrast(values, math.nan)) for name, values in gaps.items())
+    found = assess_family((name, Contrast(values, math.nan)) for name, values in gaps.items())
     raw = [stats.ttest_1samp(gaps[name], 0).pvalue for name in ("clear", "vague")]
     expected = multipletests([*raw, 1.0], method="holm")[1]
     assert [found[name].adjusted for name in gaps] == pytest.approx(list(expected))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.result import Ranks
-from bench.statistics.slices import Range, equal_frequency, slices
+from bench.statistics.slices import CountRange, equal_frequency, slices
 
 whole = st.lists(st.integers(0, 12), min_size=1, max_size=60).map(np.array)
 
@@ -18,7 +18,7 @@ def test_every_value_is_in_exactly_one_range(values):
     parts = equal_frequency(values)
     assert len(parts) <= 5
     assert np.array_equal(
-        sum(part.holds(values).astype(int) for part in parts), np.ones(len(values))
+        sum(part.contains(values).astype(int) for part in parts), np.ones(len(values))
     )
     assert all(part.low in values and part.high in values for part in parts)
     assert all(one.high < two.low for one, two in itertools.pairwise(parts))
@@ -37,14 +37,14 @@ def test_each_boundary_is_the_gap_nearest_to_its_ideal_place(values):
 
 def test_without_ties_the_ranges_are_equal():
     values = np.random.default_rng(0).permutation(1000)
-    assert [int(part.holds(values).sum()) for part in equal_frequency(values)] == [200] * 5
+    assert [int(part.contains(values).sum()) for part in equal_frequency(values)] == [200] * 5
 
 
 def test_ties_stay_together():
     parts = equal_frequency(np.array([1] * 90 + [2, 3, 4] * 3 + [50]))
-    assert parts[0] == Range(1, 1)
+    assert parts[0] == CountRange(1, 1)
     assert str(parts[0]) == "1"
-    assert str(Range(2, 1500)) == "2\N{EN DASH}1,500"
+    assert str(CountRange(2, 1500)) == "2\N{EN DASH}1,500"
 
 
 def test_no_values_have_no_ranges():

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.evaluate.metrics import NDCG, HitRatio
-from bench.statistics.table_arithmetic import Printed, violations
+from bench.statistics.table_arithmetic import PrintedNumber, violations
 
 CUTOFFS = (1, 5, 10, 20)
 users = st.lists(st.integers(1, 40), min_size=1, max_size=80)
@@ -22,14 +22,14 @@ def test_no_ranking_breaks_a_bound_however_it_is_rounded(seeds, digits):
     for kind, metric in (("HR", HitRatio), ("NDCG", NDCG)):
         for k in CUTOFFS:
             mean = np.mean([metric(k).mean(np.array(ranks, dtype=float)) for ranks in seeds])
-            row[kind, k] = Printed(f"{mean:.{digits}f}")
+            row[kind, k] = PrintedNumber(f"{mean:.{digits}f}")
     assert violations(row) == []
 
 
 @given(st.lists(users, min_size=1, max_size=3))
 def test_no_ranking_breaks_a_bound_in_full_precision(seeds):
     row = {
-        (kind, k): Printed(
+        (kind, k): PrintedNumber(
             repr(float(np.mean([metric(k).mean(np.array(r, float)) for r in seeds])))
         )
         for kind, metric in (("HR", HitRatio), ("NDCG", NDCG))
@@ -40,7 +40,7 @@ def test_no_ranking_breaks_a_bound_in_full_precision(seeds):
 
 def row(hr5, hr10, ndcg5, ndcg10):
     names = (("HR", 5), ("HR", 10), ("NDCG", 5), ("NDCG", 10))
-    return dict(zip(names, map(Printed, (hr5, hr10, ndcg5, ndcg10)), strict=True))
+    return dict(zip(names, map(PrintedNumber, (hr5, hr10, ndcg5, ndcg10)), strict=True))
 
 
 def broken(*texts):
@@ -75,8 +75,8 @@ def test_a_falling_ndcg_is_told():
     ("printed", "half"), [("0.05", 0.005), ("0.0500", 5e-5), ("1.2e-05", 5e-7)]
 )
 def test_the_last_printed_digit_sets_the_slack(printed, half):
-    assert Printed(printed).half == pytest.approx(half)
-    assert Printed(printed, 0.01).half == pytest.approx(half / 100)
+    assert PrintedNumber(printed).half == pytest.approx(half)
+    assert PrintedNumber(printed, 0.01).half == pytest.approx(half / 100)
 
 
 def test_coarser_digits_forgive_more():
@@ -91,10 +91,10 @@ def test_what_is_not_printed_is_not_held_against_the_rest():
 
 @pytest.mark.parametrize("text", ["3.42", "-0.01"])
 def test_a_figure_that_is_no_share(text):
-    (found,) = violations({("HR", 5): Printed(text)})
+    (found,) = violations({("HR", 5): PrintedNumber(text)})
     assert found.columns == ("HR@5",)
     assert "are these percentages?" in found.reason
-    assert violations({("HR", 5): Printed("3.42", 0.01)}) == []
+    assert violations({("HR", 5): PrintedNumber("3.42", 0.01)}) == []
 
 
 def test_reasons_name_the_figures_and_the_bound():

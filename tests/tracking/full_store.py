@@ -71,7 +71,7 @@ def finish(root: Path, *seeds: int) -> None:
 
 
 def fail(root: Path, seed: int) -> None:
-    Store(root).record_failure(experiment(seed).key, experiment(seed).label, "the loss is NaN")
+    Store(root).record_failure(experiment(seed), "the loss is NaN")
 
 
 def record(root: Path, endings: dict[int, str] | None) -> str:

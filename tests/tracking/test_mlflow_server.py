@@ -44,10 +44,10 @@ def test_a_run_and_a_tuning_are_read_back_through_the_client(server, tmp_path):
     assert kinds == ["experiment", "experiment", "run", "study", "trial", "trial"]
     for stored in Store(tmp_path / "store").experiments():
         run_ = found["experiment", stored.key]
-        for column, name in (("loss", "training/loss"), ("NDCG@10", "validation/NDCG_10")):
+        for column, name in (("loss", "training/loss"), ("metric", "validation/NDCG_10")):
             points = client.get_metric_history(run_.info.run_id, name)
             values = [point.value for point in sorted(points, key=lambda point: point.step)]
-            assert values == [row[column] for row in stored.curve]
+            assert values == [getattr(row, column) for row in stored.curve]
     [parent] = [run_ for (kind, _), run_ in found.items() if kind == "run"]
     files = {entry.path for entry in client.list_artifacts(parent.info.run_id)}
     assert files == {"spec.yaml", "run.json", "table.md", "learning-curves.png"}

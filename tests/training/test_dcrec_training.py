@@ -48,7 +48,7 @@ def test_every_variant_trains_and_decides_nothing_about_interactions(name, tmp_p
 
 def test_it_learns_what_follows(tmp_path):
     # Users walk along the catalogue; chance is an NDCG@10 of about 0.15.
-    result = run_experiment(dcrec_cell(epochs=60, hidden_dropout=0.1), dataset(), tmp_path)
+    result = run_experiment(dcrec_cell(epochs=12, hidden_dropout=0.1), dataset(), tmp_path)
     figures = [row["NDCG@10"] for row in result.curve]
     assert max(figures) > 0.4
 

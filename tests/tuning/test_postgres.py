@@ -15,7 +15,7 @@ from bench.tuning.liveness import Owner
 from bench.tuning.records import read_studies
 from bench.tuning.storage import masked, open_storage, open_study
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,111 @@
+"""Plug-ins that are files: components of a Python file or package folder, without packaging.
+
+``--plugin FILE`` and the variable ``BENCH_PLUGINS`` name them. Each holds a descriptor called
+``METHOD``, ``BACKBONE``, ``ENCODER`` or ``READER``, as an installed distribution does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from bench.errors import ConfigError
+from bench.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+_ADDED: dict[Path, None] = {}
+
+
+def use_plugins(paths: Iterable[Path]) -> None:
+    """Register the components of files in this process.
+
+    Parameters
+    ----------
+    paths
+        Python files, or folders of packages.
+
+    Raises
+    ------
+    ConfigError
+        A path is neither a Python file nor a package's folder.
+    """
+    _ADDED.update(dict.fromkeys(_checked(path.absolute()) for path in paths))
+
+
+def plugins_in_use() -> tuple[Path, ...]:
+    """Return the plug-ins of the environment and those that :func:`use_plugins` added."""
+    return tuple(dict.fromkeys([*Settings.from_environment().plugins, *_ADDED]))
+
+
+def resolve_settings(settings: Settings | None = None) -> Settings:
+    """Return settings, by default those of the environment, and put their plug-ins to use.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`use_plugins`.
+    """
+    if settings is None:
+        return Settings.from_environment()
+    use_plugins(settings.plugins)
+    return settings
+
+
+def plugin_modules() -> list[ModuleType]:
+    """Import the plug-ins in use; one that does not import is left out with a warning."""
+    modules = map(_module, plugins_in_use())
+    return [module for module in modules if module is not None]
+
+
+@cache
+def _module(path: Path) -> ModuleType | None:
+    try:
+        return _imported(_checked(path))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+        if multiprocessing.parent_process() is None:  # which has warned already
+            _LOG.warning("warning: plug-in %s is left out: %s", path, reason(error))
+        return None
+
+
+def reason(error: BaseException) -> str:
+    """Return one line about an exception that the import of a module raised."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ConfigError | ImportError):
+        return text
+    return f"{type(error).__name__}: {text}"
+
+
+def _checked(path: Path) -> Path:
+    if path.is_dir() and not (path / "__init__.py").is_file():
+        raise ConfigError(f"{path} holds no __init__.py; name a Python file or a package's folder")
+    if not path.is_dir() and not (path.is_file() and path.suffix == ".py"):
+        raise ConfigError(f"plug-in {path} is no Python file; check the path")
+    return path
+
+
+def _imported(path: Path) -> ModuleType:
+    """Import a file or package under its own name, without a change of ``sys.path``."""
+    name, source = path.stem, path / "__init__.py" if path.is_dir() else path
+    known = find_spec(name)
+    if known is not None:
+        if known.origin is None or not Path(known.origin).samefile(source):
+            raise ConfigError(f"another module is called '{name}' ({known.origin}); rename one")
+        return importlib.import_module(name)
+    inside = [str(path)] if path.is_dir() else None
+    spec = spec_from_file_location(name, source, submodule_search_locations=inside)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{source} cannot be imported; name a Python file")
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

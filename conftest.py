@@ -1,0 +1,45 @@
+"""Fixtures of all tests and doctests."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Each process of pytest-xdist computes on one thread; torch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A busy machine must not fail a test: no verdict hangs on wall-clock time.
+settings.register_profile("bench", deadline=None)
+settings.load_profile("bench")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory):
+    """No test reads or writes the user's own cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE_DIR", str(folder))
+        patch.setenv("BENCH_TRACK", "0")  # tests of tracking turn it on
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def same_draws():
+    """A test draws the same numbers whichever tests ran before it in its process."""
+    random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_data_dir():
+    """Folder of the four real data sets, or skip."""
+    value = os.environ.get("BENCH_DATA_DIR", "").strip()
+    if not value:
+        pytest.skip("BENCH_DATA_DIR is not set")
+    folder = Path(value).expanduser()
+    if not (folder / "beauty" / "user_sequence.txt").is_file():
+        pytest.skip(f"BENCH_DATA_DIR = {folder} lacks beauty/user_sequence.txt")
+    return folder

@@ -1,0 +1,113 @@
+"""Settings of experiments as text, and where they differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.hashing import canonical_json
+from bench.plan.experiment import Experiment
+
+Settings = Mapping[str, str]
+MAX_NAMED = 3
+"""Most settings that the name of a row holds."""
+_FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
+
+
+def settings_of(experiment: Experiment) -> dict[str, str]:
+    """Return all settings but the seed, as printed values by dotted key.
+
+    The keys are those of ``bench run --set``: ``training.epochs``, ``backbone.dropout``,
+    ``method.theta``; ``code`` is the version of the source.
+    """
+    parts = {
+        "training": experiment.training.model_dump(mode="json"),
+        "backbone": experiment.backbone_settings,
+        "method": experiment.method_settings,
+        "encoder": experiment.encoder_settings,
+    }
+    flat = {key: value for name, part in parts.items() for key, value in _flatten(name, part)}
+    return {**flat, "code": experiment.code[:8]}
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, entry in value.items():
+            yield from _flatten(f"{prefix}.{key}", entry)
+    else:
+        yield prefix, value if isinstance(value, str) else canonical_json(value)
+
+
+def differing_keys(settings: Sequence[Settings]) -> list[str]:
+    """Return the sorted keys whose values are not equal in all of ``settings``.
+
+    Examples
+    --------
+    >>> differing_keys([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1"}])
+    ['b']
+    """
+    keys = {key for entry in settings for key in entry}
+    return sorted(key for key in keys if len({entry.get(key) for entry in settings}) > 1)
+
+
+def distinguishing_settings(settings: Sequence[Settings]) -> list[Settings]:
+    """Restrict each of several settings to the keys that are not equal in all of them.
+
+    Examples
+    --------
+    >>> distinguishing_settings([{"a": "1", "b": "2"}, {"a": "1"}])
+    [{'b': '2'}, {'b': '-'}]
+    """
+    keys = differing_keys(settings)
+    return [{key: entry.get(key, "-") for key in keys} for entry in settings]
+
+
+def variant_names(settings: Sequence[Settings]) -> list[str]:
+    """Name each of several settings by its distinguishing values; a single one needs no name.
+
+    Settings that differ in more than :data:`MAX_NAMED` keys, such as those that tuning finds, are
+    numbered.
+
+    Examples
+    --------
+    >>> variant_names([{"a": "1", "b": "2"}, {"a": "1", "b": "0.12345678"}])
+    ['b=2', 'b=0.1235']
+    >>> variant_names([{"a": "1"}])
+    ['']
+    >>> variant_names([dict.fromkeys("abcd", "1"), dict.fromkeys("abcd", "2")])
+    ['settings 1', 'settings 2']
+    """
+    distinct = distinguishing_settings(settings)
+    if len(distinct[0]) > MAX_NAMED:
+        return [f"settings {n}" for n in range(1, len(distinct) + 1)]
+    names = [", ".join(f"{k}={round_fraction(v)}" for k, v in entry.items()) for entry in distinct]
+    return names if len(set(names)) == len(names) else [format_settings(e) for e in distinct]
+
+
+def format_settings(settings: Settings) -> str:
+    """Write settings on one line with every digit."""
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def round_fraction(value: str) -> str:
+    """Round a printed fraction to four significant digits; return other text unchanged.
+
+    Examples
+    --------
+    >>> [round_fraction(text) for text in ("0.00395610667092814", "0.5", "12345", "mean")]
+    ['0.003956', '0.5', '12345', 'mean']
+    """
+    return f"{float(value):.4g}" if _FRACTION.fullmatch(value) else value
+
+
+def nearest(settings: Settings, candidates: Sequence[Settings]) -> int:
+    """Return the index of the candidate with the fewest differing values, the first of ties.
+
+    Examples
+    --------
+    >>> nearest({"a": "1", "b": "2"}, [{"a": "2", "b": "3"}, {"a": "1", "b": "3"}])
+    1
+    """
+    distances = [len(differing_keys([settings, candidate])) for candidate in candidates]
+    return distances.index(min(distances))

@@ -1,0 +1,323 @@
+"""Accuracy and denoise ratio against one setting, such as the threshold of IADSR.
+
+A curve connects experiments that differ in this setting alone.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.components import VARIANT_MARK
+from bench.errors import ConfigError
+from bench.evaluate.metrics import Metric
+from bench.plan.protocol import PHASES, Phase
+from bench.reports.differences import differing_keys, nearest, variant_names
+from bench.reports.figures.canvas import (
+    GREY,
+    canvas,
+    explain,
+    legend,
+    log_axis,
+    palette,
+    panels_of,
+)
+from bench.reports.results import Reading
+from bench.reports.tables.denoising import dropped_share
+from bench.reports.tables.rows import (
+    BARE,
+    DatasetBlock,
+    Row,
+    Table,
+    backbone_label,
+    method_label,
+)
+from bench.reports.titles import Titles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bench.reports.tables.build import ReportData
+
+CurveIdentity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
+"""Backbone, method, encoder and every setting except that of the curve."""
+STYLES: Mapping[Phase, str] = {"test": "-", "validation": "--"}
+LOG_FROM = 100.0
+"""Ratio of the largest to the smallest value from which the axis is logarithmic."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurvePoint:
+    """Metrics of experiments that differ in the seed alone.
+
+    Attributes
+    ----------
+    metric
+        Mean over users for each seed, by phase.
+    dropped
+        Share of dropped interactions in test-time histories for each seed; empty if the method
+        has no decisions.
+    """
+
+    metric: Mapping[Phase, Sequence[float]]
+    dropped: Sequence[float]
+
+    @classmethod
+    def of(cls, row: Row, reading: Reading, metric: Metric) -> CurvePoint:
+        """Read a row."""
+        stored = [result.stored for result in row.results]
+        means = {
+            phase: [metric.mean(reading.ranking(s, phase)) for s in stored] for phase in PHASES
+        }
+        shares = [share for s in stored if (share := dropped_share(s)) is not None]
+        return cls(means, shares)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One line: points by the value of the setting, ascending."""
+
+    label: str
+    points: Mapping[float, CurvePoint]
+
+
+@dataclass(frozen=True, eq=False)
+class CurvePanel:
+    """Curves of one data set and backbone.
+
+    Attributes
+    ----------
+    base
+        The bare backbone; None if it has no finished experiment or a curve of its own.
+    """
+
+    backbone: str | None
+    curves: Sequence[Curve]
+    base: CurvePoint | None
+
+
+def full_key(setting: str) -> str:
+    """Return a setting's key as ``bench run --set`` spells it; a bare one is a method's own.
+
+    Examples
+    --------
+    >>> full_key("theta"), full_key("training.learning_rate")
+    ('method.theta', 'training.learning_rate')
+    """
+    return setting if "." in setting else f"method.{setting}"
+
+
+def curve_settings(tables: Sequence[Table], least: int = 3) -> list[str]:
+    """Name the settings over which there is a curve of at least ``least`` points."""
+    found: set[str] = set()
+    for block in (block for table in tables for block in table.blocks):
+        settings = [row.all_settings() for row in block.rows if row.results]
+        found.update(
+            key
+            for key in differing_keys(settings)
+            if any(len(points) >= least for points in _lines(block, key).values())
+        )
+    return sorted(key.removeprefix("method.") for key in found)
+
+
+def read_panels(
+    block: DatasetBlock, reading: Reading, metric: Metric, setting: str, titles: Titles
+) -> list[CurvePanel]:
+    """Read the curves of one data set, one panel for each backbone.
+
+    Parameters
+    ----------
+    block
+        Rows of one data set.
+    reading
+        How ranks become metrics; its phase does not matter.
+    metric
+        Drawn for validation and test.
+    setting
+        See :func:`full_key`; only numeric settings have curves.
+    titles
+        Printed names.
+
+    Raises
+    ------
+    StoreError
+        An experiment is damaged.
+    """
+    lines = {
+        identity: points
+        for identity, points in _lines(block, full_key(setting)).items()
+        if len(points) > 1
+    }
+    labels = _labels(lines, titles)
+    panels = []
+    for backbone in dict.fromkeys(identity[0] for identity in lines):
+        chosen = {key: dict(sorted(lines[key].items())) for key in lines if key[0] == backbone}
+        curves = [
+            Curve(
+                labels[key],
+                {value: CurvePoint.of(row, reading, metric) for value, row in points.items()},
+            )
+            for key, points in chosen.items()
+        ]
+        base = _base(block, backbone, list(chosen))
+        point = None if base is None else CurvePoint.of(base, reading, metric)
+        panels.append(CurvePanel(backbone, curves, point))
+    return panels
+
+
+def _lines(block: DatasetBlock, key: str) -> dict[CurveIdentity, dict[float, Row]]:
+    """Group rows that differ in one setting alone, by its value."""
+    lines: dict[CurveIdentity, dict[float, Row]] = defaultdict(dict)
+    for row in block.rows:
+        if not row.results:
+            continue
+        rest = row.all_settings()
+        value = _number(rest.pop(key, ""))
+        if value is not None:
+            backbone, method, encoder = row.identity
+            # A variant such as ``hsd:theta=1`` is a point of the curve of ``hsd``; a named variant
+            # has its own. The default comes first and keeps its point.
+            name = row.family if "=" in method.partition(VARIANT_MARK)[2] else method
+            lines[backbone, name, encoder, tuple(sorted(rest.items()))].setdefault(value, row)
+    return lines
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _labels(
+    lines: Mapping[CurveIdentity, Mapping[float, Row]], titles: Titles
+) -> dict[CurveIdentity, str]:
+    """Name curves, those of one method by their distinguishing settings."""
+    groups: dict[tuple[str | None, str, str | None], list[CurveIdentity]] = defaultdict(list)
+    for identity in lines:
+        groups[identity[:3]].append(identity)
+    labels = {}
+    for (backbone, method, encoder), group in groups.items():
+        names = variant_names([dict(rest) for *_, rest in group])
+        for identity, name in zip(group, names, strict=True):
+            labels[identity] = method_label(Row((backbone, method, encoder), name, ()), titles)
+    return labels
+
+
+def _base(block: DatasetBlock, backbone: str | None, curves: Sequence[CurveIdentity]) -> Row | None:
+    """Find the bare backbone whose settings are nearest to those of the curves."""
+    bare = [row for row in block.rows if row.results and row.identity[:2] == (backbone, BARE)]
+    if not bare or any(method == BARE for _, method, *_ in curves):
+        return None
+    return bare[nearest(dict(curves[0][3]), [row.all_settings() for row in bare])]
+
+
+def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
+    """Draw two panels for each data set and backbone: one metric, and the share dropped.
+
+    Parameters
+    ----------
+    data
+        What is shown.
+    setting
+        None draws the only setting that has a curve.
+
+    Raises
+    ------
+    ConfigError
+        No two finished experiments differ in the setting alone, or several settings have curves.
+    StoreError
+        An experiment is damaged.
+    """
+    setting = setting or _only_setting(data)
+    panels = _panels(data, setting)
+    colours = palette(curve.label for *_, panel in panels for curve in panel.curves)
+    figure, axes = canvas(2 * len(panels), 2, 4.2)
+    values = [value for *_, panel in panels for curve in panel.curves for value in curve.points]
+    for number, (heading, metric, panel) in enumerate(panels):
+        accuracy, dropped = axes[2 * number : 2 * number + 2]
+        _accuracy(accuracy, panel, colours)
+        accuracy.set_title(heading)
+        accuracy.set_ylabel(metric)
+        _dropped(dropped, panel, colours)
+        dropped.set_ylabel("Interactions dropped, %")
+        for ax in (accuracy, dropped):
+            ax.set_ylim(bottom=0)
+            ax.set_xlabel(setting)
+            if min(values) > 0 and max(values) / min(values) >= LOG_FROM:
+                log_axis(ax)
+    legend(figure, colours)
+    explain(
+        figure,
+        "Solid: test, dashed: validation; whiskers: one standard deviation over seeds; grey: the "
+        "bare backbone. Dropped: share of the interactions in test-time histories.",
+    )
+    return figure
+
+
+def _only_setting(data: ReportData) -> str:
+    found = curve_settings(data.tables)
+    if len(found) == 1:
+        return found[0]
+    curves = f"there are curves over {', '.join(found)}" if found else "none has a curve"
+    raise ConfigError(f"name the setting to draw, such as --setting theta; {curves}")
+
+
+def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]:
+    """Return heading, metric and curves of each data set and backbone."""
+    found = []
+    for panel in panels_of(data):
+        metric = data.reading.metrics_for(panel.table.protocol)[0]
+        for curves in read_panels(panel.block, data.reading, metric, setting, data.titles):
+            heading = f"{panel.heading}, {backbone_label(curves.backbone, data.titles)}"
+            found.append((heading, metric.name, curves))
+    if not found:
+        raise ConfigError(
+            f"no two finished experiments differ in '{full_key(setting)}' alone; run some, such as "
+            f"'bench run --method iadsr:theta=0 iadsr:theta=0.5'"
+        )
+    return found
+
+
+def _accuracy(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
+    for phase, style in STYLES.items():
+        if panel.base is not None:
+            ax.axhline(statistics.fmean(panel.base.metric[phase]), color=GREY, linestyle=style)
+        for curve in panel.curves:
+            values = {at: point.metric[phase] for at, point in curve.points.items()}
+            _line(ax, values, colours[curve.label], style)
+
+
+def _dropped(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
+    for curve in panel.curves:
+        shares = {
+            at: [100 * share for share in point.dropped]
+            for at, point in curve.points.items()
+            if point.dropped
+        }
+        _line(ax, shares, colours[curve.label], "-")
+
+
+def _line(ax: Axes, values: Mapping[float, Sequence[float]], colour: str, style: str) -> None:
+    """Draw means over seeds with one standard deviation on either side if there are several."""
+    if not values:
+        return
+    means = [statistics.fmean(seeds) for seeds in values.values()]
+    spread = [statistics.stdev(seeds) if len(seeds) > 1 else 0.0 for seeds in values.values()]
+    ax.errorbar(
+        list(values),
+        means,
+        yerr=spread if any(spread) else None,
+        color=colour,
+        linestyle=style,
+        linewidth=1.5,
+        marker="o",
+        markersize=4,
+        capsize=2.5,
+    )

@@ -1,0 +1,39 @@
+"""Names of formats, tables and figures."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Format = Literal["markdown", "latex", "csv", "html"]
+TableName = Literal[
+    "data",
+    "overall",
+    "improvement",
+    "significance",
+    "denoising",
+    "noise-detection",
+    "ablation",
+    "published",
+    "cost",
+    "cases",
+    "ledger",
+]
+"""In the order of a report; ``significance`` is the matrix of all pairs, ``ledger`` the cost of
+tuning."""
+FigureKind = Literal[
+    "accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost", "tuning"
+]
+"""``accuracy``: one metric as bars; ``learning-curves``: the validation metric by epoch;
+``denoising``: share of dropped interactions and one metric, by popularity of the item;
+``setting-curve``: both against one setting; ``quality-cost``: one metric against seconds;
+``tuning``: the best validation metric after each trial."""
+Part = Literal["train", "test"]
+"""Interactions that a denoiser decides on: training interactions, or test-time histories."""
+
+TABLES: tuple[TableName, ...] = get_args(TableName)
+USUAL: tuple[TableName, ...] = ("overall", "improvement", "significance", "denoising", "cost")
+
+
+def default_tables(fmt: Format) -> tuple[TableName, ...]:
+    """Return the tables that a format shows by default: all of them on a page."""
+    return TABLES if fmt == "html" else USUAL

@@ -1,0 +1,125 @@
+"""Provenance of an experiment: its settings, versions and the command that runs it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from bench.components import BACKBONES, ENCODERS, METHODS, Component, Components
+from bench.errors import BenchError
+from bench.hashing import canonical_json
+from bench.plan.experiment import Experiment
+from bench.plan.protocol import Protocol
+from bench.reports.differences import settings_of
+from bench.reports.results import ScoredExperiment, source_of
+from bench.strict_yaml import load_yaml
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a reader needs to check one experiment.
+
+    Attributes
+    ----------
+    key, label
+        Of the experiment.
+    command
+        Shell command that computes it, or finds it in the store.
+    metadata
+        Data, code, versions and machine, printed.
+    settings
+        Every setting by its dotted key, printed.
+    """
+
+    key: str
+    label: str
+    command: str
+    metadata: Mapping[str, str]
+    settings: Mapping[str, str]
+
+
+def provenance(result: ScoredExperiment) -> Provenance:
+    """Collect the provenance of a finished experiment."""
+    experiment, metadata = result.experiment, result.metadata
+    shown = {
+        "Data fingerprint": experiment.fingerprint,
+        "Protocol": experiment.protocol.hash,
+        "Code": experiment.code,
+        "Versions": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
+        "Machine": metadata.machine,
+        "Device": metadata.device,
+    }
+    return Provenance(
+        key=result.key,
+        label=experiment.label,
+        command=command_of(experiment, source_of([result])),
+        metadata={name: value for name, value in shown.items() if value},
+        settings=settings_of(experiment),
+    )
+
+
+def command_of(experiment: Experiment, source: str) -> str:
+    """Write the ``bench run`` command whose plan is this experiment.
+
+    Parameters
+    ----------
+    experiment
+        Finished.
+    source
+        What loads its data set.
+    """
+    names = (
+        ("--dataset", source),
+        ("--backbone", experiment.backbone),
+        ("--method", experiment.method),
+        ("--encoder", experiment.encoder),
+        ("--seeds", str(experiment.seed)),
+    )
+    words = [word for flag, name in names if name is not None for word in (flag, name)]
+    sets = [f"{key}={_plain(value)}" for key, value in _changes(experiment)]
+    return shlex.join(["bench", "run", *words, *(["--set", *sets] if sets else [])])
+
+
+def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
+    """Yield the settings that differ from the defaults."""
+    training = experiment.training
+    yield from _differing("training", training.model_dump(mode="json"), type(training)())
+    # The default maximum length depends on the data set: always include it.
+    yield "protocol.max_length", experiment.protocol.max_length
+    protocol = experiment.protocol.model_dump(mode="json", exclude={"max_length"})
+    yield from _differing("protocol", protocol, Protocol())
+    yield from _component(BACKBONES, experiment.backbone, experiment.backbone_settings)
+    yield from _component(METHODS, experiment.method, experiment.method_settings)
+    yield from _component(ENCODERS, experiment.encoder, experiment.encoder_settings)
+
+
+def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterator[tuple[str, Any]]:
+    usual = defaults.model_dump(mode="json")
+    for key, value in values.items():
+        if key not in usual or usual[key] != value:
+            yield f"{prefix}.{key}", value
+
+
+def _component(
+    registry: Components[Any], name: str | None, settings: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    if name is None:
+        return
+    try:
+        entry: Component = registry.get(name)
+        yield from _differing(name, settings, entry.parse({}, name))
+    except BenchError:  # it is not installed here: include every setting
+        yield from ((f"{name}.{key}", value) for key, value in settings.items())
+
+
+def _plain(value: Any) -> str:
+    """Write a value as ``--set`` reads it, which is YAML."""
+    text = value if isinstance(value, str) else canonical_json(value)
+    try:
+        return text if load_yaml(text) == value else canonical_json(value)
+    except yaml.YAMLError:
+        return canonical_json(value)

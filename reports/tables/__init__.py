@@ -1,0 +1,1 @@
+"""Tables of a report, each laid out as a :class:`bench.reports.tables.grid.Grid`."""

@@ -1,0 +1,207 @@
+"""Improvement over the second best, and tests of every row against every other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from bench.evaluate.metrics import Metric
+from bench.reports.results import Reading
+from bench.reports.tables.grid import MISSING, Grid, TableCell, format_p
+from bench.reports.tables.rows import Row, Table, dataset_names, label_columns, row_label
+from bench.reports.tables.significance import (
+    ABOVE,
+    BELOW,
+    STAR,
+    TEST,
+    UNCONFIRMED,
+    RowPair,
+    Significance,
+    arrow,
+    block_values,
+    bracketed,
+)
+from bench.reports.titles import Titles
+from bench.statistics.family import ALPHA, CorrectedTest, assess_family
+from bench.statistics.nested import Contrast
+
+
+def improvement_grid(
+    table: Table, reading: Reading, titles: Titles, found: Significance
+) -> Grid | None:
+    """Lay out by how much the best row of each column exceeds the second best.
+
+    Returns None if no block has two rows.
+    """
+    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
+    names = dataset_names(table, titles)
+    blocks: list[list[list[TableCell]]] = []
+    for number, (block, name) in enumerate(zip(table.blocks, names, strict=True)):
+        lines: list[list[TableCell]] = []
+        for metric in metrics:
+            over = found.over_second(number, metric)
+            if over is None:
+                continue
+            first, second = (block.rows[place] for place in found.leaders[number, metric])
+            label = TableCell("" if lines else name)
+            rows = [TableCell(row_label(row, titles)) for row in (first, second)]
+            lines.append([label, TableCell(metric), *rows, *_figures(over, second.mean(metric))])
+        if lines:
+            blocks.append(lines)
+    if not blocks:
+        return None
+    return Grid(
+        title="Improvement over the second best",
+        caption=(
+            "Best and second best row of each column by the mean over users and seeds. p: "
+            f"{TEST}, after Holm's correction over the {len(found.tested)} comparisons of the "
+            f"results table ({STAR}: below {ALPHA}, {UNCONFIRMED}). d_z: mean over standard "
+            "deviation of the users' differences."
+        ),
+        labels=["Data set", "Metric", "Best", "Second"],
+        figures=["Difference", "Relative", "p", "d_z"],
+        blocks=blocks,
+        notes=found.notes(),
+        anchor=f"improvement-{table.anchor}",
+    )
+
+
+def _figures(over: CorrectedTest, second: float | None) -> list[TableCell]:
+    relative = f"{100 * over.difference / second:+.1f}%" if second else MISSING
+    return [
+        TableCell(f"{over.difference:+.4f}"),
+        TableCell(relative),
+        TableCell(corrected_p(over), signs=bracketed([(STAR, over)] if over.significant else [])),
+        TableCell(MISSING if math.isnan(over.d_z) else f"{over.d_z:.3f}"),
+    ]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one block that are compared with each other.
+
+    Attributes
+    ----------
+    block
+        Index of the block in its table.
+    rows
+        Indices of the rows in the block.
+    """
+
+    block: int
+    rows: Sequence[int]
+
+    def of(self, table: Table) -> list[Row]:
+        """Return the rows themselves."""
+        return [table.blocks[self.block].rows[place] for place in self.rows]
+
+
+def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) -> Grid | None:
+    """Lay out every row against every other of its backbone, or of its block.
+
+    Rows are grouped by backbone if some backbone has several; methods without a backbone are in
+    every group. Returns None if no group has two rows.
+
+    Parameters
+    ----------
+    table, reading, titles
+        Rows, how ranks become metrics, and printed names.
+    metric
+        Compared.
+
+    Raises
+    ------
+    StoreError
+        An experiment is missing or damaged.
+    """
+    by_backbone = any(
+        len(places) > 1
+        for number in range(len(table.blocks))
+        for places in _by_backbone(table, number).values()
+    )
+    groups = [group for group in _groups(table, by_backbone) if len(group.rows) > 1]
+    if not groups:
+        return None
+    tested = assess_family(_contrasts(table, replace(reading, metrics=(metric,)), groups))
+    named = [
+        [row_label(row, titles, with_backbone=not by_backbone) for row in group.of(table)]
+        for group in groups
+    ]
+    columns = list(dict.fromkeys(name for names in named for name in names))
+    heads, labels = label_columns(table, titles)
+    titled = dataset_names(table, titles)
+    blocks: list[list[list[TableCell]]] = []
+    for group, names in zip(groups, named, strict=True):
+        across = dict(zip(names, group.rows, strict=True))
+        blocks.append([])
+        for place in group.rows:
+            label = TableCell("" if blocks[-1] else titled[group.block])
+            cells = [_cell(tested, group.block, metric, place, across.get(c)) for c in columns]
+            blocks[-1].append([label, *labels[group.block][place][1:], *cells])
+    few = sum(not found.tested for found in tested.values())
+    return Grid(
+        title=f"Significance of differences in {metric.name}",
+        caption=(
+            f"p of each row against each column: {TEST}, after Holm's correction over the "
+            f"{len(tested)} pairs of this table. {ABOVE}: the row is above the column with "
+            f"p < {ALPHA}; {BELOW}: below; {UNCONFIRMED}."
+        ),
+        labels=heads,
+        figures=columns,
+        blocks=blocks,
+        notes=[f"{few} pairs have no test: too few users differ."] if few else [],
+        anchor=f"significance-{table.anchor}",
+        sources=[[row.keys for row in group.of(table)] for group in groups],
+    )
+
+
+def corrected_p(test: CorrectedTest) -> str:
+    """Print a corrected p; a dash if the t-test is not fit."""
+    return format_p(test.adjusted if test.tested else math.nan)
+
+
+def _by_backbone(table: Table, number: int) -> dict[str | None, list[int]]:
+    """Return the finished rows of a block by backbone, without those that have none."""
+    found: dict[str | None, list[int]] = {}
+    for place, row in enumerate(table.blocks[number].rows):
+        if row.results and row.identity[0] is not None:
+            found.setdefault(row.identity[0], []).append(place)
+    return found
+
+
+def _groups(table: Table, by_backbone: bool) -> Iterator[Group]:
+    for number, block in enumerate(table.blocks):
+        finished = [place for place, row in enumerate(block.rows) if row.results]
+        if not by_backbone:
+            yield Group(number, finished)
+            continue
+        standalone = [place for place in finished if block.rows[place].identity[0] is None]
+        for places in _by_backbone(table, number).values():
+            yield Group(number, [*places, *standalone])
+
+
+def _contrasts(
+    table: Table, reading: Reading, groups: Sequence[Group]
+) -> Iterator[tuple[RowPair, Contrast]]:
+    """Yield the contrast of every pair of every group, one block in memory at a time."""
+    metric = reading.metrics_for(table.protocol)[0].name
+    for number, block in enumerate(table.blocks):
+        values = block_values(table, block, reading)
+        pairs = [p for g in groups if g.block == number for p in combinations(sorted(g.rows), 2)]
+        for first, second in dict.fromkeys(pairs):
+            pair = RowPair.of(number, metric, first, second)
+            yield pair, values.contrast(pair)
+
+
+def _cell(
+    tested: dict[RowPair, CorrectedTest], block: int, metric: Metric, row: int, column: int | None
+) -> TableCell:
+    if column is None or column == row:
+        return TableCell(MISSING)
+    found = tested[RowPair.of(block, metric.name, row, column)]
+    if not found.significant:
+        return TableCell(corrected_p(found))
+    seen = found if row < column else found.swapped()
+    return TableCell(corrected_p(seen), signs=bracketed([(arrow(seen), seen)]))

@@ -1,0 +1,295 @@
+"""Rows of the comparison: method by backbone on each data set, averaged over seeds.
+
+Experiments of one table share the protocol's hash, those of one block the data's fingerprint too,
+and those of one row everything but the seed.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bench.components import VARIANT_MARK
+from bench.plan.protocol import Protocol
+from bench.reports.differences import (
+    Settings,
+    distinguishing_settings,
+    format_settings,
+    settings_of,
+    variant_names,
+)
+from bench.reports.results import Reading, ScoredExperiment, Selection, source_of
+from bench.reports.tables.grid import MISSING, TableCell
+from bench.reports.titles import Titles
+
+DECIMALS = 4
+"""Digits of a metric after the point."""
+BARE = "none"
+"""Method of a bare backbone."""
+Identity = tuple[str | None, str, str | None]
+"""Backbone, method and encoder."""
+_OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration on one data set.
+
+    Attributes
+    ----------
+    identity
+        Backbone, method and encoder.
+    variant
+        Settings that distinguish it from other rows of the same identity; empty if there are none.
+    results
+        One for each seed; empty if no experiment finished.
+    settings
+        Settings that are not equal in all rows of the same identity.
+    """
+
+    identity: Identity
+    variant: str
+    results: Sequence[ScoredExperiment]
+    settings: Settings = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the experiments."""
+        return [result.key for result in self.results]
+
+    @property
+    def family(self) -> str:
+        """Name of the method without its variant."""
+        return self.identity[1].partition(VARIANT_MARK)[0]
+
+    def all_settings(self) -> dict[str, str]:
+        """Return every setting that the seeds share; the row has a result."""
+        return settings_of(self.results[0].experiment)
+
+    def values(self, metric: str) -> list[float]:
+        """Return the metric's mean over users for each seed."""
+        return [result.values[metric] for result in self.results]
+
+    def mean(self, metric: str) -> float | None:
+        """Average over seeds; None without a result."""
+        return statistics.fmean(self.values(metric)) if self.results else None
+
+    def deviation(self, metric: str) -> float | None:
+        """Return the sample standard deviation over seeds; None below two seeds."""
+        return statistics.stdev(self.values(metric)) if len(self.results) > 1 else None
+
+
+@dataclass(frozen=True)
+class DatasetBlock:
+    """Rows that may be compared: one data set's content under one protocol."""
+
+    dataset: str
+    fingerprint: str
+    rows: Sequence[Row]
+
+    @property
+    def source(self) -> str:
+        """What loads the data set: its name, or the path of a user's own card."""
+        return source_of(result for row in self.rows for result in row.results)
+
+
+@dataclass(frozen=True)
+class Table:
+    """All blocks of one protocol."""
+
+    protocol: Protocol
+    blocks: Sequence[DatasetBlock]
+
+    @property
+    def anchor(self) -> str:
+        """Start of the protocol's hash, enough to distinguish tables."""
+        return self.protocol.hash[:8]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Rows of all blocks."""
+        return [row for block in self.blocks for row in block.rows]
+
+    @property
+    def results(self) -> list[ScoredExperiment]:
+        """Experiments of all rows."""
+        return [result for row in self.rows for result in row.results]
+
+    @property
+    def sources(self) -> list[list[list[str]]]:
+        """Keys of the experiments behind each row of each block."""
+        return [[row.keys for row in block.rows] for block in self.blocks]
+
+
+def build_tables(
+    results: Iterable[ScoredExperiment], selection: Selection, titles: Titles
+) -> list[Table]:
+    """Sort finished experiments into tables, blocks and rows.
+
+    Parameters
+    ----------
+    results
+        Finished experiments.
+    selection
+        Orders the rows by the data sets, backbones and methods that it names; the others follow in
+        the order of their titles, standalone methods last.
+    titles
+        Printed names.
+    """
+    groups: dict[str, list[ScoredExperiment]] = defaultdict(list)
+    for result in results:
+        groups[result.experiment.protocol.hash].append(result)
+    order = _Order(selection, titles)
+    tables = [_table(group, order) for group in groups.values()]
+    return sorted(tables, key=lambda table: (order.dataset(table.blocks[0].dataset), table.anchor))
+
+
+@dataclass(frozen=True)
+class _Order:
+    selection: Selection
+    titles: Titles
+
+    def dataset(self, name: str) -> tuple[int, str]:
+        return self._place(self.selection.datasets, name)
+
+    def identity(self, identity: Identity) -> tuple[object, ...]:
+        backbone, method, encoder = identity
+        return (
+            backbone is None,
+            self._place(self.selection.backbones, backbone or ""),
+            self._place(self.selection.methods, method),
+            encoder or "",
+        )
+
+    def _place(self, names: Sequence[str], name: str) -> tuple[int, str]:
+        place = names.index(name) if name in names else len(names)
+        return place, self.titles.get(name, name).lower()
+
+
+def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
+    data: dict[tuple[str, str], list[ScoredExperiment]] = defaultdict(list)
+    for result in results:
+        data[result.experiment.dataset, result.experiment.fingerprint].append(result)
+    identities = sorted({_identity(result) for result in results}, key=order.identity)
+    blocks = [
+        DatasetBlock(name, fingerprint, [row for one in identities for row in _rows(group, one)])
+        for (name, fingerprint), group in data.items()
+    ]
+    blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
+    return Table(results[0].experiment.protocol, blocks)
+
+
+def _identity(result: ScoredExperiment) -> Identity:
+    return result.experiment.backbone, result.experiment.method, result.experiment.encoder
+
+
+def _rows(results: Iterable[ScoredExperiment], identity: Identity) -> list[Row]:
+    """Split the experiments of one identity by settings; an empty row if there are none."""
+    groups: dict[tuple[tuple[str, str], ...], list[ScoredExperiment]] = defaultdict(list)
+    for result in results:
+        if _identity(result) == identity:
+            groups[tuple(sorted(settings_of(result.experiment).items()))].append(result)
+    if not groups:
+        return [Row(identity, "", ())]
+    distinct = distinguishing_settings([dict(settings) for settings in groups])
+    pairs = list(zip(distinct, groups.values(), strict=True))
+    pairs.sort(key=lambda pair: format_settings(pair[0]))
+    names = variant_names([settings for settings, _ in pairs])
+    return [
+        Row(identity, name, sorted(group, key=lambda r: r.experiment.seed), settings)
+        for name, (settings, group) in zip(names, pairs, strict=True)
+    ]
+
+
+def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[TableCell]]]]:
+    """Name every row.
+
+    Returns
+    -------
+    heads
+        Data set, backbone and method, with encoder and settings if a row has them.
+    labels
+        Cells of each block's rows; only the first row of a block names the data set.
+    """
+    optional = {
+        "Encoder": any(row.identity[2] for row in table.rows),
+        "Settings": any(row.variant for row in table.rows),
+    }
+    heads = ["Data set", "Backbone", "Method", *(head for head, used in optional.items() if used)]
+    labels = []
+    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
+        rows = []
+        for number, row in enumerate(block.rows):
+            backbone, method, encoder = row.identity
+            texts = {
+                "Data set": "" if number else name,
+                "Backbone": titles.get(backbone, backbone) if backbone else MISSING,
+                "Method": titles.get(method, method),
+                "Encoder": titles.get(encoder, encoder) if encoder else MISSING,
+                "Settings": row.variant,
+            }
+            rows.append([TableCell(texts[head]) for head in heads])
+        labels.append(rows)
+    return heads, labels
+
+
+def dataset_names(table: Table, titles: Titles) -> list[str]:
+    """Name each block, with the fingerprint if blocks of one name differ in content."""
+    names = [block.dataset for block in table.blocks]
+    return [
+        titles.get(block.dataset, block.dataset)
+        + (f" ({block.fingerprint[:8]})" if names.count(block.dataset) > 1 else "")
+        for block in table.blocks
+    ]
+
+
+def backbone_label(name: str | None, titles: Titles) -> str:
+    """Print a backbone's name, or that there is none."""
+    return "no backbone" if name is None else titles.get(name, name)
+
+
+def method_label(row: Row, titles: Titles) -> str:
+    """Print what distinguishes a row from others of its backbone."""
+    _, method, encoder = row.identity
+    parts = [titles.get(method, method), titles.get(encoder, encoder) if encoder else ""]
+    return ", ".join(part for part in (*parts, _OWNER.sub("", row.variant)) if part)
+
+
+def row_label(row: Row, titles: Titles, *, with_backbone: bool = True) -> str:
+    """Name a row in one phrase, such as ``SASRec, HSD, theta=0.5``."""
+    backbone, method, encoder = row.identity
+    names = (backbone if with_backbone else None, method, encoder)
+    parts = [titles.get(name, name) for name in names if name]
+    return ", ".join([*parts, *([row.variant] if row.variant else [])])
+
+
+def describe(protocol: Protocol, reading: Reading) -> str:
+    """Describe a protocol and how ranks become metrics in words."""
+    candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
+    competing = {
+        "all": "all items",
+        "unseen": "the items that the user has not interacted with",
+    }
+    equal = {
+        "pessimistic": "below the items of equal score",
+        "average": "in the middle of the items of equal score",
+    }
+    held_out = {"test": "last", "validation": "last but one"}[reading.phase]
+    windows = {
+        "all": f"from the last {protocol.max_length} interactions, training on whole histories",
+        "last": f"from the last {protocol.max_length} interactions, training on them alone",
+    }[protocol.train_windows]
+    selected = (
+        f" (chosen among {competing[protocol.candidates]})"
+        if candidates != protocol.candidates
+        else ""
+    )
+    return (
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, the {held_out} item of each user ranked "
+        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target is ranked "
+        f"{equal[ties]}; models are selected by the best validation {protocol.selection}"
+        f"{selected}. Means over users, then over seeds."
+    )

@@ -1,0 +1,120 @@
+"""Tables parsed back from a rendered report, as the text of their cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+from bench.reports.names import Format
+from bench.reports.tables.markup import one_line
+
+_PIPE = re.compile(r"(?<!\\)\|")
+_AMPERSAND = re.compile(r"(?<!\\)&")
+_RULE = re.compile(r"^\\(?:top|mid|bottom)rule\s*")
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """One table of a text.
+
+    Attributes
+    ----------
+    head
+        Text of the heads.
+    rows
+        Text of the cells in the markup of the format.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def name(self, row: int) -> str:
+        """Name a row by its first three cells; the first may be left empty below its first row."""
+        shown = []
+        for column in range(min(3, len(self.head))):
+            above = (line[column] for line in self.rows[row::-1] if len(line) > column)
+            shown.append(next(filter(None, above), "") if not column else self.rows[row][column])
+        return " / ".join(filter(None, shown))
+
+
+def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
+    """Parse the tables of a report, in their order.
+
+    Parameters
+    ----------
+    text
+        A report, which may contain other text.
+    fmt
+        ``markdown``, ``latex`` or ``html``.
+    """
+    if fmt == "html":
+        reader = _Html()
+        reader.feed(text)
+        groups = reader.tables
+    else:
+        groups = list(_groups(text.splitlines(), _markdown if fmt == "markdown" else _latex))
+    return [PrintedTable(group[0], group[1:]) for group in groups if group]
+
+
+def _markdown(line: str) -> list[str] | None:
+    """Split a row of a pipe table; None for other lines, empty for the line below the head."""
+    line = line.strip()
+    if not (line.startswith("|") and line.endswith("|")):
+        return None
+    cells = [cell.strip() for cell in _PIPE.split(line)[1:-1]]
+    return [] if all(re.fullmatch(r":?-+:?", cell) for cell in cells) else cells
+
+
+def _latex(line: str) -> list[str] | None:
+    """Split a row of a ``tabular``; None for other lines, empty for a rule."""
+    rest = _RULE.sub("", line.strip())
+    if not rest:
+        return []
+    if not rest.endswith(r"\\"):
+        return None
+    return [cell.strip() for cell in _AMPERSAND.split(rest.removesuffix(r"\\"))]
+
+
+def _groups(
+    lines: Sequence[str], split: Callable[[str], list[str] | None]
+) -> Iterator[list[list[str]]]:
+    group: list[list[str]] = []
+    for line in [*lines, "end"]:
+        cells = split(line) if line.strip() else None
+        if cells is None:
+            if group:
+                yield group
+            group = []
+        elif cells:
+            group.append(cells)
+
+
+@dataclass
+class _Html(HTMLParser):
+    """Collects the text of the cells of every table."""
+
+    tables: list[list[list[str]]] = field(default_factory=list)
+    inside: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr" and self.tables:
+            self.tables[-1].append([])
+        elif tag in {"td", "th"} and self.tables and self.tables[-1]:
+            self.tables[-1][-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in {"td", "th", "table"}:
+            self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.tables[-1][-1][-1] = one_line(self.tables[-1][-1][-1] + data)

@@ -1,0 +1,221 @@
+"""A rendered report compared with what the store gives now."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.errors import BenchError, ConfigError
+from bench.reports.names import Format
+from bench.reports.report import read_report, render
+from bench.reports.request import SHORT, ReportRequest, embedded_request
+from bench.reports.results import Reading, Selection
+from bench.reports.tables.frame import CONDITIONS, KEYS, NAMES, frame
+from bench.reports.tables.ledger import ended_trials
+from bench.reports.tables.markup import one_line
+from bench.reports.tables.rows import Row, Table
+from bench.reports.titles import Titles
+from bench.reports.verify.printed import PrintedTable, printed_tables
+from bench.runs.store import Store
+from bench.runs.stored import whole
+from bench.tuning.records import TrialNumbers
+
+_RELATIVE = 1e-9
+"""Tolerance for unrounded figures, because other processors sum in another order."""
+
+
+def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[str]]:
+    """Compare a report with what the store gives now.
+
+    Parameters
+    ----------
+    report
+        Markdown, LaTeX, HTML or the flat CSV, as ``bench report`` wrote it; other text around its
+        tables does not matter.
+    store_root
+        Folder of the results store.
+    titles
+        Printed names.
+
+    Returns
+    -------
+    cells
+        Number of compared table cells.
+    differences
+        One sentence for each cell, row, table or sentence that differs.
+
+    Raises
+    ------
+    ConfigError
+        The file does not say how it was made.
+    BenchError
+        It cannot be read, or the store is damaged.
+    """
+    try:
+        text = report.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"cannot read {report}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BenchError(f"{report} is not UTF-8 text; write it with 'bench report'") from None
+    if {KEYS, *NAMES, *CONDITIONS} <= set(text.partition("\n")[0].split(",")):
+        return _verify_csv(_read_csv(text), store_root)
+    request = embedded_request(text, str(report))
+    keys, missing = _full_keys(request.keys, Store(store_root))
+    missing += _missing_trials(request.trials or {}, store_root)
+    if missing:
+        return 0, missing
+    again = render(
+        store_root,
+        fmt=request.format,
+        selection=request.selection(keys),
+        reading=request.reading(),
+        titles=titles,
+        names=request.tables,
+        part=request.part,
+    )
+    return _compare(text, again, request)
+
+
+def _full_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
+    """Find the experiments that a report names, and report those that are gone."""
+    held = {stored.key[:SHORT]: stored.key for stored in whole(store.experiments())}
+    missing = [
+        f"experiment {key[:SHORT]} is no longer in {store.root}"
+        for key in short
+        if key[:SHORT] not in held
+    ]
+    return [held[key[:SHORT]] for key in short if key[:SHORT] in held], missing
+
+
+def _missing_trials(counted: TrialNumbers, store_root: Path) -> list[str]:
+    """Report trials of a ledger that are gone; newer trials do not matter."""
+    held = ended_trials(store_root)
+    return [
+        f"trial {number} of study {name} is no longer in {store_root}"
+        for name, numbers in counted.items()
+        for number in sorted(set(numbers) - set(held.get(name, ())))
+    ]
+
+
+def _compare(text: str, again: str, request: ReportRequest) -> tuple[int, list[str]]:
+    fmt = request.format
+    found, differences, cells = printed_tables(text, fmt), [], 0
+    for number, table in enumerate(printed_tables(again, fmt), start=1):
+        match = next((printed for printed in found if printed.head == table.head), None)
+        if match is None:
+            differences.append(f"table {number} ({', '.join(table.head)}) is not in the report")
+            continue
+        found.remove(match)
+        cells += sum(map(len, table.rows))
+        differences += [f"table {number}, {one}" for one in _differing_cells(match, table)]
+    differences += [
+        f"table with heads {', '.join(printed.head)} is not what the store gives"
+        for printed in found
+    ]
+    return cells, [*differences, *_sentences(text, again, fmt)]
+
+
+def _differing_cells(printed: PrintedTable, now: PrintedTable) -> Iterator[str]:
+    if len(printed.rows) != len(now.rows):
+        yield f"{len(printed.rows)} rows are printed, the store gives {len(now.rows)}"
+    for number, (row, expected) in enumerate(zip(printed.rows, now.rows, strict=False)):
+        if len(row) != len(expected):
+            yield f"row {now.name(number)}: {len(row)} cells are printed, not {len(expected)}"
+        for head, one, other in zip(now.head, row, expected, strict=False):
+            if one != other:
+                yield _cell(now.name(number), head, one, other)
+
+
+def _cell(row: str, head: str, printed: str, now: str) -> str:
+    return f"row {row}, column {head}: '{printed}' is printed, the store gives '{now}'"
+
+
+def _sentences(text: str, again: str, fmt: Format) -> Iterator[str]:
+    """Name captions and notes that would now be written differently."""
+    if fmt == "html":
+        return  # its prose is spread over many elements
+    printed = one_line(text)
+    for line in map(one_line, again.splitlines()):
+        prose = line.startswith("\\caption") if fmt == "latex" else not line.startswith("|")
+        if line.startswith("Not shown: "):
+            continue  # concerns other experiments of the store
+        if prose and line and line not in printed:
+            yield f"this is not in the report: {line}"
+
+
+def _read_csv(text: str) -> list[dict[str, str]]:
+    lines = list(csv.DictReader(io.StringIO(text)))
+    if any(None in line or None in line.values() for line in lines):
+        raise ConfigError("a row of the CSV has more or fewer cells than its head; write it again")
+    return lines
+
+
+def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int, list[str]]:
+    """Compare the rows of each protocol together, because their tests are one family."""
+    differences: list[str] = []
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    for line in lines:
+        groups[tuple(line[name] for name in CONDITIONS)].append(line)
+    for group in groups.values():
+        short = [key for line in group for key in line[KEYS].split()]
+        keys, missing = _full_keys(short, Store(store_root))
+        if missing:
+            differences += missing
+            continue
+        reading = _csv_reading(group[0])
+        data = read_report(store_root, selection=Selection(keys), reading=reading)
+        tables = [_in_order(table, keys) for table in data.tables]
+        text = frame(tables, data.reading).to_csv(index=False)
+        differences += _differing_lines(group, _read_csv(text))
+    return sum(map(len, lines)), differences
+
+
+def _in_order(table: Table, keys: Sequence[str]) -> Table:
+    """Sort rows as the report has them, because the first of rows that tie is the best."""
+
+    def place(row: Row) -> int:
+        return min((keys.index(key) for key in row.keys), default=len(keys))
+
+    return replace(table, blocks=[replace(b, rows=sorted(b.rows, key=place)) for b in table.blocks])
+
+
+def _csv_reading(line: Mapping[str, str]) -> Reading:
+    metrics = [name.removesuffix(" sd") for name in line if name.endswith(" sd")]
+    conditions = {name: line[name] for name in ("phase", "candidates", "ties")}
+    content = {"format": "csv", "keys": [], "metrics": metrics, **conditions}
+    return ReportRequest.parse(content, "the CSV").reading()
+
+
+def _differing_lines(
+    printed: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]
+) -> Iterator[str]:
+    expected = {_name(line): line for line in now}
+    for line in printed:
+        name, other = _name(line), expected.pop(_name(line), None)
+        if other is None:
+            yield f"row {name} is not what the store gives"
+            continue
+        for head, value in line.items():
+            if head not in other:
+                yield f"row {name}, column {head}: the store gives no such column"
+            elif not _equal(value, other[head]):
+                yield _cell(name, head, value, other[head])
+    yield from (f"row {name} is missing" for name in expected)
+
+
+def _name(line: Mapping[str, str]) -> str:
+    return " / ".join(filter(None, (line[column] for column in NAMES)))
+
+
+def _equal(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        return math.isclose(float(one), float(other), rel_tol=_RELATIVE, abs_tol=1e-15)
+    except ValueError:
+        return False
