@@ -31,7 +31,7 @@ class StoreError(BenchError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant.
+    """Return the known name that was probably meant, as the end of a message.
 
     Parameters
     ----------

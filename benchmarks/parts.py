@@ -72,7 +72,7 @@ class Comparison:
 
 
 def same(equal: bool) -> str:
-    """Say whether both sides computed the same."""
+    """Describe whether both sides computed the same."""
     return "equal" if equal else "DIFFERENT"
 
 

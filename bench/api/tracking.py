@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tracker(settings: Settings) -> Tracker:
-    """Return what logs the results of a run while it goes on, and warns on standard error."""
+    """Return a tracker that logs the results of a run and warns on standard error."""
     return Tracker(settings, _warn, partial(_draw, settings.store.absolute()))
 
 

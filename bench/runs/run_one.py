@@ -157,7 +157,7 @@ def _run(
 
 
 def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
-    """Note the path of a user's own card, which the data set's name does not tell."""
+    """Record the path of a user's own card, which the data set's name does not give."""
     if not is_path(source):
         return result
     card = {"card": str(Path(source).resolve())}

@@ -41,13 +41,13 @@ class Task(Protocol):
         """The experiment."""
 
     def started(self) -> None:
-        """Note that the experiment begins or resumes."""
+        """Record that the experiment begins or resumes."""
 
     def advanced(self, progress: Progress) -> bool:
-        """Note a finished epoch; return whether the experiment goes on."""
+        """Record a finished epoch; return whether to continue."""
 
     def ended(self, outcome: ExperimentOutcome) -> None:
-        """Note how the experiment ended; never called with ``busy``."""
+        """Record how the experiment ended; never called with ``busy``."""
 
 
 class TaskSource(Protocol):
@@ -135,7 +135,7 @@ def _run_in_processes(queue: _Queue, execution: ExecutionSettings, count: int) -
 def _hand_out(
     queue: _Queue, workers: list[_Worker], count: int, begin: Callable[[], _Worker]
 ) -> None:
-    """Give every idle worker a task; begin a worker only when there is a task for it."""
+    """Hand a task to every idle worker; start a worker only when there is a task for it."""
     idle = [worker for worker in workers if worker.task is None]
     while (idle or len(workers) < count) and (task := queue.next()) is not None:
         if not idle:
@@ -203,7 +203,7 @@ class _Worker:
         self._send(task.planned)
 
     def answer(self, goes_on: bool) -> None:
-        """Say whether the experiment goes on after the epoch that was just reported."""
+        """Answer whether to continue after the epoch that was just reported."""
         self._send(goes_on)
 
     def receive(self) -> _Message | None:

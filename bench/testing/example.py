@@ -58,7 +58,7 @@ def text_vectors(data: Dataset, reading: Reading = "pooled", *, empty: bool = Fa
     Parameters
     ----------
     data
-        Whose texts.
+        The data set.
     reading
         See :class:`~bench.model.text_vectors.TextVectors`.
     empty

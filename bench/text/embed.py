@@ -41,7 +41,7 @@ def vectors_of(
 ) -> StoredVectors:
     """Return the vectors of a corpus, encoded now where the cache lacks them.
 
-    An encoding that was interrupted goes on after its last whole shard. Another process that
+    An interrupted encoding continues after its last complete shard. Another process that
     wants the same vectors waits for this one.
 
     Parameters

@@ -31,7 +31,7 @@ class VectorRequest:
     Attributes
     ----------
     dataset
-        Whose texts.
+        The data set.
     encoder
         Registered name, with its variant.
     config

@@ -90,7 +90,7 @@ def item_texts(dataset: Dataset, kind: str) -> list[str]:
     Parameters
     ----------
     dataset
-        Whose items.
+        The data set.
     kind
         ``real``, ``shuffled``, ``random`` or ``none``; see :class:`EncoderConfig`. What is drawn
         depends on the data set's name and texts alone, never on an experiment's seed.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 KIND, KEY, DIGEST = "bench.kind", "bench.key", "bench.delivered"
-"""Tags that say what a run stands for, and, written last, how much of that was logged."""
+"""Tags that identify a run and, written last, say how much of it was logged."""
 PARENT = "mlflow.parentRunId"
 BATCH, LONGEST = 1000, 5000
 """Most metrics in one request of MLflow, and less than the most characters of a value."""

@@ -25,7 +25,7 @@ TIMEOUT = 5
 
 
 class Tracker:
-    """Logs runs, experiments and studies of a store to MLflow while a run goes on.
+    """Log runs, experiments and studies of a store to MLflow during a run.
 
     Leaving the ``with`` block waits for what is under way, but not after an exception.
 

@@ -75,7 +75,7 @@ class Owner:
         self._beat_once()
 
     def release(self, trial: Trial) -> None:
-        """Note that a trial of this process has ended."""
+        """Record that a trial of this process has ended."""
         self._own.discard(trial._trial_id)  # noqa: SLF001
 
     def sweep(self, study: Study) -> None:

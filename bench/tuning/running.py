@@ -79,7 +79,7 @@ class RunningStudy:
         )
 
     def close(self, trial: Trial) -> None:
-        """Note that a trial has ended here, and report how."""
+        """Record that a trial has ended here, and report how."""
         self.running.pop(trial.number, None)
         self.owner.release(trial)
         ended = records_of(self.trials(), self.plan.metric)

@@ -47,7 +47,7 @@ class AuditedRow:
     name
         Its labels, which are the cells before the first figure.
     complete
-        Whether every figure is printed; the others are checked as far as they are printed.
+        Whether every figure is printed; otherwise only those that are printed are checked.
     violations
         Bounds that it violates.
     """
