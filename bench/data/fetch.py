@@ -106,7 +106,7 @@ def _fetch_source(form: Form, source: Source, folder: Path) -> None:
             fetched.unlink(missing_ok=True)
         for file in entries:
             (temporary / file).replace(folder / file)
-    record(folder, entries)
+    write_json(folder / PROVENANCE, {**provenance(folder), **entries})
 
 
 def _download(source: Source, folder: Path, temporary: Path) -> tuple[Path, str]:
@@ -173,8 +173,3 @@ def provenance(folder: Path) -> dict[str, Any]:
     content = read_json(path) if path.is_file() else {}
     entries = content.items() if isinstance(content, dict) else ()
     return {name: entry for name, entry in entries if isinstance(entry, dict)}
-
-
-def record(folder: Path, entries: dict[str, Any]) -> None:
-    """Add to what is known of a folder's files."""
-    write_json(folder / PROVENANCE, {**provenance(folder), **entries})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.components import BACKBONES, ENCODERS, METHODS, Component
 from bench.errors import ConfigError
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment, label_of
@@ -121,26 +121,23 @@ def freeze(
         A setting does not fit.
     """
     backbone, method, encoder = point.backbone, point.method, point.encoder
-    components = [
-        METHODS.get(method),
-        None if backbone is None else BACKBONES.get(backbone),
-        None if encoder is None else ENCODERS.get(encoder),
-    ]
+    components: list[Component] = [METHODS.get(method)]
+    backbone_settings, encoder_settings = {}, {}
+    if backbone is not None:
+        components.append(BACKBONES.get(backbone))
+        backbone_settings = spec.backbone_config(backbone).model_dump(mode="json")
+    if encoder is not None:
+        components.append(ENCODERS.get(encoder))
+        encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         backbone=backbone,
-        backbone_settings=(
-            {} if backbone is None else spec.backbone_config(backbone).model_dump(mode="json")
-        ),
+        backbone_settings=backbone_settings,
         method=method,
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
-        encoder_settings=(
-            {}
-            if encoder is None
-            else spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
-        ),
+        encoder_settings=encoder_settings,
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,

@@ -45,29 +45,22 @@ class VectorRequest:
     config: EncoderConfig
     max_length: int
 
-    @property
-    def label(self) -> str:
-        """For people: ``ml-100k/smollm2``."""
-        return f"{self.dataset.name}/{self.encoder}"
-
-    def corpus(self) -> Corpus:
-        """Collect the texts to encode."""
-        return Corpus.of(self.dataset, self.config, self.max_length)
-
-    def vectors(
-        self, corpus: Corpus, settings: Settings, display: EncodingDisplay
-    ) -> StoredVectors | None:
-        """Return the vectors, encoded now where they are missing; None where no item has a text.
+    def encoded(
+        self, settings: Settings, display: EncodingDisplay
+    ) -> tuple[Corpus, StoredVectors | None]:
+        """Return texts and vectors, made now where they are missing; None where no item has a text.
 
         Raises
         ------
         BenchError
             As :func:`bench.text.embed.vectors_of`.
         """
+        corpus = Corpus.of(self.dataset, self.config, self.max_length)
         if not len(corpus.texts):
-            return None
+            return corpus, None
         encoder: Encoder[Any] = ENCODERS.get(self.encoder).model_class()(self.config, settings)
-        return vectors_of(encoder, corpus, self.label, display, settings.device)
+        label = f"{self.dataset.name}/{self.encoder}"
+        return corpus, vectors_of(encoder, corpus, label, display, settings.device)
 
 
 def embed(
@@ -99,7 +92,7 @@ def embed(
     if threads is not None:
         torch.set_num_threads(threads)
     for request in requests:
-        request.vectors(request.corpus(), settings, display)
+        request.encoded(settings, display)
 
 
 def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
@@ -179,8 +172,7 @@ def text_vectors_for(
     )
     length = experiment.protocol.max_length
     request = VectorRequest(dataset, experiment.encoder, config, length)
-    corpus = request.corpus()
-    vectors = request.vectors(corpus, settings, EncodingDisplay())
+    corpus, vectors = request.encoded(settings, EncodingDisplay())
     return TextVectors(
         pooled=config.reading == "pooled",
         vectors=torch.zeros(1, 1) if vectors is None else torch.from_numpy(vectors.matrix),
