@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Self, TextIO, cast
 
 if TYPE_CHECKING:
@@ -54,22 +53,6 @@ class SafeStream:
             return False
 
 
-@dataclass
-class _Pace:
-    """When a log last had a line of a task that is updated often."""
-
-    start: float
-    last: float
-
-    def due(self) -> bool:
-        """Whether it is time for the next line; ever fewer of them."""
-        now = time.monotonic()
-        due = now - self.last >= max(SECONDS_BETWEEN_LINES, (now - self.start) / 10)
-        if due:
-            self.last = now
-        return due
-
-
 class Lines:
     """One line an event, for logs and pipes; a context manager.
 
@@ -81,7 +64,7 @@ class Lines:
 
     def __init__(self, stream: SafeStream) -> None:
         self._stream = stream
-        self._paces: dict[str, _Pace | None] = {}
+        self._times: dict[str, tuple[float, float] | None] = {}  # start and latest line
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +93,7 @@ class Lines:
         """
         del total, done
         now = time.monotonic()
-        self._paces[task] = _Pace(now, now) if often else None
+        self._times[task] = (now, now) if often else None
 
     def update(
         self, task: str, done: float, total: float | None, note: str, line: str | None = None
@@ -130,13 +113,18 @@ class Lines:
         """
         del done, total
         text = note if line is None else line
-        pace = self._paces.get(task)
-        if text and task in self._paces and (pace is None or pace.due()):
-            self.say(f"{task}: {text}")
+        if not text or task not in self._times:
+            return
+        if times := self._times[task]:
+            (start, last), now = times, time.monotonic()
+            if now - last < max(SECONDS_BETWEEN_LINES, (now - start) / 10):
+                return
+            self._times[task] = start, now
+        self.say(f"{task}: {text}")
 
     def stop(self, task: str) -> None:
         """Remove a task, if it is shown."""
-        self._paces.pop(task, None)
+        self._times.pop(task, None)
 
 
 class Bars(Lines):

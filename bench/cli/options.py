@@ -90,37 +90,11 @@ def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: A
     return typer.Option(flag, parser=parse, metavar=metavar, help=text, **shown)
 
 
-SpecName = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[SPEC]",
-        help="A YAML file, a shipped specification or a data set; comes before the flags.",
-        show_default="default",
-    ),
-]
-Datasets = Annotated[Many, names("Data cards: names or paths.")]
-Backbones = Annotated[Many, names("Recommenders to attach to.")]
-Methods = Annotated[Many, names("Denoisers; 'none' is the bare backbone.")]
 Encoders = Annotated[Many, names("Text encoders.")]
-Seeds = Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")]
 Sets = Annotated[
     Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-Threads = Annotated[
-    int,
-    typer.Option(
-        min=1, metavar="N", help="Threads of an experiment; the last digits depend on it."
-    ),
-]
-Track = Annotated[
-    bool | None,
-    typer.Option(
-        "--track/--no-track",
-        help="Copy what finishes to MLflow (BENCH_TRACK=0 turns it off).",
-        show_default="track",
-    ),
-]
 Plugins = Annotated[
     Many,
     typer.Option(
@@ -132,9 +106,21 @@ Plugins = Annotated[
 
 
 def run_settings(
-    threads: Threads = 1,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Threads of an experiment; the last digits depend on it."
+        ),
+    ] = 1,
     device: Device = "auto",
-    track: Track = None,
+    track: Annotated[
+        bool | None,
+        typer.Option(
+            "--track/--no-track",
+            help="Copy what finishes to MLflow (BENCH_TRACK=0 turns it off).",
+            show_default="track",
+        ),
+    ] = None,
     store: StoreDir = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
@@ -146,12 +132,19 @@ def run_settings(
 
 
 def chosen_spec(
-    spec: SpecName = None,
-    dataset: Datasets = None,
-    backbone: Backbones = None,
-    method: Methods = None,
+    spec: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SPEC]",
+            help="A YAML file, a shipped specification or a data set; comes before the flags.",
+            show_default="default",
+        ),
+    ] = None,
+    dataset: Annotated[Many, names("Data cards: names or paths.")] = None,
+    backbone: Annotated[Many, names("Recommenders to attach to.")] = None,
+    method: Annotated[Many, names("Denoisers; 'none' is the bare backbone.")] = None,
     encoder: Encoders = None,
-    seeds: Seeds = None,
+    seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
     set_: Sets = None,
 ) -> Spec:
     """Return the specification that a verb is given, changed by flags and checked."""

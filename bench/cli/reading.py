@@ -14,9 +14,6 @@ from bench.plan.protocol import Candidates, Phase, Ties
 if TYPE_CHECKING:
     from bench.reports.results import Reading
 
-OnlyDatasets = Annotated[Many, names("Only these data sets, in this order.")]
-OnlyBackbones = Annotated[Many, names("Only these backbones, in this order.")]
-OnlyMethods = Annotated[Many, names("Only these methods, in this order.")]
 MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
     Candidates | None, one_of("--candidates", Candidates, "Competing items: all, or unseen.")

@@ -7,13 +7,10 @@ from typing import Annotated, cast
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Many, StoreDir, one_of, with_options
+from bench.cli.options import CacheDir, DataDir, Many, StoreDir, names, one_of, with_options
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
-    OnlyBackbones,
-    OnlyDatasets,
-    OnlyMethods,
     Out,
     PhaseName,
     TiesName,
@@ -41,9 +38,9 @@ Examples:
 
 @with_options()
 def report(
-    dataset: OnlyDatasets = None,
-    backbone: OnlyBackbones = None,
-    method: OnlyMethods = None,
+    dataset: Annotated[Many, names("Only these data sets, in this order.")] = None,
+    backbone: Annotated[Many, names("Only these backbones, in this order.")] = None,
+    method: Annotated[Many, names("Only these methods, in this order.")] = None,
     format_: Annotated[
         Format, one_of("--format", Format, "markdown, latex, csv or html.")
     ] = "markdown",
