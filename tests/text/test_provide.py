@@ -131,7 +131,11 @@ SPEC = Spec(
 
 def test_every_data_set_and_encoder_is_wanted_once():
     wanted = requests_of(SPEC, {"planted": dataset(name="planted")})
-    assert [one.label for one in wanted] == ["planted/random", "planted/tfidf"]
+    assert {(one.dataset.name, one.encoder) for one in wanted} == {
+        ("planted", "random"),
+        ("planted", "tfidf"),
+    }
+    assert len(wanted) == 2
     assert wanted[0].config.size == 4
     assert requests_of(SPEC.with_changes({"methods": ["none"]}, ""), {}) == []
 
