@@ -162,7 +162,6 @@ def execute_spec(
     list of ExperimentOutcome
         In the order of the plan.
     """
-    from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import as_given, load_datasets, make_plan
     from bench.runs.display import run_display
@@ -172,6 +171,7 @@ def execute_spec(
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
     from bench.training.device import select_device
+    from bench.tracking.tracker import Tracker
     from bench.tuning.best import adopt
 
     workers = jobs or default_workers(
@@ -198,7 +198,7 @@ def execute_spec(
     }
     execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
-    with tracker(settings) as tracking:
+    with Tracker(settings) as tracking:
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
         is_new = record.ended is None
         with store.locked(record.key):

@@ -109,10 +109,10 @@ def search(
 
     Parameters are those of :func:`bench.tuning.tune.tune`; progress goes to standard error.
     """
-    from bench.api.tracking import tracker
+    from bench.tracking.tracker import Tracker
     from bench.tuning.tune import tune as spend
 
-    with tracker(settings) as tracking:
+    with Tracker(settings) as tracking:
         studies = spend(
             spec,
             settings,

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,9 +30,6 @@ from bench.version import __version__
 
 if TYPE_CHECKING:
     from mlflow.entities import Dataset, Metric
-
-Draw = Callable[[list[str], Path], None]
-"""Draws tables and figures of the experiments with some keys into a folder."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +58,13 @@ class Item:
     load: Callable[[], RunData]
 
 
-def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iterator[Item]:
+def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
     """List what a store has to log, parents first.
 
     Parameters
     ----------
     store
         The results store.
-    draw
-        Makes the tables and figures of ended runs.
     keys
         Keys of runs, experiments and studies; None lists everything. The run that an experiment
         belongs to, and the trials of a study, are listed with them.
@@ -85,7 +81,7 @@ def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iter
             parents.setdefault(key, record.key)
     for record in records:
         if keys is None or record.key in {*keys, *(parents.get(key) for key in keys)}:
-            yield _run(store, record, draw)
+            yield _run(store, record)
     yield from _experiments(store, parents, keys)
     if keys is None or any(key not in parents and not store.has(key) for key in keys):
         for study in read_studies(store.root):
@@ -93,10 +89,10 @@ def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iter
                 yield from _study(study)
 
 
-def _run(store: Store, record: RunRecord, draw: Draw) -> Item:
+def _run(store: Store, record: RunRecord) -> Item:
     status = _status(store, record)
     digest = content_hash([status, sorted(record.endings.items())])
-    return Item("run", record.key, digest, "", partial(_run_data, record, status, draw))
+    return Item("run", record.key, digest, "", partial(_run_data, store.root, record, status))
 
 
 def _status(store: Store, record: RunRecord) -> str:
@@ -107,12 +103,12 @@ def _status(store: Store, record: RunRecord) -> str:
         return "KILLED" if free else "RUNNING"
 
 
-def _run_data(record: RunRecord, status: str, draw: Draw) -> RunData:
+def _run_data(root: Path, record: RunRecord, status: str) -> RunData:
     def write(folder: Path) -> None:
         write_text(folder / "spec.yaml", yaml.safe_dump(record.spec, sort_keys=False))
         write_json(folder / "run.json", vars(record))
         if record.ended is not None:
-            draw(record.experiments, folder)
+            draw(root, record.experiments, folder)
 
     tags = {
         "bench.version": __version__,
@@ -121,6 +117,19 @@ def _run_data(record: RunRecord, status: str, draw: Draw) -> RunData:
         **(_commit() if status == "RUNNING" else {}),
     }
     return RunData(record.name, status, record.begun, record.ended, tags=tags, write=write)
+
+
+def draw(root: Path, keys: list[str], folder: Path) -> None:
+    """Draw the table and the learning curves of some experiments, unless none has finished."""
+    from bench.reports import report
+    from bench.reports.results import Selection
+    from bench.reports.titles import RegisteredTitles
+
+    titles, selection = RegisteredTitles(), Selection(keys=keys)
+    with suppress(BenchError):
+        write_text(folder / "table.md", report.render(root, keys, titles=titles))
+        target = folder / "learning-curves.png"
+        report.draw(root, "learning-curves", target, selection=selection, titles=titles)
 
 
 def _experiments(

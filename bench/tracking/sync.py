@@ -18,7 +18,7 @@ from bench.hashing import content_hash
 from bench.runs.store import Store
 from bench.settings import Settings, masked
 from bench.tracking.destination import Destination, destination
-from bench.tracking.items import Draw, Item, RunData, items
+from bench.tracking.items import Item, RunData, items
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -44,14 +44,8 @@ class Counts:
     problem: str = ""
 
 
-def draw_nothing(keys: list[str], folder: Path) -> None:
-    """Leave a run without tables and figures."""
-    del keys, folder
-
-
 def sync(
     settings: Settings,
-    draw: Draw = draw_nothing,
     report: Callable[[str], None] = lambda _: None,
     keys: Collection[str] | None = None,
     *,
@@ -64,8 +58,6 @@ def sync(
     ----------
     settings
         Name the store and MLflow's address.
-    draw
-        Makes tables and figures of ended runs.
     report
         Called with a line for each logged item.
     keys
@@ -79,7 +71,7 @@ def sync(
         MLflow cannot be reached or must not be, or a record is damaged.
     """
     where, root = destination(settings), settings.store.absolute()
-    listed = list(items(Store(root), draw, keys))
+    listed = list(items(Store(root), keys))
     counts = Counts(left=len(listed))
     lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
     with locked(lock, timeout=LOCK_SECONDS) as held:
