@@ -170,8 +170,8 @@ def execute_spec(
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
-    from bench.training.device import select_device
     from bench.tracking.tracker import Tracker
+    from bench.training.device import select_device
     from bench.tuning.best import adopt
 
     workers = jobs or default_workers(

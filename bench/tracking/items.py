@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +25,7 @@ from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, whole
 from bench.settings import masked
-from bench.tuning.records import StudyRecord, Trial, as_csv, best_after, best_of, read_studies
+from bench.tuning.records import StudyRecord, Trial, best_after, best_of, read_studies
 from bench.version import __version__
 
 if TYPE_CHECKING:
@@ -205,10 +205,13 @@ def _study_data(study: StudyRecord) -> RunData:
     ended = sorted(trial.ended for trial in study.trials if trial.counts)
 
     def write(folder: Path) -> None:
+        import pandas as pd
+
         write_json(folder / "study.json", study.about)
-        write_text(folder / "best-after.csv", as_csv(rows))
+        table = pd.DataFrame(rows, dtype=object).to_csv(index=False)
+        write_text(folder / "best-after.csv", table)
         if best is not None:
-            write_json(folder / "best.json", best.plain())
+            write_json(folder / "best.json", asdict(best))
 
     return RunData(
         study.about["label"],
@@ -248,7 +251,7 @@ def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
         },
         metrics=metrics,
         dataset=_dataset(experiment),
-        write=lambda folder: write_json(folder / "trial.json", trial.plain()),
+        write=lambda folder: write_json(folder / "trial.json", asdict(trial)),
     )
 
 

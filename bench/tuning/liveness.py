@@ -133,7 +133,7 @@ def requeue(study: Study, number: int, *, died: bool) -> bool:
     bool
         Whether the trial will be resumed; False, and the trial unchanged, after too many deaths.
     """
-    trial = next(trial for trial in study.get_trials() if trial.number == number)
+    trial = study.get_trials()[number]
     if died and trial.user_attrs.get("deaths", 0) >= MOST_DEATHS:
         return False
     if _fail(study, number):

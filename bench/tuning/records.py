@@ -9,10 +9,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +25,8 @@ TrialState = Literal["complete", "pruned", "failed", "killed", "surplus"]
 when another had just begun the last. Neither counts towards a budget."""
 TrialNumbers = Mapping[str, Sequence[int]]
 """Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
+JOURNAL = "journal:"
+"""Before the path of a journal file."""
 _STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
@@ -79,10 +79,6 @@ class Trial:
         """Whether it counts towards a budget."""
         return self.state not in {"killed", "surplus"}
 
-    def plain(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -103,6 +99,18 @@ def copies(root: Path) -> Path:
     return root / "tuning" / "copies"
 
 
+def own_file(root: Path) -> Path:
+    """Return the path of a results store's own storage, an SQLite file."""
+    return root.absolute() / "tuning" / "optuna.db"
+
+
+def default_url(root: Path) -> str:
+    """Return the URL of a results store's own storage, whatever its folders are named."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(own_file(root))).render_as_string(hide_password=False)
+
+
 def read_studies(root: Path) -> Iterator[StudyRecord]:
     """Read every study of a results store, in the order of names.
 
@@ -116,12 +124,12 @@ def read_studies(root: Path) -> Iterator[StudyRecord]:
     BenchError
         A storage is damaged or cannot be read.
     """
-    from bench.tuning import storage
-
     found: dict[str, StudyRecord] = {}
-    urls = [storage.default_url(root)] if storage.own_file(root).is_file() else []
-    urls += [f"{storage.JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
+    urls = [default_url(root)] if own_file(root).is_file() else []
+    urls += [f"{JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
     for url in urls:
+        from bench.tuning import storage  # Optuna, which a store without studies does not need
+
         with storage.storage_errors(url):
             found |= {record.name: record for record in read_storage(storage.open_storage(url))}
     yield from (found[name] for name in sorted(found))
@@ -141,6 +149,11 @@ def counting(trials: Collection[FrozenTrial]) -> list[FrozenTrial]:
     void = {trial.user_attrs.get("retry_of") for trial in trials}
     void |= {trial.number for trial in trials if trial.user_attrs.get("surplus")}
     return [trial for trial in trials if trial.number not in void]
+
+
+def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
+    """Count the trials before one, leaving out those that do not count."""
+    return sum(trial.number < number for trial in counting(trials))
 
 
 def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
@@ -211,13 +224,3 @@ def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
             {"trials": len(rows) + 1, "number": trial.number, "best": best, "seconds": seconds}
         )
     return rows
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Render rows of equal keys as CSV; None is an empty field."""
-    stream = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return stream.getvalue()
