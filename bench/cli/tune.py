@@ -24,7 +24,7 @@ from bench.cli.options import (
     grid_of,
     settings_of,
 )
-from bench.errors import ConfigError, suggestion
+from bench.cli.reading import one_of
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
@@ -96,9 +96,10 @@ def tune(
         return
     from bench.api.tune import search
     from bench.plan.overrides import resolve_spec
+    from bench.tuning.plan import Pruning
 
     chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
-    rule = _pruning(pruner)
+    rule = one_of("--pruner", pruner, cast("Sequence[Pruning]", get_args(Pruning)))
     if plan:
         _show_plan(chosen, settings, rule)
         return
@@ -116,16 +117,6 @@ def tune(
         typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
     _show_ledger(settings)
-
-
-def _pruning(name: str) -> Pruning:
-    from bench.tuning.plan import Pruning
-
-    known = cast("Sequence[Pruning]", get_args(Pruning))
-    for pruning in known:
-        if pruning == name:
-            return pruning
-    raise ConfigError(f"--pruner '{name}' is unknown{suggestion(name, known)}")
 
 
 def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:

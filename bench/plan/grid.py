@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.components import BACKBONES, ENCODERS, METHODS, Component
 from bench.errors import ConfigError
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment, label_of
@@ -121,11 +121,6 @@ def freeze(
         A setting does not fit.
     """
     backbone, method, encoder = point.backbone, point.method, point.encoder
-    components = [
-        METHODS.get(method),
-        None if backbone is None else BACKBONES.get(backbone),
-        None if encoder is None else ENCODERS.get(encoder),
-    ]
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -140,8 +135,17 @@ def freeze(
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
-        code=code_version(components),
+        code=code_version(component for _, component in components_of(point)),
     )
+
+
+def components_of(point: GridPoint | Experiment) -> Iterator[tuple[str, Component]]:
+    """Yield ``method``, ``backbone`` and ``encoder`` with what is used of each."""
+    yield "method", METHODS.get(point.method)
+    if point.backbone is not None:
+        yield "backbone", BACKBONES.get(point.backbone)
+    if point.encoder is not None:
+        yield "encoder", ENCODERS.get(point.encoder)
 
 
 def _encoder_settings(encoder: str | None, spec: Spec, cache: Path | None) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import read_json, write_json, write_text
 from bench.hashing import content_hash
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
+from bench.plan.grid import components_of
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, whole
@@ -265,15 +265,8 @@ def _params(experiment: Experiment) -> dict[str, str]:
 
 def _tags(experiment: Experiment) -> dict[str, str]:
     """Return what tells versions of an experiment apart."""
-    backbone, encoder = experiment.backbone, experiment.encoder
     try:
-        current = code_version(
-            [
-                METHODS.get(experiment.method),
-                None if backbone is None else BACKBONES.get(backbone),
-                None if encoder is None else ENCODERS.get(encoder),
-            ]
-        )
+        current = code_version(component for _, component in components_of(experiment))
     except BenchError:  # a component that is not installed
         current = ""
     return {

@@ -7,7 +7,7 @@ searches; its own file may give such a key another range.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
+from bench.components import METHODS, VARIANT_MARK, Component
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
-from bench.plan.grid import GridPoint
+from bench.plan.grid import GridPoint, components_of
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 
@@ -171,7 +171,7 @@ def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
     """
     baseline = declared(METHODS.get(BASELINE))
     found = {key: baseline[key] for key in baseline if key.startswith(SHARED)}
-    for kind, entry in _parts(point):
+    for kind, entry in components_of(point):
         for key, dimension in declared(entry).items():
             found[key if key.startswith(SHARED) else f"{kind}.{key}"] = dimension
     fixed = fixed_by(spec, point)
@@ -181,7 +181,7 @@ def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
 def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
     """Name the settings that a specification sets or that make a variant."""
     fixed = {f"{SHARED}{name}" for name in spec.training.model_fields_set}
-    for kind, entry in _parts(point):
+    for kind, entry in components_of(point):
         given = getattr(spec, f"{kind}_settings")
         base = entry.name.partition(VARIANT_MARK)[0]
         names = {*given.get(base, {}), *given.get(entry.name, {}), *entry.defaults}
@@ -200,7 +200,7 @@ def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec
     where = f"settings of {point.label}"
     training = spec.training.model_dump(exclude_unset=True) | _of(values, "training")
     changes: dict[str, Any] = {"training": training}
-    for kind, entry in _parts(point):
+    for kind, entry in components_of(point):
         field = f"{kind}_settings"
         given = getattr(spec, field)
         changes[field] = {
@@ -213,11 +213,3 @@ def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec
 def _of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     names = (name.partition(".") for name in values)
     return {name: values[f"{first}.{name}"] for first, _, name in names if first == kind}
-
-
-def _parts(point: GridPoint) -> Iterator[tuple[str, Component]]:
-    yield "method", METHODS.get(point.method)
-    if point.backbone is not None:
-        yield "backbone", BACKBONES.get(point.backbone)
-    if point.encoder is not None:
-        yield "encoder", ENCODERS.get(point.encoder)
