@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
     from bench.tracking.tracker import Tracker
-    from bench.tuning.best import BestSettings
 
 Names = str | Iterable[str] | None
 """One name or several."""
@@ -126,13 +125,14 @@ def preview(
     import pandas as pd
 
     from bench.runs.preview import preview_rows
+    from bench.tuning.best import BestSettings
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
-    best = best_settings(settings) if tuned else None
-    rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
+    adapt = BestSettings(settings.store).adapt if tuned else None
+    rows, _ = preview_rows(chosen, settings, adapt)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
@@ -172,7 +172,7 @@ def execute_spec(
     from bench.runs.store import Store
     from bench.tracking.tracker import Tracker
     from bench.training.device import select_device
-    from bench.tuning.best import adopt
+    from bench.tuning.best import BestSettings, adopt
 
     workers = jobs or default_workers(
         settings.threads, select_device(settings.device).type == "cuda"
@@ -183,7 +183,7 @@ def execute_spec(
         from bench.text.provide import embed_texts
 
         embed_texts(spec, datasets, settings)
-    best = best_settings(settings) if tuned else None
+    best = BestSettings(settings.store) if tuned else None
     plan = make_plan(spec, datasets, best.adapt if best else as_given, settings.cache)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
@@ -222,13 +222,6 @@ def execute_spec(
 def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
     if outcome.ending in {"finished", "failed"}:
         tracking.log(outcome.key)
-
-
-def best_settings(settings: Settings) -> BestSettings:
-    """Return what tuning has found in the store."""
-    from bench.tuning.best import BestSettings
-
-    return BestSettings(settings.store)
 
 
 def grid(

@@ -81,7 +81,7 @@ def run(
     Killed or interrupted, it continues where it stopped when given again. A failed experiment
     is recorded, shown, and tried again next time; the exit code is then 1.
     """
-    from bench.api.run import best_settings, execute_spec
+    from bench.api.run import execute_spec
     from bench.plan.overrides import resolve_spec
 
     settings = settings_of(store, data_dir, cache_dir, device, threads, track)
@@ -89,9 +89,10 @@ def run(
     kept = [one_of("--keep", name, KEEP) for name in keep or ()]
     if plan:
         from bench.runs.preview import preview
+        from bench.tuning.best import BestSettings
 
-        best = best_settings(settings) if tuned else None
-        typer.echo(preview(chosen, settings, best.adapt if best else None))
+        adapt = BestSettings(settings.store).adapt if tuned else None
+        typer.echo(preview(chosen, settings, adapt))
         return
     try:
         outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)
