@@ -11,115 +11,15 @@ for every ranking hold for tied rankings too.
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.errors import BenchError, ConfigError, suggestion
+from bench.errors import ConfigError, suggestion
+from bench.evaluate.ndcg import NDCG, Floats, Metric, rank_of
 
-if TYPE_CHECKING:
-    from bench.plan.protocol import Candidates, Ties
-    from bench.plan.result import Ranks
-
-Floats = NDArray[np.float64]
-
-
-def rank_of(ranks: Ranks, candidates: Candidates, ties: Ties) -> Floats:
-    """Rank every user's target, 1 = first.
-
-    Parameters
-    ----------
-    ranks
-        Stored counts of better and equal candidates.
-    candidates
-        Whether ``all`` items compete or only those ``unseen`` in the user's history.
-    ties
-        ``pessimistic`` places the target below every item of equal score, ``average`` in the
-        middle of them, which may end in .5.
-
-    Returns
-    -------
-    ndarray
-        float64 ``[users]``.
-    """
-    columns = ranks.columns()
-    better, equal = columns[f"better_{candidates}"], columns[f"ties_{candidates}"]
-    weight = 1.0 if ties == "pessimistic" else 0.5
-    return np.asarray(1.0 + better + weight * equal, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Metric(ABC):
-    """A figure per user that depends on the rank of its one relevant item.
-
-    Parameters
-    ----------
-    k
-        Cut-off: a position beyond it scores 0. None looks at the whole ranking.
-
-    Raises
-    ------
-    ConfigError
-        ``k`` is below 1.
-    """
-
-    k: int | None
-    label: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        if self.k is not None and self.k < 1:
-            raise ConfigError(f"{self.label}@{self.k} has no items to look at; give K >= 1")
-
-    @property
-    def name(self) -> str:
-        """Name, such as ``NDCG@10``."""
-        return self.label if self.k is None else f"{self.label}@{self.k}"
-
-    def per_user(self, ranks: Floats) -> Floats:
-        """Compute the figure of every user.
-
-        Parameters
-        ----------
-        ranks
-            float64 ``[users]``; a fractional rank counts as the next whole position.
-
-        Returns
-        -------
-        ndarray
-            float64 ``[users]``, between 0 and 1.
-
-        Raises
-        ------
-        BenchError
-            A rank is NaN or below 1.
-        """
-        if not np.all(ranks >= 1):
-            first = int(np.flatnonzero(~(ranks >= 1))[0])
-            raise BenchError(
-                f"user {first} has rank {ranks[first]}, ranks start at 1; run the experiment again"
-            )
-        positions = np.ceil(ranks)
-        gains = self._gain(positions)
-        return gains if self.k is None else np.where(positions <= self.k, gains, 0.0)
-
-    def mean(self, ranks: Floats) -> float:
-        """Average the figure over users.
-
-        Raises
-        ------
-        BenchError
-            There are no users, or a rank is NaN or below 1.
-        """
-        if not len(ranks):
-            raise BenchError(f"{self.name} of no users is undefined; check the data set's filters")
-        return float(np.mean(self.per_user(ranks)))
-
-    @abstractmethod
-    def _gain(self, positions: Floats) -> Floats:
-        """Return the gain of a hit at each rank."""
+__all__ = ["METRICS", "MRR", "NDCG", "HitRatio", "Metric", "parse_metric", "rank_of"]
 
 
 @dataclass(frozen=True)
@@ -142,26 +42,6 @@ class HitRatio(Metric):
 
 
 @dataclass(frozen=True)
-class NDCG(Metric):
-    """NDCG@K: a hit at position r is worth 1 / log2(r + 1).
-
-    The ideal ranking of one relevant item scores 1, so nothing is left to normalise (Järvelin
-    and Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002).
-
-    Examples
-    --------
-    >>> NDCG(3).per_user(np.array([1.0, 3.0, 2.5, 4.0])).tolist()
-    [1.0, 0.5, 0.5, 0.0]
-    """
-
-    k: int
-    label: ClassVar[str] = "NDCG"
-
-    def _gain(self, positions: Floats) -> Floats:
-        return np.asarray(1.0 / np.log2(positions + 1.0), dtype=np.float64)
-
-
-@dataclass(frozen=True)
 class MRR(Metric):
     """MRR, or MRR@K: a hit at position r is worth 1 / r.
 
@@ -180,9 +60,10 @@ class MRR(Metric):
         return 1.0 / positions
 
 
-_KINDS: dict[str, type[HitRatio] | type[NDCG] | type[MRR]] = {
+METRICS: dict[str, type[HitRatio] | type[NDCG] | type[MRR]] = {
     kind.label: kind for kind in (HitRatio, NDCG, MRR)
 }
+"""Metrics by the name in front of the cut-off."""
 
 
 def parse_metric(name: str) -> Metric:
@@ -204,9 +85,9 @@ def parse_metric(name: str) -> Metric:
     bench.errors.ConfigError: unknown metric 'NDGC@10'; did you mean 'NDCG@10'?
     """
     label, separator, cutoff = name.partition("@")
-    kind = _KINDS.get(label)
+    kind = METRICS.get(label)
     if kind is None:
-        known = [other + separator + cutoff for other in _KINDS]
+        known = [other + separator + cutoff for other in METRICS]
         raise ConfigError(f"unknown metric '{name}'{suggestion(name.upper(), known)}")
     if not separator and kind is MRR:
         return MRR()

@@ -68,7 +68,7 @@ def block_rows(n_items: int, device: torch.device) -> int:
 
 
 def count_block(users: Tensor, items: Tensor, targets: Tensor, history: Tensor) -> Counts:
-    """Rank each user's target among all items.
+    """Count the items that score above and equal to each user's target.
 
     Parameters
     ----------

@@ -16,7 +16,10 @@ from bench.hashing import content_hash
 ENGINE = (
     "bench.data.dataset",
     "bench.data.sequences",
-    "bench.evaluate",
+    "bench.evaluate.decisions",
+    "bench.evaluate.full_ranking",
+    "bench.evaluate.ndcg",
+    "bench.evaluate.ranks",
     "bench.hashing",
     "bench.model",
     "bench.plan.protocol",

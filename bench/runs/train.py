@@ -17,7 +17,7 @@ from bench.data.sequences import Sequences
 from bench.errors import StoreError
 from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
-from bench.evaluate.metrics import parse_metric, rank_of
+from bench.evaluate.ndcg import NDCG, rank_of
 from bench.files import atomic_path
 from bench.model.backbone import Backbone, BackboneFactory, Sizes
 from bench.model.batch import SequenceData
@@ -190,7 +190,8 @@ def build_method(experiment: Experiment, data: TrainingData) -> Method:
 def selection_metric(method: Method, experiment: Experiment, ranking: FullRanking) -> float:
     """Compute the validation figure that early stopping and tuning maximise."""
     ranks = rank_of(ranking.rank(method), experiment.protocol.candidates, experiment.protocol.ties)
-    return float(parse_metric(experiment.protocol.selection).mean(ranks))
+    cutoff = experiment.protocol.selection.removeprefix("NDCG@")
+    return NDCG(int(cutoff)).mean(ranks)
 
 
 def _decisions(

@@ -147,6 +147,7 @@ def _database(url: str) -> BaseStorage:
     path = file_of(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f"{path.name}.lock").touch()  # where it cannot, a lock would wait for ever
         arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
         # Of two that begin together, one makes the tables.
         with locked(path.with_name(f"{path.name}.lock")):

@@ -102,6 +102,11 @@ def test_names_without_passwords_stay(url):
     assert masked(url) == url
 
 
+def test_a_database_in_a_folder_that_takes_no_file_is_one_sentence():
+    with pytest.raises(StoreError, match=r"tuning storage sqlite:////proc/x\.db: "):
+        open_storage("sqlite:////proc/x.db")
+
+
 def test_a_file_that_is_no_journal_is_named(tmp_path):
     (tmp_path / "j.log").write_text("not json\n")
     with pytest.raises(ConfigError, match=r"j.log' is no journal of tuning"):
