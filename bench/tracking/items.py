@@ -61,13 +61,8 @@ class Item:
 def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
     """List what a store has to log, parents first.
 
-    Parameters
-    ----------
-    store
-        The results store.
-    keys
-        Keys of runs, experiments and studies; None lists everything. The run that an experiment
-        belongs to, and the trials of a study, are listed with them.
+    Keys of runs, experiments and studies restrict the list to these, to the runs that the
+    experiments belong to and to the trials of the studies.
 
     Raises
     ------

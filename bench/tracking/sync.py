@@ -36,12 +36,17 @@ LOCK_SECONDS = 60.0
 
 @dataclass
 class Counts:
-    """Items that were logged now, were there already and are still missing, and one reason."""
+    """Items of a store, how many were logged now or were there already, and what went wrong."""
 
+    items: int
     logged: int = 0
     present: int = 0
-    left: int = 0
     problem: str = ""
+
+    @property
+    def left(self) -> int:
+        """Items that MLflow still lacks."""
+        return self.items - self.logged - self.present
 
 
 def sync(
@@ -72,7 +77,7 @@ def sync(
     """
     where, root = destination(settings), settings.store.absolute()
     listed = list(items(Store(root), keys))
-    counts = Counts(left=len(listed))
+    counts = Counts(len(listed))
     lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
     with locked(lock, timeout=LOCK_SECONDS) as held:
         if not held:
@@ -88,7 +93,6 @@ def sync(
             tags = run.data.tags if run else {}
             if (tags.get(DIGEST), tags.get(PARENT, "")) == (item.digest, parent):
                 counts.present += 1
-                counts.left -= 1
                 continue
             try:
                 runs[item.key] = client.log(item, run, parent)
@@ -100,7 +104,6 @@ def sync(
                 continue
             in_a_row = 0
             counts.logged += 1
-            counts.left -= 1
             report(f"{item.kind} {item.key[:12]} logged")
     return counts
 
@@ -166,13 +169,11 @@ class _Client:
         return found
 
     def _search(self, prefix: str) -> Iterator[Run]:
-        token, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
-        while True:
+        page, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
+        while page is None or page.token:
+            token = page and page.token
             page = self._client.search_runs([self._experiment_id], condition, page_token=token)
             yield from page
-            token = page.token
-            if not token:
-                return
 
     def _create(self, item: Item, data: RunData) -> Run:
         from mlflow.tracking.context.registry import resolve_tags

@@ -50,13 +50,7 @@ class Tracker:
         self._thread: threading.Thread | None = None
 
     def log(self, key: str) -> None:
-        """Log a run, an experiment, or a study with its trials, and what failed before.
-
-        Parameters
-        ----------
-        key
-            Of a run record, an experiment or a study in the store.
-        """
+        """Log a run, an experiment, or a study with its trials, and what failed before."""
         if not self._settings.track:
             return
         with self._lock:

@@ -103,16 +103,19 @@ def export(root: Path) -> list[dict[str, Any]]:
 
     folder, studies = root / "tuning", list(read_studies(root))
     rows = [_row(study) for study in studies]
-    tables: dict[str, list[dict[str, Any]]] = {"ledger": rows, "trials": [], "best-after": []}
-    best: dict[str, dict[str, Any]] = {}
-    for study in studies:
-        name = {"study": study.name}
-        plain = [asdict(trial) for trial in study.trials]
-        texts = ({**row, "values": json.dumps(row["values"])} for row in plain)
-        tables["trials"] += [{**name, **row, "curve": json.dumps(row["curve"])} for row in texts]
-        tables["best-after"] += [name | row for row in best_after(study.trials)]
-        if found := best_of(study.trials):
-            best[study.name] = asdict(found)
+    tables: dict[str, list[dict[str, Any]]] = {
+        "ledger": rows,
+        "trials": [
+            {"study": study.name, **asdict(trial)}
+            | {"values": json.dumps(trial.values), "curve": json.dumps(trial.curve)}
+            for study in studies
+            for trial in study.trials
+        ],
+        "best-after": [
+            {"study": study.name, **row} for study in studies for row in best_after(study.trials)
+        ],
+    }
+    best = {study.name: asdict(top) for study in studies if (top := best_of(study.trials))}
     write_json(folder / "ledger.json", rows)
     write_json(folder / "best.json", best)
     for table, lines in tables.items():

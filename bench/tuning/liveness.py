@@ -121,17 +121,8 @@ class Owner:
 def requeue(study: Study, number: int, *, died: bool) -> bool:
     """End a running trial of this process, and queue its settings again.
 
-    Parameters
-    ----------
-    study, number
-        Of the trial.
-    died
-        Whether it failed through no fault of its settings, which it may :data:`MOST_DEATHS` times.
-
-    Returns
-    -------
-    bool
-        Whether the trial will be resumed; False, and the trial unchanged, after too many deaths.
+    One that died, through no fault of its settings, more than :data:`MOST_DEATHS` times is left
+    unchanged; False is then returned.
     """
     trial = study.get_trials()[number]
     if died and trial.user_attrs.get("deaths", 0) >= MOST_DEATHS:

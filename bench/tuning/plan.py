@@ -108,14 +108,7 @@ def plan_studies(
 ) -> list[StudyPlan]:
     """List the studies in the order of a plan's experiments; trials train with the first seed.
 
-    Parameters
-    ----------
-    spec
-        Checked by :meth:`bench.plan.spec.Spec.check`.
-    datasets
-        By source.
-    pruning
-        Rule that ends hopeless trials.
+    Data sets are given by source.
 
     Raises
     ------

@@ -114,11 +114,6 @@ def default_url(root: Path) -> str:
 def read_studies(root: Path) -> Iterator[StudyRecord]:
     """Read every study of a results store, in the order of names.
 
-    Parameters
-    ----------
-    root
-        Of the results store.
-
     Raises
     ------
     BenchError
@@ -157,15 +152,7 @@ def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
 
 
 def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
-    """Return the ended trials of a study as plain data.
-
-    Parameters
-    ----------
-    trials
-        All of the study.
-    metric
-        Name of the validation figure.
-    """
+    """Return those that have ended of all trials of a study; metric names the objective."""
     resumed = {trial.user_attrs.get("retry_of") for trial in trials}
     ended = (trial for trial in trials if trial.state.is_finished())
     return [_record(trial, metric, resumed=trial.number in resumed) for trial in ended]
@@ -213,14 +200,14 @@ def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
         Rows of ``trials`` (how many), ``number``, ``best`` (None before the first complete one)
         and ``seconds`` (all that was spent by then).
     """
-    rows: list[dict[str, Any]] = []
-    best: float | None = None
-    seconds = 0.0
-    for trial in sorted(filter(lambda trial: trial.counts, trials), key=lambda t: t.ended):
-        seconds += trial.seconds
-        if trial.value is not None:
-            best = trial.value if best is None else max(best, trial.value)
-        rows.append(
-            {"trials": len(rows) + 1, "number": trial.number, "best": best, "seconds": seconds}
-        )
-    return rows
+    ended = sorted((trial for trial in trials if trial.counts), key=lambda trial: trial.ended)
+    so_far = (ended[:count] for count in range(1, len(ended) + 1))
+    return [
+        {
+            "trials": len(done),
+            "number": done[-1].number,
+            "best": max((t.value for t in done if t.value is not None), default=None),
+            "seconds": sum(t.seconds for t in done),
+        }
+        for done in so_far
+    ]
