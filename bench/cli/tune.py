@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -24,7 +23,6 @@ from bench.cli.options import (
     grid_of,
     settings_of,
 )
-from bench.cli.reading import one_of
 
 if TYPE_CHECKING:
     from bench.plan.spec import Spec
@@ -96,10 +94,9 @@ def tune(
         return
     from bench.api.tune import search
     from bench.plan.overrides import resolve_spec
-    from bench.tuning.plan import Pruning
 
     chosen = resolve_spec(spec, grid_of(dataset, backbone, method, encoder, seeds), set_ or [])
-    rule = one_of("--pruner", pruner, cast("Sequence[Pruning]", get_args(Pruning)))
+    rule = cast("Pruning", pruner)  # checked with the plan
     if plan:
         _show_plan(chosen, settings, rule)
         return

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from bench.errors import ConfigError, suggestion
 from bench.files import atomic_path
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
@@ -42,8 +44,10 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
     Raises
     ------
     BenchError
-        A setting does not fit, a search space is wrong, or a data set does not load.
+        A setting or the pruner does not fit, a search space is wrong, or a data set does not load.
     """
+    if pruning not in get_args(Pruning):
+        raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
 

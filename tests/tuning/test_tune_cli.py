@@ -46,7 +46,7 @@ def test_an_empty_ledger_says_so(bench):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--pruner", "medain"), "--pruner 'medain' is unknown; did you mean 'median'?"),
+        (("--pruner", "medain"), "pruner 'medain' is unknown; did you mean 'median'?"),
         (("--method", "nonesuch"), "unknown method 'nonesuch'"),
         (("--storage", "nonsense"), "--storage 'nonsense' is neither 'journal:FILE' nor a URL"),
     ],
