@@ -33,6 +33,14 @@ def same_draws():
         sys.modules["torch"].manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def no_plugins():
+    """No test sees the plug-ins that another one has put to use."""
+    yield
+    if "bench.plugins" in sys.modules:
+        sys.modules["bench.plugins"].forget_plugins()
+
+
 @pytest.fixture(scope="session")
 def real_data_dir():
     """Folder of the four real data sets, or skip."""

@@ -39,6 +39,11 @@ def use_plugins(paths: Iterable[Path]) -> None:
     _ADDED.update(dict.fromkeys(_checked(path.absolute()) for path in paths))
 
 
+def forget_plugins() -> None:
+    """Undo :func:`use_plugins`, for tests."""
+    _ADDED.clear()
+
+
 def plugins_in_use() -> tuple[Path, ...]:
     """Return the plug-ins of the environment and those that :func:`use_plugins` added."""
     return tuple(dict.fromkeys([*Settings.from_environment().plugins, *_ADDED]))

@@ -142,7 +142,7 @@ def test_a_comparison_equals_the_verbs(results, settings):
     words = ["diff", *sides, "--metric", "HR@10", "--store", str(settings.store)]
     printed = CliRunner().invoke(app, words).stdout
     mean = results.metrics(metrics=["HR@10"]).groupby("method")["HR@10"].mean()
-    values = frames[0].set_index("Reading")["HR@10"]
+    values = frames[0].set_index("Quantity")["HR@10"]
     assert float(values["A"]) == pytest.approx(mean["random-drop"], abs=5e-5)
     assert float(values["B"]) == pytest.approx(mean["none"], abs=5e-5)
     for text in values:

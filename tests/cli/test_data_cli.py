@@ -94,14 +94,14 @@ def test_unknown_names_are_suggested(run):
         run("stats", "beatuy")
 
 
-def test_data_dir_flag_means_the_variable(run, tmp_path, monkeypatch):
-    monkeypatch.setenv("BENCH_DATA_DIR", "nowhere")  # restored after the flag has changed it
+def test_the_data_dir_flag_goes_before_the_variable(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", "nowhere")
     folder = tmp_path / "elsewhere" / "toys"
     folder.mkdir(parents=True)
     (folder / "user_sequence.txt").write_text("u a b c\n")
     (folder / "items.tsv").write_text("item_id\ttitle\na\tx\nb\ty\nc\tz\n")
     output = run("list", "--data-dir", str(tmp_path / "elsewhere"))
     assert str(folder) in output
-    assert os.environ["BENCH_DATA_DIR"] == str(tmp_path / "elsewhere")
+    assert os.environ["BENCH_DATA_DIR"] == "nowhere"
     with pytest.raises(DataError, match="no user and item survive at least 5"):
-        run("stats", "toys")
+        run("stats", "toys", "--data-dir", str(tmp_path / "elsewhere"))

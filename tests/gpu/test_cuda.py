@@ -87,9 +87,9 @@ def test_a_cell_trains_on_the_gpu(subject, tmp_path, mixed):
         found = train.run_experiment(
             experiment, example.dataset(), tmp_path, Settings.from_environment(device="cuda")
         )
-    assert found.metadata["device"] == "cuda"
-    assert found.metadata["peak_gpu_bytes"] > 0
-    losses = [row["loss"] for row in found.curve]
+    assert found.metadata.device == "cuda"
+    assert found.metadata.peak_gpu_bytes > 0
+    losses = [row.loss for row in found.curve]
     assert losses[-1] < losses[0]
 
 
@@ -113,7 +113,7 @@ def test_without_dropout_the_losses_are_those_of_the_cpu(backbone, tmp_path):
             tmp_path / device,
             Settings.from_environment(device=device),
         )
-        losses.append([row["loss"] for row in found.curve])
+        losses.append([row.loss for row in found.curve])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 

@@ -194,6 +194,8 @@ def test_official_interactions_count_empty_slots_as_item_zero():
 
 
 class _Data:
+    cache = None
+
     def __init__(self, train):
         self.train = train
         self.sizes = Sizes(len(train), N_ITEMS, 8)

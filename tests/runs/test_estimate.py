@@ -9,6 +9,7 @@ from fake_experiments import planned, result, toy
 from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.plan.progress import Progress, Remaining
+from bench.plan.result import Epoch
 from bench.runs import estimate
 from bench.runs.estimate import Estimator
 from bench.runs.store import Store
@@ -21,7 +22,7 @@ def _fixed_speed(monkeypatch):
 
 def save(store, seed, seconds, **training):
     experiment = planned(seed, **training).experiment
-    halves = [{"epoch": 1, "seconds": seconds / 2}, {"epoch": 2, "seconds": seconds / 2}]
+    halves = [Epoch(epoch=n, loss=1.0, metric=0.1, seconds=seconds / 2) for n in (0, 1)]
     store.save(experiment, replace(result(experiment), curve=halves))
 
 

@@ -21,7 +21,7 @@ EXTRA = {
 @pytest.fixture
 def extra_methods(monkeypatch):
     monkeypatch.setattr(METHODS, "_resolved", EXTRA)
-    monkeypatch.setattr(METHODS, "_targets", dict.fromkeys(EXTRA, ""))
+    monkeypatch.setattr(METHODS, "_installed", dict.fromkeys(EXTRA, ""))
 
 
 def spec(**changes):

@@ -28,7 +28,7 @@ def dcrec_cell(name="dcrec", epochs=2, **settings):
 
 
 def curve(result):
-    return [{k: v for k, v in row.items() if "seconds" not in k} for row in result.curve]
+    return [row.model_dump(exclude={"seconds", "validation_seconds"}) for row in result.curve]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -40,16 +40,16 @@ def test_every_variant_trains_and_decides_nothing_about_interactions(name, tmp_p
         assert parts == set(row) & {"next_item", "contrast", "prior"}
         assert all(math.isfinite(row[part]) for part in parts)
     assert not result.decisions
-    assert result.metadata["sampling"] == "prefixes"
-    assert result.metadata["method"]["training_transition_edges"] > 0
-    followed = "mean_omega_deviation" in result.metadata["method"]
+    assert result.metadata.sampling == "prefixes"
+    assert result.metadata.diagnostics["training_transition_edges"] > 0
+    followed = "mean_omega_deviation" in result.metadata.diagnostics
     assert followed == (name != "dcrec:no-contrast")
 
 
 def test_it_learns_what_follows(tmp_path):
     # Users walk along the catalogue; chance is an NDCG@10 of about 0.15.
     result = run_experiment(dcrec_cell(epochs=12, hidden_dropout=0.1), dataset(), tmp_path)
-    figures = [row["NDCG@10"] for row in result.curve]
+    figures = [row.metric for row in result.curve]
     assert max(figures) > 0.4
 
 
@@ -59,7 +59,7 @@ def test_it_goes_on_where_it_stopped(tmp_path):
     parts = run_experiment(dcrec_cell(epochs=3), dataset(), tmp_path / "parts")
     assert curve(whole) == curve(parts)
     assert (whole.ranks["test"].better_all == parts.ranks["test"].better_all).all()
-    assert whole.metadata["method"] == parts.metadata["method"]
+    assert whole.metadata.diagnostics == parts.metadata.diagnostics
 
 
 def test_the_search_space_is_made_of_settings():

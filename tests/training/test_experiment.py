@@ -23,7 +23,7 @@ def test_a_learnable_pattern_is_learnt(tmp_path):
     )
     ranks = rank_of(result.ranks["test"], "all", "pessimistic")
     assert parse_metric("HR@5").mean(ranks) > 0.9
-    assert result.metadata["best_epoch"] < result.metadata["epochs"]
+    assert result.metadata.best_epoch < result.metadata.epochs
 
 
 def test_facts_and_ranks_are_complete(tmp_path):
@@ -31,14 +31,14 @@ def test_facts_and_ranks_are_complete(tmp_path):
     reported = []
     result = run_experiment(experiment(), data, tmp_path, report=reported.append)
     assert [p.epoch for p in reported] == [1, 2, 3]
-    assert reported[-1].best == max(row["NDCG@10"] for row in result.curve)
+    assert reported[-1].best == max(row.metric for row in result.curve)
     metadata = result.metadata
     # Every training interaction but each user's first is a target.
-    assert metadata["targets_per_epoch"] == data.n_interactions - 3 * data.n_users
+    assert metadata.targets_per_epoch == data.n_interactions - 3 * data.n_users
     # Table 31 x 8, two GRU layers of 3 x (8 x 8 + 8 x 8), output 8 x 8 + 8.
-    assert metadata["parameters"] == 31 * 8 + 2 * 384 + 72
-    assert set(metadata["seconds"]) == {"training", "validation", "test", "decisions"}
-    assert metadata["peak_memory_bytes"] > 2**20
+    assert metadata.parameters == 31 * 8 + 2 * 384 + 72
+    assert set(metadata.seconds) == {"training", "validation", "test", "decisions"}
+    assert metadata.peak_memory_bytes > 2**20
     test = result.ranks["test"]
     assert test.target.tolist() == [row[-1] for row in data.sequences]
     assert (test.history_length == data.sequences.lengths - 1).all()
@@ -58,10 +58,10 @@ def test_the_best_epoch_is_chosen_by_the_validation_targets(tmp_path):
     assert ranks.target.tolist() == [row[-2] for row in data.sequences]
     places = ranks.better_all + ranks.ties_all + 1  # a tie counts against the target
     by_hand = sum(1 / np.log2(place + 1) for place in places if place <= 10) / data.n_users
-    figures = [row["NDCG@10"] for row in result.curve]
-    best = result.metadata["best_epoch"]
+    figures = [row.metric for row in result.curve]
+    best = result.metadata.best_epoch
     assert len(set(figures)) > 1
-    assert figures[best] == max(figures) == result.metadata["best_metric"]
+    assert figures[best] == max(figures) == result.metadata.best_metric
     assert figures[best] == pytest.approx(by_hand)
 
 
@@ -70,7 +70,7 @@ def test_two_runs_agree_bit_for_bit(tmp_path):
     for name, column in runs[0].ranks["test"].columns().items():
         assert (column == runs[1].ranks["test"].columns()[name]).all()
     other = run_experiment(experiment(seed=2), dataset(), tmp_path / "other")
-    assert other.curve[0]["loss"] != runs[0].curve[0]["loss"]
+    assert other.curve[0].loss != runs[0].curve[0].loss
 
 
 def test_every_method_draws_the_same_samples(tmp_path, monkeypatch):
@@ -92,9 +92,9 @@ def test_every_method_draws_the_same_samples(tmp_path, monkeypatch):
 def test_prefix_samples_for_the_bare_backbone(tmp_path):
     training = {"samples": "prefixes", "prefixes_per_user": 2}
     metadata = run_experiment(experiment(training=training), dataset(), tmp_path).metadata
-    assert metadata["sampling"] == "prefixes"
-    assert metadata["prefixes_per_user"] == 2
-    assert metadata["targets_per_epoch"] == 2 * 40
+    assert metadata.sampling == "prefixes"
+    assert metadata.prefixes_per_user == 2
+    assert metadata.targets_per_epoch == 2 * 40
 
 
 def test_samples_that_leak_are_refused():

@@ -38,7 +38,7 @@ def _script(figures):
 
 
 def _without_seconds(curve):
-    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in curve]
+    return [row.model_dump(exclude={"seconds", "validation_seconds"}) for row in curve]
 
 
 def _quiet(_):
@@ -66,9 +66,9 @@ def test_stops_after_patience_and_keeps_the_best_weights(tmp_path):
 def test_stops_at_the_last_epoch(tmp_path):
     done = _trainer().fit(_script([0.1 * n for n in range(9)]), tmp_path / "c", _quiet)
     assert done.epoch == 6
-    assert [row["epoch"] for row in done.curve] == list(range(6))
-    assert all(row["loss"] == pytest.approx(row["next_item"]) for row in done.curve)
-    assert done.curve[-1]["loss"] < done.curve[0]["loss"]
+    assert [row.epoch for row in done.curve] == list(range(6))
+    assert all(row.loss == pytest.approx(row.parts["next_item"]) for row in done.curve)
+    assert done.curve[-1].loss < done.curve[0].loss
 
 
 @pytest.mark.parametrize("killed_after", [1, 2, 5])
@@ -95,7 +95,7 @@ def test_a_finished_run_trains_no_further(tmp_path):
     trainer = _trainer()
     trainer.fit(_script([0.1] * 6), tmp_path / "c", _quiet)
     again = _trainer().fit(_script([]), tmp_path / "c", _quiet)
-    assert again.epoch == trainer.progressed.epoch
+    assert again.epoch == trainer.state.epoch
 
 
 def test_damaged_checkpoint_is_named(tmp_path):
@@ -151,6 +151,6 @@ def test_stopping_on_the_training_loss_ignores_validation(tmp_path):
     config = TrainingConfig(epochs=4, batch_size=64, learning_rate=0.01, stop_on="training_loss")
     trainer = _trainer(config=config)
     done = trainer.fit(_script([0.9, 0.1, 0.1, 0.1]), tmp_path / "c.safetensors", lambda _: None)
-    losses = [row["loss"] for row in done.curve]
+    losses = [row.loss for row in done.curve]
     assert losses == sorted(losses, reverse=True)
     assert (done.best_epoch, done.best_metric, done.best_criterion) == (3, 0.1, -losses[3])
