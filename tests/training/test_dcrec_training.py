@@ -37,8 +37,8 @@ def test_every_variant_trains_and_decides_nothing_about_interactions(name, tmp_p
     parts = {"next_item"} if name == "dcrec:no-contrast" else {"next_item", "contrast", "prior"}
     assert len(result.curve) == 2
     for row in result.curve:
-        assert parts == set(row) & {"next_item", "contrast", "prior"}
-        assert all(math.isfinite(row[part]) for part in parts)
+        assert parts == set(row.parts)
+        assert all(map(math.isfinite, row.parts.values()))
     assert not result.decisions
     assert result.metadata.sampling == "prefixes"
     assert result.metadata.diagnostics["training_transition_edges"] > 0
