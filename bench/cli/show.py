@@ -41,7 +41,8 @@ def describe(entry: MethodEntry, card: MethodCard | None) -> Iterator[str]:
 
 
 def _sources(card: MethodCard) -> Iterator[str]:
-    where = {"paper": card.paper.url or card.paper.doi, "code": card.code and card.code.url}
+    code = card.code and f"{card.code.url} {card.code.commit and f'at {card.code.commit}'}".strip()
+    where = {"paper": card.paper.url or card.paper.doi, "code": code}
     yield from _section("sources", {name: place for name, place in where.items() if place})
     yield from _section("settings of the paper", card.settings.paper)
     yield from _section("settings of the published code", card.settings.code)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.components import VARIANT_MARK
+from bench.components import BASELINE, VARIANT_MARK
 from bench.errors import ConfigError
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import PHASES, Phase
@@ -29,7 +29,6 @@ from bench.reports.figures.canvas import (
 from bench.reports.results import Reading
 from bench.reports.tables.denoising import dropped_share
 from bench.reports.tables.rows import (
-    BARE,
     DatasetBlock,
     Row,
     Table,
@@ -212,8 +211,8 @@ def _labels(
 
 def _base(block: DatasetBlock, backbone: str | None, curves: Sequence[CurveIdentity]) -> Row | None:
     """Find the bare backbone whose settings are nearest to those of the curves."""
-    bare = [row for row in block.rows if row.results and row.identity[:2] == (backbone, BARE)]
-    if not bare or any(method == BARE for _, method, *_ in curves):
+    bare = [row for row in block.rows if row.results and row.identity[:2] == (backbone, BASELINE)]
+    if not bare or any(method == BASELINE for _, method, *_ in curves):
         return None
     return bare[nearest(dict(curves[0][3]), [row.all_settings() for row in bare])]
 

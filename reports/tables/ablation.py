@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from bench.components import VARIANT_MARK
+from bench.components import BASELINE, VARIANT_MARK
 from bench.evaluate.metrics import NDCG, HitRatio
 from bench.reports.differences import differing_keys, nearest
 from bench.reports.results import Reading
 from bench.reports.tables.grid import Grid, TableCell
-from bench.reports.tables.rows import BARE, DECIMALS, DatasetBlock, Row, Table, dataset_names
+from bench.reports.tables.rows import DECIMALS, DatasetBlock, Row, Table, dataset_names
 from bench.reports.titles import Titles
 
 
@@ -64,7 +64,7 @@ def _families(block: DatasetBlock) -> Mapping[int, Sequence[Row]]:
     """
     families: dict[int, list[Row]] = defaultdict(list)
     for row in block.rows:
-        if VARIANT_MARK not in row.identity[1] or row.family == BARE or not row.results:
+        if VARIANT_MARK not in row.identity[1] or row.family == BASELINE or not row.results:
             continue
         places = [n for n, other in enumerate(block.rows) if _is_full_form(other, row)]
         if places:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.components import BASELINE
 from bench.data.dataset import LeaveOneOut
 from bench.reports.results import Ranking, Reading
 from bench.reports.tables.available import AvailableData
@@ -21,7 +22,6 @@ from bench.reports.tables.denoising import Buckets
 from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.markup import one_line
 from bench.reports.tables.rows import (
-    BARE,
     DatasetBlock,
     Row,
     Table,
@@ -164,7 +164,7 @@ def _rows(block: DatasetBlock) -> tuple[str | None, list[Row]]:
         if not row.results:
             continue
         backbone, method, _ = row.identity
-        if method == BARE:
+        if method == BASELINE:
             bare.setdefault(backbone, row)
         elif row.results[0].stored.decisions("test") is not None:
             rows = deciding.setdefault(backbone, {})

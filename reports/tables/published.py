@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.components import METHODS
+from bench.components import BASELINE, METHODS
 from bench.errors import BenchError
 from bench.plan.method_card import MethodCard, Published, find
 from bench.reports.results import Reading
 from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.markup import one_line
-from bench.reports.tables.rows import BARE, DECIMALS, Row, Table, dataset_names
+from bench.reports.tables.rows import DECIMALS, Row, Table, dataset_names
 from bench.reports.titles import Titles
 
 DIFFERENCES_SHOWN = 3
@@ -122,13 +122,13 @@ def _entries_for(dataset: str, row: Row, cards: dict[str, MethodCard]) -> list[P
     Figures of the bare backbone are in the cards of the methods whose papers print them.
     """
     backbone, method, _ = row.identity
-    homes = [card for name, card in cards.items() if method == BARE or name == row.family]
+    homes = [card for name, card in cards.items() if method == BASELINE or name == row.family]
     found: list[Published] = []
     for card in homes:
         for entry in card.published:
             named = entry.method or (method if method == row.family else None)
             fits = (entry.dataset, entry.backbone, named) == (dataset, backbone, method)
-            own = method != BARE or entry.method == BARE
+            own = method != BASELINE or entry.method == BASELINE
             if fits and own and all(entry.metrics != other.metrics for other in found):
                 found.append(entry)
     return found

@@ -27,8 +27,6 @@ from bench.reports.titles import Titles
 
 DECIMALS = 4
 """Digits of a metric after the point."""
-BARE = "none"
-"""Method of a bare backbone."""
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
 _OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.components import BASELINE
 from bench.reports.results import Reading, nested_values
-from bench.reports.tables.rows import BARE, DatasetBlock, Row, Table
+from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.reports.titles import Titles
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast, Nested
@@ -153,8 +154,8 @@ class Significance:
         if not self.tested:
             return ""
         arrows = (
-            f" {ABOVE} or {BELOW}: the method is above or below {titles.get(BARE, BARE)}, its bare "
-            "backbone."
+            f" {ABOVE} or {BELOW}: the method is above or below "
+            f"{titles.get(BASELINE, BASELINE)}, its bare backbone."
             if any(base is not None for bases in self.bases for base in bases)
             else ""
         )
@@ -232,9 +233,9 @@ def bases(rows: Sequence[Row]) -> list[int | None]:
 
 def _base(rows: Sequence[Row], row: Row) -> int | None:
     backbone, method, _ = row.identity
-    if backbone is None or method == BARE or not row.results:
+    if backbone is None or method == BASELINE or not row.results:
         return None
-    bare = [n for n, other in enumerate(rows) if other.identity[:2] == (backbone, BARE)]
+    bare = [n for n, other in enumerate(rows) if other.identity[:2] == (backbone, BASELINE)]
     finished = [n for n in bare if rows[n].results]
     if len(finished) > 1:
         finished = [n for n in finished if _shared(rows[n]) == _shared(row)]
