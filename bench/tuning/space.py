@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from bench.components import METHODS, VARIANT_MARK, Component
+from bench.components import BASELINE, METHODS, VARIANT_MARK, Component
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.grid import GridPoint, components_of
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FILE = "search.yaml"
-BASELINE = "none"
-"""The method whose shared settings everyone searches."""
 SHARED = "training."
 NOT_SEARCHED = frozenset(
     SHARED + name for name in ("epochs", "patience", "samples", "stop_on", "mixed_precision")
