@@ -10,8 +10,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.tuning.records import Trial
-from bench.tuning.storage import default_url, open_storage, own_file
+from bench.tuning.records import Trial, default_url, own_file
+from bench.tuning.storage import open_storage
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", "retry_of")

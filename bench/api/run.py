@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
     from bench.tracking.tracker import Tracker
-    from bench.tuning.best import BestSettings
 
 Names = str | Iterable[str] | None
 """One name or several."""
@@ -126,13 +125,14 @@ def preview(
     import pandas as pd
 
     from bench.runs.preview import preview_rows
+    from bench.tuning.best import BestSettings
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
-    best = best_settings(settings) if tuned else None
-    rows, _ = preview_rows(chosen, settings, best.adapt if best else None)
+    adapt = BestSettings(settings.store).adapt if tuned else None
+    rows, _ = preview_rows(chosen, settings, adapt)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
@@ -162,7 +162,6 @@ def execute_spec(
     list of ExperimentOutcome
         In the order of the plan.
     """
-    from bench.api.tracking import tracker
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import run_display
@@ -171,8 +170,9 @@ def execute_spec(
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
+    from bench.tracking.tracker import Tracker
     from bench.training.device import select_device
-    from bench.tuning.best import adopt
+    from bench.tuning.best import BestSettings, adopt
 
     workers = jobs or default_workers(
         settings.threads, select_device(settings.device).type == "cuda"
@@ -183,7 +183,7 @@ def execute_spec(
         from bench.text.provide import embed_texts
 
         embed_texts(spec, datasets, settings)
-    best = best_settings(settings) if tuned else None
+    best = BestSettings(settings.store) if tuned else None
     plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
@@ -198,7 +198,7 @@ def execute_spec(
     }
     execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
-    with tracker(settings) as tracking:
+    with Tracker(settings) as tracking:
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
         is_new = record.ended is None
         with store.locked(record.key):
@@ -222,13 +222,6 @@ def execute_spec(
 def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
     if outcome.ending in {"finished", "failed"}:
         tracking.log(outcome.key)
-
-
-def best_settings(settings: Settings) -> BestSettings:
-    """Return what tuning has found in the store."""
-    from bench.tuning.best import BestSettings
-
-    return BestSettings(settings.store)
 
 
 def grid(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
     from bench.tuning.plan import Pruning
     from bench.tuning.records import StudyRecord
+
+
+DEFAULT_TRIALS = 20
+"""Budget where none is given."""
 
 
 def tune(
@@ -107,26 +113,22 @@ def search(
 ) -> list[StudyRecord]:
     """Spend the budget of a checked specification and log the studies.
 
-    Parameters are those of :func:`bench.tuning.tune.tune`; progress goes to standard error.
+    Parameters are those of :func:`tune`; progress goes to standard error.
     """
-    from bench.api.tracking import tracker
-    from bench.tuning.tune import tune as spend
+    from bench.runs.run_one import ExecutionSettings
+    from bench.tracking.tracker import Tracker
+    from bench.training.device import select_device
+    from bench.tuning.running import Budget
+    from bench.tuning.tune import plan_tuning, spend
 
-    with tracker(settings) as tracking:
-        studies = spend(
-            spec,
-            settings,
-            trials=trials,
-            seconds=seconds,
-            workers=workers,
-            pruning=pruning,
-            storage=storage,
-            report=_report,
-        )
+    plans = plan_tuning(spec, settings, pruning)
+    select_device(settings.device)
+    execution = ExecutionSettings(settings, time.time())
+    if trials is None and seconds is None:
+        trials = DEFAULT_TRIALS
+    with Tracker(settings) as tracking:
+        report = partial(print, file=sys.stderr, flush=True)
+        studies = spend(plans, Budget(trials, seconds), execution, workers, storage, report)
         for study in studies:
             tracking.log(study.about["key"])
     return studies
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress of a long search

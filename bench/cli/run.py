@@ -56,13 +56,14 @@ def run(
     Killed or interrupted, it continues where it stopped when given again. A failed experiment
     is recorded, shown, and tried again next time; the exit code is then 1.
     """
-    from bench.api.run import best_settings, execute_spec
+    from bench.api.run import execute_spec
 
     if plan:
         from bench.runs.preview import preview
+        from bench.tuning.best import BestSettings
 
-        best = best_settings(settings) if tuned else None
-        typer.echo(preview(spec, settings, best.adapt if best else None))
+        adapt = BestSettings(settings.store).adapt if tuned else None
+        typer.echo(preview(spec, settings, adapt))
         return
     with resumable():
         outcomes = execute_spec(

@@ -42,8 +42,8 @@ def sync(
     What was logged in part is completed. The exit code is 1 when something could not be logged;
     it stays in the store, and the next time it is tried again.
     """
-    from bench.api.tracking import sync as log_missing
     from bench.tracking.destination import destination
+    from bench.tracking.sync import sync as log_missing
 
     settings = Settings.from_environment(store=store)
     if uri is not None:

@@ -87,10 +87,13 @@ def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:
 
 
 def _show_ledger(settings: Settings) -> None:
-    from bench.tuning.ledger import ledger, render
+    from bench.reports.results import Selection
+    from bench.reports.tables.grid import to_markdown
+    from bench.reports.tables.ledger import ledger_grid
+    from bench.reports.titles import RegisteredTitles
 
-    rows = ledger(settings.store)
-    if not rows:
+    grid = ledger_grid(settings.store, Selection(), RegisteredTitles())
+    if grid is None:
         typer.echo("nothing has been tuned here", err=True)
         return
-    typer.echo(render(rows))
+    typer.echo(to_markdown(grid), nl=False)

@@ -121,13 +121,10 @@ def freeze(
         A setting does not fit.
     """
     backbone, method, encoder = point.backbone, point.method, point.encoder
-    components: list[Component] = [METHODS.get(method)]
     backbone_settings, encoder_settings = {}, {}
     if backbone is not None:
-        components.append(BACKBONES.get(backbone))
         backbone_settings = spec.backbone_config(backbone).model_dump(mode="json")
     if encoder is not None:
-        components.append(ENCODERS.get(encoder))
         encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
     return Experiment(
         dataset=dataset.name,
@@ -141,8 +138,17 @@ def freeze(
         training=spec.training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
-        code=code_version(components),
+        code=code_version(component for _, component in components_of(point)),
     )
+
+
+def components_of(point: GridPoint | Experiment) -> Iterator[tuple[str, Component]]:
+    """Yield ``method``, ``backbone`` and ``encoder`` with what is used of each."""
+    yield "method", METHODS.get(point.method)
+    if point.backbone is not None:
+        yield "backbone", BACKBONES.get(point.backbone)
+    if point.encoder is not None:
+        yield "encoder", ENCODERS.get(point.encoder)
 
 
 def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:

@@ -6,32 +6,30 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import read_json, write_json, write_text
 from bench.hashing import content_hash
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
+from bench.plan.grid import components_of
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, whole
 from bench.settings import masked
-from bench.tuning.records import StudyRecord, Trial, as_csv, best_after, best_of, read_studies
+from bench.tuning.records import StudyRecord, Trial, best_after, best_of, read_studies
 from bench.version import __version__
 
 if TYPE_CHECKING:
     from mlflow.entities import Dataset, Metric
-
-Draw = Callable[[list[str], Path], None]
-"""Draws tables and figures of the experiments with some keys into a folder."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +58,11 @@ class Item:
     load: Callable[[], RunData]
 
 
-def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iterator[Item]:
+def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
     """List what a store has to log, parents first.
 
-    Parameters
-    ----------
-    store
-        The results store.
-    draw
-        Makes the tables and figures of ended runs.
-    keys
-        Keys of runs, experiments and studies; None lists everything. The run that an experiment
-        belongs to, and the trials of a study, are listed with them.
+    Keys of runs, experiments and studies restrict the list to these, to the runs that the
+    experiments belong to and to the trials of the studies.
 
     Raises
     ------
@@ -85,7 +76,7 @@ def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iter
             parents.setdefault(key, record.key)
     for record in records:
         if keys is None or record.key in {*keys, *(parents.get(key) for key in keys)}:
-            yield _run(store, record, draw)
+            yield _run(store, record)
     yield from _experiments(store, parents, keys)
     if keys is None or any(key not in parents and not store.has(key) for key in keys):
         for study in read_studies(store.root):
@@ -93,10 +84,10 @@ def items(store: Store, draw: Draw, keys: Collection[str] | None = None) -> Iter
                 yield from _study(study)
 
 
-def _run(store: Store, record: RunRecord, draw: Draw) -> Item:
+def _run(store: Store, record: RunRecord) -> Item:
     status = _status(store, record)
     digest = content_hash([status, sorted(record.endings.items())])
-    return Item("run", record.key, digest, "", partial(_run_data, record, status, draw))
+    return Item("run", record.key, digest, "", partial(_run_data, store.root, record, status))
 
 
 def _status(store: Store, record: RunRecord) -> str:
@@ -107,12 +98,12 @@ def _status(store: Store, record: RunRecord) -> str:
         return "KILLED" if free else "RUNNING"
 
 
-def _run_data(record: RunRecord, status: str, draw: Draw) -> RunData:
+def _run_data(root: Path, record: RunRecord, status: str) -> RunData:
     def write(folder: Path) -> None:
         write_text(folder / "spec.yaml", yaml.safe_dump(record.spec, sort_keys=False))
         write_json(folder / "run.json", vars(record))
         if record.ended is not None:
-            draw(record.experiments, folder)
+            draw(root, record.experiments, folder)
 
     tags = {
         "bench.version": __version__,
@@ -121,6 +112,19 @@ def _run_data(record: RunRecord, status: str, draw: Draw) -> RunData:
         **(_commit() if status == "RUNNING" else {}),
     }
     return RunData(record.name, status, record.begun, record.ended, tags=tags, write=write)
+
+
+def draw(root: Path, keys: list[str], folder: Path) -> None:
+    """Draw the table and the learning curves of some experiments, unless none has finished."""
+    from bench.reports import report
+    from bench.reports.results import Selection
+    from bench.reports.titles import RegisteredTitles
+
+    titles, selection = RegisteredTitles(), Selection(keys=keys)
+    with suppress(BenchError):
+        write_text(folder / "table.md", report.render(root, keys, titles=titles))
+        target = folder / "learning-curves.png"
+        report.draw(root, "learning-curves", target, selection=selection, titles=titles)
 
 
 def _experiments(
@@ -196,10 +200,13 @@ def _study_data(study: StudyRecord) -> RunData:
     ended = sorted(trial.ended for trial in study.trials if trial.counts)
 
     def write(folder: Path) -> None:
+        import pandas as pd
+
         write_json(folder / "study.json", study.about)
-        write_text(folder / "best-after.csv", as_csv(rows))
+        table = pd.DataFrame(rows, dtype=object).to_csv(index=False)
+        write_text(folder / "best-after.csv", table)
         if best is not None:
-            write_json(folder / "best.json", best.plain())
+            write_json(folder / "best.json", asdict(best))
 
     return RunData(
         study.about["label"],
@@ -239,7 +246,7 @@ def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
         },
         metrics=metrics,
         dataset=_dataset(experiment),
-        write=lambda folder: write_json(folder / "trial.json", trial.plain()),
+        write=lambda folder: write_json(folder / "trial.json", asdict(trial)),
     )
 
 
@@ -253,15 +260,8 @@ def _params(experiment: Experiment) -> dict[str, str]:
 
 def _tags(experiment: Experiment) -> dict[str, str]:
     """Return what tells versions of an experiment apart."""
-    backbone, encoder = experiment.backbone, experiment.encoder
     try:
-        current = code_version(
-            [
-                METHODS.get(experiment.method),
-                None if backbone is None else BACKBONES.get(backbone),
-                None if encoder is None else ENCODERS.get(encoder),
-            ]
-        )
+        current = code_version(component for _, component in components_of(experiment))
     except BenchError:  # a component that is not installed
         current = ""
     return {

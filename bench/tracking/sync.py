@@ -18,7 +18,7 @@ from bench.hashing import content_hash
 from bench.runs.store import Store
 from bench.settings import Settings, masked
 from bench.tracking.destination import Destination, destination
-from bench.tracking.items import Draw, Item, RunData, items
+from bench.tracking.items import Item, RunData, items
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -36,22 +36,21 @@ LOCK_SECONDS = 60.0
 
 @dataclass
 class Counts:
-    """Items that were logged now, were there already and are still missing, and one reason."""
+    """Items of a store, how many were logged now or were there already, and what went wrong."""
 
+    items: int
     logged: int = 0
     present: int = 0
-    left: int = 0
     problem: str = ""
 
-
-def draw_nothing(keys: list[str], folder: Path) -> None:
-    """Leave a run without tables and figures."""
-    del keys, folder
+    @property
+    def left(self) -> int:
+        """Items that MLflow still lacks."""
+        return self.items - self.logged - self.present
 
 
 def sync(
     settings: Settings,
-    draw: Draw = draw_nothing,
     report: Callable[[str], None] = lambda _: None,
     keys: Collection[str] | None = None,
     *,
@@ -64,8 +63,6 @@ def sync(
     ----------
     settings
         Name the store and MLflow's address.
-    draw
-        Makes tables and figures of ended runs.
     report
         Called with a line for each logged item.
     keys
@@ -79,8 +76,8 @@ def sync(
         MLflow cannot be reached or must not be, or a record is damaged.
     """
     where, root = destination(settings), settings.store.absolute()
-    listed = list(items(Store(root), draw, keys))
-    counts = Counts(left=len(listed))
+    listed = list(items(Store(root), keys))
+    counts = Counts(len(listed))
     lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
     with locked(lock, timeout=LOCK_SECONDS) as held:
         if not held:
@@ -96,7 +93,6 @@ def sync(
             tags = run.data.tags if run else {}
             if (tags.get(DIGEST), tags.get(PARENT, "")) == (item.digest, parent):
                 counts.present += 1
-                counts.left -= 1
                 continue
             try:
                 runs[item.key] = client.log(item, run, parent)
@@ -108,7 +104,6 @@ def sync(
                 continue
             in_a_row = 0
             counts.logged += 1
-            counts.left -= 1
             report(f"{item.kind} {item.key[:12]} logged")
     return counts
 
@@ -174,13 +169,11 @@ class _Client:
         return found
 
     def _search(self, prefix: str) -> Iterator[Run]:
-        token, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
-        while True:
+        page, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
+        while page is None or page.token:
+            token = page and page.token
             page = self._client.search_runs([self._experiment_id], condition, page_token=token)
             yield from page
-            token = page.token
-            if not token:
-                return
 
     def _create(self, item: Item, data: RunData) -> Run:
         from mlflow.tracking.context.registry import resolve_tags

@@ -110,14 +110,7 @@ def _differing(
 
 
 def adopt(root: Path, keys: Iterable[str]) -> None:
-    """Copy finished trials to the results, so that a run trains none of them again.
-
-    Parameters
-    ----------
-    root
-        Of the results store.
-    keys
-        Of the experiments that a run asks for.
+    """Copy finished trials that a run asks for to the results, so that it trains none again.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""What tuning has spent, study by study, as plain data and as a table."""
+"""What tuning has spent, study by study."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from bench.files import write_json, write_text
 from bench.tuning.records import (
     StudyRecord,
     TrialNumbers,
-    as_csv,
     best_after,
     best_of,
     read_studies,
@@ -34,7 +34,7 @@ COLUMNS = {
     "best": "Best",
     "best_trial": "Of trial",
 }
-"""Keys of a row and the heads of the printed table."""
+"""Keys of a row and their titles in a table."""
 
 
 def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]]:
@@ -99,45 +99,25 @@ def export(root: Path) -> list[dict[str, Any]]:
     BenchError
         A storage is damaged, or the file system refuses.
     """
+    import pandas as pd
+
     folder, studies = root / "tuning", list(read_studies(root))
     rows = [_row(study) for study in studies]
-    tables: dict[str, list[dict[str, Any]]] = {"ledger": rows, "trials": [], "best-after": []}
-    best: dict[str, dict[str, Any]] = {}
-    for study in studies:
-        name = {"study": study.name}
-        plain = [trial.plain() for trial in study.trials]
-        texts = ({**row, "values": json.dumps(row["values"])} for row in plain)
-        tables["trials"] += [{**name, **row, "curve": json.dumps(row["curve"])} for row in texts]
-        tables["best-after"] += [name | row for row in best_after(study.trials)]
-        if found := best_of(study.trials):
-            best[study.name] = found.plain()
+    tables: dict[str, list[dict[str, Any]]] = {
+        "ledger": rows,
+        "trials": [
+            {"study": study.name, **asdict(trial)}
+            | {"values": json.dumps(trial.values), "curve": json.dumps(trial.curve)}
+            for study in studies
+            for trial in study.trials
+        ],
+        "best-after": [
+            {"study": study.name, **row} for study in studies for row in best_after(study.trials)
+        ],
+    }
+    best = {study.name: asdict(top) for study in studies if (top := best_of(study.trials))}
     write_json(folder / "ledger.json", rows)
     write_json(folder / "best.json", best)
     for table, lines in tables.items():
-        write_text(folder / f"{table}.csv", as_csv(lines))
+        write_text(folder / f"{table}.csv", pd.DataFrame(lines, dtype=object).to_csv(index=False))
     return rows
-
-
-def render(rows: list[dict[str, Any]]) -> str:
-    """Render rows as a Markdown table; columns that are empty throughout are left out."""
-    from tabulate import tabulate
-
-    shown = {
-        key: head
-        for key, head in COLUMNS.items()
-        if key in {"trials", "seconds"} or any(_is_worth_showing(key, row[key]) for row in rows)
-    }
-    lines = [[_text(key, row[key]) for key in shown] for row in rows]
-    return tabulate(lines, headers=list(shown.values()), tablefmt="pipe", disable_numparse=True)
-
-
-def _is_worth_showing(key: str, value: Any) -> bool:
-    return value is not None and (value != 0 or key in {"default", "best", "best_trial"})
-
-
-def _text(key: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if key in {"default", "best"}:
-        return f"{value:.4f}"
-    return f"{value:.1f}" if key == "seconds" else str(value)

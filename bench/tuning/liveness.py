@@ -121,19 +121,10 @@ class Owner:
 def requeue(study: Study, number: int, *, died: bool) -> bool:
     """End a running trial of this process, and queue its settings again.
 
-    Parameters
-    ----------
-    study, number
-        Of the trial.
-    died
-        Whether it failed through no fault of its settings, which it may :data:`MOST_DEATHS` times.
-
-    Returns
-    -------
-    bool
-        Whether the trial will be resumed; False, and the trial unchanged, after too many deaths.
+    One that died, through no fault of its settings, more than :data:`MOST_DEATHS` times is left
+    unchanged; False is then returned.
     """
-    trial = next(trial for trial in study.get_trials() if trial.number == number)
+    trial = study.get_trials()[number]
     if died and trial.user_attrs.get("deaths", 0) >= MOST_DEATHS:
         return False
     if _fail(study, number):

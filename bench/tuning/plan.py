@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from bench.files import folder_name
 from bench.hashing import content_hash
 from bench.plan.experiment import Experiment
 from bench.plan.grid import DatasetInfo, GridPoint, PlannedExperiment, freeze, grid_points
@@ -60,8 +60,7 @@ class StudyPlan:
     @property
     def name(self) -> str:
         """Name of the study in Optuna."""
-        label = re.sub(r"[^A-Za-z0-9._]+", "-", self.label).strip("-.")
-        return f"{label[:100]}-{self.key[:12]}"
+        return folder_name(self.label, self.key)
 
     @property
     def metric(self) -> str:
@@ -109,14 +108,7 @@ def plan_studies(
 ) -> list[StudyPlan]:
     """List the studies in the order of a plan's experiments; trials train with the first seed.
 
-    Parameters
-    ----------
-    spec
-        Checked by :meth:`bench.plan.spec.Spec.check`.
-    datasets
-        By source.
-    pruning
-        Rule that ends hopeless trials.
+    Data sets are given by source.
 
     Raises
     ------

@@ -9,10 +9,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +25,8 @@ TrialState = Literal["complete", "pruned", "failed", "killed", "surplus"]
 when another had just begun the last. Neither counts towards a budget."""
 TrialNumbers = Mapping[str, Sequence[int]]
 """Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
+JOURNAL = "journal:"
+"""Before the path of a journal file."""
 _STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
@@ -79,10 +79,6 @@ class Trial:
         """Whether it counts towards a budget."""
         return self.state not in {"killed", "surplus"}
 
-    def plain(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -103,25 +99,32 @@ def copies(root: Path) -> Path:
     return root / "tuning" / "copies"
 
 
+def own_file(root: Path) -> Path:
+    """Return the path of a results store's own storage, an SQLite file."""
+    return root.absolute() / "tuning" / "optuna.db"
+
+
+def default_url(root: Path) -> str:
+    """Return the URL of a results store's own storage, whatever its folders are named."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(own_file(root))).render_as_string(hide_password=False)
+
+
 def read_studies(root: Path) -> Iterator[StudyRecord]:
     """Read every study of a results store, in the order of names.
-
-    Parameters
-    ----------
-    root
-        Of the results store.
 
     Raises
     ------
     BenchError
         A storage is damaged or cannot be read.
     """
-    from bench.tuning import storage
-
     found: dict[str, StudyRecord] = {}
-    urls = [storage.default_url(root)] if storage.own_file(root).is_file() else []
-    urls += [f"{storage.JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
+    urls = [default_url(root)] if own_file(root).is_file() else []
+    urls += [f"{JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
     for url in urls:
+        from bench.tuning import storage  # Optuna, which a store without studies does not need
+
         with storage.storage_errors(url):
             found |= {record.name: record for record in read_storage(storage.open_storage(url))}
     yield from (found[name] for name in sorted(found))
@@ -143,16 +146,13 @@ def counting(trials: Collection[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.number not in void]
 
 
-def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
-    """Return the ended trials of a study as plain data.
+def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
+    """Count the trials before one, leaving out those that do not count."""
+    return sum(trial.number < number for trial in counting(trials))
 
-    Parameters
-    ----------
-    trials
-        All of the study.
-    metric
-        Name of the validation figure.
-    """
+
+def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
+    """Return those that have ended of all trials of a study; metric names the objective."""
     resumed = {trial.user_attrs.get("retry_of") for trial in trials}
     ended = (trial for trial in trials if trial.state.is_finished())
     return [_record(trial, metric, resumed=trial.number in resumed) for trial in ended]
@@ -200,24 +200,14 @@ def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
         Rows of ``trials`` (how many), ``number``, ``best`` (None before the first complete one)
         and ``seconds`` (all that was spent by then).
     """
-    rows: list[dict[str, Any]] = []
-    best: float | None = None
-    seconds = 0.0
-    for trial in sorted(filter(lambda trial: trial.counts, trials), key=lambda t: t.ended):
-        seconds += trial.seconds
-        if trial.value is not None:
-            best = trial.value if best is None else max(best, trial.value)
-        rows.append(
-            {"trials": len(rows) + 1, "number": trial.number, "best": best, "seconds": seconds}
-        )
-    return rows
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Render rows of equal keys as CSV; None is an empty field."""
-    stream = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return stream.getvalue()
+    ended = sorted((trial for trial in trials if trial.counts), key=lambda trial: trial.ended)
+    so_far = (ended[:count] for count in range(1, len(ended) + 1))
+    return [
+        {
+            "trials": len(done),
+            "number": done[-1].number,
+            "best": max((t.value for t in done if t.value is not None), default=None),
+            "seconds": sum(t.seconds for t in done),
+        }
+        for done in so_far
+    ]

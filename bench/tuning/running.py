@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +19,55 @@ from bench.runs.run_one import ExperimentOutcome
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.tuning import records
-from bench.tuning.budget import Budget
 from bench.tuning.liveness import Owner, requeue
 from bench.tuning.plan import StudyPlan
-from bench.tuning.records import best_of, counting, records_of
-from bench.tuning.sampler import place_of
+from bench.tuning.records import best_of, counting, place_of, records_of
+
+REPEATS_IN_A_ROW = 25
+"""Repetitions after which a space counts as exhausted; a budget of seconds pays none of them."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The same for every study; what is reached first ends it.
+
+    Attributes
+    ----------
+    trials
+        Trials that end in any way.
+    seconds
+        Of training, summed over a study's trials. A trial that runs when they are spent ends after
+        its epoch; the default configuration always runs to its end.
+    """
+
+    trials: int | None
+    seconds: float | None
+
+    def is_spent(self, trials: Collection[FrozenTrial]) -> bool:
+        """Return whether no further trial is needed, whatever becomes of the running ones."""
+        ended = [trial for trial in counting(trials) if trial.state.is_finished()]
+        if self.trials is not None and len(ended) >= self.trials:
+            return True
+        if self.is_out_of_time(trials):
+            return any("default" in trial.user_attrs for trial in ended)
+        last = ended[-REPEATS_IN_A_ROW:] if self.trials is None else []
+        return len(last) == REPEATS_IN_A_ROW and all("repeats" in t.user_attrs for t in last)
+
+    def is_out_of_time(self, trials: Collection[FrozenTrial]) -> bool:
+        """Return whether the seconds are spent."""
+        if self.seconds is None:
+            return False
+        spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in counting(trials))
+        return bool(spent >= self.seconds)
+
+    def admits(self, trials: Collection[FrozenTrial]) -> bool:
+        """Return whether one more trial may begin while the others run."""
+        return not self.is_spent(trials) and (self.trials is None or begun(trials) < self.trials)
+
+
+def begun(trials: Collection[FrozenTrial]) -> int:
+    """Count the trials that have begun, leaving out those that do not count."""
+    return sum(trial.state != TrialState.WAITING for trial in counting(trials))
 
 
 @dataclass(frozen=True)
@@ -112,7 +156,7 @@ class RunningTrial:
     def __init__(self, study: RunningStudy, trial: Trial) -> None:
         self._study = study
         self._trial = trial
-        [earlier] = (other for other in study.trials() if other.number == trial.number)
+        earlier = study.trials()[trial.number]
         self._seconds = float(earlier.user_attrs.get("seconds", 0.0))
         self._epochs = set(earlier.intermediate_values)
         self._reason = ""

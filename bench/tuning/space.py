@@ -7,8 +7,7 @@ searches; its own file may give such a key another range.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
+from bench.components import BASELINE, METHODS, VARIANT_MARK, Component
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
-from bench.plan.grid import GridPoint
+from bench.plan.grid import GridPoint, components_of
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 
@@ -27,15 +26,21 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FILE = "search.yaml"
-BASELINE = "none"
-"""The method whose shared settings everyone searches."""
-SHARED = "training"
-NOT_SEARCHED = frozenset({"epochs", "patience", "samples", "stop_on", "mixed_precision"})
+SHARED = "training."
+NOT_SEARCHED = frozenset(
+    SHARED + name for name in ("epochs", "patience", "samples", "stop_on", "mixed_precision")
+)
 """Shared settings that are part of the equal treatment, and so are not a method's to choose."""
 Scalar = bool | int | float | str | None
 
 
-class Range(Config):
+class _Dimension(Config):
+    def plain(self) -> dict[str, Any]:
+        """Return plain data, with the keys of the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class Range(_Dimension):
     """An interval, ends included.
 
     Attributes
@@ -69,10 +74,6 @@ class Range(Config):
             return False
         return self.low <= value <= self.high
 
-    def plain(self) -> dict[str, Any]:
-        """Return plain data, with the keys of the file."""
-        return self.model_dump(mode="json", by_alias=True)
-
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
         from optuna.distributions import FloatDistribution, IntDistribution
@@ -82,7 +83,7 @@ class Range(Config):
         return FloatDistribution(self.low, self.high, log=self.log)
 
 
-class Choices(Config):
+class Choices(_Dimension):
     """At least two numbers, texts, true, false or null, without an order."""
 
     choices: tuple[Scalar, ...] = Field(min_length=2)
@@ -90,10 +91,6 @@ class Choices(Config):
     def holds(self, value: Scalar) -> bool:
         """Return whether a value is among the choices; true is not 1."""
         return any(value == known and _kind(value) is _kind(known) for known in self.choices)
-
-    def plain(self) -> dict[str, Any]:
-        """Return plain data, with the keys of the file."""
-        return self.model_dump(mode="json")
 
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
@@ -109,34 +106,34 @@ def _kind(value: Scalar) -> type:
     return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
 
 
-@dataclass(frozen=True)
-class SearchSpace:
-    """Dimensions of a component's own settings, and of those that every method shares."""
+def declared(component: Component) -> dict[str, Dimension]:
+    """Read a component's ``search.yaml``; one without a file searches nothing of its own.
 
-    own: Mapping[str, Dimension]
-    shared: Mapping[str, Dimension]
+    Returns
+    -------
+    dict
+        By key of the file: the component's own settings, and shared ones after ``training.``.
 
-    @classmethod
-    def of(cls, component: Component) -> SearchSpace:
-        """Read a component's ``search.yaml``; one without a file searches nothing of its own.
-
-        Raises
-        ------
-        ConfigError
-            A key is no setting, a dimension is not sound, or a default lies outside of it.
-        """
-        path = _beside(component)
-        content = read_yaml(path) if path.is_file() else {}
-        found = {key: _dimension(value, f"{path}, {key}") for key, value in content.items()}
-        shared = {
-            key.removeprefix(f"{SHARED}."): dimension
-            for key, dimension in found.items()
-            if key.rpartition(".")[0] == SHARED
-        }
-        own = {key: found[key] for key in found if key.rpartition(".")[0] != SHARED}
-        _check(own, component.config_class(), f"{path}: ")
-        _check(shared, TrainingConfig, f"{path}: {SHARED}.")
-        return cls(own, shared)
+    Raises
+    ------
+    ConfigError
+        A key is no setting, a dimension is not sound, or a default lies outside of it.
+    """
+    path = _beside(component)
+    content = read_yaml(path) if path.is_file() else {}
+    own, shared = (
+        schema().model_dump(mode="json") for schema in (component.config_class(), TrainingConfig)
+    )
+    defaults = own | {f"{SHARED}{name}": value for name, value in shared.items()}
+    found = {key: _dimension(value, f"{path}, {key}") for key, value in content.items()}
+    for key, dimension in found.items():
+        if key in NOT_SEARCHED:
+            raise ConfigError(f"{path}: {key} is the same for every method; remove the key")
+        if key not in defaults:
+            raise ConfigError(f"{path}: {key} is no setting{suggestion(key, defaults)}")
+        if not dimension.holds(defaults[key]):
+            raise ConfigError(f"{path}: {key} leaves out the default {defaults[key]!r}; include it")
+    return found
 
 
 def _beside(component: Component) -> Path:
@@ -155,19 +152,6 @@ def _dimension(content: Any, where: str) -> Dimension:
     return kind.parse(content, where)
 
 
-def _check(dimensions: Mapping[str, Dimension], schema: type[Config], where: str) -> None:
-    defaults = schema().model_dump(mode="json")
-    for name, dimension in dimensions.items():
-        if schema is TrainingConfig and name in NOT_SEARCHED:
-            raise ConfigError(f"{where}{name} is the same for every method; remove the key")
-        if name not in defaults:
-            raise ConfigError(f"{where}{name} is no setting{suggestion(name, defaults)}")
-        if not dimension.holds(defaults[name]):
-            raise ConfigError(
-                f"{where}{name} leaves out the default {defaults[name]!r}; include it"
-            )
-
-
 def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
     """Join the spaces of what a point consists of.
 
@@ -183,21 +167,19 @@ def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
     ConfigError
         A file is wrong.
     """
-    shared = SearchSpace.of(METHODS.get(BASELINE)).shared
-    spaces = {kind: SearchSpace.of(entry) for kind, entry in _parts(point)}
-    for space in spaces.values():
-        shared = {**shared, **space.shared}
-    everything = {f"{SHARED}.{name}": dimension for name, dimension in shared.items()}
-    for kind, space in spaces.items():
-        everything |= {f"{kind}.{name}": dimension for name, dimension in space.own.items()}
+    baseline = declared(METHODS.get(BASELINE))
+    found = {key: baseline[key] for key in baseline if key.startswith(SHARED)}
+    for kind, entry in components_of(point):
+        for key, dimension in declared(entry).items():
+            found[key if key.startswith(SHARED) else f"{kind}.{key}"] = dimension
     fixed = fixed_by(spec, point)
-    return {name: everything[name] for name in sorted(everything) if name not in fixed}
+    return {name: found[name] for name in sorted(found) if name not in fixed}
 
 
 def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
     """Name the settings that a specification sets or that make a variant."""
-    fixed = {f"{SHARED}.{name}" for name in spec.training.model_fields_set}
-    for kind, entry in _parts(point):
+    fixed = {f"{SHARED}{name}" for name in spec.training.model_fields_set}
+    for kind, entry in components_of(point):
         given = getattr(spec, f"{kind}_settings")
         base = entry.name.partition(VARIANT_MARK)[0]
         names = {*given.get(base, {}), *given.get(entry.name, {}), *entry.defaults}
@@ -214,9 +196,9 @@ def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec
         A value does not fit, alone or with the others.
     """
     where = f"settings of {point.label}"
-    training = spec.training.model_dump(exclude_unset=True) | _of(values, SHARED)
-    changes: dict[str, Any] = {SHARED: training}
-    for kind, entry in _parts(point):
+    training = spec.training.model_dump(exclude_unset=True) | _of(values, "training")
+    changes: dict[str, Any] = {"training": training}
+    for kind, entry in components_of(point):
         field = f"{kind}_settings"
         given = getattr(spec, field)
         changes[field] = {
@@ -229,11 +211,3 @@ def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec
 def _of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     names = (name.partition(".") for name in values)
     return {name: values[f"{first}.{name}"] for first, _, name in names if first == kind}
-
-
-def _parts(point: GridPoint) -> Iterator[tuple[str, Component]]:
-    yield "method", METHODS.get(point.method)
-    if point.backbone is not None:
-        yield "backbone", BACKBONES.get(point.backbone)
-    if point.encoder is not None:
-        yield "encoder", ENCODERS.get(point.encoder)

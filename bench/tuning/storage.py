@@ -1,29 +1,32 @@
-"""Optuna's side of a study: storage and pruner."""
+"""Optuna's side of a study: storage, sampler and pruner."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bench.errors import ConfigError, StoreError
 from bench.files import locked
-from bench.settings import expanded
+from bench.seeds import seed_for
+from bench.settings import expanded, masked
 from bench.tuning.plan import Pruning, StudyPlan
+from bench.tuning.records import JOURNAL, place_of
 
-if TYPE_CHECKING:
-    import optuna
-    from optuna.pruners import BasePruner
-    from optuna.storages import BaseStorage
-
-JOURNAL = "journal:"
-"""Before the path of a journal file."""
 BUSY_SECONDS = 120
 """How long a process waits for its turn to write SQLite."""
 HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
@@ -32,35 +35,8 @@ STARTUP_TRIALS, WARMUP_EPOCHS = 5, 5
 """Ended trials, and epochs of a trial, before the median rule prunes."""
 REDUCTION = 3
 """Hyperband keeps one of this many at each rung."""
-
-
-def own_file(root: Path) -> Path:
-    """Return the path of a results store's own storage, an SQLite file."""
-    return root.absolute() / "tuning" / "optuna.db"
-
-
-def default_url(root: Path) -> str:
-    """Return the URL of a results store's own storage, whatever its folders are named."""
-    from sqlalchemy.engine import URL
-
-    return URL.create("sqlite", database=str(own_file(root))).render_as_string(hide_password=False)
-
-
-def masked(url: str) -> str:
-    """Hide the passwords in a URL.
-
-    Examples
-    --------
-    >>> masked("postgresql+psycopg2://me:secret@host/studies")
-    'postgresql+psycopg2://me:***@host/studies'
-    >>> masked("postgresql://host/studies?user=me&password=secret")
-    'postgresql://host/studies?user=me&password=***'
-    """
-    scheme, separator, rest = url.partition("://")
-    account, at, place = rest.rpartition("@")
-    user, colon, _ = account.partition(":")
-    shown = f"{user}:***@{place}" if at and colon else rest
-    return scheme + separator + re.sub(r"(password=)[^&]+", r"\1***", shown)
+SEEDS = 2**32
+"""NumPy's older generator, which Optuna draws from, takes smaller seeds only."""
 
 
 def file_of(url: str) -> Path | None:
@@ -75,8 +51,6 @@ def file_of(url: str) -> Path | None:
         return expanded(url.removeprefix(JOURNAL)).absolute()
     if not url.startswith("sqlite"):
         return None
-    from sqlalchemy.engine import make_url
-
     database = make_url(url).database
     if not database or database == ":memory:":
         raise ConfigError(
@@ -97,9 +71,6 @@ def storage_errors(url: str) -> Iterator[None]:
     StoreError
         The storage cannot be reached, read or written.
     """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
     try:
         yield
     except ImportError as error:
@@ -134,8 +105,6 @@ def open_storage(url: str) -> BaseStorage:
     ConfigError, StoreError
         As :func:`storage_errors`.
     """
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Heartbeats and retries are marked experimental, and meant for another loop than ask and tell.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -154,9 +123,6 @@ def open_storage(url: str) -> BaseStorage:
 
 
 def _journal(url: str) -> BaseStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
     path = expanded(url.removeprefix(JOURNAL))
     if path.is_file() and not _is_journal(path):  # Optuna would append to whatever it is
         raise ConfigError(
@@ -178,9 +144,6 @@ def _is_journal(path: Path) -> bool:
 
 
 def _database(url: str) -> BaseStorage:
-    from optuna.storages import RDBStorage
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
     path = file_of(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,10 +168,6 @@ def _database(url: str) -> BaseStorage:
 
 def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
     """Open the study of a plan, with the default configuration first in its queue."""
-    import optuna
-
-    from bench.tuning.sampler import SeededTPE
-
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,
@@ -224,14 +183,40 @@ def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
     return study
 
 
+class SeededTPE(TPESampler):
+    """Multivariate TPE (Bergstra et al., NeurIPS 2011), seeded anew for each trial.
+
+    A sampler with one seed would draw the same numbers again in every process. Here the seed is
+    the trial's place among those that count, so a study that is killed and resumed suggests, with
+    one worker, what it would have suggested. Running trials count as bad ones, so that parallel
+    workers look elsewhere.
+
+    Parameters
+    ----------
+    trials
+        Returns all trials of the study. Hyperband hands a sampler the trials of one bracket only.
+    *axes
+        Names that every seed derives from.
+    """
+
+    def __init__(self, trials: Callable[[], Collection[FrozenTrial]], *axes: str | int) -> None:
+        self._trials = trials
+        self._axes = axes
+        super().__init__(multivariate=True, constant_liar=True)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Seed all generators."""
+        seed = seed_for(*self._axes, place_of(trial.number, self._trials())) % SEEDS
+        super().__init__(multivariate=True, constant_liar=True, seed=seed)
+        super().before_trial(study, trial)
+
+
 def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
     """Return the rule that ends hopeless trials of at most so many epochs.
 
     ``median`` ends what is below the median of earlier trials at the same epoch; ``hyperband`` is
     that of Li et al., JMLR 2018.
     """
-    from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
-
     if pruning == "median":
         return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS)
     if pruning == "hyperband":

@@ -7,89 +7,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from bench.errors import ConfigError, suggestion
 from bench.files import atomic_path
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
 from bench.runs.store import Store
 from bench.runs.workers import run_tasks
 from bench.settings import Settings
-from bench.tuning.budget import Budget, begun
 from bench.tuning.ledger import export
 from bench.tuning.liveness import Owner
 from bench.tuning.plan import Pruning, StudyPlan, plan_studies
-from bench.tuning.records import StudyRecord, copies, read_storage, tuning_store
-from bench.tuning.running import RunningStudy, RunningTrial
-from bench.tuning.storage import (
+from bench.tuning.records import (
+    StudyRecord,
+    copies,
     default_url,
-    file_of,
-    open_storage,
-    open_study,
     own_file,
-    storage_errors,
+    read_storage,
+    tuning_store,
 )
+from bench.tuning.running import Budget, RunningStudy, RunningTrial, begun
+from bench.tuning.storage import file_of, open_storage, open_study, storage_errors
 
-DEFAULT_TRIALS = 20
 SWEEP_SECONDS = 2.0
 """Until studies that other machines work on are looked at again."""
-
-
-def tune(
-    spec: Spec,
-    settings: Settings,
-    *,
-    trials: int | None = None,
-    seconds: float | None = None,
-    workers: int = 1,
-    pruning: Pruning = "median",
-    storage: str | None = None,
-    report: Callable[[str], None] = lambda _: None,
-) -> list[StudyRecord]:
-    """Search settings with the same budget for every study of a specification.
-
-    Killed or interrupted, it resumes when it is called again; what other machines run on the same
-    storage is waited for.
-
-    Parameters
-    ----------
-    spec
-        What to search: one study for each data set, backbone, method and encoder.
-    settings
-        Store, device, threads and folders.
-    trials, seconds
-        Budget of each study: trials, and seconds of training. Without either,
-        :data:`DEFAULT_TRIALS` trials.
-    workers
-        Trials at the same time: 1 runs them in this process, more in as many processes.
-    pruning
-        Rule that ends hopeless trials.
-    storage
-        ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
-    report
-        Receives one line when a trial begins and when it ends.
-
-    Returns
-    -------
-    list
-        The studies, in the order of the specification.
-
-    Raises
-    ------
-    BenchError
-        A setting, the data, the store or the storage is wrong or fails.
-    """
-    from bench.training.device import select_device
-
-    plans = plan_tuning(spec, settings, pruning)
-    select_device(settings.device)
-    execution = ExecutionSettings(settings, time.time())
-    if trials is None and seconds is None:
-        trials = DEFAULT_TRIALS
-    return spend(plans, Budget(trials, seconds), execution, workers, storage, report)
 
 
 def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
@@ -98,8 +44,10 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
     Raises
     ------
     BenchError
-        A setting does not fit, a search space is wrong, or a data set does not load.
+        A setting or the pruner does not fit, a search space is wrong, or a data set does not load.
     """
+    if pruning not in get_args(Pruning):
+        raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
 
@@ -119,7 +67,31 @@ def spend(
     storage: str | None,
     report: Callable[[str], None],
 ) -> list[StudyRecord]:
-    """Spend the budget of each study; see :func:`tune`, whose store ``execution`` names."""
+    """Spend the budget of each study, and wait for the trials of other machines.
+
+    Parameters
+    ----------
+    plans, budget
+        What to search, and what each study may cost.
+    execution
+        How experiments run; names the results store.
+    workers
+        Trials at the same time: 1 runs them in this process, more in as many processes.
+    storage
+        ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+    report
+        Receives one line when a trial begins and when it ends.
+
+    Returns
+    -------
+    list
+        The studies, in the order of the plans.
+
+    Raises
+    ------
+    BenchError
+        The data, the store or the storage is wrong or fails.
+    """
     root = execution.store.absolute()
     url = storage or default_url(root)
     opened, file, store = open_storage(url), file_of(url), tuning_store(root)

@@ -23,6 +23,12 @@ def empty_database(tmp_path_factory):
     return root / "tracking" / "mlflow.db"
 
 
+@pytest.fixture(autouse=True)
+def draw_nothing(monkeypatch):
+    """Leave runs without tables and figures, which take seconds."""
+    monkeypatch.setattr("bench.tracking.items.draw", lambda root, keys, folder: None)
+
+
 @pytest.fixture
 def settings(tmp_path, empty_database):
     """A store with a laid-out database, without the experiment of another store's artifacts."""

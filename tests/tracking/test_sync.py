@@ -31,11 +31,13 @@ def synced(tmp_path_factory):
     fill(root)
     drawn = []
 
-    def draw(keys, folder):
+    def draw(root, keys, folder):
         drawn.append(keys)
         (folder / "table.md").write_text("| a table |")
 
-    assert sync(settings, draw).left == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.tracking.items.draw", draw)
+        assert sync(settings).left == 0
     assert drawn == [[experiment(seed).key for seed in (1, 2, 3)]]
     return settings
 
@@ -315,10 +317,11 @@ def test_another_process_that_logs_from_the_store_is_not_disturbed(full, monkeyp
     monkeypatch.setattr(module, "LOCK_SECONDS", 0.0)
     seen = []
 
-    def draw(keys, folder):  # drawn in the middle of the other's logging
+    def draw(root, keys, folder):  # drawn in the middle of the other's logging
         seen.append(sync(full))
 
-    assert sync(full, draw).logged == ITEMS
+    monkeypatch.setattr("bench.tracking.items.draw", draw)
+    assert sync(full).logged == ITEMS
     [counts] = seen
     assert (counts.logged, counts.left) == (0, ITEMS)
     assert counts.problem == "another process logs from this store; try again later"

@@ -12,7 +12,7 @@ from tracked_runs import begin, end, free_port, run
 
 from bench.runs.store import Store
 from bench.tracking import tracker as module
-from bench.tracking.sync import draw_nothing, sync
+from bench.tracking.sync import sync
 from bench.tracking.tracker import Tracker
 
 
@@ -66,7 +66,7 @@ def quick(monkeypatch):
 def track(settings, *keys):
     """Log keys one after another; return the warnings."""
     said = []
-    with Tracker(settings, said.append, draw_nothing) as tracker:
+    with Tracker(settings, said.append) as tracker:
         for key in keys:
             tracker.log(key)
     return said
@@ -76,7 +76,7 @@ def test_what_is_logged_during_a_run_is_there_at_its_end(settings):
     """As ``bench run`` does: the run begins, an experiment ends, another fails, the run ends."""
     said = []
     key = record(settings.store, None)
-    with Tracker(settings, said.append, draw_nothing) as tracker:
+    with Tracker(settings, said.append) as tracker:
         with Store(settings.store).locked(key):
             tracker.log(key)
             assert sync(settings).present == 1
@@ -139,7 +139,7 @@ def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, 
 def test_what_failed_is_logged_with_the_next_experiment(settings, monkeypatch, quick):
     fill(settings.store)
     said = []
-    with Tracker(settings, said.append, draw_nothing) as tracker:
+    with Tracker(settings, said.append) as tracker:
         database = settings.store / "tracking" / "mlflow.db"
         kept = database.read_bytes()
         database.write_bytes(b"no database" * 100)
@@ -165,7 +165,7 @@ def test_an_interruption_waits_for_nothing(settings, monkeypatch):
     monkeypatch.setattr("bench.tracking.sync.sync", hangs)
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     monkeypatch.setattr(module, "GRACE", 600.0)
-    tracker = Tracker(settings, pytest.fail, draw_nothing)
+    tracker = Tracker(settings, pytest.fail)
     tracker.log("key")
     tracker.__exit__(KeyboardInterrupt)
 

@@ -18,8 +18,8 @@ from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
 from bench.settings import Settings
-from bench.tuning.budget import Budget
 from bench.tuning.plan import StudyPlan, plan_studies
+from bench.tuning.running import Budget
 from bench.tuning.tune import spend
 
 USERS = 100

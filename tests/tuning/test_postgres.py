@@ -11,9 +11,10 @@ from postgres import AbsentError, server
 from sqlalchemy import text
 
 from bench.errors import StoreError
+from bench.settings import masked
 from bench.tuning.liveness import Owner
 from bench.tuning.records import read_studies
-from bench.tuning.storage import masked, open_storage, open_study
+from bench.tuning.storage import open_storage, open_study
 
 pytestmark = pytest.mark.postgres
 

@@ -9,8 +9,7 @@ from fake_trials import plans
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from bench.tuning.records import counting
-from bench.tuning.sampler import place_of
+from bench.tuning.records import counting, place_of
 from bench.tuning.space import Choices, Range
 from bench.tuning.storage import open_study
 

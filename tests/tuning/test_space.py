@@ -9,9 +9,10 @@ from fake_trials import spec, toy
 from bench.components import BACKBONES, ENCODERS, METHODS, Variant
 from bench.errors import ConfigError
 from bench.plan.grid import grid_points
+from bench.plan.training import TrainingConfig
 from bench.tuning import space
 from bench.tuning.plan import plan_studies
-from bench.tuning.space import Choices, Range, SearchSpace, fixed_by, space_for, with_values
+from bench.tuning.space import Choices, Range, declared, fixed_by, space_for, with_values
 
 COMPONENTS = [
     pytest.param(registry.get(name), id=f"{registry.kind}-{name}")
@@ -32,31 +33,32 @@ def declare(tmp_path, monkeypatch):
     def write(text):
         path.write_text(text)
         monkeypatch.setattr(space, "_beside", beside)
-        return SearchSpace.of(BACKBONES.get("sasrec"))
+        return declared(BACKBONES.get("sasrec"))
 
     return write
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_shipped_spaces_are_sound_and_hold_the_defaults(component):
-    declared = SearchSpace.of(component)
     defaults = component.config_class()().model_dump(mode="json")
-    assert all(dimension.holds(defaults[name]) for name, dimension in declared.own.items())
+    shared = TrainingConfig().model_dump(mode="json")
+    defaults |= {f"training.{name}": value for name, value in shared.items()}
+    assert all(found.holds(defaults[name]) for name, found in declared(component).items())
 
 
 def test_dimensions_are_read(declare):
-    declared = declare(
+    found = declare(
         "dropout: {low: 0, high: 0.6}\n"
         "inner_size: {low: 64, high: 512, int: true, log: true}\n"
         "norm: {choices: [pre, post]}\n"
         "training.weight_decay: {choices: [0, 0.01]}\n"
     )
-    assert declared.own == {
+    assert found == {
         "dropout": Range(low=0, high=0.6),
         "inner_size": Range.parse({"low": 64, "high": 512, "int": True, "log": True}, "x"),
         "norm": Choices(choices=("pre", "post")),
+        "training.weight_decay": Choices(choices=(0, 0.01)),
     }
-    assert declared.shared == {"weight_decay": Choices(choices=(0, 0.01))}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_dimensions_are_read(declare):
         ("dropuot: {low: 0, high: 0.6}", "dropuot is no setting; did you mean 'dropout'?"),
         ("dropout: {low: 0, high: 0.4}", "dropout leaves out the default 0.5; include it"),
         ("training.patience: {choices: [5, 10]}", "patience is the same for every method"),
-        ("training.learn_rate: {low: 0, high: 1}", "did you mean 'learning_rate'?"),
+        ("training.learn_rate: {low: 0, high: 1}", "did you mean 'training.learning_rate'?"),
         ("method.theta: {low: 0, high: 1}", "method.theta is no setting"),
     ],
 )
@@ -103,15 +105,15 @@ def test_a_component_without_a_file_searches_nothing_of_its_own(monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS.names())
 def test_everyone_searches_what_the_bare_backbone_searches(method):
-    shared = SearchSpace.of(METHODS.get("none")).shared
+    shared = {key for key in declared(METHODS.get("none")) if key.startswith("training.")}
     assert shared
     chosen = spec(methods=[method], encoders=ENCODERS.names())
     for point in grid_points(chosen):
         names = set(space_for(point, chosen))
-        assert {f"training.{name}" for name in shared} <= names
+        assert shared <= names
         if point.backbone:
-            own = SearchSpace.of(BACKBONES.get(point.backbone)).own
-            assert {f"backbone.{name}" for name in own} <= names
+            found = declared(BACKBONES.get(point.backbone))
+            assert {key if "." in key else f"backbone.{key}" for key in found} <= names
 
 
 def test_what_a_specification_sets_is_not_searched():

@@ -6,8 +6,9 @@ import pytest
 from fake_trials import plans, run
 
 from bench.errors import ConfigError, StoreError
-from bench.tuning.records import read_studies
-from bench.tuning.storage import default_url, file_of, masked, open_storage, open_study
+from bench.settings import masked
+from bench.tuning.records import default_url, read_studies
+from bench.tuning.storage import file_of, open_storage, open_study
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlit:///x", "http://example.org/studies"])

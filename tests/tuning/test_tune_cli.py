@@ -6,7 +6,6 @@ from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.errors import BenchError
-from bench.tuning.ledger import COLUMNS, render
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def test_an_empty_ledger_says_so(bench):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--pruner", "medain"), "--pruner 'medain' is unknown; did you mean 'median'?"),
+        (("--pruner", "medain"), "pruner 'medain' is unknown; did you mean 'median'?"),
         (("--method", "nonesuch"), "unknown method 'nonesuch'"),
         (("--storage", "nonsense"), "--storage 'nonsense' is neither 'journal:FILE' nor a URL"),
     ],
@@ -64,20 +63,3 @@ def test_it_takes_what_run_takes():
     own = {"jobs", "tuned", "plan", "keep"}
     shared = {parameter.name for parameter in commands["run"].params} - own
     assert shared <= {parameter.name for parameter in commands["tune"].params}
-
-
-def row(**changes):
-    given = dict.fromkeys(COLUMNS) | {"dataset": "toy", "trials": 3, "seconds": 4.0}
-    return {**given, **changes}
-
-
-def test_the_table_leaves_out_what_no_study_has():
-    table = render([row(pruned=0, best=0.12345, best_trial=0), row(pruned=0)])
-    head, _, first, second = table.splitlines()
-    names = [experiment.strip() for experiment in head.strip("|").split("|")]
-    assert names == ["Data set", "Trials", "Seconds", "Best", "Of trial"]
-    rows = [
-        [experiment.strip() for experiment in line.strip("|").split("|")]
-        for line in (first, second)
-    ]
-    assert rows == [["toy", "3", "4.0", "0.1235", "0"], ["toy", "3", "4.0", "", ""]]
