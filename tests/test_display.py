@@ -64,11 +64,13 @@ class Closed(io.StringIO):
     def __init__(self, terminal):
         super().__init__()
         self.terminal = terminal
+        self.attempts = 0
 
     def isatty(self):
         return self.terminal
 
     def write(self, _):
+        self.attempts += 1
         raise ValueError("I/O operation on closed file")
 
     def flush(self):
@@ -77,6 +79,7 @@ class Closed(io.StringIO):
 
 class Full(Closed):
     def write(self, _):
+        self.attempts += 1
         raise OSError(28, "No space left on device")
 
     def flush(self):
@@ -86,7 +89,9 @@ class Full(Closed):
 @pytest.mark.parametrize("kind", [Closed, Full])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_stream_that_cannot_be_written_is_ignored(kind, terminal):
-    work(display_for(kind(terminal)))
+    stream = kind(terminal)
+    work(display_for(stream))
+    assert stream.attempts > 0
 
 
 @pytest.mark.parametrize("tty", [False, True])
@@ -98,6 +103,8 @@ def test_characters_that_the_stream_lacks_are_replaced(tty):
     assert "????? ? ? café" in shown
 
 
-def test_without_standard_error_nothing_is_shown(monkeypatch):
+def test_without_standard_error_nothing_is_shown(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr", None)
     work(display_for())
+    monkeypatch.undo()
+    assert tuple(capsys.readouterr()) == ("", "")

@@ -22,7 +22,7 @@ def shown():
 @pytest.mark.parametrize(("script", "words"), list(shown()))
 def test_commands_are_real(script, words):
     parser = importlib.import_module(script).parser()
-    parser.parse_args(shlex.split(words, comments=True))
+    assert parser.parse_args(shlex.split(words, comments=True))
 
 
 def test_the_page_shows_every_script():

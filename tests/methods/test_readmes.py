@@ -36,4 +36,4 @@ def test_settings_in_a_readme_are_accepted(registry, name):
     config = registry.get(name).config_class()
     for key, value in re.findall(r"`(\w+) = ([^`]+)`", text):
         if key != "clip_norm":  # of the run, not of the method
-            config.parse({key: yaml.safe_load(value)}, name)
+            assert key in config.parse({key: yaml.safe_load(value)}, name).model_fields_set

@@ -167,7 +167,10 @@ def test_an_interruption_waits_for_nothing(settings, monkeypatch):
     monkeypatch.setattr(module, "GRACE", 600.0)
     tracker = Tracker(settings, pytest.fail)
     tracker.log("key")
+    waits = []
+    monkeypatch.setattr(tracker, "_wait", waits.append)
     tracker.__exit__(KeyboardInterrupt)
+    assert waits == []
 
 
 def test_nothing_is_logged_where_tracking_is_off(settings):
