@@ -12,12 +12,17 @@ EPILOG = """
 Examples:
   bench audit published.csv
   bench audit in-percent.csv --percent
+  bench audit paper.tex
 """
 
 
 def audit(
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE.csv", help="A table with columns like HR@5, NDCG@10.")
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            help="CSV, Markdown or LaTeX with columns like HR@5 and NDCG@10.",
+        ),
     ],
     percent: Annotated[
         bool, typer.Option("--percent", help="The figures are percentages.")
@@ -32,7 +37,7 @@ def audit(
     from bench.reports.verify.audit import audit as audit_table
     from bench.reports.verify.audit import summary
 
-    rows = audit_table(table, percent=percent)
-    typer.echo(summary(table, rows), nl=False)
-    if any(row.violations for row in rows):
+    audited = audit_table(table, percent=percent)
+    typer.echo(summary(table, audited), nl=False)
+    if any(row.violations for row in audited.rows):
         raise typer.Exit(1)

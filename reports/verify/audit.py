@@ -1,39 +1,96 @@
-"""Arithmetic of HR@K and NDCG@K in any CSV, published or our own."""
+"""Arithmetic of HR@K and NDCG@K in any table, published or our own."""
 
 from __future__ import annotations
 
 import csv
+import math
 import re
+import textwrap
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import DataError
+from bench.reports.verify.tables import TextLine, markup_of, text_tables
 from bench.statistics.table_arithmetic import Kind, PrintedNumber, Violation, violations
 
 _HEAD = re.compile(
-    r"(?P<name>hr|h|hit|hits|hit ?rate|hit ?ratio|recall|r|ndcg|n) ?@ ?(?P<k>[0-9]{1,6})"
-    r" ?(?P<percent>\(?%\)?)?",
+    r"(?P<prefix>[^@/]*?)(?<![a-z])"
+    r"(?:(?P<name>hr|hits?(?:[ _-]?(?:rate|ratio))?|recall|ndcg)[ _-]*@?|(?P<letter>[hrn]) ?@)"
+    r"[ _]*(?P<k>[0-9]{1,6}) ?(?P<percent>\(?\[?%\]?\)?)?",
     re.IGNORECASE,
 )
-_DECORATION = re.compile(r"\\[a-z]+|</?[a-z]+>|[\\*†‡↑↓^$_{}]")
+_NOT_A_METRIC = re.compile(
+    r"\b(?:sd|std|stdev|se|ci|p|q|var|variance|rank|time|imp|impr|improv\w*|gain|lift|diff|difference"
+    r"|delta|rel|relative)\b|[Δ∆±]",
+    re.IGNORECASE,
+)
+"""Words before a metric that make a column one of differences or spreads."""
+_COMPARES = re.compile(
+    r"(?:avg\.? |rel(?:\.|ative)? )*(?:impr?|improv(?:e|ements?)?|gains?|lift|delta"
+    r"|diff(?:erences?)?"
+    r"|p[- ]?values?|p|std|sd|[Δ∆])\.?(?:[ (%].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Labels of rows that compare other rows, or describe their spread."""
+_GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
+_SCRIPT = rf"(?:{_GROUP}|\\[a-zA-Z]+|[^\s\\])"
+_REFERENCE = (
+    rf"\\(?:cite\w*|footnote\w*|tnote|textsuperscript|label|ref)\*?(?:\[[^\]]*\])*(?:{_GROUP})?"
+)
+_FOOTNOTES = re.compile(
+    rf"<(su[pb])>.*?</\1>"
+    rf"|{_REFERENCE}|\\textsubscript{_GROUP}"
+    rf"|\^\s*{_SCRIPT}|(?<=[0-9}}])_(?:{_GROUP}|\\[a-zA-Z]+|[0-9A-Za-z])|_{_GROUP}"
+    r"|\[\^?[^\[\]]*\]",
+    re.DOTALL,
+)
+"""Superscripts, subscripts and references: marks or deviations, never digits of a figure."""
+_FORMATTING = re.compile(
+    rf"\\(?:textcolor|cellcolor|color|rowcolor|multirow)\*?(?:\[[^\]]*\])?{_GROUP}"
+    rf"(?:(?<=\}})\{{[^{{}}]*\}}(?=\s*(?:\[[^\]]*\])?\{{))?",
+    re.IGNORECASE,
+)
+_TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _NUMBER = re.compile(
-    r"(?P<digits>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?) ?(?P<percent>%)?"
-    r"(?: ?(?:±|pm|\+/-) ?[0-9.e-]+ ?%?| ?\([0-9.e-]+%?\))?",
+    r"(?P<digits>-?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:e[-+]?[0-9]{1,3})?)\s*(?P<percent>%)?"
+    r"(?:\s*±\s*[0-9.,e-]+\s*%?|\s*\([^()]*\))?",
     re.IGNORECASE,
 )
-_EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan", "none"}
+_EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan", "none", "oom"}
 
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A column of figures: its index, metric and cut-off, and whether its head says percent."""
+    """A column of figures.
+
+    Attributes
+    ----------
+    place
+        Its index.
+    head
+        Its head as printed.
+    group
+        What the figures under its head have in common with others, such as a data set.
+    kind, k
+        Metric and cut-off.
+    percent
+        Whether the head says percent.
+    """
 
     place: int
     head: str
+    group: str
     kind: Kind
     k: int
     percent: bool
+
+    @property
+    def name(self) -> str:
+        """The metric with its group."""
+        return f"{self.group} {self.kind}@{self.k}".lstrip()
 
 
 @dataclass(frozen=True)
@@ -58,15 +115,36 @@ class AuditedRow:
     violations: Sequence[Violation]
 
 
-def audit(path: Path, *, percent: bool = False) -> list[AuditedRow]:
-    """Check every row of a table.
+@dataclass(frozen=True)
+class Audit:
+    """What was checked of a file, and how it came out.
+
+    Attributes
+    ----------
+    rows
+        Every row with figures.
+    checked, left
+        Heads of the columns that were checked, and of those that were not.
+    notes
+        Sentences about rows that were left out and figures that look misread.
+    """
+
+    rows: Sequence[AuditedRow]
+    checked: Sequence[str]
+    left: Sequence[str]
+    notes: Sequence[str]
+
+
+def audit(path: Path, *, percent: bool = False) -> Audit:
+    """Check every row of the tables in a file.
 
     Parameters
     ----------
     path
-        A CSV file (commas, semicolons or tabs) with a head. Columns are recognised by names such
-        as ``HR@5``, ``Recall@10``, ``NDCG@20`` or ``H@5``; others are labels, or left alone.
-        Figures may be decorated (bold, stars, daggers, a deviation after ±).
+        A CSV file (commas, semicolons or tabs), or Markdown or LaTeX text with tables. Columns are
+        recognised by heads such as ``HR@5``, ``Recall@10``, ``NDCG@20 ↑``, ``H@5`` or ``HR10``, to
+        which words may be prefixed; others are labels, or left alone. Figures may be decorated
+        (bold, stars, daggers, a deviation after ± or as a subscript).
     percent
         Whether all figures are percentages.
 
@@ -75,51 +153,67 @@ def audit(path: Path, *, percent: bool = False) -> list[AuditedRow]:
     DataError
         The file cannot be read, has no such columns, or a figure is no number.
     """
-    lines = _read(path)
-    _, head = next(lines, (1, []))
-    columns = _columns(path, head)
-    first = min(column.place for column in columns)
-    rows = []
-    for line, cells in lines:
-        if len(cells) > len(head):
-            raise DataError(
-                f"{path}, line {line}: {len(cells)} cells under {len(head)} heads; quote commas"
-            )
-        figures = dict(_figures(f"{path}, line {line}", columns, cells, percent))
-        name = " / ".join(cell.strip() for cell in cells[:first] if cell.strip())
-        rows.append(AuditedRow(line, name, len(figures) == len(columns), violations(figures)))
-    if not rows:
+    tables = _read(path)
+    found = [_audit_table(path, table, percent) for table in tables]
+    audited = [one for one in found if one is not None]
+    if not audited:
+        shown = next((", ".join(cells) for table in tables for _, cells in table), "") or "none"
+        raise DataError(
+            f"{path}: no column is named like HR@5 or NDCG@10; its heads: {_short(shown)}"
+        )
+    if not any(one.rows for one in audited):
         raise DataError(f"{path} has a head and no rows; nothing can be checked")
-    return rows
+    return Audit(
+        [row for one in audited for row in one.rows],
+        list(dict.fromkeys(head for one in audited for head in one.checked)),
+        list(dict.fromkeys(head for one in audited for head in one.left)),
+        [note for one in audited for note in one.notes],
+    )
 
 
-def summary(path: Path, rows: Sequence[AuditedRow]) -> str:
+def summary(path: Path, audited: Audit) -> str:
     """Summarise an audit, one line for each violated bound."""
+    rows = audited.rows
     broken = [row for row in rows if row.violations]
     incomplete = sum(not row.complete for row in rows)
     lines = [
         f"{path}: {len(broken)} of {len(rows)} rows cannot come from one evaluation of one model"
         if broken
-        else f"{path}: no bound is violated, rows: {len(rows)}"
+        else f"{path}: no bound is violated, rows: {len(rows)}",
+        f"checked: {', '.join(audited.checked)}",
     ]
+    if audited.left:
+        lines.append(f"not checked: {_short(', '.join(filter(None, audited.left)))}")
     if incomplete:
         lines.append(f"{incomplete} of them lack figures; the printed ones were checked")
+    lines += audited.notes
     for row in broken:
         lines.append(f"line {row.line}: {row.name or 'unnamed'}")
         lines += [f"  {found.reason}" for found in row.violations]
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the non-empty rows with the line on which each starts."""
+def _short(text: str) -> str:
+    return textwrap.shorten(text, 400, placeholder=" ...")
+
+
+def _read(path: Path) -> list[list[TextLine]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text; save the table as CSV in UTF-8") from None
-    head = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=max(",;\t", key=head.count))
+    markup = markup_of(text)
+    return [list(_csv(path, text))] if markup is None else text_tables(text, markup)
+
+
+def _csv(path: Path, text: str) -> Iterator[TextLine]:
+    """Yield the non-empty rows with the line on which each starts."""
+    lines = text.splitlines(keepends=True)
+    is_head = re.compile(r"(?:hr|hit|recall|ndcg|@)\D{0,8}\d", re.IGNORECASE)
+    head = next(filter(is_head.search, lines), text.partition("\n")[0])
+    reader = csv.reader(lines, delimiter=max(",;\t", key=head.count), strict=True)
     start = 1
     try:
         for cells in reader:
@@ -130,39 +224,155 @@ def _read(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}, line {start}: not CSV ({error}); save the table again") from None
 
 
-def _columns(path: Path, head: Sequence[str]) -> list[MetricColumn]:
+def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit | None:
+    """Check one table, in which further heads may follow; None without any."""
+    head: list[str] = []
+    columns: list[MetricColumn] = []
+    above: list[str] = []
+    rows: list[AuditedRow] = []
+    checked: dict[str, None] = {}
+    left: dict[str, None] = {}
+    notes: list[str] = []
+    digits: dict[str, list[tuple[int, str]]] = {}
+    label = ""
+    for line, cells in table:
+        where = f"{path}, line {line}"
+        if found := _columns(where, cells, above):
+            head, columns, label = cells, found, ""
+            places = {column.place for column in columns}
+            checked |= dict.fromkeys(column.name for column in columns)
+            left |= dict.fromkeys(
+                text for n, cell in enumerate(cells) if n not in places and (text := _head(cell))
+            )
+            continue
+        if not columns:
+            above = cells
+            continue
+        if len(cells) > len(head):
+            raise DataError(
+                f"{where}: {len(cells)} cells under {len(head)} heads; quote commas, or "
+                "complete the heads"
+            )
+        labels = [_head(cell) for cell in cells[: min(column.place for column in columns)]]
+        if labels:
+            label = labels[0] = labels[0] or label
+        name = " / ".join(filter(None, labels))
+        if any(map(_COMPARES.fullmatch, labels)):
+            notes.append(f"line {line}: '{name}' compares rows; it was left out")
+            continue
+        figures = dict(_figures(where, columns, cells, percent))
+        for column, number in figures.items():
+            digits.setdefault(column.name, []).append((line, number.text))
+        broken = [
+            replace(violation, reason=f"{group}: {violation.reason}" if group else violation.reason)
+            for group in dict.fromkeys(column.group for column in columns)
+            for violation in violations(
+                {(c.kind, c.k): number for c, number in figures.items() if c.group == group}
+            )
+        ]
+        rows.append(AuditedRow(line, name, len(figures) == len(columns), broken))
+    if not checked:
+        return None
+    return Audit(rows, list(checked), list(left), [*notes, *_odd_digits(digits)])
+
+
+def _odd_digits(printed: dict[str, list[tuple[int, str]]]) -> Iterator[str]:
+    """Name figures with one digit more than all others of a column: footnote marks, perhaps."""
+    for name, figures in printed.items():
+        places = {line: len(text.partition(".")[2]) for line, text in figures}
+        counts = Counter(places.values())
+        usual, times = counts.most_common(1)[0]
+        if times < 3 or times < len(figures) - 1:
+            continue
+        for line, text in figures:
+            if places[line] == usual + 1:
+                yield (
+                    f"line {line}: {name} = {text} has a digit more than the other figures of its "
+                    "column; if it is a footnote mark, remove it"
+                )
+
+
+def _head(text: str) -> str:
+    """Return a head without markup, arrows and marks; subscripts stay, as in HR with 10 below."""
+    text = _FORMATTING.sub(" ", text)
+    text = re.sub(rf"<sup>.*?</sup>|{_REFERENCE}|\^\s*{_SCRIPT}|\[\^?\w{{1,2}}\]", " ", text)
+    text = _TAG.sub(" ", text).replace(r"\textsubscript", "").replace("{,}", ",")
+    text = "".join(
+        " " if "SUPERSCRIPT" in unicodedata.name(sign, "") else unicodedata.normalize("NFKC", sign)
+        for sign in text
+    )
+    text = re.sub(r"\\([%@_&#])", r"\1", text)
+    text = re.sub(r"\\(?:[a-zA-Z]+|.)", " ", text).translate(dict.fromkeys(map(ord, "{}$"), ""))
+    text = re.sub(r"[*†‡§¶↑↓▲▼⇑⇓~`]", " ", text)
+    return " ".join(re.sub(r"\(\s*\)", " ", text).split())
+
+
+def _plain(text: str) -> str:
+    """Return the text of a cell without markup, footnote marks and sub- or superscripts."""
+    text = re.sub(r"\\pm\b|\+/-|\+-", "±", text.replace("{,}", ","))
+    text = _TAG.sub(" ", _FOOTNOTES.sub(" ", _FORMATTING.sub(" ", text)))
+    text = "".join(
+        " " if re.search("SUPERSCRIPT|SUBSCRIPT", unicodedata.name(sign, "")) else sign
+        for sign in unicodedata.normalize("NFC", text)
+    )
+    text = text.replace(r"\%", "%").replace("{", "").replace("\N{MINUS SIGN}", "-")
+    # A space in place of markup: what followed it is no digit of the figure before it.
+    text = re.sub(r"\\(?:[a-zA-Z]+|.)|[\\}$*_^~†‡§¶↑↓▲▼]", " ", text)
+    return " ".join(re.sub(r"\(\s*\)", " ", text).split())
+
+
+def _columns(where: str, head: Sequence[str], above: Sequence[str]) -> list[MetricColumn]:
     columns: list[MetricColumn] = []
     for place, text in enumerate(head):
-        found = _HEAD.fullmatch(" ".join(text.split()))
-        if found:
-            kind: Kind = "NDCG" if found["name"].lower().startswith("n") else "HR"
-            columns.append(MetricColumn(place, text, kind, int(found["k"]), bool(found["percent"])))
-    names = [(column.kind, column.k) for column in columns]
-    if not columns:
-        shown = ", ".join(head) or "none"
-        raise DataError(f"{path}: no column is named like HR@5 or NDCG@10; its heads: {shown}")
-    for column in columns:
-        if names.count((column.kind, column.k)) > 1:
-            raise DataError(
-                f"{path}: several columns are {column.kind}@{column.k}; audit one table at a time"
-            )
+        found = _HEAD.fullmatch(_head(text))
+        if found is None or _NOT_A_METRIC.search(found["prefix"].replace("_", " ")):
+            continue
+        name = (found["name"] or found["letter"]).lower()
+        kind: Kind = "NDCG" if name.startswith("n") else "HR"
+        group = found["prefix"].strip(" _-:.")
+        column = MetricColumn(place, text, group, kind, int(found["k"]), bool(found["percent"]))
         if column.k < 1:
-            raise DataError(f"{path}: column '{column.head}' has a cut-off below 1; correct it")
-    return columns
+            raise DataError(f"{where}: column '{text}' has a cut-off below 1; correct it")
+        columns.append(column)
+    return _apart(where, columns, above)
+
+
+def _apart(where: str, columns: list[MetricColumn], above: Sequence[str]) -> list[MetricColumn]:
+    """Tell equal columns apart where a table repeats all of them, as for several data sets."""
+    names = [column.name for column in columns]
+    size = len(set(names))
+    if len(names) == size:
+        return columns
+    heads = [_head(column.head) for column in columns]
+    if heads != heads[:size] * (len(heads) // size):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{where}: several columns are {twice}; audit one table at a time")
+    spans = [_head(cell) for cell in above]
+    apart = []
+    for start in range(0, len(names), size):
+        part = columns[start : start + size]
+        first = part[0].place
+        title = spans[first] if first < len(spans) else ""
+        title = title or f"columns {first + 1} to {part[-1].place + 1}"
+        apart += [replace(c, group=f"{title} {c.group}".rstrip()) for c in part]
+    return apart
 
 
 def _figures(
     where: str, columns: Sequence[MetricColumn], cells: Sequence[str], percent: bool
-) -> Iterator[tuple[tuple[Kind, int], PrintedNumber]]:
-    for column in columns:
-        text = cells[column.place] if column.place < len(cells) else ""
-        plain = _DECORATION.sub("", text).replace("()", "").strip()
+) -> Iterator[tuple[MetricColumn, PrintedNumber]]:
+    texts = [cells[column.place] if column.place < len(cells) else "" for column in columns]
+    if not re.search("[0-9]", "".join(texts)):
+        return  # such as a title amid the rows
+    for column, text in zip(columns, texts, strict=True):
+        plain = _plain(text)
         if plain.lower() in _EMPTY:
             continue
         number = _NUMBER.fullmatch(plain)
-        if number is None:
+        digits = "" if number is None else number["digits"].replace(",", ".")
+        if number is None or not math.isfinite(float(digits)):
             raise DataError(
-                f"{where}: '{text}' under '{column.head}' is no number; correct or empty it"
+                f"{where}: '{_short(text)}' under '{column.head}' is no number; correct or empty it"
             )
         scaled = percent or column.percent or bool(number["percent"])
-        yield (column.kind, column.k), PrintedNumber(number["digits"], 0.01 if scaled else 1.0)
+        yield column, PrintedNumber(digits, 0.01 if scaled else 1.0)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Literal
 
 from bench.reports.names import Format
 from bench.reports.tables.markup import one_line
-
-_PIPE = re.compile(r"(?<!\\)\|")
-_AMPERSAND = re.compile(r"(?<!\\)&")
-_RULE = re.compile(r"^\\(?:top|mid|bottom)rule\s*")
+from bench.reports.verify.tables import text_tables
 
 
 @dataclass(frozen=True)
@@ -54,41 +51,9 @@ def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
         reader.feed(text)
         groups = reader.tables
     else:
-        groups = list(_groups(text.splitlines(), _markdown if fmt == "markdown" else _latex))
+        markup: Literal["markdown", "latex"] = "latex" if fmt == "latex" else "markdown"
+        groups = [[cells for _, cells in table] for table in text_tables(text, markup)]
     return [PrintedTable(group[0], group[1:]) for group in groups if group]
-
-
-def _markdown(line: str) -> list[str] | None:
-    """Split a row of a pipe table; None for other lines, empty for the line below the head."""
-    line = line.strip()
-    if not (line.startswith("|") and line.endswith("|")):
-        return None
-    cells = [cell.strip() for cell in _PIPE.split(line)[1:-1]]
-    return [] if all(re.fullmatch(r":?-+:?", cell) for cell in cells) else cells
-
-
-def _latex(line: str) -> list[str] | None:
-    """Split a row of a ``tabular``; None for other lines, empty for a rule."""
-    rest = _RULE.sub("", line.strip())
-    if not rest:
-        return []
-    if not rest.endswith(r"\\"):
-        return None
-    return [cell.strip() for cell in _AMPERSAND.split(rest.removesuffix(r"\\"))]
-
-
-def _groups(
-    lines: Sequence[str], split: Callable[[str], list[str] | None]
-) -> Iterator[list[list[str]]]:
-    group: list[list[str]] = []
-    for line in [*lines, "end"]:
-        cells = split(line) if line.strip() else None
-        if cells is None:
-            if group:
-                yield group
-            group = []
-        elif cells:
-            group.append(cells)
 
 
 @dataclass
