@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, Self, TypeGuard, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
-from bench.errors import ConfigError, suggestion
+from bench.errors import ConfigError, shortened, suggestion
 from bench.strict_yaml import load_yaml, yaml_problem
+
+_QUOTED = Repr()
+"""Quotes a value in a message, shortened."""
+_QUOTED.maxstring = _QUOTED.maxlong = _QUOTED.maxother = 120
+_QUOTED.maxlevel = 3
 
 
 class Config(BaseModel):
@@ -30,6 +36,11 @@ class Config(BaseModel):
         if field and any(isinstance(entry, bool) for entry in values) and _numbers_only(field):
             raise ValueError("a number is expected, not true or false (yes and on mean true)")
         return value
+
+    @field_validator("name", mode="before", check_fields=False)
+    @classmethod
+    def _a_number_is_a_name(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
@@ -65,7 +76,7 @@ def _kinds(annotation: Any) -> set[Any]:
 def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str:
     # A misspelt key is also a missing one: say the former.
     first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    path = [str(part) for part in first["loc"]]
+    path = [shortened(str(part), 80) for part in first["loc"]]
     key = ".".join(path) or "the whole"
     if first["type"] == "extra_forbidden":
         known = _fields_at(schema, path[:-1])
@@ -74,8 +85,11 @@ def _explain(schema: type[BaseModel], error: ValidationError, where: str) -> str
         return f"{where}: key '{key}' is missing; add it"
     if first["type"] == "tuple_type":
         return f"{where}: key '{key}' must be a list; write each entry behind '- '"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: key '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    shown = _QUOTED.repr(first["input"])
+    if first["type"] == "string_type" and isinstance(first["input"], bool | int | float):
+        return f"{where}: key '{key}' = {shown}: text is expected; put it in quotes"
+    message = shortened(first["msg"].removeprefix("Value error, "))
+    return f"{where}: key '{key}' = {shown}: {message[0].lower()}{message[1:]}"
 
 
 def _fields_at(schema: type[BaseModel], path: list[str]) -> list[str]:

@@ -6,16 +6,34 @@ characters that it cannot encode are replaced.
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import time
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Self, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, Self, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 5.0
 """Of a task whose updates are many; in hours of work it grows to a tenth of what has passed."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Remove terminals' escape sequences and replace other control characters by U+FFFD.
+
+    Tabs and line breaks stay. Titles and names come from files that others wrote.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mred\x1b[0m \x00") == "red \ufffd"
+    True
+    """
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
 
 
 class SafeStream:
@@ -30,6 +48,11 @@ class SafeStream:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
+        self.errors = "replace"
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the stream has, such as its file descriptor."""
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Write what can be encoded, with ``?`` for the rest."""
@@ -186,12 +209,14 @@ class Bars(Lines):
 
 
 def display_for(stream: TextIO | None = None) -> Lines:
-    """Choose bars for a terminal and lines for everything else.
+    """Choose bars for a terminal, lines for everything else, and nothing where warnings are off.
 
     Parameters
     ----------
     stream
         Where to write; None is standard error.
     """
+    if not logging.getLogger("bench").isEnabledFor(logging.WARNING):
+        return Lines(SafeStream(None))
     safe = SafeStream(sys.stderr if stream is None else stream)
     return Bars(safe) if safe.isatty() else Lines(safe)

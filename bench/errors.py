@@ -30,6 +30,17 @@ class StoreError(BenchError):
     """The results store cannot be read or written."""
 
 
+def shortened(text: str, length: int = 300) -> str:
+    """Return a text for a message, cut where it is long.
+
+    Examples
+    --------
+    >>> shortened("a long text", 8)
+    'a lo ...'
+    """
+    return text if len(text) <= length else f"{text[: length - 4]} ..."
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the known name that was probably meant, as the end of a message.
 
@@ -52,7 +63,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     >>> suggestion("zzz", ["sasrec", "caser"])
     '; known: caser, sasrec'
     """
-    options = sorted(known)
+    options = sorted(set(known))
     close = difflib.get_close_matches(name, options, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"

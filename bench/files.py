@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bench.display import printable
 from bench.errors import BenchError, StoreError
 
 M = TypeVar("M", bound=BaseModel)
@@ -159,6 +161,38 @@ def write_text(target: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_output(target: Path, content: str | bytes) -> None:
+    """Write what a user asked for to the file that the user named.
+
+    A regular file, or a new one, is written atomically; links are followed and an existing file
+    keeps its mode and owner. Into anything else, such as a device or a FIFO, the content goes as it
+    is. Control characters in a text are replaced.
+
+    Raises
+    ------
+    StoreError
+        The file system refuses.
+    """
+    data = printable(content).encode() if isinstance(content, str) else content
+    with _clear_errors(target, REMEDY):
+        try:
+            known = target.stat()
+        except FileNotFoundError:
+            known = None
+        # /dev/stdout may lead to a regular file, which others write to, too.
+        special = target.absolute().parts[1:2] in {("dev",), ("proc",)}
+        if known is not None and (special or not stat.S_ISREG(known.st_mode)):
+            with target.open("ab") as stream:
+                stream.write(data)
+            return
+        with atomic_path(target.resolve()) as temporary:
+            temporary.write_bytes(data)
+            if known is not None:
+                with suppress(OSError):  # only root may give files away
+                    os.chown(temporary, known.st_uid, known.st_gid)
+                temporary.chmod(stat.S_IMODE(known.st_mode))
 
 
 def write_json(target: Path, value: Any) -> None:

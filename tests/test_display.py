@@ -5,7 +5,7 @@ import io
 import pytest
 
 from bench import display as module
-from bench.display import Bars, Lines, display_for
+from bench.display import Bars, Lines, display_for, printable
 
 
 class Terminal(io.StringIO):
@@ -108,3 +108,25 @@ def test_without_standard_error_nothing_is_shown(monkeypatch, capsys):
     work(display_for())
     monkeypatch.undo()
     assert tuple(capsys.readouterr()) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc é \N{GRINNING FACE}", "a\tb\nc é \N{GRINNING FACE}"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]8;;http://x\x07link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]0;title never ended", ""),
+        ("\x9b31m \x07 \x7f \x1b", "\ufffd31m \ufffd \ufffd \ufffd"),
+        ("\ud800", "\ufffd"),
+    ],
+)
+def test_texts_of_others_do_nothing_to_a_screen(text, shown):
+    assert printable(text) == shown
+
+
+def test_quiet_shows_nothing(caplog):
+    log = io.StringIO()
+    with caplog.at_level("ERROR", "bench"):
+        work(display_for(log))
+    assert log.getvalue() == ""

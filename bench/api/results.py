@@ -433,7 +433,7 @@ def report(
     str
         The text.
     """
-    from bench.files import write_text
+    from bench.files import write_output
     from bench.reports.names import TABLES
     from bench.reports.report import render
     from bench.reports.titles import RegisteredTitles
@@ -452,7 +452,7 @@ def report(
         origin=True,
     )
     if out is not None:
-        write_text(Path(out), text)
+        write_output(Path(out), text)
     return text
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import logging
+import os
 import sys
+import traceback
+from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 
@@ -23,14 +29,16 @@ from bench.cli import (
     verify,
 )
 from bench.cli.options import ManyValues
+from bench.display import SafeStream, printable
 from bench.errors import BenchError
+from bench.version import __version__
 
+_LOG = logging.getLogger("bench")
+"""Its level is what ``--quiet`` and ``--debug`` set."""
 app = typer.Typer(
     name="bench",
-    help="A fair benchmark of denoisers for sequential recommendation.",
     epilog="Begin with: bench run planted (needs no network), then: bench run",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help: rich takes longer to import than the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,20 +59,75 @@ app.add_typer(data.app, name="data")
 app.add_typer(track.app, name="track")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show neither progress nor warnings.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of what fails.")
+    ] = False,
+) -> None:
+    """A fair benchmark of denoisers for sequential recommendation."""  # noqa: D401 - the help
+    del version
+    _LOG.setLevel(logging.DEBUG if debug else logging.ERROR if quiet else logging.NOTSET)
+
+
 def main() -> None:
     """Run the command line; a problem that a user can mend is one sentence and exit code 2."""
+    _make_streams_safe()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
-        sys.exit(2)
+        _fail(str(error), error)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        print("interrupted", file=sys.stderr)  # noqa: T201 - the command's own output
         sys.exit(130)
     except OSError as error:
-        # A path may be forbidden, too long, or a folder, wherever it is looked at.
-        if error.filename is None:
+        if error.filename is not None:
+            # A path may be forbidden, too long, or a folder, wherever it is looked at.
+            reason = f"cannot use {error.filename}: {error.strerror}"
+            _fail(f"{reason}; check the path and its permissions", error)
+        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF}:
             raise
-        reason = f"cannot use {error.filename}: {error.strerror}"
-        print(f"error: {reason}; check the path and its permissions", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        # What is left in the buffer would fail again when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        _fail(f"cannot write the output: {error.strerror}; results that are stored stay", error)
+
+
+def _fail(sentence: str, error: Exception) -> NoReturn:
+    if _LOG.isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    print(f"error: {printable(sentence)}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+
+def _make_streams_safe() -> None:
+    """See that messages never fail the work, and that characters that cannot be shown are replaced.
+
+    Where standard error is closed, the next file that is opened would take its place.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    sys.stderr = cast("TextIO", SafeStream(sys.stderr))

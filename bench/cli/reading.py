@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import Many, names, one_of
-from bench.files import write_text
+from bench.display import printable
+from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Out = Annotated[
 
 
 def write_out(text: str, out: Path | None) -> None:
-    """Write to the terminal, or to a file, whole or not at all.
+    """Write to the terminal, or to a file as :func:`bench.files.write_output` does.
 
     Raises
     ------
@@ -36,9 +37,9 @@ def write_out(text: str, out: Path | None) -> None:
         The file cannot be written.
     """
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(printable(text), nl=False)
     else:
-        write_text(out, text)
+        write_output(out, text)
 
 
 def reading_of(

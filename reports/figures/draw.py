@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.display import printable
 from bench.errors import ConfigError
-from bench.files import atomic_path
+from bench.files import write_output
 from bench.reports.figures.accuracy import draw_accuracy
 from bench.reports.figures.canvas import GREY, INK
 from bench.reports.figures.denoising import draw_denoising
@@ -54,7 +55,7 @@ def save_figure(
     data
         What it shows: the first metric of its reading.
     target
-        A ``.png``, ``.pdf`` or ``.svg`` file, written whole or not at all.
+        A ``.png``, ``.pdf`` or ``.svg`` file.
     setting
         Drawn by ``setting-curve``; None if only one has a curve.
 
@@ -72,19 +73,26 @@ def save_figure(
         raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     with mpl.rc_context(_STYLE):
         figure = make_figure(kind, data, setting)
-        with atomic_path(target) as temporary:
-            figure.savefig(temporary, format=ending, dpi=200, bbox_inches="tight")
+        content = _encoded(figure, ending)
+    write_output(target, content)
 
 
 def figure_svg(kind: FigureKind, data: ReportData, setting: str | None = None) -> bytes:
     """Draw a figure as :func:`save_figure` does and return it as SVG."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE), io.BytesIO() as stream:
-        figure = make_figure(kind, data, setting)
-        # Without the date, equal content gives equal bytes.
-        figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-        return stream.getvalue()
+    with mpl.rc_context(_STYLE):
+        return _encoded(make_figure(kind, data, setting), "svg")
+
+
+def _encoded(figure: Figure, ending: str) -> bytes:
+    # Without the date, equal content gives equal bytes.
+    options: dict[str, Any] = {"metadata": {"Date": None}} if ending == "svg" else {}
+    with io.BytesIO() as stream:
+        figure.savefig(stream, format=ending, dpi=200, bbox_inches="tight", **options)
+        content = stream.getvalue()
+    # XML holds no control characters, not even escaped.
+    return printable(content.decode()).encode() if ending == "svg" else content
 
 
 def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) -> Figure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 
+from bench.display import printable
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -112,5 +114,5 @@ def _latex_symbol(match: re.Match[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Replace line breaks and other white space by single spaces."""
-    return " ".join(text.split())
+    """Replace line breaks and other white space by single spaces, control characters by U+FFFD."""
+    return " ".join(printable(text).split())

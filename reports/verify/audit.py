@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import math
 import re
-import textwrap
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.errors import DataError
+from bench.errors import DataError, shortened
 from bench.reports.verify.tables import TextLine, markup_of, text_tables
 from bench.statistics.table_arithmetic import Kind, PrintedNumber, Violation, violations
 
@@ -159,7 +158,7 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
     if not audited:
         shown = next((", ".join(cells) for table in tables for _, cells in table), "") or "none"
         raise DataError(
-            f"{path}: no column is named like HR@5 or NDCG@10; its heads: {_short(shown)}"
+            f"{path}: no column is named like HR@5 or NDCG@10; its heads: {shortened(shown)}"
         )
     if not any(one.rows for one in audited):
         raise DataError(f"{path} has a head and no rows; nothing can be checked")
@@ -183,7 +182,7 @@ def summary(path: Path, audited: Audit) -> str:
         f"checked: {', '.join(audited.checked)}",
     ]
     if audited.left:
-        lines.append(f"not checked: {_short(', '.join(filter(None, audited.left)))}")
+        lines.append(f"not checked: {shortened(', '.join(filter(None, audited.left)))}")
     if incomplete:
         lines.append(f"{incomplete} of them lack figures; the printed ones were checked")
     lines += audited.notes
@@ -191,10 +190,6 @@ def summary(path: Path, audited: Audit) -> str:
         lines.append(f"line {row.line}: {row.name or 'unnamed'}")
         lines += [f"  {found.reason}" for found in row.violations]
     return "\n".join(lines) + "\n"
-
-
-def _short(text: str) -> str:
-    return textwrap.shorten(text, 400, placeholder=" ...")
 
 
 def _read(path: Path) -> list[list[TextLine]]:
@@ -372,7 +367,8 @@ def _figures(
         digits = "" if number is None else number["digits"].replace(",", ".")
         if number is None or not math.isfinite(float(digits)):
             raise DataError(
-                f"{where}: '{_short(text)}' under '{column.head}' is no number; correct or empty it"
+                f"{where}: '{shortened(text)}' under '{column.head}' is no number; correct or "
+                "empty it"
             )
         scaled = percent or column.percent or bool(number["percent"])
         yield column, PrintedNumber(digits, 0.01 if scaled else 1.0)

@@ -213,7 +213,7 @@ def test_words_before_a_metric_keep_columns_apart_and_spreads_are_left_alone(tmp
 LATEX = r"""
 \begin{table}\caption{x & y \\ z}
 \begin{tabularx}{\linewidth}{@{}l*{4}{c}|cccc@{}}\toprule % a comment & \\
-\multirow{2}{*}{Method} & \multicolumn{2}{c}{Beauty} & \multicolumn{2}{c}{ML-1M} \\ \cmidrule(lr){2-3}
+\multirow{2}{*}{Method} & \multicolumn{2}{c}{Beauty} & \multicolumn{2}{c}{ML-1M} \\ \cmidrule{2-3}
  & HR@5 $\uparrow$ & NDCG@5 & HR@5 & NDCG@5 \\ \midrule
 SASRec~\cite{a} & 0.1000 & 0.0500 & 0.1000 &
  \textbf{0.1100} \\[2pt]
