@@ -468,7 +468,7 @@ def _reading(
     from bench.evaluate.metrics import parse_metric
     from bench.reports.results import Reading
 
-    chosen = tuple(map(parse_metric, dict.fromkeys(metrics))) if metrics is not None else None
+    chosen = tuple(dict.fromkeys(map(parse_metric, metrics))) if metrics is not None else None
     return Reading(phase, candidates, ties, chosen)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -36,7 +38,12 @@ _PACKAGES = (
 )
 
 
-def doctor(store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+def doctor(
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
     """Show what this machine offers: versions, device, threads, folders, data."""
     settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     sections = {
@@ -45,6 +52,10 @@ def doctor(store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir
         "folders": _folders(settings),
         "data": _data(settings),
     }
+    if json_:
+        content = {title: dict(rows) for title, rows in sections.items()}
+        typer.echo(json.dumps(content, indent=1))
+        return
     for title, rows in sections.items():
         typer.echo(title)
         for name, value in rows:

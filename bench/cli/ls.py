@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -13,6 +15,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Compone
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.plan.data_card import card_names, load_card
 from bench.plan.formats import READERS, Reader
+from bench.plan.progress import counted
 from bench.plan.spec import read_spec, shipped
 from bench.registry import Registry
 from bench.settings import Settings
@@ -20,6 +23,7 @@ from bench.settings import Settings
 EPILOG = """
 \b
 Examples:
+  bench ls
   bench ls methods
   bench ls runs --store results/
 """
@@ -29,12 +33,13 @@ Listed = TypeVar("Listed", bound=Component | Reader)
 @with_options()
 def ls(
     kind: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="methods, backbones, datasets, encoders, formats, specs or runs.",
-            show_default=False,
+            show_default="the names of all",
         ),
-    ],
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     store: StoreDir = None,
 ) -> None:
     """List what is registered, what can be run, and what has run."""
@@ -47,14 +52,39 @@ def ls(
         "specs": _specs,
         "runs": lambda: _runs(Settings.from_environment(store=store).store),
     }
+    if kind is None:
+        names = {kind: [name for name, _ in rows()] for kind, rows in listings.items()}
+        lines = json.dumps(names, indent=1) if json_ else _overview(names)
+        typer.echo(lines)
+        return
     if kind not in listings:
         raise ConfigError(f"nothing to list is called '{kind}'{suggestion(kind, listings)}")
     rows = list(listings[kind]())
+    if json_:
+        typer.echo(json.dumps([{"name": name, "summary": text} for name, text in rows], indent=1))
+        return
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
         typer.echo(f"{name.ljust(width)}  {summary}".rstrip())
     if not rows:
         typer.echo(f"no {kind}", err=True)
+
+
+def _overview(names: Mapping[str, Sequence[str]]) -> str:
+    """Return a paragraph for each kind, without variants; runs are counted."""
+    shown = {
+        kind: ", ".join(name for name in known if VARIANT_MARK not in name)
+        for kind, known in names.items()
+    }
+    shown["runs"] = counted(len(names["runs"]), "finished experiment")
+    width = max(map(len, shown)) + 2
+    paragraphs = [
+        textwrap.fill(
+            text, initial_indent=kind.ljust(width), subsequent_indent=" " * width, width=100
+        )
+        for kind, text in shown.items()
+    ]
+    return "\n".join([*paragraphs, "", "bench ls KIND says more; so does bench show NAME"])
 
 
 def _components(registry: Registry[Listed]) -> Iterable[tuple[str, str]]:

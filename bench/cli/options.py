@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -18,18 +19,23 @@ from bench.plan.spec import Spec
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
+_NAMES = "NAME ..."
+_COMMA = re.compile(r",(?![^\[{]*[\]}])")
+_MOST_SEEDS = 1_000
+
 
 class ManyValues(TyperCommand):
     """A command whose repeatable options take several values after one flag.
 
-    ``--seeds 1 2`` becomes ``--seeds 1 --seeds 2`` before parsing. Values end at the next
-    word that begins with ``-``, so positional arguments come before such options.
+    ``--seeds 1 2`` becomes ``--seeds 1 --seeds 2`` before parsing, and so do ``--seeds 1-2`` and
+    names with commas between them. Values end at the next word that begins with ``-``, so
+    positional arguments come before such options.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the flag before each of its values, then parse as usual."""
         repeatable = {
-            flag
+            flag: _splitter(parameter)
             for parameter in self.params
             if getattr(parameter, "multiple", False)
             for flag in parameter.opts
@@ -37,23 +43,77 @@ class ManyValues(TyperCommand):
         return super().parse_args(ctx, expand(args, repeatable))
 
 
-def expand(words: list[str], repeatable: set[str]) -> list[str]:
+Splitter = Callable[[str], list[str]]
+"""Returns the values that one word stands for."""
+
+
+def expand(words: list[str], repeatable: Mapping[str, Splitter]) -> list[str]:
     """Repeat a flag before each of its values.
 
     Examples
     --------
-    >>> expand(["spec.yaml", "--seeds", "1", "2", "--plan"], {"--seeds"})
-    ['spec.yaml', '--seeds', '1', '--seeds', '2', '--plan']
+    >>> expand(["spec.yaml", "--seeds", "1", "2-3", "--plan"], {"--seeds": numbers})
+    ['spec.yaml', '--seeds', '1', '--seeds', '2', '--seeds', '3', '--plan']
     """
     expanded: list[str] = []
     flag: str | None = None
     for word in words:
         if word.startswith("-"):
-            flag = word if word in repeatable else None
-        elif flag is not None and expanded[-1] != flag:
-            expanded.append(flag)
-        expanded.append(word)
+            name, equals, value = word.partition("=")
+            flag = name if name in repeatable else None
+            if flag is not None and equals:
+                expanded += [f"{flag}={part}" for part in repeatable[flag](value)]
+            else:
+                expanded.append(word)
+        elif flag is None:
+            expanded.append(word)
+        else:
+            for value in repeatable[flag](word):
+                expanded += [value] if expanded[-1] == flag else [flag, value]
     return expanded
+
+
+def _splitter(parameter: Any) -> Splitter:
+    if parameter.type.name == "integer":
+        return numbers
+    return separate if parameter.metavar == _NAMES else lambda word: [word]
+
+
+def separate(word: str) -> list[str]:
+    """Split names at commas, but not inside brackets, nor the name of a file.
+
+    Examples
+    --------
+    >>> separate("none,hsd:windows=[1,2],iadsr")
+    ['none', 'hsd:windows=[1,2]', 'iadsr']
+    """
+    return [word] if Path(word).exists() else [part for part in _COMMA.split(word) if part]
+
+
+def numbers(word: str) -> list[str]:
+    """Split numbers at commas, and write out ranges.
+
+    Raises
+    ------
+    ConfigError
+        A range is empty or very long.
+
+    Examples
+    --------
+    >>> numbers("1-3,7")
+    ['1', '2', '3', '7']
+    """
+    values: list[str] = []
+    for part in filter(None, word.split(",")):
+        bounds = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", part)
+        if bounds is None:
+            values.append(part)
+            continue
+        first, last = map(int, bounds.groups())
+        if not first <= last < first + _MOST_SEEDS:
+            raise ConfigError(f"'{part}' is no range of 1 to {_MOST_SEEDS} numbers; correct it")
+        values += map(str, range(first, last + 1))
+    return values
 
 
 Many = list[str] | None
@@ -75,7 +135,7 @@ StoreDir = Annotated[
 
 def names(text: str) -> Any:
     """Option that takes several names."""
-    return typer.Option(metavar="NAME ...", help=text)
+    return typer.Option(metavar=_NAMES, help=text)
 
 
 def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: Any) -> Any:

@@ -55,5 +55,5 @@ def reading_of(
     from bench.evaluate.metrics import parse_metric
     from bench.reports.results import Reading
 
-    chosen = tuple(parse_metric(name) for name in dict.fromkeys(metrics or ()))
+    chosen = tuple(dict.fromkeys(map(parse_metric, metrics or ())))
     return Reading(phase, candidates, ties, chosen or None)

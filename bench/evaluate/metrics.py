@@ -64,10 +64,12 @@ METRICS: dict[str, type[HitRatio] | type[NDCG] | type[MRR]] = {
     kind.label: kind for kind in (HitRatio, NDCG, MRR)
 }
 """Metrics by the name in front of the cut-off."""
+_ALIASES = {"RECALL": "HR", "HIT": "HR"}
+"""Other names, for one relevant item a user."""
 
 
 def parse_metric(name: str) -> Metric:
-    """Read a metric's name.
+    """Read a metric's name, in any case; Recall@K and Hit@K are HR@K.
 
     Raises
     ------
@@ -79,12 +81,15 @@ def parse_metric(name: str) -> Metric:
     --------
     >>> parse_metric("NDCG@10")
     NDCG(k=10)
+    >>> parse_metric("recall@10")
+    HitRatio(k=10)
     >>> parse_metric("NDGC@10")
     Traceback (most recent call last):
         ...
     bench.errors.ConfigError: unknown metric 'NDGC@10'; did you mean 'NDCG@10'?
     """
-    label, separator, cutoff = name.partition("@")
+    label, separator, cutoff = name.upper().partition("@")
+    label = _ALIASES.get(label, label)
     kind = METRICS.get(label)
     if kind is None:
         known = [other + separator + cutoff for other in METRICS]

@@ -4,11 +4,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bench.cli.options import ManyValues, expand
+from bench.cli.options import ManyValues, expand, numbers, separate
+from bench.errors import ConfigError
 from bench.plan.overrides import resolve_spec
 from bench.plan.training import TrainingConfig
 
-MANY = {"--dataset", "--seeds", "--set"}
+MANY = {"--dataset": separate, "--seeds": numbers, "--set": lambda word: [word]}
 
 
 @pytest.mark.parametrize(
@@ -21,13 +22,29 @@ MANY = {"--dataset", "--seeds", "--set"}
         ("--seeds 1 --seeds 2", "--seeds 1 --seeds 2"),
         ("--seeds 1 2 --plan --dataset a b", "--seeds 1 --seeds 2 --plan --dataset a --dataset b"),
         ("--jobs 2 spec", "--jobs 2 spec"),
-        ("--seeds=1 2", "--seeds=1 2"),
+        ("--seeds=1 2", "--seeds=1 --seeds 2"),
+        ("--seeds=1-2 --plan", "--seeds=1 --seeds=2 --plan"),
+        ("--seeds 1-3,7", "--seeds 1 --seeds 2 --seeds 3 --seeds 7"),
+        ("--seeds 2-2 -1", "--seeds 2 -1"),
+        ("--dataset a,b:x=[1,2] c", "--dataset a --dataset b:x=[1,2] --dataset c"),
+        ("--set a=1,2", "--set a=1,2"),
         ("--set a=-1 b=2", "--set a=-1 --set b=2"),
         ("--dataset", "--dataset"),
     ],
 )
 def test_expand(words, expected):
     assert expand(words.split(), MANY) == expected.split()
+
+
+@pytest.mark.parametrize("word", ["3-1", "1-100000"])
+def test_a_range_that_is_none(word):
+    with pytest.raises(ConfigError, match=f"'{word}' is no range of 1 to 1000 numbers"):
+        expand(["--seeds", word], MANY)
+
+
+def test_the_name_of_a_file_may_hold_a_comma(tmp_path):
+    (tmp_path / "a,b.yaml").touch()
+    assert separate(f"{tmp_path}/a,b.yaml") == [f"{tmp_path}/a,b.yaml"]
 
 
 def test_in_a_command():
@@ -38,7 +55,7 @@ def test_in_a_command():
     def verb(spec: str, seeds: list[int] | None = None):
         seen.append((spec, seeds))
 
-    assert CliRunner().invoke(app, ["x", "--seeds", "1", "2"]).exit_code == 0
+    assert CliRunner().invoke(app, ["x", "--seeds", "1-2"]).exit_code == 0
     assert CliRunner().invoke(app, ["x"]).exit_code == 0
     assert CliRunner().invoke(app, ["x", "--seeds", "1", "b"]).exit_code == 2
     assert seen == [("x", [1, 2]), ("x", None)]

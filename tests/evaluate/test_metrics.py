@@ -156,9 +156,23 @@ def test_names_round_trip(metric: Metric):
 
 
 @pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("ndcg@10", NDCG(10)),
+        ("Recall@10", HitRatio(10)),
+        ("hit@5", HitRatio(5)),
+        ("hr@5", HitRatio(5)),
+        ("mrr@10", MRR(10)),
+        ("Mrr", MRR()),
+    ],
+)
+def test_other_spellings(name, metric):
+    assert parse_metric(name) == metric
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ndcg@10", "did you mean 'NDCG@10'"),
         ("NDGC@5", "did you mean 'NDCG@5'"),
         ("precision@10", "known: HR@10, MRR@10, NDCG@10"),
         ("HR", "whole cut-off, such as 'HR@10'"),
