@@ -20,8 +20,10 @@ class TrainingConfig(Config):
         Most epochs.
     patience
         Epochs without a better validation figure before training stops.
-    learning_rate, weight_decay
-        Adam's.
+    learning_rate
+        Step size of Adam.
+    weight_decay
+        L2 penalty on the weights, added to the gradient that Adam gets.
     batch_size
         Targets per optimiser step: next items, or interactions of segments.
     samples

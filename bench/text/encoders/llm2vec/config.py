@@ -15,8 +15,6 @@ class LlmConfig(EncoderConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     bidirectional
         Whether every token attends to every other, LLM2Vec's first step; else causally.
     pooling
@@ -39,8 +37,6 @@ class Llm2VecConfig(LlmConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     bidirectional, pooling, max_tokens, dtype
         As of every :class:`LlmConfig`.
     model
