@@ -47,7 +47,7 @@ def test_a_setting_has_default_range_search_space_and_meaning():
         ("hsd:compat", "trains on prefixes"),
         ("tfidf", "size = 256  (>= 1)"),
         ("ml-100k", "max_length: 50"),
-        ("protocol", "ties = pessimistic  (pessimistic | average)"),
+        ("protocol", "protocol.ties = pessimistic  (pessimistic | average)"),
     ],
 )
 def test_whatever_has_a_name_is_shown(name, line):
