@@ -350,7 +350,7 @@ def load(store: str | Path | None = None, *, settings: Settings | None = None) -
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
-        raise StoreError(f"{settings.store} is no results store; run 'bench run' first")
+        raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
     return Results(settings)
 
 

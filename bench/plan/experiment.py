@@ -26,7 +26,7 @@ class Experiment(Config):
     method, method_settings
         Likewise.
     encoder, encoder_settings
-        Text encoder, for methods that need one; likewise.
+        Registered name and complete settings of the text encoder, for methods that read texts.
     training, protocol
         Shared settings.
     seed

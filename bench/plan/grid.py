@@ -168,7 +168,7 @@ def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
     Raises
     ------
     ConfigError
-        Two sources bear one name.
+        Two sources have the same name.
     BenchError
         A data set does not load.
     """

@@ -31,7 +31,7 @@ class TrainingConfig(Config):
         :data:`bench.components.Sampling`.
     prefixes_per_user
         K: where (prefix, next item) pairs are drawn, an epoch has K times as many as there are
-        users, from all pairs alike; where segments are, K of each user.
+        users, each pair equally likely; where segments are drawn, K of each user.
     loss
         ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
         tanh on the logits, then cross-entropy among the batch's own targets.
