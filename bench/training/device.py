@@ -20,7 +20,8 @@ def select_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"--device {name} is not a device; use auto, cpu, cuda or cuda:N") from None
+        known = "use auto, cpu, cuda or cuda:N"
+        raise ConfigError(f"--device {name} is not a device; {known}") from None
     if device.type not in {"cpu", "cuda"}:
         raise ConfigError(f"--device {name} is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -42,7 +42,8 @@ class Llm2VecConfig(LlmConfig):
     model
         A folder, or a Hugging Face id, ``owner/name`` or ``owner/name@revision``.
     adapters
-        PEFT adapters, named in the same way; each is merged into the model before the next is loaded.
+        PEFT adapters, named in the same way; each is merged into the model before the next
+        is loaded.
     weights
         SHA-256 of the files of model and adapters. Empty takes those that are there; a run
         fills it in, so that other weights under the same name are another experiment.
