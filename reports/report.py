@@ -24,6 +24,7 @@ from bench.reports.tables.grid import Grid, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import Markdown, one_line
 from bench.reports.tables.rows import build_tables
+from bench.reports.tables.summary import summary_grids
 from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -140,6 +141,28 @@ def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.Da
     data = read_report(store_root, selection=Selection(keys=keys), reading=reading)
     _warn(data.problems)
     return frame(data.tables, reading)
+
+
+def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
+    """Return the comparison in brief, see :mod:`bench.reports.tables.summary`.
+
+    Parameters
+    ----------
+    store_root
+        Folder of the results store.
+    keys
+        Experiments to show.
+    titles
+        Printed names of components and data sets.
+
+    Raises
+    ------
+    StoreError
+        None of them has finished, or one is damaged.
+    """
+    data = read_report(store_root, selection=Selection(keys=keys), titles=titles)
+    _warn(data.problems)
+    return [grid for table in data.tables for grid in summary_grids(table, data.titles)]
 
 
 def render(

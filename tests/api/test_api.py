@@ -202,7 +202,7 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
         results.model()
     with pytest.raises(ConfigError, match="no table is named 'sums'"):
         bench.report(results, tables=["sums"])
-    with pytest.raises(StoreError, match="is no results store"):
+    with pytest.raises(StoreError, match="is not a results store"):
         bench.load(tmp_path / "nowhere")
     with pytest.raises(StoreError, match="no finished experiment"):
         results.filter(method="hsd").table()

@@ -31,7 +31,7 @@ def spec(tmp_path):
         ("run --set epochs=x", "key 'epochs' = 'x'"),
         ("run plantd", "did you mean 'planted'?"),
         ("run absent.yaml", "absent.yaml does not exist"),
-        ("run planted --device abacus", "--device abacus is no device"),
+        ("run planted --device abacus", "--device abacus is not a device"),
         ("run --jobs 0", "Invalid value for '--jobs'"),
         ("run --sets epochs=3", "No such option"),
         ("rnu", "No such command 'rnu'"),

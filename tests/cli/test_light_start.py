@@ -32,6 +32,14 @@ HEAVY = (
     ],
 )
 def test_light_verbs_import_nothing_heavy(words, tmp_path):
+    assert heavy(words, tmp_path) == []
+
+
+def test_a_plan_reads_data_but_imports_no_torch(tmp_path):
+    assert "torch" not in heavy("run planted --plan", tmp_path)
+
+
+def heavy(words, folder):
     script = (
         "import sys\nfrom bench.cli.main import app\n"
         f"sys.argv = ['bench', *{words.split()!r}]\n"
@@ -39,10 +47,10 @@ def test_light_verbs_import_nothing_heavy(words, tmp_path):
         f"print('heavy:', *sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "heavy:"
+    return done.stdout.splitlines()[-1].split()[1:]
 
 
 @pytest.mark.parametrize(
