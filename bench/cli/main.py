@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
@@ -92,8 +93,7 @@ def main() -> None:
         try:
             app()
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except BenchError as error:
         _fail(str(error), error)
     except KeyboardInterrupt:
@@ -107,7 +107,7 @@ def main() -> None:
         if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF}:
             raise
         # What is left in the buffer would fail again when the program ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"cannot write the output: {error.strerror}; results that are stored stay", error)
 
 
@@ -128,6 +128,8 @@ def _make_streams_safe() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open until the program ends
+    elif isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     sys.stderr = cast("TextIO", SafeStream(sys.stderr))

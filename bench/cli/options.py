@@ -20,7 +20,8 @@ from bench.plan.training import BudgetName
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
-_NAMES = "NAME ..."
+_NAMES, _NUMBERS = "NAME ...", "N ..."
+"""How the values of an option look tells how a word is split."""
 _COMMA = re.compile(r",(?![^\[{]*[\]}])")
 _MOST_SEEDS = 1_000
 
@@ -75,7 +76,7 @@ def expand(words: list[str], repeatable: Mapping[str, Splitter]) -> list[str]:
 
 
 def _splitter(parameter: Any) -> Splitter:
-    if parameter.type.name == "integer":
+    if parameter.metavar == _NUMBERS:
         return numbers
     return separate if parameter.metavar == _NAMES else lambda word: [word]
 
@@ -205,7 +206,9 @@ def chosen_spec(
     backbone: Annotated[Many, names("Recommenders to attach to.")] = None,
     method: Annotated[Many, names("Denoisers; 'none' is the bare backbone.")] = None,
     encoder: Encoders = None,
-    seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option(metavar=_NUMBERS, help="Repetitions, as 1 2 or 1-3.")
+    ] = None,
     budget: Annotated[
         str | None,
         one_of(

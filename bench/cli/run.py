@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -95,6 +96,8 @@ def _show(finished: Sequence[str], settings: Settings) -> None:
 
 def _conclude(outcomes: Sequence[ExperimentOutcome], settings: Settings) -> None:
     """Print the table of what has finished, then what has failed."""
+    from bench.runs.store import Store
+
     failed = [outcome for outcome in outcomes if outcome.ending == "failed"]
     finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
     if finished:
@@ -102,8 +105,13 @@ def _conclude(outcomes: Sequence[ExperimentOutcome], settings: Settings) -> None
     counts = Counter(outcome.ending for outcome in outcomes)
     summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
     typer.echo(f"{counted(len(outcomes), 'experiment')}: {summary}", err=True)
+    store, debug = Store(settings.store), logging.getLogger("bench").isEnabledFor(logging.DEBUG)
     for outcome in failed:
         typer.echo(f"failed: {outcome.label}: {outcome.cause}", err=True)
+        if debug and (failure := store.failure(outcome.key)):
+            typer.echo(failure.details, err=True)
     if failed:
         typer.echo("run the same command again to try the failed experiments again", err=True)
+        if not debug:
+            typer.echo(f"tracebacks: bench --debug run, or {store.root / 'failures'}", err=True)
         raise typer.Exit(1)

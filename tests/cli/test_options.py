@@ -1,5 +1,7 @@
 """Options that take several values after one flag."""
 
+from typing import Annotated
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -52,7 +54,7 @@ def test_in_a_command():
     seen = []
 
     @app.command(cls=ManyValues)
-    def verb(spec: str, seeds: list[int] | None = None):
+    def verb(spec: str, seeds: Annotated[list[int] | None, typer.Option(metavar="N ...")] = None):
         seen.append((spec, seeds))
 
     assert CliRunner().invoke(app, ["x", "--seeds", "1-2"]).exit_code == 0
