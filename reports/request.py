@@ -135,7 +135,7 @@ def embedded_request(text: str, name: str) -> ReportRequest:
         content: dict[str, Any] = json.loads(found[0])
         request = ReportRequest.parse(content, "its content")
         request.reading()
-    except (ValueError, BenchError) as error:
+    except (ValueError, RecursionError, BenchError) as error:
         raise ConfigError(
             f"{name}: its hidden comment is damaged ({error}); write it again"
         ) from None

@@ -23,6 +23,7 @@ def validate(
     """Check every name, key and value of a specification."""
     from bench.plan.grid import grid_points
     from bench.plan.overrides import resolve_spec
+    from bench.plan.progress import counted
 
     chosen = resolve_spec(spec, {})
-    typer.echo(f"{spec}: fine, {len(grid_points(chosen))} experiments")
+    typer.echo(f"{spec}: fine, {counted(len(grid_points(chosen)), 'experiment')}")

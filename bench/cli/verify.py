@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import StoreDir, with_options
+from bench.plan.progress import counted
 from bench.settings import Settings
 
 EPILOG = """
@@ -39,6 +40,6 @@ def verify(
     for line in differences:
         typer.echo(line)
     if differences:
-        typer.echo(f"{report}: {len(differences)} differences from {root}", err=True)
+        typer.echo(f"{report}: {counted(len(differences), 'difference')} from {root}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {cells} cells, all as {root} gives them")
+    typer.echo(f"{report}: {counted(cells, 'cell')}, all as {root} gives them")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Literal
 
+from bench.errors import ConfigError
 from bench.reports.names import Format
 from bench.reports.tables.markup import one_line
 from bench.reports.verify.tables import text_tables
@@ -45,10 +46,18 @@ def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
         A report, which may contain other text.
     fmt
         ``markdown``, ``latex`` or ``html``.
+
+    Raises
+    ------
+    ConfigError
+        The text is no HTML.
     """
     if fmt == "html":
         reader = _Html()
-        reader.feed(text)
+        try:
+            reader.feed(text)
+        except AssertionError as error:  # so html.parser ends on some broken declarations
+            raise ConfigError(f"the page is no HTML ({error}); write it again") from None
         groups = reader.tables
     else:
         markup: Literal["markdown", "latex"] = "latex" if fmt == "latex" else "markdown"
@@ -68,6 +77,8 @@ class _Html(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs
+        if tag in {"table", "tr"}:
+            self.inside = False
         if tag == "table":
             self.tables.append([])
         elif tag == "tr" and self.tables:

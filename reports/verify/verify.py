@@ -149,7 +149,12 @@ def _sentences(text: str, again: str, fmt: Format) -> Iterator[str]:
 
 
 def _read_csv(text: str) -> list[dict[str, str]]:
-    lines = list(csv.DictReader(io.StringIO(text)))
+    try:
+        lines = list(csv.DictReader(io.StringIO(text), strict=True))
+    except csv.Error as error:
+        raise ConfigError(f"the CSV is damaged ({error}); write it again") from None
+    if not lines or not {KEYS, *NAMES, *CONDITIONS} <= lines[0].keys():
+        raise ConfigError("the CSV has no rows, or its head is damaged; write it again")
     if any(None in line or None in line.values() for line in lines):
         raise ConfigError("a row of the CSV has more or fewer cells than its head; write it again")
     return lines
