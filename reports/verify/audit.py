@@ -23,10 +23,10 @@ _HEAD = re.compile(
 )
 _NOT_A_METRIC = re.compile(
     r"\b(?:sd|std|stdev|se|ci|p|q|var|variance|rank|time|imp|impr|improv\w*|gain|lift|diff|difference"
-    r"|delta|rel|relative)\b|[Δ∆±]",
+    r"|delta|rel|relative|interval|low|lower|high|upper|bound|against|median|best|max|min)\b|[Δ∆±]",
     re.IGNORECASE,
 )
-"""Words before a metric that make a column one of differences or spreads."""
+"""Words before a metric that make a column one of differences, spreads or chosen figures."""
 _COMPARES = re.compile(
     r"(?:avg\.? |rel(?:\.|ative)? )*(?:impr?|improv(?:e|ements?)?|gains?|lift|delta"
     r"|diff(?:erences?)?"
@@ -58,6 +58,8 @@ _NUMBER = re.compile(
     r"(?:\s*±\s*[0-9.,e-]+\s*%?|\s*\([^()]*\))?",
     re.IGNORECASE,
 )
+_MOST_PLACES = 6
+"""Of printed figures; those of a file of ours are not rounded."""
 _EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan", "none", "oom"}
 
 
@@ -277,7 +279,7 @@ def _odd_digits(printed: dict[str, list[tuple[int, str]]]) -> Iterator[str]:
         places = {line: len(text.partition(".")[2]) for line, text in figures}
         counts = Counter(places.values())
         usual, times = counts.most_common(1)[0]
-        if times < 3 or times < len(figures) - 1:
+        if usual > _MOST_PLACES or times < 3 or times < len(figures) - 1:
             continue
         for line, text in figures:
             if places[line] == usual + 1:
@@ -312,7 +314,7 @@ def _plain(text: str) -> str:
     )
     text = text.replace(r"\%", "%").replace("{", "").replace("\N{MINUS SIGN}", "-")
     # A space in place of markup: what followed it is no digit of the figure before it.
-    text = re.sub(r"\\(?:[a-zA-Z]+|.)|[\\}$*_^~†‡§¶↑↓▲▼]", " ", text)
+    text = re.sub(r"\\(?:[a-zA-Z]+|.)|[\\}$*_^~`†‡§¶↑↓▲▼]", " ", text)
     return " ".join(re.sub(r"\(\s*\)", " ", text).split())
 
 
@@ -329,7 +331,9 @@ def _columns(where: str, head: Sequence[str], above: Sequence[str]) -> list[Metr
         if column.k < 1:
             raise DataError(f"{where}: column '{text}' has a cut-off below 1; correct it")
         columns.append(column)
-    return _apart(where, columns, above)
+    # Where some heads are bare, words before the others say what else these columns hold.
+    bare = [column for column in columns if not column.group]
+    return _apart(where, bare or columns, above)
 
 
 def _apart(where: str, columns: list[MetricColumn], above: Sequence[str]) -> list[MetricColumn]:
