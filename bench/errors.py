@@ -30,6 +30,10 @@ class StoreError(BenchError):
     """The results store cannot be read or written."""
 
 
+class WriteError(StoreError):
+    """The file system refuses to write: no space, no permission, too many open files."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the known name that was probably meant, as the end of a message.
 
