@@ -8,9 +8,7 @@ is read; a damaged entry is made again. The cache may be deleted at any time.
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
-from bench.files import atomic_path, locked, sweep
-from bench.hashing import content_hash, file_hash
+from bench.files import DAY, atomic_path, discard, leftovers, locked
+from bench.hashing import content_hash
+from bench.manifest import MANIFEST, DamagedError, Manifest, seal
 
-MANIFEST = "manifest.json"
 REMEDY = "free space, or set BENCH_CACHE_DIR to a folder that can be written"
 _LOG = logging.getLogger(__name__)
 
 Fill = Callable[[Path], Mapping[str, Any]]
 """Writes an entry's files to an empty folder and returns the metadata."""
-
-
-class _DamagedError(Exception):
-    """The entry is there, but it is not whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +93,7 @@ class Entry:
         """
         try:
             return self._checked(mapped)
-        except (FileNotFoundError, _DamagedError):
+        except (FileNotFoundError, DamagedError):
             return None
 
     def ensure(self, fill: Fill, *, mapped: bool = False) -> Content:
@@ -122,14 +116,13 @@ class Entry:
         found = self.read(mapped=mapped)
         if found is not None:
             return found
-        lock = self.folder.with_name(f".{self.folder.name}.lock")
-        with locked(lock, remedy=REMEDY):
-            sweep(self.folder)
+        with locked(self._lock(self.folder.name), remedy=REMEDY):
+            self._sweep()
             try:
                 return self._checked(mapped)
             except FileNotFoundError:
                 pass
-            except _DamagedError as error:
+            except DamagedError as error:
                 _LOG.warning("%s is damaged (%s); it is made again", self.folder, error)
             self.write(fill)
             found = self.read(mapped=mapped)
@@ -167,37 +160,40 @@ class Entry:
         StoreError
             The cache cannot be written.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)
         with atomic_path(self.folder, remedy=REMEDY) as temporary:
             temporary.mkdir()
-            metadata = dict(fill(temporary))
-            files = {path.name: file_hash(path) for path in sorted(temporary.iterdir())}
-            content = {"files": files, "metadata": metadata}
-            manifest = {**content, "sha256": content_hash(content)}
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            seal(temporary, fill(temporary))
+
+    def _lock(self, name: str) -> Path:
+        return self.folder.with_name(f".{name}.lock")
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left of this entry, whose lock is held, or a day ago."""
+        for name, path in leftovers(self.folder.parent):
+            if name == self.folder.name:
+                discard(path)
+        for name, path in leftovers(self.folder.parent, seconds=DAY):
+            with locked(self._lock(name), timeout=0) as free:
+                if free:
+                    discard(path)
 
     def _checked(self, mapped: bool) -> Content:
         try:
-            manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            if self.folder.is_dir():
-                raise _DamagedError(error) from None
-            raise FileNotFoundError(self.folder) from None
-        try:
-            expected = manifest.pop("sha256")
-            if content_hash(manifest) != expected:
-                raise ValueError(f"{MANIFEST} does not match its checksum")
-            arrays = dict(self._files(manifest["files"], mapped))
-            return Content(arrays, manifest["metadata"], manifest["files"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _DamagedError(error) from None
+            manifest = Manifest.read(self.folder)
+        except FileNotFoundError:
+            if self.folder.exists():
+                raise DamagedError(f"{MANIFEST} is missing") from None
+            raise
+        arrays = dict(self._arrays(manifest, mapped))
+        return Content(arrays, manifest.metadata, manifest.files)
 
-    def _files(self, files: Mapping[str, str], mapped: bool) -> Iterator[tuple[str, NDArray[Any]]]:
+    def _arrays(self, manifest: Manifest, mapped: bool) -> Iterator[tuple[str, NDArray[Any]]]:
         """Check every file and yield those that are arrays."""
-        for name, expected in files.items():
-            path = self.folder / name
-            if file_hash(path) != expected:
-                raise ValueError(f"{name} does not match its checksum")
+        mode: Any = "c" if mapped else None  # a mapped file cannot be changed through it
+        for name in manifest.files:
+            path = manifest.check(self.folder / name)
             if path.suffix == ".npy":
-                mode: Any = "c" if mapped else None  # a mapped file cannot be changed through it
-                yield path.stem, np.load(path, mmap_mode=mode, allow_pickle=False)
+                try:
+                    yield path.stem, np.load(path, mmap_mode=mode, allow_pickle=False)
+                except (OSError, ValueError) as error:
+                    raise DamagedError(f"{name}: {error}") from None

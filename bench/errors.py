@@ -30,6 +30,10 @@ class StoreError(BenchError):
     """The results store cannot be read or written."""
 
 
+class WriteError(StoreError):
+    """The file system refuses to write: no space, no permission, too many open files."""
+
+
 def shortened(text: str, length: int = 300) -> str:
     """Return a text for a message, cut where it is long.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bench.display import printable
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, StoreError, WriteError
 
 M = TypeVar("M", bound=BaseModel)
 
+DAY = 86_400
 REMEDY = "free space or choose another folder"
 """What to do about a file system that refuses, at the end of a message."""
 
@@ -43,7 +44,7 @@ def _clear_errors(target: Path, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StoreError(f"cannot write {target}: {reason}; {remedy}") from error
+        raise WriteError(f"cannot write {target}: {reason}; {remedy}") from error
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator
 
     Raises
     ------
-    StoreError
+    WriteError
         The file system refuses.
     """
     from filelock import FileLock, Timeout
@@ -85,29 +86,58 @@ def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator
         lock.release()
 
 
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.[0-9a-f]{8}\.tmp")
+
+
 def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
 
 
-def sweep(target: Path) -> None:
-    """Remove what killed processes left half-written of a path.
+def leftovers(folder: Path, *, seconds: float = 0) -> Iterator[tuple[str, Path]]:
+    """Find temporaries of :func:`atomic_path`, of killed processes or of those that still write.
 
-    Only for the holder of the path's lock: what another process is writing is removed, too.
+    Parameters
+    ----------
+    folder
+        Where to look.
+    seconds
+        Leave out what has changed within so many seconds.
+
+    Yields
+    ------
+    tuple
+        Name of the file or folder that was to be written, and path of the temporary.
     """
-    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+    for path in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and (not seconds or _changed(path) < time.time() - seconds):
+            yield match[1], path
+
+
+def _changed(path: Path) -> float:
+    """Return when a file, or an entry of a folder, last changed; now where it has vanished."""
+    try:
+        return max(entry.lstat().st_mtime for entry in (path, *path.glob("*")))
+    except OSError:
+        return time.time()
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder, if it can be."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 @contextmanager
 def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     """Yield a temporary path next to ``target`` and rename it there when the block succeeds.
 
-    The block may create a file or a folder at the path. On any failure the temporary is removed
-    and ``target`` stays as it was. What was written is flushed to disk before the rename, and
-    the rename after it.
+    The block may create a file or a folder at the path; a folder takes the place of the one that
+    is there. On any failure the temporary is removed and ``target`` stays as it was. What was
+    written is flushed to disk before the rename, and the rename after it.
 
     Parameters
     ----------
@@ -118,7 +148,7 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
 
     Raises
     ------
-    StoreError
+    WriteError
         The file system refuses (no permission, no space).
     """
     temporary = _temporary(target)
@@ -127,13 +157,15 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         try:
             yield temporary
             _flush_to_disk(temporary)
-            temporary.replace(target)
+            if target.is_dir():  # a rename replaces files and empty folders only
+                replaced = target.replace(_temporary(target))
+                temporary.replace(target)
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                temporary.replace(target)
             _flush_entries(target.parent)
         finally:
-            if temporary.is_dir():
-                shutil.rmtree(temporary, ignore_errors=True)
-            else:
-                temporary.unlink(missing_ok=True)
+            discard(temporary)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -9,9 +10,10 @@ import threading
 import numpy as np
 import pytest
 
-from bench.cache import MANIFEST, Content, Entry
+from bench.cache import Content, Entry
 from bench.errors import StoreError
 from bench.files import locked
+from bench.manifest import MANIFEST
 
 ARRAYS = {"one": np.arange(6, dtype=np.int32).reshape(2, 3), "none": np.zeros((0, 4))}
 CONTENT = Content(ARRAYS, {"rows": 2, "name": "Ink & Qüill \ud800"})
@@ -139,10 +141,18 @@ def test_what_a_killed_process_left_half_written_is_swept(entry):
     )
     subprocess.run([sys.executable, "-c", script, str(entry.folder)], check=False)
     assert list(entry.folder.parent.glob(".*.tmp"))
-    other = entry.folder.parent / f".{entry.folder.name}-longer.1.2.tmp"
-    other.mkdir()
-    assert same(entry.get(Maker()))
-    assert list(entry.folder.parent.glob(".*.tmp")) == [other]  # another entry's is left alone
+    others = [
+        entry.folder.parent / f".{name}.1.0123abcd.tmp"
+        for name in (f"{entry.folder.name}-longer", "busy", "old")
+    ]
+    for other in others:
+        other.mkdir()
+    for other in others[1:]:
+        os.utime(other, (0, 0))
+    with locked(entry.folder.parent / ".busy.lock"):
+        assert same(entry.get(Maker()))
+    # Another entry's is left alone, unless it is a day old and nobody holds its lock.
+    assert sorted(entry.folder.parent.glob(".*.tmp")) == sorted(others[:2])
 
 
 def test_two_at_once_make_once(entry):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -184,7 +183,6 @@ def execute_spec(
 
     device = select_device(settings.device).type
     workers = jobs or default_workers(settings.threads, device == "cuda")
-    since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         from bench.text.provide import embed_texts
@@ -203,7 +201,7 @@ def execute_spec(
         ).seconds
         for planned in plan
     }
-    execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
+    execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
     with Tracker(settings) as tracking:
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -125,7 +124,7 @@ def search(
 
     plans = plan_tuning(spec, settings, pruning)
     select_device(settings.device)
-    execution = ExecutionSettings(settings, time.time())
+    execution = ExecutionSettings(settings)
     if trials is None and seconds is None:
         trials = DEFAULT_TRIALS
     with Tracker(settings) as tracking:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import psutil
 
+from bench.errors import StoreError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress, Remaining, Reporter
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
@@ -56,7 +57,8 @@ def execute(
     Raises
     ------
     StoreError
-        The store cannot be written.
+        The store cannot be written, or an experiment ended because a file cannot be; what has
+        begun continues from its checkpoints when the plan is executed again.
     """
     store = Store(execution.store)
     store.prepare()
@@ -140,6 +142,10 @@ class _PlannedTask:
         return True
 
     def ended(self, outcome: ExperimentOutcome) -> None:
+        if outcome.hopeless:
+            raise StoreError(
+                f"{outcome.label}: {outcome.cause}; then run the same command again to continue"
+            )
         if outcome.ending == "died":
             if self.run.store.has(outcome.key):  # it died after it had saved the experiment
                 outcome = replace(outcome, ending="finished", cause="")

@@ -108,7 +108,7 @@ def begin_record(
     )
     path = _path(root, record)
     if path.exists():
-        before = _read(path)
+        before = read_record(path)
         if before.ended is not None and set(before.endings.values()) <= {"finished", "reused"}:
             # Nothing is left to do: what ran, and when, stays as it was.
             record = before.model_copy(update={"asked": now, "tuned": tuned})
@@ -142,11 +142,22 @@ def read_records(root: Path) -> Iterator[RunRecord]:
     StoreError
         A file is damaged.
     """
-    paths = (root / "runs").glob("[!.]*.json")
-    yield from sorted((_read(path) for path in paths), key=lambda record: record.begun)
+    yield from sorted(map(read_record, record_paths(root)), key=lambda record: record.begun)
 
 
-def _read(path: Path) -> RunRecord:
+def record_paths(root: Path) -> list[Path]:
+    """List the files of all runs of a results store."""
+    return sorted((root / "runs").glob("[!.]*.json"))
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read one run.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged.
+    """
     return read_model(path, RunRecord, "delete it")
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
 from bench.data.dataset import Dataset
-from bench.errors import BenchError, DataError, StoreError
+from bench.errors import BenchError, DataError, StoreError, WriteError
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
@@ -20,6 +21,10 @@ from bench.registry import load_object
 from bench.runs.store import Store
 from bench.settings import Settings
 
+_REFUSED = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO),  # disk
+    *(errno.EMFILE, errno.ENFILE),  # open files
+}
 Ending = Literal["finished", "failed", "reused", "busy", "stopped", "died"]
 
 
@@ -32,9 +37,6 @@ class ExecutionSettings:
     settings
         Store, device, threads and folders. The number of threads decides the order of some sums,
         so it depends neither on the machine nor on how many experiments run at the same time.
-    since
-        Seconds since 1970 at which the command began. A failure that another process recorded
-        later than that counts as a failure of this command too.
     keep
         What a result holds in addition to ranks and decisions.
     function
@@ -42,13 +44,17 @@ class ExecutionSettings:
         report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
     load
         ``"module:function"``, called with a source and the settings; it returns the data set.
+    failed
+        :meth:`bench.runs.store.Store.failed` when the tasks began. A failure that another process
+        has recorded since then counts as a failure of this command, too. Records are compared,
+        not times: the clock of another machine may be wrong.
     """
 
     settings: Settings
-    since: float
     keep: tuple[Keep, ...] = ()
     function: str = "bench.runs.train:run_experiment"
     load: str = "bench.data.load:load_dataset"
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def store(self) -> Path:
@@ -71,6 +77,9 @@ class ExperimentOutcome:
         One sentence about a failure or death.
     environmental
         Whether the machine failed rather than the experiment: disk, permissions, memory, data.
+    hopeless
+        Whether whatever follows would fail likewise: the file system refuses to write. No failure
+        is recorded then.
     """
 
     key: str
@@ -78,6 +87,7 @@ class ExperimentOutcome:
     ending: Ending
     cause: str = ""
     environmental: bool = False
+    hopeless: bool = False
 
 
 class _StoppedByCaller(Exception):  # noqa: N818 - not an error
@@ -115,8 +125,8 @@ def run_one(
             return ExperimentOutcome(key, label, "busy")
         if store.has(key, execution.keep):
             return ExperimentOutcome(key, label, "reused")
-        failure = store.failure(key)
-        if failure is not None and failure.when >= execution.since:
+        failure = store.failure_since(execution.failed, key)
+        if failure is not None:
             return ExperimentOutcome(key, label, "failed", failure.cause)
         started()
         store.sweep(key)
@@ -150,9 +160,10 @@ def _run(
         store.discard_work(key)
         return ExperimentOutcome(key, label, "stopped")
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
-        cause = explain(error)
-        store.record_failure(planned.experiment, cause, traceback.format_exc())
-        return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error))
+        cause, hopeless = explain(error), _cannot_write(error)
+        if not hopeless:
+            store.record_failure(planned.experiment, cause, traceback.format_exc())
+        return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error), hopeless)
     return ExperimentOutcome(key, label, "finished")
 
 
@@ -204,6 +215,10 @@ def _out_of_memory(error: Exception) -> bool:
         isinstance(error, RuntimeError)  # torch raises it on a GPU and on the CPU
         and ("out of memory" in text or "can't allocate memory" in text)
     )
+
+
+def _cannot_write(error: Exception) -> bool:
+    return isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in _REFUSED)
 
 
 def _is_environmental(error: Exception) -> bool:

@@ -2,7 +2,8 @@
 
 ::
 
-    experiments/<label>-<key12>/   experiment, metadata, curve (JSON), ranks, decisions (Parquet)
+    experiments/<label>-<key12>/   experiment, metadata, curve (JSON), ranks, decisions (Parquet),
+                                   and the manifest with the SHA-256 of each
     work/<key>/              checkpoints of experiments that have begun
     failures/<key>.json      cause of the last failure
     locks/<key>.lock         held while a process runs it; released by the system at its death
@@ -12,16 +13,28 @@ Everything is written under a temporary name and renamed, so a folder that is th
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from bench.config import Config
 from bench.errors import StoreError
-from bench.files import atomic_path, folder_name, locked, read_model, write_json
+from bench.files import (
+    DAY,
+    atomic_path,
+    discard,
+    folder_name,
+    leftovers,
+    locked,
+    read_model,
+    write_json,
+)
+from bench.hashing import file_hash
+from bench.manifest import seal
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
@@ -29,6 +42,7 @@ from bench.runs.stored import LISTS, WEIGHTS, StoredExperiment, write_columns
 
 Status = Literal["done", "failed", "partial", "missing"]
 _SHORT = 12
+_KEY = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{52})?(?=\.json$|$)")
 _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
 
 
@@ -46,7 +60,7 @@ class Failure(Config):
     details
         Traceback, for whoever mends it.
     when
-        Seconds since 1970.
+        Seconds since 1970, by the clock of the machine.
     attempts
         How often it has failed.
     """
@@ -117,7 +131,7 @@ class Store:
         return folder.is_dir() and any(folder.iterdir())
 
     def prepare(self) -> None:
-        """Make the folders.
+        """Make the folders, and remove what killed processes left half-written a day ago or more.
 
         Raises
         ------
@@ -131,6 +145,11 @@ class Store:
             raise StoreError(
                 f"cannot write the store {self.root}: {error.strerror or error}; {_REMEDY}"
             ) from error
+        works = (self.root / "work").iterdir()
+        for folder in (*(self.root / name for name in ("experiments", "failures", "runs")), *works):
+            for name, path in leftovers(folder, seconds=DAY):
+                if not self._is_in_use(name if folder.parent == self.root else folder.name):
+                    discard(path)
 
     def save(self, experiment: Experiment, result: ExperimentResult) -> None:
         """Write a finished experiment, whole or not at all; drop its checkpoints and failure.
@@ -161,8 +180,7 @@ class Store:
                 write_columns(folder / LISTS, result.lists.columns())
             if result.weights is not None:
                 shutil.copyfile(result.weights, folder / WEIGHTS)
-            if target.exists():  # trained again for the sake of weights or lists
-                shutil.rmtree(target)
+            seal(folder)
         self._failure_path(key).unlink(missing_ok=True)
         self.discard_work(key)
 
@@ -172,12 +190,10 @@ class Store:
 
     def sweep(self, key: str) -> None:
         """Remove what a killed run left half-written; only for who holds the experiment's lock."""
-        for folder, pattern in (
-            ("experiments", f".*-{key[:_SHORT]}.*.tmp"),
-            ("failures", f".{key}.*"),
-        ):
-            for leftover in (self.root / folder).glob(pattern):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        for folder in (self.root / "experiments", self.root / "failures", self.work(key)):
+            for name, path in leftovers(folder):
+                if key[:_SHORT] in name or folder == self.work(key):
+                    discard(path)
 
     def record_failure(self, experiment: Experiment, cause: str, details: str = "") -> None:
         """Write why an experiment did not finish.
@@ -187,7 +203,10 @@ class Store:
         StoreError
             The file system refuses.
         """
-        before = self.failure(experiment.key)
+        try:
+            before = self.failure(experiment.key)
+        except StoreError:  # damaged, and replaced now
+            before = None
         failure = Failure(
             label=experiment.label,
             dataset=experiment.dataset,
@@ -214,11 +233,34 @@ class Store:
         return read_model(path, Failure, "delete it and run again")
 
     def failures(self) -> Iterator[tuple[str, Failure]]:
-        """Every recorded failure with its experiment's key, in the order of keys."""
-        for path in sorted((self.root / "failures").glob("[!.]*.json")):
-            failure = self.failure(path.stem)
+        """Every recorded failure with its experiment's key, in the order of keys.
+
+        Raises
+        ------
+        StoreError
+            A record is damaged.
+        """
+        for key in self.failed():
+            failure = self.failure(key)
             if failure is not None:
-                yield path.stem, failure
+                yield key, failure
+
+    def failed(self) -> dict[str, str]:
+        """Keys of the experiments that have failed, each with the SHA-256 of its record."""
+        paths = sorted((self.root / "failures").glob("[!.]*.json"))
+        return {path.stem: file_hash(path) for path in paths if path.is_file()}
+
+    def failure_since(self, earlier: Mapping[str, str], key: str) -> Failure | None:
+        """Return a failure that was recorded after :meth:`failed` had returned ``earlier``.
+
+        Raises
+        ------
+        StoreError
+            The record is damaged.
+        """
+        path = self._failure_path(key)
+        is_new = path.exists() and file_hash(path) != earlier.get(key)
+        return self.failure(key) if is_new else None
 
     @contextmanager
     def locked(self, key: str) -> Iterator[bool]:
@@ -231,6 +273,15 @@ class Store:
         """
         with locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY) as held:
             yield held
+
+    def _is_in_use(self, name: str) -> bool:
+        """Whether a process holds the lock of what a file or folder is named after."""
+        keys = _KEY.findall(name)
+        for lock in (self.root / "locks").glob(f"{keys[-1]}*.lock") if keys else ():
+            with locked(lock, timeout=0) as free:
+                if not free:
+                    return True
+        return False
 
     def _folder(self, key: str) -> Path | None:
         return next((self.root / "experiments").glob(f"[!.]*-{key[:_SHORT]}"), None)

@@ -1,34 +1,38 @@
-"""A finished experiment on disk, read part by part."""
+"""A finished experiment on disk, read part by part; each file is compared with its checksum."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, FiniteFloat, RootModel
 
 from bench.errors import BenchError, StoreError
 from bench.files import read_model
+from bench.manifest import MANIFEST, DamagedError, Manifest
 from bench.plan.experiment import Experiment
-from bench.plan.protocol import Phase
+from bench.plan.protocol import PHASES, Phase
 from bench.plan.result import Decisions, Epoch, Metadata, Ranks, TopLists
 
 WEIGHTS, LISTS = "weights.safetensors", "lists-test.parquet"
 _Table = TypeVar("_Table", Ranks, Decisions, TopLists)
 _REMEDY = "delete its folder and run again"
+_PROPERTIES = ("experiment", "metadata", "curve", "weights", "lists")
+_LOG = logging.getLogger(__name__)
 
 
 class _Head(BaseModel):
     """Content of ``experiment.json``."""
 
     key: str
-    finished: float
+    finished: FiniteFloat
     experiment: dict[str, Any]
     decisions: list[str]
 
@@ -54,6 +58,11 @@ class StoredExperiment:
         """The experiment's key when it ran."""
         return self._head.key
 
+    @property
+    def finished(self) -> float:
+        """When it ended, in seconds since 1970."""
+        return self._head.finished
+
     @cached_property
     def experiment(self) -> Experiment:
         """What ran.
@@ -62,6 +71,8 @@ class StoredExperiment:
         ------
         ConfigError
             It was written by a version of bench with other settings.
+        StoreError
+            The file is damaged.
         """
         return Experiment.parse(
             self._head.experiment, f"{self.folder / 'experiment.json'} (delete the folder)"
@@ -76,7 +87,7 @@ class StoredExperiment:
         StoreError
             The file is damaged.
         """
-        return read_model(self.folder / "metadata.json", Metadata, _REMEDY)
+        return read_model(self._checked("metadata.json"), Metadata, _REMEDY)
 
     @cached_property
     def curve(self) -> list[Epoch]:
@@ -87,7 +98,7 @@ class StoredExperiment:
         StoreError
             The file is damaged.
         """
-        return read_model(self.folder / "curve.json", _Curve, _REMEDY).root
+        return read_model(self._checked("curve.json"), _Curve, _REMEDY).root
 
     @property
     def seconds(self) -> float:
@@ -96,9 +107,14 @@ class StoredExperiment:
 
     @property
     def weights(self) -> Path | None:
-        """File with the weights of the best epoch; None where they were not kept."""
-        path = self.folder / WEIGHTS
-        return path if path.exists() else None
+        """File with the weights of the best epoch; None where they were not kept.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged.
+        """
+        return self._checked(WEIGHTS) if self._holds(WEIGHTS) else None
 
     @property
     def lists(self) -> TopLists | None:
@@ -109,8 +125,7 @@ class StoredExperiment:
         StoreError
             The file is damaged.
         """
-        path = self.folder / LISTS
-        return _read_columns(path, TopLists) if path.exists() else None
+        return _read_columns(self._checked(LISTS), TopLists) if self._holds(LISTS) else None
 
     def ranks(self, phase: Phase) -> Ranks:
         """Every user's ranks of one phase.
@@ -120,7 +135,7 @@ class StoredExperiment:
         StoreError
             The file is damaged.
         """
-        return _read_columns(self.folder / f"ranks-{phase}.parquet", Ranks)
+        return _read_columns(self._checked(f"ranks-{phase}.parquet"), Ranks)
 
     def decisions(self, part: str) -> Decisions | None:
         """Read what the method thinks of each interaction; None where it removes nothing.
@@ -135,12 +150,58 @@ class StoredExperiment:
         StoreError
             The file is damaged, or gone although the experiment had one.
         """
-        path = self.folder / f"decisions-{part}.parquet"
-        return _read_columns(path, Decisions) if part in self._head.decisions else None
+        if part not in self._head.decisions:
+            return None
+        return _read_columns(self._checked(f"decisions-{part}.parquet"), Decisions)
+
+    def problems(self) -> list[str]:
+        """Read every file and return a sentence for each one that is damaged or missing."""
+        parts: list[Callable[[], object]] = [
+            *(partial(getattr, self, name) for name in _PROPERTIES),
+            *(partial(self.ranks, phase) for phase in PHASES),
+            *(partial(self.decisions, part) for part in ("train", "test")),
+        ]
+        found: dict[str, None] = {}
+        for read in parts:
+            try:
+                read()
+            except BenchError as error:
+                found[str(error)] = None
+        return list(found)
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether its files can be checked; those of an earlier version cannot."""
+        return (self.folder / MANIFEST).exists()
+
+    @cached_property
+    def _manifest(self) -> Manifest | None:
+        try:
+            return Manifest.read(self.folder)
+        except FileNotFoundError:
+            return None
+        except DamagedError as error:
+            raise _damaged(self.folder / MANIFEST, error) from None
 
     @cached_property
     def _head(self) -> _Head:
-        return read_model(self.folder / "experiment.json", _Head, _REMEDY)
+        return read_model(self._checked("experiment.json"), _Head, _REMEDY)
+
+    def _holds(self, name: str) -> bool:
+        if self._manifest is None:
+            return (self.folder / name).exists()
+        return name in self._manifest.files
+
+    def _checked(self, name: str) -> Path:
+        """Return the path of a file whose content is what was written."""
+        path = self.folder / name
+        if self._manifest is None:
+            _note_unchecked(self.folder.parent)
+            return path
+        try:
+            return self._manifest.check(path)
+        except DamagedError as error:
+            raise _damaged(path, error) from None
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -163,12 +224,24 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
         name: np.asarray(column.to_numpy())
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
-    wanted = {field.name for field in fields(kind)}
-    if columns.keys() != wanted:
-        raise _damaged(path, f"its columns are not {', '.join(sorted(wanted))}")
-    if any(table[name].null_count or columns[name].dtype.kind not in "bif" for name in wanted):
-        raise _damaged(path, "a column holds other than numbers")
+    kinds = {name: _dtype(hint) for name, hint in get_type_hints(kind).items()}
+    if {name: column.dtype for name, column in columns.items()} != kinds:
+        expected = ", ".join(f"{name} ({dtype})" for name, dtype in kinds.items())
+        raise _damaged(path, f"its columns are not {expected}")
     return kind(**columns)
+
+
+def _dtype(hint: object) -> np.dtype[Any]:
+    """Return the data type that an ``NDArray[...]`` names."""
+    return np.dtype(get_args(get_args(hint)[1])[0])
+
+
+@cache
+def _note_unchecked(experiments: Path) -> None:
+    _LOG.warning(
+        "%s holds experiments of an earlier version without checksums; they are read unchecked",
+        experiments,
+    )
 
 
 def _damaged(path: Path, reason: object) -> StoreError:

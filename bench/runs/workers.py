@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -27,6 +27,7 @@ from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, run_one
+from bench.runs.store import Store
 
 PAUSE = 0.5
 """Seconds until an experiment that another process runs is asked for again."""
@@ -79,6 +80,7 @@ def run_tasks(source: TaskSource, execution: ExecutionSettings, workers: int) ->
     StoreError
         The store cannot be written.
     """
+    execution = replace(execution, failed=Store(execution.store).failed())
     queue = _Queue(source)
     if workers == 1:
         _run_here(queue, execution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import BenchError
+from bench.files import atomic_path, write_text
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
@@ -112,6 +114,15 @@ def interrupted(experiment, dataset, work, *, report, **execution):
 def slow(experiment, dataset, work, *, report, **execution):
     time.sleep(0.3)
     return result(experiment)
+
+
+def no_space_for_seed_2(experiment, dataset, work, *, report, **execution):
+    """Leave a checkpoint, then find the disk full; later seeds would be noted."""
+    if experiment.seed != 2:
+        return logged(experiment, dataset, work, report=report)
+    write_text(work / "checkpoint", "epoch 1")
+    with atomic_path(work / "checkpoint"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def ruins_the_store(experiment, dataset, work, *, report, **execution):

@@ -18,12 +18,11 @@ SEEDS = (3, 2, 1)
 BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
 
 
-def run(root, function="fine", workers=1, plan=None, reporter=None, since=None):
+def run(root, function="fine", workers=1, plan=None, reporter=None):
     plan = [planned(seed) for seed in SEEDS] if plan is None else plan
     settings = Settings.from_environment(store=root, device="cpu", threads=3)
-    since = time.time() if since is None else since
     names = (f"fake_experiments:{function}", "fake_experiments:load")
-    execution = ExecutionSettings(settings, since, (), *names)
+    execution = ExecutionSettings(settings, (), *names)
     return execute(plan, execution, reporter or Recorder(), workers=workers)
 
 
@@ -155,11 +154,39 @@ def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers
     assert "started 2" not in begun(tmp_path)
 
 
-def test_a_failure_of_a_concurrent_run_is_not_repeated(tmp_path):
-    since = time.time()
-    assert endings(run(tmp_path, "fails_on_seed_2")) == ["finished", "failed", "finished"]
-    assert endings(run(tmp_path, "logged", since=since)) == ["reused", "failed", "reused"]
-    assert begun(tmp_path) == []
+def test_a_failure_that_a_concurrent_run_records_is_not_repeated(tmp_path):
+    store, failing = Store(tmp_path), planned(1).experiment
+    store.prepare()
+    store.record_failure(failing, "it failed earlier")
+
+    class AnotherRun(Recorder):
+        def started(self, label):
+            store.record_failure(failing, "it failed elsewhere")
+
+    outcomes = run(tmp_path, plan=[planned(3), planned(1)], reporter=AnotherRun())
+    assert endings(outcomes) == ["finished", "failed"]
+    assert outcomes[1].cause == "it failed elsewhere"
+
+
+def test_a_failure_of_an_earlier_run_whose_clock_was_ahead_is_tried_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        now = time.time()
+        patch.setattr("bench.runs.store.time.time", lambda: now + 1e6)
+        run(tmp_path, "fails_on_seed_2")
+    assert endings(run(tmp_path, "fine")) == ["reused", "finished", "reused"]
+
+
+@BOTH
+def test_a_disk_that_is_full_stops_the_run_and_what_has_begun_continues(tmp_path, workers):
+    message = r"seed 2: cannot write .*: No space left on device; .*; then run the same command"
+    with pytest.raises(StoreError, match=message):
+        run(tmp_path, "no_space_for_seed_2", workers)
+    store = Store(tmp_path)
+    assert list(store.failures()) == []
+    assert store.status(planned(2).experiment.key) == "partial"
+    assert "started 1" not in begun(tmp_path)  # those behind it lose nothing
+    run(tmp_path, "logged", workers)
+    assert "resumed 2" in begun(tmp_path)
 
 
 def test_an_interrupted_cell_goes_on_next_time(tmp_path):

@@ -2,8 +2,10 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from fake_experiments import decisions, planned, ranks, result
 
-from bench.errors import ConfigError, StoreError
+from bench.errors import ConfigError, StoreError, WriteError
+from bench.manifest import MANIFEST, seal
+from bench.plan.protocol import PHASES
+from bench.plan.result import TopLists
 from bench.runs.store import Store
-from bench.runs.stored import readable, whole
+from bench.runs.stored import StoredExperiment, readable, whole
+from bench.runs.verify import StoreCheck, check_store
 
 CELL = planned().experiment
 
@@ -28,6 +34,12 @@ def store(tmp_path):
 def same(left, right):
     pairs = zip(left.columns().items(), right.columns().items(), strict=True)
     return all(a == b and x.dtype == y.dtype and np.array_equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def sealed(folder):
+    """Make the checksums of changed files those of the manifest."""
+    (folder / MANIFEST).unlink()
+    seal(folder)
 
 
 def test_a_cell_comes_back_as_it_was_saved(store):
@@ -52,6 +64,7 @@ def test_the_folder_says_what_it_holds(store):
         "curve.json",
         "decisions-train.parquet",
         "experiment.json",
+        "manifest.json",
         "metadata.json",
         "ranks-test.parquet",
         "ranks-validation.parquet",
@@ -88,7 +101,7 @@ def test_failures_are_counted_and_listed(store):
     store.record_failure(CELL, "first", "Traceback...")
     store.record_failure(CELL, "second")
     store.record_failure(other, "third")
-    (store.root / "failures" / ".b.json.99.abc.tmp").touch()  # a killed run left it
+    (store.root / "failures" / ".b.json.99.0123abcd.tmp").touch()  # a killed run left it
     causes = {CELL.key: "second", other.key: "third"}
     assert [(key, failure.cause) for key, failure in store.failures()] == sorted(causes.items())
     failure = store.failure(CELL.key)
@@ -102,21 +115,137 @@ def test_a_record_that_is_no_failure_is_named(store):
         store.failure("k")
 
 
-def test_leftovers_of_a_killed_run_are_not_cells_and_are_swept(store):
-    other = planned(seed=2).experiment
-    leftover = store.root / "experiments" / f".toy-{CELL.key[:12]}.99.abc.tmp"
-    leftover.mkdir()
-    (leftover / "experiment.json").write_text("{")
-    note = store.root / "failures" / f".{CELL.key}.json.99.abc.tmp"
-    note.touch()
-    foreign = store.root / "experiments" / f".toy-{other.key[:12]}.99.abc.tmp"
-    foreign.mkdir()
+def age(path):
+    """Let a file or folder look two days old."""
+    then = path.stat().st_mtime - 2 * 86_400
+    os.utime(path, (then, then))
+    return path
+
+
+def temporaries(store, experiment):
+    """What a process leaves in a store if it is killed at the worst moments."""
+    key = experiment.key
+    folder = store.root / "experiments" / f".toy-{key[:12]}.99.0123abcd.tmp"
+    folder.mkdir()
+    store.work(key).mkdir()
+    files = [
+        store.root / "failures" / f".{key}.json.99.0123abcd.tmp",
+        store.work(key) / ".checkpoint.safetensors.99.0123abcd.tmp",
+    ]
+    for path in files:
+        path.touch()
+    return [folder, *files]
+
+
+def test_leftovers_of_a_killed_run_are_no_experiments_and_are_swept(store):
+    own, foreign = (temporaries(store, planned(seed=seed).experiment) for seed in (1, 2))
     assert not store.has(CELL.key)
     assert list(store.experiments()) == []
     store.sweep(CELL.key)
-    assert not leftover.exists()
-    assert not note.exists()
-    assert foreign.exists()  # another process may hold that experiment
+    assert not any(path.exists() for path in own)
+    assert all(path.exists() for path in foreign)  # another process may hold that experiment
+
+
+def test_leftovers_of_yesterday_are_swept_unless_their_lock_is_held(store):
+    old, recent, busy = (temporaries(store, planned(seed=seed).experiment) for seed in (1, 2, 3))
+    (store.root / "runs").mkdir()
+    record = store.root / "runs" / f".name-{'a' * 12}.json.99.0123abcd.tmp"
+    record.touch()
+    for path in (*old, *busy, record):
+        age(path)
+    with store.locked(planned(seed=3).experiment.key):
+        store.prepare()
+    assert not any(path.exists() for path in (*old, record))
+    assert all(path.exists() for path in (*recent, *busy))
+
+
+def flipped(path, count, seed=0):
+    """Yield after each of some changes of a single bit of a file; restore it afterwards."""
+    content = path.read_bytes()
+    for place in np.random.default_rng(seed).choice(8 * len(content), count, replace=False):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        yield
+    path.write_bytes(content)
+
+
+def everything(stored):
+    """All that a stored experiment holds, as plain data."""
+    return [
+        stored.key,
+        stored.finished,
+        stored.experiment.model_dump(),
+        stored.metadata.model_dump(),
+        [row.model_dump() for row in stored.curve],
+        *(stored.ranks(phase).columns() for phase in PHASES),
+        stored.decisions("train").columns(),
+        stored.lists.columns(),
+        stored.weights.read_bytes(),
+    ]
+
+
+def test_a_flipped_bit_of_any_file_is_refused_and_never_read_as_another_result(store, tmp_path):
+    weights, column = tmp_path / "weights", np.arange(3, dtype=np.int32)
+    weights.write_bytes(bytes(range(64)))
+    lists = TopLists(column, column, column, column.astype(np.float32))
+    store.save(CELL, replace(result(CELL), weights=weights, lists=lists))
+    folder = store.load(CELL.key).folder
+    expected = everything(StoredExperiment(folder))
+    assert StoredExperiment(folder).problems() == []
+    for path in sorted(folder.iterdir()):
+        for _ in flipped(path, 20):
+            problems = StoredExperiment(folder).problems()
+            if not problems:
+                assert path.name == MANIFEST  # white space may become another
+                np.testing.assert_equal(everything(StoredExperiment(folder)), expected)
+            assert all(path.name in problem for problem in problems)
+            assert all("delete its folder and run again" in problem for problem in problems)
+
+
+def test_a_store_without_checksums_is_read_with_one_note(store, caplog):
+    store.save(CELL, result(CELL))
+    (store.load(CELL.key).folder / MANIFEST).unlink()
+    stored = store.load(CELL.key)
+    assert same(stored.ranks("test"), ranks(101))
+    assert stored.problems() == []
+    [record] = caplog.records
+    assert "without checksums; they are read unchecked" in record.getMessage()
+    assert check_store(store) == StoreCheck(experiments=1, unchecked=1, problems=[])
+
+
+def test_a_check_of_the_whole_store_names_every_damaged_file(store):
+    for seed in (1, 2):
+        experiment = planned(seed=seed).experiment
+        store.save(experiment, result(experiment))
+    store.record_failure(planned(seed=3).experiment, "it broke")
+    assert check_store(store) == StoreCheck(experiments=2, unchecked=0, problems=[])
+    folder = store.load(CELL.key).folder
+    damaged = [folder / "curve.json", folder / "ranks-validation.parquet"]
+    damaged += [store.root / "failures" / f"{planned(seed=3).experiment.key}.json"]
+    damaged += [store.root / "runs" / f"a-{'b' * 12}.json"]
+    for path in damaged:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{")
+    problems = check_store(store).problems
+    assert len(problems) == 4
+    assert all(str(path) in text for path, text in zip(damaged, problems, strict=True))
+
+
+def test_a_result_that_is_written_again_takes_the_place_of_the_old_one(store, monkeypatch):
+    store.save(CELL, result(CELL))
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(WriteError, match="No space left on device"):
+            store.save(CELL, result(CELL))
+    assert same(store.load(CELL.key).ranks("test"), ranks(101))
+    store.save(CELL, result(planned(seed=2).experiment))
+    assert same(store.load(CELL.key).ranks("test"), ranks(102))
+    assert len(list((store.root / "experiments").iterdir())) == 1
 
 
 def test_a_failed_save_leaves_nothing(store, monkeypatch):
@@ -199,6 +328,7 @@ def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
     store.save(CELL, result(CELL))
     stored = store.load(CELL.key)
     (stored.folder / name).write_bytes(content)
+    sealed(stored.folder)
     with pytest.raises(StoreError, match=rf"{name} is missing or damaged .*; delete its folder"):
         _ = stored.metadata, stored.curve, stored.experiment
 
@@ -229,6 +359,7 @@ def test_ranks_of_another_shape_are_named(store, spoil):
         entry = "x" if spoil == "text" else None
         columns["target"] = pa.array([entry] * len(columns["target"]), pa.string())
     pq.write_table(pa.table(columns), stored.folder / "ranks-test.parquet")
+    sealed(stored.folder)
     with pytest.raises(StoreError, match=r"ranks-test.parquet is missing or damaged .*; delete"):
         stored.ranks("test")
 
@@ -246,7 +377,9 @@ def test_a_read_out_that_is_gone_is_no_method_without_one(store):
 
 def test_a_cell_whose_head_is_none_is_named_and_left_out_of_reading(store):
     store.save(CELL, result(CELL))
-    (store.load(CELL.key).folder / "experiment.json").write_text("[]")
+    folder = store.load(CELL.key).folder
+    (folder / "experiment.json").write_text("[]")
+    sealed(folder)
     with pytest.raises(
         StoreError, match=r"experiment.json is missing or damaged .*; delete its folder"
     ):
@@ -260,6 +393,7 @@ def test_a_cell_of_another_version_is_left_out_of_reading(store):
     content = json.loads(head.read_text())
     content["experiment"]["training"]["gone"] = 1
     head.write_text(json.dumps(content))
+    sealed(head.parent)
     with pytest.raises(ConfigError, match=r"experiment.json \(delete the folder\): unknown key"):
         _ = store.load(CELL.key).experiment
     assert list(readable(store.experiments())) == []

@@ -56,7 +56,7 @@ def run(root: Path, trials=4, seconds=None, function="fine", workers=1, url=None
     said: list[str] = []
     settings = Settings.from_environment(store=root, device="cpu")
     names = (f"fake_trials:{function}", "fake_trials:load")
-    execution = ExecutionSettings(settings, time.time(), (), *names)
+    execution = ExecutionSettings(settings, (), *names)
     given = plans(**changes)
     records = spend(given, Budget(trials, seconds), execution, workers, url, said.append)
     assert [record.name for record in records] == [plan.name for plan in given]
