@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
@@ -54,7 +56,7 @@ class ReportRequest(Config):
     phase: Phase
     candidates: Candidates | None = None
     ties: Ties | None = None
-    metrics: tuple[str, ...] | None = None
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     tables: tuple[TableName, ...] = ()
     part: Part = "train"
     trials: TrialNumbers | None = None

@@ -1,4 +1,4 @@
-"""``bench verify``: compare a report with the store."""
+"""``bench verify``: compare a report with the store, or the store with its checksums."""
 
 from __future__ import annotations
 
@@ -17,29 +17,46 @@ Examples:
   bench report --format latex --out table.tex
   bench verify table.tex
   bench verify results.csv --store runs
+  bench verify                                 the files of the store itself
 """
 
 
 @with_options()
 def verify(
     report: Annotated[
-        Path, typer.Argument(metavar="REPORT", help="Written by 'bench report', in any format.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="[REPORT]",
+            help="Written by 'bench report', in any format.",
+            show_default="the store itself",
+        ),
+    ] = None,
     store: StoreDir = None,
 ) -> None:
     """Render a report again from the stored ranks and compare it cell by cell.
 
-    A report names the experiments that it shows; what ran since does not matter. Exit code 1:
-    something differs, and is named.
+    A report names the experiments that it shows; what ran since does not matter. Without one, the
+    files of every finished experiment are compared with their checksums. Exit code 1: something
+    differs, and is named.
     """
     from bench.reports.titles import RegisteredTitles
     from bench.reports.verify.verify import verify as verify_report
+    from bench.reports.verify.verify import verify_store
 
     root = Settings.from_environment(store=store).store
-    cells, differences = verify_report(report, root, RegisteredTitles())
-    for line in differences:
+    if report is None:
+        number, without, problems = verify_store(root)
+        what, found = str(root), f"{counted(len(problems), 'problem')}, named above"
+        fine = f"{counted(number, 'experiment')}, all files as they were written"
+        if without:
+            fine += f"; {without} without checksums, stored by an earlier version, could be read"
+    else:
+        cells, problems = verify_report(report, root, RegisteredTitles())
+        what, found = str(report), f"{counted(len(problems), 'difference')} from {root}"
+        fine = f"{counted(cells, 'cell')}, all as {root} gives them"
+    for line in problems:
         typer.echo(line)
-    if differences:
-        typer.echo(f"{report}: {counted(len(differences), 'difference')} from {root}", err=True)
+    if problems:
+        typer.echo(f"{what}: {found}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{report}: {counted(cells, 'cell')}, all as {root} gives them")
+    typer.echo(f"{what}: {fine}")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio
+from bench.manifest import MANIFEST
 from bench.plan.protocol import Protocol
 from bench.reports.names import USUAL
 from bench.reports.report import draw, render
@@ -20,7 +21,7 @@ from bench.reports.request import ReportRequest, embedded_request
 from bench.reports.results import Reading, Selection
 from bench.reports.verify import verify as module
 from bench.reports.verify.printed import printed_tables
-from bench.reports.verify.verify import verify
+from bench.reports.verify.verify import verify, verify_store
 from bench.runs.store import Store
 from bench.runs.stored import write_columns
 from bench.tuning.records import Trial
@@ -329,3 +330,96 @@ def test_the_verb(tmp_path, shared, monkeypatch):
     done = runner.invoke(app, ["verify", str(target)])
     assert done.exit_code == 1
     assert "is printed, the store gives" in done.output
+
+
+def test_the_store_itself(tmp_path):
+    root = fill(tmp_path / "store", seeds=(1,))
+    assert verify_store(root) == (4, 0, [])
+    first, second, third, fourth = (stored.folder for stored in Store(root).experiments())
+    content = bytearray((first / "ranks-test.parquet").read_bytes())
+    content[len(content) // 2] ^= 1
+    (first / "ranks-test.parquet").write_bytes(content)
+    (second / "curve.json").unlink()
+    (third / MANIFEST).unlink()
+    (fourth / MANIFEST).write_text("[]")
+    number, without, problems = verify_store(root)
+    assert (number, without) == (4, 1)
+    for folder in (first, second, fourth):
+        assert any(str(folder) in line for line in problems)
+    assert not any(str(third) in line for line in problems)
+    done = CliRunner().invoke(app, ["verify", "--store", str(root)])
+    assert done.exit_code == 1
+    assert "ranks-test.parquet" in done.output
+
+
+CELL = re.compile(r"(?<=[|>,&])( ?)sasrec")
+
+
+def inserted(text, what):
+    return CELL.sub(f"\\1{what}sasrec", text, count=1)
+
+
+DAMAGE = {
+    "empty": lambda text: "",
+    "half": lambda text: text[: len(text) // 2],
+    "its head alone": lambda text: text[: text.index("\n") + 1],
+    "without a cell": lambda text: re.sub(CELL.pattern + r"[^a-z]+", r"\1", text, count=1),
+    "with a table in a cell": lambda text: inserted(text, "<table>x<tr>y<td><table>z"),
+    "with a quote": lambda text: inserted(text, '"'),
+    "with half a declaration": lambda text: inserted(text, "<![x"),
+    "with a zero byte": lambda text: inserted(text, "\x00"),
+    "with a long cell": lambda text: inserted(text, "x" * 200_000),
+    "with another head": lambda text: text.replace("dataset,", '"dataset,', 1),
+    "with half a comment": lambda text: text.replace('"}', '"', 1),
+    "with a deep comment": lambda text: with_field(text, "keys", "[" * 9000 + "]" * 9000),
+    "with keys of another type": lambda text: with_field(text, "keys", "[{}]"),
+    "without metrics": lambda text: with_field(text, "metrics", "[]"),
+    "with an impossible metric": lambda text: with_field(text, "metrics", '["NDCG@0"]'),
+    "without tables": lambda text: with_field(text, "tables", "[]"),
+    "of another format": lambda text: with_field(text, "format", '"csv"'),
+    "with trials of no study": lambda text: with_field(text, "trials", '{"x":[-1]}'),
+}
+
+
+def with_field(text, name, value):
+    return re.sub(rf'"{name}":("\w+"|null|\[[^\]]*\])', f'"{name}":{value}', text)
+
+
+@pytest.fixture(scope="module")
+def reports(shared):
+    return {fmt: render(shared, fmt=fmt, titles=TITLES, origin=True) for fmt in FORMATS}
+
+
+@pytest.fixture(scope="module")
+def remembering(shared):
+    """Render each report once, however often it is compared."""
+    known = {}
+
+    def remembered(function):
+        def call(*args, **options):
+            key = function.__name__, repr((args, options))
+            if key not in known:
+                known[key] = function(*args, **options)
+            return known[key]
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "render", remembered(module.render))
+        patch.setattr(module, "read_report", remembered(module.read_report))
+        yield
+
+
+@pytest.mark.usefixtures("remembering")
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_report_is_refused_or_differs(tmp_path, shared, reports, damage):
+    """Hundreds of random changes found these, which ended in tracebacks or were overlooked."""
+    for fmt, text in reports.items():
+        changed = DAMAGE[damage](text)
+        report = tmp_path / f"report.{fmt}"
+        report.write_text(changed)
+        try:
+            told = drift(report, shared)
+        except BenchError as refusal:
+            told = [str(refusal)]
+        assert told or changed == text, fmt
