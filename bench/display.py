@@ -7,7 +7,6 @@ characters that it cannot encode are replaced.
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from contextlib import suppress
@@ -18,22 +17,6 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 5.0
 """Of a task whose updates are many; in hours of work it grows to a tenth of what has passed."""
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    r"""Remove terminals' escape sequences and replace other control characters by U+FFFD.
-
-    Tabs and line breaks stay. Titles and names come from files that others wrote.
-
-    Examples
-    --------
-    >>> printable("\x1b[31mred\x1b[0m \x00") == "red \ufffd"
-    True
-    """
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
 
 
 class SafeStream:

@@ -7,7 +7,11 @@ remedy. The command line prints that sentence without a traceback and exits with
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class BenchError(Exception):
@@ -43,6 +47,19 @@ def shortened(text: str, length: int = 300) -> str:
     'a lo ...'
     """
     return text if len(text) <= length else f"{text[: length - 4]} ..."
+
+
+def printable(text: str) -> str:
+    r"""Remove terminals' escape sequences and replace other control characters by U+FFFD.
+
+    Tabs and line breaks stay. Titles and names come from files that others wrote.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mred\x1b[0m \x00") == "red \ufffd"
+    True
+    """
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

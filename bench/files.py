@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.display import printable
-from bench.errors import BenchError, StoreError, WriteError
+from bench.errors import BenchError, StoreError, WriteError, printable
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -5,7 +5,8 @@ import io
 import pytest
 
 from bench import display as module
-from bench.display import Bars, Lines, display_for, printable
+from bench.display import Bars, Lines, display_for
+from bench.errors import printable
 
 
 class Terminal(io.StringIO):

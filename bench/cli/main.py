@@ -30,8 +30,8 @@ from bench.cli import (
     verify,
 )
 from bench.cli.options import ManyValues
-from bench.display import SafeStream, printable
-from bench.errors import BenchError
+from bench.display import SafeStream
+from bench.errors import BenchError, printable
 from bench.version import __version__
 
 _LOG = logging.getLogger("bench")

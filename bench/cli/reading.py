@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import Many, names, one_of
-from bench.display import printable
+from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.display import printable
-from bench.errors import ConfigError
+from bench.errors import ConfigError, printable
 from bench.files import write_output
 from bench.reports.figures.accuracy import draw_accuracy
 from bench.reports.figures.canvas import GREY, INK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 
-from bench.display import printable
+from bench.errors import printable
 
 _LATEX = {
     "\\": r"\textbackslash{}",
