@@ -39,24 +39,33 @@ def verify(
     files of every finished experiment are compared with their checksums. Exit code 1: something
     differs, and is named.
     """
-    from bench.reports.titles import RegisteredTitles
-    from bench.reports.verify.verify import verify as verify_report
-    from bench.reports.verify.verify import verify_store
-
     root = Settings.from_environment(store=store).store
     if report is None:
-        number, without, problems = verify_store(root)
-        what, found = str(root), f"{counted(len(problems), 'problem')}, named above"
-        fine = f"{counted(number, 'experiment')}, all files as they were written"
-        if without:
-            fine += f"; {without} without checksums, stored by an earlier version, could be read"
+        what, problems, fine = _check_store(root)
     else:
+        from bench.reports.titles import RegisteredTitles
+        from bench.reports.verify.verify import verify as verify_report
+
         cells, problems = verify_report(report, root, RegisteredTitles())
-        what, found = str(report), f"{counted(len(problems), 'difference')} from {root}"
-        fine = f"{counted(cells, 'cell')}, all as {root} gives them"
+        what, fine = report, f"{counted(cells, 'cell')}, all as {root} gives them"
     for line in problems:
         typer.echo(line)
     if problems:
-        typer.echo(f"{what}: {found}", err=True)
+        typer.echo(f"{what}: {counted(len(problems), 'difference')}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{what}: {fine}")
+
+
+def _check_store(root: Path) -> tuple[Path, list[str], str]:
+    from bench.runs.store import Store
+    from bench.runs.verify import check_store
+    from bench.tuning.records import tuning_store
+
+    checks = [check_store(store) for store in (Store(root), tuning_store(root))]
+    number, unchecked = (
+        sum(getattr(check, name) for check in checks) for name in ("experiments", "unchecked")
+    )
+    fine = f"{counted(number, 'experiment')}, all files as they were written"
+    if unchecked:
+        fine += f"; {unchecked} of an earlier version, without checksums, could be read"
+    return root, [problem for check in checks for problem in check.problems], fine

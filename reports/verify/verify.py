@@ -81,28 +81,6 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     return _compare(text, again, request)
 
 
-def verify_store(store_root: Path) -> tuple[int, int, list[str]]:
-    """Compare every file of every finished experiment with its checksum, and read it.
-
-    Parameters
-    ----------
-    store_root
-        Folder of the results store.
-
-    Returns
-    -------
-    experiments
-        Number of finished experiments.
-    without
-        How many of them an earlier version stored, without checksums.
-    problems
-        One sentence for each file that is damaged or missing, with the remedy.
-    """
-    stored = list(Store(store_root).experiments())
-    without = sum(not one.has_checksums for one in stored)
-    return len(stored), without, [line for one in stored for line in one.problems()]
-
-
 def _full_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
     """Find the experiments that a report names, and report those that are gone."""
     held = {stored.key[:SHORT]: stored.key for stored in whole(store.experiments())}

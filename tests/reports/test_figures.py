@@ -4,6 +4,7 @@ import itertools
 import signal
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.image
@@ -211,3 +212,11 @@ def test_a_report_that_is_killed_leaves_the_last_one_whole(tmp_path, name):
     if target.suffix == ".png":
         draw(tmp_path / "store", "accuracy", target)
         assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_titles_with_control_characters_leave_an_svg_valid(tmp_path):
+    for method in ("none", "hsd"):
+        save(tmp_path, make_experiment(method), [1, 2, 3])
+    target = tmp_path / "a.svg"
+    draw(tmp_path, "accuracy", target, titles={"hsd": "H\x1b[31mSD\x00", "none": "\x07 & <b>"})
+    assert ElementTree.parse(target).getroot().tag.endswith("svg")
