@@ -1,5 +1,6 @@
 """What the verbs print."""
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from bench.cli.main import app
 from bench.plan.spec import shipped
 from bench.runs.store import Store
+from bench.version import __version__
 
 pytestmark = pytest.mark.process
 RUNNER = CliRunner()
@@ -106,6 +108,36 @@ def test_ls(kind, names):
     listed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert names <= set(listed)
     assert all(listed.values())
+
+
+def test_ls_alone_names_what_there_is(tmp_path):
+    done = RUNNER.invoke(app, ["ls", "--store", str(tmp_path)])
+    assert done.exit_code == 0
+    named = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[:1] != " ")
+    assert "hsd, iadsr" in named["methods"]
+    assert ":" not in named["methods"]
+    assert named["runs"] == "0 finished experiments"
+
+
+def test_ls_in_json(tmp_path):
+    def read(*words):
+        return json.loads(RUNNER.invoke(app, ["ls", *words, "--json"]).stdout)
+
+    methods = read("methods")
+    assert {"none", "hsd:compat"} <= {row["name"] for row in methods}
+    assert all(row["summary"] for row in methods)
+    everything = read("--store", str(tmp_path))
+    assert everything["methods"] == [row["name"] for row in methods]
+    assert everything["runs"] == []
+
+
+def test_doctor_in_json(monkeypatch):
+    for section in ("_machine", "_data"):  # which import torch and read data
+        monkeypatch.setattr(f"bench.cli.doctor.{section}", lambda _: [("a", "b")])
+    sections = json.loads(RUNNER.invoke(app, ["doctor", "--json"]).stdout)
+    assert list(sections) == ["versions", "machine", "folders", "data"]
+    assert sections["versions"]["bench"] == __version__
+    assert sections["data"] == {"a": "b"}
 
 
 def test_validate_counts_the_cells():
