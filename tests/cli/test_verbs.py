@@ -113,7 +113,7 @@ def test_ls(kind, names):
 def test_ls_alone_names_what_there_is(tmp_path):
     done = RUNNER.invoke(app, ["ls", "--store", str(tmp_path)])
     assert done.exit_code == 0
-    named = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[:1] != " ")
+    named = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[:1].strip())
     assert "hsd, iadsr" in named["methods"]
     assert ":" not in named["methods"]
     assert named["runs"] == "0 finished experiments"
