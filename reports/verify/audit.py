@@ -158,7 +158,10 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
     found = [_audit_table(path, table, percent) for table in tables]
     audited = [one for one in found if one is not None]
     if not audited:
-        shown = next((", ".join(cells) for table in tables for _, cells in table), "") or "none"
+        rows = [cells for table in tables for _, cells in table]
+        if any(_HEAD.fullmatch(_head(cell)) for cells in rows for cell in cells):
+            raise DataError(f"{path}: each row is one metric; turn the table, one metric a column")
+        shown = next(map(", ".join, rows), "") or "none"
         raise DataError(
             f"{path}: no column is named like HR@5 or NDCG@10; its heads: {shortened(shown)}"
         )
@@ -320,6 +323,8 @@ def _plain(text: str) -> str:
 
 def _columns(where: str, head: Sequence[str], above: Sequence[str]) -> list[MetricColumn]:
     columns: list[MetricColumn] = []
+    if any(_NUMBER.fullmatch(_plain(text)) for text in head):
+        return []  # a row of figures whose label is that of a metric
     for place, text in enumerate(head):
         found = _HEAD.fullmatch(_head(text))
         if found is None or _NOT_A_METRIC.search(found["prefix"].replace("_", " ")):

@@ -261,6 +261,7 @@ def test_missing_figures_are_counted_and_the_rest_checked(tmp_path):
     [
         ("a,b\n1,2\n", "no column is named like HR@5 or NDCG@10; its heads: a, b"),
         ("", "no column is named like HR@5"),
+        ("metric,a,b\nHR@5,0.1,0.2\nNDCG@5,0.1,0.3\n", "each row is one metric; turn the table"),
         (HEAD, "has a head and no rows"),
         (HEAD + "a,0.1,x,0.1,0.1\n", "line 2: 'x' under 'HR@10' is no number"),
         (HEAD + "a,0,1,0,2,0,1\n", "line 2: 7 cells under 5 heads; quote commas"),
