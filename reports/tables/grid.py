@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from bench.reports.tables.markup import Latex, Markdown, Markup
+from bench.reports.tables.markup import Latex, Markdown, Markup, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,12 +176,12 @@ def to_rich(grid: Grid) -> RichTable:
     )
     styles = {"best": "bold", "second": "underline", "": ""}
     for place, head in enumerate(grid.heads):
-        table.add_column(head, justify="left" if place < len(grid.labels) else "right")
+        table.add_column(Text(head), justify="left" if place < len(grid.labels) else "right")
     for number, block in enumerate(grid.blocks):
         if number:
             table.add_section()
         for row in block:
-            cells = (Text(f"{cell.text}{cell.signs}", styles[cell.mark]) for cell in row)
+            cells = (Text(one_line(f"{cell.text}{cell.signs}"), styles[cell.mark]) for cell in row)
             table.add_row(*cells)
     return table
 
