@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def compose_scalar_node(self, anchor: dict[Any, yaml.Node]) -> yaml.ScalarNode:
-        plain = self.peek_event().implicit[0]
+        plain = self.peek_event().implicit[0]  # type: ignore[no-untyped-call]
         node = super().compose_scalar_node(anchor)
         problem = _ambiguity(node.value) if plain else ""
         try:  # JSON writes a character beyond U+FFFF as the escapes of two surrogates
@@ -82,7 +82,8 @@ class _Loader(yaml.SafeLoader):
         """Return ``1e3`` as the whole number that it is."""
         found = _EXPONENT.fullmatch(node.value)
         if found and found["part"] is None and 0 <= int(found["power"]) <= 18:
-            return int(found["number"]) * 10 ** int(found["power"])
+            whole: int = int(found["number"]) * 10 ** int(found["power"])
+            return whole
         return float(super().construct_yaml_float(node))
 
 
