@@ -40,9 +40,9 @@ def spec(tmp_path):
         (f"validate {300 * 'x'}.yaml", "cannot read"),
         (f"validate {300 * 'x'}", "File name too long; check the path"),
         ("data stats ~nosuchuser/x.yaml", "no home folder is known for its '~'"),
-        ("run planted --set epochs=2024-13-01", "'2024-13-01' is no timestamp"),
+        ("run planted --set epochs=2024-13-01", "'2024-13-01': input should be a valid integer"),
         ("run planted --set epochs=yes", "a number is expected, not true or false"),
-        ("run --method iadsr:theta=2024-13-01", "'2024-13-01' is no timestamp"),
+        ("run --method iadsr:theta=2024-13-01", "'2024-13-01': input should be a valid number"),
         ("ls metods", "did you mean 'methods'?"),
     ],
 )
