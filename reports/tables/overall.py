@@ -48,7 +48,7 @@ def overall_grid(
     if found and found.tested:
         caption.append(found.caption())
     if found and one_seed(table):
-        caption.append("One seed: tests over users alone.")
+        caption.append("One seed.")
     return Grid(
         title=f"{reading.phase.capitalize()} results",
         caption=" ".join(caption),
