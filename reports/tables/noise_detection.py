@@ -183,8 +183,8 @@ def noise_detection_grid(
     return Grid(
         title="Detection of planted noise",
         caption=(
-            f"Planted {_PARTS[part]} among the last {table.protocol.max_length} of each user. AUROC "
-            "of the noise score, with DeLong's interval over users; precision and recall of "
+            f"Planted {_PARTS[part]} among the last {table.protocol.max_length} of each user. "
+            "AUROC of the noise score, with DeLong's interval over users; precision and recall of "
             "removals, and the precision of removing as many rarest or random ones."
         ),
         labels=heads,
