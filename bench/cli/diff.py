@@ -58,7 +58,6 @@ def diff(
     from bench.runs.store import Store
 
     root = Settings.from_environment(store=store).store
-    grids = diff_grids(
-        Store(root), a, b, reading_of(phase, candidates, ties, metric), region, RegisteredTitles()
-    )
+    reading = reading_of(phase, candidates, ties, metric)
+    grids = diff_grids(Store(root), a, b, reading, region, RegisteredTitles())
     write_out("\n".join(map(to_latex if format_ == "latex" else to_markdown, grids)), out)
