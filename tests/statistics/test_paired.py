@@ -127,8 +127,37 @@ def test_nested_figures_are_means_either_way():
     assert nested.mean == pytest.approx(0.45)
     contrast = Contrast.of(nested, Nested.of([np.zeros(2), np.full(2, 0.1)]))
     assert contrast.gaps.tolist() == pytest.approx([0.25, 0.55])
-    expected = stats.ttest_ind([0.3, 0.6], [0.0, 0.1], equal_var=False).pvalue
-    assert contrast.p_seeds == pytest.approx(expected)
+    assert contrast.seeds == (pytest.approx((0.3, 0.6)), pytest.approx((0.0, 0.1)))
+
+
+def test_the_interval_covers_users_and_seeds_worked_by_hand():
+    first = Nested.of([np.array([1.0, 0, 1, 0]), np.array([1.0, 1, 1, 0])])
+    second = Nested.of([np.array([0.0, 0, 1, 0]), np.zeros(4)])
+    # Differences of users 1, 1/2, 1/2, 0: variance 1/6, of their mean 1/24. Means of seeds 1/2 and
+    # 3/4, 1/4 and 0: variance 1/32 on each side, of each mean 1/64. Together 7/96.
+    found = Contrast.of(first, second).estimate()
+    freedom = (7 / 96) ** 2 / ((1 / 24) ** 2 / 3 + 2 * (1 / 64) ** 2)
+    margin = stats.t.ppf(0.975, freedom) * math.sqrt(7 / 96)
+    assert found.difference == 0.5
+    assert (found.low, found.high) == pytest.approx((0.5 - margin, 0.5 + margin))
+    assert found.p == pytest.approx(2 * stats.t.sf(0.5 / math.sqrt(7 / 96), freedom))
+
+
+def test_with_one_seed_the_interval_is_that_of_the_paired_t_test():
+    first, second = np.random.default_rng(4).random((2, 30))
+    expected = stats.ttest_rel(first, second)
+    for others in ([second], [second, second]):  # one side with one seed is enough
+        found = Contrast.of(Nested.of([first]), Nested.of(others)).estimate()
+        assert found.p == pytest.approx(expected.pvalue)
+        low, high = expected.confidence_interval()
+        assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_without_any_variation_there_is_no_interval():
+    found = Contrast.of(Nested.of([np.ones(5)]), Nested.of([np.zeros(5)])).estimate()
+    assert (found.difference, found.p) == (1.0, 1.0)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_rounding_of_a_mean_is_no_difference():
