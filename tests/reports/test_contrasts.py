@@ -74,20 +74,29 @@ METRICS = {"HR@10": lambda places: (places <= 10).astype(float), "NDCG@10": ndcg
 
 
 def figures(ranks, row, metric):
-    """Values of users and of seeds, straight from the ranks."""
-    values = np.array([METRICS[metric](ranks[(*row, seed)]) for seed in (1, 2, 3)])
-    return values.mean(axis=0), values.mean(axis=1)
+    """Values ``[seeds, users]``, straight from the ranks."""
+    return np.array([METRICS[metric](ranks[(*row, seed)]) for seed in (1, 2, 3)])
+
+
+def residual(values):
+    """Squared standard error of the mean from the interaction of users and seeds."""
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    return (rest**2).sum() / freedom / values.size
 
 
 def compared(ranks, one, other, metric):
     """Difference, low, high and p over users and seeds: three sources of variance, by hand."""
-    (a, a_seeds), (b, b_seeds) = (figures(ranks, row, metric) for row in (one, other))
-    squares = np.array([stats.sem(a - b) ** 2, stats.sem(a_seeds) ** 2, stats.sem(b_seeds) ** 2])
-    error = np.sqrt(squares.sum())
-    freedom = squares.sum() ** 2 / (squares**2 / [USERS - 1, 2, 2]).sum()
-    gap = (a - b).mean()
-    low, high = stats.t.interval(0.95, freedom, gap, error)
-    return gap, low, high, 2 * stats.t.sf(abs(gap / error), freedom)
+    a, b = (figures(ranks, row, metric) for row in (one, other))
+    squares = np.array(
+        [stats.sem(a.mean(axis=0) - b.mean(axis=0)), *(stats.sem(x.mean(axis=1)) for x in (a, b))]
+    )
+    squares = squares**2
+    square = squares[0] + max(0, squares[1] + squares[2] - residual(a) - residual(b))
+    freedom = square**2 / (squares**2 / [USERS - 1, 2, 2]).sum()
+    gap = a.mean() - b.mean()
+    low, high = stats.t.interval(0.95, freedom, gap, np.sqrt(square))
+    return gap, low, high, 2 * stats.t.sf(abs(gap) / np.sqrt(square), freedom)
 
 
 def family(ranks):
@@ -95,7 +104,7 @@ def family(ranks):
     rows = sorted({key[:2] for key in ranks})
     raw = {}
     for metric in METRICS:
-        means = {row: figures(ranks, row, metric)[0].mean() for row in rows}
+        means = {row: figures(ranks, row, metric).mean() for row in rows}
         best = sorted(rows, key=lambda row: -means[row])[:2]
         pairs = [frozenset(best), *(frozenset((row, base_of(row))) for row in rows if base_of(row))]
         for one, other in {pair: tuple(pair) for pair in pairs}.values():
@@ -290,7 +299,7 @@ def test_improvement_names_both_rows_and_their_gap(root, ranks):
     found = contrasts(table, READING)
     grid = improvement_grid(table, READING, {"hsd": "HSD"}, found)
     (line,) = [row for row in grid.blocks[0] if row[1].text == "NDCG@10"]
-    means = {row[:2]: figures(ranks, row[:2], "NDCG@10")[0] for row in ranks}
+    means = {row[:2]: figures(ranks, row[:2], "NDCG@10").mean(axis=0) for row in ranks}
     best, second = sorted(means, key=lambda row: -means[row].mean())[:2]
     gap, low, high, _ = compared(ranks, best, second, "NDCG@10")
     gaps = means[best] - means[second]
