@@ -117,31 +117,39 @@ class Contrast:
         """Estimate the difference for other users and other seeds.
 
         Users and seeds are crossed random factors. The variance of the difference is that of its
-        mean over users, plus that of the mean over seeds of each model, less the residual, which
-        is in both; it is at least that over users. t has Satterthwaite's degrees of freedom. This
-        is the analysis of several readers of the same cases (Hillis, Obuchowski and Berbaum,
-        Power estimation for multireader ROC methods, Academic Radiology 2011), with users as cases
-        and seeds as readers of one model each. If a model has one seed, nothing is known about
-        other seeds: interval and p are those of the paired t-test over users.
+        mean over users, plus that of the two means over seeds, less the residual, which is in
+        both; it is at least that over users. t has Satterthwaite's degrees of freedom. The
+        variance over seeds is pooled over the two models: it is taken to be the same in both, since
+        two or three seeds say too little about either. The analysis is that of several readers of
+        the same cases (Hillis, Obuchowski and Berbaum, Power estimation for multireader ROC
+        methods, Academic Radiology 2011), with users as cases, and seeds as readers of one model
+        each. If a model has one seed, nothing is known about other seeds: interval and p are those
+        of the paired t-test over users.
 
         If nothing varies, p is 1 and the interval is undefined.
         """
         difference = float(np.mean(self.gaps))
-        crossed = min(map(len, self.seeds)) > 1
-        over_users, *over_seeds = (
-            _squared_error(part) for part in (self.gaps, *(self.seeds if crossed else ()))
-        )
-        extra = sum(square for square, _ in over_seeds) - self.residual
-        square = over_users[0] + (max(0.0, extra) if crossed else 0.0)
+        sources = [_squared_error(self.gaps)]
+        square = sources[0][0]
+        if min(map(len, self.seeds)) > 1:
+            sources.append(_pooled_error(*self.seeds))
+            square += max(0.0, sources[1][0] - self.residual)
         if len(self.gaps) < 2 or square <= _ROUNDING**2:
             return Estimate(difference, math.nan, math.nan, 1.0)
         from scipy import stats
 
-        freedom = square**2 / sum(part**2 / free for part, free in (over_users, *over_seeds))
+        freedom = square**2 / sum(part**2 / free for part, free in sources)
         error = math.sqrt(square)
         margin = float(stats.t.ppf((1 + level) / 2, freedom)) * error
         p = float(2 * stats.t.sf(abs(difference) / error, freedom))
         return Estimate(difference, difference - margin, difference + margin, p)
+
+
+def _pooled_error(first: Sequence[float], second: Sequence[float]) -> tuple[float, int]:
+    """Return the squared standard error of a difference of means and its degrees of freedom."""
+    free = len(first) + len(second) - 2
+    squares = sum((len(side) - 1) * float(np.var(side, ddof=1)) for side in (first, second))
+    return squares / free * (1 / len(first) + 1 / len(second)), free
 
 
 def _squared_error(values: Sequence[float] | Floats) -> tuple[float, int]:

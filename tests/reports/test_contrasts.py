@@ -88,12 +88,11 @@ def residual(values):
 def compared(ranks, one, other, metric):
     """Difference, low, high and p over users and seeds: three sources of variance, by hand."""
     a, b = (figures(ranks, row, metric) for row in (one, other))
-    squares = np.array(
-        [stats.sem(a.mean(axis=0) - b.mean(axis=0)), *(stats.sem(x.mean(axis=1)) for x in (a, b))]
-    )
-    squares = squares**2
-    square = squares[0] + max(0, squares[1] + squares[2] - residual(a) - residual(b))
-    freedom = square**2 / (squares**2 / [USERS - 1, 2, 2]).sum()
+    users = stats.sem(a.mean(axis=0) - b.mean(axis=0)) ** 2
+    # Equal numbers of seeds, so pooling the two variances is adding the squared errors.
+    seeds = sum(stats.sem(x.mean(axis=1)) ** 2 for x in (a, b))
+    square = users + max(0, seeds - residual(a) - residual(b))
+    freedom = square**2 / (users**2 / (USERS - 1) + seeds**2 / 4)
     gap = a.mean() - b.mean()
     low, high = stats.t.interval(0.95, freedom, gap, np.sqrt(square))
     return gap, low, high, 2 * stats.t.sf(abs(gap) / np.sqrt(square), freedom)

@@ -134,12 +134,13 @@ def test_the_interval_covers_users_and_seeds_worked_by_hand():
     first = Nested.of([np.array([1.0, 0, 1, 0]), np.ones(4)])
     second = Nested.of([np.array([0.0, 0, 1, 0])] * 2)
     # Differences of users 1, 1/2, 0, 1/2: variance 1/6, of their mean 1/24. Means of the first
-    # model's seeds 1/2 and 1: variance 1/8, of their mean 1/16. Variance within its users 0, 1/2,
+    # model's seeds 1/2 and 1: variance 1/8. Variance within its users 0, 1/2,
     # 0, 1/2, so the residual mean square is 4/3 (1/4 - 1/8) = 1/6, over 8 values 1/48. The second
-    # model's seeds agree. Together 2/48 + 3/48 - 1/48 = 1/12.
+    # model's seeds agree; pooled over both, the variance is 1/16, of the difference of two means of
+    # two 1/16. Together 2/48 + 3/48 - 1/48 = 1/12.
     assert (first.residual, second.residual) == (pytest.approx(1 / 48), 0)
     found = Contrast.of(first, second).estimate()
-    freedom = (1 / 12) ** 2 / ((1 / 24) ** 2 / 3 + (1 / 16) ** 2)
+    freedom = (1 / 12) ** 2 / ((1 / 24) ** 2 / 3 + (1 / 16) ** 2 / 2)
     margin = stats.t.ppf(0.975, freedom) * math.sqrt(1 / 12)
     assert found.difference == 0.5
     assert (found.low, found.high) == pytest.approx((0.5 - margin, 0.5 + margin))
