@@ -96,7 +96,7 @@ def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]
         None of them has finished, or one is damaged.
     """
     data = read_report(store_root, selection=Selection(keys=keys), titles=titles)
-    _warn(data.problems)
+    warn(data.problems)
     return [grid for table in data.tables for grid in summary_grids(table, data.titles)]
 
 
