@@ -26,10 +26,10 @@ def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
     """Return one line for each row of all tables, unrounded.
 
     A line names its protocol, its data and, in ``settings``, every setting in which it differs
-    from another line of the protocol: shared settings of training, settings of the backbone among lines of one
-    backbone, and settings of the method and encoder among lines of one method. Lines of different
-    protocol, data or training must not be compared. p-values are corrected by Holm's method over
-    the family of the row's table, see :mod:`bench.reports.tables.contrasts`.
+    from another line of the protocol: settings of training, settings of the backbone among lines
+    of one backbone, and settings of method and encoder among lines of one method. Lines of
+    different protocol, data or training must not be compared. p-values are corrected by Holm's
+    method over the family of the row's table, see :mod:`bench.reports.tables.contrasts`.
 
     Returns
     -------
