@@ -14,8 +14,8 @@ from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
-from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables.configuration import configuration_label, find_configuration
 from bench.reports.tables.diff import diff_grids
 from bench.reports.tables.rows import build_tables, dataset_names, row_label
 from bench.runs.store import Store
