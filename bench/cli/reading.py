@@ -52,8 +52,6 @@ def reading_of(
     ConfigError
         A metric is unknown; the message suggests a close one.
     """
-    from bench.evaluate.metrics import parse_metric
     from bench.reports.results import Reading
 
-    chosen = tuple(dict.fromkeys(map(parse_metric, metrics or ())))
-    return Reading(phase, candidates, ties, chosen or None)
+    return Reading.named(metrics, phase, candidates, ties)

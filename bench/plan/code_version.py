@@ -128,7 +128,7 @@ def _exists(module: str) -> bool:
         spec = find_spec(parent) if parent else None
     except ImportError:
         return False
-    folders = spec and spec.submodule_search_locations
+    folders = spec.submodule_search_locations if spec else None
     return bool(folders) and PathFinder.find_spec(module, folders) is not None
 
 

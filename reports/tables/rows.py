@@ -10,7 +10,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.components import VARIANT_MARK
 from bench.plan.protocol import Protocol
@@ -18,6 +18,7 @@ from bench.reports.differences import (
     Settings,
     distinguishing_settings,
     format_settings,
+    round_fraction,
     settings_of,
     variant_names,
 )
@@ -30,6 +31,7 @@ DECIMALS = 4
 """Digits of a metric after the point."""
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
+_TUNED = "tuned"
 _OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
 
 
@@ -140,6 +142,17 @@ class Table:
         """Experiments of all rows."""
         return [result for row in self.rows for result in row.results]
 
+    def across_budgets(self) -> Table:
+        """Return the table with one block for each data set, for curves over a budget's setting."""
+        merged: dict[tuple[str, str], DatasetBlock] = {}
+        for block in self.blocks:
+            known = merged.setdefault((block.dataset, block.fingerprint), block)
+            if known is not block:
+                merged[block.dataset, block.fingerprint] = replace(
+                    known, rows=[*known.rows, *block.rows]
+                )
+        return replace(self, blocks=list(merged.values()))
+
     @property
     def sources(self) -> list[list[list[str]]]:
         """Keys of the experiments behind each row of each block."""
@@ -224,7 +237,7 @@ def budget_of(result: ScoredExperiment) -> Settings:
     }
     if not result.tuned:
         return training
-    return {key: training[key] for key in training if key in NOT_SEARCHED} | {"tuned": "true"}
+    return {key: training[key] for key in training if key in NOT_SEARCHED} | {_TUNED: "true"}
 
 
 def _identity(result: ScoredExperiment) -> Identity:
@@ -288,13 +301,14 @@ def dataset_names(table: Table, titles: Titles) -> list[str]:
 
 def _dataset_name(table: Table, block: DatasetBlock, titles: Titles) -> str:
     alike = [other for other in table.blocks if other.dataset == block.dataset]
-    budgets = list({format_settings(other.budget): other.budget for other in alike}.values())
-    details = [
-        block.fingerprint[:8] if len({other.fingerprint for other in alike}) > 1 else "",
-        _OWNER.sub("", variant_names(budgets)[budgets.index(block.budget)]),
-    ]
-    shown = ", ".join(filter(None, details))
-    return titles.get(block.dataset, block.dataset) + (f" ({shown})" if shown else "")
+    details = [block.fingerprint[:8]] if len({other.fingerprint for other in alike}) > 1 else []
+    if len({_TUNED in other.budget for other in alike}) > 1:
+        details.append("tuned" if _TUNED in block.budget else "not tuned")
+    budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
+    differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
+    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
+    name = titles.get(block.dataset, block.dataset)
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def backbone_label(name: str | None, titles: Titles) -> str:
@@ -318,29 +332,15 @@ def row_label(row: Row, titles: Titles, *, with_backbone: bool = True) -> str:
 
 
 def describe(protocol: Protocol, reading: Reading) -> str:
-    """Describe a protocol and how ranks become metrics in words."""
-    candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
-    competing = {
-        "all": "all items",
-        "unseen": "the items that the user has not interacted with",
-    }
-    equal = {
-        "pessimistic": "below the items of equal score",
-        "average": "in the middle of the items of equal score",
-    }
-    held_out = {"test": "last", "validation": "last but one"}[reading.phase]
-    windows = {
-        "all": f"from the last {protocol.max_length} interactions, training on whole histories",
-        "last": f"from the last {protocol.max_length} interactions, training on them alone",
-    }[protocol.train_windows]
-    selected = (
-        f" (chosen among {competing[protocol.candidates]})"
-        if candidates != protocol.candidates
-        else ""
-    )
+    """Describe a protocol and how ranks become metrics in a few words.
+
+    ``docs/statistics.md`` explains them.
+    """
+    candidates = reading.candidates_for(protocol)
+    chosen = f" among {protocol.candidates}" if candidates != protocol.candidates else ""
+    window = " alone" if protocol.train_windows == "last" else ""
     return (
-        f"Protocol {protocol.hash[:8]}: {protocol.split}, the {held_out} item of each user ranked "
-        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target is ranked "
-        f"{equal[ties]}; models are selected by the best validation {protocol.selection}"
-        f"{selected}. Means over users, then over seeds."
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, {reading.phase} item ranked among "
+        f"{candidates} items, last {protocol.max_length}{window}, {reading.ties_for(protocol)} "
+        f"ties, selected by {protocol.selection}{chosen}."
     )

@@ -10,7 +10,7 @@ from bench.reports.results import Reading
 from bench.reports.tables.contrasts import Contrasts, arrow, contrasts
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference
-from bench.reports.tables.overall import marked, one_seed
+from bench.reports.tables.overall import marked
 from bench.reports.tables.rows import DatasetBlock, Row, Table, dataset_names, row_label
 from bench.reports.titles import Titles
 from bench.statistics.family import ALPHA
@@ -42,7 +42,8 @@ def summary_grids(table: Table, titles: Titles) -> Iterator[Grid]:
             _differences(block, number, found, titles),
             *([column.cell(row) for row in block.rows] for column in _COST),
         ]
-        results = (result for row in block.rows for result in row.results)
+        results = [result for row in block.rows for result in row.results]
+        seeds = max(len(row.results) for row in block.rows)
         budgets = dict.fromkeys(result.experiment.training.budget for result in results)
         yield Grid(
             title=", ".join([name, *shared, f"budget {' or '.join(budgets)}"]),
@@ -52,7 +53,7 @@ def summary_grids(table: Table, titles: Titles) -> Iterator[Grid]:
             blocks=[[list(row) for row in zip(*columns, strict=True)]],
             notes=[
                 verdict(labels, number, found),
-                *(["One seed: intervals over users alone."] if one_seed(table) else ()),
+                *(["One seed: intervals over users alone."] if seeds == 1 else ()),
             ],
             anchor=f"summary-{table.anchor}-{number}",
         )
