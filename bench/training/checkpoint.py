@@ -134,8 +134,9 @@ def load(
         moments = _by_parameter(_part(tensors, "optimiser."))
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
     except Exception as error:
+        reason = " ".join(str(error).split())
         raise StoreError(
-            f"checkpoint {path} belongs to another model ({error}); delete it to train from the "
+            f"checkpoint {path} belongs to another model ({reason}); delete it to train from the "
             "start"
         ) from error
     return state, _part(tensors, "best.")

@@ -104,9 +104,10 @@ def test_a_finished_run_trains_no_further(tmp_path):
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_training_starts_again(tmp_path, caplog):
     path = tmp_path / "c.safetensors"
-    expected = _trainer().fit(_script([0.1] * 6), tmp_path / "whole", _quiet)
+    config = TrainingConfig(epochs=1, batch_size=64)
+    expected = _trainer(config=config).fit(_script([0.1]), tmp_path / "whole", _quiet)
     path.write_bytes(b"no safetensors")
-    done = _trainer().fit(_script([0.1] * 6), path, _quiet)
+    done = _trainer(config=config).fit(_script([0.1]), path, _quiet)
     assert _without_seconds(done.curve) == _without_seconds(expected.curve)
     [record] = caplog.records
     assert "is damaged" in record.getMessage()
