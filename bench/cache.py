@@ -3,7 +3,8 @@
 An entry of the cache is a folder, ``KIND/NAME-KEY``, named after a hash of everything that decides
 its content. It holds ``.npy`` arrays or other files, and ``manifest.json`` with the SHA-256 of
 each, metadata, and the SHA-256 of both. It appears whole, by a rename, and is checked whenever it
-is read; a damaged entry is made again. The cache may be deleted at any time.
+is read; a damaged entry is made again. The cache may be deleted at any time: an encoding goes on,
+and a command that was just writing an entry says so and is run again.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Epoch(BaseModel):
         Wall seconds of the epoch, and of its validation among them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epoch: int
     loss: float

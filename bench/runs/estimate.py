@@ -62,7 +62,8 @@ class Estimator:
         history: dict[_Kind, list[float]] = defaultdict(list)
         for stored in readable(store.experiments()):
             with suppress(BenchError):  # a damaged experiment is no reason to refuse a plan
-                history[_kind(stored.experiment)].append(stored.seconds)
+                seconds = stored.seconds  # read first: a kind without seconds has no median
+                history[_kind(stored.experiment)].append(seconds)
         self._history = {kind: median(seconds) for kind, seconds in history.items()}
 
     def estimate(self, experiment: Experiment, dataset: Dataset) -> Estimate:

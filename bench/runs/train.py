@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from bench.components import BACKBONES, METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
@@ -18,7 +18,6 @@ from bench.errors import StoreError
 from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
 from bench.evaluate.ndcg import NDCG, rank_of
-from bench.files import atomic_path
 from bench.model.backbone import Backbone, BackboneFactory, Sizes
 from bench.model.batch import SequenceData
 from bench.model.method import Method, MethodFactory, TrainingData
@@ -30,7 +29,7 @@ from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.seeds import seed_for
 from bench.settings import Settings
 from bench.text.provide import text_vectors_for
-from bench.training.checkpoint import TrainingState
+from bench.training.checkpoint import TrainingState, on_cpu, write_tensors
 from bench.training.device import configure, select_device
 from bench.training.losses import LOSSES
 from bench.training.resources import peak_gpu_bytes
@@ -144,9 +143,7 @@ def load_method(
 
 def _save_weights(method: Method, work: Path) -> Path:
     path = work / "weights.safetensors"
-    plain = {name: t.detach().cpu().contiguous() for name, t in method.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(plain, temporary)
+    write_tensors(path, on_cpu(method.state_dict()))
     return path
 
 

@@ -26,11 +26,13 @@ from bench.errors import BenchError, StoreError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
-from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, run_one
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, explain, run_one
 from bench.runs.store import Store
 
 PAUSE = 0.5
 """Seconds until an experiment that another process runs is asked for again."""
+PATIENCE = 10.0
+"""Seconds that a worker whose pipe is broken has to end."""
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -192,11 +194,17 @@ class _Worker:
 
     def __init__(self, execution: ExecutionSettings) -> None:
         self.task: Task | None = None
-        self.connection, remote = _CONTEXT.Pipe()
-        given = (remote, execution, plugins_in_use())
-        self._process = _CONTEXT.Process(target=_serve, args=given)
-        with _without_main():
-            self._process.start()
+        try:
+            self.connection, remote = _CONTEXT.Pipe()
+            given = (remote, execution, plugins_in_use())
+            self._process = _CONTEXT.Process(target=_serve, args=given)
+            with _without_main():
+                self._process.start()
+        except OSError as error:
+            raise BenchError(
+                f"cannot start a worker process: {error.strerror or error}; run with --jobs 1, or "
+                "raise the system's limits ('ulimit -n', 'ulimit -u')"
+            ) from error
         remote.close()
 
     def give(self, task: Task) -> None:
@@ -219,7 +227,9 @@ class _Worker:
         return message
 
     def cause_of_death(self) -> str:
-        """Return one sentence on how the process ended."""
+        """Return one sentence on how the process ended, which has closed its end of the pipe."""
+        self._process.join(PATIENCE)
+        self._process.kill()
         self._process.join()
         code = self._process.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -229,7 +239,7 @@ class _Worker:
     def stop(self) -> None:
         """End the process, whatever it does."""
         self.connection.close()
-        self._process.terminate()
+        self._process.kill()  # a stopped one is deaf to anything milder
         self._process.join()
 
     def _send(self, content: PlannedExperiment | bool) -> None:
@@ -266,10 +276,12 @@ def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[
     with suppress(EOFError, OSError):  # the parent closed its end
         while True:
             planned: PlannedExperiment = connection.recv()
+            message: _Message
             try:
-                connection.send(run_one(planned, execution, started, advanced))
-            except BenchError as error:
-                connection.send(_Failure(str(error)))
+                message = run_one(planned, execution, started, advanced)
+            except (BenchError, OSError) as error:
+                message = _Failure(explain(error))
+            connection.send(message)
 
 
 def _end_with_parent() -> None:

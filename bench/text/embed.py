@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.cache import Content, Entry
-from bench.errors import DataError, StoreError
+from bench.errors import DataError
 from bench.text.display import EncodingDisplay, EncodingEstimate
 from bench.text.encoder import Encoder
 from bench.text.store import VECTORS, StoredVectors, entry_of
@@ -42,7 +42,7 @@ def vectors_of(
     """Return the vectors of a corpus, encoded now where the cache lacks them.
 
     An interrupted encoding continues after its last complete shard. Another process that
-    wants the same vectors waits for this one.
+    wants the same vectors waits for this one. Shards that are deleted meanwhile are encoded again.
 
     Parameters
     ----------
@@ -100,11 +100,19 @@ def _encode(
     parts = list(_parts(corpus))
     missing = [part for part in parts if _shard(shards, part).read(mapped=True) is None]
     display.started(_estimate(encoder, corpus, label, missing))
-    for part in missing:
+
+    def encoded(part: NDArray[np.int64]) -> Content:
         content = _encode_shard(encoder, [corpus.texts[at] for at in part], display)
         _shard(shards, part).write(content.save)
+        return content
+
+    for part in missing:
+        encoded(part)
+    contents = (_shard(shards, part).read() or encoded(part) for part in parts)
+    folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted, with the whole cache
+    target = folder / f"{VECTORS}.npy"
     return {
-        **_join(shards, parts, np.dtype(encoder.config.storage), folder),
+        **_join(parts, contents, np.dtype(encoder.config.storage), target),
         "encoder": encoder.name,
         "settings": encoder.config.model_dump(mode="json"),
         "fingerprint": encoder.fingerprint,
@@ -199,21 +207,30 @@ def _check(vectors: NDArray[np.float32], encoder: Encoder[Any]) -> None:
 
 
 def _join(
-    shards: Path, parts: list[NDArray[np.int64]], kind: np.dtype[Any], folder: Path
+    parts: Sequence[NDArray[np.int64]],
+    contents: Iterable[Content],
+    kind: np.dtype[Any],
+    target: Path,
 ) -> dict[str, Any]:
-    """Write all shards into one matrix, in the order of the texts; return its size and cost."""
-    contents = [_shard(shards, part).read(mapped=True) for part in parts]
-    found = [content for content in contents if content is not None]
-    if len(found) < len(parts):
-        raise StoreError("a shard of the encoding changed while it went on; run again")
-    rows, size = sum(map(len, parts)) + 1, found[0].arrays[VECTORS].shape[1]
-    matrix = np.lib.format.open_memmap(
-        folder / f"{VECTORS}.npy", mode="w+", dtype=kind, shape=(rows, size)
-    )
-    for part, content in zip(parts, found, strict=True):
-        matrix[part + 1] = content.arrays[VECTORS]
-    matrix.flush()
-    costs = [content.metadata for content in found]
+    """Write all shards to one ``.npy`` file, in the order of the texts; return size and cost.
+
+    Rows are written, not mapped: a process that writes to a mapped file is killed by a full disk.
+    """
+    rows, costs, size, start = sum(map(len, parts)) + 1, [], 0, 0
+    with target.open("wb") as stream:
+        for part, content in zip(parts, contents, strict=True):
+            vectors = content.arrays[VECTORS].astype(kind)
+            if not costs:
+                size = vectors.shape[1]
+                descr = np.lib.format.dtype_to_descr(kind)
+                header = {"descr": descr, "fortran_order": False, "shape": (rows, size)}
+                np.lib.format.write_array_header_1_0(stream, header)
+                start = stream.tell()
+                stream.write(bytes(vectors[0].nbytes))
+            for row, vector in zip(part + 1, vectors, strict=True):
+                stream.seek(start + row * vector.nbytes)
+                stream.write(vector.tobytes())
+            costs.append(content.metadata)
     total = {name: sum(cost[name] for cost in costs) for name in ("texts", "tokens", "seconds")}
     peak = max(cost["peak_memory_bytes"] for cost in costs)  # over all interrupted parts
     return {"rows": rows, "size": size, **total, "peak_memory_bytes": peak}

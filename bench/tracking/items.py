@@ -16,7 +16,7 @@ import yaml
 
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, HitRatio, rank_of
-from bench.files import read_json, write_json, write_text
+from bench.files import write_json, write_text
 from bench.hashing import content_hash
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
@@ -149,7 +149,7 @@ def _experiments(
 
 def _experiment_data(stored: StoredExperiment) -> RunData:
     experiment, metadata = stored.experiment, stored.metadata
-    ended = float(read_json(stored.folder / "experiment.json")["finished"])
+    ended = stored.finished
     begun = ended - sum(metadata.seconds.values())
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}

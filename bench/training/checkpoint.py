@@ -1,23 +1,29 @@
 """One file that holds a training run after an epoch: safetensors, never pickle.
 
 The file is renamed into place whole, so a run that is killed at any instant resumes from its
-last finished epoch. Random numbers need no saving: each epoch derives its own seeds.
+last finished epoch. It holds the SHA-256 of its content, so that no damaged one is resumed from.
+Random numbers need no saving: each epoch derives its own seeds.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bench.errors import StoreError
-from bench.files import atomic_path
+from bench.errors import StoreError, WriteError
+from bench.files import REMEDY, atomic_path
 from bench.plan.result import Epoch
+
+_LOG = logging.getLogger(__name__)
 
 
 class TrainingState(BaseModel):
@@ -62,46 +68,96 @@ def save(
 
     Raises
     ------
-    StoreError
+    WriteError
         The file system refuses.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in moments.items()}
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain, text = on_cpu(tensors), state.model_dump_json()
+    write_tensors(path, plain, {"state": text, "sha256": _digest(plain, text)})
+
+
+def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return detached, contiguous copies of some tensors on the CPU."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors to a file, whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        The file system refuses.
+    """
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={"state": state.model_dump_json()})
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # what the file system says, as a text
+            raise WriteError(f"cannot write {path}: {error}; {REMEDY}") from error
 
 
 def load(
     path: Path, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[TrainingState, dict[str, Tensor]]:
+) -> tuple[TrainingState, dict[str, Tensor]] | None:
     """Restore model and optimiser from a checkpoint.
 
     Returns
     -------
-    tuple
-        How far training had come, and the best weights.
+    tuple or None
+        How far training had come, and the best weights; None where there is no checkpoint, or a
+        damaged one, which is set aside with a warning.
 
     Raises
     ------
     StoreError
-        The file is damaged or belongs to another model.
+        The checkpoint belongs to another model.
     """
+    if not path.exists():
+        return None
     try:
-        with safe_open(path, framework="pt") as stream:
-            state = TrainingState.model_validate_json(stream.metadata()["state"])
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        state, tensors = _read(path)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
+        aside = path.replace(path.with_name(f"{path.name}.damaged"))
+        _LOG.warning(
+            "checkpoint %s is damaged (%s); it is now %s, and the training starts again",
+            *(path, next(iter(str(error).splitlines()), type(error).__name__), aside.name),
+        )
+        return None
+    try:
         model.load_state_dict(_part(tensors, "model."))
         groups = optimiser.state_dict()["param_groups"]
         moments = _by_parameter(_part(tensors, "optimiser."))
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
     except Exception as error:
+        reason = " ".join(str(error).split())
         raise StoreError(
-            f"checkpoint {path} cannot be read ({error}); delete it to train from the start"
+            f"checkpoint {path} belongs to another model ({reason}); delete it to train from the "
+            "start"
         ) from error
     return state, _part(tensors, "best.")
+
+
+def _read(path: Path) -> tuple[TrainingState, dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as stream:
+        metadata = stream.metadata()
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    if _digest(tensors, metadata["state"]) != metadata["sha256"]:
+        raise ValueError("it does not match its checksum")
+    return TrainingState.model_validate_json(metadata["state"]), tensors
+
+
+def _digest(tensors: Mapping[str, Tensor], state: str) -> str:
+    """SHA-256 of names, types, shapes and values of tensors and of the text of the state."""
+    digest = hashlib.sha256(state.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

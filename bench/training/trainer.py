@@ -86,7 +86,7 @@ class Trainer:
         validate
             Called after every epoch.
         path
-            Checkpoint: resumed from when it exists, written after every epoch.
+            Checkpoint: resumed from when it exists and is whole, written after every epoch.
         report
             Called after every epoch.
 
@@ -95,10 +95,10 @@ class Trainer:
         TrainingError
             The loss is not a number, or there is nothing to train on.
         StoreError
-            The checkpoint cannot be read or written.
+            The checkpoint belongs to another model, or cannot be written.
         """
-        if path.exists():
-            self.state, self.best = checkpoint.load(path, self.method, self.optimiser)
+        if found := checkpoint.load(path, self.method, self.optimiser):
+            self.state, self.best = found
             self.meter = Meter(self.state.seconds, self.state.cpu_seconds)
         while not self._finished():
             self._epoch(validate)

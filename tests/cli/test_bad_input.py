@@ -113,12 +113,14 @@ def small_disk(tmp_path):
 
 def test_a_full_disk(spec, small_disk, tmp_path):
     words = ("run", str(spec), "--jobs", "1")
-    done = bench(*words, "--store", str(small_disk), cwd=tmp_path)
-    assert done.returncode in {1, 2}
+    done = called(*words, "--store", str(small_disk), cwd=tmp_path)
+    assert done.returncode == 2
     assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.rstrip().endswith("then run the same command again to continue")
+    assert done.stderr.count("begins") == 1  # nothing that follows could be kept either
     assert list((small_disk / "experiments").iterdir()) == []
-    after = bench(*words, cwd=tmp_path)  # elsewhere the same command succeeds
+    assert list((small_disk / "failures").iterdir()) == []
+    after = called(*words, cwd=tmp_path)  # elsewhere the same command succeeds
     assert after.returncode == 0, after.stderr
 
 

@@ -46,6 +46,13 @@ def test_a_damaged_cell_tells_nothing_and_stops_nothing(tmp_path):
     assert Estimator(store).estimate(planned(9).experiment, toy()).seconds == 50.0
 
 
+def test_a_kind_whose_only_curve_is_damaged_is_estimated_by_arithmetic(tmp_path):
+    store = Store(tmp_path)
+    save(store, 1, 10.0)
+    (store.load(planned(1).experiment.key).folder / "curve.json").write_text("[")
+    assert Estimator(store).estimate(planned(9).experiment, toy()).basis == "model"
+
+
 def test_arithmetic_worked_by_hand(tmp_path):
     data = replace(
         toy(),

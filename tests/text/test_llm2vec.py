@@ -1,5 +1,8 @@
 """LLM2Vec on tiny models, through the real loading path."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tiny_models
@@ -74,6 +77,37 @@ def test_adapters_are_merged_in_turn(base, tmp_path, count):
     found = opened(base, adapters=adapters).encode(TEXTS)
     np.testing.assert_allclose(found, opened(by_hand).encode(TEXTS), rtol=1e-3, atol=1e-4)
     assert np.abs(found - opened(base).encode(TEXTS)).max() > 0.01
+
+
+@pytest.mark.process
+def test_adapters_load_in_a_process_that_has_imported_nothing_else(base, tmp_path):
+    # PEFT's own saving, in this process, imports what its loading expects to be imported.
+    adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
+    script = (
+        "import sys; import numpy as np, torch\n"
+        "from bench.settings import Settings\n"
+        "from bench.text.encoders.llm2vec.config import Llm2VecConfig\n"
+        "from bench.text.encoders.llm2vec.model import Llm2VecEncoder\n"
+        "config = Llm2VecConfig(model=sys.argv[1], adapters=tuple(sys.argv[3:]))\n"
+        "encoder = Llm2VecEncoder(config, Settings.from_environment())\n"
+        "encoder.open(torch.device('cpu'))\n"
+        "np.save(sys.argv[2], encoder.encode(['Heat', 'M']))"
+    )
+    arguments = [str(path) for path in (base, tmp_path / "found.npy", *adapters)]
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True)
+    expected = opened(base, adapters=adapters).encode(["Heat", "M"])
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_adapters_are_safetensors_of_that_name_only(base, tmp_path):
+    folder = tiny_models.adapter(base, tmp_path / "adapter", seed=1)
+    (folder / "adapter_model.safetensors").rename(folder / "decoy.safetensors")
+    with pytest.raises(DataError, match=r"has no file adapter_model.safetensors; pickled"):
+        opened(base, adapters=[folder])
+    (folder / "decoy.safetensors").rename(folder / "adapter_model.safetensors")
+    torch.save({}, folder / "adapter_model.bin")
+    with pytest.raises(DataError, match=r"adapter_model.bin is pickled and not read; delete it"):
+        opened(base, adapters=[folder])
 
 
 def test_tokens_and_progress_are_counted(base):

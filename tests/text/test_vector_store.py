@@ -1,6 +1,7 @@
 """Vectors are encoded once, survive interruption and are refused when damaged."""
 
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_every_row_is_the_vector_of_its_text():
     assert noting.texts == len(wanted.texts) == 120
     assert noting.endings == [("toy", True)]
     assert noting.estimates[0].texts == 120
+
+
+def test_the_file_is_what_numpy_writes(tmp_path):
+    wanted = corpus()
+    found = vectors_of(Remembering(), wanted, "toy", Noting())
+    rows = np.stack([np.zeros(3, np.float32), *(vector(text) for text in wanted.texts)])
+    np.save(tmp_path / "whole.npy", rows)
+    assert (found.folder / "vectors.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+@pytest.mark.parametrize("call", [0, embed.GROUPS + 1, embed.GROUPS + 4])
+def test_a_cache_that_is_deleted_meanwhile_costs_time_only(call, tmp_path):
+    class Deleting(Remembering):
+        def encode(self, texts, report=lambda *_: None):
+            if len(self.calls) == call:
+                shutil.rmtree(tmp_path / "cache")
+            return super().encode(texts, report)
+
+    wanted = corpus()
+    found = vectors_of(Deleting(), wanted, "toy", Noting())
+    np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in wanted.texts]))
 
 
 def test_what_it_cost_is_kept_beside():

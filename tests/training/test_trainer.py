@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
+from safetensors import SafetensorError
 from toys import SIZES, Opinionated, dataset, experiment, from_lists
 
 from bench.data.dataset import LeaveOneOut
-from bench.errors import StoreError, TrainingError
+from bench.errors import StoreError, TrainingError, WriteError
 from bench.model.batch import SequenceData
 from bench.model.method import TrainingData
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.runs.train import build_method
+from bench.training import checkpoint
 from bench.training.losses import cross_entropy
 from bench.training.trainer import Trainer
 
@@ -98,11 +102,54 @@ def test_a_finished_run_trains_no_further(tmp_path):
     assert again.epoch == trainer.state.epoch
 
 
-def test_damaged_checkpoint_is_named(tmp_path):
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_starts_again(tmp_path, caplog):
     path = tmp_path / "c.safetensors"
+    config = TrainingConfig(epochs=1, batch_size=64)
+    expected = _trainer(config=config).fit(_script([0.1]), tmp_path / "whole", _quiet)
     path.write_bytes(b"no safetensors")
-    with pytest.raises(StoreError, match=r"c\.safetensors cannot be read .* delete it"):
+    done = _trainer(config=config).fit(_script([0.1]), path, _quiet)
+    assert _without_seconds(done.curve) == _without_seconds(expected.curve)
+    [record] = caplog.records
+    assert "is damaged" in record.getMessage()
+    assert (tmp_path / "c.safetensors.damaged").read_bytes() == b"no safetensors"
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_never_resumed_from(tmp_path):
+    method = Opinionated()
+    trainer = _trainer(method, TrainingConfig(epochs=1, batch_size=64))
+    path = tmp_path / "c"
+    trainer.fit(_script([0.1]), path, _quiet)
+    content = path.read_bytes()
+    expected = trainer.state.model_dump()
+    weights = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    draw, resumed = random.Random(0), 0
+    for place in draw.sample(range(8 * len(content)), 300):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        found = checkpoint.load(path, method, trainer.optimiser)
+        if found is not None:
+            state, best = found
+            resumed += 1
+            assert state.model_dump() == expected
+            assert all(torch.equal(best[name], tensor) for name, tensor in weights.items())
+    assert resumed < 10
+
+
+def test_a_checkpoint_of_another_model_is_named(tmp_path):
+    path = tmp_path / "c.safetensors"
+    _trainer(Opinionated(), TrainingConfig(epochs=1)).fit(_script([0.1]), path, _quiet)
+    with pytest.raises(StoreError, match=r"c\.safetensors belongs to another model .*; delete it"):
         _trainer().fit(_script([]), path, _quiet)
+
+
+def test_a_full_disk_is_a_refusal_to_write(monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(WriteError, match=r"cannot write .*: No space left on device; free space"):
+        _trainer().fit(_script([0.1]), tmp_path / "c", _quiet)
 
 
 def test_nan_loss_is_refused_with_the_epoch(tmp_path):

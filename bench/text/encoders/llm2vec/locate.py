@@ -12,6 +12,7 @@ from bench.settings import expanded
 from bench.text.encoders.weights import folder_hash
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
+ADAPTER = "adapter_model.safetensors"
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 
 
@@ -28,7 +29,7 @@ def on_disk(name: str) -> Path | None:
     return _snapshot(name, local=True) if _ID.fullmatch(name) else None
 
 
-def fetched(name: str, encoder: str, *, offline: bool) -> Path:
+def fetched(name: str, encoder: str, *, offline: bool, is_adapter: bool = False) -> Path:
     """Return the folder of a model, fetched from the hub where it is not here.
 
     Parameters
@@ -39,6 +40,8 @@ def fetched(name: str, encoder: str, *, offline: bool) -> Path:
         Its name, for messages.
     offline
         Whether the network is forbidden.
+    is_adapter
+        Whether it is a PEFT adapter.
 
     Raises
     ------
@@ -59,8 +62,12 @@ def fetched(name: str, encoder: str, *, offline: bool) -> Path:
         folder = _snapshot(name, local=False)
     if folder is None:
         raise DataError(_how_to_copy(name, encoder))
-    if not any(folder.glob("*.safetensors")):
-        raise DataError(f"{folder} has no .safetensors file; pickled weights are not read")
+    pickled = folder / "adapter_model.bin"
+    if pickled.exists():  # PEFT would open it in place of a safetensors file that it does not find
+        raise DataError(f"{pickled} is pickled and not read; delete it and keep {ADAPTER}")
+    wanted = ADAPTER if is_adapter else "*.safetensors"
+    if not any(folder.glob(wanted)):
+        raise DataError(f"{folder} has no file {wanted}; pickled weights are not read")
     return folder
 
 

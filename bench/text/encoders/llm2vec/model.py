@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -76,6 +76,8 @@ class LlmEncoder(TokenEncoder[C]):
         self.tokenizer.truncation_side = "left"
 
     def _loaded(self, base: Path, adapters: Sequence[Path]) -> Any:
+        if torch.distributed.is_available():
+            from torch.distributed import tensor  # noqa: F401 - PEFT 0.21 expects it imported
         from llm2vec import LLM2Vec
         from peft import PeftModel
 
@@ -126,8 +128,9 @@ class Llm2VecEncoder(LlmEncoder[Llm2VecConfig]):
 
     def folders(self) -> list[Path]:
         """Return the folders of the model and of its adapters; see :func:`.locate.fetched`."""
-        names = (self.config.model, *self.config.adapters)
-        return [fetched(name, self.name, offline=self.settings.offline) for name in names]
+        fetch = partial(fetched, encoder=self.name, offline=self.settings.offline)
+        adapters = [fetch(name, is_adapter=True) for name in self.config.adapters]
+        return [fetch(self.config.model), *adapters]
 
     @cached_property
     def _found(self) -> str:
