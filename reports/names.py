@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Format = Literal["markdown", "latex", "csv", "html"]
+Format = Literal["markdown", "latex", "csv", "json", "html"]
 TableName = Literal[
     "data",
     "overall",

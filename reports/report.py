@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
@@ -19,7 +21,7 @@ from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.available import AvailableData
 from bench.reports.tables.build import ReportData, build_grids
 from bench.reports.tables.frame import frame
-from bench.reports.tables.grid import Grid, to_latex, to_markdown
+from bench.reports.tables.grid import Grid, records, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import Markdown, one_line
 from bench.reports.tables.rows import build_tables
@@ -28,7 +30,12 @@ from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
 from bench.settings import Settings
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _LOG = logging.getLogger(__name__)
+_FLAT = ("csv", "json")
+"""Formats that hold one table, by default every row in full precision."""
 
 
 def read_report(
@@ -142,7 +149,7 @@ def render(
     selection = selection or Selection()
     if keys is not None:
         selection = replace(selection, keys=keys)
-    names = default_tables(fmt) if names is None and fmt != "csv" else names
+    names = default_tables(fmt) if names is None and fmt not in _FLAT else names
     if "ledger" in (names or ()) and selection.trials is None:  # tuning may go on meanwhile
         selection = replace(selection, trials=ended_trials(store_root))
     data = read_report(
@@ -153,8 +160,11 @@ def render(
         part=part,
         settings=settings,
     )
-    if fmt == "csv" or names is None:
-        return _csv(data, names)
+    if fmt in _FLAT or names is None:
+        content = _flat(data, names, fmt)
+        if fmt == "json":
+            return f"{json.dumps(records(content), indent=1)}\n"
+        return content.to_csv(index=False, lineterminator="\n")
     grids = build_grids(data, names)
     problems = [one_line(text) for text in (*data.problems, *data.available.problems)]
     if fmt == "html":
@@ -170,21 +180,20 @@ def render(
     return f"{text}\n{request.comment()}"
 
 
-def _csv(data: ReportData, names: Sequence[TableName] | None) -> str:
+def _flat(data: ReportData, names: Sequence[TableName] | None, fmt: Format) -> pd.DataFrame:
+    """Return the one table of a CSV or JSON."""
     warn(data.problems)
     if names is None:
-        content = frame(data.tables, data.reading)
-    else:
-        if len(names) > 1:
-            raise ConfigError(f"a CSV holds one table; name one of {', '.join(names)}")
-        import pandas as pd
+        return frame(data.tables, data.reading)
+    if len(names) > 1:
+        raise ConfigError(f"a {fmt.upper()} holds one table; name one of {', '.join(names)}")
+    import pandas as pd
 
-        grids = build_grids(data, names)
-        warn(data.available.problems)
-        # One column names the table, because each protocol has its own.
-        content = pd.concat({grid.anchor: grid.frame() for grid in grids}, names=["Table"])
-        content = content.reset_index("Table")
-    return content.to_csv(index=False, lineterminator="\n")
+    grids = build_grids(data, names)
+    warn(data.available.problems)
+    # One column names the table, because each protocol has its own.
+    content = pd.concat({grid.anchor: grid.frame() for grid in grids}, names=["Table"])
+    return content.reset_index("Table")
 
 
 def _page(data: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
+    from bench.reports.names import Format
     from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
@@ -446,7 +447,7 @@ def report(
     results: Results | str | Path | None = None,
     out: str | Path | None = None,
     *,
-    format: Literal["markdown", "latex", "csv", "html"] = "markdown",  # noqa: A002 - as the flag
+    format: Format = "markdown",  # noqa: A002 - as the flag
     tables: Sequence[str] | None = None,
     metrics: Iterable[str] | None = None,
     phase: Phase = "test",
@@ -463,7 +464,7 @@ def report(
     out
         Also write the text to this file.
     format
-        ``markdown``, ``latex``, ``csv`` or ``html``.
+        ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
     tables
         Names as of ``bench report --table``; None is the default of the format.
     metrics, phase, candidates, ties

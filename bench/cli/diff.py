@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 import typer
@@ -26,7 +27,7 @@ Examples:
   bench diff "beauty/gru4rec/none/seed 1" "beauty/gru4rec/none/seed 2" --metric NDCG@10
   bench diff 3f2a9c 81d0be --region 0.02
 """
-_Format = Literal["markdown", "latex"]
+_Format = Literal["markdown", "latex", "json"]
 _SIDE = "A row of 'bench report', as 'SASRec, HSD', a label, as ml-100k/sasrec/* or keys."
 
 
@@ -41,7 +42,9 @@ def diff(
     region: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
-    format_: Annotated[_Format, one_of("--format", _Format, "markdown or latex.")] = "markdown",
+    format_: Annotated[
+        _Format, one_of("--format", _Format, "markdown, latex or json.")
+    ] = "markdown",
     out: Out = None,
     store: StoreDir = None,
 ) -> None:
@@ -53,11 +56,16 @@ def diff(
     popularity of the target, for cold targets and by length of the history.
     """
     from bench.reports.tables.diff import diff_grids
-    from bench.reports.tables.grid import to_latex, to_markdown
+    from bench.reports.tables.grid import records, to_latex, to_markdown
     from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
 
     root = Settings.from_environment(store=store).store
     reading = reading_of(phase, candidates, ties, metric)
     grids = diff_grids(Store(root), a, b, reading, region, RegisteredTitles())
-    write_out("\n".join(map(to_latex if format_ == "latex" else to_markdown, grids)), out)
+    if format_ == "json":
+        rows = {grid.title: records(grid.frame()) for grid in grids}
+        text = json.dumps(rows, indent=1) + "\n"
+    else:
+        text = "\n".join(map(to_latex if format_ == "latex" else to_markdown, grids))
+    write_out(text, out)

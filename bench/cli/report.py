@@ -44,7 +44,7 @@ def report(
     backbone: Annotated[Many, names("Only these backbones, in this order.")] = None,
     method: Annotated[Many, names("Only these methods, in this order.")] = None,
     format_: Annotated[
-        Format, one_of("--format", Format, "markdown, latex, csv or html.")
+        Format, one_of("--format", Format, "markdown, latex, csv, json or html.")
     ] = "markdown",
     out: Out = None,
     run: Annotated[
@@ -89,9 +89,9 @@ def report(
             "--table",
             TableName,
             "Tables: data, overall, improvement, significance, denoising, noise-detection, "
-            "ablation, published, cost, cases, ledger. A CSV holds one table.",
+            "ablation, published, cost, cases, ledger. A CSV or JSON holds one.",
             "NAME ...",
-            show_default="html: all; csv: every row, unrounded; else overall, improvement, "
+            show_default="html: all; csv, json: every row, unrounded; else overall, improvement, "
             "significance, denoising, cost",
         ),
     ] = None,

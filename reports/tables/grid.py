@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.reports.tables.markup import Latex, Markdown, Markup, one_line
 
@@ -184,6 +184,15 @@ def to_rich(grid: Grid) -> RichTable:
             cells = (Text(one_line(f"{cell.text}{cell.signs}"), styles[cell.mark]) for cell in row)
             table.add_row(*cells)
     return table
+
+
+def records(content: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the lines of a data frame as JSON holds them; what is missing is None."""
+    plain = content.astype(object)
+    return [
+        {str(name): value for name, value in line.items()}
+        for line in plain.where(plain.notna(), None).to_dict("records")
+    ]
 
 
 def format_p(p: float) -> str:

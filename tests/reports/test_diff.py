@@ -1,5 +1,7 @@
 """``bench diff``: what a name means, and every reading against SciPy on the bare ranks."""
 
+import json
+
 import numpy as np
 import pytest
 from made_up_store import make_experiment, save
@@ -275,6 +277,9 @@ def test_the_verb(root, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "| Quantity" in done.output
     assert "### HR@5 by groups of users" in done.output
+    tables = json.loads(CliRunner().invoke(app, [*words, "--format", "json"]).output)
+    assert list(tables)[1] == "HR@5 by groups of users"
+    assert all(isinstance(row, dict) and row for rows in tables.values() for row in rows)
     done = CliRunner().invoke(app, [*words, "--format", "latex", "--out", str(target)])
     assert (done.exit_code, done.output) == (0, "")
     assert target.read_text().count("\\begin{table}") == 2

@@ -1,6 +1,7 @@
 """``render`` and ``bench report``, from a store on disk to text."""
 
 import io
+import json
 import math
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def test_csv_has_every_row_in_full_precision(store):
         assert [line["HR@5"], line["NDCG@10"]] == pytest.approx(expected[key], rel=1e-14)
         assert line["seeds"] == "1 2"
         assert line["protocol"] == Protocol().hash
+
+
+def test_json_has_what_a_csv_has(store):
+    table = pd.read_csv(io.StringIO(render(store, fmt="csv")))
+    lines = json.loads(render(store, fmt="json"))
+    assert [list(line) for line in lines] == [list(table)] * 8
+    for line, expected in zip(lines, table.to_dict("records"), strict=True):
+        empty = {name for name, value in line.items() if value in (None, "")}
+        assert empty == {name for name, value in expected.items() if pd.isna(value)}
+        assert line["HR@5"] == pytest.approx(expected["HR@5"], rel=1e-14)
 
 
 def test_markdown_has_results_tests_and_cost(store):
