@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from command import CARD, bench, called, refused
+from command import CARD, called, refused
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_cannot_be_is_one_sentence(card, tmp_path, words, message):
 def test_a_run_encodes_what_is_missing_and_keeps_the_cost(card, tmp_path):
     words = ("run", "--dataset", card, "--backbone", "gru4rec", "--method", "iadsr")
     words = (*words, "--encoder", "tfidf", "--set", "epochs=1", "--jobs", "1")
-    done = bench(*words, cwd=tmp_path)
+    done = called(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith("tiny/tfidf: 55 texts, about ")
     assert "Encoding the item texts of tiny with tfidf, once" in done.stdout
