@@ -62,6 +62,7 @@ class MethodTests:
     settings: ClassVar[dict[str, Any]] = {}
     without_gradient: ClassVar[tuple[str, ...]] = ()
     readings: ClassVar[tuple[example.Reading, ...]] = ("pooled", "text")
+    _trained: ClassVar[Method | None] = None
 
     @property
     def entry(self) -> MethodEntry:
@@ -110,7 +111,16 @@ class MethodTests:
         return method.eval()
 
     def trained(self) -> Method:
-        """Build the method and take a few training steps, so that every weight has moved."""
+        """Return the method after a few training steps, so that every weight has moved.
+
+        All tests of a class share it, so none may change it.
+        """
+        if self._trained is None:
+            type(self)._trained = self._take_steps()
+        assert self._trained is not None
+        return self._trained
+
+    def _take_steps(self) -> Method:
         method = self.make()
         trainer = self.trainer(method)
         method.train()
