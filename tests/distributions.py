@@ -36,6 +36,11 @@ def installed(*folders: Path) -> Iterator[None]:
             patch.setattr(registry, "_installed", None)
             patch.setattr(registry, "_resolved", {})
         yield
+    forget_modules(*folders)
+
+
+def forget_modules(*folders: Path) -> None:
+    """Let modules of these folders be imported anew."""
     for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "")
         if any(path.is_relative_to(folder) for folder in folders):

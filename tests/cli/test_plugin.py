@@ -1,12 +1,11 @@
 """Methods from elsewhere register without a change here: distributions, files and folders."""
 
 import re
-import sys
 import tomllib
 
 import pytest
 from command import CARD, called, refused
-from distributions import installed, write_distribution
+from distributions import forget_modules, installed, write_distribution
 
 from bench.components import METHODS
 from bench.errors import ConfigError
@@ -152,6 +151,7 @@ def test_a_file_and_a_folder_run_in_worker_processes_without_installation(tmp_pa
     words = ("run", "--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "louder")
     more = ("alone", "--jobs", "2", "--set", "epochs=1", "--plugin", "alone.py")
     done = called(*words, *more, cwd=tmp_path, BENCH_PLUGINS="louder")
+    forget_modules(tmp_path)
     assert done.returncode == 0, done.stderr
     stored = [stored.experiment for stored in Store(tmp_path / "runs").experiments()]
     assert {experiment.method for experiment in stored} == {"louder", "alone"}
@@ -168,9 +168,7 @@ def plugins(tmp_path, monkeypatch):
         use_plugins(tmp_path / name for name in names)
 
     yield use
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    forget_modules(tmp_path)
 
 
 @pytest.mark.parametrize(
