@@ -29,6 +29,9 @@ from bench.testing import example
 from bench.training.trainer import Trainer
 
 
+_TRAINED: dict[type, Method] = {}
+
+
 class _StoppedError(Exception):
     """What ends a run on purpose."""
 
@@ -62,7 +65,6 @@ class MethodTests:
     settings: ClassVar[dict[str, Any]] = {}
     without_gradient: ClassVar[tuple[str, ...]] = ()
     readings: ClassVar[tuple[example.Reading, ...]] = ("pooled", "text")
-    _trained: ClassVar[Method]
 
     @property
     def entry(self) -> MethodEntry:
@@ -115,9 +117,9 @@ class MethodTests:
 
         All tests of a class share it, so none may change it.
         """
-        if "_trained" not in vars(type(self)):  # not that of a class that this one extends
-            type(self)._trained = self._take_steps()
-        return self._trained
+        if type(self) not in _TRAINED:
+            _TRAINED[type(self)] = self._take_steps()
+        return _TRAINED[type(self)]
 
     def _take_steps(self) -> Method:
         method = self.make()
