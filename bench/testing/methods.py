@@ -28,7 +28,6 @@ from bench.settings import Settings
 from bench.testing import example
 from bench.training.trainer import Trainer
 
-
 _TRAINED: dict[type, Method] = {}
 
 
