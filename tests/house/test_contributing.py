@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from command import called, refused
+from command import CARD, called, refused
 from distributions import installed, write_distribution
 from house import ROOT, fenced
 
@@ -71,6 +71,13 @@ def test_the_method_and_the_backbone_pass_the_conformance_tests(examples):
         failed = pytest.main(["-qs", "-p", "no:cacheprovider", "-p", "no:xdist", str(examples)])
     assert not failed, said.getvalue()
     assert int(re.match(r"(\d+) passed", said.getvalue().splitlines()[-1])[1]) > 20
+
+
+def test_the_backbone_trains(examples, tmp_path):
+    (tmp_path / "card.yaml").write_text(CARD)
+    words = ("run", "--dataset", "./card.yaml", "--method", "none", "--backbone", "running-mean")
+    said = printed(*words, "--jobs", "1", "--set", "epochs=1", cwd=tmp_path)
+    assert "RunningMean" in said
 
 
 def test_the_encoder_counts_letter_pairs(examples, tmp_path):
