@@ -199,6 +199,8 @@ def loaded_after(code):
     return done.stdout.splitlines()
 
 
+@pytest.mark.process
+@pytest.mark.slow  # import-linter forbids the same, but for what a library imports
 def test_reports_import_neither_torch_nor_a_method(store, tmp_path):
     loaded = loaded_after(
         "from pathlib import Path\n"
