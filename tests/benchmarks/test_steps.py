@@ -127,6 +127,7 @@ def experiment(method):
     return freeze(point, spec, toy())
 
 
+@pytest.mark.slow
 def test_each_method_is_measured_with_its_own_samples():
     base, own = (measure(experiment(name), toy(), steps=2) for name in ("none", "dcrec"))
     assert (base.method, base.samples) == ("none", "positions")
@@ -154,6 +155,7 @@ def test_a_profiled_step_changes_the_weights_as_any_other():
     assert all(mine[name].equal(theirs[name]) for name in mine)
 
 
+@pytest.mark.slow
 def test_more_steps_than_an_epoch_has_repeat_it():
     cost = measure(experiment("dcrec"), toy(), steps=8)
     # Batches of 16, 16, 16 and 12.

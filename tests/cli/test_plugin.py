@@ -146,6 +146,7 @@ def test_one_that_does_not_import_does_not_hide_the_others(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_file_and_a_folder_run_in_worker_processes_without_installation(tmp_path):
     write(tmp_path, {**FILES, "alone.py": ALONE, "card.yaml": CARD})
     words = ("run", "--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "louder")
