@@ -246,6 +246,7 @@ def test_links_between_pages_lead_somewhere(page):
         assert known, target
 
 
+@pytest.mark.slow
 def test_the_site_builds_strictly_and_describes_every_command(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
