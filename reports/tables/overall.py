@@ -70,7 +70,7 @@ def overall_grid(
 def _column(
     number: int, block: DatasetBlock, metric: str, found: Contrasts | None
 ) -> list[TableCell]:
-    cells = _marked([row.mean(metric) for row in block.rows])
+    cells = marked([row.mean(metric) for row in block.rows])
     if found is None:
         return cells
     signs = [found.signs(number, metric, row) for row in range(len(cells))]
@@ -90,7 +90,7 @@ def _base_columns(
     return differences, names
 
 
-def _marked(values: Sequence[float | None]) -> list[TableCell]:
+def marked(values: Sequence[float | None]) -> list[TableCell]:
     """Print a column of a block; equal prints share a mark, and a single value has none."""
     texts = [MISSING if value is None else f"{value:.{DECIMALS}f}" for value in values]
     distinct = sorted({text for text in texts if text != MISSING}, key=float, reverse=True)
