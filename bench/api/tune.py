@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.tuning.plan import Pruning
-    from bench.tuning.records import StudyRecord
 
 
 DEFAULT_TRIALS = 20
@@ -75,18 +74,23 @@ def tune(
     """
     import pandas as pd
 
+    from bench.runs.run_one import ExecutionSettings
+    from bench.tracking.tracker import Tracker
+    from bench.training.device import select_device
+    from bench.tuning.plan import plan_tuning
+    from bench.tuning.search import Budget, spend
+
     settings = resolve_settings(settings)
     given = grid(datasets, backbones, methods, encoders, seeds)
-    chosen = resolve_spec(spec, given, overrides or {})
-    studies = search(
-        chosen,
-        settings,
-        trials=trials,
-        seconds=seconds,
-        workers=workers,
-        pruning=pruner,
-        storage=storage,
-    )
+    plans = plan_tuning(resolve_spec(spec, given, overrides or {}), settings, pruner)
+    select_device(settings.device)
+    execution = ExecutionSettings(settings, time.time())
+    budget = Budget(DEFAULT_TRIALS if trials is None and seconds is None else trials, seconds)
+    with Tracker(settings) as tracking:
+        report = partial(print, file=sys.stderr, flush=True)
+        studies = spend(plans, budget, execution, workers, storage, report)
+        for study in studies:
+            tracking.log(study.about["key"])
     return pd.DataFrame(
         {
             "study": study.about["label"],
@@ -99,36 +103,3 @@ def tune(
         for study in studies
         for trial in study.trials
     )
-
-
-def search(
-    spec: Spec,
-    settings: Settings,
-    *,
-    trials: int | None,
-    seconds: float | None,
-    workers: int,
-    pruning: Pruning,
-    storage: str | None,
-) -> list[StudyRecord]:
-    """Spend the budget of a checked specification and log the studies.
-
-    Parameters are those of :func:`tune`; progress goes to standard error.
-    """
-    from bench.runs.run_one import ExecutionSettings
-    from bench.tracking.tracker import Tracker
-    from bench.training.device import select_device
-    from bench.tuning.running import Budget
-    from bench.tuning.tune import plan_tuning, spend
-
-    plans = plan_tuning(spec, settings, pruning)
-    select_device(settings.device)
-    execution = ExecutionSettings(settings, time.time())
-    if trials is None and seconds is None:
-        trials = DEFAULT_TRIALS
-    with Tracker(settings) as tracking:
-        report = partial(print, file=sys.stderr, flush=True)
-        studies = spend(plans, Budget(trials, seconds), execution, workers, storage, report)
-        for study in studies:
-            tracking.log(study.about["key"])
-    return studies

@@ -9,10 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel
+from pydantic.dataclasses import dataclass
 
 from bench.runs.store import Store
 
@@ -20,26 +24,32 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-TrialState = Literal["complete", "pruned", "failed", "killed", "surplus"]
-"""``killed``: its process ended, and another trial resumed it; ``surplus``: begun on one machine
-when another had just begun the last. Neither counts towards a budget."""
+TrialState = Literal["complete", "pruned", "failed", "surplus", "running", "waiting"]
+"""``surplus`` does not count towards a budget: a trial begun on one machine when another had just
+begun the last, or one that died before its settings were chosen."""
 TrialNumbers = Mapping[str, Sequence[int]]
 """Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
 JOURNAL = "journal:"
 """Before the path of a journal file."""
-_STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+_STATES: dict[str, TrialState] = {
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One ended trial.
+    """One trial.
 
     Attributes
     ----------
     number
         From 0, in the order in which trials were made.
     state, value, cause
-        How it ended: validation figure where it is complete, else one sentence.
+        How it ended: validation metric where it is complete, else one sentence.
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
     experiment
@@ -51,10 +61,12 @@ class Trial:
         Whether it is the default configuration.
     reused
         Whether its experiment was in the store already.
-    repeats, retry_of
-        Earlier trial whose outcome it took, or which it resumes because the process died.
+    repeats
+        Earlier trial of the same settings whose outcome it took.
+    deaths
+        Processes that died while they ran it.
     curve
-        One row an epoch, counted from 1: ``epoch`` and the validation figure.
+        One row an epoch, counted from 1: ``epoch`` and the validation metric.
     begun, ended
         Seconds since 1970.
     """
@@ -69,7 +81,7 @@ class Trial:
     default: bool = False
     reused: bool = False
     repeats: int | None = None
-    retry_of: int | None = None
+    deaths: int = 0
     curve: list[dict[str, Any]] = field(default_factory=list)
     begun: float = 0.0
     ended: float = 0.0
@@ -77,7 +89,28 @@ class Trial:
     @property
     def counts(self) -> bool:
         """Whether it counts towards a budget."""
-        return self.state not in {"killed", "surplus"}
+        return self.state != "surplus"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state not in {"running", "waiting"}
+
+
+class _About(BaseModel):
+    """What :meth:`bench.tuning.plan.StudyPlan.about` says of a study."""
+
+    dataset: str
+    backbone: str | None
+    method: str
+    encoder: str | None
+    key: str
+    label: str
+    objective: str
+    pruning: str
+    space: dict[str, Any]
+    default: dict[str, Any]
+    experiment: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -125,8 +158,9 @@ def read_studies(root: Path) -> Iterator[StudyRecord]:
     for url in urls:
         from bench.tuning import storage  # Optuna, which a store without studies does not need
 
-        with storage.storage_errors(url):
-            found |= {record.name: record for record in read_storage(storage.open_storage(url))}
+        opened = storage.open_storage(url)
+        with storage.clear_errors(url, reading=True):
+            found |= {record.name: record for record in read_storage(opened)}
     yield from (found[name] for name in sorted(found))
 
 
@@ -134,52 +168,36 @@ def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
     """Read the studies of a storage that bench has made."""
     for study in storage.get_all_studies():
         if about := study.user_attrs.get("about"):
+            _About.model_validate(about)
             trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
             metric = about["objective"].rpartition(" ")[2]
-            yield StudyRecord(study.study_name, about, records_of(trials, metric))
+            ended = [trial for trial in records_of(trials, metric) if trial.has_ended]
+            yield StudyRecord(study.study_name, about, ended)
 
 
-def counting(trials: Collection[FrozenTrial]) -> list[FrozenTrial]:
-    """Leave out the trials that another one resumes, and those begun beyond the budget."""
-    void = {trial.user_attrs.get("retry_of") for trial in trials}
-    void |= {trial.number for trial in trials if trial.user_attrs.get("surplus")}
-    return [trial for trial in trials if trial.number not in void]
+def records_of(trials: Iterable[FrozenTrial], metric: str) -> list[Trial]:
+    """Return Optuna's trials as plain data; metric names the objective."""
+    return [_record(trial, metric) for trial in trials]
 
 
-def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
-    """Count the trials before one, leaving out those that do not count."""
-    return sum(trial.number < number for trial in counting(trials))
-
-
-def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
-    """Return those that have ended of all trials of a study; metric names the objective."""
-    resumed = {trial.user_attrs.get("retry_of") for trial in trials}
-    ended = (trial for trial in trials if trial.state.is_finished())
-    return [_record(trial, metric, resumed=trial.number in resumed) for trial in ended]
-
-
-def _record(trial: FrozenTrial, metric: str, *, resumed: bool) -> Trial:
+def _record(trial: FrozenTrial, metric: str) -> Trial:
     attributes = trial.user_attrs
-    state = "surplus" if attributes.get("surplus") else _STATES[trial.state.name]
-    complete = state == "complete"
-    deaths = attributes.get("deaths", 0) + 1
-    death = "its process ended"
-    death += f" {deaths} times; the system may be short of memory" if deaths > 1 else ""
     curve = sorted(trial.intermediate_values.items())
     begun, ended = trial.datetime_start, trial.datetime_complete
+    is_complete = trial.state.name == "COMPLETE"
     return Trial(
         number=trial.number,
-        state="killed" if resumed else state,
-        value=trial.value if complete else None,
+        state="surplus" if attributes.get("surplus") else _STATES[trial.state.name],
+        value=trial.value if is_complete else None,
         values=dict(trial.params),
         experiment=attributes.get("experiment", ""),
         seconds=attributes.get("seconds", 0.0),
-        cause="" if complete else attributes.get("cause", death),
+        cause="" if is_complete else attributes.get("cause", ""),
         default=attributes.get("default", False),
         reused=attributes.get("reused", False),
         repeats=attributes.get("repeats"),
-        retry_of=attributes.get("retry_of"),
-        curve=[{"epoch": epoch, metric: figure} for epoch, figure in curve],
+        deaths=attributes.get("deaths", 0),
+        curve=[{"epoch": epoch, metric: value} for epoch, value in curve],
         begun=begun.timestamp() if begun else 0.0,
         ended=ended.timestamp() if ended else 0.0,
     )
@@ -201,13 +219,82 @@ def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
         and ``seconds`` (all that was spent by then).
     """
     ended = sorted((trial for trial in trials if trial.counts), key=lambda trial: trial.ended)
-    so_far = (ended[:count] for count in range(1, len(ended) + 1))
+    rows: list[dict[str, Any]] = []
+    best, seconds = None, 0.0
+    for count, trial in enumerate(ended, start=1):
+        best = max((value for value in (best, trial.value) if value is not None), default=None)
+        seconds += trial.seconds
+        rows.append({"trials": count, "number": trial.number, "best": best, "seconds": seconds})
+    return rows
+
+
+COLUMNS = {
+    "dataset": "Data set",
+    "backbone": "Backbone",
+    "method": "Method",
+    "encoder": "Encoder",
+    "trials": "Trials",
+    "complete": "Complete",
+    "pruned": "Pruned",
+    "failed": "Failed",
+    "killed": "Killed",
+    "repeats": "Repeats",
+    "reused": "In store",
+    "seconds": "Seconds",
+    "default": "Default",
+    "best": "Best",
+    "best_trial": "Of trial",
+}
+"""Keys of a row of the ledger and their titles in a table."""
+
+
+def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]]:
+    """Return what each study of a results store has spent.
+
+    Parameters
+    ----------
+    root
+        Of the results store.
+    state
+        Studies and trials that count, where not all that have ended do.
+
+    Returns
+    -------
+    list
+        One row a study: what is tuned, its ``key``, ``trials`` that count, how many of them were
+        complete, pruned, failed, repetitions or in the store before, how many processes were
+        ``killed`` while they ran one, ``seconds`` of training, validation metric of the default and
+        of the best configuration and the number of the latter's trial.
+
+    Raises
+    ------
+    BenchError
+        A storage is damaged or cannot be read.
+    """
     return [
-        {
-            "trials": len(done),
-            "number": done[-1].number,
-            "best": max((t.value for t in done if t.value is not None), default=None),
-            "seconds": sum(t.seconds for t in done),
-        }
-        for done in so_far
+        _ledger_row(study, None if state is None else state[study.name])
+        for study in read_studies(root)
+        if state is None or study.name in state
     ]
+
+
+def _ledger_row(study: StudyRecord, numbers: Sequence[int] | None) -> dict[str, Any]:
+    counted = [
+        trial
+        for trial in study.trials
+        if trial.counts and (numbers is None or trial.number in numbers)
+    ]
+    states, best = Counter(trial.state for trial in counted), best_of(counted)
+    names = ("dataset", "backbone", "method", "encoder", "objective", "pruning", "key")
+    return {
+        **{name: study.about[name] for name in names},
+        "trials": len(counted),
+        **{state: states[state] for state in ("complete", "pruned", "failed")},
+        "killed": sum(trial.deaths for trial in counted),
+        "repeats": sum(trial.repeats is not None for trial in counted),
+        "reused": sum(trial.reused for trial in counted),
+        "seconds": sum(trial.seconds for trial in counted),
+        "default": next((trial.value for trial in counted if trial.default), None),
+        "best": best and best.value,
+        "best_trial": best and best.number,
+    }

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 
 import pytest
+from bench.tuning.liveness import Owner
 from fake_trials import plans, run
 from optuna.trial import TrialState
 from postgres import AbsentError, server
@@ -12,7 +13,6 @@ from sqlalchemy import text
 
 from bench.errors import StoreError
 from bench.settings import masked
-from bench.tuning.liveness import Owner
 from bench.tuning.records import read_studies
 from bench.tuning.storage import open_storage, open_study
 

@@ -5,13 +5,13 @@ from multiprocessing import get_context
 
 import optuna
 import pytest
+from bench.tuning.ledger import export, ledger
 from fake_trials import begun, figure, plans, result, run
 from optuna.trial import TrialState
 
 from bench.errors import StoreError
 from bench.runs.store import Store
 from bench.tuning import liveness, storage
-from bench.tuning.ledger import export, ledger
 from bench.tuning.records import (
     best_after,
     best_of,
