@@ -157,7 +157,7 @@ def is_local(address: str) -> bool:
         return not parts.netloc and not address.startswith("databricks")
     kind = parts.scheme.partition("+")[0]
     if not parts.netloc:
-        return kind in {"file", "sqlite", "mlflow-artifacts"}
+        return kind in {"file", "sqlite", "journal", "mlflow-artifacts"}
     served = {"file", "http", "https", "mlflow-artifacts", "postgresql", "mysql", "mariadb"}
     return kind in served and _is_loopback(host) and "host" not in parts.query
 

@@ -79,6 +79,16 @@ def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
             digest = f"{status} {len(record.endings)}"
             load = partial(_run_data, store.root, record, status)
             yield Item("run", record.key, digest, "", load)
+    yield from _experiments(store, parents, keys)
+    if keys is None or any(key not in parents and not store.has(key) for key in keys):
+        for study in read_studies(store.root):
+            if keys is None or study.about["key"] in keys:
+                yield from _study_items(study)
+
+
+def _experiments(
+    store: Store, parents: Mapping[str, str], keys: Collection[str] | None
+) -> Iterator[Item]:
     if keys is None:
         finished = {stored.key: stored for stored in whole(store.experiments())}
         failures = dict(store.failures())
@@ -89,13 +99,9 @@ def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
         load = partial(_experiment_data, stored)
         yield Item("experiment", key, "finished", parents.get(key, ""), load)
     for key in failures.keys() - finished.keys():
-        digest = f"failed {failures[key].attempts}"
         load = partial(_failure_data, failures[key])
+        digest = f"failed {failures[key].attempts}"
         yield Item("experiment", key, digest, parents.get(key, ""), load)
-    if keys is None or any(key not in parents and not store.has(key) for key in keys):
-        for study in read_studies(store.root):
-            if keys is None or study.about["key"] in keys:
-                yield from _study_items(study)
 
 
 def _status(store: Store, record: RunRecord) -> str:

@@ -85,8 +85,8 @@ def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
                 raise result
             return result
     raise StoreError(
-        f"MLflow at {destination(settings).shown} has taken nothing for {STALL_SECONDS:.0f} s; look "
-        "at the server, then run the same command again"
+        f"MLflow at {destination(settings).shown} took nothing for {STALL_SECONDS:.0f} s; look at "
+        "the server, then run the same command again"
     )
 
 
@@ -291,7 +291,7 @@ def _bound_answers(uri: str, timeout: int) -> None:
                 if len(content) > MOST_BYTES or time.monotonic() > until:
                     response.close()
                     raise NoAnswerError("the server answers without end")
-            response._content = bytes(content)
+            response._content = bytes(content)  # noqa: SLF001 - what reading it all would set
         return response
 
     HTTPAdapter.send = bounded  # type: ignore[method-assign]

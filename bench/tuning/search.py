@@ -22,6 +22,7 @@ from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.runs.workers import run_tasks
+from bench.settings import is_local, masked
 from bench.tuning.owner import Owner
 from bench.tuning.plan import StudyPlan
 from bench.tuning.records import (
@@ -119,6 +120,11 @@ def spend(
     """
     root = execution.store.absolute()
     url = storage or default_url(root)
+    if execution.settings.offline and not is_local(url):
+        raise ConfigError(
+            f"tuning storage {masked(url)} may be on another machine, which BENCH_OFFLINE forbids; "
+            "unset it, or name a file or an address such as 127.0.0.1"
+        )
     opened, file, store = open_storage(url), file_of(url), tuning_store(root)
     with clear_errors(url, reading=True):
         list(read_storage(opened))  # whatever is damaged in it is named now

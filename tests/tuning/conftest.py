@@ -7,7 +7,7 @@ from optuna.storages import InMemoryStorage
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from bench.tuning import storage, tune
+from bench.tuning import search, storage
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,4 +33,4 @@ def in_memory(monkeypatch):
         return kept[url]
 
     monkeypatch.setattr(storage, "open_storage", opened)
-    monkeypatch.setattr(tune, "open_storage", opened)
+    monkeypatch.setattr(search, "open_storage", opened)
