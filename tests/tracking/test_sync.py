@@ -1,8 +1,10 @@
 """What a store holds is in MLflow once, whole, and in its place."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +13,15 @@ import pytest
 from full_store import experiment, fail, fill, finish, record, result, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
-from bench.errors import StoreError
+from bench.errors import ConfigError, StoreError
 from bench.plan.experiment import Experiment
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.tracking import sync as module
 from bench.tracking.destination import destination
-from bench.tracking.sync import sync
+from bench.tracking.sync import sync, sync_bounded
 
 ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
@@ -170,7 +173,7 @@ def test_a_study_and_its_trials_say_how_each_ended(synced):
         "complete": "FINISHED",
         "pruned": "FINISHED",
         "failed": "FAILED",
-        "killed": "KILLED",
+        "surplus": "KILLED",
     }
     assert states["failed"].data.tags["bench.cause"] == "a cause"
     assert states["complete"].data.params["training.learning_rate"] == "1.0"
@@ -222,8 +225,13 @@ def test_a_run_that_was_killed_says_so_and_one_that_lasts_too(settings):
 METHODS = ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_tag")
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("call", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("log_batch", 4),
+        *(pytest.param(name, n, marks=pytest.mark.slow) for name in METHODS for n in (1, 3)),
+    ],
+)
 def test_logging_cut_short_anywhere_is_completed(full, monkeypatch, method, call):
     """A process that dies in some request leaves what it had written until then."""
     original, calls = getattr(MlflowClient, method), []
@@ -376,7 +384,7 @@ LOG_ONE = """
 import sys
 from pathlib import Path
 from bench.settings import Settings
-from bench.tracking.sync import sync
+from bench.tracking.sync import sync, sync_bounded
 root = Path(sys.argv[1])
 print(sync(Settings(store=root, data=root, cache=root)).left)
 """
@@ -410,6 +418,81 @@ def test_a_process_killed_while_it_makes_the_database_leaves_none(settings):
     process.communicate()
     assert not (tracking / "mlflow.db").exists()
     assert sync(settings).logged == 1
+
+
+@pytest.mark.parametrize("kind", ["dripping", "dripping headers"])
+def test_a_server_that_drips_bytes_ends_a_sync(full, at, serve, monkeypatch, kind):
+    monkeypatch.setattr(module, "STALL_SECONDS", 1.0)
+    with pytest.raises(StoreError, match=r"MLflow at http://127.* took nothing for 1 s"):
+        sync_bounded(at(serve(kind)), print)
+
+
+def test_an_answer_without_end_is_cut_off(full, at, serve, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 2**20)
+    with pytest.raises(StoreError, match="the server answers without end"):
+        sync(at(serve("endless")), retries=0)
+
+
+def test_an_answer_that_drips_is_cut_off(full, at, serve):
+    with pytest.raises(StoreError, match="the server answers without end"):
+        sync(at(serve("dripping")), timeout=1, retries=0)
+
+
+def test_pages_without_end_are_cut_off(full, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PAGES", 3)
+    page = PagedList([], "next")
+    monkeypatch.setattr(MlflowClient, "search_runs", lambda *_, **__: page)
+    with pytest.raises(StoreError, match="lists runs without end"):
+        sync(full)
+
+
+def test_a_bounded_sync_logs_and_raises_as_sync_does(full, at):
+    seen = []
+    assert sync_bounded(full, seen.append).logged == len(seen) == ITEMS
+    with pytest.raises(ConfigError, match="BENCH_OFFLINE"):
+        sync_bounded(at("https://mlflow.example.org", offline=True), print)
+
+
+def test_a_package_that_artifacts_need_is_named(full, monkeypatch):
+    def needs(*_):
+        raise ModuleNotFoundError("No module named 'boto3'", name="boto3")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", needs)
+    assert "needs the package 'boto3', which is not installed" in sync(full).problem
+
+
+def change(settings, *statements):
+    with closing(sqlite3.connect(settings.store / "tracking" / "mlflow.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+HALF = ("UPDATE alembic_version SET version_num = '451aebb31d03'",)
+"""As a process leaves it that dies during one of MLflow's migrations."""
+
+
+def test_a_half_made_database_is_made_again(full):
+    change(full, *HALF, "DROP TABLE trace_info")
+    assert sync(full).logged == ITEMS
+    assert len(runs(full)) == ITEMS
+
+
+def test_a_database_with_runs_is_never_made_again(full):
+    sync(full)
+    change(full, *HALF)
+    with pytest.raises(StoreError, match="out-of-date database schema"):
+        sync(full)
+    with closing(sqlite3.connect(full.store / "tracking" / "mlflow.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (ITEMS,)
+
+
+def test_the_database_of_another_program_is_left_as_it_is(full):
+    database = full.store / "tuning" / "optuna.db"
+    before = database.read_bytes()
+    with pytest.raises(StoreError, match=r"optuna\.db is the database of another program"):
+        sync(replace(full, tracking_uri=f"sqlite:///{database}"))
+    assert database.read_bytes() == before
 
 
 def test_a_damaged_database_is_named_at_once(full, monkeypatch):

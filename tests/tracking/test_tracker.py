@@ -1,8 +1,6 @@
 """Logging during a run: MLflow away, slow, damaged or forbidden costs a warning, not a run."""
 
-import socket
 import sys
-import threading
 import time
 from dataclasses import replace
 
@@ -20,40 +18,6 @@ from bench.tracking.tracker import Tracker
 def nowhere():
     """Return the address of a port at which nobody listens."""
     return f"http://127.0.0.1:{free_port()}"
-
-
-@pytest.fixture
-def silent():
-    """Serve connections that are taken and never answered."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(50)
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.fixture
-def endless():
-    """Serve an answer that goes on for ever, a byte now and then, so that no read times out."""
-    server, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
-
-    def answer(connection):
-        with connection:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-            while not over.wait(0.2):
-                connection.sendall(b" ")
-
-    def serve():
-        while not over.is_set():
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    yield f"http://127.0.0.1:{server.getsockname()[1]}"
-    over.set()
-    server.close()
 
 
 @pytest.fixture
@@ -124,10 +88,10 @@ def test_no_network_means_no_remote_server(at):
     assert "BENCH_OFFLINE" in warning
 
 
-@pytest.mark.parametrize("kind", ["silent", "endless"])
-def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, request, quick):
+@pytest.mark.parametrize("kind", ["silent", "dripping", "dripping headers"])
+def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, serve, quick):
     """The bound is generous: 3 seconds of waiting are configured, however many experiments end."""
-    settings = at(request.getfixturevalue(kind))
+    settings = at(serve(kind))
     fill(settings.store)
     begun = time.monotonic()
     [warning] = track(settings, *[experiment(1 + n % 3).key for n in range(30)])
@@ -167,10 +131,8 @@ def test_an_interruption_waits_for_nothing(settings, monkeypatch):
     monkeypatch.setattr(module, "GRACE", 600.0)
     tracker = Tracker(settings, pytest.fail)
     tracker.log("key")
-    waits = []
-    monkeypatch.setattr(tracker, "_wait", waits.append)
+    monkeypatch.setattr(tracker, "_deliver", pytest.fail)
     tracker.__exit__(KeyboardInterrupt)
-    assert waits == []
 
 
 def test_nothing_is_logged_where_tracking_is_off(settings):
