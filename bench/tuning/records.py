@@ -15,7 +15,6 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel
 from pydantic.dataclasses import dataclass
 
 from bench.runs.store import Store
@@ -31,13 +30,8 @@ TrialNumbers = Mapping[str, Sequence[int]]
 """Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
 JOURNAL = "journal:"
 """Before the path of a journal file."""
-_STATES: dict[str, TrialState] = {
-    "COMPLETE": "complete",
-    "PRUNED": "pruned",
-    "FAIL": "failed",
-    "RUNNING": "running",
-    "WAITING": "waiting",
-}
+_ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", "deaths")
+_NAMES = ("dataset", "backbone", "method", "encoder", "objective", "pruning", "key", "label")
 
 
 @dataclass(frozen=True)
@@ -97,22 +91,6 @@ class Trial:
         return self.state not in {"running", "waiting"}
 
 
-class _About(BaseModel):
-    """What :meth:`bench.tuning.plan.StudyPlan.about` says of a study."""
-
-    dataset: str
-    backbone: str | None
-    method: str
-    encoder: str | None
-    key: str
-    label: str
-    objective: str
-    pruning: str
-    space: dict[str, Any]
-    default: dict[str, Any]
-    experiment: dict[str, Any]
-
-
 @dataclass(frozen=True)
 class StudyRecord:
     """A study: its name, :meth:`bench.tuning.plan.StudyPlan.about`, its ended trials by number."""
@@ -168,7 +146,8 @@ def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
     """Read the studies of a storage that bench has made."""
     for study in storage.get_all_studies():
         if about := study.user_attrs.get("about"):
-            _About.model_validate(about)
+            if not all(isinstance(about[name], str | None) for name in _NAMES):
+                raise TypeError(f"study {study.study_name}")
             trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
             metric = about["objective"].rpartition(" ")[2]
             ended = [trial for trial in records_of(trials, metric) if trial.has_ended]
@@ -181,25 +160,18 @@ def records_of(trials: Iterable[FrozenTrial], metric: str) -> list[Trial]:
 
 
 def _record(trial: FrozenTrial, metric: str) -> Trial:
-    attributes = trial.user_attrs
-    curve = sorted(trial.intermediate_values.items())
+    attributes = {name: v for name, v in trial.user_attrs.items() if name in _ATTRIBUTES}
+    state: Any = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     begun, ended = trial.datetime_start, trial.datetime_complete
-    is_complete = trial.state.name == "COMPLETE"
     return Trial(
         number=trial.number,
-        state="surplus" if attributes.get("surplus") else _STATES[trial.state.name],
-        value=trial.value if is_complete else None,
+        state="surplus" if "surplus" in trial.user_attrs else state,
+        value=trial.value if state == "complete" else None,
         values=dict(trial.params),
-        experiment=attributes.get("experiment", ""),
-        seconds=attributes.get("seconds", 0.0),
-        cause="" if is_complete else attributes.get("cause", ""),
-        default=attributes.get("default", False),
-        reused=attributes.get("reused", False),
-        repeats=attributes.get("repeats"),
-        deaths=attributes.get("deaths", 0),
-        curve=[{"epoch": epoch, metric: value} for epoch, value in curve],
+        curve=[{"epoch": n, metric: v} for n, v in sorted(trial.intermediate_values.items())],
         begun=begun.timestamp() if begun else 0.0,
         ended=ended.timestamp() if ended else 0.0,
+        **attributes,
     )
 
 
@@ -261,40 +233,32 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     Returns
     -------
     list
-        One row a study: what is tuned, its ``key``, ``trials`` that count, how many of them were
-        complete, pruned, failed, repetitions or in the store before, how many processes were
-        ``killed`` while they ran one, ``seconds`` of training, validation metric of the default and
-        of the best configuration and the number of the latter's trial.
+        One row a study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
+        ``killed`` counts the processes that died while they ran a trial.
 
     Raises
     ------
     BenchError
         A storage is damaged or cannot be read.
     """
-    return [
-        _ledger_row(study, None if state is None else state[study.name])
-        for study in read_studies(root)
-        if state is None or study.name in state
-    ]
-
-
-def _ledger_row(study: StudyRecord, numbers: Sequence[int] | None) -> dict[str, Any]:
-    counted = [
-        trial
-        for trial in study.trials
-        if trial.counts and (numbers is None or trial.number in numbers)
-    ]
-    states, best = Counter(trial.state for trial in counted), best_of(counted)
-    names = ("dataset", "backbone", "method", "encoder", "objective", "pruning", "key")
-    return {
-        **{name: study.about[name] for name in names},
-        "trials": len(counted),
-        **{state: states[state] for state in ("complete", "pruned", "failed")},
-        "killed": sum(trial.deaths for trial in counted),
-        "repeats": sum(trial.repeats is not None for trial in counted),
-        "reused": sum(trial.reused for trial in counted),
-        "seconds": sum(trial.seconds for trial in counted),
-        "default": next((trial.value for trial in counted if trial.default), None),
-        "best": best and best.value,
-        "best_trial": best and best.number,
-    }
+    rows = []
+    for study in read_studies(root):
+        numbers = None if state is None else state.get(study.name, ())
+        ended = [trial for trial in study.trials if numbers is None or trial.number in numbers]
+        counted = [trial for trial in ended if trial.counts]
+        states, best = Counter(trial.state for trial in counted), best_of(counted)
+        row = {
+            **{name: study.about[name] for name in _NAMES},
+            "trials": len(counted),
+            **{name: states[name] for name in ("complete", "pruned", "failed")},
+            "killed": sum(trial.deaths for trial in counted),
+            "repeats": sum(trial.repeats is not None for trial in counted),
+            "reused": sum(trial.reused for trial in counted),
+            "seconds": sum(trial.seconds for trial in counted),
+            "default": next((trial.value for trial in counted if trial.default), None),
+            "best": best and best.value,
+            "best_trial": best and best.number,
+        }
+        if state is None or study.name in state:
+            rows.append(row)
+    return rows

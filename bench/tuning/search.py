@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -15,7 +14,6 @@ from optuna.trial import TrialState
 
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.evaluate.metrics import parse_metric, rank_of
-from bench.files import write_text
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress, duration
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
@@ -32,7 +30,6 @@ from bench.tuning.records import (
     default_url,
     own_file,
     read_storage,
-    read_studies,
     records_of,
     tuning_store,
 )
@@ -141,29 +138,8 @@ def spend(
             for task in [task for study in studies for task in study.running]:
                 task.requeue(died=False)
             keep_copies(plans, opened, root, own=file == own_file(root))
-            export(root)
         found = {record.name: record for record in read_storage(opened)}
     return [found[plan.name] for plan in plans]
-
-
-def export(root: Path) -> None:
-    """Write one row for each trial of a store to ``tuning/trials.csv``, for other programs.
-
-    Raises
-    ------
-    BenchError
-        A storage is damaged, or the file system refuses.
-    """
-    import pandas as pd
-
-    rows = [
-        {"study": study.name, **asdict(trial), "is_best": trial == best}
-        for study in read_studies(root)
-        for best in [best_of(study.trials)]
-        for trial in study.trials
-    ]
-    table = pd.DataFrame(rows, dtype=object).to_csv(index=False)
-    write_text(root / "tuning" / "trials.csv", table)
 
 
 class _Search:

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
@@ -25,7 +25,7 @@ from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import atomic_path, locked
 from bench.seeds import seed_for
 from bench.settings import expanded, masked
-from bench.tuning.plan import Pruning, StudyPlan
+from bench.tuning.plan import StudyPlan
 from bench.tuning.records import JOURNAL, copies
 
 BUSY_SECONDS = 120
@@ -203,11 +203,21 @@ def _on_server(url: str) -> BaseStorage:
 
 
 def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
-    """Open the study of a plan, with the default configuration first in its queue."""
+    """Open the study of a plan, with the default configuration first in its queue.
+
+    ``median`` prunes what is below the median of earlier trials at the same epoch; ``hyperband`` is
+    that of Li et al., JMLR 2018.
+    """
+    most = plan.experiment.training.epochs
+    pruners = {
+        "median": MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS),
+        "hyperband": HyperbandPruner(1, most, REDUCTION),
+        "none": NopPruner(),
+    }
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,
-        pruner=pruner_for(plan.pruning, plan.experiment.training.epochs),
+        pruner=pruners[plan.pruning],
         direction="maximize",
         load_if_exists=True,
     )
@@ -247,19 +257,6 @@ class SeededTPE(TPESampler):
         seed = seed_for(*self._axes, place) % SEEDS
         super().__init__(multivariate=True, constant_liar=True, seed=seed)
         super().before_trial(study, trial)
-
-
-def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
-    """Return the rule that ends hopeless trials of at most so many epochs.
-
-    ``median`` ends what is below the median of earlier trials at the same epoch; ``hyperband`` is
-    that of Li et al., JMLR 2018.
-    """
-    if pruning == "median":
-        return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS)
-    if pruning == "hyperband":
-        return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=REDUCTION)
-    return NopPruner()
 
 
 def keep_copies(plans: Sequence[StudyPlan], storage: BaseStorage, root: Path, *, own: bool) -> None:

@@ -76,7 +76,6 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_ledger(whole, tmp_path):
     assert "Traceback" not in log
     [row] = ledger(tmp_path)
     assert (row["trials"], row["killed"]) == (1, 0)
-    assert (tmp_path / "tuning" / "trials.csv").exists()
 
 
 def test_a_run_uses_the_best_settings_and_trains_the_tuned_experiment_no_more(whole, tmp_path):
