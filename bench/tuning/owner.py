@@ -81,19 +81,17 @@ class Owner:
 
     def release(self, trial: Trial) -> None:
         """Record that a trial no longer runs in this process."""
-        self._own.pop(_id(trial)).close()
+        self._own.pop(_id(trial), ExitStack()).close()
 
     def sweep(self, study: Study) -> None:
         """Queue the running trials whose process is dead."""
         with locked(self._folder / "turn.lock"):
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if self._is_dead(study, trial):
-                    self.requeue(study, trial, died=True)
+                    self._queue(study, trial, died=True, cause="its process ended")
 
-    def requeue(
-        self, study: Study, trial: FrozenTrial, *, died: bool, cause: str = "its process ended"
-    ) -> bool:
-        """Queue a running trial, so that it goes on; one that died too often fails.
+    def give_back(self, study: Study, trial: Trial, *, died: bool, cause: str) -> bool:
+        """Queue a trial of this process, so that it goes on; one that died too often fails.
 
         Parameters
         ----------
@@ -102,27 +100,34 @@ class Owner:
         died
             Whether its process died or its machine failed, rather than stopped on purpose.
         cause
-            Of the death, in a sentence, where it is known.
+            Of the death, in a sentence.
 
         Returns
         -------
         bool
-            False where it has failed.
+            Whether it is in the queue.
         """
+        with locked(self._folder / "turn.lock"):
+            frozen = study.get_trials(deepcopy=False)[trial.number]
+            is_queued = self._queue(study, frozen, died=died, cause=cause)
+            self.release(trial)
+        return is_queued
+
+    def _queue(self, study: Study, trial: FrozenTrial, *, died: bool, cause: str) -> bool:
         changes = {"deaths": trial.user_attrs.get("deaths", 0) + died}
-        has_failed = changes["deaths"] > MOST_DEATHS
         space = study.user_attrs["about"]["space"]
-        if has_failed:
+        if changes["deaths"] > MOST_DEATHS:
             changes["cause"] = cause
         elif trial.params.keys() != space.keys() and "default" not in trial.user_attrs:
             changes["surplus"] = True  # died while they were suggested, which begins anew
+        is_queued = len(changes) == 1
         with suppress(UpdateFinishedTrialError):  # its process lives and has just ended it
             for name, value in changes.items():
                 self._storage.set_trial_user_attr(_id(trial), name, value)
             self._beat(_id(trial))
-            state = TrialState.WAITING if len(changes) == 1 else TrialState.FAIL
+            state = TrialState.WAITING if is_queued else TrialState.FAIL
             self._storage.set_trial_state_values(_id(trial), state)
-        return not has_failed
+        return is_queued
 
     def _is_dead(self, study: Study, trial: FrozenTrial) -> bool:
         path = self._path(study, trial)

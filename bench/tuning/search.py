@@ -136,7 +136,7 @@ def spend(
             run_tasks(_Search(studies), of_trials, workers)
         finally:
             for task in [task for study in studies for task in study.running]:
-                task.requeue(died=False)
+                task.give_back(died=False)
             keep_copies(plans, opened, root, own=file == own_file(root))
         found = {record.name: record for record in read_storage(opened)}
     return [found[plan.name] for plan in plans]
@@ -258,7 +258,7 @@ class _Task:
         if outcome.ending == "stopped":
             self._end(TrialState.PRUNED, cause=self._reason)
         elif outcome.ending == "died" or outcome.environmental:
-            if self.requeue(died=True, cause=outcome.cause) and outcome.environmental:
+            if self.give_back(died=True, cause=outcome.cause) and outcome.environmental:
                 raise StoreError(
                     f"{self._study.plan.label} trial {self._trial.number}: {outcome.cause}; then "
                     "run the same command again, which resumes the trial"
@@ -268,11 +268,10 @@ class _Task:
         elif not self._take_from_store():
             self._end(TrialState.FAIL, cause="its experiment is no longer in the store")
 
-    def requeue(self, *, died: bool, cause: str = "") -> bool:
-        """Queue the trial, so that it goes on; see :meth:`bench.tuning.owner.Owner.requeue`."""
-        study = self._study.study
-        frozen = study.get_trials(deepcopy=False)[self._trial.number]
-        is_queued = self._study.owner.requeue(study, frozen, died=died, cause=cause)
+    def give_back(self, *, died: bool, cause: str = "") -> bool:
+        """Queue the trial; see :meth:`bench.tuning.owner.Owner.give_back`."""
+        study = self._study
+        is_queued = study.owner.give_back(study.study, self._trial, died=died, cause=cause)
         self._close()
         return is_queued
 
@@ -309,13 +308,13 @@ class _Task:
             for name, content in {"seconds": self._seconds, **attributes}.items():
                 self._trial.set_user_attr(name, content)
         self._study.study.tell(self._trial, value, state=state, skip_if_finished=True)
+        self._study.owner.release(self._trial)
         self._close()
         return False
 
     def _close(self) -> None:
-        """Let go of the trial, and report how it has ended, if it has."""
+        """Forget the trial, and report how it has ended, if it has."""
         self._study.running.remove(self)
-        self._study.owner.release(self._trial)
         trials = self._study.trials()
         trial, best = trials[self._trial.number], best_of(trials)
         if trial.counts and trial.has_ended:

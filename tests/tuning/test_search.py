@@ -47,13 +47,12 @@ def content(trials):
     return [(t.values, t.value, t.state) for t in trials if t.counts]
 
 
-def test_the_default_comes_first_and_the_objective_is_the_validation_figure(tmp_path):
-    [trials], _ = run(tmp_path, trials=6)
-    assert [trial.default for trial in trials] == [True] + [False] * 5
-    assert trials[0].values == {"training.learning_rate": 0.001, "backbone.dropout": 0.5}
-    assert trials[0].value == pytest.approx(round(1 - 0.5 / 3 - 0.25, 2))
+def test_the_default_comes_first_and_the_objective_is_the_validation_figure(whole):
+    assert [trial.default for trial in whole] == [True] + [False] * 11
+    assert whole[0].values == {"training.learning_rate": 0.001, "backbone.dropout": 0.5}
+    assert whole[0].value == pytest.approx(round(1 - 0.5 / 3 - 0.25, 2))
     [plan] = plans()
-    for trial in trials:
+    for trial in whole:
         assert trial.value == pytest.approx(figure(plan.planned(trial.values).experiment))
         assert trial.experiment == plan.planned(trial.values).experiment.key
         assert 1e-4 <= trial.values["training.learning_rate"] <= 1e-2
@@ -61,13 +60,10 @@ def test_the_default_comes_first_and_the_objective_is_the_validation_figure(tmp_
         assert len(trial.curve) == 4
 
 
-def test_the_same_study_suggests_the_same_and_another_seed_something_else(tmp_path):
-    [first], _ = run(tmp_path / "a", trials=13)  # the last ones are TPE's, not random
-    [again], _ = run(tmp_path / "b", trials=13)
-    [other], _ = run(tmp_path / "c", trials=13, seeds=[2])
-    assert content(first) == content(again)
-    assert len({json.dumps(trial.values) for trial in first}) == 13
-    assert [t.values for t in first][1:] != [t.values for t in other][1:]
+def test_another_seed_suggests_something_else(whole, tmp_path):
+    [other], _ = run(tmp_path, trials=2, seeds=[2])
+    assert len({json.dumps(trial.values) for trial in whole}) == 12
+    assert other[1].values != whole[1].values
 
 
 def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
@@ -86,15 +82,16 @@ def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
     assert [content(trials) for trials in studies] == [content(trials) for trials in whole]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "url", [None, pytest.param("journal:{}/studies.log", marks=pytest.mark.slow)]
 )
 def test_workers_share_one_budget_exactly(tmp_path, url):
     url = url and url.format(tmp_path)
     studies, _ = run(
-        tmp_path, workers=3, trials=5, function="rather_slow", url=url, backbones=["sasrec"]
+        tmp_path, workers=2, trials=3, function="rather_slow", url=url, backbones=["sasrec"]
     )
-    assert [sum(trial.counts for trial in trials) for trials in studies] == [5]
+    assert [sum(trial.counts for trial in trials) for trials in studies] == [3]
     assert sum(trial.default for trial in studies[0]) == 1
     assert len(begun(tmp_path)) == len(set(begun(tmp_path)))
 
@@ -161,7 +158,7 @@ def test_a_space_without_dimensions_is_exhausted_by_seconds(tmp_path):
 def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monkeypatch):
     monkeypatch.setattr(storage, "WARMUP_EPOCHS", 1)
     monkeypatch.setattr(storage, "REDUCTION", 2)
-    [trials], _ = run(tmp_path, trials=20, pruning=pruning)
+    [trials], _ = run(tmp_path, trials=14, pruning=pruning)
     pruned = [trial for trial in trials if trial.state == "pruned" and trial.repeats is None]
     assert pruned
     store = tuning_store(tmp_path)
@@ -176,13 +173,12 @@ def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monk
         assert store.failure(trial.experiment) is None
 
 
-def test_an_interrupted_tuning_ends_as_if_it_had_not_been(tmp_path):
+def test_an_interrupted_tuning_ends_as_if_it_had_not_been(whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, trials=14, function="interrupted")
+        run(tmp_path, trials=12, function="interrupted")
     [study] = read_studies(tmp_path)
     assert [trial.number for trial in study.trials] == [0]
-    [trials], _ = run(tmp_path, trials=14)
-    [whole], _ = run(tmp_path / "whole", trials=14)
+    [trials], _ = run(tmp_path, trials=12)
     assert content(trials) == content(whole)
     assert [row["epoch"] for row in trials[1].curve] == [1, 2, 3, 4]
     assert trials[1].seconds == 8.0
@@ -201,15 +197,14 @@ def test_ctrl_c_does_not_count_as_a_death(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_full_disk_stops_the_tuning_and_costs_no_trial(tmp_path, workers):
+def test_a_full_disk_stops_the_tuning_and_costs_no_trial(whole, tmp_path, workers):
     with pytest.raises(StoreError, match=r"trial \d: OSError.*No space left.*run the same command"):
         run(tmp_path, trials=2, function="disk_full", workers=workers)
     [study] = read_studies(tmp_path)
     assert not [trial for trial in study.trials if trial.counts]
     (tmp_path / "room").touch()
     [trials], _ = run(tmp_path, trials=2, function="disk_full")
-    [whole], _ = run(tmp_path / "whole", trials=2)
-    assert sorted(content(trials), key=str) == sorted(content(whole), key=str)
+    assert sorted(content(trials), key=str) == sorted(content(whole[:2]), key=str)
     counted = [trial for trial in trials if trial.counts]
     assert sorted(trial.default for trial in counted) == [False, True]
     assert [[row["epoch"] for row in trial.curve] for trial in counted] == [[1, 2, 3, 4]] * 2
@@ -255,13 +250,12 @@ def test_a_trial_of_a_dead_process_is_resumed_at_once(tmp_path):
     assert resumed.seconds == 10.0  # the epoch that was reported before, and four of fake trials
 
 
-def test_a_trial_killed_while_its_settings_were_suggested_begins_anew(tmp_path):
-    [whole], _ = run(tmp_path / "whole", trials=2)
+def test_a_trial_killed_while_its_settings_were_suggested_begins_anew(whole, tmp_path):
     run(tmp_path, trials=1)
     left_running(tmp_path, space=False)
     [trials], _ = run(tmp_path, trials=2)
     assert [trial.state for trial in trials] == ["complete", "surplus", "complete"]
-    assert content(trials) == content(whole)
+    assert content(trials) == content(whole[:2])
 
 
 def test_a_default_killed_while_its_settings_were_suggested_goes_on(tmp_path):

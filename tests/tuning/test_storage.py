@@ -50,8 +50,8 @@ def test_files_and_their_folders_are_made(tmp_path, kind):
     assert file_of(url) in (tmp_path / "new").iterdir()
 
 
-@pytest.mark.parametrize("name", ["what?now", "100%25", "a#b {c}", "æ ø"])
-def test_a_store_may_have_any_name(tmp_path, name):
+def test_a_store_may_have_any_name(tmp_path):
+    name = "what?now 100%25 a#b {c} æ"
     [trials], _ = run(tmp_path / name, trials=1)
     [study] = read_studies(tmp_path / name)
     assert study.trials == trials
