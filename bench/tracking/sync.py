@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,8 @@ class _Client:
                 _make_database(where)
             from mlflow import MlflowClient
 
-            _bound_answers(where.uri, timeout)
+            if where.uri.startswith("http"):
+                _bound_answers(where.uri, timeout)
             self._client = MlflowClient(tracking_uri=where.uri)
             self._experiment_id = str(self._experiment().experiment_id)
 
@@ -272,14 +274,12 @@ def _configure(timeout: int, retries: int) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+@cache
 def _bound_answers(uri: str, timeout: int) -> None:
     """Bound time and size of a server's answers: a timeout of requests is that of one read."""
     from requests.adapters import HTTPAdapter
     from requests.exceptions import ConnectionError as NoAnswerError
 
-    if not uri.startswith("http") or uri in _BOUNDED:
-        return
-    _BOUNDED.add(uri)
     send = HTTPAdapter.send
 
     def bounded(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -295,10 +295,6 @@ def _bound_answers(uri: str, timeout: int) -> None:
         return response
 
     HTTPAdapter.send = bounded  # type: ignore[method-assign]
-
-
-_BOUNDED: set[str] = set()
-"""Addresses of servers whose answers are bounded in this process."""
 
 
 def _make_database(where: Destination) -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from full_store import experiment, fail, fill, finish, record
 from tracked_runs import begin, end, free_port, run
+from typer.testing import CliRunner
 
+from bench.cli.main import app
 from bench.runs.store import Store
 from bench.tracking import tracker as module
 from bench.tracking.sync import sync
@@ -166,10 +168,13 @@ def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings,
     assert out == f"{settings.store / 'tracking' / 'mlflow.db'}: 2 logged, 0 were there already\n"
 
 
-@pytest.mark.process
-def test_sync_says_what_it_could_not_log(tmp_path, nowhere):
-    fill(tmp_path / "store")
-    process = begin(tmp_path, "track", "sync", "--uri", nowhere)
-    _, err = end(process, 2)
-    assert err.startswith(f"error: MLflow at {nowhere}: ")
-    assert len(err.splitlines()) == 1
+def test_sync_says_what_it_could_not_log(settings, nowhere):
+    fill(settings.store)
+    words = ["track", "sync", "--store", str(settings.store)]
+    failed = CliRunner().invoke(app, [*words, "--uri", nowhere])
+    assert str(failed.exception).startswith(f"MLflow at {nowhere}: ")
+    (Store(settings.store).load(experiment(1).key).folder / "metadata.json").write_text("{")
+    partly = CliRunner().invoke(app, words)
+    assert partly.exit_code == 1
+    assert "8 logged, 0 were there already" in partly.output
+    assert "1 not logged: " in partly.output
