@@ -71,6 +71,7 @@ class Owner:
         distributions = {name: dimension.distribution() for name, dimension in space.items()}
         with locked(self._folder / "turn.lock"):
             trial = study.ask(distributions)
+            self.release(trial)  # which another machine may have taken over and given back
             hold = self._own[_id(trial)] = ExitStack()
             path = self._path(study, trial)
             hold.enter_context(locked(path))

@@ -5,9 +5,8 @@ import shutil
 import socket
 import sqlite3
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -32,17 +31,27 @@ def draw_nothing(monkeypatch):
     monkeypatch.setattr("bench.tracking.items.draw", lambda root, keys, folder: None)
 
 
+@pytest.fixture(scope="session")
+def lay_out(empty_database):
+    """Give a store a laid-out database, without the experiment of another store's artifacts."""
+
+    def copy(store):
+        database = store / "tracking" / "mlflow.db"
+        database.parent.mkdir(parents=True)
+        shutil.copyfile(empty_database, database)
+        location = (store / "tracking" / "artifacts").as_uri()
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE experiments SET artifact_location = ?", (location,))
+            connection.commit()
+
+    return copy
+
+
 @pytest.fixture
-def settings(tmp_path, empty_database):
-    """A store with a laid-out database, without the experiment of another store's artifacts."""
-    store = tmp_path / "store"
-    (store / "tracking").mkdir(parents=True)
-    database = store / "tracking" / "mlflow.db"
-    shutil.copyfile(empty_database, database)
-    with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE experiments SET artifact_location = ?", (_artifacts(store),))
-    connection.close()
-    return Settings(store=store, data=tmp_path / "data", cache=tmp_path / "cache")
+def settings(tmp_path, lay_out):
+    """A store with a laid-out database."""
+    lay_out(tmp_path / "store")
+    return Settings(store=tmp_path / "store", data=tmp_path / "data", cache=tmp_path / "cache")
 
 
 @pytest.fixture
@@ -96,7 +105,3 @@ def serve():
 
         yield begin
         over.set()
-
-
-def _artifacts(store: Path) -> str:
-    return (store / "tracking" / "artifacts").as_uri()

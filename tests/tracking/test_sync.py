@@ -27,9 +27,10 @@ ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
 
 @pytest.fixture(scope="module")
-def synced(tmp_path_factory):
+def synced(tmp_path_factory, lay_out):
     """A store whose content has been logged, for tests that only read."""
     root = tmp_path_factory.mktemp("synced")
+    lay_out(root)
     settings = Settings(store=root, data=root, cache=root)
     fill(root)
     drawn = []
@@ -42,6 +43,21 @@ def synced(tmp_path_factory):
         patch.setattr("bench.tracking.items.draw", draw)
         assert sync(settings).left == 0
     assert drawn == [[experiment(seed).key for seed in (1, 2, 3)]]
+    return settings
+
+
+@pytest.fixture
+def logged(synced, tmp_path):
+    """A copy of it, for tests in which something changes afterwards."""
+    store = tmp_path / "logged"
+    shutil.copytree(synced.store, store)
+    settings = replace(synced, store=store)
+    moved = f"replace({{}}, '{synced.store.as_uri()}', '{store.as_uri()}')"
+    change(
+        settings,
+        f"UPDATE experiments SET artifact_location = {moved.format('artifact_location')}",
+        f"UPDATE runs SET artifact_uri = {moved.format('artifact_uri')}",
+    )
     return settings
 
 
@@ -184,26 +200,24 @@ def test_a_study_and_its_trials_say_how_each_ended(synced):
     assert history(synced, parent, "best-after/NDCG_10") == [(1, 0.1), (2, 0.1), (3, 0.1)]
 
 
-def test_a_study_that_went_on_is_completed(full):
-    sync(full)
-    [before] = of_kind(full, "study")
-    study(full.store, 6)
-    counts = sync(full)
+def test_a_study_that_went_on_is_completed(logged):
+    [before] = of_kind(logged, "study")
+    study(logged.store, 6)
+    counts = sync(logged)
     assert (counts.logged, counts.left) == (3, 0)  # two trials, and the study again
-    [after] = of_kind(full, "study")
+    [after] = of_kind(logged, "study")
     assert after.info.run_id == before.info.run_id
-    assert [step for step, _ in history(full, after, "best-after/NDCG_10")] == [1, 2, 3, 4, 5]
-    assert len(of_kind(full, "trial")) == 6
+    assert [step for step, _ in history(logged, after, "best-after/NDCG_10")] == [1, 2, 3, 4, 5]
+    assert len(of_kind(logged, "trial")) == 6
 
 
-def test_a_failed_experiment_that_finishes_later_is_the_same_run(full):
-    sync(full)
-    failed = runs(full)["experiment", experiment(3).key]
+def test_a_failed_experiment_that_finishes_later_is_the_same_run(logged):
+    failed = runs(logged)["experiment", experiment(3).key]
     assert (failed.info.status, failed.data.tags["bench.cause"]) == ("FAILED", "the loss is NaN")
-    finish(full.store, 3)
-    record(full.store, {1: "reused", 2: "reused", 3: "finished"})
-    sync(full)
-    finished = runs(full)["experiment", experiment(3).key]
+    finish(logged.store, 3)
+    record(logged.store, {1: "reused", 2: "reused", 3: "finished"})
+    sync(logged)
+    finished = runs(logged)["experiment", experiment(3).key]
     assert finished.info.run_id == failed.info.run_id
     assert (finished.info.status, finished.data.tags["bench.cause"]) == ("FINISHED", "")
     assert finished.data.metrics["test/HR_1"] == 0.5
@@ -280,30 +294,27 @@ def test_mlflow_that_goes_down_in_the_middle_is_left_alone(full, monkeypatch):
     assert len(calls) <= 3
 
 
-def test_an_experiment_of_two_stores_is_one_run(full, tmp_path):
+def test_an_experiment_of_two_stores_is_one_run(logged, tmp_path):
     """Two machines whose stores hold the same experiment, and one server."""
-    sync(full)
-    other = replace(full, store=tmp_path / "other", tracking_uri=destination(full).uri)
+    other = replace(logged, store=tmp_path / "other", tracking_uri=destination(logged).uri)
     finish(other.store, 1, 2)
     counts = sync(other)
     assert (counts.logged, counts.left) == (2, 0)  # without a run of their own: no parent
-    assert len(runs(full)) == ITEMS
+    assert len(runs(logged)) == ITEMS
 
 
-def test_of_two_runs_for_one_experiment_the_complete_one_stays(full):
-    sync(full)
-    there, whole = client(full), runs(full)["experiment", experiment(1).key]
+def test_of_two_runs_for_one_experiment_the_complete_one_stays(logged):
+    there, whole = client(logged), runs(logged)["experiment", experiment(1).key]
     tags = {"bench.kind": "experiment", "bench.key": experiment(1).key}
     there.create_run(whole.info.experiment_id, start_time=1, tags=tags)
-    assert sync(full).logged == 0
-    assert runs(full)["experiment", experiment(1).key].info.run_id == whole.info.run_id
+    assert sync(logged).logged == 0
+    assert runs(logged)["experiment", experiment(1).key].info.run_id == whole.info.run_id
 
 
-def test_what_somebody_deleted_in_mlflow_is_logged_again(full):
-    sync(full)
-    client(full).delete_run(runs(full)["experiment", experiment(1).key].info.run_id)
-    assert sync(full).logged == 1
-    assert len(runs(full)) == ITEMS
+def test_what_somebody_deleted_in_mlflow_is_logged_again(logged):
+    client(logged).delete_run(runs(logged)["experiment", experiment(1).key].info.run_id)
+    assert sync(logged).logged == 1
+    assert len(runs(logged)) == ITEMS
 
 
 def test_a_database_that_is_lost_is_filled_again(full, empty_database):
@@ -312,13 +323,12 @@ def test_a_database_that_is_lost_is_filled_again(full, empty_database):
     assert sync(full).logged == ITEMS
 
 
-def test_a_deleted_experiment_is_named(full):
-    where = destination(full)
-    sync(full)
-    there = client(full)
+def test_a_deleted_experiment_is_named(logged):
+    where = destination(logged)
+    there = client(logged)
     there.delete_experiment(there.get_experiment_by_name(where.experiment).experiment_id)
     with pytest.raises(StoreError, match="is deleted; restore it, or set MLFLOW_EXPERIMENT_NAME"):
-        sync(full)
+        sync(logged)
 
 
 def test_another_process_that_logs_from_the_store_is_not_disturbed(full, monkeypatch):
@@ -357,11 +367,10 @@ def record_key(settings):
     return found.key
 
 
-def test_a_further_failure_is_counted(full):
-    sync(full)
-    fail(full.store, 3)
-    assert sync(full).logged == 1
-    assert runs(full)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"
+def test_a_further_failure_is_counted(logged):
+    fail(logged.store, 3)
+    assert sync(logged).logged == 1
+    assert runs(logged)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"
 
 
 def test_a_store_may_have_any_name(tmp_path, settings):
@@ -478,12 +487,11 @@ def test_a_half_made_database_is_made_again(full):
     assert len(runs(full)) == ITEMS
 
 
-def test_a_database_with_runs_is_never_made_again(full):
-    sync(full)
-    change(full, *HALF)
+def test_a_database_with_runs_is_never_made_again(logged):
+    change(logged, *HALF)
     with pytest.raises(StoreError, match="out-of-date database schema"):
-        sync(full)
-    with closing(sqlite3.connect(full.store / "tracking" / "mlflow.db")) as connection:
+        sync(logged)
+    with closing(sqlite3.connect(logged.store / "tracking" / "mlflow.db")) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (ITEMS,)
 
 
