@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -164,7 +165,9 @@ class _Client:
             if where.uri.startswith("http"):
                 _bound_answers(where.uri, timeout)
             self._client = MlflowClient(tracking_uri=where.uri)
-            self._experiment_id = str(self._experiment().experiment_id)
+            experiment = self._experiment()
+            where.check_artifacts(experiment.artifact_location)
+            self._experiment_id = str(experiment.experiment_id)
 
     def find(self, prefixes: Iterable[str]) -> dict[str, Run]:
         """Find the runs whose keys begin in one of several ways, by key.
@@ -326,12 +329,15 @@ def _make_database(where: Destination) -> None:
             if "runs" in names and connection.execute("SELECT 1 FROM runs").fetchone():
                 return
         try:
-            make(path)
+            with tempfile.TemporaryDirectory() as folder:  # MLflow keeps what it opens once
+                make(shutil.copyfile(path, Path(folder) / path.name))
         except Exception:
             if where.folder is None:
                 raise
         else:
             return
+        for rest in ("-journal", "-wal", "-shm"):  # SQLite would apply them to the new one
+            path.with_name(f"{path.name}{rest}").unlink(missing_ok=True)
     with atomic_path(path) as temporary:
         make(temporary)
 
