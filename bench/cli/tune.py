@@ -64,11 +64,11 @@ def tune(
     if not ledger:
         import bench
 
-        budget = {"trials": trials, "seconds": seconds}
         with resumable():
             bench.tune(
                 spec,
-                **budget,
+                trials=trials,
+                seconds=seconds,
                 workers=workers,
                 pruner=pruner,
                 storage=storage,

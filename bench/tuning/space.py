@@ -125,7 +125,7 @@ def declared(component: Component) -> dict[str, Dimension]:
             raise ConfigError(
                 f"{path}, {key}: must be {{low: ..., high: ...}} or {{choices: [...]}}"
             )
-        kind = Choices if "choices" in content else Range
+        kind: type[Range] | type[Choices] = Choices if "choices" in content else Range
         found[key] = kind.parse(content, f"{path}, {key}")
         if not found[key].holds(defaults[key]):
             raise ConfigError(f"{path}: {key} leaves out the default {defaults[key]!r}; include it")
