@@ -5,12 +5,14 @@ This module and no other reads the environment variables of bench.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -136,3 +138,32 @@ def masked(text: str) -> str:
     """
     text = re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
     return re.sub(r"([?&](?:password|passwd|pwd|token)=)[^&\s]*", r"\1***", text)
+
+
+def is_local(address: str) -> bool:
+    """Return whether an address is certain to lead to this machine; what is unknown is not.
+
+    Examples
+    --------
+    >>> is_local("http://127.0.0.1:5000"), is_local("sqlite:///mlflow.db"), is_local("databricks")
+    (True, True, False)
+    """
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:  # not an address at all
+        return False
+    if not parts.scheme:  # a folder, or a service of MLflow that is named by a word
+        return not parts.netloc and not address.startswith("databricks")
+    kind = parts.scheme.partition("+")[0]
+    if not parts.netloc:
+        return kind in {"file", "sqlite", "journal", "mlflow-artifacts"}
+    served = {"file", "http", "https", "mlflow-artifacts", "postgresql", "mysql", "mariadb"}
+    return kind in served and _is_loopback(host) and "host" not in parts.query
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

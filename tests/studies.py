@@ -14,7 +14,7 @@ from bench.tuning.records import Trial, default_url, own_file
 from bench.tuning.storage import open_storage
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", "retry_of")
+ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", "deaths")
 
 
 def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial]) -> None:
@@ -27,9 +27,8 @@ def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial
     if name in optuna.get_all_study_names(storage):
         optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    study.set_user_attr("about", about)
-    resumed = {trial.retry_of for trial in trials}
-    waiting = [t.number for t in trials if t.state == "killed" and t.number not in resumed]
+    plain = {"key": name, "label": name, "space": {}, "default": {}, "experiment": {}}
+    study.set_user_attr("about", plain | about)
     names = {name for trial in trials for name in trial.values}
     space: dict[str, BaseDistribution] = {
         name: CategoricalDistribution(list(dict.fromkeys(trial.values[name] for trial in trials)))
@@ -38,9 +37,6 @@ def write_study(root: Path, name: str, about: dict[str, Any], trials: list[Trial
     ended = {trial.number: _frozen(trial, space) for trial in trials}
     for number in range(max(ended, default=-1) + 1):
         study.add_trial(ended.get(number) or optuna.trial.create_trial(state=TrialState.RUNNING))
-    for number in waiting:
-        queued = {"state": TrialState.WAITING, "user_attrs": {"retry_of": number}}
-        study.add_trial(optuna.trial.create_trial(**queued))
 
 
 def _frozen(trial: Trial, space: dict[str, BaseDistribution]) -> FrozenTrial:
@@ -51,7 +47,11 @@ def _frozen(trial: Trial, space: dict[str, BaseDistribution]) -> FrozenTrial:
         params=trial.values,
         distributions=space,
         user_attrs={
-            **{name: value for name, value in attributes.items() if value not in (None, "", False)},
+            **{
+                name: value
+                for name, value in attributes.items()
+                if value not in (None, "", False, 0)
+            },
             **({"surplus": True} if trial.state == "surplus" else {}),
         },
         intermediate_values={

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.run import Names, changes
+from bench.display import Lines, SafeStream
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.tuning.plan import Pruning
-    from bench.tuning.records import StudyRecord
 
 
 DEFAULT_TRIALS = 20
@@ -76,18 +75,23 @@ def tune(
     """
     import pandas as pd
 
+    from bench.runs.run_one import ExecutionSettings
+    from bench.tracking.tracker import Tracker
+    from bench.training.device import select_device
+    from bench.tuning.plan import plan_tuning
+    from bench.tuning.search import Budget, spend
+
     settings = resolve_settings(settings)
     given = changes(datasets, backbones, methods, encoders, seeds, budget)
-    chosen = resolve_spec(spec, given, overrides or {})
-    studies = search(
-        chosen,
-        settings,
-        trials=trials,
-        seconds=seconds,
-        workers=workers,
-        pruning=pruner,
-        storage=storage,
-    )
+    plans = plan_tuning(resolve_spec(spec, given, overrides or {}), settings, pruner)
+    select_device(settings.device)
+    execution = ExecutionSettings(settings)
+    count = DEFAULT_TRIALS if trials is None and seconds is None else trials
+    with Tracker(settings) as tracking:
+        report = Lines(SafeStream(sys.stderr)).say
+        studies = spend(plans, Budget(count, seconds), execution, workers, storage, report)
+        for study in studies:
+            tracking.log(study.about["key"])
     return pd.DataFrame(
         {
             "study": study.about["label"],
@@ -100,36 +104,3 @@ def tune(
         for study in studies
         for trial in study.trials
     )
-
-
-def search(
-    spec: Spec,
-    settings: Settings,
-    *,
-    trials: int | None,
-    seconds: float | None,
-    workers: int,
-    pruning: Pruning,
-    storage: str | None,
-) -> list[StudyRecord]:
-    """Spend the budget of a checked specification and log the studies.
-
-    Parameters are those of :func:`tune`; progress goes to standard error.
-    """
-    from bench.runs.run_one import ExecutionSettings
-    from bench.tracking.tracker import Tracker
-    from bench.training.device import select_device
-    from bench.tuning.running import Budget
-    from bench.tuning.tune import plan_tuning, spend
-
-    plans = plan_tuning(spec, settings, pruning)
-    select_device(settings.device)
-    execution = ExecutionSettings(settings)
-    if trials is None and seconds is None:
-        trials = DEFAULT_TRIALS
-    with Tracker(settings) as tracking:
-        report = partial(print, file=sys.stderr, flush=True)
-        studies = spend(plans, Budget(trials, seconds), execution, workers, storage, report)
-        for study in studies:
-            tracking.log(study.about["key"])
-    return studies

@@ -43,12 +43,12 @@ def sync(
     it stays in the store, and the next time it is tried again.
     """
     from bench.tracking.destination import destination
-    from bench.tracking.sync import sync as log_missing
+    from bench.tracking.sync import sync_bounded
 
     settings = Settings.from_environment(store=store)
     if uri is not None:
         settings = replace(settings, tracking_uri=uri)
-    counts = log_missing(settings, partial(typer.echo, err=True))
+    counts = sync_bounded(settings, partial(typer.echo, err=True))
     shown = destination(settings).shown
     typer.echo(f"{shown}: {counts.logged} logged, {counts.present} were there already")
     if counts.left:

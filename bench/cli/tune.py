@@ -62,28 +62,28 @@ def tune(
         _show_plan(spec, settings, pruner)
         return
     if not ledger:
-        from bench.api.tune import search
+        import bench
 
         with resumable():
-            search(
+            bench.tune(
                 spec,
-                settings,
                 trials=trials,
                 seconds=seconds,
                 workers=workers,
-                pruning=pruner,
+                pruner=pruner,
                 storage=storage,
+                settings=settings,
             )
     _show_ledger(settings)
 
 
 def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:
-    from bench.tuning.tune import plan_tuning
+    from bench.tuning.plan import plan_tuning
 
     for plan in plan_tuning(spec, settings, pruning):
         typer.echo(f"{plan.label} ({plan.key[:12]}): {len(plan.space)} settings")
-        for name, dimension in plan.space.items():
-            typer.echo(f"  {name} = {plan.default[name]}: {dimension.plain()}")
+        for name, dimension in plan.plain_space().items():
+            typer.echo(f"  {name} = {plan.default[name]}: {dimension}")
 
 
 def _show_ledger(settings: Settings) -> None:

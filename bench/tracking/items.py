@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -17,12 +17,11 @@ import yaml
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import write_json, write_text
-from bench.hashing import content_hash
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
 from bench.plan.grid import components_of
 from bench.runs.record import RunRecord, read_records
-from bench.runs.store import Store
+from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, whole
 from bench.settings import masked
 from bench.tuning.records import StudyRecord, Trial, best_after, best_of, read_studies
@@ -76,18 +75,33 @@ def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
             parents.setdefault(key, record.key)
     for record in records:
         if keys is None or record.key in {*keys, *(parents.get(key) for key in keys)}:
-            yield _run(store, record)
+            status = _status(store, record)
+            digest = f"{status} {len(record.endings)}"
+            load = partial(_run_data, store.root, record, status)
+            yield Item("run", record.key, digest, "", load)
     yield from _experiments(store, parents, keys)
     if keys is None or any(key not in parents and not store.has(key) for key in keys):
         for study in read_studies(store.root):
             if keys is None or study.about["key"] in keys:
-                yield from _study(study)
+                yield from _study_items(study)
 
 
-def _run(store: Store, record: RunRecord) -> Item:
-    status = _status(store, record)
-    digest = content_hash([status, sorted(record.endings.items())])
-    return Item("run", record.key, digest, "", partial(_run_data, store.root, record, status))
+def _experiments(
+    store: Store, parents: Mapping[str, str], keys: Collection[str] | None
+) -> Iterator[Item]:
+    if keys is None:
+        finished = {stored.key: stored for stored in whole(store.experiments())}
+        failures = dict(store.failures())
+    else:
+        finished = {key: store.load(key) for key in keys if store.has(key)}
+        failures = {key: found for key in keys if (found := store.failure(key)) is not None}
+    for key, stored in finished.items():
+        load = partial(_experiment_data, stored)
+        yield Item("experiment", key, "finished", parents.get(key, ""), load)
+    for key in failures.keys() - finished.keys():
+        load = partial(_failure_data, failures[key])
+        digest = f"failed {failures[key].attempts}"
+        yield Item("experiment", key, digest, parents.get(key, ""), load)
 
 
 def _status(store: Store, record: RunRecord) -> str:
@@ -127,30 +141,22 @@ def draw(root: Path, keys: list[str], folder: Path) -> None:
         report.draw(root, "learning-curves", target, selection=selection, titles=titles)
 
 
-def _experiments(
-    store: Store, parents: Mapping[str, str], keys: Collection[str] | None
-) -> Iterator[Item]:
-    if keys is None:
-        finished = {stored.key: stored for stored in whole(store.experiments())}
-        failures = dict(store.failures())
-    else:
-        finished = {key: store.load(key) for key in keys if store.has(key)}
-        failures = {key: found for key in keys if (found := store.failure(key)) is not None}
-    for key, stored in finished.items():
-        load = partial(_experiment_data, stored)
-        yield Item("experiment", key, "finished", parents.get(key, ""), load)
-    for key in failures.keys() - finished.keys():
-        label, cause, when = failures[key].label, failures[key].cause, failures[key].when
-        tags = {"bench.cause": cause, "bench.attempts": str(failures[key].attempts)}
-        load = partial(RunData, label, "FAILED", when, when, tags=tags)
-        digest = f"failed {failures[key].attempts}"
-        yield Item("experiment", key, digest, parents.get(key, ""), load)
+def _failure_data(failure: Failure) -> RunData:
+    tags = {"bench.cause": failure.cause, "bench.attempts": str(failure.attempts)}
+    return RunData(failure.label, "FAILED", failure.when, failure.when, tags=tags)
 
 
 def _experiment_data(stored: StoredExperiment) -> RunData:
     experiment, metadata = stored.experiment, stored.metadata
-    ended = stored.finished
+    protocol, ended = experiment.protocol, stored.finished
     begun = ended - sum(metadata.seconds.values())
+    rows = [
+        {**row.parts, **row.model_dump(exclude={"parts", "metric"}), protocol.selection: row.metric}
+        for row in stored.curve
+    ]
+    ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
+    metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
+    test = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
     figures = {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
@@ -162,41 +168,28 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         params=_params(experiment),
         tags={**_tags(experiment), **texts, "bench.cause": ""},
         metrics=[
-            *_curve(_rows(stored), experiment.protocol.selection, begun),
-            *(_metric(name, v, 0, ended) for name, v in {**_test(stored), **figures}.items()),
+            *_curve(rows, protocol.selection, begun),
+            *(_metric(name, value, 0, ended) for name, value in {**test, **figures}.items()),
         ],
         dataset=_dataset(experiment, metadata.card),
         write=partial(shutil.copytree, stored.folder, dirs_exist_ok=True),
     )
 
 
-def _rows(stored: StoredExperiment) -> list[dict[str, Any]]:
-    selection = stored.experiment.protocol.selection
-    rows = [(row, row.model_dump(exclude={"parts", "metric"})) for row in stored.curve]
-    return [{**row.parts, **plain, selection: row.metric} for row, plain in rows]
-
-
-def _test(stored: StoredExperiment) -> dict[str, float]:
-    """Compute HR and NDCG at the protocol's cut-offs from the stored ranks."""
-    protocol = stored.experiment.protocol
-    ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
-    metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
-    return {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
-
-
-def _study(study: StudyRecord) -> Iterator[Item]:
-    key, digest = study.about["key"], content_hash([trial.ended for trial in study.trials])
-    yield Item("study", key, digest, "", partial(_study_data, study))
+def _study_items(study: StudyRecord) -> Iterator[Item]:
+    key = study.about["key"]
+    digest = f"{len(study.trials)} trials"
+    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
+    yield Item("study", key, digest, "", partial(_study_data, study, experiment))
     for trial in study.trials:
         # Numbers begin again in another storage; the time of the end does not.
         name = f"{key[:12]}-{trial.number}-{round(trial.ended * 1000)}"
-        yield Item("trial", name, trial.state, key, partial(_trial_data, study, trial))
+        load = partial(_trial_data, study, trial, experiment)
+        yield Item("trial", name, trial.state, key, load)
 
 
-def _study_data(study: StudyRecord) -> RunData:
-    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
+def _study_data(study: StudyRecord, experiment: Experiment) -> RunData:
     rows, best = best_after(study.trials), best_of(study.trials)
-    metric = experiment.protocol.selection
     ended = sorted(trial.ended for trial in study.trials if trial.counts)
 
     def write(folder: Path) -> None:
@@ -216,7 +209,7 @@ def _study_data(study: StudyRecord) -> RunData:
         params=_params(experiment),
         tags={**_tags(experiment), "bench.pruning": study.about["pruning"]},
         metrics=[
-            _metric(f"best-after/{metric}", row["best"], row["trials"], when)
+            _metric(f"best-after/{experiment.protocol.selection}", row["best"], row["trials"], when)
             for row, when in zip(rows, ended, strict=True)
             if row["best"] is not None
         ],
@@ -225,8 +218,7 @@ def _study_data(study: StudyRecord) -> RunData:
     )
 
 
-def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
-    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
+def _trial_data(study: StudyRecord, trial: Trial, experiment: Experiment) -> RunData:
     name, ended = experiment.protocol.selection, "FINISHED" if trial.counts else "KILLED"
     metrics = list(_curve(trial.curve, name, trial.begun))
     if trial.value is not None:
@@ -253,9 +245,9 @@ def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
 def _params(experiment: Experiment) -> dict[str, str]:
     """Return the settings by dotted names, as ``training.epochs``."""
     content = experiment.model_dump(mode="json", exclude={"fingerprint", "code"})
+    names = {name: value for name, value in content.items() if isinstance(value, str | int)}
     nested = {name.removesuffix("_settings"): value for name, value in content.items()}
-    names = {name: v for name, v in content.items() if isinstance(v, str | int)}
-    return {name: str(v) for name, v in {**dict(_flatten("", nested)), **names}.items()}
+    return {name: str(value) for name, value in {**dict(_flatten("", nested)), **names}.items()}
 
 
 def _tags(experiment: Experiment) -> dict[str, str]:
@@ -289,7 +281,7 @@ def _dataset(experiment: Experiment, card: str | None = None) -> Dataset:
     return Dataset(experiment.dataset, digest, "local", source)
 
 
-def _curve(curve: list[dict[str, Any]], selection: str, begun: float) -> Iterator[Metric]:
+def _curve(curve: Iterable[dict[str, Any]], selection: str, begun: float) -> Iterator[Metric]:
     """Return a learning curve's values, one for each epoch (from 1) and column."""
     when = begun
     for step, row in enumerate(curve, start=1):

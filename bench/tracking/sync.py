@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, StoreError
 from bench.files import atomic_path, locked
@@ -18,7 +22,7 @@ from bench.hashing import content_hash
 from bench.runs.store import Store
 from bench.settings import Settings, masked
 from bench.tracking.destination import Destination, destination
-from bench.tracking.items import Item, RunData, items
+from bench.tracking.items import Item, items
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -28,10 +32,14 @@ KIND, KEY, DIGEST = "bench.kind", "bench.key", "bench.delivered"
 PARENT = "mlflow.parentRunId"
 BATCH, LONGEST = 1000, 5000
 """Most metrics in one request of MLflow, and less than the most characters of a value."""
+MOST_PAGES, MOST_BYTES = 1000, 2**26
+"""Bounds on what a server may answer: pages of runs, and bytes of one answer."""
 FAILURES_IN_A_ROW = 3
 """Items that fail one after another until MLflow counts as down."""
 LOCK_SECONDS = 60.0
 """How long another process that logs the same store to the same MLflow is waited for."""
+STALL_SECONDS = 300.0
+"""How long :func:`sync_bounded` waits for the next item."""
 
 
 @dataclass
@@ -47,6 +55,41 @@ class Counts:
     def left(self) -> int:
         """Items that MLflow still lacks."""
         return self.items - self.logged - self.present
+
+
+def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
+    """Log whatever MLflow lacks; see :func:`sync`.
+
+    Raises
+    ------
+    BenchError
+        As :func:`sync`, or nothing was logged for :data:`STALL_SECONDS`.
+    """
+    results: list[Counts | Exception] = []
+    news = threading.Event()
+
+    def progress(line: str) -> None:
+        news.set()
+        report(line)
+
+    def work() -> None:
+        try:
+            results.append(sync(settings, progress))
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            results.append(error)
+        news.set()
+
+    threading.Thread(target=work, name="mlflow", daemon=True).start()
+    while news.wait(STALL_SECONDS):
+        news.clear()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+            return result
+    raise StoreError(
+        f"MLflow at {destination(settings).shown} took nothing for {STALL_SECONDS:.0f} s; look at "
+        "the server, then run the same command again"
+    )
 
 
 def sync(
@@ -78,12 +121,12 @@ def sync(
     where, root = destination(settings), settings.store.absolute()
     listed = list(items(Store(root), keys))
     counts = Counts(len(listed))
-    lock = root / "locks" / f"tracking-{content_hash([where.uri, where.experiment])[:12]}.lock"
+    lock = root / "locks" / f"tracking-{content_hash(where.uri)[:12]}.lock"
     with locked(lock, timeout=LOCK_SECONDS) as held:
         if not held:
             counts.problem = "another process logs from this store; try again later"
             return counts
-        client = _Client(where, timeout=timeout, retries=retries)
+        client = _Client(where, timeout, retries)
         # The trials of a study share the first characters of their keys.
         runs = client.find([""] if keys is None else {item.key[:12] for item in listed})
         in_a_row = 0
@@ -109,15 +152,18 @@ def sync(
 
 
 class _Client:
-    """One experiment of one MLflow, made where it is missing."""
+    """MLflow's client for one experiment, which is made where it is missing."""
 
-    def __init__(self, where: Destination, *, timeout: int, retries: int) -> None:
+    def __init__(self, where: Destination, timeout: int, retries: int) -> None:
         _configure(timeout, retries)
         self._where = where
         with self._errors():
-            _make_database(where)
+            if where.uri.startswith("sqlite"):
+                _make_database(where)
             from mlflow import MlflowClient
 
+            if where.uri.startswith("http"):
+                _bound_answers(where.uri, timeout)
             self._client = MlflowClient(tracking_uri=where.uri)
             experiment = self._experiment()
             where.check_artifacts(experiment.artifact_location)
@@ -138,13 +184,32 @@ class _Client:
         return found
 
     def log(self, item: Item, run: Run | None, parent: str) -> Run:
-        """Make the run of an item, or complete the one that is there."""
+        """Make the run of an item, or complete the one that is there.
+
+        MLflow keeps one of several equal metrics, so what is there already may be logged again.
+        """
+        from mlflow.entities import DatasetInput, InputTag, Param, RunTag
+        from mlflow.tracking.context.registry import resolve_tags
+
         with self._errors():
             data = item.load()
-            there = set() if run is None else self._steps(run)
-            run = run or self._create(item, data)
+            if run is None:
+                # The commit that MLflow finds is that of whatever calls bench, at this moment.
+                system = {name: v for name, v in resolve_tags().items() if ".git." not in name}
+                named = {**system, KIND: item.kind, KEY: item.key}
+                begun = _ms(data.begun)
+                run = self._client.create_run(self._experiment_id, begun, named, data.title)
             run_id = run.info.run_id
-            self._log_values(run_id, data, {PARENT: parent} if parent else {}, there)
+            self._where.check_artifacts(run.info.artifact_uri)
+            tagged = {**data.tags, **({PARENT: parent} if parent else {})}
+            params = [Param(name, value[:LONGEST]) for name, value in data.params.items()]
+            tags = [RunTag(name, value[:LONGEST]) for name, value in tagged.items()]
+            self._client.log_batch(run_id, params=params, tags=tags)
+            for start in range(0, len(data.metrics), BATCH):
+                self._client.log_batch(run_id, metrics=data.metrics[start : start + BATCH])
+            if data.dataset is not None:
+                context = InputTag("mlflow.data.context", "training")
+                self._client.log_inputs(run_id, [DatasetInput(data.dataset, [context])])
             with tempfile.TemporaryDirectory() as folder:
                 data.write(Path(folder))
                 self._client.log_artifacts(run_id, folder)
@@ -156,10 +221,10 @@ class _Client:
         return run
 
     def _experiment(self) -> Experiment:
-        name, artifacts = self._where.experiment, self._where.artifacts
+        name, folder = self._where.experiment, self._where.folder
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            location = None if artifacts is None else artifacts.as_uri()
+            location = None if folder is None else (folder / "artifacts").as_uri()
             return self._client.get_experiment(self._client.create_experiment(name, location))
         if found.lifecycle_stage != "active":
             raise StoreError(
@@ -169,41 +234,16 @@ class _Client:
         return found
 
     def _search(self, prefix: str) -> Iterator[Run]:
-        page, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
-        while page is None or page.token:
-            token = page and page.token
+        token, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
+        for _ in range(MOST_PAGES):
             page = self._client.search_runs([self._experiment_id], condition, page_token=token)
             yield from page
-
-    def _create(self, item: Item, data: RunData) -> Run:
-        from mlflow.tracking.context.registry import resolve_tags
-
-        # The commit that MLflow finds is that of whatever calls bench, at this moment.
-        system = {name: value for name, value in resolve_tags().items() if ".git." not in name}
-        tags = {**system, KIND: item.kind, KEY: item.key}
-        begun = _ms(data.begun)
-        return self._client.create_run(self._experiment_id, begun, tags, run_name=data.title)
-
-    def _steps(self, run: Run) -> set[tuple[str, int]]:
-        """Return the name and step of every value that a run has."""
-        history = self._client.get_metric_history
-        return {(n, value.step) for n in run.data.metrics for value in history(run.info.run_id, n)}
-
-    def _log_values(
-        self, run_id: str, data: RunData, more_tags: dict[str, str], there: set[tuple[str, int]]
-    ) -> None:
-        from mlflow.entities import DatasetInput, InputTag, Param, RunTag
-
-        tagged = {**data.tags, **more_tags}
-        params = [Param(name, value[:LONGEST]) for name, value in data.params.items()]
-        tags = [RunTag(name, value[:LONGEST]) for name, value in tagged.items()]
-        metrics = [value for value in data.metrics if (value.key, value.step) not in there]
-        self._client.log_batch(run_id, params=params, tags=tags)
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-        if data.dataset is not None:
-            context = InputTag("mlflow.data.context", "training")
-            self._client.log_inputs(run_id, [DatasetInput(data.dataset, [context])])
+            token = page.token
+            if not token:
+                return
+        raise StoreError(
+            f"MLflow at {self._where.shown} lists runs without end; look at the server"
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -211,6 +251,11 @@ class _Client:
             yield
         except BenchError:
             raise
+        except ImportError as error:
+            raise StoreError(
+                f"MLflow at {self._where.shown} needs the package '{error.name}', which is not "
+                "installed; install it with pip"
+            ) from error
         except Exception as error:  # MLflow raises whatever its libraries raise
             cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
             raise StoreError(masked(f"MLflow at {self._where.shown}: {cause[:300]}")) from error
@@ -232,28 +277,69 @@ def _configure(timeout: int, retries: int) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+@cache
+def _bound_answers(uri: str, timeout: int) -> None:
+    """Bound time and size of a server's answers: a timeout of requests is that of one read."""
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import ConnectionError as NoAnswerError
+
+    send = HTTPAdapter.send
+
+    def bounded(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
+        response = send(self, request, *args, **kwargs)
+        if str(request.url).startswith(uri) and not kwargs.get("stream"):
+            content, until = bytearray(), time.monotonic() + timeout
+            while part := response.raw.read1(2**16, decode_content=True):
+                content += part
+                if len(content) > MOST_BYTES or time.monotonic() > until:
+                    response.close()
+                    raise NoAnswerError("the server answers without end")
+            response._content = bytes(content)  # noqa: SLF001 - what reading it all would set
+        return response
+
+    HTTPAdapter.send = bounded  # type: ignore[method-assign]
+
+
 def _make_database(where: Destination) -> None:
     """Make a new SQLite database under a temporary name, so that it is whole or missing.
 
-    One that is there is read, because MLflow tries for minutes to open a damaged one.
+    One that is there is looked at first: MLflow tries for minutes to open a damaged one, and adds
+    its tables to that of another program. In the store, one without runs that MLflow cannot open
+    was left by a process that died while it made the tables, and is made again.
     """
-    if not where.uri.startswith("sqlite"):
-        return
     from sqlalchemy import make_url
 
     url = make_url(where.uri)
     path = Path(url.database or ":memory:")
+    if path.name == ":memory:" or str(path).startswith("file:"):
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    def make(file: Path) -> None:
+        address = url.set(drivername="sqlite+pysqlite", database=str(file.absolute()))
+        artifacts = path.with_name("artifacts").absolute().as_uri()
+        made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
+        made.engine.dispose()
+
     if path.exists() and path.stat().st_size > 0:
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("SELECT count(*) FROM sqlite_master")
-    elif path.name != ":memory:" and not str(path).startswith("file:"):
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        with atomic_path(path) as temporary:
-            address = url.set(drivername="sqlite+pysqlite", database=str(temporary.absolute()))
-            artifacts = (where.artifacts or path.with_name("artifacts")).absolute().as_uri()
-            made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
-            made.engine.dispose()
+            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if names and "experiments" not in names:
+                raise StoreError(f"{path} is the database of another program; name another")
+            if "runs" in names and connection.execute("SELECT 1 FROM runs").fetchone():
+                return
+        try:
+            with tempfile.TemporaryDirectory() as folder:  # MLflow keeps what it opens once
+                make(shutil.copyfile(path, Path(folder) / path.name))
+        except Exception:
+            if where.folder is None:
+                raise
+        else:
+            return
+        for rest in ("-journal", "-wal", "-shm"):  # SQLite would apply them to the new one
+            path.with_name(f"{path.name}{rest}").unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        make(temporary)
 
 
 def _complete_and_early(run: Run) -> tuple[bool, int, str]:

@@ -43,26 +43,18 @@ class Tracker:
         self._settings = settings
         self._warn: Callable[[str], None] | None = warn
         self._patience = PATIENCE
-        self._new: set[str] = set()
         self._missing: set[str] = set()
         self._problem = ""
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def log(self, key: str) -> None:
         """Log a run, an experiment, or a study with its trials, and what failed before."""
-        if not self._settings.track:
-            return
-        with self._lock:
-            self._new.add(key)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-                self._thread.start()
-        begun = time.monotonic()
-        finished = self._wait(self._patience)
-        waited = time.monotonic() - begun
-        self._patience = 0.0 if self._problem else max(0.0, self._patience - waited)
-        self._say(f"MLflow takes longer than {waited:.0f} s" * (not finished and waited > TIMEOUT))
+        if self._settings.track:
+            self._missing.add(key)
+            begun = time.monotonic()
+            self._deliver(self._patience)
+            waited = time.monotonic() - begun
+            self._patience = 0.0 if self._problem else max(0.0, self._patience - waited)
 
     def __enter__(self) -> Self:
         """Return the tracker; nothing is logged yet."""
@@ -70,49 +62,41 @@ class Tracker:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for what is under way for at most :data:`GRACE` seconds, unless the block failed."""
-        if kind is None:
-            finished = self._wait(GRACE)
-            self._say(f"MLflow takes longer than {GRACE:.0f} s at the end" * (not finished))
-        with self._lock:
-            self._new.clear()
+        if kind is None and self._missing and not self._problem:
+            self._deliver(GRACE)
 
-    def _wait(self, seconds: float) -> bool:
-        """Wait until everything is logged or has failed; False when that takes longer."""
-        if thread := self._thread:
-            thread.join(seconds)
-        return self._thread is None
-
-    def _say(self, slow: str) -> None:
-        """Warn once of a problem, or else of the slowness that a sentence states."""
-        problem = self._problem or slow
-        if problem and self._warn is not None:
+    def _deliver(self, seconds: float) -> None:
+        """Log what is missing, once what is under way has ended; wait so many seconds at most."""
+        until = time.monotonic() + seconds
+        if self._thread is None or not self._is_busy(seconds):
+            work = threading.Thread(target=self._log_missing, name="mlflow", daemon=True)
+            self._thread = work
+            work.start()
+        is_busy = self._is_busy(until - time.monotonic())
+        slow = f"MLflow takes longer than {seconds:.0f} s" if is_busy and seconds > TIMEOUT else ""
+        if self._warn is not None and (problem := self._problem or slow):
             self._warn(
                 f"warning: {masked(problem)}; results are safe in the store, and 'bench track "
                 "sync' logs what is missing"
             )
             self._warn = None
 
-    def _work(self) -> None:
-        """Log until nothing new is asked for; the body of the thread."""
-        while True:
-            with self._lock:
-                if not self._new:
-                    self._thread = None
-                    return
-                self._missing |= self._new
-                self._new = set()
-            self._problem = self._log_missing()
-            if not self._problem:
-                self._missing.clear()
+    def _is_busy(self, seconds: float) -> bool:
+        """Wait for the thread; return whether it still works after so many seconds."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, seconds))
+        return self._thread is not None and self._thread.is_alive()
 
-    def _log_missing(self) -> str:
-        """Log, and return in one sentence what went wrong."""
+    def _log_missing(self) -> None:
+        """Log, and say in one sentence what went wrong; the body of the thread."""
+        keys = frozenset(self._missing)
         try:
             from bench.tracking.sync import sync
 
-            keys = frozenset(self._missing)
-            return sync(self._settings, keys=keys, timeout=TIMEOUT, retries=0).problem
+            self._problem = sync(self._settings, keys=keys, timeout=TIMEOUT, retries=0).problem
         except BenchError as error:
-            return str(error)
+            self._problem = str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the run goes on
-            return f"{type(error).__name__}: {error}"
+            self._problem = f"{type(error).__name__}: {error}"
+        if not self._problem:
+            self._missing -= keys

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, partial
+from typing import Any, Literal, get_args
 
+from bench.errors import ConfigError, suggestion
 from bench.files import folder_name
 from bench.hashing import content_hash
 from bench.plan.experiment import Experiment
-from bench.plan.grid import DatasetInfo, GridPoint, PlannedExperiment, freeze, grid_points
+from bench.plan.grid import (
+    DatasetInfo,
+    GridPoint,
+    PlannedExperiment,
+    freeze,
+    grid_points,
+    load_datasets,
+)
 from bench.plan.spec import Spec
+from bench.settings import Settings
 from bench.tuning.space import Dimension, space_for, with_values
 
 Pruning = Literal["median", "hyperband", "none"]
@@ -49,8 +58,7 @@ class StudyPlan:
     @cached_property
     def key(self) -> str:
         """SHA-256 of what decides a trial's result and how trials are chosen."""
-        space = {name: dimension.plain() for name, dimension in self.space.items()}
-        return content_hash([self.experiment.key, space, self.pruning])
+        return content_hash([self.experiment.key, self.plain_space(), self.pruning])
 
     @property
     def label(self) -> str:
@@ -64,8 +72,15 @@ class StudyPlan:
 
     @property
     def metric(self) -> str:
-        """Name of the validation figure that trials maximise."""
+        """Name of the validation metric that trials maximise."""
         return self.experiment.protocol.selection
+
+    def plain_space(self) -> dict[str, dict[str, Any]]:
+        """Return the dimensions as in the files that declare them."""
+        return {
+            name: dimension.model_dump(mode="json", by_alias=True)
+            for name, dimension in self.space.items()
+        }
 
     @property
     def default(self) -> dict[str, Any]:
@@ -97,7 +112,7 @@ class StudyPlan:
             "label": self.label,
             "objective": f"validation {self.metric}",
             "pruning": self.pruning,
-            "space": {name: dimension.plain() for name, dimension in self.space.items()},
+            "space": self.plain_space(),
             "default": self.default,
             "experiment": self.experiment.model_dump(mode="json"),
         }
@@ -123,3 +138,23 @@ def plan_studies(
     for plan in plans:
         plan.experiment  # noqa: B018 - a setting that does not fit is found before any trial
     return plans
+
+
+def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
+    """Load the data sets, encode their texts and list the studies.
+
+    Raises
+    ------
+    BenchError
+        As :func:`plan_studies`; the pruner is unknown, or a data set does not load.
+    """
+    if pruning not in get_args(Pruning):
+        raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
+    from bench.data.load import load_dataset
+
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    if spec.encoders:
+        from bench.text.provide import embed_texts
+
+        embed_texts(spec, datasets, settings)
+    return plan_studies(spec, datasets, pruning)

@@ -9,10 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic.dataclasses import dataclass
 
 from bench.runs.store import Store
 
@@ -20,26 +23,27 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-TrialState = Literal["complete", "pruned", "failed", "killed", "surplus"]
-"""``killed``: its process ended, and another trial resumed it; ``surplus``: begun on one machine
-when another had just begun the last. Neither counts towards a budget."""
+TrialState = Literal["complete", "pruned", "failed", "surplus", "running", "waiting"]
+"""``surplus`` does not count towards a budget: a trial begun on one machine when another had just
+begun the last, or one that died before its settings were chosen."""
 TrialNumbers = Mapping[str, Sequence[int]]
 """Numbers of ended trials by the name of their study: a state of a tuning that may go on."""
 JOURNAL = "journal:"
 """Before the path of a journal file."""
-_STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+_ATTRIBUTES = ("experiment", "seconds", "cause", "default", "reused", "repeats", "deaths")
+_NAMES = ("dataset", "backbone", "method", "encoder", "objective", "pruning", "key", "label")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One ended trial.
+    """One trial.
 
     Attributes
     ----------
     number
         From 0, in the order in which trials were made.
     state, value, cause
-        How it ended: validation figure where it is complete, else one sentence.
+        How it ended: validation metric where it is complete, else one sentence.
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
     experiment
@@ -51,10 +55,12 @@ class Trial:
         Whether it is the default configuration.
     reused
         Whether its experiment was in the store already.
-    repeats, retry_of
-        Earlier trial whose outcome it took, or which it resumes because the process died.
+    repeats
+        Earlier trial of the same settings whose outcome it took.
+    deaths
+        Processes that died while they ran it.
     curve
-        One row an epoch, counted from 1: ``epoch`` and the validation figure.
+        One row an epoch, counted from 1: ``epoch`` and the validation metric.
     begun, ended
         Seconds since 1970.
     """
@@ -69,7 +75,7 @@ class Trial:
     default: bool = False
     reused: bool = False
     repeats: int | None = None
-    retry_of: int | None = None
+    deaths: int = 0
     curve: list[dict[str, Any]] = field(default_factory=list)
     begun: float = 0.0
     ended: float = 0.0
@@ -77,7 +83,12 @@ class Trial:
     @property
     def counts(self) -> bool:
         """Whether it counts towards a budget."""
-        return self.state not in {"killed", "surplus"}
+        return self.state != "surplus"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state not in {"running", "waiting"}
 
 
 @dataclass(frozen=True)
@@ -125,8 +136,9 @@ def read_studies(root: Path) -> Iterator[StudyRecord]:
     for url in urls:
         from bench.tuning import storage  # Optuna, which a store without studies does not need
 
-        with storage.storage_errors(url):
-            found |= {record.name: record for record in read_storage(storage.open_storage(url))}
+        opened = storage.open_storage(url)
+        with storage.clear_errors(url, reading=True):
+            found |= {record.name: record for record in read_storage(opened)}
     yield from (found[name] for name in sorted(found))
 
 
@@ -134,54 +146,32 @@ def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
     """Read the studies of a storage that bench has made."""
     for study in storage.get_all_studies():
         if about := study.user_attrs.get("about"):
+            if not all(isinstance(about[name], str | None) for name in _NAMES):
+                raise TypeError(f"study {study.study_name}")
             trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
             metric = about["objective"].rpartition(" ")[2]
-            yield StudyRecord(study.study_name, about, records_of(trials, metric))
+            ended = [trial for trial in records_of(trials, metric) if trial.has_ended]
+            yield StudyRecord(study.study_name, about, ended)
 
 
-def counting(trials: Collection[FrozenTrial]) -> list[FrozenTrial]:
-    """Leave out the trials that another one resumes, and those begun beyond the budget."""
-    void = {trial.user_attrs.get("retry_of") for trial in trials}
-    void |= {trial.number for trial in trials if trial.user_attrs.get("surplus")}
-    return [trial for trial in trials if trial.number not in void]
+def records_of(trials: Iterable[FrozenTrial], metric: str) -> list[Trial]:
+    """Return Optuna's trials as plain data; metric names the objective."""
+    return [_record(trial, metric) for trial in trials]
 
 
-def place_of(number: int, trials: Collection[FrozenTrial]) -> int:
-    """Count the trials before one, leaving out those that do not count."""
-    return sum(trial.number < number for trial in counting(trials))
-
-
-def records_of(trials: Collection[FrozenTrial], metric: str) -> list[Trial]:
-    """Return those that have ended of all trials of a study; metric names the objective."""
-    resumed = {trial.user_attrs.get("retry_of") for trial in trials}
-    ended = (trial for trial in trials if trial.state.is_finished())
-    return [_record(trial, metric, resumed=trial.number in resumed) for trial in ended]
-
-
-def _record(trial: FrozenTrial, metric: str, *, resumed: bool) -> Trial:
-    attributes = trial.user_attrs
-    state = "surplus" if attributes.get("surplus") else _STATES[trial.state.name]
-    complete = state == "complete"
-    deaths = attributes.get("deaths", 0) + 1
-    death = "its process ended"
-    death += f" {deaths} times; the system may be short of memory" if deaths > 1 else ""
-    curve = sorted(trial.intermediate_values.items())
+def _record(trial: FrozenTrial, metric: str) -> Trial:
+    attributes = {name: v for name, v in trial.user_attrs.items() if name in _ATTRIBUTES}
+    state: Any = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     begun, ended = trial.datetime_start, trial.datetime_complete
     return Trial(
         number=trial.number,
-        state="killed" if resumed else state,
-        value=trial.value if complete else None,
+        state="surplus" if "surplus" in trial.user_attrs else state,
+        value=trial.value if state == "complete" else None,
         values=dict(trial.params),
-        experiment=attributes.get("experiment", ""),
-        seconds=attributes.get("seconds", 0.0),
-        cause="" if complete else attributes.get("cause", death),
-        default=attributes.get("default", False),
-        reused=attributes.get("reused", False),
-        repeats=attributes.get("repeats"),
-        retry_of=attributes.get("retry_of"),
-        curve=[{"epoch": epoch, metric: figure} for epoch, figure in curve],
+        curve=[{"epoch": n, metric: v} for n, v in sorted(trial.intermediate_values.items())],
         begun=begun.timestamp() if begun else 0.0,
         ended=ended.timestamp() if ended else 0.0,
+        **attributes,
     )
 
 
@@ -201,13 +191,74 @@ def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
         and ``seconds`` (all that was spent by then).
     """
     ended = sorted((trial for trial in trials if trial.counts), key=lambda trial: trial.ended)
-    so_far = (ended[:count] for count in range(1, len(ended) + 1))
-    return [
-        {
-            "trials": len(done),
-            "number": done[-1].number,
-            "best": max((t.value for t in done if t.value is not None), default=None),
-            "seconds": sum(t.seconds for t in done),
+    rows: list[dict[str, Any]] = []
+    best, seconds = None, 0.0
+    for count, trial in enumerate(ended, start=1):
+        best = max((value for value in (best, trial.value) if value is not None), default=None)
+        seconds += trial.seconds
+        rows.append({"trials": count, "number": trial.number, "best": best, "seconds": seconds})
+    return rows
+
+
+COLUMNS = {
+    "dataset": "Data set",
+    "backbone": "Backbone",
+    "method": "Method",
+    "encoder": "Encoder",
+    "trials": "Trials",
+    "complete": "Complete",
+    "pruned": "Pruned",
+    "failed": "Failed",
+    "killed": "Killed",
+    "repeats": "Repeats",
+    "reused": "In store",
+    "seconds": "Seconds",
+    "default": "Default",
+    "best": "Best",
+    "best_trial": "Of trial",
+}
+"""Keys of a row of the ledger and their titles in a table."""
+
+
+def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]]:
+    """Return what each study of a results store has spent.
+
+    Parameters
+    ----------
+    root
+        Of the results store.
+    state
+        Studies and trials that count, where not all that have ended do.
+
+    Returns
+    -------
+    list
+        One row a study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
+        ``killed`` counts the processes that died while they ran a trial.
+
+    Raises
+    ------
+    BenchError
+        A storage is damaged or cannot be read.
+    """
+    rows = []
+    for study in read_studies(root):
+        numbers = None if state is None else state.get(study.name, ())
+        ended = [trial for trial in study.trials if numbers is None or trial.number in numbers]
+        counted = [trial for trial in ended if trial.counts]
+        states, best = Counter(trial.state for trial in counted), best_of(counted)
+        row = {
+            **{name: study.about[name] for name in _NAMES},
+            "trials": len(counted),
+            **{name: states[name] for name in ("complete", "pruned", "failed")},
+            "killed": sum(trial.deaths for trial in counted),
+            "repeats": sum(trial.repeats is not None for trial in counted),
+            "reused": sum(trial.reused for trial in counted),
+            "seconds": sum(trial.seconds for trial in counted),
+            "default": next((trial.value for trial in counted if trial.default), None),
+            "best": best and best.value,
+            "best_trial": best and best.number,
         }
-        for done in so_far
-    ]
+        if state is None or study.name in state:
+            rows.append(row)
+    return rows

@@ -7,9 +7,8 @@ searches; its own file may give such a key another range.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,16 +30,9 @@ NOT_SEARCHED = frozenset(
     SHARED + name for name in ("epochs", "patience", "samples", "stop_on", "mixed_precision")
 )
 """Shared settings that are part of the equal treatment, and so are not a method's to choose."""
-Scalar = bool | int | float | str | None
 
 
-class _Dimension(Config):
-    def plain(self) -> dict[str, Any]:
-        """Return plain data, with the keys of the file."""
-        return self.model_dump(mode="json", by_alias=True)
-
-
-class Range(_Dimension):
+class Range(Config):
     """An interval, ends included.
 
     Attributes
@@ -68,11 +60,10 @@ class Range(_Dimension):
             raise ValueError("low and high must be whole numbers where int is true")
         return self
 
-    def holds(self, value: Scalar) -> bool:
-        """Return whether a value lies in the interval."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        return self.low <= value <= self.high
+    def holds(self, value: object) -> bool:
+        """Return whether a value is a number of the interval."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
 
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
@@ -83,14 +74,17 @@ class Range(_Dimension):
         return FloatDistribution(self.low, self.high, log=self.log)
 
 
-class Choices(_Dimension):
+class Choices(Config):
     """At least two numbers, texts, true, false or null, without an order."""
 
-    choices: tuple[Scalar, ...] = Field(min_length=2)
+    choices: tuple[bool | int | float | str | None, ...] = Field(min_length=2)
 
-    def holds(self, value: Scalar) -> bool:
+    def holds(self, value: object) -> bool:
         """Return whether a value is among the choices; true is not 1."""
-        return any(value == known and _kind(value) is _kind(known) for known in self.choices)
+        return any(
+            value == known and isinstance(value, bool) == isinstance(known, bool)
+            for known in self.choices
+        )
 
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
@@ -100,10 +94,6 @@ class Choices(_Dimension):
 
 
 Dimension = Range | Choices
-
-
-def _kind(value: Scalar) -> type:
-    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
 
 
 def declared(component: Component) -> dict[str, Dimension]:
@@ -119,37 +109,32 @@ def declared(component: Component) -> dict[str, Dimension]:
     ConfigError
         A key is no setting, a dimension is not sound, or a default lies outside of it.
     """
-    path = _beside(component)
-    content = read_yaml(path) if path.is_file() else {}
-    own, shared = (
-        schema().model_dump(mode="json") for schema in (component.config_class(), TrainingConfig)
-    )
-    defaults = own | {f"{SHARED}{name}": value for name, value in shared.items()}
-    found = {key: _dimension(value, f"{path}, {key}") for key, value in content.items()}
-    for key, dimension in found.items():
+    path = _path(component)
+    if not path.is_file():
+        return {}
+    defaults = component.config_class()().model_dump(mode="json")
+    shared = TrainingConfig().model_dump(mode="json")
+    defaults |= {f"{SHARED}{name}": value for name, value in shared.items()}
+    found: dict[str, Dimension] = {}
+    for key, content in read_yaml(path).items():
         if key in NOT_SEARCHED:
             raise ConfigError(f"{path}: {key} is the same for every method; remove the key")
         if key not in defaults:
             raise ConfigError(f"{path}: {key} is no setting{suggestion(key, defaults)}")
-        if not dimension.holds(defaults[key]):
+        if not isinstance(content, Mapping):
+            raise ConfigError(
+                f"{path}, {key}: must be {{low: ..., high: ...}} or {{choices: [...]}}"
+            )
+        kind: type[Range] | type[Choices] = Choices if "choices" in content else Range
+        found[key] = kind.parse(content, f"{path}, {key}")
+        if not found[key].holds(defaults[key]):
             raise ConfigError(f"{path}: {key} leaves out the default {defaults[key]!r}; include it")
     return found
 
 
-def _beside(component: Component) -> Path:
-    """Return the file's path in the package that holds the component's settings."""
-    module = component.config.partition(":")[0]
-    found = find_spec(module)
-    is_package = found is not None and found.submodule_search_locations is not None
-    package = module if is_package else module.rpartition(".")[0]
-    return Path(str(files(package))) / FILE if package else Path(FILE)
-
-
-def _dimension(content: Any, where: str) -> Dimension:
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}: must be {{low: ..., high: ...}} or {{choices: [...]}}")
-    kind: type[Range] | type[Choices] = Choices if "choices" in content else Range
-    return kind.parse(content, where)
+def _path(component: Component) -> Path:
+    """Return the file's path, next to the component's settings."""
+    return Path(inspect.getfile(component.config_class())).with_name(FILE)
 
 
 def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
@@ -195,19 +180,14 @@ def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec
     ConfigError
         A value does not fit, alone or with the others.
     """
-    where = f"settings of {point.label}"
-    training = spec.training.model_dump(exclude_unset=True) | _of(values, "training")
+    by_kind: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        kind, _, setting = name.partition(".")
+        by_kind.setdefault(kind, {})[setting] = value
+    training = spec.training.model_dump(exclude_unset=True) | by_kind.get("training", {})
     changes: dict[str, Any] = {"training": training}
     for kind, entry in components_of(point):
-        field = f"{kind}_settings"
-        given = getattr(spec, field)
-        changes[field] = {
-            **given,
-            entry.name: {**given.get(entry.name, {}), **_of(values, kind)},
-        }
-    return spec.with_changes(changes, where)
-
-
-def _of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    names = (name.partition(".") for name in values)
-    return {name: values[f"{first}.{name}"] for first, _, name in names if first == kind}
+        given = getattr(spec, f"{kind}_settings")
+        own = {**given.get(entry.name, {}), **by_kind.get(kind, {})}
+        changes[f"{kind}_settings"] = {**given, entry.name: own}
+    return spec.with_changes(changes, f"settings of {point.label}")

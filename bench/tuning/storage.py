@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import os
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from bench.errors import ConfigError, StoreError
-from bench.files import locked
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.files import atomic_path, locked
 from bench.seeds import seed_for
 from bench.settings import expanded, masked
-from bench.tuning.plan import Pruning, StudyPlan
-from bench.tuning.records import JOURNAL, place_of
+from bench.tuning.plan import StudyPlan
+from bench.tuning.records import JOURNAL, copies
 
 BUSY_SECONDS = 120
 """How long a process waits for its turn to write SQLite."""
@@ -35,6 +36,8 @@ STARTUP_TRIALS, WARMUP_EPOCHS = 5, 5
 """Ended trials, and epochs of a trial, before the median rule prunes."""
 REDUCTION = 3
 """Hyperband keeps one of this many at each rung."""
+FIRST = b'{"op_code":'
+"""How a journal begins."""
 SEEDS = 2**32
 """NumPy's older generator, which Optuna draws from, takes smaller seeds only."""
 
@@ -51,7 +54,7 @@ def file_of(url: str) -> Path | None:
         return expanded(url.removeprefix(JOURNAL)).absolute()
     if not url.startswith("sqlite"):
         return None
-    database = make_url(url).database
+    database = sqlalchemy.make_url(url).database
     if not database or database == ":memory:":
         raise ConfigError(
             f"--storage '{url}' names no file, and no other process can read a database in memory; "
@@ -61,33 +64,52 @@ def file_of(url: str) -> Path | None:
 
 
 @contextmanager
-def storage_errors(url: str) -> Iterator[None]:
+def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
     """Turn whatever a storage raises into one sentence.
+
+    Parameters
+    ----------
+    url
+        Address of the storage.
+    reading
+        Whether the block does nothing but open or read it: any error is then about its content.
 
     Raises
     ------
     ConfigError
-        The URL is wrong, its driver is not installed, or another version of Optuna made it.
+        The URL is wrong, its driver is not installed, or what is there is no storage of ours.
     StoreError
         The storage cannot be reached, read or written.
     """
+    shown = f"tuning storage {masked(url)}"
     try:
         yield
+    except BenchError:
+        raise
     except ImportError as error:
+        missing = getattr(error.__cause__ or error, "name", None) or error
         raise ConfigError(
-            f"--storage {masked(url)}: its driver is not installed ({error}); install it with pip"
+            f"{shown}: the driver '{missing}' is not installed; install its package with pip"
         ) from error
     except ArgumentError as error:
         raise ConfigError(
-            f"--storage '{masked(url)}' is neither 'journal:FILE' nor a URL such as "
-            "'sqlite:///FILE' or 'postgresql+psycopg2://user@host/database'; correct it"
+            f"{shown}: the address is neither 'journal:FILE' nor a URL such as 'sqlite:///FILE' or "
+            "'postgresql+psycopg2://user@host/database'; correct it"
         ) from error
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
         cause = error.__cause__ or error
         first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise StoreError(
-            f"tuning storage {masked(url)}: {masked(first)}; make sure that it runs and can be "
-            "written, then run the same command again"
+            f"{shown}: {masked(first)}; make sure that it runs, is whole and can be written, then "
+            "run the same command again"
+        ) from error
+    except Exception as error:
+        if not reading:
+            raise
+        what = masked(" ".join(str(error).split())) or type(error).__name__
+        raise ConfigError(
+            f"{shown} is damaged or of another program, or its address is wrong ({what[:300]}); "
+            "correct the address or name another storage"
         ) from error
 
 
@@ -103,62 +125,76 @@ def open_storage(url: str) -> BaseStorage:
     Raises
     ------
     ConfigError, StoreError
-        As :func:`storage_errors`.
+        As :func:`clear_errors`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Heartbeats and retries are marked experimental, and meant for another loop than ask and tell.
+    # Heartbeats are marked experimental, and meant for another loop than ask and tell.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
-    try:
-        with storage_errors(url):
-            return _journal(url) if url.startswith(JOURNAL) else _database(url)
-    except (ValueError, LookupError) as error:
-        raise ConfigError(
-            f"--storage '{masked(url)}' is damaged, or a part of its address is wrong ({error}); "
-            "correct it or name another"
-        ) from error
-    except RuntimeError as error:  # Optuna's word on a database with other tables
-        text = " ".join(str(error).split())
-        raise ConfigError(f"--storage '{masked(url)}': {text}") from error
-
-
-def _journal(url: str) -> BaseStorage:
-    path = expanded(url.removeprefix(JOURNAL))
-    if path.is_file() and not _is_journal(path):  # Optuna would append to whatever it is
-        raise ConfigError(
-            f"--storage '{url}' is no journal of tuning; name another file, or one that does not "
-            "exist yet"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _is_journal(path: Path) -> bool:
-    """Return whether a file is empty or begins with an entry of Optuna's journal."""
-    with path.open("rb") as stream:
-        line = stream.readline(1 << 20)
-    try:
-        return "op_code" in dict(json.loads(line or b'{"op_code": 0}'))
-    except (ValueError, TypeError):
-        return False
-
-
-def _database(url: str) -> BaseStorage:
-    path = file_of(url)
-    if path is not None:
+    with clear_errors(url, reading=True):
+        path = file_of(url)
+        if path is None:
+            return _on_server(url)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(f"{path.name}.lock").touch()  # where it cannot, a lock would wait for ever
-        arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
-        # Of two that begin together, one makes the tables.
-        with locked(path.with_name(f"{path.name}.lock")):
-            return RDBStorage(url, engine_kwargs=arguments)
-    server = partial(
-        RDBStorage,
-        url,
-        engine_kwargs={"pool_pre_ping": True},
-        heartbeat_interval=HEARTBEAT_SECONDS,
-        grace_period=GRACE_SECONDS,
-    )
+        if url.startswith(JOURNAL):
+            return _journal(path)
+        lock = path.with_name(f"{path.name}.lock")
+        lock.touch()  # where it cannot, a lock would wait for ever
+        with locked(lock):  # of two that begin together, one makes the tables
+            return _database(url, {"connect_args": {"timeout": BUSY_SECONDS}})
+
+
+class _MendingLock(JournalFileSymlinkLock):
+    """Lock of a journal whose holder first drops a line that a killed process left unfinished.
+
+    Whatever is appended to such a line is lost with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+
+    def acquire(self) -> bool:
+        """Take the lock and mend the file."""
+        taken = super().acquire()
+        with self._path.open("r+b") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1))
+            if stream.read() not in {b"", b"\n"}:
+                stream.seek(0)
+                stream.truncate(stream.read().rfind(b"\n") + 1)
+        return taken
+
+
+def _journal(path: Path) -> BaseStorage:
+    if path.is_file():  # Optuna would append to whatever it is
+        with path.open("rb") as stream:
+            if not FIRST.startswith(stream.read(len(FIRST))):
+                raise ValueError("no journal of Optuna")
+    return JournalStorage(JournalFileBackend(str(path), _MendingLock(path)))
+
+
+def _database(url: str, engine: dict[str, Any], **more: Any) -> BaseStorage:
+    """Open a database after a look at its tables: Optuna adds its own to whatever is there."""
+    from optuna.storages._rdb.models import BaseModel
+
+    connected = sqlalchemy.create_engine(url, **engine)
+    try:
+        present = set(sqlalchemy.inspect(connected).get_table_names())
+        if "alembic_version" in present and "version_info" not in present:
+            raise ValueError("it holds the tables of another program")
+        missing = BaseModel.metadata.tables.keys() - present
+        if missing and "studies" in present:
+            with connected.connect() as connection:
+                if connection.execute(sqlalchemy.text("SELECT 1 FROM studies")).first():
+                    raise ValueError(f"it lacks the table {min(missing)}")
+    finally:
+        connected.dispose()
+    return RDBStorage(url, engine_kwargs=engine, **more)
+
+
+def _on_server(url: str) -> BaseStorage:
+    beats = {"heartbeat_interval": HEARTBEAT_SECONDS, "grace_period": GRACE_SECONDS}
+    server = partial(_database, url, {"pool_pre_ping": True}, **beats)
     try:
         return server()
     except (IntegrityError, ProgrammingError):  # another machine makes the tables right now
@@ -167,11 +203,21 @@ def _database(url: str) -> BaseStorage:
 
 
 def open_study(plan: StudyPlan, storage: BaseStorage) -> optuna.Study:
-    """Open the study of a plan, with the default configuration first in its queue."""
+    """Open the study of a plan, with the default configuration first in its queue.
+
+    ``median`` prunes what is below the median of earlier trials at the same epoch; ``hyperband`` is
+    that of Li et al., JMLR 2018.
+    """
+    most = plan.experiment.training.epochs
+    pruners = {
+        "median": MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS),
+        "hyperband": HyperbandPruner(1, most, REDUCTION),
+        "none": NopPruner(),
+    }
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,
-        pruner=pruner_for(plan.pruning, plan.experiment.training.epochs),
+        pruner=pruners[plan.pruning],
         direction="maximize",
         load_if_exists=True,
     )
@@ -206,19 +252,21 @@ class SeededTPE(TPESampler):
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Seed all generators."""
-        seed = seed_for(*self._axes, place_of(trial.number, self._trials())) % SEEDS
+        before = [other for other in self._trials() if other.number < trial.number]
+        place = sum("surplus" not in other.user_attrs for other in before)
+        seed = seed_for(*self._axes, place) % SEEDS
         super().__init__(multivariate=True, constant_liar=True, seed=seed)
         super().before_trial(study, trial)
 
 
-def pruner_for(pruning: Pruning, epochs: int) -> BasePruner:
-    """Return the rule that ends hopeless trials of at most so many epochs.
-
-    ``median`` ends what is below the median of earlier trials at the same epoch; ``hyperband`` is
-    that of Li et al., JMLR 2018.
-    """
-    if pruning == "median":
-        return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS)
-    if pruning == "hyperband":
-        return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=REDUCTION)
-    return NopPruner()
+def keep_copies(plans: Sequence[StudyPlan], storage: BaseStorage, root: Path, *, own: bool) -> None:
+    """Copy the studies of another storage into the store, for reports and later runs."""
+    for plan in plans:
+        target = copies(root) / f"{plan.name}.log"
+        if own:
+            target.unlink(missing_ok=True)
+            continue
+        with atomic_path(target) as temporary:
+            journal = JournalStorage(JournalFileBackend(str(temporary)))
+            names = {"from_study_name": plan.name, "to_study_name": plan.name}
+            optuna.copy_study(from_storage=storage, to_storage=journal, **names)

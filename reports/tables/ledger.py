@@ -10,8 +10,7 @@ from bench.reports.results import Selection
 from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.rows import DECIMALS
 from bench.reports.titles import Titles
-from bench.tuning.ledger import COLUMNS, ledger
-from bench.tuning.records import TrialNumbers, read_studies
+from bench.tuning.records import COLUMNS, TrialNumbers, ledger, read_studies
 
 LABELS = ("dataset", "backbone", "method", "encoder")
 KEPT = ("trials", "complete", "seconds", "default", "best")

@@ -147,10 +147,10 @@ def test_every_label_has_its_own_colour(count):
 
 
 def study(root, method, values, dataset="ml-100k", objective="validation NDCG@10"):
-    """Trials with these figures, None for one that was pruned, the last given up as killed."""
+    """Trials with these figures, None for one that was pruned, the last surplus."""
     about = {"dataset": dataset, "backbone": "sasrec", "method": method, "encoder": None}
     about |= {"objective": objective, "pruning": "median"}
-    states = ["pruned" if value is None else "complete" for value in values] + ["killed"]
+    states = ["pruned" if value is None else "complete" for value in values] + ["surplus"]
     trials = [
         Trial(n, state, value, {}, ended=1e9 + n)
         for n, (state, value) in enumerate(zip(states, [*values, None], strict=True))

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import socket
 import sqlite3
+import threading
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -29,17 +31,27 @@ def draw_nothing(monkeypatch):
     monkeypatch.setattr("bench.tracking.items.draw", lambda root, keys, folder: None)
 
 
+@pytest.fixture(scope="session")
+def lay_out(empty_database):
+    """Give a store a laid-out database, without the experiment of another store's artifacts."""
+
+    def copy(store):
+        database = store / "tracking" / "mlflow.db"
+        database.parent.mkdir(parents=True)
+        shutil.copyfile(empty_database, database)
+        location = (store / "tracking" / "artifacts").as_uri()
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE experiments SET artifact_location = ?", (location,))
+            connection.commit()
+
+    return copy
+
+
 @pytest.fixture
-def settings(tmp_path, empty_database):
-    """A store with a laid-out database, without the experiment of another store's artifacts."""
-    store = tmp_path / "store"
-    (store / "tracking").mkdir(parents=True)
-    database = store / "tracking" / "mlflow.db"
-    shutil.copyfile(empty_database, database)
-    with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE experiments SET artifact_location = ?", (_artifacts(store),))
-    connection.close()
-    return Settings(store=store, data=tmp_path / "data", cache=tmp_path / "cache")
+def settings(tmp_path, lay_out):
+    """A store with a laid-out database."""
+    lay_out(tmp_path / "store")
+    return Settings(store=tmp_path / "store", data=tmp_path / "data", cache=tmp_path / "cache")
 
 
 @pytest.fixture
@@ -57,5 +69,39 @@ def at(settings):
     return lambda uri, **changes: replace(settings, tracking_uri=uri, **changes)
 
 
-def _artifacts(store: Path) -> str:
-    return (store / "tracking" / "artifacts").as_uri()
+ANSWERS = {
+    "silent": (b"", b"", 1.0),
+    "dripping": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ", 0.2),
+    "dripping headers": (b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.2),
+    "endless": (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2**16, 0.0),
+}
+"""What a server that never comes to an end sends first, and then again and again, with a pause."""
+
+
+@pytest.fixture
+def serve():
+    """Serve answers of a kind without end; return the address."""
+    over = threading.Event()
+
+    def answer(connection, kind):
+        first, rest, pause = ANSWERS[kind]
+        with connection, suppress(OSError):
+            connection.sendall(first)
+            while not over.wait(pause):
+                connection.sendall(rest)
+
+    def accept(server, kind):
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(target=answer, args=(connection, kind), daemon=True).start()
+
+    with ExitStack() as servers:
+
+        def begin(kind):
+            server = servers.enter_context(socket.create_server(("127.0.0.1", 0)))
+            threading.Thread(target=accept, args=(server, kind), daemon=True).start()
+            return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        yield begin
+        over.set()

@@ -93,12 +93,12 @@ def record(root: Path, endings: dict[int, str] | None) -> str:
 
 
 def study(root: Path, trials: int) -> None:
-    """Write a study of that many trials: complete, pruned, failed, killed, complete..."""
+    """Write a study of that many trials: complete, pruned, failed, surplus, complete..."""
     spec = Spec.parse({**SPEC, "training": {"epochs": 3}}, "here")
     [plan] = plan_studies(spec, {"toy": toy()})
     made = []
     for number in range(trials):
-        state = ("complete", "pruned", "failed", "killed")[number % 4]
+        state = ("complete", "pruned", "failed", "surplus")[number % 4]
         trial = Trial(
             number=number,
             state=state,

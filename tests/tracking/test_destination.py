@@ -3,8 +3,8 @@
 import pytest
 
 from bench.errors import ConfigError
-from bench.settings import APPLICATION, Settings, masked
-from bench.tracking.destination import Destination, destination, is_local
+from bench.settings import APPLICATION, Settings, is_local, masked
+from bench.tracking.destination import Destination, destination
 
 
 def at(tmp_path, uri, offline=False):
@@ -15,13 +15,17 @@ def at(tmp_path, uri, offline=False):
 LOCAL = (
     *("sqlite:///x.db", "sqlite:////tmp/x.db", "./mlruns", "/tmp/mlruns", "file:///tmp/mlruns"),
     *("http://localhost:5000", "http://127.0.0.1:5000", "https://127.9.9.9", "http://[::1]:5000"),
-    "file://localhost/tmp/mlruns",
+    *(
+        "file://localhost/tmp/mlruns",
+        "postgresql://me@localhost/db",
+        "mysql+pymysql://127.0.0.1/db",
+    ),
 )
 REMOTE = (
     *("http://example.org", "http://127.0.0.1.example.org", "http://127.0.0.1@example.org"),
-    *("postgresql://localhost/db", "mysql+pymysql://me@localhost/db", "databricks"),
+    *("postgresql://db/x", "postgresql:///x", "postgresql://localhost/x?host=db", "databricks"),
     *("databricks://profile", "databricks-uc", "s3://bucket/x", "file://server/share"),
-    *("http://[::1", "http://", "plugin://localhost", "sqlite://server/x.db"),
+    *("http://[::1", "http://", "plugin://localhost", "sqlite://server/x.db", "//server/share"),
 )
 
 
@@ -43,7 +47,7 @@ def test_the_default_is_a_database_in_the_store(tmp_path):
     where = destination(settings)
     assert where.shown == str(settings.store / "tracking" / "mlflow.db")
     assert where.experiment == APPLICATION
-    assert where.artifacts == settings.store / "tracking" / "artifacts"
+    assert where.folder == settings.store / "tracking"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,7 @@ def test_the_default_is_a_database_in_the_store(tmp_path):
     [
         ("https://mlflow.example.org", "file:///srv/artifacts", False, "--serve-artifacts"),
         ("https://mlflow.example.org", "/srv/artifacts", False, "--serve-artifacts"),
+        ("databricks", "file:///srv/artifacts", False, "--serve-artifacts"),
         ("https://mlflow.example.org", "mlflow-artifacts:/1", False, None),
         ("https://mlflow.example.org", "s3://bucket/1", False, None),
         ("http://127.0.0.1:5000", "file:///srv/artifacts", True, None),

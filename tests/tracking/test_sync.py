@@ -1,8 +1,10 @@
 """What a store holds is in MLflow once, whole, and in its place."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,22 +13,24 @@ import pytest
 from full_store import experiment, fail, fill, finish, record, result, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
-from bench.errors import StoreError
+from bench.errors import ConfigError, StoreError
 from bench.plan.experiment import Experiment
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.tracking import sync as module
 from bench.tracking.destination import destination
-from bench.tracking.sync import sync
+from bench.tracking.sync import sync, sync_bounded
 
 ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
 
 @pytest.fixture(scope="module")
-def synced(tmp_path_factory):
+def synced(tmp_path_factory, lay_out):
     """A store whose content has been logged, for tests that only read."""
     root = tmp_path_factory.mktemp("synced")
+    lay_out(root)
     settings = Settings(store=root, data=root, cache=root)
     fill(root)
     drawn = []
@@ -39,6 +43,21 @@ def synced(tmp_path_factory):
         patch.setattr("bench.tracking.items.draw", draw)
         assert sync(settings).left == 0
     assert drawn == [[experiment(seed).key for seed in (1, 2, 3)]]
+    return settings
+
+
+@pytest.fixture
+def logged(synced, tmp_path):
+    """A copy of it, for tests in which something changes afterwards."""
+    store = tmp_path / "logged"
+    shutil.copytree(synced.store, store)
+    settings = replace(synced, store=store)
+    moved = f"replace({{}}, '{synced.store.as_uri()}', '{store.as_uri()}')"
+    change(
+        settings,
+        f"UPDATE experiments SET artifact_location = {moved.format('artifact_location')}",
+        f"UPDATE runs SET artifact_uri = {moved.format('artifact_uri')}",
+    )
     return settings
 
 
@@ -170,7 +189,7 @@ def test_a_study_and_its_trials_say_how_each_ended(synced):
         "complete": "FINISHED",
         "pruned": "FINISHED",
         "failed": "FAILED",
-        "killed": "KILLED",
+        "surplus": "KILLED",
     }
     assert states["failed"].data.tags["bench.cause"] == "a cause"
     assert states["complete"].data.params["training.learning_rate"] == "1.0"
@@ -181,26 +200,24 @@ def test_a_study_and_its_trials_say_how_each_ended(synced):
     assert history(synced, parent, "best-after/NDCG_10") == [(1, 0.1), (2, 0.1), (3, 0.1)]
 
 
-def test_a_study_that_went_on_is_completed(full):
-    sync(full)
-    [before] = of_kind(full, "study")
-    study(full.store, 6)
-    counts = sync(full)
+def test_a_study_that_went_on_is_completed(logged):
+    [before] = of_kind(logged, "study")
+    study(logged.store, 6)
+    counts = sync(logged)
     assert (counts.logged, counts.left) == (3, 0)  # two trials, and the study again
-    [after] = of_kind(full, "study")
+    [after] = of_kind(logged, "study")
     assert after.info.run_id == before.info.run_id
-    assert [step for step, _ in history(full, after, "best-after/NDCG_10")] == [1, 2, 3, 4, 5]
-    assert len(of_kind(full, "trial")) == 6
+    assert [step for step, _ in history(logged, after, "best-after/NDCG_10")] == [1, 2, 3, 4, 5]
+    assert len(of_kind(logged, "trial")) == 6
 
 
-def test_a_failed_experiment_that_finishes_later_is_the_same_run(full):
-    sync(full)
-    failed = runs(full)["experiment", experiment(3).key]
+def test_a_failed_experiment_that_finishes_later_is_the_same_run(logged):
+    failed = runs(logged)["experiment", experiment(3).key]
     assert (failed.info.status, failed.data.tags["bench.cause"]) == ("FAILED", "the loss is NaN")
-    finish(full.store, 3)
-    record(full.store, {1: "reused", 2: "reused", 3: "finished"})
-    sync(full)
-    finished = runs(full)["experiment", experiment(3).key]
+    finish(logged.store, 3)
+    record(logged.store, {1: "reused", 2: "reused", 3: "finished"})
+    sync(logged)
+    finished = runs(logged)["experiment", experiment(3).key]
     assert finished.info.run_id == failed.info.run_id
     assert (finished.info.status, finished.data.tags["bench.cause"]) == ("FINISHED", "")
     assert finished.data.metrics["test/HR_1"] == 0.5
@@ -222,8 +239,13 @@ def test_a_run_that_was_killed_says_so_and_one_that_lasts_too(settings):
 METHODS = ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_tag")
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("call", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("log_batch", 4),
+        *(pytest.param(name, n, marks=pytest.mark.slow) for name in METHODS for n in (1, 3)),
+    ],
+)
 def test_logging_cut_short_anywhere_is_completed(full, monkeypatch, method, call):
     """A process that dies in some request leaves what it had written until then."""
     original, calls = getattr(MlflowClient, method), []
@@ -272,30 +294,27 @@ def test_mlflow_that_goes_down_in_the_middle_is_left_alone(full, monkeypatch):
     assert len(calls) <= 3
 
 
-def test_an_experiment_of_two_stores_is_one_run(full, tmp_path):
+def test_an_experiment_of_two_stores_is_one_run(logged, tmp_path):
     """Two machines whose stores hold the same experiment, and one server."""
-    sync(full)
-    other = replace(full, store=tmp_path / "other", tracking_uri=destination(full).uri)
+    other = replace(logged, store=tmp_path / "other", tracking_uri=destination(logged).uri)
     finish(other.store, 1, 2)
     counts = sync(other)
     assert (counts.logged, counts.left) == (2, 0)  # without a run of their own: no parent
-    assert len(runs(full)) == ITEMS
+    assert len(runs(logged)) == ITEMS
 
 
-def test_of_two_runs_for_one_experiment_the_complete_one_stays(full):
-    sync(full)
-    there, whole = client(full), runs(full)["experiment", experiment(1).key]
+def test_of_two_runs_for_one_experiment_the_complete_one_stays(logged):
+    there, whole = client(logged), runs(logged)["experiment", experiment(1).key]
     tags = {"bench.kind": "experiment", "bench.key": experiment(1).key}
     there.create_run(whole.info.experiment_id, start_time=1, tags=tags)
-    assert sync(full).logged == 0
-    assert runs(full)["experiment", experiment(1).key].info.run_id == whole.info.run_id
+    assert sync(logged).logged == 0
+    assert runs(logged)["experiment", experiment(1).key].info.run_id == whole.info.run_id
 
 
-def test_what_somebody_deleted_in_mlflow_is_logged_again(full):
-    sync(full)
-    client(full).delete_run(runs(full)["experiment", experiment(1).key].info.run_id)
-    assert sync(full).logged == 1
-    assert len(runs(full)) == ITEMS
+def test_what_somebody_deleted_in_mlflow_is_logged_again(logged):
+    client(logged).delete_run(runs(logged)["experiment", experiment(1).key].info.run_id)
+    assert sync(logged).logged == 1
+    assert len(runs(logged)) == ITEMS
 
 
 def test_a_database_that_is_lost_is_filled_again(full, empty_database):
@@ -304,13 +323,12 @@ def test_a_database_that_is_lost_is_filled_again(full, empty_database):
     assert sync(full).logged == ITEMS
 
 
-def test_a_deleted_experiment_is_named(full):
-    where = destination(full)
-    sync(full)
-    there = client(full)
+def test_a_deleted_experiment_is_named(logged):
+    where = destination(logged)
+    there = client(logged)
     there.delete_experiment(there.get_experiment_by_name(where.experiment).experiment_id)
     with pytest.raises(StoreError, match="is deleted; restore it, or set MLFLOW_EXPERIMENT_NAME"):
-        sync(full)
+        sync(logged)
 
 
 def test_another_process_that_logs_from_the_store_is_not_disturbed(full, monkeypatch):
@@ -349,11 +367,10 @@ def record_key(settings):
     return found.key
 
 
-def test_a_further_failure_is_counted(full):
-    sync(full)
-    fail(full.store, 3)
-    assert sync(full).logged == 1
-    assert runs(full)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"
+def test_a_further_failure_is_counted(logged):
+    fail(logged.store, 3)
+    assert sync(logged).logged == 1
+    assert runs(logged)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"
 
 
 def test_a_store_may_have_any_name(tmp_path, settings):
@@ -376,7 +393,7 @@ LOG_ONE = """
 import sys
 from pathlib import Path
 from bench.settings import Settings
-from bench.tracking.sync import sync
+from bench.tracking.sync import sync, sync_bounded
 root = Path(sys.argv[1])
 print(sync(Settings(store=root, data=root, cache=root)).left)
 """
@@ -410,6 +427,80 @@ def test_a_process_killed_while_it_makes_the_database_leaves_none(settings):
     process.communicate()
     assert not (tracking / "mlflow.db").exists()
     assert sync(settings).logged == 1
+
+
+@pytest.mark.parametrize("kind", ["dripping", "dripping headers"])
+def test_a_server_that_drips_bytes_ends_a_sync(full, at, serve, monkeypatch, kind):
+    monkeypatch.setattr(module, "STALL_SECONDS", 1.0)
+    with pytest.raises(StoreError, match=r"MLflow at http://127.* took nothing for 1 s"):
+        sync_bounded(at(serve(kind)), print)
+
+
+def test_an_answer_without_end_is_cut_off(full, at, serve, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 2**20)
+    with pytest.raises(StoreError, match="the server answers without end"):
+        sync(at(serve("endless")), retries=0)
+
+
+def test_an_answer_that_drips_is_cut_off(full, at, serve):
+    with pytest.raises(StoreError, match="the server answers without end"):
+        sync(at(serve("dripping")), timeout=1, retries=0)
+
+
+def test_pages_without_end_are_cut_off(full, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PAGES", 3)
+    page = PagedList([], "next")
+    monkeypatch.setattr(MlflowClient, "search_runs", lambda *_, **__: page)
+    with pytest.raises(StoreError, match="lists runs without end"):
+        sync(full)
+
+
+def test_a_bounded_sync_logs_and_raises_as_sync_does(full, at):
+    seen = []
+    assert sync_bounded(full, seen.append).logged == len(seen) == ITEMS
+    with pytest.raises(ConfigError, match="BENCH_OFFLINE"):
+        sync_bounded(at("https://mlflow.example.org", offline=True), print)
+
+
+def test_a_package_that_artifacts_need_is_named(full, monkeypatch):
+    def needs(*_):
+        raise ModuleNotFoundError("No module named 'boto3'", name="boto3")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", needs)
+    assert "needs the package 'boto3', which is not installed" in sync(full).problem
+
+
+def change(settings, *statements):
+    with closing(sqlite3.connect(settings.store / "tracking" / "mlflow.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+HALF = ("UPDATE alembic_version SET version_num = '451aebb31d03'",)
+"""As a process leaves it that dies during one of MLflow's migrations."""
+
+
+def test_a_half_made_database_is_made_again(full):
+    change(full, *HALF, "DROP TABLE trace_info")
+    assert sync(full).logged == ITEMS
+    assert len(runs(full)) == ITEMS
+
+
+def test_a_database_with_runs_is_never_made_again(logged):
+    change(logged, *HALF)
+    with pytest.raises(StoreError, match="out-of-date database schema"):
+        sync(logged)
+    with closing(sqlite3.connect(logged.store / "tracking" / "mlflow.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (ITEMS,)
+
+
+def test_the_database_of_another_program_is_left_as_it_is(full):
+    database = full.store / "tuning" / "optuna.db"
+    before = database.read_bytes()
+    with pytest.raises(StoreError, match=r"optuna\.db is the database of another program"):
+        sync(replace(full, tracking_uri=f"sqlite:///{database}"))
+    assert database.read_bytes() == before
 
 
 def test_a_damaged_database_is_named_at_once(full, monkeypatch):

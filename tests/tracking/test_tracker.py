@@ -1,15 +1,15 @@
 """Logging during a run: MLflow away, slow, damaged or forbidden costs a warning, not a run."""
 
-import socket
 import sys
-import threading
 import time
 from dataclasses import replace
 
 import pytest
 from full_store import experiment, fail, fill, finish, record
 from tracked_runs import begin, end, free_port, run
+from typer.testing import CliRunner
 
+from bench.cli.main import app
 from bench.runs.store import Store
 from bench.tracking import tracker as module
 from bench.tracking.sync import sync
@@ -20,40 +20,6 @@ from bench.tracking.tracker import Tracker
 def nowhere():
     """Return the address of a port at which nobody listens."""
     return f"http://127.0.0.1:{free_port()}"
-
-
-@pytest.fixture
-def silent():
-    """Serve connections that are taken and never answered."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(50)
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.fixture
-def endless():
-    """Serve an answer that goes on for ever, a byte now and then, so that no read times out."""
-    server, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
-
-    def answer(connection):
-        with connection:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-            while not over.wait(0.2):
-                connection.sendall(b" ")
-
-    def serve():
-        while not over.is_set():
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    yield f"http://127.0.0.1:{server.getsockname()[1]}"
-    over.set()
-    server.close()
 
 
 @pytest.fixture
@@ -124,10 +90,10 @@ def test_no_network_means_no_remote_server(at):
     assert "BENCH_OFFLINE" in warning
 
 
-@pytest.mark.parametrize("kind", ["silent", "endless"])
-def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, request, quick):
+@pytest.mark.parametrize("kind", ["silent", "dripping", "dripping headers"])
+def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, serve, quick):
     """The bound is generous: 3 seconds of waiting are configured, however many experiments end."""
-    settings = at(request.getfixturevalue(kind))
+    settings = at(serve(kind))
     fill(settings.store)
     begun = time.monotonic()
     [warning] = track(settings, *[experiment(1 + n % 3).key for n in range(30)])
@@ -167,10 +133,8 @@ def test_an_interruption_waits_for_nothing(settings, monkeypatch):
     monkeypatch.setattr(module, "GRACE", 600.0)
     tracker = Tracker(settings, pytest.fail)
     tracker.log("key")
-    waits = []
-    monkeypatch.setattr(tracker, "_wait", waits.append)
+    monkeypatch.setattr(tracker, "_deliver", pytest.fail)
     tracker.__exit__(KeyboardInterrupt)
-    assert waits == []
 
 
 def test_nothing_is_logged_where_tracking_is_off(settings):
@@ -204,10 +168,13 @@ def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings,
     assert out == f"{settings.store / 'tracking' / 'mlflow.db'}: 2 logged, 0 were there already\n"
 
 
-@pytest.mark.process
-def test_sync_says_what_it_could_not_log(tmp_path, nowhere):
-    fill(tmp_path / "store")
-    process = begin(tmp_path, "track", "sync", "--uri", nowhere)
-    _, err = end(process, 2)
-    assert err.startswith(f"error: MLflow at {nowhere}: ")
-    assert len(err.splitlines()) == 1
+def test_sync_says_what_it_could_not_log(settings, nowhere):
+    fill(settings.store)
+    words = ["track", "sync", "--store", str(settings.store)]
+    failed = CliRunner().invoke(app, [*words, "--uri", nowhere])
+    assert str(failed.exception).startswith(f"MLflow at {nowhere}: ")
+    (Store(settings.store).load(experiment(1).key).folder / "metadata.json").write_text("{")
+    partly = CliRunner().invoke(app, words)
+    assert partly.exit_code == 1
+    assert "8 logged, 0 were there already" in partly.output
+    assert "1 not logged: " in partly.output

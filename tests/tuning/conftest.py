@@ -1,13 +1,15 @@
 """Storages that do not wait for the disk: these tests lose no power."""
 
 from collections import defaultdict
+from contextlib import contextmanager
 
 import pytest
+from fake_trials import run
 from optuna.storages import InMemoryStorage
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from bench.tuning import storage, tune
+from bench.tuning import search, storage
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,8 +23,8 @@ def fast_sqlite():
     event.remove(Engine, "connect", relax)
 
 
-@pytest.fixture
-def in_memory(monkeypatch):
+@contextmanager
+def storages_in_memory():
     """Keep studies in memory, with an empty file where their storage would be."""
     kept = defaultdict(InMemoryStorage)
 
@@ -32,5 +34,21 @@ def in_memory(monkeypatch):
         path.touch()
         return kept[url]
 
-    monkeypatch.setattr(storage, "open_storage", opened)
-    monkeypatch.setattr(tune, "open_storage", opened)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "open_storage", opened)
+        patch.setattr(search, "open_storage", opened)
+        yield
+
+
+@pytest.fixture
+def in_memory():
+    with storages_in_memory():
+        yield
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Return the trials of one study that nothing disturbed; the last two are TPE's, not random."""
+    with storages_in_memory():
+        [trials], _ = run(tmp_path_factory.mktemp("whole"), trials=12)
+    return trials

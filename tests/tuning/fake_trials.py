@@ -19,8 +19,7 @@ from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings
 from bench.settings import Settings
 from bench.tuning.plan import StudyPlan, plan_studies
-from bench.tuning.running import Budget
-from bench.tuning.tune import spend
+from bench.tuning.search import Budget, spend
 
 USERS = 100
 EPOCHS = 4

@@ -110,7 +110,7 @@ def test_studies_need_one_grid_point_only(tmp_path):
 
 def test_a_run_that_uses_no_tuned_settings_loads_no_optuna():
     script = (
-        "import sys, bench.tuning.best, bench.tuning.ledger\n"
+        "import sys, bench.tuning.best\n"
         "print(*sorted({'optuna', 'sqlalchemy', 'mlflow', 'torch', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from bench.errors import StoreError
 from bench.settings import masked
-from bench.tuning.liveness import Owner
+from bench.tuning import owner
+from bench.tuning.owner import Owner
 from bench.tuning.records import read_studies
 from bench.tuning.storage import open_storage, open_study
 
@@ -59,7 +60,7 @@ def test_two_machines_with_stores_of_their_own_share_one_study(database, tmp_pat
         counted = [trial for trial in record.trials if trial.counts]
         assert len(counted) == 9
         assert sum(trial.default for trial in counted) == 1
-        assert not [trial for trial in record.trials if trial.state == "killed"]
+        assert not any(trial.deaths for trial in record.trials)
     assert [t.values for t in records[0].trials] == [t.values for t in records[1].trials]
     experiments = [{path.name for path in (s / "tuning/experiments").glob("[!.]*")} for s in stores]
     assert all(experiments)
@@ -86,20 +87,36 @@ def test_two_machines_make_the_tables_of_a_fresh_database_at_once(database):
 def test_a_trial_of_another_machine_lives_as_long_as_its_heart_beats(database, tmp_path):
     """Nobody holds a lock here for the owner: only the heartbeat tells."""
     storage = open_storage(database)
-    study = open_study(plans(seeds=[6])[0], storage)
-    owner = Owner(tmp_path, storage, shared=False)
-    trial = study.ask()
-    trial.set_user_attr("owner", "on another machine")
-    storage.record_heartbeat(trial._trial_id)
-    owner.sweep(study)
+    [plan] = plans(seeds=[6])
+    study = open_study(plan, storage)
+    Owner(tmp_path / "there", storage).ask(study, plan.space)
+    here = Owner(tmp_path / "here", storage)
+    here.sweep(study)
     assert study.trials[0].state == TrialState.RUNNING
     with storage.engine.begin() as connection:
         connection.execute(
             text("UPDATE trial_heartbeats SET heartbeat = now() - interval '301 seconds'")
         )
-    owner.sweep(study)
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
-    assert study.trials[1].user_attrs == {"default": True, "deaths": 1, "retry_of": 0}
+    here.sweep(study)
+    [trial] = study.trials
+    assert (trial.state, trial.user_attrs["deaths"]) == (TrialState.WAITING, 1)
+    here.sweep(study)
+    assert here.ask(study, plan.space).number == 0
+    here.sweep(study)
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+
+
+def test_a_trial_that_no_machine_claims_is_given_up_after_a_while(database, tmp_path, monkeypatch):
+    storage = open_storage(database)
+    [plan] = plans(seeds=[7])
+    study = open_study(plan, storage)
+    study.ask()
+    here = Owner(tmp_path, storage)
+    here.sweep(study)
+    assert study.trials[0].state == TrialState.RUNNING
+    monkeypatch.setattr(owner, "UNCLAIMED_SECONDS", -1.0)
+    here.sweep(study)
+    assert study.trials[0].state == TrialState.WAITING
 
 
 def test_a_database_that_is_away_is_one_sentence(database):

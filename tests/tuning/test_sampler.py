@@ -1,50 +1,34 @@
-"""Places of trials, which their generators are seeded by, and suggestions inside the space."""
+"""What seeds suggestions, and suggestions inside the space."""
 
 import math
 from collections import Counter
 
-import optuna
-import pytest
 from fake_trials import plans
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from bench.tuning.records import counting, place_of
 from bench.tuning.space import Choices, Range
 from bench.tuning.storage import open_study
 
 
-def trials(*states):
-    """Trials by the letters of their states: c(omplete), f(ailed), s(urplus), r(unning),
-    k(illed and resumed by the next)."""
-    study = optuna.create_study(storage=InMemoryStorage())
-    for number, state in enumerate(states):
-        trial = study.ask()
-        if number and states[number - 1] == "k":
-            trial.set_user_attr("retry_of", number - 1)
+def next_after(states):
+    """Suggestion after the default and trials that fail or do not count (f, s)."""
+    [plan] = plans()
+    study = open_study(plan, InMemoryStorage())
+    space = {name: dimension.distribution() for name, dimension in plan.space.items()}
+    study.tell(study.ask(space), 0.5)
+    for state in states:
+        trial = study.ask(space)
         if state == "s":
             trial.set_user_attr("surplus", True)
-        if state == "c":
-            study.tell(trial, 1.0)
-        elif state in "fks":
-            study.tell(trial, state=TrialState.FAIL)
-    return study.get_trials()
+        study.tell(trial, state=TrialState.FAIL)
+    return study.ask(space).params
 
 
-@pytest.mark.parametrize(
-    ("states", "places"),
-    [
-        ("cccc", [0, 1, 2, 3]),
-        ("ckcc", [0, 1, 1, 2]),
-        ("ckkfr", [0, 1, 1, 1, 2]),
-        ("sss", [0, 0, 0]),
-    ],
-)
-def test_a_place_leaves_out_what_does_not_count(states, places):
-    made = trials(*states)
-    assert [place_of(trial.number, made) for trial in made] == places
-    counted = {trial.number for trial in counting(made)}
-    assert counted == {n for n, state in enumerate(states) if state not in "ks"}
+def test_a_suggestion_depends_on_the_trials_that_count():
+    assert next_after("") == next_after("s") == next_after("sss")
+    assert next_after("ff") == next_after("fsf")
+    assert next_after("") != next_after("f")
 
 
 def test_suggestions_cover_the_space_as_it_is_declared():

@@ -25,14 +25,14 @@ COMPONENTS = [
 def declare(tmp_path, monkeypatch):
     """Let sasrec's file hold some text; what it declares is given back."""
     path = tmp_path / "search.yaml"
-    original = space._beside
+    original = space._path
 
     def beside(component):
         return path if component.name.startswith("sasrec") else original(component)
 
     def write(text):
         path.write_text(text)
-        monkeypatch.setattr(space, "_beside", beside)
+        monkeypatch.setattr(space, "_path", beside)
         return declared(BACKBONES.get("sasrec"))
 
     return write
@@ -98,7 +98,7 @@ def test_what_a_dimension_holds(dimension, inside, outside):
 
 
 def test_a_component_without_a_file_searches_nothing_of_its_own(monkeypatch):
-    monkeypatch.setattr(space, "_beside", lambda component: Path("nowhere/search.yaml"))
+    monkeypatch.setattr(space, "_path", lambda component: Path("nowhere/search.yaml"))
     [point] = grid_points(spec())
     assert space_for(point, spec()) == {}
 
@@ -157,7 +157,7 @@ def test_values_that_do_not_fit_together_are_refused():
 
 
 def test_files_lie_beside_the_settings():
-    assert space._beside(BACKBONES.get("sasrec")) == Path(
+    assert space._path(BACKBONES.get("sasrec")) == Path(
         str(files("bench.methods.backbones.sasrec") / "search.yaml")
     )
 

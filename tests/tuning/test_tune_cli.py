@@ -48,7 +48,10 @@ def test_an_empty_ledger_says_so(bench):
     [
         (("--pruner", "medain"), "pruner 'medain' is unknown; did you mean 'median'?"),
         (("--method", "nonesuch"), "unknown method 'nonesuch'"),
-        (("--storage", "nonsense"), "--storage 'nonsense' is neither 'journal:FILE' nor a URL"),
+        (
+            ("--storage", "nonsense"),
+            "storage nonsense: the address is neither 'journal:FILE'",
+        ),
     ],
 )
 def test_wrong_words_are_one_sentence(bench, words, message):

@@ -1,4 +1,4 @@
-"""``bench tune`` on a tiny planted data set, as processes that can be killed."""
+"""Tuning on a tiny planted data set, in this process or in one that can be killed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.settings import Settings
 from bench.tuning.records import Trial, read_studies
 
 CARD = """
@@ -23,7 +24,7 @@ backbones: [sasrec]
 seeds: [1]
 training: {epochs: 3}
 """
-TRIALS = 4
+TRIALS = 3
 
 
 def write_spec(folder: Path) -> Path:
@@ -32,34 +33,26 @@ def write_spec(folder: Path) -> Path:
     return folder / "tiny.yaml"
 
 
-def start(verb: str, spec: Path, store: Path, *more: str) -> subprocess.Popen[str]:
-    """Begin a command whose folders all lie beside the specification."""
-    folders = {"BENCH_CACHE_DIR": spec.parent / "cache", "BENCH_DATA_DIR": spec.parent / "data"}
+def settings_for(spec: Path, store: Path) -> Settings:
+    """Folders next to the specification, no network and no tracking."""
+    folders = {"data": spec.parent / "data", "cache": spec.parent / "cache"}
+    return Settings(store=store, **folders, offline=True, track=False)
+
+
+def start(spec: Path, store: Path, *more: str) -> subprocess.Popen[str]:
+    """Begin ``bench tune`` in a process of its own, with the settings of :func:`settings_for`."""
+    settings = settings_for(spec, store)
+    folders = {"BENCH_CACHE_DIR": settings.cache, "BENCH_DATA_DIR": settings.data}
+    words = ["tune", str(spec), "--store", str(store), "--trials", str(TRIALS), "--no-track"]
     return subprocess.Popen(
-        [sys.executable, "-m", "bench", verb, str(spec), "--store", str(store), *more],
-        env={
-            **os.environ,
-            **{name: str(folder) for name, folder in folders.items()},
-            "BENCH_OFFLINE": "1",
-        },
-        # A shell's background planned ignores Ctrl-C, and so would every process begun from it.
+        [sys.executable, "-m", "bench", *words, *more],
+        env={**os.environ, **{name: str(path) for name, path in folders.items()}},
+        # A shell's background job ignores Ctrl-C, and so would every process begun from it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def tune(spec: Path, store: Path, *more: str) -> subprocess.Popen[str]:
-    return start("tune", spec, store, "--trials", str(TRIALS), *more)
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    """Wait for the end and give standard output."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out
 
 
 def trials(store: Path) -> list[Trial]:

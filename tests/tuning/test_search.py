@@ -10,13 +10,14 @@ from optuna.trial import TrialState
 
 from bench.errors import StoreError
 from bench.runs.store import Store
-from bench.tuning import liveness, storage
-from bench.tuning.ledger import export, ledger
+from bench.tuning import owner, storage
+from bench.tuning.owner import Owner
 from bench.tuning.records import (
     best_after,
     best_of,
     copies,
     default_url,
+    ledger,
     own_file,
     read_studies,
     tuning_store,
@@ -46,13 +47,12 @@ def content(trials):
     return [(t.values, t.value, t.state) for t in trials if t.counts]
 
 
-def test_the_default_comes_first_and_the_objective_is_the_validation_figure(tmp_path):
-    [trials], _ = run(tmp_path, trials=6)
-    assert [trial.default for trial in trials] == [True] + [False] * 5
-    assert trials[0].values == {"training.learning_rate": 0.001, "backbone.dropout": 0.5}
-    assert trials[0].value == pytest.approx(round(1 - 0.5 / 3 - 0.25, 2))
+def test_the_default_comes_first_and_the_objective_is_the_validation_figure(whole):
+    assert [trial.default for trial in whole] == [True] + [False] * 11
+    assert whole[0].values == {"training.learning_rate": 0.001, "backbone.dropout": 0.5}
+    assert whole[0].value == pytest.approx(round(1 - 0.5 / 3 - 0.25, 2))
     [plan] = plans()
-    for trial in trials:
+    for trial in whole:
         assert trial.value == pytest.approx(figure(plan.planned(trial.values).experiment))
         assert trial.experiment == plan.planned(trial.values).experiment.key
         assert 1e-4 <= trial.values["training.learning_rate"] <= 1e-2
@@ -60,13 +60,10 @@ def test_the_default_comes_first_and_the_objective_is_the_validation_figure(tmp_
         assert len(trial.curve) == 4
 
 
-def test_the_same_study_suggests_the_same_and_another_seed_something_else(tmp_path):
-    [first], _ = run(tmp_path / "a", trials=13)  # the last ones are TPE's, not random
-    [again], _ = run(tmp_path / "b", trials=13)
-    [other], _ = run(tmp_path / "c", trials=13, seeds=[2])
-    assert content(first) == content(again)
-    assert len({json.dumps(trial.values) for trial in first}) == 13
-    assert [t.values for t in first][1:] != [t.values for t in other][1:]
+def test_another_seed_suggests_something_else(whole, tmp_path):
+    [other], _ = run(tmp_path, trials=2, seeds=[2])
+    assert len({json.dumps(trial.values) for trial in whole}) == 12
+    assert other[1].values != whole[1].values
 
 
 def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
@@ -85,15 +82,16 @@ def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
     assert [content(trials) for trials in studies] == [content(trials) for trials in whole]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "url", [None, pytest.param("journal:{}/studies.log", marks=pytest.mark.slow)]
 )
 def test_workers_share_one_budget_exactly(tmp_path, url):
     url = url and url.format(tmp_path)
     studies, _ = run(
-        tmp_path, workers=3, trials=5, function="rather_slow", url=url, backbones=["sasrec"]
+        tmp_path, workers=2, trials=3, function="rather_slow", url=url, backbones=["sasrec"]
     )
-    assert [sum(trial.counts for trial in trials) for trials in studies] == [5]
+    assert [sum(trial.counts for trial in trials) for trials in studies] == [3]
     assert sum(trial.default for trial in studies[0]) == 1
     assert len(begun(tmp_path)) == len(set(begun(tmp_path)))
 
@@ -160,7 +158,7 @@ def test_a_space_without_dimensions_is_exhausted_by_seconds(tmp_path):
 def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monkeypatch):
     monkeypatch.setattr(storage, "WARMUP_EPOCHS", 1)
     monkeypatch.setattr(storage, "REDUCTION", 2)
-    [trials], _ = run(tmp_path, trials=20, pruning=pruning)
+    [trials], _ = run(tmp_path, trials=14, pruning=pruning)
     pruned = [trial for trial in trials if trial.state == "pruned" and trial.repeats is None]
     assert pruned
     store = tuning_store(tmp_path)
@@ -175,151 +173,117 @@ def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monk
         assert store.failure(trial.experiment) is None
 
 
-def test_an_interrupted_tuning_ends_as_if_it_had_not_been(tmp_path):
+def test_an_interrupted_tuning_ends_as_if_it_had_not_been(whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, trials=14, function="interrupted")
+        run(tmp_path, trials=12, function="interrupted")
     [study] = read_studies(tmp_path)
-    assert [(t.number, t.state) for t in study.trials if not t.counts] == [(1, "killed")]
-    [trials], _ = run(tmp_path, trials=14)
-    [whole], _ = run(tmp_path / "whole", trials=14)
+    assert [trial.number for trial in study.trials] == [0]
+    [trials], _ = run(tmp_path, trials=12)
     assert content(trials) == content(whole)
-    retried = next(trial for trial in trials if trial.retry_of == 1)
-    assert [row["epoch"] for row in retried.curve] == [1, 2, 3, 4]
-    assert retried.seconds == 8.0
-    assert not retried.reused
-    assert begun(tmp_path).count(retried.experiment) == 2
+    assert [row["epoch"] for row in trials[1].curve] == [1, 2, 3, 4]
+    assert trials[1].seconds == 8.0
+    assert not trials[1].reused
+    assert begun(tmp_path).count(trials[1].experiment) == 2
 
 
 def test_ctrl_c_does_not_count_as_a_death(tmp_path):
     for _ in range(5):
-        (tmp_path / "tuning" / "work").mkdir(parents=True, exist_ok=True)
         for checkpoint in tuning_store(tmp_path).root.glob("work/*/epoch-*"):
             checkpoint.unlink()
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, trials=2, function="interrupted")
     [trials], _ = run(tmp_path, trials=2)
-    assert [trial.state for trial in trials] == ["complete", *["killed"] * 5, "complete"]
+    assert [(trial.state, trial.deaths) for trial in trials] == [("complete", 0)] * 2
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_full_disk_stops_the_tuning_and_costs_no_trial(tmp_path, workers):
+def test_a_full_disk_stops_the_tuning_and_costs_no_trial(whole, tmp_path, workers):
     with pytest.raises(StoreError, match=r"trial \d: OSError.*No space left.*run the same command"):
         run(tmp_path, trials=2, function="disk_full", workers=workers)
     [study] = read_studies(tmp_path)
     assert not [trial for trial in study.trials if trial.counts]
     (tmp_path / "room").touch()
     [trials], _ = run(tmp_path, trials=2, function="disk_full")
-    [whole], _ = run(tmp_path / "whole", trials=2)
-    assert sorted(content(trials), key=str) == sorted(content(whole), key=str)
+    assert sorted(content(trials), key=str) == sorted(content(whole[:2]), key=str)
     counted = [trial for trial in trials if trial.counts]
     assert sorted(trial.default for trial in counted) == [False, True]
     assert [[row["epoch"] for row in trial.curve] for trial in counted] == [[1, 2, 3, 4]] * 2
 
 
 def test_settings_that_always_fill_the_memory_fail_at_last(tmp_path):
-    for _ in range(liveness.MOST_DEATHS):
+    for _ in range(owner.MOST_DEATHS):
         with pytest.raises(StoreError, match="trial"):
             run(tmp_path, trials=1, function="disk_full")
-    [trials], _ = run(tmp_path, trials=1, function="disk_full")
-    assert [trial.state for trial in trials] == ["killed", "killed", "failed"]
-    assert trials[-1].cause == "OSError: [Errno 28] No space left on device"
+    [[trial]], said = run(tmp_path, trials=1, function="disk_full")
+    assert (trial.state, trial.deaths) == ("failed", 3)
+    assert trial.cause == "OSError: [Errno 28] No space left on device"
+    assert "trial 0: failed, OSError" in said[-1]
 
 
 @pytest.mark.slow
 def test_settings_that_end_their_process_fail_after_three_times(tmp_path):
     [trials], _ = run(tmp_path, workers=2, trials=2, function="dies")
-    trials = [trial for trial in trials if trial.state != "surplus"]
-    assert sorted(trial.state for trial in trials) == ["complete", "failed", "killed", "killed"]
-    failed = next(trial for trial in trials if trial.state == "failed")
-    assert failed.cause.startswith("its worker process died (signal SIGKILL)")
-    assert len({json.dumps(trial.values) for trial in trials if not trial.default}) == 1
+    assert [trial.state for trial in trials] == ["complete", "failed"]
+    assert trials[1].cause.startswith("its worker process died (signal SIGKILL)")
+    assert trials[1].deaths == 3
+    assert len(begun(tmp_path)) == 1  # the others died before they wrote that they had begun
 
 
-def left_running(root, function="fine"):
+def left_running(root, space=True):
     """Begin a trial, as a process does that is then killed."""
     study = open_own(root)
-    trial = study.ask()
-    trial.set_user_attr("owner", "a-process-that-was-killed")
-    return study, trial
+    dimensions = plans()[0].space.items()
+    return study, study.ask({name: d.distribution() for name, d in dimensions if space})
+
+
+def states(study):
+    return [trial.state for trial in study.get_trials()]
 
 
 def test_a_trial_of_a_dead_process_is_resumed_at_once(tmp_path):
     _, trial = left_running(tmp_path)
     trial.report(0.5, 1)
-    [trials], _ = run(tmp_path, trials=1)
-    assert [(t.state, t.default, t.retry_of) for t in trials] == [
-        ("killed", True, None),
-        ("complete", True, 0),
-    ]
-    assert trials[1].curve[0] == {"epoch": 1, "NDCG@10": 0.5}  # was reported before
+    trial.set_user_attr("seconds", 2.0)
+    [[resumed]], _ = run(tmp_path, trials=1)
+    assert (resumed.state, resumed.default, resumed.deaths) == ("complete", True, 1)
+    assert resumed.curve[0] == {"epoch": 1, "NDCG@10": 0.5}  # was reported before
+    assert resumed.seconds == 10.0  # the epoch that was reported before, and four of fake trials
 
 
-def hold(path, held, done):
-    """Hold the lock of a living process."""
-    from filelock import FileLock
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
-        held.set()
-        done.wait(60)
+def test_a_trial_killed_while_its_settings_were_suggested_begins_anew(whole, tmp_path):
+    run(tmp_path, trials=1)
+    left_running(tmp_path, space=False)
+    [trials], _ = run(tmp_path, trials=2)
+    assert [trial.state for trial in trials] == ["complete", "surplus", "complete"]
+    assert content(trials) == content(whole[:2])
 
 
-@pytest.mark.process
+def test_a_default_killed_while_its_settings_were_suggested_goes_on(tmp_path):
+    left_running(tmp_path, space=False)
+    [[trial]], _ = run(tmp_path, trials=1)
+    assert (trial.state, trial.default, len(trial.values)) == ("complete", True, 2)
+
+
 def test_a_trial_of_a_living_process_is_left_to_it(tmp_path):
-    study, _ = left_running(tmp_path)
-    context = get_context("spawn")
-    held, done = context.Event(), context.Event()
-    file = own_file(tmp_path)
-    path = file.with_name(f"{file.name}.owners") / "a-process-that-was-killed.lock"
-    process = context.Process(target=hold, args=(path, held, done))
-    process.start()
-    held.wait(60)
-    owner = liveness.Owner(path.parent, storage.open_storage(default_url(tmp_path)), shared=True)
-    owner.sweep(study)
-    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
-    done.set()
-    process.join()
-    owner.sweep(study)
-    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
-
-
-def test_a_trial_that_nobody_claims_is_given_up_after_a_while(tmp_path, monkeypatch):
-    study = open_own(tmp_path)
-    study.ask()
-    owner = liveness.Owner(tmp_path, storage.open_storage(default_url(tmp_path)), shared=True)
-    owner.sweep(study)
-    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
-    monkeypatch.setattr(liveness, "UNCLAIMED_SECONDS", -1.0)
-    owner.sweep(study)
-    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
-
-
-def test_a_sweep_that_was_killed_between_its_steps_loses_no_trial(tmp_path):
-    study, trial = left_running(tmp_path)
-    study.tell(trial, state=TrialState.FAIL)
-    [trials], _ = run(tmp_path, trials=2)
-    assert [(t.state, t.default) for t in trials] == [
-        ("killed", True),
-        ("complete", True),
-        ("complete", False),
-    ]
-
-
-def test_two_sweeps_at_the_same_time_resume_a_trial_once(tmp_path):
-    study, trial = left_running(tmp_path)
-    study.tell(trial, state=TrialState.FAIL)
-    for _ in range(2):
-        [frozen] = study.get_trials(states=(TrialState.FAIL,))
-        liveness._enqueue(study, frozen, died=True)
-    [trials], _ = run(tmp_path, trials=2)
-    assert [t.state for t in trials] == ["killed", "complete", "surplus", "complete"]
+    study, opened = open_own(tmp_path), storage.open_storage(default_url(tmp_path))
+    space = plans()[0].space
+    living, other = Owner(tmp_path, opened), Owner(tmp_path, opened)
+    trial = living.ask(study, space)
+    other.sweep(study)
+    assert states(study) == [TrialState.RUNNING]
+    living.release(trial)  # as the system does for a process that dies
+    other.sweep(study)
+    assert states(study) == [TrialState.WAITING]
+    other.sweep(study)
+    assert other.ask(study, space).number == 0
 
 
 def test_of_two_machines_that_begin_the_last_trial_one_gives_way(tmp_path, monkeypatch):
-    from bench.tuning.running import Budget
+    from bench.tuning.search import Budget
 
     open_own(tmp_path).ask()  # another machine has just begun the only trial
     calls = iter([True])
+    monkeypatch.setattr(Owner, "sweep", lambda self, study: None)
     monkeypatch.setattr(Budget, "admits", lambda self, trials: next(calls, False))
     monkeypatch.setattr(Budget, "is_spent", lambda self, trials: len(trials) > 1)
     [trials], said = run(tmp_path, trials=1)
@@ -331,6 +295,19 @@ def test_of_two_machines_that_enqueue_the_default_one_gives_way(tmp_path):
     open_own(tmp_path).enqueue_trial(plans()[0].default, user_attrs={"default": True})
     [trials], _ = run(tmp_path, trials=3)
     assert [trial.state for trial in trials] == ["complete", "surplus", *["complete"] * 2]
+
+
+def test_a_trial_that_another_machine_took_over_and_ended_is_left_as_it_is(tmp_path, monkeypatch):
+    from bench.tuning import search
+
+    def take_over(stored):
+        study = open_own(tmp_path)
+        study.tell(0, 0.25)
+        return 0.75
+
+    monkeypatch.setattr(search, "_objective", take_over)
+    [[trial]], _ = run(tmp_path, trials=1)
+    assert (trial.state, trial.value) == ("complete", 0.25)
 
 
 def tune_together(root, barrier):
@@ -357,8 +334,7 @@ def test_two_tunings_that_begin_at_the_same_moment_share_a_fresh_store(tmp_path)
 
 def test_ledger_and_curves_add_up(tmp_path):
     studies, _ = run(tmp_path, trials=7, backbones=["gru4rec", "sasrec"], pruning="median")
-    rows = export(tmp_path)
-    assert rows == ledger(tmp_path) == json.loads((tmp_path / "tuning/ledger.json").read_text())
+    rows = ledger(tmp_path)
     assert [row["trials"] for row in rows] == [7, 7]
     for row, trials in zip(rows, studies, strict=True):
         assert row["complete"] + row["pruned"] + row["failed"] == 7
@@ -370,20 +346,13 @@ def test_ledger_and_curves_add_up(tmp_path):
         assert curve[-1]["best"] == row["best"]
         assert curve[-1]["seconds"] == row["seconds"]
         assert [p["best"] for p in curve] == sorted(p["best"] for p in curve)
-    lines = (tmp_path / "tuning/ledger.csv").read_text().splitlines()
-    assert len(lines) == 3
-    assert lines[0].startswith("dataset,backbone,method,encoder,trials,")
+    [study] = read_studies_of(tmp_path, "sasrec")
+    [row] = ledger(tmp_path, {study.name: [0, 1]})
+    assert (row["trials"], row["seconds"]) == (2, 16.0)
 
 
-def test_what_was_found_is_exported_for_other_programs(tmp_path):
-    [trials], _ = run(tmp_path, trials=3)
-    folder = tmp_path / "tuning"
-    [best] = json.loads((folder / "best.json").read_text()).values()
-    assert best["value"] == max(trial.value for trial in trials)
-    assert best["values"] == best_of(trials).values
-    lines = (folder / "best-after.csv").read_text().splitlines()
-    assert lines[0] == "study,trials,number,best,seconds"
-    assert len(lines) == len((folder / "trials.csv").read_text().splitlines()) == 4
+def read_studies_of(root, backbone):
+    return [study for study in read_studies(root) if study.about["backbone"] == backbone]
 
 
 def test_studies_of_another_storage_are_copied_into_the_store(tmp_path):

@@ -1,0 +1,332 @@
+"""Spend every study's budget, in this process or in several, now or in a later command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.evaluate.metrics import parse_metric, rank_of
+from bench.plan.grid import PlannedExperiment
+from bench.plan.progress import Progress, duration
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment
+from bench.runs.workers import run_tasks
+from bench.settings import is_local, masked
+from bench.tuning.owner import Owner
+from bench.tuning.plan import StudyPlan
+from bench.tuning.records import (
+    StudyRecord,
+    Trial,
+    best_of,
+    default_url,
+    own_file,
+    read_storage,
+    records_of,
+    tuning_store,
+)
+from bench.tuning.storage import clear_errors, file_of, keep_copies, open_storage, open_study
+
+REPEATS_IN_A_ROW = 25
+"""Repetitions after which a space counts as exhausted; a budget of seconds pays none of them."""
+SWEEP_SECONDS = 2.0
+"""Until studies that other machines work on are looked at again."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The same for every study; what is reached first ends it.
+
+    Attributes
+    ----------
+    trials
+        Trials that end in any way.
+    seconds
+        Of training, summed over a study's trials. A trial that runs when they are spent ends after
+        its epoch; the default configuration always runs to its end.
+    """
+
+    trials: int | None
+    seconds: float | None
+
+    def is_spent(self, trials: Sequence[Trial]) -> bool:
+        """Return whether no further trial is needed, whatever becomes of the running ones."""
+        ended = [trial for trial in trials if trial.counts and trial.has_ended]
+        if self.trials is not None and len(ended) >= self.trials:
+            return True
+        if self.is_out_of_time(trials):
+            return any(trial.default for trial in ended)
+        last = ended[-REPEATS_IN_A_ROW:] if self.trials is None else []
+        return len(last) == REPEATS_IN_A_ROW and all(t.repeats is not None for t in last)
+
+    def is_out_of_time(self, trials: Sequence[Trial]) -> bool:
+        """Return whether the seconds are spent."""
+        spent = sum(trial.seconds for trial in trials if trial.counts)
+        return self.seconds is not None and spent >= self.seconds
+
+    def admits(self, trials: Sequence[Trial]) -> bool:
+        """Return whether one more trial may begin while the others run."""
+        return not self.is_spent(trials) and (self.trials is None or begun(trials) < self.trials)
+
+
+def begun(trials: Sequence[Trial]) -> int:
+    """Count the trials that have begun, leaving out those that do not count."""
+    return sum(trial.counts and trial.state != "waiting" for trial in trials)
+
+
+def spend(
+    plans: Sequence[StudyPlan],
+    budget: Budget,
+    execution: ExecutionSettings,
+    workers: int,
+    storage: str | None,
+    report: Callable[[str], None],
+) -> list[StudyRecord]:
+    """Spend the budget of each study, and wait for the trials of other machines.
+
+    Parameters
+    ----------
+    plans, budget
+        What to search, and what each study may cost.
+    execution
+        How experiments run; names the results store.
+    workers
+        Trials at the same time: 1 runs them in this process, more in as many processes.
+    storage
+        ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+    report
+        Receives one line when a trial begins and when it ends.
+
+    Returns
+    -------
+    list
+        The studies, in the order of the plans.
+
+    Raises
+    ------
+    BenchError
+        The data, the store or the storage is wrong or fails.
+    """
+    root = execution.store.absolute()
+    url = storage or default_url(root)
+    if execution.settings.offline and not is_local(url):
+        raise ConfigError(
+            f"tuning storage {masked(url)} may be on another machine, which BENCH_OFFLINE forbids; "
+            "unset it, or name a file or an address such as 127.0.0.1"
+        )
+    opened, file, store = open_storage(url), file_of(url), tuning_store(root)
+    with clear_errors(url, reading=True):
+        list(read_storage(opened))  # whatever is damaged in it is named now
+    store.prepare()
+    locks = store.root / "owners" if file is None else file.with_name(f"{file.name}.owners")
+    of_trials = replace(execution, settings=replace(execution.settings, store=store.root))
+    owner = Owner(locks, opened)
+    shared = (budget, (store, Store(root)), owner, report)
+    with clear_errors(url), owner.beating():
+        studies = [_Study(plan, open_study(plan, opened), *shared) for plan in plans]
+        try:
+            run_tasks(_Search(studies), of_trials, workers)
+        finally:
+            for task in [task for study in studies for task in study.running]:
+                task.give_back(died=False)
+            keep_copies(plans, opened, root, own=file == own_file(root))
+        found = {record.name: record for record in read_storage(opened)}
+    return [found[plan.name] for plan in plans]
+
+
+class _Search:
+    """The studies of one command as a source of tasks."""
+
+    def __init__(self, studies: Sequence[_Study]) -> None:
+        self._studies = studies
+        self._next_sweep = 0.0
+
+    def next(self) -> _Task | None:
+        """Begin a trial; None while no study admits one."""
+        if time.monotonic() >= self._next_sweep:
+            for one in self._studies:
+                one.owner.sweep(one.study)
+            self._next_sweep = time.monotonic() + SWEEP_SECONDS
+        while (study := self._choose()) is not None:
+            if (task := _Task(study)).begin():
+                return task
+        return None
+
+    def is_done(self) -> bool:
+        """Return whether every budget is spent."""
+        return all(study.budget.is_spent(study.trials()) for study in self._studies)
+
+    def _choose(self) -> _Study | None:
+        """Return the study with the fewest trials, within the first data set that is not done.
+
+        So an interrupted tuning has given every method of a data set about the same.
+        """
+        ready = [study for study in self._studies if study.budget.admits(study.trials())]
+        source = ready[0].plan.point.source if ready else ""
+        same = [study for study in ready if study.plan.point.source == source]
+        return min(same, key=lambda study: begun(study.trials()), default=None)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A study whose budget this process spends; finished experiments are in the stores."""
+
+    plan: StudyPlan
+    study: Study
+    budget: Budget
+    stores: Sequence[Store]
+    owner: Owner
+    report: Callable[[str], None]
+    running: list[_Task] = field(default_factory=list)
+
+    def trials(self) -> list[Trial]:
+        """Return all trials of the study, by number, whatever their state."""
+        return records_of(self.study.get_trials(deepcopy=False), self.plan.metric)
+
+    def say(self, number: int, text: str) -> None:
+        """Report on a trial."""
+        self.report(f"{self.plan.label} trial {number}: {text}")
+
+
+class _Task:
+    """A trial of this process as a task; user attributes of Optuna's are fields of :class:`Trial`.
+
+    Making one begins the next trial of the study.
+    """
+
+    planned: PlannedExperiment
+
+    def __init__(self, study: _Study) -> None:
+        self._study = study
+        self._trial = study.owner.ask(study.study, study.plan.space)
+        study.running.append(self)
+        self._record = study.trials()[self._trial.number]
+        self._epochs = {row["epoch"] for row in self._record.curve}
+        self._seconds = self._record.seconds
+        self._reason = ""
+
+    def begin(self) -> bool:
+        """Plan the experiment; return False where the trial has ended without running it."""
+        plan, number = self._study.plan, self._trial.number
+        # On a server, another machine may have begun the last trial, or the default, just before.
+        before = [trial for trial in self._study.trials()[:number] if trial.counts]
+        most = self._study.budget.trials
+        repeats_default = self._record.default and any(trial.default for trial in before)
+        if repeats_default or (most is not None and len(before) >= most):
+            return self._end(TrialState.FAIL, surplus=True)
+        try:
+            self.planned = plan.planned(self._trial.params)
+        except ConfigError as error:
+            return self._end(TrialState.FAIL, cause=str(error))
+        self._trial.set_user_attr("experiment", self.planned.experiment.key)
+        return not self._take_from_store()
+
+    def started(self) -> None:
+        """Report the beginning."""
+        self._study.say(self._trial.number, "begins")
+
+    def advanced(self, progress: Progress) -> bool:
+        """Report an epoch to Optuna; return False where the trial is pruned or out of time."""
+        self._seconds += progress.seconds
+        with suppress(UpdateFinishedTrialError):  # by a machine that took it over from this one
+            self._trial.set_user_attr("seconds", self._seconds)
+            self._report_epoch(progress.epoch, progress.metric)
+        if progress.epoch == progress.epochs:
+            return True
+        if self._trial.should_prune():
+            self._reason = f"pruned at epoch {progress.epoch}: below earlier trials"
+        elif self._study.budget.is_out_of_time(self._study.trials()) and not self._record.default:
+            self._reason = f"ended at epoch {progress.epoch}: the study's seconds were spent"
+        return not self._reason
+
+    def ended(self, outcome: ExperimentOutcome) -> None:
+        """Tell Optuna how the experiment ended.
+
+        Raises
+        ------
+        StoreError
+            The machine failed, not the settings; the trial is queued again.
+        """
+        if outcome.ending == "stopped":
+            self._end(TrialState.PRUNED, cause=self._reason)
+        elif outcome.ending == "died" or outcome.environmental:
+            if self.give_back(died=True, cause=outcome.cause) and outcome.environmental:
+                raise StoreError(
+                    f"{self._study.plan.label} trial {self._trial.number}: {outcome.cause}; then "
+                    "run the same command again, which resumes the trial"
+                )
+        elif outcome.ending == "failed":
+            self._end(TrialState.FAIL, cause=outcome.cause)
+        elif not self._take_from_store():
+            self._end(TrialState.FAIL, cause="its experiment is no longer in the store")
+
+    def give_back(self, *, died: bool, cause: str = "") -> bool:
+        """Queue the trial; see :meth:`bench.tuning.owner.Owner.give_back`."""
+        study = self._study
+        is_queued = study.owner.give_back(study.study, self._trial, died=died, cause=cause)
+        self._close()
+        return is_queued
+
+    def _take_from_store(self) -> bool:
+        """Take the outcome from a finished experiment, of this study or of whatever ran before."""
+        key = self.planned.experiment.key
+        store = next((store for store in self._study.stores if store.has(key)), None)
+        if store is None:
+            return False
+        stored, reused = store.load(key), not self._epochs
+        earlier = [t for t in self._study.trials() if t.experiment == key and t.value is not None]
+        try:
+            value = _objective(stored)
+            for epoch, row in enumerate(stored.curve, start=1):
+                self._report_epoch(epoch, row.metric)
+            self._seconds = max(self._seconds, stored.seconds)
+        except BenchError as error:
+            self._end(TrialState.FAIL, cause=str(error))
+            return True
+        if earlier:  # the same settings again, which cost nothing more
+            self._seconds = 0.0
+            self._end(TrialState.COMPLETE, value, repeats=earlier[0].number)
+        else:
+            self._end(TrialState.COMPLETE, value, reused=reused)
+        return True
+
+    def _report_epoch(self, epoch: int, value: float) -> None:
+        if epoch not in self._epochs:  # else trained again because its checkpoint was lost
+            self._epochs.add(epoch)
+            self._trial.report(value, epoch)
+
+    def _end(self, state: TrialState, value: float | None = None, **attributes: Any) -> bool:
+        with suppress(UpdateFinishedTrialError):  # by a machine that took it over from this one
+            for name, content in {"seconds": self._seconds, **attributes}.items():
+                self._trial.set_user_attr(name, content)
+        self._study.study.tell(self._trial, value, state=state, skip_if_finished=True)
+        self._study.owner.release(self._trial)
+        self._close()
+        return False
+
+    def _close(self) -> None:
+        """Forget the trial, and report how it has ended, if it has."""
+        self._study.running.remove(self)
+        trials = self._study.trials()
+        trial, best = trials[self._trial.number], best_of(trials)
+        if trial.counts and trial.has_ended:
+            value = trial.cause or f"{self._study.plan.metric} {trial.value:.4f}"
+            how = " (in the store)" * trial.reused
+            how += f" (as trial {trial.repeats})" if trial.repeats is not None else ""
+            top = f"; best {best.value:.4f} of trial {best.number}" if best and best.value else ""
+            line = f"{trial.state}{how}, {value}, {duration(trial.seconds)}{top}"
+            self._study.say(trial.number, line)
+
+
+def _objective(stored: StoredExperiment) -> float:
+    protocol = stored.experiment.protocol
+    ranks = rank_of(stored.ranks("validation"), protocol.candidates, protocol.ties)
+    return float(parse_metric(protocol.selection).mean(ranks))
