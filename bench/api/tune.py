@@ -78,8 +78,7 @@ def tune(
     from bench.runs.run_one import ExecutionSettings
     from bench.tracking.tracker import Tracker
     from bench.training.device import select_device
-    from bench.tuning.plan import plan_tuning
-    from bench.tuning.search import Budget, spend
+    from bench.tuning.search import Budget, plan_tuning, spend
 
     settings = resolve_settings(settings)
     given = changes(datasets, backbones, methods, encoders, seeds, budget)

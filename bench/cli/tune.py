@@ -78,7 +78,7 @@ def tune(
 
 
 def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:
-    from bench.tuning.plan import plan_tuning
+    from bench.tuning.search import plan_tuning
 
     for plan in plan_tuning(spec, settings, pruning):
         typer.echo(f"{plan.label} ({plan.key[:12]}): {len(plan.space)} settings")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from bench.display import Lines, SafeStream
 from bench.errors import BenchError
 from bench.settings import Settings, masked
 
@@ -23,7 +24,7 @@ TIMEOUT = 5
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a run's messages go there
+    Lines(SafeStream(sys.stderr)).say(line)
 
 
 class Tracker:

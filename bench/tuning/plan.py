@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any, Literal
 
-from bench.errors import ConfigError, suggestion
 from bench.files import folder_name
 from bench.hashing import content_hash
 from bench.plan.experiment import Experiment
@@ -17,10 +16,8 @@ from bench.plan.grid import (
     PlannedExperiment,
     freeze,
     grid_points,
-    load_datasets,
 )
 from bench.plan.spec import Spec
-from bench.settings import Settings
 from bench.tuning.space import Dimension, space_for, with_values
 
 Pruning = Literal["median", "hyperband", "none"]
@@ -138,23 +135,3 @@ def plan_studies(
     for plan in plans:
         plan.experiment  # noqa: B018 - a setting that does not fit is found before any trial
     return plans
-
-
-def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
-    """Load the data sets, encode their texts and list the studies.
-
-    Raises
-    ------
-    BenchError
-        As :func:`plan_studies`; the pruner is unknown, or a data set does not load.
-    """
-    if pruning not in get_args(Pruning):
-        raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
-    from bench.data.load import load_dataset
-
-    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
-    if spec.encoders:
-        from bench.text.provide import embed_texts
-
-        embed_texts(spec, datasets, settings)
-    return plan_studies(spec, datasets, pruning)

@@ -6,23 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.data.load import load_dataset
+from bench.errors import BenchError, ConfigError, StoreError, suggestion
 from bench.evaluate.metrics import parse_metric, rank_of
-from bench.plan.grid import PlannedExperiment
+from bench.plan.grid import PlannedExperiment, load_datasets
 from bench.plan.progress import Progress, duration
+from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.runs.workers import run_tasks
-from bench.settings import is_local, masked
+from bench.settings import Settings, is_local, masked
+from bench.text.provide import embed_texts
 from bench.tuning.owner import Owner
-from bench.tuning.plan import StudyPlan
+from bench.tuning.plan import Pruning, StudyPlan, plan_studies
 from bench.tuning.records import (
     StudyRecord,
     Trial,
@@ -39,6 +43,22 @@ REPEATS_IN_A_ROW = 25
 """Repetitions after which a space counts as exhausted; a budget of seconds pays none of them."""
 SWEEP_SECONDS = 2.0
 """Until studies that other machines work on are looked at again."""
+
+
+def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
+    """Load the data sets, encode their texts and list the studies.
+
+    Raises
+    ------
+    BenchError
+        As :func:`plan_studies`; the pruner is unknown, or a data set does not load.
+    """
+    if pruning not in get_args(Pruning):
+        raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    if spec.encoders:
+        embed_texts(spec, datasets, settings)
+    return plan_studies(spec, datasets, pruning)
 
 
 @dataclass(frozen=True)
