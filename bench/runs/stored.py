@@ -233,7 +233,8 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
 
 def _dtype(hint: object) -> np.dtype[Any]:
     """Return the data type that an ``NDArray[...]`` names."""
-    return np.dtype(get_args(get_args(hint)[1])[0])
+    kind: np.dtype[Any] = np.dtype(get_args(get_args(hint)[1])[0])
+    return kind
 
 
 @cache
