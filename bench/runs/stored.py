@@ -58,11 +58,6 @@ class StoredExperiment:
         """The experiment's key when it ran."""
         return self._head.key
 
-    @property
-    def finished(self) -> float:
-        """When it ended, in seconds since 1970."""
-        return self._head.finished
-
     @cached_property
     def experiment(self) -> Experiment:
         """What ran.
@@ -233,7 +228,8 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
 
 def _dtype(hint: object) -> np.dtype[Any]:
     """Return the data type that an ``NDArray[...]`` names."""
-    return np.dtype(get_args(get_args(hint)[1])[0])
+    kind: np.dtype[Any] = np.dtype(get_args(get_args(hint)[1])[0])
+    return kind
 
 
 @cache

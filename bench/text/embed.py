@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +216,8 @@ def _join(
 
     Rows are written, not mapped: a process that writes to a mapped file is killed by a full disk.
     """
-    rows, costs, size, start = sum(map(len, parts)) + 1, [], 0, 0
+    costs: list[Mapping[str, Any]] = []
+    rows, size, start = sum(map(len, parts)) + 1, 0, 0
     with target.open("wb") as stream:
         for part, content in zip(parts, contents, strict=True):
             vectors = content.arrays[VECTORS].astype(kind)
