@@ -125,13 +125,14 @@ def preview(
     import pandas as pd
 
     from bench.runs.preview import preview_rows
+    from bench.training.device import computation
     from bench.tuning.best import BestSettings
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )
-    adapt = BestSettings(settings.store).adapt if tuned else None
+    adapt = BestSettings(settings.store, computation(settings)).adapt if tuned else None
     rows, _ = preview_rows(chosen, settings, adapt)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
@@ -171,20 +172,19 @@ def execute_spec(
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
     from bench.tracking.tracker import Tracker
-    from bench.training.device import select_device
+    from bench.training.device import computation
     from bench.tuning.best import BestSettings, adopt
 
-    workers = jobs or default_workers(
-        settings.threads, select_device(settings.device).type == "cuda"
-    )
+    where = computation(settings)
+    workers = jobs or default_workers(settings.threads, where.device == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         from bench.text.provide import embed_texts
 
         embed_texts(spec, datasets, settings)
-    best = BestSettings(settings.store) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache)
+    best = BestSettings(settings.store, where) if tuned else None
+    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache, where)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())

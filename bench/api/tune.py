@@ -117,12 +117,10 @@ def search(
     """
     from bench.runs.run_one import ExecutionSettings
     from bench.tracking.tracker import Tracker
-    from bench.training.device import select_device
     from bench.tuning.running import Budget
     from bench.tuning.tune import plan_tuning, spend
 
     plans = plan_tuning(spec, settings, pruning)
-    select_device(settings.device)
     execution = ExecutionSettings(settings, time.time())
     if trials is None and seconds is None:
         trials = DEFAULT_TRIALS

@@ -50,13 +50,14 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
         raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets
+    from bench.training.device import computation
 
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         from bench.text.provide import embed_texts
 
         embed_texts(spec, datasets, settings)
-    return plan_studies(spec, datasets, pruning)
+    return plan_studies(spec, datasets, pruning, computation(settings))
 
 
 def spend(
