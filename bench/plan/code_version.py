@@ -187,7 +187,5 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def _without_texts(call: ast.Call) -> ast.Call:
-    kept = [
-        value for value in call.args if not (_is_text(value) or isinstance(value, ast.JoinedStr))
-    ]
+    kept = [arg for arg in call.args if not (_is_text(arg) or isinstance(arg, ast.JoinedStr))]
     return ast.Call(call.func, kept, call.keywords)

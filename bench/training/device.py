@@ -62,11 +62,16 @@ def computation(settings: Settings) -> Computation:
     ConfigError
         The device is not there, or cannot compute with those numerics.
     """
-    if select_device(settings.device).type == "cpu":
+    device = select_device(settings.device)
+    _check_device(device, settings.numerics)
+    if device.type == "cpu":
         return Computation(numerics=settings.numerics, threads=settings.threads)
-    if settings.numerics == "portable":
-        raise ConfigError("numerics 'portable' is for the CPU; add --device cpu")
     return Computation(device="cuda", threads=None)
+
+
+def _check_device(device: torch.device, numerics: Numerics) -> None:
+    if numerics == "portable" and device.type != "cpu":
+        raise ConfigError("numerics 'portable' is for the CPU; add --device cpu")
 
 
 def configure(device: torch.device, threads: int, numerics: Numerics = "native") -> None:
@@ -80,8 +85,9 @@ def configure(device: torch.device, threads: int, numerics: Numerics = "native")
     ConfigError
         The libraries do not compute as ``numerics`` asks.
     """
+    _check_device(device, numerics)
     if numerics == "portable":
-        _check_portable()
+        _check_libraries()
     # Off for matrix products by default, but on for recurrent and convolutional layers.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(threads)
@@ -91,7 +97,7 @@ def configure(device: torch.device, threads: int, numerics: Numerics = "native")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _check_portable() -> None:
+def _check_libraries() -> None:
     found = arithmetic()
     if found["cpu_capability"] != VARIABLES["ATEN_CPU_CAPABILITY"].upper():
         raise ConfigError(
