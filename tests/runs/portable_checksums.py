@@ -35,6 +35,40 @@ TEXTS = ["Toy Story (1995)", "GoldenEye", "Four Rooms", "Get Shorty and its many
 ENCODERS = ("random", "tfidf", "minilm", "smollm2")
 
 
+def functions() -> dict[str, str]:
+    """Return the SHA-256 of what single operations make of fixed numbers, by operation.
+
+    Where ranks differ, these show which library is the cause.
+    """
+    import numpy as np
+    import torch
+    from torch.nn import functional
+
+    draw = np.random.default_rng(1)
+    numbers = draw.uniform(0.01, 4, 50_000).astype("<f4")  # products and sums only: no function
+    x = torch.from_numpy(numbers)
+    left, right = x[:32_000].view(500, 64), x[2_000:].view(64, 750)
+    images, kernels = left[:480].view(30, 16, 64), x[:1_536].view(32, 16, 3)
+    found = {
+        **{name: getattr(torch, name)(x) for name in ("exp", "log", "tanh", "sqrt", "erf", "sin")},
+        "sigmoid": torch.sigmoid(x),
+        "softmax": torch.softmax(left, 1),
+        "sum": left.sum(0),
+        "layer_norm": functional.layer_norm(left, [64]),
+        "matmul": left @ right,
+        "matmul transposed": left.T @ left,
+        "bmm": images @ images.transpose(1, 2),
+        "conv1d": functional.conv1d(images, kernels),
+        "numpy exp": torch.from_numpy(np.exp(numbers.astype("<f8"))),
+        "numpy matmul": torch.from_numpy(left.numpy() @ right.numpy()),
+    }
+    return {name: sha256(tensor.contiguous().numpy().tobytes()) for name, tensor in found.items()}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def ranks(folder: Path) -> dict[str, str]:
     """Train everything; return the SHA-256 of the ranks of each experiment."""
     import bench
@@ -63,10 +97,8 @@ def vectors(names: list[str]) -> dict[str, str]:
 
     from bench.components import ENCODERS as KNOWN
     from bench.settings import Settings
-    from bench.training.device import configure
 
     cpu, found = torch.device("cpu"), {}
-    configure(cpu, 1, "portable")
     settings = Settings.from_environment(numerics="portable")
     for name in names:
         entry = KNOWN.get(name)
@@ -74,7 +106,7 @@ def vectors(names: list[str]) -> dict[str, str]:
         encoder.open(cpu)
         encoder.fit(TEXTS)
         matrix = encoder.encode(TEXTS).astype("<f4")
-        found[name] = hashlib.sha256(matrix.tobytes()).hexdigest()
+        found[name] = sha256(matrix.tobytes())
     return found
 
 
@@ -84,9 +116,15 @@ def main() -> None:
     parser.add_argument("--no-ranks", action="store_true")
     options = parser.parse_args()
     use_numerics("portable")
+    import torch
+
+    from bench.training.device import configure
+
+    configure(torch.device("cpu"), 1, "portable")
     with tempfile.TemporaryDirectory() as folder:
         content = {
             "versions": {name: version(name) for name in LIBRARIES},
+            "functions": functions(),
             "ranks": {} if options.no_ranks else ranks(Path(folder)),
             "vectors": vectors(options.encoder),
         }

@@ -49,6 +49,7 @@ def computed(*flags):
 def test_every_method_has_the_published_ranks_and_texts_the_published_vectors():
     needs("torch", "numpy", "scipy", "scikit-learn")
     found = computed("--encoder", "random", "tfidf")
+    assert found["functions"] == PUBLISHED["functions"]
     assert found["ranks"] == PUBLISHED["ranks"]
     assert found["vectors"] == {name: PUBLISHED["vectors"][name] for name in found["vectors"]}
 
