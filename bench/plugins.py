@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import ConfigError
-from bench.numerics import use_numerics
 from bench.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -51,18 +50,17 @@ def plugins_in_use() -> tuple[Path, ...]:
 
 
 def resolve_settings(settings: Settings | None = None) -> Settings:
-    """Return settings, by default the environment's, and put their numerics and plug-ins to use.
+    """Return settings, by default those of the environment, and put their plug-ins to use.
 
     Raises
     ------
     ConfigError
-        As :func:`use_plugins` and :func:`bench.numerics.use_numerics`.
+        As :func:`use_plugins`.
     """
-    chosen = Settings.from_environment() if settings is None else settings
-    use_numerics(chosen.numerics)
-    if settings is not None:
-        use_plugins(settings.plugins)
-    return chosen
+    if settings is None:
+        return Settings.from_environment()
+    use_plugins(settings.plugins)
+    return settings
 
 
 def plugin_modules() -> list[ModuleType]:

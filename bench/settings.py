@@ -101,7 +101,9 @@ class Settings:
             cache=folder("BENCH_CACHE_DIR", platformdirs.user_cache_path(APPLICATION)),
             offline=value("BENCH_OFFLINE").lower() in _TRUE,
             track=value("BENCH_TRACK").lower() not in _FALSE,
-            numerics=_numerics(value("BENCH_NUMERICS") or "native"),
+            numerics=_numerics(
+                changes.pop("numerics", None) or value("BENCH_NUMERICS") or "native"
+            ),
             tracking_uri=value("MLFLOW_TRACKING_URI"),
             tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
             plugins=tuple(expanded(path) for path in value(PLUGINS).split(os.pathsep) if path),
@@ -115,11 +117,11 @@ class Settings:
         return replace(found, **given)
 
 
-def _numerics(text: str) -> Numerics:
+def _numerics(name: str) -> Numerics:
     for known in get_args(Numerics):
-        if text == known:
+        if name == known:
             return known
-    raise ConfigError(f"BENCH_NUMERICS={text} is unknown; use native or portable")
+    raise ConfigError(f"numerics '{name}' are unknown; use native or portable")
 
 
 def expanded(path: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
+from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.plugins import resolve_settings
@@ -89,6 +90,7 @@ def run(
     <Results: 1 experiment of planted>
     """
     settings = resolve_settings(settings)
+    use_numerics(settings.numerics)
     chosen = resolve_spec(
         spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.run import Names, grid
+from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.plugins import resolve_settings
@@ -76,6 +77,7 @@ def tune(
     import pandas as pd
 
     settings = resolve_settings(settings)
+    use_numerics(settings.numerics)
     given = grid(datasets, backbones, methods, encoders, seeds)
     chosen = resolve_spec(spec, given, overrides or {})
     studies = search(
