@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self, cast, get_args
 
 import platformdirs
 
@@ -118,10 +118,9 @@ class Settings:
 
 
 def _numerics(name: str) -> Numerics:
-    for known in get_args(Numerics):
-        if name == known:
-            return known
-    raise ConfigError(f"numerics '{name}' are unknown; use native or portable")
+    if name not in get_args(Numerics):
+        raise ConfigError(f"numerics '{name}' are unknown; use native or portable")
+    return cast("Numerics", name)
 
 
 def expanded(path: str) -> Path:

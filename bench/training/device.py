@@ -133,9 +133,9 @@ def _processor() -> str:
 
 
 def _blas() -> str | None:
-    shown = torch.__config__.show()  # type: ignore[no-untyped-call]
+    shown = torch.__config__.show()
     mkl = re.search(r"Math Kernel Library Version (\S+?)-Product", shown)
-    if torch.backends.mkl.is_available() and mkl:
+    if mkl:
         return f"MKL {mkl[1]}"
     library = re.search(r"BLAS_INFO=(\w+)", shown)
     return library[1] if library else None
