@@ -22,7 +22,7 @@ VARIABLES = {
     # (Developer Guide of oneMKL, "Specifying Code Branches").
     "MKL_CBWR": "COMPATIBLE",
     # MKL's functions of vectors in that branch round square roots by the processor's approximation
-    # of 1/sqrt, which AMD and Intel compute differently; those for AVX2 (3) round correctly.
+    # of 1/sqrt, and these differ; those for AVX2 (3) round correctly.
     "MKL_VML_DEBUG_CPU_TYPE": "3",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # NumPy and SciPy; more than one thread would sum in another order.

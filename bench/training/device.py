@@ -60,18 +60,13 @@ def computation(settings: Settings) -> Computation:
     Raises
     ------
     ConfigError
-        The device is not there, or cannot compute with those numerics.
+        The device is not there, or this process cannot compute with those numerics.
     """
     device = select_device(settings.device)
-    _check_device(device, settings.numerics)
+    _check(device, settings.numerics)
     if device.type == "cpu":
         return Computation(numerics=settings.numerics, threads=settings.threads)
     return Computation(device="cuda", threads=None)
-
-
-def _check_device(device: torch.device, numerics: Numerics) -> None:
-    if numerics == "portable" and device.type != "cpu":
-        raise ConfigError("numerics 'portable' is for the CPU; add --device cpu")
 
 
 def configure(device: torch.device, threads: int, numerics: Numerics = "native") -> None:
@@ -85,9 +80,7 @@ def configure(device: torch.device, threads: int, numerics: Numerics = "native")
     ConfigError
         The libraries do not compute as ``numerics`` asks.
     """
-    _check_device(device, numerics)
-    if numerics == "portable":
-        _check_libraries()
+    _check(device, numerics)
     # Off for matrix products by default, but on for recurrent and convolutional layers.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(threads)
@@ -97,7 +90,12 @@ def configure(device: torch.device, threads: int, numerics: Numerics = "native")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _check_libraries() -> None:
+def _check(device: torch.device, numerics: Numerics) -> None:
+    """Refuse numerics that this process does not have."""
+    if numerics == "native":
+        return
+    if device.type != "cpu":
+        raise ConfigError("numerics 'portable' is for the CPU; add --device cpu")
     found = arithmetic()
     if found["cpu_capability"] != VARIABLES["ATEN_CPU_CAPABILITY"].upper():
         raise ConfigError(
