@@ -46,7 +46,7 @@ def computed(*flags):
     return json.loads(done.stdout)
 
 
-@pytest.mark.process
+@pytest.mark.slow  # half a minute
 def test_every_method_has_the_published_ranks_and_texts_the_published_vectors():
     needs("torch", "numpy", "scipy", "scikit-learn")
     found = computed("--encoder", "random", "tfidf")
