@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from bench.api.results import Results
 from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
+from bench.plan.progress import counted
 from bench.plan.spec import Spec
+from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
 from bench.settings import Settings
 
@@ -37,6 +39,7 @@ def run(
     methods: Names = None,
     encoders: Names = None,
     seeds: int | Iterable[int] | None = None,
+    budget: BudgetName | None = None,
     overrides: Mapping[str, Any] | None = None,
     tuned: bool = False,
     keep: Keep | Collection[Keep] = (),
@@ -52,10 +55,13 @@ def run(
     ----------
     spec
         A specification, the path of one, or the name of a shipped one or of a data set; None
-        is the default comparison, or the usual settings where data sets, backbones or methods
+        is the default comparison, or the ``paper`` budget where data sets, backbones or methods
         are given.
     datasets, backbones, methods, encoders, seeds
         Replace those of the specification. Data sets are names or paths of cards.
+    budget
+        ``"quick"`` (few epochs) or ``"paper"`` (to early stopping); None is the
+        specification's.
     overrides
         Settings by name, for example ``{"epochs": 3, "sasrec.dropout": 0.5}``.
     tuned
@@ -92,7 +98,7 @@ def run(
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
     chosen = resolve_spec(
-        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
     outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
     for outcome in outcomes:
@@ -110,6 +116,7 @@ def preview(
     methods: Names = None,
     encoders: Names = None,
     seeds: int | Iterable[int] | None = None,
+    budget: BudgetName | None = None,
     overrides: Mapping[str, Any] | None = None,
     tuned: bool = False,
     settings: Settings | None = None,
@@ -132,7 +139,7 @@ def preview(
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
     adapt = BestSettings(settings.store, computation(settings)).adapt if tuned else None
     rows, _ = preview_rows(chosen, settings, adapt)
@@ -170,6 +177,7 @@ def execute_spec(
     from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
+    from bench.runs.preview import announcement
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
@@ -201,12 +209,14 @@ def execute_spec(
     execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
     with Tracker(settings) as tracking:
-        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
+        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:
                 tracking.log(record.key)
             with run_display(len(plan)) as display:
+                place = f"{where.device}, {counted(settings.threads, 'thread')} each"
+                display.announce(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
                     plan,
                     execution,
@@ -226,14 +236,15 @@ def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
         tracking.log(outcome.key)
 
 
-def grid(
+def changes(
     datasets: Names,
     backbones: Names,
     methods: Names,
     encoders: Names,
     seeds: int | Iterable[int] | None,
-) -> dict[str, list[Any] | None]:
-    """Return the lists of a specification by name; one value becomes a list."""
+    budget: BudgetName | None,
+) -> dict[str, Any]:
+    """Return what replaces parts of a specification; one value of a list becomes a list."""
     given = {
         "datasets": datasets,
         "backbones": backbones,
@@ -241,10 +252,11 @@ def grid(
         "encoders": encoders,
         "seeds": seeds,
     }
-    return {
+    lists = {
         key: value if value is None else [value] if isinstance(value, str | int) else list(value)
         for key, value in given.items()
     }
+    return {**lists, "budget": budget}
 
 
 def _collection(keep: Keep | Collection[Keep]) -> tuple[Keep, ...]:
