@@ -11,12 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
 
 from bench.errors import ConfigError
+from bench.numerics import Numerics
 
 APPLICATION = "seqrec-denoise-bench"
 PLUGINS = "BENCH_PLUGINS"
@@ -27,7 +28,7 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 @dataclass(frozen=True)
 class Settings:
-    """Folders, devices and switches that no result depends on, but for device and threads.
+    """Folders, devices and switches that no result depends on, but for device, threads, numerics.
 
     Attributes
     ----------
@@ -43,6 +44,8 @@ class Settings:
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads
         Threads of one experiment; the last digits of results depend on it.
+    numerics
+        ``native`` or ``portable`` (``BENCH_NUMERICS``); see :mod:`bench.numerics`.
     track
         Whether finished experiments are logged to MLflow (``BENCH_TRACK=0`` turns it off).
     tracking_uri, tracking_experiment
@@ -64,6 +67,7 @@ class Settings:
     offline: bool = False
     device: str = "auto"
     threads: int = 1
+    numerics: Numerics = "native"
     track: bool = True
     tracking_uri: str = ""
     tracking_experiment: str = APPLICATION
@@ -83,7 +87,7 @@ class Settings:
         Raises
         ------
         ConfigError
-            A path begins with the home folder of an unknown user.
+            A path begins with the home folder of an unknown user, or a value is not a known one.
         """
         known = os.environ if environment is None else environment
 
@@ -99,6 +103,9 @@ class Settings:
             cache=folder("BENCH_CACHE_DIR", platformdirs.user_cache_path(APPLICATION)),
             offline=value("BENCH_OFFLINE").lower() in _TRUE,
             track=value("BENCH_TRACK").lower() not in _FALSE,
+            numerics=_numerics(
+                changes.pop("numerics", None) or value("BENCH_NUMERICS") or "native"
+            ),
             tracking_uri=value("MLFLOW_TRACKING_URI"),
             tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
             plugins=tuple(expanded(path) for path in value(PLUGINS).split(os.pathsep) if path),
@@ -110,6 +117,12 @@ class Settings:
             if new is not None
         }
         return replace(found, **given)
+
+
+def _numerics(name: str) -> Numerics:
+    if name not in get_args(Numerics):
+        raise ConfigError(f"numerics '{name}' are unknown; use native or portable")
+    return cast("Numerics", name)
 
 
 def expanded(path: str) -> Path:

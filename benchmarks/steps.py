@@ -259,7 +259,7 @@ def main(options: Namespace) -> None:
     spec = apply_overrides(spec, options.set)
     spec.check()
     data = load_dataset(options.dataset, Settings.from_environment())
-    configure(CPU, options.threads)
+    configure(CPU, options.threads, Settings.from_environment().numerics)
     rows = [measure(freeze(point, spec, data), data, options.steps) for point in grid_points(spec)]
     print(f"{data.name}, {options.threads} threads, attached to {options.backbone}, ", end="")
     print(f"batches of {spec.training.batch_size}:\n")

@@ -19,13 +19,15 @@ def settings_of(experiment: Experiment) -> dict[str, str]:
     """Return all settings but the seed, as printed values by dotted key.
 
     The keys are those of ``bench run --set``: ``training.epochs``, ``backbone.dropout``,
-    ``method.theta``; ``code`` is the version of the source.
+    ``method.theta``; ``code`` is the version of the source, and ``computation.threads`` and its
+    like are where and how it ran.
     """
     parts = {
         "training": experiment.training.model_dump(mode="json"),
         "backbone": experiment.backbone_settings,
         "method": experiment.method_settings,
         "encoder": experiment.encoder_settings,
+        "computation": experiment.computation.model_dump() if experiment.computation else {},
     }
     flat = {key: value for name, part in parts.items() for key, value in _flatten(name, part)}
     return {**flat, "code": experiment.code[:8]}

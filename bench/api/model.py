@@ -61,7 +61,7 @@ class TrainedModel:
                 "(bench run ... --keep weights)"
             )
         device = select_device(settings.device)
-        configure(device, settings.threads)
+        configure(device, settings.threads, settings.numerics)
         method = load_method(stored.experiment, dataset, stored.weights, settings)
         return cls(stored.experiment, dataset, method, str(device))
 

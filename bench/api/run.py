@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
+from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
 from bench.plan.spec import Spec
@@ -94,6 +95,7 @@ def run(
     <Results: 1 experiment of planted>
     """
     settings = resolve_settings(settings)
+    use_numerics(settings.numerics)
     chosen = resolve_spec(
         spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
@@ -131,13 +133,14 @@ def preview(
     import pandas as pd
 
     from bench.runs.preview import preview_rows
+    from bench.training.device import computation
     from bench.tuning.best import BestSettings
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
-    adapt = BestSettings(settings.store).adapt if tuned else None
+    adapt = BestSettings(settings.store, computation(settings)).adapt if tuned else None
     rows, _ = preview_rows(chosen, settings, adapt)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
@@ -178,18 +181,18 @@ def execute_spec(
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
     from bench.tracking.tracker import Tracker
-    from bench.training.device import select_device
+    from bench.training.device import computation
     from bench.tuning.best import BestSettings, adopt
 
-    device = select_device(settings.device).type
-    workers = jobs or default_workers(settings.threads, device == "cuda")
+    where = computation(settings)
+    workers = jobs or default_workers(settings.threads, where.device == "cuda")
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         from bench.text.provide import embed_texts
 
         embed_texts(spec, datasets, settings)
-    best = BestSettings(settings.store) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache)
+    best = BestSettings(settings.store, where) if tuned else None
+    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache, where)
     for remark in best.remarks() if best else ():
         warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())
@@ -210,7 +213,7 @@ def execute_spec(
             if is_new:
                 tracking.log(record.key)
             with run_display(len(plan)) as display:
-                place = f"{device}, {counted(settings.threads, 'thread')} each"
+                place = f"{where.device}, {counted(settings.threads, 'thread')} each"
                 display.announce(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
                     plan,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.run import Names, changes
 from bench.display import Lines, SafeStream
+from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
@@ -77,13 +78,12 @@ def tune(
 
     from bench.runs.run_one import ExecutionSettings
     from bench.tracking.tracker import Tracker
-    from bench.training.device import select_device
     from bench.tuning.search import Budget, plan_tuning, spend
 
     settings = resolve_settings(settings)
+    use_numerics(settings.numerics)
     given = changes(datasets, backbones, methods, encoders, seeds, budget)
     plans = plan_tuning(resolve_spec(spec, given, overrides or {}), settings, pruner)
-    select_device(settings.device)
     execution = ExecutionSettings(settings)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with Tracker(settings) as tracking:

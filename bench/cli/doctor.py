@@ -77,9 +77,12 @@ def _machine(settings: Settings) -> Iterable[tuple[str, str]]:
     import torch
 
     from bench.runs.execute import available_cpus
-    from bench.training.device import select_device
+    from bench.training.device import arithmetic, select_device
 
     memory = psutil.virtual_memory()
+    found = arithmetic()
+    yield "processor", f"{found['processor']}, used by torch as {found['cpu_capability']}"
+    yield "blas", f"{found['blas']}, branch {found['blas_branch']}"
     yield "device", str(select_device("auto"))
     if torch.cuda.is_available():
         yield "gpu", torch.cuda.get_device_name()

@@ -12,11 +12,13 @@ from bench.cli.options import (
     DataDir,
     Device,
     Encoders,
+    NumericsName,
     Sets,
     resumable,
     with_options,
 )
 from bench.errors import ConfigError
+from bench.numerics import use_numerics
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
 from bench.settings import Settings
@@ -38,9 +40,15 @@ def embed(
     encoder: Encoders = None,
     set_: Sets = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Default: all cores, or OMP_NUM_THREADS.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Default: all cores, or OMP_NUM_THREADS; 1 in numerics portable.",
+        ),
     ] = None,
     device: Device = "auto",
+    numerics: NumericsName = None,
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
 ) -> None:
@@ -51,10 +59,13 @@ def embed(
     if not encoder:
         raise ConfigError("no encoder is named; add --encoder ('bench ls encoders' lists them)")
     given = {"name": "embed", "datasets": datasets, "encoders": encoder}
+    settings = Settings.from_environment(
+        data=data_dir, cache=cache_dir, device=device, threads=threads, numerics=numerics
+    )
+    use_numerics(settings.numerics)
     spec = apply_overrides(Spec.parse(given, "command line"), set_ or [])
     for name in spec.encoders:
         spec.encoder_config(name)
-    settings = Settings.from_environment(data=data_dir, cache=cache_dir, device=device)
 
     from bench.data.load import load_dataset
     from bench.display import display_for

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from bench.errors import ConfigError, suggestion
+from bench.numerics import Numerics, use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
@@ -157,6 +158,16 @@ Sets = Annotated[
     Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+NumericsName = Annotated[
+    str | None,
+    one_of(
+        "--numerics",
+        Numerics,
+        "portable: the same bits on every x86-64 processor with AVX2, slower (BENCH_NUMERICS).",
+        "native|portable",
+        show_default="native",
+    ),
+]
 Plugins = Annotated[
     Many,
     typer.Option(
@@ -175,6 +186,7 @@ def run_settings(
         ),
     ] = 1,
     device: Device = "auto",
+    numerics: NumericsName = None,
     track: Annotated[
         bool | None,
         typer.Option(
@@ -187,10 +199,18 @@ def run_settings(
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
 ) -> Settings:
-    """Return the settings of a verb that trains."""
-    return Settings.from_environment(
-        store=store, data=data_dir, cache=cache_dir, threads=threads, device=device, track=track
+    """Return the settings of a verb that trains, and put its numerics to use."""
+    settings = Settings.from_environment(
+        store=store,
+        data=data_dir,
+        cache=cache_dir,
+        threads=threads,
+        device=device,
+        numerics=numerics,
+        track=track,
     )
+    use_numerics(settings.numerics)
+    return settings
 
 
 def chosen_spec(
@@ -236,7 +256,8 @@ def with_options(**groups: Callable[..., Any]) -> Callable[..., Callable[..., No
     """Complete the options of a verb.
 
     The verb gets ``--plugin``, and each parameter that a group names gives way to the group's own
-    options; the verb then receives what the group makes of them.
+    options; the verb then receives what the group makes of them. Groups are made in the order
+    given: settings first, because a specification may import plug-ins, and these import torch.
     """
 
     def options(function: Callable[..., Any]) -> list[inspect.Parameter]:

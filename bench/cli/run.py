@@ -32,7 +32,7 @@ Examples:
 """
 
 
-@with_options(spec=chosen_spec, settings=run_settings)
+@with_options(settings=run_settings, spec=chosen_spec)
 def run(
     *,
     spec: Spec,
@@ -63,9 +63,10 @@ def run(
 
     if plan:
         from bench.runs.preview import preview
+        from bench.training.device import computation
         from bench.tuning.best import BestSettings
 
-        adapt = BestSettings(settings.store).adapt if tuned else None
+        adapt = BestSettings(settings.store, computation(settings)).adapt if tuned else None
         typer.echo(preview(spec, settings, adapt))
         return
     with resumable():

@@ -22,7 +22,7 @@ Examples:
 """
 
 
-@with_options(spec=chosen_spec, settings=run_settings)
+@with_options(settings=run_settings, spec=chosen_spec)
 def tune(
     *,
     spec: Spec,

@@ -1,4 +1,4 @@
-"""Hash of the source that a result depends on, blind to comments and layout."""
+"""Hash of the source that a result depends on, blind to what is only read by people."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ ENGINE = (
     "bench.evaluate.ranks",
     "bench.hashing",
     "bench.model",
+    "bench.numerics",
     "bench.plan.protocol",
     "bench.plan.training",
     "bench.runs.train",
@@ -39,8 +40,8 @@ _KINDS = ("bench.methods.", "bench.text.encoders.")
 def code_version(components: Iterable[Component | None]) -> str:
     """Hash the engine, the packages of some components, and what those import of their like.
 
-    Comments, docstrings, formatting and the place of installation do not count; the same
-    code has the same hash on every machine.
+    Comments, docstrings (of attributes too), texts of raised exceptions, formatting and the place
+    of installation do not count; the same code has the same hash on every machine.
 
     Parameters
     ----------
@@ -172,17 +173,24 @@ def _shape(node: object) -> object:
     if isinstance(node, ast.Constant):
         return type(node.value).__name__, repr(node.value)
     if isinstance(node, list):
-        return tuple(_shape(entry) for entry in node)
+        return tuple(_shape(entry) for entry in node if not _is_docstring(entry))
     if not isinstance(node, ast.AST):
         return node
     fields = {name: value for name, value in ast.iter_fields(node) if value}
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        fields["body"] = _without_docstring(node.body)
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        fields["exc"] = _without_texts(node.exc)
     return type(node).__name__, *((name, _shape(value)) for name, value in fields.items())
 
 
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            return rest
-    return body
+def _is_docstring(node: object) -> bool:
+    """Whether a statement is a text alone: of a module, class, function or attribute."""
+    return isinstance(node, ast.Expr) and _is_text(node.value)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _without_texts(call: ast.Call) -> ast.Call:
+    kept = [arg for arg in call.args if not (_is_text(arg) or isinstance(arg, ast.JoinedStr))]
+    return ast.Call(call.func, kept, call.keywords)

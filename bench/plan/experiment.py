@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from importlib.metadata import version
+from typing import Any, Literal
 
 from pydantic import Field
 
 from bench.config import Config
 from bench.hashing import content_hash
+from bench.numerics import Numerics
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
+
+
+@cache
+def _torch_minor() -> str:
+    return ".".join(version("torch").split(".")[:2])
+
+
+class Computation(Config):
+    """What decides the last digits; the defaults are those of ``bench run`` on a CPU.
+
+    Attributes
+    ----------
+    torch
+        Its minor version, such as ``2.13``.
+    device
+        Kind of device.
+    numerics
+        See :mod:`bench.numerics`; always ``native`` on a GPU.
+    threads
+        Of the arithmetic on a CPU, which decide the order of some sums; None on a GPU.
+    """
+
+    torch: str = Field(default_factory=_torch_minor)
+    device: Literal["cpu", "cuda"] = "cpu"
+    numerics: Numerics = "native"
+    threads: int | None = Field(default=1, ge=1)
 
 
 class Experiment(Config):
@@ -33,6 +61,8 @@ class Experiment(Config):
         The repetition; every random number derives from it and named axes.
     code
         Hash of the source that the result depends on.
+    computation
+        Versions and arithmetic; None in a result of a version of bench that did not record it.
     """
 
     dataset: str
@@ -47,6 +77,7 @@ class Experiment(Config):
     protocol: Protocol
     seed: int
     code: str
+    computation: Computation | None = None
 
     @cached_property
     def key(self) -> str:

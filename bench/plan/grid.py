@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from bench.components import BACKBONES, ENCODERS, METHODS, Component
 from bench.errors import ConfigError
 from bench.plan.code_version import code_version
-from bench.plan.experiment import Experiment, label_of
+from bench.plan.experiment import Computation, Experiment, label_of
 from bench.plan.spec import Spec
 
 
@@ -104,7 +104,11 @@ Adapt = Callable[[GridPoint, Spec, DatasetInfo], Spec]
 
 
 def freeze(
-    point: GridPoint, spec: Spec, dataset: DatasetInfo, cache: Path | None = None
+    point: GridPoint,
+    spec: Spec,
+    dataset: DatasetInfo,
+    cache: Path | None = None,
+    computation: Computation | None = None,
 ) -> Experiment:
     """Fix everything that decides one result.
 
@@ -118,6 +122,8 @@ def freeze(
         Its data.
     cache
         As :meth:`bench.plan.encoding.EncoderConfig.resolved`.
+    computation
+        Where it runs, from :func:`bench.training.device.computation`; None is one thread of a CPU.
 
     Raises
     ------
@@ -143,6 +149,7 @@ def freeze(
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
         code=code_version(component for _, component in components_of(point)),
+        computation=computation or Computation(),
     )
 
 
@@ -188,6 +195,7 @@ def make_plan(
     datasets: Mapping[str, DatasetInfo],
     adapt: Adapt | None = None,
     cache: Path | None = None,
+    computation: Computation | None = None,
 ) -> list[PlannedExperiment]:
     """Freeze every point whose data are given.
 
@@ -200,8 +208,8 @@ def make_plan(
     adapt
         Returns each point's own specification, such as one with tuned settings; None leaves
         ``spec`` as it is.
-    cache
-        As :meth:`bench.plan.encoding.EncoderConfig.resolved`.
+    cache, computation
+        As for :func:`freeze`.
 
     Raises
     ------
@@ -213,5 +221,6 @@ def make_plan(
         dataset = datasets.get(point.source)
         if dataset is not None:
             own = adapt(point, spec, dataset) if adapt else spec
-            plan.append(PlannedExperiment(freeze(point, own, dataset, cache), point.source))
+            experiment = freeze(point, own, dataset, cache, computation)
+            plan.append(PlannedExperiment(experiment, point.source))
     return plan

@@ -150,6 +150,12 @@ class Metadata(BaseModel):
         Of this package, Python, torch and numpy.
     machine
         Operating system and processor architecture.
+    processor, cpu_capability
+        Model of the processor, and the instruction set that torch's own functions use of it:
+        ``AVX2``, ``AVX512``, ``DEFAULT``.
+    numerics, blas, blas_branch
+        See :mod:`bench.numerics`; the library of matrix products with its version; MKL's branch
+        of conditional numerical reproducibility, ``OFF`` where it chooses for itself.
     card
         Path of the data set's card where it is a user's own.
     """
@@ -173,6 +179,11 @@ class Metadata(BaseModel):
     threads: int | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     machine: str | None = None
+    processor: str | None = None
+    cpu_capability: str | None = None
+    numerics: str | None = None
+    blas: str | None = None
+    blas_branch: str | None = None
     card: str | None = None
 
 

@@ -14,6 +14,7 @@ from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
 from bench.settings import Settings
+from bench.training.device import computation
 
 _BASES = {
     "history": "h = median of finished experiments like it in this store",
@@ -65,6 +66,7 @@ def preview_rows(
         cannot be read here.
     """
     datasets, problems = _present(spec, settings)
+    where = computation(settings)
     store = Store(settings.store)
     estimator = Estimator(store)
     rows = []
@@ -74,7 +76,7 @@ def preview_rows(
             rows.append(PreviewRow(point.label, None, "data not here", None))
             continue
         own = adapt(point, spec, dataset) if adapt else spec
-        experiment = freeze(point, own, dataset, settings.cache)
+        experiment = freeze(point, own, dataset, settings.cache, where)
         status = store.status(experiment.key)
         estimate = None if status == "done" else estimator.estimate(experiment, dataset)
         rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))

@@ -30,7 +30,7 @@ from bench.seeds import seed_for
 from bench.settings import Settings
 from bench.text.provide import text_vectors_for
 from bench.training.checkpoint import TrainingState, on_cpu, write_tensors
-from bench.training.device import configure, select_device
+from bench.training.device import arithmetic, configure, select_device
 from bench.training.losses import LOSSES
 from bench.training.resources import peak_gpu_bytes
 from bench.training.trainer import Trainer
@@ -73,7 +73,7 @@ def run_experiment(
     """
     settings = settings or Settings.from_environment()
     where = select_device(settings.device)
-    configure(where, settings.threads)
+    configure(where, settings.threads, settings.numerics)
     split = LeaveOneOut.of(dataset)
     axes = (experiment.dataset, experiment.seed)
     torch.manual_seed(
@@ -104,7 +104,7 @@ def run_experiment(
         decisions = _decisions(method, split, experiment.protocol.max_length, where)
     lists = ranking["test"].top(method, LIST_LENGTH) if "lists" in keep else None
     weights = _save_weights(method, work) if "weights" in keep else None
-    metadata = _metadata(trainer, done, data.text_vectors)
+    metadata = _metadata(trainer, done, data.text_vectors, settings)
     return ExperimentResult(ranks, done.curve, metadata, decisions, lists, weights)
 
 
@@ -216,7 +216,9 @@ def _progress(experiment: Experiment, state: TrainingState) -> Progress:
     )
 
 
-def _metadata(trainer: Trainer, done: TrainingState, text_vectors: TextVectors | None) -> Metadata:
+def _metadata(
+    trainer: Trainer, done: TrainingState, text_vectors: TextVectors | None, settings: Settings
+) -> Metadata:
     per_user = trainer.config.prefixes_per_user
     return Metadata(
         parameters=sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
@@ -241,4 +243,6 @@ def _metadata(trainer: Trainer, done: TrainingState, text_vectors: TextVectors |
             "numpy": np.__version__,
         },
         machine=platform.platform(),
+        numerics=settings.numerics,
+        **arithmetic(),
     )

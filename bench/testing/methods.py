@@ -288,6 +288,15 @@ class MethodTests:
                 assert torch.isfinite(parameter.grad).all(), name
                 assert parameter.grad.abs().sum() > 0, f"zero gradient at {name}"
 
+    def test_a_step_is_made_of_deterministic_operations(self) -> None:
+        """No operation of a training step is one that torch knows to be nondeterministic."""
+        before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=False)
+        try:
+            self.trained()
+        finally:
+            torch.use_deterministic_algorithms(before)
+
     def test_no_memory_is_read_before_it_is_written(self) -> None:
         """New tensors filled with NaN change neither weights, losses nor answers."""
         found = []

@@ -19,7 +19,7 @@ from bench.text.display import EncodingDisplay, EncodingEstimate
 from bench.text.encoder import Encoder
 from bench.text.store import VECTORS, StoredVectors, entry_of
 from bench.text.texts import Corpus
-from bench.training.device import select_device
+from bench.training.device import configure, select_device
 from bench.training.resources import Meter, peak_memory_bytes
 from bench.version import __version__
 
@@ -93,6 +93,9 @@ def _encode(
 ) -> dict[str, Any]:
     """Encode the missing shards, write the matrix and return the metadata."""
     where = select_device(device)
+    numerics = encoder.settings.numerics
+    if numerics == "portable":
+        configure(where, encoder.settings.threads, numerics)
     meter = Meter({}, {})
     with meter.stage("load"):
         encoder.open(where)
@@ -119,6 +122,7 @@ def _encode(
         "versions": {"bench": __version__, **encoder.versions()},
         "device": str(where),
         "threads": torch.get_num_threads(),
+        "numerics": numerics,
         "load_seconds": meter.seconds["load"],
     }
 

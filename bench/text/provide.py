@@ -82,7 +82,7 @@ def embed(
         Receives the progress.
     threads
         Threads of the arithmetic on a CPU; None is torch's default, all cores or
-        ``OMP_NUM_THREADS``.
+        ``OMP_NUM_THREADS``. In numerics ``portable`` those of the settings count instead.
 
     Raises
     ------

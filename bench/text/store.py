@@ -43,11 +43,17 @@ class StoredVectors:
 
 
 def entry_of(encoder: Encoder[Any], corpus: Corpus) -> Entry:
-    """Return the entry of an encoder's vectors of the texts of a corpus."""
-    key = {
+    """Return the entry of an encoder's vectors of the texts of a corpus.
+
+    Vectors in numerics ``portable`` are kept apart from those that a machine rounds in its own way.
+    """
+    settings = encoder.settings
+    key: dict[str, Any] = {
         "fingerprint": encoder.fingerprint,
         "storage": encoder.config.storage,
         "texts": corpus.digest(),
         "fitted": digest(corpus.names) if encoder.fitted else None,
     }
-    return Entry.of(encoder.settings.cache, "vectors", encoder.name, key)
+    if settings.numerics == "portable":
+        key |= {"numerics": settings.numerics, "threads": settings.threads}
+    return Entry.of(settings.cache, "vectors", encoder.name, key)

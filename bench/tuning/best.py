@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bench.errors import ConfigError
 from bench.files import atomic_path
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Computation, Experiment
 from bench.plan.grid import DatasetInfo, GridPoint, freeze
 from bench.plan.spec import Spec
 from bench.runs.store import Store
@@ -35,10 +35,13 @@ class BestSettings:
     ----------
     root
         Of the results store.
+    computation
+        Of the run, as for :func:`bench.plan.grid.freeze`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, computation: Computation | None = None) -> None:
         self._root = root
+        self._computation = computation
         self._studies = list(read_studies(root))
         self._used: dict[str, _Found] = {}
 
@@ -50,7 +53,7 @@ class BestSettings:
         ConfigError
             Nothing was tuned for the point.
         """
-        experiment = freeze(point, spec, dataset)
+        experiment = freeze(point, spec, dataset, computation=self._computation)
         found = self._find(experiment)
         if found is None:
             name = experiment.label.rpartition("/")[0]

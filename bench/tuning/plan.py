@@ -9,14 +9,8 @@ from typing import Any, Literal
 
 from bench.files import folder_name
 from bench.hashing import content_hash
-from bench.plan.experiment import Experiment
-from bench.plan.grid import (
-    DatasetInfo,
-    GridPoint,
-    PlannedExperiment,
-    freeze,
-    grid_points,
-)
+from bench.plan.experiment import Computation, Experiment
+from bench.plan.grid import DatasetInfo, GridPoint, PlannedExperiment, freeze, grid_points
 from bench.plan.spec import Spec
 from bench.tuning.space import Dimension, space_for, with_values
 
@@ -39,6 +33,8 @@ class StudyPlan:
         Dimensions by name; see :func:`bench.tuning.space.space_for`.
     pruning
         Rule that ends hopeless trials.
+    computation
+        As for :func:`bench.plan.grid.freeze`.
     """
 
     point: GridPoint
@@ -46,11 +42,12 @@ class StudyPlan:
     dataset: DatasetInfo
     space: Mapping[str, Dimension]
     pruning: Pruning
+    computation: Computation | None = None
 
     @cached_property
     def experiment(self) -> Experiment:
         """The default configuration."""
-        return freeze(self.point, self.spec, self.dataset)
+        return freeze(self.point, self.spec, self.dataset, computation=self.computation)
 
     @cached_property
     def key(self) -> str:
@@ -98,7 +95,8 @@ class StudyPlan:
             The values do not fit together.
         """
         spec = with_values(self.spec, self.point, values)
-        return PlannedExperiment(freeze(self.point, spec, self.dataset), self.point.source)
+        experiment = freeze(self.point, spec, self.dataset, computation=self.computation)
+        return PlannedExperiment(experiment, self.point.source)
 
     def about(self) -> dict[str, Any]:
         """Describe the study as plain data."""
@@ -116,11 +114,14 @@ class StudyPlan:
 
 
 def plan_studies(
-    spec: Spec, datasets: Mapping[str, DatasetInfo], pruning: Pruning = "median"
+    spec: Spec,
+    datasets: Mapping[str, DatasetInfo],
+    pruning: Pruning = "median",
+    computation: Computation | None = None,
 ) -> list[StudyPlan]:
     """List the studies in the order of a plan's experiments; trials train with the first seed.
 
-    Data sets are given by source.
+    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def plan_studies(
     """
     first = [point for point in grid_points(spec) if point.seed == spec.seeds[0]]
     plans = [
-        StudyPlan(point, spec, datasets[point.source], space_for(point, spec), pruning)
+        StudyPlan(point, spec, datasets[point.source], space_for(point, spec), pruning, computation)
         for point in first
     ]
     for plan in plans:

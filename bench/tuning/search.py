@@ -25,6 +25,7 @@ from bench.runs.stored import StoredExperiment
 from bench.runs.workers import run_tasks
 from bench.settings import Settings, is_local, masked
 from bench.text.provide import embed_texts
+from bench.training.device import computation
 from bench.tuning.owner import Owner
 from bench.tuning.plan import Pruning, StudyPlan, plan_studies
 from bench.tuning.records import (
@@ -58,7 +59,7 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         embed_texts(spec, datasets, settings)
-    return plan_studies(spec, datasets, pruning)
+    return plan_studies(spec, datasets, pruning, computation(settings))
 
 
 @dataclass(frozen=True)

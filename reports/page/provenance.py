@@ -12,7 +12,7 @@ import yaml
 from bench.components import BACKBONES, ENCODERS, METHODS, Component, Components
 from bench.errors import BenchError
 from bench.hashing import canonical_json
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Computation, Experiment
 from bench.plan.protocol import Protocol
 from bench.reports.differences import settings_of
 from bench.reports.results import ScoredExperiment, source_of
@@ -80,6 +80,11 @@ def command_of(experiment: Experiment, source: str) -> str:
         ("--seeds", str(experiment.seed)),
     )
     words = [word for flag, name in names if name is not None for word in (flag, name)]
+    usual, where = Computation(), experiment.computation or Computation()
+    for key in ("device", "numerics", "threads"):
+        value = getattr(where, key)
+        if value not in (None, getattr(usual, key)):
+            words += [f"--{key}", str(value)]
     sets = [f"{key}={_plain(value)}" for key, value in _changes(experiment)]
     return shlex.join(["bench", "run", *words, *(["--set", *sets] if sets else [])])
 

@@ -16,11 +16,19 @@ SOURCE = '''
 """Module."""
 import math
 
+SCALE = 2
+"""Attribute of the module."""
+
 class Model:
     """Class."""
 
+    size: int = 3
+    """Attribute of the class."""
+
     def forward(self, x):
         """Function."""
+        if x < 0:
+            raise ValueError("x is negative", f"{x} is", x)
         return math.sin(x) * 2  # comment
 '''
 
@@ -63,7 +71,32 @@ def test_comments_docstrings_layout_and_place_do_not_count(tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("* 2", "* 3"), ("math.sin", "math.cos"), ("* 2", "* 2.0"), ("self, x)", "self, x, y=None)")],
+    [
+        ('"""Attribute of the module."""', '"""Other words."""'),
+        ('"""Attribute of the class."""', ""),
+        ('"x is negative"', '"x must not be negative"'),
+        ('f"{x} is"', 'f"{x:.3f} stands"'),
+        ('f"{x} is"', '"is"'),
+    ],
+)
+def test_docstrings_of_attributes_and_texts_of_errors_do_not_count(tmp_path, monkeypatch, old, new):
+    plain = version(tmp_path / "a", SOURCE, monkeypatch)
+    assert SOURCE.replace(old, new) != SOURCE
+    assert version(tmp_path / "b", SOURCE.replace(old, new), monkeypatch) == plain
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("* 2", "* 3"),
+        ("math.sin", "math.cos"),
+        ("* 2", "* 2.0"),
+        ("self, x)", "self, x, y=None)"),
+        ("ValueError", "TypeError"),
+        ('is", x)', 'is", -x)'),
+        ("size: int = 3", "size: int = 4"),
+        ("size: int = 3", 'size: str = "3"'),
+    ],
 )
 def test_code_counts(tmp_path, monkeypatch, old, new):
     plain = version(tmp_path / "a", SOURCE, monkeypatch)

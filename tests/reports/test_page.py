@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 from made_up_store import make_experiment, make_metadata, save
 
+from bench.plan.experiment import Computation
 from bench.plan.overrides import resolve_spec
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
@@ -128,6 +129,17 @@ def test_the_command_gives_the_same_settings():
     assert spec.backbone_config("sasrec").model_dump() == full
     assert words[:2] == ["bench", "run"]
     assert words[words.index("--seeds") + 1] == "7"
+
+
+def test_the_command_names_where_it_was_computed():
+    usual = command_of(make_experiment(computation=Computation()), "ml-100k")
+    assert usual == command_of(make_experiment(), "ml-100k")
+    portable = Computation(numerics="portable", threads=2)
+    command = command_of(make_experiment(computation=portable), "ml-100k")
+    assert command == usual.replace(" --set", " --numerics portable --threads 2 --set")
+    gpu = Computation(device="cuda", threads=None)
+    command = command_of(make_experiment(computation=gpu), "ml-100k")
+    assert command == usual.replace(" --set", " --device cuda --set")
 
 
 def test_a_component_that_is_not_installed_has_every_setting():

@@ -194,6 +194,94 @@ def test_samples_and_order_depend_on_named_axes_only():
     assert not torch.equal(drawn[0].length, drawn[1].length)
 
 
+class Recorder(Opinionated):
+    """Notes each batch that it learns from, and a random number that it draws for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def begin_epoch(self, epoch):
+        self.epochs.append([])
+
+    def losses(self, batch):
+        ends = [index[index >= 0][-1].item() for index in batch.flat_index]
+        self.epochs[-1].append((ends, torch.rand(()).item()))
+        return super().losses(batch)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Samples of two epochs in the order of training, and the noise of their batches."""
+
+    def fit(sampling, seed=1, **settings):
+        method = Recorder()
+        config = TrainingConfig(epochs=2, batch_size=16, **settings)
+        trainer = _trainer(method, config, sampling=sampling, axes=("toy", seed))
+        trainer.fit(_script([0.1, 0.2]), tmp_path / f"{sampling} {seed}", _quiet)
+        samples = [[end for ends, _ in epoch for end in ends] for epoch in method.epochs]
+        return samples, [[noise for _, noise in epoch] for epoch in method.epochs]
+
+    return fit
+
+
+def test_noise_differs_between_epochs_and_batches(recorded):
+    _, (first, second) = recorded("positions")
+    assert len({*first, *second}) == len(first) + len(second)
+    assert recorded("positions", seed=2)[1][0] != first
+
+
+@pytest.mark.parametrize("sampling", ["prefixes", "segments"])
+def test_samples_differ_between_epochs(recorded, sampling):
+    (first, second), _ = recorded(sampling, prefixes_per_user=1)
+    assert sorted(first) != sorted(second)
+
+
+def test_windows_begin_elsewhere_each_epoch():
+    trainer = _trainer(data=from_lists([[1] * 40, [2] * 40]))
+    assert len({tuple(trainer.samples(epoch).start.tolist()) for epoch in range(5)}) > 1
+
+
+def test_batches_come_in_another_order_each_epoch(recorded):
+    (first, second), _ = recorded("last")  # always the same samples
+    assert sorted(first) == sorted(second)
+    assert first != second
+
+
+def test_the_order_of_batches_is_independent_of_the_draw_of_samples(recorded):
+    # Both are permutations of all pairs here: from one seed they would be one and the same.
+    trainer = _trainer(config=TrainingConfig(prefixes_per_user=99), sampling="prefixes")
+    rows = trainer.samples(0)
+    drawn = (rows.start + rows.length - 1).tolist()
+    (trained, _), _ = recorded("prefixes", prefixes_per_user=99)
+    place = {end: index for index, end in enumerate(drawn)}
+    order = [place[end] for end in trained]
+    rank = {end: index for index, end in enumerate(sorted(drawn))}
+    permutation = [rank[end] for end in drawn]
+    assert sorted(order) == sorted(permutation) == list(range(len(drawn)))
+    assert order != permutation
+
+
+def test_weight_decay_moves_weights_without_a_gradient(tmp_path):
+    class Flat(Opinionated):
+        def losses(self, batch):
+            return {"flat": 0 * self.table.weight.sum()}
+
+    before, after = {}, {}
+    for decay in (0.0, 0.5):
+        trainer = _trainer(
+            Flat(),
+            TrainingConfig(epochs=1, batch_size=10**6, learning_rate=0.01, weight_decay=decay),
+        )
+        before[decay] = trainer.method.table.weight.detach().clone()
+        trainer.fit(_script([0.1]), tmp_path / str(decay), _quiet)
+        after[decay] = trainer.method.table.weight.detach()
+    torch.testing.assert_close(after[0.0], before[0.0], rtol=0, atol=0)
+    # Adam's first step has the size of the learning rate, whatever the gradient: decay * weight.
+    expected = before[0.5] - 0.01 * before[0.5].sign()
+    torch.testing.assert_close(after[0.5], expected, rtol=0, atol=1e-5)
+
+
 def test_stopping_on_the_training_loss_ignores_validation(tmp_path):
     config = TrainingConfig(epochs=4, batch_size=64, learning_rate=0.01, stop_on="training_loss")
     trainer = _trainer(config=config)
