@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from ctypes.util import find_library
 from dataclasses import dataclass
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import DataError
+from bench.plan.experiment import Computation
 from bench.plan.grid import Adapt, PlannedExperiment, freeze, grid_points
 from bench.plan.progress import counted, duration
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
 from bench.settings import Settings
-from bench.training.device import computation
 
 _BASES = {
     "history": "h = median of finished experiments like it in this store",
@@ -66,7 +67,7 @@ def preview_rows(
         cannot be read here.
     """
     datasets, problems = _present(spec, settings)
-    where = computation(settings)
+    where = _computation(settings)
     store = Store(settings.store)
     estimator = Estimator(store)
     rows = []
@@ -81,6 +82,15 @@ def preview_rows(
         estimate = None if status == "done" else estimator.estimate(experiment, dataset)
         rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))
     return rows, problems
+
+
+def _computation(settings: Settings) -> Computation:
+    """Return how experiments would be computed, without torch where there is surely no GPU."""
+    if settings.device == "cpu" or (settings.device == "auto" and not find_library("cuda")):
+        return Computation(numerics=settings.numerics, threads=settings.threads)
+    from bench.training.device import computation
+
+    return computation(settings)
 
 
 def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:

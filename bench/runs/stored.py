@@ -58,6 +58,11 @@ class StoredExperiment:
         """The experiment's key when it ran."""
         return self._head.key
 
+    @property
+    def finished(self) -> float:
+        """When it ended, in seconds since 1970."""
+        return self._head.finished
+
     @cached_property
     def experiment(self) -> Experiment:
         """What ran.

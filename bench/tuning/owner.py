@@ -45,8 +45,9 @@ class Owner:
     def __init__(self, folder: Path, storage: BaseStorage) -> None:
         self._folder = folder
         self._storage = storage
-        on_server = isinstance(storage, RDBStorage) and storage.heartbeat_interval is not None
-        self._server: RDBStorage | None = storage if on_server else None
+        self._server: RDBStorage | None = None
+        if isinstance(storage, RDBStorage) and storage.heartbeat_interval is not None:
+            self._server = storage
         self._own: dict[int, ExitStack] = {}
         self._unclaimed: dict[int, float] = {}
 

@@ -62,8 +62,9 @@ class Range(Config):
 
     def holds(self, value: object) -> bool:
         """Return whether a value is a number of the interval."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and self.low <= value <= self.high
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.low <= value <= self.high
 
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
