@@ -302,7 +302,7 @@ def item_texts(
             "text; remove one"
         )
     if len(texts) < len(codes):
-        text = f"{items.path}: {len(codes) - len(texts):,} lines list an item again"
+        text = f"{items.path}: lines that list an item again: {len(codes) - len(texts):,}"
         more = f", {len(conflicts):,} of them with another text" if conflicts else ""
         items.notes.append(
             CheckResult("items listed twice", "note", f"{text}{more}; the first counts")

@@ -147,7 +147,7 @@ class _Resuming:
         self.resumed = response.status_code == _PARTIAL
         done = self._part.stat().st_size if self.resumed else 0
         length = response.headers.get("Content-Length", "")
-        total = done + int(length) if length.isascii() and length.isdecimal() else None
+        total = done + int(length) if length.isdecimal() and len(length) < 19 else None
         tag = response.headers.get("ETag", "W/")
         version = response.headers.get("Last-Modified") if tag.startswith("W/") else tag
         write_json(self._state, _State(url=url, version=version).model_dump())

@@ -110,13 +110,13 @@ def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
     meant = [value.strip() for value in ids]
     changed = [old for old, new in zip(ids, meant, strict=True) if old != new]
     if changed:
-        text = f"{len(changed):,} {kind} ids had white space around them, such as {changed[0]!r}"
-        notes.append(CheckResult("ids", "note", f"{text}; it was removed"))
+        text = f"white space around {kind} ids was removed, {len(changed):,} in all, the first"
+        notes.append(CheckResult("ids", "note", f"{text} {changed[0]!r}"))
     dotted = [value for value in meant if _is_whole(value)]
     if dotted and all(value.isdecimal() or _is_whole(value) for value in meant):
         meant = [value.partition(".")[0] for value in meant]
-        text = f"{len(dotted):,} {kind} ids are whole numbers written as {dotted[0]}"
-        notes.append(CheckResult("ids", "note", f"{text}; they were read without the fraction"))
+        text = f"{kind} ids written as floating-point numbers were read as whole ones"
+        notes.append(CheckResult("ids", "note", f"{text}, {len(dotted):,} in all: {dotted[0]} ..."))
     return meant, notes
 
 

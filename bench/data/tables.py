@@ -10,6 +10,7 @@ import ast
 import csv
 import io
 import json
+import math
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
@@ -312,7 +313,8 @@ class _Objects:
         notes = []
         if self.bad:
             shown = ", ".join(map(str, self.bad[:10]))
-            text = f"{self.path}: left out {len(self.bad)} unreadable lines: {shown}"
+            lines = "line" if len(self.bad) == 1 else "lines"
+            text = f"{self.path}: left out {len(self.bad)} unreadable {lines}: {shown}"
             notes.append(CheckResult("unreadable lines", "warning", text))
         place = lambda row: f"{self.path}, line {self.numbers[row]}"  # noqa: E731
         return Columns(self.path, arrays, place, self.wanted, notes)
@@ -390,4 +392,4 @@ def _scalar(value: object) -> str | None:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return str(value) if isinstance(value, float) or abs(value) < 2**64 else None
+    return str(value) if abs(value) < (2**64 if isinstance(value, int) else math.inf) else None
