@@ -19,6 +19,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,28 +82,19 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
 
 def _with_meant_ids(raw: Interactions, form: Form) -> Interactions:
     """Tidy and check the ids of users and items."""
-    users, user_ids, user_notes = _meant(raw, raw.users, raw.user_ids, "user", form)
-    items, item_ids, item_notes = _meant(raw, raw.items, raw.item_ids, "item", form)
-    return replace(
-        raw,
-        users=users,
-        items=items,
-        user_ids=user_ids,
-        item_ids=item_ids,
-        notes=[*raw.notes, *user_notes, *item_notes],
-    )
+    notes, columns = list(raw.notes), dict[str, Any]()
+    for kind, codes, ids in (("user", raw.users, raw.user_ids), ("item", raw.items, raw.item_ids)):
+        meant, found = tidy(ids, kind)
+        place = partial(_first_place, raw, codes)
+        check_ids(meant, kind, place, keep_missing=form.missing_ids == "keep")
+        numbers, columns[f"{kind}_ids"] = encode(meant)
+        columns[f"{kind}s"] = numbers[codes] if found else codes
+        notes += found
+    return replace(raw, notes=notes, **columns)
 
 
-def _meant(
-    raw: Interactions, codes: NDArray[np.int64], ids: Sequence[str], kind: str, form: Form
-) -> tuple[NDArray[np.int64], Sequence[str], list[CheckResult]]:
-    meant, notes = tidy(ids, kind)
-    keep = form.missing_ids == "keep"
-    check_ids(meant, kind, lambda code: raw.place(int(np.argmax(codes == code))), keep_missing=keep)
-    if not notes:
-        return codes, ids, []
-    numbers, distinct_ids = encode(meant)
-    return numbers[codes], distinct_ids, notes
+def _first_place(raw: Interactions, codes: NDArray[np.int64], code: int) -> str:
+    return raw.place(int(np.argmax(codes == code)))
 
 
 def ties(raw: Interactions, rows: NDArray[np.intp]) -> list[CheckResult]:

@@ -26,6 +26,7 @@ from bench.data.interactions import CheckResult
 from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
+_OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
 _LONGEST_LINE = 1 << 26
 _BATCH = 1 << 16
 _STAND_IN = "\x1f"
@@ -74,7 +75,7 @@ def read_table(
         if first.startswith(b"PAR1"):
             return _read_parquet(path, wanted)
         stream.seek(0)
-        if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        if _OBJECT.match(first):
             return _Objects(path, wanted, optional, among, max_bad_lines).read(stream)
     return _Text.of(path, layout, typed=typed).read(wanted)
 
@@ -112,22 +113,14 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 
 def _with_plain_lines(path: Path, text: str) -> str:
-    nul = text.find("\0")
-    if nul >= 0:
-        why = "the file may be UTF-16" if text.count("\0") > len(text) // 4 else "remove it"
-        raise DataError(f"{_line(path, text, nul)}: a NUL character; {why}")
     text = text.replace("\r\n", "\n")
-    alone = text.find("\r")
-    if alone >= 0 and "\n" in text:
-        raise DataError(
-            f"{_line(path, text, alone)}: a carriage return inside a line; remove it, or make all "
-            "line ends alike"
-        )
-    return text.replace("\r", "\n")
-
-
-def _line(path: Path, text: str, position: int) -> str:
-    return f"{path}, line {text.count(chr(10), 0, position) + 1}"
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    for sign, name in (("\0", "a NUL (UTF-16?)"), ("\r", "a carriage return inside a line")):
+        if sign in text:
+            line = text.count("\n", 0, text.index(sign)) + 1
+            raise DataError(f"{path}, line {line}: {name}; remove it, or convert the file")
+    return text
 
 
 def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:

@@ -259,7 +259,7 @@ RECBOLE = Reader(
     ("interactions",),
     ("items",),
     RecboleOptions,
-    f"{_READERS}.table:read_atomic",
+    f"{_READERS}.table:read",
 )
 AMAZON = Reader(
     "amazon",
@@ -267,7 +267,7 @@ AMAZON = Reader(
     ("reviews",),
     ("metadata",),
     AmazonOptions,
-    f"{_READERS}.table:read_reviews",
+    f"{_READERS}.table:read",
 )
 MOVIELENS = Reader(
     "movielens",

@@ -347,6 +347,11 @@ def test_only_spaces_and_tabs_separate_the_items_of_a_sequence(tmp_path):
     assert histories(load(path)) == {"u": ["a", "b", "New\u00a0York"]}
 
 
+def test_ids_in_braces_are_no_json(tmp_path):
+    options = {"columns": ["user_id", "item_id", "timestamp"]}
+    assert histories(load(card(tmp_path, "{3F25-04E0},a,1\n", options))) == {"{3F25-04E0}": ["a"]}
+
+
 def test_a_zip_archive_is_named(tmp_path):
     assert "is a zip archive" in refused(card(tmp_path, b"PK\x03\x04xxxxx"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.data.columns import Columns, item_texts
@@ -15,7 +15,7 @@ from bench.plan.formats import RecboleOptions, TableOptions
 
 
 def read(files: Mapping[str, Path], options: TableOptions) -> Interactions:
-    """Parse.
+    """Parse files with the roles ``interactions`` and ``items``, or ``reviews`` and ``metadata``.
 
     Raises
     ------
@@ -23,72 +23,57 @@ def read(files: Mapping[str, Path], options: TableOptions) -> Interactions:
         A file is missing, empty, damaged, in another encoding, lacks a column or holds a time
         that is none.
     """
-    table = read_table(
-        files["interactions"],
-        [options.user, options.item, *([] if options.time is None else [options.time])],
-        options,
-        max_bad_lines=options.max_bad_lines,
-    )
-    return _interactions(table, files.get("items"), options)
-
-
-def read_reviews(files: Mapping[str, Path], options: TableOptions) -> Interactions:
-    """Parse files with the roles ``reviews`` and ``metadata``; see :func:`read`."""
-    names = {"interactions": "reviews", "items": "metadata"}
-    return read({name: files[role] for name, role in names.items() if role in files}, options)
-
-
-def read_atomic(files: Mapping[str, Path], options: RecboleOptions) -> Interactions:
-    """Parse files whose header states types; see :func:`read`.
-
-    Raises
-    ------
-    DataError
-        The file holds sequences that were cut from histories instead of interactions.
-    """
-    path = files["interactions"]
-    wanted = [options.user, options.item, *([] if options.time is None else [options.time])]
-    table = read_table(path, wanted, options, typed=True)
-    kinds = dict(name.partition(":")[::2] for name in table.header)
-    if f"{options.item}_list" in kinds:
-        raise DataError(
-            f"{path} holds '{options.item}_list': sequences that RecBole has cut from histories, "
-            "in which an interaction occurs many times; take the .inter file with one "
-            "interaction a line"
-        )
-    times = {name for name, kind in kinds.items() if kind.startswith("float")} - {"rating"}
-    if options.time not in table.arrays and "time" not in options.model_fields_set and not times:
-        text = f"{path} has no times; the order of its lines is taken as the order of time"
-        table.notes.append(CheckResult("times", "note", text))
-        options = options.model_copy(update={"time": None})
-    return _interactions(table, files.get("items"), options, typed=True)
-
-
-def _interactions(
-    table: Columns, listed: Path | None, options: TableOptions, *, typed: bool = False
-) -> Interactions:
+    path = files.get("interactions") or files["reviews"]
+    columns = [options.user, options.item, *([options.time] if options.time else [])]
+    typed = isinstance(options, RecboleOptions)
+    table = read_table(path, columns, options, typed=typed, max_bad_lines=options.max_bad_lines)
+    time = _time_of_atomic(table, options) if typed else options.time
     users, user_ids = table.ids(options.user)
     items, item_ids = table.ids(options.item)
-    times = None if options.time is None else table.times(options.time, options.time_format)
-    texts, notes = None, table.notes
+    times = None if time is None else table.times(time, options.time_format)
+    texts, notes, listed = None, table.notes, files.get("items") or files.get("metadata")
     if listed:
-        id_column = options.item_id or options.item
-        products = read_table(
-            listed,
-            [id_column, options.text],
-            options.items_file,
-            typed=typed,
-            optional=options.text,
-            among={value.strip() for value in item_ids},
-            max_bad_lines=options.max_bad_lines,
-        )
-        texts = item_texts(products, id_column, options.text, options.max_bad_lines)
-        drop = re.compile(options.text_drop)
-        if options.text_html:
-            texts = {item: html.unescape(text) for item, text in texts.items()}
-        if options.text_drop:
-            texts = {item: drop.sub("", text) for item, text in texts.items()}
-        notes = [*table.notes, *products.notes]
+        texts, more = _texts(listed, options, item_ids, typed=typed)
+        notes = [*notes, *more]
     return Interactions(
         users, items, user_ids, item_ids, times, texts, place=table.place, notes=notes
     )
+
+
+def _time_of_atomic(table: Columns, options: TableOptions) -> str | None:
+    """Return the field of times; None where the card names none and the file has none."""
+    kinds = dict(name.partition(":")[::2] for name in table.header)
+    if f"{options.item}_list" in kinds:
+        raise DataError(
+            f"{table.path} holds '{options.item}_list': sequences that RecBole has cut from "
+            "histories, in which an interaction occurs many times; take the .inter file with one "
+            "interaction a line"
+        )
+    others = {name for name, kind in kinds.items() if kind.startswith("float")} - {"rating"}
+    if options.time in table.arrays or "time" in options.model_fields_set or others:
+        return options.time
+    text = f"{table.path} has no times; the order of its lines is taken as the order of time"
+    table.notes.append(CheckResult("times", "note", text))
+    return None
+
+
+def _texts(
+    path: Path, options: TableOptions, item_ids: Sequence[str], *, typed: bool
+) -> tuple[dict[str, str], list[CheckResult]]:
+    """Read the list of items: texts by id, and notes."""
+    id_column = options.item_id or options.item
+    table = read_table(
+        path,
+        [id_column, options.text],
+        options.items_file,
+        typed=typed,
+        optional=options.text,
+        among={value.strip() for value in item_ids},
+        max_bad_lines=options.max_bad_lines,
+    )
+    texts = item_texts(table, id_column, options.text, options.max_bad_lines)
+    if options.text_html:
+        texts = {item: html.unescape(text) for item, text in texts.items()}
+    if options.text_drop:
+        texts = {item: re.sub(options.text_drop, "", text) for item, text in texts.items()}
+    return texts, table.notes
