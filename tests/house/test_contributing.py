@@ -1,6 +1,5 @@
 """The guides of CONTRIBUTING.md work: its examples are written out, registered and run."""
 
-import json
 import os
 import re
 import shlex
@@ -18,10 +17,10 @@ from bench.runs.store import Store
 from bench.settings import Settings
 
 PAGE = ROOT / "CONTRIBUTING.md"
-CLICKS = [
-    {"who": user, "what": f"item {(start + step) % 4}", "time": step}
+BASKETS = [
+    f"{user}|{time}|item {(start + 2 * time) % 4}|item {(start + 2 * time + 1) % 4}\n"
     for start, user in enumerate(["ann", "bob", "eve"])
-    for step in (3, 1, 0, 2)
+    for time in (1, 0)
 ]
 
 
@@ -39,7 +38,7 @@ def examples(tmp_path_factory):
             groups += tomllib.loads(content)["project"]["entry-points"].items()
         elif language == "yaml":
             (folder / "card.yaml").write_text(content)
-    (folder / "clicks.jsonl").write_text("\n".join(map(json.dumps, CLICKS)))
+    (folder / "baskets.txt").write_text("".join(BASKETS))
     info = folder / "examples-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: examples\nVersion: 1.0\n")
@@ -122,10 +121,12 @@ def test_the_card_is_read_by_the_reader(examples, tmp_path):
 
 def test_the_reader_names_a_bad_line(examples, tmp_path):
     (tmp_path / "card.yaml").write_text((examples / "card.yaml").read_text())
-    (tmp_path / "clicks.jsonl").write_text('{"who": 1, "what": 2, "time": 3}\n{"who": 1}\n')
     words = ("-m", "bench", "data", "stats", "./card.yaml")
-    said = python(examples, *words, cwd=tmp_path, succeeds=False)
-    assert "clicks.jsonl, line 2: not an object with 'who', 'what'" in said
+    for bad, message in (("bob|soon|x", "not USER, TIME, ITEM"), ("bob|2|NA", "item id 'NA'")):
+        (tmp_path / "baskets.txt").write_text(f"ann|1|x|y\n{bad}\n")
+        said = python(examples, *words, cwd=tmp_path, succeeds=False)
+        assert "baskets.txt, line 2: " in said
+        assert message in said
 
 
 @pytest.mark.parametrize(
