@@ -8,13 +8,14 @@ the rest of that version only, and starts again when the server has another one.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bench.errors import DataError, StoreError
 from bench.files import write_json
@@ -95,7 +96,7 @@ class _State(BaseModel):
     """What the bytes of a part belong to."""
 
     url: str
-    version: str | None = Field(pattern=r"^[\x20-\x7e]*$")
+    version: str | None
 
 
 class _Resuming:
@@ -139,8 +140,8 @@ class _Resuming:
         with suppress(OSError, ValidationError):  # damaged: the transfer starts again
             have = self._part.stat().st_size
             state = _State.model_validate_json(self._state.read_bytes())
-            if have and state.url == url and state.version:
-                return {"Range": f"bytes={have}-", "If-Range": state.version}
+            if have and state.url == url and re.fullmatch("[ -~]+", state.version or ""):
+                return {"Range": f"bytes={have}-", "If-Range": str(state.version)}
         return {}
 
     def _receive(self, url: str, response: Response) -> None:
