@@ -132,7 +132,7 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
             names = file.schema_arrow.names
             _refuse_twins(str(path), names)
             table = file.read(columns=[name for name in names if name in wanted])
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again") from None
     if not table.num_rows:
@@ -210,6 +210,8 @@ class _Text:
     def header(self) -> tuple[int, list[str]]:
         """Return the number of lines up to the header's end, and the columns' names."""
         line, first = next(self.records())
+        if any("\n" in name for name in first):
+            raise DataError(f"{self.path}, line {line}: a line break in the header; remove it")
         if not self.layout.columns:
             return line, [name.strip() for name in first]
         if set(zip(first, self.layout.columns, strict=False)) & {(n, n) for n in first}:
