@@ -1,6 +1,7 @@
 """Files as they are published or exported: each kind against counts and orders worked by hand."""
 
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from own_cards import histories, load, write_card
 
 from bench.data.audit import audit
+from bench.data.readers.table import read
 from bench.data.tables import read_table
 from bench.errors import ConfigError, DataError
-from bench.plan.formats import FileOptions
+from bench.plan.formats import FileOptions, TableOptions
 
 SIMPLE = "user_id,item_id,timestamp\nu,a,2\nu,b,1\nv,b,3\n"
 
@@ -554,3 +556,27 @@ def test_an_inter_file_without_times_is_taken_in_its_order(tmp_path):
 def test_recbole_times_keep_their_order_as_floats(tmp_path):
     text = "user_id:token\titem_id:token\ttimestamp:float\nu\tb\t978300761.0\nu\ta\t978300760.5\n"
     assert histories(load(atomic(tmp_path, text))) == {"u": ["a", "b"]}
+
+
+LINES = "".join(f'{{"user_id": "u", "item_id": "i{n}", "timestamp": {n}}}\n' for n in range(9))
+WHOLE = {
+    "csv": SIMPLE.encode(),
+    "objects": LINES.encode(),
+    "gzip": gzip.compress(LINES.encode()),
+    "bzip2": bz2.compress(LINES.encode()),
+    "xz": lzma.compress(SIMPLE.encode()),
+}
+
+
+@given(
+    st.sampled_from(sorted(WHOLE)), st.integers(0, 10**6), st.integers(0, 9), st.binary(max_size=4)
+)
+def test_damage_is_read_or_refused_but_never_a_traceback(
+    tmp_path_factory, kind, place, removed, inserted
+):
+    content = WHOLE[kind]
+    place %= len(content) + 1
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content[:place] + inserted + content[place + removed :])
+    with contextlib.suppress(DataError):
+        read({"interactions": path}, TableOptions())
