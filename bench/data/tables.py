@@ -28,7 +28,7 @@ from bench.plan.formats import FileOptions
 
 _OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
 _LONGEST_LINE = 1 << 26
-_BATCH = 1 << 16
+_BATCH = 1 << 12
 _STAND_IN = "\x1f"
 """Replaces a separator of several characters while a text is parsed."""
 
@@ -316,7 +316,7 @@ class _Objects:
 
     def _rows(self, stream: IO[bytes]) -> Iterator[list[str]]:
         id_ = re.compile(
-            rb"""['"]%s['"]\s*:\s*u?(['"])([^'"\\]*)\1""" % re.escape(self.wanted[0].encode())
+            rb"""%s['"]\s*:\s*u?(['"])([^'"\\]*)\1""" % re.escape(self.wanted[0].encode())
         )
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             if len(line) == _LONGEST_LINE:
@@ -346,11 +346,12 @@ class _Objects:
         row = []
         for name in self.wanted:
             value = values.get(name)
-            missing = value is None or value != value
-            if missing and name != self.optional:
-                keys = ", ".join(map(str, [*values][:12]))
-                raise _BadLineError(f"no '{name}' in the object, whose keys are {keys}"[:300])
-            text = "" if missing else _scalar(value)
+            text = value if type(value) is str and value.isascii() else _scalar(value)
+            if text is None and (value is None or value != value):
+                if name != self.optional:
+                    keys = ", ".join(map(str, [*values][:12]))
+                    raise _BadLineError(f"no '{name}' in the object, whose keys are {keys}"[:300])
+                text = ""
             if text is None:
                 raise _BadLineError(f"'{name}' is neither a text nor a number")
             row.append(text)
@@ -359,16 +360,24 @@ class _Objects:
 
 def _object(line: bytes) -> dict[Any, Any]:
     """Parse a line."""
-    values: Any = None
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
-        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            tree = ast.parse(line.decode("utf-8").strip(), mode="eval")
-            values = ast.literal_eval(_Words().visit(tree))
+        values = _literal(line)
     if not isinstance(values, dict):
         raise _BadLineError("neither a JSON object nor a Python literal of one")
     return values
+
+
+def _literal(line: bytes) -> Any:
+    """Parse a Python literal; None where there is none."""
+    with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        text = line.decode("utf-8").strip()
+        try:
+            return ast.literal_eval(text)
+        except ValueError:  # a word that is no literal
+            return ast.literal_eval(_Words().visit(ast.parse(text, mode="eval")))
+    return None
 
 
 class _Words(ast.NodeTransformer):
@@ -382,8 +391,6 @@ class _Words(ast.NodeTransformer):
 def _scalar(value: object) -> str | None:
     """Return a text or number as text, surrogate pairs joined; None for anything else."""
     if isinstance(value, str):
-        if value.isascii():
-            return value
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
