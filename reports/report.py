@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
@@ -24,12 +23,10 @@ from bench.reports.tables.grid import Grid, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import Markdown, one_line
 from bench.reports.tables.rows import build_tables
+from bench.reports.tables.summary import summary_grids
 from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,6 +69,8 @@ def read_report(
     results = read_results(store, selection, reading)
     if not results.finished:
         causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
+        if selection.keys is not None and next(store.experiments(), None):
+            causes += " 'bench report --run all' shows the whole store."
         raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
     titles = with_own_titles(titles, results.finished)
     tables = build_tables(results.finished, selection, titles)
@@ -79,49 +78,8 @@ def read_report(
     return ReportData(store, tables, selection, reading, titles, results.problems, part, available)
 
 
-def tables(
-    store_root: Path,
-    names: Sequence[TableName],
-    *,
-    selection: Selection | None = None,
-    reading: Reading | None = None,
-    titles: Titles | None = None,
-    part: Part = "train",
-    settings: Settings | None = None,
-) -> list[Grid]:
-    """Return the tables of a report; :meth:`bench.reports.tables.grid.Grid.frame` is their data.
-
-    Parameters
-    ----------
-    store_root, selection, reading, titles, part, settings
-        See :func:`read_report`.
-    names
-        Which tables; they come in the order of a report, and those that have nothing to show are
-        left out.
-
-    Raises
-    ------
-    ConfigError
-        The selection names what no experiment in the store has, or no table has anything to show.
-    StoreError
-        No selected experiment has finished (the message says why), or one is damaged.
-    """
-    data = read_report(
-        store_root,
-        selection=selection,
-        reading=reading,
-        titles=titles,
-        part=part,
-        settings=settings,
-    )
-    _warn(data.problems)
-    return build_grids(data, names)
-
-
-def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.DataFrame:
-    """Return the comparison as one flat data frame in full precision.
-
-    It is what a CSV holds; see :func:`bench.reports.tables.frame.frame` for the columns.
+def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
+    """Return the comparison in brief, see :mod:`bench.reports.tables.summary`.
 
     Parameters
     ----------
@@ -129,17 +87,17 @@ def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.Da
         Folder of the results store.
     keys
         Experiments to show.
-    reading
-        Phase, candidates, tie rule and metrics.
+    titles
+        Printed names of components and data sets.
 
     Raises
     ------
     StoreError
         None of them has finished, or one is damaged.
     """
-    data = read_report(store_root, selection=Selection(keys=keys), reading=reading)
-    _warn(data.problems)
-    return frame(data.tables, reading)
+    data = read_report(store_root, selection=Selection(keys=keys), titles=titles)
+    warn(data.problems)
+    return [grid for table in data.tables for grid in summary_grids(table, data.titles)]
 
 
 def render(
@@ -213,7 +171,7 @@ def render(
 
 
 def _csv(data: ReportData, names: Sequence[TableName] | None) -> str:
-    _warn(data.problems)
+    warn(data.problems)
     if names is None:
         content = frame(data.tables, data.reading)
     else:
@@ -222,7 +180,7 @@ def _csv(data: ReportData, names: Sequence[TableName] | None) -> str:
         import pandas as pd
 
         grids = build_grids(data, names)
-        _warn(data.available.problems)
+        warn(data.available.problems)
         # One column names the table, because each protocol has its own.
         content = pd.concat({grid.anchor: grid.frame() for grid in grids}, names=["Table"])
         content = content.reset_index("Table")
@@ -273,11 +231,11 @@ def draw(
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
     data = read_report(store_root, selection=selection, reading=reading, titles=titles)
-    _warn(data.problems)
+    warn(data.problems)
     save_figure(kind, data, target, setting)
 
 
-def _warn(problems: Sequence[str]) -> None:
-    """Log what is not shown, if the output has no room for sentences."""
+def warn(problems: Sequence[str]) -> None:
+    """Log what is not shown, where the output has no room for sentences."""
     for problem in problems:
         _LOG.warning("%s", problem)

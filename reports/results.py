@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ConfigError, suggestion
-from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
+from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.plan.result import Epoch, Metadata
+from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
 from bench.statistics.nested import Nested
 
@@ -44,6 +45,24 @@ class Reading:
     candidates: Candidates | None = None
     ties: Ties | None = None
     metrics: tuple[Metric, ...] | None = None
+
+    @classmethod
+    def named(
+        cls,
+        metrics: Iterable[str] | None,
+        phase: Phase,
+        candidates: Candidates | None,
+        ties: Ties | None,
+    ) -> Reading:
+        """Return a reading by the names of its metrics; none of them takes the default.
+
+        Raises
+        ------
+        ConfigError
+            A metric is unknown; the message suggests a close one.
+        """
+        chosen = tuple(dict.fromkeys(map(parse_metric, metrics or ())))
+        return cls(phase, candidates, ties, chosen or None)
 
     def metrics_for(self, protocol: Protocol) -> tuple[Metric, ...]:
         """Return the columns of a table of one protocol."""
@@ -119,10 +138,13 @@ class ScoredExperiment:
         The experiment in the store.
     values
         Mean over users by name of the metric.
+    tuned
+        Whether a run with tuned settings asked for it.
     """
 
     stored: StoredExperiment
     values: Mapping[str, float]
+    tuned: bool = False
 
     @property
     def key(self) -> str:
@@ -177,7 +199,8 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
     failures = list(store.failures())
     _check_names(selection, understood, [failure for _, failure in failures])
     chosen = [s for s in understood if selection.admits(s.key, *_names(s.experiment))]
-    finished = [_score(stored, reading) for stored in chosen]
+    tuned = {key for run in read_records(store.root) if run.tuned for key in run.experiments}
+    finished = [_score(stored, reading, tuned=stored.key in tuned) for stored in chosen]
     keys = {stored.key for stored in chosen}
     problems = [
         f"Failed: {failure.label}: {failure.cause}"
@@ -185,7 +208,7 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
         if key not in keys and selection.admits(key, *_names(failure))
     ]
     wanted = set(selection.keys or ())
-    if missing := len(wanted - keys):
+    if missing := len(wanted - {stored.key for stored in understood}):
         problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
@@ -199,10 +222,11 @@ def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
 
 
-def _score(stored: StoredExperiment, reading: Reading) -> ScoredExperiment:
+def _score(stored: StoredExperiment, reading: Reading, *, tuned: bool) -> ScoredExperiment:
     ranks = reading.ranking(stored)
     metrics = reading.metrics_for(stored.experiment.protocol)
-    return ScoredExperiment(stored, {metric.name: metric.mean(ranks) for metric in metrics})
+    values = {metric.name: metric.mean(ranks) for metric in metrics}
+    return ScoredExperiment(stored, values, tuned)
 
 
 def _check_names(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import ConfigError, DataError, StoreError
+from bench.plan.progress import counted
 from bench.plan.protocol import Candidates, Phase, Ties
 from bench.plugins import resolve_settings
 from bench.settings import Settings
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
-    from bench.reports.results import Reading
     from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
@@ -47,9 +47,8 @@ class Results:
 
     def __repr__(self) -> str:
         names = dict.fromkeys(stored.experiment.dataset for stored in self._stored)
-        noun = "experiment" if len(self) == 1 else "experiments"
         of = f" of {', '.join(names)}" if names else ""
-        return f"<Results: {len(self)} {noun}{of}>"
+        return f"<Results: {counted(len(self), 'experiment')}{of}>"
 
     def _repr_html_(self) -> str:
         if not len(self):
@@ -68,6 +67,10 @@ class Results:
         encoder: str | Iterable[str] | None = None,
         seed: int | Iterable[int] | None = None,
         key: str | None = None,
+        run: str | None = None,
+        spec: str | None = None,
+        where: Iterable[str] = (),
+        latest: bool = False,
     ) -> Results:
         """Select experiments by what identifies them.
 
@@ -77,7 +80,31 @@ class Results:
             One value or several; None admits all.
         key
             First digits of one experiment's key.
+        run
+            Only experiments of this ``bench run`` or :func:`bench.run`: its name, of which the
+            last run is taken, or the first digits of its key.
+        spec
+            Only the last run of this specification and earlier runs of the same settings and data.
+        where
+            Conditions such as ``"epochs=30"`` or ``"method=hsd,none"``; all must hold.
+        latest
+            Of experiments that differ in code alone, only those that finished last.
+
+        Raises
+        ------
+        ConfigError
+            There is no such run or specification, or a condition names what no experiment has.
         """
+        from bench.reports.comparison import comparison_keys
+        from bench.runs.store import Store
+
+        chosen = comparison_keys(
+            Store(self.settings.store),
+            run="all" if run is None and spec is None else run,
+            spec=spec,
+            where=where,
+            latest=latest,
+        )
         values = (dataset, backbone, method, encoder, seed)
         wanted = {
             name: {value} if isinstance(value, str | int) else set(value)
@@ -88,6 +115,7 @@ class Results:
             stored.key
             for stored in self._stored
             if stored.key.startswith(key or "")
+            and (chosen is None or stored.key in chosen)
             and all(getattr(stored.experiment, name) in values for name, values in wanted.items())
         ]
         return replace(self, keys=keys)
@@ -102,7 +130,9 @@ class Results:
     ) -> pd.DataFrame:
         """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
 
-        It equals ``bench report --format csv``.
+        It equals ``bench report --format csv``: results of :func:`load` that are not filtered show
+        the last run with earlier runs of the same settings and data sets, other results all their
+        experiments.
 
         Parameters
         ----------
@@ -119,13 +149,15 @@ class Results:
         StoreError
             No experiment has finished, or one is damaged.
         """
-        from bench.reports.report import comparison
+        from bench.reports.report import read_report, warn
+        from bench.reports.results import Reading, Selection
+        from bench.reports.tables.frame import frame
 
-        return comparison(
-            self.settings.store,
-            self._known_keys(),
-            _reading(metrics, phase, candidates, ties),
-        )
+        reading = Reading.named(metrics, phase, candidates, ties)
+        selection = Selection(self._comparison_keys())
+        data = read_report(self.settings.store, selection=selection, reading=reading)
+        warn(data.problems)
+        return frame(data.tables, reading)
 
     def metrics(
         self,
@@ -141,17 +173,14 @@ class Results:
         """
         import pandas as pd
 
-        from bench.evaluate.metrics import rank_of
+        from bench.reports.results import Reading
 
-        reading = _reading(metrics, phase, candidates, ties)
+        reading = Reading.named(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            protocol = stored.experiment.protocol
-            ranks = rank_of(
-                stored.ranks(phase), reading.candidates_for(protocol), reading.ties_for(protocol)
-            )
-            figures = {m.name: m.mean(ranks) for m in reading.metrics_for(protocol)}
-            rows.append({**_identity(stored), **figures})
+            ranks = reading.ranking(stored)
+            chosen = reading.metrics_for(stored.experiment.protocol)
+            rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -325,6 +354,15 @@ class Results:
         keys = list(found) if self.keys is None else self.keys
         return [found[key] for key in keys if key in found]
 
+    def _comparison_keys(self) -> list[str]:
+        """Return the keys of what a table shows by default."""
+        from bench.reports.comparison import comparison_keys
+        from bench.runs.store import Store
+
+        known = self._known_keys()
+        chosen = comparison_keys(Store(self.settings.store)) if self.keys is None else None
+        return known if chosen is None else chosen
+
     def _known_keys(self) -> list[str]:
         if not self._stored:
             raise StoreError(f"no finished experiment in {self.settings.store}; run some first")
@@ -350,7 +388,7 @@ def load(store: str | Path | None = None, *, settings: Settings | None = None) -
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
-        raise StoreError(f"{settings.store} is no results store; run 'bench run' first")
+        raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
     return Results(settings)
 
 
@@ -370,8 +408,8 @@ def compare(
     Parameters
     ----------
     a, b
-        Experiments of one configuration each, with one or several seeds: results, or a label
-        such as ``ml-100k/sasrec/none``.
+        Experiments of one configuration each, with one or several seeds: results, a row of a
+        report, such as ``SASRec, HSD``, or a label such as ``ml-100k/sasrec/none``.
     metrics, phase, candidates, ties
         As for :meth:`Results.table`.
     region
@@ -389,7 +427,9 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
+    from bench.reports.results import Reading
     from bench.reports.tables.diff import diff_grids
+    from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
 
     sides = [side for side in (a, b) if isinstance(side, Results)]
@@ -397,8 +437,8 @@ def compare(
     if len(stores) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
     store = stores.pop() if stores else (settings or Settings.from_environment()).store
-    reading = _reading(metrics, phase, candidates, ties)
-    grids = diff_grids(Store(store), _words(a), _words(b), reading, region)
+    reading = Reading.named(metrics, phase, candidates, ties)
+    grids = diff_grids(Store(store), _words(a), _words(b), reading, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
 
@@ -418,7 +458,8 @@ def report(
     Parameters
     ----------
     results
-        What to show: results, or the folder of a store; None is the store of the environment.
+        What to show: results, or the folder of a store; None is the store of the environment. Of a
+        store, the last run is shown with earlier runs of the same settings and data sets.
     out
         Also write the text to this file.
     format
@@ -436,6 +477,7 @@ def report(
     from bench.files import write_text
     from bench.reports.names import TABLES
     from bench.reports.report import render
+    from bench.reports.results import Reading
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
@@ -444,9 +486,9 @@ def report(
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     text = render(
         shown.settings.store,
-        shown._known_keys(),  # noqa: SLF001 - of this module
+        shown._comparison_keys(),  # noqa: SLF001 - of this module
         format,
-        reading=_reading(metrics, phase, candidates, ties),
+        reading=Reading.named(metrics, phase, candidates, ties),
         titles=RegisteredTitles(),
         names=[name for name in TABLES if name in tables] if tables else None,
         origin=True,
@@ -460,16 +502,6 @@ def _words(side: Results | str) -> str:
     if isinstance(side, str):
         return side
     return ",".join(side._known_keys())  # noqa: SLF001 - of this module
-
-
-def _reading(
-    metrics: Iterable[str] | None, phase: Phase, candidates: Candidates | None, ties: Ties | None
-) -> Reading:
-    from bench.evaluate.metrics import parse_metric
-    from bench.reports.results import Reading
-
-    chosen = tuple(map(parse_metric, dict.fromkeys(metrics))) if metrics is not None else None
-    return Reading(phase, candidates, ties, chosen)
 
 
 def _identity(stored: StoredExperiment) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,14 @@ class Nested:
         float64 ``[users]``: each user's value, averaged over seeds.
     seeds
         Mean over users of each seed.
+    residual
+        Squared standard error of the mean from what varies over users and seeds at once; 0 with
+        one seed.
     """
 
     users: Floats
     seeds: tuple[float, ...]
+    residual: float = 0.0
 
     @classmethod
     def of(cls, per_seed: list[Floats]) -> Nested:
@@ -45,12 +49,38 @@ class Nested:
         BenchError
             There is none, or the numbers of users differ.
         """
-        return cls(mean_over_seeds(per_seed), tuple(float(np.mean(seed)) for seed in per_seed))
+        users, seeds = mean_over_seeds(per_seed), tuple(float(np.mean(one)) for one in per_seed)
+        if len(seeds) < 2 or len(users) < 2:
+            return cls(users, seeds)
+        # The residual mean square of a two-way analysis of variance, over the number of values.
+        within = float(np.mean(np.var(per_seed, axis=0, ddof=1)))
+        square = max(0.0, within - float(np.var(seeds, ddof=1))) * len(users) / (len(users) - 1)
+        return cls(users, seeds, square / (len(users) * len(seeds)))
 
     @property
     def mean(self) -> float:
         """Mean over users and seeds."""
         return float(np.mean(self.users))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean difference with its interval and test.
+
+    Attributes
+    ----------
+    difference
+        Mean over users and seeds.
+    low, high
+        Ends of the 95 % confidence interval, NaN where there is no test.
+    p
+        Two-sided p-value of a difference of zero.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,24 +91,107 @@ class Contrast:
     ----------
     gaps
         float64 ``[users]``: differences, see :func:`bench.statistics.paired.differences`.
-    p_seeds
-        p-value of Welch's test over seeds, NaN if a side has one seed.
+    seeds
+        Means over users of each seed of the first and of the second model.
+    residual
+        Sum of :attr:`Nested.residual` of both.
+    expected
+        Squared error over seeds that other models suggest, and its degrees of freedom; see
+        :func:`seed_spread`.
     """
 
     gaps: Floats
-    p_seeds: float
+    seeds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    residual: float = 0.0
+    expected: tuple[float, int] = (0.0, 0)
 
     @classmethod
-    def of(cls, first: Nested, second: Nested) -> Contrast:
-        """Subtract user by user, and compare the seeds.
+    def of(cls, first: Nested, second: Nested, spread: tuple[float, int] = (0.0, 0)) -> Contrast:
+        """Subtract user by user.
+
+        Parameters
+        ----------
+        first, second
+            Values of the same users.
+        spread
+            Of the seeds of comparable models, see :func:`seed_spread`.
 
         Raises
         ------
         BenchError
             The numbers of users differ.
         """
-        gaps = differences(first.users, second.users)
-        return cls(gaps, welch(first.seeds, second.seeds).p)
+        sides = (first, second)
+        variance, free = spread
+        return cls(
+            differences(first.users, second.users),
+            (first.seeds, second.seeds),
+            sum(side.residual for side in sides),
+            (variance * sum(side.mean**2 / len(side.seeds) for side in sides), free),
+        )
+
+    def estimate(self, level: float = 0.95) -> Estimate:
+        """Estimate the difference for other users and other seeds.
+
+        Users and seeds are crossed random factors. The variance of the difference is that of its
+        mean over users, plus that of the two means over seeds, less the residual, which is in
+        both; it is at least that over users. t has Satterthwaite's degrees of freedom. The
+        variance over seeds is pooled over the two models, and is at least what comparable models
+        suggest, because two or three seeds may agree by chance. The analysis is that of several
+        readers of the same cases (Hillis, Obuchowski and Berbaum, Power estimation for multireader
+        ROC methods, Academic Radiology 2011), with users as cases, and seeds as readers of one
+        model each. If a model has one seed, nothing is known about other seeds: interval and p are
+        those of the paired t-test over users.
+
+        If nothing varies, p is 1 and the interval is undefined.
+        """
+        difference = float(np.mean(self.gaps))
+        sources = [_squared_error(self.gaps)]
+        square = sources[0][0]
+        if min(map(len, self.seeds)) > 1:
+            sources.append(max(_pooled_error(*self.seeds), self.expected))
+            square += max(0.0, sources[1][0] - self.residual)
+        if len(self.gaps) < 2 or square <= _ROUNDING**2:
+            return Estimate(difference, math.nan, math.nan, 1.0)
+        from scipy import stats
+
+        freedom = square**2 / sum(part**2 / free for part, free in sources)
+        error = math.sqrt(square)
+        margin = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+        p = float(2 * stats.t.sf(abs(difference) / error, freedom))
+        return Estimate(difference, difference - margin, difference + margin, p)
+
+
+def seed_spread(models: Iterable[Nested]) -> tuple[float, int]:
+    """Pool the variance over seeds of several models, relative to their means.
+
+    Returns
+    -------
+    variance
+        Of the mean over users of one seed, over the square of the model's mean.
+    freedom
+        Its degrees of freedom; 0 if no model has several seeds.
+    """
+    several = [model for model in models if len(model.seeds) > 1 and model.mean]
+    free = sum(len(model.seeds) - 1 for model in several)
+    squares = sum(
+        (len(model.seeds) - 1) * float(np.var(model.seeds, ddof=1)) / model.mean**2
+        for model in several
+    )
+    return (squares / free if free else 0.0), free
+
+
+def _pooled_error(first: Sequence[float], second: Sequence[float]) -> tuple[float, int]:
+    """Return the squared standard error of a difference of means and its degrees of freedom."""
+    free = len(first) + len(second) - 2
+    squares = sum((len(side) - 1) * float(np.var(side, ddof=1)) for side in (first, second))
+    return squares / free * (1 / len(first) + 1 / len(second)), free
+
+
+def _squared_error(values: Sequence[float] | Floats) -> tuple[float, int]:
+    """Return the squared standard error of a mean and its degrees of freedom."""
+    free = len(values) - 1
+    return (float(np.var(values, ddof=1)) / len(values), free) if free else (0.0, 1)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> TestResult:
@@ -96,12 +209,13 @@ def welch(first: Sequence[float], second: Sequence[float]) -> TestResult:
     if min(len(first), len(second)) < 2:
         return TestResult(_WELCH, math.nan, math.nan)
     difference = float(np.mean(first)) - float(np.mean(second))
-    errors = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
-    if sum(errors) <= _ROUNDING**2:  # no deviation: all seeds agree
+    spread = [_squared_error(side) for side in (first, second)]
+    error = math.sqrt(sum(square for square, _ in spread))
+    if error <= _ROUNDING:  # no deviation: all seeds agree
         return TestResult(_WELCH, math.nan, 1.0 if abs(difference) <= _ROUNDING else math.nan)
     from scipy import stats
 
-    t = difference / math.sqrt(sum(errors))
     # Welch and Satterthwaite's degrees of freedom.
-    parts = [e**2 / (len(side) - 1) for e, side in zip(errors, (first, second), strict=True)]
-    return TestResult(_WELCH, t, float(2 * stats.t.sf(abs(t), sum(errors) ** 2 / sum(parts))))
+    freedom = error**4 / sum(square**2 / free for square, free in spread)
+    t = difference / error
+    return TestResult(_WELCH, t, float(2 * stats.t.sf(abs(t), freedom)))

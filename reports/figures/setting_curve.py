@@ -9,7 +9,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.components import BASELINE, VARIANT_MARK
@@ -114,7 +114,7 @@ def full_key(setting: str) -> str:
 def curve_settings(tables: Sequence[Table], least: int = 3) -> list[str]:
     """Name the settings over which there is a curve of at least ``least`` points."""
     found: set[str] = set()
-    for block in (block for table in tables for block in table.blocks):
+    for block in (block for table in tables for block in table.across_budgets().blocks):
         settings = [row.all_settings() for row in block.rows if row.results]
         found.update(
             key
@@ -271,7 +271,8 @@ def _only_setting(data: ReportData) -> str:
 def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]:
     """Return heading, metric and curves of each data set and backbone."""
     found = []
-    for panel in panels_of(data):
+    tables = [table.across_budgets() for table in data.tables]
+    for panel in panels_of(replace(data, tables=tables)):
         metric = data.reading.metrics_for(panel.table.protocol)[0]
         for curves in read_panels(panel.block, data.reading, metric, setting, data.titles):
             heading = f"{panel.heading}, {backbone_label(curves.backbone, data.titles)}"

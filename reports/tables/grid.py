@@ -5,16 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from bench.reports.tables.markup import Latex, Markdown, Markup
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table as RichTable
 
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
+
+class Difference(Protocol):
+    """An estimated difference with the ends of its interval, NaN where that is undefined."""
+
+    @property
+    def difference(self) -> float:
+        """The estimate."""
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +160,44 @@ def to_latex(grid: Grid) -> str:
     return f"% needs \\usepackage{{booktabs,graphicx}}\n{text}"
 
 
+def to_rich(grid: Grid) -> RichTable:
+    """Lay a table out for a terminal, with the notes below it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = RichTable(
+        title=Text(grid.title, style="bold"),
+        caption=Text("\n".join(grid.notes), style=""),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    styles = {"best": "bold", "second": "underline", "": ""}
+    for place, head in enumerate(grid.heads):
+        table.add_column(head, justify="left" if place < len(grid.labels) else "right")
+    for number, block in enumerate(grid.blocks):
+        if number:
+            table.add_section()
+        for row in block:
+            cells = (Text(f"{cell.text}{cell.signs}", styles[cell.mark]) for cell in row)
+            table.add_row(*cells)
+    return table
+
+
 def format_p(p: float) -> str:
     """Print a probability with three decimals; a dash if it is undefined."""
     if math.isnan(p):
         return MISSING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def format_difference(found: Difference, form: str = "+.4f") -> str:
+    """Print a difference with its interval, such as ``+0.0120 [+0.0040, +0.0200]``."""
+    if math.isnan(found.low):
+        return f"{found.difference:{form}}"
+    return f"{found.difference:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def _write(cell: TableCell, markup: Markup) -> str:

@@ -1,7 +1,7 @@
 """Rows of the comparison: method by backbone on each data set, averaged over seeds.
 
-Experiments of one table share the protocol's hash, those of one block the data's fingerprint too,
-and those of one row everything but the seed.
+Experiments of one table share the protocol's hash, those of one block the data's fingerprint and
+the budget of training too, and those of one row everything but the seed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.components import VARIANT_MARK
 from bench.plan.protocol import Protocol
@@ -18,17 +18,20 @@ from bench.reports.differences import (
     Settings,
     distinguishing_settings,
     format_settings,
+    round_fraction,
     settings_of,
     variant_names,
 )
 from bench.reports.results import Reading, ScoredExperiment, Selection, source_of
 from bench.reports.tables.grid import MISSING, TableCell
 from bench.reports.titles import Titles
+from bench.tuning.space import NOT_SEARCHED
 
 DECIMALS = 4
 """Digits of a metric after the point."""
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
+_TUNED = "tuned"
 _OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
 
 
@@ -63,6 +66,18 @@ class Row:
         """Name of the method without its variant."""
         return self.identity[1].partition(VARIANT_MARK)[0]
 
+    @property
+    def samples(self) -> tuple[str | None, int | None]:
+        """How training samples were drawn, and K where it is read; the row has a result."""
+        metadata = self.results[0].metadata
+        reads_k = metadata.sampling in {"prefixes", "segments"}
+        return metadata.sampling, metadata.prefixes_per_user if reads_k else None
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its settings were found by tuning."""
+        return any(result.tuned for result in self.results)
+
     def all_settings(self) -> dict[str, str]:
         """Return every setting that the seeds share; the row has a result."""
         return settings_of(self.results[0].experiment)
@@ -82,10 +97,21 @@ class Row:
 
 @dataclass(frozen=True)
 class DatasetBlock:
-    """Rows that may be compared: one data set's content under one protocol."""
+    """Rows that may be compared: one data set's content under one protocol and one budget.
+
+    Attributes
+    ----------
+    dataset, fingerprint
+        Name and content of the data set.
+    budget
+        Settings of training that all rows share, see :func:`budget_of`.
+    rows
+        In the order of a table.
+    """
 
     dataset: str
     fingerprint: str
+    budget: Settings
     rows: Sequence[Row]
 
     @property
@@ -115,6 +141,17 @@ class Table:
     def results(self) -> list[ScoredExperiment]:
         """Experiments of all rows."""
         return [result for row in self.rows for result in row.results]
+
+    def across_budgets(self) -> Table:
+        """Return the table with one block for each data set, for curves over a budget's setting."""
+        merged: dict[tuple[str, str], DatasetBlock] = {}
+        for block in self.blocks:
+            known = merged.setdefault((block.dataset, block.fingerprint), block)
+            if known is not block:
+                merged[block.dataset, block.fingerprint] = replace(
+                    known, rows=[*known.rows, *block.rows]
+                )
+        return replace(self, blocks=list(merged.values()))
 
     @property
     def sources(self) -> list[list[list[str]]]:
@@ -168,16 +205,39 @@ class _Order:
 
 
 def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
-    data: dict[tuple[str, str], list[ScoredExperiment]] = defaultdict(list)
+    data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
     for result in results:
-        data[result.experiment.dataset, result.experiment.fingerprint].append(result)
+        experiment = result.experiment
+        budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
+        budgets.setdefault(format_settings(budget_of(result)), []).append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
-    blocks = [
-        DatasetBlock(name, fingerprint, [row for one in identities for row in _rows(group, one)])
-        for (name, fingerprint), group in data.items()
-    ]
+    blocks = []
+    for (name, fingerprint), budgets in data.items():
+        # A row that is missing from the data set is shown once, not in the block of each budget.
+        missing = set(identities) - {_identity(one) for group in budgets.values() for one in group}
+        for group in (budgets[text] for text in sorted(budgets)):
+            shown = missing | {_identity(result) for result in group}
+            rows = [row for one in identities if one in shown for row in _rows(group, one)]
+            blocks.append(DatasetBlock(name, fingerprint, budget_of(group[0]), rows))
+            missing = set()
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
     return Table(results[0].experiment.protocol, blocks)
+
+
+def budget_of(result: ScoredExperiment) -> Settings:
+    """Return the settings of training that experiments must share to be compared.
+
+    They are all but how samples are drawn, which the matched base shares, and, of tuned
+    experiments, those that a search may choose.
+    """
+    training = {
+        key: value
+        for key, value in settings_of(result.experiment).items()
+        if key.startswith("training.") and key != "training.samples"
+    }
+    if not result.tuned:
+        return training
+    return {key: training[key] for key in training if key in NOT_SEARCHED} | {_TUNED: "true"}
 
 
 def _identity(result: ScoredExperiment) -> Identity:
@@ -235,13 +295,20 @@ def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[li
 
 
 def dataset_names(table: Table, titles: Titles) -> list[str]:
-    """Name each block, with the fingerprint if blocks of one name differ in content."""
-    names = [block.dataset for block in table.blocks]
-    return [
-        titles.get(block.dataset, block.dataset)
-        + (f" ({block.fingerprint[:8]})" if names.count(block.dataset) > 1 else "")
-        for block in table.blocks
-    ]
+    """Name each block, with the fingerprint and budget if blocks of one name differ in them."""
+    return [_dataset_name(table, block, titles) for block in table.blocks]
+
+
+def _dataset_name(table: Table, block: DatasetBlock, titles: Titles) -> str:
+    alike = [other for other in table.blocks if other.dataset == block.dataset]
+    details = [block.fingerprint[:8]] if len({other.fingerprint for other in alike}) > 1 else []
+    if len({_TUNED in other.budget for other in alike}) > 1:
+        details.append("tuned" if _TUNED in block.budget else "not tuned")
+    budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
+    differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
+    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
+    name = titles.get(block.dataset, block.dataset)
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def backbone_label(name: str | None, titles: Titles) -> str:
@@ -265,29 +332,15 @@ def row_label(row: Row, titles: Titles, *, with_backbone: bool = True) -> str:
 
 
 def describe(protocol: Protocol, reading: Reading) -> str:
-    """Describe a protocol and how ranks become metrics in words."""
-    candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
-    competing = {
-        "all": "all items",
-        "unseen": "the items that the user has not interacted with",
-    }
-    equal = {
-        "pessimistic": "below the items of equal score",
-        "average": "in the middle of the items of equal score",
-    }
-    held_out = {"test": "last", "validation": "last but one"}[reading.phase]
-    windows = {
-        "all": f"from the last {protocol.max_length} interactions, training on whole histories",
-        "last": f"from the last {protocol.max_length} interactions, training on them alone",
-    }[protocol.train_windows]
-    selected = (
-        f" (chosen among {competing[protocol.candidates]})"
-        if candidates != protocol.candidates
-        else ""
-    )
+    """Describe a protocol and how ranks become metrics in a few words.
+
+    ``docs/statistics.md`` explains them.
+    """
+    candidates = reading.candidates_for(protocol)
+    chosen = f" among {protocol.candidates}" if candidates != protocol.candidates else ""
+    window = " alone" if protocol.train_windows == "last" else ""
     return (
-        f"Protocol {protocol.hash[:8]}: {protocol.split}, the {held_out} item of each user ranked "
-        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target is ranked "
-        f"{equal[ties]}; models are selected by the best validation {protocol.selection}"
-        f"{selected}. Means over users, then over seeds."
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, {reading.phase} item ranked among "
+        f"{candidates} items, last {protocol.max_length}{window}, {reading.ties_for(protocol)} "
+        f"ties, selected by {protocol.selection}{chosen}."
     )

@@ -54,7 +54,7 @@ document.body.append(told);
 
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("size", ["1280,900", "500,900"])
+@pytest.mark.parametrize("size", [pytest.param("1280,900", marks=pytest.mark.slow), "500,900"])
 def test_sorting_filtering_and_sources(tmp_path, size):
     for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
         save(tmp_path / "store", make_experiment(backbone=backbone), ranks)

@@ -1,0 +1,200 @@
+"""Which experiments make one comparison: those of a run, of a specification or of a whole store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.errors import BenchError, ConfigError, suggestion
+from bench.plan.experiment import Experiment
+from bench.plan.spec import Spec
+from bench.reports.differences import settings_of
+from bench.runs.record import RunRecord, read_records
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment, readable
+
+EVERYTHING = "all"
+"""Instead of a run: every experiment of the store."""
+_KEY = re.compile(r"[0-9a-f]{6,64}")
+
+
+def comparison_keys(
+    store: Store,
+    *,
+    run: str | None = None,
+    spec: str | None = None,
+    where: Iterable[str] = (),
+    seeds: Iterable[int] = (),
+    latest: bool = False,
+    datasets: Sequence[str] = (),
+) -> list[str] | None:
+    """Choose the experiments of one comparison.
+
+    By default they are those of the last run and of earlier runs with the same protocol, training
+    and backbone settings on the same data sets. An experiment of an earlier run gives way to one
+    of a later run that differs from it in code alone, so that code versions do not mix.
+
+    Parameters
+    ----------
+    store
+        Where to look.
+    run
+        Exactly the experiments of one run: its name, of which the last run is taken, or the first
+        digits of its key; :data:`EVERYTHING` for the whole store.
+    spec
+        As by default, for the last run of the specification of this name or path.
+    where
+        Conditions, see :func:`matches`; all must hold.
+    seeds
+        Only these.
+    latest
+        Of experiments that differ in code alone, only the one that finished last.
+    datasets
+        Names that a report is restricted to; the last run of any of them is taken.
+
+    Returns
+    -------
+    list of str or None
+        Keys; None if everything is chosen, as by default in a store without runs.
+
+    Raises
+    ------
+    ConfigError
+        There is no such run, two choices exclude each other, a condition is not ``key=value``, or
+        no experiment has the key of a condition.
+    """
+    if run is not None and spec is not None:
+        raise ConfigError("a run and a specification exclude each other; name one")
+    conditions = [*map(_condition, where)]
+    if chosen := sorted(set(seeds)):
+        conditions.append(("seed", [str(seed) for seed in chosen]))
+    held = {stored.key: stored for stored in readable(store.experiments())}
+    keys = None if run == EVERYTHING else _run_keys(store, held, run, spec, datasets)
+    if not conditions and not latest:
+        return keys
+    left = [stored for key, stored in held.items() if keys is None or key in keys]
+    _check_conditions(conditions, left)
+    left = [s for s in left if all(_holds(s.experiment, *condition) for condition in conditions)]
+    last_first = sorted(left, key=lambda stored: stored.finished, reverse=True)
+    return [stored.key for stored in (_newest_code(last_first) if latest else left)]
+
+
+def _run_keys(
+    store: Store,
+    held: Mapping[str, StoredExperiment],
+    run: str | None,
+    spec: str | None,
+    datasets: Sequence[str],
+) -> list[str] | None:
+    records = sorted(read_records(store.root), key=lambda one: one.asked or one.begun, reverse=True)
+    if run is not None:
+        return _named(records, run, store).experiments
+    fitting = [one for one in records if not datasets or _datasets(one) & {*datasets}]
+    if spec is not None:
+        name = Path(spec).stem if spec.endswith((".yaml", ".yml")) else spec
+        last = _named([one for one in fitting if one.name == name] or fitting, name, store)
+    elif fitting:
+        last = fitting[0]
+    else:
+        return None
+    wanted = {*datasets} or _datasets(last)
+    # Labels of what the last run has yet to finish: an earlier result must not take its place.
+    pending = {
+        label for label, key in zip(last.labels, last.experiments, strict=True) if key not in held
+    }
+    earlier = [
+        key
+        for record in records[records.index(last) + 1 :]
+        if _same_settings(record, last)
+        for label, key in zip(record.labels, record.experiments, strict=True)
+        if key in held and label not in pending
+    ]
+    found = [held[key] for key in dict.fromkeys((*last.experiments, *earlier)) if key in held]
+    shown = [one.key for one in _newest_code(found) if one.experiment.dataset in wanted]
+    return [*shown, *(key for key in last.experiments if key not in held)]
+
+
+def _named(records: Sequence[RunRecord], name: str, store: Store) -> RunRecord:
+    """Return the last run of a name, or the one whose key begins with it."""
+    for record in records:
+        file = f"{record.name}-{record.key[:12]}"
+        if name in {record.name, file} or (_KEY.fullmatch(name) and record.key.startswith(name)):
+            return record
+    names = dict.fromkeys(record.name for record in records)
+    raise ConfigError(f"{store.root} has no run '{name}'{suggestion(name, names)}")
+
+
+def _datasets(record: RunRecord) -> set[str]:
+    return {label.partition("/")[0] for label in record.labels}
+
+
+def _same_settings(one: RunRecord, other: RunRecord) -> bool:
+    """Return whether rows of two runs share all that bare backbones and methods share."""
+    try:
+        a, b = Spec.parse(one.spec, one.name), Spec.parse(other.spec, other.name)
+    except BenchError:  # a version of bench with other settings wrote it
+        return False
+    return (a.training, a.protocol, one.tuned) == (b.training, b.protocol, other.tuned) and all(
+        a.backbone_settings.get(name, {}) == b.backbone_settings.get(name, {})
+        for name in {*a.backbones} & {*b.backbones}
+    )
+
+
+def _condition(text: str) -> tuple[str, list[str]]:
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip() or not values.strip():
+        raise ConfigError(f"--where '{text}' is not key=value; write for example epochs=30")
+    return key.strip(), [value.strip() for value in values.split(",")]
+
+
+def _check_conditions(
+    conditions: Sequence[tuple[str, Sequence[str]]], held: Sequence[StoredExperiment]
+) -> None:
+    known = {key for stored in held for key in facts_of(stored.experiment)}
+    known |= {key.rpartition(".")[2] for key in known}
+    for key, _ in conditions:
+        if held and key not in known:
+            raise ConfigError(f"--where {key}: no experiment has it{suggestion(key, known)}")
+
+
+def facts_of(experiment: Experiment) -> Mapping[str, str]:
+    """Return what conditions are about: what an experiment consists of, and all its settings."""
+    names = {
+        name: getattr(experiment, name)
+        for name in ("dataset", "backbone", "method", "encoder", "seed")
+    }
+    named = {name: str(value) for name, value in names.items() if value is not None}
+    return {**settings_of(experiment), **named}
+
+
+def _holds(experiment: Experiment, key: str, values: Sequence[str]) -> bool:
+    return any(
+        matches(fact, value)
+        for name, fact in facts_of(experiment).items()
+        if key in {name, name.rpartition(".")[2]}
+        for value in values
+    )
+
+
+def matches(fact: str, value: str) -> bool:
+    """Return whether a printed setting has a value: the same text, or the same number.
+
+    Examples
+    --------
+    >>> matches("0.001", "1e-3"), matches("hsd", "hsd"), matches("30", "3")
+    (True, True, False)
+    """
+    try:
+        return fact == value or float(fact) == float(value)
+    except ValueError:
+        return False
+
+
+def _newest_code(newest_first: Iterable[StoredExperiment]) -> list[StoredExperiment]:
+    """Keep the first of experiments that differ in code alone."""
+    kept: dict[str, StoredExperiment] = {}
+    for stored in newest_first:
+        content = {**stored.experiment.model_dump(), "code": ""}
+        kept.setdefault(Experiment.model_validate(content).key, stored)
+    return list(kept.values())
