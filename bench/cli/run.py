@@ -63,11 +63,8 @@ def run(
 
     if plan:
         from bench.runs.preview import preview
-        from bench.training.device import computation
-        from bench.tuning.best import BestSettings
 
-        adapt = BestSettings(settings.store, computation(settings)).adapt if tuned else None
-        typer.echo(preview(spec, settings, adapt))
+        typer.echo(preview(spec, settings, tuned=tuned))
         return
     with resumable():
         outcomes = execute_spec(

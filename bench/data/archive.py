@@ -1,17 +1,67 @@
-"""Single files out of zip archives and wheels."""
+"""Single files out of zip archives and wheels, and files that are compressed."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import struct
 import subprocess
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from bench.errors import DataError
 from bench.files import atomic_path
 from bench.hashing import file_hash
 from bench.plan.data_card import Member, Wheel
+
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
+_RATIO, _SMALL = 200, 1 << 28
+
+
+def largest(packed: int) -> int:
+    """Return how many bytes a file of ``packed`` bytes may unpack to.
+
+    Tables and JSON lines shrink to between a third and a fiftieth of their size.
+    """
+    return max(_SMALL, _RATIO * packed)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading; gzip, bzip2 and xz are known by their first bytes.
+
+    Raises
+    ------
+    DataError
+        The file is missing or unreadable, or what is read of it is damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            first = stream.read(6)
+        if first.startswith(b"PK\x03\x04"):
+            raise DataError(f"{path} is a zip archive; unpack it and name the file in it")
+        chosen = next((o for magic, o in _OPENERS.items() if first.startswith(magic)), open)
+        with chosen(path, "rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path") from None
+    except EOFError:
+        raise DataError(f"{path} is truncated; fetch or copy it again") from None
+    except (OSError, zlib.error, lzma.LZMAError) as error:
+        if getattr(error, "errno", None):
+            raise DataError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
+        raise DataError(f"{path} is damaged ({error}); fetch or copy it again") from None
 
 
 def extract(archive: Path, member: Member, target: Path, label: str, remedy: str) -> str:
@@ -28,22 +78,35 @@ def extract(archive: Path, member: Member, target: Path, label: str, remedy: str
     path = member.path
     if PurePosixPath(path).is_absolute() or ".." in path.split("/") or "\\" in path:
         raise DataError(f"member '{path}' of {archive.name} leaves the archive; correct the card")
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            content = opened.read(path)
-    except KeyError:
-        raise DataError(f"{archive.name} has no member '{path}'; correct the card") from None
-    # RuntimeError: encrypted, or compressed in a way that Python does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DataError(f"{archive.name} is a damaged archive ({error}); fetch again") from None
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(content)
+    with atomic_path(target) as temporary, temporary.open("wb") as unpacked:
+        for block in _blocks(archive, path):
+            unpacked.write(block)
     found = file_hash(target)
     if member.sha256 not in {None, found}:
         raise DataError(
             f"'{path}' of {label} has SHA-256 {found}, expected {member.sha256}; {remedy}"
         )
     return found
+
+
+def _blocks(archive: Path, path: str) -> Iterator[bytes]:
+    """Unpack a member block by block."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            info = packed.getinfo(path)
+            if info.file_size > largest(info.compress_size):
+                raise DataError(
+                    f"'{path}' of {archive.name} unpacks to {info.file_size / 1e6:,.0f} MB, over "
+                    f"{_RATIO} times its packed size; unpack it by hand if you trust it"
+                )
+            with packed.open(info) as source:
+                while block := source.read(1 << 20):
+                    yield block
+    except KeyError:
+        raise DataError(f"{archive.name} has no member '{path}'; correct the card") from None
+    # RuntimeError: encrypted, or compressed in a way that Python does not know.
+    except (*_DAMAGES, OSError, RuntimeError) as error:
+        raise DataError(f"{archive.name} is a damaged archive ({error}); fetch again") from None
 
 
 def download_wheel(wheel: Wheel, folder: Path) -> Path:

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
+from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 
 SORTED_LIMIT = 0.5
 """Share of sorted sequences from which on time order is in doubt. In true files of the Amazon
 sets it is 0.11 to 0.18, because reviews of one day are in order of item id; in copies that
 were sorted it is 1."""
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What one check found.
-
-    Attributes
-    ----------
-    check
-        What was looked for.
-    level
-        ``warning``: figures on these data are in doubt; ``note``: worth knowing; ``ok``.
-    text
-        What was found, in figures.
-    """
-
-    check: str
-    level: Literal["ok", "note", "warning"]
-    text: str
 
 
 def statistics(dataset: Dataset) -> dict[str, str]:
@@ -55,8 +35,8 @@ def statistics(dataset: Dataset) -> dict[str, str]:
 
 
 def audit(dataset: Dataset) -> list[CheckResult]:
-    """Run every check."""
-    return [check(dataset) for check in CHECKS]
+    """Return what reading has found, and run every check."""
+    return [*dataset.notes, *(check(dataset) for check in CHECKS)]
 
 
 def order_of_time(dataset: Dataset) -> CheckResult:

@@ -1,22 +1,23 @@
-"""Text and Parquet tables as named columns, with errors that name file and line."""
+"""Named columns of a file: ids, texts and times, with errors that name file and line."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.interactions import check_ids
+from bench.data.interactions import EXACT, CheckResult, tidy
 from bench.errors import DataError
 
 Numbers = NDArray[np.int64] | NDArray[np.float64]
+_UNITS = {1e8: "seconds", 1e11: "milliseconds", 1e14: "microseconds", 1e17: "nanoseconds"}
+"""Numbers from here to the next are, by their size, times since 1970 in this unit; 1e8 seconds were
+over in 1973. Smaller ones may count anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +29,20 @@ class Columns:
     path
         The file, for messages.
     arrays
-        pyarrow column by name.
+        pyarrow column by name, of the columns that were asked for.
     place
         Returns the file and line (or row) of a row number, for messages.
+    header
+        Names of all columns of the file.
+    notes
+        What was changed or left out in reading.
     """
 
     path: Path
     arrays: Mapping[str, Any]
     place: Callable[[int], str]
+    header: Sequence[str]
+    notes: list[CheckResult] = field(default_factory=list)
 
     def strings(self, name: str) -> list[str]:
         """Return the values of a column as text; missing ones are empty.
@@ -45,42 +52,49 @@ class Columns:
         DataError
             There is no such column, or its values have no text.
         """
-        return [str(value) for value in self._texts(name).to_pylist()]
+        return [str(value) for value in self._texts(self._get(name), name).to_pylist()]
 
-    def ids(self, name: str, kind: str) -> tuple[NDArray[np.int64], list[str]]:
+    def ids(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
         """Encode a column: codes of its values, and the distinct values in order of appearance.
+
+        Raises
+        ------
+        DataError
+            There is no such column, or its values have no text or have lost digits.
+        """
+        import pyarrow as pa
+
+        column = self._get(name)
+        if pa.types.is_floating(column.type):
+            column = self._whole(column, name)
+        encoded = self._texts(column, name).combine_chunks().dictionary_encode()
+        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        return codes, encoded.dictionary.to_pylist()
+
+    def times(self, name: str, form: str | None = None) -> Numbers:
+        """Return a column to sort by: int64 where it is whole, else float64.
+
+        Numbers stay as they are; dates become a number of units since 1970.
 
         Parameters
         ----------
         name
             The column.
-        kind
-            ``"user"`` or ``"item"``, for messages.
+        form
+            How dates are written, as in :meth:`datetime.datetime.strptime`. None: ISO 8601, all
+            with a zone or none. ``epoch``: numbers that may be negative.
 
         Raises
         ------
         DataError
-            There is no such column, or an id is empty or negative.
-        """
-        encoded = self._texts(name).combine_chunks().dictionary_encode()
-        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        ids: list[str] = encoded.dictionary.to_pylist()
-        check_ids(ids, kind, lambda value: self.place(int(np.argmax(codes == ids.index(value)))))
-        return codes, ids
-
-    def times(self, name: str) -> Numbers:
-        """Return a column to sort by: int64 where it is whole, else float64.
-
-        Numbers stay as they are; dates (ISO 8601, all with a zone or none) become nanoseconds.
-
-        Raises
-        ------
-        DataError
-            A value is no time, or is a negative number; the message names its line.
+            A value is no time, or is a negative or another kind of number than the others; the
+            message names its line.
         """
         import pyarrow as pa
 
         column = _trimmed(self._get(name))
+        if form not in {None, "epoch"}:
+            return self._dates(column, name, str(form))
         for kind in _time_kinds():
             dates = pa.types.is_temporal(kind)
             if pa.types.is_temporal(column.type) and not dates:
@@ -89,8 +103,66 @@ class Columns:
                 found = column.cast(kind)
             except pa.ArrowException:
                 continue
-            return self._checked(found, name, dates)
+            if dates:
+                return self._checked(found.cast(pa.int64()), name)
+            return self._numbers(found, name, negative=form == "epoch")
         raise self._no_times(column, name)
+
+    def _dates(self, column: Any, name: str, form: str) -> Numbers:
+        """Parse dates of a format."""
+        import pandas as pd
+        import pyarrow as pa
+
+        texts = column.cast(pa.string()).to_pandas()
+        try:
+            dates = pd.to_datetime(texts, format=form, utc=True, errors="coerce")
+        except ValueError as error:
+            raise DataError(f"the card's time_format '{form}': {error}; correct it") from None
+        bad = dates.isna().to_numpy()
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"{self.place(row)}: '{name}' is {texts[row]!r}, not a time as '{form}'; correct "
+                "it, or the card's time_format"
+            )
+        return np.asarray(dates.astype("int64"))
+
+    def _numbers(self, column: Any, name: str, *, negative: bool) -> Numbers:
+        """Check numbers: from 0 up, exact, and all in one unit."""
+        import pyarrow as pa
+
+        numbers = self._checked(column, name)
+        bad = ~np.isfinite(numbers) | ((numbers < 0) & (not negative))
+        if bad.any():
+            raise self._bad_time(name, int(np.argmax(bad)))
+        stored = self._get(name).type
+        if pa.types.is_floating(stored) or pa.types.is_floating(column.type):
+            lost = np.abs(numbers) > _exact(stored)
+            if lost.any():
+                row = int(np.argmax(lost))
+                raise DataError(
+                    f"{self.place(row)}: '{name}' is {self._get(name)[row].as_py()!r}, a "
+                    "floating-point number so large that it has lost its order; store whole numbers"
+                )
+        sizes = np.searchsorted(list(_UNITS), numbers, side="right")
+        _, rows = np.unique(sizes, return_index=True)
+        first = [int(row) for row in rows if sizes[row]]
+        if len(first) > 1:
+            one, other = sorted(first)[:2]
+            units = list(_UNITS.values())
+            raise DataError(
+                f"{self.place(other)}: '{name}' is {numbers[other]}, by its size a time in "
+                f"{units[sizes[other] - 1]}, where {self.place(one)} has {numbers[one]}, in "
+                f"{units[sizes[one] - 1]}; write all in one unit"
+            )
+        return numbers
+
+    def _checked(self, column: Any, name: str) -> Numbers:
+        """Return numbers, none of which is missing."""
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True)
+            raise DataError(f"{self.place(row)}: '{name}' is missing; add it or remove the line")
+        return np.asarray(column.to_numpy())
 
     def _no_times(self, column: Any, name: str) -> DataError:
         """Describe the value that is no time, or of another kind than those before it."""
@@ -114,31 +186,18 @@ class Columns:
             "before (a number, a date with a zone, or a date without one); make them alike"
         )
 
-    def _checked(self, column: Any, name: str, dates: bool) -> Numbers:
-        """Return a column of numbers or dates without missing and negative numbers."""
-        import pyarrow as pa
-
-        if column.null_count:
-            row = column.is_null().to_pylist().index(True)
-            raise DataError(f"{self.place(row)}: '{name}' is missing; add it or remove the line")
-        numbers: Numbers = (column.cast(pa.int64()) if dates else column).to_numpy()
-        bad = ~(dates | np.isfinite(numbers) & (numbers >= 0))
-        if bad.any():
-            raise self._bad_time(name, int(np.argmax(bad)))
-        return numbers
-
     def _bad_time(self, name: str, row: int) -> DataError:
         value = self._get(name)[row].as_py()
         return DataError(
             f"{self.place(row)}: '{name}' is {value!r}, not a time (a number from 0 up, or an "
-            "ISO 8601 date); correct or remove it"
+            "ISO 8601 date); correct or remove it, or say in the card's 'time_format' how times "
+            "are written"
         )
 
-    def _texts(self, name: str) -> Any:
+    def _texts(self, column: Any, name: str) -> Any:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        column = self._get(name)
         try:
             return pc.fill_null(column.cast(pa.string()), "")
         except pa.ArrowException:
@@ -147,13 +206,40 @@ class Columns:
                 "numbers; convert it"
             ) from None
 
+    def _whole(self, column: Any, name: str) -> Any:
+        """Convert floating-point ids to whole numbers; NaN is a missing value."""
+        import pyarrow as pa
+
+        numbers = column.to_numpy().astype(np.float64)
+        missing = np.isnan(numbers)
+        bad = ~missing & ((numbers != np.trunc(numbers)) | (np.abs(numbers) > _exact(column.type)))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"{self.place(row)}: '{name}' is {numbers[row]!r}, a floating-point number that is "
+                "not whole or has lost digits; store ids as text or whole numbers"
+            )
+        text = f"column '{name}' holds floating-point numbers; they were read as whole ones"
+        self.notes.append(CheckResult("ids", "note", text))
+        return pa.chunked_array(
+            [pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)]
+        )
+
     def _get(self, name: str) -> Any:
         if name not in self.arrays:
             raise DataError(
-                f"{self.path} has no column '{name}'; its columns are "
-                f"{', '.join(self.arrays)}: correct the card's options or the file"
+                f"{self.path} has no column '{name}'; its columns are {', '.join(self.header)}: "
+                "correct the card's options, or, if the file has no header, name its 'columns' "
+                "there"
             )
         return self.arrays[name]
+
+
+def _exact(kind: Any) -> int:
+    """Return the number up to which a type holds every whole number."""
+    import pyarrow as pa
+
+    return 2**11 if pa.types.is_float16(kind) else 2**24 if pa.types.is_float32(kind) else EXACT
 
 
 def _trimmed(column: Any) -> Any:
@@ -186,190 +272,39 @@ def _kinds_of(value: str | None) -> set[Any]:
     return kinds
 
 
-def read_delimited(
-    path: Path,
-    separator: str,
-    *,
-    names: Sequence[str] = (),
-    encoding: str = "utf-8",
-    quoted: bool = False,
-) -> Columns:
-    """Read a delimited text file; every value stays a string, blank lines are skipped.
-
-    Parameters
-    ----------
-    path
-        The file.
-    separator
-        One character between values.
-    names
-        Names of the columns of a file without header.
-    encoding
-        Of the text.
-    quoted
-        Whether values may be in double quotes, as in CSV.
+def item_texts(
+    items: Columns, id_column: str, text_column: str, max_conflicts: int = 0
+) -> dict[str, str]:
+    """Return the text of each item by its id; of several, the first that is not empty.
 
     Raises
     ------
     DataError
-        The file is missing, empty, in another encoding, or a line has another number of
-        values than there are columns.
+        A column is missing, or more items than ``max_conflicts`` are listed with several texts.
     """
-    text = _Text(path, read_text(path, encoding), separator, quoted)
-    header_lines, header = (0, list(names)) if names else text.header()
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}, line 1: two columns have the same name; rename one")
-    table = text.parse(header, header_lines)
-    if not table.num_rows:
-        raise DataError(f"{path} has a header and no rows; fetch or copy it again")
-    before = 0 if names else 1
-    arrays = dict(zip(header, table.columns, strict=True))
-    return Columns(path, arrays, lambda row: text.place(row + before))
-
-
-@dataclass(frozen=True)
-class _Text:
-    """A delimited text and how its values are separated.
-
-    pyarrow parses it; the standard library's slower reader, which counts lines, serves the
-    header and the messages.
-    """
-
-    path: Path
-    content: str
-    separator: str
-    quoted: bool
-
-    def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Iterate over line number and values of every line that is not blank."""
-        csv.field_size_limit(max(csv.field_size_limit(), len(self.content)))
-        reader = csv.reader(
-            io.StringIO(self.content, newline=""),
-            delimiter=self.separator,
-            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
-        )
-        return ((reader.line_num, values) for values in reader if values)
-
-    def header(self) -> tuple[int, list[str]]:
-        """Return the number of lines up to the header's end, and its column names."""
-        try:
-            return next(self.records())
-        except csv.Error as error:
-            raise DataError(f"{self.path}, line 1: no header ({error}); correct the file") from None
-
-    def place(self, record: int) -> str:
-        """Return file and line of a record, counted from 0."""
-        line = next(number for index, (number, _) in enumerate(self.records()) if index == record)
-        return f"{self.path}, line {line}"
-
-    def parse(self, header: list[str], header_lines: int) -> Any:
-        """Parse to a pyarrow table of strings."""
-        import pyarrow as pa
-        from pyarrow import csv as arrow
-
-        try:
-            return arrow.read_csv(
-                pa.BufferReader(self.content.encode()),
-                arrow.ReadOptions(column_names=header, skip_rows=header_lines),
-                arrow.ParseOptions(
-                    delimiter=self.separator,
-                    quote_char='"' if self.quoted else False,
-                    newlines_in_values=self.quoted,
-                ),
-                arrow.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            raise self._wrong_line(header) or DataError(
-                f"{self.path}: {str(error).splitlines()[0]}; correct the file"
-            ) from None
-
-    def _wrong_line(self, header: list[str]) -> DataError | None:
-        for line, values in self.records():
-            if len(values) != len(header):
-                return DataError(
-                    f"{self.path}, line {line}: {len(values)} values where {len(header)} are "
-                    f"expected ({', '.join(header)}); correct the line or the card's separator"
-                )
-        return None
-
-
-def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """Read a whole text file; a byte-order mark is dropped.
-
-    Raises
-    ------
-    DataError
-        The file is missing, empty, or a line is not in the encoding.
-    """
-    content = read_bytes(path)
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+    codes, raw_ids = items.ids(id_column)
+    ids, notes = tidy(raw_ids, "listed item")
+    items.notes.extend(notes)
+    texts: dict[str, str] = {}
+    conflicts = []
+    for row, (code, text) in enumerate(
+        zip(codes.tolist(), items.strings(text_column), strict=True)
+    ):
+        known = texts.get(ids[code])
+        if not known:
+            texts[ids[code]] = text
+        elif text not in {"", known}:
+            conflicts.append(row)
+    if len(conflicts) > max_conflicts:
+        row = conflicts[max_conflicts]
         raise DataError(
-            f"{path}, line {line}: not {encoding.upper()}; save the file as {encoding.upper()}"
-        ) from None
-    except LookupError:
-        raise DataError(f"{path}: unknown encoding '{encoding}'; correct the card") from None
-    return text.removeprefix("\ufeff")
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a whole file.
-
-    Raises
-    ------
-    DataError
-        The file is missing, unreadable or empty.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    if not content.strip():
-        raise DataError(f"{path} is empty; fetch or copy it again")
-    return content
-
-
-def read_parquet(path: Path) -> Columns:
-    """Read a Parquet file.
-
-    Raises
-    ------
-    DataError
-        The file is missing, empty or not Parquet.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    content = read_bytes(path)
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again") from None
-    if not table.num_rows:
-        raise DataError(f"{path} has no rows; fetch or copy it again")
-    columns = dict(zip(table.column_names, table.columns, strict=True))
-    return Columns(path, columns, lambda row: f"{path}, row {row + 1}")
-
-
-def item_texts(items: Columns, id_column: str, text_column: str) -> dict[str, str]:
-    """Return the text of each item by its id.
-
-    Raises
-    ------
-    DataError
-        A column is missing, or an item is listed twice.
-    """
-    codes, ids = items.ids(id_column, "item")
-    if len(ids) < len(codes):
-        row = int(np.flatnonzero(np.bincount(codes)[codes] > 1)[1])
-        raise DataError(
-            f"{items.place(row)}: item '{ids[codes[row]]}' is listed a second time; remove one"
+            f"{items.place(row)}: item '{ids[codes[row]]}' is listed a second time, with another "
+            "text; remove one"
         )
-    return dict(zip(ids, items.strings(text_column), strict=True))
+    if len(texts) < len(codes):
+        text = f"{items.path}: lines that list an item again: {len(codes) - len(texts):,}"
+        more = f", {len(conflicts):,} of them with another text" if conflicts else ""
+        items.notes.append(
+            CheckResult("items listed twice", "note", f"{text}{more}; the first counts")
+        )
+    return texts

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.plan.protocol import Phase
@@ -35,6 +36,8 @@ class Dataset:
         The card's maximum length, the protocol's default for this data set.
     planted_noise
         bool ``[interactions]``: accidental interactions planted by a generator, else None.
+    notes
+        What was found, changed or left out in reading.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Dataset:
     item_texts: Sequence[str]
     max_length: int
     planted_noise: NDArray[np.bool_] | None = None
+    notes: Sequence[CheckResult] = ()
 
     @property
     def n_users(self) -> int:

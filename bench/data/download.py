@@ -8,12 +8,14 @@ the rest of that version only, and starts again when the server has another one.
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
 
 from bench.errors import DataError, StoreError
 from bench.files import write_json
@@ -90,6 +92,13 @@ def download(url: str, target: Path, sha256: str | None, report: Report) -> str:
     )
 
 
+class _State(BaseModel):
+    """What the bytes of a part belong to."""
+
+    url: str
+    version: str | None
+
+
 class _Resuming:
     """A downloader for pooch that asks for the rest of what an earlier attempt has left.
 
@@ -120,7 +129,7 @@ class _Resuming:
         headers = {"Accept-Encoding": "identity", **self._range(url)}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             if response.status_code == _UNSATISFIABLE:
-                self._part.unlink()
+                self._part.unlink(missing_ok=True)
                 raise requests.ConnectionError("the part on disk does not fit")
             response.raise_for_status()
             self._receive(url, response)
@@ -128,21 +137,21 @@ class _Resuming:
         self._state.unlink(missing_ok=True)
 
     def _range(self, url: str) -> dict[str, str]:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValidationError):  # damaged: the transfer starts again
             have = self._part.stat().st_size
-            state = json.loads(self._state.read_text(encoding="utf-8"))
-            if have and state["url"] == url and state["version"]:
-                return {"Range": f"bytes={have}-", "If-Range": state["version"]}
+            state = _State.model_validate_json(self._state.read_bytes())
+            if have and state.url == url and re.fullmatch("[ -~]+", state.version or ""):
+                return {"Range": f"bytes={have}-", "If-Range": str(state.version)}
         return {}
 
     def _receive(self, url: str, response: Response) -> None:
         self.resumed = response.status_code == _PARTIAL
         done = self._part.stat().st_size if self.resumed else 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else done + int(length)
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdecimal() and len(length) < 19 else None
         tag = response.headers.get("ETag", "W/")
         version = response.headers.get("Last-Modified") if tag.startswith("W/") else tag
-        write_json(self._state, {"url": url, "version": version})
+        write_json(self._state, _State(url=url, version=version).model_dump())
         with self._part.open("ab" if self.resumed else "wb") as stream:
             for block in response.raw.stream(_BLOCK, decode_content=False):
                 stream.write(block)

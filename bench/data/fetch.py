@@ -13,15 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, RootModel
 
 from bench.data.archive import download_wheel, extract
 from bench.data.download import Report, download
 from bench.data.locate import Located, fetchable, home, locate, not_found
 from bench.display import display_for
 from bench.errors import BenchError, DataError, StoreError
-from bench.files import locked, read_json, write_json
+from bench.files import locked, read_model, write_json
 from bench.hashing import file_hash
 from bench.plan.data_card import Card, Form, Source
 from bench.settings import Settings
@@ -98,7 +99,7 @@ def _fetch_source(form: Form, source: Source, folder: Path) -> None:
         fetched, digest = _download(source, folder, temporary)
         try:
             if source.role:
-                entries = {form.files[source.role]: {"sha256": digest, "source": source.label}}
+                entries = {form.files[source.role]: Provenance(sha256=digest, source=source.label)}
                 fetched.replace(temporary / form.files[source.role])
             else:
                 entries = _extract(fetched, source, form, temporary, digest)
@@ -106,7 +107,8 @@ def _fetch_source(form: Form, source: Source, folder: Path) -> None:
             fetched.unlink(missing_ok=True)
         for file in entries:
             (temporary / file).replace(folder / file)
-    write_json(folder / PROVENANCE, {**provenance(folder), **entries})
+    known = _Record({**provenance(folder), **entries})
+    write_json(folder / PROVENANCE, known.model_dump(exclude_none=True))
 
 
 def _download(source: Source, folder: Path, temporary: Path) -> tuple[Path, str]:
@@ -148,28 +150,55 @@ def _progress_of(name: str) -> Iterator[Report]:
 
 def _extract(
     archive: Path, source: Source, form: Form, folder: Path, digest: str
-) -> dict[str, Any]:
+) -> dict[str, Provenance]:
     """Extract all members to a folder and check them; return what to record of each."""
-    entries: dict[str, Any] = {}
+    entries: dict[str, Provenance] = {}
     for role, member in source.members.items():
         name = form.files[role]
         remedy = "correct the card if the publisher changed the file"
         found = extract(archive, member, folder / name, source.label, remedy)
-        entries[name] = {"sha256": found, "source": source.label, "download_sha256": digest}
+        entries[name] = Provenance(sha256=found, source=source.label, download_sha256=digest)
     return entries
 
 
 def _recorded_download(source: Source, folder: Path) -> str | None:
     for entry in provenance(folder).values():
-        if entry.get("source") == source.label:
-            digest = entry.get("download_sha256") or entry.get("sha256")
-            return None if digest is None else str(digest)
+        if entry.source == source.label:
+            return entry.download_sha256 or entry.sha256
     return None
 
 
-def provenance(folder: Path) -> dict[str, Any]:
-    """Read what is known of the files that were fetched to a folder, by file name."""
+class Provenance(BaseModel):
+    """Where a file came from.
+
+    Attributes
+    ----------
+    sha256
+        Of the file.
+    source
+        Its address, or the wheel's name and version.
+    download_sha256
+        Of the archive that it was in.
+    """
+
+    sha256: str
+    source: str
+    download_sha256: str | None = None
+
+
+class _Record(RootModel[dict[str, Provenance]]):
+    """Content of ``provenance.json``: an entry for each file."""
+
+
+def provenance(folder: Path) -> dict[str, Provenance]:
+    """Read what is known of the files that were fetched to a folder, by file name.
+
+    Raises
+    ------
+    StoreError
+        The record is damaged.
+    """
     path = folder / PROVENANCE
-    content = read_json(path) if path.is_file() else {}
-    entries = content.items() if isinstance(content, dict) else ()
-    return {name: entry for name, entry in entries if isinstance(entry, dict)}
+    if not path.is_file():
+        return {}
+    return read_model(path, _Record, "delete it to trust what is fetched next").root

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+
+MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "-"})
+"""Words, in lower case, that programs write for a missing value."""
+
+_WHOLE = re.compile(r"(\d+)\.0+")
+_SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
+EXACT = 2**53
+"""From here on float64 does not hold every whole number."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes
+    ----------
+    check
+        What was looked for.
+    level
+        ``warning``: figures on these data are in doubt; ``note``: worth knowing; ``ok``.
+    text
+        What was found, in figures.
+    """
+
+    check: str
+    level: Literal["ok", "note", "warning"]
+    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +57,10 @@ class Interactions:
         Name of each item by id; None where the source has no list of items.
     planted
         bool ``[rows]``: accidental interactions, where a generator knows them.
+    place
+        Returns the file and line of a row, for messages.
+    notes
+        What was changed or left out in reading.
     """
 
     users: NDArray[np.int64]
@@ -36,6 +70,8 @@ class Interactions:
     times: NDArray[np.int64] | NDArray[np.float64] | None = None
     texts: Mapping[str, str] | None = None
     planted: NDArray[np.bool_] | None = None
+    place: Callable[[int], str] = lambda row: f"interaction {row + 1}"
+    notes: Sequence[CheckResult] = ()
 
 
 def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
@@ -52,28 +88,94 @@ def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
     return np.asarray(codes, dtype=np.int64), list(numbers)
 
 
-def check_ids(ids: Iterable[str], kind: str, where: Callable[[str], str]) -> None:
-    """Refuse an empty string or a negative number as id.
+def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
+    """Return ids as they are meant, and notes of what was changed.
+
+    White space around an id is removed. Where all ids are whole numbers, some of them written as
+    floating-point numbers do, ``1.0`` is ``1``.
 
     Parameters
     ----------
     ids
         Distinct ids.
     kind
+        ``"user"`` or ``"item"``, for the notes.
+
+    Examples
+    --------
+    >>> tidy([" 1", "2.0"], "user")[0], tidy(["a", "2.0"], "user")[0]
+    (['1', '2'], ['a', '2.0'])
+    """
+    notes = []
+    meant = [value.strip() for value in ids]
+    changed = [old for old, new in zip(ids, meant, strict=True) if old != new]
+    if changed:
+        text = f"white space around {kind} ids was removed, {len(changed):,} in all, the first"
+        notes.append(CheckResult("ids", "note", f"{text} {changed[0]!r}"))
+    dotted = [value for value in meant if _is_whole(value)]
+    if dotted and all(value.isdecimal() or _is_whole(value) for value in meant):
+        meant = [value.partition(".")[0] for value in meant]
+        text = f"{kind} ids written as floating-point numbers were read as whole ones"
+        notes.append(CheckResult("ids", "note", f"{text}, {len(dotted):,} in all: {dotted[0]} ..."))
+    return meant, notes
+
+
+def _is_whole(value: str) -> bool:
+    whole = _WHOLE.fullmatch(value) if "." in value else None
+    return whole is not None and int(whole[1]) <= EXACT
+
+
+def check_ids(
+    ids: Sequence[str], kind: str, where: Callable[[int], str], *, keep_missing: bool
+) -> None:
+    """Refuse what is no id, or an id that was spoilt before it came here.
+
+    Parameters
+    ----------
+    ids
+        Ids as they are meant; see :func:`tidy`.
+    kind
         ``"user"`` or ``"item"``, for the message.
     where
-        Returns the file and line on which an id is first seen.
+        Returns the file and line on which the id of a place in ``ids`` is first seen.
+    keep_missing
+        Whether words for a missing value are ids.
 
     Raises
     ------
     DataError
-        Negative numbers are refused because they usually mark a missing id.
+        An id is empty, a word for a missing value, a negative number (which usually marks a
+        missing id), a number that lost digits, or contains a control character; or ``1.0`` is
+        next to ``1``.
     """
-    for value in ids:
-        if not value:
-            raise DataError(f"{where(value)}: the {kind} id is empty; add it or remove the line")
-        if value[0] == "-" and value[1:].isdigit():
-            raise DataError(
-                f"{where(value)}: the {kind} id {value} is negative, which usually marks a "
-                "missing one; remove the line or rename the id"
-            )
+    known = set(ids)
+    for code, value in enumerate(ids):
+        problem = _problem(value, known, keep_missing=keep_missing)
+        if problem:
+            raise DataError(f"{where(code)}: the {kind} id {problem}")
+
+
+def _problem(value: str, known: set[str], *, keep_missing: bool) -> str | None:
+    """Return what is wrong with an id and what to do."""
+    if not value:
+        return "is empty; add it or remove the line"
+    if value.lower() in MISSING and not keep_missing:
+        return (
+            f"'{value}' is a word for a missing value, so that all such lines would be one and "
+            "the same; remove them, or set 'missing_ids: keep' in the card if it is an id"
+        )
+    if value.isalnum():
+        return None
+    if value[0] == "-" and value[1:].isdigit():
+        return (
+            f"{value} is negative, which usually marks a missing one; remove the line or "
+            "rename the id"
+        )
+    if _CONTROL.search(value):
+        return f"{value!r} contains a control character; remove it"
+    whole = _WHOLE.fullmatch(value)
+    if _SCIENTIFIC.fullmatch(value) or (whole and int(whole[1]) > EXACT):
+        return f"{value} is a number that has lost digits; write ids in full, as text"
+    if whole and whole[1] in known:
+        return f"{value} is next to {whole[1]}, which may be the same; write them alike"
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bench.cache import Content, Entry
 from bench.data.arrange import arrange
 from bench.data.dataset import Dataset
 from bench.data.fetch import fetch_card, provenance
+from bench.data.interactions import CheckResult
 from bench.data.locate import Located, locate, not_found
 from bench.data.sequences import Sequences
 from bench.errors import DataError
@@ -26,6 +28,8 @@ from bench.hashing import content_hash, file_hash
 from bench.plan.data_card import Card, Counts, load_card
 from bench.plan.formats import READERS
 from bench.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 
 def load_dataset(source: str, settings: Settings, *, fetch: bool = False) -> Dataset:
@@ -85,7 +89,12 @@ def parse_card(card: Card, located: Located) -> Dataset:
 def _parse(card: Card, located: Located) -> Dataset:
     reader = READERS.get(located.form.format)
     options = reader.options.parse(located.form.options, f"card '{card.name}', options")
-    return arrange(reader.read()(located.files, options), card, located.form)
+    raw = reader.read()(located.files, options)
+    dataset = arrange(raw, card, located.form)
+    for note in dataset.notes:
+        if note.level != "ok":
+            _LOG.warning("data set '%s': %s", card.name, note.text)
+    return dataset
 
 
 def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
@@ -128,7 +137,8 @@ def _to_content(dataset: Dataset) -> Content:
     }
     if dataset.planted_noise is not None:
         arrays["planted"] = dataset.planted_noise
-    return Content(arrays, {"fingerprint": dataset.fingerprint})
+    notes = [[note.check, note.level, note.text] for note in dataset.notes]
+    return Content(arrays, {"fingerprint": dataset.fingerprint, "notes": notes})
 
 
 def _from_content(content: Content, card: Card) -> Dataset:
@@ -143,6 +153,7 @@ def _from_content(content: Content, card: Card) -> Dataset:
         item_texts=texts,
         max_length=card.max_length,
         planted_noise=content.arrays.get("planted"),
+        notes=[CheckResult(*note) for note in content.metadata["notes"]],
     )
 
 
@@ -208,5 +219,5 @@ def _expected(role: str, path: Path, located: Located) -> tuple[str | None, str]
             stated = source.members[role].sha256
         if stated:
             return stated, "card"
-    recorded = provenance(path.parent).get(path.name, {}).get("sha256")
-    return (recorded, "first fetch") if recorded else (None, "none")
+    recorded = provenance(path.parent).get(path.name)
+    return (recorded.sha256, "first fetch") if recorded else (None, "none")

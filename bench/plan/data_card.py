@@ -118,6 +118,9 @@ class Form(Config):
     unlisted_items
         What an item with interactions that the list of items lacks is: an ``error``, or an
         item without text (``keep``).
+    missing_ids
+        What an id is that is a word for a missing value (``nan``, ``None``, ``NULL``, ``NA``,
+        ``-`` and their like): an ``error``, or an id as any other (``keep``).
     sources
         Where the files come from; empty when nothing can be fetched.
     """
@@ -126,6 +129,7 @@ class Form(Config):
     files: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     unlisted_items: Literal["error", "keep"] = "error"
+    missing_ids: Literal["error", "keep"] = "error"
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")

@@ -5,11 +5,12 @@ Descriptors and options are light; the function that parses is imported on first
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.config import Config
 from bench.registry import Registry, load_object
@@ -28,71 +29,144 @@ class SequencesOptions(Config):
     text_column: str = "title"
 
 
-class RecboleOptions(Config):
-    """RecBole's atomic files: tab-separated, header of ``name:type``, any order.
+class FileOptions(Config):
+    """How a text file of rows is written; Parquet and JSON lines need none of it.
 
     Attributes
     ----------
-    user, item, time
-        Fields of the ``.inter`` file.
-    text
-        Field of the ``.item`` file that names an item.
-    """
-
-    user: str = "user_id"
-    item: str = "item_id"
-    time: str = "timestamp"
-    text: str = "movie_title"
-
-
-class AmazonOptions(Config):
-    """Amazon reviews of 2014: gzipped JSON lines, and metadata as gzipped Python literals.
-
-    Attributes
-    ----------
-    max_bad_lines
-        Lines of one file that may be unreadable. They are left out, counted and reported by
-        number; one more is an error.
-    """
-
-    max_bad_lines: int = Field(default=10, ge=0)
-
-
-class MovielensOptions(Config):
-    """MovieLens-100K as GroupLens publishes it: ``u.data`` and ``u.item``.
-
-    Attributes
-    ----------
+    separator
+        Between values: one or more characters, such as a tab or ``::``.
+    columns
+        Names of the columns of a file without header; empty where its first line names them.
+    quoted
+        Whether values may be in double quotes. None: where the separator is a comma or a
+        semicolon.
+    line_breaks
+        Whether a quoted value may contain line breaks.
     encoding
-        Of ``u.item``.
+        Of the text.
     """
 
-    encoding: str = "latin-1"
+    separator: str = ","
+    columns: tuple[str, ...] = ()
+    quoted: bool | None = None
+    line_breaks: bool = False
+    encoding: str = "utf-8"
+
+    @field_validator("separator")
+    @classmethod
+    def _separates(cls, value: str) -> str:
+        if not value or not value.isascii() or set(value) & set('"\r\n\0'):
+            raise ValueError("write one or more ASCII characters, neither quotes nor line ends")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("two columns have the same name")
+        return value
 
 
-class TableOptions(Config):
-    """CSV (or any separator) or Parquet with named columns.
+class TableOptions(FileOptions):
+    """Rows with named columns: text, Parquet, or one JSON object (or Python literal) a line.
 
     Attributes
     ----------
     user, item
         Columns of the interactions file.
     time
-        Column to sort by: a number, or a date as ISO 8601. None: rows are already in
-        chronological order.
+        Column to sort by: a number, or a date. None: rows are already in chronological order.
+    time_format
+        How dates are written, as in :meth:`datetime.datetime.strptime`; None: ISO 8601.
+        ``epoch``: numbers that may be negative, before 1970.
     item_id, text
-        Columns of the items file.
-    separator, encoding
-        Of text files; Parquet needs neither.
+        Columns of the items file; an empty ``item_id`` is the same as ``item``.
+    items
+        How the items file is written where it differs from the interactions file.
+    text_drop
+        Regular expression; what it matches is removed from every text.
+    text_html
+        Whether texts hold HTML entities, such as ``&amp;``.
+    max_bad_lines
+        Lines of one file that may be unreadable JSON, or list an item again with another text.
+        They are left out, counted and reported by number; one more is an error.
     """
 
     user: str = "user_id"
     item: str = "item_id"
     time: str | None = "timestamp"
+    time_format: str | None = None
     item_id: str = "item_id"
     text: str = "title"
-    separator: str = Field(default=",", pattern=r"^[\x00-\x7f]$")
-    encoding: str = "utf-8"
+    items: FileOptions = FileOptions()
+    text_drop: str = ""
+    text_html: bool = False
+    max_bad_lines: int = Field(default=0, ge=0)
+
+    @field_validator("time_format")
+    @classmethod
+    def _a_format(cls, value: str | None) -> str | None:
+        if value not in {None, "epoch"} and "%" not in str(value):
+            raise ValueError("write strptime's codes, such as '%m/%d/%Y %H:%M', or 'epoch'")
+        return value
+
+    @field_validator("text_drop")
+    @classmethod
+    def _a_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"it is no regular expression ({error})") from None
+        return value
+
+    @property
+    def items_file(self) -> FileOptions:
+        """How the items file is written: as ``items`` says, else as the interactions file."""
+        shared = self.model_dump(include=set(FileOptions.model_fields) - {"columns"})
+        return FileOptions(**{**shared, **self.items.model_dump(exclude_unset=True)})
+
+
+class RecboleOptions(TableOptions):
+    """RecBole's atomic files: tab-separated, header of ``name:type``, any order.
+
+    The attributes are those of :class:`TableOptions`. A file without times is taken in its order.
+    """
+
+    separator: str = "\t"
+    item_id: str = ""
+    text: str = "movie_title"
+
+
+class AmazonOptions(TableOptions):
+    """Amazon reviews of 2014: JSON lines, and metadata as Python literals.
+
+    The attributes are those of :class:`TableOptions`.
+    """
+
+    user: str = "reviewerID"
+    item: str = "asin"
+    time: str | None = "unixReviewTime"
+    item_id: str = ""
+    text_html: bool = True
+    max_bad_lines: int = Field(default=10, ge=0)
+
+
+_FILM = ("item_id", "title", "release", "video", "url", *(f"genre{g}" for g in range(19)))
+
+
+class MovielensOptions(TableOptions):
+    """MovieLens-100K as GroupLens publishes it: ``u.data`` and ``u.item``.
+
+    The attributes are those of :class:`TableOptions`. A title loses its year, as in RecBole's
+    copy.
+    """
+
+    separator: str = "\t"
+    columns: tuple[str, ...] = ("user_id", "item_id", "rating", "timestamp")
+    items: FileOptions = FileOptions(separator="|", columns=_FILM)
+    text_drop: str = r"\s*\(\d{4}\)\s*$"
+    encoding: str = "latin-1"
 
 
 class PlantedOptions(Config):
@@ -185,7 +259,7 @@ RECBOLE = Reader(
     ("interactions",),
     ("items",),
     RecboleOptions,
-    f"{_READERS}.recbole:read",
+    f"{_READERS}.table:read",
 )
 AMAZON = Reader(
     "amazon",
@@ -193,7 +267,7 @@ AMAZON = Reader(
     ("reviews",),
     ("metadata",),
     AmazonOptions,
-    f"{_READERS}.amazon:read",
+    f"{_READERS}.table:read",
 )
 MOVIELENS = Reader(
     "movielens",
@@ -201,11 +275,11 @@ MOVIELENS = Reader(
     ("interactions",),
     ("items",),
     MovielensOptions,
-    f"{_READERS}.movielens:read",
+    f"{_READERS}.table:read",
 )
 TABLE = Reader(
     "table",
-    "CSV or Parquet with named columns",
+    "CSV and other separated text, Parquet or JSON lines, with named columns",
     ("interactions",),
     ("items",),
     TableOptions,

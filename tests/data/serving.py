@@ -17,6 +17,7 @@ class Site:
     ranges: bool = True
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
+    length: str | None = None  # what the server says instead of the length
 
 
 @contextlib.contextmanager
@@ -45,7 +46,7 @@ def serve(site: Site):
                 return
             self.send_response(206 if start else 200)
             self.send_header("ETag", tag)
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Length", site.length or str(len(content) - start))
             self.end_headers()
             stop = start + site.break_after.pop(0) if site.break_after else None
             self.wfile.write(content[start:stop])

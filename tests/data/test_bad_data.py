@@ -99,7 +99,7 @@ BAD = {
     "missing field": (
         recbole_card,
         replace("x.inter", b"timestamp:float", b"when:float"),
-        "x.inter has no column 'timestamp'; its columns are user_id, item_id, rating, when",
+        "x.inter has no column 'timestamp'; its columns are user_id:token, item_id:token, rating",
     ),
     "too few values": (
         recbole_card,
@@ -140,10 +140,14 @@ BAD = {
     "wrong separator": (
         csv_card,
         replace("x.csv", b"when,who,what", b"when;who;what"),
-        "x.csv, line 2: 3 values where 1 are expected",
+        "x.csv has no column 'who'; its columns are when;who;what",
     ),
-    "truncated gzip": (amazon_card, truncate("reviews.json.gz"), "is truncated after line"),
-    "not gzip": (amazon_card, content("meta.json.gz", b"{}"), "is damaged after line 0"),
+    "truncated gzip": (amazon_card, truncate("reviews.json.gz"), "reviews.json.gz is truncated"),
+    "not gzip": (
+        amazon_card,
+        content("meta.json.gz", b"{}"),
+        "meta.json.gz holds no line that can be read",
+    ),
     "empty gzip": (
         amazon_card,
         content("reviews.json.gz", gzip.compress(b"")),
@@ -152,7 +156,7 @@ BAD = {
     "all lines bad": (
         amazon_card,
         content("reviews.json.gz", gzip.compress(b"nonsense\n" * 3)),
-        "reviews.json.gz holds no review",
+        "reviews.json.gz has no column 'reviewerID'; its columns are nonsense",
     ),
     "not Parquet": (parquet_card, content("x.parquet", b"PAR1 no"), "not a whole Parquet file"),
     "half of a Parquet file": (

@@ -1,5 +1,6 @@
 """Downloads against a server on the loopback address: whole, verified, resumed, or nothing."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -146,6 +147,27 @@ def test_a_part_longer_than_the_file_starts_again(site, get, tmp_path):
     assert target.read_bytes() == BIG
 
 
+@pytest.mark.parametrize(
+    "state",
+    ["[]", "7", "{", '{"url": 1, "version": 2}', '{"url": "URL", "version": "a\\nb"}', "\xff"],
+)
+def test_a_damaged_state_of_a_part_starts_again(state, site, get, tmp_path):
+    (tmp_path / "big.part").write_bytes(b"x" * 4000)
+    (tmp_path / "big.part.json").write_bytes(
+        state.replace("URL", f"{site.url}/big").encode("latin-1")
+    )
+    _, target = get(sha(BIG))
+    assert target.read_bytes() == BIG
+    assert site.requests == [("big", None)]
+
+
+def test_a_length_that_is_no_number_is_unknown(site, get):
+    site.length = "many"
+    reported = []
+    get(sha(BIG), lambda done, total: reported.append(total))
+    assert set(reported) == {None}
+
+
 def test_a_wrong_checksum_leaves_nothing(site, get, tmp_path):
     with pytest.raises(DataError) as caught:
         get("0" * 64)
@@ -190,8 +212,8 @@ def test_fetching_gives_the_data_set_and_records_where_from(card, site, tmp_path
     assert histories(load(path, fetch=True)) == EXPECTED
     assert left_over(tmp_path) == [".fetch.lock", "items.tsv", "provenance.json", "seq.txt"]
     known = provenance(tmp_path / "data" / "mine")
-    assert known["seq.txt"]["sha256"] == sha(site.files["seq.txt"])
-    assert known["seq.txt"]["source"].startswith(site.url)
+    assert known["seq.txt"].sha256 == sha(site.files["seq.txt"])
+    assert known["seq.txt"].source.startswith(site.url)
     asked = len(site.requests)
     load(path, fetch=True)
     assert len(site.requests) == asked
@@ -205,9 +227,14 @@ def test_an_archive_replaces_no_file_of_the_users(site, tmp_path):
     assert own.read_bytes() == b"something else of that name"
 
 
-def test_a_record_that_is_none_is_passed_over(tmp_path):
-    (tmp_path / "provenance.json").write_text('{"seq.txt": "x", "items.tsv": {"sha256": "0"}}')
-    assert provenance(tmp_path) == {"items.tsv": {"sha256": "0"}}
+@pytest.mark.parametrize(
+    "content",
+    ['{"seq.txt": "x"}', '{"seq.txt": {"sha256": 5, "source": "x"}}', "[]", "7", "{", "[" * 9999],
+)
+def test_a_damaged_record_is_named_with_the_remedy(content, tmp_path):
+    (tmp_path / "provenance.json").write_text(content)
+    with pytest.raises(StoreError, match=r"provenance.json is .*damaged .*; delete it"):
+        provenance(tmp_path)
 
 
 def test_without_fetch_nothing_is_asked(site, tmp_path):
@@ -283,6 +310,31 @@ def test_a_damaged_archive_and_a_missing_member_are_named(tmp_path):
     with pytest.raises(DataError, match=r"a.zip is a damaged archive \(.*encrypted"):
         extract(packed, Member(path="y"), tmp_path / "x", "a", "")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_members_of_every_compression_are_one_sentence(method, tmp_path):
+    packed = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed, "w", method) as opened:
+        opened.writestr("y", random.Random(1).randbytes(3000))
+    whole, generator = packed.read_bytes(), random.Random(2)
+    for _ in range(60):
+        content = bytearray(whole)
+        content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+        packed.write_bytes(content)
+        with contextlib.suppress(DataError):
+            extract(packed, Member(path="y"), tmp_path / "y", "a", "")
+            assert (tmp_path / "y").read_bytes() == random.Random(1).randbytes(3000)
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "_SMALL", 1000)
+    packed = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("y", b"0" * 2_000_000)
+    with pytest.raises(DataError, match=r"'y' of a.zip unpacks to 2 MB, over 200 times"):
+        extract(packed, Member(path="y"), tmp_path / "y", "a", "")
+    assert not (tmp_path / "y").exists()
 
 
 def test_the_next_form_is_tried_when_one_cannot_be_fetched(site, tmp_path):

@@ -1,7 +1,6 @@
 """The guides of CONTRIBUTING.md work: its examples are written out, registered and run."""
 
 import io
-import json
 import re
 import shlex
 import tomllib
@@ -19,10 +18,10 @@ from bench.runs.store import Store
 from bench.settings import Settings
 
 PAGE = ROOT / "CONTRIBUTING.md"
-CLICKS = [
-    {"who": user, "what": f"item {(start + step) % 4}", "time": step}
+BASKETS = [
+    f"{user}|{time}|item {(start + 2 * time) % 4}|item {(start + 2 * time + 1) % 4}\n"
     for start, user in enumerate(["ann", "bob", "eve"])
-    for step in (3, 1, 0, 2)
+    for time in (1, 0)
 ]
 
 
@@ -40,7 +39,7 @@ def examples(tmp_path_factory):
             points |= tomllib.loads(content)["project"]["entry-points"]
         elif language == "yaml":
             (folder / "card.yaml").write_text(content)
-    (folder / "clicks.jsonl").write_text("\n".join(map(json.dumps, CLICKS)))
+    (folder / "baskets.txt").write_text("".join(BASKETS))
     write_distribution(folder, "examples", points)
     with installed(folder):
         yield folder
@@ -100,9 +99,11 @@ def test_the_card_is_read_by_the_reader(examples, tmp_path):
 
 def test_the_reader_names_a_bad_line(examples, tmp_path):
     (tmp_path / "card.yaml").write_text((examples / "card.yaml").read_text())
-    (tmp_path / "clicks.jsonl").write_text('{"who": 1, "what": 2, "time": 3}\n{"who": 1}\n')
-    said = refused("data", "stats", "./card.yaml", cwd=tmp_path)
-    assert "clicks.jsonl, line 2: not an object with 'who', 'what'" in said
+    for bad, message in (("bob|soon|x", "not USER, TIME, ITEM"), ("bob|2|NA", "item id 'NA'")):
+        (tmp_path / "baskets.txt").write_text(f"ann|1|x|y\n{bad}\n")
+        said = refused("data", "stats", "./card.yaml", cwd=tmp_path)
+        assert "baskets.txt, line 2: " in said
+        assert message in said
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def name_of(page):
     return page.relative_to(ROOT).as_posix()
 
 
-def only_yaml(name):
+def first_yaml(name):
     """The one YAML block of a page."""
-    [content] = [content for language, content in fenced(DOCS / name) if language == "yaml"]
+    content, *_ = [content for language, content in fenced(DOCS / name) if language == "yaml"]
     return content
 
 
@@ -272,7 +272,7 @@ def test_the_citation_names_the_present_version():
 @pytest.fixture
 def shop(tmp_path):
     """The pages' specification and card, with files such as the card describes."""
-    spec, card = only_yaml("quickstart.md"), only_yaml("your-data.md")
+    spec, card = first_yaml("quickstart.md"), first_yaml("your-data.md")
     (tmp_path / "my-comparison.yaml").write_text(spec)
     folder = tmp_path / "own"
     folder.mkdir()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.columns import item_texts, read_delimited, read_text
-from bench.data.interactions import Interactions, check_ids, encode
+from bench.data.columns import Columns, item_texts
+from bench.data.interactions import CheckResult, Interactions
+from bench.data.tables import read_table, read_text
 from bench.errors import DataError
-from bench.plan.formats import SequencesOptions
+from bench.plan.formats import FileOptions, SequencesOptions
 
 
 def read(files: Mapping[str, Path], options: SequencesOptions) -> Interactions:
@@ -21,22 +22,29 @@ def read(files: Mapping[str, Path], options: SequencesOptions) -> Interactions:
     DataError
         A file is missing, empty or not UTF-8, a user has no items or two lines.
     """
+    import pyarrow as pa
+
     path = files["sequences"]
-    rows = [line.split() for line in read_text(path).split("\n")]
+    text = read_text(path).replace("\t", " ")
+    rows = [[value for value in line.split(" ") if value] for line in text.split("\n")]
     lines = [number for number, row in enumerate(rows, 1) if row]
     rows = [row for row in rows if row]
     _check_rows(path, rows, lines)
-    lengths = [len(row) - 1 for row in rows]
-    items, item_ids = encode(item for row in rows for item in row[1:])
-    user_ids = [row[0] for row in rows]
-    check_ids(user_ids, "user", lambda user: f"{path}, line {lines[user_ids.index(user)]}")
-    check_ids(item_ids, "item", lambda item: f"{path}, line {_line_of(item, rows, lines)}")
-    texts = None
+    users = np.repeat(np.arange(len(rows)), [len(row) - 1 for row in rows])
+
+    def place(row: int) -> str:
+        return f"{path}, line {lines[users[row]]}"
+
+    flat = pa.array([item for row in rows for item in row[1:]], pa.string())
+    table = Columns(path, {"item": pa.chunked_array([flat])}, place, ["item"])
+    items, item_ids = table.ids("item")
+    texts, notes = None, list[CheckResult]()
     if "items" in files:
-        table = read_delimited(files["items"], "\t")
-        texts = item_texts(table, options.id_column, options.text_column)
-    users = np.repeat(np.arange(len(rows)), lengths)
-    return Interactions(users, items, user_ids, item_ids, texts=texts)
+        layout = FileOptions(separator="\t")
+        listed = read_table(files["items"], [options.id_column, options.text_column], layout)
+        texts, notes = item_texts(listed, options.id_column, options.text_column), listed.notes
+    user_ids = [row[0] for row in rows]
+    return Interactions(users, items, user_ids, item_ids, texts=texts, place=place, notes=notes)
 
 
 def _check_rows(path: Path, rows: list[list[str]], lines: list[int]) -> None:
@@ -52,7 +60,3 @@ def _check_rows(path: Path, rows: list[list[str]], lines: list[int]) -> None:
                 "merge the two lines"
             )
         first[row[0]] = line
-
-
-def _line_of(item: str, rows: list[list[str]], lines: list[int]) -> int:
-    return next(line for line, row in zip(lines, rows, strict=True) if item in row[1:])

@@ -1,37 +1,79 @@
-"""CSV (any separator) and Parquet with named columns."""
+"""Rows with named columns: separated text, Parquet, JSON lines, and formats made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data.columns import Columns, item_texts, read_delimited, read_parquet
-from bench.data.interactions import Interactions
-from bench.plan.formats import TableOptions
-
-_PARQUET = {".parquet", ".pq"}
+from bench.data.columns import Columns, item_texts
+from bench.data.interactions import CheckResult, Interactions
+from bench.data.tables import read_table
+from bench.errors import DataError
+from bench.plan.formats import RecboleOptions, TableOptions
 
 
 def read(files: Mapping[str, Path], options: TableOptions) -> Interactions:
-    """Parse; a file whose name ends in .parquet or .pq is Parquet, any other is text.
+    """Parse files with the roles ``interactions`` and ``items``, or ``reviews`` and ``metadata``.
 
     Raises
     ------
     DataError
-        A file is missing, empty, in another encoding, lacks a column or holds a time that
-        is none.
+        A file is missing, empty, damaged, in another encoding, lacks a column or holds a time
+        that is none.
     """
-    table = _columns(files["interactions"], options)
-    users, user_ids = table.ids(options.user, "user")
-    items, item_ids = table.ids(options.item, "item")
-    times = None if options.time is None else table.times(options.time)
-    texts = None
-    if "items" in files:
-        texts = item_texts(_columns(files["items"], options), options.item_id, options.text)
-    return Interactions(users, items, user_ids, item_ids, times, texts)
+    path = files.get("interactions") or files["reviews"]
+    columns = [options.user, options.item, *([options.time] if options.time else [])]
+    typed = isinstance(options, RecboleOptions)
+    table = read_table(path, columns, options, typed=typed, max_bad_lines=options.max_bad_lines)
+    time = _time_of_atomic(table, options) if typed else options.time
+    users, user_ids = table.ids(options.user)
+    items, item_ids = table.ids(options.item)
+    times = None if time is None else table.times(time, options.time_format)
+    texts, notes, listed = None, table.notes, files.get("items") or files.get("metadata")
+    if listed:
+        texts, more = _texts(listed, options, item_ids, typed=typed)
+        notes = [*notes, *more]
+    return Interactions(
+        users, items, user_ids, item_ids, times, texts, place=table.place, notes=notes
+    )
 
 
-def _columns(path: Path, options: TableOptions) -> Columns:
-    if path.suffix.lower() in _PARQUET:
-        return read_parquet(path)
-    return read_delimited(path, options.separator, encoding=options.encoding, quoted=True)
+def _time_of_atomic(table: Columns, options: TableOptions) -> str | None:
+    """Return the field of times; None where the card names none and the file has none."""
+    kinds = dict(name.partition(":")[::2] for name in table.header)
+    if f"{options.item}_list" in kinds:
+        raise DataError(
+            f"{table.path} holds '{options.item}_list': sequences that RecBole has cut from "
+            "histories, in which an interaction occurs many times; take the .inter file with one "
+            "interaction a line"
+        )
+    others = {name for name, kind in kinds.items() if kind.startswith("float")} - {"rating"}
+    if options.time in table.arrays or "time" in options.model_fields_set or others:
+        return options.time
+    text = f"{table.path} has no times; the order of its lines is taken as the order of time"
+    table.notes.append(CheckResult("times", "note", text))
+    return None
+
+
+def _texts(
+    path: Path, options: TableOptions, item_ids: Sequence[str], *, typed: bool
+) -> tuple[dict[str, str], list[CheckResult]]:
+    """Read the list of items: texts by id, and notes."""
+    id_column = options.item_id or options.item
+    table = read_table(
+        path,
+        [id_column, options.text],
+        options.items_file,
+        typed=typed,
+        optional=options.text,
+        among={value.strip() for value in item_ids},
+        max_bad_lines=options.max_bad_lines,
+    )
+    texts = item_texts(table, id_column, options.text, options.max_bad_lines)
+    if options.text_html:
+        texts = {item: html.unescape(text) for item, text in texts.items()}
+    if options.text_drop:
+        texts = {item: re.sub(options.text_drop, "", text) for item, text in texts.items()}
+    return texts, table.notes

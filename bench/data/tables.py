@@ -1,0 +1,397 @@
+"""Files of rows as named columns: separated text, Parquet and JSON lines.
+
+What a file is, its first bytes say: Parquet, gzip, bzip2 and xz have marks, JSON lines begin with a
+brace, and anything else is separated text.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+import math
+import re
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from bench.data.archive import largest, opened
+from bench.data.columns import Columns
+from bench.data.interactions import CheckResult
+from bench.errors import DataError
+from bench.plan.formats import FileOptions
+
+_OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
+_LONGEST_LINE = 1 << 26
+_BATCH = 1 << 12
+_STAND_IN = "\x1f"
+"""Replaces a separator of several characters while a text is parsed."""
+
+
+def read_table(
+    path: Path,
+    wanted: Sequence[str],
+    layout: FileOptions,
+    *,
+    typed: bool = False,
+    optional: str | None = None,
+    among: Collection[str] = (),
+    max_bad_lines: int = 0,
+) -> Columns:
+    """Read some columns of a file; values of text and JSON files stay strings.
+
+    Parameters
+    ----------
+    path
+        The file.
+    wanted
+        Names of the columns to read; those that the file lacks are missing in the result.
+    layout
+        How a text file is written.
+    typed
+        The header's names end in a type, ``user_id:token``, which is dropped.
+    optional
+        The column that an object of JSON lines may lack, or hold null in.
+    among
+        The ids that matter: objects whose first wanted value is another are left out. Empty: all.
+    max_bad_lines
+        Lines of a JSON file that may be unreadable.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged, in another encoding, or a line has another number of
+        values than there are columns.
+    """
+    with opened(path) as stream:
+        first = stream.read(1 << 12)
+        if not first:
+            raise DataError(f"{path} is empty; fetch or copy it again")
+        if first.startswith(b"PAR1"):
+            return _read_parquet(path, wanted)
+        stream.seek(0)
+        if _OBJECT.match(first):
+            return _Objects(path, wanted, optional, among, max_bad_lines).read(stream)
+    return _Text.of(path, layout, typed=typed).read(wanted)
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    r"""Read a whole text file; its lines end in ``\n``, a byte-order mark is dropped.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged, or a line is not in the encoding.
+    """
+    with opened(path) as stream:
+        limit = largest(path.stat().st_size)
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise DataError(
+            f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table does; unpack it "
+            "by hand if you trust it"
+        )
+    if not content.strip():
+        raise DataError(f"{path} is empty; fetch or copy it again")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = ", but UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+        raise DataError(
+            f"{path}, line {line}: not {encoding.upper()}{found}; save the file as UTF-8, or name "
+            "its 'encoding' in the card's options"
+        ) from None
+    except LookupError:
+        raise DataError(f"{path}: unknown encoding '{encoding}'; correct the card") from None
+    return _with_plain_lines(path, text.removeprefix("\ufeff"))
+
+
+def _with_plain_lines(path: Path, text: str) -> str:
+    text = text.replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    for sign, name in (("\0", "a NUL (UTF-16?)"), ("\r", "a carriage return inside a line")):
+        if sign in text:
+            line = text.count("\n", 0, text.index(sign)) + 1
+            raise DataError(f"{path}, line {line}: {name}; remove it, or convert the file")
+    return text
+
+
+def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _refuse_twins(str(path), names)
+            table = file.read(columns=[name for name in names if name in wanted])
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again") from None
+    if not table.num_rows:
+        raise DataError(f"{path} has no rows; fetch or copy it again")
+    arrays = dict(zip(table.column_names, table.columns, strict=True))
+    return Columns(path, arrays, lambda row: f"{path}, row {row + 1}", names)
+
+
+def _refuse_twins(where: str, names: Sequence[str]) -> None:
+    twins = [name for name in names if list(names).count(name) > 1]
+    if twins:
+        raise DataError(
+            f"{where}: two columns have the same name, '{twins[0]}'; rename one, or, if the file "
+            "has no header, name its 'columns' in the card's options"
+        )
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A separated text.
+
+    pyarrow parses it; the standard library's slower reader, which counts lines, serves the
+    header, the messages and the check of quotes.
+    """
+
+    path: Path
+    content: str
+    separator: str
+    quoted: bool
+    layout: FileOptions
+    typed: bool
+
+    @classmethod
+    def of(cls, path: Path, layout: FileOptions, *, typed: bool) -> _Text:
+        """Read a file."""
+        content, separator = read_text(path, layout.encoding), layout.separator
+        quoted = separator in {",", ";"} if layout.quoted is None else layout.quoted
+        if len(separator) > 1:
+            content, separator = content.replace(separator, _STAND_IN), _STAND_IN
+        return cls(path, content, separator, quoted and '"' in content, layout, typed)
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Iterate over first line and values of every record that is not blank.
+
+        Raises
+        ------
+        DataError
+            A quote is not closed or something follows it, or a value contains a line break.
+        """
+        csv.field_size_limit(max(csv.field_size_limit(), len(self.content)))
+        reader = csv.reader(
+            io.StringIO(self.content, newline=""),
+            delimiter=self.separator,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+            strict=True,
+        )
+        line, problem = 1, None
+        try:
+            for values in reader:
+                if reader.line_num > line and not self.layout.line_breaks:
+                    problem = "a value in quotes goes on over the end of the line"
+                    break
+                if values:
+                    yield line, values
+                line = reader.line_num + 1
+        except csv.Error as error:
+            problem = str(error)
+        if problem:
+            raise DataError(
+                f"{self.path}, line {line}: {problem}; correct the quotes, or set 'quoted: false' "
+                "in the card's options if values have none, or 'line_breaks: true' if they may "
+                "contain line breaks"
+            )
+
+    def header(self) -> tuple[int, list[str]]:
+        """Return the number of lines up to the header's end, and the columns' names."""
+        line, first = next(self.records())
+        if any("\n" in name for name in first):
+            raise DataError(f"{self.path}, line {line}: a line break in the header; remove it")
+        if not self.layout.columns:
+            return line, [name.strip() for name in first]
+        if set(zip(first, self.layout.columns, strict=False)) & {(n, n) for n in first}:
+            raise DataError(
+                f"{self.path}, line {line}: a header; remove 'columns' from the card's options"
+            )
+        return 0, list(self.layout.columns)
+
+    def place(self, record: int) -> str:
+        """Return file and line of a record, counted from 0."""
+        line = next(number for index, (number, _) in enumerate(self.records()) if index == record)
+        return f"{self.path}, line {line}"
+
+    def read(self, wanted: Sequence[str]) -> Columns:
+        """Parse some columns to strings."""
+        lines, header = self.header()
+        names = [name.partition(":")[0] for name in header] if self.typed else header
+        _refuse_twins(f"{self.path}, line {lines}", names)
+        if self.quoted:
+            for _ in self.records():
+                pass
+        found = [name for name in names if name in wanted]
+        arrays = dict(zip(found, self._parse(lines, names, found), strict=True)) if found else {}
+        before = 1 if lines else 0
+        return Columns(self.path, arrays, lambda row: self.place(row + before), header)
+
+    def _parse(self, skipped: int, names: list[str], found: list[str]) -> Any:
+        import pyarrow as pa
+        from pyarrow import csv as arrow
+
+        try:
+            table = arrow.read_csv(
+                pa.BufferReader(self.content.encode()),
+                arrow.ReadOptions(column_names=names, skip_rows=skipped),
+                arrow.ParseOptions(
+                    delimiter=self.separator,
+                    quote_char='"' if self.quoted else False,
+                    newlines_in_values=self.quoted and self.layout.line_breaks,
+                ),
+                arrow.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=False,
+                    include_columns=found,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise self._wrong_line(names) or DataError(
+                f"{self.path}: {str(error).splitlines()[0]}; correct the file"
+            ) from None
+        if not table.num_rows:
+            raise DataError(f"{self.path} has a header and no rows; fetch or copy it again")
+        return table.columns
+
+    def _wrong_line(self, names: list[str]) -> DataError | None:
+        for line, values in self.records():
+            if len(values) != len(names):
+                return DataError(
+                    f"{self.path}, line {line}: {len(values)} values where {len(names)} are "
+                    f"expected ({', '.join(names)}); correct the line or the card's separator"
+                )
+        return None
+
+
+class _BadLineError(ValueError):
+    """A line that does not hold the object that is needed."""
+
+
+@dataclass(frozen=True)
+class _Objects:
+    """One JSON object or Python literal a line; see :func:`read_table`."""
+
+    path: Path
+    wanted: Sequence[str]
+    optional: str | None
+    among: Collection[str]
+    max_bad_lines: int
+    numbers: list[int] = field(default_factory=list)
+    bad: list[int] = field(default_factory=list)
+
+    def read(self, stream: IO[bytes]) -> Columns:
+        """Parse every line; what is unreadable is left out and noted, up to a limit."""
+        import pyarrow as pa
+
+        chunks: list[list[Any]] = [[] for _ in self.wanted]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # escapes that Python does not know
+            rows = self._rows(stream)
+            for batch in iter(lambda: list(islice(rows, _BATCH)), []):
+                for chunk, values in zip(chunks, zip(*batch, strict=True), strict=True):
+                    chunk.append(pa.array(values, pa.string()))
+        if not self.numbers:
+            raise DataError(f"{self.path} holds no line that can be read; fetch it again")
+        arrays = dict(zip(self.wanted, map(pa.chunked_array, chunks), strict=True))
+        notes = []
+        if self.bad:
+            shown = ", ".join(map(str, self.bad[:10]))
+            lines = "line" if len(self.bad) == 1 else "lines"
+            text = f"{self.path}: left out {len(self.bad)} unreadable {lines}: {shown}"
+            notes.append(CheckResult("unreadable lines", "warning", text))
+        place = lambda row: f"{self.path}, line {self.numbers[row]}"  # noqa: E731
+        return Columns(self.path, arrays, place, self.wanted, notes)
+
+    def _rows(self, stream: IO[bytes]) -> Iterator[list[str]]:
+        id_ = re.compile(
+            rb"""%s['"]\s*:\s*u?(['"])([^'"\\]*)\1""" % re.escape(self.wanted[0].encode())
+        )
+        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
+            if len(line) == _LONGEST_LINE:
+                raise DataError(f"{self.path}, line {number}: too long for one object a line")
+            if self.among:
+                ids = [match[2].decode("utf-8", "replace").strip() for match in id_.finditer(line)]
+                if ids and not any(value in self.among for value in ids):
+                    continue
+            if not line.strip():
+                continue
+            try:
+                row = self._row(line)
+            except _BadLineError as error:
+                self.bad.append(number)
+                if len(self.bad) > self.max_bad_lines:
+                    raise DataError(
+                        f"{self.path}, line {number}: {error}; {len(self.bad)} unreadable lines "
+                        f"are more than max_bad_lines = {self.max_bad_lines}: correct the card's "
+                        "options, fetch the file again, or raise the limit in the card"
+                    ) from None
+                continue
+            self.numbers.append(number)
+            yield row
+
+    def _row(self, line: bytes) -> list[str]:
+        values = _object(line)
+        row = []
+        for name in self.wanted:
+            value = values.get(name)
+            text = value if type(value) is str and value.isascii() else _scalar(value)
+            if text is None and (value is None or value != value):
+                if name != self.optional:
+                    keys = ", ".join(map(str, [*values][:12]))
+                    raise _BadLineError(f"no '{name}' in the object, whose keys are {keys}"[:300])
+                text = ""
+            if text is None:
+                raise _BadLineError(f"'{name}' is neither a text nor a number")
+            row.append(text)
+        return row
+
+
+def _object(line: bytes) -> dict[Any, Any]:
+    """Parse a line."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = _literal(line)
+    if not isinstance(values, dict):
+        raise _BadLineError("neither a JSON object nor a Python literal of one")
+    return values
+
+
+def _literal(line: bytes) -> Any:
+    """Parse a Python literal; None where there is none."""
+    with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        text = line.decode("utf-8").strip()
+        try:
+            return ast.literal_eval(text)
+        except ValueError:  # a word that is no literal
+            return ast.literal_eval(_Words().visit(ast.parse(text, mode="eval")))
+    return None
+
+
+class _Words(ast.NodeTransformer):
+    """Replaces JSON's and numpy's words in a Python literal."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        words = {"nan": None, "NaN": None, "null": None, "true": True, "false": False}
+        return ast.Constant(words[node.id]) if node.id in words else node
+
+
+def _scalar(value: object) -> str | None:
+    """Return a text or number as text, surrogate pairs joined; None for anything else."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return str(value) if abs(value) < (2**64 if isinstance(value, int) else math.inf) else None

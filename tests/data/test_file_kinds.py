@@ -1,0 +1,582 @@
+"""Files as they are published or exported: each kind against counts and orders worked by hand."""
+
+import bz2
+import contextlib
+import csv
+import gzip
+import io
+import json
+import lzma
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from own_cards import histories, load, write_card
+
+from bench.data.audit import audit
+from bench.data.readers.table import read
+from bench.data.tables import read_table
+from bench.errors import ConfigError, DataError
+from bench.plan.formats import FileOptions, TableOptions
+
+SIMPLE = "user_id,item_id,timestamp\nu,a,2\nu,b,1\nv,b,3\n"
+
+
+def card(folder, content, options=None, items=None, name="x.dat", **form):
+    """Write a card of format ``table`` and its files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"interactions": name}
+    for role, file, data in (("interactions", name, content), ("items", "items.dat", items)):
+        if data is not None:
+            (folder / file).write_bytes(data.encode() if isinstance(data, str) else data)
+            files[role] = file
+    form = {"format": "table", "options": options or {}, **form}
+    return write_card(folder, files=files, **form)
+
+
+def parquet(folder, columns, **form):
+    path = card(folder, "", **form)
+    pq.write_table(pa.table(columns), folder / "x.dat")
+    return path
+
+
+def texts(dataset):
+    return dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
+
+
+def notes(dataset):
+    return "\n".join(f"{found.level}: {found.text}" for found in audit(dataset))
+
+
+def refused(path):
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- quotes -----------------------------------------------------------------------------------
+
+
+def test_a_quote_in_a_tab_separated_file_is_a_letter(tmp_path):
+    # An artist's name begins with a quote that nobody closes, in one of 1,000 lines.
+    rows = [(f"u{n % 50}", f"i{n % 7}", f'"Weird Al {n}' if n % 1000 == 3 else "x", n)
+            for n in range(4000)]  # fmt: skip
+    text = "".join("{}\t{}\t{}\t{}\n".format(*row) for row in rows)
+    options = {"separator": "\t", "columns": ["user_id", "item_id", "name", "timestamp"]}
+    items = 'item_id\ttitle\n' + "".join(f'i{n}\t"{n}" song\n' for n in range(7))  # fmt: skip
+    dataset = load(card(tmp_path, text, options, items))
+    assert (dataset.n_users, dataset.n_items, dataset.n_interactions) == (50, 7, 4000)
+    assert texts(dataset)["i3"] == '"3" song'
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ('u,"a,1\nu,b,2\n', 2),  # never closed
+        ('u,b,1\nu,"a,2\nu,c",3\n', 3),  # closed two lines later
+        ('u,b,1\n\nu,"a" x,2\n', 4),  # something after it
+        ('u,b,1\nu,"a\\"b",2\n', 3),  # escaped by a backslash
+    ],
+)
+def test_wrong_quotes_in_csv_name_their_line(tmp_path, row, line):
+    message = refused(card(tmp_path, "user_id,item_id,timestamp\n" + row))
+    assert f"x.dat, line {line}: " in message
+    assert "'quoted: false'" in message
+
+
+def test_line_breaks_in_values_need_the_card(tmp_path):
+    text = 'user_id,item_id,timestamp,review\nu,a,2,"good\n\nvery"\nu,b,1,""\n'
+    assert "x.dat, line 2: a value in quotes goes on" in refused(card(tmp_path, text))
+    dataset = load(card(tmp_path, text, {"line_breaks": True}))
+    assert histories(dataset) == {"u": ["b", "a"]}
+    message = refused(card(tmp_path, text + "u,-1,3,x\n", {"line_breaks": True}))
+    assert "x.dat, line 6: the item id -1" in message
+
+
+def test_quotes_can_be_switched_off_and_on(tmp_path):
+    off = load(card(tmp_path, 'user_id,item_id,timestamp\nu,"a,1\n', {"quoted": False}))
+    assert histories(off) == {"u": ['"a']}
+    text = 'user_id\titem_id\ttimestamp\nu\t"a\tb"\t1\n'
+    path = card(tmp_path, text.replace("a\tb", "a b"), {"quoted": True, "separator": "\t"})
+    assert histories(load(path)) == {"u": ["a b"]}
+    assert "4 values where 3" in refused(card(tmp_path, text, {"separator": "\t"}))
+
+
+VALUES = st.text(st.sampled_from('ab",; é'), max_size=4)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5), st.sampled_from(",;"))
+def test_csv_values_are_those_of_the_standard_library(tmp_path_factory, rows, separator):
+    path = tmp_path_factory.getbasetemp() / "values.csv"
+    written = io.StringIO()
+    csv.writer(written, delimiter=separator, lineterminator="\n").writerows([("x", "y"), *rows])
+    path.write_text(written.getvalue(), encoding="utf-8")
+    table = read_table(path, ["y", "x"], FileOptions(separator=separator))
+    assert list(zip(table.strings("x"), table.strings("y"), strict=True)) == rows
+
+
+# --- ids --------------------------------------------------------------------------------------
+
+
+def test_floating_point_ids_are_whole_numbers(tmp_path):
+    # As text, 2^53 - 1 and its neighbours would be 9.007199254740991e+15 and fall together.
+    ids = [2.0**53 - delta for delta in range(10)]
+    columns = {"user_id": ids, "item_id": ["a"] * 10, "timestamp": list(range(10))}
+    dataset = load(parquet(tmp_path, columns))
+    assert set(dataset.user_ids) == {str(2**53 - delta) for delta in range(10)}
+    assert "floating-point numbers; they were read as whole ones" in notes(dataset)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([1.0, 2.0**53 + 2]),
+        np.array([1, 2**24 + 2], dtype=np.float32),
+        np.array([1, 2.5]),
+        np.array([1, np.inf]),
+    ],
+)
+def test_floating_point_ids_that_lost_digits_are_refused(tmp_path, ids):
+    columns = {"user_id": ["u", "v"], "item_id": ids, "timestamp": [1, 2]}
+    assert "x.dat, row 2: 'item_id' is" in refused(parquet(tmp_path, columns))
+
+
+def test_a_missing_floating_point_id_is_refused(tmp_path):
+    columns = {"user_id": [1.0, float("nan"), 2.0], "item_id": ["a"] * 3, "timestamp": [1, 2, 3]}
+    assert "row 2: the user id is empty" in refused(parquet(tmp_path, columns))
+
+
+def test_one_and_one_point_zero_are_one_id(tmp_path):
+    text = "user_id,item_id,timestamp\n1,7.0,1\n1.0,8,2\n2,7,3\n"
+    dataset = load(card(tmp_path, text, items="item_id,title\n7,seven\n8.0,eight\n"))
+    assert histories(dataset) == {"1": ["7", "8"], "2": ["7"]}
+    assert texts(dataset) == {"7": "seven", "8": "eight"}
+    assert "user ids written as floating-point numbers were read as whole ones, 1 in all" in notes(
+        dataset
+    )
+
+
+def test_one_point_zero_among_names_is_a_name_unless_one_is_there(tmp_path):
+    text = "user_id,item_id,timestamp\nu,1.0,1\nu,x,2\n"
+    assert histories(load(card(tmp_path, text))) == {"u": ["1.0", "x"]}
+    message = refused(card(tmp_path, text + "u,1,3\n"))
+    assert "line 2: the item id 1.0 is next to 1" in message
+
+
+@pytest.mark.parametrize("value", ["1.23457e+08", "4E+17", "9007199254740994.0"])
+def test_ids_that_a_spreadsheet_cut_are_refused(tmp_path, value):
+    assert f"line 5: the user id {value} is a number that has lost digits" in refused(
+        card(tmp_path, f"{SIMPLE}{value},a,4\n")
+    )
+
+
+def test_white_space_around_ids_is_removed(tmp_path):
+    text = "user_id, item_id ,timestamp\nu , a,1\nu,b\u3000,2\n v,a ,3\n"
+    dataset = load(card(tmp_path, text, items="item_id,title\na,first\n b ,second\n"))
+    assert histories(dataset) == {"u": ["a", "b"], "v": ["a"]}
+    assert texts(dataset) == {"a": "first", "b": "second"}
+    assert "note: white space around user ids was removed, 2 in all, the first 'u '" in notes(
+        dataset
+    )
+    assert "note: white space around item ids was removed, 3 in all" in notes(dataset)
+    assert notes(load(str(tmp_path / "mine.yaml"))) == notes(dataset)  # the cache keeps them
+
+
+@pytest.mark.parametrize("word", ["nan", "None", "NULL", "NA", "-", "N/A", "<NA>", " nan "])
+def test_words_for_missing_values_are_no_ids_unless_the_card_says_so(tmp_path, word):
+    text = f"{SIMPLE}{word},a,4\n"
+    message = refused(card(tmp_path, text))
+    assert f"x.dat, line 5: the user id '{word.strip()}' is a word for a missing value" in message
+    assert "missing_ids: keep" in message
+    assert load(card(tmp_path, text, missing_ids="keep")).n_users == 3
+
+
+def test_words_are_refused_in_every_format(tmp_path):
+    (tmp_path / "seq.txt").write_text("u a b\nv a NA\n")
+    path = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
+    assert "seq.txt, line 2: the item id 'NA'" in refused(path)
+
+
+@pytest.mark.parametrize("value", ["a\x01b", "a\x7f"])
+def test_control_characters_in_ids_are_refused(tmp_path, value):
+    assert "line 5: the user id" in refused(card(tmp_path, f"{SIMPLE}{value},a,4\n"))
+
+
+# --- times ------------------------------------------------------------------------------------
+
+
+def timed(folder, times, options=None):
+    rows = "".join(f"u,i{n},{time}\n" for n, time in enumerate(times))
+    return card(folder, "user_id,item_id,timestamp\n" + rows, options)
+
+
+def order(dataset):
+    return [int(item[1:]) for item in histories(dataset)["u"]]
+
+
+@pytest.mark.parametrize("times", [["1405209600000000001.0", "1405209600000000000.5"],
+                                   ["1405209600", "1.4052096000000001e18"]])  # fmt: skip
+def test_nanoseconds_as_floats_are_refused(tmp_path, times):
+    assert "has lost its order" in refused(timed(tmp_path, times))
+
+
+def test_nanoseconds_as_floats_in_parquet_are_refused(tmp_path):
+    columns = {"user_id": ["u"] * 2, "item_id": ["a", "b"], "timestamp": [1.4e18 + 256, 1.4e18]}
+    assert "row 1: 'timestamp' is 1.4" in refused(parquet(tmp_path, columns))
+    columns["timestamp"] = np.array([1405209600, 1405209601], dtype=np.float32)
+    assert "has lost its order" in refused(parquet(tmp_path, columns))
+    columns["timestamp"] = [1405209601.5, 1405209600.5]
+    assert histories(load(parquet(tmp_path, columns))) == {"u": ["b", "a"]}
+
+
+@pytest.mark.parametrize(
+    ("factor", "form"),
+    [(10**3, "{}"), (10**6, "{}"), (10**9, "{}"), (10**3, "{}.0"), (10**6, "{}.5")],
+)
+def test_mixed_units_are_refused(tmp_path, factor, form):
+    times = [1405209600, 1405209700, 1405209650 * factor]
+    message = refused(timed(tmp_path, map(form.format, times)))
+    assert "x.dat, line 4: 'timestamp' is 1405209650" in message
+    assert "line 2 has 1405209600" in message
+    assert "write all in one unit" in message
+
+
+@given(st.lists(st.integers(10**8, 9 * 10**9), min_size=1, max_size=8), st.integers(0, 3))
+def test_one_unit_is_accepted_and_sorted(tmp_path_factory, seconds, power):
+    times = [second * 1000**power for second in seconds]
+    dataset = load(timed(tmp_path_factory.mktemp("x"), times))
+    assert order(dataset) == sorted(range(len(times)), key=times.__getitem__)
+
+
+def test_counters_are_no_units(tmp_path):
+    assert order(load(timed(tmp_path, [5_000_000_000, 3, 0, 99_999_999]))) == [2, 1, 3, 0]
+
+
+FORMATS = {
+    "%m/%d/%Y %H:%M": ["07/13/2014 00:01", "12/31/1968 23:59", "07/13/2014 00:00"],
+    "%a %b %d %H:%M:%S %z %Y": [
+        "Sun Jul 13 00:30:00 +0100 2014",
+        "Sun Jan 12 00:00:00 +0000 1969",
+        "Sat Jul 12 23:29:59 +0000 2014",
+    ],
+    "%d.%m.%Y": ["02.01.2020", "03.12.1900", "01.02.2019"],
+    "epoch": ["5", "-86400", "-1"],
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_times_of_a_stated_format(tmp_path, form):
+    path = timed(tmp_path, FORMATS[form], {"time_format": form})
+    assert order(load(path)) == [1, 2, 0]
+
+
+def test_a_time_of_another_format_names_its_line(tmp_path):
+    times = ["07/13/2014 00:01", "13/07/2014 00:00"]
+    message = refused(timed(tmp_path, times, {"time_format": "%m/%d/%Y %H:%M"}))
+    assert "x.dat, line 3: 'timestamp' is '13/07/2014 00:00', not a time as '%m" in message
+    assert "time_format" in refused(timed(tmp_path, times))
+    with pytest.raises(ConfigError, match="time_format"):
+        load(timed(tmp_path, times, {"time_format": "seconds"}))
+
+
+def test_ties_of_a_file_that_runs_backwards_are_reported(tmp_path):
+    times = [9, 8, 8, 7, 5]
+    assert "warning: 2 of 5 interactions have the same time" in notes(load(timed(tmp_path, times)))
+    there = notes(load(timed(tmp_path, times[::-1])))
+    assert "ok: 2 of 5 interactions have the same time" in there
+    assert "ok: 0 of 3 interactions have the same" in notes(load(timed(tmp_path, [3, 2, 1])))
+
+
+def test_the_audit_counts_what_was_read_and_removed(tmp_path):
+    filters = {"filters": {"min_user_interactions": 2}}
+    found = notes(load(card(tmp_path, SIMPLE, card=filters)))
+    assert "3 interactions of 2 users with 2 items read; 1 removed by the filters" in found
+
+
+# --- bytes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
+def test_compressed_files_are_known_by_their_bytes(tmp_path, pack, name):
+    packed = pack(SIMPLE.encode())
+    assert histories(load(card(tmp_path, packed, name=name))) == {"u": ["b", "a"], "v": ["b"]}
+    assert "fetch or copy it again" in refused(card(tmp_path, packed[:-9], name=name))
+    assert histories(load(card(tmp_path, SIMPLE, name=name))) == {"u": ["b", "a"], "v": ["b"]}
+
+
+def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.data.archive._SMALL", 1000)
+    assert "far more than a table does" in refused(card(tmp_path, gzip.compress(b"x" * 2_000_000)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_and_can_be_stated(tmp_path, encoding):
+    content = SIMPLE.encode(encoding)
+    assert "UTF-16" in refused(card(tmp_path, content))
+    dataset = load(card(tmp_path, content, {"encoding": encoding}))
+    assert histories(dataset) == {"u": ["b", "a"], "v": ["b"]}
+
+
+def test_a_nul_character_names_its_line(tmp_path):
+    assert "x.dat, line 3: a NUL" in refused(card(tmp_path, SIMPLE.replace("u,b", "u\0,b")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_every_system(tmp_path, end):
+    lines = [f"u{n} a b c" for n in range(15)]
+    (tmp_path / "seq.txt").write_bytes(end.join(lines).encode())
+    path = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
+    assert load(path).n_users == 15
+    content = SIMPLE.replace("\n", end).encode()
+    dataset = load(card(tmp_path / "csv", content))
+    assert histories(dataset) == {"u": ["b", "a"], "v": ["b"]}
+
+
+def test_a_carriage_return_inside_a_line_is_refused(tmp_path):
+    (tmp_path / "seq.txt").write_bytes(b"u a b\nv a\rw b\n")
+    path = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
+    assert "seq.txt, line 2: a carriage return inside a line" in refused(path)
+
+
+def test_only_spaces_and_tabs_separate_the_items_of_a_sequence(tmp_path):
+    (tmp_path / "seq.txt").write_text("u  a\tb New\u00a0York \n", encoding="utf-8")
+    path = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
+    assert histories(load(path)) == {"u": ["a", "b", "New\u00a0York"]}
+
+
+def test_ids_in_braces_are_no_json(tmp_path):
+    options = {"columns": ["user_id", "item_id", "timestamp"]}
+    assert histories(load(card(tmp_path, "{3F25-04E0},a,1\n", options))) == {"{3F25-04E0}": ["a"]}
+
+
+def test_a_zip_archive_is_named(tmp_path):
+    assert "is a zip archive" in refused(card(tmp_path, b"PK\x03\x04xxxxx"))
+
+
+# --- files as they are published --------------------------------------------------------------
+
+
+def test_movielens_1m(tmp_path):
+    ratings = "1::1193::5::978300760\n1::661::3::978302109\n2::1193::4::978298413\n"
+    films = "661::James: the Peach (1996)::Animation\n1193::Misérables, Les (1975)::Drama\n"
+    options = {
+        "separator": "::",
+        "columns": ["user_id", "item_id", "rating", "timestamp"],
+        "items": {"columns": ["item_id", "title", "genres"], "encoding": "latin-1"},
+        "text_drop": r"\s*\(\d{4}\)$",
+    }
+    dataset = load(card(tmp_path, ratings, options, films.encode("latin-1")))
+    assert histories(dataset) == {"1": ["1193", "661"], "2": ["1193"]}
+    assert texts(dataset) == {"1193": "Misérables, Les", "661": "James: the Peach"}
+    assert "x.dat, line 4: 3 values where 4" in refused(
+        card(tmp_path, ratings + "2::1::5\n", options)
+    )
+
+
+def test_pairs_without_header_and_time(tmp_path):
+    options = {"separator": " ", "columns": ["user_id", "item_id"], "time": None}
+    assert histories(load(card(tmp_path, "1 5\n1 4\n0 5\n", options))) == {
+        "1": ["5", "4"],
+        "0": ["5"],
+    }
+    message = refused(card(tmp_path, "user_id item_id\n1 5\n", options))
+    assert "line 1: a header; remove 'columns'" in message
+
+
+@pytest.mark.parametrize("first", ["1 1\n", "1 5\n"])
+def test_a_file_without_header_asks_for_columns(tmp_path, first):
+    assert "name its 'columns'" in refused(card(tmp_path, first + "1 4\n", {"separator": " "}))
+
+
+def test_gowalla(tmp_path):
+    rows = (
+        "0\t2010-10-19T23:55:27Z\t30.2359091167\t-97.7951395833\t22847\n"
+        "0\t2010-10-18T22:17:43Z\t30.2691029532\t-97.7493953705\t420315\n"
+    )
+    columns = ["user_id", "timestamp", "latitude", "longitude", "item_id"]
+    path = card(tmp_path, gzip.compress(rows.encode()), {"separator": "\t", "columns": columns})
+    assert histories(load(path)) == {"0": ["420315", "22847"]}
+
+
+def test_yoochoose(tmp_path):
+    rows = (
+        "1,2014-04-07T10:57:00.306Z,214536506,0\n1,2014-04-07T10:54:09.868Z,214536500,0\n"
+        "2,2014-04-07T13:56:37.614Z,214662742,S\n"
+    )
+    options = {"columns": ["user_id", "timestamp", "item_id", "category"]}
+    dataset = load(card(tmp_path, rows, options))
+    assert histories(dataset) == {"1": ["214536500", "214536506"], "2": ["214662742"]}
+
+
+def test_diginetica(tmp_path):
+    views = (
+        "sessionId;userId;itemId;timeframe;eventdate\n"
+        "1;NA;81766;526309;2016-05-09\n1;NA;31331;1031018;2016-05-09\n2;7;31331;243569;2016-05-09\n"
+    )
+    options = {"separator": ";", "user": "sessionId", "item": "itemId", "time": "timeframe"}
+    assert histories(load(card(tmp_path, views, options))) == {
+        "1": ["81766", "31331"],
+        "2": ["31331"],
+    }
+
+
+def test_amazon_2018(tmp_path):
+    reviews = [("A1", "B1", 1405209601), ("A1", "B2", 1405209600), ("A2", "B1", 1)]
+    lines = [json.dumps({"reviewerID": u, "asin": i, "unixReviewTime": t, "style": {"x": 1}})
+             for u, i, t in reviews]  # fmt: skip
+    meta = (
+        r'{"category": [], "title": "Cats \ud83d\ude00 \/ dogs &amp; \ud83d", "asin": "B1"}'
+        "\n"
+        '{"title": null, "asin": "B2", "price": NaN}\n'
+        '{"title": "", "asin": "B1"}\n'
+        '{"title": "stated", "asin": "B2"}\n'
+        '{"title": "never bought", "asin": "B3"}\n'
+    )
+    path = card(
+        tmp_path,
+        gzip.compress("\n".join(lines).encode()),
+        {"user": "reviewerID", "item": "asin", "time": "unixReviewTime", "item_id": "asin",
+         "text_html": True},
+        gzip.compress(meta.encode()),
+    )  # fmt: skip
+    first, second = load(path), load(path)
+    assert histories(first) == {"A1": ["B2", "B1"], "A2": ["B1"]}
+    assert texts(first) == {"B1": "Cats \U0001f600 / dogs & \ufffd", "B2": "stated"}
+    assert texts(second) == texts(first)
+    assert second.fingerprint == first.fingerprint
+    assert "lines that list an item again: 2" in notes(first)
+
+
+def test_amazon_2023(tmp_path):
+    reviews = "user_id,parent_asin,rating,timestamp\nU,P,5.0,1605209601000\nU,Q,1.0,1605209600999\n"
+    meta = '{"parent_asin": "P", "title": "p"}\n{"parent_asin": "Q", "title": "q"}\n'
+    options = {"item": "parent_asin", "item_id": "parent_asin"}
+    dataset = load(card(tmp_path, reviews, options, meta))
+    assert histories(dataset) == {"U": ["Q", "P"]}
+    assert texts(dataset) == {"P": "p", "Q": "q"}
+
+
+def test_yelp(tmp_path):
+    reviews = (
+        '{"review_id":"x","user_id":"mh_-eMZ6K5RLWhZyISBhwA","business_id":"XQfwVwDr",'
+        '"stars":3.0,"text":"\\"user_id\\": {}","date":"2018-07-07 22:09:11"}\n'
+        '{"user_id":"mh_-eMZ6K5RLWhZyISBhwA","business_id":"7ATYjT","date":"2012-01-03 15:28:18"}\n'
+    )
+    shops = '{"business_id":"7ATYjT","name":"Café"}\n{"business_id":"XQfwVwDr","name":"Bar"}\n'
+    options = {"item": "business_id", "time": "date", "item_id": "business_id", "text": "name"}
+    dataset = load(card(tmp_path, reviews, options, shops))
+    assert histories(dataset) == {"mh_-eMZ6K5RLWhZyISBhwA": ["7ATYjT", "XQfwVwDr"]}
+    assert texts(dataset) == {"7ATYjT": "Café", "XQfwVwDr": "Bar"}
+
+
+def test_steam(tmp_path):
+    reviews = (
+        "{u'username': u'Chaos\\u00e9', u'product_id': u'725280', u'date': u'2017-12-17'}\n"
+        "{u'username': u'Chaos\\u00e9', u'product_id': 328100, u'date': u'2017-12-16', u'x': nan}"
+    )
+    games = (
+        "{u'app_name': u'Lost Summoner', u'id': u'761140'}\n"
+        "{u'app_name': u'R\\xe9al', u'id': 725280}\n"
+    )
+    options = {"user": "username", "item": "product_id", "time": "date", "item_id": "id",
+               "text": "app_name"}  # fmt: skip
+    dataset = load(card(tmp_path, reviews, options, games, unlisted_items="keep"))
+    assert histories(dataset) == {"Chaosé": ["328100", "725280"]}
+    assert texts(dataset) == {"328100": "", "725280": "Réal"}
+
+
+def test_ids_with_quotes_and_escapes_find_their_titles(tmp_path):
+    rows = [{"user_id": "u", "item_id": item, "timestamp": 1} for item in ("O'Brien", "a/b", "é")]
+    titles = r"""{"item_id": "O'Brien", "title": "1"}
+{"item_id": "a\/b", "title": "2"}
+{"item_id": "\u00e9", "title": "3"}
+{"note": "item_id", "item_id": "other", "title": "4"}
+"""
+    path = card(tmp_path, "\n".join(map(json.dumps, rows)), {}, titles)
+    assert texts(load(path)) == {"O'Brien": "1", "a/b": "2", "é": "3"}
+
+
+def test_a_line_without_the_key_names_the_keys(tmp_path):
+    message = refused(card(tmp_path, '{"user": "u", "item_id": "a", "timestamp": 1}\n'))
+    assert "line 1: no 'user_id' in the object, whose keys are user, item_id, timestamp" in message
+
+
+@pytest.mark.parametrize("value", ["true", "[1]", '{"a": 1}', "1e400", str(10**30)])
+def test_a_value_of_the_wrong_kind_is_refused(tmp_path, value):
+    row = f'{{"user_id": {value}, "item_id": "a", "timestamp": 1}}\n'
+    assert "line 1" in refused(card(tmp_path, row))
+
+
+def test_an_item_with_two_texts_is_refused_or_counted(tmp_path):
+    items = "item_id,title\na,one\nb,\na,\nb,two\na,other\n"
+    assert "items.dat, line 6: item 'a' is listed a second time" in refused(
+        card(tmp_path, SIMPLE, {}, items)
+    )
+    dataset = load(card(tmp_path, SIMPLE, {"max_bad_lines": 1}, items))
+    assert texts(dataset) == {"a": "one", "b": "two"}
+    assert "lines that list an item again: 3, 1 of them with another text" in notes(dataset)
+
+
+# --- RecBole ----------------------------------------------------------------------------------
+
+
+def atomic(folder, text, **options):
+    folder.mkdir(exist_ok=True)
+    (folder / "x.inter").write_text(text)
+    form = {"format": "recbole", "files": {"interactions": "x.inter"}, "options": options}
+    return write_card(folder, **form)
+
+
+def test_fields_of_one_name_are_refused(tmp_path):
+    text = "user_id:token\titem_id:token\titem_id:float\ttimestamp:float\nu\ta\t1\t1\n"
+    assert "line 1: two columns have the same name, 'item_id'" in refused(atomic(tmp_path, text))
+
+
+def test_augmented_files_are_refused_with_the_reason(tmp_path):
+    text = "session_id:token\titem_id_list:token_seq\titem_id:token\n1\ta b\tc\n"
+    message = refused(atomic(tmp_path, text, user="session_id"))
+    assert "holds 'item_id_list': sequences that RecBole has cut from histories" in message
+
+
+def test_an_inter_file_without_times_is_taken_in_its_order(tmp_path):
+    text = "user_id:token\titem_id:token\trating:float\nu\tb\t1\nv\ta\t2\nu\ta\t3\n"
+    dataset = load(atomic(tmp_path, text))
+    assert histories(dataset) == {"u": ["b", "a"], "v": ["a"]}
+    assert "has no times; the order of its lines is taken as the order of time" in notes(dataset)
+    assert "no column 'timestamp'" in refused(atomic(tmp_path, text, time="timestamp"))
+    text = text.replace("rating", "when")
+    assert "no column 'timestamp'" in refused(atomic(tmp_path, text))
+
+
+def test_recbole_times_keep_their_order_as_floats(tmp_path):
+    text = "user_id:token\titem_id:token\ttimestamp:float\nu\tb\t978300761.0\nu\ta\t978300760.5\n"
+    assert histories(load(atomic(tmp_path, text))) == {"u": ["a", "b"]}
+
+
+LINES = "".join(f'{{"user_id": "u", "item_id": "i{n}", "timestamp": {n}}}\n' for n in range(9))
+WHOLE = {
+    "csv": SIMPLE.encode(),
+    "objects": LINES.encode(),
+    "gzip": gzip.compress(LINES.encode()),
+    "bzip2": bz2.compress(LINES.encode()),
+    "xz": lzma.compress(SIMPLE.encode()),
+}
+
+
+@given(
+    st.sampled_from(sorted(WHOLE)), st.integers(0, 10**6), st.integers(0, 9), st.binary(max_size=4)
+)
+def test_damage_is_read_or_refused_but_never_a_traceback(
+    tmp_path_factory, kind, place, removed, inserted
+):
+    content = WHOLE[kind]
+    place %= len(content) + 1
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content[:place] + inserted + content[place + removed :])
+    with contextlib.suppress(DataError):
+        read({"interactions": path}, TableOptions())
