@@ -22,6 +22,7 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.plan.grid import Adapt
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
     from bench.tracking.tracker import Tracker
@@ -133,20 +134,25 @@ def preview(
     import pandas as pd
 
     from bench.runs.preview import preview_rows
-    from bench.training.device import computation
-    from bench.tuning.best import BestSettings
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
         spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
-    adapt = BestSettings(settings.store, computation(settings)).adapt if tuned else None
-    rows, _ = preview_rows(chosen, settings, adapt)
+    rows, _ = preview_rows(chosen, settings, best_settings(settings) if tuned else None)
     columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
         columns=list(columns),
     )
+
+
+def best_settings(settings: Settings) -> Adapt:
+    """Return what puts the best settings that tuning has found into a plan."""
+    from bench.training.device import computation
+    from bench.tuning.best import BestSettings
+
+    return BestSettings(settings.store, computation(settings)).adapt
 
 
 def execute_spec(

@@ -62,9 +62,10 @@ def run(
     from bench.api.run import execute_spec
 
     if plan:
+        from bench.api.run import best_settings
         from bench.runs.preview import preview
 
-        typer.echo(preview(spec, settings, tuned=tuned))
+        typer.echo(preview(spec, settings, best_settings(settings) if tuned else None))
         return
     with resumable():
         outcomes = execute_spec(
