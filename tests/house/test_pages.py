@@ -39,7 +39,7 @@ def name_of(page):
 
 
 def first_yaml(name):
-    """The one YAML block of a page."""
+    """The first YAML block of a page."""
     content, *_ = [content for language, content in fenced(DOCS / name) if language == "yaml"]
     return content
 
