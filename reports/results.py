@@ -15,6 +15,7 @@ from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.plan.result import Epoch, Metadata
+from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
 from bench.statistics.nested import Nested
 
@@ -119,10 +120,13 @@ class ScoredExperiment:
         The experiment in the store.
     values
         Mean over users by name of the metric.
+    tuned
+        Whether a run with tuned settings asked for it.
     """
 
     stored: StoredExperiment
     values: Mapping[str, float]
+    tuned: bool = False
 
     @property
     def key(self) -> str:
@@ -177,7 +181,8 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
     failures = list(store.failures())
     _check_names(selection, understood, [failure for _, failure in failures])
     chosen = [s for s in understood if selection.admits(s.key, *_names(s.experiment))]
-    finished = [_score(stored, reading) for stored in chosen]
+    tuned = {key for run in read_records(store.root) if run.tuned for key in run.experiments}
+    finished = [_score(stored, reading, tuned=stored.key in tuned) for stored in chosen]
     keys = {stored.key for stored in chosen}
     problems = [
         f"Failed: {failure.label}: {failure.cause}"
@@ -199,10 +204,11 @@ def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
 
 
-def _score(stored: StoredExperiment, reading: Reading) -> ScoredExperiment:
+def _score(stored: StoredExperiment, reading: Reading, *, tuned: bool) -> ScoredExperiment:
     ranks = reading.ranking(stored)
     metrics = reading.metrics_for(stored.experiment.protocol)
-    return ScoredExperiment(stored, {metric.name: metric.mean(ranks) for metric in metrics})
+    values = {metric.name: metric.mean(ranks) for metric in metrics}
+    return ScoredExperiment(stored, values, tuned)
 
 
 def _check_names(

@@ -199,7 +199,7 @@ def execute_spec(
     execution = ExecutionSettings(replace(settings, store=store.root), since, tuple(keep))
     store.prepare()
     with Tracker(settings) as tracking:
-        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]])
+        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:

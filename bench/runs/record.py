@@ -35,12 +35,16 @@ class RunRecord(Config):
         Of the specification.
     spec
         What it sets.
+    tuned
+        Whether the experiments have the settings that tuning found.
     experiments, labels
         Key and readable name of each experiment, in the plan's order.
     command
         Words of the command line that was given last.
     begun, ended
         Seconds since 1970, of the first beginning and the last end; None while it has not ended.
+    asked
+        Seconds since 1970 of when the command was given last.
     endings
         How each experiment ended, by key.
     """
@@ -48,16 +52,23 @@ class RunRecord(Config):
     key: str
     name: str
     spec: dict[str, Any]
+    tuned: bool = False
     experiments: list[str]
     labels: list[str]
     command: list[str]
     begun: float
     ended: float | None = None
+    asked: float = 0.0
     endings: dict[str, str] = Field(default_factory=dict)
 
 
 def begin_record(
-    root: Path, spec: Spec, plan: Iterable[PlannedExperiment], command: Sequence[str]
+    root: Path,
+    spec: Spec,
+    plan: Iterable[PlannedExperiment],
+    command: Sequence[str],
+    *,
+    tuned: bool = False,
 ) -> RunRecord:
     """Record that a run begins or continues.
 
@@ -69,6 +80,8 @@ def begin_record(
         What runs.
     command
         Words of the command line.
+    tuned
+        Whether the plan has the settings that tuning found.
 
     Raises
     ------
@@ -80,23 +93,27 @@ def begin_record(
         [experiment.key for experiment in experiments],
         [experiment.label for experiment in experiments],
     )
-    plain = spec.plain()
+    plain, now = spec.plain(), time.time()
     key = content_hash([plain, keys])
     record = RunRecord(
         key=key,
         name=spec.name,
         spec=plain,
+        tuned=tuned,
         experiments=keys,
         labels=labels,
         command=list(command),
-        begun=time.time(),
+        begun=now,
+        asked=now,
     )
     path = _path(root, record)
     if path.exists():
         before = _read(path)
         if before.ended is not None and set(before.endings.values()) <= {"finished", "reused"}:
-            return before  # nothing is left to do: what ran, and when, stays as it was
-        record = record.model_copy(update={"begun": before.begun})
+            # Nothing is left to do: what ran, and when, stays as it was.
+            record = before.model_copy(update={"asked": now, "tuned": tuned})
+        else:
+            record = record.model_copy(update={"begun": before.begun})
     write_json(path, record.model_dump(mode="json"))
     return record
 

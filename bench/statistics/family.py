@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.statistics.effect import cohens_dz
 from bench.statistics.nested import Contrast
-from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
+from bench.statistics.paired import MIN_EFFECTIVE, effective
 
 ALPHA = 0.05
 Name = TypeVar("Name")
@@ -23,28 +23,24 @@ class CorrectedTest:
 
     Attributes
     ----------
-    difference
-        Mean over users.
-    p
-        p-value of the paired t-test, not corrected.
-    adjusted
-        The same after Holm's correction over the family.
-    p_seeds
-        p-value of Welch's test over seeds, not corrected; NaN if a side has one seed.
-    adjusted_seeds
-        The same after Holm's correction over the same family; NaN if ``p_seeds`` is.
+    difference, low, high
+        Mean difference and its 95 % interval, not corrected; see
+        :meth:`bench.statistics.nested.Contrast.estimate`.
+    p, adjusted
+        p-value, before and after Holm's correction over the family.
     d_z
         Difference in standard deviations of the users' differences.
     tested
-        False if too few users differ for the t-test (see
-        :func:`bench.statistics.paired.effective`); ``p`` and ``adjusted`` are 1 then.
+        False if too few users differ for a t-test (see
+        :func:`bench.statistics.paired.effective`); ``p`` and ``adjusted`` are 1 then, and the
+        interval is NaN.
     """
 
     difference: float
+    low: float
+    high: float
     p: float
     adjusted: float
-    p_seeds: float
-    adjusted_seeds: float
     d_z: float
     tested: bool
 
@@ -53,18 +49,15 @@ class CorrectedTest:
         """Whether the corrected p-value is below :data:`ALPHA`."""
         return self.adjusted < ALPHA
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether the corrected test over seeds is significant too."""
-        return self.significant and self.adjusted_seeds < ALPHA
-
     def swapped(self) -> CorrectedTest:
         """Return the test with its two sides swapped."""
-        return replace(self, difference=-self.difference, d_z=-self.d_z)
+        return replace(
+            self, difference=-self.difference, low=-self.high, high=-self.low, d_z=-self.d_z
+        )
 
 
 def assess_family(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, CorrectedTest]:
-    """Test every comparison of a family over users and over seeds, with Holm's corrections.
+    """Test every comparison of a family with Holm's correction.
 
     Comparisons that cannot be tested stay in the family with p = 1, so that its size depends on
     what was declared and not on the data.
@@ -80,15 +73,10 @@ def assess_family(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, Corr
         Tests by name.
     """
     alone = {name: _test(contrast) for name, contrast in contrasts}
-    users = holm([found.p for found in alone.values()])
-    seeds = holm([1.0 if math.isnan(found.p_seeds) else found.p_seeds for found in alone.values()])
+    adjusted = holm([found.p for found in alone.values()])
     return {
-        name: replace(
-            found,
-            adjusted=p,
-            adjusted_seeds=math.nan if math.isnan(found.p_seeds) else over_seeds,
-        )
-        for (name, found), p, over_seeds in zip(alone.items(), users, seeds, strict=True)
+        name: replace(found, adjusted=p)
+        for (name, found), p in zip(alone.items(), adjusted, strict=True)
     }
 
 
@@ -123,15 +111,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _test(contrast: Contrast) -> CorrectedTest:
-    gaps = contrast.gaps
-    enough = effective(gaps) >= MIN_EFFECTIVE
-    p = paired_t(gaps).p if enough else 1.0
+    found = contrast.estimate()
+    tested = effective(contrast.gaps) >= MIN_EFFECTIVE
     return CorrectedTest(
-        difference=float(np.mean(gaps)),
-        p=p,
-        adjusted=p,
-        p_seeds=contrast.p_seeds,
-        adjusted_seeds=contrast.p_seeds,
-        d_z=cohens_dz(gaps),
-        tested=enough,
+        difference=found.difference,
+        low=found.low if tested else math.nan,
+        high=found.high if tested else math.nan,
+        p=found.p if tested else 1.0,
+        adjusted=1.0,
+        d_z=cohens_dz(contrast.gaps),
+        tested=tested,
     )

@@ -53,6 +53,26 @@ class Nested:
         return float(np.mean(self.users))
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A mean difference with its interval and test.
+
+    Attributes
+    ----------
+    difference
+        Mean over users and seeds.
+    low, high
+        Ends of the 95 % confidence interval, NaN where there is no test.
+    p
+        Two-sided p-value of a difference of zero.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
 @dataclass(frozen=True, eq=False)
 class Contrast:
     """Difference of two models.
@@ -61,24 +81,53 @@ class Contrast:
     ----------
     gaps
         float64 ``[users]``: differences, see :func:`bench.statistics.paired.differences`.
-    p_seeds
-        p-value of Welch's test over seeds, NaN if a side has one seed.
+    seeds
+        Means over users of each seed of the first and of the second model.
     """
 
     gaps: Floats
-    p_seeds: float
+    seeds: tuple[tuple[float, ...], tuple[float, ...]]
 
     @classmethod
     def of(cls, first: Nested, second: Nested) -> Contrast:
-        """Subtract user by user, and compare the seeds.
+        """Subtract user by user.
 
         Raises
         ------
         BenchError
             The numbers of users differ.
         """
-        gaps = differences(first.users, second.users)
-        return cls(gaps, welch(first.seeds, second.seeds).p)
+        return cls(differences(first.users, second.users), (first.seeds, second.seeds))
+
+    def estimate(self, level: float = 0.95) -> Estimate:
+        """Estimate the difference for other users and other seeds.
+
+        The variance of the difference is that of the mean over users plus, where both models have
+        several seeds, that of the mean over seeds of each; t has Welch and Satterthwaite's degrees
+        of freedom. What differs by chance in each ranking is in both parts, so the interval is
+        rather too wide than too narrow. If a model has one seed, nothing is known about other
+        seeds, and the interval and p are those of the paired t-test over users.
+
+        If nothing varies, p is 1 and the interval is undefined.
+        """
+        difference = float(np.mean(self.gaps))
+        parts = [self.gaps, *(self.seeds if min(map(len, self.seeds)) > 1 else ())]
+        spread = [_squared_error(part) for part in parts]
+        error = math.sqrt(sum(square for square, _ in spread))
+        if len(self.gaps) < 2 or error <= _ROUNDING:
+            return Estimate(difference, math.nan, math.nan, 1.0)
+        from scipy import stats
+
+        freedom = error**4 / sum(square**2 / free for square, free in spread)
+        margin = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+        p = float(2 * stats.t.sf(abs(difference) / error, freedom))
+        return Estimate(difference, difference - margin, difference + margin, p)
+
+
+def _squared_error(values: Sequence[float] | Floats) -> tuple[float, int]:
+    """Return the squared standard error of a mean and its degrees of freedom."""
+    free = len(values) - 1
+    return (float(np.var(values, ddof=1)) / len(values), free) if free else (0.0, 1)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> TestResult:
@@ -96,12 +145,13 @@ def welch(first: Sequence[float], second: Sequence[float]) -> TestResult:
     if min(len(first), len(second)) < 2:
         return TestResult(_WELCH, math.nan, math.nan)
     difference = float(np.mean(first)) - float(np.mean(second))
-    errors = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
-    if sum(errors) <= _ROUNDING**2:  # no deviation: all seeds agree
+    spread = [_squared_error(side) for side in (first, second)]
+    error = math.sqrt(sum(square for square, _ in spread))
+    if error <= _ROUNDING:  # no deviation: all seeds agree
         return TestResult(_WELCH, math.nan, 1.0 if abs(difference) <= _ROUNDING else math.nan)
     from scipy import stats
 
-    t = difference / math.sqrt(sum(errors))
     # Welch and Satterthwaite's degrees of freedom.
-    parts = [e**2 / (len(side) - 1) for e, side in zip(errors, (first, second), strict=True)]
-    return TestResult(_WELCH, t, float(2 * stats.t.sf(abs(t), sum(errors) ** 2 / sum(parts))))
+    freedom = error**4 / sum(square**2 / free for square, free in spread)
+    t = difference / error
+    return TestResult(_WELCH, t, float(2 * stats.t.sf(abs(t), freedom)))

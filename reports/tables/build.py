@@ -13,6 +13,7 @@ from bench.reports.results import Reading, Selection
 from bench.reports.tables.ablation import ablation_grid
 from bench.reports.tables.available import AvailableData
 from bench.reports.tables.cases import cases_grid
+from bench.reports.tables.contrasts import contrasts
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.data_sets import data_grid
 from bench.reports.tables.denoising import denoising_grid
@@ -21,12 +22,11 @@ from bench.reports.tables.noise_detection import noise_detection_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import improvement_grid, matrix_grid
 from bench.reports.tables.published import published_grid
-from bench.reports.tables.significance import assess
 
 if TYPE_CHECKING:
+    from bench.reports.tables.contrasts import Contrasts
     from bench.reports.tables.grid import Grid
     from bench.reports.tables.rows import Table
-    from bench.reports.tables.significance import Significance
     from bench.reports.titles import Titles
     from bench.runs.store import Store
 
@@ -99,8 +99,8 @@ def _table_grids(
     metric = reading.main_metric(table.protocol)
 
     @cache
-    def tests() -> Significance:  # take a while and serve two tables
-        return assess(table, reading)
+    def tests() -> Contrasts:  # take a while and serve two tables
+        return contrasts(table, reading)
 
     make: dict[TableName, Callable[[], Grid | None]] = {
         "overall": lambda: overall_grid(table, reading, titles, tests()),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.reports.differences import format_settings
+from bench.reports.differences import differing_keys, format_settings
 from bench.reports.results import Reading
+from bench.reports.tables.contrasts import Contrasts, contrasts
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.rows import Row, Table
-from bench.reports.tables.significance import Significance, assess
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,17 +25,20 @@ CONDITIONS = ("protocol", "candidates", "ties", "phase")
 def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
     """Return one line for each row of all tables, unrounded.
 
-    A line names its protocol and data; lines of different ones must not be compared. p-values are
-    corrected by Holm's method over the family of the row's table, see
-    :mod:`bench.reports.tables.significance`.
+    A line names its protocol, its data and, in ``settings``, every setting in which it differs
+    from another line: shared settings of training, settings of the backbone among lines of one
+    backbone, and settings of the method and encoder among lines of one method. Lines of different
+    protocol, data or training must not be compared. p-values are corrected by Holm's method over
+    the family of the row's table, see :mod:`bench.reports.tables.contrasts`.
 
     Returns
     -------
     DataFrame
         Columns: protocol, ``max_length``, candidates, ties, phase; :data:`NAMES`; ``seeds`` and
         :data:`KEYS`; the mean over seeds of each metric and its standard deviation (``HR@10 sd``);
-        the quantities of the cost table; p-values of each metric over users and over seeds,
-        against the bare backbone and against the second best row.
+        the quantities of the cost table; ``base``, the bare backbone that a row is compared with,
+        or what is missing; for each metric the difference to it, the ends of its 95 % interval
+        and p; and p of the best row against the second best.
 
     Raises
     ------
@@ -45,19 +48,46 @@ def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
     import pandas as pd
 
     lines = []
+    settings = iter(_settings([row for table in tables for row in table.rows]))
     for table in tables:
-        found = assess(table, reading)
+        found = contrasts(table, reading)
         metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
         for number, block in enumerate(table.blocks):
             data = {"dataset": block.dataset, "fingerprint": block.fingerprint}
             for place, row in enumerate(block.rows):
-                tests = {
-                    name: p
-                    for metric in metrics
-                    for name, p in _tests(found, number, metric, place).items()
-                }
-                lines.append({**_conditions(table, reading), **data, **_row(row, metrics), **tests})
+                tests: dict[str, Any] = {"base": found.bases[number][place].label(block, {})}
+                for metric in metrics:
+                    tests |= _tests(found, number, metric, place)
+                own = _row(row, format_settings(next(settings)), metrics)
+                lines.append({**_conditions(table, reading), **data, **own, **tests})
     return pd.DataFrame(lines)
+
+
+def _settings(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Return the settings of each row that differ among comparable rows."""
+    scopes: tuple[tuple[str, Callable[[Row], object]], ...] = (
+        ("training.", lambda _: None),
+        ("backbone.", lambda row: row.identity[0]),
+        ("", lambda row: row.identity),
+    )
+    every = [
+        {**row.all_settings(), "tuned": str(row.tuned).lower()} if row.results else {}
+        for row in rows
+    ]
+    shown: list[set[str]] = [set() for _ in rows]
+    for prefix, scope in scopes:
+        groups: dict[object, list[int]] = {}
+        for place, row in enumerate(rows):
+            if row.results:
+                groups.setdefault(scope(row), []).append(place)
+        for places in groups.values():
+            keys = differing_keys([every[place] for place in places])
+            for place in places:
+                shown[place] |= {key for key in keys if key.startswith(prefix)}
+    return [
+        {key: own.get(key, "-") for key in sorted(keys)}
+        for own, keys in zip(every, shown, strict=True)
+    ]
 
 
 def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
@@ -71,7 +101,7 @@ def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
     }
 
 
-def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
+def _row(row: Row, settings: str, metrics: Sequence[str]) -> Mapping[str, Any]:
     backbone, method, encoder = row.identity
     figures: dict[str, float | None] = {}
     for metric in metrics:
@@ -81,7 +111,7 @@ def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
         "backbone": backbone,
         "method": method,
         "encoder": encoder,
-        "settings": format_settings(row.settings),
+        "settings": settings,
         "seeds": " ".join(str(result.experiment.seed) for result in row.results),
         KEYS: " ".join(row.keys),
         **figures,
@@ -89,13 +119,14 @@ def _row(row: Row, metrics: Sequence[str]) -> Mapping[str, Any]:
     }
 
 
-def _tests(found: Significance, block: int, metric: str, place: int) -> Mapping[str, float | None]:
+def _tests(found: Contrasts, block: int, metric: str, place: int) -> Mapping[str, float | None]:
     base = found.against_base(block, metric, place)
     leads = found.leaders.get((block, metric), (None,))[0] == place
     over = found.over_second(block, metric) if leads else None
     return {
-        f"p against bare: {metric}": base.adjusted if base else None,
-        f"p over seeds against bare: {metric}": base.adjusted_seeds if base else None,
+        f"difference to base: {metric}": base.difference if base else None,
+        f"interval low: {metric}": base.low if base else None,
+        f"interval high: {metric}": base.high if base else None,
+        f"p against base: {metric}": base.adjusted if base else None,
         f"p against second: {metric}": over.adjusted if over else None,
-        f"p over seeds against second: {metric}": over.adjusted_seeds if over else None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from bench.reports.tables.markup import Latex, Markdown, Markup
 
@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
+
+class Difference(Protocol):
+    """An estimated difference with the ends of its interval, NaN where that is undefined."""
+
+    @property
+    def difference(self) -> float:
+        """The estimate."""
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,13 @@ def format_p(p: float) -> str:
     if math.isnan(p):
         return MISSING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def format_difference(found: Difference, form: str = "+.4f") -> str:
+    """Print a difference with its interval, such as ``+0.0120 [+0.0040, +0.0200]``."""
+    if math.isnan(found.low):
+        return f"{found.difference:{form}}"
+    return f"{found.difference:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def _write(cell: TableCell, markup: Markup) -> str:

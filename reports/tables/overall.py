@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.reports.differences import MAX_NAMED, differing_keys, round_fraction
+from bench.reports.differences import MAX_NAMED, round_fraction
 from bench.reports.results import Reading
-from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell
+from bench.reports.tables.contrasts import Contrasts
+from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, format_difference
 from bench.reports.tables.rows import (
     DECIMALS,
     DatasetBlock,
@@ -17,12 +18,11 @@ from bench.reports.tables.rows import (
     label_columns,
     row_label,
 )
-from bench.reports.tables.significance import Significance
 from bench.reports.titles import Titles
 
 
 def overall_grid(
-    table: Table, reading: Reading, titles: Titles, found: Significance | None = None
+    table: Table, reading: Reading, titles: Titles, found: Contrasts | None = None
 ) -> Grid:
     """Lay out the comparison, the best figure of each block bold and the second best underlined.
 
@@ -31,30 +31,32 @@ def overall_grid(
     table, reading, titles
         Rows, metrics and printed names.
     found
-        Tests that put stars and arrows after the figures; None leaves them out.
+        Adds signs and the difference of each row to its matched base; None leaves them out.
     """
     metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
+    main = reading.main_metric(table.protocol).name
     heads, labels = label_columns(table, titles)
     blocks = []
     for number, (block, names) in enumerate(zip(table.blocks, labels, strict=True)):
-        columns = [_column(number, block, metric, found) for metric in metrics]
-        seeds = [TableCell(str(len(row.results)) if row.results else MISSING) for row in block.rows]
-        blocks.append(
-            [
-                [*name, count, *figures]
-                for name, count, *figures in zip(names, seeds, *columns, strict=True)
-            ]
-        )
-    caption = [describe(table.protocol, reading), "Best bold, second best underlined."]
+        columns = [
+            [TableCell(str(len(row.results)) if row.results else MISSING) for row in block.rows],
+            *(_column(number, block, metric, found) for metric in metrics),
+            *(_base_columns(number, block, main, found, titles) if found else ()),
+        ]
+        blocks.append([[*name, *figures] for name, *figures in zip(names, *columns, strict=True)])
+    caption = [describe(table.protocol, reading), "Best bold, second underlined."]
+    if found and found.tested:
+        caption.append(found.caption())
+    if found and one_seed(table):
+        caption.append("One seed: tests over users alone.")
     return Grid(
         title=f"{reading.phase.capitalize()} results",
-        caption=" ".join([*caption, *([found.caption(titles)] if found and found.tested else [])]),
+        caption=" ".join(caption),
         labels=heads,
-        figures=["Seeds", *metrics],
+        figures=["Seeds", *metrics, *((f"{main} vs. base", "Base") if found else ())],
         blocks=blocks,
         notes=[
             *_missing_note(table),
-            *_difference_notes(table, titles),
             *_settings_notes(table, titles),
             *(found.notes() if found else []),
         ],
@@ -63,14 +65,30 @@ def overall_grid(
     )
 
 
+def one_seed(table: Table) -> bool:
+    """Return whether some row has one seed, so that nothing is known about other seeds."""
+    return any(len(row.results) == 1 for row in table.rows)
+
+
 def _column(
-    number: int, block: DatasetBlock, metric: str, found: Significance | None
+    number: int, block: DatasetBlock, metric: str, found: Contrasts | None
 ) -> list[TableCell]:
     cells = _marked([row.mean(metric) for row in block.rows])
     if found is None:
         return cells
     signs = [found.signs(number, metric, row) for row in range(len(cells))]
     return [replace(cell, signs=sign) for cell, sign in zip(cells, signs, strict=True)]
+
+
+def _base_columns(
+    number: int, block: DatasetBlock, metric: str, found: Contrasts, titles: Titles
+) -> tuple[list[TableCell], list[TableCell]]:
+    """Print the difference to each row's base, and name the base."""
+    differences = [found.against_base(number, metric, row) for row in range(len(block.rows))]
+    return (
+        [TableCell(format_difference(one) if one else "") for one in differences],
+        [TableCell(base.label(block, titles)) for base in found.bases[number]],
+    )
 
 
 def _marked(values: Sequence[float | None]) -> list[TableCell]:
@@ -96,16 +114,3 @@ def _settings_notes(table: Table, titles: Titles) -> Iterator[str]:
             if len(row.settings) > MAX_NAMED:
                 settings = (f"{key}={round_fraction(v)}" for key, v in row.settings.items())
                 yield f"{name}, {row_label(row, titles)}: {', '.join(settings)}."
-
-
-def _difference_notes(table: Table, titles: Titles) -> Iterator[str]:
-    """List the training settings that are not equal in all rows of a block."""
-    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
-        training = [
-            {k: v for k, v in row.all_settings().items() if k.startswith("training.")}
-            for row in block.rows
-            if row.results
-        ]
-        for key in differing_keys(training):
-            values = sorted({entry.get(key, "") for entry in training})
-            yield f"Rows of {name} differ in {key}: {', '.join(map(round_fraction, values))}."

@@ -9,27 +9,24 @@ from itertools import combinations
 
 from bench.evaluate.metrics import Metric
 from bench.reports.results import Reading
-from bench.reports.tables.grid import MISSING, Grid, TableCell, format_p
-from bench.reports.tables.rows import Row, Table, dataset_names, label_columns, row_label
-from bench.reports.tables.significance import (
+from bench.reports.tables.contrasts import (
     ABOVE,
     BELOW,
     STAR,
-    TEST,
-    UNCONFIRMED,
+    Contrasts,
     RowPair,
-    Significance,
     arrow,
     block_values,
-    bracketed,
 )
+from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference, format_p
+from bench.reports.tables.rows import Row, Table, dataset_names, label_columns, row_label
 from bench.reports.titles import Titles
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast
 
 
 def improvement_grid(
-    table: Table, reading: Reading, titles: Titles, found: Significance
+    table: Table, reading: Reading, titles: Titles, found: Contrasts
 ) -> Grid | None:
     """Lay out by how much the best row of each column exceeds the second best.
 
@@ -55,10 +52,9 @@ def improvement_grid(
     return Grid(
         title="Improvement over the second best",
         caption=(
-            "Best and second best row of each column by the mean over users and seeds. p: "
-            f"{TEST}, after Holm's correction over the {len(found.tested)} comparisons of the "
-            f"results table ({STAR}: below {ALPHA}, {UNCONFIRMED}). d_z: mean over standard "
-            "deviation of the users' differences."
+            "Best and second best row of each column, with a 95% interval of their difference. "
+            f"p: Holm's over the {len(found.tested)} tests of the results table ({STAR}: below "
+            f"{ALPHA}). d_z: mean over standard deviation of users' differences."
         ),
         labels=["Data set", "Metric", "Best", "Second"],
         figures=["Difference", "Relative", "p", "d_z"],
@@ -71,9 +67,9 @@ def improvement_grid(
 def _figures(over: CorrectedTest, second: float | None) -> list[TableCell]:
     relative = f"{100 * over.difference / second:+.1f}%" if second else MISSING
     return [
-        TableCell(f"{over.difference:+.4f}"),
+        TableCell(format_difference(over)),
         TableCell(relative),
-        TableCell(corrected_p(over), signs=bracketed([(STAR, over)] if over.significant else [])),
+        TableCell(corrected_p(over), signs=STAR if over.significant else ""),
         TableCell(MISSING if math.isnan(over.d_z) else f"{over.d_z:.3f}"),
     ]
 
@@ -144,9 +140,9 @@ def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) 
     return Grid(
         title=f"Significance of differences in {metric.name}",
         caption=(
-            f"p of each row against each column: {TEST}, after Holm's correction over the "
-            f"{len(tested)} pairs of this table. {ABOVE}: the row is above the column with "
-            f"p < {ALPHA}; {BELOW}: below; {UNCONFIRMED}."
+            f"p of each row against each column, paired over users and seeds, Holm's over "
+            f"the {len(tested)} pairs. {ABOVE}: the row is above the column with p < {ALPHA}; "
+            f"{BELOW}: below."
         ),
         labels=heads,
         figures=columns,
@@ -201,7 +197,5 @@ def _cell(
     if column is None or column == row:
         return TableCell(MISSING)
     found = tested[RowPair.of(block, metric.name, row, column)]
-    if not found.significant:
-        return TableCell(corrected_p(found))
     seen = found if row < column else found.swapped()
-    return TableCell(corrected_p(seen), signs=bracketed([(arrow(seen), seen)]))
+    return TableCell(corrected_p(seen), signs=arrow(seen))

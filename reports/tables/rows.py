@@ -1,7 +1,7 @@
 """Rows of the comparison: method by backbone on each data set, averaged over seeds.
 
-Experiments of one table share the protocol's hash, those of one block the data's fingerprint too,
-and those of one row everything but the seed.
+Experiments of one table share the protocol's hash, those of one block the data's fingerprint and
+the budget of training too, and those of one row everything but the seed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bench.reports.differences import (
 from bench.reports.results import Reading, ScoredExperiment, Selection, source_of
 from bench.reports.tables.grid import MISSING, TableCell
 from bench.reports.titles import Titles
+from bench.tuning.space import NOT_SEARCHED
 
 DECIMALS = 4
 """Digits of a metric after the point."""
@@ -63,6 +64,18 @@ class Row:
         """Name of the method without its variant."""
         return self.identity[1].partition(VARIANT_MARK)[0]
 
+    @property
+    def samples(self) -> tuple[str | None, int | None]:
+        """How training samples were drawn, and K where it is read; the row has a result."""
+        metadata = self.results[0].metadata
+        reads_k = metadata.sampling in {"prefixes", "segments"}
+        return metadata.sampling, metadata.prefixes_per_user if reads_k else None
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its settings were found by tuning."""
+        return any(result.tuned for result in self.results)
+
     def all_settings(self) -> dict[str, str]:
         """Return every setting that the seeds share; the row has a result."""
         return settings_of(self.results[0].experiment)
@@ -82,10 +95,21 @@ class Row:
 
 @dataclass(frozen=True)
 class DatasetBlock:
-    """Rows that may be compared: one data set's content under one protocol."""
+    """Rows that may be compared: one data set's content under one protocol and one budget.
+
+    Attributes
+    ----------
+    dataset, fingerprint
+        Name and content of the data set.
+    budget
+        Settings of training that all rows share, see :func:`budget_of`.
+    rows
+        In the order of a table.
+    """
 
     dataset: str
     fingerprint: str
+    budget: Settings
     rows: Sequence[Row]
 
     @property
@@ -168,16 +192,39 @@ class _Order:
 
 
 def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
-    data: dict[tuple[str, str], list[ScoredExperiment]] = defaultdict(list)
+    data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
     for result in results:
-        data[result.experiment.dataset, result.experiment.fingerprint].append(result)
+        experiment = result.experiment
+        budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
+        budgets.setdefault(format_settings(budget_of(result)), []).append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
-    blocks = [
-        DatasetBlock(name, fingerprint, [row for one in identities for row in _rows(group, one)])
-        for (name, fingerprint), group in data.items()
-    ]
+    blocks = []
+    for (name, fingerprint), budgets in data.items():
+        # A row that is missing from the data set is shown once, not in the block of each budget.
+        missing = set(identities) - {_identity(one) for group in budgets.values() for one in group}
+        for group in (budgets[text] for text in sorted(budgets)):
+            shown = missing | {_identity(result) for result in group}
+            rows = [row for one in identities if one in shown for row in _rows(group, one)]
+            blocks.append(DatasetBlock(name, fingerprint, budget_of(group[0]), rows))
+            missing = set()
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
     return Table(results[0].experiment.protocol, blocks)
+
+
+def budget_of(result: ScoredExperiment) -> Settings:
+    """Return the settings of training that experiments must share to be compared.
+
+    They are all but how samples are drawn, which the matched base shares, and, of tuned
+    experiments, those that a search may choose.
+    """
+    training = {
+        key: value
+        for key, value in settings_of(result.experiment).items()
+        if key.startswith("training.") and key != "training.samples"
+    }
+    if not result.tuned:
+        return training
+    return {key: training[key] for key in training if key in NOT_SEARCHED} | {"tuned": "true"}
 
 
 def _identity(result: ScoredExperiment) -> Identity:
@@ -235,13 +282,19 @@ def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[li
 
 
 def dataset_names(table: Table, titles: Titles) -> list[str]:
-    """Name each block, with the fingerprint if blocks of one name differ in content."""
-    names = [block.dataset for block in table.blocks]
-    return [
-        titles.get(block.dataset, block.dataset)
-        + (f" ({block.fingerprint[:8]})" if names.count(block.dataset) > 1 else "")
-        for block in table.blocks
+    """Name each block, with the fingerprint and budget if blocks of one name differ in them."""
+    return [_dataset_name(table, block, titles) for block in table.blocks]
+
+
+def _dataset_name(table: Table, block: DatasetBlock, titles: Titles) -> str:
+    alike = [other for other in table.blocks if other.dataset == block.dataset]
+    budgets = list({format_settings(other.budget): other.budget for other in alike}.values())
+    details = [
+        block.fingerprint[:8] if len({other.fingerprint for other in alike}) > 1 else "",
+        _OWNER.sub("", variant_names(budgets)[budgets.index(block.budget)]),
     ]
+    shown = ", ".join(filter(None, details))
+    return titles.get(block.dataset, block.dataset) + (f" ({shown})" if shown else "")
 
 
 def backbone_label(name: str | None, titles: Titles) -> str:
