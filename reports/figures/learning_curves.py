@@ -43,7 +43,10 @@ def draw_curves(data: ReportData) -> Figure:
     for panel in panels_of(data):
         for row in panel.block.rows:
             if any(result.curve for result in row.results):
-                backbone, method = backbone_label(row.identity[0], titles), method_label(row, titles)
+                backbone, method = (
+                    backbone_label(row.identity[0], titles),
+                    method_label(row, titles),
+                )
                 heading = panel.heading if by_backbone else f"{panel.heading}, {backbone}"
                 metric = panel.table.protocol.selection
                 lines = panels.setdefault((heading, metric), {})

@@ -9,21 +9,22 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench.components import BASELINE, VARIANT_MARK
+from bench.components import BASELINE, METHODS, VARIANT_MARK
 from bench.errors import ConfigError
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import PHASES, Phase
 from bench.reports.differences import differing_keys, nearest, variant_names
 from bench.reports.figures.canvas import (
     GREY,
+    Style,
+    assign_styles,
     canvas,
     explain,
+    from_zero,
     legend,
-    log_axis,
-    palette,
     panels_of,
 )
 from bench.reports.results import Reading
@@ -48,6 +49,8 @@ CurveIdentity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 STYLES: Mapping[Phase, str] = {"test": "-", "validation": "--"}
 LOG_FROM = 100.0
 """Ratio of the largest to the smallest value from which the axis is logarithmic."""
+_TICKS = 8
+"""Most labels below a panel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +82,10 @@ class CurvePoint:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: points by the value of the setting, ascending."""
+    """One line: points of a method by the value of the setting, ascending."""
 
     label: str
+    method: str
     points: Mapping[float, CurvePoint]
 
 
@@ -111,10 +115,22 @@ def full_key(setting: str) -> str:
     return setting if "." in setting else f"method.{setting}"
 
 
+def joined(tables: Sequence[Table]) -> list[Table]:
+    """Join the blocks that differ in their budget alone, because a curve may be over one."""
+    found = []
+    for table in tables:
+        rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for block in table.blocks:
+            rows[block.dataset, block.fingerprint] += block.rows
+        blocks = [DatasetBlock(*key, {}, group) for key, group in rows.items()]
+        found.append(replace(table, blocks=blocks))
+    return found
+
+
 def curve_settings(tables: Sequence[Table], least: int = 3) -> list[str]:
     """Name the settings over which there is a curve of at least ``least`` points."""
     found: set[str] = set()
-    for block in (block for table in tables for block in table.blocks):
+    for block in (block for table in joined(tables) for block in table.blocks):
         settings = [row.all_settings() for row in block.rows if row.results]
         found.update(
             key
@@ -129,18 +145,7 @@ def read_panels(
 ) -> list[CurvePanel]:
     """Read the curves of one data set, one panel for each backbone.
 
-    Parameters
-    ----------
-    block
-        Rows of one data set.
-    reading
-        How ranks become metrics; its phase does not matter.
-    metric
-        Drawn for validation and test.
-    setting
-        See :func:`full_key`; only numeric settings have curves.
-    titles
-        Printed names.
+    Only numeric settings have curves; see :func:`full_key` for their names.
 
     Raises
     ------
@@ -159,6 +164,7 @@ def read_panels(
         curves = [
             Curve(
                 labels[key],
+                key[1],
                 {value: CurvePoint.of(row, reading, metric) for value, row in points.items()},
             )
             for key, points in chosen.items()
@@ -236,26 +242,36 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     """
     setting = setting or _only_setting(data)
     panels = _panels(data, setting)
-    colours = palette(curve.label for *_, panel in panels for curve in panel.curves)
-    figure, axes = canvas(2 * len(panels), 2, 4.2)
-    values = [value for *_, panel in panels for curve in panel.curves for value in curve.points]
+    curves = [curve for *_, panel in panels for curve in panel.curves]
+    styles = assign_styles(((curve.label, curve.method) for curve in curves), METHODS)
+    columns = 1 + any(point.dropped for curve in curves for point in curve.points.values())
+    figure, axes = canvas(columns * len(panels), columns, 4.2)
+    values = sorted({value for curve in curves for value in curve.points})
     for number, (heading, metric, panel) in enumerate(panels):
-        accuracy, dropped = axes[2 * number : 2 * number + 2]
-        _accuracy(accuracy, panel, colours)
-        accuracy.set_title(heading)
-        accuracy.set_ylabel(metric)
-        _dropped(dropped, panel, colours)
-        dropped.set_ylabel("Interactions dropped, %")
-        for ax in (accuracy, dropped):
-            ax.set_ylim(bottom=0)
+        own = axes[columns * number : columns * (number + 1)]
+        _accuracy(own[0], panel, styles)
+        own[0].set_title(heading)
+        own[0].set_ylabel(metric)
+        if columns > 1 and not _dropped(own[1], panel, styles):
+            own.pop().remove()
+        for ax in own:
+            if values[0] > 0 and values[-1] / values[0] >= LOG_FROM:
+                ax.set_xscale("log")
+            shown = values[:: -(-len(values) // _TICKS)]
+            ax.set_xticks(shown, [f"{value:g}" for value in shown])
+            ax.set_xticks([], minor=True)
             ax.set_xlabel(setting)
-            if min(values) > 0 and max(values) / min(values) >= LOG_FROM:
-                log_axis(ax)
-    legend(figure, colours)
+            from_zero(ax)
+    grey = Style(GREY, "", "")
+    handles = [style.line(label) for label, style in styles.items()]
+    handles += [grey.line(phase, style) for phase, style in STYLES.items()]
+    if any(panel.base for *_, panel in panels):
+        handles.append(Style(GREY, "", "_").line("bare backbone"))
+    legend(figure, handles)
     explain(
         figure,
-        "Solid: test, dashed: validation; whiskers: one standard deviation over seeds; grey: the "
-        "bare backbone. Dropped: share of the interactions in test-time histories.",
+        "Whiskers: one standard deviation over seeds. Dropped: of the interactions in test-time "
+        "histories.",
     )
     return figure
 
@@ -271,7 +287,7 @@ def _only_setting(data: ReportData) -> str:
 def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]:
     """Return heading, metric and curves of each data set and backbone."""
     found = []
-    for panel in panels_of(data):
+    for panel in panels_of(replace(data, tables=joined(data.tables))):
         metric = data.reading.metrics_for(panel.table.protocol)[0]
         for curves in read_panels(panel.block, data.reading, metric, setting, data.titles):
             heading = f"{panel.heading}, {backbone_label(curves.backbone, data.titles)}"
@@ -284,39 +300,40 @@ def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]
     return found
 
 
-def _accuracy(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
-    for phase, style in STYLES.items():
+def _accuracy(ax: Axes, panel: CurvePanel, styles: Mapping[str, Style]) -> None:
+    for phase, line in STYLES.items():
         if panel.base is not None:
-            ax.axhline(statistics.fmean(panel.base.metric[phase]), color=GREY, linestyle=style)
+            ax.axhline(statistics.fmean(panel.base.metric[phase]), color=GREY, linestyle=line)
         for curve in panel.curves:
             values = {at: point.metric[phase] for at, point in curve.points.items()}
-            _line(ax, values, colours[curve.label], style)
+            _line(ax, values, styles[curve.label], line)
 
 
-def _dropped(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
+def _dropped(ax: Axes, panel: CurvePanel, styles: Mapping[str, Style]) -> bool:
+    """Draw the share dropped and return whether there is any."""
+    drawn = False
     for curve in panel.curves:
-        shares = {
-            at: [100 * share for share in point.dropped]
-            for at, point in curve.points.items()
-            if point.dropped
-        }
-        _line(ax, shares, colours[curve.label], "-")
+        points = {at: point.dropped for at, point in curve.points.items() if point.dropped}
+        shares = {at: [100 * share for share in seeds] for at, seeds in points.items()}
+        if shares:
+            _line(ax, shares, styles[curve.label], "-")
+            drawn = True
+    ax.set_ylabel("Interactions dropped, %")
+    return drawn
 
 
-def _line(ax: Axes, values: Mapping[float, Sequence[float]], colour: str, style: str) -> None:
+def _line(ax: Axes, values: Mapping[float, Sequence[float]], style: Style, line: str) -> None:
     """Draw means over seeds with one standard deviation on either side if there are several."""
-    if not values:
-        return
-    means = [statistics.fmean(seeds) for seeds in values.values()]
     spread = [statistics.stdev(seeds) if len(seeds) > 1 else 0.0 for seeds in values.values()]
     ax.errorbar(
         list(values),
-        means,
+        [statistics.fmean(seeds) for seeds in values.values()],
         yerr=spread if any(spread) else None,
-        color=colour,
-        linestyle=style,
+        color=style.colour,
+        linestyle=line,
         linewidth=1.5,
-        marker="o",
-        markersize=4,
+        marker=style.marker,
+        markersize=5,
         capsize=2.5,
+        clip_on=False,
     )

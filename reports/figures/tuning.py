@@ -50,7 +50,12 @@ def draw_tuning(data: ReportData) -> Figure:
             style = styles[_label(study, data.titles)]
             ax.step(trials, best, where="post", color=style.colour, linewidth=1.5)
             ax.plot(
-                trials[-1:], best[-1:], style.marker, color=style.colour, markersize=5.5, clip_on=False
+                trials[-1:],
+                best[-1:],
+                style.marker,
+                color=style.colour,
+                markersize=5.5,
+                clip_on=False,
             )
         ax.set_title(data.titles.get(name, name))
         ax.set_xlabel("Trials")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.reports.figures.draw import Drawing
 from bench.reports.page.provenance import Provenance
 from bench.reports.tables.grid import Grid
 from bench.version import __version__
@@ -15,32 +15,10 @@ from bench.version import __version__
 TEMPLATE = "page.html.j2"
 
 
-@dataclass(frozen=True)
-class PageFigure:
-    """A figure of the page.
-
-    Attributes
-    ----------
-    title, caption
-        Above and below it; the caption is also its alternative text.
-    svg
-        The drawing, UTF-8.
-    """
-
-    title: str
-    caption: str
-    svg: bytes
-
-    @property
-    def uri(self) -> str:
-        """The drawing as the address of an image, in which scripts do not run."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
-
-
 def write_page(
     title: str,
     grids: Sequence[Grid],
-    figures: Iterable[PageFigure],
+    figures: Iterable[Drawing],
     sources: Iterable[Provenance],
     problems: Sequence[str],
 ) -> str:
@@ -68,8 +46,13 @@ def write_page(
     return environment.get_template(TEMPLATE).render(
         title=title,
         grids=grids,
-        figures=list(figures),
+        figures=[(figure, _image(figure)) for figure in figures],
         sources=list(sources),
         problems=problems,
         version=__version__,
     )
+
+
+def _image(figure: Drawing) -> str:
+    """Return a drawing in SVG as the address of an image, in which scripts do not run."""
+    return "data:image/svg+xml;base64," + base64.b64encode(figure.content).decode("ascii")

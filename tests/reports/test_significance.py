@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from bench.reports.tables.significance import assess, bases, bracketed
 from made_up_store import make_experiment, save
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -17,7 +18,6 @@ from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import corrected_p, improvement_grid, matrix_grid
 from bench.reports.tables.rows import build_tables
-from bench.reports.tables.significance import assess, bases, bracketed
 from bench.runs.store import Store
 from bench.statistics.family import CorrectedTest
 

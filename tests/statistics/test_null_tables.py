@@ -1,10 +1,10 @@
 """Under a true null, signs stand no more often than the stated level says."""
 
 import pytest
+from bench.reports.tables.significance import Significance
 from null_tables import found_rate, null_block, seed_effect_alone, tally
 from scipy.stats import binom
 
-from bench.reports.tables.significance import Significance
 from bench.statistics.family import ALPHA
 
 
