@@ -29,7 +29,8 @@ FigureKind = Literal[
     "tuning",
     "setting-curve",
 ]
-"""``differences``: each row minus its bare backbone; ``accuracy``: one metric as bars; ``learning-curves``: the validation metric by epoch;
+"""``differences``: each row minus its bare backbone; ``accuracy``: one metric as bars;
+``learning-curves``: the validation metric by epoch;
 ``denoising``: share of dropped interactions and one metric, by popularity of the item;
 ``setting-curve``: both against one setting; ``quality-cost``: one metric against seconds;
 ``tuning``: the best validation metric after each trial."""

@@ -34,9 +34,8 @@ def draw_accuracy(data: ReportData) -> Figure:
     """Draw one panel for each data set and protocol."""
     reading, panels, styles = data.reading, panels_of(data), method_styles(data)
     bars = max(sum(bool(row.results) for row in panel.block.rows) for panel in panels)
-    figure, axes = canvas(
-        len(panels), 1 if bars > _FEW else min(len(panels), 2), max(3.4, bars / 2)
-    )
+    columns = 1 if bars > _FEW else min(len(panels), 2)
+    figure, axes = canvas(len(panels), columns, max(4.5, bars / 2))
     for ax, panel in zip(axes, panels, strict=True):
         metric = reading.metrics_for(panel.table.protocol)[0].name
         _bars(ax, panel.block, metric, data.titles, styles)

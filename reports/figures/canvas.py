@@ -1,6 +1,6 @@
 """What all figures share: the look of each method, panels, the legend and axes.
 
-The first six colours are those of Okabe and Ito (Color universal design, 2008), the last is indigo of
+Six colours are those of Okabe and Ito (Color universal design, 2008), the last is the indigo of
 Tol's muted scheme; with dark grey for the bare backbone they remain distinct under any common
 colour blindness. Hatches of bars and markers of points repeat the distinction without colour.
 """
@@ -80,14 +80,14 @@ class Style:
 def assign_styles(names: Iterable[tuple[str, str]], registry: Components[Any]) -> dict[str, Style]:
     """Assign a style to each distinct label, the same in every figure and report.
 
-    The bare backbone comes first, then the components of this package by name, then those of others.
+    The bare backbone comes first, then this package's components by name, then those of others.
     A label whose name and variant are registered depends on nothing else.
 
     Parameters
     ----------
     names
-        Pairs of a label and the registered name behind it, such as ``iadsr:without-info``. Labels of
-        one name, which differ in settings, have different styles.
+        Pairs of a label and the registered name behind it, such as ``iadsr:without-info``. Labels
+        of one name, which differ in settings, have different styles.
     registry
         Holds the names.
     """

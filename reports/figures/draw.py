@@ -59,7 +59,7 @@ _TEXTS: dict[FigureKind, tuple[str, str]] = {
     ),
     "learning-curves": (
         "Learning curves",
-        "Validation metric by epoch, one line per seed; markers: the epoch whose weights are tested.",
+        "Validation metric by epoch, one line per seed; markers: the tested epoch.",
     ),
     "denoising": (
         "Denoising by popularity",

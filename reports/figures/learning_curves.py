@@ -43,14 +43,11 @@ def draw_curves(data: ReportData) -> Figure:
     for panel in panels_of(data):
         for row in panel.block.rows:
             if any(result.curve for result in row.results):
-                backbone, method = (
-                    backbone_label(row.identity[0], titles),
-                    method_label(row, titles),
-                )
+                backbone = backbone_label(row.identity[0], titles)
                 heading = panel.heading if by_backbone else f"{panel.heading}, {backbone}"
                 metric = panel.table.protocol.selection
                 lines = panels.setdefault((heading, metric), {})
-                lines[backbone if by_backbone else method] = row
+                lines[backbone if by_backbone else method_label(row, titles)] = row
     if not panels:
         raise ConfigError("no experiment has a learning curve; run 'bench run' first")
     if by_backbone:
