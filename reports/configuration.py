@@ -1,21 +1,25 @@
-"""Selection of one configuration of a store, by keys or by a pattern of its label."""
+"""Selection of one configuration of a store, by its label in a report, by keys or by a pattern."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from bench.errors import ConfigError, suggestion
 from bench.plan.experiment import Experiment
+from bench.reports.comparison import comparison_keys
 from bench.reports.differences import differing_keys, settings_of
+from bench.reports.results import ScoredExperiment, Selection
+from bench.reports.tables.rows import Row, build_tables, dataset_names
+from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 
 _KEY = re.compile(r"[0-9a-f]{6,64}")
 
 
-def find_configuration(store: Store, patterns: str) -> list[StoredExperiment]:
+def find_configuration(store: Store, patterns: str, titles: Titles) -> list[StoredExperiment]:
     """Find the seeds of one configuration.
 
     Parameters
@@ -23,9 +27,14 @@ def find_configuration(store: Store, patterns: str) -> list[StoredExperiment]:
     store
         Where to look.
     patterns
-        One or several, separated by commas: the first six or more digits of an experiment's key,
-        or a pattern of its label with ``*`` and ``?``, with or without the seed, such as
-        ``ml-100k/sasrec/hsd`` or ``ml-100k/sas*/none/seed 1``.
+        What names a row of the report that ``bench report`` prints by default: its backbone,
+        method, encoder and settings, with or without its data set, in any order, separated by
+        commas or slashes, such as ``SASRec, HSD`` or ``ml-100k/sasrec/hsd/theta=0.5``. Or one or
+        several, separated by commas, of: the first six or more digits of an experiment's key; a
+        pattern of its label with ``*`` and ``?``, with or without the seed, such as
+        ``ml-100k/sas*/none/seed 1``.
+    titles
+        Printed names.
 
     Returns
     -------
@@ -38,6 +47,9 @@ def find_configuration(store: Store, patterns: str) -> list[StoredExperiment]:
         A pattern matches no experiment or several keys, or the experiments differ in settings.
     """
     experiments = list(readable(store.experiments()))
+    rows = _rows_named(store, experiments, patterns, titles)
+    if len(rows) == 1:
+        return [result.stored for result in rows[0].results]
     found: dict[str, StoredExperiment] = {}
     for pattern in filter(None, (word.strip() for word in patterns.split(","))):
         found.update({stored.key: stored for stored in _matching(experiments, pattern, store)})
@@ -46,6 +58,34 @@ def find_configuration(store: Store, patterns: str) -> list[StoredExperiment]:
     chosen = sorted(found.values(), key=lambda stored: stored.experiment.seed)
     _check_one_configuration([stored.experiment for stored in chosen], patterns)
     return chosen
+
+
+def _rows_named(
+    store: Store, experiments: Sequence[StoredExperiment], text: str, titles: Titles
+) -> list[Row]:
+    """Return the rows of the default report that have every word of a label."""
+    keys = comparison_keys(store)
+    shown = [ScoredExperiment(s, {}) for s in experiments if keys is None or s.key in keys]
+    return [
+        row
+        for table in build_tables(shown, Selection(), titles)
+        for block, name in zip(table.blocks, dataset_names(table, titles), strict=True)
+        for row in block.rows
+        if row.results and _is_named(row, text.lower(), {name.lower(), block.dataset}, titles)
+    ]
+
+
+def _is_named(row: Row, text: str, datasets: Iterable[str], titles: Titles) -> bool:
+    """Return whether every word of a label is a data set's, a component's or a setting's."""
+    for name in datasets:
+        if re.match(rf"{re.escape(name)}\s*(,|/|$)", text):
+            text = text[len(name) :]
+    wanted = {word for word in map(str.strip, re.split("[,/]", text)) if word}
+    names = [name for name in row.identity if name]
+    settings = [setting.lower() for setting in row.variant.split(", ")]
+    known = {*names, *(titles.get(name, name).lower() for name in names), *settings}
+    known |= {setting.partition(".")[2] for setting in settings}
+    return bool(wanted) and wanted <= known
 
 
 def configuration_label(experiment: Experiment) -> str:

@@ -71,6 +71,8 @@ def read_report(
     results = read_results(store, selection, reading)
     if not results.finished:
         causes = " ".join(results.problems) or "run 'bench run' first, or correct --store"
+        if selection.keys is not None and next(store.experiments(), None):
+            causes += " 'bench report --run all' shows the whole store."
         raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
     titles = with_own_titles(titles, results.finished)
     tables = build_tables(results.finished, selection, titles)

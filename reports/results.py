@@ -190,7 +190,7 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
         if key not in keys and selection.admits(key, *_names(failure))
     ]
     wanted = set(selection.keys or ())
-    if missing := len(wanted - keys):
+    if missing := len(wanted - {stored.key for stored in understood}):
         problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(

@@ -68,6 +68,10 @@ class Results:
         encoder: str | Iterable[str] | None = None,
         seed: int | Iterable[int] | None = None,
         key: str | None = None,
+        run: str | None = None,
+        spec: str | None = None,
+        where: Iterable[str] = (),
+        latest: bool = False,
     ) -> Results:
         """Select experiments by what identifies them.
 
@@ -77,7 +81,31 @@ class Results:
             One value or several; None admits all.
         key
             First digits of one experiment's key.
+        run
+            Only experiments of this ``bench run`` or :func:`bench.run`: its name, of which the
+            last run is taken, or the first digits of its key.
+        spec
+            Only the last run of this specification and earlier runs of the same settings and data.
+        where
+            Conditions such as ``"epochs=30"`` or ``"method=hsd,none"``; all must hold.
+        latest
+            Of experiments that differ in code alone, only those that finished last.
+
+        Raises
+        ------
+        ConfigError
+            There is no such run or specification, or a condition names what no experiment has.
         """
+        from bench.reports.comparison import comparison_keys
+        from bench.runs.store import Store
+
+        chosen = comparison_keys(
+            Store(self.settings.store),
+            run="all" if run is None and spec is None else run,
+            spec=spec,
+            where=where,
+            latest=latest,
+        )
         values = (dataset, backbone, method, encoder, seed)
         wanted = {
             name: {value} if isinstance(value, str | int) else set(value)
@@ -88,6 +116,7 @@ class Results:
             stored.key
             for stored in self._stored
             if stored.key.startswith(key or "")
+            and (chosen is None or stored.key in chosen)
             and all(getattr(stored.experiment, name) in values for name, values in wanted.items())
         ]
         return replace(self, keys=keys)
@@ -102,7 +131,9 @@ class Results:
     ) -> pd.DataFrame:
         """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
 
-        It equals ``bench report --format csv``.
+        It equals ``bench report --format csv``: results of :func:`load` that are not filtered show
+        the last run with earlier runs of the same settings and data sets, other results all their
+        experiments.
 
         Parameters
         ----------
@@ -123,7 +154,7 @@ class Results:
 
         return comparison(
             self.settings.store,
-            self._known_keys(),
+            self._comparison_keys(),
             _reading(metrics, phase, candidates, ties),
         )
 
@@ -325,6 +356,15 @@ class Results:
         keys = list(found) if self.keys is None else self.keys
         return [found[key] for key in keys if key in found]
 
+    def _comparison_keys(self) -> list[str]:
+        """Return the keys of what a table shows by default."""
+        from bench.reports.comparison import comparison_keys
+        from bench.runs.store import Store
+
+        known = self._known_keys()
+        chosen = comparison_keys(Store(self.settings.store)) if self.keys is None else None
+        return known if chosen is None else chosen
+
     def _known_keys(self) -> list[str]:
         if not self._stored:
             raise StoreError(f"no finished experiment in {self.settings.store}; run some first")
@@ -370,8 +410,8 @@ def compare(
     Parameters
     ----------
     a, b
-        Experiments of one configuration each, with one or several seeds: results, or a label
-        such as ``ml-100k/sasrec/none``.
+        Experiments of one configuration each, with one or several seeds: results, a row of a
+        report, such as ``SASRec, HSD``, or a label such as ``ml-100k/sasrec/none``.
     metrics, phase, candidates, ties
         As for :meth:`Results.table`.
     region
@@ -390,6 +430,7 @@ def compare(
         A side is of several configurations, or the two cannot be paired.
     """
     from bench.reports.tables.diff import diff_grids
+    from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
 
     sides = [side for side in (a, b) if isinstance(side, Results)]
@@ -398,7 +439,7 @@ def compare(
         raise ConfigError("the two sides are of different stores; compare results of one store")
     store = stores.pop() if stores else (settings or Settings.from_environment()).store
     reading = _reading(metrics, phase, candidates, ties)
-    grids = diff_grids(Store(store), _words(a), _words(b), reading, region)
+    grids = diff_grids(Store(store), _words(a), _words(b), reading, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
 
@@ -418,7 +459,8 @@ def report(
     Parameters
     ----------
     results
-        What to show: results, or the folder of a store; None is the store of the environment.
+        What to show: results, or the folder of a store; None is the store of the environment. Of a
+        store, the last run is shown with earlier runs of the same settings and data sets.
     out
         Also write the text to this file.
     format
@@ -444,7 +486,7 @@ def report(
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     text = render(
         shown.settings.store,
-        shown._known_keys(),  # noqa: SLF001 - of this module
+        shown._comparison_keys(),  # noqa: SLF001 - of this module
         format,
         reading=_reading(metrics, phase, candidates, ties),
         titles=RegisteredTitles(),

@@ -21,12 +21,13 @@ from bench.settings import Settings
 EPILOG = """
 \b
 Examples:
+  bench diff "SASRec, HSD" "SASRec, Base (prefixes)"
   bench diff ml-100k/sasrec/hsd ml-100k/sasrec/none
   bench diff "beauty/gru4rec/none/seed 1" "beauty/gru4rec/none/seed 2" --metric NDCG@10
   bench diff 3f2a9c 81d0be --region 0.02
 """
 _Format = Literal["markdown", "latex"]
-_SIDE = "A label such as ml-100k/sasrec/none, with * and ?, or keys separated by commas."
+_SIDE = "A row of 'bench report', as 'SASRec, HSD', a label, as ml-100k/sasrec/* or keys."
 
 
 @with_options()
@@ -46,15 +47,17 @@ def diff(
 ) -> None:
     """Compare two configurations user by user, from stored ranks.
 
-    Seeds are averaged within users. The tables show the paired t-test, Wilcoxon's signed-rank
-    test and random sign flips, the effect with its interval, the smallest detectable difference,
-    practical equivalence, a test over seeds, and the difference by popularity of the target, for
-    cold targets and by length of the history.
+    The tables show the difference with its interval over users and seeds, the test of bench
+    report, the paired t-test, Wilcoxon's signed-rank test and random sign flips over users, a test
+    over seeds, the smallest detectable difference, practical equivalence, and the difference by
+    popularity of the target, for cold targets and by length of the history.
     """
     from bench.reports.tables.diff import diff_grids
     from bench.reports.tables.grid import to_latex, to_markdown
+    from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
 
     root = Settings.from_environment(store=store).store
-    grids = diff_grids(Store(root), a, b, reading_of(phase, candidates, ties, metric), region)
+    reading = reading_of(phase, candidates, ties, metric)
+    grids = diff_grids(Store(root), a, b, reading, region, RegisteredTitles())
     write_out("\n".join(map(to_latex if format_ == "latex" else to_markdown, grids)), out)

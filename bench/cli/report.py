@@ -29,6 +29,8 @@ Examples:
   bench report --dataset beauty toys --method none --format latex --out table.tex
   bench report --format html --out report.html
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
+  bench report --spec planted --seeds 1 2
+  bench report --run all --latest --where epochs=30 method=none,hsd
   bench report --table data ablation cases
   bench report --table noise-detection --part test --format csv
   bench report --figure learning-curves --out curves.png
@@ -45,6 +47,41 @@ def report(
         Format, one_of("--format", Format, "markdown, latex, csv or html.")
     ] = "markdown",
     out: Out = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Exactly the experiments of one 'bench run': its name (the last of that name) or "
+            "the first digits of its key, as in runs/NAME-KEY.json; 'all': the whole store.",
+            show_default="the last run, with earlier runs of the same settings and data sets",
+        ),
+    ] = None,
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="As by default, for the last run of this specification: its name or file.",
+        ),
+    ] = None,
+    where: Annotated[
+        Many,
+        typer.Option(
+            "--where",
+            metavar="KEY=VALUE ...",
+            help="Of those, only experiments with this setting, data set, backbone, method or "
+            "encoder, as epochs=30 or method=hsd,none; all conditions hold.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option(metavar="N ...", help="Of those, only these seeds.")
+    ] = None,
+    latest: Annotated[
+        bool,
+        typer.Option(
+            "--latest",
+            help="Of those that differ in code alone, only the ones that finished last.",
+        ),
+    ] = False,
     metric: MetricNames = None,
     table: Annotated[
         Many,
@@ -87,10 +124,11 @@ def report(
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Show the comparison of all finished experiments, and their cost.
+    """Show one comparison, by default that of the last run, and its cost.
 
     Metrics are computed from stored ranks, with the candidates and ties of each protocol by
-    default; nothing runs again. Rows of different protocols or data never share a table.
+    default; nothing runs again. Rows of different protocols, data or training budgets are never
+    compared.
     """
     if figure is not None and out is None:
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
@@ -101,11 +139,22 @@ def report(
     if part is not None and not (format_ == "html" or "noise-detection" in (table or ())):
         raise ConfigError("--part belongs to a table; add --table noise-detection")
 
+    from bench.reports.comparison import comparison_keys
     from bench.reports.report import draw, render
     from bench.reports.results import Selection
+    from bench.runs.store import Store
 
     settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
-    selection = Selection(datasets=dataset or (), backbones=backbone or (), methods=method or ())
+    keys = comparison_keys(
+        Store(settings.store),
+        run=run,
+        spec=spec,
+        where=where or (),
+        seeds=seeds or (),
+        latest=latest,
+        datasets=dataset or (),
+    )
+    selection = Selection(keys, dataset or (), backbone or (), method or ())
     reading, titles = reading_of(phase, candidates, ties, metric), RegisteredTitles()
     if figure is not None and out is not None:
         draw(

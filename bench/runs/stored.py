@@ -67,6 +67,11 @@ class StoredExperiment:
             self._head.experiment, f"{self.folder / 'experiment.json'} (delete the folder)"
         )
 
+    @property
+    def finished(self) -> float:
+        """Seconds since 1970 of its end."""
+        return self._head.finished
+
     @cached_property
     def metadata(self) -> Metadata:
         """Costs, versions and diagnostics.

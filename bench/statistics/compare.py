@@ -8,11 +8,10 @@ import numpy as np
 
 from bench.statistics.effect import Effect, effect
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
-from bench.statistics.nested import Nested, welch
+from bench.statistics.nested import Contrast, Estimate, Nested, welch
 from bench.statistics.paired import (
     MIN_EFFECTIVE,
     TestResult,
-    differences,
     effective,
     paired_t,
     sign_flip,
@@ -31,8 +30,10 @@ class PairedComparison:
         Number of users.
     first, second
         Means over users and seeds.
+    estimate
+        Difference over users and seeds, with interval and p: the main test.
     effect
-        Difference and d_z with their intervals over users.
+        Difference and d_z with bootstrap intervals over users.
     effective
         See :func:`bench.statistics.paired.effective`.
     t, wilcoxon, sign_flip
@@ -48,6 +49,7 @@ class PairedComparison:
     users: int
     first: float
     second: float
+    estimate: Estimate
     effect: Effect
     effective: float
     t: TestResult
@@ -60,10 +62,10 @@ class PairedComparison:
     @property
     def relative(self) -> float:
         """Difference over the second mean; NaN if that is 0."""
-        return self.effect.difference.value / self.second if self.second else float("nan")
+        return self.estimate.difference / self.second if self.second else float("nan")
 
     def verdict(self, alpha: float, p: float | None = None) -> Verdict:
-        """Combine the t-test and the test of equivalence in words.
+        """Combine the main test and the test of equivalence in words.
 
         If too few users differ for the t-test, nothing is called different.
 
@@ -72,10 +74,10 @@ class PairedComparison:
         alpha
             Significance level of both.
         p
-            Corrected p-value of the t-test; by default the uncorrected one.
+            Corrected p-value of the main test; by default the uncorrected one.
         """
         inside = self.equivalence.p if self.equivalence else 1.0
-        different = self.t.p if p is None else p
+        different = self.estimate.p if p is None else p
         return verdict(different if self.effective >= MIN_EFFECTIVE else 1.0, inside, alpha)
 
 
@@ -99,11 +101,13 @@ def compare(
     BenchError
         The two have different users.
     """
-    gaps = differences(first.users, second.users)
+    contrast = Contrast.of(first, second)
+    gaps = contrast.gaps
     return PairedComparison(
         users=len(gaps),
         first=first.mean,
         second=second.mean,
+        estimate=contrast.estimate(),
         effect=effect(gaps),
         effective=effective(gaps),
         t=paired_t(gaps),

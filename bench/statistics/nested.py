@@ -26,10 +26,14 @@ class Nested:
         float64 ``[users]``: each user's value, averaged over seeds.
     seeds
         Mean over users of each seed.
+    residual
+        Squared standard error of the mean from what varies over users and seeds at once; 0 with
+        one seed.
     """
 
     users: Floats
     seeds: tuple[float, ...]
+    residual: float = 0.0
 
     @classmethod
     def of(cls, per_seed: list[Floats]) -> Nested:
@@ -45,7 +49,13 @@ class Nested:
         BenchError
             There is none, or the numbers of users differ.
         """
-        return cls(mean_over_seeds(per_seed), tuple(float(np.mean(seed)) for seed in per_seed))
+        users, seeds = mean_over_seeds(per_seed), tuple(float(np.mean(one)) for one in per_seed)
+        if len(seeds) < 2 or len(users) < 2:
+            return cls(users, seeds)
+        # The residual mean square of a two-way analysis of variance, over the number of values.
+        within = float(np.mean(np.var(per_seed, axis=0, ddof=1)))
+        square = max(0.0, within - float(np.var(seeds, ddof=1))) * len(users) / (len(users) - 1)
+        return cls(users, seeds, square / (len(users) * len(seeds)))
 
     @property
     def mean(self) -> float:
@@ -83,10 +93,13 @@ class Contrast:
         float64 ``[users]``: differences, see :func:`bench.statistics.paired.differences`.
     seeds
         Means over users of each seed of the first and of the second model.
+    residual
+        Sum of :attr:`Nested.residual` of both.
     """
 
     gaps: Floats
-    seeds: tuple[tuple[float, ...], tuple[float, ...]]
+    seeds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    residual: float = 0.0
 
     @classmethod
     def of(cls, first: Nested, second: Nested) -> Contrast:
@@ -97,28 +110,35 @@ class Contrast:
         BenchError
             The numbers of users differ.
         """
-        return cls(differences(first.users, second.users), (first.seeds, second.seeds))
+        gaps = differences(first.users, second.users)
+        return cls(gaps, (first.seeds, second.seeds), first.residual + second.residual)
 
     def estimate(self, level: float = 0.95) -> Estimate:
         """Estimate the difference for other users and other seeds.
 
-        The variance of the difference is that of the mean over users plus, where both models have
-        several seeds, that of the mean over seeds of each; t has Welch and Satterthwaite's degrees
-        of freedom. What differs by chance in each ranking is in both parts, so the interval is
-        rather too wide than too narrow. If a model has one seed, nothing is known about other
-        seeds, and the interval and p are those of the paired t-test over users.
+        Users and seeds are crossed random factors. The variance of the difference is that of its
+        mean over users, plus that of the mean over seeds of each model, less the residual, which
+        is in both; it is at least that over users. t has Satterthwaite's degrees of freedom. This
+        is the analysis of several readers of the same cases (Hillis, Obuchowski and Berbaum,
+        Power estimation for multireader ROC methods, Academic Radiology 2011), with users as cases
+        and seeds as readers of one model each. If a model has one seed, nothing is known about
+        other seeds: interval and p are those of the paired t-test over users.
 
         If nothing varies, p is 1 and the interval is undefined.
         """
         difference = float(np.mean(self.gaps))
-        parts = [self.gaps, *(self.seeds if min(map(len, self.seeds)) > 1 else ())]
-        spread = [_squared_error(part) for part in parts]
-        error = math.sqrt(sum(square for square, _ in spread))
-        if len(self.gaps) < 2 or error <= _ROUNDING:
+        crossed = min(map(len, self.seeds)) > 1
+        over_users, *over_seeds = (
+            _squared_error(part) for part in (self.gaps, *(self.seeds if crossed else ()))
+        )
+        extra = sum(square for square, _ in over_seeds) - self.residual
+        square = over_users[0] + (max(0.0, extra) if crossed else 0.0)
+        if len(self.gaps) < 2 or square <= _ROUNDING**2:
             return Estimate(difference, math.nan, math.nan, 1.0)
         from scipy import stats
 
-        freedom = error**4 / sum(square**2 / free for square, free in spread)
+        freedom = square**2 / sum(part**2 / free for part, free in (over_users, *over_seeds))
+        error = math.sqrt(square)
         margin = float(stats.t.ppf((1 + level) / 2, freedom)) * error
         p = float(2 * stats.t.sf(abs(difference) / error, freedom))
         return Estimate(difference, difference - margin, difference + margin, p)

@@ -37,10 +37,9 @@ def ablation_grid(table: Table, reading: Reading, titles: Titles) -> Grid | None
     return Grid(
         title="Ablation",
         caption=(
-            f"{reading.phase.capitalize()} metrics of each method's full form and of its variants "
-            f"under protocol {table.anchor}; each difference is the variant minus the full form "
-            "above it. Changed: the settings in which the two differ. Means over users, then over "
-            "seeds."
+            f"{reading.phase.capitalize()} metrics of each method's full form and its variants, "
+            f"protocol {table.anchor}. Differences: variant minus the full form above. Changed: "
+            "settings in which the two differ."
         ),
         labels=["Data set", "Backbone", "Method", "Changed"],
         figures=["Seeds", *(head for metric in metrics for head in (metric, f"{metric} diff."))],

@@ -147,12 +147,9 @@ def cases_grid(
 
 def _caption(table: Table) -> str:
     return (
-        f"The latest {LATEST} interactions of {USERS} users of each data set, under protocol "
-        f"{table.anchor}, and the rank of the test item that followed. The users are those on "
-        "whose shown interactions the most pairs of methods disagree; with a single method, those "
-        "of whom it drops about as much as it keeps. Hot: as popular as the most popular fifth of "
-        f"the test items; cold: at most {COLD_AT_MOST} training interactions. {MISSING}: beyond "
-        "what the method looks at."
+        f"The latest {LATEST} interactions of {USERS} users on whom methods disagree most, and the "
+        f"rank of the test item, protocol {table.anchor}. Hot: as popular as a fifth of test "
+        f"items; cold: at most {COLD_AT_MOST} training interactions."
     )
 
 

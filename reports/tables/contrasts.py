@@ -240,8 +240,8 @@ class Contrasts:
         if not self.tested:
             return ""
         return (
-            f"{STAR} above second, {ABOVE}{BELOW} above or below matched base: p < {ALPHA}, Holm "
-            f"over {len(self.tested)} tests."
+            f"{STAR}: best above second; {ABOVE}{BELOW}: above or below base (p<{ALPHA}, Holm, "
+            f"{len(self.tested)} tests)."
         )
 
     def notes(self) -> list[str]:

@@ -110,9 +110,8 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
     return Grid(
         title="Training cost",
         caption=(
-            f"Means over the seeds of the rows under protocol {table.anchor}. Targets: next-item "
-            "predictions that one epoch learns from. Seconds per epoch are wall time including "
-            "validation; the totals sum all stages of an experiment."
+            f"Means over seeds, protocol {table.anchor}. Targets: predictions that an epoch learns "
+            "from. s/epoch: wall time with validation; totals: all stages."
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],

@@ -166,9 +166,9 @@ def denoising_grid(table: Table, reading: Reading, metric: Metric, titles: Title
     return Grid(
         title="Denoise ratio",
         caption=(
-            "Share of the interactions in test-time histories that a method drops, of all and by "
-            "the popularity of the item; each bucket holds about a fifth of the test targets. "
-            f"{MISSING}: the method drops nothing by design, or the bucket is empty."
+            "Share of test-time interactions that a method drops, by popularity of the item; each "
+            "bucket holds about a fifth of the test targets. "
+            f"{MISSING}: it drops nothing by design, or the bucket is empty."
         ),
         labels=heads,
         figures=["All", *FIFTHS],

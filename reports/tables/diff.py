@@ -12,8 +12,9 @@ from bench.errors import ConfigError
 from bench.evaluate.metrics import Metric
 from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading, nested_values
-from bench.reports.tables.grid import MISSING, Grid, TableCell, format_p
+from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference, format_p
 from bench.reports.tables.rows import describe
+from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.statistics.compare import PairedComparison, compare
@@ -48,7 +49,7 @@ class Sides:
     reading: Reading
 
     @classmethod
-    def of(cls, store: Store, first: str, second: str, reading: Reading) -> Sides:
+    def of(cls, store: Store, first: str, second: str, reading: Reading, titles: Titles) -> Sides:
         """Find both sides by :func:`bench.reports.configuration.find_configuration`.
 
         Raises
@@ -57,7 +58,7 @@ class Sides:
             A pattern matches no experiment or several configurations, or the two cannot be
             compared.
         """
-        one, other = find_configuration(store, first), find_configuration(store, second)
+        one, other = (find_configuration(store, side, titles) for side in (first, second))
         a, b = one[0].experiment, other[0].experiment
         if (a.dataset, a.fingerprint) != (b.dataset, b.fingerprint):
             raise ConfigError(
@@ -77,7 +78,12 @@ class Sides:
 
 
 def diff_grids(
-    store: Store, first: str, second: str, reading: Reading, region: float = REGION
+    store: Store,
+    first: str,
+    second: str,
+    reading: Reading,
+    region: float = REGION,
+    titles: Titles | None = None,
 ) -> list[Grid]:
     """Lay out the comparison of A with B: all users with every test, then groups of users.
 
@@ -91,6 +97,8 @@ def diff_grids(
         Phase, candidates, tie rule and metrics.
     region
         Half the width of practical equivalence, as a share of B's mean.
+    titles
+        Printed names, by which A and B may be named.
 
     Raises
     ------
@@ -99,7 +107,7 @@ def diff_grids(
     StoreError
         An experiment is damaged.
     """
-    sides = Sides.of(store, first, second, reading)
+    sides = Sides.of(store, first, second, reading, titles or {})
     if not region > 0:
         raise ConfigError(f"an equivalence region of {region} is empty; give a number above 0")
     one, other = (
@@ -114,7 +122,7 @@ def diff_grids(
 
 
 def _tests_grid(sides: Sides, found: Sequence[PairedComparison], region: float) -> Grid:
-    corrected = holm([one.t.p for one in found])
+    corrected = holm([one.estimate.p for one in found])
     columns = [_quantities(one, p) for one, p in zip(found, corrected, strict=True)]
     rows = [
         [TableCell(label), *(TableCell(column[label]) for column in columns)]
@@ -129,13 +137,9 @@ def _tests_grid(sides: Sides, found: Sequence[PairedComparison], region: float) 
     return Grid(
         title=f"A: {_side(sides.first)}; B: {_side(sides.second)}",
         caption=(
-            f"{describe(sides.first[0].experiment.protocol, sides.reading)} "
-            "Differences are A minus B. "
-            "Intervals: 95 %, bootstrap over users. p: two-sided, over users, each user's value "
-            "averaged over seeds; Holm's correction over the columns. Welch's test compares the "
-            "means of the seeds. Smallest detectable: the true difference that t finds with power "
-            f"{POWER} at {ALPHA}. Equivalence: two one-sided t-tests against {region:.0%} of B's "
-            "mean. The verdict combines Holm's p and equivalence."
+            f"{describe(sides.first[0].experiment.protocol, sides.reading)} A minus B with 95% "
+            f"intervals; Holm over the columns; detectable with power {POWER}; equivalence within "
+            f"{region:.0%} of B's mean."
         ),
         labels=["Quantity"],
         figures=[metric.name for metric in sides.metrics],
@@ -151,12 +155,13 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "Users": f"{found.users:,}",
         "A": f"{found.first:.4f}",
         "B": f"{found.second:.4f}",
-        "Difference": _interval(found.effect.difference, ".4f"),
+        "Difference": format_difference(found.estimate),
         "Relative": _number(100 * found.relative, "+.1f", " %"),
         "d_z": _interval(found.effect.d_z, ".3f"),
         "Effective differences": f"{found.effective:,.0f}",
-        "p, paired t": format_p(found.t.p),
-        "p, paired t, Holm": format_p(corrected),
+        "p": format_p(found.estimate.p),
+        "p, Holm": format_p(corrected),
+        "p, paired t over users": format_p(found.t.p),
         f"p, {found.wilcoxon.test}": format_p(found.wilcoxon.p),
         "p, sign flips": format_p(found.sign_flip.p),
         "p, Welch over seeds": format_p(found.welch.p),
@@ -191,11 +196,9 @@ def _slices_grid(sides: Sides, first: Nested, second: Nested) -> Grid:
     return Grid(
         title=f"{sides.main_metric.name} by groups of users",
         caption=(
-            "Popularity: training interactions of the target, in buckets that hold as nearly a "
-            "fifth of the users as ties allow. "
-            f"Cold: at most {COLD_AT_MOST} training interactions. p: "
-            f"paired t; Holm's correction over the {len(groups) - 1} groups below the first row. "
-            f"{MISSING}: too few users differ for the test."
+            "Popularity: training interactions of the target, in fifths of the users. Cold: at "
+            f"most {COLD_AT_MOST}. p: paired t over users, Holm over the {len(groups) - 1} groups. "
+            f"{MISSING}: too few users differ."
         ),
         labels=["Group", "Values"],
         figures=["Users", "A", "B", "A \N{MINUS SIGN} B", "p", "p, Holm"],

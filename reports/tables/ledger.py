@@ -61,9 +61,8 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
     return Grid(
         title="Tuning",
         caption=(
-            f"Cost of each study. Objective: {', '.join(objectives)}. Trials: those that count "
-            "towards the budget. Seconds: training of all trials. Default, best: validation "
-            "metric of the default settings and of the best ones."
+            f"Cost of each study. Objective: {', '.join(objectives)}. Seconds: training of all "
+            "trials. Default, best: validation metric of the default and best settings."
         ),
         labels=[COLUMNS[key] for key in LABELS],
         figures=[COLUMNS[key] for key in figures],

@@ -183,11 +183,9 @@ def noise_detection_grid(
     return Grid(
         title="Detection of planted noise",
         caption=(
-            f"How well methods distinguish planted {_PARTS[part]} from real ones, among the last "
-            f"{table.protocol.max_length} of each user. AUROC: of the noise score, averaged over "
-            "seeds; its interval is DeLong's with users as clusters, for the given models. "
-            "Precision and recall: of the interactions that a method removes; next to them, the "
-            "precision of removing as many interactions with the rarest items, or at random."
+            f"Planted {_PARTS[part]} among the last {table.protocol.max_length} of each user. "
+            "AUROC of the noise score, with DeLong's interval over users; precision and recall of "
+            "removals, and the precision of removing as many rarest or random ones."
         ),
         labels=heads,
         figures=_FIGURES,

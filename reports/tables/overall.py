@@ -47,8 +47,9 @@ def overall_grid(
     caption = [describe(table.protocol, reading), "Best bold, second underlined."]
     if found and found.tested:
         caption.append(found.caption())
-    if found and one_seed(table):
-        caption.append("One seed: tests over users alone.")
+    seeds = [len(row.results) for row in table.rows if row.results]
+    if found and min(seeds) == 1:
+        caption.append("One seed." if max(seeds) == 1 else "Partly one seed.")
     return Grid(
         title=f"{reading.phase.capitalize()} results",
         caption=" ".join(caption),
@@ -65,11 +66,6 @@ def overall_grid(
     )
 
 
-def one_seed(table: Table) -> bool:
-    """Return whether some row has one seed, so that nothing is known about other seeds."""
-    return any(len(row.results) == 1 for row in table.rows)
-
-
 def _column(
     number: int, block: DatasetBlock, metric: str, found: Contrasts | None
 ) -> list[TableCell]:
@@ -84,11 +80,13 @@ def _base_columns(
     number: int, block: DatasetBlock, metric: str, found: Contrasts, titles: Titles
 ) -> tuple[list[TableCell], list[TableCell]]:
     """Print the difference to each row's base, and name the base."""
-    differences = [found.against_base(number, metric, row) for row in range(len(block.rows))]
-    return (
-        [TableCell(format_difference(one) if one else "") for one in differences],
-        [TableCell(base.label(block, titles)) for base in found.bases[number]],
-    )
+    differences, names = [], []
+    for place, base in enumerate(found.bases[number]):
+        test = found.against_base(number, metric, place)
+        missing = MISSING if base.kind == "missing" else ""
+        differences.append(TableCell(format_difference(test) if test else missing))
+        names.append(TableCell(base.label(block, titles)))
+    return differences, names
 
 
 def _marked(values: Sequence[float | None]) -> list[TableCell]:

@@ -66,13 +66,16 @@ def published_grid(table: Table, reading: Reading, titles: Titles) -> Grid | Non
         title="Published figures next to ours",
         caption=(
             f"Figures that papers print, and the same figure under protocol {table.anchor}. A "
-            "difference shows how far two experiments are apart, not which one is right. "
-            f"Sources: {'; '.join(sources)}."
+            "difference shows how far two experiments are apart, not which one is right."
         ),
         labels=["Data set", "Backbone", "Method", "Metric"],
         figures=["Published", "Ours", "Difference", "Ratio"],
         blocks=[[_cells(pair, n) for n, pair in enumerate(block)] for block in blocks],
-        notes=[*_row_notes(pairs), *_divergences(pairs, cards, titles)],
+        notes=[
+            f"Sources: {'; '.join(sources)}.",
+            *_row_notes(pairs),
+            *_divergences(pairs, cards, titles),
+        ],
         anchor=f"published-{table.anchor}",
         sources=[[list(pair.keys) for pair in block] for block in blocks],
     )

@@ -10,7 +10,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.components import VARIANT_MARK
 from bench.plan.protocol import Protocol
@@ -139,6 +139,17 @@ class Table:
     def results(self) -> list[ScoredExperiment]:
         """Experiments of all rows."""
         return [result for row in self.rows for result in row.results]
+
+    def across_budgets(self) -> Table:
+        """Return the table with one block for each data set, for curves over a budget's setting."""
+        merged: dict[tuple[str, str], DatasetBlock] = {}
+        for block in self.blocks:
+            known = merged.setdefault((block.dataset, block.fingerprint), block)
+            if known is not block:
+                merged[block.dataset, block.fingerprint] = replace(
+                    known, rows=[*known.rows, *block.rows]
+                )
+        return replace(self, blocks=list(merged.values()))
 
     @property
     def sources(self) -> list[list[list[str]]]:
@@ -318,29 +329,15 @@ def row_label(row: Row, titles: Titles, *, with_backbone: bool = True) -> str:
 
 
 def describe(protocol: Protocol, reading: Reading) -> str:
-    """Describe a protocol and how ranks become metrics in words."""
-    candidates, ties = reading.candidates_for(protocol), reading.ties_for(protocol)
-    competing = {
-        "all": "all items",
-        "unseen": "the items that the user has not interacted with",
-    }
-    equal = {
-        "pessimistic": "below the items of equal score",
-        "average": "in the middle of the items of equal score",
-    }
-    held_out = {"test": "last", "validation": "last but one"}[reading.phase]
-    windows = {
-        "all": f"from the last {protocol.max_length} interactions, training on whole histories",
-        "last": f"from the last {protocol.max_length} interactions, training on them alone",
-    }[protocol.train_windows]
-    selected = (
-        f" (chosen among {competing[protocol.candidates]})"
-        if candidates != protocol.candidates
-        else ""
-    )
+    """Describe a protocol and how ranks become metrics in a few words.
+
+    ``docs/statistics.md`` explains them.
+    """
+    candidates = reading.candidates_for(protocol)
+    chosen = f" among {protocol.candidates}" if candidates != protocol.candidates else ""
+    window = " alone" if protocol.train_windows == "last" else ""
     return (
-        f"Protocol {protocol.hash[:8]}: {protocol.split}, the {held_out} item of each user ranked "
-        f"among {competing[candidates]} ({protocol.ranking} ranking) {windows}; a target is ranked "
-        f"{equal[ties]}; models are selected by the best validation {protocol.selection}"
-        f"{selected}. Means over users, then over seeds."
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, {reading.phase} item ranked among "
+        f"{candidates} items, last {protocol.max_length}{window}, {reading.ties_for(protocol)} "
+        f"ties, selected by {protocol.selection}{chosen}."
     )

@@ -9,6 +9,10 @@ import numpy as np
 from bench.reports.tables.significance import ABOVE, BlockValues, Significance
 
 from bench.evaluate.metrics import NDCG, HitRatio
+<<<<<<< HEAD
+=======
+from bench.reports.tables.contrasts import ABOVE, Base, BlockValues, Contrasts
+>>>>>>> contrast
 from bench.statistics.nested import Nested
 
 METRICS = (HitRatio(5), HitRatio(20), NDCG(10))
@@ -50,66 +54,64 @@ def null_block(rng, users, mean, methods=3, backbones=2, better=1.0, seeds=2, **
         {n: Nested.of(v) for n, v in figures(rng, skill * rates, seeds, **scatter).items()}
         for skill in backbones * [1.0, better, *[1.0] * (methods - 1)]
     ]
-    bases = [None if n % (methods + 1) == 0 else n - n % (methods + 1) for n in range(size)]
+    places = [n - n % (methods + 1) for n in range(size)]
+    bases = [Base("self") if n == p else Base("matched", p) for n, p in enumerate(places)]
     return BlockValues(rows, bases)
 
 
 def tally(tables, seed=0, **settings):
     """Count signs in tables and figures, and comparisons with a raw p below 0.05."""
     rng = np.random.default_rng(seed)
-    any_sign = any_bare = starred = bare = raw = experiments = comparisons = 0
+    any_sign = signed = raw = figures_seen = comparisons = covered = 0
     for _ in range(tables):
         block = null_block(rng, **settings)
-        found = Significance.of([block], NAMES)
+        found = Contrasts.of([block], NAMES)
         signs = [found.signs(0, name, row) for name in NAMES for row in range(len(block.rows))]
-        starred += sum(bool(sign) for sign in signs)
-        experiments += len(signs)
-        certain = [sign.partition("(")[0] for sign in signs]
-        bare += sum(bool(sign) for sign in certain)
+        signed += sum(bool(sign) for sign in signs)
+        figures_seen += len(signs)
         any_sign += any(signs)
-        any_bare += any(certain)
         raw += sum(test.p < 0.05 for test in found.tested.values())
+        to_base = [
+            found.against_base(0, NAMES[-1], row)
+            for row, base in enumerate(block.bases)
+            if base.place is not None
+        ]
+        covered += sum(test.low <= 0 <= test.high for test in to_base)
         comparisons += len(found.tested)
     return {
         "tables": tables,
         "with a sign": any_sign,
-        "with a sign outside brackets": any_bare,
-        "figures": experiments,
-        "signed": starred,
-        "signed outside brackets": bare,
+        "figures": figures_seen,
+        "signed": signed,
         "comparisons": comparisons,
         "raw p < 0.05": raw,
+        "intervals": len(to_base) * tables,
+        "covered": covered,
     }
 
 
 def seed_effect_alone(pairs, users, mean, seeds, seed_effect, seed=0):
-    """Compare two models that differ by their seeds alone; count signs and bare signs."""
+    """Compare two models that differ by their seeds alone; count signs."""
     rng = np.random.default_rng(seed)
-    signed = confirmed = 0
+    signed = 0
     for _ in range(pairs):
         rates = hit_rates(rng, users, mean)
         two = [Nested.of(figures(rng, rates, seeds, seed_effect)["NDCG@10"]) for _ in range(2)]
-        found = Significance.of([BlockValues([{"x": one} for one in two], [None, 0])], ["x"])
-        signs = found.signs(0, "x", 1)
-        signed += bool(signs)
-        confirmed += bool(signs.partition("(")[0])
-    return {"pairs": pairs, "signed": signed, "signed outside brackets": confirmed}
+        block = BlockValues([{"x": one} for one in two], [Base("self"), Base("matched", 0)])
+        signed += bool(Contrasts.of([block], ["x"]).signs(0, "x", 1))
+    return {"pairs": pairs, "signed": signed}
 
 
 def found_rate(tables, seed=0, **settings):
-    """Count how often the better methods' NDCG@10 is signed, and outside brackets."""
+    """Count how often the better methods' NDCG@10 is signed."""
     rng = np.random.default_rng(seed)
     signs = []
     for _ in range(tables):
         block = null_block(rng, **settings)
-        found = Significance.of([block], NAMES)
-        better = [base + 1 for base in sorted(set(block.bases) - {None})]
+        found = Contrasts.of([block], NAMES)
+        better = sorted({base.place + 1 for base in block.bases if base.place is not None})
         signs += [found.signs(0, "NDCG@10", row) for row in better]
-    return {
-        "better methods": len(signs),
-        "signed": sum(ABOVE in sign for sign in signs),
-        "signed outside brackets": sum(ABOVE in sign.partition("(")[0] for sign in signs),
-    }
+    return {"better methods": len(signs), "signed": sum(ABOVE in sign for sign in signs)}
 
 
 SETTINGS = (

@@ -127,8 +127,40 @@ def test_nested_figures_are_means_either_way():
     assert nested.mean == pytest.approx(0.45)
     contrast = Contrast.of(nested, Nested.of([np.zeros(2), np.full(2, 0.1)]))
     assert contrast.gaps.tolist() == pytest.approx([0.25, 0.55])
-    expected = stats.ttest_ind([0.3, 0.6], [0.0, 0.1], equal_var=False).pvalue
-    assert contrast.p_seeds == pytest.approx(expected)
+    assert contrast.seeds == (pytest.approx((0.3, 0.6)), pytest.approx((0.0, 0.1)))
+
+
+def test_the_interval_covers_users_and_seeds_worked_by_hand():
+    first = Nested.of([np.array([1.0, 0, 1, 0]), np.ones(4)])
+    second = Nested.of([np.array([0.0, 0, 1, 0])] * 2)
+    # Differences of users 1, 1/2, 0, 1/2: variance 1/6, of their mean 1/24. Means of the first
+    # model's seeds 1/2 and 1: variance 1/8, of their mean 1/16. Variance within its users 0, 1/2,
+    # 0, 1/2, so the residual mean square is 4/3 (1/4 - 1/8) = 1/6, over 8 values 1/48. The second
+    # model's seeds agree. Together 2/48 + 3/48 - 1/48 = 1/12.
+    assert (first.residual, second.residual) == (pytest.approx(1 / 48), 0)
+    found = Contrast.of(first, second).estimate()
+    freedom = (1 / 12) ** 2 / ((1 / 24) ** 2 / 3 + (1 / 16) ** 2)
+    margin = stats.t.ppf(0.975, freedom) * math.sqrt(1 / 12)
+    assert found.difference == 0.5
+    assert (found.low, found.high) == pytest.approx((0.5 - margin, 0.5 + margin))
+    assert found.p == pytest.approx(2 * stats.t.sf(0.5 / math.sqrt(1 / 12), freedom))
+
+
+def test_with_one_seed_the_interval_is_that_of_the_paired_t_test():
+    first, second = np.random.default_rng(4).random((2, 30))
+    expected = stats.ttest_rel(first, second)
+    for others in ([second], [second, second]):  # one side with one seed is enough
+        found = Contrast.of(Nested.of([first]), Nested.of(others)).estimate()
+        assert found.p == pytest.approx(expected.pvalue)
+        low, high = expected.confidence_interval()
+        assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_without_any_variation_there_is_no_interval():
+    found = Contrast.of(Nested.of([np.ones(5)]), Nested.of([np.zeros(5)])).estimate()
+    assert (found.difference, found.p) == (1.0, 1.0)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_rounding_of_a_mean_is_no_difference():
@@ -161,7 +193,7 @@ def test_why_few_differences_are_not_tested(agreeing):
     gaps = np.concatenate([np.ones(agreeing), np.zeros(1000)])
     assert paired_t(gaps).p < 0.05
     assert sign_flip(gaps).p == 2 * 0.5**agreeing > 0.05
-    assert not assess_family([("x", Contrast(gaps, math.nan))])["x"].tested
+    assert not assess_family([("x", Contrast(gaps))])["x"].tested
 
 
 def test_a_family_counts_all_its_members():
@@ -171,7 +203,7 @@ def test_a_family_counts_all_its_members():
         "vague": rng.normal(0.2, 1, 100),
         "sparse": np.concatenate([np.ones(6), np.zeros(94)]),
     }
-    found = assess_family((name, Contrast(values, math.nan)) for name, values in gaps.items())
+    found = assess_family((name, Contrast(values)) for name, values in gaps.items())
     raw = [stats.ttest_1samp(gaps[name], 0).pvalue for name in ("clear", "vague")]
     expected = multipletests([*raw, 1.0], method="holm")[1]
     assert [found[name].adjusted for name in gaps] == pytest.approx(list(expected))

@@ -1,0 +1,196 @@
+"""Which experiments a report shows: those of the last run, or of what is named."""
+
+import itertools
+
+import pytest
+from made_up_store import make_experiment, save
+from typer.testing import CliRunner
+
+from bench.api import load
+from bench.cli.main import app
+from bench.errors import ConfigError
+from bench.plan.grid import PlannedExperiment
+from bench.plan.spec import Spec
+from bench.plan.training import TrainingConfig
+from bench.reports.comparison import comparison_keys
+from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables.contrasts import matched_bases
+from bench.reports.tables.rows import build_tables
+from bench.runs import record
+from bench.runs.store import Store
+from bench.settings import Settings
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    ticks = itertools.count(1)
+    monkeypatch.setattr(record.time, "time", lambda: float(next(ticks)))
+    return tmp_path / "runs"
+
+
+def go(root, methods=("none",), *, epochs=30, name="paper", seeds=(1,), tuned=False, **changes):
+    """Finish a run of made-up experiments; return its record and its keys."""
+    training = TrainingConfig(epochs=epochs)
+    dataset = changes.get("dataset", "ml-100k")
+    content = {
+        "name": name,
+        "datasets": [dataset],
+        "backbones": ["sasrec"],
+        "methods": list(methods),
+        "seeds": list(seeds),
+        "training": {"epochs": epochs},
+    }
+    experiments = [
+        make_experiment(method, seed=seed, training=training, **changes)
+        for seed in seeds
+        for method in methods
+    ]
+    for experiment in experiments:
+        save(root, experiment, [1, 2, 3])
+    plan = [PlannedExperiment(experiment, dataset) for experiment in experiments]
+    begun = record.begin_record(root, Spec.parse(content, name), plan, [], tuned=tuned)
+    return begun, [experiment.key for experiment in experiments]
+
+
+def chosen(root, **choice):
+    return set(comparison_keys(Store(root), **choice) or ())
+
+
+def test_without_runs_everything_is_shown(root):
+    save(root, make_experiment(), [1])
+    assert comparison_keys(Store(root)) is None
+
+
+def test_the_last_run_is_shown_with_earlier_ones_of_the_same_settings_and_data(root):
+    _, first = go(root, ["none"])
+    go(root, ["none", "hsd"], epochs=3)  # a smoke test
+    go(root, ["none"], dataset="beauty", fingerprint="b" * 64)
+    _, last = go(root, ["hsd"], name="other")
+    assert chosen(root) == {*first, *last}
+
+
+def test_a_run_given_again_is_the_last(root):
+    begun, first = go(root, ["none"])
+    record.end_record(root, begun, [])
+    go(root, ["hsd"], epochs=3)
+    go(root, ["none"])
+    assert chosen(root) == {*first}
+
+
+def test_code_of_an_earlier_run_does_not_mix_in(root):
+    _, before = go(root, ["none", "hsd"], code="a" * 64)
+    _, after = go(root, ["none"], code="b" * 64)
+    assert chosen(root) == {after[0], before[1]}
+
+
+def test_settings_of_a_shared_component_separate_runs(root):
+    _, plain = go(root, ["none"])
+    experiment = make_experiment("hsd", backbone_settings={"dropout": 0.5})
+    changed = {"sasrec": {"dropout": 0.5}}
+    spec = {"datasets": ["ml-100k"], "backbones": ["sasrec"], "methods": ["hsd"]}
+    spec |= {"training": {"epochs": 30}, "backbone_settings": changed}
+    save(root, experiment, [1])
+    record.begin_record(root, Spec.parse(spec, "x"), [PlannedExperiment(experiment, "x")], [])
+    assert chosen(root) == {experiment.key}
+    assert chosen(root, spec="paper") == {*plain}
+
+
+def test_tuned_runs_are_not_mixed_with_others(root):
+    go(root, ["none"])
+    _, tuned = go(root, ["hsd"], tuned=True)
+    assert chosen(root) == {*tuned}
+
+
+def test_a_data_set_picks_the_last_run_on_it(root):
+    _, toys = go(root, dataset="toys", fingerprint="b" * 64)
+    go(root)
+    assert chosen(root, datasets=["toys"]) == {*toys}
+
+
+def test_a_run_or_a_specification_is_named(root):
+    first, one = go(root, ["none"])
+    second, two = go(root, ["hsd"])
+    _, other = go(root, ["none"], epochs=3, name="smoke")
+    assert chosen(root, run="paper") == {*two}
+    for name in (first.key[:8], f"paper-{first.key[:12]}"):
+        assert chosen(root, run=name) == {*one}
+    assert chosen(root, spec="paper") == chosen(root, spec="specs/paper.yaml") == {*one, *two}
+    assert chosen(root, spec="smoke") == {*other}
+    assert comparison_keys(Store(root), run="all") is None
+    assert second.key != first.key
+
+
+def test_conditions_seeds_and_latest_narrow_what_is_chosen(root):
+    _, long = go(root, ["none", "hsd"], seeds=(1, 2), code="a" * 64)
+    _, again = go(root, ["none"], code="b" * 64)
+    _, short = go(root, ["none"], epochs=3)
+    assert chosen(root, run="all", where=["epochs=3"]) == {*short}
+    assert chosen(root, run="all", where=["training.epochs=3.0", "method=none,hsd"]) == {*short}
+    assert chosen(root, run="all", where=["method=hsd"], seeds=[2]) == {long[3]}
+    every = {*long, *again, *short}
+    assert chosen(root, run="all", latest=True) == every - {long[0]}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"run": "papre"}, "has no run 'papre'; did you mean 'paper'"),
+        ({"spec": "default"}, "has no run 'default'"),
+        ({"run": "paper", "spec": "paper"}, "--run and --spec exclude each other"),
+        ({"where": ["epochs"]}, "--where 'epochs' is not key=value"),
+        ({"where": ["epochs="]}, "not key=value"),
+        ({"where": ["epoch=3"]}, "no experiment has it; did you mean 'epochs'"),
+    ],
+)
+def test_a_wrong_choice_is_explained(root, choice, message):
+    go(root)
+    with pytest.raises(ConfigError, match=message):
+        chosen(root, **choice)
+
+
+def test_what_has_not_finished_of_the_last_run_is_counted(root):
+    go(root, ["none", "hsd"])
+    lost = next((root / "experiments").glob("*hsd*"))
+    lost.rename(root / "lost")
+    keys = comparison_keys(Store(root))
+    assert read_results(Store(root), Selection(keys), Reading()).problems == [
+        "Missing: 1 of 2 selected experiments."
+    ]
+
+
+def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
+    go(root, ["none", "hsd"])
+    _, base = go(root, ["none"], tuned=True, backbone_settings={"dropout": 0.1})
+    _, best = go(root, ["random-drop"], tuned=True, backbone_settings={"dropout": 0.4})
+    results = read_results(Store(root), Selection(), Reading())
+    (table,) = build_tables(results.finished, Selection(), {})
+    blocks = [{key for row in block.rows for key in row.keys} for block in table.blocks]
+    assert {*base, *best} in blocks
+    rows = table.blocks[blocks.index({*base, *best})].rows
+    kinds = {
+        row.identity[1]: base.kind
+        for row, base in zip(rows, matched_bases(rows, "HR@5"), strict=True)
+    }
+    assert kinds == {"none": "self", "random-drop": "matched"}
+
+
+def test_the_verb_and_the_python_interface_choose_alike(root):
+    _, one = go(root, ["none"])
+    _, two = go(root, ["none"], epochs=3)
+
+    def verb(*words):
+        words = ["report", "--store", str(root), "--format", "csv", *words]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        return {key for key in (*one, *two) if key in done.output}
+
+    results = load(root, settings=Settings.from_environment(track=False))
+    for words, python in (
+        ((), results),
+        (("--run", "all"), results.filter()),
+        (("--run", "all", "--where", "epochs=30"), results.filter(where=["epochs=30"])),
+        (("--spec", "paper", "--seeds", "1"), results.filter(spec="paper", seed=1)),
+    ):
+        assert verb(*words) == set(" ".join(python.table()["keys"]).split())
+    assert verb() == {*two}
+    assert verb("--run", "all") == {*one, *two}
