@@ -115,26 +115,10 @@ def full_key(setting: str) -> str:
     return setting if "." in setting else f"method.{setting}"
 
 
-def joined(tables: Sequence[Table]) -> list[Table]:
-    """Join the blocks that differ in their budget alone, because a curve may be over one."""
-    found = []
-    for table in tables:
-        rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for block in table.blocks:
-            rows[block.dataset, block.fingerprint] += block.rows
-        blocks = [DatasetBlock(*key, {}, group) for key, group in rows.items()]
-        found.append(replace(table, blocks=blocks))
-    return found
-
-
 def curve_settings(tables: Sequence[Table], least: int = 3) -> list[str]:
     """Name the settings over which there is a curve of at least ``least`` points."""
     found: set[str] = set()
-<<<<<<< HEAD
-    for block in (block for table in joined(tables) for block in table.blocks):
-=======
     for block in (block for table in tables for block in table.across_budgets().blocks):
->>>>>>> contrast
         settings = [row.all_settings() for row in block.rows if row.results]
         found.update(
             key
@@ -291,12 +275,8 @@ def _only_setting(data: ReportData) -> str:
 def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]:
     """Return heading, metric and curves of each data set and backbone."""
     found = []
-<<<<<<< HEAD
-    for panel in panels_of(replace(data, tables=joined(data.tables))):
-=======
     tables = [table.across_budgets() for table in data.tables]
     for panel in panels_of(replace(data, tables=tables)):
->>>>>>> contrast
         metric = data.reading.metrics_for(panel.table.protocol)[0]
         for curves in read_panels(panel.block, data.reading, metric, setting, data.titles):
             heading = f"{panel.heading}, {backbone_label(curves.backbone, data.titles)}"

@@ -6,13 +6,9 @@ Run it to print the rates that ``docs/statistics.md`` shows::
 """
 
 import numpy as np
-from bench.reports.tables.significance import ABOVE, BlockValues, Significance
 
 from bench.evaluate.metrics import NDCG, HitRatio
-<<<<<<< HEAD
-=======
 from bench.reports.tables.contrasts import ABOVE, Base, BlockValues, Contrasts
->>>>>>> contrast
 from bench.statistics.nested import Nested
 
 METRICS = (HitRatio(5), HitRatio(20), NDCG(10))
