@@ -17,7 +17,6 @@ from bench.runs.stored import StoredExperiment, readable
 EVERYTHING = "all"
 """Instead of a run: every experiment of the store."""
 _KEY = re.compile(r"[0-9a-f]{6,64}")
-_COMPONENTS = ("backbones", "methods", "encoders")
 
 
 def comparison_keys(
@@ -32,9 +31,9 @@ def comparison_keys(
 ) -> list[str] | None:
     """Choose the experiments of one comparison.
 
-    By default they are those of the last run and of earlier runs with the same settings on the
-    same data sets. An experiment of an earlier run gives way to that of a later one with the same
-    label, so that code versions do not mix.
+    By default they are those of the last run and of earlier runs with the same protocol, training
+    and backbone settings on the same data sets. An experiment of an earlier run gives way to one
+    of a later run that differs from it in code alone, so that code versions do not mix.
 
     Parameters
     ----------
@@ -70,51 +69,59 @@ def comparison_keys(
     conditions = [*map(_condition, where)]
     if chosen := sorted(set(seeds)):
         conditions.append(("seed", [str(seed) for seed in chosen]))
-    keys = None if run == EVERYTHING else _run_keys(store, run, spec, datasets)
+    held = {stored.key: stored for stored in readable(store.experiments())}
+    keys = None if run == EVERYTHING else _run_keys(store, held, run, spec, datasets)
     if not conditions and not latest:
         return keys
-    held = [s for s in readable(store.experiments()) if keys is None or s.key in keys]
-    _check_conditions(conditions, held)
-    held = [s for s in held if all(_holds(s.experiment, *condition) for condition in conditions)]
-    return [stored.key for stored in (_latest(held) if latest else held)]
+    left = [stored for key, stored in held.items() if keys is None or key in keys]
+    _check_conditions(conditions, left)
+    left = [s for s in left if all(_holds(s.experiment, *condition) for condition in conditions)]
+    last_first = sorted(left, key=lambda stored: stored.finished, reverse=True)
+    return [stored.key for stored in (_newest_code(last_first) if latest else left)]
 
 
 def _run_keys(
-    store: Store, run: str | None, spec: str | None, datasets: Sequence[str]
+    store: Store,
+    held: Mapping[str, StoredExperiment],
+    run: str | None,
+    spec: str | None,
+    datasets: Sequence[str],
 ) -> list[str] | None:
-    records = sorted(read_records(store.root), key=lambda r: max(r.asked, r.begun), reverse=True)
+    records = sorted(read_records(store.root), key=lambda one: one.asked or one.begun, reverse=True)
     if run is not None:
         return _named(records, run, store).experiments
+    fitting = [one for one in records if not datasets or _datasets(one) & {*datasets}]
     if spec is not None:
         name = Path(spec).stem if spec.endswith((".yaml", ".yml")) else spec
-        chosen = [_named([one for one in records if one.name == name], name, store, records)]
+        last = _named([one for one in fitting if one.name == name] or fitting, name, store)
+    elif fitting:
+        last = fitting[0]
     else:
-        chosen = [one for one in records if not datasets or _datasets(one) & {*datasets}][:1]
-    if not chosen:
         return None
-    (last,) = chosen
     wanted = {*datasets} or _datasets(last)
-    keys: dict[str, str] = {}
-    for record in records[records.index(last) :]:
-        if record is last or _same_settings(record, last):
-            for label, key in zip(record.labels, record.experiments, strict=True):
-                if label.partition("/")[0] in wanted:
-                    keys.setdefault(label, key)
-    return list(keys.values())
+    # Labels of what the last run has yet to finish: an earlier result must not take its place.
+    pending = {
+        label for label, key in zip(last.labels, last.experiments, strict=True) if key not in held
+    }
+    earlier = [
+        key
+        for record in records[records.index(last) + 1 :]
+        if _same_settings(record, last)
+        for label, key in zip(record.labels, record.experiments, strict=True)
+        if key in held and label not in pending
+    ]
+    found = [held[key] for key in dict.fromkeys((*last.experiments, *earlier)) if key in held]
+    shown = [one.key for one in _newest_code(found) if one.experiment.dataset in wanted]
+    return [*shown, *(key for key in last.experiments if key not in held)]
 
 
-def _named(
-    records: Sequence[RunRecord],
-    name: str,
-    store: Store,
-    known: Sequence[RunRecord] | None = None,
-) -> RunRecord:
+def _named(records: Sequence[RunRecord], name: str, store: Store) -> RunRecord:
     """Return the last run of a name, or the one whose key begins with it."""
     for record in records:
         file = f"{record.name}-{record.key[:12]}"
         if name in {record.name, file} or (_KEY.fullmatch(name) and record.key.startswith(name)):
             return record
-    names = dict.fromkeys(record.name for record in (known or records))
+    names = dict.fromkeys(record.name for record in records)
     raise ConfigError(f"{store.root} has no run '{name}'{suggestion(name, names)}")
 
 
@@ -123,16 +130,14 @@ def _datasets(record: RunRecord) -> set[str]:
 
 
 def _same_settings(one: RunRecord, other: RunRecord) -> bool:
-    """Return whether two runs share all settings but what they combine."""
+    """Return whether rows of two runs share all that bare backbones and methods share."""
     try:
         a, b = Spec.parse(one.spec, one.name), Spec.parse(other.spec, other.name)
     except BenchError:  # a version of bench with other settings wrote it
         return False
     return (a.training, a.protocol, one.tuned) == (b.training, b.protocol, other.tuned) and all(
-        getattr(a, f"{kind[:-1]}_settings").get(name, {})
-        == getattr(b, f"{kind[:-1]}_settings").get(name, {})
-        for kind in _COMPONENTS
-        for name in {*getattr(a, kind)} & {*getattr(b, kind)}
+        a.backbone_settings.get(name, {}) == b.backbone_settings.get(name, {})
+        for name in {*a.backbones} & {*b.backbones}
     )
 
 
@@ -186,8 +191,10 @@ def matches(fact: str, value: str) -> bool:
         return False
 
 
-def _latest(experiments: Iterable[StoredExperiment]) -> list[StoredExperiment]:
-    last: dict[str, StoredExperiment] = {}
-    for stored in sorted(experiments, key=lambda one: one.finished):
-        last[stored.experiment.model_copy(update={"code": ""}).key] = stored
-    return list(last.values())
+def _newest_code(newest_first: Iterable[StoredExperiment]) -> list[StoredExperiment]:
+    """Keep the first of experiments that differ in code alone."""
+    kept: dict[str, StoredExperiment] = {}
+    for stored in newest_first:
+        content = {**stored.experiment.model_dump(), "code": ""}
+        kept.setdefault(Experiment.model_validate(content).key, stored)
+    return list(kept.values())

@@ -148,11 +148,19 @@ def test_a_wrong_choice_is_explained(root, choice, message):
         chosen(root, **choice)
 
 
-def test_what_has_not_finished_of_the_last_run_is_counted(root):
-    go(root, ["none", "hsd"])
-    lost = next((root / "experiments").glob("*hsd*"))
+def test_other_settings_of_a_method_are_another_row_of_the_comparison(root):
+    _, usual = go(root, ["none", "hsd"])
+    _, changed = go(root, ["hsd"], method_settings={"t": 2})
+    assert chosen(root) == {*usual, *changed}
+
+
+def test_what_has_not_finished_of_the_last_run_is_counted_and_not_replaced(root):
+    go(root, ["none", "hsd"], code="a" * 64)
+    _, after = go(root, ["none", "hsd"], code="b" * 64)
+    (lost,) = (root / "experiments").glob(f"*{after[1][:12]}")
     lost.rename(root / "lost")
     keys = comparison_keys(Store(root))
+    assert set(keys) == {*after}
     assert read_results(Store(root), Selection(keys), Reading()).problems == [
         "Missing: 1 of 2 selected experiments."
     ]
