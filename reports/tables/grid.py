@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -105,26 +105,26 @@ class Grid:
                 yield [first, *row[1:]], self.sources[number][place] if self.sources else ()
 
     def shared(self) -> dict[int, str]:
-        """Return the text of each label, and of ``Seeds``, that is equal in all rows, by column.
+        """Return labels, and the number of seeds, that all rows share, by column.
 
-        At least one label is left out, so that rows keep a name.
+        A row may lack them, as a method lacks a backbone. At least one label is left out, so that
+        rows keep a name.
         """
         rows = [cells for cells, _ in self.rows()]
-        equal = {
-            place: rows[0][place].text
-            for place, head in enumerate(self.heads)
-            if len(rows) > 1
-            and (place < len(self.labels) or head == "Seeds")
-            and len({row[place].text for row in rows}) == 1
-        }
-        if all(place in equal for place in range(len(self.labels))):
-            equal.pop(len(self.labels) - 1, None)
-        return equal
+        found = {}
+        for place, head in enumerate(self.heads):
+            texts = {row[place].text for row in rows}
+            known = texts - {MISSING, ""}
+            if len(rows) > 1 and len(known) == 1 and (head in self.labels or head == "Seeds"):
+                where = "" if texts == known else " (where there is one)"
+                found[place] = f"{head}{where}: {known.pop()}"
+        if all(place in found for place in range(len(self.labels))):
+            found.pop(len(self.labels) - 1, None)
+        return found
 
     def shared_text(self) -> str:
         """Write what :meth:`shared` returns as a sentence."""
-        parts = [f"{self.heads[place]}: {text}" for place, text in self.shared().items()]
-        return f"{'; '.join(parts)}." if parts else ""
+        return ". ".join([*self.shared().values(), ""]).strip()
 
     def frame(self) -> pd.DataFrame:
         """Return the rows as a data frame with the figures as printed.
@@ -183,7 +183,9 @@ def to_latex(grid: Grid) -> str:
         f"\\caption[{{{title}}}]{{{' '.join(filter(None, [f'{title}.', where, caption]))}}}",
         f"\\label{{tab:{grid.anchor}}}",
     ]
-    for number, columns in enumerate(_parts(grid, labels, shared)):
+    figures = [n for n in range(len(grid.labels), len(grid.heads)) if n not in shared]
+    fewest = len(_parts(grid, labels, figures, len(figures)))
+    for number, columns in enumerate(_parts(grid, labels, figures, -(-len(figures) // fewest))):
         lines += ["\\par\\medskip"] if number else []
         form = "".join(
             ">{\\raggedright\\arraybackslash}p{%.1fem}" % (_LONG / 2)
@@ -213,19 +215,19 @@ def _letters(grid: Grid, place: int) -> float:
     return max([len(grid.heads[place]), *widths])
 
 
-def _parts(grid: Grid, labels: Sequence[int], shared: Mapping[int, str]) -> Iterator[list[int]]:
-    """Divide the columns into tables that fit a line, each with the labels."""
-    figures = [n for n in range(len(grid.labels), len(grid.heads)) if n not in shared]
+def _parts(grid: Grid, labels: Sequence[int], figures: Sequence[int], most: int) -> list[list[int]]:
+    """Divide columns into tables of at most ``most`` figures that fit a line under the labels."""
     begin = sum(min(_letters(grid, place), _LONG) + _GAP for place in labels)
-    part, width = list(labels), begin
+    parts, width = [list(labels)], begin
     for place in figures:
         more = _letters(grid, place) + _GAP
-        if len(part) > len(labels) and width + more > _LINE:
-            yield part
-            part, width = list(labels), begin
-        part.append(place)
+        had = len(parts[-1]) - len(labels)
+        if had == most or (had and width + more > _LINE):
+            parts.append(list(labels))
+            width = begin
+        parts[-1].append(place)
         width += more
-    yield part
+    return parts
 
 
 def _latex_cell(cell: TableCell, markup: Latex) -> str:
