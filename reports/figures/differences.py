@@ -35,7 +35,7 @@ def draw_differences(data: ReportData) -> Figure:
     if not panels:
         raise ConfigError("no method has its bare backbone here; add '--method none none:prefixes'")
     most = max(len(rows) for _, rows in panels)
-    figure, axes = canvas(len(panels), min(len(panels), 2), 6.4, 0.8 + _ROW_INCHES * most)
+    figure, axes = canvas(len(panels), 1, 6.4, 0.8 + _ROW_INCHES * most)
     for ax, (panel, rows) in zip(axes, panels, strict=True):
         ax.axvline(0, color=INK, linewidth=1)
         for place, (_, style, found) in enumerate(rows):

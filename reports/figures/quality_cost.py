@@ -54,13 +54,13 @@ def draw_quality_cost(data: ReportData) -> Figure:
     ]
     if not panels:
         raise ConfigError("accuracy against cost needs two rows that recorded their seconds")
-    names = [backbone_label(row.identity[0], titles) for _, rows in panels for row in rows]
-    backbones = {name: FILLS[n % len(FILLS)] for n, name in enumerate(dict.fromkeys(names))}
+    names = dict.fromkeys(row.identity[0] for _, rows in panels for row in rows)
+    fills = {name: FILLS[n % len(FILLS)] for n, name in enumerate(filter(None, names))}
     figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
     for ax, (panel, rows) in zip(axes, panels, strict=True):
         metric = data.reading.metrics_for(panel.table.protocol)[0].name
         for row in rows:
-            fill = backbones[backbone_label(row.identity[0], titles)]
+            fill = fills.get(row.identity[0] or "", FILLS[0])
             _mark(ax, row, metric, styles[method_label(row, titles)], fill)
         ax.set_title(panel.heading)
         _log_axis(ax)
@@ -68,9 +68,9 @@ def draw_quality_cost(data: ReportData) -> Figure:
         ax.set_xlabel("Seconds in total")
         ax.set_ylabel(f"{data.reading.phase.capitalize()} {metric}")
     handles = [style.line(label, "none") for label, style in styles.items()]
-    if len(backbones) > 1:
-        for name, fill in backbones.items():
-            handle = Style(GREY, "", "o").line(name, "none")
+    if len(fills) > 1:
+        for name, fill in fills.items():
+            handle = Style(GREY, "", "o").line(backbone_label(name, titles), "none")
             handle.set_fillstyle(fill)
             handles.append(handle)
     legend(figure, handles)
@@ -97,7 +97,7 @@ def _mark(ax: Axes, row: Row, metric: str, style: Style, fill: Any) -> None:
 
 def _log_axis(ax: Axes) -> None:
     """Make the horizontal axis logarithmic, with ticks such as 0.5, 1, 2, 5 and 10."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullLocator
 
     ax.set_xscale("log")
     ax.margins(x=0.08)
@@ -105,4 +105,4 @@ def _log_axis(ax: Axes) -> None:
     subs = (1, 2, 5) if high / low < 1000 else (1,)
     ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())

@@ -19,6 +19,7 @@ from bench.plan.protocol import PHASES, Phase
 from bench.reports.differences import differing_keys, nearest, variant_names
 from bench.reports.figures.canvas import (
     GREY,
+    INK,
     Style,
     assign_styles,
     canvas,
@@ -250,11 +251,10 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
             ax.set_xticks([], minor=True)
             ax.set_xlabel(setting)
             from_zero(ax)
-    grey = Style(GREY, "", "")
     handles = [style.line(label) for label, style in styles.items()]
-    handles += [grey.line(phase, style) for phase, style in STYLES.items()]
+    handles += [Style(INK, "", "").line(phase, style) for phase, style in STYLES.items()]
     if any(panel.base for *_, panel in panels):
-        handles.append(Style(GREY, "", "_").line("bare backbone"))
+        handles.append(Style(GREY, "", "").line("bare backbone"))
     legend(figure, handles)
     explain(
         figure,

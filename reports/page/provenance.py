@@ -25,7 +25,7 @@ class Provenance:
 
     Attributes
     ----------
-    key, label
+    key, label, seed
         Of the experiment.
     command
         Shell command that computes it, or finds it in the store.
@@ -37,6 +37,7 @@ class Provenance:
 
     key: str
     label: str
+    seed: int
     command: str
     metadata: Mapping[str, str]
     settings: Mapping[str, str]
@@ -56,6 +57,7 @@ def provenance(result: ScoredExperiment) -> Provenance:
     return Provenance(
         key=result.key,
         label=experiment.label,
+        seed=experiment.seed,
         command=command_of(experiment, source_of([result])),
         metadata={name: value for name, value in shown.items() if value},
         settings=settings_of(experiment),
