@@ -11,7 +11,7 @@ from bench.plan.experiment import Experiment
 from bench.reports.comparison import comparison_keys
 from bench.reports.differences import differing_keys, settings_of
 from bench.reports.results import ScoredExperiment, Selection
-from bench.reports.tables.rows import Row, build_tables, dataset_names
+from bench.reports.tables.rows import Row, build_tables, dataset_names, row_label
 from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -48,8 +48,13 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
     """
     experiments = list(readable(store.experiments()))
     rows = _rows_named(store, experiments, patterns, titles)
-    if len(rows) == 1:
-        return [result.stored for result in rows[0].results]
+    if len(rows) > 1:
+        raise ConfigError(
+            f"'{patterns}' names several rows: {'; '.join(rows)}; name one of them, or give keys"
+        )
+    if rows:
+        (row,) = rows.values()
+        return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
     for pattern in filter(None, (word.strip() for word in patterns.split(","))):
         found.update({stored.key: stored for stored in _matching(experiments, pattern, store)})
@@ -62,17 +67,19 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
 
 def _rows_named(
     store: Store, experiments: Sequence[StoredExperiment], text: str, titles: Titles
-) -> list[Row]:
-    """Return the rows of the default report that have every word of a label."""
+) -> dict[str, Row]:
+    """Return the rows of the default report that have every word of a label, by their label."""
     keys = comparison_keys(store)
     shown = [ScoredExperiment(s, {}) for s in experiments if keys is None or s.key in keys]
-    return [
-        row
-        for table in build_tables(shown, Selection(), titles)
+    tables = build_tables(shown, Selection(), titles)
+    return {
+        f"{name}, {row_label(row, titles)}"
+        + (f", protocol {table.anchor}" if len(tables) > 1 else ""): row
+        for table in tables
         for block, name in zip(table.blocks, dataset_names(table, titles), strict=True)
         for row in block.rows
         if row.results and _is_named(row, text.lower(), {name.lower(), block.dataset}, titles)
-    ]
+    }
 
 
 def _is_named(row: Row, text: str, datasets: Iterable[str], titles: Titles) -> bool:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
@@ -27,9 +26,6 @@ from bench.reports.tables.rows import build_tables
 from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,69 +75,6 @@ def read_report(
     tables = build_tables(results.finished, selection, titles)
     available = AvailableData(settings or Settings.from_environment())
     return ReportData(store, tables, selection, reading, titles, results.problems, part, available)
-
-
-def tables(
-    store_root: Path,
-    names: Sequence[TableName],
-    *,
-    selection: Selection | None = None,
-    reading: Reading | None = None,
-    titles: Titles | None = None,
-    part: Part = "train",
-    settings: Settings | None = None,
-) -> list[Grid]:
-    """Return the tables of a report; :meth:`bench.reports.tables.grid.Grid.frame` is their data.
-
-    Parameters
-    ----------
-    store_root, selection, reading, titles, part, settings
-        See :func:`read_report`.
-    names
-        Which tables; they come in the order of a report, and those that have nothing to show are
-        left out.
-
-    Raises
-    ------
-    ConfigError
-        The selection names what no experiment in the store has, or no table has anything to show.
-    StoreError
-        No selected experiment has finished (the message says why), or one is damaged.
-    """
-    data = read_report(
-        store_root,
-        selection=selection,
-        reading=reading,
-        titles=titles,
-        part=part,
-        settings=settings,
-    )
-    _warn(data.problems)
-    return build_grids(data, names)
-
-
-def comparison(store_root: Path, keys: Sequence[str], reading: Reading) -> pd.DataFrame:
-    """Return the comparison as one flat data frame in full precision.
-
-    It is what a CSV holds; see :func:`bench.reports.tables.frame.frame` for the columns.
-
-    Parameters
-    ----------
-    store_root
-        Folder of the results store.
-    keys
-        Experiments to show.
-    reading
-        Phase, candidates, tie rule and metrics.
-
-    Raises
-    ------
-    StoreError
-        None of them has finished, or one is damaged.
-    """
-    data = read_report(store_root, selection=Selection(keys=keys), reading=reading)
-    _warn(data.problems)
-    return frame(data.tables, reading)
 
 
 def render(
@@ -215,7 +148,7 @@ def render(
 
 
 def _csv(data: ReportData, names: Sequence[TableName] | None) -> str:
-    _warn(data.problems)
+    warn(data.problems)
     if names is None:
         content = frame(data.tables, data.reading)
     else:
@@ -224,7 +157,7 @@ def _csv(data: ReportData, names: Sequence[TableName] | None) -> str:
         import pandas as pd
 
         grids = build_grids(data, names)
-        _warn(data.available.problems)
+        warn(data.available.problems)
         # One column names the table, because each protocol has its own.
         content = pd.concat({grid.anchor: grid.frame() for grid in grids}, names=["Table"])
         content = content.reset_index("Table")
@@ -277,11 +210,11 @@ def draw(
     if reading.metrics is None:
         reading = replace(reading, metrics=(NDCG(10),))
     data = read_report(store_root, selection=selection, reading=reading, titles=titles)
-    _warn(data.problems)
+    warn(data.problems)
     save_figure(kind, data, target, setting)
 
 
-def _warn(problems: Sequence[str]) -> None:
-    """Log what is not shown, if the output has no room for sentences."""
+def warn(problems: Sequence[str]) -> None:
+    """Log what is not shown, where the output has no room for sentences."""
     for problem in problems:
         _LOG.warning("%s", problem)

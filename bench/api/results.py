@@ -150,13 +150,15 @@ class Results:
         StoreError
             No experiment has finished, or one is damaged.
         """
-        from bench.reports.report import comparison
+        from bench.reports.report import read_report, warn
+        from bench.reports.results import Selection
+        from bench.reports.tables.frame import frame
 
-        return comparison(
-            self.settings.store,
-            self._comparison_keys(),
-            _reading(metrics, phase, candidates, ties),
-        )
+        reading = _reading(metrics, phase, candidates, ties)
+        selection = Selection(self._comparison_keys())
+        data = read_report(self.settings.store, selection=selection, reading=reading)
+        warn(data.problems)
+        return frame(data.tables, reading)
 
     def metrics(
         self,

@@ -240,7 +240,7 @@ class Contrasts:
         if not self.tested:
             return ""
         return (
-            f"{STAR}: best above second; {ABOVE}{BELOW}: above or below base (p<{ALPHA}, Holm, "
+            f"{STAR}: best above second; {ABOVE}{BELOW}: above/below base (p<{ALPHA}, Holm, "
             f"{len(self.tested)} tests)."
         )
 

@@ -50,6 +50,7 @@ def overall_grid(
     seeds = [len(row.results) for row in table.rows if row.results]
     if found and min(seeds) == 1:
         caption.append("One seed." if max(seeds) == 1 else "Partly one seed.")
+    caption.append("See docs/statistics.md.")
     return Grid(
         title=f"{reading.phase.capitalize()} results",
         caption=" ".join(caption),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 from bench.evaluate.metrics import Metric
@@ -19,7 +19,7 @@ from bench.reports.tables.contrasts import (
     block_values,
 )
 from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference, format_p
-from bench.reports.tables.rows import Row, Table, dataset_names, label_columns, row_label
+from bench.reports.tables.rows import DatasetBlock, Table, dataset_names, label_columns, row_label
 from bench.reports.titles import Titles
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast
@@ -74,26 +74,6 @@ def _figures(over: CorrectedTest, second: float | None) -> list[TableCell]:
     ]
 
 
-@dataclass(frozen=True)
-class Group:
-    """Rows of one block that are compared with each other.
-
-    Attributes
-    ----------
-    block
-        Index of the block in its table.
-    rows
-        Indices of the rows in the block.
-    """
-
-    block: int
-    rows: Sequence[int]
-
-    def of(self, table: Table) -> list[Row]:
-        """Return the rows themselves."""
-        return [table.blocks[self.block].rows[place] for place in self.rows]
-
-
 def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) -> Grid | None:
     """Lay out every row against every other of its backbone, or of its block.
 
@@ -112,36 +92,44 @@ def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) 
     StoreError
         An experiment is missing or damaged.
     """
-    by_backbone = any(
-        len(places) > 1
-        for number in range(len(table.blocks))
-        for places in _by_backbone(table, number).values()
+    places = [_by_backbone(block) for block in table.blocks]
+    grouped = any(
+        [block.rows[row].identity[0] for row in rows].count(name) > 1
+        for block, found in zip(table.blocks, places, strict=True)
+        for name, rows in found.items()
     )
-    groups = [group for group in _groups(table, by_backbone) if len(group.rows) > 1]
+    groups = [
+        (number, rows)
+        for number, block in enumerate(table.blocks)
+        for rows in (places[number].values() if grouped else [_finished(block)])
+        if len(rows) > 1
+    ]
     if not groups:
         return None
     tested = assess_family(_contrasts(table, replace(reading, metrics=(metric,)), groups))
     named = [
-        [row_label(row, titles, with_backbone=not by_backbone) for row in group.of(table)]
-        for group in groups
+        {
+            row_label(table.blocks[number].rows[row], titles, with_backbone=not grouped): row
+            for row in rows
+        }
+        for number, rows in groups
     ]
     columns = list(dict.fromkeys(name for names in named for name in names))
     heads, labels = label_columns(table, titles)
     titled = dataset_names(table, titles)
     blocks: list[list[list[TableCell]]] = []
-    for group, names in zip(groups, named, strict=True):
-        across = dict(zip(names, group.rows, strict=True))
+    for (number, rows), names in zip(groups, named, strict=True):
         blocks.append([])
-        for place in group.rows:
-            label = TableCell("" if blocks[-1] else titled[group.block])
-            cells = [_cell(tested, group.block, metric, place, across.get(c)) for c in columns]
-            blocks[-1].append([label, *labels[group.block][place][1:], *cells])
+        for row in rows:
+            label = TableCell("" if blocks[-1] else titled[number])
+            cells = [_cell(tested, number, metric, row, names.get(name)) for name in columns]
+            blocks[-1].append([label, *labels[number][row][1:], *cells])
     few = sum(not found.tested for found in tested.values())
     return Grid(
         title=f"Significance of differences in {metric.name}",
         caption=(
             f"p of each row against each column, paired over users and seeds, Holm's over "
-            f"the {len(tested)} pairs. {ABOVE}: the row is above the column with p < {ALPHA}; "
+            f"the {len(tested)} pairs. {ABOVE}: the row is above the column with p<{ALPHA}; "
             f"{BELOW}: below."
         ),
         labels=heads,
@@ -149,7 +137,7 @@ def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) 
         blocks=blocks,
         notes=[f"{few} pairs have no test: too few users differ."] if few else [],
         anchor=f"significance-{table.anchor}",
-        sources=[[row.keys for row in group.of(table)] for group in groups],
+        sources=[[table.blocks[number].rows[row].keys for row in rows] for number, rows in groups],
     )
 
 
@@ -158,34 +146,28 @@ def corrected_p(test: CorrectedTest) -> str:
     return format_p(test.adjusted if test.tested else math.nan)
 
 
-def _by_backbone(table: Table, number: int) -> dict[str | None, list[int]]:
-    """Return the finished rows of a block by backbone, without those that have none."""
-    found: dict[str | None, list[int]] = {}
-    for place, row in enumerate(table.blocks[number].rows):
-        if row.results and row.identity[0] is not None:
-            found.setdefault(row.identity[0], []).append(place)
-    return found
+def _finished(block: DatasetBlock) -> list[int]:
+    return [place for place, row in enumerate(block.rows) if row.results]
 
 
-def _groups(table: Table, by_backbone: bool) -> Iterator[Group]:
-    for number, block in enumerate(table.blocks):
-        finished = [place for place, row in enumerate(block.rows) if row.results]
-        if not by_backbone:
-            yield Group(number, finished)
-            continue
-        standalone = [place for place in finished if block.rows[place].identity[0] is None]
-        for places in _by_backbone(table, number).values():
-            yield Group(number, [*places, *standalone])
+def _by_backbone(block: DatasetBlock) -> dict[str | None, list[int]]:
+    """Return the finished rows of each backbone, and with each those that have none."""
+    backbones = {place: block.rows[place].identity[0] for place in _finished(block)}
+    return {
+        name: [place for place in backbones if backbones[place] in {name, None}]
+        for name in dict.fromkeys(backbones.values())
+        if name is not None
+    }
 
 
 def _contrasts(
-    table: Table, reading: Reading, groups: Sequence[Group]
+    table: Table, reading: Reading, groups: Sequence[tuple[int, Sequence[int]]]
 ) -> Iterator[tuple[RowPair, Contrast]]:
     """Yield the contrast of every pair of every group, one block in memory at a time."""
     metric = reading.metrics_for(table.protocol)[0].name
     for number, block in enumerate(table.blocks):
         values = block_values(table, block, reading)
-        pairs = [p for g in groups if g.block == number for p in combinations(sorted(g.rows), 2)]
+        pairs = [pair for at, rows in groups if at == number for pair in combinations(rows, 2)]
         for first, second in dict.fromkeys(pairs):
             pair = RowPair.of(number, metric, first, second)
             yield pair, values.contrast(pair)

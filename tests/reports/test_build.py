@@ -14,8 +14,9 @@ from bench.data.sequences import Sequences
 from bench.errors import ConfigError, DataError
 from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.names import TABLES, USUAL, default_tables
-from bench.reports.report import render
+from bench.reports.report import read_report, render
 from bench.reports.tables import available
+from bench.reports.tables.build import build_grids
 from bench.reports.tables.cases import MethodDecisions, choose_users, place_of, short_title
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
@@ -208,6 +209,15 @@ def test_a_page_has_room_for_everything():
     assert default_tables("html") == TABLES
     assert default_tables("latex") == default_tables("markdown") == USUAL
     assert set(USUAL) < set(TABLES)
+
+
+def test_captions_have_at_most_forty_words(root):
+    add_study(root, "toys")
+    save(root, make_experiment("hsd:compat"), [1, 2, 3], [1] * 12)
+    data = read_report(root)
+    grids = build_grids(data, TABLES)
+    assert len(grids) == len(TABLES) - 1, "nothing was planted"
+    assert [grid.title for grid in grids if len(grid.caption.split()) > 40] == []
 
 
 def test_variants_have_their_own_titles():

@@ -15,8 +15,9 @@ from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
 from bench.reports.configuration import configuration_label, find_configuration
-from bench.reports.results import Reading
+from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.diff import diff_grids
+from bench.reports.tables.rows import build_tables, dataset_names, row_label
 from bench.runs.store import Store
 
 USERS = 800
@@ -59,6 +60,20 @@ def column(grid, head):
     return {row[0].text: row[place].text for block in grid.blocks for row in block}
 
 
+def nested(first, second):
+    """p over users and seeds, by hand."""
+    a, b = np.array(first, dtype=float), np.array(second, dtype=float)
+    users = stats.sem(a.mean(axis=0) - b.mean(axis=0)) ** 2
+    over_seeds, residuals = [], 0.0
+    for values in (a, b):
+        over_seeds.append(stats.sem(values.mean(axis=1)) ** 2)
+        rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+        residuals += (rest**2).sum() / (values.shape[0] - 1) / (values.shape[1] - 1) / values.size
+    square = users + max(0.0, sum(over_seeds) - residuals)
+    parts = np.array([users, *over_seeds]) ** 2 / [USERS - 1, 2, 2]
+    return 2 * stats.t.sf(abs(a.mean() - b.mean()) / square**0.5, square**2 / parts.sum())
+
+
 def test_every_reading(root, metadata):
     tests, _ = diff_grids(Store(root), "ml-100k/sasrec/hsd", "*/none", READING, region=0.3)
     found = column(tests, "NDCG@10")
@@ -66,6 +81,7 @@ def test_every_reading(root, metadata):
     seeds = {m: [ndcg(places[m, seed]) for seed in (1, 2, 3)] for m in ("hsd", "none")}
     a, b = (np.mean(seeds[m], axis=0) for m in ("hsd", "none"))
     hits = [np.mean([places[m, s] <= 10 for s in (1, 2, 3)], axis=0) for m in ("hsd", "none")]
+    hits_by_seed = {m: [places[m, s] <= 10 for s in (1, 2, 3)] for m in ("hsd", "none")}
     gaps = a - b
     raw = [stats.ttest_rel(*hits).pvalue, stats.ttest_rel(a, b).pvalue]
     welch = stats.ttest_ind(*[[s.mean() for s in seeds[m]] for m in seeds], equal_var=False).pvalue
@@ -79,13 +95,16 @@ def test_every_reading(root, metadata):
     assert found["Difference"].startswith(f"{gaps.mean():+.4f} [")
     assert found["d_z"].startswith(f"{gaps.mean() / gaps.std(ddof=1):+.3f} [")
     assert found["Relative"] == f"{100 * (a.mean() / b.mean() - 1):+.1f} %"
-    assert found["p, paired t"] == shown(raw[1])
-    assert found["p, paired t, Holm"] == shown(multipletests(raw, method="holm")[1][1])
+    assert found["p, paired t over users"] == shown(raw[1])
+    main = [nested(hits_by_seed["hsd"], hits_by_seed["none"]), nested(seeds["hsd"], seeds["none"])]
+    assert found["p"] == shown(main[1])
+    assert found["p, Holm"] == shown(multipletests(main, method="holm")[1][1])
     assert found["p, Welch over seeds"] == shown(welch)
     assert found["Equivalence region"] == f"±{margin:.4f}"
     assert found["p, equivalence"] == shown(ttost_paired(a, b, -margin, margin)[0])
     assert found["Verdict"] == "different"
     assert "30% of B's mean" in tests.caption
+    assert len(tests.caption.split()) <= 40
     assert "(seeds 1, 2, 3; " in tests.title
 
 
@@ -134,7 +153,7 @@ def test_few_users_decide_nothing(tmp_path):
 def test_the_same_experiments_are_equivalent_not_different(root):
     tests, _ = diff_grids(Store(root), "*/none", "*/none", READING)
     found = column(tests, "NDCG@10")
-    assert found["p, paired t"] == "1.000"
+    assert found["p"] == found["p, paired t over users"] == "1.000"
     assert found["Verdict"] == "equivalent"
 
 
@@ -152,10 +171,10 @@ def test_patterns_of_experiments(root):
         "*/none/seed ?",
         ",".join(k[:9] for k in none),
     ):
-        assert keys_of(find_configuration(store, words)) == none
-    assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2")) == [none[1]]
-    assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}")) == [none[0], none[2]]
-    [stored] = find_configuration(store, none[0])
+        assert keys_of(find_configuration(store, words, {})) == none
+    assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2", {})) == [none[1]]
+    assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}", {})) == [none[0], none[2]]
+    [stored] = find_configuration(store, none[0], {})
     assert configuration_label(stored.experiment) == "ml-100k/sasrec/none"
 
 
@@ -173,7 +192,55 @@ def test_patterns_of_experiments(root):
 )
 def test_wrong_names_are_explained(root, words, message):
     with pytest.raises(ConfigError, match=message.replace("*", r"\*")):
-        find_configuration(Store(root), words)
+        find_configuration(Store(root), words, {})
+
+
+TITLES = {"ml-100k": "ML-100K", "sasrec": "SASRec", "none:prefixes": "Base (prefixes)"}
+TITLES |= {"none": "Base", "hsd": "HSD"}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A store of one comparison with two budgets, two variants and settings that are numbered."""
+    folder = tmp_path_factory.mktemp("settings")
+    for method in ("none", "none:prefixes", "hsd"):
+        for seed in (1, 2):
+            save(folder, make_experiment(method, seed=seed), [1])
+    save(folder, make_experiment("hsd", training=TrainingConfig(epochs=3)), [1])
+    for theta in (1, 2):
+        save(folder, make_experiment("iadsr", method_settings={"theta": theta}), [1])
+    for value in (1, 2):
+        many = dict.fromkeys("abcd", value)
+        save(folder, make_experiment("ssdrec", method_settings=many), [1])
+    return Store(folder)
+
+
+def test_every_row_of_a_report_is_found_by_its_label(settings):
+    results = read_results(settings, Selection(), READING)
+    (table,) = build_tables(results.finished, Selection(), TITLES)
+    labels = {
+        f"{name}, {row_label(row, TITLES)}": row.keys
+        for block, name in zip(table.blocks, dataset_names(table, TITLES), strict=True)
+        for row in block.rows
+    }
+    assert "ML-100K (epochs=3), SASRec, HSD" in labels
+    assert "ML-100K (epochs=200), SASRec, ssdrec, settings 2" in labels
+    for label, keys in labels.items():
+        assert keys_of(find_configuration(settings, label, TITLES)) == keys
+        with_slashes = label.lower().replace("), ", ")/")
+        assert keys_of(find_configuration(settings, with_slashes, TITLES)) == keys
+
+
+def test_a_label_without_the_data_set_is_enough_where_one_row_has_it(settings):
+    for label, method, seeds in (
+        ("SASRec, Base (prefixes)", "none:prefixes", 2),
+        ("sasrec/Base", "none", 2),
+        ("iadsr, theta=2", "iadsr", 1),
+    ):
+        found = [s.experiment for s in find_configuration(settings, label, TITLES)]
+        assert [one.method for one in found] == [method] * seeds
+    with pytest.raises(ConfigError, match=r"'HSD' names several rows: ML-100K \(epochs=200\), SAS"):
+        find_configuration(settings, "HSD", TITLES)
 
 
 def test_settings_are_never_mixed(tmp_path):
@@ -181,10 +248,10 @@ def test_settings_are_never_mixed(tmp_path):
     other = save(tmp_path, make_experiment(seed=2, training=TrainingConfig(epochs=3)), [1])
     save(tmp_path, make_experiment(seed=3, protocol=Protocol(ties="average")), [1])
     with pytest.raises(ConfigError, match=r"different settings .*training\.epochs=3.*keys of"):
-        find_configuration(Store(tmp_path), "*/none")
+        find_configuration(Store(tmp_path), "*/none", {})
     with pytest.raises(ConfigError, match=r"protocol\.ties=average"):
-        find_configuration(Store(tmp_path), f"{one.key[:8]},*/seed 3")
-    assert keys_of(find_configuration(Store(tmp_path), other.key[:8])) == [other.key]
+        find_configuration(Store(tmp_path), f"{one.key[:8]},*/seed 3", {})
+    assert keys_of(find_configuration(Store(tmp_path), other.key[:8], {})) == [other.key]
 
 
 def test_what_cannot_be_paired_is_refused(tmp_path):

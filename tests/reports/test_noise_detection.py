@@ -14,8 +14,9 @@ from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.errors import ConfigError, StoreError
 from bench.plan.result import Decisions, ExperimentResult, Metadata
-from bench.reports.report import render, tables
+from bench.reports.report import read_report, render
 from bench.reports.results import Selection
+from bench.reports.tables.build import build_grids
 from bench.runs.store import Store
 from bench.settings import Settings
 
@@ -69,13 +70,10 @@ def filled(tmp_path_factory, planted):
 
 
 def rows_of(root, part="train", **names):
-    (grid,) = tables(
-        root,
-        ["noise-detection"],
-        selection=Selection(**names),
-        titles={"steam": "STEAM"},
-        part=part,
-    )
+    titles = {"steam": "STEAM"}
+    data = read_report(root, selection=Selection(**names), titles=titles, part=part)
+    (grid,) = build_grids(data, ["noise-detection"])
+    assert len(grid.caption.split()) <= 40
     return grid, {
         row[2].text: dict(zip(grid.figures, (e.text for e in row[3:]), strict=True))
         for block in grid.blocks
@@ -198,7 +196,7 @@ def test_every_format_has_the_table(filled, monkeypatch, tmp_path):
 
 
 def test_the_frame_holds_numbers_as_numbers(filled):
-    (grid,) = tables(filled[0], ["noise-detection"])
+    (grid,) = build_grids(read_report(filled[0]), ["noise-detection"])
     frame = grid.frame()
     assert frame["AUROC"].dtype == np.float64
     assert frame["Precision"].isna().tolist() == [False, True, True, True]

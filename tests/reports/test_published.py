@@ -57,6 +57,7 @@ def test_a_published_figure_is_next_to_ours(tmp_path, cards):
     assert "ml-100k, sasrec, thing: a misprint" in grid.notes
     assert "thing differs in: a, b, c and 2 more; see 'bench show thing'." in grid.notes
     assert [experiment.key] in grid.sources[0]
+    assert len(grid.caption.split()) <= 40
 
 
 def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards):

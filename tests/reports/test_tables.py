@@ -12,6 +12,7 @@ from bench.plan.result import Metadata
 from bench.plan.training import TrainingConfig
 from bench.reports.report import render
 from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables.contrasts import contrasts
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.rows import build_tables, describe
@@ -128,11 +129,9 @@ def test_seeds_of_different_settings_are_never_averaged(tmp_path):
     save(tmp_path, make_experiment(seed=4, code="d" * 64), [99])
     (table,) = tables_of(tmp_path)
     assert [len(row.results) for row in table.rows] == [1, 1, 1, 1]
-    assert "backbone.dropout=0.5, code=cccccccc, training.epochs=200" in [
-        row.variant for row in table.rows
-    ]
-    grid = overall_grid(table, Reading(), {})
-    assert "Rows of ml-100k differ in training.epochs: 200, 3." in grid.notes
+    assert "backbone.dropout=0.5, code=cccccccc" in [row.variant for row in table.rows]
+    names = {block[0][0].text for block in overall_grid(table, Reading(), {}).blocks}
+    assert names == {"ml-100k (epochs=200)", "ml-100k (epochs=3)"}
 
 
 def test_settings_too_many_for_a_name_are_numbered_and_listed_below(tmp_path):
@@ -202,12 +201,25 @@ def test_one_stored_experiment_has_every_reading(tmp_path):
 def test_the_caption_names_protocol_and_reading_in_words():
     protocol = Protocol(max_length=32)
     words = describe(protocol, Reading())
-    for part in ("leave-one-out", "full ranking", "all items", "last 32", "below", "NDCG@10"):
+    for part in ("leave-one-out", "all items", "last 32", "pessimistic", "NDCG@10"):
         assert part in words
     other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="average"))
-    for part in ("last but one", "has not interacted with", "middle", "chosen among all items"):
+    for part in ("validation item", "unseen items", "average ties", "NDCG@10 among all"):
         assert part in other
     assert len({describe(protocol, Reading(phase=phase)) for phase in PHASES}) == 2
+
+
+def test_the_longest_caption_has_forty_words(tmp_path):
+    protocol = Protocol(train_windows="last")
+    for method, seeds in {"none": (1, 2), "random-drop": (1,)}.items():
+        for seed in seeds:
+            save(tmp_path, make_experiment(method, seed=seed, protocol=protocol), [1, 2])
+    reading = Reading(candidates="unseen", phase="validation")
+    (table,) = tables_of(tmp_path, reading=reading)
+    caption = overall_grid(table, reading, {}, contrasts(table, reading)).caption
+    for part in ("last 50 alone", "Partly one seed.", "Holm", "statistics.md"):
+        assert part in caption
+    assert len(caption.split()) <= 40
 
 
 def test_cutoffs_of_the_protocol_are_the_columns():
