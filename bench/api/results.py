@@ -455,6 +455,7 @@ def report(
     phase: Phase = "test",
     candidates: Candidates | None = None,
     ties: Ties | None = None,
+    paper: str | Path | None = None,
 ) -> str:
     """Render tables and pages, as ``bench report`` does.
 

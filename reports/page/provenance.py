@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def provenance(result: ScoredExperiment) -> Provenance:
     )
 
 
-def command_of(experiment: Experiment, source: str) -> str:
+def command_of(experiment: Experiment, source: str, seeds: Sequence[int] = ()) -> str:
     """Write the ``bench run`` command whose plan is this experiment.
 
     Parameters
@@ -73,15 +73,17 @@ def command_of(experiment: Experiment, source: str) -> str:
         Finished.
     source
         What loads its data set.
+    seeds
+        Of experiments that differ in it alone; by default its own.
     """
     names = (
         ("--dataset", source),
         ("--backbone", experiment.backbone),
         ("--method", experiment.method),
         ("--encoder", experiment.encoder),
-        ("--seeds", str(experiment.seed)),
     )
     words = [word for flag, name in names if name is not None for word in (flag, name)]
+    words += ["--seeds", *map(str, seeds or [experiment.seed])]
     sets = [f"{key}={_plain(value)}" for key, value in _changes(experiment)]
     return shlex.join(["bench", "run", *words, *(["--set", *sets] if sets else [])])
 
