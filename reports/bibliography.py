@@ -1,4 +1,4 @@
-"""BibTeX entries of the methods, backbones, encoders and data sets of a report, from their cards."""
+"""BibTeX entries of a report's methods, backbones, encoders and data sets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MEETING = re.compile(r"[A-Z][A-Za-z]*[A-Z]\w* (?:19|20)\d\d")
 
 @dataclass(frozen=True)
 class Reference:
-    """One entry.
+    r"""One entry.
 
     Attributes
     ----------
     key
-        For ``\\cite``: the name of the first component that has it.
+        For ``\cite``: the name of the first component that has it.
     citation
         Authors, title, venue and year, separated by full stops; authors by commas.
     url, doi

@@ -39,7 +39,7 @@ _DOCUMENT = r"""% Compiles with: pdflatex main && bibtex main && pdflatex main &
 \usepackage[T1]{fontenc}
 \usepackage{array,booktabs,graphicx}
 \begin{document}
-%s
+CONTENT
 \nocite{*}
 \bibliographystyle{plain}
 \bibliography{references}
@@ -128,7 +128,8 @@ def _check_own(target: Path) -> None:
         return
     if not target.is_dir():
         raise ConfigError(f"{target} is a file; name a new folder")
-    sums = read_json(target / MANIFEST) if (target / MANIFEST).is_file() else {}
+    found = read_json(target / MANIFEST) if (target / MANIFEST).is_file() else {}
+    sums = found if isinstance(found, dict) else {}
     for path in sorted(path for path in target.rglob("*") if not path.is_dir()):
         name = path.relative_to(target).as_posix()
         if name != MANIFEST and sums.get(name) != file_hash(path):
@@ -152,7 +153,7 @@ def _content(data: ReportData, names: Sequence[TableName]) -> Iterator[tuple[str
     yield "commands.sh", _commands(data).encode()
     yield "results.csv", frame(data.tables, data.reading).to_csv(index=False).encode()
     parts.append(r"\input{reproducibility}")
-    yield "main.tex", (_DOCUMENT % "\n".join(parts)).encode()
+    yield "main.tex", _DOCUMENT.replace("CONTENT", "\n".join(parts)).encode()
 
 
 def _tables(data: ReportData, names: Sequence[TableName]) -> Mapping[str, str]:

@@ -147,14 +147,9 @@ def report(
     if figure is not None and table:
         raise ConfigError("a figure has no choice of tables; drop --table")
     if paper is not None and (out or figure or format_ != "markdown"):
-        raise ConfigError(
-            "--paper has files and formats of its own; drop --out, --figure, --format"
-        )
-    if (
-        part is not None
-        and paper is None
-        and not (format_ == "html" or "noise-detection" in (table or ()))
-    ):
+        raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
+    detection = paper is not None or format_ == "html" or "noise-detection" in (table or ())
+    if part is not None and not detection:
         raise ConfigError("--part belongs to a table; add --table noise-detection")
 
     from bench.reports.comparison import comparison_keys
