@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SENTENCE = re.compile(r"(?<=[^\W\dA-Z_][)\]]|[\w][^\W\dA-Z_]|.\d)\. ")
 """End of a part of a citation; a point after a capital letter ends an initial."""
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_DOI = "https://doi.org/"
 _ADDRESS = re.compile(r"https?://\S+")
-_ARXIV = re.compile(r"\barXiv[ :]\d{4}\.\d{4,5}")
 _MEETING = re.compile(r"[A-Z][A-Za-z]*[A-Z]\w* (?:19|20)\d\d")
 
 
@@ -60,7 +60,12 @@ class Reference:
             meeting = _MEETING.match(parts[place])
             kind = "inproceedings" if meeting else "misc"
             fields["booktitle" if meeting else "howpublished"] = ". ".join(parts[place:])
-        fields |= {"doi": self.doi, "url": self.url or (address.group() if address else "")}
+        url = self.url or (address.group() if address else "")
+        fields |= (
+            {"doi": url.removeprefix(_DOI)}
+            if url.startswith(_DOI)
+            else {"doi": self.doi, "url": url}
+        )
         shown = {
             name: value if name in {"doi", "url"} else markup.escape(value)
             for name, value in fields.items()

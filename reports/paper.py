@@ -47,7 +47,7 @@ CONTENT
 """
 _FIGURE = r"""\begin{figure*}[tbp]
 \centering
-\includegraphics[width=\linewidth]{figures/%s}
+\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]{figures/%s}
 \caption[{%s}]{%s. %s}
 \label{fig:%s}
 \end{figure*}"""
@@ -231,13 +231,13 @@ def _commit() -> str:
     folder = Path(__file__).resolve().parent
     git = ("git", "-C", str(folder))
     try:
-        subprocess.run(
+        subprocess.run(  # noqa: S603
             [*git, "ls-files", "--error-unmatch", Path(__file__).name],
             check=True,
             capture_output=True,
             timeout=10,
         )
-        found = subprocess.run(
+        found = subprocess.run(  # noqa: S603
             [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             check=True,
             capture_output=True,
