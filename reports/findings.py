@@ -49,9 +49,9 @@ def findings(data: ReportData) -> Iterator[str]:
             above, below = sides["above"][::-1], sides["below"]
             seeds = min(len(row.results) for row in block.rows if row.results)
             yield (
-                f"{where}: of {len(compared)} comparisons with the bare backbone on the same "
-                f"samples, {len(above)} are above it{_most(above)} and {len(below)} below"
-                f"{_most(below)} (p < {ALPHA}, Holm; 95 % intervals)."
+                f"{where}: {len(above)} of {len(compared)} above the bare backbone on the same "
+                f"samples{_most(above)}, {len(below)} below{_most(below)}; p < {ALPHA} after "
+                "Holm's correction, 95 % intervals."
                 + (" One seed: another may differ." if seeds == 1 else "")
             )
 

@@ -177,17 +177,17 @@ def test_ticks_are_below_the_middle_of_their_bars(mixed, drawn):
 
 
 def test_differences_are_to_the_bare_backbone(tmp_path, drawn):
-    save(tmp_path, make_experiment(), [1] * 5 + [99] * 15)
-    save(tmp_path, make_experiment("hsd"), [1] * 15 + [99] * 5)
+    save(tmp_path, make_experiment(), [1] * 50 + [99] * 150)
+    save(tmp_path, make_experiment("hsd"), [1] * 150 + [99] * 50)
     figure, _ = drawn("differences", reading=Reading(metrics=(HitRatio(5),)))
     (ax,) = figure.axes
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["hsd vs. none"]
     points = [line for line in ax.lines if line.get_marker() == "^"]
     assert [(list(p.get_xdata()), list(p.get_ydata())) for p in points] == [([0.5], [0])]
-    # By hand: differences of ten ones and ten zeros, sd 0.51299, t(19, 0.975) = 2.0930.
+    # By hand: differences of 100 ones and 100 zeros, sd 0.50125, t(199, 0.975) = 1.97196.
     (bar,) = ax.collections
     ((low, _), (high, _)) = bar.get_segments()[0]
-    half = 2.0930 * 0.51299 / 20**0.5
+    half = 1.97196 * 0.50125 / 200**0.5
     assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
 
 

@@ -148,12 +148,13 @@ def test_versions_and_machine_are_shown(tmp_path):
 
 
 def test_the_page_opens_with_what_was_found_and_the_chart(tmp_path):
-    save(tmp_path, make_experiment(), [1] * 5 + [99] * 15)
-    save(tmp_path, make_experiment("hsd"), [1] * 15 + [99] * 5)
+    save(tmp_path, make_experiment(), [1] * 50 + [99] * 150)
+    save(tmp_path, make_experiment("hsd"), [1] * 150 + [99] * 50)
     page = render(tmp_path, fmt="html", reading=Reading(metrics=(HitRatio(5),)))
     opening = page[: page.index("<table>")]
-    assert "of 1 comparisons with the bare backbone on the same samples, 1 are above it" in opening
-    assert "most: hsd, +0.5000 [" in opening
+    assert (
+        "HR@5: 1 of 1 above the bare backbone on the same samples (most: hsd, +0.5000 [" in opening
+    )
     assert opening.count("data:image/svg+xml") == 1
 
 

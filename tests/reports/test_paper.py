@@ -95,8 +95,10 @@ def test_the_statement_names_what_a_reader_needs(written):
             },
         ),
         (
-            "F. M. Harper, J. A. Konstan. The MovieLens datasets: history & context. ACM TiiS "
-            "5(4), 2015. https://doi.org/10.1145/2827872",
+            (
+                "F. M. Harper, J. A. Konstan. The MovieLens datasets: history & context. ACM TiiS "
+                "5(4), 2015. https://doi.org/10.1145/2827872"
+            ),
             {
                 "kind": "misc",
                 "author": "F. M. Harper and J. A. Konstan",
