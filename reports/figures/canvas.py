@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 INK, GREY = "#333333", "#888888"
 COLOURS = (INK, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288")
-HATCHES = ("", "///", "\\\\\\", "xxx", "...", "---", "|||", "ooo")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-TINTS = (0.0, 0.4, 0.65)
+HATCHES = ("", "///", "\\\\\\", "xxx", "...", "---", "|||", "ooo", "+++")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
+TINTS = (0.0, 0.35, 0.55, 0.7)
 """Shares of white in the colours of a method and its variants."""
 _LETTERS_PER_INCH, _HANDLE_LETTERS = 14, 7
 """Letters of a legend per inch, and the letters that a handle takes."""

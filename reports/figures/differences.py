@@ -56,6 +56,7 @@ def draw_differences(data: ReportData) -> Figure:
         ax.set_axisbelow(True)
         ax.set_title(panel.heading)
         metric = data.reading.metrics_for(panel.table.protocol)[0].name
+        ax.locator_params(axis="x", nbins=6)
         ax.set_xlabel(f"Difference in {data.reading.phase} {metric}")
     explain(figure, "To the bare backbone on the same samples, with 95 % intervals.")
     return figure
