@@ -69,7 +69,7 @@ def _classes(grid: Grid) -> list[str]:
 
     ``same``: equal in all rows and said above the table; ``label``: kept in view; ``name``: the
     label with the most different texts, which alone is kept in view on a narrow screen; ``words``:
-    without numbers, so that it may be broken into lines.
+    no numbers, so that lines may break.
     """
     shared, rows = grid.shared(), [cells for cells, _ in grid.rows()]
     labels = [place for place in range(len(grid.labels)) if place not in shared]
@@ -78,7 +78,7 @@ def _classes(grid: Grid) -> list[str]:
     for place in range(len(grid.heads)):
         kinds = ["label"] if place in labels else [] if place < len(grid.labels) else ["number"]
         kinds += ["name"] if place == name else []
-        if kinds == ["number"] and not any(re.search(r"\d", row[place].text) for row in rows):
+        if kinds == ["number"] and not any(re.match(r"[-+<\d]", row[place].text) for row in rows):
             kinds.append("words")
         kinds += ["last"] if place == labels[-1] else []
         classes.append(" ".join(["same"] if place in shared else kinds))
