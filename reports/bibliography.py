@@ -16,8 +16,8 @@ from bench.reports.tables.markup import Latex, one_line
 if TYPE_CHECKING:
     from bench.reports.tables.build import ReportData
 
-_SENTENCE = re.compile(r"(?<=[^\W\dA-Z_][)\]]|[\w][^\W\dA-Z_]|.\d)\. ")
-"""End of a part of a citation; a point after a capital letter ends an initial."""
+_SENTENCE = re.compile(r"(?<!\b[A-Z])\. ")
+"""End of a part of a citation; a point after a single capital ends an initial."""
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _DOI = "https://doi.org/"
 _ADDRESS = re.compile(r"https?://\S+")

@@ -183,7 +183,7 @@ def test_every_format_has_the_table(filled, monkeypatch, tmp_path):
         assert runner.invoke(app, [*words, "--format", name, "--out", str(target)]).exit_code == 0
         texts[name] = target.read_text()
         assert "STEAM" not in texts[name]
-    assert "\\begin{table}" in texts["latex"]
+    assert "\\begin{table*}" in texts["latex"]
     assert "Detection of planted noise</h2>" in texts["html"]
     _, rows = rows_of(filled[0], "test")
     line = pd.read_csv(io.StringIO(texts["csv"])).iloc[0]

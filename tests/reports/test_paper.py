@@ -57,7 +57,7 @@ def test_the_document_shows_every_table_and_figure(written):
 def test_tables_verify_and_results_are_unrounded(written, root):
     target, _ = written
     count, differences = verify(target / "tables" / "overall.tex", root, RegisteredTitles())
-    assert count > 20
+    assert count >= 20
     assert differences == []
     results = pd.read_csv(target / "results.csv")
     assert list(results["HR@5"]) == pytest.approx([2 / 3, 1 / 3])
@@ -178,8 +178,8 @@ def test_the_command_and_the_interface_write_it(root, tmp_path, quick):
     )
     assert first == second
     done = CliRunner().invoke(app, [*words, "--figure", "accuracy", "--out", "x.png"])
-    assert done.exit_code == 2
-    assert "drop --out, --figure and --format" in done.output
+    assert isinstance(done.exception, ConfigError)
+    assert "drop --out, --figure and --format" in str(done.exception)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
