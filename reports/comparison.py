@@ -65,7 +65,7 @@ def comparison_keys(
         no experiment has the key of a condition.
     """
     if run is not None and spec is not None:
-        raise ConfigError("--run and --spec exclude each other; drop one")
+        raise ConfigError("a run and a specification exclude each other; name one")
     conditions = [*map(_condition, where)]
     if chosen := sorted(set(seeds)):
         conditions.append(("seed", [str(seed) for seed in chosen]))

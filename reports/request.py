@@ -13,7 +13,6 @@ from typing import Any
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
-from bench.evaluate.metrics import parse_metric
 from bench.plan.protocol import Candidates, Phase, Ties
 from bench.reports.names import Format, Part, TableName
 from bench.reports.results import Reading, Selection
@@ -98,8 +97,7 @@ class ReportRequest(Config):
         ConfigError
             A metric is unknown.
         """
-        metrics = None if self.metrics is None else tuple(map(parse_metric, self.metrics))
-        return Reading(self.phase, self.candidates, self.ties, metrics)
+        return Reading.named(self.metrics, self.phase, self.candidates, self.ties)
 
     def comment(self) -> str:
         """Write the request as one line that the format does not show."""

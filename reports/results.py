@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ConfigError, suggestion
-from bench.evaluate.metrics import NDCG, HitRatio, Metric, rank_of
+from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.plan.result import Epoch, Metadata
@@ -45,6 +45,24 @@ class Reading:
     candidates: Candidates | None = None
     ties: Ties | None = None
     metrics: tuple[Metric, ...] | None = None
+
+    @classmethod
+    def named(
+        cls,
+        metrics: Iterable[str] | None,
+        phase: Phase,
+        candidates: Candidates | None,
+        ties: Ties | None,
+    ) -> Reading:
+        """Return a reading by the names of its metrics; none of them takes the default.
+
+        Raises
+        ------
+        ConfigError
+            A metric is unknown; the message suggests a close one.
+        """
+        chosen = tuple(dict.fromkeys(map(parse_metric, metrics or ())))
+        return cls(phase, candidates, ties, chosen or None)
 
     def metrics_for(self, protocol: Protocol) -> tuple[Metric, ...]:
         """Return the columns of a table of one protocol."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
-    from bench.reports.results import Reading
     from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
@@ -151,10 +150,10 @@ class Results:
             No experiment has finished, or one is damaged.
         """
         from bench.reports.report import read_report, warn
-        from bench.reports.results import Selection
+        from bench.reports.results import Reading, Selection
         from bench.reports.tables.frame import frame
 
-        reading = _reading(metrics, phase, candidates, ties)
+        reading = Reading.named(metrics, phase, candidates, ties)
         selection = Selection(self._comparison_keys())
         data = read_report(self.settings.store, selection=selection, reading=reading)
         warn(data.problems)
@@ -174,17 +173,14 @@ class Results:
         """
         import pandas as pd
 
-        from bench.evaluate.metrics import rank_of
+        from bench.reports.results import Reading
 
-        reading = _reading(metrics, phase, candidates, ties)
+        reading = Reading.named(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            protocol = stored.experiment.protocol
-            ranks = rank_of(
-                stored.ranks(phase), reading.candidates_for(protocol), reading.ties_for(protocol)
-            )
-            figures = {m.name: m.mean(ranks) for m in reading.metrics_for(protocol)}
-            rows.append({**_identity(stored), **figures})
+            ranks = reading.ranking(stored)
+            chosen = reading.metrics_for(stored.experiment.protocol)
+            rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -431,6 +427,7 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
+    from bench.reports.results import Reading
     from bench.reports.tables.diff import diff_grids
     from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
@@ -440,7 +437,7 @@ def compare(
     if len(stores) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
     store = stores.pop() if stores else (settings or Settings.from_environment()).store
-    reading = _reading(metrics, phase, candidates, ties)
+    reading = Reading.named(metrics, phase, candidates, ties)
     grids = diff_grids(Store(store), _words(a), _words(b), reading, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
@@ -485,7 +482,7 @@ def report(
     from bench.reports.names import TABLES
     from bench.reports.paper import write_paper
     from bench.reports.report import render
-    from bench.reports.results import Selection
+    from bench.reports.results import Reading, Selection
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
@@ -493,7 +490,7 @@ def report(
     if unknown:
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     keys = shown._comparison_keys()  # noqa: SLF001 - of this module
-    reading, titles = _reading(metrics, phase, candidates, ties), RegisteredTitles()
+    reading, titles = Reading.named(metrics, phase, candidates, ties), RegisteredTitles()
     names = [name for name in TABLES if name in tables] if tables else None
     text = render(
         shown.settings.store,
@@ -523,16 +520,6 @@ def _words(side: Results | str) -> str:
     if isinstance(side, str):
         return side
     return ",".join(side._known_keys())  # noqa: SLF001 - of this module
-
-
-def _reading(
-    metrics: Iterable[str] | None, phase: Phase, candidates: Candidates | None, ties: Ties | None
-) -> Reading:
-    from bench.evaluate.metrics import parse_metric
-    from bench.reports.results import Reading
-
-    chosen = tuple(map(parse_metric, dict.fromkeys(metrics))) if metrics is not None else None
-    return Reading(phase, candidates, ties, chosen)
 
 
 def _identity(stored: StoredExperiment) -> dict[str, Any]:

@@ -51,8 +51,6 @@ def reading_of(
     ConfigError
         A metric is unknown; the message suggests a close one.
     """
-    from bench.evaluate.metrics import parse_metric
     from bench.reports.results import Reading
 
-    chosen = tuple(parse_metric(name) for name in dict.fromkeys(metrics or ()))
-    return Reading(phase, candidates, ties, chosen or None)
+    return Reading.named(metrics, phase, candidates, ties)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,53 +95,97 @@ class Contrast:
         Means over users of each seed of the first and of the second model.
     residual
         Sum of :attr:`Nested.residual` of both.
+    expected
+        Squared error over seeds that other models suggest, and its degrees of freedom; see
+        :func:`seed_spread`.
     """
 
     gaps: Floats
     seeds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     residual: float = 0.0
+    expected: tuple[float, int] = (0.0, 0)
 
     @classmethod
-    def of(cls, first: Nested, second: Nested) -> Contrast:
+    def of(cls, first: Nested, second: Nested, spread: tuple[float, int] = (0.0, 0)) -> Contrast:
         """Subtract user by user.
+
+        Parameters
+        ----------
+        first, second
+            Values of the same users.
+        spread
+            Of the seeds of comparable models, see :func:`seed_spread`.
 
         Raises
         ------
         BenchError
             The numbers of users differ.
         """
-        gaps = differences(first.users, second.users)
-        return cls(gaps, (first.seeds, second.seeds), first.residual + second.residual)
+        sides = (first, second)
+        variance, free = spread
+        return cls(
+            differences(first.users, second.users),
+            (first.seeds, second.seeds),
+            sum(side.residual for side in sides),
+            (variance * sum(side.mean**2 / len(side.seeds) for side in sides), free),
+        )
 
     def estimate(self, level: float = 0.95) -> Estimate:
         """Estimate the difference for other users and other seeds.
 
         Users and seeds are crossed random factors. The variance of the difference is that of its
-        mean over users, plus that of the mean over seeds of each model, less the residual, which
-        is in both; it is at least that over users. t has Satterthwaite's degrees of freedom. This
-        is the analysis of several readers of the same cases (Hillis, Obuchowski and Berbaum,
-        Power estimation for multireader ROC methods, Academic Radiology 2011), with users as cases
-        and seeds as readers of one model each. If a model has one seed, nothing is known about
-        other seeds: interval and p are those of the paired t-test over users.
+        mean over users, plus that of the two means over seeds, less the residual, which is in
+        both; it is at least that over users. t has Satterthwaite's degrees of freedom. The
+        variance over seeds is pooled over the two models, and is at least what comparable models
+        suggest, because two or three seeds may agree by chance. The analysis is that of several
+        readers of the same cases (Hillis, Obuchowski and Berbaum, Power estimation for multireader
+        ROC methods, Academic Radiology 2011), with users as cases, and seeds as readers of one
+        model each. If a model has one seed, nothing is known about other seeds: interval and p are
+        those of the paired t-test over users.
 
         If nothing varies, p is 1 and the interval is undefined.
         """
         difference = float(np.mean(self.gaps))
-        crossed = min(map(len, self.seeds)) > 1
-        over_users, *over_seeds = (
-            _squared_error(part) for part in (self.gaps, *(self.seeds if crossed else ()))
-        )
-        extra = sum(square for square, _ in over_seeds) - self.residual
-        square = over_users[0] + (max(0.0, extra) if crossed else 0.0)
+        sources = [_squared_error(self.gaps)]
+        square = sources[0][0]
+        if min(map(len, self.seeds)) > 1:
+            sources.append(max(_pooled_error(*self.seeds), self.expected))
+            square += max(0.0, sources[1][0] - self.residual)
         if len(self.gaps) < 2 or square <= _ROUNDING**2:
             return Estimate(difference, math.nan, math.nan, 1.0)
         from scipy import stats
 
-        freedom = square**2 / sum(part**2 / free for part, free in (over_users, *over_seeds))
+        freedom = square**2 / sum(part**2 / free for part, free in sources)
         error = math.sqrt(square)
         margin = float(stats.t.ppf((1 + level) / 2, freedom)) * error
         p = float(2 * stats.t.sf(abs(difference) / error, freedom))
         return Estimate(difference, difference - margin, difference + margin, p)
+
+
+def seed_spread(models: Iterable[Nested]) -> tuple[float, int]:
+    """Pool the variance over seeds of several models, relative to their means.
+
+    Returns
+    -------
+    variance
+        Of the mean over users of one seed, over the square of the model's mean.
+    freedom
+        Its degrees of freedom; 0 if no model has several seeds.
+    """
+    several = [model for model in models if len(model.seeds) > 1 and model.mean]
+    free = sum(len(model.seeds) - 1 for model in several)
+    squares = sum(
+        (len(model.seeds) - 1) * float(np.var(model.seeds, ddof=1)) / model.mean**2
+        for model in several
+    )
+    return (squares / free if free else 0.0), free
+
+
+def _pooled_error(first: Sequence[float], second: Sequence[float]) -> tuple[float, int]:
+    """Return the squared standard error of a difference of means and its degrees of freedom."""
+    free = len(first) + len(second) - 2
+    squares = sum((len(side) - 1) * float(np.var(side, ddof=1)) for side in (first, second))
+    return squares / free * (1 / len(first) + 1 / len(second)), free
 
 
 def _squared_error(values: Sequence[float] | Floats) -> tuple[float, int]:

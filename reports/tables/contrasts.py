@@ -18,7 +18,7 @@ from bench.reports.results import Reading, nested_values
 from bench.reports.tables.rows import DatasetBlock, Row, Table, method_label, row_label
 from bench.reports.titles import Titles
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
-from bench.statistics.nested import Contrast, Nested
+from bench.statistics.nested import Contrast, Nested, seed_spread
 
 STAR, ABOVE, BELOW = "*", "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"
 
@@ -153,7 +153,8 @@ class BlockValues:
         first, second = self.rows[pair.first], self.rows[pair.second]
         if first is None or second is None:
             raise ValueError(f"{pair} has no result")
-        return Contrast.of(first[pair.metric], second[pair.metric])
+        spread = seed_spread(row[pair.metric] for row in self.rows if row)
+        return Contrast.of(first[pair.metric], second[pair.metric], spread)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import Metric
-from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading, nested_values
+from bench.reports.tables.configuration import configuration_label, find_configuration
 from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference, format_p
 from bench.reports.tables.rows import describe
 from bench.reports.titles import Titles
@@ -50,7 +50,7 @@ class Sides:
 
     @classmethod
     def of(cls, store: Store, first: str, second: str, reading: Reading, titles: Titles) -> Sides:
-        """Find both sides by :func:`bench.reports.configuration.find_configuration`.
+        """Find both sides by :func:`bench.reports.tables.configuration.find_configuration`.
 
         Raises
         ------
@@ -92,7 +92,7 @@ def diff_grids(
     store
         Holds the experiments.
     first, second
-        Patterns of A and B, see :func:`bench.reports.configuration.find_configuration`.
+        Patterns of A and B, see :func:`bench.reports.tables.configuration.find_configuration`.
     reading
         Phase, candidates, tie rule and metrics.
     region

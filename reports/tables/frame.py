@@ -26,10 +26,10 @@ def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
     """Return one line for each row of all tables, unrounded.
 
     A line names its protocol, its data and, in ``settings``, every setting in which it differs
-    from another line: shared settings of training, settings of the backbone among lines of one
-    backbone, and settings of the method and encoder among lines of one method. Lines of different
-    protocol, data or training must not be compared. p-values are corrected by Holm's method over
-    the family of the row's table, see :mod:`bench.reports.tables.contrasts`.
+    from another line of the protocol: settings of training, settings of the backbone among lines
+    of one backbone, and settings of method and encoder among lines of one method. Lines of
+    different protocol, data or training must not be compared. p-values are corrected by Holm's
+    method over the family of the row's table, see :mod:`bench.reports.tables.contrasts`.
 
     Returns
     -------
@@ -48,8 +48,8 @@ def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
     import pandas as pd
 
     lines = []
-    settings = iter(_settings([row for table in tables for row in table.rows]))
     for table in tables:
+        settings = iter(_settings(table.rows))
         found = contrasts(table, reading)
         metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
         for number, block in enumerate(table.blocks):

@@ -18,6 +18,7 @@ from bench.reports.differences import (
     Settings,
     distinguishing_settings,
     format_settings,
+    round_fraction,
     settings_of,
     variant_names,
 )
@@ -30,6 +31,7 @@ DECIMALS = 4
 """Digits of a metric after the point."""
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
+_TUNED = "tuned"
 _OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
 
 
@@ -235,7 +237,7 @@ def budget_of(result: ScoredExperiment) -> Settings:
     }
     if not result.tuned:
         return training
-    return {key: training[key] for key in training if key in NOT_SEARCHED} | {"tuned": "true"}
+    return {key: training[key] for key in training if key in NOT_SEARCHED} | {_TUNED: "true"}
 
 
 def _identity(result: ScoredExperiment) -> Identity:
@@ -299,13 +301,14 @@ def dataset_names(table: Table, titles: Titles) -> list[str]:
 
 def _dataset_name(table: Table, block: DatasetBlock, titles: Titles) -> str:
     alike = [other for other in table.blocks if other.dataset == block.dataset]
-    budgets = list({format_settings(other.budget): other.budget for other in alike}.values())
-    details = [
-        block.fingerprint[:8] if len({other.fingerprint for other in alike}) > 1 else "",
-        _OWNER.sub("", variant_names(budgets)[budgets.index(block.budget)]),
-    ]
-    shown = ", ".join(filter(None, details))
-    return titles.get(block.dataset, block.dataset) + (f" ({shown})" if shown else "")
+    details = [block.fingerprint[:8]] if len({other.fingerprint for other in alike}) > 1 else []
+    if len({_TUNED in other.budget for other in alike}) > 1:
+        details.append("tuned" if _TUNED in block.budget else "not tuned")
+    budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
+    differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
+    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
+    name = titles.get(block.dataset, block.dataset)
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def backbone_label(name: str | None, titles: Titles) -> str:

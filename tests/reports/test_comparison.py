@@ -15,7 +15,7 @@ from bench.plan.training import TrainingConfig
 from bench.reports.comparison import comparison_keys
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.contrasts import matched_bases
-from bench.reports.tables.rows import build_tables
+from bench.reports.tables.rows import build_tables, dataset_names
 from bench.runs import record
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -136,7 +136,7 @@ def test_conditions_seeds_and_latest_narrow_what_is_chosen(root):
     [
         ({"run": "papre"}, "has no run 'papre'; did you mean 'paper'"),
         ({"spec": "default"}, "has no run 'default'"),
-        ({"run": "paper", "spec": "paper"}, "--run and --spec exclude each other"),
+        ({"run": "paper", "spec": "paper"}, "a run and a specification exclude each other"),
         ({"where": ["epochs"]}, "--where 'epochs' is not key=value"),
         ({"where": ["epochs="]}, "not key=value"),
         ({"where": ["epoch=3"]}, "no experiment has it; did you mean 'epochs'"),
@@ -174,6 +174,7 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
     (table,) = build_tables(results.finished, Selection(), {})
     blocks = [{key for row in block.rows for key in row.keys} for block in table.blocks]
     assert {*base, *best} in blocks
+    assert sorted(dataset_names(table, {})) == ["ml-100k (not tuned)", "ml-100k (tuned)"]
     rows = table.blocks[blocks.index({*base, *best})].rows
     kinds = {
         row.identity[1]: base.kind

@@ -88,12 +88,16 @@ def residual(values):
 def compared(ranks, one, other, metric):
     """Difference, low, high and p over users and seeds: three sources of variance, by hand."""
     a, b = (figures(ranks, row, metric) for row in (one, other))
-    squares = np.array(
-        [stats.sem(a.mean(axis=0) - b.mean(axis=0)), *(stats.sem(x.mean(axis=1)) for x in (a, b))]
-    )
-    squares = squares**2
-    square = squares[0] + max(0, squares[1] + squares[2] - residual(a) - residual(b))
-    freedom = square**2 / (squares**2 / [USERS - 1, 2, 2]).sum()
+    users = stats.sem(a.mean(axis=0) - b.mean(axis=0)) ** 2
+    # Equal numbers of seeds, so pooling the two variances is adding the squared errors. The rows of
+    # the block have 2 degrees of freedom each, and say how much seeds vary relative to the mean.
+    own = sum(stats.sem(x.mean(axis=1)) ** 2 for x in (a, b)), 4
+    rows = {key[:2]: figures(ranks, key[:2], metric) for key in ranks}.values()
+    relative = np.mean([x.mean(axis=1).var(ddof=1) / x.mean() ** 2 for x in rows])
+    others = relative * (a.mean() ** 2 + b.mean() ** 2) / 3, 2 * len(rows)
+    seeds, free = max(own, others)
+    square = users + max(0, seeds - residual(a) - residual(b))
+    freedom = square**2 / (users**2 / (USERS - 1) + seeds**2 / free)
     gap = a.mean() - b.mean()
     low, high = stats.t.interval(0.95, freedom, gap, np.sqrt(square))
     return gap, low, high, 2 * stats.t.sf(abs(gap) / np.sqrt(square), freedom)

@@ -14,8 +14,8 @@ from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
-from bench.reports.configuration import configuration_label, find_configuration
 from bench.reports.results import Reading, Selection, read_results
+from bench.reports.tables.configuration import configuration_label, find_configuration
 from bench.reports.tables.diff import diff_grids
 from bench.reports.tables.rows import build_tables, dataset_names, row_label
 from bench.runs.store import Store
@@ -64,14 +64,14 @@ def nested(first, second):
     """p over users and seeds, by hand."""
     a, b = np.array(first, dtype=float), np.array(second, dtype=float)
     users = stats.sem(a.mean(axis=0) - b.mean(axis=0)) ** 2
-    over_seeds, residuals = [], 0.0
+    seeds = sum(stats.sem(values.mean(axis=1)) ** 2 for values in (a, b))
+    residual = 0.0
     for values in (a, b):
-        over_seeds.append(stats.sem(values.mean(axis=1)) ** 2)
         rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
-        residuals += (rest**2).sum() / (values.shape[0] - 1) / (values.shape[1] - 1) / values.size
-    square = users + max(0.0, sum(over_seeds) - residuals)
-    parts = np.array([users, *over_seeds]) ** 2 / [USERS - 1, 2, 2]
-    return 2 * stats.t.sf(abs(a.mean() - b.mean()) / square**0.5, square**2 / parts.sum())
+        residual += (rest**2).sum() / (values.shape[0] - 1) / (values.shape[1] - 1) / values.size
+    square = users + max(0.0, seeds - residual)
+    freedom = square**2 / (users**2 / (USERS - 1) + seeds**2 / 4)
+    return 2 * stats.t.sf(abs(a.mean() - b.mean()) / square**0.5, freedom)
 
 
 def test_every_reading(root, metadata):

@@ -132,9 +132,9 @@ BETTER = tuple(
 
 def main():
     for settings in SETTINGS:
-        print(settings, tally(1000, **settings), flush=True)  # noqa: T201
+        print(settings, tally(400, **settings), flush=True)  # noqa: T201
     for settings in BETTER:
-        print(settings, found_rate(100, **settings), flush=True)  # noqa: T201
+        print(settings, found_rate(50, **settings), flush=True)  # noqa: T201
     for seed_effect in (0.0, 0.03, 0.1):
         for users in (943, 20_000):
             found = seed_effect_alone(400, users, 0.03, 5, seed_effect)

@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from bench.errors import BenchError
 from bench.statistics.family import assess_family, holm
-from bench.statistics.nested import Contrast, Nested, welch
+from bench.statistics.nested import Contrast, Nested, seed_spread, welch
 from bench.statistics.paired import (
     differences,
     effective,
@@ -134,16 +134,30 @@ def test_the_interval_covers_users_and_seeds_worked_by_hand():
     first = Nested.of([np.array([1.0, 0, 1, 0]), np.ones(4)])
     second = Nested.of([np.array([0.0, 0, 1, 0])] * 2)
     # Differences of users 1, 1/2, 0, 1/2: variance 1/6, of their mean 1/24. Means of the first
-    # model's seeds 1/2 and 1: variance 1/8, of their mean 1/16. Variance within its users 0, 1/2,
+    # model's seeds 1/2 and 1: variance 1/8. Variance within its users 0, 1/2,
     # 0, 1/2, so the residual mean square is 4/3 (1/4 - 1/8) = 1/6, over 8 values 1/48. The second
-    # model's seeds agree. Together 2/48 + 3/48 - 1/48 = 1/12.
+    # model's seeds agree; pooled over both, the variance is 1/16, of the difference of two means of
+    # two 1/16. Together 2/48 + 3/48 - 1/48 = 1/12.
     assert (first.residual, second.residual) == (pytest.approx(1 / 48), 0)
     found = Contrast.of(first, second).estimate()
-    freedom = (1 / 12) ** 2 / ((1 / 24) ** 2 / 3 + (1 / 16) ** 2)
+    freedom = (1 / 12) ** 2 / ((1 / 24) ** 2 / 3 + (1 / 16) ** 2 / 2)
     margin = stats.t.ppf(0.975, freedom) * math.sqrt(1 / 12)
     assert found.difference == 0.5
     assert (found.low, found.high) == pytest.approx((0.5 - margin, 0.5 + margin))
     assert found.p == pytest.approx(2 * stats.t.sf(0.5 / math.sqrt(1 / 12), freedom))
+
+
+def test_two_seeds_that_agree_by_chance_borrow_from_other_models():
+    agreeing = [Nested.of([np.array([level, 0, 1, 0])] * 2) for level in (0.0, 1.0)]
+    other = Nested.of([np.array([0.0, 0, 1, 0]), np.ones(4)])  # seeds of means 1/4 and 1, mean 5/8
+    variance, free = seed_spread([*agreeing, other])
+    assert (variance, free) == (pytest.approx((9 / 32) / (25 / 64) / 3), 3)
+    found = Contrast.of(*agreeing[::-1], (variance, free)).estimate()
+    # Means 1/2 and 1/4: the squared error over seeds is 6/25 (1/8 + 1/32) = 3/80.
+    users, seeds = 1 / 16, 3 / 80
+    margin = stats.t.ppf(0.975, (users + seeds) ** 2 / (users**2 / 3 + seeds**2 / 3))
+    assert found.high - found.difference == pytest.approx(margin * math.sqrt(users + seeds))
+    assert seed_spread([Nested.of([np.ones(3)])]) == (0.0, 0)
 
 
 def test_with_one_seed_the_interval_is_that_of_the_paired_t_test():
