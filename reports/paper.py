@@ -156,8 +156,8 @@ def _content(data: ReportData, names: Sequence[TableName]) -> Iterator[tuple[str
     yield "main.tex", _DOCUMENT.replace("CONTENT", "\n".join(parts)).encode()
 
 
-def _tables(data: ReportData, names: Sequence[TableName]) -> Mapping[str, str]:
-    found = {}
+def _tables(data: ReportData, names: Sequence[TableName]) -> Mapping[TableName, str]:
+    found: dict[TableName, str] = {}
     for name in names:
         try:
             grids = build_grids(data, (name,))

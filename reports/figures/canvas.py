@@ -51,10 +51,12 @@ class Style:
         from matplotlib.colors import to_hex, to_rgb
 
         tint = TINTS[variant % len(TINTS)]
-        pure = to_rgb(COLOURS[place % len(COLOURS)])
+        red, green, blue = (
+            part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
+        )
         turn = place + place // len(COLOURS) + variant
         return cls(
-            to_hex([part + (1 - part) * tint for part in pure]),
+            to_hex((red, green, blue)),
             HATCHES[turn % len(HATCHES)],
             MARKERS[turn % len(MARKERS)],
         )
@@ -70,7 +72,7 @@ class Style:
 
         return Patch(label=label, **self.fill)
 
-    def line(self, label: str, style: str = "-") -> Line2D:
+    def line(self, label: str, style: Any = "-") -> Line2D:
         """Return its handle in the legend of lines, or of points with the style ``none``."""
         from matplotlib.lines import Line2D
 

@@ -54,11 +54,11 @@ def draw_curves(data: ReportData) -> Figure:
         rows = [(label, row) for lines in panels.values() for label, row in lines.items()]
         styles = assign_styles(((label, row.identity[0] or "") for label, row in rows), BACKBONES)
     figure, axes = canvas(len(panels), min(len(panels), 3), 3.8)
-    for ax, ((heading, metric), lines) in zip(axes, panels.items(), strict=True):
+    for ax, ((heading, selection), lines) in zip(axes, panels.items(), strict=True):
         _curves(ax, lines, styles)
         ax.set_title(heading)
         ax.set_xlabel("Epoch")
-        ax.set_ylabel(f"Validation {metric}")
+        ax.set_ylabel(f"Validation {selection}")
     drawn = {label for lines in panels.values() for label in lines}
     legend(figure, [style.line(label) for label, style in styles.items() if label in drawn])
     explain(figure, "One line per seed; markers: the epoch whose weights are tested.")
