@@ -30,13 +30,7 @@ from bench.reports.figures.canvas import (
 )
 from bench.reports.results import Reading
 from bench.reports.tables.denoising import dropped_share
-from bench.reports.tables.rows import (
-    DatasetBlock,
-    Row,
-    Table,
-    backbone_label,
-    method_label,
-)
+from bench.reports.tables.rows import DatasetBlock, Row, Table, backbone_label, method_label
 from bench.reports.titles import Titles
 
 if TYPE_CHECKING:
@@ -56,16 +50,7 @@ _TICKS = 8
 
 @dataclass(frozen=True, eq=False)
 class CurvePoint:
-    """Metrics of experiments that differ in the seed alone.
-
-    Attributes
-    ----------
-    metric
-        Mean over users for each seed, by phase.
-    dropped
-        Share of dropped interactions in test-time histories for each seed; empty if the method
-        has no decisions.
-    """
+    """Means over users for each seed, by phase, and shares of test-time histories dropped."""
 
     metric: Mapping[Phase, Sequence[float]]
     dropped: Sequence[float]
@@ -92,13 +77,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class CurvePanel:
-    """Curves of one data set and backbone.
-
-    Attributes
-    ----------
-    base
-        The bare backbone; None if it has no finished experiment or a curve of its own.
-    """
+    """Curves of one data set and backbone, and the bare backbone unless it has a curve."""
 
     backbone: str | None
     curves: Sequence[Curve]
@@ -158,9 +137,12 @@ def read_panels(
             )
             for key, points in chosen.items()
         ]
-        base = _base(block, backbone, list(chosen))
-        point = None if base is None else CurvePoint.of(base, reading, metric)
-        panels.append(CurvePanel(backbone, curves, point))
+        bare = [r for r in block.rows if r.results and r.identity[:2] == (backbone, BASELINE)]
+        base = None
+        if bare and all(curve.method != BASELINE for curve in curves):
+            place = nearest(dict(next(iter(chosen))[3]), [row.all_settings() for row in bare])
+            base = CurvePoint.of(bare[place], reading, metric)
+        panels.append(CurvePanel(backbone, curves, base))
     return panels
 
 
@@ -204,23 +186,10 @@ def _labels(
     return labels
 
 
-def _base(block: DatasetBlock, backbone: str | None, curves: Sequence[CurveIdentity]) -> Row | None:
-    """Find the bare backbone whose settings are nearest to those of the curves."""
-    bare = [row for row in block.rows if row.results and row.identity[:2] == (backbone, BASELINE)]
-    if not bare or any(method == BASELINE for _, method, *_ in curves):
-        return None
-    return bare[nearest(dict(curves[0][3]), [row.all_settings() for row in bare])]
-
-
 def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     """Draw two panels for each data set and backbone: one metric, and the share dropped.
 
-    Parameters
-    ----------
-    data
-        What is shown.
-    setting
-        None draws the only setting that has a curve.
+    Without a name, the only setting that has a curve is drawn.
 
     Raises
     ------
@@ -238,10 +207,11 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     values = sorted({value for curve in curves for value in curve.points})
     for number, (heading, metric, panel) in enumerate(panels):
         own = axes[columns * number : columns * (number + 1)]
-        _accuracy(own[0], panel, styles)
         own[0].set_title(heading)
         own[0].set_ylabel(metric)
-        if columns > 1 and not _dropped(own[1], panel, styles):
+        own[-1].set_ylabel("Interactions dropped, %" if columns > 1 else metric)
+        _draw_panel(own, panel, styles)
+        if not own[-1].lines:
             own.pop().remove()
         for ax in own:
             if values[0] > 0 and values[-1] / values[0] >= LOG_FROM:
@@ -262,6 +232,22 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
         "histories.",
     )
     return figure
+
+
+def _draw_panel(axes: Sequence[Axes], panel: CurvePanel, styles: Mapping[str, Style]) -> None:
+    """Draw the metric on the first of one or two axes and the shares dropped on the second."""
+    for curve in panel.curves:
+        for phase, line in STYLES.items():
+            means = {at: point.metric[phase] for at, point in curve.points.items()}
+            _line(axes[0], means, styles[curve.label], line)
+        points = {at: point.dropped for at, point in curve.points.items() if point.dropped}
+        shares = {at: [100 * share for share in seeds] for at, seeds in points.items()}
+        if shares:
+            _line(axes[1], shares, styles[curve.label], "-")
+    if panel.base is not None:
+        for phase, line in STYLES.items():
+            height = statistics.fmean(panel.base.metric[phase])
+            axes[0].axhline(height, color=GREY, linestyle=line)
 
 
 def _only_setting(data: ReportData) -> str:
@@ -287,28 +273,6 @@ def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]
             f"'bench run --method iadsr:theta=0 iadsr:theta=0.5'"
         )
     return found
-
-
-def _accuracy(ax: Axes, panel: CurvePanel, styles: Mapping[str, Style]) -> None:
-    for phase, line in STYLES.items():
-        if panel.base is not None:
-            ax.axhline(statistics.fmean(panel.base.metric[phase]), color=GREY, linestyle=line)
-        for curve in panel.curves:
-            values = {at: point.metric[phase] for at, point in curve.points.items()}
-            _line(ax, values, styles[curve.label], line)
-
-
-def _dropped(ax: Axes, panel: CurvePanel, styles: Mapping[str, Style]) -> bool:
-    """Draw the share dropped and return whether there is any."""
-    drawn = False
-    for curve in panel.curves:
-        points = {at: point.dropped for at, point in curve.points.items() if point.dropped}
-        shares = {at: [100 * share for share in seeds] for at, seeds in points.items()}
-        if shares:
-            _line(ax, shares, styles[curve.label], "-")
-            drawn = True
-    ax.set_ylabel("Interactions dropped, %")
-    return drawn
 
 
 def _line(ax: Axes, values: Mapping[float, Sequence[float]], style: Style, line: str) -> None:
