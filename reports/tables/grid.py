@@ -114,8 +114,10 @@ class Grid:
         found = {}
         for place, head in enumerate(self.heads):
             texts = {row[place].text for row in rows}
-            known = texts - {MISSING, ""}
-            if len(rows) > 1 and len(known) == 1 and (head in self.labels or head == "Seeds"):
+            known = texts - {MISSING}
+            if len(rows) < 2 or len(known) != 1 or known == {""}:
+                continue
+            if head in self.labels or head == "Seeds":
                 where = "" if texts == known else " (where there is one)"
                 found[place] = f"{head}{where}: {known.pop()}"
         if all(place in found for place in range(len(self.labels))):

@@ -169,3 +169,5 @@ def test_labels_that_all_rows_share_are_said_once():
     assert table.shared_text() == "Data set: ml. Seeds: 2."
     rows[1][1] = TableCell("\N{EM DASH}")
     assert "Backbone (where there is one): a." in table.shared_text()
+    rows[1][1] = TableCell("")  # a mark, such as that of planted noise, that this row has not
+    assert table.shared_text() == "Data set: ml. Seeds: 2."
