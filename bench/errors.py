@@ -23,7 +23,7 @@ class DataError(BenchError):
 
 
 class TrainingError(BenchError):
-    """A model cannot be trained or ranked with: its loss or its scores are no numbers."""
+    """A model cannot be trained or ranked with: its loss or its scores are not numbers."""
 
 
 class StoreError(BenchError):

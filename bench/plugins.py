@@ -91,7 +91,7 @@ def _checked(path: Path) -> Path:
     if path.is_dir() and not (path / "__init__.py").is_file():
         raise ConfigError(f"{path} holds no __init__.py; name a Python file or a package's folder")
     if not path.is_dir() and not (path.is_file() and path.suffix == ".py"):
-        raise ConfigError(f"plug-in {path} is no Python file; check the path")
+        raise ConfigError(f"plug-in {path} is not a Python file; check the path")
     return path
 
 

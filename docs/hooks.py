@@ -50,7 +50,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """List on the page of the Python API whatever the package exports."""
+    """Include sections of other files; list on the page of the Python API what is exported."""
+    # Where the pages are read without the site, the line is a link.
+    markdown = re.sub(r'^.*<!-- (--8<-- "[^"]+") -->$', r"\1", markdown, flags=re.MULTILINE)
     if page.file.src_uri != "api.md":
         return markdown
     import bench

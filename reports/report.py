@@ -23,6 +23,7 @@ from bench.reports.tables.grid import Grid, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import Markdown, one_line
 from bench.reports.tables.rows import build_tables
+from bench.reports.tables.summary import summary_grids
 from bench.reports.titles import Titles, with_own_titles
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -75,6 +76,28 @@ def read_report(
     tables = build_tables(results.finished, selection, titles)
     available = AvailableData(settings or Settings.from_environment())
     return ReportData(store, tables, selection, reading, titles, results.problems, part, available)
+
+
+def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
+    """Return the comparison in brief, see :mod:`bench.reports.tables.summary`.
+
+    Parameters
+    ----------
+    store_root
+        Folder of the results store.
+    keys
+        Experiments to show.
+    titles
+        Printed names of components and data sets.
+
+    Raises
+    ------
+    StoreError
+        None of them has finished, or one is damaged.
+    """
+    data = read_report(store_root, selection=Selection(keys=keys), titles=titles)
+    warn(data.problems)
+    return [grid for table in data.tables for grid in summary_grids(table, data.titles)]
 
 
 def render(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import ConfigError, DataError, StoreError
+from bench.plan.progress import counted
 from bench.plan.protocol import Candidates, Phase, Ties
 from bench.plugins import resolve_settings
 from bench.settings import Settings
@@ -46,9 +47,8 @@ class Results:
 
     def __repr__(self) -> str:
         names = dict.fromkeys(stored.experiment.dataset for stored in self._stored)
-        noun = "experiment" if len(self) == 1 else "experiments"
         of = f" of {', '.join(names)}" if names else ""
-        return f"<Results: {len(self)} {noun}{of}>"
+        return f"<Results: {counted(len(self), 'experiment')}{of}>"
 
     def _repr_html_(self) -> str:
         if not len(self):
@@ -388,7 +388,7 @@ def load(store: str | Path | None = None, *, settings: Settings | None = None) -
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
-        raise StoreError(f"{settings.store} is no results store; run 'bench run' first")
+        raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
     return Results(settings)
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
 from bench.plan.overrides import resolve_spec
+from bench.plan.progress import counted
 from bench.plan.spec import Spec
+from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
 from bench.settings import Settings
 
@@ -36,6 +38,7 @@ def run(
     methods: Names = None,
     encoders: Names = None,
     seeds: int | Iterable[int] | None = None,
+    budget: BudgetName | None = None,
     overrides: Mapping[str, Any] | None = None,
     tuned: bool = False,
     keep: Keep | Collection[Keep] = (),
@@ -51,10 +54,13 @@ def run(
     ----------
     spec
         A specification, the path of one, or the name of a shipped one or of a data set; None
-        is the default comparison, or the usual settings where data sets, backbones or methods
+        is the default comparison, or the ``paper`` budget where data sets, backbones or methods
         are given.
     datasets, backbones, methods, encoders, seeds
         Replace those of the specification. Data sets are names or paths of cards.
+    budget
+        ``"quick"`` (few epochs) or ``"paper"`` (to early stopping); None is the
+        specification's.
     overrides
         Settings by name, for example ``{"epochs": 3, "sasrec.dropout": 0.5}``.
     tuned
@@ -90,7 +96,7 @@ def run(
     """
     settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
     outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
     for outcome in outcomes:
@@ -108,6 +114,7 @@ def preview(
     methods: Names = None,
     encoders: Names = None,
     seeds: int | Iterable[int] | None = None,
+    budget: BudgetName | None = None,
     overrides: Mapping[str, Any] | None = None,
     tuned: bool = False,
     settings: Settings | None = None,
@@ -129,7 +136,7 @@ def preview(
 
     settings = resolve_settings(settings)
     chosen = resolve_spec(
-        spec, grid(datasets, backbones, methods, encoders, seeds), overrides or {}
+        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
     )
     adapt = BestSettings(settings.store).adapt if tuned else None
     rows, _ = preview_rows(chosen, settings, adapt)
@@ -167,6 +174,7 @@ def execute_spec(
     from bench.runs.display import run_display
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
+    from bench.runs.preview import announcement
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
@@ -174,9 +182,8 @@ def execute_spec(
     from bench.training.device import select_device
     from bench.tuning.best import BestSettings, adopt
 
-    workers = jobs or default_workers(
-        settings.threads, select_device(settings.device).type == "cuda"
-    )
+    device = select_device(settings.device).type
+    workers = jobs or default_workers(settings.threads, device == "cuda")
     since = time.time()
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
@@ -205,6 +212,8 @@ def execute_spec(
             if is_new:
                 tracking.log(record.key)
             with run_display(len(plan)) as display:
+                place = f"{device}, {counted(settings.threads, 'thread')} each"
+                display.announce(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
                     plan,
                     execution,
@@ -224,14 +233,15 @@ def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
         tracking.log(outcome.key)
 
 
-def grid(
+def changes(
     datasets: Names,
     backbones: Names,
     methods: Names,
     encoders: Names,
     seeds: int | Iterable[int] | None,
-) -> dict[str, list[Any] | None]:
-    """Return the lists of a specification by name; one value becomes a list."""
+    budget: BudgetName | None,
+) -> dict[str, Any]:
+    """Return what replaces parts of a specification; one value of a list becomes a list."""
     given = {
         "datasets": datasets,
         "backbones": backbones,
@@ -239,10 +249,11 @@ def grid(
         "encoders": encoders,
         "seeds": seeds,
     }
-    return {
+    lists = {
         key: value if value is None else [value] if isinstance(value, str | int) else list(value)
         for key, value in given.items()
     }
+    return {**lists, "budget": budget}
 
 
 def _collection(keep: Keep | Collection[Keep]) -> tuple[Keep, ...]:

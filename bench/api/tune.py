@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.run import Names, grid
+from bench.api.run import Names, changes
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
+from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
 from bench.settings import Settings
 
@@ -34,6 +35,7 @@ def tune(
     methods: Names = None,
     encoders: Names = None,
     seeds: int | Iterable[int] | None = None,
+    budget: BudgetName | None = None,
     overrides: Mapping[str, Any] | None = None,
     trials: int | None = None,
     seconds: float | None = None,
@@ -51,7 +53,7 @@ def tune(
 
     Parameters
     ----------
-    spec, datasets, backbones, methods, encoders, seeds, overrides, settings
+    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, settings
         As for :func:`bench.run`.
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
@@ -76,7 +78,7 @@ def tune(
     import pandas as pd
 
     settings = resolve_settings(settings)
-    given = grid(datasets, backbones, methods, encoders, seeds)
+    given = changes(datasets, backbones, methods, encoders, seeds, budget)
     chosen = resolve_spec(spec, given, overrides or {})
     studies = search(
         chosen,

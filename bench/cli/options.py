@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from bench.errors import ConfigError, suggestion
 from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
+from bench.plan.training import BudgetName
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
@@ -145,6 +146,15 @@ def chosen_spec(
     method: Annotated[Many, names("Denoisers; 'none' is the bare backbone.")] = None,
     encoder: Encoders = None,
     seeds: Annotated[list[int] | None, typer.Option(metavar="N ...", help="Repetitions.")] = None,
+    budget: Annotated[
+        str | None,
+        one_of(
+            "--budget",
+            BudgetName,
+            "quick: few epochs, minutes; paper: training to early stopping.",
+            show_default="the specification's",
+        ),
+    ] = None,
     set_: Sets = None,
 ) -> Spec:
     """Return the specification that a verb is given, changed by flags and checked."""
@@ -154,6 +164,7 @@ def chosen_spec(
         "methods": method,
         "encoders": encoder,
         "seeds": seeds,
+        "budget": budget,
     }
     return resolve_spec(spec, changes, set_ or [])
 

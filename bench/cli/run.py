@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from bench.cli.options import Many, chosen_spec, one_of, resumable, run_settings, with_options
+from bench.plan.progress import counted
 from bench.plan.protocol import Keep
 from bench.plan.spec import Spec
 from bench.settings import Settings
@@ -72,18 +74,34 @@ def run(
     _conclude(outcomes, settings)
 
 
-def _conclude(outcomes: Sequence[ExperimentOutcome], settings: Settings) -> None:
-    """Print the table of what has finished, then what has failed."""
-    from bench.reports.report import render
+def _show(finished: Sequence[str], settings: Settings) -> None:
+    """Print the comparison: in brief on a terminal, the full tables into a file or pipe."""
+    from bench.reports.report import render, summary
     from bench.reports.titles import RegisteredTitles
 
+    titles = RegisteredTitles()
+    if not sys.stdout.isatty():
+        typer.echo(render(settings.store, finished, titles=titles))
+        return
+    from rich.console import Console
+
+    from bench.reports.tables.grid import to_rich
+
+    console = Console()
+    for grid in summary(settings.store, finished, titles):
+        console.print(to_rich(grid))
+    console.print("Full report: bench report --format html --out report.html")
+
+
+def _conclude(outcomes: Sequence[ExperimentOutcome], settings: Settings) -> None:
+    """Print the table of what has finished, then what has failed."""
     failed = [outcome for outcome in outcomes if outcome.ending == "failed"]
     finished = [outcome.key for outcome in outcomes if outcome.ending != "failed"]
     if finished:
-        typer.echo(render(settings.store, finished, titles=RegisteredTitles()))
+        _show(finished, settings)
     counts = Counter(outcome.ending for outcome in outcomes)
     summary = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
-    typer.echo(f"{len(outcomes)} experiments: {summary}", err=True)
+    typer.echo(f"{counted(len(outcomes), 'experiment')}: {summary}", err=True)
     for outcome in failed:
         typer.echo(f"failed: {outcome.label}: {outcome.cause}", err=True)
     if failed:

@@ -1,45 +1,151 @@
-"""``bench show``: what a method is, how it is set, and what its sources say."""
+"""``bench show``: what a component is, how it is set, and what its sources say."""
 
 from __future__ import annotations
 
+import inspect
+import re
+import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from bench.cli.options import with_options
-from bench.components import METHODS, VARIANT_MARK, MethodEntry
+from bench.components import (
+    BACKBONES,
+    BASELINE,
+    ENCODERS,
+    METHODS,
+    VARIANT_MARK,
+    Component,
+    MethodEntry,
+)
+from bench.config import Config
+from bench.errors import ConfigError, suggestion
+from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.method_card import MethodCard, find
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
+from bench.tuning.space import declared
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 EPILOG = """
-\\b
+\b
 Examples:
-  bench show none
+  bench show hsd
+  bench show sasrec
+  bench show training
 """
+_SHARED_SETTINGS: dict[str, type[Config]] = {"training": TrainingConfig, "protocol": Protocol}
+_WIDTH = 88
 
 
 @with_options()
 def show(
-    method: Annotated[
-        str, typer.Argument(help="A method, or a variant of one.", show_default=False)
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A method, backbone, encoder (or a variant of one), a data set, training or "
+            "protocol.",
+            show_default=False,
+        ),
     ],
 ) -> None:
-    """Print a method's settings, its variants and its card."""
-    entry = METHODS.get(method)
-    for line in describe(entry, find(method)):
+    """Print the settings of a component with meaning, range and search space, and its card."""
+    for line in describe(name):
         typer.echo(line)
 
 
-def describe(entry: MethodEntry, card: MethodCard | None) -> Iterator[str]:
-    """Return the lines that ``bench show`` prints."""
+def describe(name: str) -> Iterator[str]:
+    """Return the lines that ``bench show`` prints.
+
+    Raises
+    ------
+    ConfigError
+        Nothing has that name.
+    """
+    if name in _SHARED_SETTINGS:
+        yield from _settings(_SHARED_SETTINGS[name](), declared(METHODS.get(BASELINE)), f"{name}.")
+        return
+    base = name.partition(VARIANT_MARK)[0]
+    for registry in (METHODS, BACKBONES, ENCODERS):
+        if base in registry.names():
+            yield from _component(registry.get(name))
+            return
+    if name in card_names() or is_path(name):
+        yield from _plain(load_card(name).model_dump(mode="json", exclude_unset=True))
+        return
+    known = [*METHODS.names(), *BACKBONES.names(), *ENCODERS.names(), *card_names()]
+    raise ConfigError(f"nothing is called '{name}'{suggestion(name, [*known, *_SHARED_SETTINGS])}")
+
+
+def _component(entry: Component) -> Iterator[str]:
+    card = find(entry.name) if isinstance(entry, MethodEntry) else None
     yield f"{entry.title} ({entry.name}): {entry.summary}"
     yield entry.citation if card is None else card.citation
-    yield f"trains on {entry.sampling}" + (", reads item texts" if entry.needs_text else "")
-    yield from _section("settings", entry.parse({}, entry.name).model_dump(mode="json"))
+    if isinstance(entry, MethodEntry):
+        yield f"trains on {entry.sampling}" + (", reads item texts" if entry.needs_text else "")
+    yield from _settings(entry.parse({}, entry.name), declared(entry))
     variants = {f"{entry.name}{VARIANT_MARK}{v.name}": v.summary for v in entry.variants}
     yield from _section("variants", variants)
     if card is not None:
         yield from _sources(card)
+
+
+def _settings(config: Config, searched: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """List settings with default, range, what ``bench tune`` searches, and meaning."""
+    meanings = documented(type(config))
+    for name, field in type(config).model_fields.items():
+        value = config.model_dump(mode="json")[name]
+        notes = [_range(field)]
+        if space := searched.get(prefix + name):
+            plain = (f"{key}: {part}" for key, part in space.plain().items() if part is not False)
+            notes.append(f"searched {', '.join(plain)}")
+        shown = "; ".join(filter(None, notes))
+        yield ""
+        yield f"{prefix}{name} = {value}" + (f"  ({shown})" if shown else "")
+        yield textwrap.fill(
+            meanings.get(name, ""), _WIDTH, initial_indent="  ", subsequent_indent="  "
+        )
+
+
+def documented(schema: type[Config]) -> dict[str, str]:
+    """Return the meaning of each setting, from the class's docstring in numpy style.
+
+    Parameters
+    ----------
+    schema
+        Class of the settings; what it inherits is documented by its parents.
+    """
+    found: dict[str, str] = {}
+    for owner in reversed(schema.__mro__):
+        text = inspect.cleandoc(owner.__doc__ or "")
+        section = text.partition("Attributes\n----------\n")[2].partition("\n\n")[0]
+        for names, meaning in re.findall(r"^(\w[\w, ]*)\n((?: {4}.*\n?)+)", section, re.MULTILINE):
+            plain = re.sub(r"`{1,2}|:\w+:`~?", "", " ".join(meaning.split()))
+            found |= dict.fromkeys(names.split(", "), plain)
+    return found
+
+
+def _range(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return " | ".join(map(str, get_args(field.annotation)))
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    bounds = (
+        f"{sign} {getattr(limit, name)}"
+        for limit in field.metadata
+        for name, sign in signs.items()
+        if hasattr(limit, name)
+    )
+    return ", ".join(bounds)
+
+
+def _plain(content: Mapping[str, Any]) -> Iterator[str]:
+    import yaml
+
+    yield yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=_WIDTH).rstrip()
 
 
 def _sources(card: MethodCard) -> Iterator[str]:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
@@ -121,10 +122,14 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _exists(module: str) -> bool:
+    """Return whether a name is a module, without importing what it may be an attribute of."""
+    parent = module.rpartition(".")[0]
     try:
-        return find_spec(module) is not None
+        spec = find_spec(parent) if parent else None
     except ImportError:
         return False
+    folders = spec.submodule_search_locations if spec else None
+    return bool(folders) and PathFinder.find_spec(module, folders) is not None
 
 
 @cache

@@ -26,7 +26,7 @@ class Experiment(Config):
     method, method_settings
         Likewise.
     encoder, encoder_settings
-        Text encoder, for methods that need one; likewise.
+        Registered name and complete settings of the text encoder, for methods that read texts.
     training, protocol
         Shared settings.
     seed
@@ -57,18 +57,22 @@ class Experiment(Config):
     @property
     def label(self) -> str:
         """Short readable name: ``ml-100k/sasrec/none/seed 1``."""
-        return label_of(self.dataset, self.backbone, self.method, self.encoder, self.seed)
+        parts = self.dataset, self.backbone, self.method, self.encoder
+        return label_of(*parts, self.training.budget, self.seed)
 
 
 def label_of(
-    dataset: str, backbone: str | None, method: str, encoder: str | None, seed: int
+    dataset: str, backbone: str | None, method: str, encoder: str | None, budget: str, seed: int
 ) -> str:
-    """Join what an experiment consists of; what it lacks is left out.
+    """Join what an experiment consists of; what it lacks and the usual budget are left out.
 
     Examples
     --------
-    >>> label_of("ml-100k", "sasrec", "none", None, 1)
+    >>> label_of("ml-100k", "sasrec", "none", None, "paper", 1)
     'ml-100k/sasrec/none/seed 1'
+    >>> label_of("ml-100k", "sasrec", "none", None, "quick", 1)
+    'ml-100k/sasrec/none/quick/seed 1'
     """
-    parts = [dataset, backbone, method, encoder, f"seed {seed}"]
+    own_budget = None if budget == "paper" else budget
+    parts = [dataset, backbone, method, encoder, own_budget, f"seed {seed}"]
     return "/".join(part for part in parts if part)

@@ -45,6 +45,8 @@ class GridPoint:
         None for a standalone method.
     encoder
         None for a method that reads no texts.
+    budget
+        :attr:`bench.plan.training.TrainingConfig.budget`.
     """
 
     source: str
@@ -52,11 +54,13 @@ class GridPoint:
     method: str
     encoder: str | None
     seed: int
+    budget: str = "paper"
 
     @property
     def label(self) -> str:
         """Short readable name, as an experiment's."""
-        return label_of(self.source, self.backbone, self.method, self.encoder, self.seed)
+        parts = self.source, self.backbone, self.method, self.encoder
+        return label_of(*parts, self.budget, self.seed)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def grid_points(spec: Spec) -> list[GridPoint]:
     take no backbone; encoders are crossed only with methods that read texts.
     """
     return [
-        GridPoint(source, backbone, method, encoder, seed)
+        GridPoint(source, backbone, method, encoder, seed, spec.complete_training.budget)
         for source in spec.datasets
         for seed in spec.seeds
         for method, backbone, encoder in _models(spec)
@@ -135,7 +139,7 @@ def freeze(
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
         encoder_settings=encoder_settings,
-        training=spec.training,
+        training=spec.complete_training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
         code=code_version(component for _, component in components_of(point)),
@@ -164,7 +168,7 @@ def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
     Raises
     ------
     ConfigError
-        Two sources bear one name.
+        Two sources have the same name.
     BenchError
         A data set does not load.
     """

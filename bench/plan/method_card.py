@@ -138,7 +138,7 @@ class MethodCard(Config):
 
 
 def find(name: str) -> MethodCard | None:
-    """Read the card of a method; a variant has its method's, None where there is no card.
+    """Read the card of a method; a variant shares that of its method. None if there is no card.
 
     Parameters
     ----------

@@ -44,16 +44,16 @@ def resolve_spec(
 ) -> Spec:
     """Find a specification, change its grid and its settings, and check it.
 
-    The small budget of the default comparison belongs to it alone: where data sets, backbones
-    or methods are given without a specification, training has the usual settings.
+    The budget of the default comparison belongs to it alone: where data sets, backbones or
+    methods are given without a specification, it is ``paper``.
 
     Parameters
     ----------
     source
         A specification, or what :func:`bench.plan.spec.find_spec` resolves.
     changes
-        New values of the specification's lists: ``datasets``, ``backbones``, ``methods``,
-        ``encoders``, ``seeds``; None leaves what the specification says.
+        New values of ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds`` and
+        ``budget``; None leaves what the specification says.
     overrides
         As :func:`apply_overrides`.
 
@@ -67,7 +67,8 @@ def resolve_spec(
     )
     given = {key: values for key, values in changes.items() if values is not None}
     if source is None and given.keys() & {"datasets", "backbones", "methods"}:
-        spec = spec.with_changes({"name": "command line", "training": {}}, "command line")
+        own = {"name": "command line", "budget": "paper", "training": {}}
+        spec = spec.with_changes(own, "command line")
     if given:
         spec = spec.with_changes(given, "command line")
     spec = apply_overrides(spec, overrides)

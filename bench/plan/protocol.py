@@ -23,6 +23,10 @@ class Protocol(Config):
 
     Attributes
     ----------
+    split
+        The last item of each user is the test target, the one before the validation target.
+    ranking
+        A target competes with all items, not with a sample of them.
     max_length
         Most recent interactions that a state may see.
     train_windows

@@ -14,7 +14,7 @@ from bench.errors import ConfigError, suggestion
 from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.encoding import EncoderConfig
 from bench.plan.protocol import Protocol
-from bench.plan.training import TrainingConfig
+from bench.plan.training import BUDGETS, BudgetName, TrainingConfig
 from bench.settings import expanded
 
 DEFAULT = "default"
@@ -37,8 +37,11 @@ class Spec(Config):
         Repetitions, whole numbers from 0.
     protocol
         Its ``max_length``, where it is not set, is each data set's own.
+    budget
+        How much training an experiment gets: a name of
+        :data:`bench.plan.training.BUDGETS`.
     training
-        Settings that every method shares.
+        Settings that every method shares; they take precedence over the budget's.
     backbone_settings, method_settings, encoder_settings
         By registered name; what is not set keeps its default.
     """
@@ -50,6 +53,7 @@ class Spec(Config):
     encoders: tuple[str, ...] = ()
     seeds: tuple[Seed, ...] = (1,)
     protocol: Protocol = Protocol()
+    budget: BudgetName = "paper"
     training: TrainingConfig = TrainingConfig()
     backbone_settings: SettingsByName = Field(default_factory=dict)
     method_settings: SettingsByName = Field(default_factory=dict)
@@ -99,6 +103,12 @@ class Spec(Config):
             {**self.protocol.model_dump(exclude_unset=True), "max_length": max_length},
             f"spec '{self.name}', protocol",
         )
+
+    @property
+    def complete_training(self) -> TrainingConfig:
+        """Settings of training, those of the budget included."""
+        given = self.training.model_dump(exclude_unset=True)
+        return TrainingConfig(**{**BUDGETS[self.budget], **given})
 
     def backbone_config(self, name: str) -> Config:
         """Complete settings of a backbone.

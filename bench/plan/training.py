@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from bench.config import Config
+
+BudgetName = Literal["quick", "paper"]
 
 
 class TrainingConfig(Config):
@@ -18,8 +20,10 @@ class TrainingConfig(Config):
         Most epochs.
     patience
         Epochs without a better validation figure before training stops.
-    learning_rate, weight_decay
-        Adam's.
+    learning_rate
+        Step size of Adam.
+    weight_decay
+        L2 penalty on the weights, added to the gradient that Adam gets.
     batch_size
         Targets per optimiser step: next items, or interactions of segments.
     samples
@@ -27,7 +31,7 @@ class TrainingConfig(Config):
         :data:`bench.components.Sampling`.
     prefixes_per_user
         K: where (prefix, next item) pairs are drawn, an epoch has K times as many as there are
-        users, from all pairs alike; where segments are, K of each user.
+        users, each pair equally likely; where segments are drawn, K of each user.
     loss
         ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
         tanh on the logits, then cross-entropy among the batch's own targets.
@@ -52,3 +56,27 @@ class TrainingConfig(Config):
     stop_on: Literal["validation", "training_loss"] = "validation"
     clip_norm: float | None = Field(default=None, gt=0)
     mixed_precision: bool = False
+
+    @property
+    def budget(self) -> str:
+        """Name of the budget, or how it differs from ``paper``.
+
+        Examples
+        --------
+        >>> TrainingConfig().budget, TrainingConfig(epochs=3, learning_rate=0.01).budget
+        ('paper', 'epochs=3')
+        """
+        paper = BUDGETS["paper"]
+        own = self.model_dump(include=set(paper))
+        named = (name for name, values in BUDGETS.items() if own == values)
+        return next(named, ",".join(f"{k}={own[k]}" for k in paper if own[k] != paper[k]))
+
+
+BUDGETS: dict[BudgetName, dict[str, Any]] = {
+    "quick": {"epochs": 9, "patience": 10, "batch_size": 128},
+    "paper": {
+        name: TrainingConfig.model_fields[name].default
+        for name in ("epochs", "patience", "batch_size")
+    },
+}
+"""How much training an experiment gets: ``quick`` for a first look, ``paper`` to early stopping."""

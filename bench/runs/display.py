@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 from bench.display import Lines, display_for
-from bench.plan.progress import Progress, duration
+from bench.plan.progress import Progress, counted, duration
 
 _WHOLE = "experiments"
 
@@ -27,7 +28,13 @@ class RunDisplay:
         self._display = display
         self._experiments = experiments
         self._ended = 0
+        self._latest: dict[str, Progress] = {}
+        self._seconds: dict[str, float] = defaultdict(float)
         display.start(_WHOLE, experiments)
+
+    def announce(self, line: str) -> None:
+        """Show what the run is about to do."""
+        self._display.say(line)
 
     def started(self, label: str) -> None:
         """Show that an experiment begins."""
@@ -38,8 +45,11 @@ class RunDisplay:
         """Show what an epoch brought."""
         note = (
             f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.4f}, "
-            f"NDCG@10 {progress.metric:.4f} (best {progress.best:.4f}), {progress.seconds:.1f} s"
+            f"validation NDCG@10 {progress.metric:.4f} (best {progress.best:.4f}), "
+            f"{progress.seconds:.1f} s"
         )
+        self._latest[progress.label] = progress
+        self._seconds[progress.label] += progress.seconds
         line = f"{note}; {_left(seconds_left)}"
         self._display.update(progress.label, progress.epoch, progress.epochs, note, line)
         self._update_whole(seconds_left)
@@ -49,8 +59,20 @@ class RunDisplay:
         self._ended += 1
         self._display.stop(label)
         count = f"[{self._ended}/{self._experiments}]"
-        self._display.say(f"{count} {label}: {note}; {_left(seconds_left)}")
+        if note == "reused":
+            self._display.say(f"{count} {label}: already in the store")
+        else:
+            result = self._result(label) if note == "finished" else ""
+            self._display.say(f"{count} {label}: {note}{result}; {_left(seconds_left)}")
         self._update_whole(seconds_left)
+
+    def _result(self, label: str) -> str:
+        if label not in self._latest:
+            return ""
+        last = self._latest[label]
+        epochs = counted(last.epoch, "epoch")
+        took = duration(self._seconds[label])
+        return f" after {epochs}, best validation NDCG@10 {last.best:.4f}, {took}"
 
     def _update_whole(self, seconds_left: float) -> None:
         note = f"{self._ended}/{self._experiments}, {_left(seconds_left)}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import DataError
-from bench.plan.grid import Adapt, freeze, grid_points
-from bench.plan.progress import duration
+from bench.plan.grid import Adapt, PlannedExperiment, freeze, grid_points
+from bench.plan.progress import counted, duration
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
@@ -88,6 +89,55 @@ def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:
     return "\n".join([*_aligned(cells), "", *_totals(len(rows), estimates), *problems])
 
 
+def announcement(
+    plan: Sequence[PlannedExperiment],
+    estimates: Mapping[str, float],
+    store: Store,
+    workers: int,
+    place: str,
+) -> str:
+    """Return one line on what a run is about to do.
+
+    Parameters
+    ----------
+    plan
+        Its experiments.
+    estimates
+        Expected seconds by label.
+    store
+        Where results go; what it holds already is not run again.
+    workers
+        Experiments at the same time.
+    place
+        Device and threads, such as ``cpu, 1 thread each``.
+    """
+    experiments = [planned.experiment for planned in plan]
+    left = [e.label for e in experiments if store.status(e.key) != "done"]
+    budgets = {
+        f"budget {e.training.budget} (at most {counted(e.training.epochs, 'epoch')}, "
+        f"batch {e.training.batch_size})"
+        for e in experiments
+    }
+    parts = [
+        _listed("data set", (e.dataset for e in experiments)),
+        _listed("backbone", (e.backbone for e in experiments)),
+        _listed("method", (e.method for e in experiments)),
+        _listed("seed", (f"seed {e.seed}" for e in experiments)),
+        " and ".join(sorted(budgets)),
+        f"{place}, {workers} at a time",
+        f"store {store.root}",
+    ]
+    count = counted(len(experiments), "experiment")
+    seconds = sum(estimates[label] for label in left) / workers
+    rest = f"{len(left)} to run, about {duration(seconds)}" if left else "all in the store"
+    return f"{count}: {'; '.join(part for part in parts if part)}; {rest}"
+
+
+def _listed(noun: str, names: Iterable[str | None]) -> str:
+    known = list(dict.fromkeys(name for name in names if name))
+    return ", ".join(known) if len(known) < 4 else counted(len(known), noun)
+
+
 def _cells(row: PreviewRow) -> tuple[str, str, str, str]:
     estimate = row.estimate
     text = f"{duration(estimate.seconds)} ({estimate.basis[0]})" if estimate else "-"
@@ -116,10 +166,9 @@ def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
 def _totals(experiments: int, estimates: list[Estimate]) -> list[str]:
     seconds = sum(estimate.seconds for estimate in estimates)
     bases = sorted({estimate.basis for estimate in estimates})
-    noun = "experiment" if experiments == 1 else "experiments"
     line = (
-        f"{experiments} {noun}, {len(estimates)} of them to run on the data at hand: "
-        f"about {duration(seconds)} one after another"
+        f"{counted(experiments, 'experiment')}, {len(estimates)} of them to run on the data at "
+        f"hand: about {duration(seconds)} one after another"
     )
     return [
         line,

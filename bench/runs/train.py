@@ -70,7 +70,7 @@ def run_experiment(
     Raises
     ------
     TrainingError
-        The loss or the scores are no numbers.
+        The loss or the scores are not numbers.
     """
     settings = settings or Settings.from_environment()
     where = select_device(settings.device)

@@ -52,7 +52,7 @@ def placement_values(score: NDArray[np.floating], noise: Flags) -> PlacementValu
     Raises
     ------
     BenchError
-        One kind is missing, or a score is no number.
+        One kind is missing, or a score is not a number.
     """
     planted, real = int(noise.sum()), int((~noise).sum())
     if not planted or not real:
@@ -61,7 +61,7 @@ def placement_values(score: NDArray[np.floating], noise: Flags) -> PlacementValu
             "choose data with planted noise"
         )
     if np.isnan(score).any():
-        raise BenchError("a noise score is no number; run the experiment again")
+        raise BenchError("a noise score is not a number; run the experiment again")
     from scipy.stats import rankdata
 
     among_all = rankdata(score)

@@ -28,6 +28,8 @@ from bench.settings import Settings
 from bench.testing import example
 from bench.training.trainer import Trainer
 
+_TRAINED: dict[type, Method] = {}
+
 
 class _StoppedError(Exception):
     """What ends a run on purpose."""
@@ -110,7 +112,15 @@ class MethodTests:
         return method.eval()
 
     def trained(self) -> Method:
-        """Build the method and take a few training steps, so that every weight has moved."""
+        """Return the method after a few training steps, so that every weight has moved.
+
+        All tests of a class share it, so none may change it.
+        """
+        if type(self) not in _TRAINED:
+            _TRAINED[type(self)] = self._take_steps()
+        return _TRAINED[type(self)]
+
+    def _take_steps(self) -> Method:
         method = self.make()
         trainer = self.trainer(method)
         method.train()

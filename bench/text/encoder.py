@@ -26,7 +26,7 @@ EXTRA = "seqrec-denoise-bench[semantic]"
 
 
 def silent(texts: int, tokens: int) -> None:
-    """Report to nobody."""
+    """Report nothing."""
     del texts, tokens
 
 

@@ -13,14 +13,15 @@ def select_device(name: str) -> torch.device:
     Raises
     ------
     ConfigError
-        The name is no device or that device is not there.
+        The name is not that of a device, or the device is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"--device {name} is no device; use auto, cpu, cuda or cuda:N") from None
+        known = "use auto, cpu, cuda or cuda:N"
+        raise ConfigError(f"--device {name} is not a device; {known}") from None
     if device.type not in {"cpu", "cuda"}:
         raise ConfigError(f"--device {name} is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():

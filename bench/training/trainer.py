@@ -93,7 +93,7 @@ class Trainer:
         Raises
         ------
         TrainingError
-            The loss is no number, or there is nothing to train on.
+            The loss is not a number, or there is nothing to train on.
         StoreError
             The checkpoint cannot be read or written.
         """
@@ -109,7 +109,7 @@ class Trainer:
 
     def samples(self, epoch: int) -> Rows:
         """Draw the samples of an epoch."""
-        # The data's axes only: all methods of a repetition that sample alike see the same.
+        # The data's axes only: methods that draw the same kind of samples see the same ones.
         generator = self._generator("samples", epoch)
         length = self.protocol.max_length
         if self.sampling == "positions":

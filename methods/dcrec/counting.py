@@ -72,7 +72,7 @@ def edges_by_user(
     tuple
         ``(offsets [users + 1], edges)``: user ``u`` made the stored edges
         ``edges[offsets[u]:offsets[u + 1]]``, indices into ``graph.data``, both directions of each
-        transition. Loops belong to nobody.
+        transition. Loops belong to no user.
     """
     nodes = graph.shape[0]
     rows = np.repeat(np.arange(nodes, dtype=np.int64), np.diff(graph.indptr))
@@ -128,7 +128,7 @@ def co_interactions(
 def _directed(histories: Sequences, nodes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return user and key (row * nodes + column) of both directions of every transition.
 
-    An immediate repetition of an item is no transition.
+    An immediate repetition of an item is not a transition.
     """
     user = np.repeat(np.arange(len(histories)), histories.lengths)
     items = histories.items.astype(np.int64)

@@ -15,7 +15,7 @@ class SSDRecConfig(HSDConfig):
     Attributes
     ----------
     c_min
-        Pairs of items that co-occur at most this often are no edge. The official 10 leaves hardly
+        Pairs of items that co-occur at most this often have no edge. The official 10 leaves hardly
         any edges on Amazon data.
     hot_items
         Share of the most frequent items, among which incompatible items are searched.

@@ -33,7 +33,7 @@ class RelationSettings:
     max_length
         L: only the last L interactions of a user count.
     c_min
-        Pairs of items that co-occur at most this often are no edge.
+        Pairs of items that co-occur at most this often have no edge.
     hot_items
         Share of the most frequent items, among which incompatible items are searched.
     hot_users

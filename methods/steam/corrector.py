@@ -98,7 +98,7 @@ class Corrector(nn.Module):
         if edits in {"all", "insert"}:
             gaps = ragged.take(decided) == INSERT
             generated = self.generator.decode(encoder, states[gaps])
-            # EOS is no item, nor are padding and MASK, which the official softmax may choose.
+            # EOS, padding and MASK are not items; the official softmax may choose them.
             tokens[decided == INSERT] = generated * (generated < encoder.end)
         keep = (decided != DELETE) | (edits in {"insert", "none"})
         return apply_edits(items, keep, tokens, longest)

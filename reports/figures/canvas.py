@@ -54,7 +54,7 @@ class Style:
         red, green, blue = (
             part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
         )
-        turn = place + place // len(COLOURS) + variant
+        turn = place + variant
         return cls(
             to_hex((red, green, blue)),
             HATCHES[turn % len(HATCHES)],

@@ -11,6 +11,7 @@ from bench.reports.tables.markup import Latex, Markdown, Markup
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table as RichTable
 
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
@@ -235,6 +236,32 @@ def _parts(grid: Grid, labels: Sequence[int], figures: Sequence[int], most: int)
 def _latex_cell(cell: TableCell, markup: Latex) -> str:
     spread = markup.escape(cell.spread)
     return _write(cell, markup) + (f"{{\\scriptsize\\,$\\pm$\\,{spread}}}" if spread else "")
+
+
+def to_rich(grid: Grid) -> RichTable:
+    """Lay a table out for a terminal, with the notes below it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = RichTable(
+        title=Text(grid.title, style="bold"),
+        caption=Text("\n".join(grid.notes), style=""),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    styles = {"best": "bold", "second": "underline", "": ""}
+    for place, head in enumerate(grid.heads):
+        table.add_column(head, justify="left" if place < len(grid.labels) else "right")
+    for number, block in enumerate(grid.blocks):
+        if number:
+            table.add_section()
+        for row in block:
+            cells = (Text(f"{cell.text}{cell.signs}", styles[cell.mark]) for cell in row)
+            table.add_row(*cells)
+    return table
 
 
 def format_p(p: float) -> str:

@@ -74,7 +74,7 @@ def _column(
     cells = [
         replace(cell, spread="" if deviation is None else f"{deviation:.{DECIMALS}f}")
         for cell, deviation in zip(
-            _marked([row.mean(metric) for row in block.rows]), deviations, strict=True
+            marked([row.mean(metric) for row in block.rows]), deviations, strict=True
         )
     ]
     if found is None:
@@ -96,7 +96,7 @@ def _base_columns(
     return differences, names
 
 
-def _marked(values: Sequence[float | None]) -> list[TableCell]:
+def marked(values: Sequence[float | None]) -> list[TableCell]:
     """Print a column of a block; equal prints share a mark, and a single value has none."""
     texts = [MISSING if value is None else f"{value:.{DECIMALS}f}" for value in values]
     distinct = sorted({text for text in texts if text != MISSING}, key=float, reverse=True)

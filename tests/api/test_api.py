@@ -24,9 +24,20 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(settings):
+def card(tmp_path_factory):
+    """A data set on which an epoch takes no time."""
+    path = tmp_path_factory.mktemp("data") / "card.yaml"
+    path.write_text(
+        "name: tiny\nforms:\n  - format: planted\n    options:\n"
+        "      {seed: 1, users: 90, items: 80, tastes: 4, mean_length: 8, max_length: 15}\n"
+    )
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def results(settings, card):
     return bench.run(
-        "planted",
+        datasets=card,
         backbones="sasrec",
         methods=["none", "random-drop"],
         seeds=[1, 2],
@@ -38,8 +49,8 @@ def results(settings):
 
 
 @pytest.fixture(scope="module")
-def dataset():
-    return load_dataset("planted", bench.Settings.from_environment())
+def dataset(card):
+    return load_dataset(card, bench.Settings.from_environment())
 
 
 def test_importing_bench_imports_nothing_heavy():
@@ -67,9 +78,9 @@ def test_reports_equal_the_command_lines(results, settings):
     assert done.stdout.splitlines()[:-2] == made.splitlines()[:-2]
 
 
-def test_metrics_are_means_over_the_ranks(results):
+def test_metrics_are_means_over_the_ranks(results, dataset):
     ranks, metrics = results.ranks(), results.metrics(metrics=["HR@10", "NDCG@10", "MRR"])
-    assert len(ranks) == 4 * 600
+    assert len(ranks) == 4 * dataset.n_users
     for _, row in metrics.iterrows():
         own = ranks[ranks["key"] == row["key"]]["rank_all"]
         assert row["HR@10"] == pytest.approx(np.mean([rank <= 10 for rank in own]))
@@ -84,7 +95,7 @@ def test_ranks_name_the_users_and_targets_of_the_data(results, dataset):
     last = [dataset.item_ids[row[-1] - 1] for row in dataset.sequences]
     assert list(ranks["target"]) == last
     plain = results.filter(method="none", seed=1).ranks(ids=False)
-    assert list(plain["user"]) == list(range(600))
+    assert list(plain["user"]) == list(range(dataset.n_users))
     assert [dataset.item_ids[item - 1] for item in plain["target"]] == last
 
 
@@ -93,7 +104,7 @@ def test_a_loaded_model_gives_the_stored_ranks(results, dataset):
     model = chosen.model()
     scores = model.user_vectors() @ model.item_vectors().T
     ranks = chosen.ranks(ids=False)
-    for user in range(0, 600, 7):
+    for user in range(0, dataset.n_users, 7):
         target = ranks["target"][user] - 1
         own = scores[user, target]
         close = np.abs(scores[user] - own) < 1e-5  # summed in another order than in training
@@ -138,7 +149,7 @@ def test_a_comparison_equals_the_verbs(results, settings):
     frames = bench.compare(
         results.filter(method="random-drop"), results.filter(method="none"), metrics=["HR@10"]
     )
-    sides = ["planted/sasrec/random-drop", "planted/sasrec/none"]
+    sides = ["tiny/sasrec/random-drop", "tiny/sasrec/none"]
     words = ["diff", *sides, "--metric", "HR@10", "--store", str(settings.store)]
     printed = CliRunner().invoke(app, words).stdout
     mean = results.metrics(metrics=["HR@10"]).groupby("method")["HR@10"].mean()
@@ -158,10 +169,10 @@ def test_curves_and_cost_are_what_was_stored(results):
     assert dict(zip(cost["key"], cost["best_epoch"], strict=True)) == best.to_dict()
 
 
-def test_a_second_run_trains_nothing_and_load_finds_everything(results, settings):
+def test_a_second_run_trains_nothing_and_load_finds_everything(results, settings, card):
     before = {path: path.stat().st_mtime_ns for path in settings.store.glob("experiments/*/*")}
     again = bench.run(
-        "planted",
+        datasets=card,
         backbones="sasrec",
         methods=["none", "random-drop"],
         seeds=[1, 2],
@@ -169,19 +180,25 @@ def test_a_second_run_trains_nothing_and_load_finds_everything(results, settings
         settings=settings,
     )
     assert {p: p.stat().st_mtime_ns for p in settings.store.glob("experiments/*/*")} == before
-    assert repr(again) == repr(bench.load(settings.store)) == "<Results: 4 experiments of planted>"
+    assert repr(again) == repr(bench.load(settings.store)) == "<Results: 4 experiments of tiny>"
     assert "NDCG@10" in again._repr_html_()
 
 
-def test_weights_that_were_not_kept_are_trained_again_on_request(settings, tmp_path):
+@pytest.fixture
+def given(card, settings, tmp_path):
+    """One experiment in a store of its own."""
+    names = {"datasets": card, "methods": "none", "backbones": "sasrec"}
     own = replace(settings, store=tmp_path)
-    given = {"methods": "none", "backbones": "sasrec", "overrides": {"epochs": 1}, "settings": own}
-    first = bench.run("planted", **given)
+    return {**names, "overrides": {"epochs": 1}, "settings": own}
+
+
+def test_weights_that_were_not_kept_are_trained_again_on_request(given, dataset):
+    first = bench.run(**given)
     with pytest.raises(StoreError, match=r"left no weights; run it again with keep='weights'"):
         first.model()
     ranks = first.ranks()
-    second = bench.run("planted", **given, keep="weights")
-    assert second.model().item_vectors().shape == (395, 64)
+    second = bench.run(**given, keep="weights")
+    assert second.model().item_vectors().shape == (dataset.n_items, 64)
     pd.testing.assert_frame_equal(second.ranks(), ranks)
 
 
@@ -202,33 +219,30 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
         results.model()
     with pytest.raises(ConfigError, match="no table is named 'sums'"):
         bench.report(results, tables=["sums"])
-    with pytest.raises(StoreError, match="is no results store"):
+    with pytest.raises(StoreError, match="is not a results store"):
         bench.load(tmp_path / "nowhere")
     with pytest.raises(StoreError, match="no finished experiment"):
         results.filter(method="hsd").table()
 
 
-def test_other_data_of_the_same_name_are_refused(results, monkeypatch):
-    changed = replace(
-        load_dataset("planted", bench.Settings.from_environment()), fingerprint="f" * 64
-    )
+def test_other_data_of_the_same_name_are_refused(results, dataset, monkeypatch):
+    changed = replace(dataset, fingerprint="f" * 64)
     monkeypatch.setattr("bench.data.load.load_dataset", lambda *_, **__: changed)
     with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the experiment's"):
         bench.load(results.settings.store).ranks()
 
 
-def test_tuning_returns_its_trials_and_a_run_uses_the_best(settings, tmp_path):
-    own = replace(settings, store=tmp_path)
-    given = {"methods": "none", "backbones": "sasrec", "overrides": {"epochs": 1}, "settings": own}
-    trials = bench.tune("planted", trials=2, **given)
+def test_tuning_returns_its_trials_and_a_run_uses_the_best(given):
+    trials = bench.tune(trials=2, **given)
     assert trials["trial"].tolist() == [0, 1]
     assert trials["state"].tolist() == ["complete", "complete"]
-    tuned = bench.run("planted", tuned=True, **given)
+    tuned = bench.run(tuned=True, **given)
     figure = tuned.metrics(metrics=["NDCG@10"], phase="validation")["NDCG@10"][0]
     assert figure == pytest.approx(trials["value"].max())
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_script_needs_no_guard_around_its_run(tmp_path):
     """Worker processes are spawned; they must not run the user's script again."""
     script = tmp_path / "script.py"

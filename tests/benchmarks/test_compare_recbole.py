@@ -137,6 +137,7 @@ def test_a_backbone_that_the_peer_lacks_is_refused():
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_our_side_alone_is_trained_and_printed(capsys):
     words = ["--dataset", "planted", "--backbone", "gru4rec", "--epochs", "2", "--threads", "1"]
     compare_recbole.main(options(*words))

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from command import CARD, bench, called, refused
+from command import CARD, called, refused
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def spec(tmp_path):
         ("run --set epochs=x", "key 'epochs' = 'x'"),
         ("run plantd", "did you mean 'planted'?"),
         ("run absent.yaml", "absent.yaml does not exist"),
-        ("run planted --device abacus", "--device abacus is no device"),
+        ("run planted --device abacus", "--device abacus is not a device"),
         ("run --jobs 0", "Invalid value for '--jobs'"),
         ("run --sets epochs=3", "No such option"),
         ("rnu", "No such command 'rnu'"),
@@ -113,25 +113,25 @@ def small_disk(tmp_path):
 
 def test_a_full_disk(spec, small_disk, tmp_path):
     words = ("run", str(spec), "--jobs", "1")
-    done = bench(*words, "--store", str(small_disk), cwd=tmp_path)
+    done = called(*words, "--store", str(small_disk), cwd=tmp_path)
     assert done.returncode in {1, 2}
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((small_disk / "experiments").iterdir()) == []
-    after = bench(*words, cwd=tmp_path)  # elsewhere the same command succeeds
+    after = called(*words, cwd=tmp_path)  # elsewhere the same command succeeds
     assert after.returncode == 0, after.stderr
 
 
 def test_a_loss_that_is_no_number_fails_its_cell_and_only_that(spec, tmp_path):
     words = ("run", str(spec), "--backbone", "sasrec", "gru4rec", "--seeds", "1", "--jobs", "1")
-    done = bench(*words, "--set", "learning_rate=1e30", "epochs=3", cwd=tmp_path)
+    done = called(*words, "--set", "learning_rate=1e30", "epochs=3", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     failed = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
     assert failed
     records = [json.loads(p.read_text()) for p in (tmp_path / "runs/failures").glob("*.json")]
     assert {f"failed: {r['label']}: {r['cause']}" for r in records} == set(failed)
-    again = bench(*words, "--set", "learning_rate=1e30", "epochs=3", cwd=tmp_path)
+    again = called(*words, "--set", "learning_rate=1e30", "epochs=3", cwd=tmp_path)
     assert again.returncode == 1  # tried again, failed again
     records = [json.loads(p.read_text()) for p in (tmp_path / "runs/failures").glob("*.json")]
     assert {record["attempts"] for record in records} == {2}

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from command import CARD, bench, called, refused
+from command import CARD, called, refused
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_cannot_be_is_one_sentence(card, tmp_path, words, message):
 def test_a_run_encodes_what_is_missing_and_keeps_the_cost(card, tmp_path):
     words = ("run", "--dataset", card, "--backbone", "gru4rec", "--method", "iadsr")
     words = (*words, "--encoder", "tfidf", "--set", "epochs=1", "--jobs", "1")
-    done = bench(*words, cwd=tmp_path)
+    done = called(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith("tiny/tfidf: 55 texts, about ")
     assert "Encoding the item texts of tiny with tfidf, once" in done.stdout
@@ -71,51 +71,42 @@ def test_a_run_encodes_what_is_missing_and_keeps_the_cost(card, tmp_path):
     assert json.loads(manifest.read_text())["metadata"]["texts"] == 55
 
 
-SMALL_SHARDS = """
-import sys, time
+SLOW_SHARDS = """
+import time
 import bench.text.encoders.random.model as model, bench.text.embed as embed
 embed.SHARD_CHARACTERS = 60
-encode, pause = model.RandomEncoder.encode, float(sys.argv[1])
+encode = model.RandomEncoder.encode
 def slow(self, texts, report):
-    time.sleep(pause)
+    time.sleep(0.2)
     return encode(self, texts, report)
 model.RandomEncoder.encode = lambda self, texts, report=lambda *_: None: slow(self, texts, report)
 from bench.cli.main import main
-sys.argv = ["bench", "embed", "./card.yaml", "--encoder", "random"]
 main()
 """
 
 
-def small_shards(cwd, pause):
-    folders = {"BENCH_CACHE_DIR": str(cwd / "bench_cache_dir"), "BENCH_OFFLINE": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", SMALL_SHARDS, str(pause)],
-        cwd=cwd,
-        env={**os.environ, **folders, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.process
-def test_killed_it_goes_on_with_what_it_had(card, tmp_path):
-    started = small_shards(tmp_path, 0.2)
+def test_killed_it_goes_on_with_what_it_had(card, tmp_path, monkeypatch):
+    words = ("embed", card, "--encoder", "random")
     cache = tmp_path / "bench_cache_dir" / "vectors"
-    for _ in range(1200):
-        if len(list(cache.glob(".*.shards/*/manifest.json"))) >= 3:
-            break
+    started = subprocess.Popen(
+        [sys.executable, "-c", SLOW_SHARDS, *words],
+        cwd=tmp_path,
+        env={**os.environ, "BENCH_CACHE_DIR": str(cache.parent), "BENCH_OFFLINE": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    while len(list(cache.glob(".*.shards/*/manifest.json"))) < 3:
+        assert started.poll() is None, "it ended before it was killed"
         time.sleep(0.05)
     started.send_signal(signal.SIGKILL)
-    started.communicate()
-    kept = len(list(cache.glob(".*.shards/*/manifest.json")))
-    assert kept >= 3
+    started.wait()
     assert vectors(tmp_path) == {}
-    _, said = small_shards(tmp_path, 0).communicate()
-    assert " done earlier)" in said
+    monkeypatch.setattr("bench.text.embed.SHARD_CHARACTERS", 60)
+    assert " done earlier)" in called(*words, cwd=tmp_path).stderr
     [found] = vectors(tmp_path).values()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "card.yaml").write_text(CARD)
-    small_shards(elsewhere, 0).communicate()
+    assert "done earlier" not in called(*words, cwd=elsewhere).stderr
     [expected] = vectors(elsewhere).values()
     np.testing.assert_array_equal(found, expected)

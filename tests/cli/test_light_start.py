@@ -3,54 +3,57 @@
 import subprocess
 import sys
 
-import pytest
-
 HEAVY = (
     *("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "rich", "numpy"),
     *("mlflow", "optuna", "sqlalchemy"),
 )
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "--help",
-        "run --help",
-        "report --help",
-        "data --help",
-        "tune --help",
-        "track --help",
-        "track sync --help",
-        "ls methods",
-        "ls backbones",
-        "ls datasets",
-        "ls encoders",
-        "ls formats",
-        "ls specs",
-        "validate default",
-        "validate planted",
-    ],
+CONTRACTS = ("plan.experiment", "plan.spec", "plan.overrides", "plan.protocol")
+LIGHT = (
+    "--help",
+    "run --help",
+    "report --help",
+    "data --help",
+    "tune --help",
+    "track --help",
+    "track sync --help",
+    "ls methods",
+    "ls backbones",
+    "ls datasets",
+    "ls encoders",
+    "ls formats",
+    "ls specs",
+    "validate default",
+    "validate planted",
 )
-def test_light_verbs_import_nothing_heavy(words, tmp_path):
-    script = (
-        "import sys\nfrom bench.cli.main import app\n"
-        f"sys.argv = ['bench', *{words.split()!r}]\n"
-        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        f"print('heavy:', *sorted(set({HEAVY!r}) & set(sys.modules)))"
-    )
+PLAN = "run planted --plan"  # reads data, and needs no torch
+# One process for all: the first line to name a module is the command that imported it.
+SCRIPT = f"""
+import contextlib, importlib, io, sys
+
+def heavy(what):
+    print(what, *sorted(set({HEAVY!r}) & set(sys.modules)), sep=": ")
+
+for name in {CONTRACTS!r}:
+    importlib.import_module(f"bench.{{name}}")
+    heavy(name)
+from bench.cli.main import app
+for words in {(*LIGHT, PLAN)!r}:
+    sys.argv = ["bench", *words.split()]
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            app()
+        except SystemExit as end:
+            assert not end.code, (words, end.code)
+    heavy(words)
+"""
+
+
+def test_light_verbs_import_nothing_heavy(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "heavy:"
-
-
-@pytest.mark.parametrize(
-    "module", ["plan.experiment", "plan.spec", "plan.overrides", "plan.protocol"]
-)
-def test_contracts_import_nothing_heavy(module):
-    script = f"import sys, bench.{module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == []
+    *light, plan = done.stdout.splitlines()
+    assert light == [*CONTRACTS, *LIGHT]
+    assert plan.startswith(PLAN)
+    assert "torch" not in plan

@@ -1,12 +1,13 @@
 """What ``bench new`` writes works as it is written: its tests pass and it runs as a plug-in."""
 
+import io
 import re
-import subprocess
-import sys
 import tomllib
+from contextlib import redirect_stdout
 
 import pytest
-from command import bench
+from command import called
+from distributions import installed
 from typer.testing import CliRunner
 
 from bench.cli.main import app
@@ -22,7 +23,6 @@ def new(*words):
     return done.output
 
 
-@pytest.mark.process
 def test_new_components_pass_their_tests(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for kind in FILES:
@@ -30,21 +30,18 @@ def test_new_components_pass_their_tests(tmp_path, monkeypatch):
         project = tomllib.loads((tmp_path / f"my-{kind}" / "pyproject.toml").read_text())["project"]
         entry = {f"my-{kind}": f"my_{kind}:{kind.upper()}"}
         assert project["entry-points"] == {f"bench.{kind}s": entry}
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert tested.returncode == 0, tested.stdout
-    assert int(re.match(r"(\d+) passed", tested.stdout.splitlines()[-1])[1]) > 20
+    said = io.StringIO()
+    with installed(tmp_path), redirect_stdout(said):
+        failed = pytest.main(["-qs", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)])
+    assert not failed, said.getvalue()
+    assert int(re.match(r"(\d+) passed", said.getvalue().splitlines()[-1])[1]) > 20
 
 
-@pytest.mark.process
 def test_the_command_that_is_shown_runs_a_new_method(tmp_path):
     shown = new("method", "loud", "--out", str(tmp_path / "written"))
     [line] = re.findall(r"^Run it: +bench (.*)$", shown, re.MULTILINE)
-    done = bench(*line.split(), cwd=tmp_path)
+    with installed(tmp_path):
+        done = called(*line.split(), "--jobs", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Loud" in done.stdout
     card = tmp_path / "written" / "loud" / "card.yaml"

@@ -48,9 +48,13 @@ def test_the_small_budget_is_the_default_comparison_s_own():
     nothing = {"datasets": None, "backbones": None, "methods": None, "encoders": None}
     default = resolve_spec(None, {**nothing, "seeds": [1, 2]}, [])
     assert default.seeds == (1, 2)
-    assert default.training.epochs < TrainingConfig().epochs
+    assert default.complete_training.budget == "quick"
+    assert default.complete_training.epochs < TrainingConfig().epochs
     own = resolve_spec(None, {**nothing, "datasets": ["planted"], "seeds": None}, ["patience=3"])
-    assert own.training == TrainingConfig(patience=3)
+    assert own.complete_training == TrainingConfig(patience=3)
+    assert own.complete_training.budget == "patience=3"
+    quick = resolve_spec(None, {"datasets": ["planted"], "budget": "quick"}, ["epochs=3"])
+    assert quick.complete_training == TrainingConfig(epochs=3, patience=10, batch_size=128)
     assert own.methods == default.methods
     generated = resolve_spec("planted", {**nothing, "seeds": None}, [])
     assert generated.datasets == ("planted",)

@@ -5,7 +5,7 @@ import re
 import shlex
 
 import pytest
-from command import CARD, bench
+from command import CARD, called
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +14,14 @@ def shop(tmp_path_factory):
     folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("shop", "elsewhere"))
     (folder / "card.yaml").write_text(CARD + "title: Corner Shop\n")
     words = ("--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "random-drop")
-    done = bench("run", *words, "--set", "epochs=1", cwd=folder)
+    done = called("run", *words, "--jobs", "1", "--set", "epochs=1", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, elsewhere
 
 
 def look(shop, *words):
     folder, elsewhere = shop
-    done = bench(*words, "--store", str(folder / "runs"), cwd=elsewhere)
+    done = called(*words, "--store", str(folder / "runs"), cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

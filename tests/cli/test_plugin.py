@@ -1,12 +1,11 @@
 """Methods from elsewhere register without a change here: distributions, files and folders."""
 
-import os
 import re
-import subprocess
-import sys
+import tomllib
 
 import pytest
-from command import CARD, bench
+from command import CARD, called, refused
+from distributions import forget_modules, installed, write_distribution
 
 from bench.components import METHODS
 from bench.errors import ConfigError
@@ -14,7 +13,6 @@ from bench.plugins import use_plugins
 from bench.runs.store import Store
 from bench.settings import PLUGINS
 
-pytestmark = pytest.mark.process
 ALONE = """
 from bench.components import MethodEntry
 from bench.config import Config
@@ -87,44 +85,37 @@ def write(folder, files=FILES):
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """Folder into which pip has installed the package, without a network."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    write(source)
-    flags = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(target)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *flags, str(source)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )
-    if "BackendUnavailable" in done.stderr or "No module named pip" in done.stderr:
-        pytest.skip("pip and setuptools 77 are not in this environment")
-    assert done.returncode == 0, done.stderr
-    return str(target)
+def louder(tmp_path_factory):
+    """Folder with the package, as pip installs it."""
+    folder = tmp_path_factory.mktemp("site")
+    write(folder)
+    points = tomllib.loads(FILES["pyproject.toml"])["project"]["entry-points"]
+    write_distribution(folder, "louder-denoiser", points)
+    return folder
 
 
-def test_it_is_listed_beside_the_others_only_where_it_is_installed(installed, tmp_path):
-    with_it = bench("ls", "methods", cwd=tmp_path, PYTHONPATH=installed).stdout
-    without = bench("ls", "methods", cwd=tmp_path).stdout
+def test_it_is_listed_beside_the_others_only_where_it_is_installed(louder, tmp_path):
+    with installed(louder):
+        with_it = called("ls", "methods", cwd=tmp_path).stdout
+    without = called("ls", "methods", cwd=tmp_path).stdout
     assert re.search(r"^louder +the loss, only louder$", with_it, re.MULTILINE)
     assert "none" in with_it
     assert "louder" not in without
 
 
-def test_its_settings_are_known(installed, tmp_path):
-    words = ("run", "planted", "--method", "louder", "--plan", "--set")
-    done = bench(*words, "facter=3", cwd=tmp_path, PYTHONPATH=installed)
-    assert done.returncode == 2
-    assert "unknown setting 'facter'; did you mean 'factor'?" in done.stderr
+def test_its_settings_are_known(louder, tmp_path):
+    words = ("run", "planted", "--method", "louder", "--plan", "--set", "facter=3")
+    with installed(louder):
+        said = refused(*words, cwd=tmp_path)
+    assert "unknown setting 'facter'; did you mean 'factor'?" in said
 
 
-def test_it_runs_and_its_code_is_part_of_the_key(installed, tmp_path):
+def test_it_runs_and_its_code_is_part_of_the_key(louder, tmp_path):
     (tmp_path / "card.yaml").write_text(CARD)
     words = ("run", "--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "louder")
-    more = ("none", "--set", "epochs=1", "factor=3")
-    done = bench(*words, *more, cwd=tmp_path, PYTHONPATH=installed)
+    more = ("none", "--jobs", "1", "--set", "epochs=1", "factor=3")
+    with installed(louder):
+        done = called(*words, *more, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Louder" in done.stdout
     experiments = {
@@ -135,35 +126,33 @@ def test_it_runs_and_its_code_is_part_of_the_key(installed, tmp_path):
     assert experiments["louder"].code != experiments["none"].code
 
 
-def test_two_distributions_with_one_name_are_refused(installed, tmp_path):
-    info = tmp_path / "rival-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[bench.methods]\nlouder = rival:METHOD\n")
-    paths = os.pathsep.join([installed, str(tmp_path)])
-    done = bench("ls", "methods", cwd=tmp_path, PYTHONPATH=paths)
-    assert done.returncode == 2
-    assert "two methods are named 'louder'" in done.stderr
-    assert "rename or uninstall one" in done.stderr
+def test_two_distributions_with_one_name_are_refused(louder, tmp_path):
+    write_distribution(tmp_path, "rival", {"bench.methods": {"louder": "rival:METHOD"}})
+    with installed(louder, tmp_path):
+        said = refused("ls", "methods", cwd=tmp_path)
+    assert "two methods are named 'louder'" in said
+    assert "rename or uninstall one" in said
 
 
 def test_one_that_does_not_import_does_not_hide_the_others(tmp_path):
-    info = tmp_path / "broken-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[bench.methods]\nbroken = no_such_module:METHOD\n")
-    done = bench("ls", "methods", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    points = {"bench.methods": {"broken": "no_such_module:METHOD"}}
+    write_distribution(tmp_path, "broken", points)
+    with installed(tmp_path):
+        done = called("ls", "methods", cwd=tmp_path)
     assert done.returncode == 0
     assert "the bare backbone" in done.stdout
     said = r"^broken +\(unusable: 'no_such_module:METHOD' does not import"
     assert re.search(said, done.stdout, re.MULTILINE)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_file_and_a_folder_run_in_worker_processes_without_installation(tmp_path):
     write(tmp_path, {**FILES, "alone.py": ALONE, "card.yaml": CARD})
     words = ("run", "--dataset", "./card.yaml", "--backbone", "sasrec", "--method", "louder")
     more = ("alone", "--jobs", "2", "--set", "epochs=1", "--plugin", "alone.py")
-    done = bench(*words, *more, cwd=tmp_path, BENCH_PLUGINS="louder")
+    done = called(*words, *more, cwd=tmp_path, BENCH_PLUGINS="louder")
+    forget_modules(tmp_path)
     assert done.returncode == 0, done.stderr
     stored = [stored.experiment for stored in Store(tmp_path / "runs").experiments()]
     assert {experiment.method for experiment in stored} == {"louder", "alone"}
@@ -180,9 +169,7 @@ def plugins(tmp_path, monkeypatch):
         use_plugins(tmp_path / name for name in names)
 
     yield use
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    forget_modules(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -229,17 +216,14 @@ def test_a_path_that_is_no_plugin_is_refused(plugins, tmp_path, path, said):
 
 
 def test_an_installed_one_that_does_not_import_breaks_no_verb(tmp_path):
-    info = tmp_path / "site" / "broken-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    points = "[bench.methods]\nbroken = broken:METHOD\nleaving = leaving:METHOD\n"
-    (info / "entry_points.txt").write_text(points)
-    write(tmp_path / "site", {"broken.py": "def (", "leaving.py": "raise SystemExit(3)"})
-    site = str(tmp_path / "site")
-    listed = bench("ls", "methods", cwd=tmp_path, PYTHONPATH=site).stdout
+    site = tmp_path / "site"
+    points = {"broken": "broken:METHOD", "leaving": "leaving:METHOD"}
+    write_distribution(site, "broken", {"bench.methods": points})
+    write(site, {"broken.py": "def (", "leaving.py": "raise SystemExit(3)"})
+    with installed(site):
+        listed = called("ls", "methods", cwd=tmp_path).stdout
+        assert called("show", "none", cwd=tmp_path).returncode == 0
+        shown = refused("show", "broken", cwd=tmp_path)
     assert re.search(r"^broken +\(unusable: .* does not import \(SyntaxError", listed, re.MULTILINE)
     assert re.search(r"^leaving +\(unusable: .* import \(SystemExit: 3\)", listed, re.MULTILINE)
-    assert bench("show", "none", cwd=tmp_path, PYTHONPATH=site).returncode == 0
-    shown = bench("show", "broken", cwd=tmp_path, PYTHONPATH=site)
-    assert shown.returncode == 2
-    assert shown.stderr.startswith("error: 'broken:METHOD' does not import (SyntaxError")
+    assert shown.startswith("'broken:METHOD' does not import (SyntaxError")

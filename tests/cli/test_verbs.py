@@ -3,14 +3,13 @@
 import re
 
 import pytest
-from command import CARD, bench
+from command import CARD, called
 from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.plan.spec import shipped
 from bench.runs.store import Store
 
-pytestmark = pytest.mark.process
 RUNNER = CliRunner()
 
 
@@ -28,7 +27,8 @@ def home(tmp_path_factory):
 def run(folder, *more, seeds=("1",)):
     models = ("--backbone", "sasrec", "gru4rec", "--method", "none", "--seeds", *seeds)
     words = ("--dataset", "./card.yaml", *models)
-    return bench("run", *words, "--set", "epochs=1", "sasrec.dropout=0.5", *more, cwd=folder)
+    settings = ("--jobs", "1", "--set", "epochs=1", "sasrec.dropout=0.5")
+    return called("run", *words, *settings, *more, cwd=folder)
 
 
 def written(home):
@@ -75,19 +75,19 @@ def test_the_plan_shows_status_key_and_estimate_and_runs_nothing(home):
 
 def test_a_plan_without_the_data_still_shows_the_cells(tmp_path):
     words = ("--dataset", "beauty", "--method", "none", "--backbone", "sasrec", "caser")
-    done = bench("run", *words, "--plan", cwd=tmp_path)
+    done = called("run", *words, "--plan", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.count("data not here") == 2
     assert "beauty: data set 'beauty' is not in" in done.stdout
 
 
 def test_ls_runs(home):
-    done = bench("ls", "runs", cwd=home)
+    done = called("ls", "runs", cwd=home)
     assert [line.split("  ")[1] for line in done.stdout.splitlines()] == [
         "tiny/gru4rec/none/seed 1",
         "tiny/sasrec/none/seed 1",
     ]
-    assert bench("ls", "runs", "--store", "absent", cwd=home).stderr == "no runs\n"
+    assert called("ls", "runs", "--store", "absent", cwd=home).stderr == "no runs\n"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_validate_counts_the_cells():
 
 def test_doctor_names_what_a_bug_report_needs(home):
     (home / "file").touch()
-    done = bench("doctor", "--store", "file", cwd=home)
+    done = called("doctor", "--store", "file", cwd=home)
     assert done.returncode == 0
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert {"python", "torch", "device", "cores", "store", "cache", "data"} <= set(lines)

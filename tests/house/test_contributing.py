@@ -1,15 +1,16 @@
 """The guides of CONTRIBUTING.md work: its examples are written out, registered and run."""
 
+import io
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
+from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from command import CARD, called, refused
+from distributions import installed, write_distribution
 from house import ROOT, fenced
 
 from bench.components import BACKBONES, ENCODERS, METHODS
@@ -29,51 +30,31 @@ CLICKS = [
 def examples(tmp_path_factory):
     """Folder with every example of the page, registered as an installed distribution is."""
     folder = tmp_path_factory.mktemp("examples")
-    groups = []
+    points = {}
     for language, content in fenced(PAGE):
         if language == "python":
             name = re.match(r"# (\S+\.py)\n", content)[1]
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(content)
         elif language == "toml":
-            groups += tomllib.loads(content)["project"]["entry-points"].items()
+            points |= tomllib.loads(content)["project"]["entry-points"]
         elif language == "yaml":
             (folder / "card.yaml").write_text(content)
     (folder / "clicks.jsonl").write_text("\n".join(map(json.dumps, CLICKS)))
-    info = folder / "examples-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: examples\nVersion: 1.0\n")
-    lines = [
-        line
-        for group, entries in groups
-        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()))
-    ]
-    (info / "entry_points.txt").write_text("\n".join(lines))
-    return folder
+    write_distribution(folder, "examples", points)
+    with installed(folder):
+        yield folder
 
 
-def python(examples, *words, cwd, succeeds=True):
-    environment = {
-        "PYTHONPATH": os.pathsep.join([str(examples), os.environ.get("PYTHONPATH", "")]),
-        "BENCH_CACHE_DIR": str(cwd / "cache"),
-        "BENCH_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
-    return done.stdout if succeeds else done.stderr
+def printed(*words, cwd):
+    done = called(*words, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     [command] = [content for language, content in fenced(PAGE) if language == "sh"]
-    said = python(examples, "-m", *shlex.split(command), "--jobs", "1", cwd=tmp_path)
+    said = printed(*shlex.split(command)[1:], "--jobs", "1", cwd=tmp_path)
     assert "RareFilter" in said
     experiments = {
         stored.experiment.method: stored for stored in Store(tmp_path / "runs").experiments()
@@ -84,22 +65,24 @@ def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     assert experiments["none"].decisions("train") is None
 
 
-def test_the_method_and_the_backbone_pass_the_conformance_tests(examples, tmp_path):
-    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", str(examples))
-    said = python(examples, *words, cwd=tmp_path)
-    assert re.search(r"\b\d+ passed", said.splitlines()[-1])
-    assert "failed" not in said
+def test_the_method_and_the_backbone_pass_the_conformance_tests(examples):
+    said = io.StringIO()
+    with redirect_stdout(said):
+        failed = pytest.main(["-qs", "-p", "no:cacheprovider", "-p", "no:xdist", str(examples)])
+    assert not failed, said.getvalue()
+    assert int(re.match(r"(\d+) passed", said.getvalue().splitlines()[-1])[1]) > 20
 
 
 def test_the_backbone_trains(examples, tmp_path):
-    words = ("--method", "none", "--backbone", "running-mean", "--jobs", "1", "--set", "epochs=1")
-    assert "RunningMean" in python(examples, "-m", "bench", "run", "planted", *words, cwd=tmp_path)
+    (tmp_path / "card.yaml").write_text(CARD)
+    words = ("run", "--dataset", "./card.yaml", "--method", "none", "--backbone", "running-mean")
+    said = printed(*words, "--jobs", "1", "--set", "epochs=1", cwd=tmp_path)
+    assert "RunningMean" in said
 
 
 def test_the_encoder_counts_letter_pairs(examples, tmp_path):
-    words = ("-m", "bench", "embed", "planted", "--encoder", "letter-pairs")
-    python(examples, *words, cwd=tmp_path)
-    [path] = (tmp_path / "cache" / "vectors").glob("letter-pairs-*/vectors.npy")
+    printed("embed", "planted", "--encoder", "letter-pairs", cwd=tmp_path)
+    [path] = (tmp_path / "bench_cache_dir" / "vectors").glob("letter-pairs-*/vectors.npy")
     data, vectors = load_dataset("planted", Settings.from_environment()), np.load(path)
     names = sorted(set(data.item_texts))
     assert vectors.shape == (len(names) + 1, 128)
@@ -108,23 +91,17 @@ def test_the_encoder_counts_letter_pairs(examples, tmp_path):
 
 def test_the_card_is_read_by_the_reader(examples, tmp_path):
     card = str(examples / "card.yaml")
-    said = python(examples, "-m", "bench", "data", "stats", card, cwd=tmp_path)
+    said = printed("data", "stats", card, cwd=tmp_path)
     assert said.splitlines()[-1].split()[:4] == ["clicks", "3", "4", "12"]
-    script = (
-        "from bench.data.load import load_dataset\n"
-        "from bench.settings import Settings\n"
-        f"data = load_dataset({card!r}, Settings.from_environment())\n"
-        "print([[data.item_ids[i - 1][-1] for i in row] for row in data.sequences])"
-    )
-    said = python(examples, "-c", script, cwd=tmp_path)
-    assert said.strip() == str([list("0123"), list("1230"), list("2301")])
+    data = load_dataset(card, Settings.from_environment())
+    found = ["".join(data.item_ids[item - 1][-1] for item in row) for row in data.sequences]
+    assert found == ["0123", "1230", "2301"]
 
 
 def test_the_reader_names_a_bad_line(examples, tmp_path):
     (tmp_path / "card.yaml").write_text((examples / "card.yaml").read_text())
     (tmp_path / "clicks.jsonl").write_text('{"who": 1, "what": 2, "time": 3}\n{"who": 1}\n')
-    words = ("-m", "bench", "data", "stats", "./card.yaml")
-    said = python(examples, *words, cwd=tmp_path, succeeds=False)
+    said = refused("data", "stats", "./card.yaml", cwd=tmp_path)
     assert "clicks.jsonl, line 2: not an object with 'who', 'what'" in said
 
 

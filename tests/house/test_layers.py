@@ -1,4 +1,4 @@
-"""import-linter holds the layers: it passes as things are and fails when an import is turned."""
+"""import-linter, which passes as things are (tox -e lint), fails when an import is turned."""
 
 import os
 import shutil
@@ -41,12 +41,7 @@ def copy(tmp_path):
     return tmp_path
 
 
-def test_every_contract_is_kept(copy):
-    done = lint(copy)
-    assert done.returncode == 0, done.stdout
-    assert "0 broken" in done.stdout
-
-
+@pytest.mark.slow
 def test_an_import_turned_round_breaks_each_contract(copy):
     for name, line in TURNED.items():
         with (copy / name).open("a", encoding="utf-8") as module:

@@ -82,7 +82,7 @@ def test_show_prints_settings_variants_and_card():
 
 def test_show_a_variant_and_a_method_without_a_card():
     shown = CliRunner().invoke(app, ["show", "iadsr:theta=0.25"]).output
-    assert "theta                 0.25" in shown
+    assert "theta = 0.25  (" in shown
     assert CliRunner().invoke(app, ["show", "none"]).output.startswith("Base (none)")
     unknown = CliRunner().invoke(app, ["show", "iadsrr"])
     assert "did you mean 'iadsr'" in str(unknown.exception)

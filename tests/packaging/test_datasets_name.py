@@ -46,6 +46,7 @@ def test_it_wins_for_modules_run_from_the_root_too(tmp_path):
     assert where == package / "__init__.py"
 
 
+@pytest.mark.slow
 def test_hugging_face_datasets_imports_from_the_root():
     try:
         distribution("datasets")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("bench", "methods", "datasets", "reports", "pyproject.toml", "README.md", "LICENSE")
 SHIPPED = {".py", ".yaml", ".typed", ".j2"}

@@ -322,7 +322,8 @@ else:
 """
 
 
-@pytest.mark.parametrize("name", ["figure.png", "page.html"])
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["figure.png", pytest.param("page.html", marks=pytest.mark.slow)])
 def test_a_report_that_is_killed_leaves_the_last_one_whole(tmp_path, name):
     save(tmp_path / "store", make_experiment(), [1])
     target = tmp_path / "out" / name

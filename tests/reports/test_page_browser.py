@@ -71,7 +71,7 @@ def shown_by(page, folder, size):
 
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("size", ["1280,900", "500,900"])
+@pytest.mark.parametrize("size", [pytest.param("1280,900", marks=pytest.mark.slow), "500,900"])
 def test_sorting_filtering_and_sources(tmp_path, size):
     for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
         save(tmp_path / "store", make_experiment(backbone=backbone), ranks)
@@ -115,7 +115,7 @@ parent.document.body.append(told);
 
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_columns_fit_a_desktop_and_figures_show_on_a_phone(tmp_path, width):
     for seed, dataset in itertools.product((1, 2), ("beauty", "ml-100k")):
         for method in ("none", "none:prefixes", "popularity-drop"):

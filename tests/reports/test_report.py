@@ -2,6 +2,7 @@
 
 import io
 import math
+import shutil
 import subprocess
 import sys
 
@@ -24,9 +25,9 @@ BACKBONES = ("gru4rec", "sasrec")
 METHODS = ("hsd", "none")
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    root = tmp_path / "runs"
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
     rng = np.random.default_rng(3)
     for dataset in ("beauty", "ml-100k"):
         for backbone in BACKBONES:
@@ -34,6 +35,13 @@ def store(tmp_path, monkeypatch):
                 for seed in (1, 2):
                     experiment = make_experiment(method, backbone, seed, dataset)
                     save(root, experiment, rng.integers(1, 40, size=997))
+    return root
+
+
+@pytest.fixture
+def store(filled, tmp_path, monkeypatch):
+    """A copy, to be changed."""
+    root = shutil.copytree(filled, tmp_path / "runs")
     monkeypatch.setenv("BENCH_STORE", str(root))
     return root
 
@@ -191,6 +199,8 @@ def loaded_after(code):
     return done.stdout.splitlines()
 
 
+@pytest.mark.process
+@pytest.mark.slow  # import-linter forbids the same, but for what a library imports
 def test_reports_import_neither_torch_nor_a_model(store, tmp_path):
     loaded = loaded_after(
         "from pathlib import Path\n"

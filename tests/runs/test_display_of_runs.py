@@ -19,12 +19,13 @@ def shown(stream):
 
 
 def test_lines_say_what_a_log_needs():
-    figures = "loss 0.5000, NDCG@10 0.1250 (best 0.2500), 1.3 s"
+    figures = "loss 0.5000, validation NDCG@10 0.1250 (best 0.2500), 1.3 s"
+    result = "after 2 epochs, best validation NDCG@10 0.2500, 1 s"
     assert shown(io.StringIO()).splitlines() == [
         f"{LABEL}: begins",
         f"{LABEL}: epoch 2/9, {figures}; about 1 min 15 s left",
-        f"[1/2] {LABEL}: finished; about 12 s left",
-        "[2/2] toy/sasrec/none/seed 2: reused; about 0 s left",
+        f"[1/2] {LABEL}: finished {result}; about 12 s left",
+        "[2/2] toy/sasrec/none/seed 2: already in the store",
     ]
 
 
@@ -33,5 +34,5 @@ def test_bars_on_a_terminal_end_with_all_experiments_counted():
     terminal.isatty = lambda: True
     text = shown(terminal)
     assert f"{LABEL}: finished" in text
-    assert "toy/sasrec/none/seed 2: reused" in text
+    assert "toy/sasrec/none/seed 2: already in the store" in text
     assert "2/2, about 0 s left" in text

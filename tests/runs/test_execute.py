@@ -16,6 +16,9 @@ from bench.settings import Settings
 
 SEEDS = (3, 2, 1)
 BOTH = pytest.mark.parametrize("workers", [1, 2], ids=["serial", "pool"])
+SLOW_POOL = pytest.mark.parametrize(
+    "workers", [1, pytest.param(2, marks=pytest.mark.slow)], ids=["serial", "pool"]
+)
 
 
 def run(root, function="fine", workers=1, plan=None, reporter=None, since=None):
@@ -54,7 +57,7 @@ def test_every_experiment_runs_once_and_then_never_again(tmp_path, workers):
     assert sorted(begun(tmp_path)) == ["started 1", "started 2", "started 3"]
 
 
-@BOTH
+@SLOW_POOL
 def test_a_reporter_hears_each_cell_from_start_to_end(tmp_path, workers):
     recorder = Recorder()
     run(tmp_path, workers=workers, reporter=recorder)
@@ -95,7 +98,7 @@ def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
     assert "\n" not in outcome.cause
 
 
-@BOTH
+@SLOW_POOL
 def test_a_cell_has_the_threads_that_were_asked_for(tmp_path, workers):
     outcomes = run(tmp_path, "says_its_threads", workers)
     store = Store(tmp_path)
@@ -122,7 +125,7 @@ def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
     assert outcome.cause == "data set 'toy' changed while the run went on; run the command again"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@SLOW_POOL
 def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers, monkeypatch):
     import threading
 
@@ -180,7 +183,7 @@ def test_checkpoints_left_by_a_run_killed_right_after_saving_are_removed(tmp_pat
     assert not work.exists()
 
 
-@BOTH
+@SLOW_POOL
 def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers):
     with pytest.raises(StoreError, match=r"cannot write .*failures"):
         run(tmp_path, "ruins_the_store", workers)

@@ -4,6 +4,7 @@ import random
 import time
 
 import pytest
+from command import called
 from tiny_runs import finish, labels, ranks_of, start, write_spec
 
 pytestmark = pytest.mark.process
@@ -12,12 +13,26 @@ EXPERIMENTS = 4
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """Specification, stored ranks of a run left alone, and its wall seconds."""
+    """Specification, and stored ranks of a run left alone."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     spec = write_spec(folder)
+    run_here(spec, folder / "store")
+    return spec, ranks_of(folder / "store")
+
+
+def run_here(spec, store):
+    """Run to the end in this process, and return the log."""
+    done = called("run", str(spec), "--store", str(store), "--jobs", "1", cwd=spec.parent)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def seconds(uninterrupted, tmp_path_factory):
+    """Wall seconds of a process that is left alone."""
     began = time.monotonic()
-    finish(start(spec, folder / "store"))
-    return spec, ranks_of(folder / "store"), time.monotonic() - began
+    finish(start(uninterrupted[0], tmp_path_factory.mktemp("timed")))
+    return time.monotonic() - began
 
 
 def kill_and_resume(spec, store, seconds, times, *flags):
@@ -49,8 +64,9 @@ def check(store, expected, kills):
             assert f"{label}: epoch" not in log, "a finished experiment began again"
 
 
-def test_kill_and_resume(uninterrupted, tmp_path):
-    spec, expected, seconds = uninterrupted
+@pytest.mark.slow
+def test_kill_and_resume(uninterrupted, seconds, tmp_path):
+    spec, expected = uninterrupted
     kills = kill_and_resume(spec, tmp_path, seconds, 4)
     assert len(kills) == 4
     check(tmp_path, expected, kills)
@@ -58,7 +74,7 @@ def test_kill_and_resume(uninterrupted, tmp_path):
 
 def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
     """A random instant may miss; this one hits an experiment between two epochs."""
-    spec, expected, _ = uninterrupted
+    spec, expected = uninterrupted
     process = start(spec, tmp_path)
     for line in process.stderr:
         if "sasrec/none/seed 1: epoch 2/3" in line:
@@ -66,8 +82,7 @@ def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
     process.kill()
     process.communicate()
     assert len(labels(tmp_path)) == 1
-    process = start(spec, tmp_path)
-    _, log = process.communicate()
+    log = run_here(spec, tmp_path)
     assert "gru4rec/none/seed 1: epoch" not in log
     assert "sasrec/none/seed 1: epoch 1/3" not in log
     assert "sasrec/none/seed 1: epoch 3/3" in log
@@ -76,14 +91,15 @@ def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--jobs", "2")], ids=["serial", "pool"])
-def test_ten_kills(uninterrupted, tmp_path, flags):
-    spec, expected, seconds = uninterrupted
+def test_ten_kills(uninterrupted, seconds, tmp_path, flags):
+    spec, expected = uninterrupted
     kills = kill_and_resume(spec, tmp_path, seconds, 10, *flags)
     check(tmp_path, expected, [] if flags else kills)  # workers outlive their parent a moment
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_store_share_the_experiments(uninterrupted, tmp_path):
-    spec, expected, _ = uninterrupted
+    spec, expected = uninterrupted
     runs = [start(spec, tmp_path), start(spec, tmp_path, "--jobs", "2")]
     (first, log), (second, other) = (process.communicate(timeout=300) for process in runs)
     assert first == second != ""
@@ -92,10 +108,11 @@ def test_two_runs_on_one_store_share_the_experiments(uninterrupted, tmp_path):
         assert (log + other).count(f"{label}: epoch 1/3") == 1
 
 
+@pytest.mark.slow
 def test_workers_die_with_their_parent(uninterrupted, tmp_path):
     import psutil
 
-    spec, _, _ = uninterrupted
+    spec, _ = uninterrupted
     process = start(spec, tmp_path, "--jobs", "2", "--set", "epochs=2000", "patience=2000")
     for line in process.stderr:
         if "epoch 2/" in line:
@@ -108,10 +125,11 @@ def test_workers_die_with_their_parent(uninterrupted, tmp_path):
     assert not alive
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(uninterrupted, tmp_path):
     import signal
 
-    spec, _, _ = uninterrupted
+    spec, _ = uninterrupted
     process = start(spec, tmp_path, "--set", "epochs=2000", "patience=2000")
     for line in process.stderr:
         if "epoch 2/" in line:

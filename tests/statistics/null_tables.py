@@ -132,12 +132,12 @@ BETTER = tuple(
 
 def main():
     for settings in SETTINGS:
-        print(settings, tally(400, **settings), flush=True)  # noqa: T201
+        print(settings, tally(150, **settings), flush=True)  # noqa: T201
     for settings in BETTER:
-        print(settings, found_rate(50, **settings), flush=True)  # noqa: T201
+        print(settings, found_rate(30, **settings), flush=True)  # noqa: T201
     for seed_effect in (0.0, 0.03, 0.1):
         for users in (943, 20_000):
-            found = seed_effect_alone(400, users, 0.03, 5, seed_effect)
+            found = seed_effect_alone(200, users, 0.03, 5, seed_effect)
             print({"users": users, "seeds": 5, "seed_effect": seed_effect}, found, flush=True)  # noqa: T201
 
 

@@ -13,6 +13,7 @@ def model(tmp_path_factory):
     return tiny_models.llama(tmp_path_factory.mktemp("models") / "base")
 
 
+@pytest.mark.slow
 def test_three_sides_encode_the_same_texts(model):
     from tiny_models import TEXTS, tokenizer
 

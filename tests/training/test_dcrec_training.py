@@ -1,4 +1,4 @@
-"""DCRec as an experiment: trained, stopped, gone on with, and searched."""
+"""DCRec as an experiment: trained and searched."""
 
 import math
 from importlib.resources import files
@@ -27,10 +27,6 @@ def dcrec_cell(name="dcrec", epochs=2, **settings):
     )
 
 
-def curve(result):
-    return [row.model_dump(exclude={"seconds", "validation_seconds"}) for row in result.curve]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variant_trains_and_decides_nothing_about_interactions(name, tmp_path):
     result = run_experiment(dcrec_cell(name), dataset(), tmp_path)
@@ -51,15 +47,6 @@ def test_it_learns_what_follows(tmp_path):
     result = run_experiment(dcrec_cell(epochs=12, hidden_dropout=0.1), dataset(), tmp_path)
     figures = [row.metric for row in result.curve]
     assert max(figures) > 0.4
-
-
-def test_it_goes_on_where_it_stopped(tmp_path):
-    whole = run_experiment(dcrec_cell(epochs=3), dataset(), tmp_path / "whole")
-    run_experiment(dcrec_cell(epochs=1), dataset(), tmp_path / "parts")
-    parts = run_experiment(dcrec_cell(epochs=3), dataset(), tmp_path / "parts")
-    assert curve(whole) == curve(parts)
-    assert (whole.ranks["test"].better_all == parts.ranks["test"].better_all).all()
-    assert whole.metadata.diagnostics == parts.metadata.diagnostics
 
 
 def test_the_search_space_is_made_of_settings():

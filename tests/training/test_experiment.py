@@ -118,7 +118,7 @@ def test_read_outs_follow_the_original_interactions():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("gpu", "is no device"), ("meta", "is not supported")]
+    ("name", "message"), [("gpu", "is not a device"), ("meta", "is not supported")]
 )
 def test_unusable_devices_are_named(name, message):
     with pytest.raises(ConfigError, match=message):

@@ -15,8 +15,6 @@ class LlmConfig(EncoderConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     bidirectional
         Whether every token attends to every other, LLM2Vec's first step; else causally.
     pooling
@@ -39,14 +37,13 @@ class Llm2VecConfig(LlmConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     bidirectional, pooling, max_tokens, dtype
         As of every :class:`LlmConfig`.
     model
         A folder, or a Hugging Face id, ``owner/name`` or ``owner/name@revision``.
     adapters
-        PEFT adapters, likewise; each is merged into the model before the next is loaded.
+        PEFT adapters, named in the same way; each is merged into the model before the next
+        is loaded.
     weights
         SHA-256 of the files of model and adapters. Empty takes those that are there; a run
         fills it in, so that other weights under the same name are another experiment.

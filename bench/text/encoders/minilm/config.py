@@ -12,8 +12,6 @@ class MiniLMConfig(EncoderConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     max_tokens
         A longer text loses its beginning: in a joined text, the oldest items. 256 is the
         model's own.

@@ -12,8 +12,6 @@ class RandomConfig(EncoderConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     size
         S, width of a vector.
     seed

@@ -12,8 +12,6 @@ class TfidfConfig(EncoderConfig):
 
     Attributes
     ----------
-    reading, texts, storage
-        As of every encoder.
     size
         S, dimensions of the SVD; fewer where the data set has fewer texts or words.
     ngrams

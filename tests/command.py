@@ -1,4 +1,4 @@
-"""The ``bench`` command as users meet it: a process with an exit code and two streams."""
+"""The ``bench`` command as users meet it, with an exit code and two streams."""
 
 from __future__ import annotations
 
@@ -21,26 +21,8 @@ max_length: 8
 """
 
 
-def bench(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with all its folders below ``cwd`` and without a network.
-
-    A ``PYTHONPATH`` comes before the one that is set.
-    """
-    paths = [environment.pop("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(filter(None, paths))
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *words],
-        cwd=cwd,
-        env={**os.environ, **_folders(cwd), "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
 def called(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Do what :func:`bench` does in this process, where torch is imported once for all tests."""
+    """Run the command in this process, with all its folders below ``cwd`` and without a network."""
     out, err = io.StringIO(), io.StringIO()
     code = 0
     with (

@@ -1,0 +1,54 @@
+"""The brief comparison that a run prints on a terminal."""
+
+import io
+
+from made_up_store import make_experiment, save
+from rich.console import Console
+
+from bench.plan.training import TrainingConfig
+from bench.reports.report import summary
+from bench.reports.tables.grid import to_rich
+from bench.runs.store import Store
+
+USERS = 200
+QUICK = TrainingConfig(epochs=9, patience=10, batch_size=128)
+LOW, HIGH = [100] * USERS, [1] * 150 + [100] * 50
+
+
+def lines(root, width):
+    keys = [stored.key for stored in Store(root).experiments()]
+    console = Console(file=io.StringIO(), width=width)
+    for grid in summary(root, keys, {"none": "Base", "hsd": "HSD"}):
+        console.print(to_rich(grid))
+    return console.file.getvalue().splitlines()
+
+
+def test_a_row_has_its_figures_and_the_difference_to_its_base(tmp_path):
+    save(tmp_path, make_experiment("none", training=QUICK), LOW)
+    save(tmp_path, make_experiment("hsd", training=QUICK), HIGH)
+    found = [line.split() for line in lines(tmp_path, 80)]
+    assert found[0] == ["ml-100k,", "sasrec,", "budget", "quick"]
+    (base,) = (line for line in found if line[:1] == ["Base"])
+    (own,) = (line for line in found if line[:1] == ["HSD"])
+    assert base[1:4] == ["0.0000", "0.0000", "\N{EM DASH}"]
+    # 150 of 200 users at rank 1: 0.75 in both; its standard error is sqrt(0.75 * 0.25 / 199).
+    half = 1.972 * (0.75 * 0.25 / (USERS - 1)) ** 0.5
+    assert own[1:3] == ["0.7500", "0.7500"]
+    assert own[3:6] == ["+0.750", f"[{0.75 - half:+.3f},", f"{0.75 + half:+.3f}]\N{UPWARDS ARROW}"]
+
+
+def test_the_verdict_names_what_differs_and_fits_the_width(tmp_path):
+    save(tmp_path, make_experiment("none", training=QUICK), HIGH)
+    save(tmp_path, make_experiment("hsd", training=QUICK), LOW)
+    text = lines(tmp_path, 80)
+    assert max(map(len, text)) <= 80
+    joined = " ".join(" ".join(text).split())
+    assert "NDCG@10: no method better than the matched base; HSD worse (p < 0.05, Holm)." in joined
+    assert "One seed: intervals over users alone." in joined
+
+
+def test_without_a_base_nothing_is_claimed(tmp_path):
+    save(tmp_path, make_experiment("hsd", training=QUICK), HIGH)
+    joined = " ".join(" ".join(lines(tmp_path, 100)).split())
+    assert "No row has a matched base" in joined
+    assert "better" not in joined
