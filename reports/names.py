@@ -21,9 +21,16 @@ TableName = Literal[
 """In the order of a report; ``significance`` is the matrix of all pairs, ``ledger`` the cost of
 tuning."""
 FigureKind = Literal[
-    "accuracy", "learning-curves", "denoising", "setting-curve", "quality-cost", "tuning"
+    "differences",
+    "accuracy",
+    "learning-curves",
+    "denoising",
+    "quality-cost",
+    "tuning",
+    "setting-curve",
 ]
-"""``accuracy``: one metric as bars; ``learning-curves``: the validation metric by epoch;
+"""``differences``: each row minus its bare backbone; ``accuracy``: one metric as bars;
+``learning-curves``: the validation metric by epoch;
 ``denoising``: share of dropped interactions and one metric, by popularity of the item;
 ``setting-curve``: both against one setting; ``quality-cost``: one metric against seconds;
 ``tuning``: the best validation metric after each trial."""

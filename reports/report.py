@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
-from bench.reports.figures.draw import save_figure
+from bench.reports.figures.draw import all_figures, save_figure
+from bench.reports.findings import findings
 from bench.reports.names import FigureKind, Format, Part, TableName, default_tables
-from bench.reports.page.figures import page_figures
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
 from bench.reports.request import ReportRequest
@@ -202,7 +202,9 @@ def _page(data: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> s
     title = "Denoisers for sequential recommendation: " + ", ".join(
         data.titles.get(name, name) for name in names
     )
-    return write_page(title, grids, page_figures(data, grids), sources.values(), problems)
+    return write_page(
+        title, list(findings(data)), grids, all_figures(data, "svg"), sources.values(), problems
+    )
 
 
 def draw(

@@ -453,6 +453,7 @@ def report(
     phase: Phase = "test",
     candidates: Candidates | None = None,
     ties: Ties | None = None,
+    paper: str | Path | None = None,
 ) -> str:
     """Render tables and pages, as ``bench report`` does.
 
@@ -469,6 +470,9 @@ def report(
         Names as of ``bench report --table``; None is the default of the format.
     metrics, phase, candidates, ties
         As for :meth:`Results.table`.
+    paper
+        Also write tables, figures, references and a statement on reproducibility into this new
+        folder, see :func:`bench.reports.paper.write_paper`.
 
     Returns
     -------
@@ -477,23 +481,37 @@ def report(
     """
     from bench.files import write_output
     from bench.reports.names import TABLES
+    from bench.reports.paper import write_paper
     from bench.reports.report import render
-    from bench.reports.results import Reading
+    from bench.reports.results import Reading, Selection
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
     unknown = [name for name in tables or () if name not in TABLES]
     if unknown:
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
+    keys = shown._comparison_keys()  # noqa: SLF001 - of this module
+    reading, titles = Reading.named(metrics, phase, candidates, ties), RegisteredTitles()
+    names = [name for name in TABLES if name in tables] if tables else None
     text = render(
         shown.settings.store,
-        shown._comparison_keys(),  # noqa: SLF001 - of this module
+        keys,
         format,
-        reading=Reading.named(metrics, phase, candidates, ties),
-        titles=RegisteredTitles(),
-        names=[name for name in TABLES if name in tables] if tables else None,
+        reading=reading,
+        titles=titles,
+        names=names,
         origin=True,
     )
+    if paper is not None:
+        write_paper(
+            shown.settings.store,
+            Path(paper),
+            selection=Selection(keys),
+            reading=reading,
+            titles=titles,
+            names=names,
+            settings=shown.settings,
+        )
     if out is not None:
         write_output(Path(out), text)
     return text

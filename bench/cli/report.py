@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -33,6 +34,7 @@ Examples:
   bench report --run all --latest --where epochs=30 method=none,hsd
   bench report --table data ablation cases
   bench report --table noise-detection --part test --format csv
+  bench report --paper paper/
   bench report --figure learning-curves --out curves.png
   bench report --figure setting-curve --setting theta --out theta.pdf
 """
@@ -112,13 +114,21 @@ def report(
         one_of(
             "--figure",
             FigureKind,
-            "Draw accuracy, learning-curves, denoising, quality-cost, tuning or setting-curve "
-            "into --out.",
+            "Draw differences, accuracy, learning-curves, denoising, quality-cost, tuning or "
+            "setting-curve into --out.",
         ),
     ] = None,
     setting: Annotated[
         str | None,
         typer.Option(metavar="KEY", help="Setting of the curve, such as theta or training.epochs."),
+    ] = None,
+    paper: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write tables (LaTeX), figures (PDF), references (BibTeX), a statement on "
+            "reproducibility and the commands into this new folder.",
+        ),
     ] = None,
     store: StoreDir = None,
     data_dir: DataDir = None,
@@ -136,7 +146,10 @@ def report(
         raise ConfigError("--setting belongs to a curve; add --figure setting-curve")
     if figure is not None and table:
         raise ConfigError("a figure has no choice of tables; drop --table")
-    if part is not None and not (format_ == "html" or "noise-detection" in (table or ())):
+    if paper is not None and (out or figure or format_ != "markdown"):
+        raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
+    detection = paper is not None or format_ == "html" or "noise-detection" in (table or ())
+    if part is not None and not detection:
         raise ConfigError("--part belongs to a table; add --table noise-detection")
 
     from bench.reports.comparison import comparison_keys
@@ -167,13 +180,29 @@ def report(
             setting=setting,
         )
         return
+    tables = cast("Sequence[TableName]", table) or None
+    if paper is not None:
+        from bench.reports.paper import write_paper
+
+        written = write_paper(
+            settings.store,
+            paper,
+            selection=selection,
+            reading=reading,
+            titles=titles,
+            names=tables,
+            part=part or "train",
+            settings=settings,
+        )
+        typer.echo(f"{len(written)} files in {paper}")
+        return
     text = render(
         settings.store,
         fmt=format_,
         selection=selection,
         reading=reading,
         titles=titles,
-        names=cast("Sequence[TableName]", table) or None,
+        names=tables,
         part=part or "train",
         settings=settings,
         origin=True,

@@ -1,7 +1,8 @@
-"""What all figures share: colours, panels, legends and axes.
+"""What all figures share: the look of each method, panels, the legend and axes.
 
-Colours are those of Okabe and Ito (Color universal design, 2008), which remain distinct under any
-common colour blindness.
+Six colours are those of Okabe and Ito (Color universal design, 2008), the last is the indigo of
+Tol's muted scheme; with dark grey for the bare backbone they remain distinct under any common
+colour blindness. Hatches of bars and markers of points repeat the distinction without colour.
 """
 
 from __future__ import annotations
@@ -9,22 +10,120 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
-from bench.reports.tables.rows import dataset_names
+from bench.components import BASELINE, METHODS, VARIANT_MARK, Components
+from bench.errors import BenchError
+from bench.reports.tables.rows import dataset_names, method_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     from bench.reports.tables.build import ReportData
     from bench.reports.tables.rows import DatasetBlock, Table
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, GREY = "#333333", "#888888"
-_LETTERS_PER_INCH, _PATCH_LETTERS = 14, 7
-"""Letters of a legend per inch, and the letters that a colour patch takes."""
+COLOURS = (INK, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288")
+HATCHES = ("", "///", "\\\\\\", "xxx", "...", "---", "|||", "ooo", "+++")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
+TINTS = (0.0, 0.35, 0.55, 0.7)
+"""Shares of white in the colours of a method and its variants."""
+_LETTERS_PER_INCH, _HANDLE_LETTERS = 14, 7
+"""Letters of a legend per inch, and the letters that a handle takes."""
 _LINE_INCHES = 0.2
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one label is drawn in every figure."""
+
+    colour: str
+    hatch: str
+    marker: str
+
+    @classmethod
+    def of(cls, place: int, variant: int) -> Style:
+        """Choose the style of a component by its place in its registry and that of its variant."""
+        from matplotlib.colors import to_hex, to_rgb
+
+        tint = TINTS[variant % len(TINTS)]
+        red, green, blue = (
+            part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
+        )
+        turn = place + variant
+        return cls(
+            to_hex((red, green, blue)),
+            HATCHES[turn % len(HATCHES)],
+            MARKERS[turn % len(MARKERS)],
+        )
+
+    @property
+    def fill(self) -> Mapping[str, Any]:
+        """Keywords of a bar."""
+        return {"facecolor": self.colour, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0}
+
+    def bar(self, label: str) -> Patch:
+        """Return its handle in the legend of bars."""
+        from matplotlib.patches import Patch
+
+        return Patch(label=label, **self.fill)
+
+    def line(self, label: str, style: Any = "-") -> Line2D:
+        """Return its handle in the legend of lines, or of points with the style ``none``."""
+        from matplotlib.lines import Line2D
+
+        return Line2D([], [], color=self.colour, marker=self.marker, linestyle=style, label=label)
+
+
+def assign_styles(names: Iterable[tuple[str, str]], registry: Components[Any]) -> dict[str, Style]:
+    """Assign a style to each distinct label, the same in every figure and report.
+
+    The bare backbone comes first, then this package's components by name, then those of others.
+    A label whose name and variant are registered depends on nothing else.
+
+    Parameters
+    ----------
+    names
+        Pairs of a label and the registered name behind it, such as ``iadsr:without-info``. Labels
+        of one name, which differ in settings, have different styles.
+    registry
+        Holds the names.
+    """
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        try:
+            own = registry.get(name).model.startswith("bench.")
+        except BenchError:
+            own = False
+        return name != BASELINE, not own, name
+
+    places = {name: place for place, name in enumerate(sorted(registry.names(), key=rank))}
+    taken: dict[str, set[int]] = defaultdict(set)
+    styles: dict[str, Style] = {}
+    for label, name in names:
+        if label in styles:
+            continue
+        family, _, variant = name.partition(VARIANT_MARK)
+        try:
+            known = ["", *(entry.name for entry in registry.get(family).variants)]
+        except BenchError:
+            known = [""]
+        number = known.index(variant) if variant in known else len(known)
+        if number in taken[family]:
+            number = next(n for n in count(len(known)) if n not in taken[family])
+        taken[family].add(number)
+        styles[label] = Style.of(places.setdefault(family, len(places)), number)
+    return styles
+
+
+def method_styles(data: ReportData) -> dict[str, Style]:
+    """Assign a style to the label of every row of a report."""
+    rows = [row for table in data.tables for row in table.rows]
+    return assign_styles(((method_label(r, data.titles), r.identity[1]) for r in rows), METHODS)
 
 
 @dataclass(frozen=True)
@@ -34,23 +133,6 @@ class Panel:
     table: Table
     block: DatasetBlock
     heading: str
-
-
-def palette(labels: Iterable[str]) -> dict[str, str]:
-    """Assign a colour to each distinct label.
-
-    More than seven labels take their colours from one continuous scale, because no more colours
-    are distinct under every colour blindness; names and shapes must help then.
-    """
-    distinct = list(dict.fromkeys(labels))
-    if len(distinct) <= len(COLOURS):
-        return dict(zip(distinct, COLOURS, strict=False))
-    import matplotlib as mpl
-    from matplotlib.colors import to_hex
-
-    places = [(n + 0.5) / len(distinct) for n in range(len(distinct))]
-    shades = [to_hex(mpl.colormaps["turbo"](place)) for place in places]
-    return dict(zip(distinct, shades, strict=True))
 
 
 def panels_of(data: ReportData) -> list[Panel]:
@@ -70,60 +152,33 @@ def panels_of(data: ReportData) -> list[Panel]:
     ]
 
 
-def canvas(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure with ``count`` panels, each ``width`` inches wide."""
+def canvas(
+    panels: int, columns: int, width: float, height: float = 2.9
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of panels, each ``width`` by ``height`` inches."""
     from matplotlib.figure import Figure
 
-    rows = -(-count // columns)
-    figure = Figure(figsize=(width * columns, 2.9 * rows), layout="constrained")
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for spare in axes[count:]:
-        spare.set_axis_off()
-    return figure, axes[:count]
+    for spare in axes[panels:]:
+        spare.remove()
+    return figure, axes[:panels]
 
 
-def legend(figure: Figure, colours: Mapping[str, str], shapes: Mapping[str, str] = {}) -> None:
-    """Name the colours, and the shapes of markers, above the panels."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    marks = [
-        Line2D([], [], color=GREY, marker=shape, linestyle="none", label=label)
-        for label, shape in shapes.items()
-    ]
-    patches = [Patch(color=colour, label=label) for label, colour in colours.items()]
-    figure.legend(
-        handles=[*patches, *marks],
-        loc="outside upper left",
-        ncols=_make_room(figure, [*colours, *shapes]),
-        frameon=False,
-        fontsize=8 if shapes else None,
-    )
-
-
-def _make_room(figure: Figure, labels: Sequence[str]) -> int:
-    """Raise a figure by the lines of a legend and return its number of columns, at most five."""
+def legend(figure: Figure, handles: Sequence[Patch | Line2D]) -> None:
+    """Place the legend above the panels and raise the figure by its lines."""
     room = figure.get_figwidth() * _LETTERS_PER_INCH
-    longest = max(len(label) for label in labels)
-    columns = max(1, min(len(labels), 5, int(room / (longest + _PATCH_LETTERS))))
-    lines = -(-len(labels) // columns)
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), 5, int(room / (longest + _HANDLE_LETTERS))))
+    lines = -(-len(handles) // columns)
     figure.set_figheight(figure.get_figheight() + _LINE_INCHES * (lines - 1))
-    return columns
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False)
 
 
-def log_axis(ax: Axes) -> None:
-    """Make the horizontal axis logarithmic with plain labels such as 0.6 instead of 6e-01."""
-    from matplotlib.ticker import LogFormatter
-
-    class Plain(LogFormatter):
-        """Labels the same ticks as its base class."""
-
-        def __call__(self, x: float, pos: int | None = None) -> str:
-            return f"{x:g}" if super().__call__(x, pos) else ""
-
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(Plain())
-    ax.xaxis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+def from_zero(ax: Axes, room: float = 0.08) -> None:
+    """Begin the vertical axis at zero, with room above the highest mark."""
+    ax.set_ylim(0, (1 + room) * ax.dataLim.intervaly[1] or 1)
 
 
 def explain(figure: Figure, text: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from bench.files import write_output
 from bench.reports.figures.accuracy import draw_accuracy
 from bench.reports.figures.canvas import GREY, INK
 from bench.reports.figures.denoising import draw_denoising
+from bench.reports.figures.differences import draw_differences
 from bench.reports.figures.learning_curves import draw_curves
 from bench.reports.figures.quality_cost import draw_quality_cost
-from bench.reports.figures.setting_curve import draw_setting_curve
+from bench.reports.figures.setting_curve import curve_settings, draw_setting_curve
 from bench.reports.figures.tuning import draw_tuning
 from bench.reports.names import FigureKind
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 ENDINGS = ("png", "pdf", "svg")
 _STYLE: Any = {
     "font.size": 9,
+    "hatch.linewidth": 0.8,
+    "legend.fontsize": 8.5,
+    # Type 42 (TrueType): conferences refuse the default, Type 3.
+    "pdf.fonttype": 42,
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
@@ -40,6 +46,85 @@ _STYLE: Any = {
     "ytick.color": INK,
     "svg.hashsalt": "bench",
 }
+
+
+_TEXTS: dict[FigureKind, tuple[str, str]] = {
+    "differences": (
+        "Difference to the bare backbone",
+        "Each method minus the bare backbone on the same samples, with 95 % intervals.",
+    ),
+    "accuracy": (
+        "Accuracy",
+        "Means over users and seeds; whiskers: one standard deviation over seeds.",
+    ),
+    "learning-curves": (
+        "Learning curves",
+        "Validation metric by epoch, one line per seed; markers: the tested epoch.",
+    ),
+    "denoising": (
+        "Denoising by popularity",
+        "Share of interactions dropped, and accuracy, from rare items to popular ones.",
+    ),
+    "quality-cost": (
+        "Accuracy and cost",
+        "Accuracy against wall seconds in total, one marker per row of the comparison.",
+    ),
+    "tuning": (
+        "Gain from tuning",
+        "Best validation metric after each trial, one line per study.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its texts.
+
+    Attributes
+    ----------
+    name
+        Of a file, without its ending.
+    title, caption
+        In words.
+    content
+        The drawing in some format.
+    """
+
+    name: str
+    title: str
+    caption: str
+    content: bytes
+
+
+def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
+    """Draw every figure of a report that has something to show.
+
+    Parameters
+    ----------
+    data
+        What is shown: its main metric.
+    ending
+        Names the format.
+
+    Raises
+    ------
+    StoreError
+        An experiment is damaged.
+    """
+    metric = data.reading.main_metric(data.tables[0].protocol)
+    data = replace(data, reading=replace(data.reading, metrics=(metric,)))
+    for kind, (title, caption) in _TEXTS.items():
+        try:
+            yield Drawing(kind, title, caption, figure_bytes(kind, data, ending))
+        except ConfigError:  # it has nothing to show
+            continue
+    for setting in curve_settings(data.tables):
+        yield Drawing(
+            f"curve-{setting.replace('.', '-')}",
+            f"Accuracy and denoising by {setting}",
+            "Metrics of experiments that differ in this setting alone.",
+            figure_bytes("setting-curve", data, ending, setting),
+        )
 
 
 def save_figure(
@@ -65,30 +150,24 @@ def save_figure(
     StoreError
         The file cannot be written.
     """
-    import matplotlib as mpl
-
     ending = target.suffix.removeprefix(".").lower()
     if ending not in ENDINGS:
         raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
-    with mpl.rc_context(_STYLE):
-        figure = make_figure(kind, data, setting)
-        content = _encoded(figure, ending)
-    write_output(target, content)
+    write_output(target, figure_bytes(kind, data, ending, setting))
 
 
-def figure_svg(kind: FigureKind, data: ReportData, setting: str | None = None) -> bytes:
-    """Draw a figure as :func:`save_figure` does and return it as SVG."""
+def figure_bytes(
+    kind: FigureKind, data: ReportData, ending: str, setting: str | None = None
+) -> bytes:
+    """Draw a figure as :func:`save_figure` does; equal content gives equal bytes."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
-        return _encoded(make_figure(kind, data, setting), "svg")
-
-
-def _encoded(figure: Figure, ending: str) -> bytes:
-    # Without the date, equal content gives equal bytes.
-    options: dict[str, Any] = {"metadata": {"Date": None}} if ending == "svg" else {}
-    with io.BytesIO() as stream:
-        figure.savefig(stream, format=ending, dpi=200, bbox_inches="tight", **options)
+    with mpl.rc_context(_STYLE), io.BytesIO() as stream:
+        figure = make_figure(kind, data, setting)
+        undated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+        figure.savefig(
+            stream, format=ending, dpi=200, bbox_inches="tight", metadata=undated.get(ending)
+        )
         content = stream.getvalue()
     # XML holds no control characters, not even escaped.
     return printable(content.decode()).encode() if ending == "svg" else content
@@ -100,6 +179,7 @@ def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) 
         return draw_setting_curve(data, setting)
     makers: dict[FigureKind, Callable[[ReportData], Figure]] = {
         "accuracy": draw_accuracy,
+        "differences": draw_differences,
         "learning-curves": draw_curves,
         "denoising": draw_denoising,
         "quality-cost": draw_quality_cost,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.reports.figures.canvas import canvas, explain, legend, log_axis, palette, panels_of
+from bench.errors import ConfigError
+from bench.reports.figures.canvas import (
+    GREY,
+    Style,
+    canvas,
+    explain,
+    from_zero,
+    legend,
+    method_styles,
+    panels_of,
+)
 from bench.reports.tables.cost import total_seconds
 from bench.reports.tables.rows import backbone_label, method_label
 
@@ -15,9 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.reports.tables.build import ReportData
-    from bench.reports.tables.rows import Row, Table
+    from bench.reports.tables.rows import Row
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+FILLS: Any = ("full", "none", "left", "right", "top", "bottom")
+"""Fills of the markers, by backbone."""
 
 
 def row_seconds(row: Row) -> float | None:
@@ -26,37 +36,44 @@ def row_seconds(row: Row) -> float | None:
     return statistics.fmean(known) if known else None
 
 
-def has_costs(tables: Sequence[Table]) -> bool:
-    """Return whether two rows of a data set can be compared by cost."""
-    return any(
-        sum(row_seconds(row) is not None for row in block.rows) > 1
-        for table in tables
-        for block in table.blocks
-    )
-
-
 def draw_quality_cost(data: ReportData) -> Figure:
-    """Draw one panel for each data set: colours are methods, shapes are backbones.
+    """Draw one panel for each data set: colours and shapes are methods, fills are backbones.
 
     Rows that did not record their seconds are left out.
+
+    Raises
+    ------
+    ConfigError
+        No two rows of a data set recorded their seconds.
     """
-    panels, titles = panels_of(data), data.titles
-    rows = [row for panel in panels for row in panel.block.rows]
-    colours = palette(method_label(row, titles) for row in rows)
-    backbones = dict.fromkeys(backbone_label(row.identity[0], titles) for row in rows)
-    shapes = {label: MARKERS[n % len(MARKERS)] for n, label in enumerate(backbones)}
+    titles, styles = data.titles, method_styles(data)
+    panels = [
+        (panel, rows)
+        for panel in panels_of(data)
+        if len(rows := [row for row in panel.block.rows if row_seconds(row)]) > 1
+    ]
+    if not panels:
+        raise ConfigError("accuracy against cost needs two rows that recorded their seconds")
+    names = dict.fromkeys(row.identity[0] for _, rows in panels for row in rows)
+    fills = {name: FILLS[n % len(FILLS)] for n, name in enumerate(filter(None, names))}
     figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
-    for ax, panel in zip(axes, panels, strict=True):
+    for ax, (panel, rows) in zip(axes, panels, strict=True):
         metric = data.reading.metrics_for(panel.table.protocol)[0].name
-        for row in panel.block.rows:
-            colour = colours[method_label(row, titles)]
-            _mark(ax, row, metric, colour, shapes[backbone_label(row.identity[0], titles)])
+        for row in rows:
+            fill = fills.get(row.identity[0] or "", FILLS[0])
+            _mark(ax, row, metric, styles[method_label(row, titles)], fill)
         ax.set_title(panel.heading)
-        log_axis(ax)
-        ax.set_ylim(bottom=0)
+        _log_axis(ax)
+        from_zero(ax)
         ax.set_xlabel("Seconds in total")
         ax.set_ylabel(f"{data.reading.phase.capitalize()} {metric}")
-    legend(figure, colours, shapes)
+    handles = [style.line(label, "none") for label, style in styles.items()]
+    if len(fills) > 1:
+        for name, fill in fills.items():
+            handle = Style(GREY, "", "o").line(backbone_label(name, titles), "none")
+            handle.set_fillstyle(fill)
+            handles.append(handle)
+    legend(figure, handles)
     explain(
         figure,
         "Wall seconds of an experiment, means over seeds; encoding item texts is not included.",
@@ -64,10 +81,28 @@ def draw_quality_cost(data: ReportData) -> Figure:
     return figure
 
 
-def _mark(ax: Axes, row: Row, metric: str, colour: str, shape: str) -> None:
-    seconds, value = row_seconds(row), row.mean(metric)
-    if seconds is None or value is None or seconds <= 0:
-        return
+def _mark(ax: Axes, row: Row, metric: str, style: Style, fill: Any) -> None:
     ax.errorbar(
-        seconds, value, yerr=row.deviation(metric), fmt=shape, color=colour, markersize=6, capsize=2
+        row_seconds(row) or 0.0,
+        row.mean(metric) or 0.0,
+        yerr=row.deviation(metric),
+        fmt=style.marker,
+        fillstyle=fill,
+        color=style.colour,
+        markersize=7,
+        capsize=2,
+        clip_on=False,
     )
+
+
+def _log_axis(ax: Axes) -> None:
+    """Make the horizontal axis logarithmic, with ticks such as 0.5, 1, 2, 5 and 10."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    ax.set_xscale("log")
+    ax.margins(x=0.08)
+    low, high = ax.get_xlim()
+    subs = (1, 2, 5) if high / low < 1000 else (1,)
+    ax.xaxis.set_major_locator(LogLocator(subs=subs))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())

@@ -12,29 +12,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench.components import BASELINE, VARIANT_MARK
+from bench.components import BASELINE, METHODS, VARIANT_MARK
 from bench.errors import ConfigError
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import PHASES, Phase
 from bench.reports.differences import differing_keys, nearest, variant_names
 from bench.reports.figures.canvas import (
     GREY,
+    INK,
+    Style,
+    assign_styles,
     canvas,
     explain,
+    from_zero,
     legend,
-    log_axis,
-    palette,
     panels_of,
 )
 from bench.reports.results import Reading
 from bench.reports.tables.denoising import dropped_share
-from bench.reports.tables.rows import (
-    DatasetBlock,
-    Row,
-    Table,
-    backbone_label,
-    method_label,
-)
+from bench.reports.tables.rows import DatasetBlock, Row, Table, backbone_label, method_label
 from bench.reports.titles import Titles
 
 if TYPE_CHECKING:
@@ -48,20 +44,13 @@ CurveIdentity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 STYLES: Mapping[Phase, str] = {"test": "-", "validation": "--"}
 LOG_FROM = 100.0
 """Ratio of the largest to the smallest value from which the axis is logarithmic."""
+_TICKS = 8
+"""Most labels below a panel."""
 
 
 @dataclass(frozen=True, eq=False)
 class CurvePoint:
-    """Metrics of experiments that differ in the seed alone.
-
-    Attributes
-    ----------
-    metric
-        Mean over users for each seed, by phase.
-    dropped
-        Share of dropped interactions in test-time histories for each seed; empty if the method
-        has no decisions.
-    """
+    """Means over users for each seed, by phase, and shares of test-time histories dropped."""
 
     metric: Mapping[Phase, Sequence[float]]
     dropped: Sequence[float]
@@ -79,21 +68,16 @@ class CurvePoint:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: points by the value of the setting, ascending."""
+    """One line: points of a method by the value of the setting, ascending."""
 
     label: str
+    method: str
     points: Mapping[float, CurvePoint]
 
 
 @dataclass(frozen=True, eq=False)
 class CurvePanel:
-    """Curves of one data set and backbone.
-
-    Attributes
-    ----------
-    base
-        The bare backbone; None if it has no finished experiment or a curve of its own.
-    """
+    """Curves of one data set and backbone, and the bare backbone unless it has a curve."""
 
     backbone: str | None
     curves: Sequence[Curve]
@@ -129,18 +113,7 @@ def read_panels(
 ) -> list[CurvePanel]:
     """Read the curves of one data set, one panel for each backbone.
 
-    Parameters
-    ----------
-    block
-        Rows of one data set.
-    reading
-        How ranks become metrics; its phase does not matter.
-    metric
-        Drawn for validation and test.
-    setting
-        See :func:`full_key`; only numeric settings have curves.
-    titles
-        Printed names.
+    Only numeric settings have curves; see :func:`full_key` for their names.
 
     Raises
     ------
@@ -159,13 +132,17 @@ def read_panels(
         curves = [
             Curve(
                 labels[key],
+                key[1],
                 {value: CurvePoint.of(row, reading, metric) for value, row in points.items()},
             )
             for key, points in chosen.items()
         ]
-        base = _base(block, backbone, list(chosen))
-        point = None if base is None else CurvePoint.of(base, reading, metric)
-        panels.append(CurvePanel(backbone, curves, point))
+        bare = [r for r in block.rows if r.results and r.identity[:2] == (backbone, BASELINE)]
+        base = None
+        if bare and all(curve.method != BASELINE for curve in curves):
+            place = nearest(dict(next(iter(chosen))[3]), [row.all_settings() for row in bare])
+            base = CurvePoint.of(bare[place], reading, metric)
+        panels.append(CurvePanel(backbone, curves, base))
     return panels
 
 
@@ -209,23 +186,10 @@ def _labels(
     return labels
 
 
-def _base(block: DatasetBlock, backbone: str | None, curves: Sequence[CurveIdentity]) -> Row | None:
-    """Find the bare backbone whose settings are nearest to those of the curves."""
-    bare = [row for row in block.rows if row.results and row.identity[:2] == (backbone, BASELINE)]
-    if not bare or any(method == BASELINE for _, method, *_ in curves):
-        return None
-    return bare[nearest(dict(curves[0][3]), [row.all_settings() for row in bare])]
-
-
 def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     """Draw two panels for each data set and backbone: one metric, and the share dropped.
 
-    Parameters
-    ----------
-    data
-        What is shown.
-    setting
-        None draws the only setting that has a curve.
+    Without a name, the only setting that has a curve is drawn.
 
     Raises
     ------
@@ -236,28 +200,54 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     """
     setting = setting or _only_setting(data)
     panels = _panels(data, setting)
-    colours = palette(curve.label for *_, panel in panels for curve in panel.curves)
-    figure, axes = canvas(2 * len(panels), 2, 4.2)
-    values = [value for *_, panel in panels for curve in panel.curves for value in curve.points]
+    curves = [curve for *_, panel in panels for curve in panel.curves]
+    styles = assign_styles(((curve.label, curve.method) for curve in curves), METHODS)
+    columns = 1 + any(point.dropped for curve in curves for point in curve.points.values())
+    figure, axes = canvas(columns * len(panels), columns, 4.2)
+    values = sorted({value for curve in curves for value in curve.points})
     for number, (heading, metric, panel) in enumerate(panels):
-        accuracy, dropped = axes[2 * number : 2 * number + 2]
-        _accuracy(accuracy, panel, colours)
-        accuracy.set_title(heading)
-        accuracy.set_ylabel(metric)
-        _dropped(dropped, panel, colours)
-        dropped.set_ylabel("Interactions dropped, %")
-        for ax in (accuracy, dropped):
-            ax.set_ylim(bottom=0)
+        own = axes[columns * number : columns * (number + 1)]
+        own[0].set_title(heading)
+        own[0].set_ylabel(metric)
+        own[-1].set_ylabel("Interactions dropped, %" if columns > 1 else metric)
+        _draw_panel(own, panel, styles)
+        if not own[-1].lines:
+            own.pop().remove()
+        for ax in own:
+            if values[0] > 0 and values[-1] / values[0] >= LOG_FROM:
+                ax.set_xscale("log")
+            shown = values[:: -(-len(values) // _TICKS)]
+            ax.set_xticks(shown, [f"{value:g}" for value in shown])
+            ax.set_xticks([], minor=True)
             ax.set_xlabel(setting)
-            if min(values) > 0 and max(values) / min(values) >= LOG_FROM:
-                log_axis(ax)
-    legend(figure, colours)
+            from_zero(ax)
+    handles = [style.line(label) for label, style in styles.items()]
+    handles += [Style(INK, "", "").line(phase, style) for phase, style in STYLES.items()]
+    if any(panel.base for *_, panel in panels):
+        handles.append(Style(GREY, "", "").line("bare backbone"))
+    legend(figure, handles)
     explain(
         figure,
-        "Solid: test, dashed: validation; whiskers: one standard deviation over seeds; grey: the "
-        "bare backbone. Dropped: share of the interactions in test-time histories.",
+        "Whiskers: one standard deviation over seeds. Dropped: of the interactions in test-time "
+        "histories.",
     )
     return figure
+
+
+def _draw_panel(axes: Sequence[Axes], panel: CurvePanel, styles: Mapping[str, Style]) -> None:
+    """Draw the metric on the first of one or two axes and the shares dropped on the second."""
+    for curve in panel.curves:
+        for phase, line in STYLES.items():
+            means = {at: point.metric[phase] for at, point in curve.points.items()}
+            _line(axes[0], means, styles[curve.label], line)
+        points = {at: point.dropped for at, point in curve.points.items() if point.dropped}
+        shares = {at: [100 * share for share in seeds] for at, seeds in points.items()}
+        if shares:
+            _line(axes[1], shares, styles[curve.label], "-")
+    if panel.base is not None:
+        for phase, line in STYLES.items():
+            height = statistics.fmean(panel.base.metric[phase])
+            axes[0].axhline(height, color=GREY, linestyle=line)
 
 
 def _only_setting(data: ReportData) -> str:
@@ -285,39 +275,18 @@ def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]
     return found
 
 
-def _accuracy(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
-    for phase, style in STYLES.items():
-        if panel.base is not None:
-            ax.axhline(statistics.fmean(panel.base.metric[phase]), color=GREY, linestyle=style)
-        for curve in panel.curves:
-            values = {at: point.metric[phase] for at, point in curve.points.items()}
-            _line(ax, values, colours[curve.label], style)
-
-
-def _dropped(ax: Axes, panel: CurvePanel, colours: Mapping[str, str]) -> None:
-    for curve in panel.curves:
-        shares = {
-            at: [100 * share for share in point.dropped]
-            for at, point in curve.points.items()
-            if point.dropped
-        }
-        _line(ax, shares, colours[curve.label], "-")
-
-
-def _line(ax: Axes, values: Mapping[float, Sequence[float]], colour: str, style: str) -> None:
+def _line(ax: Axes, values: Mapping[float, Sequence[float]], style: Style, line: str) -> None:
     """Draw means over seeds with one standard deviation on either side if there are several."""
-    if not values:
-        return
-    means = [statistics.fmean(seeds) for seeds in values.values()]
     spread = [statistics.stdev(seeds) if len(seeds) > 1 else 0.0 for seeds in values.values()]
     ax.errorbar(
         list(values),
-        means,
+        [statistics.fmean(seeds) for seeds in values.values()],
         yerr=spread if any(spread) else None,
-        color=colour,
-        linestyle=style,
+        color=style.colour,
+        linestyle=line,
         linewidth=1.5,
-        marker="o",
-        markersize=4,
+        marker=style.marker,
+        markersize=5,
         capsize=2.5,
+        clip_on=False,
     )

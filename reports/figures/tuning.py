@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bench.components import METHODS
 from bench.errors import ConfigError
-from bench.reports.figures.canvas import canvas, explain, legend, palette
+from bench.reports.figures.canvas import assign_styles, canvas, explain, legend
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw_tuning(data: ReportData) -> Figure:
-    """Draw one panel for each tuned data set; studies of equal names share a colour.
+    """Draw one panel for each tuned data set; studies of equal names share a style.
 
     Raises
     ------
@@ -35,21 +36,32 @@ def draw_tuning(data: ReportData) -> Figure:
             panels[study.about["dataset"]].append(study)
     if not panels:
         raise ConfigError("nothing was tuned on these data sets; run 'bench tune' first")
-    labels = [_label(study, data.titles) for studies in panels.values() for study in studies]
-    colours = palette(labels)
+    names = [
+        (_label(study, data.titles), study.about["method"])
+        for studies in panels.values()
+        for study in studies
+    ]
+    styles = assign_styles(names, METHODS)
     figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
     for ax, (name, studies) in zip(axes, panels.items(), strict=True):
         for study in studies:
             points = [point for point in best_after(study.trials) if point["best"] is not None]
             trials, best = ([point[key] for point in points] for key in ("trials", "best"))
-            colour = colours[_label(study, data.titles)]
-            ax.step(trials, best, where="post", color=colour, linewidth=1.5)
-            ax.plot(trials[-1:], best[-1:], "o", color=colour, markersize=4.5)
+            style = styles[_label(study, data.titles)]
+            ax.step(trials, best, where="post", color=style.colour, linewidth=1.5)
+            ax.plot(
+                trials[-1:],
+                best[-1:],
+                style.marker,
+                color=style.colour,
+                markersize=5.5,
+                clip_on=False,
+            )
         ax.set_title(data.titles.get(name, name))
         ax.set_xlabel("Trials")
         ax.set_ylabel(f"Best {studies[0].about['objective']}")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(figure, colours)
+    legend(figure, [style.line(label) for label, style in styles.items()])
     explain(figure, "After each trial that counts; the first has the default settings.")
     return figure
 

@@ -1,46 +1,26 @@
-"""One self-contained HTML page: sortable tables, figures, and the source of each figure."""
+"""One self-contained HTML page: what was found, sortable tables, figures and sources."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.reports.figures.draw import Drawing
 from bench.reports.page.provenance import Provenance
-from bench.reports.tables.grid import Grid
+from bench.reports.tables.grid import MISSING, Grid
 from bench.version import __version__
 
 TEMPLATE = "page.html.j2"
 
 
-@dataclass(frozen=True)
-class PageFigure:
-    """A figure of the page.
-
-    Attributes
-    ----------
-    title, caption
-        Above and below it; the caption is also its alternative text.
-    svg
-        The drawing, UTF-8.
-    """
-
-    title: str
-    caption: str
-    svg: bytes
-
-    @property
-    def uri(self) -> str:
-        """The drawing as the address of an image, in which scripts do not run."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
-
-
 def write_page(
     title: str,
+    findings: Sequence[str],
     grids: Sequence[Grid],
-    figures: Iterable[PageFigure],
+    figures: Iterable[Drawing],
     sources: Iterable[Provenance],
     problems: Sequence[str],
 ) -> str:
@@ -50,10 +30,10 @@ def write_page(
 
     Parameters
     ----------
-    title
-        Its heading.
+    title, findings
+        Its heading, and the sentences below it.
     grids, figures
-        Tables and figures in the order of the page.
+        Tables and figures in the order of the page; the first figure is above the tables.
     sources
         Every experiment that a table names.
     problems
@@ -65,11 +45,50 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    shown = list(sources)
     return environment.get_template(TEMPLATE).render(
         title=title,
+        findings=findings,
         grids=grids,
-        figures=list(figures),
-        sources=list(sources),
+        tables=[(grid, _classes(grid), _contexts(grid)) for grid in grids],
+        figures=[(figure, _image(figure)) for figure in figures],
+        sources=shown,
+        seeds={source.key: source.seed for source in shown},
         problems=problems,
         version=__version__,
     )
+
+
+def _image(figure: Drawing) -> str:
+    """Return a drawing in SVG as the address of an image, in which scripts do not run."""
+    return "data:image/svg+xml;base64," + base64.b64encode(figure.content).decode("ascii")
+
+
+def _classes(grid: Grid) -> list[str]:
+    """Return the classes of each column.
+
+    ``same``: equal in all rows and said above the table; ``label``: kept in view; ``name``: the
+    label with the most different texts, which alone is kept in view on a narrow screen; ``words``:
+    no numbers, so that lines may break.
+    """
+    shared, rows = grid.shared(), [cells for cells, _ in grid.rows()]
+    labels = [place for place in range(len(grid.labels)) if place not in shared]
+    name = max(labels, key=lambda place: len({row[place].text for row in rows}))
+    classes = []
+    for place in range(len(grid.heads)):
+        kinds = ["label"] if place in labels else [] if place < len(grid.labels) else ["number"]
+        kinds += ["name"] if place == name else []
+        if kinds == ["number"] and not any(re.match(r"[-+<\d]", row[place].text) for row in rows):
+            kinds.append("words")
+        kinds += ["last"] if place == labels[-1] else []
+        classes.append(" ".join(["same"] if place in shared else kinds))
+    return classes
+
+
+def _contexts(grid: Grid) -> list[str]:
+    """Return the labels of each row except its name and those that all rows share."""
+    places = [n for n, kinds in enumerate(_classes(grid)) if kinds in {"label", "label last"}]
+    return [
+        ", ".join(cells[place].text for place in places if cells[place].text not in {"", MISSING})
+        for cells, _ in grid.rows()
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Provenance:
 
     Attributes
     ----------
-    key, label
+    key, label, seed
         Of the experiment.
     command
         Shell command that computes it, or finds it in the store.
@@ -37,6 +37,7 @@ class Provenance:
 
     key: str
     label: str
+    seed: int
     command: str
     metadata: Mapping[str, str]
     settings: Mapping[str, str]
@@ -56,13 +57,14 @@ def provenance(result: ScoredExperiment) -> Provenance:
     return Provenance(
         key=result.key,
         label=experiment.label,
+        seed=experiment.seed,
         command=command_of(experiment, source_of([result])),
         metadata={name: value for name, value in shown.items() if value},
         settings=settings_of(experiment),
     )
 
 
-def command_of(experiment: Experiment, source: str) -> str:
+def command_of(experiment: Experiment, source: str, seeds: Sequence[int] = ()) -> str:
     """Write the ``bench run`` command whose plan is this experiment.
 
     Parameters
@@ -71,15 +73,17 @@ def command_of(experiment: Experiment, source: str) -> str:
         Finished.
     source
         What loads its data set.
+    seeds
+        Of experiments that differ in it alone; by default its own.
     """
     names = (
         ("--dataset", source),
         ("--backbone", experiment.backbone),
         ("--method", experiment.method),
         ("--encoder", experiment.encoder),
-        ("--seeds", str(experiment.seed)),
     )
     words = [word for flag, name in names if name is not None for word in (flag, name)]
+    words += ["--seeds", *map(str, seeds or [experiment.seed])]
     usual, where = Computation(), experiment.computation or Computation()
     for key in ("device", "numerics", "threads"):
         value = getattr(where, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
@@ -60,6 +60,11 @@ class ReportData:
     part: Part
     available: AvailableData
 
+    @cached_property
+    def contrasts(self) -> list[Contrasts]:
+        """What each table compares; it takes a while and serves several."""
+        return [contrasts(table, self.reading) for table in self.tables]
+
     @property
     def keys(self) -> list[str]:
         """Keys of all experiments."""
@@ -79,8 +84,8 @@ def build_grids(data: ReportData, names: Sequence[TableName]) -> list[Grid]:
     found: list[Grid | None] = []
     if "data" in names:
         found.append(data_grid(data.tables, data.titles, data.available))
-    for table in data.tables:
-        found += _table_grids(data, table, names)
+    for number in range(len(data.tables)):
+        found += _table_grids(data, number, names)
     if "ledger" in names:
         found.append(ledger_grid(data.store.root, data.selection, data.titles))
     grids = [grid for grid in found if grid is not None]
@@ -93,18 +98,13 @@ def build_grids(data: ReportData, names: Sequence[TableName]) -> list[Grid]:
 
 
 def _table_grids(
-    data: ReportData, table: Table, names: Sequence[TableName]
+    data: ReportData, number: int, names: Sequence[TableName]
 ) -> Iterator[Grid | None]:
-    reading, titles = data.reading, data.titles
+    table, reading, titles = data.tables[number], data.reading, data.titles
     metric = reading.main_metric(table.protocol)
-
-    @cache
-    def tests() -> Contrasts:  # take a while and serve two tables
-        return contrasts(table, reading)
-
     make: dict[TableName, Callable[[], Grid | None]] = {
-        "overall": lambda: overall_grid(table, reading, titles, tests()),
-        "improvement": lambda: improvement_grid(table, reading, titles, tests()),
+        "overall": lambda: overall_grid(table, reading, titles, data.contrasts[number]),
+        "improvement": lambda: improvement_grid(table, reading, titles, data.contrasts[number]),
         "significance": lambda: matrix_grid(table, reading, metric, titles),
         "denoising": lambda: denoising_grid(table, reading, metric, titles),
         "noise-detection": lambda: noise_detection_grid(table, titles, data.part, data.available),

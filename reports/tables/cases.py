@@ -127,17 +127,26 @@ def cases_grid(
                 f"seed {', '.join(map(str, seeds))}."
             )
     labels = list(dict.fromkeys(method.label for *_, methods in found for method in methods))
-    blocks: list[list[list[TableCell]]] = []
-    for name, block, methods in found:
-        dataset = available.get(block)
-        if dataset is not None:
-            blocks += _Cases(name, dataset, {m.label: m for m in methods}).blocks(labels)
+    cases = [
+        _Cases(name, dataset, {method.label: method for method in methods})
+        for name, block, methods in found
+        if (dataset := available.get(block)) is not None
+    ]
+    planted = any(case.dataset.planted_noise is not None for case in cases)
+    blocks = [lines for case in cases for lines in case.blocks(labels, planted=planted)]
     if not blocks:
         return None
     return Grid(
         title="Case study",
         caption=_caption(table),
-        labels=["Data set", "User", "Interaction", "Item", "Popularity"],
+        labels=[
+            "Data set",
+            "User",
+            "Interaction",
+            "Item",
+            "Popularity",
+            *(["Noise"] if planted else []),
+        ],
         figures=["Training count", *labels],
         blocks=blocks,
         notes=notes,
@@ -227,13 +236,15 @@ class _Cases:
         self.counts = split.item_counts()
         self.hot = int(Buckets.of(self.counts[split.targets("test")].astype(np.int32)).lows[-1])
 
-    def blocks(self, labels: Sequence[str]) -> list[list[list[TableCell]]]:
-        """Return one block per user with a column for each label."""
+    def blocks(self, labels: Sequence[str], *, planted: bool) -> list[list[list[TableCell]]]:
+        """Return one block per user with a column for each label, and for planted noise."""
         deciding = [method for method in self.methods.values() if method.decides]
         lengths = self.dataset.sequences.lengths - 1
-        return [self._user(user, labels) for user in choose_users(deciding, lengths)]
+        return [
+            self._user(user, labels, planted=planted) for user in choose_users(deciding, lengths)
+        ]
 
-    def _user(self, user: int, labels: Sequence[str]) -> list[list[TableCell]]:
+    def _user(self, user: int, labels: Sequence[str], *, planted: bool) -> list[list[TableCell]]:
         items = self.dataset.sequences[user]
         last = len(items) - 1
         lines: list[list[str]] = []
@@ -247,6 +258,7 @@ class _Cases:
                     "test item" if position == last else str(position + 1),
                     short_title(name),
                     self._popularity(count),
+                    *([self._noise(user, position)] if planted else []),
                     f"{count:,}",
                     *(self._outcome(label, user, position, last) for label in labels),
                 ]
@@ -260,6 +272,12 @@ class _Cases:
         if position == last:
             return f"rank {method.ranks[user]:,.0f}"
         return method.outcome(user, position)
+
+    def _noise(self, user: int, position: int) -> str:
+        noise = self.dataset.planted_noise
+        if noise is None:
+            return MISSING
+        return "planted" if noise[self.dataset.sequences.offsets[user] + position] else ""
 
     def _popularity(self, count: int) -> str:
         if count <= COLD_AT_MOST:

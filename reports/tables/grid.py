@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
-_SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+_LINE = 69
+"""Letters on a line of LaTeX's article class at 10 points, of 5 points each (345 points)."""
+_GAP = 2.4
+"""Space between two columns in letters (12 points)."""
+_LONG = 22
+"""Letters from which a column of words is wrapped."""
 
 
 class Difference(Protocol):
@@ -46,11 +51,14 @@ class TableCell:
         Whether it is the best or the second best of its column.
     signs
         Stars and arrows after it.
+    spread
+        Standard deviation over seeds, where a format has room for it.
     """
 
     text: str
     mark: Mark = ""
     signs: str = ""
+    spread: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,30 @@ class Grid:
                 first = row[0] if row[0].text else first
                 yield [first, *row[1:]], self.sources[number][place] if self.sources else ()
 
+    def shared(self) -> dict[int, str]:
+        """Return labels, and the number of seeds, that all rows share, by column.
+
+        A row may lack them, as a method lacks a backbone. At least one label is left out, so that
+        rows keep a name.
+        """
+        rows = [cells for cells, _ in self.rows()]
+        found = {}
+        for place, head in enumerate(self.heads):
+            texts = {row[place].text for row in rows}
+            known = texts - {MISSING}
+            if len(rows) < 2 or len(known) != 1 or known == {""}:
+                continue
+            if head in self.labels or head == "Seeds":
+                where = "" if texts == known else " (where there is one)"
+                found[place] = f"{head}{where}: {known.pop()}"
+        if all(place in found for place in range(len(self.labels))):
+            found.pop(len(self.labels) - 1, None)
+        return found
+
+    def shared_text(self) -> str:
+        """Write what :meth:`shared` returns as a sentence."""
+        return ". ".join([*self.shared().values(), ""]).strip()
+
     def frame(self) -> pd.DataFrame:
         """Return the rows as a data frame with the figures as printed.
 
@@ -137,27 +169,73 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """Write a ``table`` environment with booktabs rules and the notes at the end of the caption.
+    """Write a ``table*`` environment at the document's own size, with booktabs rules.
 
-    A table that is wider than the text is scaled down to fit.
+    Labels that are equal in all rows are in the caption. Columns that do not fit into the text of
+    LaTeX's article class follow below, under the same labels. The notes are below the table.
     """
     markup = Latex()
-    frame = grid.written(markup)
-    start = 0
-    for block in grid.blocks[:-1]:
-        start += len(block)
-        frame.iloc[start, 0] = "\\midrule\n" + str(frame.iloc[start, 0])
-    text = frame.style.hide(axis="index").to_latex(
-        hrules=True,
-        column_format="l" * len(grid.labels) + "r" * len(grid.figures),
-        caption=markup.escape(" ".join([f"{grid.title}.", grid.caption, *grid.notes])),
-        label=f"tab:{grid.anchor}",
-        position="tbp",
-        position_float="centering",
-    )
-    text = text.replace("\\begin{tabular}", f"{_SHRINK}\n\\begin{{tabular}}")
-    text = text.replace("\\end{tabular}", "\\end{tabular}}")
-    return f"% needs \\usepackage{{booktabs,graphicx}}\n{text}"
+    shared = grid.shared()
+    labels = [place for place in range(len(grid.labels)) if place not in shared]
+    title, caption = markup.escape(grid.title), markup.escape(grid.caption)
+    where = markup.escape(grid.shared_text())
+    lines = [
+        "% needs \\usepackage{array,booktabs}",
+        "\\begin{table*}[tbp]",
+        "\\centering",
+        f"\\caption[{{{title}}}]{{{' '.join(filter(None, [f'{title}.', where, caption]))}}}",
+        f"\\label{{tab:{grid.anchor}}}",
+    ]
+    figures = [n for n in range(len(grid.labels), len(grid.heads)) if n not in shared]
+    fewest = len(_parts(grid, labels, figures, len(figures)))
+    for number, columns in enumerate(_parts(grid, labels, figures, -(-len(figures) // fewest))):
+        lines += ["\\par\\medskip"] if number else []
+        form = "".join(
+            ">{\\raggedright\\arraybackslash}p{%.1fem}" % (_LONG / 2)
+            if place in labels and _letters(grid, place) > _LONG
+            else "lr"[place >= len(grid.labels)]
+            for place in columns
+        )
+        heads = " & ".join(markup.escape(grid.heads[place]) for place in columns)
+        lines += [f"\\begin{{tabular}}{{{form}}}", "\\toprule", f"{heads} \\\\"]
+        for block in grid.blocks:
+            lines.append("\\midrule")
+            lines += [
+                " & ".join(_latex_cell(row[place], markup) for place in columns) + " \\\\"
+                for row in block
+            ]
+        lines += ["\\bottomrule", "\\end{tabular}"]
+    if grid.notes:
+        notes = markup.escape(" ".join(grid.notes))
+        lines.append(f"\\par\\smallskip\\parbox{{\\linewidth}}{{\\footnotesize {notes}}}")
+    return "\n".join([*lines, "\\end{table*}", ""])
+
+
+def _letters(grid: Grid, place: int) -> float:
+    """Return the width of a column in letters; signs and deviations are smaller."""
+    cells = [row[place] for block in grid.blocks for row in block]
+    widths = [len(c.text) + 0.7 * (len(c.signs) + len(c.spread)) for c in cells]
+    return max([len(grid.heads[place]), *widths])
+
+
+def _parts(grid: Grid, labels: Sequence[int], figures: Sequence[int], most: int) -> list[list[int]]:
+    """Divide columns into tables of at most ``most`` figures that fit a line under the labels."""
+    begin = sum(min(_letters(grid, place), _LONG) + _GAP for place in labels)
+    parts, width = [list(labels)], begin
+    for place in figures:
+        more = _letters(grid, place) + _GAP
+        had = len(parts[-1]) - len(labels)
+        if had == most or (had and width + more > _LINE):
+            parts.append(list(labels))
+            width = begin
+        parts[-1].append(place)
+        width += more
+    return parts
+
+
+def _latex_cell(cell: TableCell, markup: Latex) -> str:
+    spread = markup.escape(cell.spread)
+    return _write(cell, markup) + (f"{{\\scriptsize\\,$\\pm$\\,{spread}}}" if spread else "")
 
 
 def to_rich(grid: Grid) -> RichTable:

@@ -70,7 +70,13 @@ def overall_grid(
 def _column(
     number: int, block: DatasetBlock, metric: str, found: Contrasts | None
 ) -> list[TableCell]:
-    cells = marked([row.mean(metric) for row in block.rows])
+    deviations = [row.deviation(metric) for row in block.rows]
+    cells = [
+        replace(cell, spread="" if deviation is None else f"{deviation:.{DECIMALS}f}")
+        for cell, deviation in zip(
+            marked([row.mean(metric) for row in block.rows]), deviations, strict=True
+        )
+    ]
     if found is None:
         return cells
     signs = [found.signs(number, metric, row) for row in range(len(cells))]

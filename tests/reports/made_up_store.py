@@ -61,7 +61,7 @@ def make_metadata(**changes):
     return Metadata(**{**metadata, **changes})
 
 
-def save(root, experiment, ranks, metadata=None, curve=None, validation=None):
+def save(root, experiment, ranks, metadata=None, curve=None, validation=None, decisions=None):
     """Write an experiment whose test ranks are ``ranks``."""
     test = ranks if isinstance(ranks, Ranks) else make_ranks(ranks)
     points = [0.010, 0.020, 0.030, 0.025] if curve is None else curve
@@ -73,6 +73,7 @@ def save(root, experiment, ranks, metadata=None, curve=None, validation=None):
         ranks={"validation": validation or test, "test": test},
         curve=rows,
         metadata=make_metadata() if metadata is None else metadata,
+        decisions=decisions or {},
     )
     Store(root).save(experiment, result)
     return experiment

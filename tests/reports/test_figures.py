@@ -8,15 +8,19 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.image
+import numpy as np
 import pytest
 from made_up_store import make_experiment, save
 from studies import write_study
 
+from bench.components import METHODS
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
 from bench.plan.protocol import Protocol
+from bench.plan.result import Decisions
+from bench.plan.spec import read_spec, shipped
 from bench.reports.figures import draw as figures
-from bench.reports.figures.canvas import palette
+from bench.reports.figures.canvas import COLOURS, assign_styles
 from bench.reports.report import draw
 from bench.reports.results import Reading
 from bench.tuning.records import Trial
@@ -40,6 +44,11 @@ def drawn(tmp_path, monkeypatch):
         return seen[0], target
 
     return draw_it
+
+
+def legend_of(figure):
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def heights(ax):
@@ -73,8 +82,7 @@ def test_methods_have_colours_and_a_missing_bar_is_left_out(tmp_path, drawn):
     base = {ax.patches[-1].get_facecolor() for ax in figure.axes}
     assert len(base) == 1, "a method keeps its colour over panels"
     assert left.patches[0].get_facecolor() not in base
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["hsd", "none"]
+    assert legend_of(figure) == ["hsd", "none"]
 
 
 def test_curves_are_every_seed_with_a_dot_at_the_best_epoch(tmp_path, drawn):
@@ -83,11 +91,12 @@ def test_curves_are_every_seed_with_a_dot_at_the_best_epoch(tmp_path, drawn):
     figure, _ = drawn("learning-curves", titles={"sasrec": "SASRec"})
     (ax,) = figure.axes
     lines = [line for line in ax.lines if line.get_marker() == "None"]
-    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    dots = [line for line in ax.lines if line.get_marker() != "None"]
     assert [list(line.get_ydata()) for line in lines] == [[0.1, 0.3, 0.2], [0.1, 0.2, 0.4, 0.3]]
     assert [list(line.get_xdata()) for line in lines] == [[1, 2, 3], [1, 2, 3, 4]]
     assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [(2, 0.3), (3, 0.4)]
-    assert [text.get_text() for text in ax.texts] == ["SASRec"]
+    assert legend_of(figure) == ["SASRec"]
+    assert not any(dot.get_clip_on() for dot in dots)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Epoch", "Validation NDCG@10")
 
 
@@ -97,9 +106,7 @@ def test_several_methods_get_a_panel_a_backbone(tmp_path, drawn):
             save(tmp_path, make_experiment(method, backbone), [1])
     figure, _ = drawn("learning-curves")
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["ml-100k, a", "ml-100k, b"]
-    for ax in figure.axes:
-        first, second = (text.xyann[1] for text in ax.texts)
-        assert abs(first - second) >= 0.07, "equal ends must not print over each other"
+    assert legend_of(figure) == ["hsd", "none"]
 
 
 def test_protocols_of_one_data_set_have_their_own_panels(tmp_path, drawn):
@@ -120,10 +127,78 @@ def test_the_ending_names_the_format(tmp_path, drawn, ending, magic):
     assert target.read_bytes().startswith(magic)
 
 
-def test_an_experiment_without_a_curve_is_left_out(tmp_path, drawn):
-    save(tmp_path, make_experiment(), [1], curve=[])
+def test_an_experiment_without_a_curve_has_no_panel(tmp_path, drawn):
+    save(tmp_path, make_experiment(dataset="x"), [1], curve=[])
+    with pytest.raises(ConfigError, match="no experiment has a learning curve"):
+        draw(tmp_path, "learning-curves", tmp_path / "figure.png")
+    save(tmp_path, make_experiment(dataset="y"), [1])
     figure, _ = drawn("learning-curves")
-    assert list(figure.axes[0].lines) == []
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["y"]
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Two data sets, two backbones, a standalone method, a denoiser and a missing row."""
+    places = np.arange(6, dtype=np.int32)
+    drops = Decisions(places, places, places + 1, places, places > 1, places.astype(np.float32))
+    for dataset in ("x", "y"):
+        alone = make_experiment("odd", None, dataset=dataset, backbone_settings={})
+        save(tmp_path, alone, [1, 9, 99])
+        for backbone in ("a", "b"):
+            save(tmp_path, make_experiment("none", backbone, dataset=dataset), [1, 9, 99])
+            if (dataset, backbone) != ("y", "b"):
+                denoiser = make_experiment("hsd", backbone, dataset=dataset)
+                save(tmp_path, denoiser, [1, 1, 99], decisions={"test": drops})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "kind", ["differences", "accuracy", "learning-curves", "denoising", "quality-cost"]
+)
+def test_no_panel_is_empty_and_no_mark_is_cut_off(mixed, drawn, kind):
+    figure, _ = drawn(kind)
+    assert len(figure.axes) == {"learning-curves": 6, "denoising": 6}.get(kind, 2)
+    assert len(figure.legends) <= 1
+    for ax in figure.axes:
+        assert ax.lines or ax.patches
+        (left, right), (low, high) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+        for line in ax.lines:
+            if line.get_marker() not in {"None", "|", "_"}:
+                assert all(left <= x <= right for x in line.get_xdata())
+                assert all(low <= y <= high for y in line.get_ydata())
+
+
+def test_ticks_are_below_the_middle_of_their_bars(mixed, drawn):
+    figure, _ = drawn("accuracy")
+    right = figure.axes[1]  # hsd is missing on b
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in right.patches]
+    assert len(centres) == 4
+    middles = [sum(centres[:2]) / 2, centres[2], centres[3]]
+    assert list(right.get_xticks()) == pytest.approx(middles)
+
+
+def test_differences_are_to_the_bare_backbone(tmp_path, drawn):
+    save(tmp_path, make_experiment(), [1] * 50 + [99] * 150)
+    save(tmp_path, make_experiment("hsd"), [1] * 150 + [99] * 50)
+    figure, _ = drawn("differences", reading=Reading(metrics=(HitRatio(5),)))
+    (ax,) = figure.axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["hsd vs. none"]
+    points = [line for line in ax.lines if line.get_marker() == "^"]
+    assert [(list(p.get_xdata()), list(p.get_ydata())) for p in points] == [([0.5], [0])]
+    # By hand: differences of 100 ones and 100 zeros, sd 0.50125, t(199, 0.975) = 1.97196.
+    (bar,) = ax.collections
+    ((low, _), (high, _)) = bar.get_segments()[0]
+    half = 1.97196 * 0.50125 / 200**0.5
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
+
+
+def test_fonts_of_a_pdf_are_truetype(tmp_path, drawn):
+    save(tmp_path, make_experiment(), [1])
+    _, target = drawn("accuracy", "pdf")
+    content = target.read_bytes()
+    assert b"/Type3" not in content
+    assert b"/FontFile2" in content
+    assert b"CreationDate" not in content
 
 
 def test_an_unknown_ending_leaves_no_file(tmp_path):
@@ -133,17 +208,67 @@ def test_an_unknown_ending_leaves_no_file(tmp_path):
     assert not (tmp_path / "figure.gif").exists()
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 21])
-def test_every_label_has_its_own_colour(count):
-    labels = [str(n) for n in range(count)]
-    colours = palette([*labels, *labels])
-    assert list(colours) == labels
-    assert len(set(colours.values())) == count
-    distances = [
-        sum(abs(a - b) for a, b in zip(mpl.colors.to_rgb(one), mpl.colors.to_rgb(two), strict=True))
-        for one, two in itertools.combinations(colours.values(), 2)
+def styles_of(*names):
+    return assign_styles([(name, name) for name in names], METHODS)
+
+
+def test_a_method_looks_alike_whatever_else_is_shown():
+    names = {name for path in shipped().values() for name in read_spec(path).methods}
+    alone = {name: styles_of(name)[name] for name in names if "=" not in name}
+    assert {"none", "none:prefixes", "random-drop", "iadsr:without-both"} <= set(alone)
+    assert len(set(alone.values())) == len(alone)
+    together = styles_of("elsewhere", "hsd:tau=2", *sorted(alone, reverse=True))
+    assert {name: together[name] for name in alone} == alone
+    assert len(set(together.values())) == len(together)
+
+
+def test_many_variants_differ():
+    labels = [f"iadsr:theta={n}" for n in range(20)]
+    assert len(set(styles_of("iadsr", *labels).values())) == 21
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(linear):
+    """CIELAB of linear sRGB (IEC 61966-2-1, D65)."""
+    matrix = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
     ]
-    assert min(distances, default=1) > 0.08
+    ratios = np.asarray(matrix) @ np.clip(linear, 0, 1) / [0.95047, 1, 1.08883]
+    f = np.where(ratios > 216 / 24389, np.cbrt(ratios), (24389 / 27 * ratios + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_colours_are_distinct_under_colour_blindness(kind):
+    seen = []
+    for colour in COLOURS:
+        rgb = np.array(mpl.colors.to_rgb(colour))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        seen.append(lab(np.asarray(BLINDNESS[kind]) @ linear))
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+    assert min(distances) > 15  # 2.3 is just noticeable
 
 
 def study(root, method, values, dataset="ml-100k", objective="validation NDCG@10"):
@@ -169,8 +294,7 @@ def test_tuning_is_the_best_figure_after_each_trial(tmp_path, drawn):
     points = {tuple(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in lines}
     assert points == {((1, 0.2), (2, 0.2), (3, 0.2), (4, 0.3)), ((2, 0.4),)}
     assert {line.get_drawstyle() for line in lines} == {"steps-post"}
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["SASRec, HSD", "SASRec, none"]
+    assert sorted(legend_of(figure)) == ["SASRec, HSD", "SASRec, none"]
     assert ax.get_ylabel() == "Best validation NDCG@10"
 
 

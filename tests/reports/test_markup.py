@@ -142,3 +142,27 @@ def test_a_frame_has_complete_rows_and_numbers():
         }
     )
     pd.testing.assert_frame_equal(grid.frame(), expected)
+
+
+def tabulars(latex):
+    return re.findall(r"\\begin\{tabular\}\{(.*)\}\n\\toprule\n(.*) \\\\\n", latex)
+
+
+def test_wide_latex_tables_are_divided_and_not_shrunk():
+    heads = [f"{kind}@{k}" for kind in ("HR", "NDCG") for k in (5, 10, 20)]
+    cells = [TableCell("0.1234", spread="0.0012") for _ in heads]
+    rows = [[TableCell(text) for text in ("ml", name, "2")] + cells for name in ("HSD", "Base")]
+    text = to_latex(
+        Grid("Results", "All.", ["Data set", "Method"], ["Seeds", *heads], [rows], (), "t")
+    )
+    assert "resizebox" not in text
+    assert r"\caption[{Results}]{Results. Data set: ml. Seeds: 2. All.}" in text
+    parts = [head.split(" & ") for _, head in tabulars(text)]
+    assert parts == [["Method", *heads[:3]], ["Method", *heads[3:]]]
+    assert text.count(r"0.1234{\scriptsize\,$\pm$\,0.0012}") == 12
+
+
+def test_long_names_are_wrapped_in_latex():
+    rows = [[TableCell("word " * 9), TableCell("1")], [TableCell("x"), TableCell("2")]]
+    ((form, _),) = tabulars(to_latex(Grid("T", "C", ["L"], ["n"], [rows], (), "t")))
+    assert form.endswith("p{11.0em}r")

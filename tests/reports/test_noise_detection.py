@@ -183,7 +183,7 @@ def test_every_format_has_the_table(filled, monkeypatch, tmp_path):
         assert runner.invoke(app, [*words, "--format", name, "--out", str(target)]).exit_code == 0
         texts[name] = target.read_text()
         assert "STEAM" not in texts[name]
-    assert "\\begin{table}" in texts["latex"]
+    assert "\\begin{table*}" in texts["latex"]
     assert "Detection of planted noise</h2>" in texts["html"]
     _, rows = rows_of(filled[0], "test")
     line = pd.read_csv(io.StringIO(texts["csv"])).iloc[0]
@@ -201,3 +201,25 @@ def test_the_frame_holds_numbers_as_numbers(filled):
     assert frame["AUROC"].dtype == np.float64
     assert frame["Precision"].isna().tolist() == [False, True, True, True]
     assert frame["Data set"].tolist() == ["planted"] * 4
+
+
+def test_case_studies_mark_the_planted_interactions(filled, planted):
+    (grid,) = build_grids(read_report(filled[0]), ("cases",))
+    user, interaction, noise = (
+        grid.labels.index(name) for name in ("User", "Interaction", "Noise")
+    )
+    marks = {}
+    for block in grid.blocks:
+        for row in block:
+            place = row[interaction].text
+            marks[row[user].text, None if place == "test item" else int(place) - 1] = row[
+                noise
+            ].text
+    expected = {}
+    for name, position in marks:
+        person = list(planted.user_ids).index(name)
+        ends = planted.sequences.offsets[person : person + 2]
+        place = ends[1] - 1 if position is None else ends[0] + position
+        expected[name, position] = "planted" if planted.planted_noise[place] else ""
+    assert marks == expected
+    assert set(marks.values()) == {"", "planted"}

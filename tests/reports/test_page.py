@@ -6,15 +6,18 @@ from html.parser import HTMLParser
 
 from made_up_store import make_experiment, make_metadata, save
 
+from bench.evaluate.metrics import HitRatio
 from bench.plan.experiment import Computation
 from bench.plan.overrides import resolve_spec
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
+from bench.reports.figures.draw import Drawing
 from bench.reports.names import USUAL
-from bench.reports.page.page import PageFigure, write_page
+from bench.reports.page.page import write_page
 from bench.reports.page.provenance import Provenance, command_of
 from bench.reports.report import render
+from bench.reports.results import Reading
 from bench.reports.tables.grid import Grid, TableCell
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
@@ -58,17 +61,16 @@ def grid(text):
 
 
 def test_titles_of_any_kind_stand_for_themselves():
-    source = Provenance("k" * 64, NASTY, NASTY, {NASTY: NASTY}, {NASTY: NASTY})
-    page = write_page(
-        NASTY, [grid(NASTY)], [PageFigure(NASTY, NASTY, b"<svg/>")], [source], [NASTY]
-    )
+    source = Provenance("k" * 64, NASTY, 1, NASTY, {NASTY: NASTY}, {NASTY: NASTY})
+    figure = Drawing("n", NASTY, NASTY, b"<svg/>")
+    page = write_page(NASTY, [NASTY], [grid(NASTY)], [figure, figure], [source], [NASTY])
     reader = Reader(page)
     assert reader.tags.count("script") == 1
     assert NASTY in reader.cells
 
 
 def test_the_page_loads_nothing():
-    page = write_page("T", [grid("x")], [PageFigure("P", "p", b"<svg/>")], [], [])
+    page = write_page("T", [], [grid("x")], [Drawing("n", "P", "p", b"<svg/>")], [], [])
     assert all(link.startswith(("#", "data:image/svg+xml")) for link in Reader(page).links)
     assert "default-src 'none'" in page
     assert not re.search(r"@import|url\(|https?://", page)
@@ -155,3 +157,29 @@ def test_versions_and_machine_are_shown(tmp_path):
     page = render(tmp_path, fmt="html")
     assert "torch 9.9.9" in page
     assert "An-OS" in page
+
+
+def test_the_page_opens_with_what_was_found_and_the_chart(tmp_path):
+    save(tmp_path, make_experiment(), [1] * 50 + [99] * 150)
+    save(tmp_path, make_experiment("hsd"), [1] * 150 + [99] * 50)
+    page = render(tmp_path, fmt="html", reading=Reading(metrics=(HitRatio(5),)))
+    opening = page[: page.index("<table>")]
+    assert (
+        "HR@5: 1 of 1 above the bare backbone on the same samples (most: hsd, +0.5000 [" in opening
+    )
+    assert opening.count("data:image/svg+xml") == 1
+
+
+def test_labels_that_all_rows_share_are_said_once():
+    rows = [[TableCell(text) for text in ("ml", "a", name, "2", "0.1")] for name in ("x", "y")]
+    table = Grid("T", "C", ["Data set", "Backbone", "Method"], ["Seeds", "HR@5"], [rows], [], "t")
+    assert table.shared_text() == "Data set: ml. Backbone: a. Seeds: 2."
+    page = write_page("T", [], [table], [], [], [])
+    assert "Data set: ml. Backbone: a. Seeds: 2." in page
+    assert page.count('class="same"') + page.count('class="same ') == 3 * 3
+    rows[1][1] = TableCell("b")
+    assert table.shared_text() == "Data set: ml. Seeds: 2."
+    rows[1][1] = TableCell("\N{EM DASH}")
+    assert "Backbone (where there is one): a." in table.shared_text()
+    rows[1][1] = TableCell("")  # a mark, such as that of planted noise, that this row has not
+    assert table.shared_text() == "Data set: ml. Seeds: 2."

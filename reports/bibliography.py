@@ -1,0 +1,117 @@
+"""BibTeX entries of a report's methods, backbones, encoders and data sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
+from bench.errors import BenchError
+from bench.plan.data_card import load_card
+from bench.plan.method_card import find
+from bench.reports.tables.markup import Latex, one_line
+
+if TYPE_CHECKING:
+    from bench.reports.tables.build import ReportData
+
+_SENTENCE = re.compile(r"(?<!\b[A-Z])\. ")
+"""End of a part of a citation; a point after a single capital ends an initial."""
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_DOI = "https://doi.org/"
+_ADDRESS = re.compile(r"https?://\S+")
+_MEETING = re.compile(r"[A-Z][A-Za-z]*[A-Z]\w* (?:19|20)\d\d")
+
+
+@dataclass(frozen=True)
+class Reference:
+    r"""One entry.
+
+    Attributes
+    ----------
+    key
+        For ``\cite``: the name of the first component that has it.
+    citation
+        Authors, title, venue and year, separated by full stops; authors by commas.
+    url, doi
+        Empty if unknown.
+    """
+
+    key: str
+    citation: str
+    url: str = ""
+    doi: str = ""
+
+    def bibtex(self) -> str:
+        """Write the entry; what cannot be told apart is in its ``note``."""
+        text = one_line(_ADDRESS.sub("", self.citation)).rstrip(". ")
+        address = _ADDRESS.search(self.citation)
+        parts = _SENTENCE.split(text)
+        year = _YEAR.search(parts[-1]) or _YEAR.search(text)
+        fields = {"author": "", "title": "", "year": year.group() if year else ""}
+        place = next((n for n, part in enumerate(parts) if n and _YEAR.search(part)), None)
+        kind, markup = "misc", Latex()
+        if place is None or place > 2:
+            fields["note"] = text
+        else:
+            fields["title"] = parts[place - 1]
+            fields["author"] = _authors(parts[0]) if place == 2 else ""
+            meeting = _MEETING.match(parts[place])
+            kind = "inproceedings" if meeting else "misc"
+            fields["booktitle" if meeting else "howpublished"] = ". ".join(parts[place:])
+        url = self.url or (address.group() if address else "")
+        fields |= (
+            {"doi": url.removeprefix(_DOI)}
+            if url.startswith(_DOI)
+            else {"doi": self.doi, "url": url}
+        )
+        shown = {
+            name: value if name in {"doi", "url"} else markup.escape(value)
+            for name, value in fields.items()
+            if value
+        }
+        if "title" in shown:
+            shown["title"] = f"{{{shown['title']}}}"  # keep its capitals
+        lines = "".join(f"  {name} = {{{value}}},\n" for name, value in shown.items())
+        return f"@{kind}{{{self.key},\n{lines}}}\n"
+
+
+def _authors(text: str) -> str:
+    """Separate authors as BibTeX does."""
+    names = [name.strip() for name in text.removesuffix(" et al").split(",")]
+    return " and ".join([*names, *(["others"] if text.endswith(" et al") else [])])
+
+
+def references(data: ReportData) -> list[Reference]:
+    """Collect what a report must cite, each source once; components without one are left out."""
+    found: dict[str, Reference] = {}
+    for reference in _all(data):
+        if _YEAR.search(reference.citation):
+            found.setdefault(reference.citation, reference)
+    return list(found.values())
+
+
+def _all(data: ReportData) -> Iterator[Reference]:
+    rows = [row for table in data.tables for row in table.rows if row.results]
+    for name in dict.fromkeys(row.family for row in rows):
+        try:
+            card, entry = find(name), METHODS.get(name)
+        except BenchError:  # not installed here
+            continue
+        paper = card.paper if card else None
+        citation = card.citation if card else entry.citation
+        yield Reference(name, citation, paper.url if paper else "", paper.doi if paper else "")
+    for registry, place in ((BACKBONES, 0), (ENCODERS, 2)):
+        names: Sequence[str | None] = [row.identity[place] for row in rows]
+        for full in dict.fromkeys(filter(None, names)):
+            name = full.partition(VARIANT_MARK)[0]
+            try:
+                yield Reference(name, registry.get(name).citation)
+            except BenchError:
+                continue
+    for block in (block for table in data.tables for block in table.blocks):
+        try:
+            yield Reference(block.dataset, load_card(block.source).citation)
+        except BenchError:
+            continue

@@ -1,0 +1,262 @@
+"""A folder for a paper: tables, figures, references and a statement on reproducibility."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.errors import ConfigError
+from bench.files import atomic_path, read_json, write_json
+from bench.hashing import file_hash
+from bench.reports.bibliography import references
+from bench.reports.differences import settings_of
+from bench.reports.figures.draw import Drawing, all_figures
+from bench.reports.names import TABLES, Part, TableName
+from bench.reports.page.provenance import command_of
+from bench.reports.report import read_report
+from bench.reports.request import ReportRequest
+from bench.reports.results import Reading, Selection, source_of
+from bench.reports.tables.build import ReportData, build_grids
+from bench.reports.tables.frame import frame
+from bench.reports.tables.grid import to_latex
+from bench.reports.tables.ledger import ended_trials
+from bench.reports.tables.markup import Latex
+from bench.reports.tables.rows import describe
+from bench.reports.titles import Titles
+from bench.runs.record import read_records
+from bench.settings import Settings
+from bench.version import __version__
+
+MANIFEST = "bench-paper.json"
+"""Lists the files of the folder with their SHA-256, so that nothing else is ever replaced."""
+_DOCUMENT = r"""% Compiles with: pdflatex main && bibtex main && pdflatex main && pdflatex main
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{array,booktabs,graphicx}
+\begin{document}
+CONTENT
+\nocite{*}
+\bibliographystyle{plain}
+\bibliography{references}
+\end{document}
+"""
+_FIGURE = r"""\begin{figure*}[tbp]
+\centering
+\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]{figures/%s}
+\caption[{%s}]{%s. %s}
+\label{fig:%s}
+\end{figure*}"""
+
+
+def write_paper(
+    store_root: Path,
+    target: Path,
+    *,
+    selection: Selection | None = None,
+    reading: Reading | None = None,
+    titles: Titles | None = None,
+    names: Sequence[TableName] | None = None,
+    part: Part = "train",
+    settings: Settings | None = None,
+) -> list[str]:
+    r"""Write the folder, whole or not at all.
+
+    It holds ``tables/*.tex``, each of which ``bench verify`` reads; ``figures/*.pdf``;
+    ``references.bib``; ``reproducibility.tex``; ``commands.sh``, which runs every row again;
+    ``results.csv``, unrounded; and ``main.tex``, which shows everything.
+
+    Parameters
+    ----------
+    store_root, selection, reading, titles, part, settings
+        See :func:`bench.reports.report.read_report`.
+    target
+        A new or empty folder, or one that this function wrote and nobody changed.
+    names
+        Tables, by default all that have something to show.
+
+    Returns
+    -------
+    list of str
+        The files, relative to ``target``.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds something else, or there is nothing to show.
+    StoreError
+        No selected experiment has finished, one is damaged, or a file cannot be written.
+    """
+    target = target.resolve()
+    _check_own(target)
+    selection = replace(selection or Selection(), trials=ended_trials(store_root))
+    data = read_report(
+        store_root,
+        selection=selection,
+        reading=reading,
+        titles=titles,
+        part=part,
+        settings=settings,
+    )
+    content = dict(_content(data, names or TABLES))
+    aside = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
+    try:
+        with atomic_path(target) as folder:
+            for name, written in content.items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(written)
+            sums = {name: file_hash(folder / name) for name in sorted(content)}
+            write_json(folder / MANIFEST, sums)
+            if target.exists():
+                target.rename(aside)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+    return [*sums, MANIFEST]
+
+
+def _check_own(target: Path) -> None:
+    """Refuse a path that holds anything but an unchanged earlier state of the folder."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ConfigError(f"{target} is a file; name a new folder")
+    found = read_json(target / MANIFEST) if (target / MANIFEST).is_file() else {}
+    sums = found if isinstance(found, dict) else {}
+    for path in sorted(path for path in target.rglob("*") if not path.is_dir()):
+        name = path.relative_to(target).as_posix()
+        if name != MANIFEST and sums.get(name) != file_hash(path):
+            what = "was changed since" if name in sums else "is no file of"
+            raise ConfigError(
+                f"{path} {what} 'bench report --paper'; move it away or name a new folder"
+            )
+
+
+def _content(data: ReportData, names: Sequence[TableName]) -> Iterator[tuple[str, bytes]]:
+    """Yield the path and content of each file."""
+    parts = []
+    for name, text in _tables(data, names).items():
+        parts.append(rf"\input{{tables/{name}}}")
+        yield f"tables/{name}.tex", text.encode()
+    for drawing in all_figures(data, "pdf"):
+        parts.append(_figure(drawing))
+        yield f"figures/{drawing.name}.pdf", drawing.content
+    yield "references.bib", "\n".join(entry.bibtex() for entry in references(data)).encode()
+    yield "reproducibility.tex", _statement(data).encode()
+    yield "commands.sh", _commands(data).encode()
+    yield "results.csv", frame(data.tables, data.reading).to_csv(index=False).encode()
+    parts.append(r"\input{reproducibility}")
+    yield "main.tex", _DOCUMENT.replace("CONTENT", "\n".join(parts)).encode()
+
+
+def _tables(data: ReportData, names: Sequence[TableName]) -> Mapping[TableName, str]:
+    found: dict[TableName, str] = {}
+    for name in names:
+        try:
+            grids = build_grids(data, (name,))
+        except ConfigError:  # it has nothing to show
+            continue
+        request = ReportRequest.of(
+            "latex", data.keys, data.selection, data.reading, (name,), data.part
+        )
+        found[name] = "\n".join([*map(to_latex, grids), request.comment()])
+    if not found:
+        raise ConfigError(f"no table of {', '.join(names)} has anything to show")
+    return found
+
+
+def _figure(drawing: Drawing) -> str:
+    title, caption = map(Latex().escape, (drawing.title, drawing.caption))
+    return _FIGURE % (drawing.name, title, title, caption, drawing.name)
+
+
+def _statement(data: ReportData) -> str:
+    """Describe software, machine, data, protocol, seeds and settings in LaTeX."""
+    results = [result for table in data.tables for result in table.results]
+    metadata = [result.metadata for result in results]
+    settings = [settings_of(result.experiment) for result in results]
+    training = {
+        key.partition(".")[2]: sorted({entry[key] for entry in settings if key in entry})
+        for key in sorted({key for entry in settings for key in entry})
+        if key.startswith("training.")
+    }
+    blocks = [block for table in data.tables for block in table.blocks]
+    versions = {f"{name} {v}" for one in metadata for name, v in one.versions.items()}
+    machines = {f"{one.machine}, {one.device}, {one.threads} threads" for one in metadata}
+    entries = {
+        "Software": f"seqrec-denoise-bench {__version__}, {_commit()}",
+        "Code of the experiments": _listed(result.experiment.code[:12] for result in results),
+        "Versions": _listed(versions),
+        "Machine": _listed(machines),
+        "Data": _listed(
+            f"{data.titles.get(block.dataset, block.dataset)} (SHA-256 {block.fingerprint[:12]})"
+            for block in blocks
+        ),
+        "Protocol": " ".join(describe(table.protocol, data.reading) for table in data.tables),
+        "Seeds": _listed(str(result.experiment.seed) for result in results),
+        "Settings of training": _listed(
+            f"{key} = {' or '.join(values)}" for key, values in training.items()
+        ),
+        "Commands": "commands.sh runs every row again, with all of its settings; results.csv "
+        "holds every figure unrounded and the keys of its experiments.",
+    }
+    escape = Latex().escape
+    lines = [rf"\item[{escape(name)}] {escape(text)}" for name, text in entries.items()]
+    cited = ", ".join(rf"\cite{{{entry.key}}}" for entry in references(data))
+    return "\n".join(
+        [
+            r"\paragraph{Reproducibility.}",
+            f"Methods and data: {cited}." if cited else "",
+            r"\begin{description}\raggedright",
+            *lines,
+            r"\end{description}",
+            "",
+        ]
+    )
+
+
+def _listed(texts: Iterator[str] | set[str]) -> str:
+    return ", ".join(sorted(set(texts)))
+
+
+def _commit() -> str:
+    """Name the commit of the checkout that this package runs from."""
+    folder = Path(__file__).resolve().parent
+    git = ("git", "-C", str(folder))
+    try:
+        subprocess.run(  # noqa: S603
+            [*git, "ls-files", "--error-unmatch", Path(__file__).name],
+            check=True,
+            capture_output=True,
+            timeout=10,
+        )
+        found = subprocess.run(  # noqa: S603
+            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            check=True,
+            capture_output=True,
+            timeout=10,
+            text=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "not from a Git checkout"
+    return f"commit {found.stdout.strip()}"
+
+
+def _commands(data: ReportData) -> str:
+    """Write the commands that run every row again, and those that were given."""
+    keys = set(data.keys)
+    given = [run.command for run in read_records(data.store.root) if keys & set(run.experiments)]
+    lines = ["#!/bin/sh", "# Runs every row of the report again.", "set -e"]
+    lines += ["# Given at first:"] if given else []
+    lines += [f"#   {shlex.join(words)}" for words in given]
+    for row in (row for table in data.tables for row in table.rows if row.results):
+        seeds = [result.experiment.seed for result in row.results]
+        lines.append(command_of(row.results[0].experiment, source_of(row.results), seeds))
+    return "\n".join([*lines, ""])
