@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
 from bench.reports.figures.draw import all_figures, save_figure
-from bench.reports.findings import findings
 from bench.reports.names import FigureKind, Format, Part, TableName, default_tables
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
@@ -20,6 +19,7 @@ from bench.reports.request import ReportRequest
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.available import AvailableData
 from bench.reports.tables.build import ReportData, build_grids
+from bench.reports.tables.findings import findings
 from bench.reports.tables.frame import frame
 from bench.reports.tables.grid import Grid, records, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials

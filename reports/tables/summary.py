@@ -9,11 +9,11 @@ from bench.evaluate.metrics import NDCG, HitRatio
 from bench.reports.results import Reading
 from bench.reports.tables.contrasts import Contrasts, arrow, contrasts
 from bench.reports.tables.cost import COLUMNS
+from bench.reports.tables.findings import finding
 from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference
 from bench.reports.tables.overall import marked
 from bench.reports.tables.rows import DatasetBlock, Row, Table, dataset_names, row_label
 from bench.reports.titles import Titles
-from bench.statistics.family import ALPHA
 
 _METRICS = (NDCG(10), HitRatio(10))
 _MAIN = _METRICS[0].name
@@ -43,7 +43,6 @@ def summary_grids(table: Table, titles: Titles) -> Iterator[Grid]:
             *([column.cell(row) for row in block.rows] for column in _COST),
         ]
         results = [result for row in block.rows for result in row.results]
-        seeds = max(len(row.results) for row in block.rows)
         budgets = dict.fromkeys(result.experiment.training.budget for result in results)
         yield Grid(
             title=", ".join([name, *shared, f"budget {' or '.join(budgets)}"]),
@@ -51,10 +50,7 @@ def summary_grids(table: Table, titles: Titles) -> Iterator[Grid]:
             labels=["Method"],
             figures=[*(m.name for m in _METRICS), f"{_MAIN} vs. base", *(c.head for c in _COST)],
             blocks=[[list(row) for row in zip(*columns, strict=True)]],
-            notes=[
-                verdict(labels, number, found),
-                *(["One seed: intervals over users alone."] if seeds == 1 else ()),
-            ],
+            notes=[f"{_MAIN}: {finding(block, number, _MAIN, found, titles)}"],
             anchor=f"summary-{table.anchor}-{number}",
         )
 
@@ -81,38 +77,3 @@ def _differences(
             yield TableCell(format_difference(test, "+.3f"), signs=arrow(test) or " ")
         else:
             yield TableCell(f"{base.label(block, titles) or MISSING} ")
-
-
-def verdict(labels: Sequence[str], number: int, found: Contrasts) -> str:
-    """Say in one sentence which rows of a block differ from their matched base.
-
-    Parameters
-    ----------
-    labels
-        Names of the rows.
-    number
-        Index of the block.
-    found
-        Tests of its table.
-    """
-    tests = {
-        label: test
-        for place, label in enumerate(labels)
-        if (test := found.against_base(number, _MAIN, place))
-    }
-    if not tests:
-        return "No row has a matched base to compare it with; add --method none none:prefixes."
-    signs = {label: arrow(test) for label, test in tests.items()}
-    better = [label for label in tests if signs[label] and tests[label].difference > 0]
-    worse = [label for label in tests if signs[label] and tests[label].difference < 0]
-    rest = len(tests) - len(better) - len(worse)
-    parts = [
-        f"{_list(better) or 'no method'} better than the matched base",
-        *([f"{_list(worse)} worse"] if worse else []),
-        *([f"no significant difference for {rest} of {len(tests)}"] if rest else []),
-    ]
-    return f"{_MAIN}: {'; '.join(parts)} (p < {ALPHA}, Holm)."
-
-
-def _list(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

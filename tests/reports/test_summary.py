@@ -43,12 +43,14 @@ def test_the_verdict_names_what_differs_and_fits_the_width(tmp_path):
     text = lines(tmp_path, 80)
     assert max(map(len, text)) <= 80
     joined = " ".join(" ".join(text).split())
-    assert "NDCG@10: no method better than the matched base; HSD worse (p < 0.05, Holm)." in joined
-    assert "One seed: intervals over users alone." in joined
+    assert (
+        "NDCG@10: 0 of 1 above the bare backbone on the same samples, 1 below (most: HSD," in joined
+    )
+    assert "One seed: another may differ." in joined
 
 
 def test_without_a_base_nothing_is_claimed(tmp_path):
     save(tmp_path, make_experiment("hsd", training=QUICK), HIGH)
     joined = " ".join(" ".join(lines(tmp_path, 100)).split())
-    assert "No row has a matched base" in joined
-    assert "better" not in joined
+    assert "nothing is compared" in joined
+    assert "above" not in joined
