@@ -67,13 +67,32 @@ def _latex(text: str) -> Iterator[list[TextLine]]:
     if not begins:
         ends = [found.end() for found in _ROW_END.finditer(text)]
         yield list(_latex_rows(text, 0, ends[-1] if ends else 0))
+    table: list[TextLine] = []
+    end = 0
     for begin in begins:
+        in_one_float = r"\end{table" not in text[end : begin.start()]
         # Its arguments: an optional position, a width where it has one, and the columns.
         start = _after_group(text, begin.end())
         if begin["name"] in {"tabular*", "tabularx", "tabulary"}:
             start = _after_group(text, start)
         end = text.find(f"\\end{{{begin['name']}}}", start)
-        yield list(_latex_rows(text, start, len(text) if end < 0 else end))
+        end = len(text) if end < 0 else end
+        rows = list(_latex_rows(text, start, end))
+        if not (in_one_float and _joined(table, rows)):
+            yield table
+            table = rows
+    yield table
+
+
+def _joined(table: list[TextLine], rows: list[TextLine]) -> bool:
+    """Append the columns of a table that goes on below itself, with its labels repeated."""
+    pairs = list(zip(table, rows, strict=False))
+    shared = [all(a[:n] == b[:n] for (_, a), (_, b) in pairs) for n in (3, 2, 1)]
+    if len(table) != len(rows) or True not in shared:
+        return False
+    for (_, cells), (_, more) in pairs:
+        cells += more[3 - shared.index(True) :]
+    return True
 
 
 def _after_group(text: str, start: int) -> int:
