@@ -101,7 +101,8 @@ def _settings(config: Config, searched: Mapping[str, Any], prefix: str = "") -> 
         value = config.model_dump(mode="json")[name]
         notes = [_range(field)]
         if space := searched.get(prefix + name):
-            plain = (f"{key}: {part}" for key, part in space.plain().items() if part is not False)
+            content = space.model_dump(mode="json", by_alias=True).items()
+            plain = (f"{key}: {part}" for key, part in content if part is not False)
             notes.append(f"searched {', '.join(plain)}")
         shown = "; ".join(filter(None, notes))
         yield ""

@@ -203,9 +203,9 @@ def test_a_name_that_is_taken_is_refused(plugins):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("nowhere.py", "nowhere.py is no Python file; check the path"),
+        ("nowhere.py", "nowhere.py is not a Python file; check the path"),
         ("empty", "empty holds no __init__.py"),
-        ("text.txt", "text.txt is no Python file"),
+        ("text.txt", "text.txt is not a Python file"),
     ],
 )
 def test_a_path_that_is_no_plugin_is_refused(plugins, tmp_path, path, said):

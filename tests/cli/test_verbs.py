@@ -69,7 +69,7 @@ def test_the_plan_shows_status_key_and_estimate_and_runs_nothing(home):
     for label, key in keys.items():
         assert key in lines[label]
         assert "done" in lines[label]
-    assert re.search(r"missing +\d+ s \(h\)", lines["tiny/sasrec/none/seed 2"])
+    assert re.search(r"missing +\d+ s \(h\)", lines["tiny/sasrec/none/epochs=1/seed 2"])
     assert "4 experiments, 2 of them to run on the data at hand: about" in done.stdout
     assert "h = median of finished experiments" in done.stdout
     assert written(home) == before
@@ -86,8 +86,8 @@ def test_a_plan_without_the_data_still_shows_the_cells(tmp_path):
 def test_ls_runs(home):
     done = called("ls", "runs", cwd=home)
     assert [line.split("  ")[1] for line in done.stdout.splitlines()] == [
-        "tiny/gru4rec/none/seed 1",
-        "tiny/sasrec/none/seed 1",
+        "tiny/gru4rec/none/epochs=1/seed 1",
+        "tiny/sasrec/none/epochs=1/seed 1",
     ]
     assert called("ls", "runs", "--store", "absent", cwd=home).stderr == "no runs\n"
 

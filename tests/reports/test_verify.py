@@ -44,7 +44,7 @@ def fill(root, protocol=None, seeds=(1, 2)):
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch):
     """Leave pages without figures, which take most of their time and are not verified."""
-    monkeypatch.setattr("bench.reports.report.page_figures", lambda data, grids: [])
+    monkeypatch.setattr("bench.reports.report.all_figures", lambda data, ending: [])
 
 
 @pytest.fixture(scope="module")

@@ -77,15 +77,15 @@ def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
     spec, expected = uninterrupted
     process = start(spec, tmp_path)
     for line in process.stderr:
-        if "sasrec/none/seed 1: epoch 2/3" in line:
+        if "sasrec/none/epochs=3/seed 1: epoch 2/3" in line:
             break
     process.kill()
     process.communicate()
     assert len(labels(tmp_path)) == 1
     log = run_here(spec, tmp_path)
-    assert "gru4rec/none/seed 1: epoch" not in log
-    assert "sasrec/none/seed 1: epoch 1/3" not in log
-    assert "sasrec/none/seed 1: epoch 3/3" in log
+    assert "gru4rec/none/epochs=3/seed 1: epoch" not in log
+    assert "sasrec/none/epochs=3/seed 1: epoch 1/3" not in log
+    assert "sasrec/none/epochs=3/seed 1: epoch 3/3" in log
     check(tmp_path, expected, [])
 
 

@@ -107,7 +107,7 @@ def test_one_kind_alone_is_refused(flag):
 
 
 def test_scores_that_are_no_numbers_are_refused():
-    with pytest.raises(BenchError, match="no number"):
+    with pytest.raises(BenchError, match="not a number"):
         placement_values(np.array([1.0, np.nan]), np.array([True, False]))
 
 

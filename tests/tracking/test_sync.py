@@ -96,7 +96,7 @@ def test_everything_is_logged_once(full):
 def test_an_experiment_has_parameters_curve_metrics_tags_and_data_set(synced):
     run = runs(synced)["experiment", experiment(1).key]
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "toy/sasrec/none/seed 1"
+    assert run.info.run_name == "toy/sasrec/none/epochs=3/seed 1"
     assert run.info.end_time - run.info.start_time == 6000  # metadata: 5 s and 1 s
     expected = {
         "dataset": "toy",
@@ -134,7 +134,7 @@ def test_an_experiments_artifacts_are_its_files(synced, tmp_path):
     run = runs(synced)["experiment", experiment(1).key]
     (tmp_path / "down").mkdir()
     folder = Path(client(synced).download_artifacts(run.info.run_id, "", str(tmp_path / "down")))
-    names = {"experiment.json", "metadata.json", "curve.json"}
+    names = {"experiment.json", "manifest.json", "metadata.json", "curve.json"}
     tables = {"ranks-validation.parquet", "ranks-test.parquet", "decisions-test.parquet"}
     assert {path.name for path in folder.iterdir()} == names | tables
     ranks = pd.read_parquet(folder / "ranks-test.parquet")

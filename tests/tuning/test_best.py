@@ -42,7 +42,7 @@ def test_what_the_run_sets_itself_stays(tmp_path):
     assert experiment.backbone_settings["dropout"] == 0.45
     assert remarks == [
         (
-            "tuned settings of toy/sasrec/none: the study differs from this run in "
+            "tuned settings of toy/sasrec/none/epochs=4: the study differs from this run in "
             "backbone_settings.dropout"
         )
     ]
@@ -66,7 +66,7 @@ def test_unequal_budgets_are_said(tmp_path):
     run(tmp_path, trials=5, backbones=["gru4rec"])
     _, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"]))
     assert remarks == [
-        "tuned with unequal numbers of trials: toy/sasrec/none 3, toy/gru4rec/none 5"
+        "tuned with unequal numbers of trials: toy/sasrec/none/epochs=4 3, toy/gru4rec/none/epochs=4 5"
     ]
 
 

@@ -165,7 +165,10 @@ def test_files_lie_beside_the_settings():
 def test_studies_are_one_for_each_model_and_train_with_the_first_seed():
     chosen = spec(backbones=["sasrec", "gru4rec"], seeds=[7, 8])
     plans = plan_studies(chosen, {"toy": toy()})
-    assert [plan.label for plan in plans] == ["toy/sasrec/none", "toy/gru4rec/none"]
+    assert [plan.label for plan in plans] == [
+        "toy/sasrec/none/epochs=4",
+        "toy/gru4rec/none/epochs=4",
+    ]
     assert {plan.experiment.seed for plan in plans} == {7}
     again = plan_studies(chosen, {"toy": toy()})
     assert [plan.key for plan in plans] == [plan.key for plan in again]

@@ -26,7 +26,7 @@ def bench(tmp_path, monkeypatch):
 def test_the_plan_shows_spaces_and_defaults_and_runs_nothing(bench, tmp_path):
     shown = bench("tune", "planted", "--backbone", "sasrec", "--method", "none", "--plan")
     lines = shown.splitlines()
-    assert lines[0].startswith("planted/sasrec/none (")
+    assert lines[0].startswith("planted/sasrec/none/")
     assert lines[0].endswith("): 2 settings")
     assert lines[1].startswith("  backbone.dropout = 0.5: {'low': 0.0, 'high': 0.6")
     assert lines[2].startswith("  training.learning_rate = 0.001: {'low': 0.0001, 'high': 0.01")

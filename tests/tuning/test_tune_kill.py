@@ -88,7 +88,7 @@ def test_a_run_uses_the_best_settings_and_trains_the_tuned_experiment_no_more(wh
     spec, store, _ = whole
     best = max(trials(store), key=lambda trial: trial.value)
     bench.run(spec, tuned=True, jobs=1, settings=settings_for(spec, store))
-    assert "epoch" not in capsys.readouterr().err
+    assert ": epoch " not in capsys.readouterr().err
     [experiment] = Store(store).experiments()
     assert experiment.key == best.experiment
     assert experiment.experiment.training.learning_rate == best.values["training.learning_rate"]
@@ -100,5 +100,7 @@ def test_a_run_uses_the_best_settings_and_trains_the_tuned_experiment_no_more(wh
 
 def test_a_run_without_tuned_settings_is_refused(whole, tmp_path):
     spec, _, _ = whole
-    with pytest.raises(ConfigError, match="no tuned settings for tiny/sasrec/none; run 'bench tun"):
+    with pytest.raises(
+        ConfigError, match="no tuned settings for tiny/sasrec/none/epochs=3; run 'bench tun"
+    ):
         bench.run(spec, tuned=True, settings=settings_for(spec, tmp_path))

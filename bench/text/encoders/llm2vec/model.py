@@ -129,8 +129,8 @@ class Llm2VecEncoder(LlmEncoder[Llm2VecConfig]):
     def folders(self) -> list[Path]:
         """Return the folders of the model and of its adapters; see :func:`.locate.fetched`."""
         fetch = partial(fetched, encoder=self.name, offline=self.settings.offline)
-        adapters = [fetch(name, is_adapter=True) for name in self.config.adapters]
-        return [fetch(self.config.model), *adapters]
+        model = fetch(self.config.model)
+        return [model, *(fetch(name, is_adapter=True) for name in self.config.adapters)]
 
     @cached_property
     def _found(self) -> str:
