@@ -2,8 +2,8 @@
 
 Matrix products, convolutions and functions such as exp are computed by code that the libraries
 choose for the processor when they load, and each choice rounds differently. In numerics
-``portable`` the choice is fixed for all of them, so that any x86-64 processor with AVX2 computes
-the same bits with the same versions, ``--threads`` and device ``cpu``.
+``portable`` the choice is fixed for all of them, so that any x86-64 processor with AVX2 should
+compute the same bits with the same versions, ``--threads`` and device ``cpu``.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ NumericsName = Annotated[
     one_of(
         "--numerics",
         Numerics,
-        "portable: the same bits on every x86-64 processor with AVX2, slower (BENCH_NUMERICS).",
+        "portable: code that x86-64 processors with AVX2 share, slower (BENCH_NUMERICS).",
         "native|portable",
         show_default="native",
     ),
