@@ -170,6 +170,7 @@ def test_a_row_shows_shares_of_a_step():
     assert len(shown) == len(HEADERS)
 
 
+@pytest.mark.slow
 def test_the_script_prints_a_row_for_each_method(capsys):
     words = ["--dataset", "planted", "--method", "none", "random-drop", "--steps", "1"]
     steps.main(steps.parser().parse_args(words))

@@ -90,7 +90,14 @@ def test_no_network_means_no_remote_server(at):
     assert "BENCH_OFFLINE" in warning
 
 
-@pytest.mark.parametrize("kind", ["silent", "dripping", "dripping headers"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "silent",
+        pytest.param("dripping", marks=pytest.mark.slow),
+        pytest.param("dripping headers", marks=pytest.mark.slow),
+    ],
+)
 def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, serve, quick):
     """The bound is generous: 3 seconds of waiting are configured, however many experiments end."""
     settings = at(serve(kind))
@@ -158,6 +165,7 @@ def test_a_run_without_new_results_imports_no_mlflow(tmp_path):
     assert end(again)[0].splitlines()[-1] == "False"
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings, nowhere):
     out, err = end(run(tmp_path, "--set", "epochs=1", MLFLOW_TRACKING_URI=nowhere))

@@ -66,7 +66,8 @@ def test_unequal_budgets_are_said(tmp_path):
     run(tmp_path, trials=5, backbones=["gru4rec"])
     _, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"]))
     assert remarks == [
-        "tuned with unequal numbers of trials: toy/sasrec/none/epochs=4 3, toy/gru4rec/none/epochs=4 5"
+        "tuned with unequal numbers of trials: toy/sasrec/none/epochs=4 3, "
+        "toy/gru4rec/none/epochs=4 5"
     ]
 
 

@@ -316,6 +316,7 @@ def tune_together(root, barrier):
     run(root, trials=4)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_two_tunings_that_begin_at_the_same_moment_share_a_fresh_store(tmp_path):
     context = get_context("spawn")

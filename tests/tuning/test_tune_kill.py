@@ -70,6 +70,7 @@ def test_ten_kills(whole, tmp_path, flags):
         check(tmp_path, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_ctrl_c_says_how_to_go_on(whole, tmp_path):
     spec, _, _ = whole
