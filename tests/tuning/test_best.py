@@ -66,8 +66,8 @@ def test_unequal_budgets_are_said(tmp_path):
     run(tmp_path, trials=5, backbones=["gru4rec"])
     _, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"]))
     assert remarks == [
-        "tuned with unequal numbers of trials: toy/sasrec/none/epochs=4 3, "
-        "toy/gru4rec/none/epochs=4 5"
+        "tuned with unequal numbers of trials: "
+        + ", ".join(f"toy/{name}/none/epochs=4 {n}" for name, n in (("sasrec", 3), ("gru4rec", 5)))
     ]
 
 
