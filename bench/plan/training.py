@@ -73,7 +73,7 @@ class TrainingConfig(Config):
 
 
 BUDGETS: dict[BudgetName, dict[str, Any]] = {
-    "quick": {"epochs": 9, "patience": 10, "batch_size": 128},
+    "quick": {"epochs": 5, "patience": 10, "batch_size": 128},
     "paper": {
         name: TrainingConfig.model_fields[name].default
         for name in ("epochs", "patience", "batch_size")
