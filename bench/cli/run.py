@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EPILOG = """
 \b
 Examples:
-  bench run                                    every method on MovieLens-100K, small budget
+  bench run                                    SASRec and four denoisers on MovieLens-100K, minutes
   bench run planted                            every method on generated data, offline
   bench run spec.yaml --jobs 4
   bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
