@@ -1,8 +1,8 @@
 """Train every method and encode some texts in numerics ``portable``; print checksums as JSON.
 
-    python tests/runs/portable_checksums.py > tests/runs/portable.json
+    python tests/runs/portable_checksums.py --default > tests/runs/portable.json
 
-With ``--encoder minilm smollm2`` their weights are fetched where the cache lacks them. The
+With ``--default`` the default comparison is run, too, which takes minutes. With ``--encoder minilm smollm2`` their weights are fetched where the cache lacks them. The
 published file holds for the torch, NumPy, SciPy and transformers that it names.
 """
 
@@ -70,10 +70,10 @@ def sha256(content: bytes) -> str:
 
 
 def ranks(folder: Path) -> dict[str, str]:
-    """Train everything; return the SHA-256 of the ranks of each experiment."""
+    """Train every method on generated data; return the SHA-256 of each experiment's ranks."""
     import bench
-    from bench.runs.store import Store
 
+    folder.mkdir()
     card = folder / "card.yaml"
     card.write_text(CARD)
     settings = bench.Settings.from_environment(
@@ -81,6 +81,22 @@ def ranks(folder: Path) -> dict[str, str]:
     )
     for given in (ON_SASREC, ON_OTHERS):
         bench.run(datasets=str(card), overrides=TRAINING, jobs=1, settings=settings, **given)
+    return of_store(folder)
+
+
+def default_ranks(folder: Path) -> dict[str, str]:
+    """Run the default comparison; return the SHA-256 of each experiment's ranks."""
+    import bench
+
+    settings = bench.Settings.from_environment(store=folder, numerics="portable", track=False)
+    bench.run(settings=settings)
+    return of_store(folder)
+
+
+def of_store(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the ranks of each experiment in a store."""
+    from bench.runs.store import Store
+
     found = {}
     for stored in Store(folder).experiments():
         digest = hashlib.sha256()
@@ -114,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", nargs="*", default=list(ENCODERS), choices=ENCODERS)
     parser.add_argument("--no-ranks", action="store_true")
+    parser.add_argument("--default", action="store_true")
     options = parser.parse_args()
     use_numerics("portable")
     import torch
@@ -125,7 +142,8 @@ def main() -> None:
         content = {
             "versions": {name: version(name) for name in LIBRARIES},
             "functions": functions(),
-            "ranks": {} if options.no_ranks else ranks(Path(folder)),
+            "ranks": {} if options.no_ranks else ranks(Path(folder, "planted")),
+            "default": default_ranks(Path(folder, "default")) if options.default else {},
             "vectors": vectors(options.encoder),
         }
     json.dump(content, sys.stdout, indent=1)

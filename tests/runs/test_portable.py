@@ -62,6 +62,14 @@ def test_language_models_have_the_published_vectors():
     assert found["vectors"] == {name: PUBLISHED["vectors"][name] for name in found["vectors"]}
 
 
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_default_comparison_has_the_published_ranks():
+    needs("torch", "numpy", "transformers")
+    found = computed("--no-ranks", "--default", "--encoder")
+    assert found["default"] == PUBLISHED["default"]
+
+
 def test_a_process_that_has_loaded_a_library_cannot_choose(monkeypatch):
     monkeypatch.delenv("MKL_CBWR", raising=False)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
