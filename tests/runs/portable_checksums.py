@@ -2,8 +2,9 @@
 
     python tests/runs/portable_checksums.py --default > tests/runs/portable.json
 
-With ``--default`` the default comparison is run, too, which takes minutes. With ``--encoder minilm smollm2`` their weights are fetched where the cache lacks them. The
-published file holds for the torch, NumPy, SciPy and transformers that it names.
+With ``--default`` the default comparison is run, too, which takes minutes. With ``--encoder minilm
+smollm2`` their weights are fetched where the cache lacks them. The published file holds for the
+torch, NumPy, SciPy and transformers that it names.
 """
 
 from __future__ import annotations
