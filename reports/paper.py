@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -103,22 +101,13 @@ def write_paper(
         settings=settings,
     )
     content = dict(_content(data, names or TABLES))
-    aside = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
-    try:
-        with atomic_path(target) as folder:
-            for name, written in content.items():
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(written)
-            sums = {name: file_hash(folder / name) for name in sorted(content)}
-            write_json(folder / MANIFEST, sums)
-            if target.exists():
-                target.rename(aside)
-    except BaseException:
-        if aside.exists() and not target.exists():
-            aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    with atomic_path(target) as folder:
+        for name, written in content.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(written)
+        sums = {name: file_hash(folder / name) for name in sorted(content)}
+        write_json(folder / MANIFEST, sums)
     return [*sums, MANIFEST]
 
 
