@@ -43,14 +43,15 @@ class RunDisplay:
 
     def advanced(self, progress: Progress, seconds_left: float) -> None:
         """Show what an epoch brought."""
-        note = (
-            f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.4f}, "
-            f"validation NDCG@10 {progress.metric:.4f} (best {progress.best:.4f}), "
-            f"{progress.seconds:.1f} s"
-        )
+        epoch = f"epoch {progress.epoch}/{progress.epochs}"
+        figure = f"validation NDCG@10 {progress.metric:.4f}"
         self._latest[progress.label] = progress
         self._seconds[progress.label] += progress.seconds
-        line = f"{note}; {_left(seconds_left)}"
+        line = (
+            f"{epoch}, loss {progress.loss:.4f}, {figure} (best {progress.best:.4f}), "
+            f"{progress.seconds:.1f} s; {_left(seconds_left)}"
+        )
+        note = f"{epoch}, {figure}"  # all that a bar has room for
         self._display.update(progress.label, progress.epoch, progress.epochs, note, line)
         self._update_whole(seconds_left)
 
