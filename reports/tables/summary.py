@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.evaluate.metrics import NDCG, HitRatio
 from bench.reports.results import Reading
 from bench.reports.tables.contrasts import Contrasts, arrow, contrasts
 from bench.reports.tables.cost import COLUMNS
@@ -15,8 +14,6 @@ from bench.reports.tables.overall import marked
 from bench.reports.tables.rows import DatasetBlock, Row, Table, dataset_names, row_label
 from bench.reports.titles import Titles
 
-_METRICS = (NDCG(10), HitRatio(10))
-_MAIN = _METRICS[0].name
 _COST = [
     replace(column, head=head, decimals=0)
     for column in COLUMNS
@@ -32,25 +29,29 @@ def summary_grids(table: Table, titles: Titles) -> Iterator[Grid]:
     StoreError
         An experiment is missing or damaged.
     """
-    found = contrasts(table, Reading(metrics=_METRICS))
-    for number, name in enumerate(dataset_names(table, titles)):
+    reading = Reading()
+    found = contrasts(table, reading)  # the family of the full report, so that signs agree
+    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
+    main = reading.main_metric(table.protocol).name
+    shown = [main, *(name for name in ("HR@10",) if name in metrics and name != main)]
+    for number, dataset in enumerate(dataset_names(table, titles)):
         block = table.blocks[number]
-        shared, labels = _labels(block.rows, titles)
+        common, labels = _labels(block.rows, titles)
         columns = [
             map(TableCell, labels),
-            *(marked([row.mean(metric.name) for row in block.rows]) for metric in _METRICS),
-            _differences(block, number, found, titles),
+            *(marked([row.mean(name) for row in block.rows]) for name in shown),
+            _differences(block, number, main, found, titles),
             *([column.cell(row) for row in block.rows] for column in _COST),
         ]
         results = [result for row in block.rows for result in row.results]
         budgets = dict.fromkeys(result.experiment.training.budget for result in results)
         yield Grid(
-            title=", ".join([name, *shared, f"budget {' or '.join(budgets)}"]),
+            title=", ".join([dataset, *common, f"budget {' or '.join(budgets)}"]),
             caption="",
             labels=["Method"],
-            figures=[*(m.name for m in _METRICS), f"{_MAIN} vs. base", *(c.head for c in _COST)],
+            figures=[*shown, f"{main} vs. base", *(column.head for column in _COST)],
             blocks=[[list(row) for row in zip(*columns, strict=True)]],
-            notes=[f"{_MAIN}: {finding(block, number, _MAIN, found, titles)}"],
+            notes=[f"{main}: {finding(block, number, main, found, titles)}"],
             anchor=f"summary-{table.anchor}-{number}",
         )
 
@@ -69,10 +70,10 @@ def _labels(rows: Sequence[Row], titles: Titles) -> tuple[list[str], list[str]]:
 
 
 def _differences(
-    block: DatasetBlock, number: int, found: Contrasts, titles: Titles
+    block: DatasetBlock, number: int, metric: str, found: Contrasts, titles: Titles
 ) -> Iterator[TableCell]:
     for place, base in enumerate(found.bases[number]):
-        test = found.against_base(number, _MAIN, place)
+        test = found.against_base(number, metric, place)
         if test:
             yield TableCell(format_difference(test, "+.3f"), signs=arrow(test) or " ")
         else:
