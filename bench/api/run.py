@@ -88,11 +88,11 @@ def run(
     --------
     >>> import bench, tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> results = bench.run(
+    >>> results = bench.run(  # doctest: +SKIP
     ...     "planted", methods="none", overrides={"epochs": 1},
     ...     settings=bench.Settings.from_environment(store=folder, track=False),
     ... )
-    >>> results
+    >>> results  # doctest: +SKIP
     <Results: 1 experiment of planted>
     """
     settings = resolve_settings(settings)

@@ -67,7 +67,7 @@ def resolve_spec(
     )
     given = {key: values for key, values in changes.items() if values is not None}
     if source is None and given.keys() & {"datasets", "backbones", "methods"}:
-        own = {"name": "command line", "budget": "paper", "training": {}}
+        own = {"name": "command line", "budget": "paper", "training": {}, "protocol": {}}
         spec = spec.with_changes(own, "command line")
     if given:
         spec = spec.with_changes(given, "command line")

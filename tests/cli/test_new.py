@@ -37,6 +37,7 @@ def test_new_components_pass_their_tests(tmp_path, monkeypatch):
     assert int(re.match(r"(\d+) passed", said.getvalue().splitlines()[-1])[1]) > 20
 
 
+@pytest.mark.slow
 def test_the_command_that_is_shown_runs_a_new_method(tmp_path):
     shown = new("method", "loud", "--out", str(tmp_path / "written"))
     [line] = re.findall(r"^Run it: +bench (.*)$", shown, re.MULTILINE)

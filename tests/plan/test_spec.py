@@ -25,7 +25,7 @@ def test_the_default_is_what_the_readme_promises():
     spec = find_spec(None)
     assert spec.datasets == ("ml-100k",)
     assert spec.backbones == ("sasrec",)
-    assert {"none", "hsd", "ssdrec", "iadsr", "steam", "dcrec"} <= set(spec.methods)
+    assert {"none", "none:prefixes", "hsd", "ssdrec", "iadsr", "dcrec"} == set(spec.methods)
     assert spec.seeds == (1,)
 
 

@@ -323,6 +323,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["figure.png", pytest.param("page.html", marks=pytest.mark.slow)])
 def test_a_report_that_is_killed_leaves_the_last_one_whole(tmp_path, name):

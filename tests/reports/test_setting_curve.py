@@ -134,6 +134,7 @@ def test_cost_is_the_sum_of_all_stages(root, axes):
     assert not any("$" in label.get_text() for label in ax.get_xticklabels(which="both"))
 
 
+@pytest.mark.slow
 def test_the_page_draws_what_there_is(root, tmp_path):
     page = render(root, fmt="html")
     assert "Accuracy and denoising by theta" in page

@@ -5,13 +5,13 @@ import io
 from made_up_store import make_experiment, save
 from rich.console import Console
 
-from bench.plan.training import TrainingConfig
+from bench.plan.training import BUDGETS, TrainingConfig
 from bench.reports.report import summary
 from bench.reports.tables.grid import to_rich
 from bench.runs.store import Store
 
 USERS = 200
-QUICK = TrainingConfig(epochs=9, patience=10, batch_size=128)
+QUICK = TrainingConfig(**BUDGETS["quick"])
 LOW, HIGH = [100] * USERS, [1] * 150 + [100] * 50
 
 

@@ -100,7 +100,7 @@ def test_signs_are_the_same_every_time():
     assert sign_flip(GAPS[1]).p != sign_flip(GAPS[1], seed=1).p
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 10, 400])
+@pytest.mark.parametrize("size", [1, 3, 400])
 def test_holm_agrees_with_statsmodels(size):
     rng = np.random.default_rng(size)
     for p_values in (rng.random(size), rng.random(size) ** 6, rng.integers(0, 3, size) / 40):

@@ -317,6 +317,7 @@ def test_what_somebody_deleted_in_mlflow_is_logged_again(logged):
     assert len(runs(logged)) == ITEMS
 
 
+@pytest.mark.slow
 def test_a_database_that_is_lost_is_filled_again(full, empty_database):
     sync(full)
     shutil.copyfile(empty_database, full.store / "tracking" / "mlflow.db")
@@ -373,6 +374,7 @@ def test_a_further_failure_is_counted(logged):
     assert runs(logged)["experiment", experiment(3).key].data.tags["bench.attempts"] == "2"
 
 
+@pytest.mark.slow
 def test_a_store_may_have_any_name(tmp_path, settings):
     """The database and the artifacts are in it, and nothing is anywhere else."""
     name = "a?b %25c#d%3Fe"
@@ -481,6 +483,7 @@ HALF = ("UPDATE alembic_version SET version_num = '451aebb31d03'",)
 """As a process leaves it that dies during one of MLflow's migrations."""
 
 
+@pytest.mark.slow
 def test_a_half_made_database_is_made_again(full):
     change(full, *HALF, "DROP TABLE trace_info")
     assert sync(full).logged == ITEMS

@@ -109,6 +109,7 @@ def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, 
     assert sync(at("")).logged == 9
 
 
+@pytest.mark.slow
 def test_what_failed_is_logged_with_the_next_experiment(settings, monkeypatch, quick):
     fill(settings.store)
     said = []

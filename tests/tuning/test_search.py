@@ -82,10 +82,9 @@ def test_budgets_are_equal_and_a_larger_one_goes_on(tmp_path):
     assert [content(trials) for trials in studies] == [content(trials) for trials in whole]
 
 
+@pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize(
-    "url", [None, pytest.param("journal:{}/studies.log", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("url", [None, "journal:{}/studies.log"])
 def test_workers_share_one_budget_exactly(tmp_path, url):
     url = url and url.format(tmp_path)
     studies, _ = run(

@@ -38,6 +38,7 @@ def check(store, expected):
     assert not list((store / "tuning" / "work").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_killed_in_the_middle_of_a_trial_it_goes_on(whole, tmp_path):
     spec, expected, _ = whole
