@@ -135,9 +135,14 @@ def _same_settings(one: RunRecord, other: RunRecord) -> bool:
         a, b = Spec.parse(one.spec, one.name), Spec.parse(other.spec, other.name)
     except BenchError:  # a version of bench with other settings wrote it
         return False
-    return (a.training, a.protocol, one.tuned) == (b.training, b.protocol, other.tuned) and all(
-        a.backbone_settings.get(name, {}) == b.backbone_settings.get(name, {})
-        for name in {*a.backbones} & {*b.backbones}
+    shared = [(spec.complete_training, spec.protocol) for spec in (a, b)]
+    return (
+        shared[0] == shared[1]
+        and one.tuned == other.tuned
+        and all(
+            a.backbone_settings.get(name, {}) == b.backbone_settings.get(name, {})
+            for name in {*a.backbones} & {*b.backbones}
+        )
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
 from bench.plan.experiment import Experiment
+from bench.plan.progress import counted
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.plan.result import Epoch, Metadata
 from bench.runs.record import read_records
@@ -212,8 +213,9 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
         problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
-            f"Not shown: {_count(len(unreadable))} damaged or written by another version of bench "
-            f"(first: {unreadable[0].folder.name}); delete the folder and run again."
+            f"Not shown: {counted(len(unreadable), 'experiment')} damaged or written by another "
+            f"version of bench (first: {unreadable[0].folder.name}); delete the folder and run "
+            "again."
         )
     return SelectedResults(finished, problems)
 
@@ -238,10 +240,6 @@ def _check_names(
     for name in (*selection.datasets, *selection.backbones, *selection.methods):
         if known and name not in known:
             raise ConfigError(f"the store has no experiment of '{name}'{suggestion(name, known)}")
-
-
-def _count(number: int) -> str:
-    return "1 experiment" if number == 1 else f"{number} experiments"
 
 
 def source_of(results: Iterable[ScoredExperiment]) -> str:

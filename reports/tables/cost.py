@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.plan.progress import counted
 from bench.reports.results import ScoredExperiment
 from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.rows import Row, Table, label_columns
@@ -135,7 +136,7 @@ def _machine_notes(table: Table) -> Iterator[str]:
         if (device := result.metadata.device)
     }
     names = [
-        f"{device} with {threads} {'thread' if threads == 1 else 'threads'}" if threads else device
+        f"{device} with {counted(threads, 'thread')}" if threads else device
         for device, threads in sorted(machines, key=str)
     ]
     if names:

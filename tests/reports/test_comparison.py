@@ -11,7 +11,6 @@ from bench.cli.main import app
 from bench.errors import ConfigError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
-from bench.plan.training import TrainingConfig
 from bench.reports.comparison import comparison_keys
 from bench.reports.results import Reading, Selection, read_results
 from bench.reports.tables.contrasts import matched_bases
@@ -28,18 +27,29 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-def go(root, methods=("none",), *, epochs=30, name="paper", seeds=(1,), tuned=False, **changes):
+def go(
+    root,
+    methods=("none",),
+    *,
+    epochs=30,
+    name="paper",
+    seeds=(1,),
+    tuned=False,
+    budget=None,
+    **changes,
+):
     """Finish a run of made-up experiments; return its record and its keys."""
-    training = TrainingConfig(epochs=epochs)
     dataset = changes.get("dataset", "ml-100k")
+    shared = {"budget": budget} if budget else {"training": {"epochs": epochs}}
     content = {
         "name": name,
         "datasets": [dataset],
         "backbones": ["sasrec"],
         "methods": list(methods),
         "seeds": list(seeds),
-        "training": {"epochs": epochs},
+        **shared,
     }
+    training = Spec.parse(content, name).complete_training
     experiments = [
         make_experiment(method, seed=seed, training=training, **changes)
         for seed in seeds
@@ -67,6 +77,12 @@ def test_the_last_run_is_shown_with_earlier_ones_of_the_same_settings_and_data(r
     go(root, ["none"], dataset="beauty", fingerprint="b" * 64)
     _, last = go(root, ["hsd"], name="other")
     assert chosen(root) == {*first, *last}
+
+
+def test_runs_of_two_budgets_are_two_comparisons(root):
+    go(root, ["none"], budget="paper")
+    _, last = go(root, ["hsd"], budget="quick")
+    assert chosen(root) == set(last)
 
 
 def test_a_run_given_again_is_the_last(root):

@@ -16,7 +16,7 @@ LOCAL = (
     *("sqlite:///x.db", "sqlite:////tmp/x.db", "./mlruns", "/tmp/mlruns", "file:///tmp/mlruns"),
     *("http://localhost:5000", "http://127.0.0.1:5000", "https://127.9.9.9", "http://[::1]:5000"),
     *(
-        "file://localhost/tmp/mlruns",
+        "file://localhost/srv/mlruns",
         "postgresql://me@localhost/db",
         "mysql+pymysql://127.0.0.1/db",
     ),

@@ -143,6 +143,7 @@ def test_an_interruption_waits_for_nothing(settings, monkeypatch):
     tracker.log("key")
     monkeypatch.setattr(tracker, "_deliver", pytest.fail)
     tracker.__exit__(KeyboardInterrupt)
+    assert tracker._thread.is_alive(), "it was left behind, not waited for"
 
 
 def test_nothing_is_logged_where_tracking_is_off(settings):
