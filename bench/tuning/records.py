@@ -150,16 +150,12 @@ def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
                 raise TypeError(f"study {study.study_name}")
             trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
             metric = about["objective"].rpartition(" ")[2]
-            ended = [trial for trial in records_of(trials, metric) if trial.has_ended]
-            yield StudyRecord(study.study_name, about, ended)
+            records = [record_of(trial, metric) for trial in trials]
+            yield StudyRecord(study.study_name, about, [one for one in records if one.has_ended])
 
 
-def records_of(trials: Iterable[FrozenTrial], metric: str) -> list[Trial]:
-    """Return Optuna's trials as plain data; metric names the objective."""
-    return [_record(trial, metric) for trial in trials]
-
-
-def _record(trial: FrozenTrial, metric: str) -> Trial:
+def record_of(trial: FrozenTrial, metric: str) -> Trial:
+    """Return a trial of Optuna's as plain data; ``metric`` names the objective."""
     attributes = {name: v for name, v in trial.user_attrs.items() if name in _ATTRIBUTES}
     state: Any = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     begun, ended = trial.datetime_start, trial.datetime_complete

@@ -67,12 +67,7 @@ def file_of(url: str) -> Path | None:
 def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
     """Turn whatever a storage raises into one sentence.
 
-    Parameters
-    ----------
-    url
-        Address of the storage.
-    reading
-        Whether the block does nothing but open or read it: any error is then about its content.
+    Where the block does nothing but open or read it, any error is about its content.
 
     Raises
     ------
