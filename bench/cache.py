@@ -116,6 +116,7 @@ class Entry:
         """
         found = self.read(mapped=mapped)
         if found is not None:
+            _LOG.info("read from the cache: %s", self.folder)
             return found
         with locked(self._lock(self.folder.name), remedy=REMEDY):
             self._sweep()
@@ -125,6 +126,7 @@ class Entry:
                 pass
             except DamagedError as error:
                 _LOG.warning("%s is damaged (%s); it is made again", self.folder, error)
+            _LOG.info("making %s", self.folder)
             self.write(fill)
             found = self.read(mapped=mapped)
         if found is None:

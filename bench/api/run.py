@@ -97,10 +97,10 @@ def run(
     """
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
-    chosen = resolve_spec(
-        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
-    )
-    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
+    given = changes(datasets, backbones, methods, encoders, seeds, budget)
+    chosen = resolve_spec(spec, given, overrides or {})
+    kept = (keep,) if isinstance(keep, str) else tuple(keep)
+    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)
     for outcome in outcomes:
         if outcome.ending == "failed":
             warnings.warn(f"{outcome.label} failed: {outcome.cause}", stacklevel=2)
@@ -136,14 +136,12 @@ def preview(
     from bench.runs.preview import preview_rows
 
     settings = resolve_settings(settings)
-    chosen = resolve_spec(
-        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
-    )
+    given = changes(datasets, backbones, methods, encoders, seeds, budget)
+    chosen = resolve_spec(spec, given, overrides or {})
     rows, _ = preview_rows(chosen, settings, best_settings(settings) if tuned else None)
-    columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
-        columns=list(columns),
+        columns=["experiment", "key", "status", "seconds"],
     )
 
 
@@ -205,10 +203,8 @@ def execute_spec(
     adopt(store.root, [planned.experiment.key for planned in plan])
     estimator = Estimator(store)
     estimates = {
-        planned.experiment.label: estimator.estimate(
-            planned.experiment, datasets[planned.source]
-        ).seconds
-        for planned in plan
+        one.experiment.label: estimator.estimate(one.experiment, datasets[one.source]).seconds
+        for one in plan
     }
     execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
@@ -249,19 +245,10 @@ def changes(
     budget: BudgetName | None,
 ) -> dict[str, Any]:
     """Return what replaces parts of a specification; one value of a list becomes a list."""
-    given = {
-        "datasets": datasets,
-        "backbones": backbones,
-        "methods": methods,
-        "encoders": encoders,
-        "seeds": seeds,
-    }
+    names = ("datasets", "backbones", "methods", "encoders", "seeds")
+    values = (datasets, backbones, methods, encoders, seeds)
     lists = {
-        key: value if value is None else [value] if isinstance(value, str | int) else list(value)
-        for key, value in given.items()
+        name: value if value is None else [value] if isinstance(value, str | int) else list(value)
+        for name, value in zip(names, values, strict=True)
     }
     return {**lists, "budget": budget}
-
-
-def _collection(keep: Keep | Collection[Keep]) -> tuple[Keep, ...]:
-    return (keep,) if isinstance(keep, str) else tuple(keep)

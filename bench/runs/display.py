@@ -14,15 +14,7 @@ _WHOLE = "experiments"
 
 
 class RunDisplay:
-    """Shows each running experiment and the whole run; a :class:`bench.plan.progress.Reporter`.
-
-    Parameters
-    ----------
-    display
-        Bars or lines.
-    experiments
-        How many the run has.
-    """
+    """Shows each running experiment and the whole run; a :class:`bench.plan.progress.Reporter`."""
 
     def __init__(self, display: Lines, experiments: int) -> None:
         self._display = display
@@ -82,15 +74,7 @@ class RunDisplay:
 
 @contextmanager
 def run_display(experiments: int, stream: TextIO | None = None) -> Iterator[RunDisplay]:
-    """Show a run while the block lasts.
-
-    Parameters
-    ----------
-    experiments
-        How many the run has.
-    stream
-        Where to write; None is standard error.
-    """
+    """Show a run of some experiments while the block lasts; see :func:`display_for`."""
     with display_for(stream) as display:
         yield RunDisplay(display, experiments)
 

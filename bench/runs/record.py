@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,15 @@ def begin_record(
         The file system refuses.
     """
     experiments = [planned.experiment for planned in plan]
-    keys, labels = (
-        [experiment.key for experiment in experiments],
-        [experiment.label for experiment in experiments],
-    )
+    keys = [experiment.key for experiment in experiments]
     plain, now = spec.plain(), time.time()
-    key = content_hash([plain, keys])
     record = RunRecord(
-        key=key,
+        key=content_hash([plain, keys]),
         name=spec.name,
         spec=plain,
         tuned=tuned,
         experiments=keys,
-        labels=labels,
+        labels=[experiment.label for experiment in experiments],
         command=list(command),
         begun=now,
         asked=now,
@@ -142,7 +139,7 @@ def read_records(root: Path) -> Iterator[RunRecord]:
     StoreError
         A file is damaged.
     """
-    yield from sorted(map(read_record, record_paths(root)), key=lambda record: record.begun)
+    yield from sorted(map(read_record, record_paths(root)), key=attrgetter("begun"))
 
 
 def record_paths(root: Path) -> list[Path]:
@@ -151,13 +148,7 @@ def record_paths(root: Path) -> list[Path]:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one run.
-
-    Raises
-    ------
-    StoreError
-        The file is damaged.
-    """
+    """Read one run; StoreError where the file is damaged."""
     return read_model(path, RunRecord, "delete it")
 
 
