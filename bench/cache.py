@@ -57,13 +57,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Entry:
-    """One folder of the cache, whether or not it exists.
-
-    Attributes
-    ----------
-    folder
-        Its path.
-    """
+    """One folder of the cache, whether or not it exists."""
 
     folder: Path
 
@@ -87,10 +81,7 @@ class Entry:
     def read(self, *, mapped: bool = False) -> Content | None:
         """Return the content; None where there is none, or it is damaged.
 
-        Parameters
-        ----------
-        mapped
-            Map arrays from their files, copy-on-write, instead of reading them to memory.
+        ``mapped`` maps arrays from their files, copy-on-write, instead of reading them to memory.
         """
         try:
             return self._checked(mapped)
@@ -104,10 +95,8 @@ class Entry:
 
         Parameters
         ----------
-        fill
-            Makes the content.
-        mapped
-            As in :meth:`read`.
+        fill, mapped
+            Makes the content; see :meth:`read`.
 
         Raises
         ------
@@ -137,11 +126,6 @@ class Entry:
         """Return the content, made now where it is missing or damaged.
 
         A cache that cannot be written costs time only: the content is returned all the same.
-
-        Parameters
-        ----------
-        make
-            Makes the content in memory.
         """
         made: list[Content] = []
 
@@ -156,13 +140,7 @@ class Entry:
             return made[0] if made else make()
 
     def write(self, fill: Fill) -> None:
-        """Make the entry, in place of what is there.
-
-        Raises
-        ------
-        StoreError
-            The cache cannot be written.
-        """
+        """Make the entry, in place of what is there; a StoreError where it cannot be written."""
         with atomic_path(self.folder, remedy=REMEDY) as temporary:
             temporary.mkdir()
             seal(temporary, fill(temporary))

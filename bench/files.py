@@ -95,12 +95,7 @@ def _temporary(target: Path) -> Path:
 def leftovers(folder: Path, *, seconds: float = 0) -> Iterator[tuple[str, Path]]:
     """Find temporaries of :func:`atomic_path`, of killed processes or of those that still write.
 
-    Parameters
-    ----------
-    folder
-        Where to look.
-    seconds
-        Leave out what has changed within so many seconds.
+    What has changed within so many seconds is left out.
 
     Yields
     ------
@@ -169,13 +164,13 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
 
 def _flush_to_disk(path: Path) -> None:
     """Flush a file, or a folder with its content, so that no crash leaves an empty one renamed."""
-    if path.is_dir():
-        for entry in path.iterdir():
-            _flush_to_disk(entry)
-        _flush_entries(path)
+    if not path.is_dir():
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
         return
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
+    for entry in path.iterdir():
+        _flush_to_disk(entry)
+    _flush_entries(path)
 
 
 def _flush_entries(folder: Path) -> None:
@@ -258,21 +253,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_model(path: Path, kind: type[M], remedy: str) -> M:
-    """Read a JSON file as a pydantic model.
-
-    Parameters
-    ----------
-    path
-        The file.
-    kind
-        Class of its content.
-    remedy
-        End of the message when the file is missing or damaged.
+    """Read a JSON file as a pydantic model of a kind.
 
     Raises
     ------
     StoreError
-        The file is missing, is not JSON, or a value does not fit.
+        The file is missing, is not JSON, or a value does not fit; the message ends in the remedy.
     """
     try:
         return kind.model_validate_json(path.read_bytes())

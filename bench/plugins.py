@@ -24,12 +24,7 @@ _ADDED: dict[Path, None] = {}
 
 
 def use_plugins(paths: Iterable[Path]) -> None:
-    """Register the components of files in this process.
-
-    Parameters
-    ----------
-    paths
-        Python files, or folders of packages.
+    """Register the components of Python files, or of folders of packages, in this process.
 
     Raises
     ------

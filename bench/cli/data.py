@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -23,7 +24,7 @@ _NAMES_HELP = "Data sets or paths of cards; without any, every built-in one whos
 Names = Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default=False)]
 
 
-def _verb(name: str, example: str) -> Any:
+def _verb(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return what registers a verb of ``bench data`` with an example and its settings."""
     epilog = f"\b\nExamples:\n  bench data {name}\n  bench data {name} {example}"
     register = app.command(name, cls=ManyValues, epilog=epilog)
