@@ -20,7 +20,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class SafeStream:
-    """A text stream that never raises; one that is None, as ``sys.stderr`` may be, shows nothing."""
+    """A text stream that never raises; without one, as ``sys.stderr`` may be, nothing is shown."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

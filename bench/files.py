@@ -95,12 +95,8 @@ def _temporary(target: Path) -> Path:
 def leftovers(folder: Path, *, seconds: float = 0) -> Iterator[tuple[str, Path]]:
     """Find temporaries of :func:`atomic_path`, of killed processes or of those that still write.
 
-    What has changed within so many seconds is left out.
-
-    Yields
-    ------
-    tuple
-        Name of the file or folder that was to be written, and path of the temporary.
+    Each comes with the name of what was to be written. What has changed within so many seconds is
+    left out.
     """
     for path in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(path.name)
@@ -194,12 +190,7 @@ def write_output(target: Path, content: str | bytes) -> None:
 
     A regular file, or a new one, is written atomically; links are followed and an existing file
     keeps its mode and owner. Into anything else, such as a device or a FIFO, the content goes as it
-    is. Control characters in a text are replaced.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
+    is. Control characters in a text are replaced. It is a StoreError where the file system refuses.
     """
     data = printable(content).encode() if isinstance(content, str) else content
     with _clear_errors(target, REMEDY):
@@ -237,13 +228,7 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    BenchError
-        The file is missing or is not JSON.
-    """
+    """Read a JSON file; a BenchError where it is missing or is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -253,13 +238,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_model(path: Path, kind: type[M], remedy: str) -> M:
-    """Read a JSON file as a pydantic model of a kind.
-
-    Raises
-    ------
-    StoreError
-        The file is missing, is not JSON, or a value does not fit; the message ends in the remedy.
-    """
+    """Read a JSON file as a pydantic model; a StoreError, with the remedy, where it is none."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:

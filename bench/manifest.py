@@ -56,13 +56,7 @@ class Manifest:
             raise DamagedError(f"{MANIFEST} {error}") from None
 
     def check(self, path: Path) -> Path:
-        """Return the path of a file after a comparison with its checksum.
-
-        Raises
-        ------
-        DamagedError
-            It is missing, unreadable, of other content, or not in the manifest.
-        """
+        """Return the path of a file; a DamagedError where it is not what the manifest says."""
         try:
             found = file_hash(path)
         except OSError as error:

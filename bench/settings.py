@@ -124,13 +124,7 @@ def _numerics(name: str) -> Numerics:
 
 
 def expanded(path: str) -> Path:
-    """Return a path with ``~`` replaced by the home folder that it means.
-
-    Raises
-    ------
-    ConfigError
-        There is no such user.
-    """
+    """Return a path with ``~`` replaced by the home folder; a ConfigError for an unknown user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

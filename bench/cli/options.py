@@ -93,11 +93,6 @@ def separate(word: str) -> list[str]:
 def numbers(word: str) -> list[str]:
     """Split numbers at commas, and write out ranges.
 
-    Raises
-    ------
-    ConfigError
-        A range is empty or very long.
-
     Examples
     --------
     >>> numbers("1-3,7")

@@ -51,13 +51,7 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates experiments against what a store already holds.
-
-    Parameters
-    ----------
-    store
-        Its finished experiments are the history.
-    """
+    """Estimates experiments against the finished ones of a store."""
 
     def __init__(self, store: Store) -> None:
         history: dict[_Kind, list[float]] = defaultdict(list)

@@ -46,16 +46,7 @@ class PreviewRow(NamedTuple):
 def preview_rows(
     spec: Spec, settings: Settings, adapt: Adapt | None = None
 ) -> tuple[list[PreviewRow], list[str]]:
-    """Plan a specification without fetching or running anything.
-
-    Parameters
-    ----------
-    spec
-        Checked by :meth:`bench.plan.spec.Spec.check`.
-    settings
-        Folders of store, data and cache.
-    adapt
-        As for :func:`bench.plan.grid.make_plan`.
+    """Plan a checked specification without fetching or running anything.
 
     Returns
     -------
@@ -128,18 +119,14 @@ def announcement(
     workers: int,
     place: str,
 ) -> str:
-    """Return one line on what a run is about to do.
+    """Return one line on what a run is about to do; what the store holds already is not run again.
 
     Parameters
     ----------
-    plan
-        Its experiments.
-    estimates
-        Expected seconds by label.
-    store
-        Where results go; what it holds already is not run again.
-    workers
-        Experiments at the same time.
+    plan, estimates
+        Its experiments, and their expected seconds by label.
+    store, workers
+        Where results go, and how many experiments run at the same time.
     place
         Device and threads, such as ``cpu, 1 thread each``.
     """

@@ -71,23 +71,16 @@ def begin_record(
     *,
     tuned: bool = False,
 ) -> RunRecord:
-    """Record that a run begins or continues.
+    """Record in a results store that a run begins or continues.
 
     Parameters
     ----------
-    root
-        Of the results store.
-    spec, plan
-        What runs.
+    root, spec, plan
+        The store, and what runs.
     command
         Words of the command line.
     tuned
         Whether the plan has the settings that tuning found.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
     """
     experiments = [planned.experiment for planned in plan]
     keys = [experiment.key for experiment in experiments]
@@ -116,13 +109,7 @@ def begin_record(
 
 
 def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutcome]) -> None:
-    """Record how the experiments of a run ended; one that finished before stays finished.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
-    """
+    """Record how the experiments of a run ended; one that finished before stays finished."""
     endings = dict(record.endings)
     for outcome in outcomes:
         endings.setdefault(outcome.key, outcome.ending)
@@ -132,13 +119,7 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
 
 
 def read_records(root: Path) -> Iterator[RunRecord]:
-    """Read every run of a results store, the earliest first.
-
-    Raises
-    ------
-    StoreError
-        A file is damaged.
-    """
+    """Read every run of a results store, the earliest first; a StoreError if one is damaged."""
     yield from sorted(map(read_record, record_paths(root)), key=attrgetter("begun"))
 
 

@@ -96,13 +96,7 @@ class Store:
         return folder is not None and all((folder / kept[name]).exists() for name in keep)
 
     def load(self, key: str) -> StoredExperiment:
-        """Return a finished experiment.
-
-        Raises
-        ------
-        StoreError
-            It is not there.
-        """
+        """Return a finished experiment; a StoreError where it is not there."""
         folder = self._folder(key)
         if folder is None:
             raise StoreError(f"{self.root} holds no experiment {key[:_SHORT]}; run it first")

@@ -101,13 +101,7 @@ class StoredExperiment:
         return _read_columns(self._checked(f"ranks-{phase}.parquet"), Ranks)
 
     def decisions(self, part: str) -> Decisions | None:
-        """Read what the method thinks of each interaction; None where it removes nothing.
-
-        Parameters
-        ----------
-        part
-            ``train`` or ``test``.
-        """
+        """Read the decisions of ``train`` or ``test``; None of a method that removes nothing."""
         if part not in self._head.decisions:
             return None
         return _read_columns(self._checked(f"decisions-{part}.parquet"), Decisions)

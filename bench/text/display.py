@@ -32,13 +32,7 @@ class EncodingEstimate:
 
 
 class EncodingDisplay:
-    """Shows one encoding after another.
-
-    Parameters
-    ----------
-    display
-        Bars or lines; None shows nothing.
-    """
+    """Shows one encoding after another; without a display, nothing."""
 
     def __init__(self, display: Lines | None = None) -> None:
         self._display = display or Lines(SafeStream(None))

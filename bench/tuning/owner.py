@@ -32,15 +32,7 @@ MOST_DEATHS = 2
 
 
 class Owner:
-    """The process that runs trials of a study, as others see it.
-
-    Parameters
-    ----------
-    study, storage
-        Of Optuna.
-    folder
-        Of the lock files.
-    """
+    """The process that runs trials of a study, as others see it; its lock files are in a folder."""
 
     def __init__(self, study: Study, storage: BaseStorage, folder: Path) -> None:
         self._study = study
@@ -101,18 +93,8 @@ class Owner:
     def give_back(self, trial: Trial, death: str = "") -> bool:
         """Queue a trial of this process, so that it goes on; one that died too often fails.
 
-        Parameters
-        ----------
-        trial
-            What to queue.
-        death
-            Why its process died or its machine failed, in a sentence; empty where it was stopped
-            on purpose.
-
-        Returns
-        -------
-        bool
-            Whether it is in the queue.
+        ``death`` says why its process died or its machine failed; it is empty where the trial was
+        stopped on purpose. Return whether it is in the queue.
         """
         with self._turn():
             is_queued = self._queue(self._study.get_trials(deepcopy=False)[trial.number], death)

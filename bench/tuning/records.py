@@ -5,6 +5,8 @@
     tuning/optuna.db             studies, unless --storage says otherwise
     tuning/copies/<study>.log    copies of the studies of another storage, for reports and runs
     tuning/experiments/ ...      finished trials, a results store of their own
+
+What reads a storage raises a BenchError where it is damaged.
 """
 
 from __future__ import annotations
@@ -123,13 +125,7 @@ def default_url(root: Path) -> str:
 
 
 def read_studies(root: Path) -> Iterator[StudyRecord]:
-    """Read every study of a results store, in the order of names.
-
-    Raises
-    ------
-    BenchError
-        A storage is damaged or cannot be read.
-    """
+    """Read every study of a results store, in the order of names."""
     found: dict[str, StudyRecord] = {}
     urls = [default_url(root)] if own_file(root).is_file() else []
     urls += [f"{JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
@@ -231,11 +227,6 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     list
         One row a study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
         ``killed`` counts the processes that died while they ran a trial.
-
-    Raises
-    ------
-    BenchError
-        A storage is damaged or cannot be read.
     """
     rows = []
     for study in read_studies(root):

@@ -49,13 +49,7 @@ _PRUNED = "pruned"
 
 
 def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
-    """Load the data sets, encode their texts and list the studies.
-
-    Raises
-    ------
-    BenchError
-        As :func:`plan_studies`; the pruner is unknown, or a data set does not load.
-    """
+    """Load the data sets, encode their texts and list the studies."""
     if pruning not in get_args(Pruning):
         raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))

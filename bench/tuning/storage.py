@@ -43,13 +43,7 @@ SEEDS = 2**32
 
 
 def file_of(url: str) -> Path | None:
-    """Return the file that a storage consists of; None for a database server.
-
-    Raises
-    ------
-    ConfigError
-        An SQLite database in memory, which no other process can read.
-    """
+    """Return the file that a storage consists of; None for a database server."""
     if url.startswith(JOURNAL):
         return expanded(url.removeprefix(JOURNAL)).absolute()
     if not url.startswith("sqlite"):
@@ -111,16 +105,8 @@ def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
 def open_storage(url: str) -> BaseStorage:
     """Open a storage of studies; make it where it does not exist.
 
-    Parameters
-    ----------
-    url
-        ``journal:FILE`` or a URL of SQLAlchemy: ``sqlite:///FILE``, ``postgresql+psycopg2://...``,
-        ``mysql+pymysql://...``.
-
-    Raises
-    ------
-    ConfigError, StoreError
-        As :func:`clear_errors`.
+    The URL is ``journal:FILE`` or one of SQLAlchemy: ``sqlite:///FILE``, ``postgresql+psycopg2://...``,
+    ``mysql+pymysql://...``. Errors are those of :func:`clear_errors`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Heartbeats are marked experimental, and meant for another loop than ask and tell.

@@ -38,20 +38,7 @@ class PrintedTable:
 
 
 def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
-    """Parse the tables of a report, in their order.
-
-    Parameters
-    ----------
-    text
-        A report, which may contain other text.
-    fmt
-        ``markdown``, ``latex`` or ``html``.
-
-    Raises
-    ------
-    ConfigError
-        The text is no HTML.
-    """
+    """Parse the tables of a report, in their order; a ConfigError where the text is no HTML."""
     if fmt == "html":
         reader = _Html()
         try:
