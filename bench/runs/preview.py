@@ -56,7 +56,7 @@ def preview_rows(
     """
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
-    for source in spec.datasets:
+    for source in spec.sources:
         try:
             datasets[source] = load_dataset(source, settings)
         except DataError as error:

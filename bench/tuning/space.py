@@ -169,7 +169,7 @@ def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
 
 
 def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec:
-    """Set values, named as by :func:`space_for`, for one point; a ConfigError if they do not fit."""
+    """Set values by the names of :func:`space_for`; a ConfigError where they do not fit."""
     by_kind: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         kind, _, setting = name.partition(".")
