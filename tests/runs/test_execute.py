@@ -24,7 +24,7 @@ SLOW_POOL = pytest.mark.parametrize(
 def run(root, function="fine", workers=1, plan=None, reporter=None):
     plan = [planned(seed) for seed in SEEDS] if plan is None else plan
     settings = Settings.from_environment(store=root, device="cpu", threads=3)
-    names = (f"fake_experiments:{function}", "fake_experiments:load")
+    names = (f"fake_experiments:{function}", "toys:load")
     execution = ExecutionSettings(settings, (), *names)
     return execute(plan, execution, reporter or Recorder(), workers=workers)
 

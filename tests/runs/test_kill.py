@@ -4,8 +4,8 @@ import random
 import time
 
 import pytest
-from command import called
-from tiny_runs import finish, labels, ranks_of, start, write_spec
+from command import called, end
+from tiny_runs import labels, ranks_of, start, write_spec
 
 pytestmark = pytest.mark.process
 EXPERIMENTS = 4
@@ -31,7 +31,7 @@ def run_here(spec, store):
 def seconds(uninterrupted, tmp_path_factory):
     """Wall seconds of a process that is left alone."""
     began = time.monotonic()
-    finish(start(uninterrupted[0], tmp_path_factory.mktemp("timed")))
+    end(start(uninterrupted[0], tmp_path_factory.mktemp("timed")))
     return time.monotonic() - began
 
 
