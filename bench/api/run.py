@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.plan.progress import counted
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
+from bench.runs.cluster import Cluster
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def run(
     tuned: bool = False,
     keep: Keep | Collection[Keep] = (),
     jobs: int | None = None,
+    on: Cluster | None = None,
     settings: Settings | None = None,
 ) -> Results:
     """Train and test every experiment of a specification that is not finished yet.
@@ -71,6 +74,8 @@ def run(
         needs, and ``"lists"``, the top items of every user.
     jobs
         Experiments at the same time; None is one for each core, or one on a GPU.
+    on
+        A Ray cluster; None runs here.
     settings
         Store, data, cache, device and threads; None reads the environment.
 
@@ -100,7 +105,7 @@ def run(
     given = changes(datasets, backbones, methods, encoders, seeds, budget)
     chosen = resolve_spec(spec, given, overrides or {})
     kept = (keep,) if isinstance(keep, str) else tuple(keep)
-    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)
+    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs, on=on)
     for outcome in outcomes:
         if outcome.ending == "failed":
             warnings.warn(f"{outcome.label} failed: {outcome.cause}", stacklevel=2)
@@ -160,6 +165,7 @@ def execute_spec(
     tuned: bool = False,
     keep: Collection[Keep] = (),
     jobs: int | None = None,
+    on: Cluster | None = None,
 ) -> list[ExperimentOutcome]:
     """Run the experiments of a checked specification; progress goes to standard error.
 
@@ -167,7 +173,7 @@ def execute_spec(
     ----------
     spec
         From :func:`bench.plan.overrides.resolve_spec`.
-    settings, tuned, keep, jobs
+    settings, tuned, keep, jobs, on
         As for :func:`run`.
 
     Returns
@@ -189,7 +195,6 @@ def execute_spec(
     from bench.tuning.best import BestSettings, adopt
 
     where = computation(settings)
-    workers = jobs or default_workers(settings.threads, where.device == "cuda")
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         from bench.text.provide import embed_texts
@@ -208,7 +213,14 @@ def execute_spec(
     }
     execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
-    with Tracker(settings) as tracking:
+    with ExitStack() as stack:
+        engine = stack.enter_context(on.connect(settings, jobs)) if on else None
+        workers = (
+            engine.count
+            if engine
+            else jobs or default_workers(settings.threads, where.device == "cuda")
+        )
+        tracking = stack.enter_context(Tracker(settings))
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
@@ -216,12 +228,14 @@ def execute_spec(
                 tracking.log(record.key)
             with run_display(len(plan)) as display:
                 place = f"{where.device}, {counted(settings.threads, 'thread')} each"
+                place += f", on {on}" if on else ""
                 display.announce(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
                     plan,
                     execution,
                     display,
                     workers=workers,
+                    engine=engine,
                     estimates=estimates,
                     ended=partial(_track, tracking),
                 )

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psutil
 
@@ -14,7 +15,7 @@ from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress, Remaining, Reporter
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
 from bench.runs.store import Store
-from bench.runs.workers import run_tasks
+from bench.runs.workers import Engine, run_tasks
 
 MEMORY_PER_EXPERIMENT = 2 * 2**30
 """Bytes that an experiment is expected to need at most where nobody says how many run at once."""
@@ -26,6 +27,7 @@ def execute(
     reporter: Reporter,
     *,
     workers: int = 1,
+    engine: Engine[Any] | None = None,
     estimates: Mapping[str, float] | None = None,
     ended: Callable[[ExperimentOutcome], None] = lambda _: None,
 ) -> list[ExperimentOutcome]:
@@ -44,6 +46,8 @@ def execute(
         Receives the progress.
     workers
         Experiments at the same time: 1 runs them in this process, more in as many processes.
+    engine
+        Where they run instead, such as :class:`bench.runs.on_ray.Ray`.
     estimates
         Expected seconds by label, for the estimate of the remaining time.
     ended
@@ -71,7 +75,7 @@ def execute(
             run.finish(ExperimentOutcome(key, label, "reused"))
         else:
             run.pending.append(planned)
-    run_tasks(run, execution, min(workers, max(len(run.pending), 1)))
+    run_tasks(run, execution, min(workers, max(len(run.pending), 1)), engine)
     return [run.outcomes[planned.experiment.key] for planned in plan]
 
 

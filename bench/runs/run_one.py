@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -117,18 +118,29 @@ def run_one(
     StoreError
         The store cannot be written, not even with the cause of a failure.
     """
+    with claimed(planned, execution) as known:
+        if known is not None:
+            return known
+        started()
+        return _run(planned, execution, Store(execution.store), advanced)
+
+
+@contextmanager
+def claimed(
+    planned: PlannedExperiment, execution: ExecutionSettings
+) -> Iterator[ExperimentOutcome | None]:
+    """Hold an experiment's lock; yields its outcome where there is nothing to run."""
     store, key, label = Store(execution.store), planned.experiment.key, planned.experiment.label
     with store.locked(key) as mine:
         if not mine:
-            return ExperimentOutcome(key, label, "busy")
-        if store.has(key, execution.keep):
-            return ExperimentOutcome(key, label, "reused")
-        failure = store.failure_since(execution.failed, key)
-        if failure is not None:
-            return ExperimentOutcome(key, label, "failed", failure.cause)
-        started()
-        store.sweep(key)
-        return _run(planned, execution, store, advanced)
+            yield ExperimentOutcome(key, label, "busy")
+        elif store.has(key, execution.keep):
+            yield ExperimentOutcome(key, label, "reused")
+        elif failure := store.failure_since(execution.failed, key):
+            yield ExperimentOutcome(key, label, "failed", failure.cause)
+        else:
+            store.sweep(key)
+            yield None
 
 
 def _run(

@@ -34,7 +34,7 @@ from bench.files import (
     write_json,
 )
 from bench.hashing import file_hash
-from bench.manifest import seal
+from bench.manifest import DamagedError, Manifest, seal
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
@@ -167,6 +167,33 @@ class Store:
             seal(folder)
         self._failure_path(key).unlink(missing_ok=True)
         self.discard_work(key)
+
+    def save_work(self, key: str, files: Mapping[str, bytes]) -> None:
+        """Write an experiment's checkpoint as it is on another machine; nothing writes nothing."""
+        for name, content in files.items():
+            with atomic_path(self.work(key) / name) as path:
+                path.write_bytes(content)
+
+    def adopt(self, experiment: Experiment, files: Mapping[str, bytes]) -> None:
+        """Write the files of an experiment that another store has; drop checkpoints and failure.
+
+        A StoreError where a file is not what their manifest says.
+        """
+        target = self.root / "experiments" / folder_name(experiment.label, experiment.key)
+        with atomic_path(target) as folder:
+            folder.mkdir()
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            try:
+                manifest = Manifest.read(folder)
+                for name in manifest.files:
+                    manifest.check(folder / name)
+            except (FileNotFoundError, DamagedError) as error:
+                raise StoreError(
+                    f"{experiment.label} arrived damaged ({error}); run it again"
+                ) from error
+        self._failure_path(experiment.key).unlink(missing_ok=True)
+        self.discard_work(experiment.key)
 
     def discard_work(self, key: str) -> None:
         """Remove an experiment's checkpoints, where there are any."""

@@ -49,6 +49,7 @@ def run_experiment(
     *,
     keep: Collection[Keep] = (),
     report: Callable[[Progress], None] = lambda _: None,
+    text_vectors: TextVectors | None = None,
 ) -> ExperimentResult:
     """Run one experiment, or go on with it from the checkpoint in its work folder.
 
@@ -66,6 +67,8 @@ def run_experiment(
         What the result holds in addition to ranks and decisions.
     report
         Called after every epoch.
+    text_vectors
+        Those of the experiment's encoder; None takes them from the cache.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def run_experiment(
     axes = (split_source(experiment.dataset)[0], experiment.seed)
     own = (*axes, experiment.method, experiment.backbone or "")
     torch.manual_seed(seed_for(*own, "initial weights"))
-    data = training_data(experiment, dataset, split.train, settings)
+    data = training_data(experiment, dataset, split.train, settings, text_vectors)
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
         method,
@@ -149,7 +152,11 @@ def _save_weights(method: Method, work: Path) -> Path:
 
 
 def training_data(
-    experiment: Experiment, dataset: Dataset, train: Sequences, settings: Settings
+    experiment: Experiment,
+    dataset: Dataset,
+    train: Sequences,
+    settings: Settings,
+    text_vectors: TextVectors | None = None,
 ) -> TrainingData:
     """Collect what an experiment's method may see."""
     name, _ = split_source(experiment.dataset)
@@ -159,7 +166,7 @@ def training_data(
         train=train,
         next_item_loss=LOSSES[experiment.training.loss],
         seed=seed_for(*own),
-        text_vectors=text_vectors_for(experiment, dataset, settings),
+        text_vectors=text_vectors or text_vectors_for(experiment, dataset, settings),
         cache=settings.cache,
     )
 

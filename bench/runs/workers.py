@@ -12,21 +12,21 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from bench.errors import BenchError, StoreError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
-from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, explain, run_one
+from bench.runs.run_one import Ending, ExecutionSettings, ExperimentOutcome, explain, run_one
 from bench.runs.store import Store
 
 PAUSE = 0.5
@@ -53,6 +53,48 @@ class Task(Protocol):
         """Record how the experiment ended; never called with ``busy``."""
 
 
+class Worker(Protocol):
+    """Runs experiments one after another, elsewhere; ``task`` is None while it waits."""
+
+    task: Task | None
+
+    def give(self, task: Task) -> None:
+        """Hand over a task; :meth:`receive` notices a worker that has died meanwhile."""
+
+    def answer(self, goes_on: bool) -> None:
+        """Answer whether to continue after the epoch that was just reported."""
+
+    def receive(self) -> Message | None:
+        """Return the next message, None when the worker has died."""
+
+    def cause_of_death(self) -> str:
+        """Return one sentence on how the worker ended."""
+
+    def stop(self) -> None:
+        """End the worker, whatever it does."""
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class Engine(Protocol[W]):
+    """Where workers run."""
+
+    @property
+    def count(self) -> int:
+        """Workers at the same time."""
+
+    @property
+    def losses(self) -> int:
+        """How often a task whose worker died is handed out again."""
+
+    def start(self, execution: ExecutionSettings) -> W:
+        """Start a worker."""
+
+    def ready(self, workers: Sequence[W], seconds: float) -> list[W]:
+        """Return the workers that have a message, or have died, after that time at most."""
+
+
 class TaskSource(Protocol):
     """Where tasks come from: the plan of a run, or the studies of a tuning."""
 
@@ -63,17 +105,22 @@ class TaskSource(Protocol):
         """Whether no task will come, however long one waits."""
 
 
-def run_tasks(source: TaskSource, execution: ExecutionSettings, workers: int) -> None:
+def run_tasks(
+    source: TaskSource,
+    execution: ExecutionSettings,
+    workers: int,
+    engine: Engine[Any] | None = None,
+) -> None:
     """Run every task of a source; parameters and errors are those of ``execute``.
 
     An experiment that another process runs is tried again until that process has finished it.
     """
     execution = replace(execution, failed=Store(execution.store).failed())
     queue = _Queue(source)
-    if workers == 1:
+    if engine is None and workers == 1:
         _run_here(queue, execution)
     else:
-        _run_in_processes(queue, execution, workers)
+        _run_elsewhere(queue, execution, engine or Processes(workers))
 
 
 class _Queue:
@@ -82,6 +129,7 @@ class _Queue:
     def __init__(self, source: TaskSource) -> None:
         self._source = source
         self._postponed: deque[tuple[float, Task]] = deque()
+        self._losses = Counter[str]()
 
     def next(self) -> Task | None:
         if self._postponed and self._postponed[0][0] <= time.monotonic():
@@ -97,6 +145,14 @@ class _Queue:
         else:
             task.ended(outcome)
 
+    def lose(self, task: Task, cause: str, losses: int) -> None:
+        """Hand out the task of a worker that died again, or end it after so many losses."""
+        experiment = task.planned.experiment
+        self._losses[experiment.key] += 1
+        died = self._losses[experiment.key] > losses
+        ending: Ending = "died" if died else "busy"
+        self.end(task, ExperimentOutcome(experiment.key, experiment.label, ending, cause))
+
 
 def _run_here(queue: _Queue, execution: ExecutionSettings) -> None:
     while not queue.is_done():
@@ -107,14 +163,13 @@ def _run_here(queue: _Queue, execution: ExecutionSettings) -> None:
             queue.end(task, run_one(task.planned, execution, task.started, task.advanced))
 
 
-def _run_in_processes(queue: _Queue, execution: ExecutionSettings, count: int) -> None:
-    workers: list[_Worker] = []
+def _run_elsewhere(queue: _Queue, execution: ExecutionSettings, engine: Engine[W]) -> None:
+    workers: list[W] = []
     try:
         while any(worker.task for worker in workers) or not queue.is_done():
-            _hand_out(queue, workers, count, partial(_Worker, execution))
-            ready = wait([worker.connection for worker in workers], timeout=PAUSE)
-            for worker in [worker for worker in workers if worker.connection in ready]:
-                if not _listen(queue, worker):
+            _hand_out(queue, workers, engine, execution)
+            for worker in engine.ready(workers, PAUSE):
+                if not _listen(queue, worker, engine.losses):
                     worker.stop()
                     workers.remove(worker)
     finally:
@@ -123,18 +178,18 @@ def _run_in_processes(queue: _Queue, execution: ExecutionSettings, count: int) -
 
 
 def _hand_out(
-    queue: _Queue, workers: list[_Worker], count: int, begin: Callable[[], _Worker]
+    queue: _Queue, workers: list[W], engine: Engine[W], execution: ExecutionSettings
 ) -> None:
     """Hand a task to every idle worker; start a worker only when there is a task for it."""
     idle = [worker for worker in workers if worker.task is None]
-    while (idle or len(workers) < count) and (task := queue.next()) is not None:
+    while (idle or len(workers) < engine.count) and (task := queue.next()) is not None:
         if not idle:
-            idle.append(begin())
+            idle.append(engine.start(execution))
             workers.append(idle[-1])
         idle.pop().give(task)
 
 
-def _listen(queue: _Queue, worker: _Worker) -> bool:
+def _listen(queue: _Queue, worker: Worker, losses: int) -> bool:
     """Handle one message; return False when the worker has died."""
     task, message = worker.task, worker.receive()
     if isinstance(message, StoreError):
@@ -148,18 +203,33 @@ def _listen(queue: _Queue, worker: _Worker) -> bool:
             case ExperimentOutcome():
                 queue.end(task, message)
             case None:
-                experiment = task.planned.experiment
-                cause = worker.cause_of_death()
-                task.ended(ExperimentOutcome(experiment.key, experiment.label, "died", cause))
+                queue.lose(task, worker.cause_of_death(), losses)
     return message is not None
 
 
-_Message = Literal["started"] | Progress | ExperimentOutcome | StoreError
+Message = Literal["started"] | Progress | ExperimentOutcome | StoreError
 """What a worker sends; an error means that it cannot go on, and neither can the others."""
 
 
-class _Worker:
-    """One process that runs experiments one after another; ``task`` is None while it waits."""
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine."""
+
+    count: int
+    losses: int = 0
+
+    def start(self, execution: ExecutionSettings) -> _Process:
+        """Start a process; a BenchError where the system refuses."""
+        return _Process(execution)
+
+    def ready(self, workers: Sequence[_Process], seconds: float) -> list[_Process]:
+        """Wait for the pipes."""
+        found = wait([worker.connection for worker in workers], timeout=seconds)
+        return [worker for worker in workers if worker.connection in found]
+
+
+class _Process:
+    """A worker with a pipe."""
 
     def __init__(self, execution: ExecutionSettings) -> None:
         self.task: Task | None = None
@@ -177,18 +247,15 @@ class _Worker:
         remote.close()
 
     def give(self, task: Task) -> None:
-        """Hand over a task; :meth:`receive` notices a worker that has died meanwhile."""
         self.task = task
         self._send(task.planned)
 
     def answer(self, goes_on: bool) -> None:
-        """Answer whether to continue after the epoch that was just reported."""
         self._send(goes_on)
 
-    def receive(self) -> _Message | None:
-        """Return the next message, None when the process has died."""
+    def receive(self) -> Message | None:
         try:
-            message: _Message = self.connection.recv()
+            message: Message = self.connection.recv()
         except (EOFError, OSError):
             return None
         if isinstance(message, ExperimentOutcome):
@@ -206,7 +273,6 @@ class _Worker:
         return f"its worker process died ({how}){hint}"
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
         self.connection.close()
         self._process.kill()  # a stopped one is deaf to anything milder
         self._process.join()
@@ -242,7 +308,7 @@ def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[
     with suppress(EOFError, OSError):  # the parent closed its end
         while True:
             planned: PlannedExperiment = connection.recv()
-            message: _Message
+            message: Message
             try:
                 message = run_one(planned, execution, partial(connection.send, "started"), advanced)
             except (BenchError, OSError) as error:
