@@ -50,10 +50,8 @@ def vectors_of(
         Not opened; it is opened if there is something to encode.
     corpus
         Distinct texts, at least one.
-    label
-        Data set and encoder, for people.
-    display
-        Receives the progress.
+    label, display
+        Data set and encoder, for people, and what receives the progress.
     device
         Where the encoder computes.
 
