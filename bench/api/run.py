@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
+from bench.display import display_for
 from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from bench.plan.grid import Adapt
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
-    from bench.tracking.tracker import Tracker
 
 Names = str | Iterable[str] | None
 """One name or several."""
@@ -177,7 +177,7 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets, make_plan
-    from bench.runs.display import run_display
+    from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.preview import announcement
@@ -208,32 +208,28 @@ def execute_spec(
     }
     execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
+
+    def ended(outcome: ExperimentOutcome) -> None:
+        if outcome.ending in {"finished", "failed"}:
+            tracking.log(outcome.key)
+
     with Tracker(settings) as tracking:
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:
                 tracking.log(record.key)
-            with run_display(len(plan)) as display:
+            with display_for() as lines:
+                display = RunDisplay(lines, len(plan))
                 place = f"{where.device}, {counted(settings.threads, 'thread')} each"
-                display.announce(announcement(plan, estimates, store, workers, place))
+                lines.say(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
-                    plan,
-                    execution,
-                    display,
-                    workers=workers,
-                    estimates=estimates,
-                    ended=partial(_track, tracking),
+                    plan, execution, display, workers=workers, estimates=estimates, ended=ended
                 )
         end_record(store.root, record, outcomes)
         if is_new:
             tracking.log(record.key)
     return outcomes
-
-
-def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
-    if outcome.ending in {"finished", "failed"}:
-        tracking.log(outcome.key)
 
 
 def changes(
