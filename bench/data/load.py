@@ -22,6 +22,7 @@ from bench.data.dataset import Dataset
 from bench.data.fetch import fetch_card, provenance
 from bench.data.interactions import CheckResult
 from bench.data.locate import Located, locate, not_found
+from bench.data.noise import with_variants
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.hashing import content_hash, file_hash
@@ -38,7 +39,8 @@ def load_dataset(source: str, settings: Settings, *, fetch: bool = False) -> Dat
     Parameters
     ----------
     source
-        Name of a built-in card, or the path of a user's own.
+        Name of a built-in card, or the path of a user's own, with its variants; see
+        :mod:`bench.plan.variants`.
     settings
         Folders of data and cache, and whether the network may be used.
     fetch
@@ -78,12 +80,14 @@ def read_card(card: Card, located: Located, cache: Path) -> Dataset:
         The files are damaged or do not hold what the card expects.
     """
     content = _entry(card, located, cache).get(lambda: _to_content(_parse(card, located)))
-    return _with_expected_counts(card, _from_content(content, card))
+    dataset = _with_expected_counts(card, _from_content(content, card))
+    return with_variants(dataset, card.variants)
 
 
 def parse_card(card: Card, located: Located) -> Dataset:
     """Read a data set's files without the cache; see :func:`read_card`."""
-    return _with_expected_counts(card, _parse(card, located))
+    dataset = _with_expected_counts(card, _parse(card, located))
+    return with_variants(dataset, card.variants)
 
 
 def _parse(card: Card, located: Located) -> Dataset:
@@ -137,7 +141,7 @@ def _to_content(dataset: Dataset) -> Content:
         "items": dataset.sequences.items,
         "times": dataset.times,
         "ratings": dataset.ratings,
-        "planted": dataset.planted_noise,
+        "noise": dataset.noise,
     }
     metadata = {
         "fingerprint": dataset.fingerprint,
@@ -162,7 +166,7 @@ def _from_content(content: Content, card: Card) -> Dataset:
         times=content.arrays.get("times"),
         per_second=content.metadata["per_second"],
         ratings=content.arrays.get("ratings"),
-        planted_noise=content.arrays.get("planted"),
+        noise=content.arrays.get("noise"),
         notes=[CheckResult(*note) for note in content.metadata["notes"]],
     )
 

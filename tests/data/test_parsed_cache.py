@@ -40,7 +40,7 @@ def same(one, other):
         and one.per_second == other.per_second
         and np.array_equal(one.times, other.times)
         and np.array_equal(one.ratings, other.ratings)
-        and np.array_equal(one.planted_noise, other.planted_noise)
+        and np.array_equal(one.noise, other.noise)
     )
 
 
@@ -53,9 +53,9 @@ def test_the_second_load_parses_nothing_and_is_equal(tmp_path, cache_folder, par
     assert second.sequences.offsets.dtype == np.int64
 
 
-def test_planted_noise_survives_the_cache(cache_folder):
+def test_noise_survives_the_cache(cache_folder):
     first, second = load("planted"), load("planted")
-    assert second.planted_noise.dtype == np.bool_
+    assert second.noise.dtype == np.bool_
     assert same(first, second)
 
 
