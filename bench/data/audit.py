@@ -112,6 +112,28 @@ def spans(dataset: Dataset) -> CheckResult:
     return CheckResult(check, "note" if hour > 0.1 else "ok", text)
 
 
+def against_file(dataset: Dataset, base: Dataset) -> CheckResult:
+    """Compare a data set whose card is read otherwise, such as with rounded times, with itself.
+
+    Parameters
+    ----------
+    dataset
+        A variant in the order of its interactions.
+    base
+        The data set that it is a variant of.
+    """
+    check = f"compared with {base.name}"
+    texts = []
+    if np.array_equal(dataset.sequences.offsets, base.sequences.offsets):
+        other = (dataset.sequences.items != base.sequences.items).mean()
+        texts.append(f"{other:.1%} of the positions hold another interaction")
+    if min(dataset.sequences.lengths.min(), base.sequences.lengths.min()) > 2:
+        for name, place in (("test", 1), ("validation", 2)):
+            other = (dataset.sequences.from_end(place) != base.sequences.from_end(place)).mean()
+            texts.append(f"{other:.1%} of the users have another {name} target")
+    return CheckResult(check, "note", "; ".join(texts) or "nothing can be compared")
+
+
 def low_ratings(dataset: Dataset) -> CheckResult:
     """Count ratings that say the user did not like what a model is asked to predict."""
     if dataset.ratings is None:

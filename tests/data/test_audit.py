@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.audit import audit, gini, sorted_share, statistics
+from bench.data.audit import against_file, audit, gini, sorted_share, statistics
 from bench.data.dataset import Dataset
+from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 
 
@@ -90,6 +91,21 @@ def test_spans_of_histories_by_hand(per_second):
         "of the histories last at most 2 hours"
     )
     assert "unknown" in finding(replace(data, per_second=None), "spans of histories").text
+
+
+def test_a_variant_is_compared_with_its_data_set_by_hand():
+    base = dataset([[1, 2, 3, 4], [1, 2, 3, 4], [3, 1, 2]])
+    # Users 0 and 1 differ in their last two, user 2 in the first two: 6 of 11 positions.
+    other = dataset([[1, 2, 4, 3], [1, 2, 4, 3], [1, 3, 2]])
+    assert against_file(other, base) == CheckResult(
+        "compared with x",
+        "note",
+        "54.5% of the positions hold another interaction; 66.7% of the users have another test "
+        "target; 100.0% of the users have another validation target",
+    )
+    shorter = dataset([[1, 2, 4, 3], [1, 2, 4], [1, 3, 4]])
+    assert against_file(shorter, base).text.startswith("66.7% of the users have another test")
+    assert against_file(dataset([[1, 2], [1], [4]]), base).text == "nothing can be compared"
 
 
 def test_low_ratings_by_hand():

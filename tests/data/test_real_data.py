@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from own_cards import histories, load
 
-from bench.data.audit import low_ratings, order_of_time, spans, statistics, ties_in_time
+from bench.data.audit import (
+    against_file,
+    low_ratings,
+    order_of_time,
+    spans,
+    statistics,
+    ties_in_time,
+)
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import parse_card, read_card
 from bench.data.locate import locate
@@ -82,11 +89,12 @@ def test_ml_100k_with_32_bit_times_is_another_data_set(real_data_dir):
     card = load_card("ml-100k").model_copy(update={"times": "float32"})
     exact = load("ml-100k")
     rounded = parse_card(card, locate(card, Settings.from_environment()))
+    assert load("ml-100k+times:float32").fingerprint == rounded.fingerprint
+    assert against_file(rounded, exact).text == (
+        "46.6% of the positions hold another interaction; 15.8% of the users have another test "
+        "target; 26.9% of the users have another validation target"
+    )
     assert histories(rounded) == {user: items.tolist() for user, items in rows}
-    assert round((rounded.sequences.items != exact.sequences.items).mean(), 3) == 0.466
-    for phase, share in (("test", 0.158), ("validation", 0.269)):
-        one, other = (LeaveOneOut.of(data).targets(phase) for data in (exact, rounded))
-        assert round((one != other).mean(), 3) == share
 
 
 def test_ml_100k_was_entered_at_one_sitting():
