@@ -128,7 +128,8 @@ def _present(settings: Settings) -> list[str]:
 def _whereabouts(card: Card, settings: Settings) -> str:
     located = locate(card, settings)
     if located is None:
-        return f"bench data fetch {card.name}" if fetchable(card) else "missing"
+        by_hand = f"by hand: bench data fetch {card.name}" if card.obtain else "missing"
+        return f"bench data fetch {card.name}" if fetchable(card) else by_hand
     if not located.files:
         return "generated"
     return str(next(iter(located.files.values())).parent)
