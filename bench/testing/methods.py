@@ -153,7 +153,7 @@ class MethodTests:
         return data.gather(replace(rows, length=shorter))
 
     def test_held_out_items_change_nothing_that_training_produces(self, tmp_path: Path) -> None:
-        """The leakage canary: other validation and test items, the same loss and weights."""
+        """The leakage canary: other held-out items, ratings, times and noise, the same weights."""
         data = example.dataset()
         for reading in self.readings if self.entry.needs_text else self.readings[:1]:
             found = []
