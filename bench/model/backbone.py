@@ -80,6 +80,14 @@ class Backbone(nn.Module, ABC):
         last = valid.sum(1).clamp_min(1) - 1
         return self.encode(x, valid, users)[torch.arange(len(x), device=x.device), last]
 
+    def encode_empty(self, users: Tensor) -> Tensor:
+        """Compute the state of sequences without any item, ``[B, H]``: that of one zero vector.
+
+        A backbone overrides it where its public implementation computes another one.
+        """
+        x = self.items.weight.new_zeros(len(users), 1, self.embedding_size)
+        return self.encode_last(x, x.new_ones(len(users), 1, dtype=torch.bool), users)
+
     def project(self, states: Tensor) -> Tensor:
         """Map states ``[..., H]`` into the item table's space ``[..., D]``."""
         return states
