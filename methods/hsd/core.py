@@ -148,17 +148,18 @@ class HSDCore(nn.Module):
         dict of Tensor
             Scalars by name.
         """
-        table = backbone.item_vectors()
+        embeddings = backbone.item_embeddings()
+        table = backbone.scoring_vectors(embeddings)
         if draws is None:
             draws = self.draw(inputs.valid.shape, targets, len(table))
-        query = self._training_query(inputs, table, targets)
+        query = self._training_query(inputs, embeddings, targets)
         output = self.gates(inputs.embedded, inputs.valid, query, inputs.read, inputs.lengths)
         keep = self.gates.sample(output, self.schedules.tau, draws.gates)
         self.statistics.add(output, keep)
         self.sampled = keep.detach() > 0
         selected = curriculum(output.reconstruction, self.schedules.curriculum)
         vectors = self._project_survivors(backbone, inputs, keep)[selected]
-        interest = self._interest(inputs, table[draws.negatives - 1])
+        interest = self._interest(inputs, embeddings[draws.negatives - 1])
         reconstruction = output.reconstruction[selected].mean()
         return {
             "next_item": self._next_item(next_item_loss, vectors, table, targets[selected]),
@@ -225,9 +226,9 @@ class HSDCore(nn.Module):
         embedded = nn.functional.pad(embedded, (0, 0, 0, missing))
         return embedded.where(valid[..., None], self.pad.detach()), valid
 
-    def _training_query(self, inputs: HSDInputs, table: Tensor, targets: Tensor) -> Tensor:
+    def _training_query(self, inputs: HSDInputs, embeddings: Tensor, targets: Tensor) -> Tensor:
         by_user = self.config.train_query == "user"
-        query: Tensor = self.users(inputs.users) if by_user else table[targets - 1]
+        query: Tensor = self.users(inputs.users) if by_user else embeddings[targets - 1]
         return query
 
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
@@ -251,8 +252,9 @@ class HSDCore(nn.Module):
     ) -> Tensor:
         if self.pad is None:
             return loss(vectors, table, targets)
-        # The official softmax has the padding row as one more class.
-        return loss(vectors, torch.cat([self.pad[None], table]), targets + 1)
+        # The official softmax has the padding row as one more class, whose output bias is zero.
+        pad = nn.functional.pad(self.pad[None], (0, table.shape[1] - len(self.pad)))
+        return loss(vectors, torch.cat([pad, table]), targets + 1)
 
     def _interest(self, inputs: HSDInputs, negative: Tensor) -> Tensor:
         counted = inputs.valid if inputs.original is None else inputs.original

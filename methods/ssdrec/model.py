@@ -160,7 +160,7 @@ class SSDRec(Method):
 
     def _tables(self) -> tuple[Tensor, Tensor]:
         """Return E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""
-        items = self.backbone.item_vectors()
+        items = self.backbone.item_embeddings()
         pad = items.new_zeros(items.shape[1]) if self.core.pad is None else self.core.pad
         return torch.cat([pad[None], items]), self.core.users.weight
 

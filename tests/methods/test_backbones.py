@@ -48,6 +48,33 @@ class TestCaserOfRecBole(BackboneTests):
     settings = dict(BACKBONES.get("caser:recbole").defaults)
 
 
+class TestBERT4Rec(BackboneTests):
+    name = "bert4rec"
+
+
+class TestBERT4RecWithoutHead(BackboneTests):
+    name = "bert4rec"
+    settings = {"head": False, "bias": False}
+
+
+class TestFMLP(BackboneTests):
+    name = "fmlp"
+
+
+class TestFMLPZeroPads(BackboneTests):
+    name = "fmlp"
+    settings = {"pads": "zero", "blocks": 1}
+
+
+class TestBSARec(BackboneTests):
+    name = "bsarec"
+
+
+class TestBSARecZeroPads(BackboneTests):
+    name = "bsarec"
+    settings = {"pads": "zero", "heads": 2}
+
+
 class TestCaserOfOneItem(BackboneTests):
     name = "caser"
     settings = {"window": 1, "short_windows": "start"}
