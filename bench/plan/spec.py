@@ -184,7 +184,9 @@ class Spec(Config):
             self._check_needs(METHODS.get(name))
 
     def _check_needs(self, method: MethodEntry) -> None:
-        method.sampling_for(self.training.samples)
+        backbones = [] if method.standalone else [BACKBONES.get(name) for name in self.backbones]
+        for backbone in backbones or [None]:
+            method.sampling_for(self.training.samples, backbone)
         if not method.standalone and not self.backbones:
             raise ConfigError(
                 f"spec '{self.name}': method '{method.name}' needs a backbone; add "
