@@ -132,7 +132,11 @@ class Stepper(Trainer):
         axes = (experiment.dataset, experiment.seed)
         name = (experiment.method, experiment.backbone or "", "initial weights")
         torch.manual_seed(seed_for(*axes, *name))
-        data = replace(data, next_item_loss=labelled("softmax", data.next_item_loss))
+        data = replace(
+            data,
+            next_item_loss=labelled("softmax", data.next_item_loss),
+            target_loss=labelled("softmax", data.target_loss),
+        )
         method = build_method(experiment, data)
         for module in method.modules():
             if isinstance(module, Backbone):

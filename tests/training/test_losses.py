@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.plan.training import TrainingConfig
 from bench.training import losses
 
 
@@ -72,3 +74,114 @@ def test_in_batch_tanh_by_hand():
         rows.append(math.log(sum(math.exp(x) for x in logits)) - logits[row])
     loss = losses.in_batch_tanh(vectors, table, targets)
     assert loss.item() == pytest.approx(sum(rows) / 4, rel=1e-5)
+
+
+def _dense(vectors, table, targets):
+    """Loss of each target in float64, by torch's own softmax."""
+    return functional.cross_entropy(
+        vectors.double() @ table.double().T, targets - 1, reduction="none"
+    )
+
+
+def _each(name):
+    return losses.next_item_losses(TrainingConfig(loss=name))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "in_batch_tanh"])
+@pytest.mark.parametrize("count", [1, 128, 300])
+def test_the_mean_of_the_targets_is_the_mean_loss(name, count):
+    vectors, table, targets = _example(count)
+    mean, each = _each(name)
+    found = each(vectors, table, targets)
+    assert found.shape == (count,)
+    expected = mean(vectors, table, targets)
+    torch.testing.assert_close(found.mean(), expected, rtol=1e-6, atol=0)
+    want = torch.autograd.grad(expected, [vectors, table])
+    got = torch.autograd.grad(found.mean(), [vectors, table])
+    for ours, theirs in zip(got, want, strict=True):
+        error = (ours - theirs).abs().max()
+        assert error <= 1e-6 * theirs.abs().max().clamp_min(1)
+
+
+@pytest.mark.parametrize("slices", [0, 1, 99])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_weighted_targets_have_the_gradient_of_torch(monkeypatch, slices, share):
+    """Some slices kept, the others computed again; some targets without weight."""
+    vectors, table, targets = _example(300)
+    monkeypatch.setattr(losses, "KEPT_BYTES", slices * 128 * 4 * len(table))
+    weights = torch.rand(300) * (torch.rand(300) >= share)
+    found = losses.target_cross_entropy(vectors, table, targets)
+    reference = _dense(vectors, table, targets)
+    torch.testing.assert_close(found.double(), reference, rtol=1e-6, atol=1e-6)
+    want = torch.autograd.grad((reference * weights).sum(), [vectors, table])
+    got = torch.autograd.grad((found * weights).sum(), [vectors, table])
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert not got[0][weights == 0].any()
+
+
+def test_a_target_without_weight_is_left_out_whatever_its_logits():
+    vectors, table, targets = _example(5)
+    weights = torch.tensor([1.0, 0.0, 2.0, 0.0, 1.0])
+    with torch.no_grad():
+        vectors[1] = float("nan")
+    found = losses.target_cross_entropy(vectors, table, targets)
+    got = torch.autograd.grad(found, [vectors, table], grad_outputs=weights)
+    counted = weights > 0
+    want = torch.autograd.grad(
+        _dense(vectors[counted], table, targets[counted]),
+        [vectors, table],
+        grad_outputs=weights[counted].double(),
+    )
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_losses_of_hopeless_targets_keep_their_order():
+    vectors = torch.tensor([[1.0, 0.0], [1.5, 0.0]])
+    table = torch.tensor([[200.0, 0.0], [-200.0, 0.0]])
+    found = losses.target_cross_entropy(vectors, table, torch.tensor([2, 2]))
+    assert found.tolist() == [400.0, 600.0]
+
+
+def test_no_tensor_of_all_logits_is_made(monkeypatch):
+    """The largest tensor of a step is a slice, the table or the vectors."""
+    monkeypatch.setattr(losses, "SLICE_ROWS", 8)
+    monkeypatch.setattr(losses, "KEPT_BYTES", 3 * 8 * 4 * 97)
+    vectors, table, targets = _example(300)
+
+    class Sizes(TorchDispatchMode):
+        seen = ()
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                self.seen = (*self.seen, out.numel())
+            return out
+
+    with Sizes() as mode:
+        losses.target_cross_entropy(vectors, table, targets).square().sum().backward()
+    assert max(mode.seen) <= max(300 * 8, 97 * 8)
+    assert mode.seen.count(8 * 97) > 3  # which shows that slices are watched
+
+
+def test_single_losses_ignore_autocast():
+    vectors, table, targets = _example(40)
+    plain = losses.target_cross_entropy(vectors, table, targets)
+    want = torch.autograd.grad(plain.square().sum(), [vectors, table])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = losses.target_cross_entropy(vectors, table, targets)
+        got = torch.autograd.grad(mixed.square().sum(), [vectors, table])
+    assert torch.equal(plain, mixed)
+    for ours, theirs in zip(got, want, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_single_losses_are_differentiated_as_often_as_asked():
+    vectors, table, targets = _example(40)
+    found = losses.target_cross_entropy(vectors, table, targets)
+    first, second = (
+        torch.autograd.grad(found.sum(), [vectors, table], retain_graph=True) for _ in range(2)
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        assert torch.equal(ours, theirs)
