@@ -9,7 +9,7 @@ from bench.components import BACKBONES, METHODS
 from bench.data.dataset import LeaveOneOut
 from bench.testing import MethodTests
 
-SETTINGS = {}
+SETTINGS = {"t-ce": {"rate": 0.3, "ramp": 0}}
 """Where a method's defaults do not suit 40 users and 30 items."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
