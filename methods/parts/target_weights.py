@@ -129,12 +129,28 @@ class TargetWeighting(Method):
         self.current_epoch = 0
 
     @abstractmethod
-    def weigh(self, targets: Targets) -> Tensor:
-        """Compute weights ``[M]``; the loss is the sum of weighted losses."""
+    def objective(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor:
+        """Compute what is minimised.
+
+        Parameters
+        ----------
+        targets
+            Of a batch.
+        vectors, loss
+            ``[M, D]`` and ``[M]``, with gradient.
+        """
 
     @abstractmethod
-    def score(self, loss: Tensor, item: Tensor, slot: Tensor) -> Tensor:
-        """Compute noise scores of interactions from their losses; all ``[N]``."""
+    def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
+        """Compute noise scores of interactions, ``[N]``.
+
+        Parameters
+        ----------
+        loss, item, slot
+            ``[N]``: loss of the trained model, item, and the slot if it is a training interaction.
+        known
+            bool ``[N]``: whether it is one.
+        """
 
     def keeps(self, slot: Tensor) -> Tensor:
         """Look up which training interactions are learnt from, bool; all unless overridden."""
@@ -155,14 +171,18 @@ class TargetWeighting(Method):
         loss = self.target_loss(vectors, self.item_vectors(), item)
         slot, row = batch.flat_index[predicted] + 1, predicted.nonzero()[:, 0]
         targets = Targets(loss.detach(), item, slot, row)
-        weights = self.weigh(targets)
-        self._record(targets, weights)
-        return {"next_item": (loss * weights).sum() + self.further(targets, vectors, loss)}
+        return {"next_item": self.objective(targets, vectors, loss)}
 
-    def further(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor | float:
-        """Compute what is added to the weighted losses; nothing unless overridden."""
-        del targets, vectors, loss
-        return 0.0
+    def weighted(self, targets: Targets, loss: Tensor, weights: Tensor) -> Tensor:
+        """Record the weights of a batch and return the sum of weighted losses."""
+        count = len(weights)
+        relative = weights / weights.mean()
+        self.weight[targets.slot] = relative.to(self.weight.dtype)
+        effective = count / relative.double().square().sum()
+        one = torch.ones_like(effective)
+        total = targets.loss.double().sum()
+        self.sums += torch.stack([one * count, total, one, effective])
+        return (loss * weights).sum()
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""
@@ -188,7 +208,8 @@ class TargetWeighting(Method):
         unknown = torch.full_like(loss[:, :1], len(self.item_vectors())).log()
         loss = torch.where(later, loss, unknown)
         score = torch.zeros_like(loss)
-        score[valid] = self.score(loss[valid], batch.items[valid], slot[valid])
+        given = (tensor[valid] for tensor in (loss, batch.items, slot, known))
+        score[valid] = self.score(*given)
         others = later.sum(1)
         mean = (score * later).sum(1) / others.clamp_min(1)
         score[:, 0] = torch.where(others > 0, mean, score[:, 0])
@@ -236,15 +257,6 @@ class TargetWeighting(Method):
         known = batch.valid & (slot < self.offsets[batch.users + 1][:, None])
         known &= self.items[slot.where(known, 0)] == batch.items
         return slot, known
-
-    def _record(self, targets: Targets, weights: Tensor) -> None:
-        count = len(weights)
-        relative = weights / weights.mean()
-        self.weight[targets.slot] = relative.to(self.weight.dtype)
-        effective = count / relative.double().square().sum()
-        one = torch.ones_like(effective)
-        loss = targets.loss.double().sum()
-        self.sums += torch.stack([one * count, loss, one, effective])
 
     def _popularity_correlation(self) -> float | None:
         from scipy.stats import spearmanr

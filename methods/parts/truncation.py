@@ -78,9 +78,10 @@ class Truncation(TargetWeighting):
         return max(1, floor((1 - self.ramp.at(self.current_epoch)) * count))
 
     def note(self, slot: Tensor, kept: Tensor) -> None:
-        """Note which targets were learnt from."""
-        fate = torch.where(kept, _LEARNT, _DROPPED).to(self.fate.dtype)
-        self.fate[slot] = torch.maximum(self.fate[slot], fate)
+        """Note which targets were learnt from: ``kept`` are their indices."""
+        fate = self.fate[slot].clamp_min(_DROPPED)
+        fate[kept] = _LEARNT
+        self.fate[slot] = fate
 
     def keeps(self, slot: Tensor) -> Tensor:
         """Return whether interactions were learnt from at their last visit."""

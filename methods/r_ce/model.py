@@ -24,6 +24,11 @@ class RCE(TargetWeighting):
         self.normalised = config.normalise == "weights"
         self.key = TargetKey(config.key, data)
 
+    def objective(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor:
+        """Compute the sum of weighted losses."""
+        del vectors
+        return self.weighted(targets, loss, self.weigh(targets))
+
     def weigh(self, targets: Targets) -> Tensor:
         """Compute the weights over their sum, or over the number of targets."""
         exponents = -self.beta * self.key(targets, self.current_epoch)
@@ -33,6 +38,7 @@ class RCE(TargetWeighting):
             return torch.softmax(exponents, 0)
         return exponents.exp() / len(exponents)
 
-    def score(self, loss: Tensor, item: Tensor, slot: Tensor) -> Tensor:
+    def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
         """Return the keys."""
+        del known
         return self.key.of_interactions(loss, item, slot, int(self.epoch))

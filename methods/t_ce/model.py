@@ -20,15 +20,21 @@ class TCE(Truncation):
         super().__init__(Ramp(config.rate, config.ramp), data, backbone)
         self.key = TargetKey(config.key, data)
 
+    def objective(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor:
+        """Compute the sum of weighted losses."""
+        del vectors
+        return self.weighted(targets, loss, self.weigh(targets))
+
     def weigh(self, targets: Targets) -> Tensor:
         """Give the kept targets equal weights, the others none."""
         order = self.ascending(self.key(targets, self.current_epoch), targets.slot)
-        count = self.kept_count(len(order))
+        kept = order[: self.kept_count(len(order))]
         weights = torch.zeros_like(targets.loss)
-        weights[order[:count]] = 1 / count
-        self.note(targets.slot, weights > 0)
+        weights[kept] = 1 / len(kept)
+        self.note(targets.slot, kept)
         return weights
 
-    def score(self, loss: Tensor, item: Tensor, slot: Tensor) -> Tensor:
+    def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
         """Return the keys."""
+        del known
         return self.key.of_interactions(loss, item, slot, int(self.epoch))

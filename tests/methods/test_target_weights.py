@@ -28,12 +28,16 @@ from bench.model.samples import histories
 NEUTRAL = {
     "t-ce": {"rate": 0.0, "ramp": 0},
     "r-ce": {"beta": 0.0},
+    "pld": {"tau": 1e30, "warmup": 0},
+    "dcf": {"rate": 0.0, "ramp": 0},
 }
 """Settings with which a method is the bare backbone."""
 NAMES = [*NEUTRAL]
 STRONG = {
     "t-ce": {"rate": 0.3, "ramp": 0},
     "r-ce": {"beta": 0.4},
+    "pld": {"tau": 1.0, "warmup": 0},
+    "dcf": {"rate": 0.3, "ramp": 0, "relabel": "none"},
 }
 
 
@@ -139,7 +143,7 @@ def probabilities(method, items):
     return found
 
 
-@pytest.mark.parametrize("name", ["t-ce", "r-ce"])
+@pytest.mark.parametrize("name", ["t-ce", "r-ce", "pld"])
 def test_scores_are_losses_of_the_trained_model(name):
     train = Sequences.from_lists([[3, 1, 4, 1, 5, 9, 2, 6], [7], [8, 2]])
     method = build(name, train, **STRONG[name])
