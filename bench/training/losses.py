@@ -1,4 +1,16 @@
-"""Next-item losses, written so that the softmax runs near the speed of its matrix products."""
+"""Next-item losses, written so that the softmax runs near the speed of its matrix products.
+
+Every loss is offered as a mean over targets and of each target. Scores are inner products of a
+state's vector and an item's; s+ is that of the target, s- that of a negative:
+
+==================  =====================================================================
+``cross_entropy``   ``-log softmax`` over all items
+``in_batch_tanh``   ``-log softmax`` over the batch's targets, of tanh of the scores
+``bce``             ``(softplus(-s+) + sum softplus(s-)) / (k + 1)``
+``bpr``             mean of ``softplus(s- - s+)``
+``gbce``            ``(beta softplus(-s+) + sum softplus(s-)) / (k + 1)``
+==================  =====================================================================
+"""
 
 from __future__ import annotations
 
@@ -10,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from bench.errors import TrainingError
 from bench.model.method import NextItemLoss, TargetLoss
 from bench.plan.training import TrainingConfig
 
@@ -179,8 +192,74 @@ def in_batch_tanh(
     return functional.cross_entropy(logits, own, reduction=reduction)
 
 
+def gbce(
+    vectors: Tensor, table: Tensor, targets: Tensor, *, negatives: int, calibration: float
+) -> Tensor:
+    """Generalised binary cross-entropy of each target and its sampled negatives, ``[M]``.
+
+    Petrov and Macdonald, RecSys 2023 (gSASRec): the likelihood of the target is raised to the
+    power ``beta = 1 - t (1 - k / (I - 1))``, with k negatives and calibration t, since sampled
+    negatives make every item look too likely. The loss is the mean over target and negatives;
+    papers that train with binary cross-entropy (SASRec) sum both.
+
+    Parameters are those of :func:`cross_entropy`.
+    """
+    own, others = _sampled_logits(vectors, table, targets, negatives)
+    beta = 1 - calibration * (1 - negatives / (len(table) - 1))
+    # The closed form of the official conversion of the logit, which loses the gradient of
+    # hopeless targets.
+    total = beta * functional.softplus(-own) + functional.softplus(others).sum(1)
+    return total / (negatives + 1)
+
+
+def bpr(vectors: Tensor, table: Tensor, targets: Tensor, *, negatives: int) -> Tensor:
+    """Pairwise loss of each target, mean over its sampled negatives, ``[M]``.
+
+    Rendle, Freudenthaler, Gantner, Schmidt-Thieme, UAI 2009: ``-log sigmoid(s+ - s-)``.
+
+    Parameters are those of :func:`cross_entropy`.
+    """
+    own, others = _sampled_logits(vectors, table, targets, negatives)
+    return functional.softplus(others - own[:, None]).mean(1)
+
+
+def _sampled_logits(
+    vectors: Tensor, table: Tensor, targets: Tensor, negatives: int
+) -> tuple[Tensor, Tensor]:
+    """Return logits of the targets ``[M]`` and of negatives ``[M, k]``.
+
+    Negatives are uniform over the items other than the target, with repetition.
+    """
+    others = len(table) - 1
+    if not others:
+        raise TrainingError(
+            "the data set has one item, so there is none to draw as a negative; set "
+            "training.loss=cross_entropy"
+        )
+    drawn = torch.randint(others, (len(targets), negatives), device=targets.device)
+    own = targets[:, None] - 1
+    classes = torch.cat([own, drawn + (drawn >= own)], 1)
+    with torch.autocast(vectors.device.type, enabled=False):
+        entries = functional.embedding(classes, table.float())
+        logits = torch.bmm(entries, vectors.float()[:, :, None]).squeeze(2)
+    return logits[:, 0], logits[:, 1:]
+
+
+DEFAULT_NEGATIVES = {"bce": 1, "bpr": 1, "gbce": 256}
+"""Of losses that draw negatives."""
+
+
 def next_item_losses(config: TrainingConfig) -> tuple[NextItemLoss, TargetLoss]:
     """Return the loss of :attr:`TrainingConfig.loss` as a mean and of each target."""
     if config.loss == "cross_entropy":
         return cross_entropy, target_cross_entropy
-    return in_batch_tanh, partial(in_batch_tanh, reduction="none")
+    if config.loss == "in_batch_tanh":
+        return in_batch_tanh, partial(in_batch_tanh, reduction="none")
+    negatives = config.negatives or DEFAULT_NEGATIVES[config.loss]
+    each: TargetLoss
+    if config.loss == "bpr":
+        each = partial(bpr, negatives=negatives)
+    else:
+        calibration = config.calibration if config.loss == "gbce" else 0.0
+        each = partial(gbce, negatives=negatives, calibration=calibration)
+    return lambda *given: each(*given).mean(), each
