@@ -123,8 +123,7 @@ def audit(*, names: Names = None, json: Json = False, settings: Settings) -> Non
         rows += [{"data set": name, **vars(result)} for result in results]
         lines = [f"  {result.level:<7}  {result.check}: {result.text}" for result in results]
         if not json:
-            typer.echo("
-".join([f"{name}:", *lines]))
+            typer.echo("\n".join([f"{name}:", *lines]))
     if json:
         print_json(rows)
 

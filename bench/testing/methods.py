@@ -216,9 +216,15 @@ class MethodTests:
         def listen(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
             del table, targets
             seen.append(vectors.detach())
-            return vectors.sum()
+            return vectors.sum(1)
 
-        with mock.patch.object(method, "next_item_loss", listen, create=True):
+        def listen_to_mean(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+            return listen(vectors, table, targets).sum()
+
+        with (
+            mock.patch.object(method, "next_item_loss", listen_to_mean, create=True),
+            mock.patch.object(method, "target_loss", listen, create=True),
+        ):
             torch.manual_seed(0)
             method.losses(batch)
         return torch.cat(seen)
