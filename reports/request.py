@@ -16,8 +16,8 @@ from pydantic import Field, field_validator
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
-from bench.plan.protocol import Candidates, Phase, Protocol, Ties
-from bench.reports.names import Format, Part, TableName
+from bench.plan.protocol import Candidates, Part, Phase, Protocol, Ties
+from bench.reports.names import Format, TableName
 from bench.tuning.records import TrialNumbers
 
 if TYPE_CHECKING:
