@@ -10,6 +10,7 @@ from bench.cli.options import CacheDir, DataDir
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.variants import Change, split_source
 from bench.settings import Settings
 
 app = typer.Typer(
@@ -104,13 +105,19 @@ def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = 
 @app.command(epilog="\b\nExamples:\n  bench data audit\n  bench data audit ./mine.yaml")
 def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
     """Look for what silently ruins comparisons, such as sequences sorted by item id."""
+    from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
     settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     for name in names or _present(settings):
         typer.echo(f"{name}:")
-        for result in audit_dataset(load_dataset(name, settings)):
+        dataset = load_dataset(name, settings)
+        results = audit_dataset(dataset)
+        base, variants = split_source(name)
+        if variants and not any(isinstance(variant, Change) for variant in variants):
+            results.append(against_file(dataset, load_dataset(base, settings)))
+        for result in results:
             typer.echo(f"  {result.level:<7}  {result.check}: {result.text}")
 
 

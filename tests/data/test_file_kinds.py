@@ -285,10 +285,100 @@ def test_a_time_of_another_format_names_its_line(tmp_path):
 
 def test_ties_of_a_file_that_runs_backwards_are_reported(tmp_path):
     times = [9, 8, 8, 7, 5]
-    assert "warning: 2 of 5 interactions have the same time" in notes(load(timed(tmp_path, times)))
-    there = notes(load(timed(tmp_path, times[::-1])))
-    assert "ok: 2 of 5 interactions have the same time" in there
-    assert "ok: 0 of 3 interactions have the same" in notes(load(timed(tmp_path, [3, 2, 1])))
+    backwards = notes(load(timed(tmp_path, times)))
+    assert "warning: equal times keep the order of the file (ties: file), which runs" in backwards
+    ok = "ok: equal times keep the order of the file (ties: file)\n"
+    assert ok in notes(load(timed(tmp_path, times[::-1])))
+    assert ok in notes(load(timed(tmp_path, [3, 2, 1])))
+
+
+def test_the_tie_rule_of_a_card_is_stated(tmp_path):
+    path = card(tmp_path, SIMPLE, card={"ties": "random", "seed": 3})
+    assert "note: equal times are in random order (ties: random, seed: 3)" in notes(load(path))
+    path = card(tmp_path, SIMPLE, card={"ties": "item"})
+    assert "note: equal times are in the order of item ids (ties: item)" in notes(load(path))
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
+)
+def test_a_stated_unit_admits_times_of_every_size(tmp_path, unit, per_second):
+    # In 1956, in 1970 and in 2010: by their size the last two are times of different units.
+    days = [-5000, 100, 14610]
+    times = [day * 86_400 * per_second for day in days]
+    dataset = load(timed(tmp_path, times[::-1], {"time_format": unit}))
+    assert order(dataset) == [2, 1, 0]
+    assert (dataset.per_second, dataset.times.tolist()) == (per_second, times)
+    if unit == "ms":
+        assert "or name it as the card's 'time_format' (s, ms, us or ns)" in refused(
+            timed(tmp_path, times[1:])
+        )
+
+
+@pytest.mark.parametrize(
+    ("time", "per_second"),
+    [
+        ("99999999", None), ("100000000", 1), ("1405209600", 1), ("1405209600000.5", 10**3),
+        ("1405209600000000", 10**6), ("1405209600000000000", 10**9), ("2014-07-13", 10**9),
+    ],
+)  # fmt: skip
+def test_the_unit_of_times_is_known_by_their_size(tmp_path, time, per_second):
+    assert load(timed(tmp_path, [time])).per_second == per_second
+
+
+# --- ratings ----------------------------------------------------------------------------------
+
+RATED = "user_id,item_id,timestamp,rating\nu,a,2,4.5\nu,b,1,\nu,c,3, 3 \nv,b,3,NaN\n"
+
+
+def same_ratings(dataset, expected):
+    assert dataset.ratings.dtype == np.float32
+    np.testing.assert_array_equal(dataset.ratings, np.float32(expected))
+
+
+def test_ratings_of_a_table_need_the_card(tmp_path):
+    assert load(card(tmp_path, RATED)).ratings is None
+    nan = np.nan
+    same_ratings(load(card(tmp_path, RATED, {"rating": "rating"})), [nan, 4.5, 3, nan])
+    assert "x.dat has no column 'stars'" in refused(card(tmp_path, RATED, {"rating": "stars"}))
+
+
+@pytest.mark.parametrize("value", ["four", "4,5", "inf", "4 stars"])
+def test_a_rating_that_is_none_names_its_line(tmp_path, value):
+    message = refused(card(tmp_path, f'{RATED}v,c,4,"{value}"\n', {"rating": "rating"}))
+    assert f"x.dat, line 6: 'rating' is '{value}', not a rating" in message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([4, None, 3], pa.int8()),
+        pa.array(["4", None, " 3"]),
+        pa.array([4.0, float("nan"), 3.0], pa.float32()),
+        pa.array(["4", "NULL", "3"]).dictionary_encode(),
+    ],
+)
+def test_ratings_of_parquet(tmp_path, values):
+    columns = {"user_id": ["u"] * 3, "item_id": ["a", "b", "c"], "timestamp": [1, 2, 3]}
+    options = {"rating": "stars"}
+    dataset = load(parquet(tmp_path, {**columns, "stars": values}, options=options))
+    same_ratings(dataset, [4, np.nan, 3])
+    path = parquet(tmp_path, {**columns, "stars": [[1], [2], [3]]}, options=options)
+    assert "column 'stars' holds list<" in refused(path)
+
+
+def test_ratings_of_objects_may_be_missing_but_not_all(tmp_path):
+    lines = LINES.splitlines()[:3]
+    stars = [line[:-1] + f', "stars": {value}}}' for line, value in zip(lines, [5, "null", '"2"'],
+                                                                       strict=True)]  # fmt: skip
+    same_ratings(load(card(tmp_path, "\n".join(stars), {"rating": "stars"})), [5, np.nan, 2])
+    same_ratings(load(card(tmp_path, "\n".join([*stars[1:], lines[0]]), {"rating": "stars"})),
+                 [np.nan, np.nan, 2])  # fmt: skip
+    message = refused(card(tmp_path, "\n".join(lines), {"rating": "stars"}))
+    assert "x.dat has no 'stars' in any line" in message
+    assert "line 1: 'stars' is neither a text nor a number" in refused(
+        card(tmp_path, stars[0].replace("5", "[5]"), {"rating": "stars"})
+    )
 
 
 def test_the_audit_counts_what_was_read_and_removed(tmp_path):
