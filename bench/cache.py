@@ -89,19 +89,10 @@ class Entry:
             return None
 
     def ensure(self, fill: Fill, *, mapped: bool = False) -> Content:
-        """Return the content, made now where it is missing or damaged.
+        """Return the content, made now where it is missing or damaged; see :meth:`read`.
 
-        Another process that wants the same entry waits until it is made.
-
-        Parameters
-        ----------
-        fill, mapped
-            Makes the content; see :meth:`read`.
-
-        Raises
-        ------
-        StoreError
-            The cache cannot be written.
+        Another process that wants the same entry waits until it is made. A cache that cannot be
+        written is a StoreError.
         """
         found = self.read(mapped=mapped)
         if found is not None:

@@ -57,17 +57,12 @@ def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator
     timeout
         Seconds to wait for another holder: negative waits until it is free, 0 tries once.
     remedy
-        End of the message when the file cannot be written.
+        End of the message of the WriteError when the file system refuses.
 
     Yields
     ------
     bool
         Whether the lock is held; always true without a timeout.
-
-    Raises
-    ------
-    WriteError
-        The file system refuses.
     """
     from filelock import FileLock, Timeout
 
@@ -134,12 +129,7 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     target
         The final path; its folder is created where it is missing.
     remedy
-        End of the message when the file system refuses.
-
-    Raises
-    ------
-    WriteError
-        The file system refuses (no permission, no space).
+        End of the message of the WriteError when the file system refuses.
     """
     temporary = _temporary(target)
     with _clear_errors(target, remedy):

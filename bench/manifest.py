@@ -20,15 +20,7 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder holds.
-
-    Attributes
-    ----------
-    files
-        SHA-256 of each file by its name.
-    metadata
-        Plain data about the files, as JSON holds it.
-    """
+    """What a folder holds: the SHA-256 of each file by its name, and plain data about the files."""
 
     files: Mapping[str, str]
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
+from bench.display import display_for
 from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from bench.plan.grid import Adapt
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
-    from bench.tracking.tracker import Tracker
 
 Names = str | Iterable[str] | None
 """One name or several."""
@@ -183,7 +183,7 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets, make_plan
-    from bench.runs.display import run_display
+    from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.preview import announcement
@@ -213,23 +213,26 @@ def execute_spec(
     }
     execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
+
+    def ended(outcome: ExperimentOutcome) -> None:
+        if outcome.ending in {"finished", "failed"}:
+            tracking.log(outcome.key)
+
     with ExitStack() as stack:
         engine = stack.enter_context(on.connect(settings, jobs)) if on else None
-        workers = (
-            engine.count
-            if engine
-            else jobs or default_workers(settings.threads, where.device == "cuda")
-        )
+        here = jobs or default_workers(settings.threads, where.device == "cuda")
+        workers = engine.count if engine else here
         tracking = stack.enter_context(Tracker(settings))
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:
                 tracking.log(record.key)
-            with run_display(len(plan)) as display:
+            with display_for() as lines:
+                display = RunDisplay(lines, len(plan))
                 place = f"{where.device}, {counted(settings.threads, 'thread')} each"
                 place += f", on {on}" if on else ""
-                display.announce(announcement(plan, estimates, store, workers, place))
+                lines.say(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
                     plan,
                     execution,
@@ -237,17 +240,12 @@ def execute_spec(
                     workers=workers,
                     engine=engine,
                     estimates=estimates,
-                    ended=partial(_track, tracking),
+                    ended=ended,
                 )
         end_record(store.root, record, outcomes)
         if is_new:
             tracking.log(record.key)
     return outcomes
-
-
-def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
-    if outcome.ending in {"finished", "failed"}:
-        tracking.log(outcome.key)
 
 
 def changes(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
 
-from bench.display import Lines, display_for
+from bench.display import Lines
 from bench.plan.progress import Progress, counted, duration
 
 _WHOLE = "experiments"
@@ -23,10 +20,6 @@ class RunDisplay:
         self._latest: dict[str, Progress] = {}
         self._seconds: dict[str, float] = defaultdict(float)
         display.start(_WHOLE, experiments)
-
-    def announce(self, line: str) -> None:
-        """Show what the run is about to do."""
-        self._display.say(line)
 
     def started(self, label: str) -> None:
         """Show that an experiment begins."""
@@ -70,13 +63,6 @@ class RunDisplay:
     def _update_whole(self, seconds_left: float) -> None:
         note = f"{self._ended}/{self._experiments}, {_left(seconds_left)}"
         self._display.update(_WHOLE, self._ended, self._experiments, note, line="")
-
-
-@contextmanager
-def run_display(experiments: int, stream: TextIO | None = None) -> Iterator[RunDisplay]:
-    """Show a run of some experiments while the block lasts; see :func:`display_for`."""
-    with display_for(stream) as display:
-        yield RunDisplay(display, experiments)
 
 
 def _left(seconds: float) -> str:

@@ -38,10 +38,8 @@ def execute(
 
     Parameters
     ----------
-    plan
-        What to run.
-    execution
-        How to run it.
+    plan, execution
+        What to run, and how.
     reporter
         Receives the progress.
     workers

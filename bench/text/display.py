@@ -12,12 +12,10 @@ from bench.text.store import StoredVectors
 
 @dataclass(frozen=True)
 class EncodingEstimate:
-    """How much there is to encode.
+    """How much there is to encode for a data set and encoder.
 
     Attributes
     ----------
-    label
-        Data set and encoder.
     texts, done
         Distinct texts, and how many of them were encoded before an interruption.
     tokens, seconds

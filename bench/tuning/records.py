@@ -53,12 +53,9 @@ class Trial:
     seconds
         Of training, in all processes that ran it; those of the stored experiment where that was
         reused, 0 where it repeats an earlier trial.
-    default
-        Whether it is the default configuration.
-    reused
-        Whether its experiment was in the store already.
-    repeats
-        Earlier trial of the same settings whose outcome it took.
+    default, reused, repeats
+        Whether it is the default configuration; whether its experiment was in the store already;
+        the earlier trial of the same settings whose outcome it took.
     deaths
         Processes that died while they ran it.
     curve

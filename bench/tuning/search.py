@@ -126,11 +126,6 @@ def spend(
     -------
     list
         The studies, in the order of the plans.
-
-    Raises
-    ------
-    BenchError
-        The data, the store or the storage is wrong or fails.
     """
     root = execution.store.absolute()
     url = storage or default_url(root)

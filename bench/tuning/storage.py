@@ -214,16 +214,10 @@ class SeededTPE(TPESampler):
     """Multivariate TPE (Bergstra et al., NeurIPS 2011), seeded anew for each trial.
 
     A sampler with one seed would draw the same numbers again in every process. Here the seed is
-    the trial's place among those that count, so a study that is killed and resumed suggests, with
-    one worker, what it would have suggested. Running trials count as bad ones, so that parallel
-    workers look elsewhere.
-
-    Parameters
-    ----------
-    trials
-        Returns all trials of the study. Hyperband hands a sampler the trials of one bracket only.
-    *axes
-        Names that every seed derives from.
+    derived from some axes and the trial's place among those that count, so a study that is killed
+    and resumed suggests, with one worker, what it would have suggested. Running trials count as bad
+    ones, so that parallel workers look elsewhere. ``trials`` returns all trials of the study:
+    Hyperband hands a sampler those of one bracket only.
     """
 
     def __init__(self, trials: Callable[[], Collection[FrozenTrial]], *axes: str | int) -> None:

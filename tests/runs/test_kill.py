@@ -64,14 +64,6 @@ def check(store, expected, kills):
             assert f"{label}: epoch" not in log, "a finished experiment began again"
 
 
-@pytest.mark.slow
-def test_kill_and_resume(uninterrupted, seconds, tmp_path):
-    spec, expected = uninterrupted
-    kills = kill_and_resume(spec, tmp_path, seconds, 4)
-    assert len(kills) == 4
-    check(tmp_path, expected, kills)
-
-
 def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
     """A random instant may miss; this one hits an experiment between two epochs."""
     spec, expected = uninterrupted
