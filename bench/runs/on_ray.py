@@ -78,10 +78,7 @@ class Ray:
     losses = 3
 
     def __init__(self, settings: Settings, cluster: Cluster, count: int | None = None) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise ConfigError("Ray is not installed; install bench with its extra 'ray'") from error
+        ray = _ray()
         try:
             ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -99,8 +96,7 @@ class Ray:
         return self
 
     def __exit__(self, *_: object) -> None:
-        import ray
-
+        ray = _ray()
         ray.shutdown()
 
     def start(self, execution: ExecutionSettings) -> RayWorker:
@@ -109,8 +105,7 @@ class Ray:
 
     def ready(self, workers: Sequence[RayWorker], seconds: float) -> list[RayWorker]:
         """Wait for the actors' next messages."""
-        import ray
-
+        ray = _ray()
         at_once = [worker for worker in workers if worker.known is not None]
         waited = {worker.reference: worker for worker in workers if worker.reference is not None}
         if at_once or not waited:
@@ -122,9 +117,8 @@ class Ray:
 
     @staticmethod
     def _room(gpus: float, threads: int) -> int:
-        import ray
-
-        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        ray = _ray()
+        there = ray.cluster_resources()
         room = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 0) / threads)
         if not room:
             raise ConfigError(
@@ -135,8 +129,7 @@ class Ray:
 
     def _shipped(self, planned: PlannedExperiment, execution: ExecutionSettings) -> dict[str, Any]:
         """Put data set and text vectors of an experiment into the object store, each once."""
-        import ray
-
+        ray = _ray()
         from bench.text.provide import text_vectors_for
 
         experiment = planned.experiment
@@ -167,8 +160,7 @@ class RayWorker:
     """
 
     def __init__(self, execution: ExecutionSettings, needs: dict[str, Any], ship: Any) -> None:
-        import ray
-
+        ray = _ray()
         self.task: Task | None = None
         self.reference: Any = None
         self.known: ExperimentOutcome | None = None
@@ -196,8 +188,7 @@ class RayWorker:
 
     def receive(self) -> Message | None:
         """Return the next message, None when the actor is lost; write what came with it."""
-        import ray
-
+        ray = _ray()
         if self.known is not None:
             outcome, self.known, self.task = self.known, None, None
             self._held.close()
@@ -226,8 +217,7 @@ class RayWorker:
 
     def stop(self) -> None:
         """End the actor, whatever it does."""
-        import ray
-
+        ray = _ray()
         self._held.close()
         ray.kill(self._actor)
 
@@ -345,6 +335,14 @@ def _check_node(experiment: Experiment, settings: Settings) -> None:
             f"a node of the cluster computes as {found}, not as {experiment.computation}; "
             "install the same torch"
         )
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError("Ray is not installed; install bench with its extra 'ray'") from error
+    return ray
 
 
 def _read(folder: Path) -> Files:

@@ -1,0 +1,112 @@
+"""Ray: two nodes, one of which is killed, and a driver that is killed; nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from command import CARD, begin, called, end
+from tiny_runs import labels, ranks_of
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+PORT = 6397
+SPEC = """
+datasets: [./card.yaml]
+backbones: [gru4rec]
+methods: [none, random-drop]
+seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+training: {epochs: 40, patience: 40}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ray")
+    (folder / "card.yaml").write_text(CARD)
+    (folder / "spec.yaml").write_text(SPEC)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(folder):
+    """Ranks of the same experiments, run here."""
+    done = called("run", "spec.yaml", "--store", "local", "--jobs", "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return ranks_of(folder / "local")
+
+
+def node(*words: str) -> subprocess.Popen[bytes]:
+    """Start a node of the cluster with one core."""
+    ray = Path(sys.executable).with_name("ray")
+    return subprocess.Popen(
+        [ray, "start", *words, "--block", "--num-cpus=1", "--disable-usage-stats"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a node with all its processes."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def nodes():
+    head = node("--head", f"--port={PORT}", "--include-dashboard=false")
+    time.sleep(8)
+    other = node(f"--address=127.0.0.1:{PORT}")
+    time.sleep(5)
+    yield other
+    for process in (other, head):
+        if process.poll() is None:
+            kill(process)
+
+
+def start(folder, store):
+    flags = ("--on", "ray", "--ray-address", f"127.0.0.1:{PORT}", "--jobs", "2", "--no-track")
+    return begin(folder, "run", "spec.yaml", "--store", store, *flags)
+
+
+def wait_for(store, count, process):
+    while len(labels(store)) < count and process.poll() is None:
+        time.sleep(0.2)
+
+
+def test_a_node_that_is_killed_costs_no_experiment(folder, expected, nodes):
+    driver = start(folder, "lost")
+    wait_for(folder / "lost", 4, driver)
+    kill(nodes)
+    _, log = end(driver)
+    assert ranks_of(folder / "lost") == expected
+    assert len(labels(folder / "lost")) == 20
+    ended = [line for line in log.splitlines() if ": finished" in line]
+    assert len(ended) == 20
+
+
+def test_a_driver_that_is_killed_resumes(folder, expected, nodes):
+    for count in (1, 5, 9):
+        driver = start(folder, "killed")
+        wait_for(folder / "killed", count, driver)
+        driver.kill()
+        driver.communicate()
+    end(start(folder, "killed"))
+    assert ranks_of(folder / "killed") == expected
+    assert not list((folder / "killed" / "work").iterdir())
+
+
+def test_an_address_without_a_cluster_is_one_sentence(folder):
+    process = begin(folder, "run", "spec.yaml", "--on", "ray", "--ray-address", "127.0.0.1:1")
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "no Ray cluster at '127.0.0.1:1'" in error.splitlines()[-1]
