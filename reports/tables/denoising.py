@@ -101,7 +101,7 @@ def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mappin
 
 def dropped_share(result: ScoredExperiment) -> float | None:
     """Return the share of test-time interactions dropped; None if the method has no decisions."""
-    decisions = result.stored.decisions("test")
+    decisions = result.removals("test")
     return None if decisions is None else float(np.mean(~decisions.keep))
 
 
@@ -116,9 +116,9 @@ def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
 
 
 def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoising:
-    counts = result.stored.ranks(result.request.phase).target_count
+    counts = result.ranks().target_count
     metric_by = buckets.means(metric.per_user(result.ranking()), counts)
-    decisions = result.stored.decisions("test")
+    decisions = result.removals("test")
     if decisions is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
     drop = (~decisions.keep).astype(np.float64)
