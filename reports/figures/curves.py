@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench.components import BACKBONES, BASELINE, METHODS
 from bench.errors import ConfigError
 from bench.reports.figures.canvas import (
@@ -162,8 +164,8 @@ def _band(ax: Axes, rows: Mapping[float, Row], metric: str, style: Style, line: 
     ax.plot(list(rows), means, linestyle=line, **style.mark)
     spread = [row.deviation(metric) or 0.0 for row in rows.values()]
     if any(spread):
-        ends = ([m + sign * s for m, s in zip(means, spread, strict=True)] for sign in (-1, 1))
-        ax.fill_between(list(rows), *ends, color=style.colour, alpha=0.15, linewidth=0)
+        low, high = np.subtract(means, spread), np.add(means, spread)
+        ax.fill_between(list(rows), low, high, color=style.colour, alpha=0.15, linewidth=0)
 
 
 def _point(ax: Axes, x: Sequence[float], y: Sequence[float], style: Style) -> None:

@@ -34,10 +34,11 @@ def frame(tables: Sequence[Table]) -> pd.DataFrame:
     -------
     DataFrame
         Columns: protocol, ``max_length``, candidates, ties, phase (and ``targets`` and ``users``
-        where a request restricts them); :data:`NAMES`; ``seeds`` and :data:`KEYS`; the mean over seeds of each metric and its standard deviation (``HR@10 sd``);
-        the quantities of the cost table; ``base``, the bare backbone that a row is compared with,
-        or what is missing; for each metric the difference to it, the ends of its 95 % interval
-        and p; and p of the best row against the second best.
+        where a request restricts them); :data:`NAMES`; ``seeds`` and :data:`KEYS`; the mean over
+        seeds of each metric and its standard deviation (``HR@10 sd``); the quantities of the cost
+        table; ``base``, the bare backbone that a row is compared with, or what is missing; for
+        each metric the difference to it, the ends of its 95 % interval and p; and p of the best
+        row against the second best.
     """
     import pandas as pd
 

@@ -44,7 +44,7 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
 
     Methods that have a recommender of their own are in the series of every backbone.
     """
-    groups: dict[tuple[str, ...], dict[float, int]] = {}
+    groups: dict[tuple[str, str, str], dict[float, int]] = {}
     plain: dict[tuple[str, str], int] = {}
     for number, block in enumerate(table.blocks):
         budget = format_settings(block.budget)
@@ -53,10 +53,11 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
         noises = [variant for variant in variants if isinstance(variant, Noise)]
         if noises:
             others = [variant for variant in variants if variant is not noises[-1]]
-            kind, options = noises[-1].kind, noise_options(noises[-1])
-            key = (source_of(name, others), kind, options, budget)
+            options = noise_options(noises[-1])
+            noise = noises[-1].kind + (f" ({options})" if options else "")
+            key = (source_of(name, others), noise, budget)
             groups.setdefault(key, {}).setdefault(noises[-1].rate, number)
-    for (base, kind, options, budget), numbers in groups.items():
+    for (base, noise, budget), numbers in groups.items():
         if (base, budget) in plain:
             numbers[0.0] = plain[base, budget]
         if len(numbers) > 1:
@@ -64,7 +65,6 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
             first = table.blocks[next(iter(numbers.values()))]
             details = first.title[len(first.name) :]
             title = with_variants(table.titles.get(name, name), variants) + details
-            noise = f"{kind} ({options})" if options else kind
             yield from _by_backbone(table, title, noise, dict(sorted(numbers.items())))
 
 

@@ -415,6 +415,6 @@ def describe(protocol: Protocol, request: Request) -> str:
     window = " alone" if protocol.train_windows == "last" else ""
     return (
         f"Protocol {protocol.hash[:8]}: {protocol.split}, {request.phase} item{chosen_by} ranked "
-        f"among {candidates} items, last {protocol.max_length}{window}, {request.ties_for(protocol)} "
-        f"ties, selected by {protocol.selection}{chosen}."
+        f"among {candidates} items, last {protocol.max_length}{window}, "
+        f"{request.ties_for(protocol)} ties, selected by {protocol.selection}{chosen}."
     )
