@@ -32,7 +32,7 @@ from bench.settings import Settings
 from bench.text.provide import text_vectors_for
 from bench.training.checkpoint import TrainingState, on_cpu, write_tensors
 from bench.training.device import arithmetic, configure, select_device
-from bench.training.losses import LOSSES
+from bench.training.losses import next_item_losses
 from bench.training.resources import peak_gpu_bytes
 from bench.training.trainer import Trainer
 from bench.version import __version__
@@ -159,10 +159,12 @@ def training_data(
     """Collect what an experiment's method may see."""
     name, _ = split_source(experiment.dataset)
     own = (name, experiment.seed, experiment.method, experiment.backbone or "", "own generators")
+    mean, of_targets = next_item_losses(experiment.training)
     return TrainingData(
         sizes=Sizes(dataset.n_users, dataset.n_items, experiment.protocol.max_length),
         train=train,
-        next_item_loss=LOSSES[experiment.training.loss],
+        next_item_loss=mean,
+        target_loss=of_targets,
         seed=seed_for(*own),
         text_vectors=text_vectors_for(experiment, dataset, settings),
         cache=settings.cache,

@@ -172,7 +172,7 @@ class MethodTests:
         return data.gather(replace(rows, length=shorter))
 
     def test_held_out_items_change_nothing_that_training_produces(self, tmp_path: Path) -> None:
-        """The leakage canary: other validation and test items, the same loss and weights."""
+        """The leakage canary: other held-out items, ratings, times and noise, the same weights."""
         data = example.dataset()
         for reading in self.readings if self.entry.needs_text else self.readings[:1]:
             found = []
@@ -228,9 +228,15 @@ class MethodTests:
         def listen(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
             del table, targets
             seen.append(vectors.detach())
-            return vectors.sum()
+            return vectors.sum(1)
 
-        with mock.patch.object(method, "next_item_loss", listen, create=True):
+        def listen_to_mean(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+            return listen(vectors, table, targets).sum()
+
+        with (
+            mock.patch.object(method, "next_item_loss", listen_to_mean, create=True),
+            mock.patch.object(method, "target_loss", listen, create=True),
+        ):
             torch.manual_seed(0)
             method.losses(batch)
         return torch.cat(seen)

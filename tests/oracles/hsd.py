@@ -23,7 +23,7 @@ from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
 from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 USERS, ITEMS = 22_363, 12_101
 """Beauty's."""
@@ -163,7 +163,9 @@ def model(name: str, backbone: str, **settings: Any) -> HSD:
     inside = chosen.model_class()(
         chosen.config_class().parse({"embedding_size": WIDTH}, backbone), sizes
     )
-    data = TrainingData(sizes, Sequences.from_lists([[1]]), cross_entropy)
+    data = TrainingData(
+        sizes, Sequences.from_lists([[1]]), cross_entropy, target_loss=target_cross_entropy
+    )
     method: HSD = entry.model_class()(entry.parse({name: settings}, name), data, inside)
     method.core.begin_epoch(1)
     return method

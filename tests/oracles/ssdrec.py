@@ -28,7 +28,7 @@ from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import last_prefixes
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 from . import hsd
 
@@ -246,7 +246,7 @@ def model(name: str, backbone: str, train: Sequences, **settings: Any) -> SSDRec
     sizes = Sizes(len(train), ITEMS, LENGTH)
     chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
     width = chosen.config_class().parse({"embedding_size": WIDTH}, backbone)
-    data = TrainingData(sizes, train, cross_entropy)
+    data = TrainingData(sizes, train, cross_entropy, target_loss=target_cross_entropy)
     method: SSDRec = entry.model_class()(
         entry.parse({name: settings}, name), data, chosen.model_class()(width, sizes)
     )
