@@ -72,7 +72,7 @@ def reorder(valid: Tensor, share: float) -> Views:
     inside = (steps >= begin) & (steps < begin + count)
     drawn = begin + torch.rand(valid.shape, device=valid.device, dtype=torch.float64) * count
     # Items inside sort by what they drew, which is less than the position of any item behind.
-    source = torch.where(inside, drawn, steps.double()).argsort(1, stable=True)
+    source = torch.where(inside, drawn, steps.double()).argsort(dim=1, stable=True)
     return Views(source, torch.zeros_like(valid), valid)
 
 

@@ -17,7 +17,7 @@ from bench.methods.cl4srec.views import crop, draw_views, mask, reorder
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 LENGTHS = torch.tensor([10, 7, 2, 1]).repeat_interleave(500)
 VALID = torch.arange(10) < LENGTHS[:, None]
@@ -110,7 +110,9 @@ def build(model, config, backbone="sasrec"):
     settings = {"embedding_size": 6, "dropout": 0.0}
     inside = entry.model_class()(entry.parse({backbone: settings}, backbone), SIZES)
     train = Sequences.from_lists([[1, 2, 3]] * SIZES.n_users)
-    return model(config, TrainingData(SIZES, train, cross_entropy), inside)
+    return model(
+        config, TrainingData(SIZES, train, cross_entropy, target_loss=target_cross_entropy), inside
+    )
 
 
 def test_without_weight_it_is_the_bare_backbone():
