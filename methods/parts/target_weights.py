@@ -165,8 +165,9 @@ class TargetWeighting(Method):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
         predicted = batch.targets > 0
-        states = self.backbone.encode(self.backbone.embed(batch.items), batch.valid, batch.users)
-        vectors = self.backbone.project(states[predicted])
+        x = self.backbone.embed(batch.items)
+        states = self.backbone.encode_predicting(x, batch.valid, batch.targets, batch.users)
+        vectors = self.backbone.project(states)
         item = batch.targets[predicted]
         loss = self.target_loss(vectors, self.item_vectors(), item)
         slot, row = batch.flat_index[predicted] + 1, predicted.nonzero()[:, 0]
