@@ -192,7 +192,10 @@ class Spec(Config):
             )
 
     def _check_needs(self, method: MethodEntry) -> None:
-        method.sampling_for(self.training.samples)
+        names: tuple[str | None, ...] = () if method.standalone else self.backbones
+        for name in names or (None,):
+            backbone = None if name is None else BACKBONES.get(name)
+            method.sampling_for(self.training.samples, backbone)
         if not method.standalone and not self.backbones:
             raise ConfigError(
                 f"spec '{self.name}': method '{method.name}' needs a backbone; add "

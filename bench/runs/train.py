@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES, METHODS, Sampling
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.sequences import Sequences
 from bench.errors import StoreError
@@ -87,7 +87,7 @@ def run_experiment(
         SequenceData(split.train),
         experiment.training,
         experiment.protocol,
-        sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
+        sampling=_sampling(experiment),
         axes=axes,
         device=where,
     )
@@ -107,6 +107,11 @@ def run_experiment(
     weights = _save_weights(method, work) if "weights" in keep else None
     metadata = _metadata(trainer, done, data.text_vectors, settings)
     return ExperimentResult(ranks, done.curve, metadata, decisions, lists, weights)
+
+
+def _sampling(experiment: Experiment) -> Sampling:
+    backbone = None if experiment.backbone is None else BACKBONES.get(experiment.backbone)
+    return METHODS.get(experiment.method).sampling_for(experiment.training.samples, backbone)
 
 
 def load_method(

@@ -29,11 +29,11 @@ class BareBackbone(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
-        predicted = batch.targets > 0
-        states = self.backbone.encode(self.backbone.embed(batch.items), batch.valid, batch.users)
-        vectors = self.backbone.project(states[predicted])
-        targets = batch.targets[predicted]
-        return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
+        x, targets = self.backbone.embed(batch.items), batch.targets
+        states = self.backbone.encode_predicting(x, batch.valid, targets, batch.users)
+        vectors = self.backbone.project(states)
+        loss = self.next_item_loss(vectors, self.item_vectors(), targets[targets > 0])
+        return {"next_item": loss}
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""

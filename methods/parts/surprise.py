@@ -38,7 +38,8 @@ def losses_given_earlier(backbone: Backbone, batch: Batch) -> Tensor:
     Tensor
         float32 ``[B, L]``; 0 at the first interaction of a row, and at padding.
     """
-    states = backbone.encode(backbone.embed(batch.items), batch.valid, batch.users)
+    x = backbone.embed(batch.items)
+    states = backbone.encode_prefixes(x, batch.valid, batch.users)
     later = batch.valid[:, 1:]
     vectors = backbone.project(states[:, :-1][later])
     table, classes = backbone.item_vectors(), batch.items[:, 1:][later] - 1

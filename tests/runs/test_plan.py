@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fake_experiments import toy
+from toys import toy
 
 from bench.components import METHODS, MethodEntry
 from bench.errors import ConfigError
