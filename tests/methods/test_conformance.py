@@ -15,6 +15,8 @@ SETTINGS = {
     "pld": {"warmup": 0},
 }
 """Where a method's defaults do not suit 40 users and 30 items, or begin after some epochs."""
+WEIGHTS = {"t-ce": "gru4rec", "r-ce": "sasrec", "pld": "sasrec", "dcf": "caser"}
+"""Methods that use a backbone alike, and the one that each is tested on by default."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
 
@@ -33,7 +35,8 @@ def _conformance(method, backbone):
 for _method in METHODS.names():
     for _backbone in [None] if METHODS.get(_method).standalone else BACKBONES.names():
         _name, _class = _conformance(_method, _backbone)
-        globals()[_name] = _class
+        _alike = _method in WEIGHTS and _backbone != WEIGHTS[_method]
+        globals()[_name] = pytest.mark.slow(_class) if _alike else _class
 
 
 @pytest.fixture
