@@ -16,6 +16,8 @@ SETTINGS = {
     "pld": {"warmup": 0},
 }
 """Where a method's defaults do not suit 40 users and 30 items, or begin after some epochs."""
+WEIGHTS = {"t-ce": "gru4rec", "r-ce": "sasrec", "pld": "sasrec", "dcf": "caser"}
+"""Methods that use a backbone alike, and the one that each is tested on by default."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
 
@@ -45,7 +47,9 @@ def _is_dear(method, backbone):
 for _method in [*METHODS.names(), "none:cloze"]:
     for _backbone in backbones_of(_method):
         _name, _class = _conformance(_method, _backbone)
-        globals()[_name] = pytest.mark.slow(_class) if _is_dear(_method, _backbone) else _class
+        _alike = _method in WEIGHTS and _backbone != WEIGHTS[_method]
+        _slow = _alike or _is_dear(_method, _backbone)
+        globals()[_name] = pytest.mark.slow(_class) if _slow else _class
 
 
 @pytest.fixture
