@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from bench.cli.options import Many, names, one_of
 from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
-
-if TYPE_CHECKING:
-    from bench.reports.results import Reading
 
 MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
@@ -29,29 +26,8 @@ Out = Annotated[
 
 
 def write_out(text: str, out: Path | None) -> None:
-    """Write to the terminal, or to a file as :func:`bench.files.write_output` does.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write to the terminal, or to a file as :func:`bench.files.write_output` does."""
     if out is None:
         typer.echo(printable(text), nl=False)
     else:
         write_output(out, text)
-
-
-def reading_of(
-    phase: Phase, candidates: Candidates | None, ties: Ties | None, metrics: Many
-) -> Reading:
-    """Return how ranks become metrics by the options.
-
-    Raises
-    ------
-    ConfigError
-        A metric is unknown; the message suggests a close one.
-    """
-    from bench.reports.results import Reading
-
-    return Reading.named(metrics, phase, candidates, ties)
