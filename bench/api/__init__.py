@@ -2,7 +2,6 @@
 
 from bench.api.model import TrainedModel
 from bench.api.results import Results, compare, load, report
-from bench.api.run import preview, run
-from bench.api.tune import tune
+from bench.api.run import preview, run, tune
 
 __all__ = ["Results", "TrainedModel", "compare", "load", "preview", "report", "run", "tune"]
