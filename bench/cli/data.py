@@ -11,6 +11,7 @@ from bench.cli.options import Json, ManyValues, data_settings, print_json, with_
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.variants import Change, split_source
 from bench.settings import Settings
 
 app = typer.Typer(
@@ -108,12 +109,17 @@ def verify(*, names: Names = None, settings: Settings) -> None:
 @_verb("audit", "./mine.yaml")
 def audit(*, names: Names = None, json: Json = False, settings: Settings) -> None:
     """Look for what silently ruins comparisons, such as sequences sorted by item id."""
+    from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
     rows: list[dict[str, str]] = []
     for name in names or _present(settings):
-        results = audit_dataset(load_dataset(name, settings))
+        dataset = load_dataset(name, settings)
+        results = audit_dataset(dataset)
+        base, variants = split_source(name)
+        if variants and not any(isinstance(variant, Change) for variant in variants):
+            results.append(against_file(dataset, load_dataset(base, settings)))
         rows += [{"data set": name, **vars(result)} for result in results]
         lines = [f"  {result.level:<7}  {result.check}: {result.text}" for result in results]
         if not json:
@@ -129,7 +135,8 @@ def _present(settings: Settings) -> list[str]:
 def _whereabouts(card: Card, settings: Settings) -> str:
     located = locate(card, settings)
     if located is None:
-        return f"bench data fetch {card.name}" if fetchable(card) else "missing"
+        by_hand = f"by hand: bench data fetch {card.name}" if card.obtain else "missing"
+        return f"bench data fetch {card.name}" if fetchable(card) else by_hand
     if not located.files:
         return "generated"
     return str(next(iter(located.files.values())).parent)
