@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from bench.api import Results as Results
     from bench.api import TrainedModel as TrainedModel
     from bench.api import compare as compare
+    from bench.api import denoise as denoise
+    from bench.api import export_ranks as export_ranks
+    from bench.api import import_ranks as import_ranks
     from bench.api import load as load
     from bench.api import preview as preview
     from bench.api import report as report
@@ -36,6 +39,9 @@ __all__ = [
     "TrainedModel",
     "__version__",
     "compare",
+    "denoise",
+    "export_ranks",
+    "import_ranks",
     "load",
     "preview",
     "report",

@@ -16,6 +16,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.plan.protocol import Candidates, Phase, Protocol, Ties
 from bench.plan.result import Epoch, Metadata
+from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
 from bench.statistics.nested import Nested
@@ -91,10 +92,15 @@ class Reading:
         ------
         StoreError
             The experiment is damaged.
+        UnknownRanksError
+            It was imported from a file that does not decide the metrics.
         """
         protocol = stored.experiment.protocol
         ranks = stored.ranks(phase or self.phase)
-        return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
+        ranking = rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
+        if stored.experiment.imported:
+            check_known(stored, ranking, self.metrics_for(protocol))
+        return ranking
 
 
 @dataclass(frozen=True)
@@ -201,9 +207,14 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
     _check_names(selection, understood, [failure for _, failure in failures])
     chosen = [s for s in understood if selection.admits(s.key, *_names(s.experiment))]
     tuned = {key for run in read_records(store.root) if run.tuned for key in run.experiments}
-    finished = [_score(stored, reading, tuned=stored.key in tuned) for stored in chosen]
+    finished, unknown = [], []
+    for stored in chosen:
+        try:
+            finished.append(_score(stored, reading, tuned=stored.key in tuned))
+        except UnknownRanksError as error:
+            unknown.append(f"Not shown: {error}.")
     keys = {stored.key for stored in chosen}
-    problems = [
+    problems = unknown + [
         f"Failed: {failure.label}: {failure.cause}"
         for key, failure in failures
         if key not in keys and selection.admits(key, *_names(failure))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import card_names, load_card
+from bench.plan.experiment import IMPORTED
 
 if TYPE_CHECKING:
     from bench.reports.results import ScoredExperiment
@@ -40,6 +41,8 @@ class RegisteredTitles(Mapping[str, str]):
         """Return a title, such as ``IADSR (theta=0.5)`` for ``iadsr:theta=0.5``."""
         if name in self._known:
             return self._known[name]
+        if name.startswith(IMPORTED):
+            return f"{name.removeprefix(IMPORTED)} (imported)"
         if VARIANT_MARK in name:
             for registry in (METHODS, BACKBONES, ENCODERS):
                 try:

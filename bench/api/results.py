@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -170,18 +172,23 @@ class Results:
     ) -> pd.DataFrame:
         """Return the metrics of every experiment, means over users; one row an experiment.
 
-        Parameters are those of :meth:`table`.
+        They are NaN where an imported result does not decide them. Parameters are those of
+        :meth:`table`.
         """
         import pandas as pd
 
         from bench.reports.results import Reading
+        from bench.runs.imported import UnknownRanksError
 
         reading = Reading.named(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            ranks = reading.ranking(stored)
             chosen = reading.metrics_for(stored.experiment.protocol)
-            rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
+            values = dict.fromkeys((metric.name for metric in chosen), math.nan)
+            with suppress(UnknownRanksError):
+                ranks = reading.ranking(stored)
+                values = {metric.name: metric.mean(ranks) for metric in chosen}
+            rows.append({**_identity(stored), **values})
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -278,7 +285,7 @@ class Results:
         import pandas as pd
 
         return pd.DataFrame(
-            {**_identity(stored), **_flat(stored.metadata.model_dump(exclude={"card"}))}
+            {**_identity(stored), **_flat(stored.metadata.model_dump(exclude={"card", "origin"}))}
             for stored in self._stored
         )
 
@@ -301,12 +308,17 @@ class Results:
         """
         from bench.api.model import TrainedModel
 
+        stored = self._single(key)
+        return TrainedModel.load(stored, self._dataset(stored), self.settings)
+
+    def _single(self, key: str | None = None) -> StoredExperiment:
+        """Return the one experiment there is, or the one whose key begins with ``key``."""
         chosen = [stored for stored in self._stored if stored.key.startswith(key or "")]
         if len(chosen) != 1:
             raise ConfigError(
                 f"{len(chosen)} experiments fit; narrow them with .filter(...) or name one's key"
             )
-        return TrainedModel.load(chosen[0], self._dataset(chosen[0]), self.settings)
+        return chosen[0]
 
     def _long(self, columns: Any, *, users: str, items: str | None, ids: bool) -> pd.DataFrame:
         """Stack the columns of all experiments, by ids of the data set where asked."""

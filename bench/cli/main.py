@@ -19,6 +19,7 @@ from bench.cli import (
     diff,
     doctor,
     embed,
+    exchange,
     ls,
     new,
     report,
@@ -55,9 +56,12 @@ app.command(cls=ManyValues, epilog=diff.EPILOG)(diff.diff)
 app.command(cls=ManyValues, epilog=verify.EPILOG)(verify.verify)
 app.command(cls=ManyValues, epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=new.EPILOG)(new.new)
+app.command(epilog=exchange.DENOISE_EPILOG)(exchange.denoise)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(track.app, name="track")
+app.add_typer(exchange.importing, name="import")
+app.add_typer(exchange.exporting, name="export")
 
 
 def _show_version(asked: bool) -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from bench.errors import BenchError
-from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import write_json, write_text
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
 from bench.plan.grid import components_of
+from bench.reports.results import Reading
+from bench.runs.imported import UnknownRanksError
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, whole
@@ -154,9 +155,11 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         {**row.parts, **row.model_dump(exclude={"parts", "metric"}), protocol.selection: row.metric}
         for row in stored.curve
     ]
-    ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
-    metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
-    test = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
+    test: dict[str, float] = {}
+    with suppress(UnknownRanksError):
+        reading = Reading()
+        ranks, metrics = reading.ranking(stored), reading.metrics_for(protocol)
+        test = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
     figures = {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
