@@ -32,8 +32,9 @@ def comparison_keys(
     """Choose the experiments of one comparison.
 
     By default they are those of the last run and of earlier runs with the same protocol, training
-    and backbone settings on the same data sets, and what was imported for these data sets. An experiment of an earlier run gives way to one
-    of a later run that differs from it in code alone, so that code versions do not mix.
+    and backbone settings on the same data sets, and what was imported for these data sets. An
+    experiment of an earlier run gives way to one of a later run that differs from it in code alone,
+    so that code versions do not mix.
 
     Parameters
     ----------

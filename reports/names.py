@@ -34,8 +34,6 @@ FigureKind = Literal[
 ``denoising``: share of dropped interactions and one metric, by popularity of the item;
 ``setting-curve``: both against one setting; ``quality-cost``: one metric against seconds;
 ``tuning``: the best validation metric after each trial."""
-Part = Literal["train", "test"]
-"""Interactions that a denoiser decides on: training interactions, or test-time histories."""
 
 TABLES: tuple[TableName, ...] = get_args(TableName)
 USUAL: tuple[TableName, ...] = ("overall", "improvement", "significance", "denoising", "cost")

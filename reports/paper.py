@@ -11,10 +11,11 @@ from pathlib import Path
 from bench.errors import ConfigError
 from bench.files import atomic_path, read_json, write_json
 from bench.hashing import file_hash
+from bench.plan.protocol import Part
 from bench.reports.bibliography import references
 from bench.reports.differences import settings_of
 from bench.reports.figures.draw import Drawing, all_figures
-from bench.reports.names import TABLES, Part, TableName
+from bench.reports.names import TABLES, TableName
 from bench.reports.page.provenance import command_of, origin_of
 from bench.reports.report import read_report
 from bench.reports.request import ReportRequest

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
+from bench.plan.protocol import Part
 from bench.reports.figures.draw import all_figures, save_figure
-from bench.reports.names import FigureKind, Format, Part, TableName, default_tables
+from bench.reports.names import FigureKind, Format, TableName, default_tables
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
 from bench.reports.request import ReportRequest

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
-from bench.plan.protocol import Candidates, Phase, Ties
-from bench.reports.names import Format, Part, TableName
+from bench.plan.protocol import Candidates, Part, Phase, Ties
+from bench.reports.names import Format, TableName
 from bench.reports.results import Reading, Selection
 from bench.tuning.records import TrialNumbers
 

@@ -19,7 +19,8 @@ from bench.cli.reading import (
     write_out,
 )
 from bench.errors import ConfigError
-from bench.reports.names import FigureKind, Format, Part, TableName
+from bench.plan.protocol import Part
+from bench.reports.names import FigureKind, Format, TableName
 from bench.reports.titles import RegisteredTitles
 from bench.settings import Settings
 

@@ -75,7 +75,7 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
         item_ids=item_ids,
         item_texts=texts,
         max_length=card.max_length,
-        planted_noise=planted,
+        noise=planted,
         notes=notes,
     )
 
@@ -194,14 +194,18 @@ def fingerprint(
     user_ids: Sequence[str],
     item_ids: Sequence[str],
     texts: Sequence[str],
-    planted: NDArray[np.bool_] | None,
+    noise: NDArray[np.bool_] | None,
+    training: Sequences | None = None,
+    training_noise: NDArray[np.bool_] | None = None,
 ) -> str:
-    """Hash the parsed content; the file format that it came from does not count."""
+    """Hash the content of a data set; the file format that it came from does not count."""
     digest = hashlib.sha256()
     names = [list(user_ids), list(item_ids), list(texts)]
     digest.update(json.dumps(names, separators=(",", ":")).encode("ascii"))
-    digest.update(sequences.offsets.astype("<i8").tobytes())
-    digest.update(sequences.items.astype("<i4").tobytes())
-    if planted is not None:
-        digest.update(_NOISY + planted.astype("u1").tobytes())
+    for part, known in ((sequences, noise), (training, training_noise)):
+        if part is not None:
+            digest.update(part.offsets.astype("<i8").tobytes())
+            digest.update(part.items.astype("<i4").tobytes())
+        if known is not None:
+            digest.update(_NOISY + known.astype("u1").tobytes())
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 from bench.errors import DataError
-from bench.plan.protocol import Phase
+from bench.plan.protocol import Part, Phase
 
 _HELD_OUT: dict[Phase, int] = {"validation": 2, "test": 1}
 
@@ -34,8 +34,12 @@ class Dataset:
         Name of each item; empty where the source has none.
     max_length
         The card's maximum length, the protocol's default for this data set.
-    planted_noise
-        bool ``[interactions]``: accidental interactions planted by a generator, else None.
+    noise
+        bool ``[interactions]``: accidental interactions, planted by a generator or inserted by
+        :mod:`bench.data.noise`; None where they are not known.
+    training, training_noise
+        What models train on, where it is not ``sequences`` without the last two of each user, and
+        its noise.
     notes
         What was found, changed or left out in reading.
     """
@@ -47,7 +51,9 @@ class Dataset:
     item_ids: Sequence[str]
     item_texts: Sequence[str]
     max_length: int
-    planted_noise: NDArray[np.bool_] | None = None
+    noise: NDArray[np.bool_] | None = None
+    training: Sequences | None = None
+    training_noise: NDArray[np.bool_] | None = None
     notes: Sequence[CheckResult] = ()
 
     @property
@@ -65,6 +71,20 @@ class Dataset:
         """Number of interactions of all users."""
         return len(self.sequences.items)
 
+    def histories(self, part: Part) -> Sequences:
+        """Return the sequences whose positions stored decisions about a part refer to."""
+        if part == "test":
+            return self.sequences
+        return self.sequences.without_last(2) if self.training is None else self.training
+
+    def noise_in(self, part: Part) -> NDArray[np.bool_] | None:
+        """bool: which interactions of :meth:`histories` are known noise; None if not known."""
+        if part == "test":
+            return self.noise
+        if self.training is not None or self.noise is None:
+            return self.training_noise
+        return self.noise[self.sequences.before_last(2)]
+
 
 @dataclass(frozen=True, eq=False)
 class LeaveOneOut:
@@ -75,8 +95,8 @@ class LeaveOneOut:
     n_items
         Number of items; ids run from 1 to this.
     train
-        All interactions but the last two of each user. Whatever is learnt, counted or
-        normalised comes from here only.
+        All interactions but the last two of each user, or the data set's own training
+        interactions. Whatever is learnt, counted or normalised comes from here only.
     """
 
     n_items: int
@@ -101,7 +121,7 @@ class LeaveOneOut:
                 f"(first: user '{first}' with {lengths[short[0]]}), leave-one-out needs 3; set "
                 "'filters: {min_user_interactions: 3}' in its card"
             )
-        return cls(dataset.n_items, dataset.sequences, dataset.sequences.without_last(2))
+        return cls(dataset.n_items, dataset.sequences, dataset.histories("train"))
 
     def history(self, phase: Phase) -> Sequences:
         """Every interaction before the phase's target."""

@@ -22,6 +22,7 @@ from bench.data.dataset import Dataset
 from bench.data.fetch import fetch_card, provenance
 from bench.data.interactions import CheckResult
 from bench.data.locate import Located, locate, not_found
+from bench.data.noise import with_variants
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.hashing import content_hash, file_hash
@@ -38,7 +39,8 @@ def load_dataset(source: str, settings: Settings, *, fetch: bool = False) -> Dat
     Parameters
     ----------
     source
-        Name of a built-in card, or the path of a user's own.
+        Name of a built-in card, or the path of a user's own, with its variants; see
+        :mod:`bench.plan.variants`.
     settings
         Folders of data and cache, and whether the network may be used.
     fetch
@@ -78,12 +80,14 @@ def read_card(card: Card, located: Located, cache: Path) -> Dataset:
         The files are damaged or do not hold what the card expects.
     """
     content = _entry(card, located, cache).get(lambda: _to_content(_parse(card, located)))
-    return _with_expected_counts(card, _from_content(content, card))
+    dataset = _with_expected_counts(card, _from_content(content, card))
+    return with_variants(dataset, card.variants)
 
 
 def parse_card(card: Card, located: Located) -> Dataset:
     """Read a data set's files without the cache; see :func:`read_card`."""
-    return _with_expected_counts(card, _parse(card, located))
+    dataset = _with_expected_counts(card, _parse(card, located))
+    return with_variants(dataset, card.variants)
 
 
 def _parse(card: Card, located: Located) -> Dataset:
@@ -135,8 +139,8 @@ def _to_content(dataset: Dataset) -> Content:
         "offsets": dataset.sequences.offsets,
         "items": dataset.sequences.items,
     }
-    if dataset.planted_noise is not None:
-        arrays["planted"] = dataset.planted_noise
+    if dataset.noise is not None:
+        arrays["noise"] = dataset.noise
     notes = [[note.check, note.level, note.text] for note in dataset.notes]
     return Content(arrays, {"fingerprint": dataset.fingerprint, "notes": notes})
 
@@ -152,7 +156,7 @@ def _from_content(content: Content, card: Card) -> Dataset:
         item_ids=item_ids,
         item_texts=texts,
         max_length=card.max_length,
-        planted_noise=content.arrays.get("planted"),
+        noise=content.arrays.get("noise"),
         notes=[CheckResult(*note) for note in content.metadata["notes"]],
     )
 

@@ -70,9 +70,14 @@ class Sequences:
         lengths = self.lengths
         if len(lengths) and lengths.min() < count:
             raise ValueError(f"a user has fewer than {count} items")
+        return Sequences.from_lengths(lengths - count, self.items[self.before_last(count)])
+
+    def before_last(self, count: int) -> NDArray[np.bool_]:
+        """Return which are not among the last ``count`` of their user, bool ``[interactions]``."""
+        lengths = self.lengths
         position = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], lengths)
-        keep = position < np.repeat(lengths - count, lengths)
-        return Sequences.from_lengths(lengths - count, self.items[keep])
+        before: NDArray[np.bool_] = position < np.repeat(lengths - count, lengths)
+        return before
 
     def from_end(self, place: int) -> NDArray[np.int32]:
         """int32 ``[users]``: the item ``place`` from the end of every user, 1 = the last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.formats import READERS
+from bench.plan.variants import Variant, split_source
 from bench.registry import NAME, NAME_RULE
 from bench.settings import expanded
 
@@ -217,6 +219,7 @@ class Card(Config):
     citation: str = ""
     licence: str = ""
     _folder: Path | None = PrivateAttr(default=None)
+    _variants: tuple[Variant, ...] = PrivateAttr(default=())
 
     @field_validator("name")
     @classmethod
@@ -230,10 +233,15 @@ class Card(Config):
         """Folder of a user's own card; None for a built-in one."""
         return self._folder
 
-    def placed(self, folder: Path) -> Card:
-        """Return a copy that knows the folder of its files."""
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Changes to the data, in the order in which they are applied."""
+        return self._variants
+
+    def placed(self, folder: Path | None, variants: Iterable[Variant] = ()) -> Card:
+        """Return a copy that knows the folder of its files and its variants."""
         card = self.model_copy()
-        card._folder = folder  # noqa: SLF001 - a copy of its own class
+        card._folder, card._variants = folder, (*variants,)  # noqa: SLF001 - its own class
         return card
 
 
@@ -245,6 +253,7 @@ def is_path(name: str) -> bool:
     >>> is_path("beauty"), is_path("mine.yaml"), is_path("cards/mine")
     (False, True, True)
     """
+    name, _ = split_source(name)
     return name.endswith(_SUFFIXES) or "/" in name or os.sep in name
 
 
@@ -260,7 +269,7 @@ def load_card(name: str) -> Card:
     ----------
     name
         Of a built-in card, or the path of a card, which ends in ``.yaml`` or ``.yml`` or
-        contains a separator.
+        contains a separator; variants of the data set may follow.
 
     Raises
     ------
@@ -268,6 +277,7 @@ def load_card(name: str) -> Card:
         The card is unknown, or one of its keys or values is wrong.
     """
     builtin = _builtin()
+    name, variants = split_source(name)
     if is_path(name):
         path = expanded(name)
         card = _parse(path)
@@ -275,7 +285,7 @@ def load_card(name: str) -> Card:
             raise ConfigError(
                 f"{path}: a built-in data set is also named '{card.name}'; rename this one"
             )
-        return card.placed(path.resolve().parent)
+        return card.placed(path.resolve().parent, variants)
     if name not in builtin:
         raise ConfigError(
             f"unknown data set '{name}'{suggestion(name, builtin)}; a card of your own is "
@@ -286,7 +296,7 @@ def load_card(name: str) -> Card:
         raise ConfigError(
             f"{builtin[name]}: its name is '{card.name}' but its file's is '{name}'; make them one"
         )
-    return card
+    return card.placed(None, variants)
 
 
 def _builtin() -> dict[str, Path]:

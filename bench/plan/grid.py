@@ -85,7 +85,7 @@ def grid_points(spec: Spec) -> list[GridPoint]:
     """
     return [
         GridPoint(source, backbone, method, encoder, seed, spec.complete_training.budget)
-        for source in spec.datasets
+        for source in spec.sources
         for seed in spec.seeds
         for method, backbone, encoder in _models(spec)
     ]
@@ -179,7 +179,7 @@ def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
     BenchError
         A data set does not load.
     """
-    datasets = {source: load(source) for source in spec.datasets}
+    datasets = {source: load(source) for source in spec.sources}
     names: dict[str, str] = {}
     for source, dataset in datasets.items():
         if names.setdefault(dataset.name, source) != source:

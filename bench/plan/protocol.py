@@ -11,6 +11,8 @@ from bench.hashing import content_hash
 
 Phase = Literal["validation", "test"]
 PHASES: tuple[Phase, ...] = ("validation", "test")
+Part = Literal["train", "test"]
+"""What decisions are about: training interactions, or those before the test target."""
 Keep = Literal["weights", "lists"]
 """What an experiment may leave in the store in addition to its ranks."""
 KEEP: tuple[Keep, ...] = ("weights", "lists")

@@ -15,6 +15,7 @@ from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.encoding import EncoderConfig
 from bench.plan.protocol import Protocol
 from bench.plan.training import BUDGETS, BudgetName, TrainingConfig
+from bench.plan.variants import NoiseAxis, split_source
 from bench.settings import expanded
 
 DEFAULT = "default"
@@ -30,7 +31,10 @@ class Spec(Config):
     name
         What the run is called.
     datasets
-        Names of data cards, or paths of a user's own.
+        Names of data cards, or paths of a user's own, with their variants; see
+        :mod:`bench.plan.variants`.
+    noise
+        Kinds and rates of noise, each of which every data set is crossed with.
     backbones, methods, encoders
         Registered names. Encoders are crossed only with methods that read texts.
     seeds
@@ -48,6 +52,7 @@ class Spec(Config):
 
     name: str = "custom"
     datasets: tuple[str, ...]
+    noise: tuple[NoiseAxis, ...] = ()
     backbones: tuple[str, ...] = ()
     methods: tuple[str, ...] = (BASELINE,)
     encoders: tuple[str, ...] = ()
@@ -59,7 +64,9 @@ class Spec(Config):
     method_settings: SettingsByName = Field(default_factory=dict)
     encoder_settings: SettingsByName = Field(default_factory=dict)
 
-    @field_validator("datasets", "backbones", "methods", "encoders", "seeds", mode="before")
+    @field_validator(
+        "datasets", "noise", "backbones", "methods", "encoders", "seeds", mode="before"
+    )
     @classmethod
     def _a_list(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
@@ -80,6 +87,17 @@ class Spec(Config):
         if not value:
             raise ValueError("the list is empty; name at least one")
         return value
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Data sets at each rate of noise, each once."""
+        every = (
+            source
+            for name in self.datasets
+            for axis in ([axis.sources(name) for axis in self.noise] or [[name]])
+            for source in axis
+        )
+        return tuple(dict.fromkeys(every))
 
     def with_changes(self, changes: dict[str, Any], where: str) -> Spec:
         """Copy with other values, checked like a file's.
@@ -158,8 +176,8 @@ class Spec(Config):
             self.backbone_config(name)
         for name in {*self.methods, *self.method_settings}:
             self.method_config(name)
-        for name in self.datasets:
-            load_card(name)
+        for source in self.sources:
+            load_card(source)
         for name in {*self.encoders, *self.encoder_settings}:
             self.encoder_config(name)
         for name in self.methods:
@@ -230,7 +248,7 @@ def find_spec(name: str | None) -> Spec:
         return read_spec(specs[DEFAULT])
     if name in specs:
         return read_spec(specs[name])
-    if name in datasets:
+    if split_source(name)[0] in datasets:
         changes = {"name": name, "datasets": [name]}
         return read_spec(specs[DEFAULT]).with_changes(changes, name)
     if is_path(name) or Path(name).exists():

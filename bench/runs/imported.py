@@ -438,9 +438,9 @@ def _from_wide(
     items = [name for name in table.columns.header if name != "user"]
     if not {*items} & {*dataset.item_ids}:
         raise DataError(
-            f"{path} has the columns {', '.join(table.columns.header[:8])}, which are neither ranks "
-            "(user, target, rank) nor lists (user, rank, item) nor scores (user, and one column "
-            "for each item's id)"
+            f"{path} has the columns {', '.join(table.columns.header[:8])}, which are neither "
+            "ranks (user, target, rank) nor lists (user, rank, item) nor scores (user, and one "
+            "column for each item's id)"
         )
     if unknown := [name for name in items if name not in table]:
         raise DataError(f"{path}: the data set has no item '{unknown[0]}'; leave its column out")

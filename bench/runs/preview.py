@@ -159,7 +159,7 @@ def _cells(row: PreviewRow) -> tuple[str, str, str, str]:
 def _present(spec: Spec, settings: Settings) -> tuple[dict[str, Dataset], list[str]]:
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
-    for source in spec.datasets:
+    for source in spec.sources:
         try:
             datasets[source] = load_dataset(source, settings)
         except DataError as error:

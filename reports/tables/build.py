@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
-from bench.reports.names import Part, TableName
+from bench.plan.protocol import Part
+from bench.reports.names import TableName
 from bench.reports.results import Reading, Selection
 from bench.reports.tables.ablation import ablation_grid
 from bench.reports.tables.available import AvailableData

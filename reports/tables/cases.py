@@ -132,7 +132,7 @@ def cases_grid(
         for name, block, methods in found
         if (dataset := available.get(block)) is not None
     ]
-    planted = any(case.dataset.planted_noise is not None for case in cases)
+    planted = any(case.dataset.noise is not None for case in cases)
     blocks = [lines for case in cases for lines in case.blocks(labels, planted=planted)]
     if not blocks:
         return None
@@ -274,7 +274,7 @@ class _Cases:
         return method.outcome(user, position)
 
     def _noise(self, user: int, position: int) -> str:
-        noise = self.dataset.planted_noise
+        noise = self.dataset.noise
         if noise is None:
             return MISSING
         return "planted" if noise[self.dataset.sequences.offsets[user] + position] else ""

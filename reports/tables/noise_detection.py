@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
-from bench.reports.names import Part
+from bench.plan.protocol import Part
 from bench.reports.tables.available import AvailableData
 from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.rows import DatasetBlock, Row, Table, dataset_names, label_columns
@@ -97,7 +97,7 @@ class LabelledDecisions:
         seeds = [decisions for decisions in found if decisions is not None]
         if not seeds:
             return None
-        first, planted = seeds[0], dataset.planted_noise
+        first, planted = seeds[0], dataset.noise
         place = dataset.sequences.offsets[first.user] + first.position
         if planted is None or not np.array_equal(dataset.sequences.items[place], first.item):
             raise StoreError(
@@ -200,7 +200,7 @@ def _decided(
 ) -> dict[int, LabelledDecisions]:
     """Read the rows with decisions by their index in a block; empty if nothing was planted."""
     dataset = available.get(block)
-    if dataset is None or dataset.planted_noise is None:
+    if dataset is None or dataset.noise is None:
         return {}
     found = {n: LabelledDecisions.of(row, part, dataset) for n, row in enumerate(block.rows)}
     return {n: one for n, one in found.items() if one is not None}

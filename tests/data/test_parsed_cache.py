@@ -37,7 +37,7 @@ def same(one, other):
         and histories(one) == histories(other)
         and list(one.item_texts) == list(other.item_texts)
         and one.max_length == other.max_length
-        and np.array_equal(one.planted_noise, other.planted_noise)
+        and np.array_equal(one.noise, other.noise)
     )
 
 
@@ -50,9 +50,9 @@ def test_the_second_load_parses_nothing_and_is_equal(tmp_path, cache_folder, par
     assert second.sequences.offsets.dtype == np.int64
 
 
-def test_planted_noise_survives_the_cache(cache_folder):
+def test_noise_survives_the_cache(cache_folder):
     first, second = load("planted"), load("planted")
-    assert second.planted_noise.dtype == np.bool_
+    assert second.noise.dtype == np.bool_
     assert same(first, second)
 
 

@@ -64,12 +64,12 @@ def test_every_item_is_named_from_the_words_of_one_taste(planted):
 
 
 def test_the_first_and_the_last_two_interactions_are_real(planted):
-    for flags in by_user(planted, planted.planted_noise):
+    for flags in by_user(planted, planted.noise):
         assert not flags[[0, -2, -1]].any()
 
 
 def test_the_share_of_accidents_is_as_set(planted):
-    inner = np.concatenate([flags[1:-2] for flags in by_user(planted, planted.planted_noise)])
+    inner = np.concatenate([flags[1:-2] for flags in by_user(planted, planted.noise)])
     deviation = np.sqrt(0.15 * 0.85 / len(inner))
     assert abs(inner.mean() - 0.15) < 4 * deviation
 
@@ -81,7 +81,7 @@ def test_without_noise_nothing_is_planted():
 def test_accidents_are_off_the_users_tastes(planted):
     tastes = np.array([-1, *(taste_of(text) for text in planted.item_texts)])
     real_switches, accident_stays = [], []
-    for row, flags in zip(planted.sequences, by_user(planted, planted.planted_noise), strict=True):
+    for row, flags in zip(planted.sequences, by_user(planted, planted.noise), strict=True):
         own = tastes[row]
         real_switches += list(own[1:][~flags[1:]] != own[:-1][~flags[1:]])
         accident_stays += [

@@ -61,7 +61,7 @@ def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):
     assert set(experiments) == {"none", "rare-filter"}
     decisions = experiments["rare-filter"].decisions("train")
     assert (decisions.keep == (decisions.item_count >= 3)).all()
-    assert experiments["none"].decisions("train") is None
+    assert experiments["none"].decisions("train").keep.all()
 
 
 def test_the_method_and_the_backbone_pass_the_conformance_tests(examples):

@@ -31,7 +31,7 @@ def decisions(dataset, sequences, keep_rate, skill, seed):
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(len(sequences)), sequences.lengths)
     place = np.arange(len(user)) - sequences.offsets[user]
-    noise = dataset.planted_noise[dataset.sequences.offsets[user] + place]
+    noise = dataset.noise[dataset.sequences.offsets[user] + place]
     score = (skill * noise + rng.normal(size=len(user))).astype(np.float32)
     counts = LeaveOneOut.of(dataset).item_counts()
     decided = Decisions(
@@ -220,6 +220,6 @@ def test_case_studies_mark_the_planted_interactions(filled, planted):
         person = list(planted.user_ids).index(name)
         ends = planted.sequences.offsets[person : person + 2]
         place = ends[1] - 1 if position is None else ends[0] + position
-        expected[name, position] = "planted" if planted.planted_noise[place] else ""
+        expected[name, position] = "planted" if planted.noise[place] else ""
     assert marks == expected
     assert set(marks.values()) == {"", "planted"}

@@ -1,0 +1,154 @@
+"""Variants of a data set: noise and controls, named behind a ``+``.
+
+``ml-100k+random:0.2`` is ML-100K with one random interaction added for every five of a user's
+training interactions; ``ml-100k+shuffled`` has their order permuted. What may follow a kind is its
+rate and then options, each behind a ``:``, as in ``beauty+burst:0.1:histories=train:seed=2``.
+:mod:`bench.data.noise` makes them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bench.config import Config
+from bench.errors import ConfigError, suggestion
+from bench.strict_yaml import load_yaml
+
+MARK = "+"
+"""Between a data set and its variants."""
+NoiseKind = Literal["random", "popular", "swap", "repeat", "replace", "burst", "similar"]
+_TAIL = re.compile(r"(.+?)((?:\+[a-z]+(?::[^+:/]*)*)*)", re.DOTALL)
+
+
+class Variant(Config):
+    """A change to the interactions before a user's validation target.
+
+    Attributes
+    ----------
+    histories
+        Whose: ``both`` training and test-time histories, or one of them. The validation target is
+        never changed, whether it is ranked or part of the history of the test target.
+    seed
+        Which draw.
+    """
+
+    histories: Literal["both", "train", "test"] = "both"
+    seed: int = Field(default=1, ge=0)
+
+    @property
+    def text(self) -> str:
+        """How a source names it; options that have their defaults are left out."""
+        own = self.model_dump(exclude={"kind", "rate"}, exclude_defaults=True)
+        options = (f"{key}={value}" for key, value in own.items())
+        return ":".join([*self._head(), *options])
+
+    @property
+    def axes(self) -> tuple[str | int, ...]:
+        """What a draw depends on, the same for training and test-time histories."""
+        return *self._head(), self.seed
+
+    def _head(self) -> list[str]:
+        raise NotImplementedError
+
+
+class Noise(Variant):
+    """Noise whose places are known.
+
+    Attributes
+    ----------
+    kind
+        See :mod:`bench.data.noise`.
+    rate
+        Noisy interactions as a share of each user's own training interactions.
+    """
+
+    kind: NoiseKind
+    rate: float = Field(gt=0, le=1)
+
+    def _head(self) -> list[str]:
+        return [self.kind, f"{self.rate:g}"]
+
+
+class Shuffled(Variant):
+    """Control: the order of the interactions is permuted within each user."""
+
+    def _head(self) -> list[str]:
+        return ["shuffled"]
+
+
+class NoiseAxis(Variant):
+    """One kind of noise at several rates, in a specification.
+
+    Attributes
+    ----------
+    kind
+        See :mod:`bench.data.noise`.
+    rate
+        Rates; 0 is the data set as it is.
+    """
+
+    kind: NoiseKind
+    rate: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+
+    def sources(self, dataset: str) -> list[str]:
+        """Name the data set at each rate.
+
+        Examples
+        --------
+        >>> NoiseAxis(kind="swap", rate=(0, 0.1), seed=2).sources("beauty")
+        ['beauty', 'beauty+swap:0.1:seed=2']
+        """
+        given = self.model_dump()
+        return [
+            source_of(dataset, [Noise.parse({**given, "rate": rate}, "noise")] if rate else [])
+            for rate in self.rate
+        ]
+
+
+def source_of(dataset: str, variants: list[Variant]) -> str:
+    """Join a data set and its variants, the reverse of :func:`split_source`."""
+    return MARK.join([dataset, *(variant.text for variant in variants)])
+
+
+def split_source(source: str) -> tuple[str, list[Variant]]:
+    """Return a data set's name or path, and its variants.
+
+    Raises
+    ------
+    ConfigError
+        A kind is unknown, or an option does not fit.
+
+    Examples
+    --------
+    >>> name, (noise,) = split_source("ml-100k+random:0.20")
+    >>> name, noise.text
+    ('ml-100k', 'random:0.2')
+    >>> split_source("./two+one/card.yaml")
+    ('./two+one/card.yaml', [])
+    """
+    match = _TAIL.fullmatch(source)
+    if match is None or not match[2]:
+        return source, []
+    return match[1], [_variant(text, source) for text in match[2][1:].split(MARK)]
+
+
+def _variant(text: str, source: str) -> Variant:
+    kind, *rest = text.split(":")
+    kinds = [*NoiseKind.__args__, "shuffled"]  # type: ignore[attr-defined]
+    if kind not in kinds:
+        raise ConfigError(f"data set '{source}': unknown variant '{kind}'{suggestion(kind, kinds)}")
+    where = f"data set '{source}', {kind}"
+    given: dict[str, Any] = {}
+    if kind != "shuffled":
+        if not rest or "=" in rest[0]:
+            raise ConfigError(f"{where}: the rate is missing; write for example {kind}:0.1")
+        given = {"kind": kind, "rate": load_yaml(rest.pop(0))}
+    for option in rest:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"{where}: '{option}' is not key=value, such as seed=2; correct it")
+        given[key] = load_yaml(value)
+    return (Shuffled if kind == "shuffled" else Noise).parse(given, where)
