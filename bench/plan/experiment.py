@@ -14,7 +14,6 @@ from bench.numerics import Numerics
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 
-
 IMPORTED = "imported:"
 """Before the name of a model that was trained elsewhere, in place of a method."""
 
