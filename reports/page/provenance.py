@@ -60,7 +60,7 @@ def provenance(result: ScoredExperiment) -> Provenance:
         seed=experiment.seed,
         command=origin_of(result) or command_of(experiment, source_of([result])),
         metadata={name: value for name, value in shown.items() if value},
-        settings={} if experiment.imported else settings_of(experiment),
+        settings=settings_of(experiment),
     )
 
 

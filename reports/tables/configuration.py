@@ -90,7 +90,7 @@ def _is_named(row: Row, text: str, datasets: Iterable[str], titles: Titles) -> b
     wanted = {word for word in map(str.strip, re.split("[,/]", text)) if word}
     names = [name for name in row.identity if name]
     settings = [setting.lower() for setting in row.variant.split(", ")]
-    known = {*names, *(titles.get(name, name).lower() for name in names), *settings}
+    known = {*map(str.lower, names), *(titles.get(name, name).lower() for name in names), *settings}
     known |= {setting.partition(".")[2] for setting in settings}
     return bool(wanted) and wanted <= known
 
