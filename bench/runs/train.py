@@ -26,6 +26,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
 from bench.plan.protocol import PHASES, Keep
 from bench.plan.result import Decisions, ExperimentResult, Metadata
+from bench.plan.variants import split_source
 from bench.seeds import seed_for
 from bench.settings import Settings
 from bench.text.provide import text_vectors_for
@@ -75,10 +76,10 @@ def run_experiment(
     where = select_device(settings.device)
     configure(where, settings.threads, settings.numerics)
     split = LeaveOneOut.of(dataset)
-    axes = (experiment.dataset, experiment.seed)
-    torch.manual_seed(
-        seed_for(*axes, experiment.method, experiment.backbone or "", "initial weights")
-    )
+    # Without the variants: rates of noise differ in their data alone, not in initial weights too.
+    axes = (split_source(experiment.dataset)[0], experiment.seed)
+    own = (*axes, experiment.method, experiment.backbone or "")
+    torch.manual_seed(seed_for(*own, "initial weights"))
     data = training_data(experiment, dataset, split.train, settings)
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
@@ -151,13 +152,8 @@ def training_data(
     experiment: Experiment, dataset: Dataset, train: Sequences, settings: Settings
 ) -> TrainingData:
     """Collect what an experiment's method may see."""
-    own = (
-        experiment.dataset,
-        experiment.seed,
-        experiment.method,
-        experiment.backbone or "",
-        "own generators",
-    )
+    name, _ = split_source(experiment.dataset)
+    own = (name, experiment.seed, experiment.method, experiment.backbone or "", "own generators")
     return TrainingData(
         sizes=Sizes(dataset.n_users, dataset.n_items, experiment.protocol.max_length),
         train=train,
