@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from leaky_toys import entry
 
@@ -9,7 +11,7 @@ from bench.components import BACKBONES, METHODS
 from bench.data.dataset import LeaveOneOut
 from bench.testing import MethodTests
 
-SETTINGS = {}
+SETTINGS = {"decisions": {"file": str(Path(__file__).with_name("decisions_example.csv"))}}
 """Where a method's defaults do not suit 40 users and 30 items."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
