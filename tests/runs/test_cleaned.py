@@ -106,7 +106,8 @@ def save(settings, dataset, method="hsd", decisions=None, seed=1):
     split = LeaveOneOut.of(dataset)
     ranks = {phase: _ranks(split, phase, None) for phase in ("validation", "test")}
     found = {} if decisions is None else {"train": decisions}
-    metadata = Metadata(card=str(settings.data / "card.yaml"), versions={"bench": "1"})
+    variant = dataset.name.removeprefix("shop")
+    metadata = Metadata(card=f"{settings.data / 'card.yaml'}{variant}", versions={"bench": "1"})
     Store(settings.store).prepare()
     Store(settings.store).save(experiment, ExperimentResult(ranks, [], metadata, found))
     return experiment
@@ -139,9 +140,8 @@ def expected(dataset, decisions, part, threshold=None):
         dropped = sorted((p for p in train if p not in kept), key=lambda p: (own[p][1], -p))
         while len(kept) < min(least, len(train)):
             kept.append(dropped.pop(0))
-        places = sorted(kept) + (train[-1:] and [len(history) - 2, len(history) - 1]) * (
-            part == "all"
-        )
+        held_out = [len(history) - 2, len(history) - 1] if part == "all" else []
+        places = sorted(kept) + held_out
         found[dataset.user_ids[user]] = [dataset.item_ids[history[p] - 1] for p in places]
     return found
 
@@ -201,6 +201,25 @@ def test_targets_stay_where_all_is_written(tmp_path, settings, dataset, experime
             dataset.item_ids[i - 1] for i in before.targets(phase)
         ]
     assert list(cleaned.dataset.user_ids) == list(dataset.user_ids)
+
+
+def test_inserted_interactions_are_dropped_from_training_histories(tmp_path, settings):
+    """Where models train on other histories than they are tested on, those are cleaned."""
+    noisy = load_dataset(f"{settings.data / 'card.yaml'}+random:0.5,histories=train", settings)
+    split = LeaveOneOut.of(noisy)
+    user = np.repeat(np.arange(len(split.train)), split.train.lengths)
+    place = np.arange(len(user)) - split.train.offsets[user]
+    noise = noisy.noise_in("train")
+    item = split.train.items
+    given = Decisions(user, place, item, item, ~noise, noise.astype(np.float32))
+    own = save(settings, noisy, decisions=Decisions(*map(_stored, given.columns().values())))
+    cleaned = bench.denoise(own.key, tmp_path / "out", part="all", settings=settings)
+    assert cleaned.kept.dropped == noise.sum() > 0
+    assert histories_of(cleaned.dataset) == histories_of(noisy)
+
+
+def _stored(column):
+    return column.astype(np.int32) if column.dtype == np.int64 else column
 
 
 def test_what_is_dropped_is_listed_with_its_score(tmp_path, settings, dataset, experiment):

@@ -1,6 +1,8 @@
 """Ranks of models trained elsewhere: out and in again, against counts by brute force."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,13 @@ from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.experiment import Experiment
+from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
+from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.runs.imported import COUNTS
+from bench.runs.record import begin_record
 from bench.runs.store import Store
 
 FIGURES = ["HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20"]
@@ -151,6 +156,22 @@ def test_an_imported_row_is_in_the_report_with_its_origin_and_its_tests(
         assert "Theirs" in done.stdout
     assert called("ls", "runs", "--store", "runs", cwd=home).returncode == 0
     assert called("verify", "--store", "runs", cwd=home).returncode == 0
+
+
+def test_the_default_report_shows_what_was_imported_for_its_data_set(
+    home, settings, trained, dataset, scores, tmp_path
+):
+    shutil.copytree(home / "runs", tmp_path / "runs")
+    shutil.copy(home / "card.yaml", tmp_path)
+    plan = [PlannedExperiment(trained, "card.yaml")]
+    begin_record(tmp_path / "runs", Spec(datasets=("planted",)), plan, ["bench", "run"])
+    npz(tmp_path / "scores.npz", dataset, scores)
+    imported(home, replace(settings, store=tmp_path / "runs"), tmp_path / "scores.npz", "Mine")
+    shown = called("report", "--store", "runs", cwd=tmp_path).stdout
+    assert "Mine (imported)" in shown
+    assert "Random drop" not in shown  # it is in no run
+    done = called("diff", "Mine (imported)", "SASRec, Base", "--store", "runs", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def npz(path, dataset, scores, **changes):
