@@ -29,13 +29,7 @@ Out = Annotated[
 
 
 def write_out(text: str, out: Path | None) -> None:
-    """Write to the terminal, or to a file as :func:`bench.files.write_output` does.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write to the terminal, or to a file as :func:`bench.files.write_output` does."""
     if out is None:
         typer.echo(printable(text), nl=False)
     else:
@@ -45,13 +39,7 @@ def write_out(text: str, out: Path | None) -> None:
 def reading_of(
     phase: Phase, candidates: Candidates | None, ties: Ties | None, metrics: Many
 ) -> Reading:
-    """Return how ranks become metrics by the options.
-
-    Raises
-    ------
-    ConfigError
-        A metric is unknown; the message suggests a close one.
-    """
+    """Return how ranks become metrics by the options."""
     from bench.reports.results import Reading
 
     return Reading.named(metrics, phase, candidates, ties)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from bench.errors import BenchError
+from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import write_json, write_text
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
 from bench.plan.grid import components_of
-from bench.reports.results import Reading
-from bench.runs.imported import UnknownRanksError
+from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, whole
@@ -63,11 +63,6 @@ def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
 
     Keys of runs, experiments and studies restrict the list to these, to the runs that the
     experiments belong to and to the trials of the studies.
-
-    Raises
-    ------
-    StoreError
-        A record is damaged.
     """
     records = list(read_records(store.root))
     parents: dict[str, str] = {}
@@ -92,17 +87,16 @@ def _experiments(
 ) -> Iterator[Item]:
     if keys is None:
         finished = {stored.key: stored for stored in whole(store.experiments())}
-        failures = dict(store.failures())
     else:
         finished = {key: store.load(key) for key in keys if store.has(key)}
-        failures = {key: found for key in keys if (found := store.failure(key)) is not None}
     for key, stored in finished.items():
         load = partial(_experiment_data, stored)
         yield Item("experiment", key, "finished", parents.get(key, ""), load)
-    for key in failures.keys() - finished.keys():
-        load = partial(_failure_data, failures[key])
-        digest = f"failed {failures[key].attempts}"
-        yield Item("experiment", key, digest, parents.get(key, ""), load)
+    for key in store.failed() if keys is None else keys:
+        if key not in finished and (failure := store.failure(key)):
+            load = partial(_failure_data, failure)
+            digest = f"failed {failure.attempts}"
+            yield Item("experiment", key, digest, parents.get(key, ""), load)
 
 
 def _status(store: Store, record: RunRecord) -> str:
@@ -155,14 +149,15 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         {**row.parts, **row.model_dump(exclude={"parts", "metric"}), protocol.selection: row.metric}
         for row in stored.curve
     ]
-    test: dict[str, float] = {}
+    ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
+    metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
+    figures: dict[str, float] = {}
     with suppress(UnknownRanksError):
-        reading = Reading()
-        ranks, metrics = reading.ranking(stored), reading.metrics_for(protocol)
-        test = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
+        check_known(stored, ranks, metrics)
+        figures = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
-    figures = {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
+    figures |= {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
     return RunData(
         experiment.label,
         "FINISHED",
@@ -172,7 +167,7 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         tags={**_tags(experiment), **texts, "bench.cause": ""},
         metrics=[
             *_curve(rows, protocol.selection, begun),
-            *(_metric(name, value, 0, ended) for name, value in {**test, **figures}.items()),
+            *(_metric(name, value, 0, ended) for name, value in figures.items()),
         ],
         dataset=_dataset(experiment, metadata.card),
         write=partial(shutil.copytree, stored.folder, dirs_exist_ok=True),
@@ -199,8 +194,7 @@ def _study_data(study: StudyRecord, experiment: Experiment) -> RunData:
         import pandas as pd
 
         write_json(folder / "study.json", study.about)
-        table = pd.DataFrame(rows, dtype=object).to_csv(index=False)
-        write_text(folder / "best-after.csv", table)
+        pd.DataFrame(rows, dtype=object).to_csv(folder / "best-after.csv", index=False)
         if best is not None:
             write_json(folder / "best.json", asdict(best))
 
