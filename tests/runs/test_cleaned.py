@@ -205,7 +205,7 @@ def test_targets_stay_where_all_is_written(tmp_path, settings, dataset, experime
 
 def test_inserted_interactions_are_dropped_from_training_histories(tmp_path, settings):
     """Where models train on other histories than they are tested on, those are cleaned."""
-    noisy = load_dataset(f"{settings.data / 'card.yaml'}+random:0.5,histories=train", settings)
+    noisy = load_dataset(f"{settings.data / 'card.yaml'}+random:0.5:histories=train", settings)
     split = LeaveOneOut.of(noisy)
     user = np.repeat(np.arange(len(split.train)), split.train.lengths)
     place = np.arange(len(user)) - split.train.offsets[user]
