@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
     from bench.reports.names import Format
+    from bench.reports.request import Request
     from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
@@ -153,14 +154,12 @@ class Results:
             No experiment has finished, or one is damaged.
         """
         from bench.reports.report import read_report, warn
-        from bench.reports.results import Reading, Selection
         from bench.reports.tables.frame import frame
 
-        reading = Reading.named(metrics, phase, candidates, ties)
-        selection = Selection(self._comparison_keys())
-        data = read_report(self.settings.store, selection=selection, reading=reading)
+        request = _request(metrics, phase, candidates, ties, keys=self._comparison_keys())
+        data = read_report(self.settings.store, request)
         warn(data.problems)
-        return frame(data.tables, reading)
+        return frame(data.tables)
 
     def metrics(
         self,
@@ -177,16 +176,15 @@ class Results:
         """
         import pandas as pd
 
-        from bench.reports.results import Reading
         from bench.runs.imported import UnknownRanksError
 
-        reading = Reading.named(metrics, phase, candidates, ties)
+        request = _request(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            chosen = reading.metrics_for(stored.experiment.protocol)
+            chosen = request.metrics_for(stored.experiment.protocol)
             values = dict.fromkeys((metric.name for metric in chosen), math.nan)
             with suppress(UnknownRanksError):
-                ranks = reading.ranking(stored)
+                ranks = request.ranking(stored)
                 values = {metric.name: metric.mean(ranks) for metric in chosen}
             rows.append({**_identity(stored), **values})
         return pd.DataFrame(rows)
@@ -441,7 +439,6 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
-    from bench.reports.results import Reading
     from bench.reports.tables.diff import diff_grids
     from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
@@ -451,8 +448,8 @@ def compare(
     if len(stores) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
     store = stores.pop() if stores else (settings or Settings.from_environment()).store
-    reading = Reading.named(metrics, phase, candidates, ties)
-    grids = diff_grids(Store(store), _words(a), _words(b), reading, region, RegisteredTitles())
+    request = _request(metrics, phase, candidates, ties)
+    grids = diff_grids(Store(store), _words(a), _words(b), request, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
 
@@ -496,7 +493,6 @@ def report(
     from bench.reports.names import TABLES
     from bench.reports.paper import write_paper
     from bench.reports.report import render
-    from bench.reports.results import Reading, Selection
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
@@ -504,30 +500,30 @@ def report(
     if unknown:
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     keys = shown._comparison_keys()  # noqa: SLF001 - of this module
-    reading, titles = Reading.named(metrics, phase, candidates, ties), RegisteredTitles()
     names = [name for name in TABLES if name in tables] if tables else None
-    text = render(
-        shown.settings.store,
-        keys,
-        format,
-        reading=reading,
-        titles=titles,
-        names=names,
-        origin=True,
-    )
+    chosen = {"format": format, "keys": keys, "tables": names}
+    request = _request(metrics, phase, candidates, ties, **chosen)
+    titles, settings = RegisteredTitles(), shown.settings
+    text = render(settings.store, request, titles, settings, origin=True)
     if paper is not None:
-        write_paper(
-            shown.settings.store,
-            Path(paper),
-            selection=Selection(keys),
-            reading=reading,
-            titles=titles,
-            names=names,
-            settings=shown.settings,
-        )
+        write_paper(settings.store, Path(paper), request, titles, settings)
     if out is not None:
         write_output(Path(out), text)
     return text
+
+
+def _request(
+    metrics: Iterable[str] | None,
+    phase: Phase,
+    candidates: Candidates | None,
+    ties: Ties | None,
+    **others: Any,
+) -> Request:
+    from bench.reports.request import Request
+
+    names = list(metrics or ()) or None
+    shared = {"metrics": names, "phase": phase, "candidates": candidates, "ties": ties}
+    return Request.parse({**shared, **others}, "report")
 
 
 def _words(side: Results | str) -> str:

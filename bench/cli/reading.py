@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from bench.cli.options import Many, names, one_of
 from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
-
-if TYPE_CHECKING:
-    from bench.reports.results import Reading
 
 MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
@@ -34,12 +31,3 @@ def write_out(text: str, out: Path | None) -> None:
         typer.echo(printable(text), nl=False)
     else:
         write_output(out, text)
-
-
-def reading_of(
-    phase: Phase, candidates: Candidates | None, ties: Ties | None, metrics: Many
-) -> Reading:
-    """Return how ranks become metrics by the options."""
-    from bench.reports.results import Reading
-
-    return Reading.named(metrics, phase, candidates, ties)

@@ -110,10 +110,11 @@ def _with_meant_ids(raw: Interactions, form: Form) -> Interactions:
 
 def _without_id(raw: Interactions) -> NDArray[np.bool_]:
     """Return which rows lack the id of their user or item."""
-    return np.logical_or(
+    missing: NDArray[np.bool_] = np.logical_or(
         np.array([*map(is_missing, raw.user_ids)])[raw.users],
         np.array([*map(is_missing, raw.item_ids)])[raw.items],
     )
+    return missing
 
 
 def _as_published(raw: Interactions, card: Card) -> list[CheckResult]:

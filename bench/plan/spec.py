@@ -192,8 +192,9 @@ class Spec(Config):
             )
 
     def _check_needs(self, method: MethodEntry) -> None:
-        backbones = [] if method.standalone else [BACKBONES.get(name) for name in self.backbones]
-        for backbone in backbones or [None]:
+        names: tuple[str | None, ...] = () if method.standalone else self.backbones
+        for name in names or (None,):
+            backbone = None if name is None else BACKBONES.get(name)
             method.sampling_for(self.training.samples, backbone)
         if not method.standalone and not self.backbones:
             raise ConfigError(

@@ -182,11 +182,11 @@ def write_cleaned(
         The experiment is damaged, or the folder cannot be written.
     """
     kept, histories, places = _kept(stored, dataset, folder, part, threshold)
-    user = np.repeat(np.arange(len(histories)), histories.lengths)
+    owners = np.repeat(np.arange(len(histories)), histories.lengths)
     rows = [
         (dataset.user_ids[user], dataset.item_ids[item - 1], place)
         for user, item, place in zip(
-            user.tolist(), histories.items.tolist(), places.tolist(), strict=True
+            owners.tolist(), histories.items.tolist(), places.tolist(), strict=True
         )
     ]
     present = set(histories.items.tolist())

@@ -158,7 +158,7 @@ def _ranks(split: LeaveOneOut, phase: Phase, counts: Counts | None) -> Ranks:
     size = split.n_items + 1
     distinct = np.unique(users[other] * size + history.items[other])
     seen = np.bincount(distinct // size, minlength=len(history))
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "target": targets,
         "target_count": split.item_counts()[targets],
         "history_length": history.lengths,
@@ -427,8 +427,8 @@ def _from_npz(
             f"{path}: scores of shape {scores.shape} and type {scores.dtype}, where "
             f"({len(users)}, {len(items)}) numbers are expected"
         )
-    named = [[str(value).strip() for value in ids.tolist()] for ids in (users, items)]
-    return {"test": _from_scores(path, dataset, split, *named, scores, candidates)}
+    own, others = ([str(value).strip() for value in ids.tolist()] for ids in (users, items))
+    return {"test": _from_scores(path, dataset, split, own, others, scores, candidates)}
 
 
 def _from_wide(

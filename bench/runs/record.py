@@ -40,6 +40,8 @@ class RunRecord(Config):
         Whether the experiments have the settings that tuning found.
     experiments, labels
         Key and readable name of each experiment, in the plan's order.
+    datasets
+        Names of their data sets; empty in a record of a version of bench that did not keep them.
     command
         Words of the command line that was given last.
     begun, ended
@@ -56,6 +58,7 @@ class RunRecord(Config):
     tuned: bool = False
     experiments: list[str]
     labels: list[str]
+    datasets: list[str] = Field(default_factory=list)
     command: list[str]
     begun: float
     ended: float | None = None
@@ -92,6 +95,7 @@ def begin_record(
         tuned=tuned,
         experiments=keys,
         labels=[experiment.label for experiment in experiments],
+        datasets=list(dict.fromkeys(experiment.dataset for experiment in experiments)),
         command=list(command),
         begun=now,
         asked=now,

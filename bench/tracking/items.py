@@ -126,14 +126,14 @@ def _run_data(root: Path, record: RunRecord, status: str) -> RunData:
 def draw(root: Path, keys: list[str], folder: Path) -> None:
     """Draw the table and the learning curves of some experiments, unless none has finished."""
     from bench.reports import report
-    from bench.reports.results import Selection
+    from bench.reports.request import Request
     from bench.reports.titles import RegisteredTitles
 
-    titles, selection = RegisteredTitles(), Selection(keys=keys)
+    titles, request = RegisteredTitles(), Request(keys=tuple(keys))
     with suppress(BenchError):
-        write_text(folder / "table.md", report.render(root, keys, titles=titles))
+        write_text(folder / "table.md", report.render(root, request, titles))
         target = folder / "learning-curves.png"
-        report.draw(root, "learning-curves", target, selection=selection, titles=titles)
+        report.draw(root, "learning-curves", target, request, titles)
 
 
 def _failure_data(failure: Failure) -> RunData:

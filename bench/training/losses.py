@@ -119,7 +119,7 @@ class _TargetCrossEntropy(torch.autograd.Function):
         sizes = torch.bincount(counted // rows, minlength=-(-len(vectors) // rows)).tolist()
         buffer = vectors.new_empty(max(sizes), len(table))
         with torch.autocast(vectors.device.type, enabled=False):
-            for place, own in enumerate(counted.split(sizes)):
+            for place, own in enumerate(torch.split(counted, sizes)):
                 out, part = buffer[: len(own)], vectors[own]
                 if place < len(kept):
                     logs = kept[place]

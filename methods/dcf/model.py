@@ -107,7 +107,9 @@ class DCF(Truncation):
     @torch.no_grad()
     def _best(self, vectors: Tensor) -> Tensor:
         table = self.item_vectors()
-        return torch.cat([(part @ table.T).argmax(1) for part in vectors.split(SLICE_ROWS)]) + 1
+        return (
+            torch.cat([(part @ table.T).argmax(1) for part in torch.split(vectors, SLICE_ROWS)]) + 1
+        )
 
 
 def damp(loss: Tensor) -> Tensor:

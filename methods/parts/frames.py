@@ -168,12 +168,14 @@ def filtered(z: Tensor, response: Tensor) -> Tensor:
     """
     with torch.autocast(z.device.type, enabled=False):
         spectrum = torch.fft.rfft(z.to(response.real.dtype), dim=1)
-        return torch.fft.irfft(spectrum * response, n=z.shape[1], dim=1)
+        filtered: Tensor = torch.fft.irfft(spectrum * response, n=z.shape[1], dim=1)
+    return filtered
 
 
 def kernel(response: Tensor, length: int) -> Tensor:
     """Return the real filter of N lags with a frequency response, ``[N, D or 1]``."""
-    return torch.fft.irfft(response, n=length, dim=0)
+    lags: Tensor = torch.fft.irfft(response, n=length, dim=0)
+    return lags
 
 
 def filtered_last(z: Tensor, response: Tensor) -> Tensor:

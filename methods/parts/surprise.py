@@ -44,7 +44,7 @@ def losses_given_earlier(backbone: Backbone, batch: Batch) -> Tensor:
     vectors = backbone.project(states[:, :-1][later])
     table, classes = backbone.item_vectors(), batch.items[:, 1:][later] - 1
     found = torch.zeros(batch.items.shape, dtype=vectors.dtype, device=vectors.device)
-    parts = zip(vectors.split(SLICE_ROWS), classes.split(SLICE_ROWS), strict=True)
+    parts = zip(torch.split(vectors, SLICE_ROWS), torch.split(classes, SLICE_ROWS), strict=True)
     losses = [functional.cross_entropy(v @ table.T, c, reduction="none") for v, c in parts]
     found[:, 1:][later] = torch.cat([found.new_zeros(0), *losses])
     return found

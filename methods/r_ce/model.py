@@ -34,9 +34,10 @@ class RCE(TargetWeighting):
         exponents = -self.beta * self.key(targets, self.current_epoch)
         if self.key.name == "excess":
             exponents = exponents.clamp(-_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+        weights: Tensor = exponents.exp() / len(exponents)
         if self.normalised:
-            return torch.softmax(exponents, 0)
-        return exponents.exp() / len(exponents)
+            weights = torch.softmax(exponents, 0)
+        return weights
 
     def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
         """Return the keys."""
