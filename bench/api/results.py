@@ -176,15 +176,17 @@ class Results:
         """
         import pandas as pd
 
-        from bench.runs.imported import UnknownRanksError
+        from bench.runs.imported import UnknownRanksError, check_known
 
         request = _request(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            chosen = request.metrics_for(stored.experiment.protocol)
+            protocol = stored.experiment.protocol
+            chosen = request.metrics_for(protocol)
             values = dict.fromkeys((metric.name for metric in chosen), math.nan)
             with suppress(UnknownRanksError):
-                ranks = request.ranking(stored)
+                ranks = request.ranking(stored.ranks(phase), protocol)
+                check_known(stored, ranks, chosen)
                 values = {metric.name: metric.mean(ranks) for metric in chosen}
             rows.append({**_identity(stored), **values})
         return pd.DataFrame(rows)

@@ -33,6 +33,7 @@ def overall_grid(table: Table) -> Grid:
         figures=["Seeds", *table.metric_names, f"{table.main} vs. base", "Base"],
         blocks=blocks,
         notes=[
+            *table.user_notes(),
             *_missing_note(table),
             *_settings_notes(table),
             *_origin_notes(table),
