@@ -168,6 +168,8 @@ def training_data(
         seed=seed_for(*own),
         text_vectors=text_vectors_for(experiment, dataset, settings),
         cache=settings.cache,
+        user_ids=dataset.user_ids,
+        item_ids=dataset.item_ids,
     )
 
 
