@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -207,16 +207,16 @@ class Results:
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
+            counts = ranks.columns()
             return {
                 "user": range(len(ranks.target)),
-                **ranks.columns(),
+                "target": counts.pop("target"),
                 "rank_all": rank_of(ranks, "all", ties),
                 "rank_unseen": rank_of(ranks, "unseen", ties),
+                **counts,
             }
 
-        frame = self._long(columns, users="user", items="target" if ids else None, ids=ids)
-        first = [*_IDENTITY, "key", "user", "target", "rank_all", "rank_unseen"]
-        return frame[[*first, *(name for name in frame.columns if name not in first)]]
+        return self._long(columns, items="target", ids=ids)
 
     def decisions(
         self, part: Literal["train", "test"] = "test", *, ids: bool = True
@@ -234,11 +234,11 @@ class Results:
             As for :meth:`ranks`.
         """
 
-        def columns(stored: StoredExperiment) -> dict[str, Any] | None:
+        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
             decisions = stored.decisions(part)
-            return None if decisions is None else decisions.columns()
+            return {} if decisions is None else decisions.columns()
 
-        return self._long(columns, users="user", items="item" if ids else None, ids=ids)
+        return self._long(columns, items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
         """Return the top items of every user, of experiments run with ``keep="lists"``.
@@ -251,10 +251,10 @@ class Results:
             As for :meth:`ranks`.
         """
 
-        def columns(stored: StoredExperiment) -> dict[str, Any] | None:
-            return None if stored.lists is None else stored.lists.columns()
+        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
+            return {} if stored.lists is None else stored.lists.columns()
 
-        return self._long(columns, users="user", items="item" if ids else None, ids=ids)
+        return self._long(columns, items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
         """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
@@ -275,9 +275,11 @@ class Results:
         """Return parameters, epochs, seconds by stage, memory and machine of each experiment."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {**_identity(stored), **_flat(stored.metadata.model_dump(exclude={"card"}))}
-            for stored in self._stored
+        return pd.json_normalize(
+            [
+                {**_identity(one), **one.metadata.model_dump(exclude={"card"})}
+                for one in self._stored
+            ]
         )
 
     def model(self, key: str | None = None) -> TrainedModel:
@@ -306,24 +308,23 @@ class Results:
             )
         return TrainedModel.load(chosen[0], self._dataset(chosen[0]), self.settings)
 
-    def _long(self, columns: Any, *, users: str, items: str | None, ids: bool) -> pd.DataFrame:
-        """Stack the columns of all experiments, by ids of the data set where asked."""
+    def _long(
+        self, columns: Callable[[StoredExperiment], Mapping[str, Any]], *, items: str, ids: bool
+    ) -> pd.DataFrame:
+        """Stack the columns of all experiments that have some, by ids of the data set if asked."""
+        import numpy as np
         import pandas as pd
 
         parts = []
         for stored in self._stored:
-            values = columns(stored)
-            if values is None:
-                continue
-            part = pd.DataFrame(values)
-            if ids:
-                dataset = self._dataset(stored)
-                part[users] = pd.Series(list(dataset.user_ids))[part[users]].to_numpy()
-                if items is not None:
-                    part[items] = pd.Series(list(dataset.item_ids))[part[items] - 1].to_numpy()
-            for place, (name, value) in enumerate(_identity(stored).items()):
-                part.insert(place, name, value)
-            parts.append(part)
+            if values := {**columns(stored)}:
+                if ids:
+                    dataset = self._dataset(stored)
+                    values["user"] = np.array(dataset.user_ids, dtype=object)[values["user"]]
+                    values[items] = np.array(dataset.item_ids, dtype=object)[values[items] - 1]
+                size = len(values["user"])
+                identity = {name: [value] * size for name, value in _identity(stored).items()}
+                parts.append(pd.DataFrame({**identity, **values}))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
@@ -522,13 +523,3 @@ def _words(side: Results | str) -> str:
 def _identity(stored: StoredExperiment) -> dict[str, Any]:
     experiment = stored.experiment
     return {**{name: getattr(experiment, name) for name in _IDENTITY}, "key": stored.key}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

@@ -44,7 +44,7 @@ def diff(
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
     format_: Annotated[
-        _Format, one_of("--format", _Format, "markdown, latex or json.")
+        _Format, one_of("--format", _Format, "markdown, latex or json (--json).")
     ] = "markdown",
     out: Out = None,
     store: StoreDir = None,

@@ -33,13 +33,7 @@ Out = Annotated[
 
 
 def write_out(text: str, out: Path | None) -> None:
-    """Write to the terminal, or to a file as :func:`bench.files.write_output` does.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write to the terminal, or to a file as :func:`bench.files.write_output` does."""
     if out is None:
         typer.echo(printable(text), nl=False)
     else:

@@ -49,7 +49,7 @@ def report(
     backbone: Annotated[Many, names("Only these backbones, in this order.")] = None,
     method: Annotated[Many, names("Only these methods, in this order.")] = None,
     format_: Annotated[
-        Format, one_of("--format", Format, "markdown, latex, csv, json or html.")
+        Format, one_of("--format", Format, "markdown, latex, csv, json (--json) or html.")
     ] = "markdown",
     out: Out = None,
     run: Annotated[

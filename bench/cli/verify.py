@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir, with_options
+from bench.cli.options import store_settings, with_options
 from bench.plan.progress import counted
 from bench.settings import Settings
 
@@ -21,8 +21,9 @@ Examples:
 """
 
 
-@with_options()
+@with_options(settings=store_settings)
 def verify(
+    *,
     report: Annotated[
         Path | None,
         typer.Argument(
@@ -31,7 +32,7 @@ def verify(
             show_default="the store itself",
         ),
     ] = None,
-    store: StoreDir = None,
+    settings: Settings,
 ) -> None:
     """Render a report again from the stored ranks and compare it cell by cell.
 
@@ -39,9 +40,9 @@ def verify(
     files of every finished experiment are compared with their checksums. Exit code 1: something
     differs, and is named.
     """
-    root = Settings.from_environment(store=store).store
+    root = settings.store
     if report is None:
-        what, problems, fine = _check_store(root)
+        what, (problems, fine) = root, _check_store(root)
     else:
         from bench.reports.titles import RegisteredTitles
         from bench.reports.verify.verify import verify as verify_report
@@ -56,7 +57,7 @@ def verify(
     typer.echo(f"{what}: {fine}")
 
 
-def _check_store(root: Path) -> tuple[Path, list[str], str]:
+def _check_store(root: Path) -> tuple[list[str], str]:
     from bench.runs.store import Store
     from bench.runs.verify import check_store
     from bench.tuning.records import tuning_store
@@ -68,4 +69,4 @@ def _check_store(root: Path) -> tuple[Path, list[str], str]:
     fine = f"{counted(number, 'experiment')}, all files as they were written"
     if unchecked:
         fine += f"; {unchecked} of an earlier version, without checksums, could be read"
-    return root, [problem for check in checks for problem in check.problems], fine
+    return [problem for check in checks for problem in check.problems], fine

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.data.interactions import CheckResult, Interactions, check_ids, encode, tidy
+from bench.data.interactions import CheckResult, Interactions, check_ids, encode, is_missing, tidy
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.plan.data_card import Card, Filters, Form, rating_rule
@@ -49,10 +49,14 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     if not len(raw.users):
         raise DataError(f"data set '{card.name}' has no interactions; check its files")
     raw = _with_meant_ids(raw, form)
-    stays = selected(raw, card)
+    missing = _without_id(raw) if form.missing_ids == "drop" else np.zeros_like(raw.users, bool)
+    stays = selected(raw, card) & ~missing
     raw = _as_card_says(raw, card)
     rows = chronological(raw, card)
-    notes = [*raw.notes, *tie_rule(raw, card)]
+    notes = [*raw.notes, *tie_rule(raw, card), *_as_published(raw, card)]
+    if missing.any():
+        text = f"{missing.sum():,} lines without the id of a user or an item were left out"
+        notes.append(CheckResult("ids", "note", text))
     rows = rows[stays[rows]]
     rows = rows[distinct(raw.users[rows], raw.items[rows], card.filters)]
     rows = rows[core(raw.users[rows], raw.items[rows], card.filters)]
@@ -97,11 +101,41 @@ def _with_meant_ids(raw: Interactions, form: Form) -> Interactions:
     for kind, codes, ids in (("user", raw.users, raw.user_ids), ("item", raw.items, raw.item_ids)):
         meant, found = tidy(ids, kind)
         place = partial(_first_place, raw, codes)
-        check_ids(meant, kind, place, keep_missing=form.missing_ids == "keep")
+        check_ids(meant, kind, place, form.missing_ids)
         numbers, columns[f"{kind}_ids"] = encode(meant)
         columns[f"{kind}s"] = numbers[codes] if found else codes
         notes += found
     return replace(raw, notes=notes, **columns)
+
+
+def _without_id(raw: Interactions) -> NDArray[np.bool_]:
+    """Return which rows lack the id of their user or item."""
+    missing: NDArray[np.bool_] = np.logical_or(
+        np.array([*map(is_missing, raw.user_ids)])[raw.users],
+        np.array([*map(is_missing, raw.item_ids)])[raw.items],
+    )
+    return missing
+
+
+def _as_published(raw: Interactions, card: Card) -> list[CheckResult]:
+    """Compare what was read with the counts that the publisher states, where it does."""
+    found = {
+        "users": len(raw.user_ids),
+        "items": len(raw.item_ids),
+        "interactions": len(raw.users),
+    }
+    stated = card.published.model_dump(exclude_none=True)
+    if not stated:
+        return []
+    wrong = [
+        f"{found[what]:,} {what} where {count:,} are published"
+        for what, count in stated.items()
+        if found[what] != count
+    ]
+    if not wrong:
+        return [CheckResult("published counts", "ok", "the files hold what their publisher states")]
+    text = f"the files hold {', '.join(wrong)}; is this another release, or a part of it?"
+    return [CheckResult("published counts", "warning", text)]
 
 
 def _first_place(raw: Interactions, codes: NDArray[np.int64], code: int) -> str:

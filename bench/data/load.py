@@ -125,6 +125,7 @@ def _entry(card: Card, located: Located, cache: Path) -> Entry:
         "form": form.model_dump(mode="json", exclude={"sources", "files"}),
         "filters": card.filters.model_dump(mode="json"),
         "order": [card.ties, card.seed, card.times],
+        "published": card.published.model_dump(),
         "files": hashes,
         "suffixes": {role: path.suffix for role, path in located.files.items()},
         "code": _code(READERS.get(form.format).function),

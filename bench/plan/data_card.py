@@ -132,8 +132,10 @@ class Form(Config):
         What an item with interactions that the list of items lacks is: an ``error``, or an
         item without text (``keep``).
     missing_ids
-        What an id is that is a word for a missing value (``nan``, ``None``, ``NULL``, ``NA``,
-        ``-`` and their like): an ``error``, or an id as any other (``keep``).
+        What an id is that is empty or a word for a missing value (``nan``, ``None``, ``NULL``,
+        ``NA``, ``-`` and their like): an ``error``, or its line is left out and counted (``drop``).
+        ``keep``: words, and numbers that look spoilt, are ids as any other, such as names that
+        people chose.
     sources
         Where the files come from; empty when nothing can be fetched.
     """
@@ -142,7 +144,7 @@ class Form(Config):
     files: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     unlisted_items: Literal["error", "keep"] = "error"
-    missing_ids: Literal["error", "keep"] = "error"
+    missing_ids: Literal["error", "keep", "drop"] = "error"
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -252,6 +254,20 @@ class Counts(Config):
         return f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions"
 
 
+class Published(Config):
+    """How much a publisher says that the files hold, before any filter; None where it does not.
+
+    Attributes
+    ----------
+    users, items, interactions
+        Counts.
+    """
+
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+
+
 class Card(Config):
     """A data set.
 
@@ -279,6 +295,11 @@ class Card(Config):
         The protocol's default maximum length.
     expected
         A different content is an error.
+    published
+        Other counts of the files, before filters, are a warning.
+    obtain
+        How a person gets the files where a program must not, because the publisher asks for
+        consent first.
     citation, licence
         Whom to cite; under which terms the data may be used.
     """
@@ -293,6 +314,8 @@ class Card(Config):
     filters: Filters = Filters()
     max_length: int = Field(default=50, ge=2, le=100_000)
     expected: Counts | None = None
+    published: Published = Published()
+    obtain: str = ""
     citation: str = ""
     licence: str = ""
     _folder: Path | None = PrivateAttr(default=None)
