@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.components import METHODS
 from bench.evaluate.metrics import Metric, parse_metric
 from bench.reports.results import ScoredExperiment
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
@@ -147,10 +148,25 @@ def denoising_grid(table: Table) -> Grid | None:
         notes=[
             f"{block.title}, training interactions by bucket: {buckets.describe()}."
             for block, (buckets, _) in zip(table.blocks, read, strict=True)
-        ],
+        ]
+        + _about_targets(table),
         anchor=f"denoising-{table.anchor}",
         sources=table.sources,
     )
+
+
+def _about_targets(table: Table) -> list[str]:
+    """Say which shares are not of what a history loses."""
+    methods = set(METHODS.names())
+    names = dict.fromkeys(
+        row.names[1] or row.family
+        for row in table.rows
+        if row.family in methods and METHODS.get(row.family).judges_targets
+    )
+    if not names:
+        return []
+    what = "the share that is not learnt from as a target; it remains in every history"
+    return [f"{', '.join(names)}: {what}."]
 
 
 def _texts(found: Denoising | None) -> Iterator[str]:
