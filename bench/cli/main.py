@@ -24,6 +24,7 @@ from bench.cli import (
     report,
     run,
     show,
+    store,
     track,
     tune,
     validate,
@@ -57,6 +58,7 @@ app.command(cls=ManyValues, epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data.app, name="data")
+app.add_typer(store.app, name="store")
 app.add_typer(track.app, name="track")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.evaluate.metrics import Metric
+from bench.plan.result import Drops
 from bench.reports.results import Reading
 from bench.reports.tables.grid import MISSING, Grid, TableCell
 from bench.reports.tables.rows import DatasetBlock, Table, dataset_names, label_columns
@@ -66,6 +67,22 @@ class Buckets:
     def of_counts(self, counts: NDArray[np.int32]) -> NDArray[np.intp]:
         """Return the bucket of each count; items rarer than every target are in the first."""
         return np.maximum(np.searchsorted(self.lows, counts, side="right") - 1, 0)
+
+    def shares(self, drops: Drops) -> NDArray[np.float64]:
+        """Return the share of dropped interactions of each bucket; NaN for an empty bucket."""
+        merged = self.merged(drops)
+        shares = np.full(len(self.lows), np.nan)
+        np.divide(merged.dropped, merged.interactions, out=shares, where=merged.interactions > 0)
+        return shares
+
+    def merged(self, drops: Drops) -> Drops:
+        """Add up counts by bucket."""
+        bucket = self.of_counts(drops.item_count)
+        sizes, dropped = (
+            np.bincount(bucket, weights=counts, minlength=len(self.lows)).astype(np.int32)
+            for counts in (drops.interactions, drops.dropped)
+        )
+        return Drops(self.lows.astype(np.int32), sizes, dropped)
 
     def means(self, values: NDArray[np.float64], counts: NDArray[np.int32]) -> NDArray[np.float64]:
         """Average values by the bucket of their item; NaN for an empty bucket."""
@@ -121,8 +138,8 @@ def read_denoising(
 
 def dropped_share(stored: StoredExperiment) -> float | None:
     """Return the share of test-time interactions dropped; None if the method has no decisions."""
-    decisions = stored.decisions("test")
-    return None if decisions is None else float((~decisions.keep).astype(np.float64).mean())
+    drops = stored.drops("test")
+    return None if drops is None else drops.share
 
 
 def _read(
@@ -130,11 +147,10 @@ def _read(
 ) -> Denoising:
     counts = stored.ranks(reading.phase).target_count
     metric_by = buckets.means(metric.per_user(reading.ranking(stored)), counts)
-    decisions = stored.decisions("test")
-    if decisions is None:
+    drops = stored.drops("test")
+    if drops is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
-    drop = (~decisions.keep).astype(np.float64)
-    return Denoising(float(drop.mean()), buckets.means(drop, decisions.item_count), metric_by)
+    return Denoising(drops.share, buckets.shares(drops), metric_by)
 
 
 def _average(seeds: Sequence[Denoising]) -> Denoising:
