@@ -25,6 +25,7 @@ from bench.cli import (
     run,
     show,
     store,
+    submit,
     track,
     tune,
     validate,
@@ -54,6 +55,7 @@ app.command(cls=ManyValues, epilog=ls.EPILOG)(ls.ls)
 app.command(cls=ManyValues, epilog=show.EPILOG)(show.show)
 app.command(cls=ManyValues, epilog=diff.EPILOG)(diff.diff)
 app.command(cls=ManyValues, epilog=verify.EPILOG)(verify.verify)
+app.command(cls=ManyValues, epilog=submit.EPILOG)(submit.submit)
 app.command(cls=ManyValues, epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=new.EPILOG)(new.new)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from bench.cli.options import Many, names, one_of
 from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.reports.results import Reading
@@ -40,6 +42,26 @@ def write_out(text: str, out: Path | None) -> None:
         typer.echo(printable(text), nl=False)
     else:
         write_output(out, text)
+
+
+def joined(
+    settings: Settings, keys: Collection[str] | None, against: str
+) -> tuple[Settings, list[str]]:
+    """Join a store with published results and say on standard error what they are.
+
+    Raises
+    ------
+    ConfigError
+        None can be compared with the user's own.
+    StoreError
+        There is no pack, or one is damaged.
+    """
+    from bench.packs.reference import join
+
+    found = join(settings, keys, against)
+    for note in found.notes:
+        typer.echo(printable(note), err=True)
+    return found.settings, list(found.keys)
 
 
 def reading_of(

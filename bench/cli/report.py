@@ -8,13 +8,23 @@ from typing import Annotated, cast
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Many, StoreDir, names, one_of, with_options
+from bench.cli.options import (
+    Against,
+    CacheDir,
+    DataDir,
+    Many,
+    StoreDir,
+    names,
+    one_of,
+    with_options,
+)
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
     Out,
     PhaseName,
     TiesName,
+    joined,
     reading_of,
     write_out,
 )
@@ -33,6 +43,7 @@ Examples:
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
   bench report --spec planted --seeds 1 2
   bench report --run all --latest --where epochs=30 method=none,hsd
+  bench report --against reference
   bench report --table data ablation cases
   bench report --table noise-detection --part test --format csv
   bench report --paper paper/
@@ -85,6 +96,7 @@ def report(
             help="Of those that differ in code alone, only the ones that finished last.",
         ),
     ] = False,
+    against: Against = None,
     metric: MetricNames = None,
     table: Annotated[
         Many,
@@ -168,6 +180,8 @@ def report(
         latest=latest,
         datasets=dataset or (),
     )
+    if against is not None:
+        settings, keys = joined(settings, keys, against)
     selection = Selection(keys, dataset or (), backbone or (), method or ())
     reading, titles = reading_of(phase, candidates, ties, metric), RegisteredTitles()
     if figure is not None and out is not None:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir, with_options
+from bench.cli.options import (
+    Against,
+    CacheDir,
+    DataDir,
+    StoreDir,
+    resumable,
+    with_options,
+)
+from bench.cli.reading import joined
+from bench.errors import ConfigError
+from bench.numerics import use_numerics
 from bench.plan.progress import counted
 from bench.settings import Settings
 
@@ -17,7 +27,9 @@ Examples:
   bench report --format latex --out table.tex
   bench verify table.tex
   bench verify results.csv --store runs
+  bench verify table.md --against reference    a report of 'bench report --against reference'
   bench verify                                 the files of the store itself
+  bench verify reference --sample 3            train published experiments again
 """
 
 
@@ -27,19 +39,36 @@ def verify(
         Path | None,
         typer.Argument(
             metavar="[REPORT]",
-            help="Written by 'bench report', in any format.",
+            help="Written by 'bench report', in any format; or 'reference' or a pack: published "
+            "experiments are trained again.",
             show_default="the store itself",
         ),
     ] = None,
+    against: Against = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Published experiments to draw.", show_default="3"),
+    ] = None,
     store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Render a report again from the stored ranks and compare it cell by cell.
 
     A report names the experiments that it shows; what ran since does not matter. Without one, the
-    files of every finished experiment are compared with their checksums. Exit code 1: something
+    files of every finished experiment are compared with their checksums. Published experiments are
+    drawn at random, trained again, and their ranks compared user by user. Exit code 1: something
     differs, and is named.
     """
-    root = Settings.from_environment(store=store).store
+    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
+    if report is not None and _is_published(report):
+        _train_again(str(report), settings, 3 if sample is None else sample)
+        return
+    if sample is not None:
+        raise ConfigError("--sample draws published experiments; name 'reference' or a pack")
+    if against is not None:
+        settings, _ = joined(settings, None, against)
+    root = settings.store
     if report is None:
         what, problems, fine = _check_store(root)
     else:
@@ -54,6 +83,24 @@ def verify(
         typer.echo(f"{what}: {counted(len(problems), 'difference')}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{what}: {fine}")
+
+
+def _is_published(path: Path) -> bool:
+    return str(path) == "reference" or path.suffix == ".parquet" or path.is_dir()
+
+
+def _train_again(name: str, settings: Settings, sample: int) -> None:
+    from bench.api.retrain import retrain
+
+    use_numerics(settings.numerics)
+    denied = 0
+    with resumable():
+        for found in retrain(name, settings, sample):
+            typer.echo(found.describe())
+            denied += not found.confirmed
+    if denied:
+        typer.echo(f"{denied} of {sample} are not as published", err=True)
+        raise typer.Exit(1)
 
 
 def _check_store(root: Path) -> tuple[Path, list[str], str]:
