@@ -384,7 +384,8 @@ def load(
         Its folder; None is the one of ``settings``; ``"reference"`` is what is published.
     against
         Join published results on the same data under the same protocol: ``"reference"``, a pack
-        of ``bench store pack --published``, or a folder of packs.
+        of ``bench store pack --published``, or a folder of packs. Of the store, the last run and
+        earlier runs of the same settings take part.
     settings
         Where data and cache are kept; None reads the environment.
 
@@ -396,6 +397,8 @@ def load(
         No published result can be compared with those of the store.
     """
     from bench.packs.reference import REFERENCE, join, published_store
+    from bench.reports.comparison import comparison_keys
+    from bench.runs.store import Store
 
     settings = resolve_settings(settings)
     if store == REFERENCE:
@@ -407,7 +410,7 @@ def load(
     if not settings.store.is_dir():
         raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
     if against is not None:
-        joined = join(settings, None, against)
+        joined = join(settings, comparison_keys(Store(settings.store)), against)
         return Results(joined.settings, joined.keys)
     return Results(settings)
 

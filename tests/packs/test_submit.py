@@ -206,6 +206,7 @@ def test_without_anything_published_the_data_on_this_machine_decide(pack, settin
     assert any("not here to compare with" in problem for problem in found.problems)
 
 
+@pytest.mark.data
 def test_every_published_pack_passes(real_data_dir, settings):
     """CI refuses an added pack that 'bench submit' refuses."""
     everything = published_experiments("reference")
