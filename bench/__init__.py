@@ -20,15 +20,8 @@ from typing import TYPE_CHECKING, Any
 from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bench.api import Results as Results
-    from bench.api import TrainedModel as TrainedModel
-    from bench.api import compare as compare
-    from bench.api import load as load
-    from bench.api import preview as preview
-    from bench.api import report as report
-    from bench.api import run as run
-    from bench.api import tune as tune
-    from bench.settings import Settings as Settings
+    from bench.api import Results, TrainedModel, compare, load, preview, report, run, tune
+    from bench.settings import Settings
 
 __all__ = [
     "Results",

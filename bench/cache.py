@@ -57,13 +57,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Entry:
-    """One folder of the cache, whether or not it exists.
-
-    Attributes
-    ----------
-    folder
-        Its path.
-    """
+    """One folder of the cache, whether or not it exists."""
 
     folder: Path
 
@@ -87,10 +81,7 @@ class Entry:
     def read(self, *, mapped: bool = False) -> Content | None:
         """Return the content; None where there is none, or it is damaged.
 
-        Parameters
-        ----------
-        mapped
-            Map arrays from their files, copy-on-write, instead of reading them to memory.
+        ``mapped`` maps arrays from their files, copy-on-write, instead of reading them to memory.
         """
         try:
             return self._checked(mapped)
@@ -98,24 +89,14 @@ class Entry:
             return None
 
     def ensure(self, fill: Fill, *, mapped: bool = False) -> Content:
-        """Return the content, made now where it is missing or damaged.
+        """Return the content, made now where it is missing or damaged; see :meth:`read`.
 
-        Another process that wants the same entry waits until it is made.
-
-        Parameters
-        ----------
-        fill
-            Makes the content.
-        mapped
-            As in :meth:`read`.
-
-        Raises
-        ------
-        StoreError
-            The cache cannot be written.
+        Another process that wants the same entry waits until it is made. A cache that cannot be
+        written is a StoreError.
         """
         found = self.read(mapped=mapped)
         if found is not None:
+            _LOG.info("read from the cache: %s", self.folder)
             return found
         with locked(self._lock(self.folder.name), remedy=REMEDY):
             self._sweep()
@@ -125,6 +106,7 @@ class Entry:
                 pass
             except DamagedError as error:
                 _LOG.warning("%s is damaged (%s); it is made again", self.folder, error)
+            _LOG.info("making %s", self.folder)
             self.write(fill)
             found = self.read(mapped=mapped)
         if found is None:
@@ -135,11 +117,6 @@ class Entry:
         """Return the content, made now where it is missing or damaged.
 
         A cache that cannot be written costs time only: the content is returned all the same.
-
-        Parameters
-        ----------
-        make
-            Makes the content in memory.
         """
         made: list[Content] = []
 
@@ -154,13 +131,7 @@ class Entry:
             return made[0] if made else make()
 
     def write(self, fill: Fill) -> None:
-        """Make the entry, in place of what is there.
-
-        Raises
-        ------
-        StoreError
-            The cache cannot be written.
-        """
+        """Make the entry, in place of what is there; a StoreError where it cannot be written."""
         with atomic_path(self.folder, remedy=REMEDY) as temporary:
             temporary.mkdir()
             seal(temporary, fill(temporary))

@@ -19,7 +19,7 @@ from bench.errors import ConfigError, suggestion
 from bench.registry import Registry, load_object
 from bench.strict_yaml import load_yaml, yaml_problem
 
-Sampling = Literal["positions", "prefixes", "last", "segments"]
+Sampling = Literal["positions", "prefixes", "last", "segments", "windows"]
 """How training samples are drawn.
 
 ``positions``: one pass over a sequence predicts the next item at every valid position.
@@ -28,6 +28,8 @@ for whatever looks at its whole input.
 ``last``: the one pair of each user that ends with the last training interaction.
 ``segments``: K random segments of each training history and epoch, without a next item, for
 methods that make their own targets of them; each interaction counts as one.
+``windows``: runs that together cover each training history, without a next item, for a masked-item
+objective; each interaction counts as one.
 """
 BASELINE = "none"
 """The method that leaves its backbone bare, against which every other is measured."""
@@ -163,7 +165,19 @@ class Component:
 
 @dataclass(frozen=True)
 class BackboneEntry(Component):
-    """A sequential recommender that methods attach to; its model is a ``Backbone``."""
+    """A sequential recommender that methods attach to; its model is a ``Backbone``.
+
+    Attributes
+    ----------
+    causal
+        Whether the state after a position depends on no later one. If False, only the state after
+        the last position may predict, so training is on (prefix, next item) pairs.
+    has_mask
+        Whether it has a vector that stands for a hidden item, for a masked-item objective.
+    """
+
+    causal: bool = field(default=True, kw_only=True)
+    has_mask: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -180,6 +194,8 @@ class MethodEntry(Component):
         How it must or may draw training samples; see :data:`Sampling`.
     either_sampling
         Whether it may also train on the other kind of samples without leaking targets.
+    needs_mask
+        Whether it needs a backbone with a vector for hidden items.
     cost
         Seconds of an epoch over those of the bare backbone, as ``benchmarks/steps.py`` prints
         them; read by estimates of how long a run takes, by nothing else.
@@ -189,16 +205,39 @@ class MethodEntry(Component):
     needs_text: bool = False
     sampling: Sampling = "positions"
     either_sampling: bool = False
+    needs_mask: bool = False
     cost: float = 1.0
 
-    def sampling_for(self, asked: Literal["auto", "positions", "prefixes", "last"]) -> Sampling:
+    def sampling_for(
+        self,
+        asked: Literal["auto", "positions", "prefixes", "last"],
+        backbone: BackboneEntry | None = None,
+    ) -> Sampling:
         """Decide how samples are drawn.
+
+        Parameters
+        ----------
+        asked
+            ``training.samples``.
+        backbone
+            What the method attaches to; None for a standalone method.
 
         Raises
         ------
         ConfigError
-            The settings ask for samples that would show the method its own targets.
+            The method does not attach to this backbone, or the settings ask for samples that would
+            show a prediction its own target.
         """
+        if backbone is not None:
+            self._check_attaches(backbone)
+            if not backbone.causal and self.sampling == "positions":
+                if asked == "positions":
+                    raise ConfigError(
+                        f"training.samples = 'positions': every state of backbone "
+                        f"'{backbone.name}' depends on the whole input, so those before the last "
+                        "would see their own targets; set 'auto', 'prefixes' or 'last'"
+                    )
+                return "prefixes" if asked == "auto" else asked
         if asked in {"auto", self.sampling}:
             return self.sampling
         # One pair of each user is a choice among the prefixes: it shows nothing more.
@@ -208,6 +247,19 @@ class MethodEntry(Component):
                 f"{self.sampling}, or it would see its own targets; set 'auto'"
             )
         return asked
+
+    def _check_attaches(self, backbone: BackboneEntry) -> None:
+        if not backbone.causal and self.sampling == "positions" and not self.either_sampling:
+            raise ConfigError(
+                f"method '{self.name}' trains at all positions, and every state of backbone "
+                f"'{backbone.name}' depends on the whole input; choose another backbone, such as "
+                "'sasrec'"
+            )
+        if self.needs_mask and not backbone.has_mask:
+            raise ConfigError(
+                f"method '{self.name}' hides items, and backbone '{backbone.name}' has no vector "
+                "for a hidden item; choose another backbone, such as 'bert4rec'"
+            )
 
 
 @dataclass(frozen=True)

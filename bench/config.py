@@ -106,13 +106,7 @@ def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises
-    ------
-    ConfigError
-        The file is missing or unreadable, is not UTF-8, is not YAML or is not a mapping.
-    """
+    """Read a YAML mapping; a ConfigError that says what is wrong where the file is none."""
     try:
         content = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

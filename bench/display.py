@@ -20,13 +20,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class SafeStream:
-    """A text stream that never raises.
-
-    Parameters
-    ----------
-    stream
-        Where the text goes; None, as ``sys.stderr`` may be, discards it.
-    """
+    """A text stream that never raises; without one, as ``sys.stderr`` may be, nothing is shown."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -53,20 +47,13 @@ class SafeStream:
 
     def isatty(self) -> bool:
         """Whether a person sees it."""
-        try:
+        with suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
-        except (OSError, ValueError):
-            return False
+        return False
 
 
 class Lines:
-    """One line an event, for logs and pipes; a context manager.
-
-    Parameters
-    ----------
-    stream
-        Where the lines go.
-    """
+    """One line an event, for logs and pipes; a context manager."""
 
     def __init__(self, stream: SafeStream) -> None:
         self._stream = stream
@@ -104,18 +91,14 @@ class Lines:
     def update(
         self, task: str, done: float, total: float | None, note: str, line: str | None = None
     ) -> None:
-        """Show how far a task is.
+        """Show how far a task is; an unknown one is ignored.
 
         Parameters
         ----------
-        task
-            As it was started; an unknown one is ignored.
-        done, total
-            Units of work.
-        note
-            Text next to the bar.
-        line
-            What a log gets instead of the note; empty for nothing.
+        task, done, total
+            As for :meth:`start`.
+        note, line
+            Text next to the bar, and what a log gets in its place; empty for nothing.
         """
         del done, total
         text = note if line is None else line
@@ -134,19 +117,12 @@ class Lines:
 
 
 class Bars(Lines):
-    """A bar for each task, on a terminal.
-
-    Parameters
-    ----------
-    stream
-        The terminal.
-    """
+    """A bar for each task, on a terminal."""
 
     def __init__(self, stream: SafeStream) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        super().__init__(stream)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),  # a label may hold "[...]"
             BarColumn(bar_width=24),
@@ -180,9 +156,8 @@ class Bars(Lines):
         """Move a bar; see :meth:`Lines.update`."""
         del line
         if task in self._tasks:
-            self._progress.update(
-                self._tasks[task], completed=done, total=total, note=note, refresh=done == total
-            )
+            changes: Any = {"completed": done, "total": total, "note": note}
+            self._progress.update(self._tasks[task], refresh=done == total, **changes)
 
     def stop(self, task: str) -> None:
         """Remove a bar, if there is one."""
@@ -194,10 +169,7 @@ class Bars(Lines):
 def display_for(stream: TextIO | None = None) -> Lines:
     """Choose bars for a terminal, lines for everything else, and nothing where warnings are off.
 
-    Parameters
-    ----------
-    stream
-        Where to write; None is standard error.
+    Without a stream they go to standard error.
     """
     if not logging.getLogger("bench").isEnabledFor(logging.WARNING):
         return Lines(SafeStream(None))

@@ -57,17 +57,12 @@ def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator
     timeout
         Seconds to wait for another holder: negative waits until it is free, 0 tries once.
     remedy
-        End of the message when the file cannot be written.
+        End of the message of the WriteError when the file system refuses.
 
     Yields
     ------
     bool
         Whether the lock is held; always true without a timeout.
-
-    Raises
-    ------
-    WriteError
-        The file system refuses.
     """
     from filelock import FileLock, Timeout
 
@@ -95,17 +90,8 @@ def _temporary(target: Path) -> Path:
 def leftovers(folder: Path, *, seconds: float = 0) -> Iterator[tuple[str, Path]]:
     """Find temporaries of :func:`atomic_path`, of killed processes or of those that still write.
 
-    Parameters
-    ----------
-    folder
-        Where to look.
-    seconds
-        Leave out what has changed within so many seconds.
-
-    Yields
-    ------
-    tuple
-        Name of the file or folder that was to be written, and path of the temporary.
+    Each comes with the name of what was to be written. What has changed within so many seconds is
+    left out.
     """
     for path in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(path.name)
@@ -143,12 +129,7 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     target
         The final path; its folder is created where it is missing.
     remedy
-        End of the message when the file system refuses.
-
-    Raises
-    ------
-    WriteError
-        The file system refuses (no permission, no space).
+        End of the message of the WriteError when the file system refuses.
     """
     temporary = _temporary(target)
     with _clear_errors(target, remedy):
@@ -169,13 +150,13 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
 
 def _flush_to_disk(path: Path) -> None:
     """Flush a file, or a folder with its content, so that no crash leaves an empty one renamed."""
-    if path.is_dir():
-        for entry in path.iterdir():
-            _flush_to_disk(entry)
-        _flush_entries(path)
+    if not path.is_dir():
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
         return
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
+    for entry in path.iterdir():
+        _flush_to_disk(entry)
+    _flush_entries(path)
 
 
 def _flush_entries(folder: Path) -> None:
@@ -199,12 +180,7 @@ def write_output(target: Path, content: str | bytes) -> None:
 
     A regular file, or a new one, is written atomically; links are followed and an existing file
     keeps its mode and owner. Into anything else, such as a device or a FIFO, the content goes as it
-    is. Control characters in a text are replaced.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
+    is. Control characters in a text are replaced. It is a StoreError where the file system refuses.
     """
     data = printable(content).encode() if isinstance(content, str) else content
     with _clear_errors(target, REMEDY):
@@ -242,13 +218,7 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    BenchError
-        The file is missing or is not JSON.
-    """
+    """Read a JSON file; a BenchError where it is missing or is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -258,22 +228,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_model(path: Path, kind: type[M], remedy: str) -> M:
-    """Read a JSON file as a pydantic model.
-
-    Parameters
-    ----------
-    path
-        The file.
-    kind
-        Class of its content.
-    remedy
-        End of the message when the file is missing or damaged.
-
-    Raises
-    ------
-    StoreError
-        The file is missing, is not JSON, or a value does not fit.
-    """
+    """Read a JSON file as a pydantic model; a StoreError, with the remedy, where it is none."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -20,15 +20,7 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder holds.
-
-    Attributes
-    ----------
-    files
-        SHA-256 of each file by its name.
-    metadata
-        Plain data about the files, as JSON holds it.
-    """
+    """What a folder holds: the SHA-256 of each file by its name, and plain data about the files."""
 
     files: Mapping[str, str]
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -56,13 +48,7 @@ class Manifest:
             raise DamagedError(f"{MANIFEST} {error}") from None
 
     def check(self, path: Path) -> Path:
-        """Return the path of a file after a comparison with its checksum.
-
-        Raises
-        ------
-        DamagedError
-            It is missing, unreadable, of other content, or not in the manifest.
-        """
+        """Return the path of a file; a DamagedError where it is not what the manifest says."""
         try:
             found = file_hash(path)
         except OSError as error:

@@ -24,17 +24,9 @@ _ADDED: dict[Path, None] = {}
 
 
 def use_plugins(paths: Iterable[Path]) -> None:
-    """Register the components of files in this process.
+    """Register the components of Python files, or of folders of packages, in this process.
 
-    Parameters
-    ----------
-    paths
-        Python files, or folders of packages.
-
-    Raises
-    ------
-    ConfigError
-        A path is neither a Python file nor a package's folder.
+    A path that is neither is a ConfigError.
     """
     _ADDED.update(dict.fromkeys(_checked(path.absolute()) for path in paths))
 
@@ -50,13 +42,7 @@ def plugins_in_use() -> tuple[Path, ...]:
 
 
 def resolve_settings(settings: Settings | None = None) -> Settings:
-    """Return settings, by default those of the environment, and put their plug-ins to use.
-
-    Raises
-    ------
-    ConfigError
-        As :func:`use_plugins`.
-    """
+    """Return settings, by default those of the environment, and put their plug-ins to use."""
     if settings is None:
         return Settings.from_environment()
     use_plugins(settings.plugins)

@@ -103,9 +103,7 @@ class Settings:
             cache=folder("BENCH_CACHE_DIR", platformdirs.user_cache_path(APPLICATION)),
             offline=value("BENCH_OFFLINE").lower() in _TRUE,
             track=value("BENCH_TRACK").lower() not in _FALSE,
-            numerics=_numerics(
-                changes.pop("numerics", None) or value("BENCH_NUMERICS") or "native"
-            ),
+            numerics=_numerics(changes.pop("numerics", None) or value("BENCH_NUMERICS")),
             tracking_uri=value("MLFLOW_TRACKING_URI"),
             tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
             plugins=tuple(expanded(path) for path in value(PLUGINS).split(os.pathsep) if path),
@@ -120,19 +118,13 @@ class Settings:
 
 
 def _numerics(name: str) -> Numerics:
-    if name not in get_args(Numerics):
+    if name and name not in get_args(Numerics):
         raise ConfigError(f"numerics '{name}' are unknown; use native or portable")
-    return cast("Numerics", name)
+    return cast("Numerics", name or "native")
 
 
 def expanded(path: str) -> Path:
-    """Return a path with ``~`` replaced by the home folder that it means.
-
-    Raises
-    ------
-    ConfigError
-        There is no such user.
-    """
+    """Return a path with ``~`` replaced by the home folder; a ConfigError for an unknown user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -124,12 +124,7 @@ def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
 
 
 def load_yaml(text: str) -> Any:
-    """Parse a YAML text into plain values.
-
-    Parameters
-    ----------
-    text
-        One document.
+    """Parse a YAML text, one document, into plain values.
 
     Raises
     ------

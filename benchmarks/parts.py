@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from common import command, positive, print_table, run, seconds
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
@@ -271,12 +272,12 @@ def insertions(rows: int = 256) -> Comparison:
         vectors=torch.randn(2, rows, ssdrec.WIDTH),
         gate=torch.ones(rows),
     )
-    whole = without_insertions(batch.items, x)
-    ours, loops = insert(whole, chosen), ssdrec.loop_insertion(batch.items, x, chosen)
+    whole, hot = without_insertions(batch.items, x), one_hot(chosen.position, length).float()
+    ours, loops = insert(whole, chosen), ssdrec.loop_insertion(batch.items, x, chosen, hot)
     equal = ours.items[:, :length].equal(loops[0]) and ours.x[:, :length].equal(loops[1])
     return Comparison(
         f"ssdrec: insertion into {rows} rows of {length}",
-        seconds(lambda: ssdrec.loop_insertion(batch.items, x, chosen)),
+        seconds(lambda: ssdrec.loop_insertion(batch.items, x, chosen, hot)),
         seconds(lambda: insert(whole, chosen)),
         same(equal),
     )

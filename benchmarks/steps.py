@@ -1,5 +1,6 @@
 """Time optimiser steps of methods on a CPU and show where the time goes.
 
+Methods take their steps in turn, and their times are also shown as ratios to the bare backbone's.
 Milliseconds of a step are measured without a profiler; shares come from a few more steps under
 torch.profiler: the backbone's calls, the next-item loss, Adam, and the method's own rest, forward
 and backward. Seconds of an epoch follow from its number of steps, without validation.
@@ -7,15 +8,17 @@ and backward. Seconds of an epoch follow from its number of steps, without valid
     python benchmarks/steps.py
     python benchmarks/steps.py --dataset ml-100k --backbone gru4rec --steps 5
     python benchmarks/steps.py --method none dcrec dcrec:no-contrast --set batch_size=2048
+    python benchmarks/steps.py --method none t-ce r-ce pld --set t-ce.ramp=0 pld.warmup=0
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from argparse import ArgumentParser, Namespace
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
@@ -25,9 +28,8 @@ from common import command, positive, print_table, run
 from torch import Generator, Tensor
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
-from torch.utils.benchmark import Timer
 
-from bench.components import METHODS
+from bench.components import BASELINE, METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.load import load_dataset
 from bench.model.backbone import Backbone
@@ -52,6 +54,7 @@ HEADERS = (
     "samples",
     "rows/step",
     "ms/step",
+    "to base",
     "backbone",
     "method's own",
     "softmax",
@@ -86,7 +89,9 @@ class StepCost:
     rows
         Mean number of rows of a batch.
     step
-        Mean wall seconds of a step, gathering the batch included.
+        Median wall seconds of a step, gathering the batch included.
+    ratio
+        Of this time to that of the bare backbone in the same run; None without one.
     shares
         Share of a step in ``backbone``, ``softmax`` (the next-item loss) and ``optimiser``.
     epoch
@@ -100,6 +105,7 @@ class StepCost:
     samples: str
     rows: float
     step: float
+    ratio: float | None
     shares: dict[str, float]
     epoch: float
     build: float
@@ -111,6 +117,7 @@ class StepCost:
             self.samples,
             f"{self.rows:.0f}",
             f"{1000 * self.step:.1f}",
+            "—" if self.ratio is None else f"{self.ratio:.2f}",
             # A method that brings its own recommender never calls a backbone.
             f"{self.shares['backbone']:.0%}" if "backbone" in self.shares else "—",
             f"{1 - sum(self.shares.values()):.0%}",
@@ -132,7 +139,11 @@ class Stepper(Trainer):
         axes = (experiment.dataset, experiment.seed)
         name = (experiment.method, experiment.backbone or "", "initial weights")
         torch.manual_seed(seed_for(*axes, *name))
-        data = replace(data, next_item_loss=labelled("softmax", data.next_item_loss))
+        data = replace(
+            data,
+            next_item_loss=labelled("softmax", data.next_item_loss),
+            target_loss=labelled("softmax", data.target_loss),
+        )
         method = build_method(experiment, data)
         for module in method.modules():
             if isinstance(module, Backbone):
@@ -172,36 +183,58 @@ def labelled(part: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return wrapped
 
 
-def measure(experiment: Experiment, dataset: Dataset, steps: int) -> StepCost:
-    """Time the steps of one experiment; an epoch of fewer batches is repeated."""
-    began = time.perf_counter()
-    stepper = Stepper.of(experiment, dataset)
-    built = time.perf_counter()
-    waiting = stepper.begin()
-    begun = time.perf_counter()
-    coming, taken = cycle(waiting), list[int]()
+class Course:
+    """One method's steps; an epoch of fewer batches is repeated."""
 
-    def step() -> None:
-        rows = next(coming)
-        taken.append(len(rows))
-        stepper.take(rows)
+    def __init__(self, experiment: Experiment, dataset: Dataset) -> None:
+        began = time.perf_counter()
+        self.experiment = experiment
+        self.stepper = Stepper.of(experiment, dataset)
+        built = time.perf_counter()
+        self.waiting = self.stepper.begin()
+        self.build, self.begin = built - began, time.perf_counter() - built
+        self.coming = cycle(self.waiting)
+        self.rows: list[int] = []
 
-    timer = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
-    seconds = timer.timeit(steps).mean
-    rows = sum(taken[-steps:]) / steps  # the timer takes some steps before, to warm up
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        for _ in range(PROFILED_STEPS):
-            with record_function("step"):
-                step()
-    return StepCost(
-        experiment.method,
-        stepper.sampling,
-        rows,
-        seconds,
-        shares(profiler.events() or ()),
-        epoch=begun - built + len(waiting) * seconds,
-        build=built - began,
-    )
+    def step(self) -> float:
+        """Take a step and return its wall seconds."""
+        began = time.perf_counter()
+        rows = next(self.coming)
+        self.stepper.take(rows)
+        self.rows.append(len(rows))
+        return time.perf_counter() - began
+
+    def profiled(self) -> dict[str, float]:
+        """Return the share of each part in a few more steps."""
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            for _ in range(PROFILED_STEPS):
+                with record_function("step"):
+                    self.step()
+        return shares(profiler.events() or ())
+
+
+def measure(experiments: Sequence[Experiment], dataset: Dataset, steps: int) -> list[StepCost]:
+    """Time the steps of some experiments in turn, so that other work slows all of them alike."""
+    courses = [Course(experiment, dataset) for experiment in experiments]
+    for course in courses:
+        course.step()
+    rounds = [[course.step() for course in courses] for _ in range(steps)]
+    seconds = [statistics.median(times) for times in zip(*rounds, strict=True)]
+    names = [experiment.method for experiment in experiments]
+    base = seconds[names.index(BASELINE)] if BASELINE in names else None
+    return [
+        StepCost(
+            course.experiment.method,
+            course.stepper.sampling,
+            sum(course.rows[1:]) / steps,
+            step,
+            None if base is None else step / base,
+            course.profiled(),
+            epoch=course.begin + len(course.waiting) * step,
+            build=course.build,
+        )
+        for course, step in zip(courses, seconds, strict=True)
+    ]
 
 
 def shares(events: Iterable[FunctionEvent]) -> dict[str, float]:
@@ -260,10 +293,10 @@ def main(options: Namespace) -> None:
     spec.check()
     data = load_dataset(options.dataset, Settings.from_environment())
     configure(CPU, options.threads, Settings.from_environment().numerics)
-    rows = [measure(freeze(point, spec, data), data, options.steps) for point in grid_points(spec)]
+    costs = measure([freeze(p, spec, data) for p in grid_points(spec)], data, options.steps)
     print(f"{data.name}, {options.threads} threads, attached to {options.backbone}, ", end="")
     print(f"batches of {spec.training.batch_size}:\n")
-    print_table(HEADERS, [cost.row() for cost in rows])
+    print_table(HEADERS, [cost.row() for cost in costs])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import load_card
 from bench.plan.method_card import find
-from bench.reports.tables.markup import Latex, one_line
+from bench.reports.tables.markup import LATEX, one_line
 
 if TYPE_CHECKING:
     from bench.reports.tables.build import ReportData
@@ -51,7 +51,7 @@ class Reference:
         year = _YEAR.search(parts[-1]) or _YEAR.search(text)
         fields = {"author": "", "title": "", "year": year.group() if year else ""}
         place = next((n for n, part in enumerate(parts) if n and _YEAR.search(part)), None)
-        kind, markup = "misc", Latex()
+        kind = "misc"
         if place is None or place > 2:
             fields["note"] = text
         else:
@@ -67,7 +67,7 @@ class Reference:
             else {"doi": self.doi, "url": url}
         )
         shown = {
-            name: value if name in {"doi", "url"} else markup.escape(value)
+            name: value if name in {"doi", "url"} else LATEX.escape(value)
             for name, value in fields.items()
             if value
         }
@@ -93,7 +93,7 @@ def references(data: ReportData) -> list[Reference]:
 
 
 def _all(data: ReportData) -> Iterator[Reference]:
-    rows = [row for table in data.tables for row in table.rows if row.results]
+    rows = [row for block in data.blocks for row in block.finished]
     for name in dict.fromkeys(row.family for row in rows):
         try:
             card, entry = find(name), METHODS.get(name)
@@ -110,7 +110,7 @@ def _all(data: ReportData) -> Iterator[Reference]:
                 yield Reference(name, registry.get(name).citation)
             except BenchError:
                 continue
-    for block in (block for table in data.tables for block in table.blocks):
+    for block in data.blocks:
         try:
             yield Reference(block.dataset, load_card(block.source).citation)
         except BenchError:

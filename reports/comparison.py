@@ -90,7 +90,8 @@ def _run_keys(
     records = sorted(read_records(store.root), key=lambda one: one.asked or one.begun, reverse=True)
     if run is not None:
         return _named(records, run, store).experiments
-    fitting = [one for one in records if not datasets or _datasets(one) & {*datasets}]
+    of = {record.key: _datasets(record, held) for record in records}
+    fitting = [one for one in records if not datasets or of[one.key] & {*datasets}]
     if spec is not None:
         name = Path(spec).stem if spec.endswith((".yaml", ".yml")) else spec
         last = _named([one for one in fitting if one.name == name] or fitting, name, store)
@@ -98,7 +99,7 @@ def _run_keys(
         last = fitting[0]
     else:
         return None
-    wanted = {*datasets} or _datasets(last)
+    wanted = {*datasets} or of[last.key]
     # Labels of what the last run has yet to finish: an earlier result must not take its place.
     pending = {
         label for label, key in zip(last.labels, last.experiments, strict=True) if key not in held
@@ -125,8 +126,10 @@ def _named(records: Sequence[RunRecord], name: str, store: Store) -> RunRecord:
     raise ConfigError(f"{store.root} has no run '{name}'{suggestion(name, names)}")
 
 
-def _datasets(record: RunRecord) -> set[str]:
-    return {label.partition("/")[0] for label in record.labels}
+def _datasets(record: RunRecord, held: Mapping[str, StoredExperiment]) -> set[str]:
+    # A version of bench that did not record them: those of what has finished.
+    of_finished = (held[key].experiment.dataset for key in record.experiments if key in held)
+    return {*(record.datasets or of_finished)}
 
 
 def _same_settings(one: RunRecord, other: RunRecord) -> bool:

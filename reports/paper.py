@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import ConfigError
 from bench.files import atomic_path, read_json, write_json
 from bench.hashing import file_hash
-from bench.plan.protocol import Part
 from bench.reports.bibliography import references
 from bench.reports.differences import settings_of
 from bench.reports.figures.draw import Drawing, all_figures
 from bench.reports.names import TABLES, TableName
 from bench.reports.page.provenance import command_of
 from bench.reports.report import read_report
-from bench.reports.request import ReportRequest
-from bench.reports.results import Reading, Selection, source_of
+from bench.reports.request import Request
+from bench.reports.results import source_of
 from bench.reports.tables.build import ReportData, build_grids
 from bench.reports.tables.frame import frame
 from bench.reports.tables.grid import to_latex
 from bench.reports.tables.ledger import ended_trials
-from bench.reports.tables.markup import Latex
+from bench.reports.tables.markup import LATEX
 from bench.reports.tables.rows import describe
 from bench.reports.titles import Titles
 from bench.runs.record import read_records
@@ -55,12 +53,8 @@ _FIGURE = r"""\begin{figure*}[tbp]
 def write_paper(
     store_root: Path,
     target: Path,
-    *,
-    selection: Selection | None = None,
-    reading: Reading | None = None,
+    request: Request | None = None,
     titles: Titles | None = None,
-    names: Sequence[TableName] | None = None,
-    part: Part = "train",
     settings: Settings | None = None,
 ) -> list[str]:
     r"""Write the folder, whole or not at all.
@@ -71,12 +65,12 @@ def write_paper(
 
     Parameters
     ----------
-    store_root, selection, reading, titles, part, settings
+    store_root, titles, settings
         See :func:`bench.reports.report.read_report`.
     target
         A new or empty folder, or one that this function wrote and nobody changed.
-    names
-        Tables, by default all that have something to show.
+    request
+        By default all tables that have something to show.
 
     Returns
     -------
@@ -92,16 +86,8 @@ def write_paper(
     """
     target = target.resolve()
     _check_own(target)
-    selection = replace(selection or Selection(), trials=ended_trials(store_root))
-    data = read_report(
-        store_root,
-        selection=selection,
-        reading=reading,
-        titles=titles,
-        part=part,
-        settings=settings,
-    )
-    content = dict(_content(data, names or TABLES))
+    request = (request or Request()).replace(format="latex", trials=ended_trials(store_root))
+    content = dict(_content(read_report(store_root, request, titles, settings)))
     with atomic_path(target) as folder:
         for name, written in content.items():
             path = folder / name
@@ -129,10 +115,10 @@ def _check_own(target: Path) -> None:
             )
 
 
-def _content(data: ReportData, names: Sequence[TableName]) -> Iterator[tuple[str, bytes]]:
+def _content(data: ReportData) -> Iterator[tuple[str, bytes]]:
     """Yield the path and content of each file."""
     parts = []
-    for name, text in _tables(data, names).items():
+    for name, text in _tables(data).items():
         parts.append(rf"\input{{tables/{name}}}")
         yield f"tables/{name}.tex", text.encode()
     for drawing in all_figures(data, "pdf"):
@@ -141,29 +127,28 @@ def _content(data: ReportData, names: Sequence[TableName]) -> Iterator[tuple[str
     yield "references.bib", "\n".join(entry.bibtex() for entry in references(data)).encode()
     yield "reproducibility.tex", _statement(data).encode()
     yield "commands.sh", _commands(data).encode()
-    yield "results.csv", frame(data.tables, data.reading).to_csv(index=False).encode()
+    yield "results.csv", frame(data.tables).to_csv(index=False).encode()
     parts.append(r"\input{reproducibility}")
     yield "main.tex", _DOCUMENT.replace("CONTENT", "\n".join(parts)).encode()
 
 
-def _tables(data: ReportData, names: Sequence[TableName]) -> Mapping[TableName, str]:
+def _tables(data: ReportData) -> Mapping[TableName, str]:
     found: dict[TableName, str] = {}
+    names = data.request.tables or TABLES
     for name in names:
         try:
             grids = build_grids(data, (name,))
         except ConfigError:  # it has nothing to show
             continue
-        request = ReportRequest.of(
-            "latex", data.keys, data.selection, data.reading, (name,), data.part
-        )
-        found[name] = "\n".join([*map(to_latex, grids), request.comment()])
+        comment = data.request.replace(tables=(name,)).comment(data.keys)
+        found[name] = "\n".join([*map(to_latex, grids), comment])
     if not found:
         raise ConfigError(f"no table of {', '.join(names)} has anything to show")
     return found
 
 
 def _figure(drawing: Drawing) -> str:
-    title, caption = map(Latex().escape, (drawing.title, drawing.caption))
+    title, caption = map(LATEX.escape, (drawing.title, drawing.caption))
     return _FIGURE % (drawing.name, title, title, caption, drawing.name)
 
 
@@ -177,7 +162,6 @@ def _statement(data: ReportData) -> str:
         for key in sorted({key for entry in settings for key in entry})
         if key.startswith("training.")
     }
-    blocks = [block for table in data.tables for block in table.blocks]
     versions = {f"{name} {v}" for one in metadata for name, v in one.versions.items()}
     machines = {f"{one.machine}, {one.device}, {one.threads} threads" for one in metadata}
     entries = {
@@ -186,10 +170,9 @@ def _statement(data: ReportData) -> str:
         "Versions": _listed(versions),
         "Machine": _listed(machines),
         "Data": _listed(
-            f"{data.titles.get(block.dataset, block.dataset)} (SHA-256 {block.fingerprint[:12]})"
-            for block in blocks
+            f"{block.name} (SHA-256 {block.fingerprint[:12]})" for block in data.blocks
         ),
-        "Protocol": " ".join(describe(table.protocol, data.reading) for table in data.tables),
+        "Protocol": " ".join(describe(table.protocol, data.request) for table in data.tables),
         "Seeds": _listed(str(result.experiment.seed) for result in results),
         "Settings of training": _listed(
             f"{key} = {' or '.join(values)}" for key, values in training.items()
@@ -197,19 +180,12 @@ def _statement(data: ReportData) -> str:
         "Commands": "commands.sh runs every row again, with all of its settings; results.csv "
         "holds every figure unrounded and the keys of its experiments.",
     }
-    escape = Latex().escape
+    escape = LATEX.escape
     lines = [rf"\item[{escape(name)}] {escape(text)}" for name, text in entries.items()]
     cited = ", ".join(rf"\cite{{{entry.key}}}" for entry in references(data))
-    return "\n".join(
-        [
-            r"\paragraph{Reproducibility.}",
-            f"Methods and data: {cited}." if cited else "",
-            r"\begin{description}\raggedright",
-            *lines,
-            r"\end{description}",
-            "",
-        ]
-    )
+    head = [r"\paragraph{Reproducibility.}", f"Methods and data: {cited}." if cited else ""]
+    form = [r"\begin{description}\raggedright", *lines, r"\end{description}", ""]
+    return "\n".join([*head, *form])
 
 
 def _listed(texts: Iterator[str] | set[str]) -> str:
@@ -218,25 +194,19 @@ def _listed(texts: Iterator[str] | set[str]) -> str:
 
 def _commit() -> str:
     """Name the commit of the checkout that this package runs from."""
-    folder = Path(__file__).resolve().parent
-    git = ("git", "-C", str(folder))
+    here = Path(__file__).resolve()
+
+    def git(*words: str) -> str:
+        command = ("git", "-C", str(here.parent), *words)
+        return subprocess.check_output(  # noqa: S603
+            command, stderr=subprocess.DEVNULL, timeout=10, text=True
+        ).strip()
+
     try:
-        subprocess.run(  # noqa: S603
-            [*git, "ls-files", "--error-unmatch", Path(__file__).name],
-            check=True,
-            capture_output=True,
-            timeout=10,
-        )
-        found = subprocess.run(  # noqa: S603
-            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            check=True,
-            capture_output=True,
-            timeout=10,
-            text=True,
-        )
+        git("ls-files", "--error-unmatch", here.name)
+        return f"commit {git('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*')}"
     except (OSError, subprocess.SubprocessError):
         return "not from a Git checkout"
-    return f"commit {found.stdout.strip()}"
 
 
 def _commands(data: ReportData) -> str:
@@ -246,7 +216,7 @@ def _commands(data: ReportData) -> str:
     lines = ["#!/bin/sh", "# Runs every row of the report again.", "set -e"]
     lines += ["# Given at first:"] if given else []
     lines += [f"#   {shlex.join(words)}" for words in given]
-    for row in (row for table in data.tables for row in table.rows if row.results):
+    for row in (row for block in data.blocks for row in block.finished):
         seeds = [result.experiment.seed for result in row.results]
         lines.append(command_of(row.results[0].experiment, source_of(row.results), seeds))
     return "\n".join([*lines, ""])

@@ -1,4 +1,4 @@
-"""The request behind a report, embedded in it so that it can be rendered again and compared.
+"""What a report shows; a rendered report carries its request, so that it can be checked.
 
 Markdown, LaTeX and HTML carry it in one hidden comment; a CSV needs none, because it has a column
 with the keys of its experiments.
@@ -9,16 +9,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
-from bench.plan.protocol import Candidates, Part, Phase, Ties
+from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
+from bench.plan.protocol import Candidates, Part, Phase, Protocol, Ties
 from bench.reports.names import Format, TableName
-from bench.reports.results import Reading, Selection
 from bench.tuning.records import TrialNumbers
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.runs.stored import StoredExperiment
 
 SHORT = 12
 """Digits of a key that name a folder of the store."""
@@ -26,90 +32,100 @@ _MARK = "bench-report"
 _COMMENT = re.compile(rf"(?:<!--|%) {_MARK} (?P<content>\{{.*\}})(?: -->)?$", re.MULTILINE)
 
 
-class ReportRequest(Config):
-    """All that determines the text of a report, except the store and the titles.
+class Request(Config):
+    """All that determines a report, except the store and the titles.
 
     Attributes
     ----------
     format
         Of the text.
     keys
-        First digits of the keys of all experiments in it.
+        Keys of the experiments, or their first digits in a rendered report; None selects all.
     datasets, backbones, methods
-        The order of rows.
-    phase, candidates, ties, metrics
-        See :class:`bench.reports.results.Reading`.
+        Names, in the order of rows; empty selects all.
+    phase
+        Which held-out item is ranked.
+    candidates, ties
+        Which items compete, and the rank of equal scores; None takes both from the protocol of
+        each experiment.
+    metrics
+        Columns; None takes HR and NDCG at the cut-offs of each experiment's protocol.
     tables
-        Names of the requested tables.
+        None takes :func:`bench.reports.names.default_tables`, or the flat table of a CSV or JSON.
     part
         Interactions that noise detection is measured on.
     trials
-        Numbers of the trials that the ledger counts, by study; None without a ledger.
+        Numbers of the tuning trials that a ledger counts, by study; None counts all that have
+        ended.
     """
 
-    format: Format
-    keys: tuple[str, ...]
+    format: Format = "markdown"
+    keys: tuple[str, ...] | None = None
     datasets: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
-    phase: Phase
+    phase: Phase = "test"
     candidates: Candidates | None = None
     ties: Ties | None = None
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    tables: tuple[TableName, ...] = ()
+    tables: tuple[TableName, ...] | None = None
     part: Part = "train"
     trials: TrialNumbers | None = None
 
+    @field_validator("metrics")
     @classmethod
-    def of(
-        cls,
-        fmt: Format,
-        keys: Sequence[str],
-        selection: Selection,
-        reading: Reading,
-        tables: Sequence[TableName],
-        part: Part = "train",
-    ) -> ReportRequest:
-        """Describe a report that is being rendered."""
-        metrics = reading.metrics
-        return cls(
-            format=fmt,
-            keys=tuple(key[:SHORT] for key in keys),
-            datasets=tuple(selection.datasets),
-            backbones=tuple(selection.backbones),
-            methods=tuple(selection.methods),
-            phase=reading.phase,
-            candidates=reading.candidates,
-            ties=reading.ties,
-            metrics=None if metrics is None else tuple(metric.name for metric in metrics),
-            tables=tuple(tables),
-            part=part,
-            trials=selection.trials,
-        )
+    def _known_metrics(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return names and tuple(dict.fromkeys(parse_metric(name).name for name in names))
 
-    def selection(self, keys: Sequence[str]) -> Selection:
-        """Return the selection of the same experiments in the same order, by their full keys."""
-        return Selection(keys, self.datasets, self.backbones, self.methods, self.trials)
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with other values, which are not checked."""
+        return self.model_copy(update=changes)
 
-    def reading(self) -> Reading:
-        """Return how ranks become metrics.
+    def admits(self, dataset: str, backbone: str | None, method: str) -> bool:
+        """Return whether a data set, backbone and method are selected."""
+        pairs = ((self.datasets, dataset), (self.backbones, backbone), (self.methods, method))
+        return all(not names or name in names for names, name in pairs)
+
+    def metrics_for(self, protocol: Protocol) -> tuple[Metric, ...]:
+        """Return the columns of a table of one protocol."""
+        if self.metrics is not None:
+            return tuple(map(parse_metric, self.metrics))
+        return tuple(kind(k) for kind in (HitRatio, NDCG) for k in protocol.cutoffs)
+
+    def main_metric(self, protocol: Protocol) -> Metric:
+        """Return the metric of figures and single-metric tables: NDCG@10, or else the first."""
+        metrics = self.metrics_for(protocol)
+        return NDCG(10) if NDCG(10) in metrics else metrics[0]
+
+    def candidates_for(self, protocol: Protocol) -> Candidates:
+        """Return which items compete."""
+        return self.candidates or protocol.candidates
+
+    def ties_for(self, protocol: Protocol) -> Ties:
+        """Return how equal scores are ranked."""
+        return self.ties or protocol.ties
+
+    def ranking(self, stored: StoredExperiment, phase: Phase | None = None) -> NDArray[np.float64]:
+        """Return the rank of each user's target, ``[users]``.
 
         Raises
         ------
-        ConfigError
-            A metric is unknown.
+        StoreError
+            The experiment is damaged.
         """
-        return Reading.named(self.metrics, self.phase, self.candidates, self.ties)
+        protocol = stored.experiment.protocol
+        ranks = stored.ranks(phase or self.phase)
+        return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
 
-    def comment(self) -> str:
-        """Write the request as one line that the format does not show."""
+    def comment(self, keys: Sequence[str]) -> str:
+        """Write the request, for these experiments, as one line that the format does not show."""
         # Inside JSON's strings only: nothing may end an HTML comment early.
-        content = self.model_dump_json().replace("--", "-\\u002d").replace(">", "\\u003e")
-        line = f"{_MARK} {content}"
+        content = self.replace(keys=tuple(key[:SHORT] for key in keys)).model_dump_json()
+        line = f"{_MARK} {content}".replace("--", "-\\u002d").replace(">", "\\u003e")
         return f"% {line}\n" if self.format == "latex" else f"<!-- {line} -->\n"
 
 
-def embedded_request(text: str, name: str) -> ReportRequest:
+def embedded_request(text: str, name: str) -> Request:
     """Find the request that a report carries.
 
     Parameters
@@ -132,11 +148,8 @@ def embedded_request(text: str, name: str) -> ReportRequest:
             "file"
         )
     try:
-        content: dict[str, Any] = json.loads(found[0])
-        request = ReportRequest.parse(content, "its content")
-        request.reading()
+        return Request.parse(json.loads(found[0]), "its content")
     except (ValueError, RecursionError, BenchError) as error:
         raise ConfigError(
             f"{name}: its hidden comment is damaged ({error}); write it again"
         ) from None
-    return request

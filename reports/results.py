@@ -4,139 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ConfigError, suggestion
-from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
+from bench.evaluate.metrics import Metric
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
-from bench.plan.protocol import Candidates, Phase, Protocol, Ties
+from bench.plan.protocol import Phase
 from bench.plan.result import Epoch, Metadata
+from bench.reports.request import Request
 from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
 from bench.statistics.nested import Nested
 
 if TYPE_CHECKING:
     from bench.runs.store import Failure, Store
-    from bench.tuning.records import TrialNumbers
 
 Ranking = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How stored ranks become metrics.
-
-    Attributes
-    ----------
-    phase
-        Which held-out item is ranked.
-    candidates, ties
-        Which items compete, and the rank of equal scores; None takes both from the protocol of
-        each experiment.
-    metrics
-        Columns; None takes HR and NDCG at the cut-offs of each experiment's protocol.
-    """
-
-    phase: Phase = "test"
-    candidates: Candidates | None = None
-    ties: Ties | None = None
-    metrics: tuple[Metric, ...] | None = None
-
-    @classmethod
-    def named(
-        cls,
-        metrics: Iterable[str] | None,
-        phase: Phase,
-        candidates: Candidates | None,
-        ties: Ties | None,
-    ) -> Reading:
-        """Return a reading by the names of its metrics; none of them takes the default.
-
-        Raises
-        ------
-        ConfigError
-            A metric is unknown; the message suggests a close one.
-        """
-        chosen = tuple(dict.fromkeys(map(parse_metric, metrics or ())))
-        return cls(phase, candidates, ties, chosen or None)
-
-    def metrics_for(self, protocol: Protocol) -> tuple[Metric, ...]:
-        """Return the columns of a table of one protocol."""
-        if self.metrics is not None:
-            return self.metrics
-        return tuple(kind(k) for kind in (HitRatio, NDCG) for k in protocol.cutoffs)
-
-    def main_metric(self, protocol: Protocol) -> Metric:
-        """Return the metric of figures and single-metric tables: NDCG@10, or else the first."""
-        metrics = self.metrics_for(protocol)
-        return NDCG(10) if NDCG(10) in metrics else metrics[0]
-
-    def candidates_for(self, protocol: Protocol) -> Candidates:
-        """Return which items compete."""
-        return self.candidates or protocol.candidates
-
-    def ties_for(self, protocol: Protocol) -> Ties:
-        """Return how equal scores are ranked."""
-        return self.ties or protocol.ties
-
-    def ranking(self, stored: StoredExperiment, phase: Phase | None = None) -> Ranking:
-        """Return the rank of each user's target, ``[users]``.
-
-        Raises
-        ------
-        StoreError
-            The experiment is damaged.
-        """
-        protocol = stored.experiment.protocol
-        ranks = stored.ranks(phase or self.phase)
-        return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which experiments are shown; an empty field selects all.
-
-    Attributes
-    ----------
-    keys
-        Keys of experiments, as a plan lists them.
-    datasets, backbones, methods
-        Names; their order is the order of rows.
-    trials
-        Numbers of the tuning trials that a ledger counts, by study; None counts all that have
-        ended.
-    """
-
-    keys: Sequence[str] | None = None
-    datasets: Sequence[str] = ()
-    backbones: Sequence[str] = ()
-    methods: Sequence[str] = ()
-    trials: TrialNumbers | None = None
-
-    def admits(self, key: str, dataset: str, backbone: str | None, method: str) -> bool:
-        """Return whether an experiment is selected."""
-        named = self.admits_names(dataset, backbone, method)
-        return named and (self.keys is None or key in self.keys)
-
-    def admits_names(self, dataset: str, backbone: str | None, method: str) -> bool:
-        """Return whether a data set, backbone and method are selected."""
-        pairs = ((self.datasets, dataset), (self.backbones, backbone), (self.methods, method))
-        return all(not names or name in names for names, name in pairs)
-
-
-@dataclass(frozen=True)
 class ScoredExperiment:
-    """One finished experiment with its metrics.
+    """One finished experiment, read as a request says.
 
     Attributes
     ----------
     stored
         The experiment in the store.
+    request
+        How its ranks become metrics.
     values
         Mean over users by name of the metric.
     tuned
@@ -144,7 +44,8 @@ class ScoredExperiment:
     """
 
     stored: StoredExperiment
-    values: Mapping[str, float]
+    request: Request
+    values: Mapping[str, float] = field(default_factory=dict)
     tuned: bool = False
 
     @property
@@ -167,49 +68,51 @@ class ScoredExperiment:
         """Learning curve."""
         return self.stored.curve
 
+    def ranking(self, phase: Phase | None = None) -> Ranking:
+        """Return the rank of each user's target, ``[users]``."""
+        return self.request.ranking(self.stored, phase)
 
-@dataclass(frozen=True)
-class SelectedResults:
-    """Selected experiments of a store.
 
-    Attributes
-    ----------
+def read_results(store: Store, request: Request) -> tuple[list[ScoredExperiment], list[str]]:
+    """Read the selected experiments; ranks of only one are in memory at a time.
+
+    Returns
+    -------
     finished
         Finished experiments.
     problems
         One sentence for each kind of experiment that is not shown: failed, missing, unreadable.
-    """
-
-    finished: Sequence[ScoredExperiment]
-    problems: Sequence[str]
-
-
-def read_results(store: Store, selection: Selection, reading: Reading) -> SelectedResults:
-    """Read the selected experiments; ranks of only one are in memory at a time.
 
     Raises
     ------
     ConfigError
-        The selection names what no experiment in the store has.
+        The request names what no experiment in the store has.
     StoreError
         An experiment's folder is damaged.
     """
     everything = list(store.experiments())
-    understood = list(readable(everything))
-    folders = {stored.folder for stored in understood}
-    failures = list(store.failures())
-    _check_names(selection, understood, [failure for _, failure in failures])
-    chosen = [s for s in understood if selection.admits(s.key, *_names(s.experiment))]
+    understood = {stored.key: stored for stored in readable(everything)}
+    folders = {stored.folder for stored in understood.values()}
+    failures = dict(store.failures())
+    _check_names(request, [*(s.experiment for s in understood.values()), *failures.values()])
+    wanted = None if request.keys is None else {*request.keys}
+
+    def selected(key: str, entry: Experiment | Failure) -> bool:
+        return request.admits(*_names(entry)) and (wanted is None or key in wanted)
+
     tuned = {key for run in read_records(store.root) if run.tuned for key in run.experiments}
-    finished = [_score(stored, reading, tuned=stored.key in tuned) for stored in chosen]
-    keys = {stored.key for stored in chosen}
+    finished = [
+        _score(stored, request, tuned=key in tuned)
+        for key, stored in understood.items()
+        if selected(key, stored.experiment)
+    ]
+    keys = {result.key for result in finished}
     problems = [
         f"Failed: {failure.label}: {failure.cause}"
-        for key, failure in failures
-        if key not in keys and selection.admits(key, *_names(failure))
+        for key, failure in failures.items()
+        if key not in keys and selected(key, failure)
     ]
-    wanted = set(selection.keys or ())
-    if missing := len(wanted - {stored.key for stored in understood}):
+    if wanted and (missing := len(wanted - understood.keys())):
         problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
@@ -217,27 +120,23 @@ def read_results(store: Store, selection: Selection, reading: Reading) -> Select
             f"version of bench (first: {unreadable[0].folder.name}); delete the folder and run "
             "again."
         )
-    return SelectedResults(finished, problems)
+    return finished, problems
 
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
 
 
-def _score(stored: StoredExperiment, reading: Reading, *, tuned: bool) -> ScoredExperiment:
-    ranks = reading.ranking(stored)
-    metrics = reading.metrics_for(stored.experiment.protocol)
-    values = {metric.name: metric.mean(ranks) for metric in metrics}
-    return ScoredExperiment(stored, values, tuned)
+def _score(stored: StoredExperiment, request: Request, *, tuned: bool) -> ScoredExperiment:
+    result = ScoredExperiment(stored, request, tuned=tuned)
+    ranks, metrics = result.ranking(), request.metrics_for(stored.experiment.protocol)
+    return ScoredExperiment(stored, request, {m.name: m.mean(ranks) for m in metrics}, tuned)
 
 
-def _check_names(
-    selection: Selection, finished: Sequence[StoredExperiment], failures: Sequence[Failure]
-) -> None:
+def _check_names(request: Request, entries: Iterable[Experiment | Failure]) -> None:
     """Refuse a name that no experiment in the store has."""
-    entries: list[Experiment | Failure] = [*(one.experiment for one in finished), *failures]
     known = {name for entry in entries for name in _names(entry) if name}
-    for name in (*selection.datasets, *selection.backbones, *selection.methods):
+    for name in (*request.datasets, *request.backbones, *request.methods):
         if known and name not in known:
             raise ConfigError(f"the store has no experiment of '{name}'{suggestion(name, known)}")
 
@@ -253,21 +152,8 @@ def source_of(results: Iterable[ScoredExperiment]) -> str:
 
 
 def nested_values(
-    seeds: Iterable[StoredExperiment], reading: Reading, metrics: Sequence[Metric]
+    seeds: Iterable[ScoredExperiment], metrics: Sequence[Metric]
 ) -> Mapping[str, Nested]:
-    """Read the metrics of the users of experiments that differ in the seed alone.
-
-    Returns
-    -------
-    mapping
-        Values of users and of seeds by the metric's name.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
-    BenchError
-        The experiments have different users.
-    """
-    rankings = [reading.ranking(stored) for stored in seeds]
+    """Read the metrics of the users of experiments that differ in the seed alone, by name."""
+    rankings = [result.ranking() for result in seeds]
     return {m.name: Nested.of([m.per_user(ranks) for ranks in rankings]) for m in metrics}

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Mapping
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import card_names, load_card
-
-if TYPE_CHECKING:
-    from bench.reports.results import ScoredExperiment
 
 Titles = Mapping[str, str]
 """Registered or card name to printed name; a name without an entry is printed itself."""
@@ -53,17 +48,3 @@ class RegisteredTitles(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._known)
-
-
-def with_own_titles(titles: Titles, results: Sequence[ScoredExperiment]) -> Titles:
-    """Add the titles of users' own data sets whose cards still exist."""
-    from bench.reports.results import source_of
-
-    own: dict[str, str] = {}
-    for name in {result.experiment.dataset for result in results if result.metadata.card}:
-        try:
-            card = load_card(source_of(r for r in results if r.experiment.dataset == name))
-        except BenchError:
-            continue
-        own[name] = card.title or name
-    return ChainMap(own, cast("MutableMapping[str, str]", titles)) if own else titles

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
@@ -19,6 +21,9 @@ forms:
     options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
 max_length: 8
 """
+
+
+BENCH = (sys.executable, "-m", "bench")
 
 
 def called(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +51,30 @@ def refused(*words: str, cwd: Path, **environment: str) -> str:
     [line] = done.stderr.splitlines()
     assert line.startswith("error: ")
     return line.removeprefix("error: ")
+
+
+def begin(
+    cwd: Path, *words: str, program: Sequence[str] = BENCH, **environment: str
+) -> subprocess.Popen[str]:
+    """Begin the command in a process that can be killed, with its folders as for :func:`called`."""
+    return subprocess.Popen(
+        [*program, *words],
+        cwd=cwd,
+        env={**os.environ, **_folders(cwd), **environment},
+        # A shell's background job ignores Ctrl-C, and so would every process begun from it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    """Wait for the end of a process, see its exit code, and return both streams."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    return out, err
 
 
 def _folders(cwd: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
     from bench.reports.names import Format
+    from bench.reports.request import Request
     from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
@@ -151,14 +152,12 @@ class Results:
             No experiment has finished, or one is damaged.
         """
         from bench.reports.report import read_report, warn
-        from bench.reports.results import Reading, Selection
         from bench.reports.tables.frame import frame
 
-        reading = Reading.named(metrics, phase, candidates, ties)
-        selection = Selection(self._comparison_keys())
-        data = read_report(self.settings.store, selection=selection, reading=reading)
+        request = _request(metrics, phase, candidates, ties, keys=self._comparison_keys())
+        data = read_report(self.settings.store, request)
         warn(data.problems)
-        return frame(data.tables, reading)
+        return frame(data.tables)
 
     def metrics(
         self,
@@ -174,13 +173,11 @@ class Results:
         """
         import pandas as pd
 
-        from bench.reports.results import Reading
-
-        reading = Reading.named(metrics, phase, candidates, ties)
+        request = _request(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            ranks = reading.ranking(stored)
-            chosen = reading.metrics_for(stored.experiment.protocol)
+            ranks = request.ranking(stored)
+            chosen = request.metrics_for(stored.experiment.protocol)
             rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
         return pd.DataFrame(rows)
 
@@ -209,16 +206,16 @@ class Results:
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
+            counts = ranks.columns()
             return {
                 "user": range(len(ranks.target)),
-                **ranks.columns(),
+                "target": counts.pop("target"),
                 "rank_all": rank_of(ranks, "all", ties),
                 "rank_unseen": rank_of(ranks, "unseen", ties),
+                **counts,
             }
 
-        frame = self._long(columns, users="user", items="target" if ids else None, ids=ids)
-        first = [*_IDENTITY, "key", "user", "target", "rank_all", "rank_unseen"]
-        return frame[[*first, *(name for name in frame.columns if name not in first)]]
+        return self._long(columns, items="target", ids=ids)
 
     def decisions(
         self, part: Literal["train", "test"] = "test", *, ids: bool = True
@@ -236,11 +233,11 @@ class Results:
             As for :meth:`ranks`.
         """
 
-        def columns(stored: StoredExperiment) -> dict[str, Any] | None:
+        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
             decisions = stored.decisions(part)
-            return None if decisions is None else decisions.columns()
+            return {} if decisions is None else decisions.columns()
 
-        return self._long(columns, users="user", items="item" if ids else None, ids=ids)
+        return self._long(columns, items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
         """Return the top items of every user, of experiments run with ``keep="lists"``.
@@ -253,10 +250,10 @@ class Results:
             As for :meth:`ranks`.
         """
 
-        def columns(stored: StoredExperiment) -> dict[str, Any] | None:
-            return None if stored.lists is None else stored.lists.columns()
+        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
+            return {} if stored.lists is None else stored.lists.columns()
 
-        return self._long(columns, users="user", items="item" if ids else None, ids=ids)
+        return self._long(columns, items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
         """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
@@ -277,9 +274,11 @@ class Results:
         """Return parameters, epochs, seconds by stage, memory and machine of each experiment."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {**_identity(stored), **_flat(stored.metadata.model_dump(exclude={"card"}))}
-            for stored in self._stored
+        return pd.json_normalize(
+            [
+                {**_identity(one), **one.metadata.model_dump(exclude={"card"})}
+                for one in self._stored
+            ]
         )
 
     def model(self, key: str | None = None) -> TrainedModel:
@@ -308,24 +307,23 @@ class Results:
             )
         return TrainedModel.load(chosen[0], self._dataset(chosen[0]), self.settings)
 
-    def _long(self, columns: Any, *, users: str, items: str | None, ids: bool) -> pd.DataFrame:
-        """Stack the columns of all experiments, by ids of the data set where asked."""
+    def _long(
+        self, columns: Callable[[StoredExperiment], Mapping[str, Any]], *, items: str, ids: bool
+    ) -> pd.DataFrame:
+        """Stack the columns of all experiments that have some, by ids of the data set if asked."""
+        import numpy as np
         import pandas as pd
 
         parts = []
         for stored in self._stored:
-            values = columns(stored)
-            if values is None:
-                continue
-            part = pd.DataFrame(values)
-            if ids:
-                dataset = self._dataset(stored)
-                part[users] = pd.Series(list(dataset.user_ids))[part[users]].to_numpy()
-                if items is not None:
-                    part[items] = pd.Series(list(dataset.item_ids))[part[items] - 1].to_numpy()
-            for place, (name, value) in enumerate(_identity(stored).items()):
-                part.insert(place, name, value)
-            parts.append(part)
+            if values := {**columns(stored)}:
+                if ids:
+                    dataset = self._dataset(stored)
+                    values["user"] = np.array(dataset.user_ids, dtype=object)[values["user"]]
+                    values[items] = np.array(dataset.item_ids, dtype=object)[values[items] - 1]
+                size = len(values["user"])
+                identity = {name: [value] * size for name, value in _identity(stored).items()}
+                parts.append(pd.DataFrame({**identity, **values}))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
@@ -450,7 +448,6 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
-    from bench.reports.results import Reading
     from bench.reports.tables.diff import diff_grids
     from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
@@ -460,8 +457,8 @@ def compare(
     if len(stores) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
     store = stores.pop() if stores else (settings or Settings.from_environment()).store
-    reading = Reading.named(metrics, phase, candidates, ties)
-    grids = diff_grids(Store(store), _words(a), _words(b), reading, region, RegisteredTitles())
+    request = _request(metrics, phase, candidates, ties)
+    grids = diff_grids(Store(store), _words(a), _words(b), request, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
 
@@ -505,7 +502,6 @@ def report(
     from bench.reports.names import TABLES
     from bench.reports.paper import write_paper
     from bench.reports.report import render
-    from bench.reports.results import Reading, Selection
     from bench.reports.titles import RegisteredTitles
 
     shown = results if isinstance(results, Results) else load(results)
@@ -513,30 +509,30 @@ def report(
     if unknown:
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     keys = shown._comparison_keys()  # noqa: SLF001 - of this module
-    reading, titles = Reading.named(metrics, phase, candidates, ties), RegisteredTitles()
     names = [name for name in TABLES if name in tables] if tables else None
-    text = render(
-        shown.settings.store,
-        keys,
-        format,
-        reading=reading,
-        titles=titles,
-        names=names,
-        origin=True,
-    )
+    chosen = {"format": format, "keys": keys, "tables": names}
+    request = _request(metrics, phase, candidates, ties, **chosen)
+    titles, settings = RegisteredTitles(), shown.settings
+    text = render(settings.store, request, titles, settings, origin=True)
     if paper is not None:
-        write_paper(
-            shown.settings.store,
-            Path(paper),
-            selection=Selection(keys),
-            reading=reading,
-            titles=titles,
-            names=names,
-            settings=shown.settings,
-        )
+        write_paper(settings.store, Path(paper), request, titles, settings)
     if out is not None:
         write_output(Path(out), text)
     return text
+
+
+def _request(
+    metrics: Iterable[str] | None,
+    phase: Phase,
+    candidates: Candidates | None,
+    ties: Ties | None,
+    **others: Any,
+) -> Request:
+    from bench.reports.request import Request
+
+    names = list(metrics or ()) or None
+    shared = {"metrics": names, "phase": phase, "candidates": candidates, "ties": ties}
+    return Request.parse({**shared, **others}, "report")
 
 
 def _words(side: Results | str) -> str:
@@ -548,13 +544,3 @@ def _words(side: Results | str) -> str:
 def _identity(stored: StoredExperiment) -> dict[str, Any]:
     experiment = stored.experiment
     return {**{name: getattr(experiment, name) for name in _IDENTITY}, "key": stored.key}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
+from bench.display import display_for
 from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from bench.plan.grid import Adapt
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
-    from bench.tracking.tracker import Tracker
 
 Names = str | Iterable[str] | None
 """One name or several."""
@@ -97,10 +97,10 @@ def run(
     """
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
-    chosen = resolve_spec(
-        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
-    )
-    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_collection(keep), jobs=jobs)
+    given = changes(datasets, backbones, methods, encoders, seeds, budget)
+    chosen = resolve_spec(spec, given, overrides or {})
+    kept = (keep,) if isinstance(keep, str) else tuple(keep)
+    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs)
     for outcome in outcomes:
         if outcome.ending == "failed":
             warnings.warn(f"{outcome.label} failed: {outcome.cause}", stacklevel=2)
@@ -136,14 +136,12 @@ def preview(
     from bench.runs.preview import preview_rows
 
     settings = resolve_settings(settings)
-    chosen = resolve_spec(
-        spec, changes(datasets, backbones, methods, encoders, seeds, budget), overrides or {}
-    )
+    given = changes(datasets, backbones, methods, encoders, seeds, budget)
+    chosen = resolve_spec(spec, given, overrides or {})
     rows, _ = preview_rows(chosen, settings, best_settings(settings) if tuned else None)
-    columns = ("experiment", "key", "status", "seconds")
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
-        columns=list(columns),
+        columns=["experiment", "key", "status", "seconds"],
     )
 
 
@@ -179,7 +177,7 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.plan.grid import load_datasets, make_plan
-    from bench.runs.display import run_display
+    from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
     from bench.runs.execute import default_workers, execute
     from bench.runs.preview import announcement
@@ -205,39 +203,33 @@ def execute_spec(
     adopt(store.root, [planned.experiment.key for planned in plan])
     estimator = Estimator(store)
     estimates = {
-        planned.experiment.label: estimator.estimate(
-            planned.experiment, datasets[planned.source]
-        ).seconds
-        for planned in plan
+        one.experiment.label: estimator.estimate(one.experiment, datasets[one.source]).seconds
+        for one in plan
     }
     execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
+
+    def ended(outcome: ExperimentOutcome) -> None:
+        if outcome.ending in {"finished", "failed"}:
+            tracking.log(outcome.key)
+
     with Tracker(settings) as tracking:
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:
                 tracking.log(record.key)
-            with run_display(len(plan)) as display:
+            with display_for() as lines:
+                display = RunDisplay(lines, len(plan))
                 place = f"{where.device}, {counted(settings.threads, 'thread')} each"
-                display.announce(announcement(plan, estimates, store, workers, place))
+                lines.say(announcement(plan, estimates, store, workers, place))
                 outcomes = execute(
-                    plan,
-                    execution,
-                    display,
-                    workers=workers,
-                    estimates=estimates,
-                    ended=partial(_track, tracking),
+                    plan, execution, display, workers=workers, estimates=estimates, ended=ended
                 )
         end_record(store.root, record, outcomes)
         if is_new:
             tracking.log(record.key)
     return outcomes
-
-
-def _track(tracking: Tracker, outcome: ExperimentOutcome) -> None:
-    if outcome.ending in {"finished", "failed"}:
-        tracking.log(outcome.key)
 
 
 def changes(
@@ -249,19 +241,10 @@ def changes(
     budget: BudgetName | None,
 ) -> dict[str, Any]:
     """Return what replaces parts of a specification; one value of a list becomes a list."""
-    given = {
-        "datasets": datasets,
-        "backbones": backbones,
-        "methods": methods,
-        "encoders": encoders,
-        "seeds": seeds,
-    }
+    names = ("datasets", "backbones", "methods", "encoders", "seeds")
+    values = (datasets, backbones, methods, encoders, seeds)
     lists = {
-        key: value if value is None else [value] if isinstance(value, str | int) else list(value)
-        for key, value in given.items()
+        name: value if value is None else [value] if isinstance(value, str | int) else list(value)
+        for name, value in zip(names, values, strict=True)
     }
     return {**lists, "budget": budget}
-
-
-def _collection(keep: Keep | Collection[Keep]) -> tuple[Keep, ...]:
-    return (keep,) if isinstance(keep, str) else tuple(keep)

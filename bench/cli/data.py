@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir
+from bench.cli.options import Json, ManyValues, data_settings, print_json, with_options
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.variants import Change, split_source
 from bench.settings import Settings
 
 app = typer.Typer(
@@ -23,39 +25,44 @@ _NAMES_HELP = "Data sets or paths of cards; without any, every built-in one whos
 Names = Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default=False)]
 
 
-@app.command(
-    "list", epilog="\b\nExamples:\n  bench data list\n  bench data list beauty ./mine.yaml"
-)
+def _verb(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what registers a verb of ``bench data`` with an example and its settings."""
+    epilog = f"\b\nExamples:\n  bench data {name}\n  bench data {name} {example}"
+    register = app.command(name, cls=ManyValues, epilog=epilog)
+    return lambda function: register(with_options(settings=data_settings)(function))
+
+
+@_verb("list", "beauty ./mine.yaml")
 def list_(
+    *,
     names: Annotated[
         list[str] | None,
         typer.Argument(help="Data sets or paths of cards; without any, every built-in one."),
     ] = None,
-    data_dir: DataDir = None,
+    json: Json = False,
+    settings: Settings,
 ) -> None:
     """List data sets and the folders of their files."""
-    settings = Settings.from_environment(data=data_dir)
     rows = [
         {"data set": card.name, "summary": card.summary, "files": _whereabouts(card, settings)}
         for card in map(load_card, names or card_names())
     ]
-    _print_table(rows)
+    _print_table(rows, as_json=json)
 
 
-@app.command(epilog="\b\nExamples:\n  bench data fetch ml-100k\n  bench data fetch beauty toys")
+@_verb("fetch", "beauty toys")
 def fetch(
+    *,
     names: Annotated[
         list[str], typer.Argument(help="Data sets or paths of cards.", show_default=False)
     ],
     again: Annotated[bool, typer.Option("--again", help="Fetch even what is there.")] = False,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Download data sets, check them and keep them parsed."""
     from bench.data.fetch import fetch_card
     from bench.data.load import read_card
 
-    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     for card in [load_card(name) for name in names]:
         located = fetch_card(card, settings, again=again)
         dataset = read_card(card, located, settings.cache)
@@ -66,26 +73,24 @@ def fetch(
                 typer.echo(f"  {head}: {text}")
 
 
-@app.command(epilog="\b\nExamples:\n  bench data stats\n  bench data stats beauty ./mine.yaml")
-def stats(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+@_verb("stats", "beauty ./mine.yaml")
+def stats(*, names: Names = None, json: Json = False, settings: Settings) -> None:
     """Print users, items, actions, average length and sparsity."""
     from bench.data.audit import statistics
     from bench.data.load import load_dataset
 
-    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     rows = [
         {"data set": load_card(name).name, **statistics(load_dataset(name, settings))}
         for name in names or _present(settings)
     ]
-    _print_table(rows)
+    _print_table(rows, as_json=json)
 
 
-@app.command(epilog="\b\nExamples:\n  bench data verify\n  bench data verify ml-100k")
-def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+@_verb("verify", "ml-100k")
+def verify(*, names: Names = None, settings: Settings) -> None:
     """Compare files with their checksums and contents with the cards' counts."""
     from bench.data.load import verify as verify_card
 
-    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     failed = []
     for name in names or _present(settings):
         try:
@@ -101,17 +106,26 @@ def verify(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = 
         raise DataError(" | ".join(failed))
 
 
-@app.command(epilog="\b\nExamples:\n  bench data audit\n  bench data audit ./mine.yaml")
-def audit(names: Names = None, data_dir: DataDir = None, cache_dir: CacheDir = None) -> None:
+@_verb("audit", "./mine.yaml")
+def audit(*, names: Names = None, json: Json = False, settings: Settings) -> None:
     """Look for what silently ruins comparisons, such as sequences sorted by item id."""
+    from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
-    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
+    rows: list[dict[str, str]] = []
     for name in names or _present(settings):
-        typer.echo(f"{name}:")
-        for result in audit_dataset(load_dataset(name, settings)):
-            typer.echo(f"  {result.level:<7}  {result.check}: {result.text}")
+        dataset = load_dataset(name, settings)
+        results = audit_dataset(dataset)
+        base, variants = split_source(name)
+        if variants and not any(isinstance(variant, Change) for variant in variants):
+            results.append(against_file(dataset, load_dataset(base, settings)))
+        rows += [{"data set": name, **vars(result)} for result in results]
+        lines = [f"  {result.level:<7}  {result.check}: {result.text}" for result in results]
+        if not json:
+            typer.echo("\n".join([f"{name}:", *lines]))
+    if json:
+        print_json(rows)
 
 
 def _present(settings: Settings) -> list[str]:
@@ -121,16 +135,20 @@ def _present(settings: Settings) -> list[str]:
 def _whereabouts(card: Card, settings: Settings) -> str:
     located = locate(card, settings)
     if located is None:
-        return f"bench data fetch {card.name}" if fetchable(card) else "missing"
+        by_hand = f"by hand: bench data fetch {card.name}" if card.obtain else "missing"
+        return f"bench data fetch {card.name}" if fetchable(card) else by_hand
     if not located.files:
         return "generated"
     return str(next(iter(located.files.values())).parent)
 
 
-def _print_table(rows: list[dict[str, str]]) -> None:
+def _print_table(rows: list[dict[str, str]], *, as_json: bool) -> None:
     from tabulate import tabulate
 
-    align = ["left", *["right"] * (len(rows[0]) - 1)] if "users" in rows[0] else None
+    if as_json:
+        print_json(rows)
+        return
+    align = ["left", *["right"] * (len(rows[0]) - 1)] if rows and "users" in rows[0] else None
     typer.echo(
         tabulate(rows, headers="keys", disable_numparse=True, colalign=align, tablefmt="simple")
     )

@@ -14,7 +14,6 @@ from bench.cli.reading import (
     Out,
     PhaseName,
     TiesName,
-    reading_of,
     write_out,
 )
 from bench.settings import Settings
@@ -43,7 +42,7 @@ def diff(
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
     format_: Annotated[
-        _Format, one_of("--format", _Format, "markdown, latex or json.")
+        _Format, one_of("--format", _Format, "markdown, latex or json (--json).")
     ] = "markdown",
     out: Out = None,
     store: StoreDir = None,
@@ -55,14 +54,16 @@ def diff(
     over seeds, the smallest detectable difference, practical equivalence, and the difference by
     popularity of the target, for cold targets and by length of the history.
     """
+    from bench.reports.request import Request
     from bench.reports.tables.diff import diff_grids
     from bench.reports.tables.grid import records, to_latex, to_markdown
     from bench.reports.titles import RegisteredTitles
     from bench.runs.store import Store
 
     root = Settings.from_environment(store=store).store
-    reading = reading_of(phase, candidates, ties, metric)
-    grids = diff_grids(Store(root), a, b, reading, region, RegisteredTitles())
+    metrics = tuple(metric) if metric else None
+    request = Request(phase=phase, candidates=candidates, ties=ties, metrics=metrics)
+    grids = diff_grids(Store(root), a, b, request, region, RegisteredTitles())
     if format_ == "json":
         rows = {grid.title: records(grid.frame()) for grid in grids}
         text = json.dumps(rows, indent=1) + "\n"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.cli.options import Json, folder_settings, print_json, with_options
 from bench.errors import BenchError
 from bench.settings import Settings
 from bench.version import __version__
@@ -25,36 +23,22 @@ Examples:
   bench doctor --store /mnt/results
 """
 _PACKAGES = (
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "typer",
-    "optuna",
-    "mlflow",
+    *("torch", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "typer", "optuna", "mlflow"),
     "transformers",
 )
 
 
-def doctor(
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
-) -> None:
+@with_options(settings=folder_settings)
+def doctor(*, json: Json = False, settings: Settings) -> None:
     """Show what this machine offers: versions, device, threads, folders, data."""
-    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     sections = {
         "versions": _versions(),
         "machine": _machine(settings),
         "folders": _folders(settings),
         "data": _data(settings),
     }
-    if json_:
-        content = {title: dict(rows) for title, rows in sections.items()}
-        typer.echo(json.dumps(content, indent=1))
+    if json:
+        print_json({title: dict(rows) for title, rows in sections.items()})
         return
     for title, rows in sections.items():
         typer.echo(title)
@@ -88,10 +72,8 @@ def _machine(settings: Settings) -> Iterable[tuple[str, str]]:
         yield "gpu", torch.cuda.get_device_name()
     yield "cores", f"{available_cpus()} usable, {torch.get_num_threads()} threads of torch"
     yield "memory", f"{_gib(memory.available)} of {_gib(memory.total)} free"
-    yield (
-        "network",
-        "forbidden by BENCH_OFFLINE" if settings.offline else "used to fetch missing data",
-    )
+    network = "forbidden by BENCH_OFFLINE" if settings.offline else "used to fetch missing data"
+    yield "network", network
 
 
 def _folders(settings: Settings) -> Iterable[tuple[str, str]]:
@@ -109,9 +91,8 @@ def _state(folder: Path) -> str:
     except PermissionError as error:
         return f"cannot be reached, because {error.filename} forbids it"
     if not place.is_dir() or not os.access(place, os.W_OK):
-        return (
-            f"cannot be written, because {place} {'is a file' if place.is_file() else 'forbids it'}"
-        )
+        reason = "is a file" if place.is_file() else "forbids it"
+        return f"cannot be written, because {place} {reason}"
     made = "exists" if place == folder.absolute() else "is made when needed"
     return f"{made}, {_gib(shutil.disk_usage(place).free)} free"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from bench.cli.options import StoreDir, with_options
+from bench.cli.options import Json, print_json, store_settings, with_options
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Component
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.plan.data_card import card_names, load_card
@@ -30,8 +29,9 @@ Examples:
 Listed = TypeVar("Listed", bound=Component | Reader)
 
 
-@with_options()
+@with_options(settings=store_settings)
 def ls(
+    *,
     kind: Annotated[
         str | None,
         typer.Argument(
@@ -39,8 +39,8 @@ def ls(
             show_default="the names of all",
         ),
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    store: StoreDir = None,
+    json: Json = False,
+    settings: Settings,
 ) -> None:
     """List what is registered, what can be run, and what has run."""
     listings: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
@@ -50,18 +50,20 @@ def ls(
         "formats": lambda: _components(READERS),
         "datasets": _datasets,
         "specs": _specs,
-        "runs": lambda: _runs(Settings.from_environment(store=store).store),
+        "runs": lambda: _runs(settings.store),
     }
     if kind is None:
         names = {kind: [name for name, _ in rows()] for kind, rows in listings.items()}
-        lines = json.dumps(names, indent=1) if json_ else _overview(names)
-        typer.echo(lines)
+        if json:
+            print_json(names)
+        else:
+            typer.echo(_overview(names))
         return
     if kind not in listings:
         raise ConfigError(f"nothing to list is called '{kind}'{suggestion(kind, listings)}")
     rows = list(listings[kind]())
-    if json_:
-        typer.echo(json.dumps([{"name": name, "summary": text} for name, text in rows], indent=1))
+    if json:
+        print_json([{"name": name, "summary": text} for name, text in rows])
         return
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
@@ -79,9 +81,7 @@ def _overview(names: Mapping[str, Sequence[str]]) -> str:
     shown["runs"] = counted(len(names["runs"]), "finished experiment")
     width = max(map(len, shown)) + 2
     paragraphs = [
-        textwrap.fill(
-            text, initial_indent=kind.ljust(width), subsequent_indent=" " * width, width=100
-        )
+        textwrap.fill(text, 100, initial_indent=kind.ljust(width), subsequent_indent=" " * width)
         for kind, text in shown.items()
     ]
     return "\n".join([*paragraphs, "", "bench ls KIND says more; so does bench show NAME"])
@@ -115,9 +115,7 @@ def _runs(store: Path) -> Iterable[tuple[str, str]]:
 
     for stored in Store(store).experiments():
         try:
-            summary = (
-                f"{stored.experiment.label}  {len(stored.curve)} epochs, {duration(stored.seconds)}"
-            )
-            yield stored.key[:12], summary
+            took = f"{counted(len(stored.curve), 'epoch')}, {duration(stored.seconds)}"
+            yield stored.key[:12], f"{stored.experiment.label}  {took}"
         except BenchError as error:
             yield stored.folder.name, f"(unreadable: {error})"

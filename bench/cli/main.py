@@ -37,7 +37,7 @@ from bench.errors import BenchError, printable
 from bench.version import __version__
 
 _LOG = logging.getLogger("bench")
-"""Its level is what ``--quiet`` and ``--debug`` set."""
+"""Its level is what ``--quiet``, ``--verbose`` and ``--debug`` set."""
 app = typer.Typer(
     name="bench",
     epilog="Begin with: bench run planted (needs no network), then: bench run",
@@ -46,19 +46,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=ManyValues, epilog=run.EPILOG)(run.run)
-app.command(cls=ManyValues, epilog=tune.EPILOG)(tune.tune)
-app.command(cls=ManyValues, epilog=report.EPILOG)(report.report)
-app.command(cls=ManyValues, epilog=embed.EPILOG)(embed.embed)
-app.command(epilog=audit.EPILOG)(audit.audit)
-app.command(cls=ManyValues, epilog=ls.EPILOG)(ls.ls)
-app.command(cls=ManyValues, epilog=show.EPILOG)(show.show)
-app.command(cls=ManyValues, epilog=diff.EPILOG)(diff.diff)
-app.command(cls=ManyValues, epilog=verify.EPILOG)(verify.verify)
-app.command(cls=ManyValues, epilog=submit.EPILOG)(submit.submit)
-app.command(cls=ManyValues, epilog=validate.EPILOG)(validate.validate)
-app.command(epilog=new.EPILOG)(new.new)
-app.command(epilog=doctor.EPILOG)(doctor.doctor)
+_VERBS = (run, tune, report, embed, audit, ls, show, diff, verify, submit, validate, new, doctor)
+for verb in _VERBS:
+    function = getattr(verb, verb.__name__.rpartition(".")[2])
+    app.command(cls=ManyValues, epilog=verb.EPILOG)(function)
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 app.add_typer(track.app, name="track")
@@ -81,13 +72,19 @@ def options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show neither progress nor warnings.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also show what is read, made and reused.")
+    ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of what fails.")
+        bool, typer.Option("--debug", help="As --verbose, with the traceback of what fails.")
     ] = False,
 ) -> None:
     """A fair benchmark of denoisers for sequential recommendation."""  # noqa: D401 - the help
     del version
-    _LOG.setLevel(logging.DEBUG if debug else logging.ERROR if quiet else logging.NOTSET)
+    levels = {logging.DEBUG: debug, logging.INFO: verbose, logging.ERROR: quiet}
+    _LOG.setLevel(next((level for level, asked in levels.items() if asked), logging.NOTSET))
+    if verbose or debug:
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
 
 
 def main() -> None:

@@ -19,25 +19,14 @@ Examples:
   bench new backbone my-recommender --out ~/models/my-recommender
 """
 FILES = {
-    "method": {
-        "{package}/__init__.py": "method.py.j2",
-        "{package}/config.py": "method_config.py.j2",
-        "{package}/model.py": "method_model.py.j2",
-        "{package}/card.yaml": "method_card.yaml.j2",
-        "tests/test_{package}.py": "method_test.py.j2",
-    },
-    "backbone": {
-        "{package}/__init__.py": "backbone.py.j2",
-        "{package}/model.py": "backbone_model.py.j2",
-        "tests/test_{package}.py": "backbone_test.py.j2",
-    },
-    "encoder": {
-        "{package}/__init__.py": "encoder.py.j2",
-        "{package}/model.py": "encoder_model.py.j2",
-        "tests/test_{package}.py": "encoder_test.py.j2",
-    },
+    "{package}/__init__.py": "{kind}.py.j2",
+    "{package}/config.py": "{kind}_config.py.j2",
+    "{package}/model.py": "{kind}_model.py.j2",
+    "{package}/card.yaml": "{kind}_card.yaml.j2",
+    "tests/test_{package}.py": "{kind}_test.py.j2",
+    "pyproject.toml": "pyproject.toml.j2",
 }
-"""Paths in the written folder and their templates, by kind; each has a pyproject.toml too."""
+"""Paths in the written folder and their templates, of which each kind has some."""
 REGISTRIES: dict[str, Components[Any]] = {
     "method": METHODS,
     "backbone": BACKBONES,
@@ -59,8 +48,7 @@ def new(
         str, typer.Argument(help="Registered name, as my-denoiser.", show_default=False)
     ],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder to write; must not exist.", show_default="./NAME"),
+        Path | None, typer.Option(help="Folder to write; must not exist.", show_default="./NAME")
     ] = None,
 ) -> None:
     """Write a package that registers a component and passes the conformance tests.
@@ -111,8 +99,9 @@ def _render(kind: str, names: dict[str, str]) -> dict[str, str]:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - the templates are Python and TOML, not HTML
     )
-    files = {"pyproject.toml": "pyproject.toml.j2", **FILES[kind]}
+    known = set(templates.list_templates())
     return {
-        path.format(package=names["package"]): templates.get_template(template).render(names)
-        for path, template in files.items()
+        path.format(**names): templates.get_template(template).render(names)
+        for path, template in ((path, name.format(kind=kind)) for path, name in FILES.items())
+        if template in known
     }

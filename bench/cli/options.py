@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,6 @@ from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
 _NAMES, _NUMBERS = "NAME ...", "N ..."
-"""How the values of an option look tells how a word is split."""
 _COMMA = re.compile(r",(?![^\[{]*[\]}])")
 _MOST_SEEDS = 1_000
 
@@ -32,17 +32,20 @@ class ManyValues(TyperCommand):
 
     ``--seeds 1 2`` becomes ``--seeds 1 --seeds 2`` before parsing, and so do ``--seeds 1-2`` and
     names with commas between them. Values end at the next word that begins with ``-``, so
-    positional arguments come before such options.
+    positional arguments come before such options. Where there is ``--format``, ``--json`` is short
+    for ``--format json``.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the flag before each of its values, then parse as usual."""
         repeatable = {
-            flag: _splitter(parameter)
+            flag: _SPLITTERS.get(parameter.metavar, lambda word: [word])
             for parameter in self.params
             if getattr(parameter, "multiple", False)
             for flag in parameter.opts
         }
+        if any("--format" in parameter.opts for parameter in self.params):
+            args = ["--format=json" if word == "--json" else word for word in args]
         return super().parse_args(ctx, expand(args, repeatable))
 
 
@@ -76,12 +79,6 @@ def expand(words: list[str], repeatable: Mapping[str, Splitter]) -> list[str]:
     return expanded
 
 
-def _splitter(parameter: Any) -> Splitter:
-    if parameter.metavar == _NUMBERS:
-        return numbers
-    return separate if parameter.metavar == _NAMES else lambda word: [word]
-
-
 def separate(word: str) -> list[str]:
     """Split names at commas, but not inside brackets, nor the name of a file.
 
@@ -95,11 +92,6 @@ def separate(word: str) -> list[str]:
 
 def numbers(word: str) -> list[str]:
     """Split numbers at commas, and write out ranges.
-
-    Raises
-    ------
-    ConfigError
-        A range is empty or very long.
 
     Examples
     --------
@@ -119,7 +111,15 @@ def numbers(word: str) -> list[str]:
     return values
 
 
+_SPLITTERS: dict[Any, Splitter] = {_NUMBERS: numbers, _NAMES: separate}
+"""How a word is split, by how the values of its option look in the help."""
 Many = list[str] | None
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def print_json(content: object) -> None:
+    """Print plain data as JSON, as ``--json`` asks for."""
+    typer.echo(json.dumps(content, indent=1))
 
 
 def _folder(flag: str, content: str) -> Any:
@@ -185,6 +185,23 @@ Plugins = Annotated[
         help="Python files or package folders with components of yours (BENCH_PLUGINS).",
     ),
 ]
+
+
+def store_settings(store: StoreDir = None) -> Settings:
+    """Return the settings of a verb that reads the store alone."""
+    return Settings.from_environment(store=store)
+
+
+def data_settings(data_dir: DataDir = None, cache_dir: CacheDir = None) -> Settings:
+    """Return the settings of a verb that reads data alone."""
+    return Settings.from_environment(data=data_dir, cache=cache_dir)
+
+
+def folder_settings(
+    store: StoreDir = None, data_dir: DataDir = None, cache_dir: CacheDir = None
+) -> Settings:
+    """Return the settings of a verb that reads both."""
+    return Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
 
 
 def run_settings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    from bench.reports.results import Reading
 
 MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
@@ -31,13 +28,7 @@ Out = Annotated[
 
 
 def write_out(text: str, out: Path | None) -> None:
-    """Write to the terminal, or to a file as :func:`bench.files.write_output` does.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write to the terminal, or to a file as :func:`bench.files.write_output` does."""
     if out is None:
         typer.echo(printable(text), nl=False)
     else:
@@ -62,18 +53,3 @@ def joined(
     for note in found.notes:
         typer.echo(printable(note), err=True)
     return found.settings, list(found.keys)
-
-
-def reading_of(
-    phase: Phase, candidates: Candidates | None, ties: Ties | None, metrics: Many
-) -> Reading:
-    """Return how ranks become metrics by the options.
-
-    Raises
-    ------
-    ConfigError
-        A metric is unknown; the message suggests a close one.
-    """
-    from bench.reports.results import Reading
-
-    return Reading.named(metrics, phase, candidates, ties)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -25,7 +24,6 @@ from bench.cli.reading import (
     PhaseName,
     TiesName,
     joined,
-    reading_of,
     write_out,
 )
 from bench.errors import ConfigError
@@ -58,7 +56,7 @@ def report(
     backbone: Annotated[Many, names("Only these backbones, in this order.")] = None,
     method: Annotated[Many, names("Only these methods, in this order.")] = None,
     format_: Annotated[
-        Format, one_of("--format", Format, "markdown, latex, csv, json or html.")
+        Format, one_of("--format", Format, "markdown, latex, csv, json (--json) or html.")
     ] = "markdown",
     out: Out = None,
     run: Annotated[
@@ -167,7 +165,7 @@ def report(
 
     from bench.reports.comparison import comparison_keys
     from bench.reports.report import draw, render
-    from bench.reports.results import Selection
+    from bench.reports.request import Request
     from bench.runs.store import Store
 
     settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
@@ -182,44 +180,26 @@ def report(
     )
     if against is not None:
         settings, keys = joined(settings, keys, against)
-    selection = Selection(keys, dataset or (), backbone or (), method or ())
-    reading, titles = reading_of(phase, candidates, ties, metric), RegisteredTitles()
+    request = Request(
+        format=format_,
+        keys=None if keys is None else tuple(keys),
+        datasets=tuple(dataset or ()),
+        backbones=tuple(backbone or ()),
+        methods=tuple(method or ()),
+        phase=phase,
+        candidates=candidates,
+        ties=ties,
+        metrics=tuple(metric) if metric else None,
+        tables=cast("tuple[TableName, ...]", tuple(table)) if table else None,
+        part=part or "train",
+    )
+    titles = RegisteredTitles()
     if figure is not None and out is not None:
-        draw(
-            settings.store,
-            figure,
-            out,
-            selection=selection,
-            reading=reading,
-            titles=titles,
-            setting=setting,
-        )
-        return
-    tables = cast("Sequence[TableName]", table) or None
-    if paper is not None:
+        draw(settings.store, figure, out, request, titles, setting)
+    elif paper is not None:
         from bench.reports.paper import write_paper
 
-        written = write_paper(
-            settings.store,
-            paper,
-            selection=selection,
-            reading=reading,
-            titles=titles,
-            names=tables,
-            part=part or "train",
-            settings=settings,
-        )
+        written = write_paper(settings.store, paper, request, titles, settings)
         typer.echo(f"{len(written)} files in {paper}")
-        return
-    text = render(
-        settings.store,
-        fmt=format_,
-        selection=selection,
-        reading=reading,
-        titles=titles,
-        names=tables,
-        part=part or "train",
-        settings=settings,
-        origin=True,
-    )
-    write_out(text, out)
+    else:
+        write_out(render(settings.store, request, titles, settings, origin=True), out)

@@ -77,11 +77,12 @@ def run(
 def _show(finished: Sequence[str], settings: Settings) -> None:
     """Print the comparison: in brief on a terminal, the full tables into a file or pipe."""
     from bench.reports.report import render, summary
+    from bench.reports.request import Request
     from bench.reports.titles import RegisteredTitles
 
     titles = RegisteredTitles()
     if not sys.stdout.isatty():
-        typer.echo(render(settings.store, finished, titles=titles))
+        typer.echo(render(settings.store, Request(keys=tuple(finished)), titles))
         return
     from rich.console import Console
 

@@ -59,13 +59,7 @@ def show(
 
 
 def describe(name: str) -> Iterator[str]:
-    """Return the lines that ``bench show`` prints.
-
-    Raises
-    ------
-    ConfigError
-        Nothing has that name.
-    """
+    """Return the lines that ``bench show`` prints; a ConfigError where nothing has that name."""
     if name in _SHARED_SETTINGS:
         yield from _settings(_SHARED_SETTINGS[name](), declared(METHODS.get(BASELINE)), f"{name}.")
         return
@@ -113,13 +107,7 @@ def _settings(config: Config, searched: Mapping[str, Any], prefix: str = "") -> 
 
 
 def documented(schema: type[Config]) -> dict[str, str]:
-    """Return the meaning of each setting, from the class's docstring in numpy style.
-
-    Parameters
-    ----------
-    schema
-        Class of the settings; what it inherits is documented by its parents.
-    """
+    """Return the meaning of each setting, from the docstrings of a class and its parents."""
     found: dict[str, str] = {}
     for owner in reversed(schema.__mro__):
         text = inspect.cleandoc(owner.__doc__ or "")

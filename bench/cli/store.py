@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from bench.cli.options import Many, ManyValues, StoreDir, one_of
+from bench.cli.options import Json, Many, ManyValues, StoreDir, one_of, print_json
 from bench.errors import ConfigError
 from bench.plan.progress import counted
 from bench.settings import Settings
@@ -54,7 +53,7 @@ def ls(
     sort: Annotated[
         _Sort, one_of("--sort", _Sort, f"{', '.join(get_args(_Sort))}; highest or last first.")
     ] = "label",
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_: Json = False,
     store: StoreDir = None,
 ) -> None:
     """List finished experiments with metric, date, settings, code and size."""
@@ -66,7 +65,7 @@ def ls(
     opened = Store(_root(store))
     entries = listing(opened, selected(opened, keys or (), where or (), tag), sort)
     if json_:
-        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=1))
+        print_json([asdict(entry) for entry in entries])
         return
     from tabulate import tabulate
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, with_options
+from bench.cli.options import data_settings, with_options
 from bench.plan.progress import counted
 from bench.settings import Settings
 
@@ -20,8 +20,9 @@ Examples:
 """
 
 
-@with_options()
+@with_options(settings=data_settings)
 def submit(
+    *,
     pack: Annotated[
         Path, typer.Argument(metavar="PACK", help="Written by 'bench store pack --published'.")
     ],
@@ -35,8 +36,7 @@ def submit(
             metavar="NAME", help="What is published: 'reference', a pack, or a folder of packs."
         ),
     ] = "reference",
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Check a pack of results, and write the folder and the text of a pull request.
 
@@ -47,7 +47,6 @@ def submit(
     from bench.packs.check import check_pack
     from bench.packs.submit import published_experiments, write_submission
 
-    settings = Settings.from_environment(data=data_dir, cache=cache_dir)
     found = check_pack(pack, published_experiments(against), settings)
     for line in found.problems:
         typer.echo(line)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import StoreDir
+from bench.cli.options import ManyValues, store_settings, with_options
 from bench.settings import Settings
 
 EPILOG = """
@@ -25,8 +25,10 @@ def track() -> None:
     """Copy the store's runs into MLflow; the store stays the truth."""
 
 
-@app.command(epilog=EPILOG)
+@app.command(cls=ManyValues, epilog=EPILOG)
+@with_options(settings=store_settings)
 def sync(
+    *,
     uri: Annotated[
         str | None,
         typer.Option(
@@ -35,7 +37,7 @@ def sync(
             show_default="SQLite in the store",
         ),
     ] = None,
-    store: StoreDir = None,
+    settings: Settings,
 ) -> None:
     """Log every run, experiment, study and trial that MLflow lacks, each once.
 
@@ -45,7 +47,6 @@ def sync(
     from bench.tracking.destination import destination
     from bench.tracking.sync import sync_bounded
 
-    settings = Settings.from_environment(store=store)
     if uri is not None:
         settings = replace(settings, tracking_uri=uri)
     counts = sync_bounded(settings, partial(typer.echo, err=True))

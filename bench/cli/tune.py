@@ -87,12 +87,12 @@ def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:
 
 
 def _show_ledger(settings: Settings) -> None:
-    from bench.reports.results import Selection
+    from bench.reports.request import Request
     from bench.reports.tables.grid import to_markdown
     from bench.reports.tables.ledger import ledger_grid
     from bench.reports.titles import RegisteredTitles
 
-    grid = ledger_grid(settings.store, Selection(), RegisteredTitles())
+    grid = ledger_grid(settings.store, Request(), RegisteredTitles())
     if grid is None:
         typer.echo("nothing has been tuned here", err=True)
         return

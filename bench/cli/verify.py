@@ -7,14 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import (
-    Against,
-    CacheDir,
-    DataDir,
-    StoreDir,
-    resumable,
-    with_options,
-)
+from bench.cli.options import Against, folder_settings, resumable, with_options
 from bench.cli.reading import joined
 from bench.errors import ConfigError
 from bench.numerics import use_numerics
@@ -33,8 +26,9 @@ Examples:
 """
 
 
-@with_options()
+@with_options(settings=folder_settings)
 def verify(
+    *,
     report: Annotated[
         Path | None,
         typer.Argument(
@@ -49,9 +43,7 @@ def verify(
         int | None,
         typer.Option(metavar="N", help="Published experiments to draw.", show_default="3"),
     ] = None,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Render a report again from the stored ranks and compare it cell by cell.
 
@@ -60,7 +52,6 @@ def verify(
     drawn at random, trained again, and their ranks compared user by user. Exit code 1: something
     differs, and is named.
     """
-    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     if report is not None and _is_published(report):
         _train_again(str(report), settings, 3 if sample is None else sample)
         return
@@ -70,7 +61,7 @@ def verify(
         settings, _ = joined(settings, None, against)
     root = settings.store
     if report is None:
-        what, problems, fine = _check_store(root)
+        what, (problems, fine) = root, _check_store(root)
     else:
         from bench.reports.titles import RegisteredTitles
         from bench.reports.verify.verify import verify as verify_report
@@ -103,7 +94,7 @@ def _train_again(name: str, settings: Settings, sample: int) -> None:
         raise typer.Exit(1)
 
 
-def _check_store(root: Path) -> tuple[Path, list[str], str]:
+def _check_store(root: Path) -> tuple[list[str], str]:
     from bench.runs.store import Store
     from bench.runs.verify import check_store
     from bench.tuning.records import tuning_store
@@ -115,4 +106,4 @@ def _check_store(root: Path) -> tuple[Path, list[str], str]:
     fine = f"{counted(number, 'experiment')}, all files as they were written"
     if unchecked:
         fine += f"; {unchecked} of an earlier version, without checksums, could be read"
-    return root, [problem for check in checks for problem in check.problems], fine
+    return [problem for check in checks for problem in check.problems], fine

@@ -4,12 +4,14 @@ The steps, in this order:
 
 0. Ids are tidied: white space around them is removed, ``1.0`` is ``1`` among whole numbers. What is
    no id is refused.
-1. Each user's interactions are sorted by time. Interactions with equal times keep the order
-   that they have in the file. Where a format has no times, file order is the order.
-2. The card's duplicates policy applies.
-3. Users and items with too few interactions are removed, again and again until none is left
+1. Interactions whose rating or time the card's filters exclude are removed.
+2. Each user's interactions are sorted by time. Interactions with equal times keep the order
+   that they have in the file, unless the card has another rule for ties. Where a format has no
+   times, file order is the order.
+3. The card's duplicates policy applies.
+4. Users and items with too few interactions are removed, again and again until none is left
    to remove (the k-core; its fixed point does not depend on the order of removal).
-4. Users and items are numbered in the order of their ids as strings, so that the numbering
+5. Users and items are numbered in the order of their ids as strings, so that the numbering
    and the fingerprint do not depend on the order of a file's lines.
 """
 
@@ -19,6 +21,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -26,10 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.data.interactions import CheckResult, Interactions, check_ids, encode, tidy
+from bench.data.interactions import CheckResult, Interactions, check_ids, encode, is_missing, tidy
 from bench.data.sequences import Sequences
 from bench.errors import DataError
-from bench.plan.data_card import Card, Filters, Form
+from bench.plan.data_card import Card, Filters, Form, rating_rule
+from bench.seeds import seed_for
 
 _NOISY = b"planted noise"
 
@@ -45,14 +49,21 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     if not len(raw.users):
         raise DataError(f"data set '{card.name}' has no interactions; check its files")
     raw = _with_meant_ids(raw, form)
-    rows = chronological(raw)
-    notes = [*raw.notes, *ties(raw, rows)]
+    missing = _without_id(raw) if form.missing_ids == "drop" else np.zeros_like(raw.users, bool)
+    stays = selected(raw, card) & ~missing
+    raw = _as_card_says(raw, card)
+    rows = chronological(raw, card)
+    notes = [*raw.notes, *tie_rule(raw, card), *_as_published(raw, card)]
+    if missing.any():
+        text = f"{missing.sum():,} lines without the id of a user or an item were left out"
+        notes.append(CheckResult("ids", "note", text))
+    rows = rows[stays[rows]]
     rows = rows[distinct(raw.users[rows], raw.items[rows], card.filters)]
     rows = rows[core(raw.users[rows], raw.items[rows], card.filters)]
     if not len(rows):
         raise DataError(
             f"data set '{card.name}': no user and item survive {card.filters.describe()}; "
-            "lower the limits in its card"
+            "correct the filters in its card"
         )
     text = (
         f"{len(raw.users):,} interactions of {len(raw.user_ids):,} users with "
@@ -66,7 +77,8 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
         np.bincount(users, minlength=len(user_ids)), (items[order] + 1).astype(np.int32)
     )
     texts = _texts(raw, item_ids, card, form)
-    planted = None if raw.planted is None else raw.planted[rows][order]
+    rows = rows[order]
+    planted = None if raw.planted is None else raw.planted[rows]
     return Dataset(
         name=card.name,
         fingerprint=fingerprint(sequences, user_ids, item_ids, texts, planted),
@@ -75,6 +87,9 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
         item_ids=item_ids,
         item_texts=texts,
         max_length=card.max_length,
+        times=None if raw.times is None else raw.times[rows],
+        per_second=raw.per_second,
+        ratings=None if raw.ratings is None else raw.ratings[rows],
         noise=planted,
         notes=notes,
     )
@@ -86,55 +101,153 @@ def _with_meant_ids(raw: Interactions, form: Form) -> Interactions:
     for kind, codes, ids in (("user", raw.users, raw.user_ids), ("item", raw.items, raw.item_ids)):
         meant, found = tidy(ids, kind)
         place = partial(_first_place, raw, codes)
-        check_ids(meant, kind, place, keep_missing=form.missing_ids == "keep")
+        check_ids(meant, kind, place, form.missing_ids)
         numbers, columns[f"{kind}_ids"] = encode(meant)
         columns[f"{kind}s"] = numbers[codes] if found else codes
         notes += found
     return replace(raw, notes=notes, **columns)
 
 
+def _without_id(raw: Interactions) -> NDArray[np.bool_]:
+    """Return which rows lack the id of their user or item."""
+    missing: NDArray[np.bool_] = np.logical_or(
+        np.array([*map(is_missing, raw.user_ids)])[raw.users],
+        np.array([*map(is_missing, raw.item_ids)])[raw.items],
+    )
+    return missing
+
+
+def _as_published(raw: Interactions, card: Card) -> list[CheckResult]:
+    """Compare what was read with the counts that the publisher states, where it does."""
+    found = {
+        "users": len(raw.user_ids),
+        "items": len(raw.item_ids),
+        "interactions": len(raw.users),
+    }
+    stated = card.published.model_dump(exclude_none=True)
+    if not stated:
+        return []
+    wrong = [
+        f"{found[what]:,} {what} where {count:,} are published"
+        for what, count in stated.items()
+        if found[what] != count
+    ]
+    if not wrong:
+        return [CheckResult("published counts", "ok", "the files hold what their publisher states")]
+    text = f"the files hold {', '.join(wrong)}; is this another release, or a part of it?"
+    return [CheckResult("published counts", "warning", text)]
+
+
 def _first_place(raw: Interactions, codes: NDArray[np.int64], code: int) -> str:
     return raw.place(int(np.argmax(codes == code)))
 
 
-def ties(raw: Interactions, rows: NDArray[np.intp]) -> list[CheckResult]:
-    """Count equal times of one user, whose order is the file's, which may run backwards.
+def selected(raw: Interactions, card: Card) -> NDArray[np.bool_]:
+    """Return which rows the card's filters of ratings and times keep.
 
-    Parameters
-    ----------
-    raw
-        The interactions.
-    rows
-        Their chronological order; see :func:`chronological`.
+    Raises
+    ------
+    DataError
+        The data have no ratings or times, or no dates, that a filter could look at.
+    """
+    keep, filters = np.ones(len(raw.users), dtype=np.bool_), card.filters
+    if filters.rating is not None:
+        if raw.ratings is None:
+            raise _lacks(card, "ratings", f"rating: {filters.rating}")
+        keep &= rating_rule(filters.rating)(raw.ratings)
+    for name, bound, compare in (
+        ("since", filters.since, np.greater_equal),
+        ("before", filters.before, np.less),
+    ):
+        if bound is not None:
+            if raw.times is None:
+                raise _lacks(card, "times", f"{name}: {bound}")
+            keep &= compare(raw.times, _in_units(bound, raw, card))
+    return keep
+
+
+def _lacks(card: Card, what: str, setting: str) -> DataError:
+    return DataError(
+        f"data set '{card.name}' has no {what} that '{setting}' could look at; remove that from "
+        f"its card, or name the column of {what} in the options"
+    )
+
+
+def _in_units(bound: float | datetime, raw: Interactions, card: Card) -> float:
+    """Return a bound in the unit of the times, rounded up where those are whole."""
+    if not isinstance(bound, datetime):
+        return bound
+    if raw.per_second is None or raw.times is None:
+        raise DataError(
+            f"data set '{card.name}': its times are numbers of an unknown unit; write the bound "
+            f"{bound:%Y-%m-%d} as such a number, or name the unit as 'time_format'"
+        )
+    microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if raw.times.dtype.kind == "i":
+        return -(-microseconds * raw.per_second // 10**6)
+    return microseconds * raw.per_second / 10**6
+
+
+def _as_card_says(raw: Interactions, card: Card) -> Interactions:
+    """Round times where the card asks for it, and refuse what makes sense with times only."""
+    for setting, default in (("ties", "file"), ("times", "exact")):
+        stated = getattr(card, setting)
+        if raw.times is None and stated != default:
+            raise _lacks(card, "times", f"{setting}: {stated}")
+    if card.times == "exact" or raw.times is None:
+        return raw
+    return replace(raw, times=raw.times.astype(np.float32).astype(np.float64))
+
+
+def tie_rule(raw: Interactions, card: Card) -> list[CheckResult]:
+    """State the order of a user's equal times, and warn where it is that of a file run backwards.
+
+    A file that falls from new to old nearly everywhere has its equal times in the wrong order,
+    too.
     """
     if raw.times is None:
         return []
-    users, times = raw.users[rows], raw.times[rows]
-    tied = np.zeros(len(rows) + 1, dtype=np.bool_)
-    tied[1:-1] = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
-    count = int((tied[1:] | tied[:-1]).sum())
+    if card.ties != "file":
+        text = f"equal times are in the order of item ids (ties: {card.ties})"
+        if card.ties == "random":
+            text = f"equal times are in random order (ties: random, seed: {card.seed})"
+        return [CheckResult("tie rule", "note", text)]
     order = np.argsort(raw.users, kind="stable")
     users, times = raw.users[order], raw.times[order]
     same = users[1:] == users[:-1]
-    rises = int((same & (times[1:] > times[:-1])).sum())
-    falls = int((same & (times[1:] < times[:-1])).sum())
-    text = (
-        f"{count:,} of {len(rows):,} interactions have the same time as another of their user and "
-        "keep the order of the file"
+    rises, ties, falls = (
+        int((same & compare(times[1:], times[:-1])).sum())
+        for compare in (np.greater, np.equal, np.less)
     )
-    if count and falls > 9 * rises:
+    text = "equal times keep the order of the file (ties: file)"
+    if ties and falls > 9 * rises:
         text += (
             ", which runs from new to old: their order is probably reversed; turn the file round"
         )
-        return [CheckResult("equal times", "warning", text)]
-    return [CheckResult("equal times", "ok", text)]
+        return [CheckResult("tie rule", "warning", text)]
+    return [CheckResult("tie rule", "ok", text)]
 
 
-def chronological(raw: Interactions) -> NDArray[np.intp]:
-    """Order rows by user, then by time; ties keep the order of the file."""
+def chronological(raw: Interactions, card: Card) -> NDArray[np.intp]:
+    """Order rows by user, then by time, then by the card's rule for ties."""
     if raw.times is None:
         return np.argsort(raw.users, kind="stable")
-    return np.lexsort((raw.times, raw.users))
+    keys: list[NDArray[Any]] = [raw.times, raw.users]
+    if card.ties != "file":
+        keys.insert(0, _ranks(raw.item_ids)[raw.items])
+    if card.ties == "random":  # numbers drawn for rows in an order that the file's does not change
+        canonical = np.lexsort((*keys[:2], _ranks(raw.user_ids)[raw.users]))
+        drawn = np.random.default_rng(seed_for("ties", card.seed)).random(len(canonical))
+        keys[0] = np.empty_like(drawn)
+        keys[0][canonical] = drawn
+    return np.lexsort(keys)
+
+
+def _ranks(ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place of each id among all, sorted as text."""
+    ranks = np.empty(len(ids), dtype=np.int64)
+    ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
+    return ranks
 
 
 def distinct(

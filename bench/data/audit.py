@@ -78,6 +78,83 @@ def sorted_share(sequences: Sequences, key: NDArray[np.int64]) -> float:
     return float((inside == 0).mean())
 
 
+def ties_in_time(dataset: Dataset) -> CheckResult:
+    """Count interactions of one user and time, whose order the times do not say."""
+    if dataset.times is None:
+        return CheckResult("ties in time", "ok", "there are no times")
+    offsets, tied = dataset.sequences.offsets, np.zeros(dataset.n_interactions, dtype=np.bool_)
+    tied[1:] = dataset.times[1:] == dataset.times[:-1]
+    tied[offsets[:-1]] = False  # nothing is before a user's first
+    pairs = dataset.n_interactions - dataset.n_users
+    text = f"{tied.sum() / max(pairs, 1):.1%} of neighbouring interactions have the same time"
+    ends = offsets[1:][dataset.sequences.lengths > 2]
+    if len(ends):
+        test, validation = tied[ends - 1].mean(), tied[ends - 2].mean()
+        text += (
+            f", {test:.1%} of test and {validation:.1%} of validation targets that of the "
+            "interaction before"
+        )
+    return CheckResult("ties in time", "note" if tied.any() else "ok", text)
+
+
+def spans(dataset: Dataset) -> CheckResult:
+    """Measure how long histories last: what was entered at one sitting has no order of taste."""
+    check = "spans of histories"
+    if dataset.times is None or dataset.per_second is None:
+        return CheckResult(check, "ok", "there are no times, or their unit is unknown")
+    offsets = dataset.sequences.offsets
+    lasts = (dataset.times[offsets[1:] - 1] - dataset.times[offsets[:-1]]) / dataset.per_second
+    hour, day = (lasts <= 3600).mean(), (lasts <= 86_400).mean()
+    text = (
+        f"{hour:.1%} of the users have all their interactions within an hour, {day:.1%} within a "
+        f"day; half of the histories last at most {np.median(lasts) / 3600:.3g} hours"
+    )
+    return CheckResult(check, "note" if hour > 0.1 else "ok", text)
+
+
+def against_file(dataset: Dataset, base: Dataset) -> CheckResult:
+    """Compare a data set whose card is read otherwise, such as with rounded times, with itself.
+
+    Parameters
+    ----------
+    dataset
+        A variant in the order of its interactions.
+    base
+        The data set that it is a variant of.
+    """
+    check = f"compared with {base.name}"
+    texts = []
+    if np.array_equal(dataset.sequences.offsets, base.sequences.offsets):
+        other = (dataset.sequences.items != base.sequences.items).mean()
+        texts.append(f"{other:.1%} of the positions hold another interaction")
+    if min(dataset.sequences.lengths.min(), base.sequences.lengths.min()) > 2:
+        for name, place in (("test", 1), ("validation", 2)):
+            other = (dataset.sequences.from_end(place) != base.sequences.from_end(place)).mean()
+            texts.append(f"{other:.1%} of the users have another {name} target")
+    return CheckResult(check, "note", "; ".join(texts) or "nothing can be compared")
+
+
+def low_ratings(dataset: Dataset) -> CheckResult:
+    """Count ratings that say the user did not like what a model is asked to predict."""
+    if dataset.ratings is None:
+        return CheckResult("ratings", "ok", "there are no ratings")
+    known = dataset.ratings[~np.isnan(dataset.ratings)]
+    if not len(known):
+        return CheckResult("ratings", "note", "no interaction that is left has a rating")
+    long = bool((dataset.sequences.lengths > 2).all())
+    targets = dataset.target_ratings("test") if long else None
+    text = (
+        f"{len(known):,} of {dataset.n_interactions:,} interactions are rated, from "
+        f"{known.min():g} to {known.max():g}"
+    )
+    for limit in (3, 4):
+        text += f"; below {limit}: {(known < limit).mean():.1%}"
+        if targets is not None and not np.isnan(targets).all():
+            share = (targets[~np.isnan(targets)] < limit).mean()
+            text += f", of test targets {share:.1%}"
+    return CheckResult("ratings", "note", text)
+
+
 def duplicate_users(dataset: Dataset) -> CheckResult:
     """Look for users with one and the same sequence, who may be one user under two ids."""
     seen = {row.tobytes() for row in dataset.sequences}
@@ -144,6 +221,9 @@ def gini(ascending: NDArray[np.int64]) -> float:
 
 CHECKS: tuple[Callable[[Dataset], CheckResult], ...] = (
     order_of_time,
+    ties_in_time,
+    spans,
+    low_ratings,
     duplicate_users,
     repeated_items,
     items_without_text,

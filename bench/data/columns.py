@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.interactions import EXACT, CheckResult, tidy
+from bench.data.interactions import EXACT, MISSING, CheckResult, tidy
 from bench.errors import DataError
+from bench.plan.formats import EPOCH
 
 Numbers = NDArray[np.int64] | NDArray[np.float64]
 _UNITS = {1e8: "seconds", 1e11: "milliseconds", 1e14: "microseconds", 1e17: "nanoseconds"}
@@ -71,10 +72,47 @@ class Columns:
         codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         return codes, encoded.dictionary.to_pylist()
 
-    def times(self, name: str, form: str | None = None) -> Numbers:
-        """Return a column to sort by: int64 where it is whole, else float64.
+    def ratings(self, name: str) -> NDArray[np.float32]:
+        """Return a column of numbers; missing ones are NaN.
 
-        Numbers stay as they are; dates become a number of units since 1970.
+        Raises
+        ------
+        DataError
+            There is no such column, or a value is no finite number; the message names its line.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = _trimmed(self._get(name))
+        if pa.types.is_string(column.type):
+            missing = pc.is_in(pc.utf8_lower(column), pa.array(["", *MISSING]))
+            column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
+        try:
+            numbers = column.cast(pa.float64()).to_numpy()
+        except pa.ArrowException:
+            if not pa.types.is_string(column.type):
+                raise DataError(
+                    f"{self.path}: column '{name}' holds {column.type} values, not ratings; "
+                    "correct the card's 'rating'"
+                ) from None
+            values = column.to_pylist()
+            bad = next(row for row, value in enumerate(values) if value and not _is_number(value))
+        else:
+            infinite = np.isinf(numbers)
+            if not infinite.any():
+                return np.asarray(numbers, dtype=np.float32)
+            bad = int(np.argmax(infinite))
+        raise DataError(
+            f"{self.place(bad)}: '{name}' is {column[bad].as_py()!r}, not a rating (a number, or "
+            "nothing where it is unknown); correct it, or the card's 'rating'"
+        )
+
+    def times(self, name: str, form: str | None = None) -> tuple[Numbers, int | None]:
+        """Return a column to sort by, and how many of its units make a second.
+
+        The numbers are int64 where they are whole, else float64. Numbers of the file stay as they
+        are; dates become nanoseconds since 1970. The unit is None where numbers are too small to
+        know it.
 
         Parameters
         ----------
@@ -82,7 +120,8 @@ class Columns:
             The column.
         form
             How dates are written, as in :meth:`datetime.datetime.strptime`. None: ISO 8601, all
-            with a zone or none. ``epoch``: numbers that may be negative.
+            with a zone or none. One of :data:`bench.plan.formats.EPOCH`: numbers that may be
+            negative.
 
         Raises
         ------
@@ -93,8 +132,8 @@ class Columns:
         import pyarrow as pa
 
         column = _trimmed(self._get(name))
-        if form not in {None, "epoch"}:
-            return self._dates(column, name, str(form))
+        if form is not None and form not in EPOCH:
+            return self._dates(column, name, form), 10**9
         for kind in _time_kinds():
             dates = pa.types.is_temporal(kind)
             if pa.types.is_temporal(column.type) and not dates:
@@ -104,8 +143,8 @@ class Columns:
             except pa.ArrowException:
                 continue
             if dates:
-                return self._checked(found.cast(pa.int64()), name)
-            return self._numbers(found, name, negative=form == "epoch")
+                return self._checked(found.cast(pa.int64()), name), 10**9
+            return self._numbers(found, name, form)
         raise self._no_times(column, name)
 
     def _dates(self, column: Any, name: str, form: str) -> Numbers:
@@ -127,12 +166,12 @@ class Columns:
             )
         return np.asarray(dates.astype("int64"))
 
-    def _numbers(self, column: Any, name: str, *, negative: bool) -> Numbers:
-        """Check numbers: from 0 up, exact, and all in one unit."""
+    def _numbers(self, column: Any, name: str, form: str | None) -> tuple[Numbers, int | None]:
+        """Check numbers: from 0 up, exact, and all in one unit, which is returned, too."""
         import pyarrow as pa
 
         numbers = self._checked(column, name)
-        bad = ~np.isfinite(numbers) | ((numbers < 0) & (not negative))
+        bad = ~np.isfinite(numbers) | ((numbers < 0) & (form is None))
         if bad.any():
             raise self._bad_time(name, int(np.argmax(bad)))
         stored = self._get(name).type
@@ -144,6 +183,8 @@ class Columns:
                     f"{self.place(row)}: '{name}' is {self._get(name)[row].as_py()!r}, a "
                     "floating-point number so large that it has lost its order; store whole numbers"
                 )
+        if form is not None and EPOCH[form]:
+            return numbers, EPOCH[form]
         sizes = np.searchsorted(list(_UNITS), numbers, side="right")
         _, rows = np.unique(sizes, return_index=True)
         first = [int(row) for row in rows if sizes[row]]
@@ -153,9 +194,10 @@ class Columns:
             raise DataError(
                 f"{self.place(other)}: '{name}' is {numbers[other]}, by its size a time in "
                 f"{units[sizes[other] - 1]}, where {self.place(one)} has {numbers[one]}, in "
-                f"{units[sizes[one] - 1]}; write all in one unit"
+                f"{units[sizes[one] - 1]}; write all in one unit, or name it as the card's "
+                "'time_format' (s, ms, us or ns)"
             )
-        return numbers
+        return numbers, 1000 ** (int(sizes.max()) - 1) if first else None
 
     def _checked(self, column: Any, name: str) -> Numbers:
         """Return numbers, none of which is missing."""
@@ -251,6 +293,16 @@ def _trimmed(column: Any) -> Any:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pc.utf8_trim_whitespace(column.cast(pa.string()))
     return column
+
+
+def _is_number(value: str) -> bool:
+    """Whether Arrow reads a text as a number."""
+    import pyarrow as pa
+
+    with suppress(pa.ArrowException):
+        pa.array([value]).cast(pa.float64())
+        return True
+    return False
 
 
 def _time_kinds() -> list[Any]:

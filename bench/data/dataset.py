@@ -26,6 +26,8 @@ class Dataset:
         The card's name.
     fingerprint
         SHA-256 of the parsed content (ids, order, texts), whatever file format it came from.
+        Times and ratings do not count: nothing is trained on them, and a copy of the data that
+        lacks them gives the same results.
     sequences
         Items of each user, oldest first; item ``i`` is ``item_ids[i - 1]``.
     user_ids, item_ids
@@ -34,6 +36,14 @@ class Dataset:
         Name of each item; empty where the source has none.
     max_length
         The card's maximum length, the protocol's default for this data set.
+    times
+        int64 or float64 ``[interactions]``, ascending within a user; None where the source has
+        none.
+    per_second
+        How many of ``times`` make a second; None where they count something unknown.
+    ratings
+        float32 ``[interactions]``, NaN where unknown; None where the source has none. For tables
+        only: no method sees them.
     noise
         bool ``[interactions]``: accidental interactions, planted by a generator or inserted by
         :mod:`bench.data.noise`; None where they are not known.
@@ -51,10 +61,22 @@ class Dataset:
     item_ids: Sequence[str]
     item_texts: Sequence[str]
     max_length: int
+    times: NDArray[np.int64] | NDArray[np.float64] | None = None
+    per_second: int | None = None
+    ratings: NDArray[np.float32] | None = None
     noise: NDArray[np.bool_] | None = None
     training: Sequences | None = None
     training_noise: NDArray[np.bool_] | None = None
     notes: Sequence[CheckResult] = ()
+
+    def target_ratings(self, phase: Phase) -> NDArray[np.float32] | None:
+        """float32 ``[users]``: rating of each user's target, NaN where unknown.
+
+        None where the data set has no ratings. Users have at least three interactions.
+        """
+        if self.ratings is None:
+            return None
+        return self.ratings[self.sequences.offsets[1:] - _HELD_OUT[phase]]
 
     @property
     def n_users(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 
+MissingIds = Literal["error", "keep", "drop"]
 MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "-"})
 """Words, in lower case, that programs write for a missing value."""
 
@@ -53,6 +54,10 @@ class Interactions:
         Original ids, each once, in any order.
     times
         int64 or float64 ``[rows]``; None where file order is already chronological.
+    per_second
+        How many of ``times`` make a second; None where they count something unknown.
+    ratings
+        float32 ``[rows]``, NaN where unknown; None where the source has none.
     texts
         Name of each item by id; None where the source has no list of items.
     planted
@@ -68,6 +73,8 @@ class Interactions:
     user_ids: Sequence[str]
     item_ids: Sequence[str]
     times: NDArray[np.int64] | NDArray[np.float64] | None = None
+    per_second: int | None = None
+    ratings: NDArray[np.float32] | None = None
     texts: Mapping[str, str] | None = None
     planted: NDArray[np.bool_] | None = None
     place: Callable[[int], str] = lambda row: f"interaction {row + 1}"
@@ -126,7 +133,7 @@ def _is_whole(value: str) -> bool:
 
 
 def check_ids(
-    ids: Sequence[str], kind: str, where: Callable[[int], str], *, keep_missing: bool
+    ids: Sequence[str], kind: str, where: Callable[[int], str], missing: MissingIds
 ) -> None:
     """Refuse what is no id, or an id that was spoilt before it came here.
 
@@ -138,8 +145,9 @@ def check_ids(
         ``"user"`` or ``"item"``, for the message.
     where
         Returns the file and line on which the id of a place in ``ids`` is first seen.
-    keep_missing
-        Whether words for a missing value are ids.
+    missing
+        What an id that is missing is; see :class:`bench.plan.data_card.Form`. Where it is dropped,
+        it is not refused.
 
     Raises
     ------
@@ -150,19 +158,29 @@ def check_ids(
     """
     known = set(ids)
     for code, value in enumerate(ids):
-        problem = _problem(value, known, keep_missing=keep_missing)
+        if missing == "drop" and is_missing(value):
+            continue
+        problem = _problem(value, known, missing)
         if problem:
             raise DataError(f"{where(code)}: the {kind} id {problem}")
 
 
-def _problem(value: str, known: set[str], *, keep_missing: bool) -> str | None:
+def is_missing(value: str) -> bool:
+    """Whether an id is empty or a word for a missing value."""
+    return not value or value.lower() in MISSING
+
+
+def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
     """Return what is wrong with an id and what to do."""
     if not value:
-        return "is empty; add it or remove the line"
-    if value.lower() in MISSING and not keep_missing:
+        return "is empty; add it, or set 'missing_ids: drop' in the card to leave such lines out"
+    if missing == "keep":
+        return None
+    if value.lower() in MISSING:
         return (
             f"'{value}' is a word for a missing value, so that all such lines would be one and "
-            "the same; remove them, or set 'missing_ids: keep' in the card if it is an id"
+            "the same; set 'missing_ids: drop' in the card to leave them out, or 'missing_ids: "
+            "keep' if it is an id"
         )
     if value.isalnum():
         return None

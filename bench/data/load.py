@@ -124,6 +124,8 @@ def _entry(card: Card, located: Located, cache: Path) -> Entry:
     key = {
         "form": form.model_dump(mode="json", exclude={"sources", "files"}),
         "filters": card.filters.model_dump(mode="json"),
+        "order": [card.ties, card.seed, card.times],
+        "published": card.published.model_dump(),
         "files": hashes,
         "suffixes": {role: path.suffix for role, path in located.files.items()},
         "code": _code(READERS.get(form.format).function),
@@ -134,15 +136,21 @@ def _entry(card: Card, located: Located, cache: Path) -> Entry:
 def _to_content(dataset: Dataset) -> Content:
     """Collect what the cache keeps of a data set."""
     names = [list(dataset.user_ids), list(dataset.item_ids), list(dataset.item_texts)]
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, NDArray[Any] | None] = {
         "names": np.frombuffer(json.dumps(names, separators=(",", ":")).encode(), np.uint8),
         "offsets": dataset.sequences.offsets,
         "items": dataset.sequences.items,
+        "times": dataset.times,
+        "ratings": dataset.ratings,
+        "noise": dataset.noise,
     }
-    if dataset.noise is not None:
-        arrays["noise"] = dataset.noise
-    notes = [[note.check, note.level, note.text] for note in dataset.notes]
-    return Content(arrays, {"fingerprint": dataset.fingerprint, "notes": notes})
+    metadata = {
+        "fingerprint": dataset.fingerprint,
+        "per_second": dataset.per_second,
+        "notes": [[note.check, note.level, note.text] for note in dataset.notes],
+    }
+    known = {name: array for name, array in arrays.items() if array is not None}
+    return Content(known, metadata)
 
 
 def _from_content(content: Content, card: Card) -> Dataset:
@@ -156,6 +164,9 @@ def _from_content(content: Content, card: Card) -> Dataset:
         item_ids=item_ids,
         item_texts=texts,
         max_length=card.max_length,
+        times=content.arrays.get("times"),
+        per_second=content.metadata["per_second"],
+        ratings=content.arrays.get("ratings"),
         noise=content.arrays.get("noise"),
         notes=[CheckResult(*note) for note in content.metadata["notes"]],
     )

@@ -57,6 +57,11 @@ def not_found(card: Card, settings: Settings) -> DataError:
         for form in card.forms
     )
     remedies = [f"run 'bench data fetch {card.name}'"] if fetchable(card) else []
+    if card.obtain:
+        remedies.append(
+            "its publisher asks for your consent, so that no command fetches it: "
+            f"{card.obtain}, and put the files there"
+        )
     remedies.append(f"set BENCH_DATA_DIR to the folder that holds '{card.name}/'")
     return DataError(
         f"data set '{card.name}' is not in {' or '.join(map(str, places))}: missing "

@@ -19,7 +19,7 @@ from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.plan.protocol import Part
-from bench.plan.variants import Noise, NoiseKind, Variant, source_of, split_source
+from bench.plan.variants import Change, Noise, NoiseKind, Variant, source_of, split_source
 from bench.seeds import seed_for
 
 _TRIES = 100
@@ -275,6 +275,8 @@ def with_variants(dataset: Dataset, variants: Sequence[Variant]) -> Dataset:
 def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
     base, earlier = split_source(dataset.name)
     name = source_of(base, [*earlier, variant])
+    if not isinstance(variant, Change):  # the card was read as it says
+        return replace(dataset, name=name)
     if variant.histories == "both" and dataset.training is not None:
         raise DataError(
             f"data set '{name}': '{variant.text}' changes all histories, after a variant that "
@@ -284,6 +286,7 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
     inner = split.full.before_last(2)
     noise, training_noise = _noise(dataset, "test"), _noise(dataset, "train")
     training: Sequences | None = None
+    times, ratings = dataset.times, dataset.ratings
     if variant.histories == "train":
         changed = _change(split.train, split, dataset, variant)
         sequences, training = dataset.sequences, changed.sequences
@@ -297,7 +300,11 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
         items[place], items[~place] = changed.sequences.items, split.full.items[~inner]
         after = np.zeros(len(items), dtype=np.bool_)
         after[place], after[~place] = changed.noise_after(noise[inner]), noise[~inner]
-        noise = after
+        noise, times = after, None  # what is inserted has no time
+        if ratings is not None:
+            old, ratings = ratings, np.full(len(items), np.nan, dtype=np.float32)
+            ratings[~place] = old[~inner]
+            ratings[place] = np.where(changed.origin < 0, np.nan, old[inner][changed.origin])
         if variant.histories == "test":
             training = dataset.histories("train")
     known = isinstance(variant, Noise) or dataset.noise_in("train") is not None
@@ -308,6 +315,8 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
         name=name,
         fingerprint=fingerprint(sequences, *ids, masks[0], training, masks[1]),
         sequences=sequences,
+        times=times,
+        ratings=ratings,
         noise=masks[0],
         training=training,
         training_noise=masks[1],
@@ -320,7 +329,7 @@ def _noise(dataset: Dataset, part: Part) -> NDArray[np.bool_]:
     return np.zeros(len(dataset.histories(part).items), np.bool_) if known is None else known
 
 
-def _change(before: Sequences, split: LeaveOneOut, dataset: Dataset, variant: Variant) -> Changed:
+def _change(before: Sequences, split: LeaveOneOut, dataset: Dataset, variant: Change) -> Changed:
     source = Training(
         sequences=before,
         counts=split.item_counts(),

@@ -132,6 +132,7 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
             names = file.schema_arrow.names
             _refuse_twins(str(path), names)
             table = file.read(columns=[name for name in names if name in wanted])
+        table.validate(full=True)  # texts that are not UTF-8, among others
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again") from None

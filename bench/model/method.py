@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ from bench.model.text_vectors import TextVectors
 
 NextItemLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(vectors [M, D], item table [I, D], targets int64 [M] in 1..I) -> mean loss``."""
+TargetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""As :data:`NextItemLoss`, but the loss of each target, ``[M]``, differentiable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,8 @@ class TrainingData:
         Training interactions of every user.
     next_item_loss
         The loss that every method of the run shares.
+    target_loss
+        The same loss of each target, for methods that weight targets.
     seed
         For generators of the method's own; training draws from torch's generator, which is seeded
         for every epoch.
@@ -44,6 +48,7 @@ class TrainingData:
     sizes: Sizes
     train: Sequences
     next_item_loss: NextItemLoss
+    target_loss: TargetLoss = field(kw_only=True)
     seed: int = 0
     text_vectors: TextVectors | None = None
     cache: Path | None = None

@@ -9,6 +9,8 @@ padding out themselves where it costs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Generator, Tensor
 
@@ -40,6 +42,20 @@ def windows(data: SequenceData, max_length: int, generator: Generator, last_only
         length = inputs.clamp_max(max_length)
         start = data.offsets[:-1] + inputs - length
         return _non_empty(Rows(torch.arange(len(inputs)), start, length, length))
+    return _cut(data, inputs, max_length, generator)
+
+
+def covering_windows(data: SequenceData, max_length: int, generator: Generator) -> Rows:
+    """Cut every history into the windows of :func:`windows`, the last item included.
+
+    Nothing is predicted from the history: the rows are for methods that hide items of theirs.
+    """
+    rows = _cut(data, data.lengths, max_length, generator)
+    return replace(rows, targets=torch.zeros_like(rows.targets))
+
+
+def _cut(data: SequenceData, inputs: Tensor, max_length: int, generator: Generator) -> Rows:
+    """Cut the first ``inputs`` interactions of each user into windows; see :func:`windows`."""
     stride = (max_length + 1) // 2
     phase = torch.randint(0, stride, inputs.shape, generator=generator)
     first = torch.where(inputs > max_length, max_length - phase, inputs)

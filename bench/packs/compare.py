@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import PHASES, Phase
-from bench.reports.results import Reading
+from bench.reports.request import Request
 from bench.runs.stored import StoredExperiment
 
 _WHERE = ("device", "threads", "processor", "cpu_capability", "numerics", "blas", "blas_branch")
@@ -92,8 +92,8 @@ def compare(
     StoreError
         An experiment is damaged.
     """
-    reading = Reading()
-    metric = reading.main_metric(published.experiment.protocol)
+    request = Request()
+    metric = request.main_metric(published.experiment.protocol)
     differing = {
         phase: float(
             np.mean(
@@ -108,9 +108,9 @@ def compare(
         )
         for phase in PHASES
     }
-    values = [metric.per_user(reading.ranking(stored)) for stored in (published, again)]
+    values = [metric.per_user(request.ranking(stored)) for stored in (published, again)]
     within, measure = (
-        _within_seeds(float(values[1].mean()), [_mean(metric, reading, one) for one in seeds])
+        _within_seeds(float(values[1].mean()), [_mean(metric, request, one) for one in seeds])
         if len(seeds) > 1
         else _within_users(values[1] - values[0])
     )
@@ -127,8 +127,8 @@ def compare(
     )
 
 
-def _mean(metric: Metric, reading: Reading, stored: StoredExperiment) -> float:
-    return metric.mean(reading.ranking(stored))
+def _mean(metric: Metric, request: Request, stored: StoredExperiment) -> float:
+    return metric.mean(request.ranking(stored))
 
 
 def _within_seeds(value: float, seeds: Sequence[float]) -> tuple[bool, str]:

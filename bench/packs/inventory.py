@@ -17,7 +17,7 @@ from bench.plan.protocol import PARTS
 from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.differences import distinguishing_settings, format_settings, settings_of
 from bench.reports.page.provenance import command_of
-from bench.reports.results import Reading
+from bench.reports.request import Request
 from bench.runs.record import RunRecord, read_record, read_records, record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -128,13 +128,13 @@ def listing(store: Store, experiments: Sequence[StoredExperiment], sort: str) ->
 
 
 def _entry(stored: StoredExperiment, settings: str, tags: Sequence[str]) -> Entry:
-    reading, experiment = Reading(), stored.experiment
-    metric = reading.main_metric(experiment.protocol)
+    request, experiment = Request(), stored.experiment
+    metric = request.main_metric(experiment.protocol)
     return Entry(
         key=stored.key,
         label=experiment.label,
         name=metric.name,
-        metric=metric.mean(reading.ranking(stored)),
+        metric=metric.mean(request.ranking(stored)),
         settings=settings,
         code=experiment.code[:8],
         commit=stored.metadata.versions.get(COMMIT, "")[:12],

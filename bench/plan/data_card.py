@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -14,11 +17,19 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.formats import READERS
-from bench.plan.variants import Variant, split_source
+from bench.plan.variants import Change, Variant, split_source
 from bench.registry import NAME, NAME_RULE
 from bench.settings import expanded
 
 _SHA256 = r"^[0-9a-f]{64}$"
+_RATINGS = re.compile(r"(>=|>|<=|<|==)\s*(-?\d+(?:\.\d+)?)")
+_COMPARISONS: dict[str, Callable[[Any, float], Any]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+    "==": operator.eq,
+}
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -121,8 +132,10 @@ class Form(Config):
         What an item with interactions that the list of items lacks is: an ``error``, or an
         item without text (``keep``).
     missing_ids
-        What an id is that is a word for a missing value (``nan``, ``None``, ``NULL``, ``NA``,
-        ``-`` and their like): an ``error``, or an id as any other (``keep``).
+        What an id is that is empty or a word for a missing value (``nan``, ``None``, ``NULL``,
+        ``NA``, ``-`` and their like): an ``error``, or its line is left out and counted (``drop``).
+        ``keep``: words, and numbers that look spoilt, are ids as any other, such as names that
+        people chose.
     sources
         Where the files come from; empty when nothing can be fetched.
     """
@@ -131,7 +144,7 @@ class Form(Config):
     files: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     unlisted_items: Literal["error", "keep"] = "error"
-    missing_ids: Literal["error", "keep"] = "error"
+    missing_ids: Literal["error", "keep", "drop"] = "error"
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -145,11 +158,41 @@ class Form(Config):
         return self
 
 
+def rating_rule(text: str) -> Callable[[Any], Any]:
+    """Return a function that says which ratings, a number or an array, a rule means.
+
+    Parameters
+    ----------
+    text
+        Such as ``>=4``: one of ``>=``, ``>``, ``<=``, ``<``, ``==``, and a number.
+
+    Raises
+    ------
+    ValueError
+        It is no such rule.
+
+    Examples
+    --------
+    >>> rating_rule(">=4")(4.0), rating_rule("< 2.5")(3)
+    (True, False)
+    """
+    found = _RATINGS.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("write a comparison and a number, such as '>=4'")
+    compare, value = _COMPARISONS[found[1]], float(found[2])
+    return lambda ratings: compare(ratings, value)
+
+
 class Filters(Config):
     """What is removed, in the order that :mod:`bench.data.arrange` states.
 
     Attributes
     ----------
+    rating
+        Which ratings stay, such as ``>=4``; interactions of unknown rating go, too.
+    since, before
+        Times from which on, and before which, interactions stay: an ISO 8601 date (in UTC where
+        it names no zone), or a number in the unit of the file.
     duplicates
         ``keep`` every interaction; ``drop-consecutive``: of the same item several times in a
         row, the first stays; ``drop-repeats``: of the same item of a user, the first stays.
@@ -157,9 +200,32 @@ class Filters(Config):
         Limits of the k-core.
     """
 
+    rating: str | None = None
+    since: int | float | datetime | None = None
+    before: int | float | datetime | None = None
     duplicates: Literal["keep", "drop-consecutive", "drop-repeats"] = "keep"
     min_user_interactions: int = Field(default=1, ge=1)
     min_item_interactions: int = Field(default=1, ge=1)
+
+    @field_validator("rating")
+    @classmethod
+    def _a_rule(cls, value: str | None) -> str | None:
+        if value is not None:
+            rating_rule(value)
+        return value
+
+    @field_validator("since", "before", mode="before")
+    @classmethod
+    def _a_time(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("write a date such as 2014-07-31, or a number")
+        if not isinstance(value, str):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("write a date such as 2014-07-31, or a number") from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def describe(self) -> str:
         """One phrase for messages.
@@ -169,7 +235,9 @@ class Filters(Config):
         >>> Filters(min_user_interactions=5).describe()
         'at least 5 interactions a user and 1 an item, duplicates: keep'
         """
-        return (
+        rules = {"rating": self.rating, "since": self.since, "before": self.before}
+        shown = (f"{name} {rule}, " for name, rule in rules.items() if rule is not None)
+        return "".join(shown) + (
             f"at least {self.min_user_interactions} interactions a user and "
             f"{self.min_item_interactions} an item, duplicates: {self.duplicates}"
         )
@@ -186,6 +254,20 @@ class Counts(Config):
         return f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions"
 
 
+class Published(Config):
+    """How much a publisher says that the files hold, before any filter; None where it does not.
+
+    Attributes
+    ----------
+    users, items, interactions
+        Counts.
+    """
+
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+
+
 class Card(Config):
     """A data set.
 
@@ -199,12 +281,25 @@ class Card(Config):
         One line for listings.
     forms
         Alternative sets of files; the first that is complete is read.
+    ties
+        How a user's interactions of equal time are ordered: as in the ``file``, by the id of the
+        ``item``, or at ``random``, drawn from the seed whatever the order of the file.
+    seed
+        Of random ties.
+    times
+        ``exact``, or rounded to 32-bit floats as in RecBole (steps of 64 or 128 seconds in
+        seconds since 1970), which makes ties.
     filters
         What is removed.
     max_length
         The protocol's default maximum length.
     expected
         A different content is an error.
+    published
+        Other counts of the files, before filters, are a warning.
+    obtain
+        How a person gets the files where a program must not, because the publisher asks for
+        consent first.
     citation, licence
         Whom to cite; under which terms the data may be used.
     """
@@ -213,9 +308,14 @@ class Card(Config):
     title: str = ""
     summary: str = ""
     forms: tuple[Form, ...] = Field(min_length=1)
+    ties: Literal["file", "item", "random"] = "file"
+    seed: int = Field(default=0, ge=0)
+    times: Literal["exact", "float32"] = "exact"
     filters: Filters = Filters()
     max_length: int = Field(default=50, ge=2, le=100_000)
     expected: Counts | None = None
+    published: Published = Published()
+    obtain: str = ""
     citation: str = ""
     licence: str = ""
     _folder: Path | None = PrivateAttr(default=None)
@@ -238,9 +338,14 @@ class Card(Config):
         """Changes to the data, in the order in which they are applied."""
         return self._variants
 
-    def placed(self, folder: Path | None, variants: Iterable[Variant] = ()) -> Card:
+    def placed(self, folder: Path | None, variants: Sequence[Variant] = ()) -> Card:
         """Return a copy that knows the folder of its files and its variants."""
-        card = self.model_copy()
+        reading = [entry for entry in variants if not isinstance(entry, Change)]
+        update = {key: value for entry in reading for key, value in entry.model_dump().items()}
+        if update and self.filters.duplicates == "drop-consecutive":
+            update["expected"] = None  # which are consecutive, the order decides
+        variants = [*reading, *(entry for entry in variants if isinstance(entry, Change))]
+        card = self.model_copy(update=update)
         card._folder, card._variants = folder, (*variants,)  # noqa: SLF001 - its own class
         return card
 

@@ -12,7 +12,7 @@ from bench.config import Config
 from bench.hashing import content_hash
 from bench.numerics import Numerics
 from bench.plan.protocol import Protocol
-from bench.plan.training import TrainingConfig
+from bench.plan.training import LossName, TrainingConfig
 
 
 @cache
@@ -89,21 +89,28 @@ class Experiment(Config):
     def label(self) -> str:
         """Short readable name: ``ml-100k/sasrec/none/seed 1``."""
         parts = self.dataset, self.backbone, self.method, self.encoder
-        return label_of(*parts, self.training.budget, self.seed)
+        return label_of(*parts, self.training.budget, self.seed, self.training.loss)
 
 
 def label_of(
-    dataset: str, backbone: str | None, method: str, encoder: str | None, budget: str, seed: int
+    dataset: str,
+    backbone: str | None,
+    method: str,
+    encoder: str | None,
+    budget: str,
+    seed: int,
+    loss: LossName | None,
 ) -> str:
-    """Join what an experiment consists of; what it lacks and the usual budget are left out.
+    """Join what an experiment consists of; what it lacks or has as usual is left out.
 
     Examples
     --------
-    >>> label_of("ml-100k", "sasrec", "none", None, "paper", 1)
+    >>> label_of("ml-100k", "sasrec", "none", None, "paper", 1, "cross_entropy")
     'ml-100k/sasrec/none/seed 1'
-    >>> label_of("ml-100k", "sasrec", "none", None, "quick", 1)
-    'ml-100k/sasrec/none/quick/seed 1'
+    >>> label_of("ml-100k", "sasrec", "none", None, "quick", 1, "bpr")
+    'ml-100k/sasrec/none/bpr/quick/seed 1'
     """
+    own_loss = None if loss == "cross_entropy" else loss
     own_budget = None if budget == "paper" else budget
-    parts = [dataset, backbone, method, encoder, own_budget, f"seed {seed}"]
+    parts = [dataset, backbone, method, encoder, own_loss, own_budget, f"seed {seed}"]
     return "/".join(part for part in parts if part)

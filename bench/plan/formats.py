@@ -15,6 +15,9 @@ from pydantic import Field, field_validator, model_validator
 from bench.config import Config
 from bench.registry import Registry, load_object
 
+EPOCH: dict[str, int | None] = {"epoch": None, "s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Formats of times that are numbers since 1970, with how many make a second."""
+
 
 class SequencesOptions(Config):
     """One user a line, ``USER ITEM ITEM ...``, oldest first.
@@ -79,7 +82,11 @@ class TableOptions(FileOptions):
         Column to sort by: a number, or a date. None: rows are already in chronological order.
     time_format
         How dates are written, as in :meth:`datetime.datetime.strptime`; None: ISO 8601.
-        ``epoch``: numbers that may be negative, before 1970.
+        ``epoch``: numbers that may be negative, before 1970; ``s``, ``ms``, ``us``, ``ns``: the
+        same in a unit that is not guessed.
+    rating
+        Column of ratings, numbers; an empty value is an unknown rating. None: there are none. The
+        column that a format names by default may be missing.
     item_id, text
         Columns of the items file; an empty ``item_id`` is the same as ``item``.
     items
@@ -97,6 +104,7 @@ class TableOptions(FileOptions):
     item: str = "item_id"
     time: str | None = "timestamp"
     time_format: str | None = None
+    rating: str | None = None
     item_id: str = "item_id"
     text: str = "title"
     items: FileOptions = FileOptions()
@@ -107,8 +115,10 @@ class TableOptions(FileOptions):
     @field_validator("time_format")
     @classmethod
     def _a_format(cls, value: str | None) -> str | None:
-        if value not in {None, "epoch"} and "%" not in str(value):
-            raise ValueError("write strptime's codes, such as '%m/%d/%Y %H:%M', or 'epoch'")
+        if value is not None and value not in EPOCH and "%" not in value:
+            raise ValueError(
+                "write strptime's codes, such as '%m/%d/%Y %H:%M', or one of " + ", ".join(EPOCH)
+            )
         return value
 
     @field_validator("text_drop")
@@ -134,6 +144,7 @@ class RecboleOptions(TableOptions):
     """
 
     separator: str = "\t"
+    rating: str | None = "rating"
     item_id: str = ""
     text: str = "movie_title"
 
@@ -147,6 +158,7 @@ class AmazonOptions(TableOptions):
     user: str = "reviewerID"
     item: str = "asin"
     time: str | None = "unixReviewTime"
+    rating: str | None = "overall"
     item_id: str = ""
     text_html: bool = True
     max_bad_lines: int = Field(default=10, ge=0)
@@ -164,6 +176,7 @@ class MovielensOptions(TableOptions):
 
     separator: str = "\t"
     columns: tuple[str, ...] = ("user_id", "item_id", "rating", "timestamp")
+    rating: str | None = "rating"
     items: FileOptions = FileOptions(separator="|", columns=_FILM)
     text_drop: str = r"\s*\(\d{4}\)\s*$"
     encoding: str = "latin-1"

@@ -12,6 +12,7 @@ from bench.errors import ConfigError
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Computation, Experiment, label_of
 from bench.plan.spec import Spec
+from bench.plan.training import LossName
 
 
 class DatasetInfo(Protocol):
@@ -47,6 +48,8 @@ class GridPoint:
         None for a method that reads no texts.
     budget
         :attr:`bench.plan.training.TrainingConfig.budget`.
+    loss
+        Next-item loss; None is the specification's own.
     """
 
     source: str
@@ -55,12 +58,13 @@ class GridPoint:
     encoder: str | None
     seed: int
     budget: str = "paper"
+    loss: LossName | None = None
 
     @property
     def label(self) -> str:
         """Short readable name, as an experiment's."""
         parts = self.source, self.backbone, self.method, self.encoder
-        return label_of(*parts, self.budget, self.seed)
+        return label_of(*parts, self.budget, self.seed, self.loss)
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,16 @@ class PlannedExperiment:
 
 
 def grid_points(spec: Spec) -> list[GridPoint]:
-    """List the grid: data set, then seed, then method, then backbone, then encoder.
+    """List the grid: data set, then loss, then seed, then method, then backbone, then encoder.
 
     A whole comparison of the first seed comes before the second seed's. Standalone methods
     take no backbone; encoders are crossed only with methods that read texts.
     """
+    training = spec.complete_training
     return [
-        GridPoint(source, backbone, method, encoder, seed, spec.complete_training.budget)
+        GridPoint(source, backbone, method, encoder, seed, training.budget, loss)
         for source in spec.sources
+        for loss in spec.losses or (training.loss,)
         for seed in spec.seeds
         for method, backbone, encoder in _models(spec)
     ]
@@ -132,6 +138,9 @@ def freeze(
     """
     backbone, method, encoder = point.backbone, point.method, point.encoder
     backbone_settings, encoder_settings = {}, {}
+    training = spec.complete_training
+    if point.loss is not None:
+        training = training.model_copy(update={"loss": point.loss})
     if backbone is not None:
         backbone_settings = spec.backbone_config(backbone).model_dump(mode="json")
     if encoder is not None:
@@ -145,7 +154,7 @@ def freeze(
         method_settings=spec.method_config(method).model_dump(mode="json"),
         encoder=encoder,
         encoder_settings=encoder_settings,
-        training=spec.complete_training,
+        training=training,
         protocol=spec.protocol_for(dataset.max_length),
         seed=point.seed,
         code=code_version(component for _, component in components_of(point)),

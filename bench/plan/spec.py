@@ -14,7 +14,7 @@ from bench.errors import ConfigError, suggestion
 from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.encoding import EncoderConfig
 from bench.plan.protocol import Protocol
-from bench.plan.training import BUDGETS, BudgetName, TrainingConfig
+from bench.plan.training import BUDGETS, BudgetName, LossName, TrainingConfig
 from bench.plan.variants import NoiseAxis, split_source
 from bench.settings import expanded
 
@@ -37,6 +37,8 @@ class Spec(Config):
         Kinds and rates of noise, each of which every data set is crossed with.
     backbones, methods, encoders
         Registered names. Encoders are crossed only with methods that read texts.
+    losses
+        Next-item losses, each of which every model is trained with; empty: ``training.loss``.
     seeds
         Repetitions, whole numbers from 0.
     protocol
@@ -56,6 +58,7 @@ class Spec(Config):
     backbones: tuple[str, ...] = ()
     methods: tuple[str, ...] = (BASELINE,)
     encoders: tuple[str, ...] = ()
+    losses: tuple[LossName, ...] = ()
     seeds: tuple[Seed, ...] = (1,)
     protocol: Protocol = Protocol()
     budget: BudgetName = "paper"
@@ -65,7 +68,8 @@ class Spec(Config):
     encoder_settings: SettingsByName = Field(default_factory=dict)
 
     @field_validator(
-        "datasets", "noise", "backbones", "methods", "encoders", "seeds", mode="before"
+        *("datasets", "noise", "backbones", "methods", "encoders", "losses", "seeds"),
+        mode="before",
     )
     @classmethod
     def _a_list(cls, value: Any) -> Any:
@@ -73,7 +77,7 @@ class Spec(Config):
             raise ValueError(f"must be a list; write [{value}]")
         return value
 
-    @field_validator("datasets", "backbones", "methods", "encoders", "seeds")
+    @field_validator("datasets", "backbones", "methods", "encoders", "losses", "seeds")
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         for entry in value:
@@ -182,9 +186,16 @@ class Spec(Config):
             self.encoder_config(name)
         for name in self.methods:
             self._check_needs(METHODS.get(name))
+        if self.losses and "loss" in self.training.model_fields_set:
+            raise ConfigError(
+                f"spec '{self.name}': 'losses' and 'training.loss' both name losses; remove one"
+            )
 
     def _check_needs(self, method: MethodEntry) -> None:
-        method.sampling_for(self.training.samples)
+        names: tuple[str | None, ...] = () if method.standalone else self.backbones
+        for name in names or (None,):
+            backbone = None if name is None else BACKBONES.get(name)
+            method.sampling_for(self.training.samples, backbone)
         if not method.standalone and not self.backbones:
             raise ConfigError(
                 f"spec '{self.name}': method '{method.name}' needs a backbone; add "

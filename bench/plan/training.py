@@ -9,6 +9,7 @@ from pydantic import Field
 from bench.config import Config
 
 BudgetName = Literal["quick", "paper"]
+LossName = Literal["cross_entropy", "in_batch_tanh", "bce", "bpr", "gbce"]
 
 
 class TrainingConfig(Config):
@@ -33,8 +34,16 @@ class TrainingConfig(Config):
         K: where (prefix, next item) pairs are drawn, an epoch has K times as many as there are
         users, each pair equally likely; where segments are drawn, K of each user.
     loss
-        ``cross_entropy`` over all items, or ``in_batch_tanh``, the published regime of IADSR:
-        tanh on the logits, then cross-entropy among the batch's own targets.
+        Next-item loss of every method. ``cross_entropy`` over all items; ``in_batch_tanh``, the
+        published regime of IADSR: tanh on the logits, then cross-entropy among the batch's own
+        targets; with sampled negatives, ``bce``, ``bpr`` and ``gbce``, see
+        :mod:`bench.training.losses`.
+    negatives
+        Items drawn as negatives of each target by ``bce``, ``bpr`` and ``gbce``; None draws one,
+        and 256 for ``gbce``, as their papers do.
+    calibration
+        t of ``gbce``: 0 is ``bce``, 1 makes scores estimate probabilities in spite of the
+        sampling.
     stop_on
         What early stopping and the choice of the best epoch look at: the ``validation`` figure,
         or the ``training_loss``, as published scripts without a validation set do.
@@ -52,7 +61,9 @@ class TrainingConfig(Config):
     batch_size: int = Field(default=512, ge=1)
     samples: Literal["auto", "positions", "prefixes", "last"] = "auto"
     prefixes_per_user: int = Field(default=4, ge=1)
-    loss: Literal["cross_entropy", "in_batch_tanh"] = "cross_entropy"
+    loss: LossName = "cross_entropy"
+    negatives: int | None = Field(default=None, ge=1)
+    calibration: float = Field(default=0.75, ge=0, le=1)
     stop_on: Literal["validation", "training_loss"] = "validation"
     clip_norm: float | None = Field(default=None, gt=0)
     mixed_precision: bool = False

@@ -1,4 +1,4 @@
-"""Variants of a data set: noise and controls, named behind a ``+``.
+"""Variants of a data set: noise, controls and other ways to read it, named behind a ``+``.
 
 ``ml-100k+random:0.2`` is ML-100K with one random interaction added for every five of a user's
 training interactions; ``ml-100k+shuffled`` has their order permuted. What may follow a kind is its
@@ -24,6 +24,51 @@ _TAIL = re.compile(r"(.+?)((?:\+[a-z]+(?::[^+:/]*)*)*)", re.DOTALL)
 
 
 class Variant(Config):
+    """Anything that may follow a data set's name."""
+
+    @property
+    def text(self) -> str:
+        """How a source names it; options that have their defaults are left out."""
+        named = {"kind", "rate", "ties", "times"}
+        own = self.model_dump(exclude=named, exclude_defaults=True)
+        return ":".join([*self._head(), *(f"{key}={value}" for key, value in own.items())])
+
+    def _head(self) -> list[str]:
+        raise NotImplementedError
+
+
+class Ties(Variant):
+    """Another order of interactions of equal time; see :class:`bench.plan.data_card.Card`.
+
+    Attributes
+    ----------
+    ties, seed
+        Those of the card.
+    """
+
+    ties: Literal["file", "item", "random"]
+    seed: int = Field(default=0, ge=0)
+
+    def _head(self) -> list[str]:
+        return ["ties", self.ties]
+
+
+class Times(Variant):
+    """Rounded times; see :class:`bench.plan.data_card.Card`.
+
+    Attributes
+    ----------
+    times
+        That of the card.
+    """
+
+    times: Literal["exact", "float32"]
+
+    def _head(self) -> list[str]:
+        return ["times", self.times]
+
+
+class Change(Variant):
     """A change to the interactions before a user's validation target.
 
     Attributes
@@ -39,22 +84,12 @@ class Variant(Config):
     seed: int = Field(default=1, ge=0)
 
     @property
-    def text(self) -> str:
-        """How a source names it; options that have their defaults are left out."""
-        own = self.model_dump(exclude={"kind", "rate"}, exclude_defaults=True)
-        options = (f"{key}={value}" for key, value in own.items())
-        return ":".join([*self._head(), *options])
-
-    @property
     def axes(self) -> tuple[str | int, ...]:
         """What a draw depends on, the same for training and test-time histories."""
         return *self._head(), self.seed
 
-    def _head(self) -> list[str]:
-        raise NotImplementedError
 
-
-class Noise(Variant):
+class Noise(Change):
     """Noise whose places are known.
 
     Attributes
@@ -72,14 +107,14 @@ class Noise(Variant):
         return [self.kind, f"{self.rate:g}"]
 
 
-class Shuffled(Variant):
+class Shuffled(Change):
     """Control: the order of the interactions is permuted within each user."""
 
     def _head(self) -> list[str]:
         return ["shuffled"]
 
 
-class NoiseAxis(Variant):
+class NoiseAxis(Change):
     """One kind of noise at several rates, in a specification.
 
     Attributes
@@ -135,20 +170,32 @@ def split_source(source: str) -> tuple[str, list[Variant]]:
     return match[1], [_variant(text, source) for text in match[2][1:].split(MARK)]
 
 
+_HEADS: dict[str, tuple[type[Variant], str]] = {
+    "shuffled": (Shuffled, ""),
+    "ties": (Ties, "ties"),
+    "times": (Times, "times"),
+}
+"""Variants other than noise, with what follows the first colon."""
+_EXAMPLES = {"ties": "ties:random", "times": "times:float32"}
+
+
 def _variant(text: str, source: str) -> Variant:
     kind, *rest = text.split(":")
-    kinds = [*NoiseKind.__args__, "shuffled"]  # type: ignore[attr-defined]
+    model, head = _HEADS.get(kind, (Noise, "rate"))
+    kinds = [*NoiseKind.__args__, *_HEADS]  # type: ignore[attr-defined]
     if kind not in kinds:
         raise ConfigError(f"data set '{source}': unknown variant '{kind}'{suggestion(kind, kinds)}")
     where = f"data set '{source}', {kind}"
-    given: dict[str, Any] = {}
-    if kind != "shuffled":
+    given: dict[str, Any] = {"kind": kind} if model is Noise else {}
+    if head:
         if not rest or "=" in rest[0]:
-            raise ConfigError(f"{where}: the rate is missing; write for example {kind}:0.1")
-        given = {"kind": kind, "rate": load_yaml(rest.pop(0))}
+            example = _EXAMPLES.get(kind, f"{kind}:0.1")
+            what = "rate" if model is Noise else "rule"
+            raise ConfigError(f"{where}: the {what} is missing; write for example {example}")
+        given[head] = load_yaml(rest.pop(0))
     for option in rest:
         key, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"{where}: '{option}' is not key=value, such as seed=2; correct it")
         given[key] = load_yaml(value)
-    return (Shuffled if kind == "shuffled" else Noise).parse(given, where)
+    return model.parse(given, where)

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
 
-from bench.display import Lines, display_for
+from bench.display import Lines
 from bench.plan.progress import Progress, counted, duration
 
 _WHOLE = "experiments"
 
 
 class RunDisplay:
-    """Shows each running experiment and the whole run; a :class:`bench.plan.progress.Reporter`.
-
-    Parameters
-    ----------
-    display
-        Bars or lines.
-    experiments
-        How many the run has.
-    """
+    """Shows each running experiment and the whole run; a :class:`bench.plan.progress.Reporter`."""
 
     def __init__(self, display: Lines, experiments: int) -> None:
         self._display = display
@@ -31,10 +20,6 @@ class RunDisplay:
         self._latest: dict[str, Progress] = {}
         self._seconds: dict[str, float] = defaultdict(float)
         display.start(_WHOLE, experiments)
-
-    def announce(self, line: str) -> None:
-        """Show what the run is about to do."""
-        self._display.say(line)
 
     def started(self, label: str) -> None:
         """Show that an experiment begins."""
@@ -78,21 +63,6 @@ class RunDisplay:
     def _update_whole(self, seconds_left: float) -> None:
         note = f"{self._ended}/{self._experiments}, {_left(seconds_left)}"
         self._display.update(_WHOLE, self._ended, self._experiments, note, line="")
-
-
-@contextmanager
-def run_display(experiments: int, stream: TextIO | None = None) -> Iterator[RunDisplay]:
-    """Show a run while the block lasts.
-
-    Parameters
-    ----------
-    experiments
-        How many the run has.
-    stream
-        Where to write; None is standard error.
-    """
-    with display_for(stream) as display:
-        yield RunDisplay(display, experiments)
 
 
 def _left(seconds: float) -> str:

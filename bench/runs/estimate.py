@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import timeit
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,13 +51,7 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates experiments against what a store already holds.
-
-    Parameters
-    ----------
-    store
-        Its finished experiments are the history.
-    """
+    """Estimates experiments against the finished ones of a store."""
 
     def __init__(self, store: Store) -> None:
         history: dict[_Kind, list[float]] = defaultdict(list)
@@ -67,15 +62,7 @@ class Estimator:
         self._history = {kind: median(seconds) for kind, seconds in history.items()}
 
     def estimate(self, experiment: Experiment, dataset: Dataset) -> Estimate:
-        """Estimate one experiment.
-
-        Parameters
-        ----------
-        experiment
-            What would run.
-        dataset
-            Its data.
-        """
+        """Estimate one experiment on its data."""
         known = self._history.get(_kind(experiment))
         if known is not None:
             return Estimate(known, "history")
@@ -83,14 +70,8 @@ class Estimator:
         return Estimate(cost * _modelled_seconds(experiment, dataset), "model")
 
 
-def _kind(experiment: Experiment) -> _Kind:
-    return (
-        experiment.dataset,
-        experiment.backbone,
-        experiment.method,
-        experiment.encoder,
-        experiment.training.epochs,
-    )
+def _kind(e: Experiment) -> _Kind:
+    return e.dataset, e.backbone, e.method, e.encoder, e.training.epochs
 
 
 def _modelled_seconds(experiment: Experiment, dataset: Dataset) -> float:
@@ -111,12 +92,8 @@ def multiply_speed(size: int = 768, repeats: int = 3) -> float:
 
     Processor time is counted, which other programs do not lengthen.
     """
-    left = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
-    best = min(_seconds_of_product(left) for _ in range(repeats))
-    return 2 * size**3 / best
-
-
-def _seconds_of_product(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
-    start = time.process_time()
-    np.matmul(matrix, matrix)
-    return max(time.process_time() - start, 1e-9)
+    matrix = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    best = min(
+        timeit.repeat(lambda: matrix @ matrix, timer=time.process_time, number=1, repeat=repeats)
+    )
+    return 2 * size**3 / max(best, 1e-9)

@@ -36,10 +36,8 @@ def execute(
 
     Parameters
     ----------
-    plan
-        What to run.
-    execution
-        How to run it.
+    plan, execution
+        What to run, and how.
     reporter
         Receives the progress.
     workers
@@ -83,15 +81,7 @@ def available_cpus() -> int:
 
 
 def default_workers(threads: int, on_gpu: bool) -> int:
-    """Return how many experiments suit the machine: one on a GPU, else one for each core.
-
-    Parameters
-    ----------
-    threads
-        Of each experiment.
-    on_gpu
-        Whether experiments share a GPU.
-    """
+    """Return how many experiments suit the machine: one on a GPU, else one for each core."""
     if on_gpu:
         return 1
     by_memory = psutil.virtual_memory().available // MEMORY_PER_EXPERIMENT

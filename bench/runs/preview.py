@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from ctypes.util import find_library
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
@@ -24,20 +24,17 @@ _BASES = {
 }
 
 
-@dataclass(frozen=True)
-class PreviewRow:
-    """One experiment of a plan.
+class PreviewRow(NamedTuple):
+    """One experiment of a plan; data that are not on this machine give it neither key nor estimate.
 
     Attributes
     ----------
-    label
-        Readable name.
-    key
-        Of the experiment; None where its data are not on this machine.
+    label, key
+        Of the experiment.
     status
         ``done``, ``failed``, ``partial``, ``missing`` or ``data not here``.
     estimate
-        Of its seconds; None where it is finished or its data are not here.
+        Of its seconds; None where it is finished.
     """
 
     label: str
@@ -49,16 +46,7 @@ class PreviewRow:
 def preview_rows(
     spec: Spec, settings: Settings, adapt: Adapt | None = None
 ) -> tuple[list[PreviewRow], list[str]]:
-    """Plan a specification without fetching or running anything.
-
-    Parameters
-    ----------
-    spec
-        Checked by :meth:`bench.plan.spec.Spec.check`.
-    settings
-        Folders of store, data and cache.
-    adapt
-        As for :func:`bench.plan.grid.make_plan`.
+    """Plan a checked specification without fetching or running anything.
 
     Returns
     -------
@@ -66,7 +54,13 @@ def preview_rows(
         The experiments in the order in which they run, and one sentence for each data set that
         cannot be read here.
     """
-    datasets, problems = _present(spec, settings)
+    datasets: dict[str, Dataset] = {}
+    problems: list[str] = []
+    for source in spec.sources:
+        try:
+            datasets[source] = load_dataset(source, settings)
+        except DataError as error:
+            problems.append(f"{source}: {error}")
     where = _computation(settings)
     store = Store(settings.store)
     estimator = Estimator(store)
@@ -95,10 +89,27 @@ def _computation(settings: Settings) -> Computation:
 
 def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:
     """Render a plan as text; parameters are those of :func:`preview_rows`."""
+    from tabulate import tabulate
+
     rows, problems = preview_rows(spec, settings, adapt)
-    cells = [("experiment", "key", "status", "estimate"), *map(_cells, rows)]
     estimates = [row.estimate for row in rows if row.estimate is not None]
-    return "\n".join([*_aligned(cells), "", *_totals(len(rows), estimates), *problems])
+    cells = [
+        (label, (key or "-")[:12], status, "-" if left is None else _rendered(left))
+        for label, key, status, left in rows
+    ]
+    headers = ("experiment", "key", "status", "estimate")
+    seconds = sum(estimate.seconds for estimate in estimates)
+    total = (
+        f"{counted(len(rows), 'experiment')}, {len(estimates)} of them to run on the data at hand: "
+        f"about {duration(seconds)} one after another"
+    )
+    bases = [_BASES[basis] for basis in sorted({estimate.basis for estimate in estimates})]
+    table = tabulate(cells, headers, tablefmt="plain", disable_numparse=True)
+    return "\n".join([table, "", total, *bases, *problems])
+
+
+def _rendered(estimate: Estimate) -> str:
+    return f"{duration(estimate.seconds)} ({estimate.basis[0]})"
 
 
 def announcement(
@@ -108,18 +119,14 @@ def announcement(
     workers: int,
     place: str,
 ) -> str:
-    """Return one line on what a run is about to do.
+    """Return one line on what a run is about to do; what the store holds already is not run again.
 
     Parameters
     ----------
-    plan
-        Its experiments.
-    estimates
-        Expected seconds by label.
-    store
-        Where results go; what it holds already is not run again.
-    workers
-        Experiments at the same time.
+    plan, estimates
+        Its experiments, and their expected seconds by label.
+    store, workers
+        Where results go, and how many experiments run at the same time.
     place
         Device and threads, such as ``cpu, 1 thread each``.
     """
@@ -148,41 +155,3 @@ def announcement(
 def _listed(noun: str, names: Iterable[str | None]) -> str:
     known = list(dict.fromkeys(name for name in names if name))
     return ", ".join(known) if len(known) < 4 else counted(len(known), noun)
-
-
-def _cells(row: PreviewRow) -> tuple[str, str, str, str]:
-    estimate = row.estimate
-    text = f"{duration(estimate.seconds)} ({estimate.basis[0]})" if estimate else "-"
-    return row.label, (row.key or "-")[:12], row.status, text
-
-
-def _present(spec: Spec, settings: Settings) -> tuple[dict[str, Dataset], list[str]]:
-    datasets: dict[str, Dataset] = {}
-    problems: list[str] = []
-    for source in spec.sources:
-        try:
-            datasets[source] = load_dataset(source, settings)
-        except DataError as error:
-            problems.append(f"{source}: {error}")
-    return datasets, problems
-
-
-def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def _totals(experiments: int, estimates: list[Estimate]) -> list[str]:
-    seconds = sum(estimate.seconds for estimate in estimates)
-    bases = sorted({estimate.basis for estimate in estimates})
-    line = (
-        f"{counted(experiments, 'experiment')}, {len(estimates)} of them to run on the data at "
-        f"hand: about {duration(seconds)} one after another"
-    )
-    return [
-        line,
-        *(_BASES[basis] for basis in bases),
-    ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class RunRecord(Config):
         Whether the experiments have the settings that tuning found.
     experiments, labels
         Key and readable name of each experiment, in the plan's order.
+    datasets
+        Names of their data sets; empty in a record of a version of bench that did not keep them.
     command
         Words of the command line that was given last.
     begun, ended
@@ -55,6 +58,7 @@ class RunRecord(Config):
     tuned: bool = False
     experiments: list[str]
     labels: list[str]
+    datasets: list[str] = Field(default_factory=list)
     command: list[str]
     begun: float
     ended: float | None = None
@@ -70,38 +74,28 @@ def begin_record(
     *,
     tuned: bool = False,
 ) -> RunRecord:
-    """Record that a run begins or continues.
+    """Record in a results store that a run begins or continues.
 
     Parameters
     ----------
-    root
-        Of the results store.
-    spec, plan
-        What runs.
+    root, spec, plan
+        The store, and what runs.
     command
         Words of the command line.
     tuned
         Whether the plan has the settings that tuning found.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
     """
     experiments = [planned.experiment for planned in plan]
-    keys, labels = (
-        [experiment.key for experiment in experiments],
-        [experiment.label for experiment in experiments],
-    )
+    keys = [experiment.key for experiment in experiments]
     plain, now = spec.plain(), time.time()
-    key = content_hash([plain, keys])
     record = RunRecord(
-        key=key,
+        key=content_hash([plain, keys]),
         name=spec.name,
         spec=plain,
         tuned=tuned,
         experiments=keys,
-        labels=labels,
+        labels=[experiment.label for experiment in experiments],
+        datasets=list(dict.fromkeys(experiment.dataset for experiment in experiments)),
         command=list(command),
         begun=now,
         asked=now,
@@ -119,13 +113,7 @@ def begin_record(
 
 
 def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutcome]) -> None:
-    """Record how the experiments of a run ended; one that finished before stays finished.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
-    """
+    """Record how the experiments of a run ended; one that finished before stays finished."""
     endings = dict(record.endings)
     for outcome in outcomes:
         endings.setdefault(outcome.key, outcome.ending)
@@ -135,14 +123,8 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
 
 
 def read_records(root: Path) -> Iterator[RunRecord]:
-    """Read every run of a results store, the earliest first.
-
-    Raises
-    ------
-    StoreError
-        A file is damaged.
-    """
-    yield from sorted(map(read_record, record_paths(root)), key=lambda record: record.begun)
+    """Read every run of a results store, the earliest first; a StoreError if one is damaged."""
+    yield from sorted(map(read_record, record_paths(root)), key=attrgetter("begun"))
 
 
 def record_paths(root: Path) -> list[Path]:
@@ -151,13 +133,7 @@ def record_paths(root: Path) -> list[Path]:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one run.
-
-    Raises
-    ------
-    StoreError
-        The file is damaged.
-    """
+    """Read one run; StoreError where the file is damaged."""
     return read_model(path, RunRecord, "delete it")
 
 

@@ -104,10 +104,8 @@ def run_one(
 
     Parameters
     ----------
-    planned
-        What to run.
-    execution
-        How to run it.
+    planned, execution
+        What to run, and how.
     started
         Called when the experiment begins.
     advanced
@@ -147,14 +145,9 @@ def _run(
             raise _StoppedByCaller
 
     try:
-        result = function(
-            planned.experiment,
-            _data(planned, execution),
-            store.work(key),
-            settings=execution.settings,
-            keep=execution.keep,
-            report=report,
-        )
+        given = {"settings": execution.settings, "keep": execution.keep, "report": report}
+        data = _data(planned, execution)
+        result = function(planned.experiment, data, store.work(key), **given)
         store.save(planned.experiment, _with_card(result, planned.source))
     except _StoppedByCaller:
         store.discard_work(key)

@@ -44,6 +44,7 @@ Status = Literal["done", "failed", "partial", "missing"]
 _SHORT = 12
 _KEY = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{52})?(?=\.json$|$)")
 _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
+_NAMES = ("label", "dataset", "backbone", "method")
 
 
 class Failure(Config):
@@ -51,10 +52,8 @@ class Failure(Config):
 
     Attributes
     ----------
-    label
-        The experiment's readable name.
-    dataset, backbone, method
-        What it is made of; no backbone for a standalone method.
+    label, dataset, backbone, method
+        Its readable name, and what it is made of; no backbone for a standalone method.
     cause
         One sentence.
     details
@@ -78,6 +77,9 @@ class Failure(Config):
 class Store:
     """Finished experiments, checkpoints, failures and locks under one folder.
 
+    What writes raises a StoreError where the file system refuses, what reads one where a file is
+    damaged.
+
     Parameters
     ----------
     root
@@ -94,13 +96,7 @@ class Store:
         return folder is not None and all((folder / kept[name]).exists() for name in keep)
 
     def load(self, key: str) -> StoredExperiment:
-        """Return a finished experiment.
-
-        Raises
-        ------
-        StoreError
-            It is not there.
-        """
+        """Return a finished experiment; a StoreError where it is not there."""
         folder = self._folder(key)
         if folder is None:
             raise StoreError(f"{self.root} holds no experiment {key[:_SHORT]}; run it first")
@@ -131,13 +127,7 @@ class Store:
         return folder.is_dir() and any(folder.iterdir())
 
     def prepare(self) -> None:
-        """Make the folders, and remove what killed processes left half-written a day ago or more.
-
-        Raises
-        ------
-        StoreError
-            The store cannot be written.
-        """
+        """Make the folders, and remove what killed processes left half-written a day ago."""
         try:
             for name in ("experiments", "work", "failures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -152,13 +142,7 @@ class Store:
                     discard(path)
 
     def save(self, experiment: Experiment, result: ExperimentResult) -> None:
-        """Write a finished experiment, whole or not at all; drop its checkpoints and failure.
-
-        Raises
-        ------
-        StoreError
-            The file system refuses.
-        """
+        """Write a finished experiment, whole or not at all; drop its checkpoints and failure."""
         self.write(experiment.key, experiment.label, experiment.model_dump(mode="json"), result)
         self._failure_path(experiment.key).unlink(missing_ok=True)
         self.discard_work(experiment.key)
@@ -181,11 +165,6 @@ class Store:
             What it left behind.
         finished
             Seconds since 1970; None is now.
-
-        Raises
-        ------
-        StoreError
-            The file system refuses.
         """
         head = {
             "key": key,
@@ -222,50 +201,29 @@ class Store:
                     discard(path)
 
     def record_failure(self, experiment: Experiment, cause: str, details: str = "") -> None:
-        """Write why an experiment did not finish.
-
-        Raises
-        ------
-        StoreError
-            The file system refuses.
-        """
+        """Write why an experiment did not finish."""
         try:
             before = self.failure(experiment.key)
         except StoreError:  # damaged, and replaced now
             before = None
-        failure = Failure(
-            label=experiment.label,
-            dataset=experiment.dataset,
-            backbone=experiment.backbone,
-            method=experiment.method,
-            cause=cause,
-            details=details,
-            when=time.time(),
-            attempts=1 if before is None else before.attempts + 1,
-        )
-        write_json(self._failure_path(experiment.key), failure.model_dump(mode="json"))
+        failure = {
+            **{name: getattr(experiment, name) for name in _NAMES},
+            "cause": cause,
+            "details": details,
+            "when": time.time(),
+            "attempts": 1 if before is None else before.attempts + 1,
+        }
+        write_json(self._failure_path(experiment.key), failure)
 
     def failure(self, key: str) -> Failure | None:
-        """Why an experiment did not finish, None where it never failed.
-
-        Raises
-        ------
-        StoreError
-            The record is damaged.
-        """
+        """Why an experiment did not finish, None where it never failed."""
         path = self._failure_path(key)
         if not path.exists():
             return None
         return read_model(path, Failure, "delete it and run again")
 
     def failures(self) -> Iterator[tuple[str, Failure]]:
-        """Every recorded failure with its experiment's key, in the order of keys.
-
-        Raises
-        ------
-        StoreError
-            A record is damaged.
-        """
+        """Every recorded failure with its experiment's key, in the order of keys."""
         for key in self.failed():
             failure = self.failure(key)
             if failure is not None:
@@ -277,13 +235,7 @@ class Store:
         return {path.stem: file_hash(path) for path in paths if path.is_file()}
 
     def failure_since(self, earlier: Mapping[str, str], key: str) -> Failure | None:
-        """Return a failure that was recorded after :meth:`failed` had returned ``earlier``.
-
-        Raises
-        ------
-        StoreError
-            The record is damaged.
-        """
+        """Return a failure that was recorded after :meth:`failed` had returned ``earlier``."""
         path = self._failure_path(key)
         is_new = path.exists() and file_hash(path) != earlier.get(key)
         return self.failure(key) if is_new else None
@@ -299,13 +251,7 @@ class Store:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[bool]:
-        """Try to be the one process that runs an experiment; yields False when another is.
-
-        Raises
-        ------
-        StoreError
-            The store cannot be written.
-        """
+        """Try to be the one process that runs an experiment; yields False when another is."""
         with locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY) as held:
             yield held
 

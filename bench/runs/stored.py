@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -45,6 +44,8 @@ class _Curve(RootModel[list[Epoch]]):
 class StoredExperiment:
     """A finished experiment; each part is read from disk when it is asked for.
 
+    Every part raises a StoreError that names its file where that is damaged.
+
     Attributes
     ----------
     folder
@@ -70,39 +71,19 @@ class StoredExperiment:
 
     @cached_property
     def experiment(self) -> Experiment:
-        """What ran.
-
-        Raises
-        ------
-        ConfigError
-            It was written by a version of bench with other settings.
-        StoreError
-            The file is damaged.
-        """
+        """What ran; a ConfigError where a version of bench with other settings wrote it."""
         return Experiment.parse(
             self._head.experiment, f"{self.folder / 'experiment.json'} (delete the folder)"
         )
 
     @cached_property
     def metadata(self) -> Metadata:
-        """Costs, versions and diagnostics.
-
-        Raises
-        ------
-        StoreError
-            The file is damaged.
-        """
+        """Costs, versions and diagnostics."""
         return read_model(self._checked("metadata.json"), Metadata, _REMEDY)
 
     @cached_property
     def curve(self) -> list[Epoch]:
-        """Learning curve, one row an epoch.
-
-        Raises
-        ------
-        StoreError
-            The file is damaged.
-        """
+        """Learning curve, one row an epoch."""
         return read_model(self._checked("curve.json"), _Curve, _REMEDY).root
 
     @property
@@ -112,49 +93,20 @@ class StoredExperiment:
 
     @property
     def weights(self) -> Path | None:
-        """File with the weights of the best epoch; None where they were not kept.
-
-        Raises
-        ------
-        StoreError
-            The file is damaged.
-        """
+        """File with the weights of the best epoch; None where they were not kept."""
         return self._checked(WEIGHTS) if self._holds(WEIGHTS) else None
 
     @property
     def lists(self) -> TopLists | None:
-        """Top items of every user; None where they were not kept.
-
-        Raises
-        ------
-        StoreError
-            The file is damaged.
-        """
+        """Top items of every user; None where they were not kept."""
         return _read_columns(self._checked(LISTS), TopLists) if self._holds(LISTS) else None
 
     def ranks(self, phase: Phase) -> Ranks:
-        """Every user's ranks of one phase.
-
-        Raises
-        ------
-        StoreError
-            The file is damaged.
-        """
+        """Every user's ranks of one phase."""
         return _read_columns(self._checked(f"ranks-{phase}.parquet"), Ranks)
 
     def decisions(self, part: str) -> Decisions | None:
-        """Read what the method thinks of each interaction; None where it removes nothing.
-
-        Parameters
-        ----------
-        part
-            ``train`` or ``test``.
-
-        Raises
-        ------
-        StoreError
-            The file is damaged, or gone although the experiment had one.
-        """
+        """Read the decisions of ``train`` or ``test``; None of a method that removes nothing."""
         if part not in self._head.decisions:
             return None
         return _read_columns(self._checked(f"decisions-{part}.parquet"), Decisions)
@@ -240,10 +192,7 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
-    columns = {
-        name: np.asarray(column.to_numpy())
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    columns = {name: np.asarray(table[name].to_numpy()) for name in table.column_names}
     kinds = {name: _dtype(hint) for name, hint in get_type_hints(kind).items()}
     if {name: column.dtype for name, column in columns.items()} != kinds:
         expected = ", ".join(f"{name} ({dtype})" for name, dtype in kinds.items())
@@ -271,20 +220,16 @@ def _damaged(path: Path, reason: object) -> StoreError:
 
 def whole(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:
     """Leave out folders that do not say which experiment they hold."""
-    return _that_tell(experiments, attrgetter("key"))
+    return readable(experiments, "key")
 
 
-def readable(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:
-    """Leave out experiments that are damaged, or that another version wrote with other settings."""
-    return _that_tell(experiments, attrgetter("experiment"))
-
-
-def _that_tell(
-    experiments: Iterable[StoredExperiment], read: Callable[[StoredExperiment], object]
+def readable(
+    experiments: Iterable[StoredExperiment], part: str = "experiment"
 ) -> Iterator[StoredExperiment]:
+    """Leave out experiments that are damaged, or that another version wrote with other settings."""
     for stored in experiments:
         try:
-            read(stored)
+            getattr(stored, part)
         except BenchError:
             continue
         yield stored

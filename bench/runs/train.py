@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES, METHODS, Sampling
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.sequences import Sequences
 from bench.errors import StoreError
@@ -26,12 +26,13 @@ from bench.plan.experiment import Experiment
 from bench.plan.progress import Progress
 from bench.plan.protocol import PHASES, Keep
 from bench.plan.result import Decisions, ExperimentResult, Metadata
+from bench.plan.variants import split_source
 from bench.seeds import seed_for
 from bench.settings import Settings
 from bench.text.provide import text_vectors_for
 from bench.training.checkpoint import TrainingState, on_cpu, write_tensors
 from bench.training.device import arithmetic, configure, select_device
-from bench.training.losses import LOSSES
+from bench.training.losses import next_item_losses
 from bench.training.resources import peak_gpu_bytes
 from bench.training.trainer import Trainer
 from bench.version import __version__
@@ -75,10 +76,10 @@ def run_experiment(
     where = select_device(settings.device)
     configure(where, settings.threads, settings.numerics)
     split = LeaveOneOut.of(dataset)
-    axes = (experiment.dataset, experiment.seed)
-    torch.manual_seed(
-        seed_for(*axes, experiment.method, experiment.backbone or "", "initial weights")
-    )
+    # Without the variants: rates of noise differ in their data alone, not in initial weights too.
+    axes = (split_source(experiment.dataset)[0], experiment.seed)
+    own = (*axes, experiment.method, experiment.backbone or "")
+    torch.manual_seed(seed_for(*own, "initial weights"))
     data = training_data(experiment, dataset, split.train, settings)
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
@@ -86,7 +87,7 @@ def run_experiment(
         SequenceData(split.train),
         experiment.training,
         experiment.protocol,
-        sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
+        sampling=_sampling(experiment),
         axes=axes,
         device=where,
     )
@@ -106,6 +107,11 @@ def run_experiment(
     weights = _save_weights(method, work) if "weights" in keep else None
     metadata = _metadata(trainer, done, data.text_vectors, settings)
     return ExperimentResult(ranks, done.curve, metadata, decisions, lists, weights)
+
+
+def _sampling(experiment: Experiment) -> Sampling:
+    backbone = None if experiment.backbone is None else BACKBONES.get(experiment.backbone)
+    return METHODS.get(experiment.method).sampling_for(experiment.training.samples, backbone)
 
 
 def load_method(
@@ -151,17 +157,14 @@ def training_data(
     experiment: Experiment, dataset: Dataset, train: Sequences, settings: Settings
 ) -> TrainingData:
     """Collect what an experiment's method may see."""
-    own = (
-        experiment.dataset,
-        experiment.seed,
-        experiment.method,
-        experiment.backbone or "",
-        "own generators",
-    )
+    name, _ = split_source(experiment.dataset)
+    own = (name, experiment.seed, experiment.method, experiment.backbone or "", "own generators")
+    mean, of_targets = next_item_losses(experiment.training)
     return TrainingData(
         sizes=Sizes(dataset.n_users, dataset.n_items, experiment.protocol.max_length),
         train=train,
-        next_item_loss=LOSSES[experiment.training.loss],
+        next_item_loss=mean,
+        target_loss=of_targets,
         seed=seed_for(*own),
         text_vectors=text_vectors_for(experiment, dataset, settings),
         cache=settings.cache,

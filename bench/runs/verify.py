@@ -13,16 +13,10 @@ from bench.runs.store import Store
 
 @dataclass(frozen=True)
 class StoreCheck:
-    """What a check of a store has found.
+    """What a check of a store has found: how many finished experiments, and what is wrong.
 
-    Attributes
-    ----------
-    experiments
-        Finished experiments.
-    unchecked
-        Those among them that an earlier version wrote, without checksums; their files were read.
-    problems
-        One sentence for each damaged or missing file, with the remedy.
+    ``unchecked`` are those that an earlier version wrote without checksums; their files were read.
+    Each of ``problems`` is a sentence about a damaged or missing file, with the remedy.
     """
 
     experiments: int

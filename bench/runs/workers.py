@@ -15,12 +15,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bench.errors import BenchError, StoreError
 from bench.plan.grid import PlannedExperiment
@@ -64,23 +64,9 @@ class TaskSource(Protocol):
 
 
 def run_tasks(source: TaskSource, execution: ExecutionSettings, workers: int) -> None:
-    """Run every task of a source.
+    """Run every task of a source; parameters and errors are those of ``execute``.
 
     An experiment that another process runs is tried again until that process has finished it.
-
-    Parameters
-    ----------
-    source
-        Of tasks.
-    execution
-        How experiments run.
-    workers
-        Experiments at the same time: 1 runs them in this process, more in as many processes.
-
-    Raises
-    ------
-    StoreError
-        The store cannot be written.
     """
     execution = replace(execution, failed=Store(execution.store).failed())
     queue = _Queue(source)
@@ -151,11 +137,11 @@ def _hand_out(
 def _listen(queue: _Queue, worker: _Worker) -> bool:
     """Handle one message; return False when the worker has died."""
     task, message = worker.task, worker.receive()
-    if isinstance(message, _Failure):
-        raise StoreError(message.reason)
+    if isinstance(message, StoreError):
+        raise message
     if task is not None:
         match message:
-            case _Started():
+            case "started":
                 task.started()
             case Progress():
                 worker.answer(task.advanced(message))
@@ -168,29 +154,12 @@ def _listen(queue: _Queue, worker: _Worker) -> bool:
     return message is not None
 
 
-@dataclass(frozen=True)
-class _Started:
-    """A worker has begun its experiment."""
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """A worker cannot go on, and neither can the others."""
-
-    reason: str
-
-
-_Message = _Started | Progress | ExperimentOutcome | _Failure
+_Message = Literal["started"] | Progress | ExperimentOutcome | StoreError
+"""What a worker sends; an error means that it cannot go on, and neither can the others."""
 
 
 class _Worker:
-    """One process that runs experiments one after another.
-
-    Attributes
-    ----------
-    task
-        What it runs, None while it waits for more.
-    """
+    """One process that runs experiments one after another; ``task`` is None while it waits."""
 
     def __init__(self, execution: ExecutionSettings) -> None:
         self.task: Task | None = None
@@ -263,9 +232,6 @@ def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[
     _end_with_parent()
     use_plugins(plugins)
 
-    def started() -> None:
-        connection.send(_Started())
-
     def advanced(progress: Progress) -> bool:
         try:
             connection.send(progress)
@@ -278,9 +244,9 @@ def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[
             planned: PlannedExperiment = connection.recv()
             message: _Message
             try:
-                message = run_one(planned, execution, started, advanced)
+                message = run_one(planned, execution, partial(connection.send, "started"), advanced)
             except (BenchError, OSError) as error:
-                message = _Failure(explain(error))
+                message = StoreError(explain(error))
             connection.send(message)
 
 

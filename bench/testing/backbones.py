@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.components import BACKBONES
+from bench.components import BACKBONES, BackboneEntry
 from bench.model.backbone import Backbone, BackboneFactory, Sizes
 
 _SIZES = Sizes(n_users=7, n_items=50, max_length=12)
@@ -32,12 +32,16 @@ class BackboneTests:
     name: ClassVar[str]
     settings: ClassVar[dict[str, Any]] = {}
 
+    @property
+    def entry(self) -> BackboneEntry:
+        """The backbone's descriptor."""
+        return BACKBONES.get(self.name)
+
     def make(self, seed: int = 0) -> Backbone:
         """Build the backbone in evaluation mode with weights large enough to matter."""
-        entry = BACKBONES.get(self.name)
         torch.manual_seed(seed)
-        build: BackboneFactory = entry.model_class()
-        backbone = build(entry.config_class().parse(self.settings, self.name), _SIZES)
+        build: BackboneFactory = self.entry.model_class()
+        backbone = build(self.entry.parse({self.name: self.settings}, self.name), _SIZES)
         with torch.no_grad():
             backbone.items.weight.mul_(4 / backbone.items.weight.std())
             backbone.items.weight[0].zero_()
@@ -56,14 +60,52 @@ class BackboneTests:
         assert backbone.scores(states).shape == (*items.shape, _SIZES.n_items)
 
     def test_causality(self) -> None:
-        """Changing item t + 1 changes no state at or before t, and does change a later one."""
+        """Changing item t changes a later state, and an earlier one only if declared."""
         backbone, items = self.make(), example_items(rows=1, length=3)
+        assert backbone.causal == self.entry.causal, "descriptor and model differ"
         for place in range(1, 3):
             changed = items.clone()
             changed[0, place] = changed[0, place] % _SIZES.n_items + 1
             before, after = self.states(backbone, items), self.states(backbone, changed)
-            torch.testing.assert_close(before[:, :place], after[:, :place], rtol=0, atol=0)
+            if backbone.causal:
+                torch.testing.assert_close(before[:, :place], after[:, :place], rtol=0, atol=0)
+            else:
+                # Otherwise positions are not mixed, or the backbone is causal.
+                assert not torch.allclose(before[:, :place], after[:, :place])
             assert not torch.allclose(before[:, place], after[:, place])
+
+    def test_a_prefix_knows_no_later_item(self) -> None:
+        """Each state of ``encode_prefixes`` is the last one of a sequence that ends there."""
+        backbone, items = self.make(), example_items()
+        users = torch.arange(len(items)) % _SIZES.n_users
+        states = backbone.encode_prefixes(backbone.embed(items), items > 0, users)
+        for row in range(len(items)):
+            for n in range(1, int((items[row] > 0).sum()) + 1):
+                prefix = items[row : row + 1, :n]
+                x, whose = backbone.embed(prefix), users[row : row + 1]
+                _close(states[row, n - 1], backbone.encode_last(x, prefix > 0, whose)[0])
+
+    def test_only_the_last_state_predicts_unless_causal(self) -> None:
+        """Two targets in a row are refused where the first would be seen; one is read as such."""
+        backbone, items = self.make(), example_items()
+        x, valid, users = (
+            backbone.embed(items),
+            items > 0,
+            torch.zeros(len(items), dtype=torch.long),
+        )
+        last = valid & ~torch.nn.functional.pad(valid, (0, 1))[:, 1:]
+        states = backbone.encode_predicting(x, valid, items * last, users)
+        _close(states, backbone.encode_last(x, valid, users))
+        if backbone.causal:
+            states = backbone.encode_predicting(x, valid, items, users)
+            _close(states, backbone.encode(x, valid, users)[valid])
+            return
+        try:
+            backbone.encode_predicting(x, valid, items, users)
+        except ValueError as error:
+            assert "not causal" in str(error)  # noqa: PT017 - pytest is not imported here
+        else:
+            raise AssertionError("a target in sight of its prediction was taken")
 
     def test_padding_invariance(self) -> None:
         """More padding changes no state."""

@@ -1,4 +1,4 @@
-"""A tiny data set and its twin with other held-out items, for conformance tests."""
+"""A tiny data set and its twin with other hidden values, for conformance tests."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ def dataset() -> Dataset:
     for _ in range(N_USERS):
         start, length = generator.integers(0, N_ITEMS), generator.integers(4, 14)
         rows.append([int((start + step) % N_ITEMS) + 1 for step in range(length)])
-    return _named(Sequences.from_lists(rows))
+    return _named(Sequences.from_lists(rows), seed=1)
 
 
 def twin_of(data: Dataset) -> Dataset:
-    """Copy with another validation and another test item of every user."""
+    """Copy with other held-out items, ratings, times and noise, none of which a method may see."""
     items = data.sequences.items.copy()
     for place in (data.sequences.offsets[1:] - 1, data.sequences.offsets[1:] - 2):
         items[place] = items[place] % N_ITEMS + 1
-    return _named(Sequences(data.sequences.offsets, items))
+    return _named(Sequences(data.sequences.offsets, items), seed=2)
 
 
-def _named(sequences: Sequences) -> Dataset:
+def _named(sequences: Sequences, seed: int) -> Dataset:
+    hidden = np.random.default_rng(seed).integers(1, 6, size=len(sequences.items))
     return Dataset(
         name="example",
         fingerprint="example",
@@ -49,6 +50,9 @@ def _named(sequences: Sequences) -> Dataset:
         item_ids=[f"i{item}" for item in range(1, N_ITEMS + 1)],
         item_texts=["" if item == _UNNAMED_ITEM else f"item {item}" for item in range(1, 31)],
         max_length=MAX_LENGTH,
+        times=hidden.cumsum(),
+        ratings=hidden.astype(np.float32),
+        noise=hidden < 3,
     )
 
 

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bench.components import METHODS, MethodEntry
+from bench.components import BACKBONES, METHODS, MethodEntry, Sampling
 from bench.data.dataset import Dataset, LeaveOneOut
+from bench.errors import ConfigError
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import Method
 from bench.model.samples import histories
@@ -69,6 +70,12 @@ class MethodTests:
     def entry(self) -> MethodEntry:
         """The method's descriptor."""
         return METHODS.get(self.name)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How samples are drawn for the method on its backbone."""
+        backbone = None if self.backbone is None else BACKBONES.get(self.backbone)
+        return self.entry.sampling_for("auto", backbone)
 
     def experiment(self, **training: Any) -> Experiment:
         """Describe a run; ``training`` changes shared settings."""
@@ -140,7 +147,7 @@ class MethodTests:
             SequenceData(LeaveOneOut.of(example.dataset()).train),
             experiment.training,
             experiment.protocol,
-            sampling=self.entry.sampling_for("auto"),
+            sampling=self.sampling,
             axes=("example",),
             device=torch.device("cpu"),
         )
@@ -153,7 +160,7 @@ class MethodTests:
         return data.gather(replace(rows, length=shorter))
 
     def test_held_out_items_change_nothing_that_training_produces(self, tmp_path: Path) -> None:
-        """The leakage canary: other validation and test items, the same loss and weights."""
+        """The leakage canary: other held-out items, ratings, times and noise, the same weights."""
         data = example.dataset()
         for reading in self.readings if self.entry.needs_text else self.readings[:1]:
             found = []
@@ -169,7 +176,7 @@ class MethodTests:
 
     def test_an_earlier_target_is_not_seen(self) -> None:
         """Training at every position must be causal: later items change no earlier prediction."""
-        if self.entry.sampling != "positions":
+        if self.sampling != "positions":
             return
         method = self.make()
         trainer = self.trainer(method)
@@ -185,6 +192,23 @@ class MethodTests:
         ]
         torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
 
+    def test_a_backbone_that_looks_ahead_never_predicts_before_the_end(self) -> None:
+        """Batches for it have one target a row, behind the last item; more are refused."""
+        backbone = None if self.backbone is None else BACKBONES.get(self.backbone)
+        if backbone is None or backbone.causal or self.sampling == "windows":
+            return
+        try:
+            self.entry.sampling_for("positions", backbone)
+        except ConfigError as error:
+            assert self.name in str(error) or backbone.name in str(error)  # noqa: PT017
+        else:
+            raise AssertionError("samples at all positions were taken")
+        trainer = self.trainer(self.make())
+        for epoch in range(2):
+            batch = trainer.data.gather(trainer.samples(epoch))
+            last = batch.valid & ~pad(batch.valid, (0, 1))[:, 1:]
+            assert torch.equal(batch.targets > 0, last)
+
     @staticmethod
     def _predictions(method: Method, batch: Batch) -> Tensor:
         seen: list[Tensor] = []
@@ -192,9 +216,15 @@ class MethodTests:
         def listen(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
             del table, targets
             seen.append(vectors.detach())
-            return vectors.sum()
+            return vectors.sum(1)
 
-        with mock.patch.object(method, "next_item_loss", listen, create=True):
+        def listen_to_mean(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+            return listen(vectors, table, targets).sum()
+
+        with (
+            mock.patch.object(method, "next_item_loss", listen_to_mean, create=True),
+            mock.patch.object(method, "target_loss", listen, create=True),
+        ):
             torch.manual_seed(0)
             method.losses(batch)
         return torch.cat(seen)
@@ -316,7 +346,7 @@ class MethodTests:
         method = self.make()
         data = SequenceData(LeaveOneOut.of(example.dataset()).train)
         rows = histories(data, example.MAX_LENGTH)
-        wanted = 0 if self.entry.sampling == "segments" else 1
+        wanted = 0 if self.sampling in {"segments", "windows"} else 1
         for length in (1, example.MAX_LENGTH):
             long = torch.nonzero(data.lengths > length).squeeze(1)
             part = replace(

@@ -12,12 +12,10 @@ from bench.text.store import StoredVectors
 
 @dataclass(frozen=True)
 class EncodingEstimate:
-    """How much there is to encode.
+    """How much there is to encode for a data set and encoder.
 
     Attributes
     ----------
-    label
-        Data set and encoder.
     texts, done
         Distinct texts, and how many of them were encoded before an interruption.
     tokens, seconds
@@ -32,13 +30,7 @@ class EncodingEstimate:
 
 
 class EncodingDisplay:
-    """Shows one encoding after another.
-
-    Parameters
-    ----------
-    display
-        Bars or lines; None shows nothing.
-    """
+    """Shows one encoding after another; without a display, nothing."""
 
     def __init__(self, display: Lines | None = None) -> None:
         self._display = display or Lines(SafeStream(None))

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,8 @@ def vectors_of(
         Not opened; it is opened if there is something to encode.
     corpus
         Distinct texts, at least one.
-    label
-        Data set and encoder, for people.
-    display
-        Receives the progress.
+    label, display
+        Data set and encoder, for people, and what receives the progress.
     device
         Where the encoder computes.
 
@@ -68,12 +67,13 @@ def vectors_of(
     """
     entry = entry_of(encoder, corpus)
     shards = entry.folder.with_name(f".{entry.folder.name}.shards")
+    encoding = _Encoding(encoder, corpus, shards, label, display)
     made = False
 
     def fill(folder: Path) -> dict[str, Any]:
         nonlocal made
         made = True
-        return _encode(encoder, corpus, shards, label, display, device, folder)
+        return encoding.write(folder, select_device(device))
 
     vectors = StoredVectors.of(entry.ensure(fill, mapped=True), entry)
     if made:
@@ -82,77 +82,94 @@ def vectors_of(
     return vectors
 
 
-def _encode(
-    encoder: Encoder[Any],
-    corpus: Corpus,
-    shards: Path,
-    label: str,
-    display: EncodingDisplay,
-    device: str,
-    folder: Path,
-) -> dict[str, Any]:
-    """Encode the missing shards, write the matrix and return the metadata."""
-    where = select_device(device)
-    numerics = encoder.settings.numerics
-    if numerics == "portable":
-        configure(where, encoder.settings.threads, numerics)
-    meter = Meter({}, {})
-    with meter.stage("load"):
-        encoder.open(where)
-        encoder.fit(corpus.names)
-    parts = list(_parts(corpus))
-    missing = [part for part in parts if _shard(shards, part).read(mapped=True) is None]
-    display.started(_estimate(encoder, corpus, label, missing))
+@dataclass(frozen=True)
+class _Encoding:
+    """Texts, what encodes them, and the folder of the shards that are done."""
 
-    def encoded(part: NDArray[np.int64]) -> Content:
-        content = _encode_shard(encoder, [corpus.texts[at] for at in part], display)
-        _shard(shards, part).write(content.save)
+    encoder: Encoder[Any]
+    corpus: Corpus
+    shards: Path
+    label: str
+    display: EncodingDisplay
+
+    def write(self, folder: Path, device: torch.device) -> dict[str, Any]:
+        """Encode the missing shards, write the matrix and return the metadata."""
+        encoder, numerics = self.encoder, self.encoder.settings.numerics
+        if numerics == "portable":
+            configure(device, encoder.settings.threads, numerics)
+        meter = Meter({}, {})
+        with meter.stage("load"):
+            encoder.open(device)
+            encoder.fit(self.corpus.names)
+        parts = list(_parts(self.corpus))
+        missing = [part for part in parts if self._shard(part).read(mapped=True) is None]
+        self.display.started(self._estimate(missing))
+        for part in missing:
+            self._encode(part)
+        contents = (self._shard(part).read() or self._encode(part) for part in parts)
+        folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted, with the whole cache
+        target = folder / f"{VECTORS}.npy"
+        return {
+            **_join(parts, contents, np.dtype(encoder.config.storage), target),
+            "encoder": encoder.name,
+            "settings": encoder.config.model_dump(mode="json"),
+            "fingerprint": encoder.fingerprint,
+            "versions": {"bench": __version__, **encoder.versions()},
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "numerics": numerics,
+            "load_seconds": meter.seconds["load"],
+        }
+
+    def _shard(self, part: NDArray[np.int64]) -> Entry:
+        """Return the entry of some texts, named after a hash of their indices.
+
+        Texts that are cut otherwise never meet a shard of another cut.
+        """
+        return Entry(self.shards / hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16])
+
+    def _encode(self, part: NDArray[np.int64]) -> Content:
+        """Encode some texts and keep them; the metadata is what that took."""
+        counted: list[int] = []
+
+        def report(texts: int, tokens: int) -> None:
+            counted.append(tokens)
+            self.display.advanced(texts, tokens)
+
+        start = time.perf_counter()
+        vectors = self.encoder.encode([self.corpus.texts[at] for at in part], report)
+        _check(vectors, self.encoder)
+        cost = {
+            "texts": len(part),
+            "tokens": sum(counted),
+            "seconds": time.perf_counter() - start,
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        content = Content({VECTORS: vectors}, cost)
+        self._shard(part).write(content.save)
         return content
 
-    for part in missing:
-        encoded(part)
-    contents = (_shard(shards, part).read() or encoded(part) for part in parts)
-    folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted, with the whole cache
-    target = folder / f"{VECTORS}.npy"
-    return {
-        **_join(parts, contents, np.dtype(encoder.config.storage), target),
-        "encoder": encoder.name,
-        "settings": encoder.config.model_dump(mode="json"),
-        "fingerprint": encoder.fingerprint,
-        "versions": {"bench": __version__, **encoder.versions()},
-        "device": str(where),
-        "threads": torch.get_num_threads(),
-        "numerics": numerics,
-        "load_seconds": meter.seconds["load"],
-    }
-
-
-def _shard(shards: Path, part: NDArray[np.int64]) -> Entry:
-    """Return the entry of some texts, named after a hash of their indices.
-
-    Texts that are cut otherwise never meet a shard of another cut.
-    """
-    return Entry(shards / hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16])
-
-
-def _encode_shard(encoder: Encoder[Any], texts: Sequence[str], display: EncodingDisplay) -> Content:
-    """Encode some texts; the metadata is what that took."""
-    counted: list[int] = []
-
-    def report(texts: int, tokens: int) -> None:
-        counted.append(tokens)
-        display.advanced(texts, tokens)
-
-    start = time.perf_counter()
-    vectors = encoder.encode(texts, report)
-    _check(vectors, encoder)
-    cost = {
-        "texts": len(texts),
-        "tokens": sum(counted),
-        "seconds": time.perf_counter() - start,
-        "peak_memory_bytes": peak_memory_bytes(),
-    }
-    return Content({VECTORS: vectors}, cost)
+    def _estimate(self, missing: Sequence[NDArray[np.int64]]) -> EncodingEstimate:
+        """Estimate from neighbours in length, a few at several places of the whole range."""
+        texts, characters = self.corpus.texts, self.corpus.characters
+        order = np.argsort(characters, kind="stable")
+        groups = [_middle(part, characters) for part in np.array_split(order, GROUPS) if len(part)]
+        self.encoder.encode([texts[order[-1]]])  # the first call of a library is no measure
+        start, tokens = time.perf_counter(), 0
+        for group in groups:
+            sample = [texts[at] for at in group]
+            self.encoder.encode(sample)
+            tokens += self.encoder.count_tokens(sample)
+        seconds = time.perf_counter() - start
+        read = int(characters[np.concatenate(groups)].sum())
+        left = sum(int(characters[part].sum()) for part in missing)
+        return EncodingEstimate(
+            self.label,
+            texts=len(texts),
+            done=len(texts) - sum(map(len, missing)),
+            tokens=int(tokens * characters.sum() / read),
+            seconds=float(seconds * left / read),
+        )
 
 
 def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
@@ -162,33 +179,6 @@ def _parts(corpus: Corpus) -> Iterator[NDArray[np.int64]]:
     filled = total // max(SHARD_CHARACTERS, -(-int(total[-1]) // MOST_SHARDS))
     cuts = np.flatnonzero(np.diff(filled)) + 1
     return (part for part in np.split(order, cuts) if len(part))
-
-
-def _estimate(
-    encoder: Encoder[Any], corpus: Corpus, label: str, missing: Sequence[NDArray[np.int64]]
-) -> EncodingEstimate:
-    """Estimate from neighbours in length, a few at several places of the whole range."""
-    order = np.argsort(corpus.characters, kind="stable")
-    groups = [
-        _middle(group, corpus.characters) for group in np.array_split(order, GROUPS) if len(group)
-    ]
-    encoder.encode([corpus.texts[order[-1]]])  # the first call of a library is no measure
-    start, tokens = time.perf_counter(), 0
-    for group in groups:
-        sample = [corpus.texts[at] for at in group]
-        encoder.encode(sample)
-        tokens += encoder.count_tokens(sample)
-    seconds = time.perf_counter() - start
-    chosen = np.concatenate(groups)
-    characters = int(corpus.characters[chosen].sum())
-    left = sum(int(corpus.characters[part].sum()) for part in missing)
-    return EncodingEstimate(
-        label,
-        texts=len(corpus.texts),
-        done=len(corpus.texts) - sum(map(len, missing)),
-        tokens=int(tokens * corpus.characters.sum() / characters),
-        seconds=float(seconds * left / characters),
-    )
 
 
 def _middle(group: NDArray[np.int64], characters: NDArray[np.int64]) -> NDArray[np.int64]:

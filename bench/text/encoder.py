@@ -60,13 +60,7 @@ class Encoder(ABC, Generic[C]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what decides the vector of a text: settings, weights, code, libraries.
-
-        Raises
-        ------
-        ConfigError
-            A library that it needs is not installed.
-        """
+        """SHA-256 of what decides the vector of a text: settings, weights, code, libraries."""
         return content_hash(
             {
                 "name": self.name,
@@ -78,13 +72,7 @@ class Encoder(ABC, Generic[C]):
         )
 
     def versions(self) -> dict[str, str]:
-        """Installed version of each of :attr:`libraries`.
-
-        Raises
-        ------
-        ConfigError
-            One is not installed.
-        """
+        """Version of each of :attr:`libraries`; a ConfigError where one is not installed."""
         try:
             return {library: version(library) for library in self.libraries}
         except PackageNotFoundError as error:

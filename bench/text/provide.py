@@ -26,14 +26,10 @@ from bench.text.texts import Corpus
 
 @dataclass(frozen=True, eq=False)
 class VectorRequest:
-    """Text vectors of one data set by one encoder.
+    """Text vectors of one data set by one encoder, a registered name with its variant.
 
     Attributes
     ----------
-    dataset
-        The data set.
-    encoder
-        Registered name, with its variant.
     config
         Complete settings of the encoder.
     max_length
@@ -48,13 +44,7 @@ class VectorRequest:
     def encoded(
         self, settings: Settings, display: EncodingDisplay
     ) -> tuple[Corpus, StoredVectors | None]:
-        """Return texts and vectors, made now where they are missing; None where no item has a text.
-
-        Raises
-        ------
-        BenchError
-            As :func:`bench.text.embed.vectors_of`.
-        """
+        """Return texts, and vectors that are made where they are missing; None without texts."""
         corpus = Corpus.of(self.dataset, self.config, self.max_length)
         if not len(corpus.texts):
             return corpus, None
@@ -74,20 +64,13 @@ def embed(
 
     Parameters
     ----------
-    requests
-        In this order.
+    requests, display
+        What to encode, in this order, and what receives the progress.
     settings
         The cache's folder, the device, and whether the network may be used.
-    display
-        Receives the progress.
     threads
         Threads of the arithmetic on a CPU; None is torch's default, all cores or
         ``OMP_NUM_THREADS``. In numerics ``portable`` those of the settings count instead.
-
-    Raises
-    ------
-    BenchError
-        As :func:`bench.text.embed.vectors_of`.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -96,46 +79,19 @@ def embed(
 
 
 def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings) -> None:
-    """Encode the texts that a specification's methods read, on all cores, and show the progress.
-
-    Parameters
-    ----------
-    spec, datasets
-        As for :func:`requests_of`.
-    settings
-        As for :func:`embed`.
-
-    Raises
-    ------
-    BenchError
-        As :func:`bench.text.embed.vectors_of`.
-    """
+    """Encode the texts that a specification's methods read, on all cores, and show the progress."""
     with display_for() as lines:
         embed(requests_of(spec, datasets), settings, EncodingDisplay(lines))
 
 
 def requests_of(spec: Spec, datasets: Mapping[str, Dataset]) -> list[VectorRequest]:
-    """List the vectors that a specification's methods read, each once.
-
-    Parameters
-    ----------
-    spec
-        Checked by :meth:`bench.plan.spec.Spec.check`.
-    datasets
-        By source.
-    """
+    """List the vectors that the methods of a checked specification read, each once."""
     pairs = dict.fromkeys((c.source, c.encoder) for c in grid_points(spec) if c.encoder)
     return [request_for(spec, datasets[source], encoder) for source, encoder in pairs if encoder]
 
 
 def request_for(spec: Spec, dataset: Dataset, encoder: str) -> VectorRequest:
-    """Complete the settings for one data set and encoder.
-
-    Raises
-    ------
-    ConfigError
-        A setting does not fit.
-    """
+    """Complete the settings for one data set and encoder."""
     length = spec.protocol_for(dataset.max_length).max_length
     return VectorRequest(dataset, encoder, spec.encoder_config(encoder), length)
 
@@ -145,23 +101,7 @@ def text_vectors_for(
 ) -> TextVectors | None:
     """Return the vectors of an experiment's encoder, made now where the cache lacks them.
 
-    Parameters
-    ----------
-    experiment
-        Names the encoder, or none.
-    dataset
-        Its data.
-    settings
-        The cache's folder, the device, and whether the network may be used.
-
-    Raises
-    ------
-    ConfigError
-        The encoder cannot run here.
-    DataError
-        Its weights cannot be had.
-    StoreError
-        The cache cannot be written.
+    None where it has no encoder. Errors are those of :func:`bench.text.embed.vectors_of`.
     """
     if experiment.encoder is None:
         return None

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
+from bench.errors import ConfigError
 from bench.plan.encoding import EncoderConfig
+from bench.plan.variants import split_source
 from bench.seeds import seed_for
 from bench.text.prefixes import PrefixTexts
 
@@ -51,6 +53,11 @@ class Corpus:
             Which reading and which texts.
         max_length
             Items that a joined text has at most, the latest ones.
+
+        Raises
+        ------
+        ConfigError
+            Joined texts are asked for where training and test-time histories differ.
         """
         names = item_texts(dataset, config.texts)
         present = [name for name in names if name]
@@ -60,6 +67,12 @@ class Corpus:
         if config.reading == "pooled":
             characters = np.array([len(name) for name in distinct], dtype=np.int64)
             return cls(distinct, characters, rows, None, present)
+        if dataset.training is not None:
+            raise ConfigError(
+                f"data set '{dataset.name}': joined texts belong to one history of a user, but "
+                "training and test-time histories differ; write histories=both, or use an encoder "
+                "that reads items one by one"
+            )
         prefixes, places = PrefixTexts.of(dataset.sequences, rows, distinct, max_length)
         offsets = dataset.sequences.offsets
         return cls(prefixes, prefixes.characters(), places, offsets, present)
@@ -93,10 +106,11 @@ def item_texts(dataset: Dataset, kind: str) -> list[str]:
         The data set.
     kind
         ``real``, ``shuffled``, ``random`` or ``none``; see :class:`EncoderConfig`. What is drawn
-        depends on the data set's name and texts alone, never on an experiment's seed.
+        depends on the data set's name (without variants) and texts alone, never on an
+        experiment's seed.
     """
     texts = [" ".join(text.split()) for text in dataset.item_texts]
-    return _ALTERED[kind](texts, dataset.name)
+    return _ALTERED[kind](texts, split_source(dataset.name)[0])
 
 
 def _shuffled(texts: list[str], name: str) -> list[str]:

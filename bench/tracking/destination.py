@@ -57,10 +57,7 @@ class Destination:
 def destination(settings: Settings) -> Destination:
     """Return the destination that settings name: an address, or a database in the store.
 
-    Raises
-    ------
-    ConfigError
-        The address leads to another machine, which ``BENCH_OFFLINE`` forbids.
+    It is a ConfigError where it is on another machine and ``BENCH_OFFLINE`` forbids that.
     """
     uri, experiment, offline = settings.tracking_uri, settings.tracking_experiment, settings.offline
     if not uri:

@@ -62,11 +62,6 @@ def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
 
     Keys of runs, experiments and studies restrict the list to these, to the runs that the
     experiments belong to and to the trials of the studies.
-
-    Raises
-    ------
-    StoreError
-        A record is damaged.
     """
     records = list(read_records(store.root))
     parents: dict[str, str] = {}
@@ -91,17 +86,16 @@ def _experiments(
 ) -> Iterator[Item]:
     if keys is None:
         finished = {stored.key: stored for stored in whole(store.experiments())}
-        failures = dict(store.failures())
     else:
         finished = {key: store.load(key) for key in keys if store.has(key)}
-        failures = {key: found for key in keys if (found := store.failure(key)) is not None}
     for key, stored in finished.items():
         load = partial(_experiment_data, stored)
         yield Item("experiment", key, "finished", parents.get(key, ""), load)
-    for key in failures.keys() - finished.keys():
-        load = partial(_failure_data, failures[key])
-        digest = f"failed {failures[key].attempts}"
-        yield Item("experiment", key, digest, parents.get(key, ""), load)
+    for key in store.failed() if keys is None else keys:
+        if key not in finished and (failure := store.failure(key)):
+            load = partial(_failure_data, failure)
+            digest = f"failed {failure.attempts}"
+            yield Item("experiment", key, digest, parents.get(key, ""), load)
 
 
 def _status(store: Store, record: RunRecord) -> str:
@@ -131,14 +125,14 @@ def _run_data(root: Path, record: RunRecord, status: str) -> RunData:
 def draw(root: Path, keys: list[str], folder: Path) -> None:
     """Draw the table and the learning curves of some experiments, unless none has finished."""
     from bench.reports import report
-    from bench.reports.results import Selection
+    from bench.reports.request import Request
     from bench.reports.titles import RegisteredTitles
 
-    titles, selection = RegisteredTitles(), Selection(keys=keys)
+    titles, request = RegisteredTitles(), Request(keys=tuple(keys))
     with suppress(BenchError):
-        write_text(folder / "table.md", report.render(root, keys, titles=titles))
+        write_text(folder / "table.md", report.render(root, request, titles))
         target = folder / "learning-curves.png"
-        report.draw(root, "learning-curves", target, selection=selection, titles=titles)
+        report.draw(root, "learning-curves", target, request, titles)
 
 
 def _failure_data(failure: Failure) -> RunData:
@@ -156,10 +150,10 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
     ]
     ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
     metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
-    test = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
+    figures = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
-    figures = {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
+    figures |= {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}
     return RunData(
         experiment.label,
         "FINISHED",
@@ -169,7 +163,7 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         tags={**_tags(experiment), **texts, "bench.cause": ""},
         metrics=[
             *_curve(rows, protocol.selection, begun),
-            *(_metric(name, value, 0, ended) for name, value in {**test, **figures}.items()),
+            *(_metric(name, value, 0, ended) for name, value in figures.items()),
         ],
         dataset=_dataset(experiment, metadata.card),
         write=partial(shutil.copytree, stored.folder, dirs_exist_ok=True),
@@ -196,8 +190,7 @@ def _study_data(study: StudyRecord, experiment: Experiment) -> RunData:
         import pandas as pd
 
         write_json(folder / "study.json", study.about)
-        table = pd.DataFrame(rows, dtype=object).to_csv(index=False)
-        write_text(folder / "best-after.csv", table)
+        pd.DataFrame(rows, dtype=object).to_csv(folder / "best-after.csv", index=False)
         if best is not None:
             write_json(folder / "best.json", asdict(best))
 

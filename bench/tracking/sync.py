@@ -10,10 +10,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, StoreError
@@ -65,27 +66,21 @@ def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
     BenchError
         As :func:`sync`, or nothing was logged for :data:`STALL_SECONDS`.
     """
-    results: list[Counts | Exception] = []
-    news = threading.Event()
-
-    def progress(line: str) -> None:
-        news.set()
-        report(line)
+    news: SimpleQueue[str | Counts | Exception] = SimpleQueue()
 
     def work() -> None:
         try:
-            results.append(sync(settings, progress))
+            news.put(sync(settings, news.put))
         except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
-            results.append(error)
-        news.set()
+            news.put(error)
 
     threading.Thread(target=work, name="mlflow", daemon=True).start()
-    while news.wait(STALL_SECONDS):
-        news.clear()
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-            return result
+    with suppress(Empty):
+        while isinstance(latest := news.get(timeout=STALL_SECONDS), str):
+            report(latest)
+        if isinstance(latest, Exception):
+            raise latest
+        return latest
     raise StoreError(
         f"MLflow at {destination(settings).shown} took nothing for {STALL_SECONDS:.0f} s; look at "
         "the server, then run the same command again"
@@ -144,10 +139,10 @@ def sync(
                 in_a_row += 1
                 if in_a_row == FAILURES_IN_A_ROW:
                     break
-                continue
-            in_a_row = 0
-            counts.logged += 1
-            report(f"{item.kind} {item.key[:12]} logged")
+            else:
+                in_a_row = 0
+                counts.logged += 1
+                report(f"{item.kind} {item.key[:12]} logged")
     return counts
 
 
@@ -195,8 +190,8 @@ class _Client:
             data = item.load()
             if run is None:
                 # The commit that MLflow finds is that of whatever calls bench, at this moment.
-                system = {name: v for name, v in resolve_tags().items() if ".git." not in name}
-                named = {**system, KIND: item.kind, KEY: item.key}
+                named = {name: v for name, v in resolve_tags().items() if ".git." not in name}
+                named |= {KIND: item.kind, KEY: item.key}
                 begun = _ms(data.begun)
                 run = self._client.create_run(self._experiment_id, begun, named, data.title)
             run_id = run.info.run_id

@@ -23,10 +23,6 @@ TIMEOUT = 5
 """Seconds to wait for one answer of a server; requests are not repeated."""
 
 
-def _print(line: str) -> None:
-    Lines(SafeStream(sys.stderr)).say(line)
-
-
 class Tracker:
     """Logs runs, experiments and studies of a store to MLflow while a run goes on.
 
@@ -37,12 +33,12 @@ class Tracker:
     settings
         Name the store and MLflow's address, and whether anything is logged.
     warn
-        Called with one sentence when something could not be logged, at most once.
+        Called with one sentence when something could not be logged, at most once; None prints it.
     """
 
-    def __init__(self, settings: Settings, warn: Callable[[str], None] = _print) -> None:
+    def __init__(self, settings: Settings, warn: Callable[[str], None] | None = None) -> None:
         self._settings = settings
-        self._warn: Callable[[str], None] | None = warn
+        self._warn = warn or Lines(SafeStream(sys.stderr)).say
         self._patience = PATIENCE
         self._missing: set[str] = set()
         self._problem = ""
@@ -52,10 +48,9 @@ class Tracker:
         """Log a run, an experiment, or a study with its trials, and what failed before."""
         if self._settings.track:
             self._missing.add(key)
-            begun = time.monotonic()
+            until = time.monotonic() + self._patience
             self._deliver(self._patience)
-            waited = time.monotonic() - begun
-            self._patience = 0.0 if self._problem else max(0.0, self._patience - waited)
+            self._patience = 0.0 if self._problem else max(0.0, until - time.monotonic())
 
     def __enter__(self) -> Self:
         """Return the tracker; nothing is logged yet."""
@@ -75,12 +70,12 @@ class Tracker:
             work.start()
         is_busy = self._is_busy(until - time.monotonic())
         slow = f"MLflow takes longer than {seconds:.0f} s" if is_busy and seconds > TIMEOUT else ""
-        if self._warn is not None and (problem := self._problem or slow):
+        if problem := self._problem or slow:
             self._warn(
                 f"warning: {masked(problem)}; results are safe in the store, and 'bench track "
                 "sync' logs what is missing"
             )
-            self._warn = None
+            self._warn = lambda _: None
 
     def _is_busy(self, seconds: float) -> bool:
         """Wait for the thread; return whether it still works after so many seconds."""

@@ -1,22 +1,49 @@
-"""Next-item losses, written so that the softmax runs near the speed of its matrix products."""
+"""Next-item losses, written so that the softmax runs near the speed of its matrix products.
+
+Every loss is offered as a mean over targets and of each target. Scores are inner products of a
+state's vector and an item's; s+ is that of the target, s- that of a negative:
+
+==================  =====================================================================
+``cross_entropy``   ``-log softmax`` over all items
+``in_batch_tanh``   ``-log softmax`` over the batch's targets, of tanh of the scores
+``bce``             ``(softplus(-s+) + sum softplus(s-)) / (k + 1)``
+``bpr``             mean of ``softplus(s- - s+)``
+``gbce``            ``(beta softplus(-s+) + sum softplus(s-)) / (k + 1)``
+==================  =====================================================================
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from bench.errors import TrainingError
+from bench.model.method import NextItemLoss, TargetLoss
+from bench.plan.training import TrainingConfig
+
 SLICE_ROWS = 128
 """Rows of logits at a time: larger slices leave the processor's caches."""
 SLICE_BYTES = 64 * 2**20
 """Most memory that a slice of logits takes, whatever the number of items."""
+KEPT_BYTES = 64 * 2**20
+"""Most memory of slices that the losses of single targets keep for the backward pass."""
+
+
+def _slice_rows(table: Tensor) -> int:
+    return max(1, min(SLICE_ROWS, SLICE_BYTES // _row_bytes(table)))
+
+
+def _row_bytes(table: Tensor) -> int:
+    return table.element_size() * len(table)
 
 
 class _SlicedCrossEntropy(torch.autograd.Function):
-    """Cross-entropy over all items whose gradient is written out slice by slice.
+    """Mean cross-entropy over all items whose gradient is written out slice by slice.
 
     The logits of a slice are turned into probabilities, then into the gradient of the logits,
     in one buffer; a ``[targets, items]`` tensor never exists.
@@ -28,7 +55,7 @@ class _SlicedCrossEntropy(torch.autograd.Function):
         grad_vectors = torch.empty_like(vectors) if wanted else None
         grad_table = torch.zeros_like(table) if wanted else None
         total = vectors.new_zeros(())
-        rows = max(1, min(SLICE_ROWS, SLICE_BYTES // (table.element_size() * len(table))))
+        rows = _slice_rows(table)
         buffer = vectors.new_empty(min(rows, len(vectors)), len(table))
         for start in range(0, len(vectors), rows):
             part = vectors[start : start + rows]
@@ -51,6 +78,60 @@ class _SlicedCrossEntropy(torch.autograd.Function):
         grad_vectors, grad_table = ctx.saved_tensors
         scale = grad_output / len(grad_vectors)
         return grad_vectors * scale, grad_table * scale, None
+
+
+class _TargetCrossEntropy(torch.autograd.Function):
+    """Cross-entropy of each target over all items.
+
+    Weights that depend on the losses are known only when all losses are. The backward pass starts
+    from the logarithms of the first slices, which are kept, and from logits computed once more of
+    the others.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, table: Tensor, classes: Tensor) -> Tensor:
+        rows = _slice_rows(table)
+        kept: list[Tensor] = []
+        room = KEPT_BYTES // (rows * _row_bytes(table)) if any(ctx.needs_input_grad) else 0
+        losses = vectors.new_empty(len(vectors))
+        buffer: Tensor | None = None
+        for start in range(0, len(vectors), rows):
+            part = vectors[start : start + rows]
+            if len(kept) < room:
+                out = vectors.new_empty(len(part), len(table))
+                kept.append(out)
+            else:
+                buffer = vectors.new_empty(rows, len(table)) if buffer is None else buffer
+                out = buffer[: len(part)]
+            logs = torch.log_softmax(torch.mm(part, table.T, out=out), 1, out=out)
+            index = classes[start : start + rows, None]
+            losses[start : start + rows] = -logs.gather(1, index).squeeze(1)
+        ctx.save_for_backward(vectors, table, classes, *kept)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_losses: Tensor) -> tuple[Tensor, Tensor, None]:
+        vectors, table, classes, *kept = ctx.saved_tensors
+        rows = _slice_rows(table)
+        grad_vectors, grad_table = torch.zeros_like(vectors), torch.zeros_like(table)
+        counted = grad_losses.nonzero().squeeze(1)
+        sizes = torch.bincount(counted // rows, minlength=-(-len(vectors) // rows)).tolist()
+        buffer = vectors.new_empty(max(sizes), len(table))
+        with torch.autocast(vectors.device.type, enabled=False):
+            for place, own in enumerate(torch.split(counted, sizes)):
+                out, part = buffer[: len(own)], vectors[own]
+                if place < len(kept):
+                    logs = kept[place]
+                    logs = logs if len(logs) == len(own) else logs[own - place * rows]
+                    probabilities = torch.exp(logs, out=out)
+                else:
+                    probabilities = torch.softmax(torch.mm(part, table.T, out=out), 1, out=out)
+                index, scale = classes[own, None], grad_losses[own, None]
+                gradient = probabilities.scatter_(1, index, probabilities.gather(1, index) - 1)
+                grad_vectors[own] = torch.mm(gradient, table) * scale
+                grad_table.addmm_(gradient.T, part * scale)
+        return grad_vectors, grad_table, None
 
 
 def cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
@@ -78,17 +159,107 @@ def cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
-def in_batch_tanh(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+def target_cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of each target among all items, ``[M]``, without a ceiling.
+
+    Parameters are those of :func:`cross_entropy`. Targets whose upstream gradient is zero cost
+    nothing in the backward pass.
+    """
+    with torch.autocast(vectors.device.type, enabled=False):
+        losses: Tensor = _TargetCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            vectors.float(), table.float(), targets - 1
+        )
+    return losses
+
+
+def in_batch_tanh(
+    vectors: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    reduction: Literal["mean", "none"] = "mean",
+) -> Tensor:
     """Cross-entropy among the batch's own targets with tanh on the logits.
 
     The regime of IADSR's published script, kept as a named option: row m
     must pick target m among all M targets of the batch; an item that is the target of several
     rows is a candidate several times.
 
-    Parameters and return value are those of :func:`cross_entropy`.
+    Parameters are those of :func:`cross_entropy`; with ``reduction`` ``none`` the result is the
+    loss of each target, ``[M]``.
     """
     logits = torch.tanh(vectors @ table[targets - 1].T)
-    return functional.cross_entropy(logits, torch.arange(len(targets), device=vectors.device))
+    own = torch.arange(len(targets), device=vectors.device)
+    return functional.cross_entropy(logits, own, reduction=reduction)
 
 
-LOSSES = {"cross_entropy": cross_entropy, "in_batch_tanh": in_batch_tanh}
+def gbce(
+    vectors: Tensor, table: Tensor, targets: Tensor, *, negatives: int, calibration: float
+) -> Tensor:
+    """Generalised binary cross-entropy of each target and its sampled negatives, ``[M]``.
+
+    Petrov and Macdonald, RecSys 2023 (gSASRec): the likelihood of the target is raised to the
+    power ``beta = 1 - t (1 - k / (I - 1))``, with k negatives and calibration t, since sampled
+    negatives make every item look too likely. The loss is the mean over target and negatives;
+    papers that train with binary cross-entropy (SASRec) sum both.
+
+    Parameters are those of :func:`cross_entropy`.
+    """
+    own, others = _sampled_logits(vectors, table, targets, negatives)
+    beta = 1 - calibration * (1 - negatives / (len(table) - 1))
+    # The closed form of the official conversion of the logit, which loses the gradient of
+    # hopeless targets.
+    total = beta * functional.softplus(-own) + functional.softplus(others).sum(1)
+    return total / (negatives + 1)
+
+
+def bpr(vectors: Tensor, table: Tensor, targets: Tensor, *, negatives: int) -> Tensor:
+    """Pairwise loss of each target, mean over its sampled negatives, ``[M]``.
+
+    Rendle, Freudenthaler, Gantner, Schmidt-Thieme, UAI 2009: ``-log sigmoid(s+ - s-)``.
+
+    Parameters are those of :func:`cross_entropy`.
+    """
+    own, others = _sampled_logits(vectors, table, targets, negatives)
+    return functional.softplus(others - own[:, None]).mean(1)
+
+
+def _sampled_logits(
+    vectors: Tensor, table: Tensor, targets: Tensor, negatives: int
+) -> tuple[Tensor, Tensor]:
+    """Return logits of the targets ``[M]`` and of negatives ``[M, k]``.
+
+    Negatives are uniform over the items other than the target, with repetition.
+    """
+    others = len(table) - 1
+    if not others:
+        raise TrainingError(
+            "the data set has one item, so there is none to draw as a negative; set "
+            "training.loss=cross_entropy"
+        )
+    drawn = torch.randint(others, (len(targets), negatives), device=targets.device)
+    own = targets[:, None] - 1
+    classes = torch.cat([own, drawn + (drawn >= own)], 1)
+    with torch.autocast(vectors.device.type, enabled=False):
+        entries = functional.embedding(classes, table.float())
+        logits = torch.bmm(entries, vectors.float()[:, :, None]).squeeze(2)
+    return logits[:, 0], logits[:, 1:]
+
+
+DEFAULT_NEGATIVES = {"bce": 1, "bpr": 1, "gbce": 256}
+"""Of losses that draw negatives."""
+
+
+def next_item_losses(config: TrainingConfig) -> tuple[NextItemLoss, TargetLoss]:
+    """Return the loss of :attr:`TrainingConfig.loss` as a mean and of each target."""
+    if config.loss == "cross_entropy":
+        return cross_entropy, target_cross_entropy
+    if config.loss == "in_batch_tanh":
+        return in_batch_tanh, partial(in_batch_tanh, reduction="none")
+    negatives = config.negatives or DEFAULT_NEGATIVES[config.loss]
+    each: TargetLoss
+    if config.loss == "bpr":
+        each = partial(bpr, negatives=negatives)
+    else:
+        calibration = config.calibration if config.loss == "gbce" else 0.0
+        each = partial(gbce, negatives=negatives, calibration=calibration)
+    return lambda *given: each(*given).mean(), each

@@ -15,7 +15,14 @@ from bench.components import Sampling
 from bench.errors import TrainingError
 from bench.model.batch import Batch, Rows, SequenceData
 from bench.model.method import Method
-from bench.model.samples import batches, last_prefixes, prefixes, segments, windows
+from bench.model.samples import (
+    batches,
+    covering_windows,
+    last_prefixes,
+    prefixes,
+    segments,
+    windows,
+)
 from bench.plan.protocol import Protocol
 from bench.plan.result import Epoch
 from bench.plan.training import TrainingConfig
@@ -117,6 +124,9 @@ class Trainer:
             return windows(self.data, length, generator, last_only=last_only)
         if self.sampling == "last":
             return last_prefixes(self.data, length)
+        if self.sampling == "windows":
+            # One more than is read in evaluation: the position of the mask behind it.
+            return covering_windows(self.data, length + 1, generator)
         draw = prefixes if self.sampling == "prefixes" else segments
         return draw(self.data, length, self.config.prefixes_per_user, generator)
 

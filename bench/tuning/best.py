@@ -26,17 +26,10 @@ class _Found(NamedTuple):
 
 
 class BestSettings:
-    """Look up what tuning has found.
+    """Look up what tuning has found in a results store, for runs with the same computation.
 
     Of several studies of the same model on the same data under the same protocol, the one counts
     whose other settings and code differ least from the run's; of several such, the latest.
-
-    Parameters
-    ----------
-    root
-        Of the results store.
-    computation
-        Of the run, as for :func:`bench.plan.grid.freeze`.
     """
 
     def __init__(self, root: Path, computation: Computation | None = None) -> None:
@@ -48,10 +41,7 @@ class BestSettings:
     def adapt(self, point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
         """Set the best settings, except those that the specification sets itself.
 
-        Raises
-        ------
-        ConfigError
-            Nothing was tuned for the point.
+        It is a ConfigError where nothing was tuned for the point.
         """
         experiment = freeze(point, spec, dataset, computation=self._computation)
         found = self._find(experiment)
@@ -113,13 +103,7 @@ def _differing(
 
 
 def adopt(root: Path, keys: Iterable[str]) -> None:
-    """Copy finished trials that a run asks for to the results, so that it trains none again.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
-    """
+    """Copy finished trials that a run asks for to the results, so that it trains none again."""
     results, trials = Store(root), tuning_store(root)
     wanted = [key for key in keys if trials.has(key) and not results.has(key)]
     if wanted:

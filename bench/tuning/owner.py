@@ -13,7 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -32,123 +32,109 @@ MOST_DEATHS = 2
 
 
 class Owner:
-    """The process that runs trials, as others see it.
+    """The process that runs trials of a study, as others see it; its lock files are in a folder."""
 
-    Parameters
-    ----------
-    folder
-        Of the lock files.
-    storage
-        Of the studies.
-    """
-
-    def __init__(self, folder: Path, storage: BaseStorage) -> None:
-        self._folder = folder
+    def __init__(self, study: Study, storage: BaseStorage, folder: Path) -> None:
+        self._study = study
         self._storage = storage
+        self._folder = folder
         self._server: RDBStorage | None = None
         if isinstance(storage, RDBStorage) and storage.heartbeat_interval is not None:
             self._server = storage
-        self._own: dict[int, ExitStack] = {}
+        self._own: dict[int, tuple[Trial, ExitStack]] = {}
         self._unclaimed: dict[int, float] = {}
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Show signs of life to other machines as long as the block lasts."""
+        """Show signs of life to other machines as long as the block lasts; then queue what runs."""
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT_SECONDS):
                 with suppress(Exception):  # a server away for a moment; the next beat tells
-                    self._beat(*self._own)
+                    for trial, _ in list(self._own.values()):
+                        self._beat(trial._trial_id)  # noqa: SLF001
 
-        threading.Thread(target=beat, daemon=True).start()
+        if self._server is not None:
+            threading.Thread(target=beat, daemon=True).start()
         try:
             yield
         finally:
             ended.set()
+            for trial, _ in list(self._own.values()):
+                self.give_back(trial)
 
-    def ask(self, study: Study, space: Mapping[str, Dimension]) -> Trial:
+    def ask(self, space: Mapping[str, Dimension]) -> Trial:
         """Begin a trial of this process: the next that waits, or else a new one."""
         distributions = {name: dimension.distribution() for name, dimension in space.items()}
-        with locked(self._folder / "turn.lock"):
-            trial = study.ask(distributions)
+        with self._turn():
+            trial = self._study.ask(distributions)
             self.release(trial)  # which another machine may have taken over and given back
-            hold = self._own[_id(trial)] = ExitStack()
-            path = self._path(study, trial)
+            hold, path = ExitStack(), self._path(trial)
             hold.enter_context(locked(path))
             hold.callback(path.unlink, missing_ok=True)
-            self._beat(_id(trial))
+            self._own[trial.number] = trial, hold
+            self._beat(trial._trial_id)  # noqa: SLF001 - what Optuna's storages go by
             trial.set_user_attr("machine", platform.node())
         return trial
 
     def release(self, trial: Trial) -> None:
         """Record that a trial no longer runs in this process."""
-        self._own.pop(_id(trial), ExitStack()).close()
+        if trial.number in self._own:
+            self._own.pop(trial.number)[1].close()
 
-    def sweep(self, study: Study) -> None:
+    def sweep(self) -> None:
         """Queue the running trials whose process is dead."""
-        with locked(self._folder / "turn.lock"):
-            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                if self._is_dead(study, trial):
-                    self._queue(study, trial, died=True, cause="its process ended")
+        with self._turn():
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if self._is_dead(trial):
+                    self._queue(trial, "its process ended")
 
-    def give_back(self, study: Study, trial: Trial, *, died: bool, cause: str) -> bool:
+    def give_back(self, trial: Trial, death: str = "") -> bool:
         """Queue a trial of this process, so that it goes on; one that died too often fails.
 
-        Parameters
-        ----------
-        study, trial
-            What to queue.
-        died
-            Whether its process died or its machine failed, rather than stopped on purpose.
-        cause
-            Of the death, in a sentence.
-
-        Returns
-        -------
-        bool
-            Whether it is in the queue.
+        ``death`` says why its process died or its machine failed; it is empty where the trial was
+        stopped on purpose. Return whether it is in the queue.
         """
-        with locked(self._folder / "turn.lock"):
-            frozen = study.get_trials(deepcopy=False)[trial.number]
-            is_queued = self._queue(study, frozen, died=died, cause=cause)
+        with self._turn():
+            is_queued = self._queue(self._study.get_trials(deepcopy=False)[trial.number], death)
             self.release(trial)
         return is_queued
 
-    def _queue(self, study: Study, trial: FrozenTrial, *, died: bool, cause: str) -> bool:
-        changes = {"deaths": trial.user_attrs.get("deaths", 0) + died}
-        space = study.user_attrs["about"]["space"]
+    def _turn(self) -> AbstractContextManager[bool]:
+        return locked(self._folder / "turn.lock")
+
+    def _queue(self, trial: FrozenTrial, death: str) -> bool:
+        changes = {"deaths": trial.user_attrs.get("deaths", 0) + bool(death)}
+        space = self._study.user_attrs["about"]["space"]
         if changes["deaths"] > MOST_DEATHS:
-            changes["cause"] = cause
+            changes["cause"] = death
         elif trial.params.keys() != space.keys() and "default" not in trial.user_attrs:
             changes["surplus"] = True  # died while they were suggested, which begins anew
         is_queued = len(changes) == 1
+        number = trial._trial_id  # noqa: SLF001
         with suppress(UpdateFinishedTrialError):  # its process lives and has just ended it
             for name, value in changes.items():
-                self._storage.set_trial_user_attr(_id(trial), name, value)
-            self._beat(_id(trial))
+                self._storage.set_trial_user_attr(number, name, value)
+            self._beat(number)
             state = TrialState.WAITING if is_queued else TrialState.FAIL
-            self._storage.set_trial_state_values(_id(trial), state)
+            self._storage.set_trial_state_values(number, state)
         return is_queued
 
-    def _is_dead(self, study: Study, trial: FrozenTrial) -> bool:
-        path = self._path(study, trial)
+    def _is_dead(self, trial: FrozenTrial) -> bool:
+        path, number = self._path(trial), trial._trial_id  # noqa: SLF001
         if self._server is None or path.exists():
             with locked(path, timeout=0) as free:
                 return free
         if "machine" not in trial.user_attrs:
-            first = self._unclaimed.setdefault(_id(trial), time.monotonic())
+            first = self._unclaimed.setdefault(number, time.monotonic())
             return time.monotonic() - first > UNCLAIMED_SECONDS
-        return _id(trial) in self._server._get_stale_trial_ids(study._study_id)  # noqa: SLF001
+        stale = self._server._get_stale_trial_ids(self._study._study_id)  # noqa: SLF001
+        return number in stale
 
-    def _beat(self, *trials: int) -> None:
+    def _beat(self, number: int) -> None:
         if self._server is not None:
-            for trial in trials:
-                self._server.record_heartbeat(trial)
+            self._server.record_heartbeat(number)
 
-    def _path(self, study: Study, trial: Trial | FrozenTrial) -> Path:
-        return self._folder / f"{study.study_name}-{trial.number}.lock"
-
-
-def _id(trial: Trial | FrozenTrial) -> int:
-    return trial._trial_id  # noqa: SLF001 - what Optuna's storages go by
+    def _path(self, trial: Trial | FrozenTrial) -> Path:
+        return self._folder / f"{self._study.study_name}-{trial.number}.lock"

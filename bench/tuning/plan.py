@@ -25,16 +25,12 @@ class StudyPlan:
     ----------
     point
         What is tuned; its seed is the one that trials train with.
-    spec
-        Everything that is not searched.
-    dataset
-        Its data.
+    spec, dataset, computation
+        Everything that is not searched, as for :func:`bench.plan.grid.freeze`.
     space
         Dimensions by name; see :func:`bench.tuning.space.space_for`.
     pruning
         Rule that ends hopeless trials.
-    computation
-        As for :func:`bench.plan.grid.freeze`.
     """
 
     point: GridPoint
@@ -87,13 +83,7 @@ class StudyPlan:
         }
 
     def planned(self, values: Mapping[str, Any]) -> PlannedExperiment:
-        """Return the experiment of some values of the space.
-
-        Raises
-        ------
-        ConfigError
-            The values do not fit together.
-        """
+        """Return the experiment of values of the space; a ConfigError where they do not fit."""
         spec = with_values(self.spec, self.point, values)
         experiment = freeze(self.point, spec, self.dataset, computation=self.computation)
         return PlannedExperiment(experiment, self.point.source)
@@ -121,12 +111,8 @@ def plan_studies(
 ) -> list[StudyPlan]:
     """List the studies in the order of a plan's experiments; trials train with the first seed.
 
-    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`.
-
-    Raises
-    ------
-    ConfigError
-        A setting does not fit, or a search space is wrong.
+    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`. A
+    setting that does not fit, or a wrong search space, is a ConfigError.
     """
     first = [point for point in grid_points(spec) if point.seed == spec.seeds[0]]
     plans = [

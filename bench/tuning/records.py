@@ -5,6 +5,8 @@
     tuning/optuna.db             studies, unless --storage says otherwise
     tuning/copies/<study>.log    copies of the studies of another storage, for reports and runs
     tuning/experiments/ ...      finished trials, a results store of their own
+
+What reads a storage raises a BenchError where it is damaged.
 """
 
 from __future__ import annotations
@@ -51,12 +53,9 @@ class Trial:
     seconds
         Of training, in all processes that ran it; those of the stored experiment where that was
         reused, 0 where it repeats an earlier trial.
-    default
-        Whether it is the default configuration.
-    reused
-        Whether its experiment was in the store already.
-    repeats
-        Earlier trial of the same settings whose outcome it took.
+    default, reused, repeats
+        Whether it is the default configuration; whether its experiment was in the store already;
+        the earlier trial of the same settings whose outcome it took.
     deaths
         Processes that died while they ran it.
     curve
@@ -123,13 +122,7 @@ def default_url(root: Path) -> str:
 
 
 def read_studies(root: Path) -> Iterator[StudyRecord]:
-    """Read every study of a results store, in the order of names.
-
-    Raises
-    ------
-    BenchError
-        A storage is damaged or cannot be read.
-    """
+    """Read every study of a results store, in the order of names."""
     found: dict[str, StudyRecord] = {}
     urls = [default_url(root)] if own_file(root).is_file() else []
     urls += [f"{JOURNAL}{path}" for path in copies(root).glob("[!.]*.log")]
@@ -150,16 +143,12 @@ def read_storage(storage: BaseStorage) -> Iterator[StudyRecord]:
                 raise TypeError(f"study {study.study_name}")
             trials = storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
             metric = about["objective"].rpartition(" ")[2]
-            ended = [trial for trial in records_of(trials, metric) if trial.has_ended]
-            yield StudyRecord(study.study_name, about, ended)
+            records = [record_of(trial, metric) for trial in trials]
+            yield StudyRecord(study.study_name, about, [one for one in records if one.has_ended])
 
 
-def records_of(trials: Iterable[FrozenTrial], metric: str) -> list[Trial]:
-    """Return Optuna's trials as plain data; metric names the objective."""
-    return [_record(trial, metric) for trial in trials]
-
-
-def _record(trial: FrozenTrial, metric: str) -> Trial:
+def record_of(trial: FrozenTrial, metric: str) -> Trial:
+    """Return a trial of Optuna's as plain data; ``metric`` names the objective."""
     attributes = {name: v for name, v in trial.user_attrs.items() if name in _ATTRIBUTES}
     state: Any = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     begun, ended = trial.datetime_start, trial.datetime_complete
@@ -235,11 +224,6 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     list
         One row a study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
         ``killed`` counts the processes that died while they ran a trial.
-
-    Raises
-    ------
-    BenchError
-        A storage is damaged or cannot be read.
     """
     rows = []
     for study in read_studies(root):

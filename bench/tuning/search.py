@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, get_args
 
@@ -35,7 +35,7 @@ from bench.tuning.records import (
     default_url,
     own_file,
     read_storage,
-    records_of,
+    record_of,
     tuning_store,
 )
 from bench.tuning.storage import clear_errors, file_of, keep_copies, open_storage, open_study
@@ -44,16 +44,12 @@ REPEATS_IN_A_ROW = 25
 """Repetitions after which a space counts as exhausted; a budget of seconds pays none of them."""
 SWEEP_SECONDS = 2.0
 """Until studies that other machines work on are looked at again."""
+_PRUNED = "pruned"
+"""How the cause begins of a trial that the pruner ended."""
 
 
 def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
-    """Load the data sets, encode their texts and list the studies.
-
-    Raises
-    ------
-    BenchError
-        As :func:`plan_studies`; the pruner is unknown, or a data set does not load.
-    """
+    """Load the data sets, encode their texts and list the studies."""
     if pruning not in get_args(Pruning):
         raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
@@ -81,12 +77,12 @@ class Budget:
     def is_spent(self, trials: Sequence[Trial]) -> bool:
         """Return whether no further trial is needed, whatever becomes of the running ones."""
         ended = [trial for trial in trials if trial.counts and trial.has_ended]
-        if self.trials is not None and len(ended) >= self.trials:
+        if self.is_out_of_time(trials) and any(trial.default for trial in ended):
             return True
-        if self.is_out_of_time(trials):
-            return any(trial.default for trial in ended)
-        last = ended[-REPEATS_IN_A_ROW:] if self.trials is None else []
-        return len(last) == REPEATS_IN_A_ROW and all(t.repeats is not None for t in last)
+        if self.trials is not None:
+            return len(ended) >= self.trials
+        last = [trial.repeats is not None for trial in ended[-REPEATS_IN_A_ROW:]]
+        return len(last) == REPEATS_IN_A_ROW and all(last)
 
     def is_out_of_time(self, trials: Sequence[Trial]) -> bool:
         """Return whether the seconds are spent."""
@@ -130,11 +126,6 @@ def spend(
     -------
     list
         The studies, in the order of the plans.
-
-    Raises
-    ------
-    BenchError
-        The data, the store or the storage is wrong or fails.
     """
     root = execution.store.absolute()
     url = storage or default_url(root)
@@ -149,16 +140,17 @@ def spend(
     store.prepare()
     locks = store.root / "owners" if file is None else file.with_name(f"{file.name}.owners")
     of_trials = replace(execution, settings=replace(execution.settings, store=store.root))
-    owner = Owner(locks, opened)
-    shared = (budget, (store, Store(root)), owner, report)
-    with clear_errors(url), owner.beating():
-        studies = [_Study(plan, open_study(plan, opened), *shared) for plan in plans]
-        try:
-            run_tasks(_Search(studies), of_trials, workers)
-        finally:
-            for task in [task for study in studies for task in study.running]:
-                task.give_back(died=False)
-            keep_copies(plans, opened, root, own=file == own_file(root))
+    with clear_errors(url), ExitStack() as ending:
+        studies = []
+        for plan in plans:
+            study = open_study(plan, opened)
+            owner = Owner(study, opened, locks)
+            studies.append(_Study(plan, study, budget, (store, Store(root)), owner, report))
+        ending.callback(keep_copies, plans, opened, root, own=file == own_file(root))
+        for one in studies:
+            ending.enter_context(one.owner.beating())
+        run_tasks(_Search(studies), of_trials, workers)
+    with clear_errors(url, reading=True):
         found = {record.name: record for record in read_storage(opened)}
     return [found[plan.name] for plan in plans]
 
@@ -174,7 +166,7 @@ class _Search:
         """Begin a trial; None while no study admits one."""
         if time.monotonic() >= self._next_sweep:
             for one in self._studies:
-                one.owner.sweep(one.study)
+                one.owner.sweep()
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
         while (study := self._choose()) is not None:
             if (task := _Task(study)).begin():
@@ -206,15 +198,11 @@ class _Study:
     stores: Sequence[Store]
     owner: Owner
     report: Callable[[str], None]
-    running: list[_Task] = field(default_factory=list)
 
     def trials(self) -> list[Trial]:
         """Return all trials of the study, by number, whatever their state."""
-        return records_of(self.study.get_trials(deepcopy=False), self.plan.metric)
-
-    def say(self, number: int, text: str) -> None:
-        """Report on a trial."""
-        self.report(f"{self.plan.label} trial {number}: {text}")
+        frozen = self.study.get_trials(deepcopy=False)
+        return [record_of(trial, self.plan.metric) for trial in frozen]
 
 
 class _Task:
@@ -227,8 +215,7 @@ class _Task:
 
     def __init__(self, study: _Study) -> None:
         self._study = study
-        self._trial = study.owner.ask(study.study, study.plan.space)
-        study.running.append(self)
+        self._trial = study.owner.ask(study.plan.space)
         self._record = study.trials()[self._trial.number]
         self._epochs = {row["epoch"] for row in self._record.curve}
         self._seconds = self._record.seconds
@@ -236,23 +223,28 @@ class _Task:
 
     def begin(self) -> bool:
         """Plan the experiment; return False where the trial has ended without running it."""
-        plan, number = self._study.plan, self._trial.number
         # On a server, another machine may have begun the last trial, or the default, just before.
-        before = [trial for trial in self._study.trials()[:number] if trial.counts]
+        before = [trial for trial in self._study.trials()[: self._trial.number] if trial.counts]
         most = self._study.budget.trials
         repeats_default = self._record.default and any(trial.default for trial in before)
         if repeats_default or (most is not None and len(before) >= most):
             return self._end(TrialState.FAIL, surplus=True)
         try:
-            self.planned = plan.planned(self._trial.params)
+            self.planned = self._study.plan.planned(self._trial.params)
         except ConfigError as error:
             return self._end(TrialState.FAIL, cause=str(error))
-        self._trial.set_user_attr("experiment", self.planned.experiment.key)
+        key = self.planned.experiment.key
+        self._trial.set_user_attr("experiment", key)
+        for same in before:
+            if same.experiment == key and same.cause.startswith(_PRUNED):
+                self._seconds = 0.0
+                self._report_curve(row[self._study.plan.metric] for row in same.curve)
+                return self._end(TrialState.PRUNED, cause=same.cause, repeats=same.number)
         return not self._take_from_store()
 
     def started(self) -> None:
         """Report the beginning."""
-        self._study.say(self._trial.number, "begins")
+        self._say("begins")
 
     def advanced(self, progress: Progress) -> bool:
         """Report an epoch to Optuna; return False where the trial is pruned or out of time."""
@@ -263,7 +255,7 @@ class _Task:
         if progress.epoch == progress.epochs:
             return True
         if self._trial.should_prune():
-            self._reason = f"pruned at epoch {progress.epoch}: below earlier trials"
+            self._reason = f"{_PRUNED} at epoch {progress.epoch}: below earlier trials"
         elif self._study.budget.is_out_of_time(self._study.trials()) and not self._record.default:
             self._reason = f"ended at epoch {progress.epoch}: the study's seconds were spent"
         return not self._reason
@@ -279,7 +271,9 @@ class _Task:
         if outcome.ending == "stopped":
             self._end(TrialState.PRUNED, cause=self._reason)
         elif outcome.ending == "died" or outcome.environmental:
-            if self.give_back(died=True, cause=outcome.cause) and outcome.environmental:
+            is_queued = self._study.owner.give_back(self._trial, outcome.cause)
+            self._report_end()
+            if is_queued and outcome.environmental:
                 raise StoreError(
                     f"{self._study.plan.label} trial {self._trial.number}: {outcome.cause}; then "
                     "run the same command again, which resumes the trial"
@@ -288,13 +282,6 @@ class _Task:
             self._end(TrialState.FAIL, cause=outcome.cause)
         elif not self._take_from_store():
             self._end(TrialState.FAIL, cause="its experiment is no longer in the store")
-
-    def give_back(self, *, died: bool, cause: str = "") -> bool:
-        """Queue the trial; see :meth:`bench.tuning.owner.Owner.give_back`."""
-        study = self._study
-        is_queued = study.owner.give_back(study.study, self._trial, died=died, cause=cause)
-        self._close()
-        return is_queued
 
     def _take_from_store(self) -> bool:
         """Take the outcome from a finished experiment, of this study or of whatever ran before."""
@@ -306,8 +293,7 @@ class _Task:
         earlier = [t for t in self._study.trials() if t.experiment == key and t.value is not None]
         try:
             value = _objective(stored)
-            for epoch, row in enumerate(stored.curve, start=1):
-                self._report_epoch(epoch, row.metric)
+            self._report_curve(row.metric for row in stored.curve)
             self._seconds = max(self._seconds, stored.seconds)
         except BenchError as error:
             self._end(TrialState.FAIL, cause=str(error))
@@ -318,6 +304,10 @@ class _Task:
         else:
             self._end(TrialState.COMPLETE, value, reused=reused)
         return True
+
+    def _report_curve(self, metrics: Iterable[float]) -> None:
+        for epoch, metric in enumerate(metrics, start=1):
+            self._report_epoch(epoch, metric)
 
     def _report_epoch(self, epoch: int, value: float) -> None:
         if epoch not in self._epochs:  # else trained again because its checkpoint was lost
@@ -330,12 +320,11 @@ class _Task:
                 self._trial.set_user_attr(name, content)
         self._study.study.tell(self._trial, value, state=state, skip_if_finished=True)
         self._study.owner.release(self._trial)
-        self._close()
+        self._report_end()
         return False
 
-    def _close(self) -> None:
-        """Forget the trial, and report how it has ended, if it has."""
-        self._study.running.remove(self)
+    def _report_end(self) -> None:
+        """Report how the trial has ended, if it has."""
         trials = self._study.trials()
         trial, best = trials[self._trial.number], best_of(trials)
         if trial.counts and trial.has_ended:
@@ -343,8 +332,10 @@ class _Task:
             how = " (in the store)" * trial.reused
             how += f" (as trial {trial.repeats})" if trial.repeats is not None else ""
             top = f"; best {best.value:.4f} of trial {best.number}" if best and best.value else ""
-            line = f"{trial.state}{how}, {value}, {duration(trial.seconds)}{top}"
-            self._study.say(trial.number, line)
+            self._say(f"{trial.state}{how}, {value}, {duration(trial.seconds)}{top}")
+
+    def _say(self, text: str) -> None:
+        self._study.report(f"{self._study.plan.label} trial {self._trial.number}: {text}")
 
 
 def _objective(stored: StoredExperiment) -> float:

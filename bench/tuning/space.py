@@ -147,11 +147,6 @@ def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
     -------
     dict
         By ``training.``, ``method.``, ``backbone.`` or ``encoder.`` and the setting's name, sorted.
-
-    Raises
-    ------
-    ConfigError
-        A file is wrong.
     """
     baseline = declared(METHODS.get(BASELINE))
     found = {key: baseline[key] for key in baseline if key.startswith(SHARED)}
@@ -174,13 +169,7 @@ def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
 
 
 def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec:
-    """Set values, by the names of :func:`space_for`, for one point.
-
-    Raises
-    ------
-    ConfigError
-        A value does not fit, alone or with the others.
-    """
+    """Set values by the names of :func:`space_for`; a ConfigError where they do not fit."""
     by_kind: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         kind, _, setting = name.partition(".")

@@ -43,13 +43,7 @@ SEEDS = 2**32
 
 
 def file_of(url: str) -> Path | None:
-    """Return the file that a storage consists of; None for a database server.
-
-    Raises
-    ------
-    ConfigError
-        An SQLite database in memory, which no other process can read.
-    """
+    """Return the file that a storage consists of; None for a database server."""
     if url.startswith(JOURNAL):
         return expanded(url.removeprefix(JOURNAL)).absolute()
     if not url.startswith("sqlite"):
@@ -67,12 +61,7 @@ def file_of(url: str) -> Path | None:
 def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
     """Turn whatever a storage raises into one sentence.
 
-    Parameters
-    ----------
-    url
-        Address of the storage.
-    reading
-        Whether the block does nothing but open or read it: any error is then about its content.
+    Where the block does nothing but open or read it, any error is about its content.
 
     Raises
     ------
@@ -116,16 +105,8 @@ def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
 def open_storage(url: str) -> BaseStorage:
     """Open a storage of studies; make it where it does not exist.
 
-    Parameters
-    ----------
-    url
-        ``journal:FILE`` or a URL of SQLAlchemy: ``sqlite:///FILE``, ``postgresql+psycopg2://...``,
-        ``mysql+pymysql://...``.
-
-    Raises
-    ------
-    ConfigError, StoreError
-        As :func:`clear_errors`.
+    The URL is ``journal:FILE`` or one of SQLAlchemy: ``sqlite:///FILE``, ``postgresql+psycopg2://...``,
+    ``mysql+pymysql://...``. Errors are those of :func:`clear_errors`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Heartbeats are marked experimental, and meant for another loop than ask and tell.
@@ -233,16 +214,10 @@ class SeededTPE(TPESampler):
     """Multivariate TPE (Bergstra et al., NeurIPS 2011), seeded anew for each trial.
 
     A sampler with one seed would draw the same numbers again in every process. Here the seed is
-    the trial's place among those that count, so a study that is killed and resumed suggests, with
-    one worker, what it would have suggested. Running trials count as bad ones, so that parallel
-    workers look elsewhere.
-
-    Parameters
-    ----------
-    trials
-        Returns all trials of the study. Hyperband hands a sampler the trials of one bracket only.
-    *axes
-        Names that every seed derives from.
+    derived from some axes and the trial's place among those that count, so a study that is killed
+    and resumed suggests, with one worker, what it would have suggested. Running trials count as bad
+    ones, so that parallel workers look elsewhere. ``trials`` returns all trials of the study:
+    Hyperband hands a sampler those of one bracket only.
     """
 
     def __init__(self, trials: Callable[[], Collection[FrozenTrial]], *axes: str | int) -> None:

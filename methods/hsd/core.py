@@ -1,8 +1,9 @@
 """HSD from embeddings to losses, user vectors and decisions, independent of the backbone.
 
-A method that contains HSD holds an :class:`HSDCore`, calls :meth:`HSDCore.begin_epoch`, and passes
-:class:`HSDInputs`: with ``read`` if the item-level signal reads other embeddings than the raw ones,
-and with ``original`` if some positions hold inserted items.
+A method that contains HSD holds an :class:`HSDCore`, calls :meth:`HSDCore.begin_epoch` and
+:meth:`HSDCore.begin_batch`, and passes :class:`HSDInputs`: with ``read`` if the item-level signal
+reads other embeddings than the raw ones, and with ``original`` if some positions hold inserted
+items.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class HSDInputs:
         ``[B, L, D]`` read by the item-level signal; None = ``embedded``.
     original
         bool ``[B, L]``: real interactions, which alone count in the interest loss; None = all.
+    lengths
+        int64 ``[B]``: lengths that reconstruction errors are divided by and that truncation takes
+        its share of; None = the number of positions that each counts.
     """
 
     users: Tensor
@@ -49,6 +53,7 @@ class HSDInputs:
     embedded: Tensor
     read: Tensor | None = None
     original: Tensor | None = None
+    lengths: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +116,10 @@ class HSDCore(nn.Module):
         self.schedules.begin_epoch(epoch)
         self.statistics.reset()
 
+    def begin_batch(self) -> None:
+        """Advance the temperature, if it falls by batches."""
+        self.schedules.begin_batch()
+
     def losses(
         self,
         backbone: Backbone,
@@ -139,18 +148,18 @@ class HSDCore(nn.Module):
         dict of Tensor
             Scalars by name.
         """
-        table = backbone.item_vectors()
+        embeddings = backbone.item_embeddings()
+        table = backbone.scoring_vectors(embeddings)
         if draws is None:
             draws = self.draw(inputs.valid.shape, targets, len(table))
-        query = self._training_query(inputs, table, targets)
-        output = self.gates(inputs.embedded, inputs.valid, query, inputs.read)
+        query = self._training_query(inputs, embeddings, targets)
+        output = self.gates(inputs.embedded, inputs.valid, query, inputs.read, inputs.lengths)
         keep = self.gates.sample(output, self.schedules.tau, draws.gates)
         self.statistics.add(output, keep)
         self.sampled = keep.detach() > 0
         selected = curriculum(output.reconstruction, self.schedules.curriculum)
         vectors = self._project_survivors(backbone, inputs, keep)[selected]
-        interest = self._interest(inputs, table[draws.negatives - 1])
-        self.schedules.end_batch()
+        interest = self._interest(inputs, embeddings[draws.negatives - 1])
         reconstruction = output.reconstruction[selected].mean()
         return {
             "next_item": self._next_item(next_item_loss, vectors, table, targets[selected]),
@@ -195,6 +204,9 @@ class HSDCore(nn.Module):
     def pad_frame(self, embedded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Extend a frame to ``max_positions`` with the trained padding vector, if any.
 
+        The vector learns as a row of the softmax and not from here, as the padding row of a torch
+        embedding does.
+
         Parameters
         ----------
         embedded
@@ -212,11 +224,11 @@ class HSDCore(nn.Module):
         missing = self.max_positions - valid.shape[1]
         valid = nn.functional.pad(valid, (0, missing))
         embedded = nn.functional.pad(embedded, (0, 0, 0, missing))
-        return embedded.where(valid[..., None], self.pad), valid
+        return embedded.where(valid[..., None], self.pad.detach()), valid
 
-    def _training_query(self, inputs: HSDInputs, table: Tensor, targets: Tensor) -> Tensor:
+    def _training_query(self, inputs: HSDInputs, embeddings: Tensor, targets: Tensor) -> Tensor:
         by_user = self.config.train_query == "user"
-        query: Tensor = self.users(inputs.users) if by_user else table[targets - 1]
+        query: Tensor = self.users(inputs.users) if by_user else embeddings[targets - 1]
         return query
 
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
@@ -229,15 +241,20 @@ class HSDCore(nn.Module):
         # A backbone needs at least one position: empty rows read one zero vector.
         empty = ~valid[:, 0]
         valid = torch.cat([valid[:, :1] | empty[:, None], valid[:, 1:]], 1)
-        return backbone.project(backbone.encode_last(x, valid, inputs.users))
+        states = backbone.encode_last(x, valid, inputs.users)
+        rows = torch.nonzero(empty).squeeze(1)
+        if self.pad is not None and len(rows):
+            states = states.index_copy(0, rows, backbone.encode_empty(inputs.users[rows]))
+        return backbone.project(states)
 
     def _next_item(
         self, loss: NextItemLoss, vectors: Tensor, table: Tensor, targets: Tensor
     ) -> Tensor:
         if self.pad is None:
             return loss(vectors, table, targets)
-        # The official softmax has the padding row as one more class.
-        return loss(vectors, torch.cat([self.pad[None], table]), targets + 1)
+        # The official softmax has the padding row as one more class, whose output bias is zero.
+        pad = nn.functional.pad(self.pad[None], (0, table.shape[1] - len(self.pad)))
+        return loss(vectors, torch.cat([pad, table]), targets + 1)
 
     def _interest(self, inputs: HSDInputs, negative: Tensor) -> Tensor:
         counted = inputs.valid if inputs.original is None else inputs.original
@@ -246,6 +263,7 @@ class HSDCore(nn.Module):
             losses,
             counted,
             self.schedules.truncation,
+            inputs.lengths,
             wipe_short_rows=self.config.wipe_short_rows,
         )
         rows = kept.sum(1)

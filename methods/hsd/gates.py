@@ -85,7 +85,12 @@ class HSDGates(nn.Module):
         self.item = ItemSignal(width, max_positions, config.dropout_item)
 
     def forward(
-        self, embedded: Tensor, valid: Tensor, query: Tensor, read: Tensor | None = None
+        self,
+        embedded: Tensor,
+        valid: Tensor,
+        query: Tensor,
+        read: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> GateOutput:
         """Compute the logits of both gates.
 
@@ -99,11 +104,14 @@ class HSDGates(nn.Module):
             ``[B, D]`` query of the item-level signal.
         read
             ``[B, L, D]`` embeddings for the item-level signal; None = ``embedded``.
+        lengths
+            int64 ``[B]``: divisors of the reconstruction errors; None = the real positions.
         """
         ragged = Ragged(valid if self.masked else torch.ones_like(valid))
         real = None if self.masked else ragged.take(valid)
         tokens = ragged.take(embedded)
-        sequence, reconstruction = self.sequence(tokens, ragged, real)
+        lengths = valid.sum(1) if lengths is None else lengths
+        sequence, reconstruction = self.sequence(tokens, ragged, real, lengths)
         item = self.item(tokens if read is None else ragged.take(read), ragged, real, query)
         sequence, item = (
             ragged.put(mask_tokens(sequence, real)),

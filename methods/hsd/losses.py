@@ -38,7 +38,12 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
 
 
 def truncate_largest(
-    losses: Tensor, valid: Tensor, rate: float, *, wipe_short_rows: bool
+    losses: Tensor,
+    valid: Tensor,
+    rate: float,
+    lengths: Tensor | None = None,
+    *,
+    wipe_short_rows: bool,
 ) -> Tensor:
     """Zero the ``floor(rate * n)`` largest losses of each row of n real positions.
 
@@ -50,6 +55,8 @@ def truncate_largest(
         bool ``[B, L]``.
     rate
         Share in [0, 1].
+    lengths
+        int64 ``[B]``: n of each row; None = its real positions.
     wipe_short_rows
         If True, zero the whole row where the floor is 0 and the rate is not, as the official slice
         of the last 0 elements does.
@@ -59,9 +66,8 @@ def truncate_largest(
     Tensor
         ``[B, L]``.
     """
-    count = (
-        (valid.sum(1) * rate).long() if rate else torch.zeros_like(valid[:, 0], dtype=torch.long)
-    )
+    lengths = valid.sum(1) if lengths is None else lengths
+    count = (lengths * rate).long()
     rank = torch.argsort(losses, dim=1, descending=True, stable=True).argsort(1)
     kept = rank >= count[:, None]
     if wipe_short_rows and rate:

@@ -30,6 +30,7 @@ class HSD(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``next_item``, ``reconstruction`` and ``interest``."""
+        self.core.begin_batch()
         # One target per row, after its last item.
         targets = batch.targets.sum(1)
         return self.core.losses(self.backbone, self.next_item_loss, self._inputs(batch), targets)

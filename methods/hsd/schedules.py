@@ -54,13 +54,13 @@ class Schedules(nn.Module):
         if self.config.tau_schedule == "epochs":
             self._cool(self.config.tau * math.exp(-self.config.tau_rate * epoch))
 
-    def end_batch(self) -> None:
-        """Count one batch."""
+    def begin_batch(self) -> None:
+        """Count one training batch, before its temperature is read."""
         self.batches += 1
         count = int(self.batches)
         if self.config.tau_schedule == "batches" and count % BATCHES_PER_STEP == 0:
             self._cool(float(self.tau) * math.exp(-self.config.tau_rate * count))
 
     def _cool(self, tau: float) -> None:
-        # A new tensor: the graph of the batch that just ended still needs the old one.
+        # A new tensor: the graph of the batch before may still need the old one.
         self.tau = torch.full_like(self.tau, max(self.config.tau_floor, tau))

@@ -57,7 +57,9 @@ class SequenceSignal(nn.Module):
             if name in {"weight_ih_l0", "weight_hh_l0"}:
                 nn.init.xavier_uniform_(weight)
 
-    def forward(self, tokens: Tensor, ragged: Ragged, real: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, ragged: Ragged, real: Tensor | None, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Score every token.
 
         Parameters
@@ -68,6 +70,8 @@ class SequenceSignal(nn.Module):
             Layout of the tokens.
         real
             bool ``[M]``: tokens that hold an item; None = all.
+        lengths
+            int64 ``[B]``: number of items of each row.
 
         Returns
         -------
@@ -81,7 +85,6 @@ class SequenceSignal(nn.Module):
         )
         target = clean.detach() if self.detach_target else clean
         errors = ragged.sum_rows((mask_tokens(rebuilt, real) - target).square().sum(1))
-        lengths = ragged.lengths if real is None else ragged.sum_rows(real.to(errors.dtype))
         mixed = torch.relu(self._dropped(self._mix(rebuilt, tokens, ragged)))
         return self.output(mixed), errors / lengths.clamp_min(1)
 

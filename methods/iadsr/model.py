@@ -32,13 +32,18 @@ class IADSR(Method):
     Raises
     ------
     ConfigError
-        There are no text vectors.
+        There are no text vectors, or causal masks are asked of a backbone that is not causal.
     """
 
     def __init__(self, config: IADSRConfig, data: TrainingData, backbone: Backbone) -> None:
         super().__init__()
         if data.text_vectors is None:
             raise ConfigError("this method reads item texts; name an encoder with --encoder")
+        if config.progressive == "causal" and not backbone.causal:
+            raise ConfigError(
+                "iadsr's progressive = 'causal' holds for states that have seen no later item, and "
+                "those of this backbone have; choose 'carried' or 'recomputed'"
+            )
         self.config = config
         self.backbone = backbone
         self.next_item_loss = data.next_item_loss
@@ -147,6 +152,7 @@ class IADSR(Method):
             carried.write(own, row_ends(batch, tokens), keep)
 
     def _next_item(self, states: Tensor, batch: Batch, tokens: RaggedTokens) -> Tensor:
+        self.backbone.check_targets(batch.valid, batch.targets)
         targets = tokens.take(batch.targets)
         predicted = torch.nonzero(targets).squeeze(1)
         vectors = self.backbone.project(states.index_select(0, predicted))

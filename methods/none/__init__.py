@@ -19,5 +19,17 @@ METHOD = MethodEntry(
             {},
             {"sampling": "prefixes"},
         ),
+        Variant(
+            "cloze",
+            "Base (cloze)",
+            "trained to find hidden items of a history, on backbones with a mask, as BERT4Rec",
+            {},
+            {
+                "sampling": "windows",
+                "needs_mask": True,
+                "config": "bench.methods.none.config:ClozeConfig",
+                "model": "bench.methods.none.cloze:Cloze",
+            },
+        ),
     ),
 )

@@ -1,7 +1,24 @@
-"""Settings of the bare backbone, which has none of its own."""
+"""Settings of the bare backbone."""
+
+from pydantic import Field
 
 from bench.config import Config
 
 
 class NoneConfig(Config):
     """No settings."""
+
+
+class ClozeConfig(Config):
+    """Which items are hidden.
+
+    Attributes
+    ----------
+    mask_share
+        Share of a row's items that are hidden; each with this probability, and one at least.
+    last_share
+        Share of the rows in which the last item alone is hidden, as in evaluation.
+    """
+
+    mask_share: float = Field(default=0.2, gt=0, lt=1)
+    last_share: float = Field(default=0.1, ge=0, le=1)

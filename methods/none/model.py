@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from bench.methods.parts.surprise import losses_given_earlier, popularity_losses
 from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
 
 from .config import NoneConfig
-
-_SLICE = 512
-"""Interactions whose scores of all items are in memory at a time."""
 
 
 class BareBackbone(Method):
@@ -28,17 +24,16 @@ class BareBackbone(Method):
         del config
         self.backbone = backbone
         self.next_item_loss = data.next_item_loss
-        items = torch.from_numpy(data.train.items).long()
-        counts = torch.bincount(items, minlength=data.sizes.n_items + 1) + 1.0
-        self.register_buffer("surprise", -(counts / counts[1:].sum()).log(), persistent=False)
+        popularity = popularity_losses(data.train, data.sizes.n_items)
+        self.register_buffer("popularity", popularity, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
-        predicted = batch.targets > 0
-        states = self.backbone.encode(self.backbone.embed(batch.items), batch.valid, batch.users)
-        vectors = self.backbone.project(states[predicted])
-        targets = batch.targets[predicted]
-        return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
+        x, targets = self.backbone.embed(batch.items), batch.targets
+        states = self.backbone.encode_predicting(x, batch.valid, targets, batch.users)
+        vectors = self.backbone.project(states)
+        loss = self.next_item_loss(vectors, self.item_vectors(), targets[targets > 0])
+        return {"next_item": loss}
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""
@@ -54,13 +49,7 @@ class BareBackbone(Method):
 
         The first of a row has none before it: its score is that of the items' popularity.
         """
-        states = self.backbone.encode(self.backbone.embed(batch.items), batch.valid, batch.users)
-        surprise: Tensor = self.get_buffer("surprise")
-        score = surprise[batch.items]
-        later = batch.valid[:, 1:]
-        table, targets = self.item_vectors(), batch.items[:, 1:][later] - 1
-        vectors = self.backbone.project(states[:, :-1][later])
-        parts = zip(torch.split(vectors, _SLICE), torch.split(targets, _SLICE), strict=True)
-        losses = [functional.cross_entropy(v @ table.T, t, reduction="none") for v, t in parts]
-        score[:, 1:][later] = torch.cat([score.new_zeros(0), *losses]).to(score.dtype)
+        popularity: Tensor = self.get_buffer("popularity")
+        score = losses_given_earlier(self.backbone, batch)
+        score[:, 0] = popularity[batch.items[:, 0]]
         return Denoised(batch.valid, score)

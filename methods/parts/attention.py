@@ -75,7 +75,7 @@ class Block(nn.Module, ABC):
         self.norm_feed = nn.LayerNorm(width, eps=eps)
 
     @abstractmethod
-    def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
+    def forward(self, z: Tensor, ragged: Ragged, causal: bool | None = None) -> Tensor:
         """Transform all tokens.
 
         Parameters
@@ -84,6 +84,8 @@ class Block(nn.Module, ABC):
             ``[M, width]``: the real tokens, ``ragged.take(frame)``.
         ragged
             Layout of the tokens.
+        causal
+            In place of the block's own; None = the block's own.
 
         Returns
         -------
@@ -98,18 +100,19 @@ class Block(nn.Module, ABC):
         All tokens are attended to. The value for a row without tokens is finite but meaningless.
         """
 
-    def attend(self, normed: Tensor, ragged: Ragged) -> Tensor:
+    def attend(self, normed: Tensor, ragged: Ragged, causal: bool | None = None) -> Tensor:
         """Compute the attention output of each token, ``[M, width]``.
 
         ``normed [M, width]`` are the inputs of the attention.
         """
         qkv = _append_zero_row(self.qkv(normed))
         mixed = qkv.new_zeros(normed.shape)
+        causal = self.causal if causal is None else causal
         for frame in ragged.groups:
             numbers = frame.T
             real = numbers < len(ragged)
             q, k, v = _gather_frames(qkv, numbers).chunk(3, -1)
-            found = self._attend(q, k, v, self._attention_mask(real))
+            found = self._attend(q, k, v, _attention_mask(real, causal))
             mixed = mixed.index_copy(0, numbers[real], found[real])
         return self._drop(self.out(mixed), self.dropout)
 
@@ -138,17 +141,6 @@ class Block(nn.Module, ABC):
         # Recomputing this part saves most of a block's memory and little of its arithmetic.
         return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
 
-    def _attention_mask(self, real: Tensor) -> Tensor:
-        """Return which keys a query may attend to, bool, broadcastable to ``[R, W, W]``.
-
-        ``real [R, W]`` marks the positions that hold a token.
-        """
-        if not self.causal:
-            return real[:, None]
-        # Padding always follows the tokens, so the causal mask hides it as well.
-        length = real.shape[1]
-        return torch.ones(length, length, dtype=torch.bool, device=real.device).tril_()[None]
-
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
         """Compute scaled dot-product attention of ``q [R, Q, width]`` on ``k, v [R, W, width]``."""
         shape = q.shape
@@ -173,9 +165,9 @@ class PostNormBlock(Block):
     ``z' = LN(z + drop(MHA(z)))``, then ``LN(z' + drop(W2 act(W1 z' + b1) + b2))``.
     """
 
-    def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
+    def forward(self, z: Tensor, ragged: Ragged, causal: bool | None = None) -> Tensor:
         """Transform all tokens; see :meth:`Block.forward`."""
-        return self._join(z, self.attend(z, ragged))
+        return self._join(z, self.attend(z, ragged, causal))
 
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
         """Compute the output for the last token of each row; see :meth:`Block.last`."""
@@ -194,9 +186,9 @@ class PreNormBlock(Block):
     ``z' = z + drop(MHA(LN(z)))``, then ``z' + drop(W2 act(W1 LN(z') + b1) + b2)``.
     """
 
-    def forward(self, z: Tensor, ragged: Ragged) -> Tensor:
+    def forward(self, z: Tensor, ragged: Ragged, causal: bool | None = None) -> Tensor:
         """Transform all tokens; see :meth:`Block.forward`."""
-        return self._join(z, self.attend(self.norm_attention(z), ragged))
+        return self._join(z, self.attend(self.norm_attention(z), ragged, causal))
 
     def last(self, z: Tensor, ragged: Ragged) -> Tensor:
         """Compute the output for the last token of each row; see :meth:`Block.last`."""
@@ -206,6 +198,18 @@ class PreNormBlock(Block):
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = z + attended
         return z + self.feed(self.norm_feed(z))
+
+
+def _attention_mask(real: Tensor, causal: bool) -> Tensor:
+    """Return which keys a query may attend to, bool, broadcastable to ``[R, W, W]``.
+
+    ``real [R, W]`` marks the positions that hold a token.
+    """
+    if not causal:
+        return real[:, None]
+    # Padding always follows the tokens, so the causal mask hides it as well.
+    length = real.shape[1]
+    return torch.ones(length, length, dtype=torch.bool, device=real.device).tril_()[None]
 
 
 def _append_zero_row(tokens: Tensor) -> Tensor:

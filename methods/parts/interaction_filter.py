@@ -58,6 +58,7 @@ class InteractionFilter(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
+        self.backbone.check_targets(batch.valid, batch.targets)
         drop, score = self._decide_batch(batch)
         left = batch.valid & ~drop
         packing = pack(keep_at_least_one(left, score, batch.valid))

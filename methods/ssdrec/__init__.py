@@ -21,6 +21,7 @@ METHOD = MethodEntry(
             "as the official code behaves, its known faults included, but without its leak",
             {
                 "stages": "official",
+                "position_gradient": "all",
                 "eval_gate": "sample",
                 "eval_draws": 1,
                 "keep_one": False,

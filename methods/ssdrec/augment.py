@@ -12,7 +12,14 @@ from torch.nn import functional
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
 
-from .insertion import Insertion, SequenceBatch, insert, is_removable, remove
+from .insertion import (
+    Insertion,
+    SequenceBatch,
+    insert,
+    is_removable,
+    remove,
+    with_gradient_of_draw,
+)
 from .item_sampling import sample_items
 
 
@@ -70,6 +77,10 @@ class Augmented:
     insertion: Insertion
     removed: Tensor
 
+    def lengths(self, before: Tensor) -> Tensor:
+        """Return the rows' lengths, int64 ``[B]``, from those before the augmentation."""
+        return before + 2 * self.insertion.rows.long() - self.removed.long()
+
 
 class Augmenter(nn.Module):
     """One recurrent layer without biases, and vectors for the start and the end of a row.
@@ -78,7 +89,7 @@ class Augmenter(nn.Module):
     ----------
     width
         D, size of an item embedding.
-    context_fuse, rho_logits, rho_temperature
+    context_fuse, rho_logits, rho_temperature, position_gradient
         See :class:`bench.methods.ssdrec.config.SSDRecConfig`.
     """
 
@@ -91,11 +102,13 @@ class Augmenter(nn.Module):
         context_fuse: Literal["mul", "add"] = "mul",
         rho_logits: Literal["prob", "log"] = "prob",
         rho_temperature: float = 1.0,
+        position_gradient: Literal["around", "all"] = "around",
     ) -> None:
         super().__init__()
         self.context_fuse = context_fuse
         self.rho_logits = rho_logits
         self.rho_temperature = rho_temperature
+        self.position_gradient = position_gradient
         self.lstm = BiLSTM(width, width, bias=False)
         self.start = nn.Parameter(torch.randn(width))
         self.end = nn.Parameter(torch.randn(width))
@@ -147,7 +160,7 @@ class Augmenter(nn.Module):
         position = drawn.argmax(1)
         rows = self.may_insert(sequence, position)
         chosen = torch.nonzero(rows).squeeze(1)
-        queries = self.queries(sequence, context, position)[:, chosen]
+        queries = self._queries(self.neighbours(sequence, context), drawn, position)[:, chosen]
         items = sequence.items.new_zeros(2, len(position))
         vectors = table.new_zeros(2, len(position), table.shape[1])
         if len(chosen):
@@ -158,7 +171,9 @@ class Augmenter(nn.Module):
             inserted = rows_of_table.view(2, len(chosen), -1).to(vectors.dtype)
             vectors = vectors.index_copy(1, chosen, inserted)
         gate = drawn.gather(1, position[:, None]).squeeze(1)
-        return Insertion(rows, position, items, vectors, gate)
+        if self.position_gradient == "around":
+            return Insertion(rows, position, items, vectors, gate)
+        return Insertion(rows, position, items, vectors, gate.detach(), drawn)
 
     def read(self, x: Tensor, valid: Tensor) -> Context:
         """Read rows in both directions, from the start vector to the end vector.
@@ -181,11 +196,10 @@ class Augmenter(nn.Module):
         agrees = _masked_softmax((bounded * others).sum(-1), valid)
         return Context(1 - fits * agrees, before, after)
 
-    def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
-        """Return the left and right context of one position of each row, ``[2, B, D]``."""
+    def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
+        """Return the states before and after each position, which query the items."""
         del sequence
-        row = torch.arange(len(position), device=position.device)
-        return torch.stack([context.before[row, position], context.after[row, position]])
+        return context.before, context.after
 
     def candidates(self, valid: Tensor) -> Tensor:
         """Return the positions that may be drawn, bool ``[B, L]``."""
@@ -197,7 +211,7 @@ class Augmenter(nn.Module):
 
     def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
         """Insert the proposed items."""
-        return insert(sequence, insertion)
+        return with_gradient_of_draw(sequence.x, insert(sequence, insertion), insertion)
 
     def may_remove(
         self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
@@ -221,6 +235,16 @@ class Augmenter(nn.Module):
         framed = torch.where((steps == 0)[:, None], self.start, framed)
         framed = torch.where((steps == last)[..., None], self.end, framed)
         return framed, steps <= last
+
+    def _queries(self, states: tuple[Tensor, Tensor], drawn: Tensor, position: Tensor) -> Tensor:
+        """Return the left and right context of one position of each row, ``[2, B, D]``."""
+        row = torch.arange(len(position), device=position.device)
+        queries = torch.stack([side[row, position] for side in states])
+        if self.position_gradient == "around":
+            return queries
+        # The published code sums all states, each times its entry of the one-hot vector.
+        change = (drawn - drawn.detach())[:, None]
+        return queries + torch.stack([(change @ side).squeeze(1) for side in states])
 
     def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
         """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""

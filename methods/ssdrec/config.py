@@ -36,6 +36,10 @@ class SSDRecConfig(HSDConfig):
         uniform) or its logarithm (``log``).
     rho_temperature
         Divisor of these logits.
+    position_gradient
+        What carries the gradient of drawing the suspicious position: the three embeddings
+        ``around`` it, or ``all`` embeddings and both queries, as in the official code, where each
+        is multiplied by its entry of the drawn one-hot vector. Values are the same.
     stages
         ``corrected``: padding is never drawn, full sequences are augmented too, the context stops
         at a row's ends, only insertions are undone, the newest items stay, and all relations of
@@ -59,4 +63,5 @@ class SSDRecConfig(HSDConfig):
     context_fuse: Literal["mul", "add"] = "mul"
     rho_logits: Literal["prob", "log"] = "prob"
     rho_temperature: float = Field(default=1.0, gt=0)
+    position_gradient: Literal["around", "all"] = "around"
     stages: Literal["corrected", "official"] = "corrected"

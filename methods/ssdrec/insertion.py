@@ -5,10 +5,11 @@ All operations work on whole batches: the source of each position of the new fra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bench.methods.parts.packing import pack
 
@@ -58,6 +59,9 @@ class Insertion:
         ``[2, B, D]``: their embeddings.
     gate
         ``[B]``: ones that carry the gradient of drawing ``position``.
+    drawn
+        ``[B, L]``: one at ``position``, zero elsewhere, if these carry that gradient and the gate
+        does not; else None. See :func:`with_gradient_of_draw`.
     """
 
     rows: Tensor
@@ -65,6 +69,7 @@ class Insertion:
     items: Tensor
     vectors: Tensor
     gate: Tensor
+    drawn: Tensor | None = None
 
 
 def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
@@ -115,7 +120,49 @@ def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor
     return listed.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
-def is_removable(rows: Tensor, position: Tensor, second: Tensor) -> Tensor:
+def with_gradient_of_draw(
+    x: Tensor, augmented: SequenceBatch, insertion: Insertion
+) -> SequenceBatch:
+    """Let every embedding of an augmented row carry the gradient of the draw, as published.
+
+    The published code builds the augmented row x' as a sum over the drawn one-hot vector o. With
+    the suspicious item at p, LEFT = a and RIGHT = b:
+
+    ``x'_t = [t < p] o_p x_t + [t != p] o_t x_t + o_t a + o_{t-1} x_{t-1}
+    + [t - 2 > p] (o_{t-2} + o_p) x_{t-2} + o_{t-2} b``
+
+    with indices that wrap around the frame, the last two positions of which do not move on. All
+    factors are 0 or 1, so the values are those of :func:`insert`; their gradients are added here.
+
+    Parameters
+    ----------
+    x
+        ``[B, L, D]``: embeddings before the insertion.
+    augmented
+        What :func:`insert` returned.
+    insertion
+        The insertion, with ``drawn``.
+    """
+    if insertion.drawn is None:
+        return augmented
+    width = augmented.x.shape[1]
+    x = functional.pad(x, (0, 0, 0, width - x.shape[1]))
+    drawn = functional.pad(insertion.drawn, (0, width - insertion.drawn.shape[1]))
+    change = ((drawn - drawn.detach()) * insertion.rows[:, None])[..., None]
+    position = insertion.position[:, None, None]
+    at_position = change.gather(1, position)
+    steps = torch.arange(width, device=x.device)[:, None]
+    left, right = insertion.vectors[:, :, None]
+    stays = x * (change * (steps != position) + at_position * (steps < position)) + left * change
+    twice = (steps > position) & (steps < width - 2)
+    moves = x * (change + at_position) * twice + right * change
+    added = stays + (x * change).roll(1, 1) + moves.roll(2, 1)
+    return replace(augmented, x=augmented.x + added)
+
+
+def is_removable(
+    rows: Tensor, position: Tensor, second: Tensor, width: int | None = None
+) -> Tensor:
     """Return the rows, bool ``[B]``, that lose the item at position ``second``.
 
     It must be LEFT, RIGHT or the suspicious item between them in the augmented row.
@@ -128,8 +175,12 @@ def is_removable(rows: Tensor, position: Tensor, second: Tensor) -> Tensor:
         int64 ``[B]``: position of the suspicious item before the insertion.
     second
         int64 ``[B]``: position of the second draw.
+    width
+        Width of a frame around which the three positions wrap; None = they do not.
     """
     distance = second - position
+    if width is not None:
+        distance = distance % width
     return rows & (distance >= 0) & (distance <= 2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -72,7 +72,11 @@ class SSDRec(Method):
         self.encoder = RelationEncoder(graphs, width, config.graph_dropout)
         augmenter = OfficialAugmenter if self.official else Augmenter
         self.augmenter = augmenter(
-            width, config.context_fuse, config.rho_logits, config.rho_temperature
+            width,
+            config.context_fuse,
+            config.rho_logits,
+            config.rho_temperature,
+            config.position_gradient,
         )
         self.statistics = AugmentationStatistics(data.train, sizes.n_items)
         self.gradient_norms = GradientNorms(
@@ -103,6 +107,7 @@ class SSDRec(Method):
 
     def losses(self, batch: Batch, draws: SSDRecDraws = SSDRecDraws()) -> dict[str, Tensor]:
         """Compute ``next_item``, ``reconstruction`` and ``interest``."""
+        self.core.begin_batch()
         items, users = self._tables()
         encoded = self.encoder.encode_items(items, users, draws.items)
         own = self.encoder.encode_users(batch.users, items, users, draws.users)
@@ -113,6 +118,9 @@ class SSDRec(Method):
             augmented = self.augmenter(sequence, encoded, tau, draws.augmentation)
             sequence = augmented.sequence
         inputs = self._inputs(batch, sequence, self._padding_vectors(batch, encoded, own))
+        if augmented is not None and self.official:
+            # Lengths are those after refinement, though the mask is the one from before insertion.
+            inputs = replace(inputs, lengths=augmented.lengths(batch.valid.sum(1)))
         # One target per row, after its last item.
         targets = batch.targets.sum(1)
         losses = self.core.losses(
@@ -152,7 +160,7 @@ class SSDRec(Method):
 
     def _tables(self) -> tuple[Tensor, Tensor]:
         """Return E0 ``[I + 1, D]`` with the padding row of HSD, and P0 ``[U, D]``."""
-        items = self.backbone.item_vectors()
+        items = self.backbone.item_embeddings()
         pad = items.new_zeros(items.shape[1]) if self.core.pad is None else self.core.pad
         return torch.cat([pad[None], items]), self.core.users.weight
 

@@ -2,8 +2,8 @@
 
 README.md lists these faults with a dagger. Frames have the model's full length; padding is read by
 the recurrent layer, takes part in every draw and is a candidate for insertion; rows wrap around;
-rows without an insertion may lose an item. Two things differ: removed items leave no hole here, and
-the stale mask is applied in :mod:`bench.methods.ssdrec.model`.
+rows without an insertion may lose an item, also across the frame's end. Two things differ: removed
+items leave no hole here, and the stale mask is applied in :mod:`bench.methods.ssdrec.model`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from .augment import Augmenter, Context
-from .insertion import Insertion, SequenceBatch, insert, is_removable
+from .insertion import (
+    Insertion,
+    SequenceBatch,
+    insert,
+    is_removable,
+    with_gradient_of_draw,
+)
 
 
 class OfficialAugmenter(Augmenter):
@@ -20,16 +26,12 @@ class OfficialAugmenter(Augmenter):
 
     first_candidate = 0
 
-    def queries(self, sequence: SequenceBatch, context: Context, position: Tensor) -> Tensor:
+    def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
         """Read rows without start and end; neighbours of the outermost positions wrap around."""
         del context
         x = sequence.x
         forward, backward = self.lstm(x, x.new_ones(x.shape[:2], dtype=torch.bool))
-        row = torch.arange(len(position), device=position.device)
-        width = x.shape[1]
-        return torch.stack(
-            [forward[row, (position - 1) % width], backward[row, (position + 1) % width]]
-        )
+        return forward.roll(1, 1), backward.roll(-1, 1)
 
     def candidates(self, valid: Tensor) -> Tensor:
         """Return all positions, padding included."""
@@ -43,8 +45,9 @@ class OfficialAugmenter(Augmenter):
     def apply_insertion(self, sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
         """Insert and keep the frame: rows with an insertion have two spare positions."""
         width = sequence.items.shape[1]
-        augmented_rows = insert(sequence, insertion)
-        return SequenceBatch(*(column[:, :width] for column in vars(augmented_rows).values()))
+        wide = insert(sequence, insertion)
+        augmented_rows = SequenceBatch(*(column[:, :width] for column in vars(wide).values()))
+        return with_gradient_of_draw(sequence.x, augmented_rows, insertion)
 
     def may_remove(
         self, augmented_rows: SequenceBatch, insertion: Insertion, second: Tensor
@@ -54,7 +57,7 @@ class OfficialAugmenter(Augmenter):
         real = (
             augmented_rows.valid.gather(1, insertion.position[:, None]).squeeze(1) | insertion.rows
         )
-        return is_removable(real, insertion.position, second)
+        return is_removable(real, insertion.position, second, augmented_rows.items.shape[1])
 
     def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         del lengths

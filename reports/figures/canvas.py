@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.components import BASELINE, METHODS, VARIANT_MARK, Components
 from bench.errors import BenchError
-from bench.reports.tables.rows import dataset_names, method_label
+from bench.reports.tables.rows import DatasetBlock, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
     from bench.reports.tables.build import ReportData
-    from bench.reports.tables.rows import DatasetBlock, Table
 
 INK, GREY = "#333333", "#888888"
 COLOURS = (INK, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288")
@@ -60,6 +59,12 @@ class Style:
             HATCHES[turn % len(HATCHES)],
             MARKERS[turn % len(MARKERS)],
         )
+
+    @property
+    def mark(self) -> Mapping[str, Any]:
+        """Keywords of a line with points, which are never cut off."""
+        shape = {"marker": self.marker, "markersize": 5, "linewidth": 1.5, "clip_on": False}
+        return {"color": self.colour, **shape}
 
     @property
     def fill(self) -> Mapping[str, Any]:
@@ -123,32 +128,46 @@ def assign_styles(names: Iterable[tuple[str, str]], registry: Components[Any]) -
 def method_styles(data: ReportData) -> dict[str, Style]:
     """Assign a style to the label of every row of a report."""
     rows = [row for table in data.tables for row in table.rows]
-    return assign_styles(((method_label(r, data.titles), r.identity[1]) for r in rows), METHODS)
+    return assign_styles(((row.method_label, row.identity[1]) for row in rows), METHODS)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One data set under one protocol, with the heading of its panel."""
+    """One data set under one protocol.
+
+    Attributes
+    ----------
+    table, number
+        Table, and index of the block in it.
+    heading
+        Names the data set, with its protocol if it has several.
+    """
 
     table: Table
-    block: DatasetBlock
+    number: int
     heading: str
 
+    @property
+    def block(self) -> DatasetBlock:
+        """Rows of the data set."""
+        return self.table.blocks[self.number]
 
-def panels_of(data: ReportData) -> list[Panel]:
-    """Return every block, named with its protocol if a data set has several."""
-    blocks = [(table, block) for table in data.tables for block in table.blocks]
+
+def panels_of(tables: Sequence[Table]) -> list[Panel]:
+    """Return a panel for every block."""
     protocols: dict[str, set[str]] = defaultdict(set)
-    for table, block in blocks:
-        protocols[block.dataset].add(table.anchor)
-    names = [name for table in data.tables for name in dataset_names(table, data.titles)]
+    for table in tables:
+        for block in table.blocks:
+            protocols[block.dataset].add(table.anchor)
+
+    def heading(table: Table, block: DatasetBlock) -> str:
+        several = len(protocols[block.dataset]) > 1
+        return block.title + (f" (protocol {table.anchor})" if several else "")
+
     return [
-        Panel(
-            table,
-            block,
-            name + (f" (protocol {table.anchor})" if len(protocols[block.dataset]) > 1 else ""),
-        )
-        for (table, block), name in zip(blocks, names, strict=True)
+        Panel(table, number, heading(table, block))
+        for table in tables
+        for number, block in enumerate(table.blocks)
     ]
 
 
@@ -164,6 +183,12 @@ def canvas(
     for spare in axes[panels:]:
         spare.remove()
     return figure, axes[:panels]
+
+
+def line_legend(figure: Figure, styles: Mapping[str, Style], labels: Iterable[str]) -> None:
+    """Explain the lines of these labels, in the order of the styles."""
+    drawn = {*labels}
+    legend(figure, [style.line(label) for label, style in styles.items() if label in drawn])
 
 
 def legend(figure: Figure, handles: Sequence[Patch | Line2D]) -> None:

@@ -5,23 +5,23 @@ This is Figure 1 of the IADSR paper.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.errors import ConfigError
+from bench.evaluate.metrics import parse_metric
 from bench.reports.figures.canvas import (
     Style,
     canvas,
     explain,
     from_zero,
-    legend,
+    line_legend,
     method_styles,
     panels_of,
 )
 from bench.reports.tables.denoising import FIFTHS, Denoising, read_denoising
-from bench.reports.tables.rows import backbone_label, method_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,34 +41,22 @@ def draw_denoising(data: ReportData) -> Figure:
     ------
     ConfigError
         No method decides on interactions.
-    StoreError
-        An experiment is damaged.
     """
-    panels, styles = _panels(data), method_styles(data)
+    panels, styles = list(_panels(data)), method_styles(data)
     if not panels:
         raise ConfigError("no method here drops interactions; run a denoiser, such as hsd")
     figure, axes = canvas(2 * len(panels), 2, 4.2)
     for number, (heading, metric, lines) in enumerate(panels):
         accuracy, dropped = axes[2 * number : 2 * number + 2]
         for label, entry in lines.items():
-            style = styles[label]
-            accuracy.plot(
-                range(len(entry.metric_by)),
-                entry.metric_by,
-                color=style.colour,
-                marker=style.marker,
-                linewidth=1.5,
-                markersize=5,
-                clip_on=False,
-            )
+            accuracy.plot(range(len(entry.metric_by)), entry.metric_by, **styles[label].mark)
         _bars(dropped, lines, styles)
         for ax in (accuracy, dropped):
             _name_buckets(ax, max(len(entry.metric_by) for entry in lines.values()))
         accuracy.set_title(heading)
-        accuracy.set_ylabel(f"{data.reading.phase.capitalize()} {metric}")
+        accuracy.set_ylabel(metric)
         dropped.set_ylabel("Interactions dropped, %")
-    drawn = {label for _, _, lines in panels for label in lines}
-    legend(figure, [style.line(label) for label, style in styles.items() if label in drawn])
+    line_legend(figure, styles, (label for _, _, lines in panels for label in lines))
     explain(
         figure,
         "By training interactions of the target (left) and of the item decided on (right); buckets "
@@ -77,23 +65,19 @@ def draw_denoising(data: ReportData) -> Figure:
     return figure
 
 
-def _panels(data: ReportData) -> list[tuple[str, str, Mapping[str, Denoising]]]:
-    """Return heading, metric and rows of each data set and backbone with decisions."""
-    found: list[tuple[str, str, Mapping[str, Denoising]]] = []
-    for panel in panels_of(data):
-        rows = panel.block.rows
-        metric = data.reading.metrics_for(panel.table.protocol)[0]
-        _, entries = read_denoising(panel.block, data.reading, metric)
-        deciding = [place for place, entry in entries.items() if entry.dropped is not None]
-        for backbone in dict.fromkeys(rows[place].identity[0] for place in deciding):
+def _panels(data: ReportData) -> Iterator[tuple[str, str, Mapping[str, Denoising]]]:
+    """Yield heading, metric and rows of each data set and backbone with decisions."""
+    for panel in panels_of(data.tables):
+        rows, table = panel.block.rows, panel.table
+        _, entries = read_denoising(panel.block, parse_metric(table.main))
+        deciding = [rows[n] for n, entry in entries.items() if entry.dropped is not None]
+        for backbone, row in {row.identity[0]: row for row in deciding}.items():
             lines = {
-                method_label(rows[place], data.titles): entry
-                for place, entry in entries.items()
-                if rows[place].identity[0] in {backbone, None}
+                rows[n].method_label: entry
+                for n, entry in entries.items()
+                if rows[n].identity[0] in {backbone, None}
             }
-            heading = f"{panel.heading}, {backbone_label(backbone, data.titles)}"
-            found.append((heading, metric.name, lines))
-    return found
+            yield f"{panel.heading}, {row.backbone_label}", table.main_title, lines
 
 
 def _bars(ax: Axes, lines: Mapping[str, Denoising], styles: Mapping[str, Style]) -> None:

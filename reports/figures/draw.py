@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ConfigError, printable
 from bench.files import write_output
-from bench.reports.figures.accuracy import draw_accuracy
 from bench.reports.figures.canvas import GREY, INK
+from bench.reports.figures.comparison import draw_accuracy, draw_differences, draw_quality_cost
+from bench.reports.figures.curves import draw_learning_curves, draw_tuning
 from bench.reports.figures.denoising import draw_denoising
-from bench.reports.figures.differences import draw_differences
-from bench.reports.figures.learning_curves import draw_curves
-from bench.reports.figures.quality_cost import draw_quality_cost
 from bench.reports.figures.setting_curve import curve_settings, draw_setting_curve
-from bench.reports.figures.tuning import draw_tuning
 from bench.reports.names import FigureKind
 
 if TYPE_CHECKING:
@@ -46,34 +43,39 @@ _STYLE: Any = {
     "ytick.color": INK,
     "svg.hashsalt": "bench",
 }
-
-
-_TEXTS: dict[FigureKind, tuple[str, str]] = {
+_KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
     "differences": (
+        draw_differences,
         "Difference to the bare backbone",
         "Each method minus the bare backbone on the same samples, with 95 % intervals.",
     ),
     "accuracy": (
+        draw_accuracy,
         "Accuracy",
         "Means over users and seeds; whiskers: one standard deviation over seeds.",
     ),
     "learning-curves": (
+        draw_learning_curves,
         "Learning curves",
         "Validation metric by epoch, one line per seed; markers: the tested epoch.",
     ),
     "denoising": (
+        draw_denoising,
         "Denoising by popularity",
         "Share of interactions dropped, and accuracy, from rare items to popular ones.",
     ),
     "quality-cost": (
+        draw_quality_cost,
         "Accuracy and cost",
         "Accuracy against wall seconds in total, one marker per row of the comparison.",
     ),
     "tuning": (
+        draw_tuning,
         "Gain from tuning",
         "Best validation metric after each trial, one line per study.",
     ),
 }
+"""What draws each figure, and its title and caption on a page."""
 
 
 @dataclass(frozen=True)
@@ -97,23 +99,8 @@ class Drawing:
 
 
 def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
-    """Draw every figure of a report that has something to show.
-
-    Parameters
-    ----------
-    data
-        What is shown: its main metric.
-    ending
-        Names the format.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
-    """
-    metric = data.reading.main_metric(data.tables[0].protocol)
-    data = replace(data, reading=replace(data.reading, metrics=(metric,)))
-    for kind, (title, caption) in _TEXTS.items():
+    """Draw the main metric in every figure of a report that has something to show."""
+    for kind, (_, title, caption) in _KINDS.items():
         try:
             yield Drawing(kind, title, caption, figure_bytes(kind, data, ending))
         except ConfigError:  # it has nothing to show
@@ -137,7 +124,7 @@ def save_figure(
     kind
         Which figure.
     data
-        What it shows: the first metric of its reading.
+        What it shows: the main metric of each table.
     target
         A ``.png``, ``.pdf`` or ``.svg`` file.
     setting
@@ -175,14 +162,4 @@ def figure_bytes(
 
 def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) -> Figure:
     """Draw a figure; see :func:`save_figure` for the parameters."""
-    if kind == "setting-curve":
-        return draw_setting_curve(data, setting)
-    makers: dict[FigureKind, Callable[[ReportData], Figure]] = {
-        "accuracy": draw_accuracy,
-        "differences": draw_differences,
-        "learning-curves": draw_curves,
-        "denoising": draw_denoising,
-        "quality-cost": draw_quality_cost,
-        "tuning": draw_tuning,
-    }
-    return makers[kind](data)
+    return draw_setting_curve(data, setting) if kind == "setting-curve" else _KINDS[kind][0](data)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bench.components import BASELINE, METHODS, VARIANT_MARK
 from bench.errors import ConfigError
-from bench.evaluate.metrics import Metric
+from bench.evaluate.metrics import Metric, parse_metric
 from bench.plan.protocol import PHASES, Phase
 from bench.reports.differences import differing_keys, nearest, variant_names
 from bench.reports.figures.canvas import (
@@ -28,9 +28,8 @@ from bench.reports.figures.canvas import (
     legend,
     panels_of,
 )
-from bench.reports.results import Reading
 from bench.reports.tables.denoising import dropped_share
-from bench.reports.tables.rows import DatasetBlock, Row, Table, backbone_label, method_label
+from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table, printed_names
 from bench.reports.titles import Titles
 
 if TYPE_CHECKING:
@@ -56,14 +55,11 @@ class CurvePoint:
     dropped: Sequence[float]
 
     @classmethod
-    def of(cls, row: Row, reading: Reading, metric: Metric) -> CurvePoint:
+    def of(cls, row: Row, metric: Metric) -> CurvePoint:
         """Read a row."""
-        stored = [result.stored for result in row.results]
-        means = {
-            phase: [metric.mean(reading.ranking(s, phase)) for s in stored] for phase in PHASES
-        }
-        shares = [share for s in stored if (share := dropped_share(s)) is not None]
-        return cls(means, shares)
+        means = {p: [metric.mean(one.ranking(p)) for one in row.results] for p in PHASES}
+        shares = map(dropped_share, row.results)
+        return cls(means, [share for share in shares if share is not None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +75,7 @@ class Curve:
 class CurvePanel:
     """Curves of one data set and backbone, and the bare backbone unless it has a curve."""
 
-    backbone: str | None
+    backbone: str
     curves: Sequence[Curve]
     base: CurvePoint | None
 
@@ -99,60 +95,51 @@ def curve_settings(tables: Sequence[Table], least: int = 3) -> list[str]:
     """Name the settings over which there is a curve of at least ``least`` points."""
     found: set[str] = set()
     for block in (block for table in tables for block in table.across_budgets().blocks):
-        settings = [row.all_settings() for row in block.rows if row.results]
         found.update(
             key
-            for key in differing_keys(settings)
+            for key in differing_keys([row.all_settings for row in block.finished])
             if any(len(points) >= least for points in _lines(block, key).values())
         )
     return sorted(key.removeprefix("method.") for key in found)
 
 
 def read_panels(
-    block: DatasetBlock, reading: Reading, metric: Metric, setting: str, titles: Titles
-) -> list[CurvePanel]:
+    block: DatasetBlock, metric: Metric, setting: str, titles: Titles
+) -> Iterator[CurvePanel]:
     """Read the curves of one data set, one panel for each backbone.
 
     Only numeric settings have curves; see :func:`full_key` for their names.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
     """
     lines = {
-        identity: points
+        identity: dict(sorted(points.items()))
         for identity, points in _lines(block, full_key(setting)).items()
         if len(points) > 1
     }
     labels = _labels(lines, titles)
-    panels = []
     for backbone in dict.fromkeys(identity[0] for identity in lines):
-        chosen = {key: dict(sorted(lines[key].items())) for key in lines if key[0] == backbone}
+        chosen = {key: points for key, points in lines.items() if key[0] == backbone}
         curves = [
             Curve(
                 labels[key],
                 key[1],
-                {value: CurvePoint.of(row, reading, metric) for value, row in points.items()},
+                {value: CurvePoint.of(row, metric) for value, row in points.items()},
             )
             for key, points in chosen.items()
         ]
-        bare = [r for r in block.rows if r.results and r.identity[:2] == (backbone, BASELINE)]
+        bare = [row for row in block.finished if row.identity[:2] == (backbone, BASELINE)]
         base = None
         if bare and all(curve.method != BASELINE for curve in curves):
-            place = nearest(dict(next(iter(chosen))[3]), [row.all_settings() for row in bare])
-            base = CurvePoint.of(bare[place], reading, metric)
-        panels.append(CurvePanel(backbone, curves, base))
-    return panels
+            place = nearest(dict(next(iter(chosen))[3]), [row.all_settings for row in bare])
+            base = CurvePoint.of(bare[place], metric)
+        row = next(row for points in chosen.values() for row in points.values())
+        yield CurvePanel(row.backbone_label, curves, base)
 
 
 def _lines(block: DatasetBlock, key: str) -> dict[CurveIdentity, dict[float, Row]]:
     """Group rows that differ in one setting alone, by its value."""
     lines: dict[CurveIdentity, dict[float, Row]] = defaultdict(dict)
-    for row in block.rows:
-        if not row.results:
-            continue
-        rest = row.all_settings()
+    for row in block.finished:
+        rest = dict(row.all_settings)
         value = _number(rest.pop(key, ""))
         if value is not None:
             backbone, method, encoder = row.identity
@@ -175,14 +162,14 @@ def _labels(
     lines: Mapping[CurveIdentity, Mapping[float, Row]], titles: Titles
 ) -> dict[CurveIdentity, str]:
     """Name curves, those of one method by their distinguishing settings."""
-    groups: dict[tuple[str | None, str, str | None], list[CurveIdentity]] = defaultdict(list)
-    for identity in lines:
-        groups[identity[:3]].append(identity)
+    groups: dict[Identity, list[CurveIdentity]] = defaultdict(list)
+    for line in lines:
+        groups[line[:3]].append(line)
     labels = {}
-    for (backbone, method, encoder), group in groups.items():
-        names = variant_names([dict(rest) for *_, rest in group])
-        for identity, name in zip(group, names, strict=True):
-            labels[identity] = method_label(Row((backbone, method, encoder), name, ()), titles)
+    for identity, group in groups.items():
+        variants = variant_names([dict(rest) for *_, rest in group])
+        for curve, variant in zip(group, variants, strict=True):
+            labels[curve] = Row(identity, printed_names(identity, titles), variant).method_label
     return labels
 
 
@@ -195,8 +182,6 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     ------
     ConfigError
         No two finished experiments differ in the setting alone, or several settings have curves.
-    StoreError
-        An experiment is damaged.
     """
     setting = setting or _only_setting(data)
     panels = _panels(data, setting)
@@ -260,13 +245,11 @@ def _only_setting(data: ReportData) -> str:
 
 def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]:
     """Return heading, metric and curves of each data set and backbone."""
-    found = []
-    tables = [table.across_budgets() for table in data.tables]
-    for panel in panels_of(replace(data, tables=tables)):
-        metric = data.reading.metrics_for(panel.table.protocol)[0]
-        for curves in read_panels(panel.block, data.reading, metric, setting, data.titles):
-            heading = f"{panel.heading}, {backbone_label(curves.backbone, data.titles)}"
-            found.append((heading, metric.name, curves))
+    found = [
+        (f"{panel.heading}, {curves.backbone}", panel.table.main, curves)
+        for panel in panels_of([table.across_budgets() for table in data.tables])
+        for curves in read_panels(panel.block, parse_metric(panel.table.main), setting, data.titles)
+    ]
     if not found:
         raise ConfigError(
             f"no two finished experiments differ in '{full_key(setting)}' alone; run some, such as "
@@ -278,15 +261,6 @@ def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]
 def _line(ax: Axes, values: Mapping[float, Sequence[float]], style: Style, line: str) -> None:
     """Draw means over seeds with one standard deviation on either side if there are several."""
     spread = [statistics.stdev(seeds) if len(seeds) > 1 else 0.0 for seeds in values.values()]
-    ax.errorbar(
-        list(values),
-        [statistics.fmean(seeds) for seeds in values.values()],
-        yerr=spread if any(spread) else None,
-        color=style.colour,
-        linestyle=line,
-        linewidth=1.5,
-        marker=style.marker,
-        markersize=5,
-        capsize=2.5,
-        clip_on=False,
-    )
+    means = [statistics.fmean(seeds) for seeds in values.values()]
+    bars: Any = {"yerr": spread if any(spread) else None, "capsize": 2.5}
+    ax.errorbar(list(values), means, linestyle=line, **bars, **style.mark)

@@ -6,30 +6,22 @@ not picked by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
+from bench.reports.tables.available import AvailableData
 from numpy.typing import NDArray
 
 from bench.components import BASELINE
 from bench.data.dataset import LeaveOneOut
-from bench.reports.results import Ranking, Reading
-from bench.reports.tables.available import AvailableData
+from bench.reports.results import Ranking
 from bench.reports.tables.denoising import Buckets
-from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of
 from bench.reports.tables.markup import one_line
-from bench.reports.tables.rows import (
-    DatasetBlock,
-    Row,
-    Table,
-    backbone_label,
-    dataset_names,
-    method_label,
-)
-from bench.reports.titles import Titles
+from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.statistics.slices import COLD_AT_MOST
 
 if TYPE_CHECKING:
@@ -65,16 +57,16 @@ class MethodDecisions:
     ranks: Ranking
 
     @classmethod
-    def of(cls, row: Row, reading: Reading, titles: Titles) -> MethodDecisions:
+    def of(cls, row: Row) -> MethodDecisions:
         """Read the first seed of a row."""
-        stored = row.results[0].stored
-        decisions = stored.decisions("test")
+        result = row.results[0]
+        decisions = result.stored.decisions("test")
         place, drop = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
         if decisions is not None:
             place = place_of(decisions.user.astype(np.int64), decisions.position.astype(np.int64))
             order = np.argsort(place)
             place, drop = place[order], ~decisions.keep[order]
-        return cls(method_label(row, titles), place, drop, reading.ranking(stored, "test"))
+        return cls(row.method_label, place, drop, result.ranking("test"))
 
     @property
     def decides(self) -> bool:
@@ -96,57 +88,41 @@ def place_of(user: int | NDArray[np.int64], position: int | NDArray[np.int64]) -
     return (np.asarray(user, dtype=np.int64) << 32) + np.asarray(position, dtype=np.int64)
 
 
-def cases_grid(
-    table: Table, reading: Reading, titles: Titles, available: AvailableData
-) -> Grid | None:
+def cases_grid(table: Table, available: AvailableData) -> Grid | None:
     """Lay out users' latest interactions.
 
     Returns None if no method has decisions or no data set is available.
-
-    Parameters
-    ----------
-    table, reading, titles
-        Rows, how ranks become metrics, and printed names.
-    available
-        Loads the data sets, which name the items.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
     """
-    found: list[tuple[str, DatasetBlock, Sequence[MethodDecisions]]] = []
+    found: list[tuple[DatasetBlock, dict[str, MethodDecisions]]] = []
     notes = []
-    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
-        backbone, rows = _rows(block)
-        if rows:
-            found.append((name, block, [MethodDecisions.of(r, reading, titles) for r in rows]))
+    for block in table.blocks:
+        if rows := _rows(block):
+            decided = map(MethodDecisions.of, rows)
+            found.append((block, {method.label: method for method in decided}))
             seeds = sorted({row.results[0].experiment.seed for row in rows})
             notes.append(
-                f"{name}: backbone {backbone_label(backbone, titles)}, "
+                f"{block.title}: backbone {rows[-1].backbone_label}, "
                 f"seed {', '.join(map(str, seeds))}."
             )
-    labels = list(dict.fromkeys(method.label for *_, methods in found for method in methods))
+    labels = list(dict.fromkeys(label for _, methods in found for label in methods))
     cases = [
-        _Cases(name, dataset, {method.label: method for method in methods})
-        for name, block, methods in found
+        _Cases(block.title, dataset, methods)
+        for block, methods in found
         if (dataset := available.get(block)) is not None
     ]
     planted = any(case.dataset.noise is not None for case in cases)
     blocks = [lines for case in cases for lines in case.blocks(labels, planted=planted)]
     if not blocks:
         return None
+    noise = ["Noise"] if planted else []
     return Grid(
         title="Case study",
-        caption=_caption(table),
-        labels=[
-            "Data set",
-            "User",
-            "Interaction",
-            "Item",
-            "Popularity",
-            *(["Noise"] if planted else []),
-        ],
+        caption=(
+            f"The latest {LATEST} interactions of {USERS} users on whom methods disagree most, and "
+            f"the rank of the test item, protocol {table.anchor}. Hot: as popular as a fifth of "
+            f"test items; cold: at most {COLD_AT_MOST} training interactions."
+        ),
+        labels=["Data set", "User", "Interaction", "Item", "Popularity", *noise],
         figures=["Training count", *labels],
         blocks=blocks,
         notes=notes,
@@ -154,21 +130,11 @@ def cases_grid(
     )
 
 
-def _caption(table: Table) -> str:
-    return (
-        f"The latest {LATEST} interactions of {USERS} users on whom methods disagree most, and the "
-        f"rank of the test item, protocol {table.anchor}. Hot: as popular as a fifth of test "
-        f"items; cold: at most {COLD_AT_MOST} training interactions."
-    )
-
-
-def _rows(block: DatasetBlock) -> tuple[str | None, list[Row]]:
-    """Return the backbone with the most deciding methods, each in its full form, and its base."""
+def _rows(block: DatasetBlock) -> list[Row]:
+    """Return the deciding methods of the backbone with most, in their full form, after its base."""
     deciding: dict[str | None, dict[str, Row]] = {}
     bare: dict[str | None, Row] = {}
-    for row in block.rows:
-        if not row.results:
-            continue
+    for row in block.finished:
         backbone, method, _ = row.identity
         if method == BASELINE:
             bare.setdefault(backbone, row)
@@ -178,10 +144,10 @@ def _rows(block: DatasetBlock) -> tuple[str | None, list[Row]]:
             if full not in rows or (method == full and rows[full].identity[1] != full):
                 rows[full] = row
     if not deciding:
-        return None, []
+        return []
     backbone = max(deciding, key=lambda name: len(deciding[name]))
     base_rows = [bare[backbone]] if backbone in bare else []
-    return backbone, [*base_rows, *deciding[backbone].values()]
+    return [*base_rows, *deciding[backbone].values()]
 
 
 def choose_users(methods: Sequence[MethodDecisions], lengths: NDArray[np.int64]) -> list[int]:
@@ -236,34 +202,30 @@ class _Cases:
         self.counts = split.item_counts()
         self.hot = int(Buckets.of(self.counts[split.targets("test")].astype(np.int32)).lows[-1])
 
-    def blocks(self, labels: Sequence[str], *, planted: bool) -> list[list[list[TableCell]]]:
-        """Return one block per user with a column for each label, and for planted noise."""
+    def blocks(self, labels: Sequence[str], *, planted: bool) -> Iterator[list[list[TableCell]]]:
+        """Yield one block per user with a column for each label, and for planted noise."""
         deciding = [method for method in self.methods.values() if method.decides]
-        lengths = self.dataset.sequences.lengths - 1
-        return [
-            self._user(user, labels, planted=planted) for user in choose_users(deciding, lengths)
-        ]
+        for user in choose_users(deciding, self.dataset.sequences.lengths - 1):
+            last = len(self.dataset.sequences[user]) - 1
+            places = range(max(0, last - LATEST), last + 1)
+            yield block_of(self._line(user, n, last, labels, planted=planted) for n in places)
 
-    def _user(self, user: int, labels: Sequence[str], *, planted: bool) -> list[list[TableCell]]:
-        items = self.dataset.sequences[user]
-        last = len(items) - 1
-        lines: list[list[str]] = []
-        for position in range(max(0, last - LATEST), last + 1):
-            item, count = int(items[position]), int(self.counts[items[position]])
-            name = self.dataset.item_texts[item - 1] or self.dataset.item_ids[item - 1]
-            lines.append(
-                [
-                    "" if lines else self.name,
-                    self.dataset.user_ids[user],
-                    "test item" if position == last else str(position + 1),
-                    short_title(name),
-                    self._popularity(count),
-                    *([self._noise(user, position)] if planted else []),
-                    f"{count:,}",
-                    *(self._outcome(label, user, position, last) for label in labels),
-                ]
-            )
-        return [[TableCell(text) for text in line] for line in lines]
+    def _line(
+        self, user: int, position: int, last: int, labels: Sequence[str], *, planted: bool
+    ) -> list[str]:
+        item = int(self.dataset.sequences[user][position])
+        count = int(self.counts[item])
+        name = self.dataset.item_texts[item - 1] or self.dataset.item_ids[item - 1]
+        return [
+            self.name,
+            self.dataset.user_ids[user],
+            "test item" if position == last else str(position + 1),
+            short_title(name),
+            self._popularity(count),
+            *([self._noise(user, position)] if planted else []),
+            f"{count:,}",
+            *(self._outcome(label, user, position, last) for label in labels),
+        ]
 
     def _outcome(self, label: str, user: int, position: int, last: int) -> str:
         method = self.methods.get(label)

@@ -10,8 +10,9 @@ from bench.errors import ConfigError, suggestion
 from bench.plan.experiment import Experiment
 from bench.reports.comparison import comparison_keys
 from bench.reports.differences import differing_keys, settings_of
-from bench.reports.results import ScoredExperiment, Selection
-from bench.reports.tables.rows import Row, build_tables, dataset_names, row_label
+from bench.reports.request import Request
+from bench.reports.results import ScoredExperiment
+from bench.reports.tables.rows import Row, build_tables
 from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -69,28 +70,28 @@ def _rows_named(
     store: Store, experiments: Sequence[StoredExperiment], text: str, titles: Titles
 ) -> dict[str, Row]:
     """Return the rows of the default report that have every word of a label, by their label."""
-    keys = comparison_keys(store)
-    shown = [ScoredExperiment(s, {}) for s in experiments if keys is None or s.key in keys]
-    tables = build_tables(shown, Selection(), titles)
+    keys, request = comparison_keys(store), Request()
+    shown = [ScoredExperiment(s, request) for s in experiments if keys is None or s.key in keys]
+    tables = build_tables(shown, request, titles)
     return {
-        f"{name}, {row_label(row, titles)}"
+        f"{block.title}, {row.label()}"
         + (f", protocol {table.anchor}" if len(tables) > 1 else ""): row
         for table in tables
-        for block, name in zip(table.blocks, dataset_names(table, titles), strict=True)
-        for row in block.rows
-        if row.results and _is_named(row, text.lower(), {name.lower(), block.dataset}, titles)
+        for block in table.blocks
+        for row in block.finished
+        if _is_named(row, text.lower(), {block.title.lower(), block.dataset})
     }
 
 
-def _is_named(row: Row, text: str, datasets: Iterable[str], titles: Titles) -> bool:
+def _is_named(row: Row, text: str, datasets: Iterable[str]) -> bool:
     """Return whether every word of a label is a data set's, a component's or a setting's."""
     for name in datasets:
         if re.match(rf"{re.escape(name)}\s*(,|/|$)", text):
             text = text[len(name) :]
     wanted = {word for word in map(str.strip, re.split("[,/]", text)) if word}
-    names = [name for name in row.identity if name]
     settings = [setting.lower() for setting in row.variant.split(", ")]
-    known = {*names, *(titles.get(name, name).lower() for name in names), *settings}
+    names = [name.lower() for name in row.names if name]
+    known = {*filter(None, row.identity), *names, *settings}
     known |= {setting.partition(".")[2] for setting in settings}
     return bool(wanted) and wanted <= known
 

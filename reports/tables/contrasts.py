@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.components import BASELINE
+from bench.evaluate.metrics import Metric
 from bench.reports.differences import differing_keys
-from bench.reports.results import Reading, nested_values
-from bench.reports.tables.rows import DatasetBlock, Row, Table, method_label, row_label
-from bench.reports.titles import Titles
+from bench.reports.results import nested_values
+from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast, Nested, seed_spread
 
@@ -46,13 +46,12 @@ class Base:
     place: int | None = None
     absence: str = ""
 
-    def label(self, block: DatasetBlock, titles: Titles) -> str:
+    def label(self, block: DatasetBlock) -> str:
         """Name the base in a table; empty for a bare backbone."""
         if self.place is None:
             return self.absence
         row = block.rows[self.place]
-        matched = self.kind == "matched"
-        return method_label(row, titles) if matched else f"best: {row_label(row, titles)}"
+        return row.method_label if self.kind == "matched" else f"best: {row.label()}"
 
 
 def matched_bases(rows: Sequence[Row], metric: str) -> list[Base]:
@@ -107,7 +106,7 @@ def _differing(base: Row, row: Row) -> list[str]:
     """Name the shared settings that two rows differ in; of tuned rows they may differ."""
     if base.tuned and row.tuned:
         return []
-    keys = differing_keys([base.all_settings(), row.all_settings()])
+    keys = differing_keys([base.all_settings, row.all_settings])
     shared = [key for key in keys if key.startswith(("training.", "backbone."))]
     return [key.partition(".")[2] for key in shared if key != "training.samples"]
 
@@ -179,12 +178,7 @@ class Contrasts:
     def of(cls, blocks: Iterable[BlockValues], metrics: Sequence[str]) -> Contrasts:
         """Declare the comparisons of a table and test them as one family.
 
-        Parameters
-        ----------
-        blocks
-            Read one after another, so that the users of only one block are in memory at a time.
-        metrics
-            Columns of the table.
+        Blocks are read one after another, so that the users of only one are in memory at a time.
         """
         leaders: dict[tuple[int, str], tuple[int, int]] = {}
         bases: list[Sequence[Base]] = []
@@ -211,16 +205,7 @@ class Contrasts:
         return found.swapped() if found and first > second else found
 
     def against_base(self, block: int, metric: str, row: int) -> CorrectedTest | None:
-        """Return the difference of a row to its base with interval and test; None without one.
-
-        Parameters
-        ----------
-        block, row
-            Indices of the block in the table and of the row in the block;
-            ``bases[block][row]`` names the base.
-        metric
-            Name of a column of the table.
-        """
+        """Return the difference of a row to its base with interval and test; None without one."""
         base = self.bases[block][row].place
         return None if base is None else self.against(block, metric, row, base)
 
@@ -260,43 +245,18 @@ def arrow(test: CorrectedTest) -> str:
     return ABOVE if test.difference > 0 else BELOW
 
 
-def contrasts(table: Table, reading: Reading) -> Contrasts:
+def contrasts(table: Table) -> Contrasts:
     """Test the comparisons that a table declares, reading the users block by block.
 
     ``found.bases[b][r]`` says what row ``r`` of block ``b`` is compared with, and
     ``found.against_base(b, metric, r)`` returns the difference, its 95 % interval and the
     corrected p-value.
-
-    Parameters
-    ----------
-    table
-        Of one protocol.
-    reading
-        How ranks become metrics; its main metric decides which bare backbone is best.
-
-    Raises
-    ------
-    StoreError
-        An experiment is missing or damaged.
     """
-    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    blocks = (block_values(table, block, reading) for block in table.blocks)
-    return Contrasts.of(blocks, metrics)
+    blocks = (block_values(block, table.metrics, table.main) for block in table.blocks)
+    return Contrasts.of(blocks, table.metric_names)
 
 
-def block_values(table: Table, block: DatasetBlock, reading: Reading) -> BlockValues:
-    """Read the users of one block's experiments.
-
-    Raises
-    ------
-    StoreError
-        An experiment is missing or damaged.
-    """
-    metrics = reading.metrics_for(table.protocol)
-    rows = [
-        nested_values([result.stored for result in row.results], reading, metrics)
-        if row.results
-        else None
-        for row in block.rows
-    ]
-    return BlockValues(rows, matched_bases(block.rows, reading.main_metric(table.protocol).name))
+def block_values(block: DatasetBlock, metrics: Sequence[Metric], main: str) -> BlockValues:
+    """Read the users of one block's experiments; the main metric tells which base is best."""
+    rows = [nested_values(row.results, metrics) if row.results else None for row in block.rows]
+    return BlockValues(rows, matched_bases(block.rows, main))

@@ -8,49 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.plan.progress import counted
+from bench.plan.result import Metadata
 from bench.reports.results import ScoredExperiment
-from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import Row, Table, label_columns
-from bench.reports.titles import Titles
 
 _MEBIBYTE = 2**20
-Quantity = Callable[[ScoredExperiment], float | None]
-
-
-def total_seconds(result: ScoredExperiment) -> float | None:
-    """Return the wall seconds of all stages; None if the experiment did not record them."""
-    return _stages("seconds")(result)
-
-
-def _stages(name: str) -> Quantity:
-    def read(result: ScoredExperiment) -> float | None:
-        stages = getattr(result.metadata, name)
-        return float(sum(stages.values())) if stages else None
-
-    return read
-
-
-def _entry(name: str, scale: float = 1.0, offset: float = 0.0) -> Quantity:
-    def read(result: ScoredExperiment) -> float | None:
-        value = getattr(result.metadata, name)
-        return None if value is None else float(value) / scale + offset
-
-    return read
-
-
-def _epoch_seconds(result: ScoredExperiment) -> float | None:
-    seconds = [epoch.seconds for epoch in result.curve]
-    return statistics.fmean(seconds) if seconds else None
-
-
-def _peak_gpu(result: ScoredExperiment) -> float | None:
-    return _entry("peak_gpu_bytes", _MEBIBYTE)(result) or None  # 0 without a GPU
-
-
-def _prefixes(result: ScoredExperiment) -> float | None:
-    """Return K, for methods that draw K prefixes of each user."""
-    drawn = result.metadata.sampling == "prefixes"
-    return result.metadata.prefixes_per_user if drawn else None
 
 
 @dataclass(frozen=True)
@@ -68,46 +31,53 @@ class CostColumn:
     """
 
     head: str
-    quantity: Quantity
+    quantity: Callable[[ScoredExperiment], float | None]
     decimals: int = 0
 
     def mean(self, row: Row) -> float | None:
         """Average over the seeds that recorded it."""
-        values = [self.quantity(result) for result in row.results]
-        known = [value for value in values if value is not None]
+        known = [value for one in row.results if (value := self.quantity(one)) is not None]
         return statistics.fmean(known) if known else None
 
-    def cell(self, row: Row) -> TableCell:
+    def text(self, row: Row) -> str:
         """Print the average with commas between thousands."""
-        value = self.mean(row)
-        return TableCell(MISSING if value is None else f"{value:,.{self.decimals}f}")
+        return format_number(self.mean(row), f",.{self.decimals}f")
 
 
+def _recorded(head: str, read: Callable[[Metadata], float | None], decimals: int = 0) -> CostColumn:
+    return CostColumn(head, lambda result: read(result.metadata), decimals)
+
+
+def _over(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit
+
+
+def _epoch_seconds(result: ScoredExperiment) -> float | None:
+    return statistics.fmean(epoch.seconds for epoch in result.curve) if result.curve else None
+
+
+SECONDS = _recorded("Total s", lambda m: sum(m.seconds.values()) if m.seconds else None, 1)
+"""Wall seconds of all stages."""
 COLUMNS: Sequence[CostColumn] = (
-    CostColumn("Parameters", _entry("parameters")),
-    CostColumn("Targets/epoch", _entry("targets_per_epoch")),
-    CostColumn("K prefixes", _prefixes),
-    CostColumn("Best epoch", _entry("best_epoch", offset=1), 1),  # stored from 0, shown from 1
-    CostColumn("Epochs", _entry("epochs"), 1),
+    _recorded("Parameters", lambda m: m.parameters),
+    _recorded("Targets/epoch", lambda m: m.targets_per_epoch),
+    _recorded("K prefixes", lambda m: m.prefixes_per_user if m.sampling == "prefixes" else None),
+    # Stored from 0, shown from 1.
+    _recorded("Best epoch", lambda m: None if m.best_epoch is None else m.best_epoch + 1, 1),
+    _recorded("Epochs", lambda m: m.epochs, 1),
     CostColumn("s/epoch", _epoch_seconds, 2),
-    CostColumn("Total s", total_seconds, 1),
-    CostColumn("CPU s", _stages("cpu_seconds"), 1),
-    CostColumn("Peak MiB", _entry("peak_memory_bytes", _MEBIBYTE)),
-    CostColumn("Peak GPU MiB", _peak_gpu),
+    SECONDS,
+    _recorded("CPU s", lambda m: sum(m.cpu_seconds.values()) if m.cpu_seconds else None, 1),
+    _recorded("Peak MiB", lambda m: _over(m.peak_memory_bytes, _MEBIBYTE)),
+    # 0 without a GPU.
+    _recorded("Peak GPU MiB", lambda m: _over(m.peak_gpu_bytes or None, _MEBIBYTE)),
 )
 
 
-def cost_grid(table: Table, titles: Titles) -> Grid:
+def cost_grid(table: Table) -> Grid:
     """Lay out the cost of training each row, without columns that no row fills."""
-    heads, labels = label_columns(table, titles)
+    heads, labels = label_columns(table)
     used = [column for column in COLUMNS if any(column.mean(row) is not None for row in table.rows)]
-    blocks = [
-        [
-            [*name, TableCell(_sampling(row)), *(column.cell(row) for column in used)]
-            for name, row in zip(names, block.rows, strict=True)
-        ]
-        for block, names in zip(table.blocks, labels, strict=True)
-    ]
     return Grid(
         title="Training cost",
         caption=(
@@ -116,7 +86,13 @@ def cost_grid(table: Table, titles: Titles) -> Grid:
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],
-        blocks=blocks,
+        blocks=[
+            block_of(
+                [*name, _sampling(row), *(column.text(row) for column in used)]
+                for name, row in zip(names, block.rows, strict=True)
+            )
+            for block, names in zip(table.blocks, labels, strict=True)
+        ],
         notes=[*_machine_notes(table), *_encoding_notes(table)],
         anchor=f"cost-{table.anchor}",
         sources=table.sources,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.data.audit import statistics
 from bench.reports.tables.available import AvailableData
+
+from bench.data.audit import statistics
 from bench.reports.tables.grid import Grid, TableCell
-from bench.reports.tables.rows import DatasetBlock, Table, dataset_names
-from bench.reports.titles import Titles
+from bench.reports.tables.rows import DatasetBlock, Table
 
 _CAPTION = (
     "After the filters of each data set's card, all parts of the split together. Average length: "
@@ -16,25 +16,16 @@ _CAPTION = (
 )
 
 
-def data_grid(tables: Sequence[Table], titles: Titles, available: AvailableData) -> Grid | None:
-    """Lay out the statistics of every available data set; None if none is.
-
-    Parameters
-    ----------
-    tables, titles
-        Rows of the report and printed names.
-    available
-        Loads the data sets.
-    """
-    named: dict[tuple[str, str], tuple[DatasetBlock, str]] = {}
-    for table in tables:
-        for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
-            named.setdefault((block.dataset, block.fingerprint), (block, name))
-    rows = []
-    for block, name in named.values():
-        dataset = available.get(block)
-        if dataset is not None:
-            rows.append((name, statistics(dataset)))
+def data_grid(tables: Sequence[Table], available: AvailableData) -> Grid | None:
+    """Lay out the statistics of every available data set; None if none is."""
+    blocks: dict[tuple[str, str], DatasetBlock] = {}
+    for block in (block for table in tables for block in table.blocks):
+        blocks.setdefault((block.dataset, block.fingerprint), block)
+    rows = [
+        (block.title, statistics(dataset))
+        for block in blocks.values()
+        if (dataset := available.get(block)) is not None
+    ]
     if not rows:
         return None
     return Grid(
@@ -42,7 +33,7 @@ def data_grid(tables: Sequence[Table], titles: Titles, available: AvailableData)
         caption=_CAPTION,
         labels=["Data set"],
         figures=[head.capitalize() for head in rows[0][1]],
-        blocks=[[[TableCell(name), *map(TableCell, row.values())] for name, row in rows]],
+        blocks=[[[*map(TableCell, (title, *row.values()))] for title, row in rows]],
         notes=[],
         anchor="data",
     )

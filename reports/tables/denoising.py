@@ -6,21 +6,20 @@ popularity of their item, and the metric by the popularity of the target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.evaluate.metrics import Metric
+from bench.evaluate.metrics import Metric, parse_metric
 from bench.plan.result import Drops
-from bench.reports.results import Reading
-from bench.reports.tables.grid import MISSING, Grid, TableCell
-from bench.reports.tables.rows import DatasetBlock, Table, dataset_names, label_columns
-from bench.reports.titles import Titles
-from bench.runs.stored import StoredExperiment
+from bench.reports.results import ScoredExperiment
+from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
+from bench.reports.tables.rows import DatasetBlock, Row, Table, label_columns
 from bench.statistics.slices import equal_frequency
 
+Floats = NDArray[np.float64]
 FIFTHS = ("rarest fifth", "2nd", "3rd", "4th", "most popular fifth")
 
 
@@ -39,8 +38,8 @@ class Denoising:
     """
 
     dropped: float | None
-    dropped_by: NDArray[np.float64]
-    metric_by: NDArray[np.float64]
+    dropped_by: Floats
+    metric_by: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ class Buckets:
         """Return the bucket of each count; items rarer than every target are in the first."""
         return np.maximum(np.searchsorted(self.lows, counts, side="right") - 1, 0)
 
-    def shares(self, drops: Drops) -> NDArray[np.float64]:
+    def shares(self, drops: Drops) -> Floats:
         """Return the share of dropped interactions of each bucket; NaN for an empty bucket."""
         merged = self.merged(drops)
         shares = np.full(len(self.lows), np.nan)
@@ -84,7 +83,7 @@ class Buckets:
         )
         return Drops(self.lows.astype(np.int32), sizes, dropped)
 
-    def means(self, values: NDArray[np.float64], counts: NDArray[np.int32]) -> NDArray[np.float64]:
+    def means(self, values: Floats, counts: NDArray[np.int32]) -> Floats:
         """Average values by the bucket of their item; NaN for an empty bucket."""
         bucket = self.of_counts(counts)
         size = np.bincount(bucket, minlength=len(self.lows))
@@ -101,19 +100,8 @@ class Buckets:
         )
 
 
-def read_denoising(
-    block: DatasetBlock, reading: Reading, metric: Metric
-) -> tuple[Buckets, Mapping[int, Denoising]]:
+def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mapping[int, Denoising]]:
     """Read the decisions of a block's rows, one experiment in memory at a time.
-
-    Parameters
-    ----------
-    block
-        Rows of one data set; at least one has a finished experiment.
-    reading
-        How ranks become metrics.
-    metric
-        Averaged by bucket.
 
     Returns
     -------
@@ -121,39 +109,21 @@ def read_denoising(
         Of the data set, the same for every row.
     decisions
         By the row's index in the block; rows without a finished experiment are left out.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
     """
-    results = [result for row in block.rows for result in row.results]
-    buckets = Buckets.of(results[0].stored.ranks("test").target_count)
+    buckets = Buckets.of(block.finished[0].results[0].stored.ranks("test").target_count)
     return buckets, {
-        place: _average([_read(one.stored, buckets, reading, metric) for one in row.results])
-        for place, row in enumerate(block.rows)
-        if row.results
+        place: _average(row, buckets, metric) for place, row in enumerate(block.rows) if row.results
     }
 
 
-def dropped_share(stored: StoredExperiment) -> float | None:
+def dropped_share(result: ScoredExperiment) -> float | None:
     """Return the share of test-time interactions dropped; None if the method has no decisions."""
-    drops = stored.drops("test")
+    drops = result.stored.drops("test")
     return None if drops is None else drops.share
 
 
-def _read(
-    stored: StoredExperiment, buckets: Buckets, reading: Reading, metric: Metric
-) -> Denoising:
-    counts = stored.ranks(reading.phase).target_count
-    metric_by = buckets.means(metric.per_user(reading.ranking(stored)), counts)
-    drops = stored.drops("test")
-    if drops is None:
-        return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
-    return Denoising(drops.share, buckets.shares(drops), metric_by)
-
-
-def _average(seeds: Sequence[Denoising]) -> Denoising:
+def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
+    seeds = [_read(result, buckets, metric) for result in row.results]
     shares = [seed.dropped for seed in seeds if seed.dropped is not None]
     return Denoising(
         sum(shares) / len(shares) if shares else None,
@@ -162,22 +132,20 @@ def _average(seeds: Sequence[Denoising]) -> Denoising:
     )
 
 
-def denoising_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) -> Grid | None:
-    """Lay out the denoise ratio of every row; None if no method of the table drops anything.
+def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoising:
+    counts = result.stored.ranks(result.request.phase).target_count
+    metric_by = buckets.means(metric.per_user(result.ranking()), counts)
+    drops = result.stored.drops("test")
+    if drops is None:
+        return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
+    return Denoising(drops.share, buckets.shares(drops), metric_by)
 
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
-    """
-    heads, labels = label_columns(table, titles)
-    blocks, notes, any_decisions = [], [], False
-    for block, names, title in zip(table.blocks, labels, dataset_names(table, titles), strict=True):
-        buckets, found = read_denoising(block, reading, metric)
-        any_decisions |= any(entry.dropped is not None for entry in found.values())
-        blocks.append([[*name, *_cells(found.get(n))] for n, name in enumerate(names)])
-        notes.append(f"{title}, training interactions by bucket: {buckets.describe()}.")
-    if not any_decisions:
+
+def denoising_grid(table: Table) -> Grid | None:
+    """Lay out the denoise ratio of every row; None if no method of the table drops anything."""
+    heads, labels = label_columns(table)
+    read = [read_denoising(block, parse_metric(table.main)) for block in table.blocks]
+    if all(entry.dropped is None for _, found in read for entry in found.values()):
         return None
     return Grid(
         title="Denoise ratio",
@@ -188,18 +156,20 @@ def denoising_grid(table: Table, reading: Reading, metric: Metric, titles: Title
         ),
         labels=heads,
         figures=["All", *FIFTHS],
-        blocks=blocks,
-        notes=notes,
+        blocks=[
+            block_of([*name, *_texts(found.get(n))] for n, name in enumerate(names))
+            for (_, found), names in zip(read, labels, strict=True)
+        ],
+        notes=[
+            f"{block.title}, training interactions by bucket: {buckets.describe()}."
+            for block, (buckets, _) in zip(table.blocks, read, strict=True)
+        ],
         anchor=f"denoising-{table.anchor}",
         sources=table.sources,
     )
 
 
-def _cells(found: Denoising | None) -> list[TableCell]:
-    shares = [None] * (1 + len(FIFTHS)) if found is None else [found.dropped, *found.dropped_by]
+def _texts(found: Denoising | None) -> Iterator[str]:
+    shares = [] if found is None else [found.dropped, *found.dropped_by]
     shares += [None] * (1 + len(FIFTHS) - len(shares))
-    return [TableCell(_percent(share)) for share in shares]
-
-
-def _percent(share: float | None) -> str:
-    return MISSING if share is None or np.isnan(share) else f"{100 * share:.1f}%"
+    return (format_number(share, ".1%") for share in shares)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.reports.differences import differing_keys, format_settings
-from bench.reports.results import Reading
-from bench.reports.tables.contrasts import Contrasts, contrasts
 from bench.reports.tables.cost import COLUMNS
-from bench.reports.tables.rows import Row, Table
+from bench.reports.tables.rows import DatasetBlock, Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +21,7 @@ CONDITIONS = ("protocol", "candidates", "ties", "phase")
 """Columns that must be equal in rows that are compared."""
 
 
-def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
+def frame(tables: Sequence[Table]) -> pd.DataFrame:
     """Return one line for each row of all tables, unrounded.
 
     A line names its protocol, its data and, in ``settings``, every setting in which it differs
@@ -39,28 +38,29 @@ def frame(tables: Sequence[Table], reading: Reading) -> pd.DataFrame:
         the quantities of the cost table; ``base``, the bare backbone that a row is compared with,
         or what is missing; for each metric the difference to it, the ends of its 95 % interval
         and p; and p of the best row against the second best.
-
-    Raises
-    ------
-    StoreError
-        An experiment is missing or damaged.
     """
     import pandas as pd
 
-    lines = []
-    for table in tables:
-        settings = iter(_settings(table.rows))
-        found = contrasts(table, reading)
-        metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-        for number, block in enumerate(table.blocks):
-            data = {"dataset": block.dataset, "fingerprint": block.fingerprint}
-            for place, row in enumerate(block.rows):
-                tests: dict[str, Any] = {"base": found.bases[number][place].label(block, {})}
-                for metric in metrics:
-                    tests |= _tests(found, number, metric, place)
-                own = _row(row, format_settings(next(settings)), metrics)
-                lines.append({**_conditions(table, reading), **data, **own, **tests})
-    return pd.DataFrame(lines)
+    return pd.DataFrame([line for table in tables for line in _lines(table)])
+
+
+def _lines(table: Table) -> Iterator[dict[str, Any]]:
+    protocol, request = table.protocol, table.request
+    conditions = {
+        "protocol": protocol.hash,
+        "max_length": protocol.max_length,
+        "candidates": request.candidates_for(protocol),
+        "ties": request.ties_for(protocol),
+        "phase": request.phase,
+    }
+    settings = iter(_settings(table.rows))
+    for number, block in enumerate(table.blocks):
+        data = {"dataset": block.dataset, "fingerprint": block.fingerprint}
+        registered = replace(block, rows=[replace(r, names=r.identity) for r in block.rows])
+        for place, row in enumerate(block.rows):
+            own = _row(row, format_settings(next(settings)), table.metric_names)
+            tests = _tests(table, registered, number, place)
+            yield {**conditions, **data, **own, **tests}
 
 
 def _settings(rows: Sequence[Row]) -> list[dict[str, str]]:
@@ -71,8 +71,7 @@ def _settings(rows: Sequence[Row]) -> list[dict[str, str]]:
         ("", lambda row: row.identity),
     )
     every = [
-        {**row.all_settings(), "tuned": str(row.tuned).lower()} if row.results else {}
-        for row in rows
+        {**row.all_settings, "tuned": str(row.tuned).lower()} if row.results else {} for row in rows
     ]
     shown: list[set[str]] = [set() for _ in rows]
     for prefix, scope in scopes:
@@ -90,27 +89,12 @@ def _settings(rows: Sequence[Row]) -> list[dict[str, str]]:
     ]
 
 
-def _conditions(table: Table, reading: Reading) -> Mapping[str, Any]:
-    protocol = table.protocol
-    return {
-        "protocol": protocol.hash,
-        "max_length": protocol.max_length,
-        "candidates": reading.candidates_for(protocol),
-        "ties": reading.ties_for(protocol),
-        "phase": reading.phase,
-    }
-
-
 def _row(row: Row, settings: str, metrics: Sequence[str]) -> Mapping[str, Any]:
-    backbone, method, encoder = row.identity
     figures: dict[str, float | None] = {}
     for metric in metrics:
-        figures[metric] = row.mean(metric)
-        figures[f"{metric} sd"] = row.deviation(metric)
+        figures |= {metric: row.mean(metric), f"{metric} sd": row.deviation(metric)}
     return {
-        "backbone": backbone,
-        "method": method,
-        "encoder": encoder,
+        **dict(zip(("backbone", "method", "encoder"), row.identity, strict=True)),
         "settings": settings,
         "seeds": " ".join(str(result.experiment.seed) for result in row.results),
         KEYS: " ".join(row.keys),
@@ -119,14 +103,18 @@ def _row(row: Row, settings: str, metrics: Sequence[str]) -> Mapping[str, Any]:
     }
 
 
-def _tests(found: Contrasts, block: int, metric: str, place: int) -> Mapping[str, float | None]:
-    base = found.against_base(block, metric, place)
-    leads = found.leaders.get((block, metric), (None,))[0] == place
-    over = found.over_second(block, metric) if leads else None
-    return {
-        f"difference to base: {metric}": base.difference if base else None,
-        f"interval low: {metric}": base.low if base else None,
-        f"interval high: {metric}": base.high if base else None,
-        f"p against base: {metric}": base.adjusted if base else None,
-        f"p against second: {metric}": over.adjusted if over else None,
-    }
+def _tests(table: Table, block: DatasetBlock, number: int, place: int) -> Mapping[str, Any]:
+    found = table.contrasts
+    tests: dict[str, Any] = {"base": found.bases[number][place].label(block)}
+    for metric in table.metric_names:
+        base = found.against_base(number, metric, place)
+        leads = found.leaders.get((number, metric), (None,))[0] == place
+        over = found.over_second(number, metric) if leads else None
+        tests |= {
+            f"difference to base: {metric}": base and base.difference,
+            f"interval low: {metric}": base and base.low,
+            f"interval high: {metric}": base and base.high,
+            f"p against base: {metric}": base and base.adjusted,
+            f"p against second: {metric}": over and over.adjusted,
+        }
+    return tests

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.reports.tables.markup import Latex, Markdown, Markup, one_line
+from bench.reports.tables.markup import LATEX, MARKDOWN, Markup, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table as RichTable
+
+    from bench.statistics.family import CorrectedTest
+    from bench.statistics.nested import Estimate
 
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
@@ -21,22 +24,6 @@ _GAP = 2.4
 """Space between two columns in letters (12 points)."""
 _LONG = 22
 """Letters from which a column of words is wrapped."""
-
-
-class Difference(Protocol):
-    """An estimated difference with the ends of its interval, NaN where that is undefined."""
-
-    @property
-    def difference(self) -> float:
-        """The estimate."""
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +46,17 @@ class TableCell:
     mark: Mark = ""
     signs: str = ""
     spread: str = ""
+
+
+def block_of(rows: Iterable[Iterable[str | TableCell]]) -> list[list[TableCell]]:
+    """Make cells of texts; a first label that repeats the one above is left out."""
+    block: list[list[TableCell]] = []
+    label = None
+    for row in rows:
+        first, *rest = (TableCell(cell) if isinstance(cell, str) else cell for cell in row)
+        block.append([TableCell("") if first.text == label else first, *rest])
+        label = first.text
+    return block
 
 
 @dataclass(frozen=True)
@@ -145,26 +143,21 @@ class Grid:
             frame[head] = numbers if numbers.notna().equals(column.notna()) else column
         return frame
 
-    def written(self, markup: Markup) -> pd.DataFrame:
-        """Return the rows as escaped and marked text."""
-        import pandas as pd
-
-        texts = [[_write(cell, markup) for cell in row] for block in self.blocks for row in block]
-        return pd.DataFrame(texts, columns=[markup.escape(head) for head in self.heads])
-
 
 def to_markdown(grid: Grid) -> str:
     """Write a heading, the caption, a pipe table and the notes."""
-    markup = Markdown()
-    table = grid.written(markup).to_markdown(
-        index=False,
-        tablefmt="pipe",
+    from tabulate import tabulate
+
+    escape = MARKDOWN.escape
+    table = tabulate(
+        [[_write(cell, MARKDOWN) for cell in row] for block in grid.blocks for row in block],
+        list(map(escape, grid.heads)),
+        "pipe",
         disable_numparse=True,
         colalign=["left"] * len(grid.labels) + ["right"] * len(grid.figures),
     )
-    parts = [f"### {markup.escape(grid.title)}", markup.escape(grid.caption), table]
-    if grid.notes:
-        parts.append("\n".join(f"- {markup.escape(note)}" for note in grid.notes))
+    notes = "\n".join(f"- {escape(note)}" for note in grid.notes)
+    parts = [f"### {escape(grid.title)}", escape(grid.caption), table, *filter(None, [notes])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -174,11 +167,9 @@ def to_latex(grid: Grid) -> str:
     Labels that are equal in all rows are in the caption. Columns that do not fit into the text of
     LaTeX's article class follow below, under the same labels. The notes are below the table.
     """
-    markup = Latex()
-    shared = grid.shared()
+    escape, shared = LATEX.escape, grid.shared()
     labels = [place for place in range(len(grid.labels)) if place not in shared]
-    title, caption = markup.escape(grid.title), markup.escape(grid.caption)
-    where = markup.escape(grid.shared_text())
+    title, caption, where = map(escape, (grid.title, grid.caption, grid.shared_text()))
     lines = [
         "% needs \\usepackage{array,booktabs}",
         "\\begin{table*}[tbp]",
@@ -196,17 +187,16 @@ def to_latex(grid: Grid) -> str:
             else "lr"[place >= len(grid.labels)]
             for place in columns
         )
-        heads = " & ".join(markup.escape(grid.heads[place]) for place in columns)
+        heads = " & ".join(escape(grid.heads[place]) for place in columns)
         lines += [f"\\begin{{tabular}}{{{form}}}", "\\toprule", f"{heads} \\\\"]
         for block in grid.blocks:
             lines.append("\\midrule")
             lines += [
-                " & ".join(_latex_cell(row[place], markup) for place in columns) + " \\\\"
-                for row in block
+                " & ".join(_latex_cell(row[place]) for place in columns) + " \\\\" for row in block
             ]
         lines += ["\\bottomrule", "\\end{tabular}"]
     if grid.notes:
-        notes = markup.escape(" ".join(grid.notes))
+        notes = escape(" ".join(grid.notes))
         lines.append(f"\\par\\smallskip\\parbox{{\\linewidth}}{{\\footnotesize {notes}}}")
     return "\n".join([*lines, "\\end{table*}", ""])
 
@@ -233,9 +223,9 @@ def _parts(grid: Grid, labels: Sequence[int], figures: Sequence[int], most: int)
     return parts
 
 
-def _latex_cell(cell: TableCell, markup: Latex) -> str:
-    spread = markup.escape(cell.spread)
-    return _write(cell, markup) + (f"{{\\scriptsize\\,$\\pm$\\,{spread}}}" if spread else "")
+def _latex_cell(cell: TableCell) -> str:
+    spread = LATEX.escape(cell.spread)
+    return _write(cell, LATEX) + (f"{{\\scriptsize\\,$\\pm$\\,{spread}}}" if spread else "")
 
 
 def to_rich(grid: Grid) -> RichTable:
@@ -280,15 +270,19 @@ def format_p(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def format_difference(found: Difference, form: str = "+.4f") -> str:
+def format_difference(found: CorrectedTest | Estimate, form: str = "+.4f") -> str:
     """Print a difference with its interval, such as ``+0.0120 [+0.0040, +0.0200]``."""
     if math.isnan(found.low):
         return f"{found.difference:{form}}"
     return f"{found.difference:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
+def format_number(value: float | None, form: str) -> str:
+    """Print a number; a dash if there is none."""
+    return MISSING if value is None or math.isnan(value) else f"{value:{form}}"
+
+
 def _write(cell: TableCell, markup: Markup) -> str:
-    text = markup.escape(cell.text)
-    if cell.mark:
-        text = markup.best(text) if cell.mark == "best" else markup.second(text)
-    return text + (markup.raised(cell.signs) if cell.signs else "")
+    form = {"best": markup.best, "second": markup.second, "": "{}"}[cell.mark]
+    raised = markup.raised.format(markup.escape(cell.signs)) if cell.signs else ""
+    return form.format(markup.escape(cell.text)) + raised

@@ -6,8 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.reports.results import Selection
-from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.request import Request
+from bench.reports.tables.grid import MISSING, Grid, block_of
 from bench.reports.tables.rows import DECIMALS
 from bench.reports.titles import Titles
 from bench.tuning.records import COLUMNS, TrialNumbers, ledger, read_studies
@@ -17,28 +17,16 @@ KEPT = ("trials", "complete", "seconds", "default", "best")
 """Columns that are shown even if they are empty."""
 
 
-def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid | None:
+def ledger_grid(store_root: Path, request: Request, titles: Titles) -> Grid | None:
     """Lay out every study of a store; None if nothing was tuned.
 
-    Parameters
-    ----------
-    store_root
-        Folder of the results store.
-    selection
-        Its names select studies too, and its trials which of their trials count; its keys are
-        those of experiments and do not apply.
-    titles
-        Printed names.
-
-    Raises
-    ------
-    StoreError
-        A study's file is damaged.
+    The request's names select studies too, and its trials which of their trials count; its keys
+    are those of experiments and do not apply.
     """
     rows = [
         row
-        for row in ledger(store_root, selection.trials)
-        if selection.admits_names(row["dataset"], row["backbone"], row["method"])
+        for row in ledger(store_root, request.trials)
+        if request.admits(row["dataset"], row["backbone"], row["method"])
     ]
     if not rows:
         return None
@@ -48,14 +36,11 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
         for key in COLUMNS
         if key not in LABELS and (key in KEPT or any(row[key] not in (None, 0) for row in rows))
     ]
-    blocks = []
-    for _, group in groupby(rows, key=lambda row: row["dataset"]):
-        lines: list[list[TableCell]] = []
-        for row in group:
-            names = [titles.get(row[key], row[key]) if row[key] else MISSING for key in LABELS]
-            texts = ["" if lines else names[0], *names[1:], *(_text(k, row[k]) for k in figures)]
-            lines.append([TableCell(text) for text in texts])
-        blocks.append(lines)
+
+    def texts(row: dict[str, Any]) -> list[str]:
+        names = [titles.get(row[key], row[key]) if row[key] else MISSING for key in LABELS]
+        return [*names, *(_text(key, row[key]) for key in figures)]
+
     objectives = sorted({f"{row['objective']} (pruning: {row['pruning']})" for row in rows})
     return Grid(
         title="Tuning",
@@ -65,20 +50,14 @@ def ledger_grid(store_root: Path, selection: Selection, titles: Titles) -> Grid 
         ),
         labels=[COLUMNS[key] for key in LABELS],
         figures=[COLUMNS[key] for key in figures],
-        blocks=blocks,
+        blocks=[block_of(map(texts, g)) for _, g in groupby(rows, lambda row: row["dataset"])],
         notes=[],
         anchor="ledger",
     )
 
 
 def ended_trials(store_root: Path) -> TrialNumbers:
-    """Return the trials that have ended by now, by study, since tuning may go on.
-
-    Raises
-    ------
-    StoreError
-        A study's file is damaged.
-    """
+    """Return the trials that have ended by now, by study, since tuning may go on."""
     return {
         study.name: [trial.number for trial in study.trials] for study in read_studies(store_root)
     }

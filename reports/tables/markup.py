@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from bench.errors import printable
 
-_LATEX = {
+_COMMANDS = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -29,88 +30,49 @@ _UNKNOWN = (
     "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}]"
     "|[\\u0126\\u0127\\u0138\\u013f\\u0140\\u0149\\u0166\\u0167\\u017f]"
 )
-_LATEX_SPECIAL = re.compile("|".join([*(re.escape(symbol) for symbol in _LATEX), _UNKNOWN]))
-_MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~$^&]")
 
 
-class Markup(ABC):
-    """Writes text in one format."""
+@dataclass(frozen=True)
+class Markup:
+    """How one format writes text.
 
-    @abstractmethod
+    Attributes
+    ----------
+    special
+        Symbols that have a meaning of their own, and what it cannot print.
+    written
+        Returns how such a symbol is printed as itself.
+    best, second, raised
+        Forms around escaped text: bold, underlined, superscript.
+    """
+
+    special: re.Pattern[str]
+    written: Callable[[str], str]
+    best: str
+    second: str
+    raised: str
+
     def escape(self, text: str) -> str:
         """Write any text literally, on one line."""
-
-    @abstractmethod
-    def best(self, text: str) -> str:
-        """Make escaped text bold."""
-
-    @abstractmethod
-    def second(self, text: str) -> str:
-        """Underline escaped text."""
-
-    @abstractmethod
-    def raised(self, text: str) -> str:
-        """Escape signs and set them as superscript."""
+        return self.special.sub(lambda match: self.written(match[0]), one_line(text))
 
 
-class Markdown(Markup):
-    r"""GitHub-flavoured Markdown.
-
-    Examples
-    --------
-    >>> Markdown().escape("Tom & Jerry | <3 50% off_now")
-    'Tom \\& Jerry \\| \\<3 50% off\\_now'
-    """
-
-    def escape(self, text: str) -> str:
-        """Put a backslash before every symbol that has a special meaning."""
-        return _MARKDOWN_SPECIAL.sub(r"\\\g<0>", one_line(text))
-
-    def best(self, text: str) -> str:
-        """Enclose in two asterisks."""
-        return f"**{text}**"
-
-    def second(self, text: str) -> str:
-        """Use the HTML element, since Markdown has no underline."""
-        return f"<u>{text}</u>"
-
-    def raised(self, text: str) -> str:
-        """Escape signs only, because Markdown has no superscript and people read its source."""
-        return self.escape(text)
-
-
-class Latex(Markup):
-    r"""LaTeX text mode.
-
-    Examples
-    --------
-    >>> Latex().escape("R&B 100% #1 a_b")
-    'R\\&B 100\\% \\#1 a\\_b'
-    """
-
-    def escape(self, text: str) -> str:
-        """Replace every symbol that has a special meaning by the command that prints it.
-
-        A character that pdflatex's fonts lack is written by its code point, such as U+4E2D.
-        """
-        return _LATEX_SPECIAL.sub(_latex_symbol, one_line(text))
-
-    def best(self, text: str) -> str:
-        """Use the bold series."""
-        return rf"\textbf{{{text}}}"
-
-    def second(self, text: str) -> str:
-        """Underline."""
-        return rf"\underline{{{text}}}"
-
-    def raised(self, text: str) -> str:
-        """Use the command of text mode, which takes words too."""
-        return rf"\textsuperscript{{{self.escape(text)}}}"
-
-
-def _latex_symbol(match: re.Match[str]) -> str:
-    symbol = match.group()
-    return _LATEX.get(symbol, f"U+{ord(symbol):04X}")
+MARKDOWN = Markup(
+    re.compile(r"[\\`*_{}\[\]<>#|~$^&]"),
+    "\\{}".format,
+    best="**{}**",
+    second="<u>{}</u>",  # Markdown has no underline
+    raised="{}",  # nor superscript, and people read its source
+)
+"""GitHub-flavoured Markdown."""
+LATEX = Markup(
+    re.compile("|".join([*map(re.escape, _COMMANDS), _UNKNOWN])),
+    lambda symbol: _COMMANDS.get(symbol, f"U+{ord(symbol):04X}"),
+    best=r"\textbf{{{}}}",
+    second=r"\underline{{{}}}",
+    raised=r"\textsuperscript{{{}}}",  # the command of text mode, which takes words too
+)
+"""LaTeX text mode; a character that pdflatex's fonts lack is written by its code point."""
 
 
 def one_line(text: str) -> str:

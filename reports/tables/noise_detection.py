@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-
-from bench.errors import StoreError
-from bench.plan.protocol import Part
 from bench.reports.tables.available import AvailableData
-from bench.reports.tables.grid import MISSING, Grid, TableCell
-from bench.reports.tables.rows import DatasetBlock, Row, Table, dataset_names, label_columns
-from bench.reports.titles import Titles
 from bench.statistics.auroc import auroc, placement_values
-from bench.statistics.effect import Interval
 from bench.statistics.removal import (
     Removal,
     popularity_score,
@@ -26,6 +18,13 @@ from bench.statistics.removal import (
     removal,
     removal_by,
 )
+from numpy.typing import NDArray
+
+from bench.errors import StoreError
+from bench.plan.protocol import Part
+from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
+from bench.reports.tables.rows import DatasetBlock, Row, Table, label_columns
+from bench.statistics.effect import Interval
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -141,42 +140,32 @@ class LabelledDecisions:
         }
 
 
-def noise_detection_grid(
-    table: Table, titles: Titles, part: Part, available: AvailableData
-) -> Grid | None:
+def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
     """Lay out every row with decisions on data with planted noise; None if there is none.
-
-    Parameters
-    ----------
-    table, titles
-        Rows and printed names.
-    part
-        Interactions that are scored.
-    available
-        Loads the data sets, which know what was planted.
 
     Raises
     ------
     StoreError
         An experiment is damaged, or its decisions are not about the data set.
     """
-    heads, labels = label_columns(table, titles)
+    part = table.request.part
+    heads, labels = label_columns(table)
     blocks, notes = [], []
-    for block, names, title in zip(table.blocks, labels, dataset_names(table, titles), strict=True):
+    for block, names in zip(table.blocks, labels, strict=True):
         decided = _decided(block, part, available)
         if not decided:
             continue
-        lines = [[*names[n][1:], *_cells(one.scores())] for n, one in decided.items()]
+        lines = [[*names[n], *_texts(one.scores())] for n, one in decided.items()]
         first = next(iter(decided.values()))
         for name, area in first.controls().items():
-            blanks = [TableCell(MISSING)] * (len(_FIGURES) - 3)
-            label = [TableCell(name if head == "Method" else MISSING) for head in heads[1:]]
-            lines.append([*label, TableCell(MISSING), *_area(area), *blanks])
-        heading = [title, *[""] * (len(lines) - 1)]
-        blocks.append([[TableCell(t), *line] for t, line in zip(heading, lines, strict=True)])
+            label = [name if head == "Method" else MISSING for head in heads[1:]]
+            blanks = [MISSING] * (len(_FIGURES) - 3)
+            lines.append([block.title, *label, MISSING, *_area(area), *blanks])
+        blocks.append(block_of(lines))
         count, size = int(first.noise.sum()), len(first.noise)
         notes.append(
-            f"{title}: {count:,} of {size:,} scored interactions are planted ({count / size:.1%})."
+            f"{block.title}: {count:,} of {size:,} scored interactions are planted "
+            f"({count / size:.1%})."
         )
     if not blocks:
         return None
@@ -206,26 +195,19 @@ def _decided(
     return {n: one for n, one in found.items() if one is not None}
 
 
-def _cells(found: NoiseDetection) -> list[TableCell]:
+def _texts(found: NoiseDetection) -> Iterator[str]:
     removed = found.removed
-    return [
-        TableCell(str(found.seeds)),
-        *_area(found.area),
-        TableCell(MISSING if found.deviation is None else f"{found.deviation:.3f}"),
-        TableCell(f"{removed.share:.1%}"),
-        *(TableCell(_share(v)) for v in (removed.precision, removed.recall)),
-        *(TableCell(_share(v)) for v in (found.rarest, found.random)),
-    ]
+    yield str(found.seeds)
+    yield from _area(found.area)
+    yield format_number(found.deviation, ".3f")
+    yield f"{removed.share:.1%}"
+    for value in (removed.precision, removed.recall, found.rarest, found.random):
+        yield format_number(value, ".3f")
 
 
-def _area(area: Interval) -> list[TableCell]:
-    if math.isnan(area.low):
-        return [TableCell(f"{area.value:.3f}"), TableCell(MISSING)]
-    return [TableCell(f"{area.value:.3f}"), TableCell(f"{area.low:.3f} to {area.high:.3f}")]
-
-
-def _share(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{value:.3f}"
+def _area(area: Interval) -> list[str]:
+    known = not math.isnan(area.low)
+    return [f"{area.value:.3f}", f"{area.low:.3f} to {area.high:.3f}" if known else MISSING]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -6,94 +6,52 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.reports.differences import MAX_NAMED, round_fraction
-from bench.reports.results import Reading
-from bench.reports.tables.contrasts import Contrasts
-from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, format_difference
-from bench.reports.tables.rows import (
-    DECIMALS,
-    DatasetBlock,
-    Table,
-    dataset_names,
-    describe,
-    label_columns,
-    row_label,
-)
-from bench.reports.titles import Titles
+from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, block_of, format_difference
+from bench.reports.tables.rows import DECIMALS, Table, describe, label_columns
 
 
-def overall_grid(
-    table: Table, reading: Reading, titles: Titles, found: Contrasts | None = None
-) -> Grid:
-    """Lay out the comparison, the best figure of each block bold and the second best underlined.
-
-    Parameters
-    ----------
-    table, reading, titles
-        Rows, metrics and printed names.
-    found
-        Adds signs and the difference of each row to its matched base; None leaves them out.
-    """
-    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    main = reading.main_metric(table.protocol).name
-    heads, labels = label_columns(table, titles)
+def overall_grid(table: Table) -> Grid:
+    """Lay out the comparison, the best figure of each block bold and the second best underlined."""
+    heads, labels = label_columns(table)
     blocks = []
-    for number, (block, names) in enumerate(zip(table.blocks, labels, strict=True)):
+    for number, names in enumerate(labels):
+        rows = table.blocks[number].rows
         columns = [
-            [TableCell(str(len(row.results)) if row.results else MISSING) for row in block.rows],
-            *(_column(number, block, metric, found) for metric in metrics),
-            *(_base_columns(number, block, main, found, titles) if found else ()),
+            [TableCell(str(len(row.results)) if row.results else MISSING) for row in rows],
+            *(_column(table, number, metric) for metric in table.metric_names),
+            *zip(*_base_columns(table, number), strict=True),
         ]
-        blocks.append([[*name, *figures] for name, *figures in zip(names, *columns, strict=True)])
-    caption = [describe(table.protocol, reading), "Best bold, second underlined."]
-    if found and found.tested:
-        caption.append(found.caption())
+        blocks.append(block_of([*n, *cells] for n, *cells in zip(names, *columns, strict=True)))
+    found = table.contrasts
     seeds = [len(row.results) for row in table.rows if row.results]
-    if found and min(seeds) == 1:
-        caption.append("One seed." if max(seeds) == 1 else "Partly one seed.")
-    caption.append("See docs/statistics.md.")
+    few = ("One seed." if max(seeds) == 1 else "Partly one seed.") if min(seeds) == 1 else ""
+    texts = describe(table.protocol, table.request), "Best bold, second underlined."
     return Grid(
-        title=f"{reading.phase.capitalize()} results",
-        caption=" ".join(caption),
+        title=f"{table.request.phase.capitalize()} results",
+        caption=" ".join(filter(None, (*texts, found.caption(), few, "See docs/statistics.md."))),
         labels=heads,
-        figures=["Seeds", *metrics, *((f"{main} vs. base", "Base") if found else ())],
+        figures=["Seeds", *table.metric_names, f"{table.main} vs. base", "Base"],
         blocks=blocks,
-        notes=[
-            *_missing_note(table),
-            *_settings_notes(table, titles),
-            *(found.notes() if found else []),
-        ],
+        notes=[*_missing_note(table), *_settings_notes(table), *found.notes()],
         anchor=f"overall-{table.anchor}",
         sources=table.sources,
     )
 
 
-def _column(
-    number: int, block: DatasetBlock, metric: str, found: Contrasts | None
-) -> list[TableCell]:
-    deviations = [row.deviation(metric) for row in block.rows]
-    cells = [
-        replace(cell, spread="" if deviation is None else f"{deviation:.{DECIMALS}f}")
-        for cell, deviation in zip(
-            marked([row.mean(metric) for row in block.rows]), deviations, strict=True
-        )
-    ]
-    if found is None:
-        return cells
-    signs = [found.signs(number, metric, row) for row in range(len(cells))]
-    return [replace(cell, signs=sign) for cell, sign in zip(cells, signs, strict=True)]
+def _column(table: Table, number: int, metric: str) -> Iterator[TableCell]:
+    rows = table.blocks[number].rows
+    for place, cell in enumerate(marked([row.mean(metric) for row in rows])):
+        deviation = rows[place].deviation(metric)
+        spread = "" if deviation is None else f"{deviation:.{DECIMALS}f}"
+        yield replace(cell, spread=spread, signs=table.contrasts.signs(number, metric, place))
 
 
-def _base_columns(
-    number: int, block: DatasetBlock, metric: str, found: Contrasts, titles: Titles
-) -> tuple[list[TableCell], list[TableCell]]:
-    """Print the difference to each row's base, and name the base."""
-    differences, names = [], []
-    for place, base in enumerate(found.bases[number]):
-        test = found.against_base(number, metric, place)
+def _base_columns(table: Table, number: int) -> Iterator[tuple[str, str]]:
+    """Yield the difference of each row to its base, and the base."""
+    for place, base in enumerate(table.contrasts.bases[number]):
+        test = table.contrasts.against_base(number, table.main, place)
         missing = MISSING if base.kind == "missing" else ""
-        differences.append(TableCell(format_difference(test) if test else missing))
-        names.append(TableCell(base.label(block, titles)))
-    return differences, names
+        yield (format_difference(test) if test else missing), base.label(table.blocks[number])
 
 
 def marked(values: Sequence[float | None]) -> list[TableCell]:
@@ -112,10 +70,10 @@ def _missing_note(table: Table) -> list[str]:
     return [f"{MISSING}: {count} {rows} no finished experiment."] if count else []
 
 
-def _settings_notes(table: Table, titles: Titles) -> Iterator[str]:
+def _settings_notes(table: Table) -> Iterator[str]:
     """List the settings of rows that are named by a number."""
-    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
+    for block in table.blocks:
         for row in block.rows:
             if len(row.settings) > MAX_NAMED:
                 settings = (f"{key}={round_fraction(v)}" for key, v in row.settings.items())
-                yield f"{name}, {row_label(row, titles)}: {', '.join(settings)}."
+                yield f"{block.title}, {row.label()}: {', '.join(settings)}."

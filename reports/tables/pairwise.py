@@ -4,50 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations
 
-from bench.evaluate.metrics import Metric
-from bench.reports.results import Reading
-from bench.reports.tables.contrasts import (
-    ABOVE,
-    BELOW,
-    STAR,
-    Contrasts,
-    RowPair,
-    arrow,
-    block_values,
+from bench.evaluate.metrics import parse_metric
+from bench.reports.tables.contrasts import ABOVE, BELOW, STAR, RowPair, arrow, block_values
+from bench.reports.tables.grid import (
+    MISSING,
+    Grid,
+    TableCell,
+    block_of,
+    format_difference,
+    format_number,
+    format_p,
 )
-from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference, format_p
-from bench.reports.tables.rows import DatasetBlock, Table, dataset_names, label_columns, row_label
-from bench.reports.titles import Titles
+from bench.reports.tables.rows import DatasetBlock, Table, label_columns
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast
 
 
-def improvement_grid(
-    table: Table, reading: Reading, titles: Titles, found: Contrasts
-) -> Grid | None:
+def improvement_grid(table: Table) -> Grid | None:
     """Lay out by how much the best row of each column exceeds the second best.
 
     Returns None if no block has two rows.
     """
-    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    names = dataset_names(table, titles)
-    blocks: list[list[list[TableCell]]] = []
-    for number, (block, name) in enumerate(zip(table.blocks, names, strict=True)):
-        lines: list[list[TableCell]] = []
-        for metric in metrics:
-            over = found.over_second(number, metric)
-            if over is None:
-                continue
-            first, second = (block.rows[place] for place in found.leaders[number, metric])
-            label = TableCell("" if lines else name)
-            rows = [TableCell(row_label(row, titles)) for row in (first, second)]
-            lines.append([label, TableCell(metric), *rows, *_figures(over, second.mean(metric))])
-        if lines:
-            blocks.append(lines)
-    if not blocks:
+    found = table.contrasts
+    blocks = [block_of(_improvements(table, number)) for number, block in enumerate(table.blocks)]
+    if not any(blocks):
         return None
     return Grid(
         title="Improvement over the second best",
@@ -58,39 +40,33 @@ def improvement_grid(
         ),
         labels=["Data set", "Metric", "Best", "Second"],
         figures=["Difference", "Relative", "p", "d_z"],
-        blocks=blocks,
+        blocks=[block for block in blocks if block],
         notes=found.notes(),
         anchor=f"improvement-{table.anchor}",
     )
 
 
-def _figures(over: CorrectedTest, second: float | None) -> list[TableCell]:
-    relative = f"{100 * over.difference / second:+.1f}%" if second else MISSING
-    return [
-        TableCell(format_difference(over)),
-        TableCell(relative),
-        TableCell(corrected_p(over), signs=STAR if over.significant else ""),
-        TableCell(MISSING if math.isnan(over.d_z) else f"{over.d_z:.3f}"),
-    ]
+def _improvements(table: Table, number: int) -> Iterator[list[str | TableCell]]:
+    block = table.blocks[number]
+    for metric in table.metric_names:
+        over = table.contrasts.over_second(number, metric)
+        if over is None:
+            continue
+        first, second = (block.rows[n] for n in table.contrasts.leaders[number, metric])
+        mean = second.mean(metric)
+        yield [
+            *(block.title, metric, first.label(), second.label(), format_difference(over)),
+            f"{100 * over.difference / mean:+.1f}%" if mean else MISSING,
+            TableCell(corrected_p(over), signs=STAR if over.significant else ""),
+            format_number(over.d_z, ".3f"),
+        ]
 
 
-def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) -> Grid | None:
+def matrix_grid(table: Table) -> Grid | None:
     """Lay out every row against every other of its backbone, or of its block.
 
     Rows are grouped by backbone if some backbone has several; methods without a backbone are in
     every group. Returns None if no group has two rows.
-
-    Parameters
-    ----------
-    table, reading, titles
-        Rows, how ranks become metrics, and printed names.
-    metric
-        Compared.
-
-    Raises
-    ------
-    StoreError
-        An experiment is missing or damaged.
     """
     places = [_by_backbone(block) for block in table.blocks]
     grouped = any(
@@ -106,27 +82,26 @@ def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) 
     ]
     if not groups:
         return None
-    tested = assess_family(_contrasts(table, replace(reading, metrics=(metric,)), groups))
+    tested = assess_family(_contrasts(table, groups))
     named = [
-        {
-            row_label(table.blocks[number].rows[row], titles, with_backbone=not grouped): row
-            for row in rows
-        }
+        {table.blocks[number].rows[row].label(backbone=not grouped): row for row in rows}
         for number, rows in groups
     ]
     columns = list(dict.fromkeys(name for names in named for name in names))
-    heads, labels = label_columns(table, titles)
-    titled = dataset_names(table, titles)
-    blocks: list[list[list[TableCell]]] = []
-    for (number, rows), names in zip(groups, named, strict=True):
-        blocks.append([])
-        for row in rows:
-            label = TableCell("" if blocks[-1] else titled[number])
-            cells = [_cell(tested, number, metric, row, names.get(name)) for name in columns]
-            blocks[-1].append([label, *labels[number][row][1:], *cells])
+    heads, labels = label_columns(table)
+    blocks = [
+        block_of(
+            [
+                *labels[number][row],
+                *(_cell(tested, number, table.main, row, names.get(name)) for name in columns),
+            ]
+            for row in rows
+        )
+        for (number, rows), names in zip(groups, named, strict=True)
+    ]
     few = sum(not found.tested for found in tested.values())
     return Grid(
-        title=f"Significance of differences in {metric.name}",
+        title=f"Significance of differences in {table.main}",
         caption=(
             f"p of each row against each column, paired over users and seeds, Holm's over "
             f"the {len(tested)} pairs. {ABOVE}: the row is above the column with p<{ALPHA}; "
@@ -137,7 +112,7 @@ def matrix_grid(table: Table, reading: Reading, metric: Metric, titles: Titles) 
         blocks=blocks,
         notes=[f"{few} pairs have no test: too few users differ."] if few else [],
         anchor=f"significance-{table.anchor}",
-        sources=[[table.blocks[number].rows[row].keys for row in rows] for number, rows in groups],
+        sources=[[table.sources[number][row] for row in rows] for number, rows in groups],
     )
 
 
@@ -161,23 +136,22 @@ def _by_backbone(block: DatasetBlock) -> dict[str | None, list[int]]:
 
 
 def _contrasts(
-    table: Table, reading: Reading, groups: Sequence[tuple[int, Sequence[int]]]
+    table: Table, groups: Sequence[tuple[int, Sequence[int]]]
 ) -> Iterator[tuple[RowPair, Contrast]]:
     """Yield the contrast of every pair of every group, one block in memory at a time."""
-    metric = reading.metrics_for(table.protocol)[0].name
     for number, block in enumerate(table.blocks):
-        values = block_values(table, block, reading)
+        values = block_values(block, [parse_metric(table.main)], table.main)
         pairs = [pair for at, rows in groups if at == number for pair in combinations(rows, 2)]
         for first, second in dict.fromkeys(pairs):
-            pair = RowPair.of(number, metric, first, second)
+            pair = RowPair.of(number, table.main, first, second)
             yield pair, values.contrast(pair)
 
 
 def _cell(
-    tested: dict[RowPair, CorrectedTest], block: int, metric: Metric, row: int, column: int | None
-) -> TableCell:
+    tested: dict[RowPair, CorrectedTest], block: int, metric: str, row: int, column: int | None
+) -> str | TableCell:
     if column is None or column == row:
-        return TableCell(MISSING)
-    found = tested[RowPair.of(block, metric.name, row, column)]
+        return MISSING
+    found = tested[RowPair.of(block, metric, row, column)]
     seen = found if row < column else found.swapped()
     return TableCell(corrected_p(seen), signs=arrow(seen))

@@ -3,65 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 from bench.components import BASELINE, METHODS
 from bench.errors import BenchError
 from bench.plan.method_card import MethodCard, Published, find
-from bench.reports.results import Reading
-from bench.reports.tables.grid import MISSING, Grid, TableCell
+from bench.reports.tables.grid import MISSING, Grid, block_of
 from bench.reports.tables.markup import one_line
-from bench.reports.tables.rows import DECIMALS, Row, Table, dataset_names
-from bench.reports.titles import Titles
+from bench.reports.tables.rows import DECIMALS, DatasetBlock, Row, Table
 
 DIFFERENCES_SHOWN = 3
 """Divergences that a note names; ``bench show`` prints them all."""
 
 
-@dataclass(frozen=True)
-class PublishedPair:
-    """One published figure and ours.
+class PublishedPair(NamedTuple):
+    """One published figure and the row that has the same of ours."""
 
-    Attributes
-    ----------
-    dataset, backbone, method
-        Printed names.
-    entry
-        The published row.
-    metric
-        Its name.
-    published, ours
-        The two figures.
-    keys
-        Experiments behind ours.
-    """
-
-    dataset: str
-    backbone: str
-    method: str
+    block: DatasetBlock
+    row: Row
     entry: Published
     metric: str
     published: float
-    ours: float
-    keys: Sequence[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Printed data set, backbone and method."""
+        return [self.block.title, self.row.names[0] or MISSING, self.row.names[1]]
+
+    def texts(self) -> list[str]:
+        """Print the line of the table."""
+        ours, published = self.row.mean(self.metric) or 0.0, self.published
+        return [
+            *(*self.names, self.metric),
+            *(f"{published:.{DECIMALS}f}", f"{ours:.{DECIMALS}f}"),
+            f"{ours - published:+.{DECIMALS}f}",
+            f"{ours / published:.2f}" if published else MISSING,
+        ]
 
 
-def published_grid(table: Table, reading: Reading, titles: Titles) -> Grid | None:
+def published_grid(table: Table) -> Grid | None:
     """Lay out every published figure that has a row here; None if there is none.
 
     Published figures are compared with test metrics over all items only.
     """
-    if reading.phase != "test" or reading.candidates_for(table.protocol) != "all":
+    if table.request.phase != "test" or table.request.candidates_for(table.protocol) != "all":
         return None
     cards = _cards()
-    pairs = list(_pairs(table, reading, titles, cards))
+    pairs = list(_pairs(table, cards))
     if not pairs:
         return None
-    blocks = [
-        [pair for pair in pairs if pair.dataset == name]
-        for name in dict.fromkeys(pair.dataset for pair in pairs)
-    ]
+    blocks = [list(block) for _, block in groupby(pairs, key=lambda pair: pair.block.title)]
     sources = dict.fromkeys(pair.entry.source for pair in pairs)
+    remarks = dict.fromkeys(
+        f"{', '.join(pair.names)}: {one_line(pair.entry.note)}" for pair in pairs if pair.entry.note
+    )
     return Grid(
         title="Published figures next to ours",
         caption=(
@@ -70,14 +66,10 @@ def published_grid(table: Table, reading: Reading, titles: Titles) -> Grid | Non
         ),
         labels=["Data set", "Backbone", "Method", "Metric"],
         figures=["Published", "Ours", "Difference", "Ratio"],
-        blocks=[[_cells(pair, n) for n, pair in enumerate(block)] for block in blocks],
-        notes=[
-            f"Sources: {'; '.join(sources)}.",
-            *_row_notes(pairs),
-            *_divergences(pairs, cards, titles),
-        ],
+        blocks=[block_of(pair.texts() for pair in block) for block in blocks],
+        notes=[f"Sources: {'; '.join(sources)}.", *remarks, *_divergences(pairs, cards)],
         anchor=f"published-{table.anchor}",
-        sources=[[list(pair.keys) for pair in block] for block in blocks],
+        sources=[[pair.row.keys for pair in block] for block in blocks],
     )
 
 
@@ -93,30 +85,13 @@ def _cards() -> dict[str, MethodCard]:
     return found
 
 
-def _pairs(
-    table: Table, reading: Reading, titles: Titles, cards: dict[str, MethodCard]
-) -> Iterator[PublishedPair]:
-    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
-        for row in block.rows:
-            if not row.results or row.variant:
-                continue
-            for entry in _entries_for(block.dataset, row, cards):
-                backbone, method, _ = row.identity
-                yield from (
-                    PublishedPair(
-                        name,
-                        titles.get(backbone, backbone) if backbone else MISSING,
-                        titles.get(method, method),
-                        entry,
-                        metric,
-                        printed,
-                        sum(row.values(metric)) / len(row.results),
-                        row.keys,
-                    )
-                    for metric in metrics
-                    if (printed := entry.metrics.get(metric)) is not None
-                )
+def _pairs(table: Table, cards: dict[str, MethodCard]) -> Iterator[PublishedPair]:
+    for block in table.blocks:
+        for row in block.finished:
+            for entry in () if row.variant else _entries_for(block.dataset, row, cards):
+                for metric in table.metric_names:
+                    if (printed := entry.metrics.get(metric)) is not None:
+                        yield PublishedPair(block, row, entry, metric, printed)
 
 
 def _entries_for(dataset: str, row: Row, cards: dict[str, MethodCard]) -> list[Published]:
@@ -137,43 +112,15 @@ def _entries_for(dataset: str, row: Row, cards: dict[str, MethodCard]) -> list[P
     return found
 
 
-def _cells(pair: PublishedPair, number: int) -> list[TableCell]:
-    difference = pair.ours - pair.published
-    texts = (
-        "" if number else pair.dataset,
-        pair.backbone,
-        pair.method,
-        pair.metric,
-        f"{pair.published:.{DECIMALS}f}",
-        f"{pair.ours:.{DECIMALS}f}",
-        f"{difference:+.{DECIMALS}f}",
-        f"{pair.ours / pair.published:.2f}" if pair.published else MISSING,
-    )
-    return [TableCell(text) for text in texts]
-
-
-def _row_notes(pairs: Sequence[PublishedPair]) -> list[str]:
-    """Repeat the card's remarks on published rows."""
-    return list(
-        dict.fromkeys(
-            f"{pair.dataset}, {pair.backbone}, {pair.method}: {one_line(pair.entry.note)}"
-            for pair in pairs
-            if pair.entry.note
-        )
-    )
-
-
-def _divergences(
-    pairs: Sequence[PublishedPair], cards: dict[str, MethodCard], titles: Titles
-) -> Iterator[str]:
+def _divergences(pairs: Sequence[PublishedPair], cards: dict[str, MethodCard]) -> Iterator[str]:
     """Name by topic what differs between the published experiment and this one."""
-    shown = {pair.method for pair in pairs}
+    shown = {pair.row.identity[1]: pair.row.names[1] for pair in pairs}
     for name, card in cards.items():
         topics = [entry.topic for entry in card.divergences]
-        if titles.get(name, name) in shown and topics:
+        if name in shown and topics:
             more = len(topics) - DIFFERENCES_SHOWN
             rest = f" and {more} more" if more > 0 else ""
             yield (
-                f"{titles.get(name, name)} differs in: {', '.join(topics[:DIFFERENCES_SHOWN])}"
-                f"{rest}; see 'bench show {name}'."
+                f"{shown[name]} differs in: {', '.join(topics[:DIFFERENCES_SHOWN])}{rest}; "
+                f"see 'bench show {name}'."
             )

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bench.components import VARIANT_MARK
+from bench.evaluate.metrics import Metric
 from bench.plan.protocol import Protocol
 from bench.reports.differences import (
     Settings,
@@ -22,10 +25,14 @@ from bench.reports.differences import (
     settings_of,
     variant_names,
 )
-from bench.reports.results import Reading, ScoredExperiment, Selection, source_of
-from bench.reports.tables.grid import MISSING, TableCell
+from bench.reports.request import Request
+from bench.reports.results import ScoredExperiment, source_of
+from bench.reports.tables.grid import MISSING
 from bench.reports.titles import Titles
 from bench.tuning.space import NOT_SEARCHED
+
+if TYPE_CHECKING:
+    from bench.reports.tables.contrasts import Contrasts
 
 DECIMALS = 4
 """Digits of a metric after the point."""
@@ -43,6 +50,8 @@ class Row:
     ----------
     identity
         Backbone, method and encoder.
+    names
+        Their printed names.
     variant
         Settings that distinguish it from other rows of the same identity; empty if there are none.
     results
@@ -52,8 +61,9 @@ class Row:
     """
 
     identity: Identity
-    variant: str
-    results: Sequence[ScoredExperiment]
+    names: Identity
+    variant: str = ""
+    results: Sequence[ScoredExperiment] = ()
     settings: Settings = field(default_factory=dict)
 
     @property
@@ -78,8 +88,9 @@ class Row:
         """Whether its settings were found by tuning."""
         return any(result.tuned for result in self.results)
 
+    @cached_property
     def all_settings(self) -> dict[str, str]:
-        """Return every setting that the seeds share; the row has a result."""
+        """Every setting that the seeds share; the row has a result."""
         return settings_of(self.results[0].experiment)
 
     def values(self, metric: str) -> list[float]:
@@ -94,6 +105,20 @@ class Row:
         """Return the sample standard deviation over seeds; None below two seeds."""
         return statistics.stdev(self.values(metric)) if len(self.results) > 1 else None
 
+    def label(self, *, backbone: bool = True) -> str:
+        """Name the row in one phrase, such as ``SASRec, HSD, theta=0.5``."""
+        return ", ".join(filter(None, (*self.names[not backbone :], self.variant)))
+
+    @property
+    def backbone_label(self) -> str:
+        """Printed name of the backbone, or that there is none."""
+        return self.names[0] or "no backbone"
+
+    @property
+    def method_label(self) -> str:
+        """What distinguishes the row from others of its backbone."""
+        return ", ".join(filter(None, (*self.names[1:], _OWNER.sub("", self.variant))))
+
 
 @dataclass(frozen=True)
 class DatasetBlock:
@@ -107,30 +132,65 @@ class DatasetBlock:
         Settings of training that all rows share, see :func:`budget_of`.
     rows
         In the order of a table.
+    name, title
+        Printed name of the data set, and the same with what tells blocks of one name apart.
     """
 
     dataset: str
     fingerprint: str
     budget: Settings
     rows: Sequence[Row]
+    name: str
+    title: str = ""
 
     @property
     def source(self) -> str:
         """What loads the data set: its name, or the path of a user's own card."""
         return source_of(result for row in self.rows for result in row.results)
 
+    @property
+    def finished(self) -> list[Row]:
+        """Rows that have a result."""
+        return [row for row in self.rows if row.results]
+
+    @property
+    def backbones(self) -> int:
+        """Number of backbones."""
+        return len({row.identity[0] for row in self.rows} - {None})
+
 
 @dataclass(frozen=True)
 class Table:
-    """All blocks of one protocol."""
+    """All blocks of one protocol, read as a request says."""
 
     protocol: Protocol
     blocks: Sequence[DatasetBlock]
+    request: Request
 
     @property
     def anchor(self) -> str:
         """Start of the protocol's hash, enough to distinguish tables."""
         return self.protocol.hash[:8]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Columns."""
+        return list(self.request.metrics_for(self.protocol))
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Names of the columns."""
+        return [metric.name for metric in self.metrics]
+
+    @property
+    def main(self) -> str:
+        """Name of the metric of figures and single-metric tables."""
+        return self.request.main_metric(self.protocol).name
+
+    @property
+    def main_title(self) -> str:
+        """Phase and name of the main metric, such as ``Test NDCG@10``."""
+        return f"{self.request.phase.capitalize()} {self.main}"
 
     @property
     def rows(self) -> list[Row]:
@@ -142,25 +202,31 @@ class Table:
         """Experiments of all rows."""
         return [result for row in self.rows for result in row.results]
 
+    @property
+    def sources(self) -> list[list[list[str]]]:
+        """Keys of the experiments behind each row of each block."""
+        return [[row.keys for row in block.rows] for block in self.blocks]
+
+    @cached_property
+    def contrasts(self) -> Contrasts:
+        """What the table compares; it takes a while and serves several tables and figures."""
+        from bench.reports.tables.contrasts import contrasts
+
+        return contrasts(self)
+
     def across_budgets(self) -> Table:
         """Return the table with one block for each data set, for curves over a budget's setting."""
         merged: dict[tuple[str, str], DatasetBlock] = {}
         for block in self.blocks:
             known = merged.setdefault((block.dataset, block.fingerprint), block)
             if known is not block:
-                merged[block.dataset, block.fingerprint] = replace(
-                    known, rows=[*known.rows, *block.rows]
-                )
-        return replace(self, blocks=list(merged.values()))
-
-    @property
-    def sources(self) -> list[list[list[str]]]:
-        """Keys of the experiments behind each row of each block."""
-        return [[row.keys for row in block.rows] for block in self.blocks]
+                rows = [*known.rows, *block.rows]
+                merged[block.dataset, block.fingerprint] = replace(known, rows=rows)
+        return replace(self, blocks=_titled(list(merged.values())))
 
 
 def build_tables(
-    results: Iterable[ScoredExperiment], selection: Selection, titles: Titles
+    results: Iterable[ScoredExperiment], request: Request, titles: Titles
 ) -> list[Table]:
     """Sort finished experiments into tables, blocks and rows.
 
@@ -168,7 +234,7 @@ def build_tables(
     ----------
     results
         Finished experiments.
-    selection
+    request
         Orders the rows by the data sets, backbones and methods that it names; the others follow in
         the order of their titles, standalone methods last.
     titles
@@ -177,25 +243,25 @@ def build_tables(
     groups: dict[str, list[ScoredExperiment]] = defaultdict(list)
     for result in results:
         groups[result.experiment.protocol.hash].append(result)
-    order = _Order(selection, titles)
+    order = _Order(request, titles)
     tables = [_table(group, order) for group in groups.values()]
     return sorted(tables, key=lambda table: (order.dataset(table.blocks[0].dataset), table.anchor))
 
 
 @dataclass(frozen=True)
 class _Order:
-    selection: Selection
+    request: Request
     titles: Titles
 
     def dataset(self, name: str) -> tuple[int, str]:
-        return self._place(self.selection.datasets, name)
+        return self._place(self.request.datasets, name)
 
     def identity(self, identity: Identity) -> tuple[object, ...]:
         backbone, method, encoder = identity
         return (
             backbone is None,
-            self._place(self.selection.backbones, backbone or ""),
-            self._place(self.selection.methods, method),
+            self._place(self.request.backbones, backbone or ""),
+            self._place(self.request.methods, method),
             encoder or "",
         )
 
@@ -211,17 +277,18 @@ def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
         budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
         budgets.setdefault(format_settings(budget_of(result)), []).append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
-    blocks = []
-    for (name, fingerprint), budgets in data.items():
+    titles, blocks = order.titles, []
+    for (dataset, fingerprint), budgets in data.items():
         # A row that is missing from the data set is shown once, not in the block of each budget.
         missing = set(identities) - {_identity(one) for group in budgets.values() for one in group}
-        for group in (budgets[text] for text in sorted(budgets)):
+        for _, group in sorted(budgets.items()):
             shown = missing | {_identity(result) for result in group}
-            rows = [row for one in identities if one in shown for row in _rows(group, one)]
-            blocks.append(DatasetBlock(name, fingerprint, budget_of(group[0]), rows))
+            rows = [row for one in identities if one in shown for row in _rows(group, one, titles)]
+            name = titles.get(dataset, dataset)
+            blocks.append(DatasetBlock(dataset, fingerprint, budget_of(group[0]), rows, name))
             missing = set()
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
-    return Table(results[0].experiment.protocol, blocks)
+    return Table(results[0].experiment.protocol, _titled(blocks), order.request)
 
 
 def budget_of(result: ScoredExperiment) -> Settings:
@@ -244,25 +311,53 @@ def _identity(result: ScoredExperiment) -> Identity:
     return result.experiment.backbone, result.experiment.method, result.experiment.encoder
 
 
-def _rows(results: Iterable[ScoredExperiment], identity: Identity) -> list[Row]:
+def _rows(results: Iterable[ScoredExperiment], identity: Identity, titles: Titles) -> Iterator[Row]:
     """Split the experiments of one identity by settings; an empty row if there are none."""
+    names = printed_names(identity, titles)
     groups: dict[tuple[tuple[str, str], ...], list[ScoredExperiment]] = defaultdict(list)
     for result in results:
         if _identity(result) == identity:
             groups[tuple(sorted(settings_of(result.experiment).items()))].append(result)
     if not groups:
-        return [Row(identity, "", ())]
+        yield Row(identity, names)
+        return
     distinct = distinguishing_settings([dict(settings) for settings in groups])
-    pairs = list(zip(distinct, groups.values(), strict=True))
-    pairs.sort(key=lambda pair: format_settings(pair[0]))
-    names = variant_names([settings for settings, _ in pairs])
-    return [
-        Row(identity, name, sorted(group, key=lambda r: r.experiment.seed), settings)
-        for name, (settings, group) in zip(names, pairs, strict=True)
-    ]
+    pairs = sorted(
+        zip(distinct, groups.values(), strict=True), key=lambda pair: format_settings(pair[0])
+    )
+    variants = variant_names([settings for settings, _ in pairs])
+    for variant, (settings, group) in zip(variants, pairs, strict=True):
+        seeds = sorted(group, key=lambda result: result.experiment.seed)
+        yield Row(identity, names, variant, seeds, settings)
 
 
-def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[list[TableCell]]]]:
+def printed_names(identity: Identity, titles: Titles) -> Identity:
+    """Return the printed names of backbone, method and encoder."""
+    backbone, method, encoder = identity
+    return (
+        backbone and titles.get(backbone, backbone),
+        titles.get(method, method),
+        encoder and titles.get(encoder, encoder),
+    )
+
+
+def _titled(blocks: Sequence[DatasetBlock]) -> list[DatasetBlock]:
+    """Name each block, with the fingerprint and budget if blocks of one name differ in them."""
+    return [replace(block, title=_title(block, blocks)) for block in blocks]
+
+
+def _title(block: DatasetBlock, blocks: Sequence[DatasetBlock]) -> str:
+    alike = [other for other in blocks if other.dataset == block.dataset]
+    details = [block.fingerprint[:8]] if len({other.fingerprint for other in alike}) > 1 else []
+    if len({_TUNED in other.budget for other in alike}) > 1:
+        details.append("tuned" if _TUNED in block.budget else "not tuned")
+    budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
+    differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
+    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
+    return f"{block.name} ({', '.join(details)})" if details else block.name
+
+
+def label_columns(table: Table) -> tuple[list[str], list[list[list[str]]]]:
     """Name every row.
 
     Returns
@@ -270,77 +365,37 @@ def label_columns(table: Table, titles: Titles) -> tuple[list[str], list[list[li
     heads
         Data set, backbone and method, with encoder and settings if a row has them.
     labels
-        Cells of each block's rows; only the first row of a block names the data set.
+        Texts of each row of each block.
     """
-    optional = {
+    used = {
+        "Data set": True,
+        "Backbone": True,
+        "Method": True,
         "Encoder": any(row.identity[2] for row in table.rows),
         "Settings": any(row.variant for row in table.rows),
     }
-    heads = ["Data set", "Backbone", "Method", *(head for head, used in optional.items() if used)]
-    labels = []
-    for block, name in zip(table.blocks, dataset_names(table, titles), strict=True):
-        rows = []
-        for number, row in enumerate(block.rows):
-            backbone, method, encoder = row.identity
-            texts = {
-                "Data set": "" if number else name,
-                "Backbone": titles.get(backbone, backbone) if backbone else MISSING,
-                "Method": titles.get(method, method),
-                "Encoder": titles.get(encoder, encoder) if encoder else MISSING,
-                "Settings": row.variant,
-            }
-            rows.append([TableCell(texts[head]) for head in heads])
-        labels.append(rows)
-    return heads, labels
+    heads = [head for head, shown in used.items() if shown]
+
+    def texts(block: DatasetBlock, row: Row) -> Mapping[str, str]:
+        names = [name or MISSING for name in row.names]
+        return dict(zip(used, (block.title, *names, row.variant), strict=True))
+
+    return heads, [
+        [[texts(block, row)[head] for head in heads] for row in block.rows]
+        for block in table.blocks
+    ]
 
 
-def dataset_names(table: Table, titles: Titles) -> list[str]:
-    """Name each block, with the fingerprint and budget if blocks of one name differ in them."""
-    return [_dataset_name(table, block, titles) for block in table.blocks]
-
-
-def _dataset_name(table: Table, block: DatasetBlock, titles: Titles) -> str:
-    alike = [other for other in table.blocks if other.dataset == block.dataset]
-    details = [block.fingerprint[:8]] if len({other.fingerprint for other in alike}) > 1 else []
-    if len({_TUNED in other.budget for other in alike}) > 1:
-        details.append("tuned" if _TUNED in block.budget else "not tuned")
-    budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
-    differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
-    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
-    name = titles.get(block.dataset, block.dataset)
-    return f"{name} ({', '.join(details)})" if details else name
-
-
-def backbone_label(name: str | None, titles: Titles) -> str:
-    """Print a backbone's name, or that there is none."""
-    return "no backbone" if name is None else titles.get(name, name)
-
-
-def method_label(row: Row, titles: Titles) -> str:
-    """Print what distinguishes a row from others of its backbone."""
-    _, method, encoder = row.identity
-    parts = [titles.get(method, method), titles.get(encoder, encoder) if encoder else ""]
-    return ", ".join(part for part in (*parts, _OWNER.sub("", row.variant)) if part)
-
-
-def row_label(row: Row, titles: Titles, *, with_backbone: bool = True) -> str:
-    """Name a row in one phrase, such as ``SASRec, HSD, theta=0.5``."""
-    backbone, method, encoder = row.identity
-    names = (backbone if with_backbone else None, method, encoder)
-    parts = [titles.get(name, name) for name in names if name]
-    return ", ".join([*parts, *([row.variant] if row.variant else [])])
-
-
-def describe(protocol: Protocol, reading: Reading) -> str:
+def describe(protocol: Protocol, request: Request) -> str:
     """Describe a protocol and how ranks become metrics in a few words.
 
     ``docs/statistics.md`` explains them.
     """
-    candidates = reading.candidates_for(protocol)
+    candidates = request.candidates_for(protocol)
     chosen = f" among {protocol.candidates}" if candidates != protocol.candidates else ""
     window = " alone" if protocol.train_windows == "last" else ""
     return (
-        f"Protocol {protocol.hash[:8]}: {protocol.split}, {reading.phase} item ranked among "
-        f"{candidates} items, last {protocol.max_length}{window}, {reading.ties_for(protocol)} "
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, {request.phase} item ranked among "
+        f"{candidates} items, last {protocol.max_length}{window}, {request.ties_for(protocol)} "
         f"ties, selected by {protocol.selection}{chosen}."
     )

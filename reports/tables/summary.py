@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.reports.results import Reading
-from bench.reports.tables.contrasts import Contrasts, arrow, contrasts
+from bench.reports.tables.contrasts import arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.findings import finding
-from bench.reports.tables.grid import MISSING, Grid, TableCell, format_difference
+from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import DatasetBlock, Row, Table, dataset_names, row_label
-from bench.reports.titles import Titles
+from bench.reports.tables.rows import Identity, Row, Table
 
 _COST = [
     replace(column, head=head, decimals=0)
@@ -21,60 +19,51 @@ _COST = [
 ]
 
 
-def summary_grids(table: Table, titles: Titles) -> Iterator[Grid]:
-    """Yield a narrow table for each block of a table, with a verdict below it.
-
-    Raises
-    ------
-    StoreError
-        An experiment is missing or damaged.
-    """
-    reading = Reading()
-    found = contrasts(table, reading)  # the family of the full report, so that signs agree
-    metrics = [metric.name for metric in reading.metrics_for(table.protocol)]
-    main = reading.main_metric(table.protocol).name
-    shown = [main, *(name for name in ("HR@10",) if name in metrics and name != main)]
-    for number, dataset in enumerate(dataset_names(table, titles)):
-        block = table.blocks[number]
-        common, labels = _labels(block.rows, titles)
+def summary_grids(table: Table) -> Iterator[Grid]:
+    """Yield a narrow table for each block of a table, with a verdict below it."""
+    main = table.main
+    shown = list(dict.fromkeys([main, *(name for name in table.metric_names if name == "HR@10")]))
+    for number, block in enumerate(table.blocks):
+        common, labels = _labels(block.rows)
         columns = [
-            map(TableCell, labels),
+            labels,
             *(marked([row.mean(name) for row in block.rows]) for name in shown),
-            _differences(block, number, main, found, titles),
-            *([column.cell(row) for row in block.rows] for column in _COST),
+            _differences(table, number),
+            *([column.text(row) for row in block.rows] for column in _COST),
         ]
         results = [result for row in block.rows for result in row.results]
         budgets = dict.fromkeys(result.experiment.training.budget for result in results)
         yield Grid(
-            title=", ".join([dataset, *common, f"budget {' or '.join(budgets)}"]),
+            title=", ".join([block.title, *common, f"budget {' or '.join(budgets)}"]),
             caption="",
             labels=["Method"],
             figures=[*shown, f"{main} vs. base", *(column.head for column in _COST)],
-            blocks=[[list(row) for row in zip(*columns, strict=True)]],
-            notes=[f"{main}: {finding(block, number, main, found, titles)}"],
+            blocks=[block_of(zip(*columns, strict=True))],
+            notes=[f"{main}: {finding(table, number)}"],
             anchor=f"summary-{table.anchor}-{number}",
         )
 
 
-def _labels(rows: Sequence[Row], titles: Titles) -> tuple[list[str], list[str]]:
+def _labels(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     """Name what all rows share, then each row without it."""
     shared = []
-    parts = [row.identity for row in rows]
     for place in (0, 2):  # backbone and encoder
-        names = {identity[place] for identity in parts} - {None}
+        names = {row.names[place] for row in rows} - {None}
         if len(names) == 1:
-            shared.append(next(titles.get(name, name) for name in names if name))
-            parts = [(*own[:place], None, *own[place + 1 :]) for own in parts]  # type: ignore[misc]
-    named = (replace(row, identity=own) for row, own in zip(rows, parts, strict=True))
-    return shared, [row_label(row, titles) for row in named]
+            shared += [name for name in names if name]
+            rows = [replace(row, names=_without(row.names, place)) for row in rows]
+    return shared, [row.label() for row in rows]
 
 
-def _differences(
-    block: DatasetBlock, number: int, metric: str, found: Contrasts, titles: Titles
-) -> Iterator[TableCell]:
-    for place, base in enumerate(found.bases[number]):
-        test = found.against_base(number, metric, place)
+def _without(names: Identity, place: int) -> Identity:
+    backbone, method, encoder = names
+    return (None, method, encoder) if place == 0 else (backbone, method, None)
+
+
+def _differences(table: Table, number: int) -> Iterator[TableCell]:
+    for place, base in enumerate(table.contrasts.bases[number]):
+        test = table.contrasts.against_base(number, table.main, place)
         if test:
             yield TableCell(format_difference(test, "+.3f"), signs=arrow(test) or " ")
         else:
-            yield TableCell(f"{base.label(block, titles) or MISSING} ")
+            yield TableCell(f"{base.label(table.blocks[number]) or MISSING} ")

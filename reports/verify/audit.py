@@ -65,18 +65,12 @@ _EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan"
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A column of figures.
+    """A column of figures: its index, head as printed, metric and cut-off.
 
     Attributes
     ----------
-    place
-        Its index.
-    head
-        Its head as printed.
     group
         What the figures under its head have in common with others, such as a data set.
-    kind, k
-        Metric and cut-off.
     percent
         Whether the head says percent.
     """
@@ -118,16 +112,9 @@ class AuditedRow:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was checked of a file, and how it came out.
+    """What was checked of a file: rows with figures, and heads of columns, checked or left out.
 
-    Attributes
-    ----------
-    rows
-        Every row with figures.
-    checked, left
-        Heads of the columns that were checked, and of those that were not.
-    notes
-        Sentences about rows that were left out and figures that look misread.
+    ``notes`` are sentences about rows that were left out and figures that look misread.
     """
 
     rows: Sequence[AuditedRow]

@@ -13,8 +13,7 @@ from pathlib import Path
 from bench.errors import BenchError, ConfigError
 from bench.reports.names import Format
 from bench.reports.report import read_report, render
-from bench.reports.request import SHORT, ReportRequest, embedded_request
-from bench.reports.results import Reading, Selection
+from bench.reports.request import SHORT, Request, embedded_request
 from bench.reports.tables.frame import CONDITIONS, KEYS, NAMES, frame
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import one_line
@@ -65,19 +64,11 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     if {KEYS, *NAMES, *CONDITIONS} <= set(text.partition("\n")[0].split(",")):
         return _verify_csv(_read_csv(text), store_root)
     request = embedded_request(text, str(report))
-    keys, missing = _full_keys(request.keys, Store(store_root))
+    keys, missing = _full_keys(request.keys or (), Store(store_root))
     missing += _missing_trials(request.trials or {}, store_root)
     if missing:
         return 0, missing
-    again = render(
-        store_root,
-        fmt=request.format,
-        selection=request.selection(keys),
-        reading=request.reading(),
-        titles=titles,
-        names=request.tables,
-        part=request.part,
-    )
+    again = render(store_root, request.replace(keys=tuple(keys)), titles)
     return _compare(text, again, request)
 
 
@@ -102,7 +93,7 @@ def _missing_trials(counted: TrialNumbers, store_root: Path) -> list[str]:
     ]
 
 
-def _compare(text: str, again: str, request: ReportRequest) -> tuple[int, list[str]]:
+def _compare(text: str, again: str, request: Request) -> tuple[int, list[str]]:
     fmt = request.format
     found, differences, cells = printed_tables(text, fmt), [], 0
     for number, table in enumerate(printed_tables(again, fmt), start=1):
@@ -172,10 +163,8 @@ def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int,
         if missing:
             differences += missing
             continue
-        reading = _csv_reading(group[0])
-        data = read_report(store_root, selection=Selection(keys), reading=reading)
-        tables = [_in_order(table, keys) for table in data.tables]
-        text = frame(tables, data.reading).to_csv(index=False)
+        data = read_report(store_root, _csv_request(group[0], keys))
+        text = frame([_in_order(table, keys) for table in data.tables]).to_csv(index=False)
         differences += _differing_lines(group, _read_csv(text))
     return sum(map(len, lines)), differences
 
@@ -189,11 +178,10 @@ def _in_order(table: Table, keys: Sequence[str]) -> Table:
     return replace(table, blocks=[replace(b, rows=sorted(b.rows, key=place)) for b in table.blocks])
 
 
-def _csv_reading(line: Mapping[str, str]) -> Reading:
+def _csv_request(line: Mapping[str, str], keys: Sequence[str]) -> Request:
     metrics = [name.removesuffix(" sd") for name in line if name.endswith(" sd")]
     conditions = {name: line[name] for name in ("phase", "candidates", "ties")}
-    content = {"format": "csv", "keys": [], "metrics": metrics, **conditions}
-    return ReportRequest.parse(content, "the CSV").reading()
+    return Request.parse({"keys": keys, "metrics": metrics, **conditions}, "the CSV")
 
 
 def _differing_lines(

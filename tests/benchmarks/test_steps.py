@@ -129,7 +129,8 @@ def experiment(method):
 
 @pytest.mark.slow
 def test_each_method_is_measured_with_its_own_samples():
-    base, own = (measure(experiment(name), toy(), steps=2) for name in ("none", "dcrec"))
+    base, own = measure([experiment(name) for name in ("none", "dcrec")], toy(), steps=2)
+    assert (base.ratio, own.ratio) == (1, own.step / base.step)
     assert (base.method, base.samples) == ("none", "positions")
     assert set(base.shares) == {"backbone", "softmax", "optimiser"}
     assert (own.method, own.samples, set(own.shares)) == (
@@ -157,15 +158,16 @@ def test_a_profiled_step_changes_the_weights_as_any_other():
 
 @pytest.mark.slow
 def test_more_steps_than_an_epoch_has_repeat_it():
-    cost = measure(experiment("dcrec"), toy(), steps=8)
+    [cost] = measure([experiment("dcrec")], toy(), steps=8)
+    assert cost.ratio is None
     # Batches of 16, 16, 16 and 12.
     assert cost.rows == pytest.approx(2 * (16 + 16 + 16 + 12) / 8)
 
 
 def test_a_row_shows_shares_of_a_step():
     parts = {"backbone": 0.25, "softmax": 0.5, "optimiser": 0.05}
-    cost = StepCost("hsd", "prefixes", 511.6, 0.2, parts, 12.34, 1.0)
-    shown = ["hsd", "prefixes", "512", "200.0", "25%", "20%", "50%", "5%", "12.3", "1.0"]
+    cost = StepCost("hsd", "prefixes", 511.6, 0.2, 1.256, parts, 12.34, 1.0)
+    shown = ["hsd", "prefixes", "512", "200.0", "1.26", "25%", "20%", "50%", "5%", "12.3", "1.0"]
     assert cost.row() == shown
     assert len(shown) == len(HEADERS)
 

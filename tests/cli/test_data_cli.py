@@ -1,5 +1,6 @@
 """``bench data`` as a user types it."""
 
+import json
 import os
 
 import pytest
@@ -61,6 +62,26 @@ def test_audit_warns(run, tiny):
     output = run("audit", tiny)
     assert "warning  short users: 1 users" in output
     assert "warning  items without text: 3 of 3" in output
+
+
+def test_json_holds_what_the_tables_show(run, tiny):
+    [row] = json.loads(run("stats", tiny, "--json"))
+    assert (row["data set"], row["users"], row["sparsity"]) == ("tiny", "2", "16.67 %")
+    [row] = json.loads(run("list", "planted", "--json"))
+    assert row["files"] == "generated"
+    rows = json.loads(run("audit", tiny, "--json"))
+    assert ("warning", "short users") in [(row["level"], row["check"]) for row in rows]
+
+
+def test_audit_compares_another_reading_with_the_data_set(run, tmp_path):
+    files = "files: {interactions: x.csv}"
+    (tmp_path / "own.yaml").write_text(f"name: own\nforms:\n  - format: table\n    {files}\n")
+    rows = "u,b,1\nu,a,1\nu,c,2\n"
+    (tmp_path / "x.csv").write_text(f"user_id,item_id,timestamp\n{rows}")
+    output = run("audit", f"{tmp_path / 'own.yaml'}+ties:item")
+    assert "tie rule: equal times are in the order of item ids" in output
+    assert "compared with own: 66.7% of the positions hold another interaction; 0.0%" in output
+    assert "compared" not in run("audit", f"{tmp_path / 'own.yaml'}+shuffled")
 
 
 def test_verify_prints_checksums(run, tiny):

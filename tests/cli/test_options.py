@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bench.cli.options import ManyValues, expand, numbers, separate
+from bench.cli.options import Json, ManyValues, expand, numbers, separate
 from bench.errors import ConfigError
 from bench.plan.overrides import resolve_spec
 from bench.plan.training import TrainingConfig
@@ -61,6 +61,24 @@ def test_in_a_command():
     assert CliRunner().invoke(app, ["x"]).exit_code == 0
     assert CliRunner().invoke(app, ["x", "--seeds", "1", "b"]).exit_code == 2
     assert seen == [("x", [1, 2]), ("x", None)]
+
+
+def test_json_is_short_for_its_format_and_otherwise_an_option_of_its_own():
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    seen = []
+
+    @app.command(cls=ManyValues)
+    def rendered(format_: Annotated[str, typer.Option("--format")] = "markdown"):
+        seen.append(format_)
+
+    @app.command(cls=ManyValues)
+    def plain(json: Json = False):
+        seen.append(json)
+
+    for words in ("rendered --json", "rendered", "plain --json", "plain"):
+        assert CliRunner().invoke(app, words.split()).exit_code == 0
+    assert seen == ["json", "markdown", True, False]
 
 
 def test_the_small_budget_is_the_default_comparison_s_own():

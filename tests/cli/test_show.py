@@ -26,7 +26,9 @@ def test_a_setting_has_default_range_search_space_and_meaning():
         "training.learning_rate = 0.001  (> 0; searched low: 0.0001, high: 0.01, log: True)"
     )
     assert lines[at + 1] == "  Step size of Adam."
-    assert "training.loss = cross_entropy  (cross_entropy | in_batch_tanh)" in lines
+    assert (
+        "training.loss = cross_entropy  (cross_entropy | in_batch_tanh | bce | bpr | gbce)" in lines
+    )
 
 
 @pytest.mark.parametrize(

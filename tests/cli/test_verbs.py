@@ -1,6 +1,7 @@
 """What the verbs print."""
 
 import json
+import logging
 import re
 
 import pytest
@@ -156,6 +157,15 @@ def test_doctor_names_what_a_bug_report_needs(home):
     assert "GiB free" in lines["cache"]
     assert "not usable: data set 'beauty' is not in" in lines["beauty"]
     assert "600 users" in lines["planted"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"), [((), 0), (("-v",), 20), (("-q",), 40), (("--debug",), 10)]
+)
+def test_flags_set_how_much_is_logged(monkeypatch, flags, level):
+    monkeypatch.setattr(logging.getLogger("bench"), "level", 0)
+    assert RUNNER.invoke(app, [*flags, "ls", "specs"]).exit_code == 0
+    assert logging.getLogger("bench").level == level
 
 
 @pytest.mark.parametrize("verb", ["run", "ls", "validate", "doctor", "report"])

@@ -1,5 +1,7 @@
 """Order, duplicates and k-core against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,8 +26,10 @@ def interactions(rows, *, timed=True):
     return Interactions(users, items, user_ids, item_ids, times)
 
 
-def card(**filters):
-    return Card(name="x", forms=(FORM,), filters=Filters(**filters))
+def card(*, ties="file", seed=0, times="exact", **filters):
+    return Card(
+        name="x", forms=(FORM,), filters=Filters(**filters), ties=ties, seed=seed, times=times
+    )
 
 
 @given(ROWS)
@@ -41,7 +45,7 @@ def test_chronological_order_keeps_file_order_of_ties(rows):
 @given(ROWS)
 def test_without_times_file_order_is_the_order(rows):
     raw = interactions(rows, timed=False)
-    order = chronological(raw)
+    order = chronological(raw, card())
     for user in range(len(raw.user_ids)):
         mine = order[raw.users[order] == user]
         assert list(mine) == sorted(mine)
@@ -112,6 +116,154 @@ def test_duplicates_go_before_the_core(tmp_path):
     filters = {"duplicates": "drop-repeats", "min_user_interactions": 2}
     dataset = arrange(interactions(rows), card(**filters), FORM)
     assert list(dataset.user_ids) == ["u1", "u2"]
+
+
+# --- ties -------------------------------------------------------------------------------------
+
+
+@given(ROWS)
+def test_ties_by_item_are_sorted_by_id(rows):
+    expected = {
+        f"u{user}": [f"i{i}" for _, i in sorted((t, i) for u, i, t in rows if u == user)]
+        for user in {row[0] for row in rows}
+    }
+    assert histories(arrange(interactions(rows), card(ties="item"), FORM)) == expected
+
+
+@given(ROWS, st.randoms(use_true_random=False), st.integers(0, 3))
+def test_random_ties_depend_on_the_seed_and_not_on_the_file(rows, chance, seed):
+    first = arrange(interactions(rows), card(ties="random", seed=seed), FORM)
+    for user in {row[0] for row in rows}:
+        times = {}
+        for u, item, time in rows:
+            if u == user:
+                times.setdefault(time, []).append(f"i{item}")
+        row = histories(first)[f"u{user}"]
+        for _, items in sorted(times.items()):
+            part, row = row[: len(items)], row[len(items) :]
+            assert sorted(part) == sorted(items)
+    chance.shuffle(rows)
+    again = arrange(interactions(rows), card(ties="random", seed=seed), FORM)
+    assert histories(again) == histories(first)
+
+
+def test_random_ties_take_every_order_equally_often():
+    rows = [(user, item, 7) for user in range(3000) for item in range(3)]
+    dataset = arrange(interactions(rows), card(ties="random", seed=5), FORM)
+    orders, counts = np.unique(np.stack(list(dataset.sequences)), axis=0, return_counts=True)
+    assert len(orders) == 6
+    assert np.abs(counts - 500).max() < 5 * np.sqrt(500 * 5 / 6)  # five standard deviations
+    other = arrange(interactions(rows), card(ties="random", seed=6), FORM)
+    assert other.fingerprint != dataset.fingerprint
+
+
+def test_times_as_32_bit_floats_are_steps_of_64_seconds():
+    # At 8.8e8 neighbouring 32-bit floats are 64 apart: 879024352 and 879024400 round up and
+    # down to 879024384; 879024300 rounds down to 879024320 and stays before.
+    rows = [(0, 0, 879024400), (0, 1, 879024352), (0, 2, 879024300)]
+    assert histories(arrange(interactions(rows), card(), FORM))["u0"] == ["i2", "i1", "i0"]
+    rounded = arrange(interactions(rows), card(times="float32"), FORM)
+    assert rounded.times.tolist() == [879024320, 879024384, 879024384]
+    assert histories(rounded)["u0"] == ["i2", "i0", "i1"]
+
+
+@pytest.mark.parametrize("setting", [{"ties": "item"}, {"ties": "random"}, {"times": "float32"}])
+def test_what_needs_times_is_refused_without_them(setting):
+    ((name, value),) = setting.items()
+    with pytest.raises(DataError, match=f"'x' has no times that '{name}: {value}' could look at"):
+        arrange(interactions([(0, 0, 0)], timed=False), card(**setting), FORM)
+
+
+# --- ratings and times ------------------------------------------------------------------------
+
+
+def rated(rows, ratings, **more):
+    return replace(interactions(rows), ratings=np.float32(ratings), **more)
+
+
+@given(ROWS, st.integers(1, 4), st.sampled_from([">=", ">", "<=", "<", "=="]), st.integers(0, 5))
+def test_ratings_filter_then_order_then_core(rows, least, sign, value):
+    """Ratings are 0, 1 ... 5, unknown, and so on; each stays with its interaction."""
+    ratings = [float("nan") if place % 7 == 6 else place % 7 for place in range(len(rows))]
+    left = [(*row, rating) for row, rating in zip(rows, ratings, strict=True)
+            if rating == rating and eval(f"{rating}{sign}{value}")]  # fmt: skip
+    left = brute_core(left, 1, least)
+    filters = {"rating": f"{sign} {value}", "min_item_interactions": least}
+    if not left:
+        with pytest.raises(DataError, match=f"survive rating {sign} {value}, at least 1"):
+            arrange(rated(rows, ratings), card(**filters), FORM)
+        return
+    dataset = arrange(rated(rows, ratings), card(**filters), FORM)
+    left.sort(key=lambda row: (row[0], row[2]))  # stable
+    assert dataset.ratings.dtype == np.float32
+    assert dataset.ratings.tolist() == [row[3] for row in left]
+    assert dataset.times.tolist() == [row[2] for row in left]
+    assert [dataset.item_ids[item - 1] for item in dataset.sequences.items] == [
+        f"i{row[1]}" for row in left
+    ]
+
+
+def test_ratings_of_targets_are_those_of_the_last_two():
+    rows = [(0, 1, 3), (0, 2, 1), (0, 3, 2), (1, 1, 5), (1, 2, 6), (1, 3, 4)]
+    dataset = arrange(rated(rows, [5, 4, 3, 2, 1, np.nan]), card(), FORM)
+    assert dataset.target_ratings("test").tolist() == [5, 1]
+    assert dataset.target_ratings("validation").tolist() == [3, 2]
+    assert arrange(interactions(rows), card(), FORM).target_ratings("test") is None
+
+
+def test_ratings_and_times_are_no_part_of_the_fingerprint():
+    rows = [(0, 1, 1), (0, 2, 2), (0, 3, 3)]
+    prints = {
+        arrange(raw, card(), FORM).fingerprint
+        for raw in (interactions(rows), rated(rows, [1, 2, 3]), interactions(rows, timed=False))
+    }
+    assert len(prints) == 1
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize("per_second", [1, 1000, 10**6, 10**9])
+@pytest.mark.parametrize(
+    ("filters", "days"),
+    [
+        ({"since": "2014-07-02"}, [1, 2]),
+        ({"before": "2014-07-02"}, [0]),
+        ({"since": "2014-07-01", "before": "2014-07-03"}, [0, 1]),
+        ({"since": "2014-07-02T01:00:00+01:00"}, [1, 2]),
+        ({"since": "2014-07-02T00:00:00.000001"}, [2]),
+    ],
+)
+def test_since_and_before_are_dates_in_utc(per_second, filters, days):
+    july = 1_404_172_800  # 2014-07-01T00:00:00Z
+    rows = [(0, day, (july + day * DAY) * per_second) for day in range(3)]
+    raw = replace(interactions(rows), per_second=per_second)
+    assert histories(arrange(raw, card(**filters), FORM))["u0"] == [f"i{day}" for day in days]
+    raw = replace(raw, times=raw.times.astype(np.float64))
+    assert histories(arrange(raw, card(**filters), FORM))["u0"] == [f"i{day}" for day in days]
+
+
+def test_since_and_before_are_numbers_of_the_file():
+    rows = [(0, 0, 3), (0, 1, 4), (0, 2, 5)]
+    assert histories(arrange(interactions(rows), card(since=4, before=5), FORM))["u0"] == ["i1"]
+    with pytest.raises(DataError, match="numbers of an unknown unit; write the bound 2014-01-01"):
+        arrange(interactions(rows), card(since="2014-01-01"), FORM)
+
+
+@pytest.mark.parametrize(
+    ("filters", "what"), [({"rating": ">=4"}, "ratings"), ({"since": 4}, "times")]
+)
+def test_filters_of_what_is_not_there_are_refused(filters, what):
+    with pytest.raises(DataError, match=f"data set 'x' has no {what} that"):
+        arrange(interactions([(0, 0, 0)], timed=False), card(**filters), FORM)
+
+
+@pytest.mark.parametrize(
+    "filters", [{"rating": "4"}, {"rating": ">=four"}, {"since": "July"}, {"before": True}]
+)
+def test_filters_that_mean_nothing_are_refused(filters):
+    with pytest.raises(ValueError, match=r"write a (comparison|date)"):
+        Filters(**filters)
 
 
 def test_nothing_left_is_an_error_that_names_the_limits():

@@ -1,14 +1,16 @@
 """Each audit finds what was planted for it, and is silent without it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.audit import audit, gini, sorted_share, statistics
+from bench.data.audit import against_file, audit, gini, sorted_share, statistics
 from bench.data.dataset import Dataset
+from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 
 
@@ -28,6 +30,10 @@ def dataset(rows, texts=None, item_ids=None):
 def finding(data, check):
     (found,) = (entry for entry in audit(data) if entry.check == check)
     return found
+
+
+def timed(rows, times, **more):
+    return replace(dataset(rows), times=np.concatenate([np.array(t) for t in times]), **more)
 
 
 SHUFFLED = [[3, 1, 2], [2, 3, 1], [1, 3, 2], [2, 1, 3]]
@@ -57,6 +63,64 @@ def test_share_of_sorted_sequences_is_counted_one_by_one(rows):
     long = [row for row in rows if len(row) > 1]
     expected = sum(row == sorted(row) for row in long) / len(long) if long else 0.0
     assert sorted_share(Sequences.from_lists(rows), np.arange(10)) == pytest.approx(expected)
+
+
+def test_ties_in_time_are_counted():
+    # Pairs of neighbours: 1 2, 2 2, 2 2 | 3 3, 3 4, 4 5 | the border 5 5 is no pair.
+    data = timed([[1, 2, 3, 4], [3, 1, 2, 4], [2, 1]], [[1, 2, 2, 2], [3, 3, 4, 5], [5, 5]])
+    found = finding(data, "ties in time")
+    assert found.level == "note"
+    # Of 7 pairs 4 are tied; of the 2 users with three interactions or more, one test target
+    # and one validation target.
+    assert found.text == (
+        "57.1% of neighbouring interactions have the same time, 50.0% of test and 50.0% of "
+        "validation targets that of the interaction before"
+    )
+    distinct = finding(timed([[1, 2, 3]], [[1, 2, 3]]), "ties in time")
+    assert (distinct.level, distinct.text[:4]) == ("ok", "0.0%")
+    assert finding(dataset(SHUFFLED), "ties in time").text == "there are no times"
+
+
+@pytest.mark.parametrize("per_second", [1, 1000])
+def test_spans_of_histories_by_hand(per_second):
+    # One hour exactly, two hours, one day and a second.
+    ends = np.array([3600, 7200, 86_401]) * per_second
+    data = timed([[1, 2, 3]] * 3, [[0, 5, end] for end in ends], per_second=per_second)
+    assert finding(data, "spans of histories").text == (
+        "33.3% of the users have all their interactions within an hour, 66.7% within a day; half "
+        "of the histories last at most 2 hours"
+    )
+    assert "unknown" in finding(replace(data, per_second=None), "spans of histories").text
+
+
+def test_a_variant_is_compared_with_its_data_set_by_hand():
+    base = dataset([[1, 2, 3, 4], [1, 2, 3, 4], [3, 1, 2]])
+    # Users 0 and 1 differ in their last two, user 2 in the first two: 6 of 11 positions.
+    other = dataset([[1, 2, 4, 3], [1, 2, 4, 3], [1, 3, 2]])
+    assert against_file(other, base) == CheckResult(
+        "compared with x",
+        "note",
+        "54.5% of the positions hold another interaction; 66.7% of the users have another test "
+        "target; 100.0% of the users have another validation target",
+    )
+    shorter = dataset([[1, 2, 4, 3], [1, 2, 4], [1, 3, 4]])
+    assert against_file(shorter, base).text.startswith("66.7% of the users have another test")
+    assert against_file(dataset([[1, 2], [1], [4]]), base).text == "nothing can be compared"
+
+
+def test_low_ratings_by_hand():
+    rows = [[1, 2, 3], [2, 3, 1]]
+    nan = np.nan
+    data = replace(dataset(rows), ratings=np.float32([5, 2, 3, nan, 3.5, 1]))
+    assert finding(data, "ratings").text == (
+        "5 of 6 interactions are rated, from 1 to 5; below 3: 40.0%, of test targets 50.0%; "
+        "below 4: 80.0%, of test targets 100.0%"
+    )
+    none = replace(data, ratings=np.float32([nan] * 6))
+    assert finding(none, "ratings").text == "no interaction that is left has a rating"
+    last = replace(data, ratings=np.float32([5, 5, nan, 5, 5, nan]))
+    assert "targets" not in finding(last, "ratings").text
+    assert finding(dataset(rows), "ratings").text == "there are no ratings"
 
 
 def test_duplicate_users_are_counted():

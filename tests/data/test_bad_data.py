@@ -158,6 +158,11 @@ BAD = {
         content("reviews.json.gz", gzip.compress(b"nonsense\n" * 3)),
         "reviews.json.gz has no column 'reviewerID'; its columns are nonsense",
     ),
+    "Parquet text that is not UTF-8": (
+        parquet_card,
+        parquet({"user_id": pa.array([b"u\xb2"]).view(pa.string()), "item_id": ["a"]}),
+        "not a whole Parquet file",
+    ),
     "not Parquet": (parquet_card, content("x.parquet", b"PAR1 no"), "not a whole Parquet file"),
     "half of a Parquet file": (
         parquet_card,

@@ -193,6 +193,30 @@ def test_words_for_missing_values_are_no_ids_unless_the_card_says_so(tmp_path, w
     assert f"x.dat, line 5: the user id '{word.strip()}' is a word for a missing value" in message
     assert "missing_ids: keep" in message
     assert load(card(tmp_path, text, missing_ids="keep")).n_users == 3
+    dropped = load(card(tmp_path, text, missing_ids="drop"))
+    assert histories(dropped) == {"u": ["b", "a"], "v": ["b"]}
+    assert "note: 1 lines without the id of a user or an item were left out" in notes(dropped)
+
+
+def test_lines_without_an_id_can_be_left_out(tmp_path):
+    text = f"{SIMPLE},a,4\nv, ,5\nw,NULL,6\nv,a,7\n"
+    message = refused(card(tmp_path, text))
+    assert "x.dat, line 5: the user id is empty; add it, or set 'missing_ids: drop'" in message
+    dataset = load(card(tmp_path, text, missing_ids="drop"))
+    assert histories(dataset) == {"u": ["b", "a"], "v": ["b", "a"]}
+    assert "note: 3 lines without the id" in notes(dataset)
+    assert "x.dat, line 5: the user id is empty" in refused(
+        card(tmp_path, text, missing_ids="keep")
+    )
+    bad = f"{SIMPLE}-1,a,4\n"
+    assert "the user id -1 is negative" in refused(card(tmp_path, bad, missing_ids="drop"))
+
+
+def test_names_that_people_chose_are_kept_as_they_are(tmp_path):
+    names = ["-1", "1", "1.0", "1e+08", "None", "a\x01b"]
+    text = "user_id,item_id,timestamp\n" + "".join(f"{name},a,1\n" for name in names)
+    dataset = load(card(tmp_path, text, missing_ids="keep"))
+    assert list(dataset.user_ids) == sorted(names)
 
 
 def test_words_are_refused_in_every_format(tmp_path):
@@ -285,10 +309,100 @@ def test_a_time_of_another_format_names_its_line(tmp_path):
 
 def test_ties_of_a_file_that_runs_backwards_are_reported(tmp_path):
     times = [9, 8, 8, 7, 5]
-    assert "warning: 2 of 5 interactions have the same time" in notes(load(timed(tmp_path, times)))
-    there = notes(load(timed(tmp_path, times[::-1])))
-    assert "ok: 2 of 5 interactions have the same time" in there
-    assert "ok: 0 of 3 interactions have the same" in notes(load(timed(tmp_path, [3, 2, 1])))
+    backwards = notes(load(timed(tmp_path, times)))
+    assert "warning: equal times keep the order of the file (ties: file), which runs" in backwards
+    ok = "ok: equal times keep the order of the file (ties: file)\n"
+    assert ok in notes(load(timed(tmp_path, times[::-1])))
+    assert ok in notes(load(timed(tmp_path, [3, 2, 1])))
+
+
+def test_the_tie_rule_of_a_card_is_stated(tmp_path):
+    path = card(tmp_path, SIMPLE, card={"ties": "random", "seed": 3})
+    assert "note: equal times are in random order (ties: random, seed: 3)" in notes(load(path))
+    path = card(tmp_path, SIMPLE, card={"ties": "item"})
+    assert "note: equal times are in the order of item ids (ties: item)" in notes(load(path))
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
+)
+def test_a_stated_unit_admits_times_of_every_size(tmp_path, unit, per_second):
+    # In 1956, in 1970 and in 2010: by their size the last two are times of different units.
+    days = [-5000, 100, 14610]
+    times = [day * 86_400 * per_second for day in days]
+    dataset = load(timed(tmp_path, times[::-1], {"time_format": unit}))
+    assert order(dataset) == [2, 1, 0]
+    assert (dataset.per_second, dataset.times.tolist()) == (per_second, times)
+    if unit == "ms":
+        assert "or name it as the card's 'time_format' (s, ms, us or ns)" in refused(
+            timed(tmp_path, times[1:])
+        )
+
+
+@pytest.mark.parametrize(
+    ("time", "per_second"),
+    [
+        ("99999999", None), ("100000000", 1), ("1405209600", 1), ("1405209600000.5", 10**3),
+        ("1405209600000000", 10**6), ("1405209600000000000", 10**9), ("2014-07-13", 10**9),
+    ],
+)  # fmt: skip
+def test_the_unit_of_times_is_known_by_their_size(tmp_path, time, per_second):
+    assert load(timed(tmp_path, [time])).per_second == per_second
+
+
+# --- ratings ----------------------------------------------------------------------------------
+
+RATED = "user_id,item_id,timestamp,rating\nu,a,2,4.5\nu,b,1,\nu,c,3, 3 \nv,b,3,NaN\n"
+
+
+def same_ratings(dataset, expected):
+    assert dataset.ratings.dtype == np.float32
+    np.testing.assert_array_equal(dataset.ratings, np.float32(expected))
+
+
+def test_ratings_of_a_table_need_the_card(tmp_path):
+    assert load(card(tmp_path, RATED)).ratings is None
+    nan = np.nan
+    same_ratings(load(card(tmp_path, RATED, {"rating": "rating"})), [nan, 4.5, 3, nan])
+    assert "x.dat has no column 'stars'" in refused(card(tmp_path, RATED, {"rating": "stars"}))
+
+
+@pytest.mark.parametrize("value", ["four", "4,5", "inf", "4 stars"])
+def test_a_rating_that_is_none_names_its_line(tmp_path, value):
+    message = refused(card(tmp_path, f'{RATED}v,c,4,"{value}"\n', {"rating": "rating"}))
+    assert f"x.dat, line 6: 'rating' is '{value}', not a rating" in message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([4, None, 3], pa.int8()),
+        pa.array(["4", None, " 3"]),
+        pa.array([4.0, float("nan"), 3.0], pa.float32()),
+        pa.array(["4", "NULL", "3"]).dictionary_encode(),
+    ],
+)
+def test_ratings_of_parquet(tmp_path, values):
+    columns = {"user_id": ["u"] * 3, "item_id": ["a", "b", "c"], "timestamp": [1, 2, 3]}
+    options = {"rating": "stars"}
+    dataset = load(parquet(tmp_path, {**columns, "stars": values}, options=options))
+    same_ratings(dataset, [4, np.nan, 3])
+    path = parquet(tmp_path, {**columns, "stars": [[1], [2], [3]]}, options=options)
+    assert "column 'stars' holds list<" in refused(path)
+
+
+def test_ratings_of_objects_may_be_missing_but_not_all(tmp_path):
+    lines = LINES.splitlines()[:3]
+    stars = [line[:-1] + f', "stars": {value}}}' for line, value in zip(lines, [5, "null", '"2"'],
+                                                                       strict=True)]  # fmt: skip
+    same_ratings(load(card(tmp_path, "\n".join(stars), {"rating": "stars"})), [5, np.nan, 2])
+    same_ratings(load(card(tmp_path, "\n".join([*stars[1:], lines[0]]), {"rating": "stars"})),
+                 [np.nan, np.nan, 2])  # fmt: skip
+    message = refused(card(tmp_path, "\n".join(lines), {"rating": "stars"}))
+    assert "x.dat has no 'stars' in any line" in message
+    assert "line 1: 'stars' is neither a text nor a number" in refused(
+        card(tmp_path, stars[0].replace("5", "[5]"), {"rating": "stars"})
+    )
 
 
 def test_the_audit_counts_what_was_read_and_removed(tmp_path):
@@ -361,23 +475,6 @@ def test_a_zip_archive_is_named(tmp_path):
 # --- files as they are published --------------------------------------------------------------
 
 
-def test_movielens_1m(tmp_path):
-    ratings = "1::1193::5::978300760\n1::661::3::978302109\n2::1193::4::978298413\n"
-    films = "661::James: the Peach (1996)::Animation\n1193::Misérables, Les (1975)::Drama\n"
-    options = {
-        "separator": "::",
-        "columns": ["user_id", "item_id", "rating", "timestamp"],
-        "items": {"columns": ["item_id", "title", "genres"], "encoding": "latin-1"},
-        "text_drop": r"\s*\(\d{4}\)$",
-    }
-    dataset = load(card(tmp_path, ratings, options, films.encode("latin-1")))
-    assert histories(dataset) == {"1": ["1193", "661"], "2": ["1193"]}
-    assert texts(dataset) == {"1193": "Misérables, Les", "661": "James: the Peach"}
-    assert "x.dat, line 4: 3 values where 4" in refused(
-        card(tmp_path, ratings + "2::1::5\n", options)
-    )
-
-
 def test_pairs_without_header_and_time(tmp_path):
     options = {"separator": " ", "columns": ["user_id", "item_id"], "time": None}
     assert histories(load(card(tmp_path, "1 5\n1 4\n0 5\n", options))) == {
@@ -393,16 +490,6 @@ def test_a_file_without_header_asks_for_columns(tmp_path, first):
     assert "name its 'columns'" in refused(card(tmp_path, first + "1 4\n", {"separator": " "}))
 
 
-def test_gowalla(tmp_path):
-    rows = (
-        "0\t2010-10-19T23:55:27Z\t30.2359091167\t-97.7951395833\t22847\n"
-        "0\t2010-10-18T22:17:43Z\t30.2691029532\t-97.7493953705\t420315\n"
-    )
-    columns = ["user_id", "timestamp", "latitude", "longitude", "item_id"]
-    path = card(tmp_path, gzip.compress(rows.encode()), {"separator": "\t", "columns": columns})
-    assert histories(load(path)) == {"0": ["420315", "22847"]}
-
-
 def test_yoochoose(tmp_path):
     rows = (
         "1,2014-04-07T10:57:00.306Z,214536506,0\n1,2014-04-07T10:54:09.868Z,214536500,0\n"
@@ -411,83 +498,6 @@ def test_yoochoose(tmp_path):
     options = {"columns": ["user_id", "timestamp", "item_id", "category"]}
     dataset = load(card(tmp_path, rows, options))
     assert histories(dataset) == {"1": ["214536500", "214536506"], "2": ["214662742"]}
-
-
-def test_diginetica(tmp_path):
-    views = (
-        "sessionId;userId;itemId;timeframe;eventdate\n"
-        "1;NA;81766;526309;2016-05-09\n1;NA;31331;1031018;2016-05-09\n2;7;31331;243569;2016-05-09\n"
-    )
-    options = {"separator": ";", "user": "sessionId", "item": "itemId", "time": "timeframe"}
-    assert histories(load(card(tmp_path, views, options))) == {
-        "1": ["81766", "31331"],
-        "2": ["31331"],
-    }
-
-
-def test_amazon_2018(tmp_path):
-    reviews = [("A1", "B1", 1405209601), ("A1", "B2", 1405209600), ("A2", "B1", 1)]
-    lines = [json.dumps({"reviewerID": u, "asin": i, "unixReviewTime": t, "style": {"x": 1}})
-             for u, i, t in reviews]  # fmt: skip
-    meta = (
-        r'{"category": [], "title": "Cats \ud83d\ude00 \/ dogs &amp; \ud83d", "asin": "B1"}'
-        "\n"
-        '{"title": null, "asin": "B2", "price": NaN}\n'
-        '{"title": "", "asin": "B1"}\n'
-        '{"title": "stated", "asin": "B2"}\n'
-        '{"title": "never bought", "asin": "B3"}\n'
-    )
-    path = card(
-        tmp_path,
-        gzip.compress("\n".join(lines).encode()),
-        {"user": "reviewerID", "item": "asin", "time": "unixReviewTime", "item_id": "asin",
-         "text_html": True},
-        gzip.compress(meta.encode()),
-    )  # fmt: skip
-    first, second = load(path), load(path)
-    assert histories(first) == {"A1": ["B2", "B1"], "A2": ["B1"]}
-    assert texts(first) == {"B1": "Cats \U0001f600 / dogs & \ufffd", "B2": "stated"}
-    assert texts(second) == texts(first)
-    assert second.fingerprint == first.fingerprint
-    assert "lines that list an item again: 2" in notes(first)
-
-
-def test_amazon_2023(tmp_path):
-    reviews = "user_id,parent_asin,rating,timestamp\nU,P,5.0,1605209601000\nU,Q,1.0,1605209600999\n"
-    meta = '{"parent_asin": "P", "title": "p"}\n{"parent_asin": "Q", "title": "q"}\n'
-    options = {"item": "parent_asin", "item_id": "parent_asin"}
-    dataset = load(card(tmp_path, reviews, options, meta))
-    assert histories(dataset) == {"U": ["Q", "P"]}
-    assert texts(dataset) == {"P": "p", "Q": "q"}
-
-
-def test_yelp(tmp_path):
-    reviews = (
-        '{"review_id":"x","user_id":"mh_-eMZ6K5RLWhZyISBhwA","business_id":"XQfwVwDr",'
-        '"stars":3.0,"text":"\\"user_id\\": {}","date":"2018-07-07 22:09:11"}\n'
-        '{"user_id":"mh_-eMZ6K5RLWhZyISBhwA","business_id":"7ATYjT","date":"2012-01-03 15:28:18"}\n'
-    )
-    shops = '{"business_id":"7ATYjT","name":"Café"}\n{"business_id":"XQfwVwDr","name":"Bar"}\n'
-    options = {"item": "business_id", "time": "date", "item_id": "business_id", "text": "name"}
-    dataset = load(card(tmp_path, reviews, options, shops))
-    assert histories(dataset) == {"mh_-eMZ6K5RLWhZyISBhwA": ["7ATYjT", "XQfwVwDr"]}
-    assert texts(dataset) == {"7ATYjT": "Café", "XQfwVwDr": "Bar"}
-
-
-def test_steam(tmp_path):
-    reviews = (
-        "{u'username': u'Chaos\\u00e9', u'product_id': u'725280', u'date': u'2017-12-17'}\n"
-        "{u'username': u'Chaos\\u00e9', u'product_id': 328100, u'date': u'2017-12-16', u'x': nan}"
-    )
-    games = (
-        "{u'app_name': u'Lost Summoner', u'id': u'761140'}\n"
-        "{u'app_name': u'R\\xe9al', u'id': 725280}\n"
-    )
-    options = {"user": "username", "item": "product_id", "time": "date", "item_id": "id",
-               "text": "app_name"}  # fmt: skip
-    dataset = load(card(tmp_path, reviews, options, games, unlisted_items="keep"))
-    assert histories(dataset) == {"Chaosé": ["328100", "725280"]}
-    assert texts(dataset) == {"328100": "", "725280": "Réal"}
 
 
 def test_ids_with_quotes_and_escapes_find_their_titles(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from own_cards import EXPECTED, csv_card, histories, load
 
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.noise import KINDS, with_variants
@@ -240,6 +241,65 @@ def test_shuffled_order_keeps_what_is_there(clean):
     assert mixed.name == "own+shuffled"
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "shuffled"])
+@pytest.mark.parametrize("histories", ["both", "train", "test"])
+def test_ratings_stay_with_their_interactions(clean, kind, histories):
+    # The rating of an interaction is its place: a look-up tells what it belonged to.
+    places = np.arange(clean.n_interactions)
+    rated = replace(clean, ratings=places.astype(np.float32), times=places)
+    variant = (
+        Shuffled(histories=histories)
+        if kind == "shuffled"
+        else Noise(kind=kind, rate=RATE, histories=histories)
+    )
+    changed = with_variants(rated, [variant])
+    known = ~np.isnan(changed.ratings)
+    origin = changed.ratings[known].astype(np.int64)
+    assert changed.sequences.items[known].tolist() == clean.sequences.items[origin].tolist()
+    assert len(set(origin)) == len(origin)
+    assert changed.target_ratings("test").tolist() == rated.target_ratings("test").tolist()
+    if histories == "train":
+        assert (known.all(), changed.times is places) == (True, True)
+        return
+    assert changed.times is None
+    inserted = changed.noise if kind not in {"swap", "shuffled"} else np.zeros_like(known)
+    assert (known == ~inserted).all()
+    if kind != "replace":
+        assert len(origin) == clean.n_interactions
+
+
+def test_variants_that_read_the_card_otherwise(tmp_path):
+    # Times of u1's b and c tie: the file has b first; a random draw may have either.
+    source = csv_card(tmp_path)
+    rule = load(f"{source}+ties:item")
+    assert rule.name == "mine+ties:item"
+    assert histories(rule) == histories(load(source)) == EXPECTED
+    drawn = [load(f"{source}+ties:random:seed={seed}") for seed in range(8)]
+    assert {tuple(histories(data)["u1"]) for data in drawn} == {("a", "b", "c"), ("a", "c", "b")}
+    assert all(histories(data)["u2"] == EXPECTED["u2"] for data in drawn)
+    assert drawn[0].name == "mine+ties:random"
+    assert drawn[1].name == "mine+ties:random:seed=1"
+    text = (tmp_path / "x.csv").read_text()
+    (tmp_path / "x.csv").write_text(
+        text.replace("20,", "1405209601,").replace("30,", "1405209600,")
+    )
+    both = load(f"{source}+swap:0.5+times:float32+ties:file")
+    assert both.name == "mine+times:float32+ties:file+swap:0.5"
+    assert load(f"{source}+times:float32").times.max() == 1405209600
+    assert load(source).times.max() == 1405209601
+
+
+def test_a_variant_may_change_counts_that_order_decides(tmp_path):
+    # By time a, a, b, of which the second a goes; with times rounded alike a, b, a as in the file.
+    expected = {"users": 1, "items": 2, "interactions": 2}
+    filters = {"duplicates": "drop-consecutive"}
+    source = csv_card(tmp_path, card={"filters": filters, "expected": expected})
+    rows = "when,who,what\n1405209600,u,a\n1405209601,u,b\n1405209600,u,a\n"
+    (tmp_path / "x.csv").write_text(rows)
+    assert load(source).n_interactions == 2
+    assert load(f"{source}+times:float32").n_interactions == 3
+
+
 def test_names_of_variants_and_back():
     base, variants = split_source("beauty+burst:0.10:seed=2:histories=train+shuffled")
     assert base == "beauty"
@@ -257,6 +317,10 @@ def test_names_of_variants_and_back():
         ("beauty+random:0.1:train", "is not key=value"),
         ("beauty+random:0.1:history=train", "did you mean 'histories'"),
         ("beauty+shuffled:0.1", "is not key=value"),
+        ("beauty+ties", "the rule is missing; write for example ties:random"),
+        ("beauty+ties:old", "'file', 'item' or 'random'"),
+        ("beauty+times:float16", "'exact' or 'float32'"),
+        ("beauty+tie:file", "did you mean 'ties'"),
     ],
 )
 def test_a_wrong_variant_gets_one_sentence(source, message):

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from own_cards import csv_card, histories, load, sequences_card
+from own_cards import csv_card, histories, load, movielens_card, sequences_card
 
 from bench.data import load as load_module
 from bench.data.load import parse_card, read_card
@@ -37,6 +37,9 @@ def same(one, other):
         and histories(one) == histories(other)
         and list(one.item_texts) == list(other.item_texts)
         and one.max_length == other.max_length
+        and one.per_second == other.per_second
+        and np.array_equal(one.times, other.times)
+        and np.array_equal(one.ratings, other.ratings)
         and np.array_equal(one.noise, other.noise)
     )
 
@@ -54,6 +57,17 @@ def test_noise_survives_the_cache(cache_folder):
     first, second = load("planted"), load("planted")
     assert second.noise.dtype == np.bool_
     assert same(first, second)
+
+
+def test_ratings_and_times_survive_the_cache(tmp_path, cache_folder):
+    card = movielens_card(tmp_path)
+    first, second = load(card), load(card)
+    assert same(first, second)
+    assert second.ratings.tolist() == [3] * 9
+    assert second.ratings.dtype == np.float32
+    assert second.times.tolist() == [5, 20, 20, 1, 2, 3, 10, 20, 30]
+    assert second.times.dtype == np.int64
+    assert second.per_second is None
 
 
 def test_changed_bytes_of_equal_size_and_date_are_noticed(tmp_path, cache_folder, parsed):
@@ -74,9 +88,13 @@ def test_changed_options_filters_and_code_make_other_entries(tmp_path, cache_fol
     load(csv_card(tmp_path))
     load(csv_card(tmp_path, card={"filters": {"min_item_interactions": 2}}))
     load(csv_card(tmp_path, unlisted_items="keep"))
+    load(csv_card(tmp_path, card={"filters": {"since": 2}}))
+    load(csv_card(tmp_path, card={"ties": "random"}))
+    load(csv_card(tmp_path, card={"ties": "random", "seed": 1}))
+    load(csv_card(tmp_path, card={"times": "float32"}))
     monkeypatch.setattr(load_module, "_code", lambda function: "other")
     load(csv_card(tmp_path))
-    assert len(list(cache_folder.glob("[!.]*"))) == 4
+    assert len(list(cache_folder.glob("[!.]*"))) == 8
 
 
 def test_maximum_length_comes_from_the_card_not_the_cache(tmp_path, cache_folder, parsed):

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 from own_cards import (
     CARDS,
@@ -13,11 +14,36 @@ from own_cards import (
     histories,
     load,
     movielens_card,
+    recbole_card,
     sequences_card,
     write_card,
 )
 
 from bench.errors import ConfigError, DataError
+
+
+@pytest.mark.parametrize(("write", "rating"), [(recbole_card, 4), (movielens_card, 3)])
+def test_ratings_of_published_formats_are_kept(write, rating, tmp_path):
+    assert set(load(write(tmp_path)).ratings.tolist()) == {rating}
+
+
+def test_ratings_of_amazon_reviews(tmp_path):
+    assert load(amazon_card(tmp_path / "without")).ratings is None
+    extra = '{"reviewerID": "u1", "asin": "a", "unixReviewTime": 99, "overall": 2.0}\n'
+    dataset = load(amazon_card(tmp_path, extra_reviews=extra))
+    expected = np.full(10, np.nan, dtype=np.float32)
+    expected[3] = 2  # the last of u1, who is the first user
+    np.testing.assert_array_equal(dataset.ratings, expected)
+
+
+def test_a_named_column_of_ratings_must_be_there(tmp_path):
+    card = recbole_card(tmp_path)
+    path = tmp_path / "x.inter"
+    path.write_text(path.read_text().replace("rating:float", "stars:float"))
+    assert load(card).ratings is None
+    assert set(load(recbole_card(tmp_path / "named", options={"rating": "rating"})).ratings) == {4}
+    with pytest.raises(DataError, match=r"x.inter has no column 'stars'"):
+        load(recbole_card(tmp_path / "other", options={"rating": "stars"}))
 
 
 @pytest.mark.parametrize("write", CARDS)

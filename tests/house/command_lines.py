@@ -16,6 +16,7 @@ from house import fenced
 from bench.cli.main import app
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.plan.data_card import card_names, is_path
+from bench.plan.variants import split_source
 
 KNOWN = {
     "dataset": card_names,
@@ -75,6 +76,6 @@ def check(line: str, also: set[str] = frozenset()) -> str:
     for option, names in KNOWN.items():
         value = values.get(option) or ()
         for name in [value] if isinstance(value, str) else value:
-            base = name.partition(VARIANT_MARK)[0]
+            base = split_source(name)[0].partition(VARIANT_MARK)[0]
             assert is_path(name) or base in {*names(), *also}, f"no {option} '{name}'"
     return str(command.name)

@@ -12,7 +12,7 @@ from bench.methods.dcrec.perturb import Perturbation
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
 from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 ITEMS = 20
 SMALL = {"embedding_size": 8, "inner_size": 12}
@@ -45,7 +45,9 @@ def model(rows=None, seed=0, spread=1.0, **settings):
     """A small model; ``spread`` is the deviation of what it draws, so that views differ."""
     rows = rows or histories()
     sizes = Sizes(n_users=len(rows), n_items=ITEMS, max_length=8)
-    data = TrainingData(sizes, Sequences.from_lists(rows), cross_entropy)
+    data = TrainingData(
+        sizes, Sequences.from_lists(rows), cross_entropy, target_loss=target_cross_entropy
+    )
     torch.manual_seed(seed)
     made = DCRec(DCRecConfig(**(SMALL | settings)), data)
     with torch.no_grad():

@@ -12,7 +12,7 @@ from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
 from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 WIDTH, SLOTS = 6, 7
 SIZES = Sizes(n_users=9, n_items=40, max_length=SLOTS)
@@ -44,7 +44,11 @@ def model(backbone="gru4rec", **changes):
     settings = {"embedding_size": WIDTH, "dropout": 0.0}
     built = entry.model_class()(entry.config_class().parse(settings, backbone), SIZES)
     train = Sequences.from_lists([[1, 2, 3]] * SIZES.n_users)
-    method = HSD(config(**changes), TrainingData(SIZES, train, cross_entropy, seed=5), built)
+    method = HSD(
+        config(**changes),
+        TrainingData(SIZES, train, cross_entropy, seed=5, target_loss=target_cross_entropy),
+        built,
+    )
     with torch.no_grad():
         built.items.weight.normal_(std=1.0)
         built.items.weight[0].zero_()

@@ -11,7 +11,7 @@ from bench.model.backbone import Sizes
 from bench.model.batch import Rows, SequenceData
 from bench.model.method import TrainingData
 from bench.model.text_vectors import TextVectors
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 N_ITEMS, SIZE, LENGTH = 20, 6, 9
 WITHOUT_TEXT = 7
@@ -79,6 +79,7 @@ def model(variant="iadsr", backbone="gru4rec", texts=None, histories=HISTORIES, 
         sizes=sizes,
         train=sequences(histories),
         next_item_loss=cross_entropy,
+        target_loss=target_cross_entropy,
         text_vectors=text_vectors(histories=histories) if texts is None else texts,
     )
     config = entry.parse({variant: settings}, variant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -40,6 +41,43 @@ class TestCaser(BackboneTests):
 class TestCaserWithUsers(BackboneTests):
     name = "caser"
     settings = {"user_embedding": True}
+
+
+class TestCaserOfRecBole(BackboneTests):
+    name = "caser"
+    settings = dict(BACKBONES.get("caser:recbole").defaults)
+
+
+class TestBERT4Rec(BackboneTests):
+    name = "bert4rec"
+
+
+class TestBERT4RecWithoutHead(BackboneTests):
+    name = "bert4rec"
+    settings = {"head": False, "bias": False}
+
+
+class TestFMLP(BackboneTests):
+    name = "fmlp"
+
+
+class TestFMLPZeroPads(BackboneTests):
+    name = "fmlp"
+    settings = {"pads": "zero", "blocks": 1}
+
+
+class TestBSARec(BackboneTests):
+    name = "bsarec"
+
+
+class TestBSARecZeroPads(BackboneTests):
+    name = "bsarec"
+    settings = {"pads": "zero", "heads": 2}
+
+
+class TestCaserOfOneItem(BackboneTests):
+    name = "caser"
+    settings = {"window": 1, "short_windows": "start"}
 
 
 def test_every_registered_backbone_is_tested_here():
@@ -147,6 +185,47 @@ def test_caser_equals_convolving_every_window_by_itself():
             features.append(vertical.T.flatten())
             z = torch.relu(backbone.connect(torch.cat(features)))
             torch.testing.assert_close(states[row, end], backbone.output(z), rtol=1e-4, atol=1e-4)
+
+
+def test_recbole_caser_reads_right_padded_windows_with_biases_and_a_last_relu():
+    """A window by itself, as a right-padded row of an image, in numpy."""
+    settings = {"embedding_size": 6, "window": 4, "horizontal": 3, "vertical": 2}
+    config = BACKBONES.get("caser:recbole").parse({"caser:recbole": settings}, "here")
+    torch.manual_seed(0)
+    backbone = Caser(config, SIZES).eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.normal_()
+        backbone.items.weight[0].zero_()
+    items, users = example_items(rows=3, length=6), torch.tensor([3, 0, 6])
+    states = backbone.encode(backbone.embed(items), items > 0, users)
+    p = {name: tensor.detach().double().numpy() for name, tensor in backbone.named_parameters()}
+    for row, ids in enumerate(items.tolist()):
+        for end in range(sum(item > 0 for item in ids)):
+            recent = ids[max(0, end - 3) : end + 1]
+            image = p["items.weight"][recent + [0] * (4 - len(recent))]
+            features = []
+            for number in range(4):
+                weight, bias = (p[f"horizontal.{number}.{kind}"] for kind in ("weight", "bias"))
+                answers = [
+                    np.einsum("fdh,hd->f", weight, image[top : top + number + 1]) + bias
+                    for top in range(4 - number)
+                ]
+                features.append(np.maximum(answers, 0).max(0))
+            vertical = p["vertical.weight"] @ image + p["vertical.bias"][:, None]
+            features.append(vertical.T.flatten())
+            z = p["connect.weight"] @ np.concatenate(features) + p["connect.bias"]
+            z = np.concatenate([np.maximum(z, 0), p["users.weight"][users[row]]])
+            expected = np.maximum(p["output.weight"] @ z + p["output.bias"], 0)
+            np.testing.assert_allclose(states[row, end].detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_recbole_caser_starts_its_linear_maps_without_biases():
+    backbone = Caser(BACKBONES.get("caser:recbole").parse({}, "here"), SIZES)
+    for layer in (backbone.connect, backbone.output):
+        assert layer.bias.abs().sum() == 0
+        spread = (2 / sum(layer.weight.shape)) ** 0.5
+        assert layer.weight.std().item() == pytest.approx(spread, rel=0.05)
 
 
 def test_caser_with_user_embedding_needs_users():

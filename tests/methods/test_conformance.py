@@ -9,8 +9,12 @@ from bench.components import BACKBONES, METHODS
 from bench.data.dataset import LeaveOneOut
 from bench.testing import MethodTests
 
-SETTINGS = {}
-"""Where a method's defaults do not suit 40 users and 30 items."""
+SETTINGS = {
+    "t-ce": {"rate": 0.3, "ramp": 0},
+    "dcf": {"rate": 0.3, "ramp": 0, "ratio": 0.5},
+    "pld": {"warmup": 0},
+}
+"""Where a method's defaults do not suit 40 users and 30 items, or begin after some epochs."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
 

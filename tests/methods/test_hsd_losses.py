@@ -94,7 +94,7 @@ def test_the_official_temperature_collapses_after_720_batches():
     settings = {"tau_schedule": "batches", "tau_rate": 1e-3, "tau_floor": 1e-3}
     schedules, taus = Schedules(config(**settings)), []
     for _ in range(760):
-        schedules.end_batch()
+        schedules.begin_batch()
         taus.append(float(schedules.tau))
     assert taus[38] == 0.5
     assert taus[39] == pytest.approx(0.5 * math.exp(-0.04))
@@ -108,7 +108,7 @@ def test_the_corrected_temperature_falls_by_epoch_to_its_floor():
     for epoch in range(30):
         schedules.begin_epoch(epoch)
         for _ in range(100):
-            schedules.end_batch()
+            schedules.begin_batch()
         assert float(schedules.tau) == pytest.approx(max(0.1, 0.5 * math.exp(-0.1 * epoch)))
 
 
@@ -117,23 +117,33 @@ def test_schedules_survive_in_a_checkpoint():
     whole, resumed = Schedules(config(**settings)), Schedules(config(**settings))
     whole.begin_epoch(4)
     for _ in range(130):
-        whole.end_batch()
+        whole.begin_batch()
     resumed.load_state_dict(whole.state_dict())
     assert (resumed.curriculum, resumed.truncation) == (whole.curriculum, whole.truncation)
     for schedules in (whole, resumed):
         for _ in range(30):
-            schedules.end_batch()
+            schedules.begin_batch()
     assert torch.equal(whole.tau, resumed.tau)
 
 
-def test_the_temperature_changes_between_a_loss_and_its_gradient():
-    # The batch that ends the 40th step divided by the old temperature, which its graph still needs.
+def test_given_lengths_decide_how_many_losses_go():
+    losses = torch.tensor([[3.0, 9.0, 1.0, 7.0], [3.0, 9.0, 1.0, 7.0]])
+    valid, lengths = torch.ones(2, 4, dtype=torch.bool), torch.tensor([4, 10])
+    # Floors of 0.8 and of 2: the first row is too short for one, the second loses its two largest.
+    two_gone = torch.tensor([3.0, 0.0, 1.0, 0.0])
+    for wipe, first in ((True, torch.zeros(4)), (False, losses[0])):
+        found = truncate_largest(losses, valid, 0.2, lengths, wipe_short_rows=wipe)
+        assert torch.equal(found, torch.stack([first, two_gone]))
+
+
+def test_the_temperature_may_change_between_a_loss_and_its_gradient():
+    # The 39th batch divided by the old temperature, which its graph still needs.
     schedules = Schedules(config(tau_schedule="batches", tau=0.5, tau_rate=0.1, tau_floor=0.01))
     weight = torch.ones(1, requires_grad=True)
     for _ in range(39):
-        schedules.end_batch()
+        schedules.begin_batch()
     loss = (weight / schedules.tau).sum()
-    schedules.end_batch()
+    schedules.begin_batch()
     loss.backward()
     assert weight.grad.item() == 2.0
     assert float(schedules.tau) < 0.5

@@ -251,7 +251,7 @@ def test_diagnostics_count_the_epoch():
 def test_an_encoder_is_needed():
     entry = METHODS.get("iadsr")
     method = model()
-    data = TrainingData(method.backbone.sizes, None, method.next_item_loss)
+    data = TrainingData(method.backbone.sizes, None, method.next_item_loss, target_loss=None)
     with pytest.raises(ConfigError, match="--encoder"):
         entry.model_class()(entry.config_class()(), data, method.backbone)
 

@@ -57,6 +57,26 @@ def test_gradients(name):
     assert torch.autograd.gradcheck(getattr(tokens, name), (flat,))
 
 
+def test_a_tie_shares_the_gradient_of_a_maximum_whatever_its_sign():
+    tokens = RaggedTokens(torch.ones(1, 3, dtype=torch.bool))
+    for incoming in (-1.0, 1.0):
+        flat = torch.tensor([[1.0], [1.0], [0.0]], requires_grad=True)
+        tokens.max_rows(flat).backward(torch.tensor([[incoming]]))
+        assert flat.grad.flatten().tolist() == [incoming / 2, incoming / 2, 0.0]
+
+
+def test_gradients_of_tied_maxima_equal_those_of_each_row():
+    lengths = [4, 0, 1, 5]
+    _, tokens, _ = ragged(lengths)
+    flat = torch.randint(0, 2, (sum(lengths), 3)).double().requires_grad_()
+    incoming = torch.randn(len(lengths), 3, dtype=torch.float64)
+    (found,) = torch.autograd.grad(tokens.max_rows(flat), flat, incoming)
+    rows = flat.split(lengths)
+    each = [row.amax(0) if len(row) else row.sum(0) for row in rows]
+    (expected,) = torch.autograd.grad(torch.stack(each), flat, incoming)
+    torch.testing.assert_close(found, expected)
+
+
 def test_cumulative_sums_do_not_lose_digits_in_a_long_list():
     torch.manual_seed(0)
     values = torch.randn(40_000, 2) + 3

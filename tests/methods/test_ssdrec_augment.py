@@ -1,5 +1,6 @@
 """Where SSDRec inserts, what it inserts and what it takes out again, against row-by-row loops."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -366,6 +367,118 @@ def test_official_refinement_deletes_originals_where_nothing_was_inserted():
     assert not done.insertion.rows.any()
     assert done.removed.all()
     assert done.sequence.source[0, :4].tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("length", "position", "second", "kept", "counted"),
+    [
+        (6, 5, 0, [1, 2, 3, 4, 5], 5),
+        (6, 5, 1, [0, 2, 3, 4, 5], 5),
+        (6, 4, 0, [1, 2, 3, 4, 5], 5),
+        (6, 5, 2, [0, 1, 2, 3, 4, 5], 6),
+        (6, 4, 3, [0, 1, 2, 3, 4, 5], 6),
+        # Padding within reach: nothing goes, and yet one fewer is counted.
+        (5, 4, 5, [0, 1, 2, 3, 4], 4),
+    ],
+)
+def test_official_refinement_wraps_around_the_frame(length, position, second, kept, counted):
+    model, sequence = augmenter(OfficialAugmenter), sequences([length], frame=6)
+    noise = AugmentationNoise(
+        noise_that_draws([position], 6),
+        torch.zeros(2, 1, N_ITEMS + 1),
+        noise_that_draws([second], 6),
+    )
+    done = model(sequence, table(), TAU, noise)
+    assert done.sequence.source[0][done.sequence.original[0]].tolist() == kept
+    assert done.lengths(torch.tensor([length])).tolist() == [counted]
+
+
+# Gradient of the draw
+
+
+def published_row(o, x, left, right, p, n):
+    """An augmented row of a frame of n positions, as a function of the one-hot vector o.
+
+    Items before p, each times (o_t + o_p), and items after it, times o_t, stay; all items times o_t
+    move by one; items after p but the frame's last two, times (o_t + o_p), move by two; LEFT is
+    spread by o, RIGHT by o moved by two.
+    """
+    stay, one, two = np.zeros((n, 1)), o[:, None], np.zeros((n, 1))
+    for t in range(n):
+        stay[t] = o[t] + o[p] if t < p else o[t] * (t > p)
+        two[t] = o[t] + o[p] if p < t < n - 2 else 0
+    return (
+        x * stay
+        + np.roll(x * one, 1, axis=0)
+        + np.roll(x * two, 2, axis=0)
+        + o[:, None] * left
+        + np.roll(o, 2)[:, None] * right
+    )
+
+
+@pytest.mark.parametrize("official", [False, True])
+@pytest.mark.parametrize("position", [0, 1, 3])
+def test_every_embedding_may_carry_the_gradient_of_the_draw(position, official):
+    frame = 6
+    sequence, rows = sequences([4], frame=frame), torch.tensor([True])
+    drawn = torch.zeros(1, frame).index_fill_(1, torch.tensor([position]), 1.0).requires_grad_()
+    vectors, items = torch.randn(2, 1, WIDTH), torch.tensor([[3], [5]])
+    place = torch.tensor([position])
+    insertion = Insertion(rows, place, items, vectors, torch.ones(1), drawn)
+    model = augmenter(OfficialAugmenter if official else Augmenter)
+    found = model.apply_insertion(sequence, insertion).x[0]
+    n = frame if official else frame + 2
+    x = np.zeros((n, WIDTH))
+    x[:frame] = sequence.x[0].detach().numpy()
+    left, right = vectors[:, 0].double().numpy()
+    hot = np.eye(n)[position]
+    expected = published_row(hot, x, left, right, position, n)
+    np.testing.assert_allclose(found.detach(), expected, rtol=1e-6)
+    weights = np.cos(np.arange(n * WIDTH)).reshape(n, WIDTH)
+    (gradient,) = torch.autograd.grad((found * torch.from_numpy(weights).float()).sum(), drawn)
+    # The row is linear in o, so a step of any size measures the gradient.
+    slopes = [
+        (
+            (published_row(hot + np.eye(n)[t], x, left, right, position, n) - expected) * weights
+        ).sum()
+        for t in range(frame)
+    ]
+    np.testing.assert_allclose(gradient[0], slopes, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_queries_may_carry_the_gradient_of_the_draw(official):
+    model = augmenter(OfficialAugmenter if official else Augmenter, position_gradient="all")
+    sequence = sequences([3, 4], frame=5)
+    states = model.neighbours(sequence, model.read(sequence.x, sequence.valid))
+    position = torch.tensor([2, 0])
+    drawn = torch.eye(5)[position].requires_grad_()
+    queries = model._queries(states, drawn, position)
+    for side, query in zip(states, queries, strict=True):
+        assert query.equal(side[torch.arange(2), position])
+    weights = torch.randn(2, 2, WIDTH)
+    (gradient,) = torch.autograd.grad((queries * weights).sum(), drawn)
+    expected = sum(
+        (side * weight[:, None]).sum(-1) for side, weight in zip(states, weights, strict=True)
+    )
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_the_gradient_of_the_draw_changes_no_value():
+    sequence = sequences([5, 3, 6], frame=6)
+    found = []
+    for kind in ("around", "all"):
+        model = augmenter(position_gradient=kind)
+        torch.manual_seed(7)
+        done = model(sequence, table(), TAU)
+        weights = torch.arange(done.sequence.x.numel()).view_as(done.sequence.x).cos()
+        (gradient,) = torch.autograd.grad(
+            (done.sequence.x * weights).sum(), model.lstm.lstm.weight_ih_l0
+        )
+        found.append((done.sequence.x, done.sequence.items, gradient))
+    assert found[0][0].equal(found[1][0])
+    assert found[0][1].equal(found[1][1])
+    assert not torch.allclose(found[0][2], found[1][2], rtol=0.01)
 
 
 def test_wrapped_sequences_know_where_items_come_from():

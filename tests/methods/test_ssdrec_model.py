@@ -274,6 +274,45 @@ def test_compat_hides_the_newest_items_behind_a_stale_mask():
         assert not inputs.valid[row, 4:].any()
 
 
+def test_compat_divides_by_the_length_after_refinement():
+    """Rows of 4 with two insertions, one of which the second row loses again: 6 and 5."""
+    method = build("ssdrec:compat", **STILL)
+    batch = some_batch([4, 4])
+    noise = AugmentationNoise(
+        position=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([1]), 100.0),
+        items=torch.zeros(2, 2, N_ITEMS + 1).index_fill_(2, torch.tensor([5]), 100.0),
+        second=torch.zeros(2, LENGTH).scatter_(1, torch.tensor([[7], [3]]), 100.0),
+    )
+    seen = []
+    method.core.gates.register_forward_hook(lambda _, given, out: seen.append((given, out)))
+    _, inputs = captured(method, batch, SSDRecDraws(augmentation=noise))
+    assert inputs.lengths.tolist() == [6, 5]
+    ((_, valid, *_), output) = seen[0]
+    assert valid.sum(1).tolist() == [4, 4], "the mask is the one from before"
+    sums = reconstruction_sums(method, inputs)
+    torch.testing.assert_close(output.reconstruction, sums / torch.tensor([6, 5]))
+
+
+def reconstruction_sums(method, inputs):
+    """Squared errors of HSD's auto-encoder over the masked frame, by torch's layer."""
+    lstm, mask = method.core.gates.sequence.lstm.lstm, inputs.valid[..., None]
+    clean = inputs.embedded * mask
+    encoded = sum(lstm(clean)[0].chunk(2, -1)) * mask
+    decoded = sum(lstm(encoded)[0].chunk(2, -1)) * mask
+    return (decoded - clean).square().sum((1, 2))
+
+
+def test_the_temperature_falls_before_the_fortieth_batch_is_augmented():
+    method, seen = build("ssdrec:compat"), []
+    draw = method.augmenter._draw
+    method.augmenter._draw = lambda context, valid, tau, noise: (
+        seen.append(float(tau)) or draw(context, valid, tau, noise)
+    )
+    method.core.schedules.batches.fill_(39)
+    method.losses(some_batch(LENGTHS))
+    assert seen == pytest.approx([0.5 * math.exp(-0.04)] * 2)
+
+
 @pytest.mark.parametrize("variant", [v.name for v in METHODS.get("ssdrec").variants])
 def test_variants_train_and_decide(variant):
     method, batch = build(f"ssdrec:{variant}", backbone="sasrec"), some_batch(LENGTHS)

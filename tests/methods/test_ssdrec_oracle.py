@@ -23,6 +23,31 @@ def test_both_sides_compute_the_same(mean):
     assert ssdrec.compare(ssdrec.histories(40, 600, mean), 24, **EVERYTHING) < 1e-5
 
 
+def test_both_sides_learn_the_same(small):
+    still = {"dropout_sequence": 0.0, "dropout_item": 0.0, "graph_dropout": 0.0}
+    method = ssdrec.model("ssdrec:compat", "gru4rec", small, **still, **EVERYTHING)
+    parts = method.augmenter.lstm, method.encoder.item_fusion, method.core.gates.item
+    with torch.no_grad():
+        # As initialised, the gradients of the augmentation are as small as rounding errors.
+        for part in parts:
+            for weight in part.parameters():
+                weight.mul_(3)
+    shared = {
+        "position": method.augmenter.lstm.lstm.weight_ih_l0,
+        "relations": method.encoder.item_fusion.inner.weight,
+        "padding": method.core.pad,
+        "users": method.core.users.weight,
+        "items": method.backbone.items.weight,
+    }
+    ours, theirs, _ = ssdrec.losses_of_both(method, ssdrec.some_batch(small, 24))
+    found, expected = (
+        torch.autograd.grad(torch.stack(list(losses.values())).sum(), list(shared.values()))
+        for losses in (ours, theirs)
+    )
+    for name, a, b in zip(shared, found, expected, strict=True):
+        assert (a - b).norm() < 2e-3 * b.norm(), name
+
+
 def test_the_comparison_notices_a_difference(small, monkeypatch):
     plain = ssdrec.Published.rho
     # Another inconsistency moves the drawn places, and with them what is inserted.
@@ -43,8 +68,9 @@ def test_insertions_of_both_sides_are_equal():
         gate=torch.ones(rows),
     )
     assert 0 < chosen.rows.sum() < rows
+    hot = torch.nn.functional.one_hot(chosen.position, width).float()
     ours = insert(without_insertions(batch.items, x), chosen)
-    items, vectors = ssdrec.loop_insertion(batch.items, x, chosen)
+    items, vectors = ssdrec.loop_insertion(batch.items, x, chosen, hot)
     assert ours.items[:, :width].equal(items)
     assert ours.x[:, :width].equal(vectors)
 

@@ -31,7 +31,7 @@ from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import prefixes
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 USERS, ITEMS, LENGTH = 22_363, 12_101, 50
 """Beauty's users and items, longest input of the published code."""
@@ -219,7 +219,9 @@ def model(train: Sequences, **settings: float) -> DCRec:
     """Build the reference preset with some settings."""
     torch.manual_seed(0)
     config = DCRecConfig.parse({**METHODS.get("dcrec:reference").defaults, **settings}, "oracle")
-    data = TrainingData(Sizes(USERS, ITEMS, LENGTH), train, cross_entropy)
+    data = TrainingData(
+        Sizes(USERS, ITEMS, LENGTH), train, cross_entropy, target_loss=target_cross_entropy
+    )
     return DCRec(config, data).train()
 
 

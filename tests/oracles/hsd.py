@@ -23,7 +23,7 @@ from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
 from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 USERS, ITEMS = 22_363, 12_101
 """Beauty's."""
@@ -83,14 +83,17 @@ class Published(nn.Module):
         self.norm.weight = nn.Parameter(item.norm.weight.detach().clone())
         self.norm.bias = nn.Parameter(item.norm.bias.detach().clone())
 
-    def signals(self, x: Tensor, m: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def signals(
+        self, x: Tensor, m: Tensor, query: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute both gates' probabilities ``[B, L, 2]`` and reconstruction errors ``[B]``."""
         sequence, item = self.method.core.gates.sequence, self.method.core.gates.item
         both = (
             sum(sequence.lstm.lstm(functional.dropout(x, sequence.dropout) * m)[0].chunk(2, -1)) * m
         )
         rebuilt = sum(sequence.lstm.lstm(both)[0].chunk(2, -1))
-        errors = (rebuilt * m - x * m).square().sum((1, 2)) / m.sum((1, 2))
+        lengths = m.sum((1, 2)) if lengths is None else lengths
+        errors = (rebuilt * m - x * m).square().sum((1, 2)) / lengths
         mixed = self.mix(torch.stack([rebuilt, x], 2)).squeeze(2)
         first = (
             torch.sigmoid(sequence.output(torch.relu(functional.dropout(mixed, sequence.dropout))))
@@ -105,7 +108,9 @@ class Published(nn.Module):
         core, backbone = self.method.core, self.method.backbone
         table = torch.cat([core.pad[None], backbone.item_vectors()])  # type: ignore[index]
         targets = batch.targets.sum(1)
-        x, m = table[batch.items], batch.valid[..., None].float()
+        # The padding row gets no gradient from look-ups.
+        x = functional.embedding(batch.items, table, padding_idx=0)
+        m = batch.valid[..., None].float()
         sequence, item, errors = self.signals(x, m, table[targets])
         self.judged = torch.stack([sequence, item])
         tau = float(core.schedules.tau)
@@ -125,16 +130,16 @@ class Published(nn.Module):
         return {
             "next_item": functional.cross_entropy(logits[chosen], targets[chosen]),
             "reconstruction": errors[chosen].mean(),
-            "interest": self.interest(batch, x, table[draws.negatives]),
+            "interest": self.interest(batch, x, table[draws.negatives], batch.valid.sum(1)),
         }
 
-    def interest(self, batch: Batch, x: Tensor, negative: Tensor) -> Tensor:
+    def interest(self, batch: Batch, x: Tensor, negative: Tensor, lengths: Tensor) -> Tensor:
         """Rank items above the negative for the user."""
         wanted = self.method.core.users(batch.users)[:, None]
         margins = (x * wanted).sum(-1) - (negative[:, None] * wanted).sum(-1)
         losses = -(1e-10 + margins.sigmoid()).log() * batch.valid
         rate = self.method.core.schedules.truncation
-        return loop_truncation(losses, batch.valid.sum(1), rate).sum(1).mean()
+        return loop_truncation(losses, lengths, rate).sum(1).mean()
 
 
 def some_batch(*, full: bool, seed: int = 0) -> Batch:
@@ -158,7 +163,9 @@ def model(name: str, backbone: str, **settings: Any) -> HSD:
     inside = chosen.model_class()(
         chosen.config_class().parse({"embedding_size": WIDTH}, backbone), sizes
     )
-    data = TrainingData(sizes, Sequences.from_lists([[1]]), cross_entropy)
+    data = TrainingData(
+        sizes, Sequences.from_lists([[1]]), cross_entropy, target_loss=target_cross_entropy
+    )
     method: HSD = entry.model_class()(entry.parse({name: settings}, name), data, inside)
     method.core.begin_epoch(1)
     return method

@@ -24,7 +24,7 @@ from bench.model.batch import Batch, SequenceData
 from bench.model.method import NextItemLoss, TrainingData
 from bench.model.samples import last_prefixes
 from bench.model.text_vectors import TextVectors
-from bench.training.losses import in_batch_tanh
+from bench.training.losses import in_batch_tanh, target_cross_entropy
 
 ITEMS, LENGTH, WIDTH = 12_101, 32, 576
 """Items and longest input of Beauty, width of SmolLM2's vectors."""
@@ -74,7 +74,13 @@ def method(given: Input, loss: NextItemLoss, **settings: object) -> IADSR:
 def training_data(given: Input, loss: NextItemLoss) -> TrainingData:
     """Collect what IADSR and the bare backbone train on."""
     sizes = Sizes(USERS, ITEMS, LENGTH)
-    return TrainingData(sizes, given.train, loss, text_vectors=given.text_vectors)
+    return TrainingData(
+        sizes,
+        given.train,
+        loss,
+        target_loss=target_cross_entropy,
+        text_vectors=given.text_vectors,
+    )
 
 
 def backbone() -> GRU4Rec:

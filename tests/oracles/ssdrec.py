@@ -28,7 +28,7 @@ from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import last_prefixes
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 from . import hsd
 
@@ -36,18 +36,25 @@ ITEMS, LENGTH, WIDTH = 1_682, 50, 100
 """ML-100K's items, and the published script's sizes."""
 
 
-def loop_insertion(items: Tensor, x: Tensor, insertion: Insertion) -> tuple[Tensor, Tensor]:
-    """Insert row by row, ids ``[B, L]`` and vectors ``[B, L, D]``, without widening the frame."""
-    ids, vectors = [], []
+def loop_insertion(
+    items: Tensor, x: Tensor, insertion: Insertion, hot: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Insert row by row, ids ``[B, L]`` and vectors ``[B, L, D]``, without widening the frame.
+
+    Vectors are multiplied by entries of the drawn one-hot rows ``hot [B, L]`` and rolled.
+    """
+    ids, stay, twice = [], [], []
     width = items.shape[1]
     for row in range(len(items)):
+        own, p = hot[row], int(insertion.position[row])
+        value, nothing = own[p], torch.zeros_like(own)
+        stay.append(torch.cat([own[:p] + value, nothing[:1], own[p + 1 :]]))
+        moving = own[p + 1 : width - 2] + value
+        twice.append(torch.cat([nothing[: p + 1], moving, nothing])[:width])
         if not insertion.rows[row]:
             ids.append(items[row])
-            vectors.append(x[row])
             continue
-        p = int(insertion.position[row])
         left, right = insertion.items[:, row]
-        before, after = insertion.vectors[:, row]
         parts = [
             items[row, :p],
             left[None],
@@ -56,10 +63,12 @@ def loop_insertion(items: Tensor, x: Tensor, insertion: Insertion) -> tuple[Tens
             items[row, p + 1 :],
         ]
         ids.append(torch.cat(parts)[:width])
-        gate = insertion.gate[row]
-        three = torch.stack([before, x[row, p], after]) * gate
-        vectors.append(torch.cat([x[row, :p], three, x[row, p + 1 :]])[:width])
-    return torch.stack(ids), torch.stack(vectors)
+    before, after = insertion.vectors[:, :, None]
+    spread = hot[..., None]
+    built = x * torch.stack(stay)[..., None] + torch.roll(x * spread, 1, 1)
+    built = built + torch.roll(x * torch.stack(twice)[..., None], 2, 1)
+    built = built + before * spread + after * torch.roll(spread, 2, 1)
+    return torch.stack(ids), torch.where(insertion.rows[:, None, None], built, x)
 
 
 class Published(hsd.Published):
@@ -92,17 +101,17 @@ class Published(hsd.Published):
         tau = float(core.schedules.tau)
         drawn = _sample(self.rho(x, batch.valid), tau, noise.position)
         insertion = self.propose(x, lengths, encoded, drawn, noise)
-        ids, x = loop_insertion(batch.items, x, insertion)
+        ids, x = loop_insertion(batch.items, x, insertion, drawn)
+        refined = lengths + 2 * insertion.rows
         second = _sample(self.rho(x, ids > 0), tau, noise.second).argmax(1)
         ids = ids.clone()
         for row in range(len(ids)):
-            if (
-                insertion.position[row] < lengths[row]
-                and 0 <= second[row] - insertion.position[row] <= 2
-            ):
+            near = [(int(insertion.position[row]) + step) % LENGTH for step in range(3)]
+            if insertion.position[row] < lengths[row] and int(second[row]) in near:
                 ids[row, second[row]] = 0
+                refined[row] -= 1
         changed = replace(batch, items=ids)
-        return self.denoise(changed, x, batch.valid, table, draws)
+        return self.denoise(changed, x, batch.valid, refined, table, draws)
 
     def encode(self, items: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
         """Encode all items and all users, relation by relation."""
@@ -154,9 +163,11 @@ class Published(hsd.Published):
     ) -> Insertion:
         """Draw both items for every row from dense one-hot samples."""
         position = drawn.argmax(1)
-        row, width = torch.arange(len(x)), x.shape[1]
         forward, backward = self.whole.augmenter.lstm.lstm(x)[0].chunk(2, -1)
-        queries = forward[row, (position - 1) % width], backward[row, (position + 1) % width]
+        queries = [
+            (states * torch.roll(drawn, shift, 1)[..., None]).sum(1)
+            for states, shift in ((forward, -1), (backward, 1))
+        ]
         tau = float(self.whole.core.schedules.tau)
         ids, vectors = [], []
         given = (None, None) if noise.items is None else noise.items
@@ -164,18 +175,25 @@ class Published(hsd.Published):
             hot = _sample(query @ encoded.T, tau, gumbel)
             ids.append(hot.argmax(1))
             vectors.append(hot @ encoded)
-        rows = (position < lengths) & (lengths <= width - 2)
-        gate = drawn.gather(1, position[:, None]).squeeze(1)
-        return Insertion(rows, position, torch.stack(ids), torch.stack(vectors), gate)
+        rows = (position < lengths) & (lengths <= x.shape[1] - 2)
+        ones = torch.ones(len(x))
+        return Insertion(rows, position, torch.stack(ids), torch.stack(vectors), ones)
 
     def denoise(
-        self, batch: Batch, x: Tensor, stale: Tensor, table: Tensor, draws: HSDDraws
+        self,
+        batch: Batch,
+        x: Tensor,
+        stale: Tensor,
+        lengths: Tensor,
+        table: Tensor,
+        draws: HSDDraws,
     ) -> dict[str, Tensor]:
         """Run the published HSD on the changed ids, with the mask from before the change."""
         core, backbone = self.whole.core, self.whole.backbone
-        targets, raw, m = batch.targets.sum(1), table[batch.items], stale[..., None].float()
+        targets, m = batch.targets.sum(1), stale[..., None].float()
+        raw = functional.embedding(batch.items, table, padding_idx=0)
         query = table[targets]
-        sequence, _, errors = self.signals(raw, m, query)
+        sequence, _, errors = self.signals(raw, m, query, lengths)
         item = self.signals(x, m, query)[1]
         self.judged = torch.stack([sequence, item])
         tau = float(core.schedules.tau)
@@ -194,7 +212,7 @@ class Published(hsd.Published):
         return {
             "next_item": functional.cross_entropy(logits[chosen], targets[chosen]),
             "reconstruction": errors[chosen].mean(),
-            "interest": self.interest(seen, raw, table[draws.negatives]),
+            "interest": self.interest(seen, raw, table[draws.negatives], lengths),
         }
 
 
@@ -228,7 +246,7 @@ def model(name: str, backbone: str, train: Sequences, **settings: Any) -> SSDRec
     sizes = Sizes(len(train), ITEMS, LENGTH)
     chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
     width = chosen.config_class().parse({"embedding_size": WIDTH}, backbone)
-    data = TrainingData(sizes, train, cross_entropy)
+    data = TrainingData(sizes, train, cross_entropy, target_loss=target_cross_entropy)
     method: SSDRec = entry.model_class()(
         entry.parse({name: settings}, name), data, chosen.model_class()(width, sizes)
     )
@@ -265,11 +283,15 @@ def compare(train: Sequences, rows: int, **settings: Any) -> float:
     """Compare port and ``ssdrec:compat``; see :func:`.hsd.largest_difference`."""
     still = {"dropout_sequence": 0.0, "dropout_item": 0.0, "graph_dropout": 0.0}
     method = model("ssdrec:compat", "gru4rec", train, **still, **settings)
-    method.backbone.eval()
-    batch = some_batch(train, rows)
-    chance = draws_for(method, batch, refined=False)
-    port = Published(method)
     with hsd.judged(method.core.gates) as verdict:
-        ours = method.losses(batch, chance)
-    theirs = port.losses(batch, chance)
+        ours, theirs, port = losses_of_both(method, some_batch(train, rows))
     return hsd.largest_difference(ours, theirs, verdict[0], port.judged)
+
+
+def losses_of_both(
+    method: SSDRec, batch: Batch
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Published]:
+    """Compute a step's losses by our code and by the port, from the same draws."""
+    method.backbone.eval()
+    chance, port = draws_for(method, batch, refined=False), Published(method)
+    return method.losses(batch, chance), port.losses(batch, chance), port

@@ -28,7 +28,7 @@ from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import TrainingData
 from bench.model.samples import histories, segments
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 ITEMS, LENGTH = 12_101, 50
 """Items of Beauty, and the official longest segment."""
@@ -67,7 +67,9 @@ class Input:
         torch.manual_seed(0)
         compat = METHODS.get("steam:compat").defaults
         config = STEAMConfig.parse({**compat, **settings}, "oracle")
-        data = TrainingData(Sizes(USERS, ITEMS, LENGTH), self.train, cross_entropy)
+        data = TrainingData(
+            Sizes(USERS, ITEMS, LENGTH), self.train, cross_entropy, target_loss=target_cross_entropy
+        )
         model = STEAM(config, data)
         self._calibrate(model)
         return model

@@ -11,6 +11,7 @@ from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.reports.comparison import comparison_keys
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.runs.record import begin_record, end_record, read_records
 from bench.runs.run_one import ExperimentOutcome
 from bench.runs.store import Store
@@ -43,7 +44,9 @@ def test_the_union_reports_what_one_store_reports(tmp_path):
     assert set(record.endings) == {stored.key for stored in whole.experiments()}
     for store in (a, whole):
         assert sorted(comparison_keys(store)) == sorted(s.key for s in whole.experiments())
-    assert render(a.root, comparison_keys(a)) == render(whole.root, comparison_keys(whole))
+    assert render(a.root, Request(keys=tuple(comparison_keys(a)))) == render(
+        whole.root, Request(keys=tuple(comparison_keys(whole)))
+    )
 
 
 def test_merging_twice_changes_nothing(tmp_path):

@@ -17,6 +17,7 @@ from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import PHASES
 from bench.plan.spec import Spec
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.runs.record import begin_record, read_records
 from bench.runs.store import Store
 
@@ -62,8 +63,10 @@ def test_decisions_are_counted_by_fifths_of_the_targets(pack):
 def test_a_report_of_the_unpacked_store_is_that_of_the_store(store, pack, tmp_path):
     merged = unpack(pack, Store(tmp_path / "again"))
     assert len(merged.added) == 3
-    names = ["overall", "improvement", "significance", "denoising", "cost"]
-    ours, theirs = (render(root, names=names) for root in (store.root, tmp_path / "again"))
+    names = ("overall", "improvement", "significance", "denoising", "cost")
+    ours, theirs = (
+        render(root, Request(tables=names)) for root in (store.root, tmp_path / "again")
+    )
     assert ours == theirs
     assert "Denoise ratio" in ours
     assert len(load(tmp_path / "again")) == 3

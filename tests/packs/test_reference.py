@@ -15,6 +15,7 @@ from bench.packs.reference import join, published_store
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.runs.store import Store
 from bench.settings import Settings
 
@@ -43,8 +44,10 @@ def test_the_rows_are_those_of_one_store(packs, settings, tmp_path):
         finish(whole.root, method, seed)
     found = join(settings, None, str(packs))
     assert len(found.keys) == 4
-    names = ["overall", "improvement", "significance", "denoising", "cost"]
-    assert render(found.settings.store, found.keys, names=names) == render(whole.root, names=names)
+    names = ("overall", "improvement", "significance", "denoising", "cost")
+    assert render(found.settings.store, Request(keys=tuple(found.keys), tables=names)) == render(
+        whole.root, Request(tables=names)
+    )
     [note] = found.notes
     assert note.startswith("published (3 experiments): ml-100k/sasrec/")
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bench.cli.main import app
 from bench.errors import DataError
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.reports.verify.audit import audit, summary
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -66,7 +67,7 @@ def store(tmp_path):
 
 
 def test_our_own_csv_passes(store, tmp_path):
-    rows = audit(write(tmp_path, render(store, fmt="csv"))).rows
+    rows = audit(write(tmp_path, render(store, Request(format="csv")))).rows
     assert len(rows) == 4
     assert all(row.complete and not row.violations for row in rows)
 
@@ -74,14 +75,14 @@ def test_our_own_csv_passes(store, tmp_path):
 @pytest.mark.parametrize("fmt", ["markdown", "latex"])
 def test_our_own_report_passes(store, tmp_path, fmt):
     """Four digits, bold, underlined and starred."""
-    path = write(tmp_path, render(store, fmt=fmt))
+    path = write(tmp_path, render(store, Request(format=fmt)))
     rows = audit(path).rows
     assert len(rows) == 4
     assert all(row.complete and not row.violations for row in rows)
 
 
 def test_changing_one_digit_of_ours_is_found(store, tmp_path):
-    table = list(csv.DictReader(io.StringIO(render(store, fmt="csv"))))
+    table = list(csv.DictReader(io.StringIO(render(store, Request(format="csv")))))
     for name in ("HR@5", "HR@20", "NDCG@5", "NDCG@20"):
         changed = dict(table[0])
         changed[name] = str(float(changed[name]) * (2.2 if name == "NDCG@5" else 0.3))

@@ -15,6 +15,7 @@ from bench.errors import ConfigError, DataError
 from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.names import TABLES, USUAL, default_tables
 from bench.reports.report import read_report, render
+from bench.reports.request import Request
 from bench.reports.tables import available
 from bench.reports.tables.build import build_grids
 from bench.reports.tables.cases import MethodDecisions, choose_users, place_of, short_title
@@ -73,13 +74,13 @@ def rows_of(text):
 
 
 def test_the_counts_of_the_data_sets(root):
-    text = render(root, names=["data"])
+    text = render(root, Request(tables=["data"]))
     # 15 interactions of 3 users and 6 items: 5 a user, 15 of 18 pairs.
     assert rows_of(text) == [["ml-100k", "3", "6", "15", "5.0", "16.67 %"]]
 
 
 def test_users_on_whom_methods_disagree_come_first_with_what_was_dropped(root):
-    rows = rows_of(render(root, names=["cases"], titles={"hsd": "HSD", "none": "Base"}))
+    rows = rows_of(render(root, Request(tables=["cases"]), {"hsd": "HSD", "none": "Base"}))
     assert [row[1] for row in rows] == ["b"] * 4 + ["a"] * 6 + ["c"] * 5
     # Training histories are [1 2 3 4], [2 1], [1 4 1]: item 1 four times, item 2 twice.
     assert rows[0][2:] == ["1", "two", "cold", "2", "", "kept", "dropped"]
@@ -92,7 +93,7 @@ def test_users_on_whom_methods_disagree_come_first_with_what_was_dropped(root):
 
 @pytest.mark.parametrize("fmt", ["markdown", "latex", "html"])
 def test_item_names_stand_for_themselves(root, fmt):
-    text = render(root, fmt=fmt, names=["cases"])
+    text = render(root, Request(format=fmt, tables=["cases"]))
     wanted = {
         "markdown": "\\<script\\>alert('x')\\</script\\> \\$5 100% a...",
         "latex": r"\textless{}script\textgreater{}alert('x')\textless{}/script\textgreater{} \$5",
@@ -140,8 +141,8 @@ def test_missing_data_are_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(available, "load_dataset", missing)
     with pytest.raises(ConfigError, match=r"no table of data, cases: Not shown: .* fetch it$"):
-        render(tmp_path, names=["data", "cases"])
-    text = render(tmp_path, names=["data", "cases", "cost"])
+        render(tmp_path, Request(tables=["data", "cases"]))
+    text = render(tmp_path, Request(tables=["data", "cases", "cost"]))
     assert text.count("fetch it") == 1
     assert "### Training cost" in text
 
@@ -149,7 +150,7 @@ def test_missing_data_are_one_sentence(tmp_path, monkeypatch):
 def test_other_content_under_the_same_name_is_not_shown(tmp_path, data):
     save(tmp_path, make_experiment(fingerprint="e" * 64), [1, 2, 3])
     with pytest.raises(ConfigError, match=r"\(fingerprint ffffffff\) is not .* \(eeeeeeee\)"):
-        render(tmp_path, names=["data"])
+        render(tmp_path, Request(tables=["data"]))
 
 
 def add_study(root, dataset):
@@ -166,7 +167,7 @@ def add_study(root, dataset):
 def test_the_ledger_tells_what_tuning_spent(root):
     for dataset in ("toys", "beauty"):
         add_study(root, dataset)
-    rows = rows_of(render(root, names=["ledger"], titles={"toys": "Toys"}))
+    rows = rows_of(render(root, Request(tables=["ledger"]), {"toys": "Toys"}))
     assert [row[0] for row in rows] == ["beauty", "Toys"]
     assert rows[0][1:] == [
         *("sasrec", "hsd", "—", "3", "2", "1"),

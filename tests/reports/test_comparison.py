@@ -12,9 +12,10 @@ from bench.errors import ConfigError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.reports.comparison import comparison_keys
-from bench.reports.results import Reading, Selection, read_results
+from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables.contrasts import matched_bases
-from bench.reports.tables.rows import build_tables, dataset_names
+from bench.reports.tables.rows import build_tables
 from bench.runs import record
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -177,7 +178,7 @@ def test_what_has_not_finished_of_the_last_run_is_counted_and_not_replaced(root)
     lost.rename(root / "lost")
     keys = comparison_keys(Store(root))
     assert set(keys) == {*after}
-    assert read_results(Store(root), Selection(keys), Reading()).problems == [
+    assert read_results(Store(root), Request(keys=keys))[1] == [
         "Missing: 1 of 2 selected experiments."
     ]
 
@@ -186,11 +187,13 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
     go(root, ["none", "hsd"])
     _, base = go(root, ["none"], tuned=True, backbone_settings={"dropout": 0.1})
     _, best = go(root, ["random-drop"], tuned=True, backbone_settings={"dropout": 0.4})
-    results = read_results(Store(root), Selection(), Reading())
-    (table,) = build_tables(results.finished, Selection(), {})
+    (table,) = build_tables(read_results(Store(root), Request())[0], Request(), {})
     blocks = [{key for row in block.rows for key in row.keys} for block in table.blocks]
     assert {*base, *best} in blocks
-    assert sorted(dataset_names(table, {})) == ["ml-100k (not tuned)", "ml-100k (tuned)"]
+    assert sorted(block.title for block in table.blocks) == [
+        "ml-100k (not tuned)",
+        "ml-100k (tuned)",
+    ]
     rows = table.blocks[blocks.index({*base, *best})].rows
     kinds = {
         row.identity[1]: base.kind

@@ -10,17 +10,17 @@ from made_up_store import make_experiment, make_metadata, save
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from bench.evaluate.metrics import NDCG, HitRatio
 from bench.plan.training import TrainingConfig
 from bench.reports.report import render
-from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables.contrasts import contrasts, matched_bases
+from bench.reports.request import Request
+from bench.reports.results import read_results
+from bench.reports.tables.contrasts import matched_bases
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import corrected_p, improvement_grid, matrix_grid
 from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
-READING = Reading(metrics=(HitRatio(10), NDCG(10)))
+REQUEST = Request(metrics=("HR@10", "NDCG@10"))
 SKILL = {"none": 0.09, "none:prefixes": 0.05, "hsd": 0.09, "random-drop": 0.088, "iadsr": 0.03}
 POSITIONS = {"none", "random-drop"}
 USERS = 900
@@ -60,9 +60,8 @@ def root(tmp_path_factory, ranks):
     return folder
 
 
-def table_of(root):
-    results = read_results(Store(root), Selection(), READING)
-    (table,) = build_tables(results.finished, Selection(), {})
+def table_of(root, **titles):
+    (table,) = build_tables(read_results(Store(root), REQUEST)[0], REQUEST, titles)
     return table
 
 
@@ -119,7 +118,7 @@ def family(ranks):
 
 def test_the_family_is_each_method_against_the_base_on_its_own_samples(root, ranks):
     table = table_of(root)
-    found = contrasts(table, READING)
+    found = table.contrasts
     expected = family(ranks)
     (block,) = table.blocks
     seen = {
@@ -133,9 +132,7 @@ def test_the_family_is_each_method_against_the_base_on_its_own_samples(root, ran
 
 
 def test_signs_and_differences_follow_the_matched_base(root, ranks):
-    table = table_of(root)
-    found = contrasts(table, READING)
-    grid = overall_grid(table, READING, {}, found)
+    grid = overall_grid(table_of(root))
     expected = family(ranks)
     for row in grid.blocks[0]:
         line = dict(zip(grid.heads, row, strict=True))
@@ -166,7 +163,7 @@ def test_the_best_is_starred_only_above_a_clear_second(tmp_path):
         for method, skill in skills.items():
             save(tmp_path / str(count), make_experiment(method), rng.geometric(skill, USERS))
         table = table_of(tmp_path / str(count))
-        grid = overall_grid(table, READING, {}, contrasts(table, READING))
+        grid = overall_grid(table)
         place = grid.heads.index("NDCG@10")
         stars.append([row[2].text for row in grid.blocks[0] if row[place].signs == "*"])
     assert stars == [["b"], []]
@@ -177,21 +174,21 @@ def test_signs_have_no_brackets_and_one_seed_is_said_once(tmp_path):
     save(tmp_path, make_experiment("none"), rng.geometric(0.05, USERS))
     save(tmp_path, make_experiment("hsd"), rng.geometric(0.2, USERS))
     table = table_of(tmp_path)
-    found = contrasts(table, READING)
+    found = table.contrasts
     assert [found.signs(0, "NDCG@10", row) for row in (0, 1)] == ["*\N{UPWARDS ARROW}", ""]
-    text = render(tmp_path, names=["overall"])
+    text = render(tmp_path, Request(tables=("overall",)))
     assert text.count("One seed") == 1
     save(tmp_path, make_experiment("none", seed=2), rng.geometric(0.05, USERS))
-    assert "Partly one seed." in render(tmp_path, names=["overall"])
+    assert "Partly one seed." in render(tmp_path, Request(tables=("overall",)))
     save(tmp_path, make_experiment("hsd", seed=2), rng.geometric(0.2, USERS))
-    assert "one seed" not in render(tmp_path, names=["overall"]).lower()
+    assert "one seed" not in render(tmp_path, Request(tables=("overall",))).lower()
 
 
 def bases_by_name(root, titles=None):
     """Label of each row's base, by method and settings."""
     return {
-        " ".join(filter(None, (row.identity[1], row.variant))): base.label(block, titles or {})
-        for block in table_of(root).blocks
+        " ".join(filter(None, (row.identity[1], row.variant))): base.label(block)
+        for block in table_of(root, **titles or {}).blocks
         for row, base in zip(block.rows, matched_bases(block.rows, "NDCG@10"), strict=True)
     }
 
@@ -239,8 +236,8 @@ def test_budgets_share_neither_bold_nor_a_test(tmp_path):
         better = rng.geometric(2 * skill, USERS)
         save(tmp_path, make_experiment(method, training=short), better)
     table = table_of(tmp_path)
-    found = contrasts(table, READING)
-    grid = overall_grid(table, READING, {}, found)
+    found = table.contrasts
+    grid = overall_grid(table)
     assert len(grid.blocks) == 2
     place = grid.heads.index("NDCG@10")
     marks = [[(row[2].text, row[place].mark) for row in block] for block in grid.blocks]
@@ -253,7 +250,7 @@ def test_budgets_share_neither_bold_nor_a_test(tmp_path):
     # Best against second and method against base are the same pair in each block.
     assert {pair.block for pair in found.tested} == {0, 1}
     assert len(found.tested) == 2 * len(METRICS)
-    matrix = matrix_grid(table, READING, NDCG(10), {})
+    matrix = matrix_grid(table)
     assert "the 2 pairs" in matrix.caption
 
 
@@ -262,7 +259,7 @@ def test_a_csv_names_every_setting_in_which_rows_differ(tmp_path):
     save(tmp_path, make_experiment("none", training=short), [1])
     save(tmp_path, make_experiment("hsd", method_settings={"t": 1}), [1])
     save(tmp_path, make_experiment("hsd", method_settings={"t": 2}), [1])
-    lines = csv.DictReader(io.StringIO(render(tmp_path, fmt="csv")))
+    lines = csv.DictReader(io.StringIO(render(tmp_path, Request(format="csv"))))
     assert {(line["method"], line["settings"]) for line in lines} == {
         ("none", "training.batch_size=64, training.epochs=3"),
         ("hsd", "method.t=1, training.batch_size=512, training.epochs=200"),
@@ -274,7 +271,7 @@ def test_the_headline_is_the_mean_over_seeds(tmp_path):
     for seed, places in enumerate(([99] * 4, [99] * 4, [1, 1, 1, 99]), start=1):
         save(tmp_path, make_experiment(seed=seed), places)
     table = table_of(tmp_path)
-    (row,) = overall_grid(table, READING, {}).blocks[0]
+    (row,) = overall_grid(table).blocks[0]
     assert row[4].text == "0.2500", "the mean of 0, 0 and 3/4; their median is 0"
 
 
@@ -282,8 +279,8 @@ def test_too_few_users_are_not_tested_and_counted(tmp_path):
     save(tmp_path, make_experiment("none"), [1] * 9 + [99])
     save(tmp_path, make_experiment("hsd"), [99] * 10)
     table = table_of(tmp_path)
-    found = contrasts(table, READING)
-    grid = overall_grid(table, READING, {}, found)
+    found = table.contrasts
+    grid = overall_grid(table)
     assert not any(entry.signs for row in grid.blocks[0] for entry in row)
     assert "2 of 2 comparisons have no test: too few users differ." in grid.notes
     assert corrected_p(next(iter(found.tested.values()))) == "\N{EM DASH}"
@@ -292,16 +289,14 @@ def test_too_few_users_are_not_tested_and_counted(tmp_path):
 def test_one_row_compares_with_nothing(tmp_path):
     save(tmp_path, make_experiment(), [1, 2, 3])
     table = table_of(tmp_path)
-    found = contrasts(table, READING)
+    found = table.contrasts
     assert found.caption() == ""
-    assert improvement_grid(table, READING, {}, found) is None
-    assert matrix_grid(table, READING, NDCG(10), {}) is None
+    assert improvement_grid(table) is None
+    assert matrix_grid(table) is None
 
 
 def test_improvement_names_both_rows_and_their_gap(root, ranks):
-    table = table_of(root)
-    found = contrasts(table, READING)
-    grid = improvement_grid(table, READING, {"hsd": "HSD"}, found)
+    grid = improvement_grid(table_of(root, hsd="HSD"))
     (line,) = [row for row in grid.blocks[0] if row[1].text == "NDCG@10"]
     means = {row[:2]: figures(ranks, row[:2], "NDCG@10").mean(axis=0) for row in ranks}
     best, second = sorted(means, key=lambda row: -means[row].mean())[:2]
@@ -321,7 +316,7 @@ def test_improvement_names_both_rows_and_their_gap(root, ranks):
 
 
 def test_the_matrix_compares_within_each_backbone(root, ranks):
-    grid = matrix_grid(table_of(root), READING, NDCG(10), {})
+    grid = matrix_grid(table_of(root))
     assert grid.figures == sorted(SKILL)
     pairs = [
         ((backbone, one), (backbone, other))
@@ -353,7 +348,7 @@ def test_without_several_methods_backbones_are_compared(tmp_path):
             np.random.default_rng(1).geometric(skill, 900),
         )
     save(tmp_path, make_experiment("steam", None), np.random.default_rng(2).geometric(0.05, 900))
-    grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {"caser": "Caser"})
+    grid = matrix_grid(table_of(tmp_path, caser="Caser"))
     assert grid.figures == ["Caser, none", "sasrec, none", "steam"]
     assert len(grid.blocks) == 1
 
@@ -364,7 +359,7 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
         for method in ("none", "hsd"):
             save(tmp_path, make_experiment(method, backbone), rng.geometric(0.05, 500))
     save(tmp_path, make_experiment("steam", None), rng.geometric(0.05, 500))
-    grid = matrix_grid(table_of(tmp_path), READING, NDCG(10), {})
+    grid = matrix_grid(table_of(tmp_path))
     assert [[row[2].text for row in block] for block in grid.blocks] == 2 * [
         ["hsd", "none", "steam"]
     ]
@@ -372,7 +367,7 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
 
 
 def test_csv_has_keys_differences_and_tests(root, ranks):
-    lines = list(csv.DictReader(io.StringIO(render(root, fmt="csv", reading=READING))))
+    lines = list(csv.DictReader(io.StringIO(render(root, REQUEST.replace(format="csv")))))
     assert len(lines) == 10
     keys = {stored.key for stored in Store(root).experiments()}
     assert {key for line in lines for key in line["keys"].split()} == keys

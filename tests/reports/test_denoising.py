@@ -9,7 +9,8 @@ from made_up_store import make_experiment, make_metadata, make_ranks
 from bench.evaluate.metrics import HitRatio
 from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.report import draw, render
-from bench.reports.results import Reading, Selection, read_results
+from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables.denoising import Buckets, denoising_grid, read_denoising
 from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
@@ -41,9 +42,8 @@ def save(root, experiment, ranks, decided=None):
 
 
 def table_of(root):
-    reading = Reading(metrics=(HitRatio(5),))
-    results = read_results(Store(root), Selection(), reading)
-    return build_tables(results.finished, Selection(), {})[0], reading
+    request = Request(metrics=("HR@5",))
+    return build_tables(read_results(Store(root), request)[0], request, {})[0]
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_buckets_hold_a_fifth_of_the_targets_each():
 
 
 def test_shares_and_metrics_by_bucket(root):
-    table, reading = table_of(root)
-    _, found = read_denoising(table.blocks[0], reading, HitRatio(5))
+    table = table_of(root)
+    _, found = read_denoising(table.blocks[0], HitRatio(5))
     by_method = {table.blocks[0].rows[n].identity[1]: entry for n, entry in found.items()}
     assert by_method["none"].dropped is None
     assert by_method["none"].metric_by.tolist() == [0.5, 1.0, 0.0, 0.5, 1.0]
@@ -74,8 +74,8 @@ def test_shares_and_metrics_by_bucket(root):
 
 
 def test_the_table_marks_what_is_not_defined(root):
-    table, reading = table_of(root)
-    grid = denoising_grid(table, reading, HitRatio(5), {})
+    table = table_of(root)
+    grid = denoising_grid(table)
     rows = {row[2].text: [entry.text for entry in row[3:]] for row in grid.blocks[0]}
     assert rows["none"] == ["—"] * 6
     assert rows["drop"] == ["57.1%", "50.0%", "100.0%", "—", "100.0%", "33.3%"]
@@ -84,8 +84,8 @@ def test_the_table_marks_what_is_not_defined(root):
 
 def test_without_decisions_there_is_no_table(tmp_path):
     save(tmp_path, make_experiment(), [1] * 10)
-    table, reading = table_of(tmp_path)
-    assert denoising_grid(table, reading, HitRatio(5), {}) is None
+    table = table_of(tmp_path)
+    assert denoising_grid(table) is None
     assert "Denoise ratio" not in render(tmp_path)
 
 

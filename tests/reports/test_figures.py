@@ -15,14 +15,13 @@ from studies import write_study
 
 from bench.components import METHODS
 from bench.errors import ConfigError
-from bench.evaluate.metrics import HitRatio
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions
 from bench.plan.spec import read_spec, shipped
 from bench.reports.figures import draw as figures
 from bench.reports.figures.canvas import COLOURS, assign_styles
 from bench.reports.report import draw
-from bench.reports.results import Reading
+from bench.reports.request import Request
 from bench.tuning.records import Trial
 
 
@@ -60,7 +59,7 @@ def test_bars_are_the_means_of_the_metric(tmp_path, drawn):
     save(tmp_path, make_experiment(seed=2), [99, 99, 99, 99])
     save(tmp_path, make_experiment(backbone="gru4rec"), [1, 1, 1, 99])
     figure, target = drawn(
-        "accuracy", reading=Reading(metrics=(HitRatio(5),)), titles={"sasrec": "SASRec $x$"}
+        "accuracy", request=Request(metrics=("HR@5",)), titles={"sasrec": "SASRec $x$"}
     )
     (ax,) = figure.axes
     assert heights(ax) == [0.75, 0.25]
@@ -180,7 +179,7 @@ def test_ticks_are_below_the_middle_of_their_bars(mixed, drawn):
 def test_differences_are_to_the_bare_backbone(tmp_path, drawn):
     save(tmp_path, make_experiment(), [1] * 50 + [99] * 150)
     save(tmp_path, make_experiment("hsd"), [1] * 150 + [99] * 50)
-    figure, _ = drawn("differences", reading=Reading(metrics=(HitRatio(5),)))
+    figure, _ = drawn("differences", request=Request(metrics=("HR@5",)))
     (ax,) = figure.axes
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["hsd vs. none"]
     points = [line for line in ax.lines if line.get_marker() == "^"]
@@ -309,6 +308,7 @@ import os, signal, sys
 from pathlib import Path
 from bench import files
 from bench.reports.report import draw, render
+from bench.reports.request import Request
 
 def killed(path):
     assert path.stat().st_size > 1000, "all is written, but not yet under its name"
@@ -319,7 +319,7 @@ root, target = map(Path, sys.argv[1:])
 if target.suffix == ".png":
     draw(root, "accuracy", target)
 else:
-    files.write_text(target, render(root, fmt="html"))
+    files.write_text(target, render(root, Request(format="html")))
 """
 
 

@@ -8,6 +8,7 @@ import pytest
 from made_up_store import make_experiment, save
 
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.reports.tables.grid import Grid, TableCell, to_latex
 
 NASTY = "<script>$5 & 100% of #1 a_b {c} ~ ^ \\ \"quoted\" 'x'\nsecond | line"
@@ -27,7 +28,7 @@ SIGNS = "".join(map(chr, range(0xA0, 0x250))) + "\u2605\u2122\u25cf\u2022\u2665\
 def test_pdflatex_compiles_the_tables(tmp_path):
     for backbone in ("gru4rec", "sasrec"):
         save(tmp_path / "store", make_experiment(backbone=backbone), [1, 2, 30])
-    text = render(tmp_path / "store", fmt="latex", titles=dict.fromkeys(NAMES, NASTY))
+    text = render(tmp_path / "store", Request(format="latex"), dict.fromkeys(NAMES, NASTY))
     rows = [[TableCell(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
     text += to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs"))
     (packages,) = set(re.findall(r"^% needs \\usepackage\{(.+)\}$", text, re.MULTILINE))

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.reports.tables.grid import Grid, TableCell, to_latex, to_markdown
-from bench.reports.tables.markup import Latex, Markdown
+from bench.reports.tables.markup import LATEX, MARKDOWN
 
 NASTY = "50% off_now: $5 & #1 {best} ~ ^ \\ | <b>bold</b> [x](y) *a* `c`\nsecond line"
 printable = st.text(
@@ -93,13 +93,13 @@ def numbered(symbol):
 @example(NASTY)
 def test_latex_escapes_every_symbol_and_loses_none(text):
     printed = "".join(numbered(symbol) for symbol in " ".join(text.split()))
-    assert unescape_latex(Latex().escape(text)) == printed
+    assert unescape_latex(LATEX.escape(text)) == printed
 
 
 @pytest.mark.parametrize("symbol", list("&%$#_{}"))
 def test_latex_agrees_with_pandas(symbol):
     styler = pd.DataFrame({"a": [f"x{symbol}y"]}).style.format(escape="latex")
-    assert Latex().escape(f"x{symbol}y") in styler.to_latex()
+    assert LATEX.escape(f"x{symbol}y") in styler.to_latex()
 
 
 def test_latex_table_has_booktabs_rules_and_marks():
@@ -122,11 +122,11 @@ def test_signs_are_raised_in_latex_and_stand_behind_the_mark():
 
 
 def test_empty_text_stays_empty():
-    assert Markdown().escape("") == Latex().escape(" \n") == ""
+    assert MARKDOWN.escape("") == LATEX.escape(" \n") == ""
 
 
 def test_what_pdflatex_cannot_print_is_its_code_point():
-    assert Latex().escape("\u4e2d \u00e9\u014d \u2605") == "U+4E2D \u00e9\u014d $\\star$"
+    assert LATEX.escape("\u4e2d \u00e9\u014d \u2605") == "U+4E2D \u00e9\u014d $\\star$"
 
 
 def test_a_frame_has_complete_rows_and_numbers():

@@ -15,7 +15,7 @@ from bench.data.load import load_dataset
 from bench.errors import ConfigError, StoreError
 from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.reports.report import read_report, render
-from bench.reports.results import Selection
+from bench.reports.request import Request
 from bench.reports.tables.build import build_grids
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -71,7 +71,7 @@ def filled(tmp_path_factory, planted):
 
 def rows_of(root, part="train", **names):
     titles = {"steam": "STEAM"}
-    data = read_report(root, selection=Selection(**names), titles=titles, part=part)
+    data = read_report(root, Request(part=part, **names), titles)
     (grid,) = build_grids(data, ["noise-detection"])
     assert len(grid.caption.split()) <= 40
     return grid, {
@@ -153,7 +153,7 @@ def test_without_planted_data_it_says_what_to_run(tmp_path):
         make_experiment(), ExperimentResult({"validation": ranks, "test": ranks}, [], Metadata())
     )
     with pytest.raises(ConfigError, match=r"no table of noise-detection: .*bench run planted"):
-        render(tmp_path, names=["noise-detection"])
+        render(tmp_path, Request(tables=["noise-detection"]))
 
 
 def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
@@ -167,7 +167,7 @@ def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
     )
     Store(tmp_path).save(experiment, result)
     with pytest.raises(StoreError, match="not about its interactions"):
-        render(tmp_path, names=["noise-detection"])
+        render(tmp_path, Request(tables=["noise-detection"]))
 
 
 def test_every_format_has_the_table(filled, monkeypatch, tmp_path):

@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 from made_up_store import make_experiment, make_metadata, save
 
-from bench.evaluate.metrics import HitRatio
 from bench.plan.experiment import Computation
 from bench.plan.overrides import resolve_spec
 from bench.plan.protocol import Protocol
@@ -17,7 +16,7 @@ from bench.reports.names import USUAL
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import Provenance, command_of
 from bench.reports.report import render
-from bench.reports.results import Reading
+from bench.reports.request import Request
 from bench.reports.tables.grid import Grid, TableCell
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
@@ -80,7 +79,7 @@ def test_every_row_is_complete_and_opens_its_source(tmp_path):
     experiments = [
         save(tmp_path, make_experiment(backbone=name), [1, 2, 30]) for name in ("caser", "sasrec")
     ]
-    page = render(tmp_path, fmt="html", names=USUAL)
+    page = render(tmp_path, Request(format="html", tables=USUAL))
     for experiment in experiments:
         assert page.count(f'data-key="{experiment.key}"') == 3  # comparison, tests, cost
         assert page.count(f'id="experiment-{experiment.key}"') == 1
@@ -154,7 +153,7 @@ def test_a_component_that_is_not_installed_has_every_setting():
 def test_versions_and_machine_are_shown(tmp_path):
     metadata = make_metadata(versions={"torch": "9.9.9"}, machine="An-OS")
     save(tmp_path, make_experiment(), [1, 2], metadata=metadata)
-    page = render(tmp_path, fmt="html")
+    page = render(tmp_path, Request(format="html"))
     assert "torch 9.9.9" in page
     assert "An-OS" in page
 
@@ -162,7 +161,7 @@ def test_versions_and_machine_are_shown(tmp_path):
 def test_the_page_opens_with_what_was_found_and_the_chart(tmp_path):
     save(tmp_path, make_experiment(), [1] * 50 + [99] * 150)
     save(tmp_path, make_experiment("hsd"), [1] * 150 + [99] * 50)
-    page = render(tmp_path, fmt="html", reading=Reading(metrics=(HitRatio(5),)))
+    page = render(tmp_path, Request(format="html", metrics=("HR@5",)))
     opening = page[: page.index("<table>")]
     assert (
         "HR@5: 1 of 1 above the bare backbone on the same samples (most: hsd, +0.5000 [" in opening

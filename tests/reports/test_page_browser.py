@@ -13,6 +13,7 @@ from made_up_store import make_experiment, save
 from bench.files import write_text
 from bench.reports.names import USUAL
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.reports.titles import RegisteredTitles
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -76,7 +77,7 @@ def test_sorting_filtering_and_sources(tmp_path, size):
     for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
         save(tmp_path / "store", make_experiment(backbone=backbone), ranks)
     page = tmp_path / "page.html"
-    text = render(tmp_path / "store", fmt="html", names=USUAL)
+    text = render(tmp_path / "store", Request(format="html", tables=USUAL))
     write_text(page, text.replace("</body>", SCRIPT + "</body>"))
     seen = shown_by(page, tmp_path, size)
     assert seen["falling"] == ["1.0000", "0.3333", "0.0000"]
@@ -121,7 +122,7 @@ def test_columns_fit_a_desktop_and_figures_show_on_a_phone(tmp_path, width):
         for method in ("none", "none:prefixes", "popularity-drop"):
             ranks = [seed, 2, 9, 40 + len(method)]
             save(tmp_path / "store", make_experiment(method, "gru4rec", seed, dataset), ranks)
-    text = render(tmp_path / "store", fmt="html", names=USUAL, titles=RegisteredTitles())
+    text = render(tmp_path / "store", Request(format="html", tables=USUAL), RegisteredTitles())
     inner = escape(text.replace("</body>", LAYOUT + "</body>"), quote=True)
     frame = f'<body style="margin: 0"><iframe srcdoc="{inner}" width="{width}" height="900" '
     page = tmp_path / "page.html"

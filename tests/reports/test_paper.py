@@ -15,6 +15,7 @@ from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.reports import paper
 from bench.reports.bibliography import Reference
+from bench.reports.request import Request
 from bench.reports.titles import RegisteredTitles
 from bench.reports.verify.verify import verify
 
@@ -136,7 +137,7 @@ def test_only_its_own_folder_is_replaced(root, tmp_path, quick):
     target.mkdir()
     paper.write_paper(root, target)
     (target / "tables" / "overall.tex").stat()
-    assert paper.write_paper(root, target, names=["cost"])
+    assert paper.write_paper(root, target, Request(tables=("cost",)))
     assert [path.name for path in (target / "tables").iterdir()] == ["cost.tex"]
     assert [path.name for path in tmp_path.iterdir()] == ["paper"]
     mine = target / "draft.txt"

@@ -6,7 +6,8 @@ import pytest
 from made_up_store import make_experiment, save
 
 from bench.plan.method_card import MethodCard
-from bench.reports.results import Reading, Selection, read_results
+from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables import published
 from bench.reports.tables.published import published_grid
 from bench.reports.tables.rows import build_tables
@@ -35,10 +36,9 @@ def cards(monkeypatch):
     monkeypatch.setattr(published, "_cards", lambda: found)
 
 
-def grid_of(root, **reading):
-    chosen = Reading(**reading)
-    results = read_results(Store(root), Selection(), chosen)
-    return published_grid(build_tables(results.finished, Selection(), {})[0], chosen, {})
+def grid_of(root, **request):
+    request = Request(**request)
+    return published_grid(build_tables(read_results(Store(root), request)[0], request, {})[0])
 
 
 def texts(grid):

@@ -19,6 +19,7 @@ from bench.cli.report import report
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.plan.protocol import Protocol
 from bench.reports.report import render
+from bench.reports.request import Request
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
 
@@ -72,7 +73,7 @@ def by_hand(root):
 
 
 def test_csv_has_every_row_in_full_precision(store):
-    table = pd.read_csv(io.StringIO(render(store, fmt="csv")))
+    table = pd.read_csv(io.StringIO(render(store, Request(format="csv"))))
     assert len(table) == 8
     expected = by_hand(store)
     for line in table.to_dict("records"):
@@ -83,8 +84,8 @@ def test_csv_has_every_row_in_full_precision(store):
 
 
 def test_json_has_what_a_csv_has(store):
-    table = pd.read_csv(io.StringIO(render(store, fmt="csv")))
-    lines = json.loads(render(store, fmt="json"))
+    table = pd.read_csv(io.StringIO(render(store, Request(format="csv"))))
+    lines = json.loads(render(store, Request(format="json")))
     assert [list(line) for line in lines] == [list(table)] * 8
     for line, expected in zip(lines, table.to_dict("records"), strict=True):
         empty = {name for name, value in line.items() if value in (None, "")}
@@ -110,7 +111,7 @@ def test_markdown_has_results_tests_and_cost(store):
 
 def test_only_asked_for_keys_are_shown(store):
     keys = [make_experiment("none", "sasrec", 2).key]
-    table = pd.read_csv(io.StringIO(render(store, keys, "csv")))
+    table = pd.read_csv(io.StringIO(render(store, Request(keys=keys, format="csv"))))
     assert table[["dataset", "backbone", "method", "seeds"]].to_numpy().tolist() == [
         ["ml-100k", "sasrec", "none", 2]
     ]
@@ -118,7 +119,7 @@ def test_only_asked_for_keys_are_shown(store):
 
 def test_tables_of_two_protocols_have_two_captions(store):
     save(store, make_experiment(protocol=Protocol(max_length=32)), [1, 2])
-    text = render(store, fmt="latex")
+    text = render(store, Request(format="latex"))
     assert text.count("\\begin{table*}") == text.count("\\end{table*}") == 6
     for protocol in (Protocol(), Protocol(max_length=32)):
         assert text.count(f"Protocol {protocol.hash[:8]}: leave-one-out") == 1
@@ -128,9 +129,8 @@ def test_tables_of_two_protocols_have_two_captions(store):
 def test_failures_are_one_line(store, fmt, start):
     failed = make_experiment("steam")
     Store(store).record_failure(failed, "out of memory\nin a batch")
-    assert f"{start}ml-100k/sasrec/steam/seed 1: out of memory in a batch\n" in render(
-        store, fmt=fmt
-    )
+    text = render(store, Request(format=fmt))
+    assert f"{start}ml-100k/sasrec/steam/seed 1: out of memory in a batch\n" in text
 
 
 def test_an_empty_store_is_one_sentence(tmp_path):
@@ -165,7 +165,7 @@ def test_the_verb_selects_reads_and_orders(store):
 def test_the_verb_writes_whole_files(store, tmp_path):
     target = tmp_path / "new" / "table.tex"
     assert invoke("--format", "latex", "--out", str(target)) == ""
-    expected = render(store, fmt="latex", titles=RegisteredTitles(), origin=True)
+    expected = render(store, Request(format="latex"), RegisteredTitles(), origin=True)
     assert target.read_text() == expected
     assert [path.name for path in target.parent.iterdir()] == ["table.tex"]
 
@@ -216,8 +216,9 @@ def test_reports_import_neither_torch_nor_a_model(store, tmp_path):
     loaded = loaded_after(
         "from pathlib import Path\n"
         "from bench.reports.report import draw, render\n"
+        "from bench.reports.request import Request\n"
         f"root = Path({str(store)!r})\n"
-        "for fmt in ('markdown', 'latex', 'csv'): render(root, fmt=fmt)\n"
+        "for fmt in ('markdown', 'latex', 'csv'): render(root, Request(format=fmt))\n"
         f"draw(root, 'learning-curves', Path({str(tmp_path / 'x.png')!r}))\n"
     )
     assert "pandas" in loaded, "the check would see an import"

@@ -10,11 +10,12 @@ from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.figures import draw as figures
 from bench.reports.figures.setting_curve import curve_settings, read_panels
 from bench.reports.report import draw, render
-from bench.reports.results import Reading, Selection, read_results
+from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
-HR = Reading(metrics=(HitRatio(5),))
+HR = Request(metrics=("HR@5",))
 
 
 def save(root, experiment, hits, valid=0, dropped=None, **metadata):
@@ -51,12 +52,12 @@ def root(tmp_path):
 
 
 def tables_of(root):
-    return build_tables(read_results(Store(root), Selection(), HR).finished, Selection(), {})
+    return build_tables(read_results(Store(root), HR)[0], HR, {})
 
 
 def test_points_are_the_experiments_that_differ_in_one_setting(root):
     (block,) = tables_of(root)[0].blocks
-    (panel,) = read_panels(block, HR, HitRatio(5), "theta", {"iadsr": "IADSR"})
+    (panel,) = read_panels(block, HitRatio(5), "theta", {"iadsr": "IADSR"})
     (curve,) = panel.curves
     assert curve.label == "IADSR"
     assert list(curve.points) == [-0.5, 0.0, 0.5]
@@ -79,10 +80,10 @@ def test_lines_of_other_settings_are_distinct(tmp_path):
             settings = {"rate": rate, "width": width, "kind": "x"}
             save(tmp_path, make_experiment("hsd", method_settings=settings), 1)
     (block,) = tables_of(tmp_path)[0].blocks
-    (panel,) = read_panels(block, HR, HitRatio(5), "method.rate", {})
+    (panel,) = read_panels(block, HitRatio(5), "method.rate", {})
     assert [curve.label for curve in panel.curves] == ["hsd, width=1", "hsd, width=2"]
     assert panel.base is None
-    assert read_panels(block, HR, HitRatio(5), "kind", {}) == []
+    assert list(read_panels(block, HitRatio(5), "kind", {})) == []
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def axes(monkeypatch, tmp_path):
         original = figures.make_figure
         spy = monkeypatch.setattr
         spy(figures, "make_figure", lambda *args: seen.append(original(*args)) or seen[0])
-        draw(root, kind, tmp_path / "figure.png", reading=HR, **options)
+        draw(root, kind, tmp_path / "figure.png", HR, **options)
         return seen[0].axes
 
     return draw_it
@@ -136,10 +137,10 @@ def test_cost_is_the_sum_of_all_stages(root, axes):
 
 @pytest.mark.slow
 def test_the_page_draws_what_there_is(root, tmp_path):
-    page = render(root, fmt="html")
+    page = render(root, Request(format="html"))
     assert "Accuracy and denoising by theta" in page
     assert "Accuracy and cost" in page
     save(tmp_path / "bare", make_experiment(), 1)
-    page = render(tmp_path / "bare", fmt="html")
+    page = render(tmp_path / "bare", Request(format="html"))
     assert "Accuracy and denoising" not in page
     assert "Accuracy and cost" not in page

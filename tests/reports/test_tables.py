@@ -6,30 +6,28 @@ import pytest
 from made_up_store import make_experiment, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError, StoreError
-from bench.evaluate.metrics import MRR, NDCG, HitRatio
+from bench.evaluate.metrics import NDCG
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.result import Metadata
 from bench.plan.training import TrainingConfig
 from bench.reports.report import render
-from bench.reports.results import Reading, Selection, read_results
-from bench.reports.tables.contrasts import contrasts
+from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.rows import build_tables, describe
 from bench.runs.store import Store
 
 
-def tables_of(root, selection=None, reading=None, titles=None):
-    selection = selection or Selection()
-    results = read_results(Store(root), selection, reading or Reading())
-    return build_tables(results.finished, selection, titles or {})
+def tables_of(root, titles=None, **request):
+    request = Request(**request)
+    return build_tables(read_results(Store(root), request)[0], request, titles or {})
 
 
-def printed(root, reading=None, column="HR@5", **names):
+def printed(root, column="HR@5", **names):
     """The table's label and one column, as text with stars for best and lines for second."""
-    reading = reading or Reading()
-    (table,) = tables_of(root, Selection(**names), reading)
-    grid = overall_grid(table, reading, {})
+    (table,) = tables_of(root, **names)
+    grid = overall_grid(table)
     place = [*grid.labels, *grid.figures].index(column)
     signs = {"": "", "best": "*", "second": "_"}
     return [
@@ -62,15 +60,15 @@ def test_best_is_bold_and_second_underlined_in_each_block(tmp_path):
             save(
                 tmp_path,
                 make_experiment(backbone=backbone, dataset=dataset),
-                [1] * count + [99] * 4,
+                [1] * count + [99] * (4 - count),
             )
     assert printed(tmp_path) == [
-        ("beauty", "caser", "none", "0.4286*"),
-        ("", "gru4rec", "none", "0.3333_"),
-        ("", "sasrec", "none", "0.2000"),
-        ("ml-100k", "caser", "none", "0.2000"),
-        ("", "gru4rec", "none", "0.3333_"),
-        ("", "sasrec", "none", "0.4286*"),
+        ("beauty", "caser", "none", "0.7500*"),
+        ("", "gru4rec", "none", "0.5000_"),
+        ("", "sasrec", "none", "0.2500"),
+        ("ml-100k", "caser", "none", "0.2500"),
+        ("", "gru4rec", "none", "0.5000_"),
+        ("", "sasrec", "none", "0.7500*"),
     ]
 
 
@@ -96,7 +94,7 @@ def test_different_protocols_never_share_a_table(tmp_path, change):
     tables = tables_of(tmp_path)
     assert len(tables) == 2
     assert len({table.protocol.hash for table in tables}) == 2
-    assert len({describe(table.protocol, Reading()) for table in tables}) == 2
+    assert len({describe(table.protocol, Request()) for table in tables}) == 2
 
 
 def test_different_data_under_one_name_never_share_a_block(tmp_path):
@@ -130,7 +128,7 @@ def test_seeds_of_different_settings_are_never_averaged(tmp_path):
     (table,) = tables_of(tmp_path)
     assert [len(row.results) for row in table.rows] == [1, 1, 1, 1]
     assert "backbone.dropout=0.5, code=cccccccc" in [row.variant for row in table.rows]
-    names = {block[0][0].text for block in overall_grid(table, Reading(), {}).blocks}
+    names = {block[0][0].text for block in overall_grid(table).blocks}
     assert names == {"ml-100k (epochs=200)", "ml-100k (epochs=3)"}
 
 
@@ -146,10 +144,10 @@ def test_settings_too_many_for_a_name_are_numbered_and_listed_below(tmp_path):
     names = [row.variant for row in table.rows]
     rounded = ["backbone.dropout=0.25", "backbone.dropout=3.333e-08"]
     assert names == [*rounded, "settings 1", "settings 2"]
-    (note,) = [n for n in overall_grid(table, Reading(), {}).notes if "settings 2" in n]
+    (note,) = [n for n in overall_grid(table).notes if "settings 2" in n]
     assert note.startswith("ml-100k, sasrec, none, settings 2: backbone.a=1, backbone.b=2.5")
     assert "dropout=0.1235" in note
-    lines = render(tmp_path, fmt="csv").splitlines()
+    lines = render(tmp_path, Request(format="csv")).splitlines()
     (line,) = [line for line in lines if "backbone.a=1" in line]
     assert "backbone.dropout=0.123456789" in line, "a CSV is for machines: every digit"
 
@@ -160,8 +158,8 @@ def test_a_combination_missing_on_one_data_set_is_a_dash_and_counted(tmp_path):
     save(tmp_path, make_experiment(backbone="b", dataset="y"), [1])
     assert ("y", "a", "none", "\N{EM DASH}") in printed(tmp_path)
     (table,) = tables_of(tmp_path)
-    notes = overall_grid(table, Reading(), {}).notes
-    assert notes == ["\N{EM DASH}: 1 row has no finished experiment."]
+    notes = overall_grid(table).notes
+    assert notes[0] == "\N{EM DASH}: 1 row has no finished experiment."
 
 
 def test_the_selection_orders_rows_and_titles_order_the_rest(tmp_path):
@@ -186,11 +184,11 @@ def test_the_encoder_has_a_column_only_where_one_is_used(tmp_path):
 def test_one_stored_experiment_has_every_reading(tmp_path):
     ranks = make_ranks([6, 1], ties=2, unseen_ranks=[3, 1])
     save(tmp_path, make_experiment(), ranks, validation=make_ranks([1, 1]))
-    metrics = (HitRatio(5), MRR())
+    metrics = ("HR@5", "MRR")
 
-    def figures(**reading):
-        (table,) = tables_of(tmp_path, reading=Reading(metrics=metrics, **reading))
-        return [table.rows[0].mean(metric.name) for metric in metrics]
+    def figures(**request):
+        (table,) = tables_of(tmp_path, metrics=metrics, **request)
+        return [table.rows[0].mean(metric) for metric in metrics]
 
     assert figures() == pytest.approx([0.5, (1 / 8 + 1 / 3) / 2])
     assert figures(candidates="unseen") == pytest.approx([1.0, (1 / 5 + 1 / 3) / 2])
@@ -200,13 +198,13 @@ def test_one_stored_experiment_has_every_reading(tmp_path):
 
 def test_the_caption_names_protocol_and_reading_in_words():
     protocol = Protocol(max_length=32)
-    words = describe(protocol, Reading())
+    words = describe(protocol, Request())
     for part in ("leave-one-out", "all items", "last 32", "pessimistic", "NDCG@10"):
         assert part in words
-    other = describe(protocol, Reading(phase="validation", candidates="unseen", ties="average"))
+    other = describe(protocol, Request(phase="validation", candidates="unseen", ties="average"))
     for part in ("validation item", "unseen items", "average ties", "NDCG@10 among all"):
         assert part in other
-    assert len({describe(protocol, Reading(phase=phase)) for phase in PHASES}) == 2
+    assert len({describe(protocol, Request(phase=phase)) for phase in PHASES}) == 2
 
 
 def test_the_longest_caption_has_forty_words(tmp_path):
@@ -214,18 +212,17 @@ def test_the_longest_caption_has_forty_words(tmp_path):
     for method, seeds in {"none": (1, 2), "random-drop": (1,)}.items():
         for seed in seeds:
             save(tmp_path, make_experiment(method, seed=seed, protocol=protocol), [1, 2])
-    reading = Reading(candidates="unseen", phase="validation")
-    (table,) = tables_of(tmp_path, reading=reading)
-    caption = overall_grid(table, reading, {}, contrasts(table, reading)).caption
+    (table,) = tables_of(tmp_path, candidates="unseen", phase="validation")
+    caption = overall_grid(table).caption
     for part in ("last 50 alone", "Partly one seed.", "Holm", "statistics.md"):
         assert part in caption
     assert len(caption.split()) <= 40
 
 
 def test_cutoffs_of_the_protocol_are_the_columns():
-    names = [metric.name for metric in Reading().metrics_for(Protocol(cutoffs=(1, 7)))]
+    names = [metric.name for metric in Request().metrics_for(Protocol(cutoffs=(1, 7)))]
     assert names == ["HR@1", "HR@7", "NDCG@1", "NDCG@7"]
-    assert Reading(metrics=(NDCG(3),)).metrics_for(Protocol()) == (NDCG(3),)
+    assert Request(metrics=("NDCG@3",)).metrics_for(Protocol()) == (NDCG(3),)
 
 
 def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
@@ -246,7 +243,7 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
         make_metadata(parameters=1000, best_epoch=6, epochs=13),
     )
     (table,) = tables_of(tmp_path)
-    grid = cost_grid(table, {})
+    grid = cost_grid(table)
     heads = [*grid.labels, *grid.figures]
     rows = {
         row[2].text: dict(zip(heads, (e.text for e in row), strict=True)) for row in grid.blocks[0]
@@ -275,7 +272,7 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
 def test_cost_of_experiments_that_record_little_is_dashes(tmp_path):
     save(tmp_path, make_experiment(), [1], metadata=Metadata(), curve=[])
     (table,) = tables_of(tmp_path)
-    grid = cost_grid(table, {})
+    grid = cost_grid(table)
     assert (grid.figures, grid.notes) == ([], [])
     assert grid.blocks[0][0][-1].text == "\N{EM DASH}"
 
@@ -291,9 +288,9 @@ def test_failed_missing_and_foreign_experiments_are_named(tmp_path):
     (folder,) = (tmp_path / "experiments").glob(f"*{foreign.key[:12]}")
     (folder / "experiment.json").write_text('{"key": "x", "experiment": {"no": "such"}}')
 
-    everything = read_results(store, Selection(), Reading())
-    assert [result.experiment for result in everything.finished] == [done]
-    assert sorted(everything.problems) == [
+    finished, problems = read_results(store, Request())
+    assert [result.experiment for result in finished] == [done]
+    assert sorted(problems) == [
         "Failed: beauty/sasrec/none/seed 1: out of memory",
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
         (
@@ -301,27 +298,27 @@ def test_failed_missing_and_foreign_experiments_are_named(tmp_path):
             f"(first: {folder.name}); delete the folder and run again."
         ),
     ]
-    planned = read_results(store, Selection(keys=[done.key, failed.key]), Reading())
-    assert list(planned.problems)[:2] == [
+    _, problems = read_results(store, Request(keys=[done.key, failed.key]))
+    assert problems[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
         "Missing: 1 of 2 selected experiments.",
     ]
-    narrow = read_results(store, Selection(datasets=["beauty"]), Reading())
-    assert narrow.finished == []
-    assert narrow.problems[0].startswith("Failed: beauty")
+    finished, problems = read_results(store, Request(datasets=["beauty"]))
+    assert finished == []
+    assert problems[0].startswith("Failed: beauty")
 
 
 def test_a_failure_that_succeeded_since_is_forgotten(tmp_path):
     experiment = make_experiment()
     Store(tmp_path).record_failure(experiment, "out of memory")
     save(tmp_path, experiment, [1])
-    assert list(read_results(Store(tmp_path), Selection(), Reading()).problems) == []
+    assert read_results(Store(tmp_path), Request())[1] == []
 
 
 def test_a_name_that_no_experiment_has_is_refused(tmp_path):
     save(tmp_path, make_experiment(), [1])
     with pytest.raises(ConfigError, match="no experiment of 'sasrek'; did you mean 'sasrec'"):
-        tables_of(tmp_path, Selection(backbones=["sasrec", "sasrek"]))
+        tables_of(tmp_path, backbones=["sasrec", "sasrek"])
 
 
 def test_damaged_ranks_are_one_clear_sentence(tmp_path):

@@ -12,13 +12,11 @@ from typer.testing import CliRunner
 
 from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
-from bench.evaluate.metrics import NDCG, HitRatio
 from bench.manifest import seal
 from bench.plan.protocol import Protocol
 from bench.reports.names import USUAL
 from bench.reports.report import draw, render
-from bench.reports.request import ReportRequest, embedded_request
-from bench.reports.results import Reading, Selection
+from bench.reports.request import Request, embedded_request
 from bench.reports.verify import verify as module
 from bench.reports.verify.printed import printed_tables
 from bench.reports.verify.verify import verify
@@ -59,9 +57,9 @@ def root(shared, tmp_path):
     return shutil.copytree(shared, tmp_path / "store")
 
 
-def write(tmp_path, root, fmt, **options):
+def write(tmp_path, root, fmt, **request):
     target = tmp_path / f"report.{fmt}"
-    target.write_text(render(root, fmt=fmt, titles=TITLES, origin=True, **options))
+    target.write_text(render(root, Request(format=fmt, **request), TITLES, origin=True))
     return target
 
 
@@ -79,9 +77,8 @@ def test_what_was_written_verifies(tmp_path, shared, fmt):
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_selections_readings_and_protocols_are_remembered(tmp_path, root, fmt):
     fill(root, Protocol(candidates="unseen", max_length=20))
-    reading = Reading("validation", None, "average", (NDCG(3), HitRatio(7)))
-    selection = Selection(datasets=("ml-100k",), methods=("none", "hsd"))
-    report = write(tmp_path, root, fmt, reading=reading, selection=selection)
+    reading = {"phase": "validation", "ties": "average", "metrics": ("NDCG@3", "HR@7")}
+    report = write(tmp_path, root, fmt, datasets=("ml-100k",), methods=("none", "hsd"), **reading)
     assert drift(report, root) == []
 
 
@@ -96,7 +93,7 @@ def test_a_csv_verifies_where_rows_tie(tmp_path, methods):
     # Read by titles, the order would be another than by the registered names.
     titles = {"steam": "A", "none": "B", "hsd": "C"}
     report = tmp_path / "report.csv"
-    report.write_text(render(root, fmt="csv", titles=titles, selection=Selection(methods=methods)))
+    report.write_text(render(root, Request(format="csv", methods=methods), titles))
     assert drift(report, root) == []
 
 
@@ -106,7 +103,7 @@ def test_a_csv_verifies_with_a_method_without_a_backbone(tmp_path, root):
 
 
 def test_a_damaged_experiment_that_a_report_does_not_show_changes_nothing(tmp_path, root):
-    report = write(tmp_path, root, "markdown", selection=Selection(datasets=("beauty",)))
+    report = write(tmp_path, root, "markdown", datasets=("beauty",))
     other = next(
         stored for stored in Store(root).experiments() if stored.experiment.dataset == "ml-100k"
     )
@@ -121,7 +118,7 @@ def test_what_a_csv_or_a_figure_leaves_out_is_said(tmp_path, root, figure, caplo
     if figure:
         draw(root, "accuracy", tmp_path / "a.png")
     else:
-        render(root, fmt="csv")
+        render(root, Request(format="csv"))
     assert "Failed: ml-100k/sasrec/steam/seed 1: the loss is NaN" in caplog.messages
 
 
@@ -137,7 +134,7 @@ def numbers(text):
 def test_one_changed_digit_anywhere_is_named(tmp_path, shared, fmt, monkeypatch):
     report = write(tmp_path, shared, fmt)
     text = report.read_text()
-    again = render(shared, fmt=fmt, titles=TITLES)
+    again = render(shared, Request(format=fmt), TITLES)
     monkeypatch.setattr(module, "render", lambda *_, **__: again)
     places = list(numbers(text))
     assert len(places) > 60
@@ -225,7 +222,7 @@ def write_trials(root, values, study="beauty-sasrec-hsd-k"):
 def test_a_ledger_is_that_of_its_time(tmp_path, root):
     found = {0: 0.0, 1: 0.01, 3: 0.03}
     write_trials(root, found)  # another worker runs trial 2
-    report = write(tmp_path, root, "markdown", names=["overall", "ledger"])
+    report = write(tmp_path, root, "markdown", tables=["overall", "ledger"])
     assert drift(report, root) == []
     found |= {2: 0.02, 4: 0.04}
     write_trials(root, found)
@@ -300,8 +297,8 @@ def test_files_that_cannot_be_read(tmp_path, shared):
 
 def test_the_comment_ends_no_html_early():
     nasty = "a-->b\n% <x>"
-    origin = ReportRequest.of("html", [], Selection(datasets=(nasty,)), Reading(), USUAL)
-    comment = origin.comment()
+    origin = Request(format="html", keys=(), datasets=(nasty,), tables=USUAL)
+    comment = origin.comment([])
     assert comment.count("-->") == 1
     assert len(comment.splitlines()) == 1
     assert json.loads(re.search(r"\{.*\}", comment)[0])["datasets"] == [nasty]
@@ -310,7 +307,7 @@ def test_the_comment_ends_no_html_early():
 
 def test_printed_tables_come_back_as_text(shared):
     texts = {
-        fmt: render(shared, fmt=fmt, titles=TITLES, names=USUAL)
+        fmt: render(shared, Request(format=fmt, tables=USUAL), TITLES)
         for fmt in ("markdown", "latex", "html")
     }
     tables = {fmt: printed_tables(text, fmt) for fmt, text in texts.items()}
@@ -393,7 +390,7 @@ def with_field(text, name, value):
 
 @pytest.fixture(scope="module")
 def reports(shared):
-    return {fmt: render(shared, fmt=fmt, titles=TITLES, origin=True) for fmt in FORMATS}
+    return {fmt: render(shared, Request(format=fmt), TITLES, origin=True) for fmt in FORMATS}
 
 
 @pytest.fixture(scope="module")

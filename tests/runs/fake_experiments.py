@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.dataset import Dataset
-from bench.data.sequences import Sequences
 from bench.errors import BenchError
 from bench.files import atomic_path, write_text
 from bench.plan.experiment import Experiment
@@ -22,19 +20,6 @@ from bench.plan.progress import Progress
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
-from bench.settings import Settings
-
-
-def toy(name="toy") -> Dataset:
-    return Dataset(
-        name=name,
-        fingerprint="f" * 64,
-        sequences=Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]]),
-        user_ids=["a", "b", "c"],
-        item_ids=["w", "x", "y", "z"],
-        item_texts=["", "", "", ""],
-        max_length=7,
-    )
 
 
 def planned(seed=1, method="none", source="toy", **training) -> PlannedExperiment:
@@ -137,10 +122,6 @@ def says_its_threads(experiment, dataset, work, *, report, **execution):
     finished = result(experiment)
     metadata = finished.metadata.model_copy(update={"threads": execution["settings"].threads})
     return replace(finished, metadata=metadata)
-
-
-def load(source: str, settings: Settings) -> Dataset:
-    return toy()
 
 
 def logged(experiment, dataset, work, *, report, **execution):

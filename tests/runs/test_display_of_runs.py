@@ -2,15 +2,17 @@
 
 import io
 
+from bench.display import display_for
 from bench.plan.progress import Progress
-from bench.runs.display import run_display
+from bench.runs.display import RunDisplay
 
 LABEL = "toy/sasrec/none/seed 1"
 EPOCH = Progress(LABEL, epoch=2, epochs=9, loss=0.5, metric=0.125, best=0.25, seconds=1.26)
 
 
 def shown(stream):
-    with run_display(2, stream) as display:
+    with display_for(stream) as lines:
+        display = RunDisplay(lines, 2)
         display.started(LABEL)
         display.advanced(EPOCH, 75.0)
         display.ended(LABEL, "finished", 12.0)

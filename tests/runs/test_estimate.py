@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_experiments import planned, result, toy
+from fake_experiments import planned, result
+from toys import toy
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences

@@ -1,12 +1,13 @@
 """Executors with injected experiments: failures, reuse, threads, death, order."""
 
+import errno
 import time
 from types import SimpleNamespace
 
 import pytest
 from fake_experiments import begun, planned
 
-from bench.errors import StoreError
+from bench.errors import BenchError, ConfigError, StoreError
 from bench.plan.progress import Progress
 from bench.runs import execute as execution
 from bench.runs.execute import default_workers, execute
@@ -24,7 +25,7 @@ SLOW_POOL = pytest.mark.parametrize(
 def run(root, function="fine", workers=1, plan=None, reporter=None):
     plan = [planned(seed) for seed in SEEDS] if plan is None else plan
     settings = Settings.from_environment(store=root, device="cpu", threads=3)
-    names = (f"fake_experiments:{function}", "fake_experiments:load")
+    names = (f"fake_experiments:{function}", "toys:load")
     execution = ExecutionSettings(settings, (), *names)
     return execute(plan, execution, reporter or Recorder(), workers=workers)
 
@@ -87,6 +88,21 @@ def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
     assert Store(tmp_path).failure(outcomes[0].key).cause == outcomes[0].cause
     with Store(tmp_path).locked(outcomes[0].key) as free:
         assert free
+
+
+@pytest.mark.parametrize("part", ["Pipe", "Process.start"])
+def test_a_worker_process_that_cannot_start_is_one_sentence(tmp_path, monkeypatch, part):
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(f"bench.runs.workers._CONTEXT.{part}", refuse)
+    with pytest.raises(BenchError) as caught:
+        run(tmp_path, workers=2)
+    assert str(caught.value) == (
+        "cannot start a worker process: Too many open files; run with --jobs 1, or raise the "
+        "system's limits ('ulimit -n', 'ulimit -u')"
+    )
+    assert list(Store(tmp_path).failures()) == []
 
 
 @pytest.mark.parametrize("experiment", ["no_memory", "torch_no_memory"])
@@ -217,7 +233,5 @@ def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers):
 
 
 def test_an_experiment_that_does_not_import_is_named(tmp_path):
-    from bench.errors import ConfigError
-
     with pytest.raises(ConfigError, match="has no 'absent'"):
         run(tmp_path, "absent", plan=[planned()])

@@ -4,8 +4,8 @@ import random
 import time
 
 import pytest
-from command import called
-from tiny_runs import finish, labels, ranks_of, start, write_spec
+from command import called, end
+from tiny_runs import labels, ranks_of, start, write_spec
 
 pytestmark = pytest.mark.process
 EXPERIMENTS = 4
@@ -31,7 +31,7 @@ def run_here(spec, store):
 def seconds(uninterrupted, tmp_path_factory):
     """Wall seconds of a process that is left alone."""
     began = time.monotonic()
-    finish(start(uninterrupted[0], tmp_path_factory.mktemp("timed")))
+    end(start(uninterrupted[0], tmp_path_factory.mktemp("timed")))
     return time.monotonic() - began
 
 
@@ -62,14 +62,6 @@ def check(store, expected, kills):
     for done, log in kills:
         for label in done:
             assert f"{label}: epoch" not in log, "a finished experiment began again"
-
-
-@pytest.mark.slow
-def test_kill_and_resume(uninterrupted, seconds, tmp_path):
-    spec, expected = uninterrupted
-    kills = kill_and_resume(spec, tmp_path, seconds, 4)
-    assert len(kills) == 4
-    check(tmp_path, expected, kills)
 
 
 def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):

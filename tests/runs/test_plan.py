@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fake_experiments import toy
+from toys import toy
 
 from bench.components import METHODS, MethodEntry
 from bench.errors import ConfigError
@@ -41,6 +41,25 @@ def test_the_first_seed_of_everything_comes_before_the_second():
         "toy/gru4rec/none/seed 1",
         "toy/sasrec/none/seed 1",
     ]
+
+
+def test_each_loss_is_a_whole_comparison():
+    found = plan(losses=["cross_entropy", "bpr"], backbones=["sasrec"], seeds=[1, 2])
+    assert [planned.experiment.label for planned in found] == [
+        "toy/sasrec/none/seed 1",
+        "toy/sasrec/none/seed 2",
+        "toy/sasrec/none/bpr/seed 1",
+        "toy/sasrec/none/bpr/seed 2",
+    ]
+    assert [planned.experiment.training.loss for planned in found[1:3]] == ["cross_entropy", "bpr"]
+    labels = [point.label for point in grid_points(spec(losses=["bpr"]))]
+    assert labels[0] == "planted/gru4rec/none/bpr/seed 1"
+    assert plan(training={"loss": "bpr"})[0].experiment.label == "toy/gru4rec/none/bpr/seed 1"
+
+
+def test_losses_named_twice_are_refused():
+    with pytest.raises(ConfigError, match=r"'losses' and 'training\.loss' both name losses"):
+        spec(losses=["bpr"], training={"loss": "bce"}).check()
 
 
 def test_standalone_methods_take_no_backbone_and_readers_are_crossed(extra_methods):

@@ -305,14 +305,6 @@ def test_a_lock_dies_with_its_process(store):
         assert mine
 
 
-def test_a_damaged_cell_is_named(store):
-    store.save(CELL, result(CELL))
-    stored = store.load(CELL.key)
-    (stored.folder / "ranks-test.parquet").write_bytes(b"PAR1 nonsense")
-    with pytest.raises(StoreError, match=r"ranks-test.parquet is missing or damaged .*; delete"):
-        stored.ranks("test")
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -322,6 +314,7 @@ def test_a_damaged_cell_is_named(store):
         ("curve.json", b'{"a": 1}'),
         ("curve.json", b"[1, 2]"),
         ("experiment.json", b'{"key": "x", "experiment": null}'),
+        ("experiment.json", b"[]"),
     ],
 )
 def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
@@ -373,18 +366,6 @@ def test_a_read_out_that_is_gone_is_no_method_without_one(store):
     gone[0].unlink()
     with pytest.raises(StoreError, match="is missing or damaged"):
         stored.decisions(part)
-
-
-def test_a_cell_whose_head_is_none_is_named_and_left_out_of_reading(store):
-    store.save(CELL, result(CELL))
-    folder = store.load(CELL.key).folder
-    (folder / "experiment.json").write_text("[]")
-    sealed(folder)
-    with pytest.raises(
-        StoreError, match=r"experiment.json is missing or damaged .*; delete its folder"
-    ):
-        _ = store.load(CELL.key).experiment
-    assert list(readable(store.experiments())) == []
 
 
 def test_a_cell_of_another_version_is_left_out_of_reading(store):

@@ -164,10 +164,6 @@ def test_a_cell_names_the_weights_and_refuses_others(base, tmp_path):
         _ = Llm2VecEncoder(changed, Settings.from_environment()).fingerprint
 
 
-def test_weights_that_are_not_here_are_left_open():
-    assert Llm2VecConfig(model="nobody/nothing").resolved().weights == ""
-
-
 def without(folder, pattern):
     for path in folder.glob(pattern):
         path.unlink()
@@ -193,11 +189,6 @@ def test_damaged_weights_are_named(tmp_path):
     (folder / "model.safetensors").write_bytes(b"\x00" * 99)
     with pytest.raises(ConfigError, match="cannot load"):
         opened(folder)
-
-
-def test_a_name_that_is_neither_folder_nor_id_is_refused():
-    with pytest.raises(ConfigError, match="neither a folder nor a hub id"):
-        opened("no/such/folder")
 
 
 def test_the_preset_says_what_it_cannot_do_and_how_to_bring_the_weights(monkeypatch):

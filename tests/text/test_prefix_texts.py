@@ -1,11 +1,15 @@
 """Joined texts of prefixes against joining them one by one."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_toys import dataset
 
+from bench.data.noise import with_variants
+from bench.errors import ConfigError
 from bench.plan.encoding import EncoderConfig
+from bench.plan.variants import Noise
 from bench.text.prefixes import BETWEEN
 from bench.text.texts import Corpus
 
@@ -47,3 +51,11 @@ def test_the_last_item_of_a_user_is_in_no_text():
     data = dataset(["a", "b", "only last"], [[1, 2, 1, 3], [2, 2, 3]])
     corpus = Corpus.of(data, EncoderConfig(reading="text"), 4)
     assert not [text for text in corpus.texts if "only last" in text]
+
+
+def test_joined_texts_need_one_history_of_a_user():
+    apart = with_variants(
+        dataset(NAMES, [[1, 2, 3, 4]]), [Noise(kind="repeat", rate=0.5, histories="train")]
+    )
+    with pytest.raises(ConfigError, match="histories differ"):
+        Corpus.of(apart, EncoderConfig(reading="text"), 4)

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import threading
 
 import numpy as np
 import pytest
 from text_toys import Noting, Remembering, dataset, vector
 
-from bench.errors import DataError, StoreError
+from bench.errors import DataError
 from bench.plan.encoding import EncoderConfig
 from bench.text import embed
 from bench.text.embed import vectors_of
@@ -133,21 +132,6 @@ def test_shards_of_another_cut_are_not_mixed_in(monkeypatch):
     np.testing.assert_array_equal(found.matrix[1:], np.stack([vector(t) for t in corpus().texts]))
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "manifest.json"])
-def test_damaged_vectors_are_encoded_again_with_a_warning(name, caplog):
-    before = vectors_of(Remembering(), corpus(), "toy", Noting())
-    path, expected = before.folder / name, np.array(before.matrix)
-    del before
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(bytes(content))
-    noting = Noting()
-    found = vectors_of(Remembering(), corpus(), "toy", noting)
-    np.testing.assert_array_equal(found.matrix, expected)
-    assert noting.endings == [("toy", True)]
-    assert "is damaged" in caplog.text
-
-
 def test_a_large_corpus_is_not_cut_into_countless_shards(monkeypatch):
     monkeypatch.setattr(embed, "SHARD_CHARACTERS", 10)
     many = len(list(embed._parts(corpus())))
@@ -175,22 +159,6 @@ def test_of_long_texts_the_estimate_reads_fewer(monkeypatch):
     assert [len(group) for group in encoder.calls[1 : 1 + embed.GROUPS]][-1] == 1
 
 
-def test_two_at_once_encode_once():
-    both = [Remembering(), Remembering()]
-    found = {}
-
-    def work(encoder):
-        found[encoder] = vectors_of(encoder, corpus(), "toy", Noting())
-
-    threads = [threading.Thread(target=work, args=(encoder,)) for encoder in both]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(encoder.opened for encoder in both) == [0, 1]
-    assert found[both[0]].metadata == found[both[1]].metadata
-
-
 def test_float16_halves_the_file_and_rounds():
     half = vectors_of(Remembering(EncoderConfig(storage="float16")), corpus(), "toy", Noting())
     assert half.matrix.dtype == np.float16
@@ -209,12 +177,6 @@ def test_vectors_that_cannot_be_kept_are_refused(scale, storage, message):
     assert entry_of(encoder, corpus()).read() is None
 
 
-def test_the_file_cannot_be_changed_through_the_mapping():
-    found = vectors_of(Remembering(), corpus(), "toy", Noting())
-    found.matrix[1] = 7.0
-    assert entry_of(Remembering(), corpus()).read().arrays["vectors"][1, 0] != 7.0
-
-
 def test_other_texts_settings_or_fitted_names_are_other_entries(monkeypatch):
     base = entry_of(Remembering(), corpus())
     fewer = Corpus.of(dataset(WORDS.item_texts[:-1]), EncoderConfig(), 4)
@@ -231,13 +193,6 @@ def test_an_encoder_that_learns_from_the_names_depends_on_all_of_them(monkeypatc
     assert entry_of(Remembering(), one) == entry_of(Remembering(), two)
     monkeypatch.setattr(Remembering, "fitted", True)
     assert entry_of(Remembering(), one) != entry_of(Remembering(), two)
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
-    with pytest.raises(StoreError, match="BENCH_CACHE_DIR"):
-        vectors_of(Remembering(), corpus(), "toy", Noting())
 
 
 def test_the_description_is_plain_json():

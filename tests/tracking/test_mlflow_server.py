@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
+from command import end
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from tracked_runs import Server, begin, end, run
+from tracked_runs import Server, run, start
 
 from bench.runs.store import Store
 from bench.settings import APPLICATION
@@ -37,8 +38,8 @@ def test_a_run_and_a_tuning_are_read_back_through_the_client(server, tmp_path):
     end(run(tmp_path, "--seeds", "1", "2", "--set", "epochs=2", MLFLOW_TRACKING_URI=server.uri))
     words = ["tune", "--dataset", "./card.yaml", "--backbone", "gru4rec", "--method", "none"]
     more = ["--trials", "2", "--set", "epochs=2"]
-    end(begin(tmp_path, *words, *more, MLFLOW_TRACKING_URI=server.uri))
-    end(begin(tmp_path, "track", "sync", MLFLOW_TRACKING_URI=server.uri))
+    end(start(tmp_path, *words, *more, MLFLOW_TRACKING_URI=server.uri))
+    end(start(tmp_path, "track", "sync", MLFLOW_TRACKING_URI=server.uri))
     client, found = runs(server)
     kinds = sorted(kind for kind, _ in found)
     assert kinds == ["experiment", "experiment", "run", "study", "trial", "trial"]
@@ -67,7 +68,7 @@ def test_a_server_killed_in_the_middle_costs_no_run_and_no_doubles(server, tmp_p
     assert "warning:" in err
     assert len(list(Store(tmp_path / "store").experiments())) == 3
     server.start()
-    out, _ = end(begin(tmp_path, "track", "sync", MLFLOW_TRACKING_URI=server.uri))
+    out, _ = end(start(tmp_path, "track", "sync", MLFLOW_TRACKING_URI=server.uri))
     assert int(out.split(": ")[1].split()[0]) > 0  # logged now
     client, found = runs(server)
     assert sorted(kind for kind, _ in found) == ["experiment", "experiment", "experiment", "run"]

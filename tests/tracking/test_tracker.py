@@ -5,8 +5,9 @@ import time
 from dataclasses import replace
 
 import pytest
+from command import end
 from full_store import experiment, fail, fill, finish, record
-from tracked_runs import begin, end, free_port, run
+from tracked_runs import free_port, run, start
 from typer.testing import CliRunner
 
 from bench.cli.main import app
@@ -174,7 +175,7 @@ def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings,
     assert "| tiny" in out
     assert [line[:8] for line in err.splitlines() if "MLflow" in line] == ["warning:"]
     assert len(list(Store(settings.store).experiments())) == 1
-    out, _ = end(begin(tmp_path, "track", "sync"))
+    out, _ = end(start(tmp_path, "track", "sync"))
     assert out == f"{settings.store / 'tracking' / 'mlflow.db'}: 2 logged, 0 were there already\n"
 
 

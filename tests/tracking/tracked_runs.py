@@ -9,53 +9,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
 
-CARD = """
-name: tiny
-forms:
-  - format: planted
-    options: {seed: 1, users: 30, items: 60, tastes: 4, mean_length: 8, max_length: 15}
-max_length: 8
-"""
+from command import CARD, begin
 
 
-BENCH = [sys.executable, "-m", "bench"]
-
-
-def begin(
-    folder: Path, *words: str, program: Sequence[str] = BENCH, **environment: str
-) -> subprocess.Popen[str]:
-    """Begin ``bench`` in a folder that holds its card, store and cache."""
+def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    """Begin ``bench`` in a folder that holds its card and store, with tracking on."""
     (folder / "card.yaml").write_text(CARD)
-    folders = {name: str(folder / name.lower()) for name in ("BENCH_CACHE_DIR", "BENCH_DATA_DIR")}
-    fixed = {"BENCH_STORE": str(folder / "store"), "BENCH_OFFLINE": "1", "BENCH_TRACK": "1"}
-    return subprocess.Popen(
-        [*program, *words],
-        cwd=folder,
-        env={**os.environ, **folders, **fixed, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    fixed = {"BENCH_STORE": str(folder / "store"), "BENCH_TRACK": "1"}
+    return begin(folder, *words, **{**fixed, **environment})
 
 
-def run(
-    folder: Path, *more: str, program: Sequence[str] = BENCH, **environment: str
-) -> subprocess.Popen[str]:
+def run(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     """Begin a run of one quick experiment, or of what else is said."""
     words = ["run", "--dataset", "./card.yaml", "--backbone", "gru4rec", "--method", "none"]
-    words += ["--jobs", "1"]
-    return begin(folder, *words, *more, program=program, **environment)
-
-
-def end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
-    """Wait, and give both streams."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
+    return start(folder, *words, "--jobs", "1", *more, **environment)
 
 
 def free_port() -> int:

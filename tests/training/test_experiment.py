@@ -46,7 +46,8 @@ def test_facts_and_ranks_are_complete(tmp_path):
     assert (test.better_all + test.ties_all < test.candidates_all).all()
     counts = np.bincount(np.concatenate([row[:-2] for row in data.sequences]), minlength=31)
     assert (test.target_count == counts[test.target]).all()
-    assert result.decisions == {}
+    assert set(result.decisions) == {"train", "test"}
+    assert result.decisions["test"].keep.all()
 
 
 def test_the_best_epoch_is_chosen_by_the_validation_targets(tmp_path):
@@ -71,6 +72,9 @@ def test_two_runs_agree_bit_for_bit(tmp_path):
         assert (column == runs[1].ranks["test"].columns()[name]).all()
     other = run_experiment(experiment(seed=2), dataset(), tmp_path / "other")
     assert other.curve[0].loss != runs[0].curve[0].loss
+    noisy = experiment(dataset=f"{experiment().dataset}+random:0.1")
+    same_seeds = run_experiment(noisy, dataset(), tmp_path / "noisy")
+    assert same_seeds.curve[-1].loss == runs[0].curve[-1].loss
 
 
 def test_every_method_draws_the_same_samples(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.runs.train import build_method
 from bench.training import checkpoint
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 from bench.training.trainer import Trainer
 
 
@@ -25,7 +25,10 @@ def _trainer(method=None, config=None, data=None, **kwargs):
     split = LeaveOneOut.of(data or dataset())
     if method is None:
         torch.manual_seed(0)
-        method = build_method(experiment(), TrainingData(SIZES, split.train, cross_entropy))
+        method = build_method(
+            experiment(),
+            TrainingData(SIZES, split.train, cross_entropy, target_loss=target_cross_entropy),
+        )
     options = {"sampling": "positions", "axes": ("toy", 1), "device": torch.device("cpu")}
     return Trainer(
         method,

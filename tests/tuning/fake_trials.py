@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+from toys import toy
 
-from bench.data.dataset import Dataset
-from bench.data.sequences import Sequences
 from bench.errors import BenchError
 from bench.plan.progress import Progress
 from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
@@ -23,22 +22,6 @@ from bench.tuning.search import Budget, spend
 
 USERS = 100
 EPOCHS = 4
-
-
-def toy() -> Dataset:
-    return Dataset(
-        name="toy",
-        fingerprint="f" * 64,
-        sequences=Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]]),
-        user_ids=["a", "b", "c"],
-        item_ids=["w", "x", "y", "z"],
-        item_texts=["", "", "", ""],
-        max_length=7,
-    )
-
-
-def load(source: str, settings: Settings) -> Dataset:
-    return toy()
 
 
 def spec(**changes) -> Spec:
@@ -54,7 +37,7 @@ def run(root: Path, trials=4, seconds=None, function="fine", workers=1, url=None
     """Tune; return the trials of each study, and what was reported."""
     said: list[str] = []
     settings = Settings.from_environment(store=root, device="cpu")
-    names = (f"fake_trials:{function}", "fake_trials:load")
+    names = (f"fake_trials:{function}", "toys:load")
     execution = ExecutionSettings(settings, (), *names)
     given = plans(**changes)
     records = spend(given, Budget(trials, seconds), execution, workers, url, said.append)

@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from fake_trials import run, spec, toy
+from fake_trials import run, spec
+from toys import toy
 
 from bench.errors import ConfigError
 from bench.plan.grid import grid_points, make_plan

@@ -89,20 +89,20 @@ def test_a_trial_of_another_machine_lives_as_long_as_its_heart_beats(database, t
     storage = open_storage(database)
     [plan] = plans(seeds=[6])
     study = open_study(plan, storage)
-    Owner(tmp_path / "there", storage).ask(study, plan.space)
-    here = Owner(tmp_path / "here", storage)
-    here.sweep(study)
+    Owner(study, storage, tmp_path / "there").ask(plan.space)
+    here = Owner(study, storage, tmp_path / "here")
+    here.sweep()
     assert study.trials[0].state == TrialState.RUNNING
     with storage.engine.begin() as connection:
         connection.execute(
             text("UPDATE trial_heartbeats SET heartbeat = now() - interval '301 seconds'")
         )
-    here.sweep(study)
+    here.sweep()
     [trial] = study.trials
     assert (trial.state, trial.user_attrs["deaths"]) == (TrialState.WAITING, 1)
-    here.sweep(study)
-    assert here.ask(study, plan.space).number == 0
-    here.sweep(study)
+    here.sweep()
+    assert here.ask(plan.space).number == 0
+    here.sweep()
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
 
 
@@ -111,11 +111,11 @@ def test_a_trial_that_no_machine_claims_is_given_up_after_a_while(database, tmp_
     [plan] = plans(seeds=[7])
     study = open_study(plan, storage)
     study.ask()
-    here = Owner(tmp_path, storage)
-    here.sweep(study)
+    here = Owner(study, storage, tmp_path)
+    here.sweep()
     assert study.trials[0].state == TrialState.RUNNING
     monkeypatch.setattr(owner, "UNCLAIMED_SECONDS", -1.0)
-    here.sweep(study)
+    here.sweep()
     assert study.trials[0].state == TrialState.WAITING
 
 

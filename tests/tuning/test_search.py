@@ -142,6 +142,21 @@ def test_settings_suggested_twice_run_once_and_cost_nothing_more(tmp_path):
     assert len(begun(tmp_path)) == 2
 
 
+def test_settings_that_were_pruned_are_not_trained_again(tmp_path, monkeypatch):
+    """Every epoch after the default's would be pruned; trial 2 has the settings of trial 1."""
+    monkeypatch.setattr("optuna.Trial.should_prune", lambda trial: trial.number > 0)
+    bad = plans()[0].default | {"backbone.dropout": 0.6}
+    study = open_own(tmp_path)
+    for _ in range(2):
+        study.enqueue_trial(bad)
+    [[_, first, second]], said = run(tmp_path, trials=3)
+    assert (first.state, first.cause) == ("pruned", "pruned at epoch 1: below earlier trials")
+    assert (second.state, second.cause, second.curve) == ("pruned", first.cause, first.curve)
+    assert (second.repeats, second.seconds) == (1, 0.0)
+    assert said[-1].startswith(f"{plans()[0].label} trial 2: pruned (as trial 1), pruned at epoch")
+    assert begun(tmp_path).count(first.experiment) == 1
+
+
 def test_a_space_without_dimensions_is_exhausted_by_seconds(tmp_path):
     changes = {
         "training": {"epochs": 4, "learning_rate": 0.002},
@@ -266,15 +281,15 @@ def test_a_default_killed_while_its_settings_were_suggested_goes_on(tmp_path):
 def test_a_trial_of_a_living_process_is_left_to_it(tmp_path):
     study, opened = open_own(tmp_path), storage.open_storage(default_url(tmp_path))
     space = plans()[0].space
-    living, other = Owner(tmp_path, opened), Owner(tmp_path, opened)
-    trial = living.ask(study, space)
-    other.sweep(study)
+    living, other = Owner(study, opened, tmp_path), Owner(study, opened, tmp_path)
+    trial = living.ask(space)
+    other.sweep()
     assert states(study) == [TrialState.RUNNING]
     living.release(trial)  # as the system does for a process that dies
-    other.sweep(study)
+    other.sweep()
     assert states(study) == [TrialState.WAITING]
-    other.sweep(study)
-    assert other.ask(study, space).number == 0
+    other.sweep()
+    assert other.ask(space).number == 0
 
 
 def test_of_two_machines_that_begin_the_last_trial_one_gives_way(tmp_path, monkeypatch):
@@ -282,7 +297,7 @@ def test_of_two_machines_that_begin_the_last_trial_one_gives_way(tmp_path, monke
 
     open_own(tmp_path).ask()  # another machine has just begun the only trial
     calls = iter([True])
-    monkeypatch.setattr(Owner, "sweep", lambda self, study: None)
+    monkeypatch.setattr(Owner, "sweep", lambda self: None)
     monkeypatch.setattr(Budget, "admits", lambda self, trials: next(calls, False))
     monkeypatch.setattr(Budget, "is_spent", lambda self, trials: len(trials) > 1)
     [trials], said = run(tmp_path, trials=1)

@@ -4,7 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from fake_trials import spec, toy
+from fake_trials import spec
+from toys import toy
 
 from bench.components import BACKBONES, ENCODERS, METHODS, Variant
 from bench.errors import ConfigError

@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.data.columns import Columns, item_texts
 from bench.data.interactions import CheckResult, Interactions
 from bench.data.tables import read_table
@@ -24,20 +27,54 @@ def read(files: Mapping[str, Path], options: TableOptions) -> Interactions:
         that is none.
     """
     path = files.get("interactions") or files["reviews"]
-    columns = [options.user, options.item, *([options.time] if options.time else [])]
+    columns = [options.user, options.item, *filter(None, [options.time, options.rating])]
     typed = isinstance(options, RecboleOptions)
-    table = read_table(path, columns, options, typed=typed, max_bad_lines=options.max_bad_lines)
+    table = read_table(
+        path,
+        columns,
+        options,
+        typed=typed,
+        optional=options.rating,
+        max_bad_lines=options.max_bad_lines,
+    )
     time = _time_of_atomic(table, options) if typed else options.time
     users, user_ids = table.ids(options.user)
     items, item_ids = table.ids(options.item)
-    times = None if time is None else table.times(time, options.time_format)
+    times, per_second = table.times(time, options.time_format) if time else (None, None)
     texts, notes, listed = None, table.notes, files.get("items") or files.get("metadata")
     if listed:
         texts, more = _texts(listed, options, item_ids, typed=typed)
         notes = [*notes, *more]
     return Interactions(
-        users, items, user_ids, item_ids, times, texts, place=table.place, notes=notes
+        users,
+        items,
+        user_ids,
+        item_ids,
+        times,
+        per_second,
+        _ratings(table, options),
+        texts,
+        place=table.place,
+        notes=notes,
     )
+
+
+def _ratings(table: Columns, options: TableOptions) -> NDArray[np.float32] | None:
+    """Return the ratings; None where there are none and the card names no column of them."""
+    if options.rating is None:
+        return None
+    stated = "rating" in options.model_fields_set
+    if options.rating not in table.arrays and not stated:
+        return None
+    ratings = table.ratings(options.rating)
+    if not np.isnan(ratings).all():
+        return ratings
+    if stated:
+        raise DataError(
+            f"{table.path} has no '{options.rating}' in any line; correct the card's 'rating', or "
+            "remove it"
+        )
+    return None
 
 
 def _time_of_atomic(table: Columns, options: TableOptions) -> str | None:
@@ -49,7 +86,8 @@ def _time_of_atomic(table: Columns, options: TableOptions) -> str | None:
             "histories, in which an interaction occurs many times; take the .inter file with one "
             "interaction a line"
         )
-    others = {name for name, kind in kinds.items() if kind.startswith("float")} - {"rating"}
+    others = {name for name, kind in kinds.items() if kind.startswith("float")}
+    others -= {options.rating}
     if options.time in table.arrays or "time" in options.model_fields_set or others:
         return options.time
     text = f"{table.path} has no times; the order of its lines is taken as the order of time"

@@ -27,10 +27,7 @@ TOKENS_ON_GPU = 16_384
 class TokenEncoder(Encoder[C]):
     """Encodes batches of texts of like length, without gradients.
 
-    Attributes
-    ----------
-    tokens_per_batch
-        Padding included; set when the encoder is opened.
+    ``tokens_per_batch``, padding included, is set when the encoder is opened.
     """
 
     device: torch.device
@@ -87,22 +84,10 @@ def _configure_libraries(*, offline: bool) -> None:
 
 
 def token_batches(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.int64]]:
-    """Group texts so that little of a batch is padding.
+    """Group texts so that little of a batch is padding; yield int64 indices of its texts.
 
-    Texts are sorted by length, the longest first; a batch is as many as fit when each is as
-    long as its longest, and one at least.
-
-    Parameters
-    ----------
-    lengths
-        Tokens of each text.
-    tokens
-        Limit of a batch, padding included.
-
-    Returns
-    -------
-    iterator of ndarray
-        int64 indices of each batch's texts; together every text once.
+    Texts are sorted by length in tokens, the longest first; a batch is as many as fit into a
+    number of tokens when each is as long as its longest, and one at least.
 
     Examples
     --------
@@ -120,21 +105,14 @@ def token_batches(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.in
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int, *, left: bool) -> Tensor:
-    """Stack ragged rows.
+    """Stack ragged rows of whole numbers to int64 ``[rows, longest]``.
 
     Parameters
     ----------
-    rows
-        Whole numbers.
-    fill
-        Stands where a row has none.
+    rows, fill
+        The rows, and what stands where one has no number.
     left
         Whether rows end together instead of beginning together.
-
-    Returns
-    -------
-    Tensor
-        int64 ``[rows, longest]``.
 
     Examples
     --------

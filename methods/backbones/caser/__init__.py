@@ -1,6 +1,6 @@
 """Caser: convolutions over the most recent items."""
 
-from bench.components import BackboneEntry
+from bench.components import BackboneEntry, Variant
 
 BACKBONE = BackboneEntry(
     name="caser",
@@ -11,5 +11,19 @@ BACKBONE = BackboneEntry(
     citation=(
         "Tang, Wang. Personalized Top-N Sequential Recommendation via Convolutional Sequence "
         "Embedding. WSDM 2018."
+    ),
+    variants=(
+        Variant(
+            "recbole",
+            "Caser (RecBole)",
+            "as RecBole computes it, with users, and as HSD and SSDRec attach to it officially",
+            {
+                "user_embedding": True,
+                "short_windows": "start",
+                "vertical_bias": True,
+                "output_activation": "relu",
+                "initialisation": "xavier",
+            },
+        ),
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from bench.config import Config
@@ -25,6 +27,16 @@ class CaserConfig(Config):
     user_embedding
         If True, add the original's user embedding. Off by default, so that all backbones see the
         same information.
+    short_windows
+        Where the items of a history shorter than the window lie in it: at its ``end``, so that a
+        position of the window always has the same distance to the target, or at its ``start``
+        (RecBole, whose sequences are right-padded).
+    vertical_bias
+        Whether the vertical filters have biases (RecBole).
+    output_activation
+        Activation after the output map: ``none`` or ``relu`` (RecBole).
+    initialisation
+        Start of the linear maps: torch's ``uniform`` one, or ``xavier`` with zero biases (RecBole).
     """
 
     embedding_size: int = Field(default=64, ge=1)
@@ -33,3 +45,7 @@ class CaserConfig(Config):
     vertical: int = Field(default=8, ge=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
     user_embedding: bool = False
+    short_windows: Literal["start", "end"] = "end"
+    vertical_bias: bool = False
+    output_activation: Literal["none", "relu"] = "none"
+    initialisation: Literal["uniform", "xavier"] = "uniform"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.attention import Block, PostNormBlock, PreNormBlock
@@ -56,6 +57,19 @@ class SASRec(Backbone):
         for block in self.blocks[:-1]:
             z = block(z, ragged)
         return self._final_norm(cast("Block", self.blocks[-1]).last(z, ragged))
+
+    def encode_empty(self, users: Tensor) -> Tensor:
+        """Compute the state of an empty sequence as RecBole does: nothing is masked.
+
+        All keys of such a row are padding and equally forbidden, so each of ``max_length`` zero
+        vectors attends to all, and the state is the first one's.
+        """
+        frame = len(users), self.sizes.max_length
+        ragged = Ragged(torch.ones(frame, dtype=torch.bool, device=users.device))
+        z = self._tokens(self.items.weight.new_zeros(*frame, self.embedding_size), ragged)
+        for block in self.blocks:
+            z = block(z, ragged, causal=False)
+        return self._final_norm(z.view(*frame, -1)[:, 0])
 
     def _tokens(self, x: Tensor, ragged: Ragged) -> Tensor:
         """Return the real tokens ``[M, D]`` with their positions added."""

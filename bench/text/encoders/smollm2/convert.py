@@ -37,19 +37,10 @@ _PRE_TOKENIZER = "smollm"
 
 
 def convert(source: Path, target: Path) -> None:
-    """Write a Llama model and its tokenizer as safetensors and JSON.
+    """Write a Llama model and its tokenizer as safetensors and JSON to an existing folder.
 
-    Parameters
-    ----------
-    source
-        A GGUF file of the ``llama`` architecture with SmolLM's tokenizer.
-    target
-        Existing folder for the files.
-
-    Raises
-    ------
-    DataError
-        The file is damaged or holds another kind of model.
+    It is a DataError where the source is no GGUF file of the ``llama`` architecture with SmolLM's
+    tokenizer.
     """
     from gguf import GGUFReader
     from safetensors.numpy import save_file
@@ -85,19 +76,9 @@ def _tensor(tensor: Any, heads: dict[str, int]) -> tuple[str, NDArray[np.float32
 
 
 def unpermuted(matrix: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
-    """Undo llama.cpp's order of the rows of a query or key matrix.
+    """Undo llama.cpp's order of the rows of a query or key matrix, float32 ``[heads * d, width]``.
 
-    Parameters
-    ----------
-    matrix
-        float32 ``[heads * d, width]``: in each head, row ``2 i`` is turned with row ``2 i + 1``.
-    heads
-        Of this matrix.
-
-    Returns
-    -------
-    ndarray
-        The same rows; in each head, row ``i`` is turned with row ``i + d / 2``.
+    In each head, row ``2 i`` was turned with row ``2 i + 1``, and row ``i`` is with ``i + d / 2``.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bench.data.load import load_dataset
 from bench.errors import BenchError, DataError
@@ -10,7 +10,22 @@ from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
-    from bench.reports.tables.rows import DatasetBlock
+
+
+class Sourced(Protocol):
+    """What names a data set, its content and what loads it."""
+
+    @property
+    def dataset(self) -> str:
+        """Name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of its content."""
+
+    @property
+    def source(self) -> str:
+        """Its name, or the path of a user's own card."""
 
 
 class AvailableData:
@@ -32,24 +47,24 @@ class AvailableData:
         self.problems: list[str] = []
         self._loaded: dict[tuple[str, str], Dataset | None] = {}
 
-    def get(self, block: DatasetBlock) -> Dataset | None:
-        """Return the data set of a block, None if its files are missing or have other content."""
-        key = (block.dataset, block.fingerprint)
+    def get(self, wanted: Sourced) -> Dataset | None:
+        """Return a data set, None if its files are missing or have other content."""
+        key = (wanted.dataset, wanted.fingerprint)
         if key not in self._loaded:
             try:
-                self._loaded[key] = _load(block, self._settings)
+                self._loaded[key] = _load(wanted, self._settings)
             except BenchError as error:
                 self.problems.append(f"Not shown: what needs the data set itself: {error}")
                 self._loaded[key] = None
         return self._loaded[key]
 
 
-def _load(block: DatasetBlock, settings: Settings) -> Dataset:
-    dataset = load_dataset(block.source, settings)
-    if dataset.fingerprint != block.fingerprint:
+def _load(wanted: Sourced, settings: Settings) -> Dataset:
+    dataset = load_dataset(wanted.source, settings)
+    if dataset.fingerprint != wanted.fingerprint:
         raise DataError(
-            f"the available data set '{block.dataset}' (fingerprint {dataset.fingerprint[:8]}) is "
-            f"not the one of the experiments ({block.fingerprint[:8]}); set BENCH_DATA_DIR to the "
+            f"the available data set '{wanted.dataset}' (fingerprint {dataset.fingerprint[:8]}) is "
+            f"not the one of the experiments ({wanted.fingerprint[:8]}); set BENCH_DATA_DIR to the "
             "folder that holds theirs"
         )
     return dataset

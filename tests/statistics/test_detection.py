@@ -1,4 +1,4 @@
-"""AUROC, its interval and removals against counted pairs, Mann-Whitney and resampled users."""
+"""Figures of noise detection against counted pairs, scikit-learn and resampled users."""
 
 import math
 
@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 from bench.errors import BenchError
-from bench.statistics.auroc import auroc, placement_values
-from bench.statistics.removal import popularity_score, random_score, removal, removal_by
+from bench.statistics.detection import (
+    auroc,
+    average_precision,
+    over_users_and_seeds,
+    placement_values,
+    popularity_score,
+    random_score,
+    removal_precision,
+    share,
+)
 
 cases = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40).filter(
     lambda rows: len({flag for _, flag in rows}) == 2
@@ -134,31 +143,101 @@ def test_a_removal_by_score_is_the_mean_over_orders_of_ties(rows, data):
     for _ in range(400):
         order = np.lexsort((rng.random(len(score)), -score))
         shares.append(noise[order[:count]].mean())
-    found = removal_by(score, count, noise)
-    assert found.precision == pytest.approx(np.mean(shares), abs=0.12)
-    assert found.recall == pytest.approx(found.precision * count / noise.sum())
-    assert found.share == count / len(rows)
+    assert removal_precision(score, count, noise) == pytest.approx(np.mean(shares), abs=0.12)
 
 
-def test_removals_at_the_borders():
-    noise = np.array([True, False])
-    assert math.isnan(removal(np.zeros(2, dtype=bool), noise).precision)
-    assert removal_by(np.zeros(2), 0, noise).recall == 0
-    assert removal_by(np.zeros(2), 1, noise).precision == 0.5
-    assert math.isnan(removal(noise, np.zeros(2, dtype=bool)).recall)
+def test_shares_at_the_borders():
+    noise, none = np.array([True, False]), np.zeros(2, dtype=bool)
+    assert math.isnan(share(noise, none).value)
+    assert share(none, noise).value == 0
+    assert math.isnan(removal_precision(np.zeros(2), 0, noise))
+    assert removal_precision(np.zeros(2), 1, noise) == 0.5
 
 
-def test_removals_agree_with_counts():
+def test_shares_agree_with_counts():
     rng = np.random.default_rng(6)
     removed, noise = rng.random((2, 200)) < 0.4
-    found = removal(removed, noise)
     both = sum(1 for r, n in zip(removed, noise, strict=True) if r and n)
-    assert (found.precision, found.recall) == (both / removed.sum(), both / noise.sum())
+    found = share(noise, removed).value, share(removed, noise).value
+    assert found == (both / removed.sum(), both / noise.sum())
+
+
+@given(cases)
+def test_average_precision_is_scikit_learns(rows):
+    score = np.array([row[0] for row in rows], dtype=float)
+    noise = np.array([row[1] for row in rows])
+    expected = average_precision_score(noise, score)
+    assert average_precision(score, noise).value == pytest.approx(expected)
+
+
+@given(cases)
+def test_an_influence_is_the_derivative_by_a_weight(rows):
+    score = np.array([row[0] for row in rows], dtype=float)
+    noise, removed = np.array([row[1] for row in rows]), score > 2
+    step = 1e-6
+
+    def weighted_share(weight):
+        return np.sum(weight * (removed & noise)) / np.sum(weight * noise)
+
+    def weighted_precision(weight):
+        return average_precision_score(noise, score, sample_weight=weight)
+
+    pairs = (
+        (average_precision(score, noise), weighted_precision),
+        (share(removed, noise), weighted_share),
+    )
+    for found, function in pairs:
+        for place in range(len(rows)):
+            change = np.where(np.arange(len(rows)) == place, step, 0.0)
+            slope = (function(1 + change) - function(1 - change)) / (2 * step)
+            assert found.influence[place] == pytest.approx(slope, abs=1e-5)
+
+
+def test_intervals_of_precision_and_recall_are_as_wide_as_resampled_users():
+    rng = np.random.default_rng(8)
+    user, noise, score = planted(rng, users=120)
+    removed = score > 1
+
+    def figures(rows):
+        return [
+            average_precision(score[rows], noise[rows]),
+            share(noise[rows], removed[rows]),
+            share(removed[rows], noise[rows]),
+        ]
+
+    samples = []
+    for _ in range(600):
+        rows = np.concatenate([np.flatnonzero(user == u) for u in rng.integers(0, 120, 120)])
+        samples.append([figure.value for figure in figures(rows)])
+    for figure, spread in zip(figures(np.arange(len(user))), np.std(samples, axis=0), strict=True):
+        found = over_users_and_seeds([figure], user)
+        assert found.value == figure.value
+        assert found.high - found.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    rng = np.random.default_rng(9)
+    user, noise, score = planted(rng)
+    seeds = [score > 0, score + rng.normal(size=len(score)) > 1, score > 1.5]
+    figures = [share(removed, noise) for removed in seeds]
+    found = over_users_and_seeds(figures, user)
+    values = [figure.value for figure in figures]
+    sums = [np.mean([f.influence[user == u].sum() for f in figures]) for u in range(80)]
+    users, over = np.var(sums, ddof=1) * 80, np.var(values, ddof=1) / 3
+    reach = stats.t.ppf(0.975, (users + over) ** 2 / (over**2 / 2)) * math.sqrt(users + over)
+    assert (found.value, found.high) == pytest.approx((np.mean(values), np.mean(values) + reach))
+    assert over_users_and_seeds([figures[0]] * 2, user) == over_users_and_seeds([figures[0]], user)
+
+
+def test_seeds_in_which_a_share_is_undefined_are_left_out():
+    noise, none = np.array([True, False, True]), np.zeros(3, dtype=bool)
+    known, unknown = share(noise, noise), share(noise, none)
+    assert over_users_and_seeds([known, unknown], np.arange(3)).value == 1.0
+    assert math.isnan(over_users_and_seeds([unknown], np.arange(3)).value)
 
 
 def test_controls():
     assert popularity_score(np.array([3, 0, 7])).tolist() == [-3, 0, -7]
     assert np.array_equal(random_score(5), random_score(5))
-    assert not np.array_equal(random_score(5), random_score(5, 1))
     noise = np.random.default_rng(7).random(20_000) < 0.2
     assert placement_values(random_score(20_000), noise).auroc == pytest.approx(0.5, abs=0.02)

@@ -1,0 +1,130 @@
+"""The validation metric by epoch of training and by trial of tuning."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench.components import BACKBONES, METHODS
+from bench.errors import ConfigError
+from bench.reports.figures.canvas import (
+    Style,
+    assign_styles,
+    canvas,
+    explain,
+    from_zero,
+    line_legend,
+    method_styles,
+    panels_of,
+)
+from bench.tuning.records import StudyRecord, best_after, read_studies
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bench.reports.tables.build import ReportData
+    from bench.reports.tables.rows import Row
+
+
+def draw_learning_curves(data: ReportData) -> Figure:
+    """Draw a line for each seed; curves are as stored and independent of the request.
+
+    A panel compares the methods on one backbone, or the backbones if there is one method.
+
+    Raises
+    ------
+    ConfigError
+        No experiment has a curve.
+    """
+    styles = method_styles(data)
+    by_backbone = len(styles) == 1
+    panels: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
+    for panel in panels_of(data.tables):
+        for row in panel.block.rows:
+            if any(result.curve for result in row.results):
+                backbone = row.backbone_label
+                heading = panel.heading if by_backbone else f"{panel.heading}, {backbone}"
+                label = backbone if by_backbone else row.method_label
+                panels[heading, panel.table.protocol.selection][label] = row
+    if not panels:
+        raise ConfigError("no experiment has a learning curve; run 'bench run' first")
+    if by_backbone:
+        rows = [(label, row) for lines in panels.values() for label, row in lines.items()]
+        styles = assign_styles(((label, row.identity[0] or "") for label, row in rows), BACKBONES)
+    figure, axes = canvas(len(panels), min(len(panels), 3), 3.8)
+    for ax, ((heading, selection), lines) in zip(axes, panels.items(), strict=True):
+        _curves(ax, lines, styles)
+        ax.set_title(heading)
+        ax.set_xlabel("Epoch")
+        ax.set_ylabel(f"Validation {selection}")
+    line_legend(figure, styles, (label for lines in panels.values() for label in lines))
+    explain(figure, "One line per seed; markers: the epoch whose weights are tested.")
+    return figure
+
+
+def _curves(ax: Axes, lines: Mapping[str, Row], styles: Mapping[str, Style]) -> None:
+    """Draw each seed with a marker at its best epoch."""
+    for label, row in lines.items():
+        for result in row.results:
+            values = [epoch.metric for epoch in result.curve]
+            if not values:
+                continue
+            best = max(range(len(values)), key=values.__getitem__)
+            ax.plot(range(1, len(values) + 1), values, color=styles[label].colour, linewidth=1.5)
+            _point(ax, [best + 1], [values[best]], styles[label])
+    from_zero(ax)
+    ax.margins(x=0.02)
+    _whole_numbers(ax)
+
+
+def draw_tuning(data: ReportData) -> Figure:
+    """Draw one panel for each tuned data set; studies of equal names share a style.
+
+    Raises
+    ------
+    ConfigError
+        Nothing was tuned on these data sets.
+    StoreError
+        A study's file is damaged.
+    """
+    names = {block.dataset: block.name for block in data.blocks}
+    panels: dict[str, list[StudyRecord]] = defaultdict(list)
+    for study in read_studies(data.store.root):
+        if study.about["dataset"] in names and best_after(study.trials):
+            panels[study.about["dataset"]].append(study)
+    if not panels:
+        raise ConfigError("nothing was tuned on these data sets; run 'bench tune' first")
+
+    def label(study: StudyRecord) -> str:
+        parts = (study.about[key] for key in ("backbone", "method", "encoder"))
+        return ", ".join(data.titles.get(part, part) for part in parts if part)
+
+    tuned = [study for studies in panels.values() for study in studies]
+    styles = assign_styles(((label(study), study.about["method"]) for study in tuned), METHODS)
+    figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
+    for ax, (dataset, studies) in zip(axes, panels.items(), strict=True):
+        for study in studies:
+            points = [point for point in best_after(study.trials) if point["best"] is not None]
+            trials, best = ([point[key] for point in points] for key in ("trials", "best"))
+            style = styles[label(study)]
+            ax.step(trials, best, where="post", color=style.colour, linewidth=1.5)
+            _point(ax, trials[-1:], best[-1:], style)
+        ax.set_title(names[dataset])
+        ax.set_xlabel("Trials")
+        ax.set_ylabel(f"Best {studies[0].about['objective']}")
+        _whole_numbers(ax)
+    line_legend(figure, styles, styles)
+    explain(figure, "After each trial that counts; the first has the default settings.")
+    return figure
+
+
+def _point(ax: Axes, x: Sequence[float], y: Sequence[float], style: Style) -> None:
+    ax.plot(x, y, style.marker, color=style.colour, markersize=5.5, clip_on=False, zorder=3)
+
+
+def _whole_numbers(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

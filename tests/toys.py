@@ -1,0 +1,18 @@
+"""A data set of three users that no test trains on."""
+
+from __future__ import annotations
+
+from bench.data.dataset import Dataset
+from bench.data.sequences import Sequences
+from bench.settings import Settings
+
+
+def toy(name: str = "toy") -> Dataset:
+    """Three histories over four items without texts; the card's length is 7."""
+    sequences = Sequences.from_lists([[1, 2, 3, 4], [2, 3, 1], [4, 1, 2]])
+    return Dataset(name, "f" * 64, sequences, list("abc"), list("wxyz"), [""] * 4, 7)
+
+
+def load(source: str, settings: Settings) -> Dataset:
+    """Load the toy, as :func:`bench.data.load.load_dataset` loads a source."""
+    return toy()
