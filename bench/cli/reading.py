@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from bench.cli.options import Many, names, one_of
 from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
-from bench.settings import Settings
 
 MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
@@ -33,23 +31,3 @@ def write_out(text: str, out: Path | None) -> None:
         typer.echo(printable(text), nl=False)
     else:
         write_output(out, text)
-
-
-def joined(
-    settings: Settings, keys: Collection[str] | None, against: str
-) -> tuple[Settings, list[str]]:
-    """Join a store with published results and say on standard error what they are.
-
-    Raises
-    ------
-    ConfigError
-        None can be compared with the user's own.
-    StoreError
-        There is no pack, or one is damaged.
-    """
-    from bench.packs.reference import join
-
-    found = join(settings, keys, against)
-    for note in found.notes:
-        typer.echo(printable(note), err=True)
-    return found.settings, list(found.keys)

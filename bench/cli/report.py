@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -23,7 +24,6 @@ from bench.cli.reading import (
     Out,
     PhaseName,
     TiesName,
-    joined,
     write_out,
 )
 from bench.errors import ConfigError
@@ -178,8 +178,11 @@ def report(
         latest=latest,
         datasets=dataset or (),
     )
+    notes: Sequence[str] = ()
     if against is not None:
-        settings, keys = joined(settings, keys, against)
+        from bench.packs.reference import join
+
+        settings, keys, notes = join(settings, keys, against)
     request = Request(
         format=format_,
         keys=None if keys is None else tuple(keys),
@@ -202,4 +205,5 @@ def report(
         written = write_paper(settings.store, paper, request, titles, settings)
         typer.echo(f"{len(written)} files in {paper}")
     else:
-        write_out(render(settings.store, request, titles, settings, origin=True), out)
+        text = render(settings.store, request, titles, settings, origin=True, notes=notes)
+        write_out(text, out)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import Against, folder_settings, resumable, with_options
-from bench.cli.reading import joined
 from bench.errors import ConfigError
 from bench.numerics import use_numerics
 from bench.plan.progress import counted
@@ -58,7 +57,9 @@ def verify(
     if sample is not None:
         raise ConfigError("--sample draws published experiments; name 'reference' or a pack")
     if against is not None:
-        settings, _ = joined(settings, None, against)
+        from bench.packs.reference import join
+
+        settings = join(settings, None, against).settings
     root = settings.store
     if report is None:
         what, (problems, fine) = root, _check_store(root)

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import bench
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import folder_name, write_json
 from bench.hashing import content_hash
@@ -178,7 +177,7 @@ def _commit(experiment: Experiment) -> str:
         raise ConfigError(f"{error}; {remedy}") from None
     if now != experiment.code:
         raise ConfigError(f"the code of this checkout is another; {remedy}")
-    home = Path(bench.__file__).parent
+    home = Path(__file__).parent
     words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     command = ["git", "-C", str(home), *words]
     try:

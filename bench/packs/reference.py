@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.errors import ConfigError, StoreError
 from bench.files import atomic_path, locked
@@ -26,8 +27,7 @@ REFERENCE = "reference"
 """The published results that come with bench."""
 
 
-@dataclass(frozen=True)
-class Joined:
+class Joined(NamedTuple):
     """A user's experiments and published ones that they can be compared with.
 
     Attributes
@@ -41,7 +41,7 @@ class Joined:
     """
 
     settings: Settings
-    keys: Sequence[str]
+    keys: list[str]
     notes: Sequence[str]
 
 
@@ -122,14 +122,17 @@ def join(settings: Settings, keys: Collection[str] | None, name: str) -> Joined:
     everything = list(readable(Store(settings.store).experiments()))
     own = [stored for stored in everything if keys is None or stored.key in keys]
     if not own:
-        note = f"{settings.store} holds no experiment to compare; all that is published is shown"
+        note = f"{settings.store} holds no experiment to compare; all that is published is shown."
         return Joined(replace(settings, store=theirs.root), [s.key for s in published], [note])
     fitting, reasons = _comparable(own, published)
     if not fitting:
         raise ConfigError(f"nothing published can be compared with your results: {reasons[0]}")
     shown = _shown(own, fitting)
     names = dict.fromkeys(stored.experiment.label.rpartition("/")[0] for stored in shown)
-    notes = [f"published ({counted(len(shown), 'experiment')}): {', '.join(names)}", *reasons]
+    notes = [
+        f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}.",
+        *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),
+    ]
     root = _joined((*shown, *everything), settings.store, theirs.root)
     return Joined(replace(settings, store=root), [s.key for s in (*own, *shown)], notes)
 

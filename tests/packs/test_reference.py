@@ -49,7 +49,7 @@ def test_the_rows_are_those_of_one_store(packs, settings, tmp_path):
         whole.root, Request(tables=names)
     )
     [note] = found.notes
-    assert note.startswith("published (3 experiments): ml-100k/sasrec/")
+    assert note.startswith("Published (3 experiments): ml-100k/sasrec/")
 
 
 def test_a_published_experiment_gives_way_to_the_users_own(packs, settings):
@@ -93,9 +93,10 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
     results = load(settings.store, against=str(packs), settings=settings)
     assert len(results) == 4
     assert set(results.table()["method"]) == {"none", "hsd", "steam"}
-    done = called("report", "--against", str(packs), "--out", "r.md", cwd=tmp_path)
-    assert done.stderr.startswith("published (3 experiments)")
-    assert "STEAM" in (tmp_path / "r.md").read_text()
+    called("report", "--against", str(packs), "--out", "r.md", cwd=tmp_path)
+    text = (tmp_path / "r.md").read_text()
+    assert "STEAM" in text
+    assert "Published (3 experiments): ml-100k/sasrec/" in text
     assert called("verify", "r.md", "--against", str(packs), cwd=tmp_path).returncode == 0
     assert called("verify", "r.md", cwd=tmp_path).returncode == 1
     monkeypatch.setattr(reference, "published_folder", lambda: packs)
@@ -105,7 +106,7 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
 
 def test_without_experiments_of_ones_own_everything_published_is_shown(packs, tmp_path):
     done = called("report", "--against", str(packs), cwd=tmp_path)
-    assert "holds no experiment to compare" in done.stderr
+    assert "holds no experiment to compare" in done.stdout
     assert "HSD" in done.stdout
 
 
