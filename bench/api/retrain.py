@@ -6,6 +6,7 @@ import random
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from bench.errors import ConfigError, DataError
 from bench.packs.compare import Comparison, compare
@@ -96,11 +97,11 @@ def _spec(experiment: Experiment) -> Spec:
     """Return the specification of one experiment."""
     words = shlex.split(command_of(experiment, experiment.dataset))
     sets = words[words.index("--set") + 1 :] if "--set" in words else []
-    names = {
+    names: dict[str, str | None] = {
         "backbones": experiment.backbone,
         "methods": experiment.method,
         "encoders": experiment.encoder,
     }
-    changes = {key: [name] for key, name in names.items() if name is not None}
-    content = {"datasets": [experiment.dataset], "seeds": [experiment.seed], **changes}
-    return resolve_spec(None, content, sets)
+    changes: dict[str, Any] = {key: [name] for key, name in names.items() if name is not None}
+    changes |= {"datasets": [experiment.dataset], "seeds": [experiment.seed]}
+    return resolve_spec(None, changes, sets)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import PHASES, Phase
@@ -143,7 +144,7 @@ def _within_seeds(value: float, seeds: Sequence[float]) -> tuple[bool, str]:
     ) <= half, f"the spread of {count} seeds (±{half:.4f})"
 
 
-def _within_users(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[bool, str]:
+def _within_users(differences: NDArray[np.float64]) -> tuple[bool, str]:
     from scipy.stats import t
 
     count = len(differences)

@@ -279,9 +279,9 @@ def _table(rows: Sequence[PublishedExperiment]) -> pa.Table:
     for name in _names():
         values = [row[name] for row in arrays]
         kind = np.min_scalar_type(max((int(one.max(initial=0)) for one in values), default=0))
-        cells = [one.astype(kind) for one in values]
-        if name.partition("_")[2] in _SHARED:
-            cells = list(_without_repeats(cells))
+        whole = [one.astype(kind) for one in values]
+        is_shared = name.partition("_")[2] in _SHARED
+        cells: Sequence[object] = list(_without_repeats(whole)) if is_shared else whole
         columns[name] = pa.array(cells, pa.list_(pa.from_numpy_dtype(kind)))
     about = {"format": FORMAT, "sha256": content_hash(checksums)}
     return pa.table(columns).replace_schema_metadata({_MARK: canonical_json(about)})
