@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from bench.components import BASELINE, VARIANT_MARK
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, rank_of
 from bench.hashing import content_hash
-from bench.packs.published import PublishedExperiment, read_published
+from bench.packs.published import WHOLE_COMMIT, PublishedExperiment, read_published
 from bench.plan.data_card import card_names, load_card
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import PHASES, Phase, Protocol
@@ -23,7 +22,6 @@ from bench.plan.variants import split_source
 from bench.settings import Settings
 from bench.tuning.space import NOT_SEARCHED, SHARED
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAME = ("target", "target_count", "history_length", "candidates_all", "candidates_unseen")
 """Arrays that the data alone decide."""
 _TIED = 0.01
@@ -122,7 +120,7 @@ def _problems(entry: PublishedExperiment, known: _Known) -> Iterator[str]:
     held = known.published.get(entry.key)
     if held is not None and not held.has_ranks_of(entry):
         yield "it is published with other ranks; say in the pull request what was mended"
-    if not _COMMIT.fullmatch(entry.commit or ""):
+    if not WHOLE_COMMIT.fullmatch(entry.commit or ""):
         yield f"commit '{entry.commit}' is not 40 digits of a commit; pack it again with --commit"
     if not (entry.metadata.processor and {"torch", "numpy"} <= {*entry.metadata.versions}):
         yield "processor or versions are missing; run it again with this version of bench"

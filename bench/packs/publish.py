@@ -17,6 +17,7 @@ from bench.packs.merge import Merged, merge
 from bench.packs.published import (
     COMMIT,
     SUFFIX,
+    WHOLE_COMMIT,
     PublishedExperiment,
     PublishedRun,
     read_published,
@@ -63,6 +64,8 @@ def publish(
         An experiment is damaged, contradicts the one of the same key in a pack, or the file system
         refuses.
     """
+    if commit is not None and not WHOLE_COMMIT.fullmatch(commit):
+        raise ConfigError(f"--commit '{commit}' is no whole commit; write all 40 digits")
     runs = _runs(store)
     packs: dict[Path, dict[str, PublishedExperiment]] = defaultdict(dict)
     for stored in chosen:

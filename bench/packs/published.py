@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SUFFIX = ".parquet"
+WHOLE_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MARK = b"bench"
 COMMIT = "commit"
 """Under this name the versions of an experiment's metadata hold the commit of the source."""

@@ -10,6 +10,7 @@ from bench.plan.result import Decisions
 from bench.runs.store import Store
 
 USERS = 40
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def ranks(seed=0, users=USERS):

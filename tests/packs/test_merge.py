@@ -2,7 +2,7 @@
 
 import pytest
 from made_up_store import make_experiment, save
-from packs import finish, ranks
+from packs import COMMIT, finish, ranks
 
 from bench.errors import StoreError
 from bench.packs.merge import merge
@@ -90,7 +90,7 @@ def test_a_damaged_experiment_is_not_merged(tmp_path):
 def test_decisions_take_the_place_of_their_counts(tmp_path):
     whole, target = Store(tmp_path / "whole"), Store(tmp_path / "target")
     stored = finish(whole.root, "hsd")
-    publish(whole, tmp_path / "p", [stored], "abc")
+    publish(whole, tmp_path / "p", [stored], COMMIT)
     unpack(tmp_path / "p" / "ml-100k.parquet", target)
     assert target.load(stored.key).decisions("test") is None
     assert merge(whole, target).added == [stored.key]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_up_store import save
-from packs import decisions, finish, ranks
+from packs import COMMIT, decisions, finish, ranks
 
 from bench.api import load
 from bench.errors import BenchError, ConfigError, StoreError
@@ -33,7 +33,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def pack(store, tmp_path):
-    written = publish(store, tmp_path / "published", store.experiments(), "abc")
+    written = publish(store, tmp_path / "published", store.experiments(), COMMIT)
     assert list(written.values()) == [3]
     return tmp_path / "published" / "ml-100k.parquet"
 
@@ -44,7 +44,7 @@ def test_ranks_metadata_and_curves_come_back(store, pack):
         entry = found[stored.key]
         assert entry.experiment == stored.experiment
         assert entry.curve == stored.curve
-        assert entry.commit == "abc"
+        assert entry.commit == COMMIT
         assert entry.metadata.seconds == stored.metadata.seconds
         for phase in PHASES:
             for name, values in stored.ranks(phase).columns().items():
@@ -85,7 +85,7 @@ def test_the_file_holds_the_smallest_integers_and_no_interaction(pack):
 def test_packs_are_united_and_equal_whatever_the_order(store, pack, tmp_path):
     both = sorted(store.experiments(), key=lambda stored: stored.key)
     for number, part in enumerate((both[:1], both[1:], both)):
-        assert publish(store, tmp_path / "b", part, "abc") == {
+        assert publish(store, tmp_path / "b", part, COMMIT) == {
             tmp_path / "b" / "ml-100k.parquet": (1, 3, 3)[number]
         }
     assert (tmp_path / "b" / "ml-100k.parquet").read_bytes() == pack.read_bytes()
@@ -96,14 +96,14 @@ def test_another_result_of_the_same_key_is_refused(store, pack, tmp_path):
     other = dataclasses.replace(entries[0], ranks={phase: ranks(7) for phase in PHASES})
     write_published(tmp_path / "p" / "ml-100k.parquet", [other])
     with pytest.raises(StoreError, match="is published with other ranks"):
-        publish(store, tmp_path / "p", store.experiments(), "abc")
+        publish(store, tmp_path / "p", store.experiments(), COMMIT)
 
 
 def test_the_specification_travels_and_tuned_rows_stay_tuned(store, pack, tmp_path):
     spec = Spec.parse({"name": "mine", "datasets": ["ml-100k"], "methods": ["none"]}, "mine")
     plan = [PlannedExperiment(one.experiment, "ml-100k") for one in store.experiments()]
     begin_record(store.root, spec, plan, ["bench", "run", "--store", "/home/me"], tuned=True)
-    publish(store, tmp_path / "p", store.experiments(), "abc")
+    publish(store, tmp_path / "p", store.experiments(), COMMIT)
     assert b"/home/me" not in (tmp_path / "p" / "ml-100k.parquet").read_bytes()
     restored = restore(read_published(tmp_path / "p" / "ml-100k.parquet"), tmp_path / "again")
     [record] = read_records(restored.root)
@@ -113,6 +113,8 @@ def test_the_specification_travels_and_tuned_rows_stay_tuned(store, pack, tmp_pa
 def test_an_unknown_commit_is_asked_for(store, tmp_path):
     with pytest.raises(ConfigError, match="--commit"):
         publish(store, tmp_path / "p", store.experiments())
+    with pytest.raises(ConfigError, match="all 40 digits"):
+        publish(store, tmp_path / "p", store.experiments(), "266c7ce")
 
 
 def test_a_users_own_data_set_is_not_published(tmp_path):
@@ -120,7 +122,9 @@ def test_a_users_own_data_set_is_not_published(tmp_path):
     about = stored.metadata.model_copy(update={"card": "/home/me/card.yaml"})
     save(tmp_path / "own", stored.experiment, ranks(), about)
     with pytest.raises(ConfigError, match="data set of your own"):
-        publish(Store(tmp_path / "own"), tmp_path / "p", Store(tmp_path / "own").experiments(), "a")
+        publish(
+            Store(tmp_path / "own"), tmp_path / "p", Store(tmp_path / "own").experiments(), COMMIT
+        )
 
 
 def rewritten(path, change):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from command import called, refused
 from made_up_store import make_experiment, save
-from packs import finish, ranks
+from packs import COMMIT, finish, ranks
 
 from bench.api import load
 from bench.errors import ConfigError, StoreError
@@ -27,7 +27,7 @@ def packs(tmp_path):
     finish(store.root)
     finish(store.root, seed=2)
     finish(store.root, "hsd")
-    publish(store, tmp_path / "packs", store.experiments(), "abc")
+    publish(store, tmp_path / "packs", store.experiments(), COMMIT)
     shutil.rmtree(store.root)
     return tmp_path / "packs"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from command import called
 from made_up_store import save
-from packs import finish, ranks
+from packs import COMMIT, finish, ranks
 
 from bench.packs.compare import compare
 from bench.packs.publish import publish
@@ -82,7 +82,7 @@ def test_the_command_trains_again_and_notices_other_ranks(tmp_path):
     done = called("run", *words, *less, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     store = Store(tmp_path / "runs")
-    publish(store, tmp_path / "p", store.experiments(), "abc")
+    publish(store, tmp_path / "p", store.experiments(), COMMIT)
     pack = tmp_path / "p" / "planted.parquet"
     done = called("verify", "p/planted.parquet", "--sample", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

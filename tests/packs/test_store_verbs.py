@@ -7,7 +7,7 @@ import time
 import pytest
 from command import called, refused
 from made_up_store import make_experiment
-from packs import finish
+from packs import COMMIT, finish
 
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
@@ -119,7 +119,7 @@ def test_gc_removes_superseded_runs_only_where_asked(tmp_path, monkeypatch):
 
 def test_pack_unpack_and_merge(store, tmp_path):
     called("store", "pack", "all.zip", cwd=tmp_path)
-    called("store", "pack", "--published", "out", "--commit", "abc", cwd=tmp_path)
+    called("store", "pack", "--published", "out", "--commit", COMMIT, cwd=tmp_path)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "ml-100k.parquet",
         "toys.parquet",

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from command import called, refused
-from packs import finish
+from packs import COMMIT, finish
 
 from bench.hashing import canonical_json, content_hash
 from bench.packs.check import check_pack
@@ -16,8 +16,6 @@ from bench.packs.reference import published_folder
 from bench.packs.submit import published_experiments
 from bench.runs.store import Store
 from bench.settings import Settings
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
