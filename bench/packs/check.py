@@ -166,15 +166,12 @@ def impossible(ranks: Ranks) -> Iterator[str]:
         yield "a count is negative"
     if ranks.target.min() < 1 or (ranks.target > ranks.candidates_all).any():
         yield "a target is no item"
-    places = {
-        "all items": ranks.better_all.astype(np.int64) + ranks.ties_all + 1 - ranks.candidates_all,
-        "unseen items": (
-            ranks.better_unseen.astype(np.int64) + ranks.ties_unseen + 1 - ranks.candidates_unseen
-        ),
-    }
-    for kind, beyond in places.items():
-        if count := int((beyond > 0).sum()):
-            yield f"{count} users have a rank below all {kind}"
+    for kind in ("all", "unseen"):
+        better, ties, candidates = (
+            columns[f"{n}_{kind}"] for n in ("better", "ties", "candidates")
+        )
+        if count := int((better.astype(np.int64) + ties >= candidates).sum()):
+            yield f"{count} users have a rank beyond the number of candidates ({kind})"
     for name in ("better", "ties", "candidates"):
         fewer = columns[f"{name}_all"] - columns[f"{name}_unseen"]
         if ((fewer < 0) | (fewer > ranks.history_length)).any():

@@ -111,7 +111,7 @@ BAD = {
         lambda pack: tampered(
             pack, ranks=lambda r: {"better_all": r.better_all + 2000}, phases=("test",)
         ),
-        "test: 40 users have a rank below all all items",
+        "test: 40 users have a rank beyond the number of candidates (all)",
     ),
     "more seen items above than were seen": (
         lambda pack: tampered(pack, ranks=lambda r: {"better_all": r.better_unseen + 151}),
