@@ -196,6 +196,9 @@ class MethodEntry(Component):
         Whether it may also train on the other kind of samples without leaking targets.
     needs_mask
         Whether it needs a backbone with a vector for hidden items.
+    judges_targets
+        Whether its decisions are about interactions as targets: what it does not keep is not
+        learnt from, and remains in every history.
     cost
         Seconds of an epoch over those of the bare backbone, as ``benchmarks/steps.py`` prints
         them; read by estimates of how long a run takes, by nothing else.
@@ -206,6 +209,7 @@ class MethodEntry(Component):
     sampling: Sampling = "positions"
     either_sampling: bool = False
     needs_mask: bool = False
+    judges_targets: bool = False
     cost: float = 1.0
 
     def sampling_for(

@@ -47,6 +47,11 @@ class AvailableData:
         self.problems: list[str] = []
         self._loaded: dict[tuple[str, str], Dataset | None] = {}
 
+    def note(self, problem: str) -> None:
+        """Add a sentence on what is not shown, once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
     def get(self, wanted: Sourced) -> Dataset | None:
         """Return a data set, None if its files are missing or have other content."""
         key = (wanted.dataset, wanted.fingerprint)
@@ -54,7 +59,7 @@ class AvailableData:
             try:
                 self._loaded[key] = _load(wanted, self._settings)
             except BenchError as error:
-                self.problems.append(f"Not shown: what needs the data set itself: {error}")
+                self.note(f"Not shown: what needs the data set itself: {error}")
                 self._loaded[key] = None
         return self._loaded[key]
 

@@ -11,7 +11,9 @@ TableName = Literal[
     "improvement",
     "significance",
     "denoising",
+    "robustness",
     "noise-detection",
+    "over-denoising",
     "ablation",
     "published",
     "cost",
@@ -26,6 +28,7 @@ FigureKind = Literal[
     "learning-curves",
     "denoising",
     "quality-cost",
+    "robustness",
     "tuning",
     "setting-curve",
 ]
@@ -33,7 +36,8 @@ FigureKind = Literal[
 ``learning-curves``: the validation metric by epoch;
 ``denoising``: share of dropped interactions and one metric, by popularity of the item;
 ``setting-curve``: both against one setting; ``quality-cost``: one metric against seconds;
-``tuning``: the best validation metric after each trial."""
+``robustness``: one metric against the rate of noise; ``tuning``: the best validation metric after
+each trial."""
 
 TABLES: tuple[TableName, ...] = get_args(TableName)
 USUAL: tuple[TableName, ...] = ("overall", "improvement", "significance", "denoising", "cost")

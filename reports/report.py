@@ -10,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bench.reports.tables.available import AvailableData
-
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.plan.data_card import load_card
+from bench.reports.available import AvailableData
 from bench.reports.figures.draw import all_figures, save_figure
 from bench.reports.names import FigureKind, default_tables
 from bench.reports.page.page import write_page
@@ -28,7 +27,7 @@ from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import MARKDOWN, one_line
 from bench.reports.tables.rows import build_tables
 from bench.reports.tables.summary import summary_grids
-from bench.reports.titles import Titles
+from bench.reports.titles import Titles, with_variants
 from bench.runs.store import Store
 from bench.settings import Settings
 
@@ -65,15 +64,18 @@ def read_report(
         No selected experiment has finished (the message says why), or one is damaged.
     """
     request, store = request or Request(), Store(store_root)
-    finished, problems = read_results(store, request)
+    available = AvailableData(settings or Settings.from_environment())
+    finished, problems = read_results(store, request, available)
     if not finished:
-        causes = " ".join(problems) or "run 'bench run' first, or correct --store"
+        causes = (
+            " ".join([*problems, *available.problems])
+            or "run 'bench run' first, or correct --store"
+        )
         if request.keys is not None and next(store.experiments(), None):
             causes += " 'bench report --run all' shows the whole store."
         raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
     titles = _with_own_titles(titles or {}, finished)
     tables = build_tables(finished, request, titles)
-    available = AvailableData(settings or Settings.from_environment())
     return ReportData(store, tables, request, titles, problems, available)
 
 
@@ -83,7 +85,7 @@ def _with_own_titles(titles: Titles, results: Sequence[ScoredExperiment]) -> Tit
     for name in {result.experiment.dataset for result in results if result.metadata.card}:
         with suppress(BenchError):
             card = load_card(source_of(r for r in results if r.experiment.dataset == name))
-            own[name] = card.title or name
+            own[name] = with_variants(card.title or card.name, card.variants)
     return ChainMap(own, cast("MutableMapping[str, str]", titles)) if own else titles
 
 
@@ -160,7 +162,7 @@ def render(
 def _flat(data: ReportData) -> pd.DataFrame:
     """Return the one table of a CSV or JSON."""
     names = data.request.tables
-    warn(data.problems)
+    warn([*data.problems, *data.available.problems])
     if names is None:
         return frame(data.tables)
     if len(names) > 1:
@@ -168,8 +170,9 @@ def _flat(data: ReportData) -> pd.DataFrame:
         raise ConfigError(f"a {fmt} holds one table; name one of {', '.join(names)}")
     import pandas as pd
 
+    known = len(data.available.problems)
     grids = build_grids(data, names)
-    warn(data.available.problems)
+    warn(data.available.problems[known:])
     # One column names the table, because each protocol has its own.
     content = pd.concat({grid.anchor: grid.frame() for grid in grids}, names=["Table"])
     return content.reset_index("Table")

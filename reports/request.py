@@ -7,29 +7,52 @@ with the keys of its experiments.
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
 from bench.plan.protocol import Candidates, Part, Phase, Protocol, Ties
+from bench.plan.result import Ranks
 from bench.reports.names import Format, TableName
 from bench.tuning.records import TrialNumbers
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from bench.runs.stored import StoredExperiment
-
+_RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+_RATED = re.compile(rf"rating *({'|'.join(_RELATIONS)}) *(-?\d+(?:\.\d+)?)")
 SHORT = 12
 """Digits of a key that name a folder of the store."""
 _MARK = "bench-report"
 _COMMENT = re.compile(rf"(?:<!--|%) {_MARK} (?P<content>\{{.*\}})(?: -->)?$", re.MULTILINE)
+
+
+def rated(condition: str, ratings: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which ratings fulfil a condition; an unknown one, NaN, does not.
+
+    Raises
+    ------
+    ConfigError
+        It is not such as ``rating>=4``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rated("rating >= 4", np.array([3, 4, np.nan])).tolist()
+    [False, True, False]
+    """
+    found = _RATED.fullmatch(condition)
+    if found is None:
+        raise ConfigError(
+            f"'{condition}' is no condition on ratings; write for example 'rating>=4'"
+        )
+    held: NDArray[np.bool_] = _RELATIONS[found[1]](ratings, float(found[2]))
+    return held
 
 
 class Request(Config):
@@ -54,6 +77,12 @@ class Request(Config):
         None takes :func:`bench.reports.names.default_tables`, or the flat table of a CSV or JSON.
     part
         Interactions that noise detection is measured on.
+    noise_is
+        Condition on ratings by which interactions count as noise, such as ``rating<3``; None
+        takes the noise that was planted or inserted.
+    targets
+        Condition on the rating of the ranked item, such as ``rating>=4``, that restricts the users
+        whose ranks count; None takes all.
     trials
         Numbers of the tuning trials that a ledger counts, by study; None counts all that have
         ended.
@@ -70,12 +99,21 @@ class Request(Config):
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     tables: tuple[TableName, ...] | None = None
     part: Part = "train"
+    noise_is: str | None = None
+    targets: str | None = None
     trials: TrialNumbers | None = None
 
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return names and tuple(dict.fromkeys(parse_metric(name).name for name in names))
+
+    @field_validator("noise_is", "targets")
+    @classmethod
+    def _a_condition(cls, text: str | None) -> str | None:
+        if text is not None:
+            rated(text, np.zeros(0))
+        return text and text.replace(" ", "")
 
     def replace(self, **changes: object) -> Self:
         """Return a copy with other values, which are not checked."""
@@ -105,16 +143,8 @@ class Request(Config):
         """Return how equal scores are ranked."""
         return self.ties or protocol.ties
 
-    def ranking(self, stored: StoredExperiment, phase: Phase | None = None) -> NDArray[np.float64]:
-        """Return the rank of each user's target, ``[users]``.
-
-        Raises
-        ------
-        StoreError
-            The experiment is damaged.
-        """
-        protocol = stored.experiment.protocol
-        ranks = stored.ranks(phase or self.phase)
+    def ranking(self, ranks: Ranks, protocol: Protocol) -> NDArray[np.float64]:
+        """Return the rank of each user's target, ``[users]``."""
         return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
 
     def comment(self, keys: Sequence[str]) -> str:

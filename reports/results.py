@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.components import BASELINE, VARIANT_MARK
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import Metric
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
-from bench.plan.protocol import Phase
-from bench.plan.result import Epoch, Metadata
-from bench.reports.request import Request
+from bench.plan.protocol import Part, Phase
+from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks
+from bench.plan.variants import split_source
+from bench.reports.available import AvailableData
+from bench.reports.request import Request, rated
 from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
+from bench.settings import Settings
 from bench.statistics.nested import Nested
 
 if TYPE_CHECKING:
@@ -41,12 +46,15 @@ class ScoredExperiment:
         Mean over users by name of the metric.
     tuned
         Whether a run with tuned settings asked for it.
+    users
+        bool ``[users]``: whose ranks count; None takes all.
     """
 
     stored: StoredExperiment
     request: Request
     values: Mapping[str, float] = field(default_factory=dict)
     tuned: bool = False
+    users: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -68,13 +76,44 @@ class ScoredExperiment:
         """Learning curve."""
         return self.stored.curve
 
+    def ranks(self, phase: Phase | None = None) -> Ranks:
+        """Read the ranks of the users that count, by default in the phase of the request."""
+        ranks = self.stored.ranks(phase or self.request.phase)
+        if self.users is None:
+            return ranks
+        return Ranks(**{name: column[self.users] for name, column in ranks.columns().items()})
+
     def ranking(self, phase: Phase | None = None) -> Ranking:
         """Return the rank of each user's target, ``[users]``."""
-        return self.request.ranking(self.stored, phase)
+        return self.request.ranking(self.ranks(phase), self.experiment.protocol)
+
+    def removals(self, part: Part) -> Decisions | None:
+        """Read the decisions of a method that can remove; the bare backbone keeps everything."""
+        return None if self._is_bare else self.stored.decisions(part)
+
+    def drops(self, part: Part) -> Drops | None:
+        """Count what a method drops that can remove; published experiments have these counts."""
+        return None if self._is_bare else self.stored.drops(part)
+
+    @property
+    def _is_bare(self) -> bool:
+        return self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
 
 
-def read_results(store: Store, request: Request) -> tuple[list[ScoredExperiment], list[str]]:
+def read_results(
+    store: Store, request: Request, available: AvailableData | None = None
+) -> tuple[list[ScoredExperiment], list[str]]:
     """Read the selected experiments; ranks of only one are in memory at a time.
+
+    Parameters
+    ----------
+    store
+        Where to look.
+    request
+        Which experiments, and how their ranks become metrics.
+    available
+        Loads the data sets where the request restricts users by the ratings of their targets; by
+        default from the folders of the environment.
 
     Returns
     -------
@@ -90,6 +129,7 @@ def read_results(store: Store, request: Request) -> tuple[list[ScoredExperiment]
     StoreError
         An experiment's folder is damaged.
     """
+    available = available or AvailableData(Settings.from_environment())
     everything = list(store.experiments())
     understood = {stored.key: stored for stored in readable(everything)}
     folders = {stored.folder for stored in understood.values()}
@@ -101,12 +141,12 @@ def read_results(store: Store, request: Request) -> tuple[list[ScoredExperiment]
         return request.admits(*_names(entry)) and (wanted is None or key in wanted)
 
     tuned = {key for run in read_records(store.root) if run.tuned for key in run.experiments}
-    finished = [
-        _score(stored, request, tuned=key in tuned)
+    chosen = [
+        ScoredExperiment(stored, request, tuned=key in tuned)
         for key, stored in understood.items()
         if selected(key, stored.experiment)
     ]
-    keys = {result.key for result in finished}
+    keys = {result.key for result in chosen}
     problems = [
         f"Failed: {failure.label}: {failure.cause}"
         for key, failure in failures.items()
@@ -120,17 +160,52 @@ def read_results(store: Store, request: Request) -> tuple[list[ScoredExperiment]
             f"version of bench (first: {unreadable[0].folder.name}); delete the folder and run "
             "again."
         )
-    return finished, problems
+    rated_targets = list(restricted(chosen, request, available, problems))
+    return [_scored(result) for result in rated_targets], problems
+
+
+def restricted(
+    results: Iterable[ScoredExperiment],
+    request: Request,
+    available: AvailableData,
+    problems: list[str],
+) -> Iterator[ScoredExperiment]:
+    """Restrict experiments to the users whose targets have the ratings asked for.
+
+    Those on data without ratings are left out and named in ``problems``.
+    """
+    if request.targets is None:
+        yield from results
+        return
+    groups: dict[tuple[str, str], list[ScoredExperiment]] = defaultdict(list)
+    for result in results:
+        groups[result.experiment.dataset, result.experiment.fingerprint].append(result)
+    for (name, fingerprint), group in groups.items():
+        dataset = available.get(_Source(name, fingerprint, source_of(group)))
+        ratings = None if dataset is None else dataset.target_ratings(request.phase)
+        if ratings is not None:
+            users = rated(request.targets, ratings)
+            yield from (replace(result, users=users) for result in group)
+        elif dataset is not None:
+            problems.append(
+                f"Not shown: data set '{name}' has no ratings, which {request.targets} is about."
+            )
+
+
+@dataclass(frozen=True)
+class _Source:
+    dataset: str
+    fingerprint: str
+    source: str
 
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
 
 
-def _score(stored: StoredExperiment, request: Request, *, tuned: bool) -> ScoredExperiment:
-    result = ScoredExperiment(stored, request, tuned=tuned)
-    ranks, metrics = result.ranking(), request.metrics_for(stored.experiment.protocol)
-    return ScoredExperiment(stored, request, {m.name: m.mean(ranks) for m in metrics}, tuned)
+def _scored(result: ScoredExperiment) -> ScoredExperiment:
+    ranks, metrics = result.ranking(), result.request.metrics_for(result.experiment.protocol)
+    return replace(result, values={metric.name: metric.mean(ranks) for metric in metrics})
 
 
 def _check_names(request: Request, entries: Iterable[Experiment | Failure]) -> None:
@@ -148,7 +223,8 @@ def source_of(results: Iterable[ScoredExperiment]) -> str:
     """
     found = list(results)
     cards = [card for result in found if (card := result.metadata.card)]
-    return next(filter(os.path.isfile, cards), cards[0] if cards else found[0].experiment.dataset)
+    there = (card for card in cards if os.path.isfile(split_source(card)[0]))  # noqa: PTH113
+    return next(there, cards[0] if cards else found[0].experiment.dataset)
 
 
 def nested_values(

@@ -176,8 +176,9 @@ class Results:
         request = _request(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
-            ranks = request.ranking(stored)
-            chosen = request.metrics_for(stored.experiment.protocol)
+            protocol = stored.experiment.protocol
+            ranks = request.ranking(stored.ranks(phase), protocol)
+            chosen = request.metrics_for(protocol)
             rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
         return pd.DataFrame(rows)
 

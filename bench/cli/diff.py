@@ -13,6 +13,7 @@ from bench.cli.reading import (
     MetricNames,
     Out,
     PhaseName,
+    Targets,
     TiesName,
     write_out,
 )
@@ -38,6 +39,7 @@ def diff(
     candidates: CandidatesName = None,
     ties: TiesName = None,
     phase: PhaseName = "test",
+    targets: Targets = None,
     region: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
@@ -62,7 +64,8 @@ def diff(
 
     root = Settings.from_environment(store=store).store
     metrics = tuple(metric) if metric else None
-    request = Request(phase=phase, candidates=candidates, ties=ties, metrics=metrics)
+    chosen = {"phase": phase, "candidates": candidates, "ties": ties, "targets": targets}
+    request = Request.parse({**chosen, "metrics": metrics}, "diff")
     grids = diff_grids(Store(root), a, b, request, region, RegisteredTitles())
     if format_ == "json":
         rows = {grid.title: records(grid.frame()) for grid in grids}

@@ -20,6 +20,13 @@ TiesName = Annotated[
     Ties | None, one_of("--ties", Ties, "Rank of equal scores: pessimistic or average.")
 ]
 PhaseName = Annotated[Phase, one_of("--phase", Phase, "test or validation.")]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Only users whose ranked item has such a rating, as 'rating>=4'.",
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
 ]

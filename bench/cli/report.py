@@ -23,6 +23,7 @@ from bench.cli.reading import (
     MetricNames,
     Out,
     PhaseName,
+    Targets,
     TiesName,
     write_out,
 )
@@ -44,8 +45,11 @@ Examples:
   bench report --against reference
   bench report --table data ablation cases
   bench report --table noise-detection --part test --format csv
+  bench report --table noise-detection --noise-is "rating<3"
+  bench report --targets "rating>=4"
   bench report --paper paper/
   bench report --figure learning-curves --out curves.png
+  bench report --spec noise --figure robustness --out robustness.pdf
   bench report --figure setting-curve --setting theta --out theta.pdf
 """
 
@@ -101,8 +105,9 @@ def report(
         one_of(
             "--table",
             TableName,
-            "Tables: data, overall, improvement, significance, denoising, noise-detection, "
-            "ablation, published, cost, cases, ledger. A CSV or JSON holds one.",
+            "Tables: data, overall, improvement, significance, denoising, robustness, "
+            "noise-detection, over-denoising, ablation, published, cost, cases, ledger. A CSV or "
+            "JSON holds one.",
             "NAME ...",
             show_default="html: all; csv, json: every row, unrounded; else overall, improvement, "
             "significance, denoising, cost",
@@ -120,13 +125,21 @@ def report(
             show_default="train",
         ),
     ] = None,
+    noise_is: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Noise detection judged by ratings, as 'rating<3', not by known noise.",
+        ),
+    ] = None,
+    targets: Targets = None,
     figure: Annotated[
         FigureKind | None,
         one_of(
             "--figure",
             FigureKind,
-            "Draw differences, accuracy, learning-curves, denoising, quality-cost, tuning or "
-            "setting-curve into --out.",
+            "Draw differences, accuracy, learning-curves, denoising, quality-cost, robustness, "
+            "tuning or setting-curve into --out.",
         ),
     ] = None,
     setting: Annotated[
@@ -159,9 +172,11 @@ def report(
         raise ConfigError("a figure has no choice of tables; drop --table")
     if paper is not None and (out or figure or format_ != "markdown"):
         raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
-    detection = paper is not None or format_ == "html" or "noise-detection" in (table or ())
-    if part is not None and not detection:
-        raise ConfigError("--part belongs to a table; add --table noise-detection")
+    detection = {"noise-detection", "over-denoising"} & {*(table or ())}
+    if not detection and paper is None and format_ != "html":
+        for flag, value in (("--part", part), ("--noise-is", noise_is)):
+            if value is not None:
+                raise ConfigError(f"{flag} belongs to a table; add --table noise-detection")
 
     from bench.reports.comparison import comparison_keys
     from bench.reports.report import draw, render
@@ -195,6 +210,8 @@ def report(
         metrics=tuple(metric) if metric else None,
         tables=cast("tuple[TableName, ...]", tuple(table)) if table else None,
         part=part or "train",
+        noise_is=noise_is,
+        targets=targets,
     )
     titles = RegisteredTitles()
     if figure is not None and out is not None:

@@ -17,6 +17,7 @@ from bench.components import (
     ENCODERS,
     METHODS,
     VARIANT_MARK,
+    BackboneEntry,
     Component,
     MethodEntry,
 )
@@ -81,6 +82,8 @@ def _component(entry: Component) -> Iterator[str]:
     yield entry.citation if card is None else card.citation
     if isinstance(entry, MethodEntry):
         yield f"trains on {entry.sampling}" + (", reads item texts" if entry.needs_text else "")
+    if isinstance(entry, BackboneEntry) and not entry.causal:
+        yield "not causal: methods on it train on (prefix, next item) pairs"
     yield from _settings(entry.parse({}, entry.name), declared(entry))
     variants = {f"{entry.name}{VARIANT_MARK}{v.name}": v.summary for v in entry.variants}
     yield from _section("variants", variants)

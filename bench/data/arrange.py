@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from bench.data.dataset import Dataset
 from bench.data.interactions import CheckResult, Interactions, check_ids, encode, is_missing, tidy
 from bench.data.sequences import Sequences
 from bench.errors import DataError
-from bench.plan.data_card import Card, Filters, Form, rating_rule
+from bench.plan.data_card import Card, Counts, Filters, Form, rating_rule
 from bench.seeds import seed_for
 
 _NOISY = b"planted noise"
@@ -51,7 +51,9 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     raw = _with_meant_ids(raw, form)
     missing = _without_id(raw) if form.missing_ids == "drop" else np.zeros_like(raw.users, bool)
     stays = selected(raw, card) & ~missing
-    raw = _as_card_says(raw, card)
+    if card.times == "float32":
+        times = _needed(raw.times, "times", "times: float32", card)
+        raw = replace(raw, times=times.astype(np.float32).astype(np.float64))
     rows = chronological(raw, card)
     notes = [*raw.notes, *tie_rule(raw, card), *_as_published(raw, card)]
     if missing.any():
@@ -118,23 +120,11 @@ def _without_id(raw: Interactions) -> NDArray[np.bool_]:
 
 
 def _as_published(raw: Interactions, card: Card) -> list[CheckResult]:
-    """Compare what was read with the counts that the publisher states, where it does."""
-    found = {
-        "users": len(raw.user_ids),
-        "items": len(raw.item_ids),
-        "interactions": len(raw.users),
-    }
-    stated = card.published.model_dump(exclude_none=True)
-    if not stated:
+    """Compare what was read with the counts that the publisher states."""
+    found = Counts(users=len(raw.user_ids), items=len(raw.item_ids), interactions=len(raw.users))
+    if card.published.fit(found):
         return []
-    wrong = [
-        f"{found[what]:,} {what} where {count:,} are published"
-        for what, count in stated.items()
-        if found[what] != count
-    ]
-    if not wrong:
-        return [CheckResult("published counts", "ok", "the files hold what their publisher states")]
-    text = f"the files hold {', '.join(wrong)}; is this another release, or a part of it?"
+    text = f"the files hold {found}, but {card.published} are published; is it another release?"
     return [CheckResult("published counts", "warning", text)]
 
 
@@ -148,55 +138,44 @@ def selected(raw: Interactions, card: Card) -> NDArray[np.bool_]:
     Raises
     ------
     DataError
-        The data have no ratings or times, or no dates, that a filter could look at.
+        The data have no ratings, times or dates, which the card asks for.
     """
     keep, filters = np.ones(len(raw.users), dtype=np.bool_), card.filters
     if filters.rating is not None:
-        if raw.ratings is None:
-            raise _lacks(card, "ratings", f"rating: {filters.rating}")
-        keep &= rating_rule(filters.rating)(raw.ratings)
-    for name, bound, compare in (
-        ("since", filters.since, np.greater_equal),
-        ("before", filters.before, np.less),
-    ):
+        ratings = _needed(raw.ratings, "ratings", f"rating: {filters.rating}", card)
+        keep &= rating_rule(filters.rating)(ratings)
+    for name, compare in (("since", np.greater_equal), ("before", np.less)):
+        bound = getattr(filters, name)
         if bound is not None:
-            if raw.times is None:
-                raise _lacks(card, "times", f"{name}: {bound}")
-            keep &= compare(raw.times, _in_units(bound, raw, card))
+            times = _needed(raw.times, "times", f"{name}: {bound}", card)
+            keep &= compare(times, _in_units(bound, times, raw.per_second, card))
     return keep
 
 
-def _lacks(card: Card, what: str, setting: str) -> DataError:
-    return DataError(
-        f"data set '{card.name}' has no {what} that '{setting}' could look at; remove that from "
-        f"its card, or name the column of {what} in the options"
-    )
+def _needed(values: NDArray[Any] | None, what: str, setting: str, card: Card) -> NDArray[Any]:
+    if values is None:
+        raise DataError(
+            f"data set '{card.name}' has no {what}, which '{setting}' needs; remove that from its "
+            f"card, or name the column of {what} in the options"
+        )
+    return values
 
 
-def _in_units(bound: float | datetime, raw: Interactions, card: Card) -> float:
+def _in_units(
+    bound: float | datetime, times: NDArray[Any], per_second: int | None, card: Card
+) -> float:
     """Return a bound in the unit of the times, rounded up where those are whole."""
     if not isinstance(bound, datetime):
         return bound
-    if raw.per_second is None or raw.times is None:
+    if per_second is None:
         raise DataError(
             f"data set '{card.name}': its times are numbers of an unknown unit; write the bound "
             f"{bound:%Y-%m-%d} as such a number, or name the unit as 'time_format'"
         )
     microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    if raw.times.dtype.kind == "i":
-        return -(-microseconds * raw.per_second // 10**6)
-    return microseconds * raw.per_second / 10**6
-
-
-def _as_card_says(raw: Interactions, card: Card) -> Interactions:
-    """Round times where the card asks for it, and refuse what makes sense with times only."""
-    for setting, default in (("ties", "file"), ("times", "exact")):
-        stated = getattr(card, setting)
-        if raw.times is None and stated != default:
-            raise _lacks(card, "times", f"{setting}: {stated}")
-    if card.times == "exact" or raw.times is None:
-        return raw
-    return replace(raw, times=raw.times.astype(np.float32).astype(np.float64))
+    if times.dtype.kind == "i":
+        return -(-microseconds * per_second // 10**6)
+    return microseconds * per_second / 10**6
 
 
 def tie_rule(raw: Interactions, card: Card) -> list[CheckResult]:
@@ -207,33 +186,26 @@ def tie_rule(raw: Interactions, card: Card) -> list[CheckResult]:
     """
     if raw.times is None:
         return []
-    if card.ties != "file":
-        text = f"equal times are in the order of item ids (ties: {card.ties})"
-        if card.ties == "random":
-            text = f"equal times are in random order (ties: random, seed: {card.seed})"
-        return [CheckResult("tie rule", "note", text)]
-    order = np.argsort(raw.users, kind="stable")
-    users, times = raw.users[order], raw.times[order]
-    same = users[1:] == users[:-1]
-    rises, ties, falls = (
-        int((same & compare(times[1:], times[:-1])).sum())
-        for compare in (np.greater, np.equal, np.less)
-    )
-    text = "equal times keep the order of the file (ties: file)"
-    if ties and falls > 9 * rises:
-        text += (
-            ", which runs from new to old: their order is probably reversed; turn the file round"
-        )
-        return [CheckResult("tie rule", "warning", text)]
-    return [CheckResult("tie rule", "ok", text)]
+    level: Literal["ok", "note", "warning"] = "note"
+    text = f"equal times are in the order of item ids (ties: {card.ties})"
+    if card.ties == "random":
+        text = f"equal times are in random order (ties: random, seed: {card.seed})"
+    elif card.ties == "file":
+        level, text = "ok", "equal times keep the order of the file (ties: file)"
+        order = np.argsort(raw.users, kind="stable")
+        users, times = raw.users[order], raw.times[order]
+        steps = np.sign(np.diff(times)[users[1:] == users[:-1]])
+        if (steps == 0).any() and (steps < 0).sum() > 9 * (steps > 0).sum():
+            level = "warning"
+            text += ", which runs from new to old: their order is probably reversed; turn it round"
+    return [CheckResult("tie rule", level, text)]
 
 
 def chronological(raw: Interactions, card: Card) -> NDArray[np.intp]:
     """Order rows by user, then by time, then by the card's rule for ties."""
-    if raw.times is None:
-        return np.argsort(raw.users, kind="stable")
-    keys: list[NDArray[Any]] = [raw.times, raw.users]
+    keys: list[NDArray[Any]] = [raw.users] if raw.times is None else [raw.times, raw.users]
     if card.ties != "file":
+        _needed(raw.times, "times", f"ties: {card.ties}", card)
         keys.insert(0, _ranks(raw.item_ids)[raw.items])
     if card.ties == "random":  # numbers drawn for rows in an order that the file's does not change
         canonical = np.lexsort((*keys[:2], _ranks(raw.user_ids)[raw.users]))

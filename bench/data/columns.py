@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,12 +82,12 @@ class Columns:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        column = _trimmed(self._get(name))
+        column, number = _trimmed(self._get(name)), pa.float64()
         if pa.types.is_string(column.type):
             missing = pc.is_in(pc.utf8_lower(column), pa.array(["", *MISSING]))
             column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
         try:
-            numbers = column.cast(pa.float64()).to_numpy()
+            numbers = column.cast(number).to_numpy()
         except pa.ArrowException:
             if not pa.types.is_string(column.type):
                 raise DataError(
@@ -96,7 +95,7 @@ class Columns:
                     "correct the card's 'rating'"
                 ) from None
             values = column.to_pylist()
-            bad = next(row for row, value in enumerate(values) if value and not _is_number(value))
+            bad = next(n for n, value in enumerate(values) if value and not _reads(value, number))
         else:
             infinite = np.isinf(numbers)
             if not infinite.any():
@@ -104,7 +103,7 @@ class Columns:
             bad = int(np.argmax(infinite))
         raise DataError(
             f"{self.place(bad)}: '{name}' is {column[bad].as_py()!r}, not a rating (a number, or "
-            "nothing where it is unknown); correct it, or the card's 'rating'"
+            "nothing where it is unknown); correct it, or the card's 'rating' (null: none)"
         )
 
     def times(self, name: str, form: str | None = None) -> tuple[Numbers, int | None]:
@@ -217,7 +216,7 @@ class Columns:
             )
         row, kinds, own = 0, set(_time_kinds()), set[Any]()
         for row, value in enumerate(column.to_pylist()):  # noqa: B007 - the row where it stops
-            own = _kinds_of(value)
+            own = {kind for kind in _time_kinds() if _reads(value, kind)}
             kinds &= own
             if not kinds:
                 break
@@ -295,14 +294,15 @@ def _trimmed(column: Any) -> Any:
     return column
 
 
-def _is_number(value: str) -> bool:
-    """Whether Arrow reads a text as a number."""
+def _reads(value: str | None, kind: Any) -> bool:
+    """Whether Arrow reads a text as a value of a type."""
     import pyarrow as pa
 
-    with suppress(pa.ArrowException):
-        pa.array([value]).cast(pa.float64())
-        return True
-    return False
+    try:
+        pa.array([value], pa.string()).cast(kind)
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _time_kinds() -> list[Any]:
@@ -310,18 +310,6 @@ def _time_kinds() -> list[Any]:
     import pyarrow as pa
 
     return [pa.int64(), pa.float64(), pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")]
-
-
-def _kinds_of(value: str | None) -> set[Any]:
-    """Return the kinds of time that one value can be read as."""
-    import pyarrow as pa
-
-    kinds = set()
-    for kind in _time_kinds():
-        with suppress(pa.ArrowException):
-            pa.array([value], pa.string()).cast(kind)
-            kinds.add(kind)
-    return kinds
 
 
 def item_texts(

@@ -54,14 +54,14 @@ class Interactions:
         Original ids, each once, in any order.
     times
         int64 or float64 ``[rows]``; None where file order is already chronological.
-    per_second
-        How many of ``times`` make a second; None where they count something unknown.
-    ratings
-        float32 ``[rows]``, NaN where unknown; None where the source has none.
     texts
         Name of each item by id; None where the source has no list of items.
     planted
         bool ``[rows]``: accidental interactions, where a generator knows them.
+    per_second
+        How many of ``times`` make a second; None where they count something unknown.
+    ratings
+        float32 ``[rows]``, NaN where unknown; None where the source has none.
     place
         Returns the file and line of a row, for messages.
     notes
@@ -73,10 +73,10 @@ class Interactions:
     user_ids: Sequence[str]
     item_ids: Sequence[str]
     times: NDArray[np.int64] | NDArray[np.float64] | None = None
-    per_second: int | None = None
-    ratings: NDArray[np.float32] | None = None
     texts: Mapping[str, str] | None = None
     planted: NDArray[np.bool_] | None = None
+    per_second: int | None = None
+    ratings: NDArray[np.float32] | None = None
     place: Callable[[int], str] = lambda row: f"interaction {row + 1}"
     notes: Sequence[CheckResult] = ()
 

@@ -106,7 +106,7 @@ def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
     found = Counts(
         users=dataset.n_users, items=dataset.n_items, interactions=dataset.n_interactions
     )
-    if card.expected is not None and found != card.expected:
+    if not card.expected.fit(found):
         raise DataError(
             f"data set '{card.name}' holds {found}, but its card expects {card.expected}; "
             "fetch or copy its files again, or correct 'expected'"

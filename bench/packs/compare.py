@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import PHASES, Phase
 from bench.reports.request import Request
+from bench.reports.results import ScoredExperiment
 from bench.runs.stored import StoredExperiment
 
 _WHERE = ("device", "threads", "processor", "cpu_capability", "numerics", "blas", "blas_branch")
@@ -109,7 +110,10 @@ def compare(
         )
         for phase in PHASES
     }
-    values = [metric.per_user(request.ranking(stored)) for stored in (published, again)]
+    values = [
+        metric.per_user(ScoredExperiment(stored, request).ranking())
+        for stored in (published, again)
+    ]
     within, measure = (
         _within_seeds(float(values[1].mean()), [_mean(metric, request, one) for one in seeds])
         if len(seeds) > 1
@@ -129,7 +133,7 @@ def compare(
 
 
 def _mean(metric: Metric, request: Request, stored: StoredExperiment) -> float:
-    return metric.mean(request.ranking(stored))
+    return metric.mean(ScoredExperiment(stored, request).ranking())
 
 
 def _within_seeds(value: float, seeds: Sequence[float]) -> tuple[bool, str]:

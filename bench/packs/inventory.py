@@ -134,7 +134,7 @@ def _entry(stored: StoredExperiment, settings: str, tags: Sequence[str]) -> Entr
         key=stored.key,
         label=experiment.label,
         name=metric.name,
-        metric=metric.mean(request.ranking(stored)),
+        metric=metric.mean(request.ranking(stored.ranks("test"), experiment.protocol)),
         settings=settings,
         code=experiment.code[:8],
         commit=stored.metadata.versions.get(COMMIT, "")[:12],

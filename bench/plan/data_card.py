@@ -244,28 +244,25 @@ class Filters(Config):
 
 
 class Counts(Config):
-    """How much a data set must contain after its filters."""
+    """How much data there are; None where a card does not say.
 
-    users: int
-    items: int
-    interactions: int
-
-    def __str__(self) -> str:
-        return f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions"
-
-
-class Published(Config):
-    """How much a publisher says that the files hold, before any filter; None where it does not.
-
-    Attributes
-    ----------
-    users, items, interactions
-        Counts.
+    Examples
+    --------
+    >>> str(Counts(users=1000, interactions=5000)), Counts(users=3).fit(Counts(users=3, items=2))
+    ('1,000 users, 5,000 interactions', True)
     """
 
     users: int | None = None
     items: int | None = None
     interactions: int | None = None
+
+    def __str__(self) -> str:
+        stated = self.model_dump(exclude_none=True)
+        return ", ".join(f"{count:,} {what}" for what, count in stated.items())
+
+    def fit(self, found: Counts) -> bool:
+        """Whether what was found has all counts that are stated."""
+        return self == found.model_copy(update={key: None for key, n in self if n is None})
 
 
 class Card(Config):
@@ -294,9 +291,9 @@ class Card(Config):
     max_length
         The protocol's default maximum length.
     expected
-        A different content is an error.
+        Counts after the filters; a different content is an error.
     published
-        Other counts of the files, before filters, are a warning.
+        Counts before the filters, as the publisher states them; a different content is a warning.
     obtain
         How a person gets the files where a program must not, because the publisher asks for
         consent first.
@@ -313,8 +310,8 @@ class Card(Config):
     times: Literal["exact", "float32"] = "exact"
     filters: Filters = Filters()
     max_length: int = Field(default=50, ge=2, le=100_000)
-    expected: Counts | None = None
-    published: Published = Published()
+    expected: Counts = Counts()
+    published: Counts = Counts()
     obtain: str = ""
     citation: str = ""
     licence: str = ""
@@ -343,7 +340,7 @@ class Card(Config):
         reading = [entry for entry in variants if not isinstance(entry, Change)]
         update = {key: value for entry in reading for key, value in entry.model_dump().items()}
         if update and self.filters.duplicates == "drop-consecutive":
-            update["expected"] = None  # which are consecutive, the order decides
+            update["expected"] = Counts()  # which are consecutive, the order decides
         variants = [*reading, *(entry for entry in variants if isinstance(entry, Change))]
         card = self.model_copy(update=update)
         card._folder, card._variants = folder, (*variants,)  # noqa: SLF001 - its own class

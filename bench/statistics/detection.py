@@ -221,7 +221,7 @@ def over_users_and_seeds(
 
 def _sums_by_user(values: Floats, users: NDArray[np.integer]) -> Floats:
     _, cluster = np.unique(users, return_inverse=True)
-    return np.bincount(cluster, weights=values)
+    return np.bincount(cluster, weights=values).astype(np.float64)
 
 
 def _interval(values: Sequence[float], square: float, level: float) -> Interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +30,18 @@ from bench.testing import example
 from bench.training.trainer import Trainer
 
 _TRAINED: dict[type, Method] = {}
+
+
+def backbones_of(method: str) -> list[str | None]:
+    """Return the backbones that a method attaches to; None alone for one with its own."""
+    entry, found = METHODS.get(method), list[str | None]()
+    if entry.standalone:
+        return [None]
+    for name in BACKBONES.names():
+        with suppress(ConfigError):
+            entry.sampling_for("auto", BACKBONES.get(name))
+            found.append(name)
+    return found
 
 
 class _StoppedError(Exception):

@@ -107,9 +107,8 @@ class DCF(Truncation):
     @torch.no_grad()
     def _best(self, vectors: Tensor) -> Tensor:
         table = self.item_vectors()
-        return (
-            torch.cat([(part @ table.T).argmax(1) for part in torch.split(vectors, SLICE_ROWS)]) + 1
-        )
+        parts = torch.split(vectors, SLICE_ROWS)
+        return torch.cat([(part @ table.T).argmax(1) for part in parts]) + 1
 
 
 def damp(loss: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class TargetWeighting(Method):
     data
         Training interactions and the loss of each target.
     backbone
-        Causal sequence encoder.
+        Sequence encoder; one that is not causal trains on (prefix, next item) pairs.
     """
 
     offsets: Tensor
@@ -164,9 +164,9 @@ class TargetWeighting(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
-        predicted = batch.targets > 0
-        states = self.backbone.encode(self.backbone.embed(batch.items), batch.valid, batch.users)
-        vectors = self.backbone.project(states[predicted])
+        x, predicted = self.backbone.embed(batch.items), batch.targets > 0
+        states = self.backbone.encode_predicting(x, batch.valid, batch.targets, batch.users)
+        vectors = self.backbone.project(states)
         item = batch.targets[predicted]
         loss = self.target_loss(vectors, self.item_vectors(), item)
         slot, row = batch.flat_index[predicted] + 1, predicted.nonzero()[:, 0]

@@ -13,6 +13,7 @@ METHOD = MethodEntry(
     ),
     sampling="positions",
     either_sampling=True,
+    judges_targets=True,
     cost=1.2,
     variants=(
         Variant(

@@ -31,7 +31,7 @@ class RCE(TargetWeighting):
 
     def weigh(self, targets: Targets) -> Tensor:
         """Compute the weights over their sum, or over the number of targets."""
-        exponents = -self.beta * self.key(targets, self.current_epoch)
+        exponents: Tensor = -self.beta * self.key(targets, self.current_epoch)
         if self.key.name == "excess":
             exponents = exponents.clamp(-_LARGEST_EXPONENT, _LARGEST_EXPONENT)
         weights: Tensor = exponents.exp() / len(exponents)

@@ -1,4 +1,4 @@
-"""The validation metric by epoch of training and by trial of tuning."""
+"""A metric by epoch of training, by rate of noise and by trial of tuning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.components import BACKBONES, METHODS
+import numpy as np
+
+from bench.components import BACKBONES, BASELINE, METHODS
 from bench.errors import ConfigError
 from bench.reports.figures.canvas import (
     Style,
@@ -14,10 +16,12 @@ from bench.reports.figures.canvas import (
     canvas,
     explain,
     from_zero,
+    legend,
     line_legend,
     method_styles,
     panels_of,
 )
+from bench.reports.tables.robustness import noise_series, row_at
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
@@ -118,6 +122,50 @@ def draw_tuning(data: ReportData) -> Figure:
     line_legend(figure, styles, styles)
     explain(figure, "After each trial that counts; the first has the default settings.")
     return figure
+
+
+def draw_robustness(data: ReportData) -> Figure:
+    """Draw a panel for each data set, kind of noise and backbone: a line for each method.
+
+    Raises
+    ------
+    ConfigError
+        No data set is there at several rates of noise.
+    """
+    styles = method_styles(data)
+    found = [(table, series) for table in data.tables for series in noise_series(table)]
+    if not found:
+        raise ConfigError("no data set is there at several rates of noise; run 'bench run noise'")
+    figure, axes = canvas(len(found), min(len(found), 3), 4.2)
+    drawn: dict[str, str] = {}
+    for ax, (table, series) in zip(axes, found, strict=True):
+        for points in series.places:
+            rows = {rate: row_at(table, place) for rate, place in points.items()}
+            row = next(iter(rows.values()))
+            line = drawn.setdefault(row.method_label, "--" if row.family == BASELINE else "-")
+            _band(ax, rows, table.main, styles[row.method_label], line)
+        ax.set_title(f"{series.dataset}, {series.backbone}")
+        ax.set_xticks(list(series.rates), [f"{100 * rate:g}" for rate in series.rates])
+        ax.set_xlabel(f"Noise ({series.noise}), % of training interactions")
+        ax.set_ylabel(table.main_title)
+        from_zero(ax)
+    legend(figure, [styles[label].line(label, line) for label, line in drawn.items()])
+    explain(
+        figure,
+        "Dashed: bare backbones on the same noise. Bands: \N{PLUS-MINUS SIGN}1 standard deviation "
+        "over seeds.",
+    )
+    return figure
+
+
+def _band(ax: Axes, rows: Mapping[float, Row], metric: str, style: Style, line: str) -> None:
+    """Draw means over seeds in a band of one standard deviation if there are several."""
+    means = [row.mean(metric) or 0.0 for row in rows.values()]
+    ax.plot(list(rows), means, linestyle=line, **style.mark)
+    spread = [row.deviation(metric) or 0.0 for row in rows.values()]
+    if any(spread):
+        low, high = np.subtract(means, spread), np.add(means, spread)
+        ax.fill_between(list(rows), low, high, color=style.colour, alpha=0.15, linewidth=0)
 
 
 def _point(ax: Axes, x: Sequence[float], y: Sequence[float], style: Style) -> None:

@@ -12,7 +12,7 @@ from bench.errors import ConfigError, printable
 from bench.files import write_output
 from bench.reports.figures.canvas import GREY, INK
 from bench.reports.figures.comparison import draw_accuracy, draw_differences, draw_quality_cost
-from bench.reports.figures.curves import draw_learning_curves, draw_tuning
+from bench.reports.figures.curves import draw_learning_curves, draw_robustness, draw_tuning
 from bench.reports.figures.denoising import draw_denoising
 from bench.reports.figures.setting_curve import curve_settings, draw_setting_curve
 from bench.reports.names import FigureKind
@@ -68,6 +68,11 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
         draw_quality_cost,
         "Accuracy and cost",
         "Accuracy against wall seconds in total, one marker per row of the comparison.",
+    ),
+    "robustness": (
+        draw_robustness,
+        "Robustness to noise",
+        "Accuracy by rate of noise; dashed: bare backbones; bands: one standard deviation.",
     ),
     "tuning": (
         draw_tuning,

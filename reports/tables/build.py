@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.reports.tables.available import AvailableData
-
 from bench.errors import ConfigError
+from bench.reports.available import AvailableData
 from bench.reports.names import TableName
 from bench.reports.request import Request
 from bench.reports.tables.ablation import ablation_grid
@@ -17,10 +16,11 @@ from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.data_sets import data_grid
 from bench.reports.tables.denoising import denoising_grid
 from bench.reports.tables.ledger import ledger_grid
-from bench.reports.tables.noise_detection import noise_detection_grid
+from bench.reports.tables.noise_detection import noise_detection_grid, over_denoising_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import improvement_grid, matrix_grid
 from bench.reports.tables.published import published_grid
+from bench.reports.tables.robustness import robustness_grid
 from bench.reports.tables.rows import DatasetBlock, Table
 from bench.reports.titles import Titles
 
@@ -70,7 +70,9 @@ _OF_A_TABLE: Mapping[TableName, Callable[[Table, AvailableData], Grid | None]] =
     "improvement": lambda table, _: improvement_grid(table),
     "significance": lambda table, _: matrix_grid(table),
     "denoising": lambda table, _: denoising_grid(table),
+    "robustness": lambda table, _: robustness_grid(table),
     "noise-detection": noise_detection_grid,
+    "over-denoising": over_denoising_grid,
     "ablation": lambda table, _: ablation_grid(table),
     "published": lambda table, _: published_grid(table),
     "cost": lambda table, _: cost_grid(table),
@@ -91,8 +93,10 @@ def build_grids(data: ReportData, names: Sequence[TableName]) -> list[Grid]:
     grids = [grid for grid in _grids(data, names) if grid is not None]
     if not grids:
         causes = [*data.available.problems] or ["the store has none for this selection"]
-        if "noise-detection" in names:
-            causes.append("run a denoiser on planted noise: bench run planted --method random-drop")
+        if {"noise-detection", "over-denoising"} & {*names}:
+            causes.append("run a denoiser on known noise: bench run planted --method random-drop")
+        if "robustness" in names:
+            causes.append("run a data set at several rates: bench run noise")
         raise ConfigError(f"no table of {', '.join(names)}: {'; '.join(causes)}")
     return grids
 

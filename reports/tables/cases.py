@@ -7,16 +7,16 @@ not picked by hand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.reports.tables.available import AvailableData
 from numpy.typing import NDArray
 
 from bench.components import BASELINE
 from bench.data.dataset import LeaveOneOut
+from bench.reports.available import AvailableData
 from bench.reports.results import Ranking
 from bench.reports.tables.denoising import Buckets
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of
@@ -60,13 +60,13 @@ class MethodDecisions:
     def of(cls, row: Row) -> MethodDecisions:
         """Read the first seed of a row."""
         result = row.results[0]
-        decisions = result.stored.decisions("test")
+        decisions = result.removals("test")
         place, drop = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
         if decisions is not None:
             place = place_of(decisions.user.astype(np.int64), decisions.position.astype(np.int64))
             order = np.argsort(place)
             place, drop = place[order], ~decisions.keep[order]
-        return cls(row.method_label, place, drop, result.ranking("test"))
+        return cls(row.method_label, place, drop, replace(result, users=None).ranking("test"))
 
     @property
     def decides(self) -> bool:
@@ -138,7 +138,7 @@ def _rows(block: DatasetBlock) -> list[Row]:
         backbone, method, _ = row.identity
         if method == BASELINE:
             bare.setdefault(backbone, row)
-        elif row.results[0].stored.decisions("test") is not None:
+        elif row.results[0].removals("test") is not None:
             rows = deciding.setdefault(backbone, {})
             full = row.family
             if full not in rows or (method == full and rows[full].identity[1] != full):
@@ -239,7 +239,7 @@ class _Cases:
         noise = self.dataset.noise
         if noise is None:
             return MISSING
-        return "planted" if noise[self.dataset.sequences.offsets[user] + position] else ""
+        return "noise" if noise[self.dataset.sequences.offsets[user] + position] else ""
 
     def _popularity(self, count: int) -> str:
         if count <= COLD_AT_MOST:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.reports.tables.available import AvailableData
-
 from bench.data.audit import statistics
+from bench.reports.available import AvailableData
 from bench.reports.tables.grid import Grid, TableCell
 from bench.reports.tables.rows import DatasetBlock, Table
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.components import METHODS
 from bench.evaluate.metrics import Metric, parse_metric
 from bench.plan.result import Drops
 from bench.reports.results import ScoredExperiment
@@ -118,7 +119,7 @@ def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mappin
 
 def dropped_share(result: ScoredExperiment) -> float | None:
     """Return the share of test-time interactions dropped; None if the method has no decisions."""
-    drops = result.stored.drops("test")
+    drops = result.drops("test")
     return None if drops is None else drops.share
 
 
@@ -133,9 +134,9 @@ def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
 
 
 def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoising:
-    counts = result.stored.ranks(result.request.phase).target_count
+    counts = result.ranks().target_count
     metric_by = buckets.means(metric.per_user(result.ranking()), counts)
-    drops = result.stored.drops("test")
+    drops = result.drops("test")
     if drops is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
     return Denoising(drops.share, buckets.shares(drops), metric_by)
@@ -163,10 +164,25 @@ def denoising_grid(table: Table) -> Grid | None:
         notes=[
             f"{block.title}, training interactions by bucket: {buckets.describe()}."
             for block, (buckets, _) in zip(table.blocks, read, strict=True)
-        ],
+        ]
+        + _about_targets(table),
         anchor=f"denoising-{table.anchor}",
         sources=table.sources,
     )
+
+
+def _about_targets(table: Table) -> list[str]:
+    """Say which shares are not of what a history loses."""
+    methods = set(METHODS.names())
+    names = dict.fromkeys(
+        row.names[1] or row.family
+        for row in table.rows
+        if row.family in methods and METHODS.get(row.family).judges_targets
+    )
+    if not names:
+        return []
+    what = "the share that is not learnt from as a target; it remains in every history"
+    return [f"{', '.join(names)}: {what}."]
 
 
 def _texts(found: Denoising | None) -> Iterator[str]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from bench.errors import ConfigError
 from bench.plan.experiment import Experiment
+from bench.reports.available import AvailableData
 from bench.reports.request import Request
-from bench.reports.results import ScoredExperiment, nested_values
+from bench.reports.results import ScoredExperiment, nested_values, restricted
 from bench.reports.tables.configuration import configuration_label, find_configuration
 from bench.reports.tables.grid import (
     MISSING,
@@ -23,6 +24,7 @@ from bench.reports.tables.grid import (
 from bench.reports.tables.rows import describe
 from bench.reports.titles import Titles
 from bench.runs.store import Store
+from bench.settings import Settings
 from bench.statistics.compare import PairedComparison, compare
 from bench.statistics.effect import Interval, effect
 from bench.statistics.family import ALPHA, holm
@@ -70,7 +72,13 @@ def diff_grids(
         An experiment is damaged.
     """
     chosen = (find_configuration(store, side, titles or {}) for side in (first, second))
-    one, other = ([ScoredExperiment(stored, request) for stored in side] for side in chosen)
+    available, problems = AvailableData(Settings.from_environment()), list[str]()
+    one, other = (
+        list(restricted((ScoredExperiment(s, request) for s in side), request, available, problems))
+        for side in chosen
+    )
+    if problems := [*problems, *available.problems]:
+        raise ConfigError(problems[0].removeprefix("Not shown: "))
     _check_comparable(one[0].experiment, other[0].experiment, first, second)
     if not region > 0:
         raise ConfigError(f"an equivalence region of {region} is empty; give a number above 0")
@@ -144,7 +152,7 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
 def _slices_grid(result: ScoredExperiment, metric: str, first: Nested, second: Nested) -> Grid:
     """Compare within groups of users; the groups are one family."""
     gaps = Contrast.of(first, second).gaps
-    groups = list(slices(result.stored.ranks(result.request.phase)))
+    groups = list(slices(result.ranks()))
     raw = [_slice_p(gaps[group.users]) for group in groups]
     corrected = [raw[0], *holm([1.0 if math.isnan(p) else p for p in raw[1:]])]
     blocks: dict[str, list[list[str]]] = {}

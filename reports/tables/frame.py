@@ -33,11 +33,12 @@ def frame(tables: Sequence[Table]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns: protocol, ``max_length``, candidates, ties, phase; :data:`NAMES`; ``seeds`` and
-        :data:`KEYS`; the mean over seeds of each metric and its standard deviation (``HR@10 sd``);
-        the quantities of the cost table; ``base``, the bare backbone that a row is compared with,
-        or what is missing; for each metric the difference to it, the ends of its 95 % interval
-        and p; and p of the best row against the second best.
+        Columns: protocol, ``max_length``, candidates, ties, phase (and ``targets`` and ``users``
+        where a request restricts them); :data:`NAMES`; ``seeds`` and :data:`KEYS`; the mean over
+        seeds of each metric and its standard deviation (``HR@10 sd``); the quantities of the cost
+        table; ``base``, the bare backbone that a row is compared with, or what is missing; for
+        each metric the difference to it, the ends of its 95 % interval and p; and p of the best
+        row against the second best.
     """
     import pandas as pd
 
@@ -52,10 +53,13 @@ def _lines(table: Table) -> Iterator[dict[str, Any]]:
         "candidates": request.candidates_for(protocol),
         "ties": request.ties_for(protocol),
         "phase": request.phase,
+        **({"targets": request.targets} if request.targets else {}),
     }
     settings = iter(_settings(table.rows))
     for number, block in enumerate(table.blocks):
-        data = {"dataset": block.dataset, "fingerprint": block.fingerprint}
+        data: dict[str, Any] = {"dataset": block.dataset, "fingerprint": block.fingerprint}
+        if block.users is not None:
+            data["users"] = int(block.users.sum())
         registered = replace(block, rows=[replace(r, names=r.identity) for r in block.rows])
         for place, row in enumerate(block.rows):
             own = _row(row, format_settings(next(settings)), table.metric_names)

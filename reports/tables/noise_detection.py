@@ -1,4 +1,8 @@
-"""Whether methods find planted noise, compared with controls that know no sequences."""
+"""Whether methods find noise, and what else they remove, beside controls.
+
+Noise is what a generator planted, what :mod:`bench.data.noise` inserted, or, on request, what its
+users rated low.
+"""
 
 from __future__ import annotations
 
@@ -9,63 +13,38 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.reports.tables.available import AvailableData
-from bench.statistics.auroc import auroc, placement_values
-from bench.statistics.removal import (
-    Removal,
-    popularity_score,
-    random_score,
-    removal,
-    removal_by,
-)
 from numpy.typing import NDArray
 
+from bench.components import BASELINE
 from bench.errors import StoreError
 from bench.plan.protocol import Part
+from bench.reports.available import AvailableData
+from bench.reports.request import Request, rated
+from bench.reports.tables.denoising import FIFTHS, Buckets
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import DatasetBlock, Row, Table, label_columns
+from bench.statistics.detection import (
+    auroc,
+    average_precision,
+    over_users_and_seeds,
+    placement_values,
+    popularity_score,
+    random_score,
+    removal_precision,
+    share,
+)
 from bench.statistics.effect import Interval
+from bench.statistics.slices import COLD_AT_MOST
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
     from bench.plan.result import Decisions
 
-_FIGURES = (
-    "Seeds",
-    "AUROC",
-    "95 % interval",
-    "SD over seeds",
-    "Removed",
-    "Precision",
-    "Recall",
-    "Precision, rarest",
-    "Precision, random",
-)
+Flags = NDArray[np.bool_]
+_AREAS = ("AUROC", "95 % interval", "SD over seeds", "AP", "AP, 95 %")
+_REMOVALS = ("Removed", "Precision", "Precision, 95 %", "Recall", "Recall, 95 %")
+_CONTROLS = ("Precision, rarest", "Precision, random")
 _PARTS = {"train": "training interactions", "test": "interactions before the test target"}
-
-
-@dataclass(frozen=True)
-class NoiseDetection:
-    """Scores of one row, averaged over seeds.
-
-    Attributes
-    ----------
-    area
-        AUROC of the noise score, with its interval over users.
-    deviation
-        Standard deviation of the seeds' AUROC; None below two.
-    removed
-        How the method's decisions agree with the planted noise.
-    rarest, random
-        Precision of removing as many of the rarest items' interactions, or random ones.
-    """
-
-    seeds: int
-    area: Interval
-    deviation: float | None
-    removed: Removal
-    rarest: float
-    random: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +56,20 @@ class LabelledDecisions:
     seeds
         One for each seed, of the same interactions.
     noise
-        bool ``[interactions]``: which were planted.
+        bool ``[interactions]``: which are noise.
+    known
+        bool ``[interactions]``: of which that is known; the others are left out.
+    removes
+        Whether the method can remove; the bare backbone keeps everything.
     """
 
     seeds: Sequence[Decisions]
-    noise: NDArray[np.bool_]
+    noise: Flags
+    known: Flags
+    removes: bool
 
     @classmethod
-    def of(cls, row: Row, part: Part, dataset: Dataset) -> LabelledDecisions | None:
+    def of(cls, row: Row, dataset: Dataset, part: Part, truth: Truth) -> LabelledDecisions | None:
         """Read a row; None if it has no decisions.
 
         Raises
@@ -96,121 +81,212 @@ class LabelledDecisions:
         seeds = [decisions for decisions in found if decisions is not None]
         if not seeds:
             return None
-        first, planted = seeds[0], dataset.noise
-        place = dataset.sequences.offsets[first.user] + first.position
-        if planted is None or not np.array_equal(dataset.sequences.items[place], first.item):
+        first, histories = seeds[0], dataset.histories(part)
+        place = histories.offsets[first.user] + first.position
+        if place.max(initial=-1) >= len(histories.items) or not np.array_equal(
+            histories.items[place], first.item
+        ):
             raise StoreError(
                 f"stored decisions about '{dataset.name}' are not about its interactions; delete "
                 "the experiments and run again"
             )
-        return cls(seeds, np.asarray(planted[place]))
+        known = truth.known[place]
+        return cls(seeds, truth.noise[place][known], known, row.family != BASELINE)
 
-    def scores(self) -> NoiseDetection:
-        """Score the row."""
-        placements = [placement_values(one.score, self.noise) for one in self.seeds]
+    @property
+    def users(self) -> NDArray[np.int32]:
+        """int32 ``[known]``: user of each interaction."""
+        return self.seeds[0].user[self.known]
+
+    @property
+    def counts(self) -> NDArray[np.int32]:
+        """int32 ``[known]``: training interactions of each item."""
+        return self.seeds[0].item_count[self.known]
+
+    @property
+    def removed(self) -> list[Flags]:
+        """Bool ``[known]`` for each seed: what is removed."""
+        return [~one.keep[self.known] for one in self.seeds]
+
+    def texts(self) -> Iterator[str]:
+        """Print the cells of the table."""
+        yield str(len(self.seeds))
+        yield from self.areas([one.score[self.known] for one in self.seeds])
+        if not self.removes:
+            yield from [MISSING] * (len(_REMOVALS) + len(_CONTROLS))
+            return
+        removed, noise = self.removed, self.noise
+        yield f"{statistics.fmean(float(np.mean(one)) for one in removed):.1%}"
+        yield from _estimate(over_users_and_seeds([share(noise, r) for r in removed], self.users))
+        yield from _estimate(over_users_and_seeds([share(r, noise) for r in removed], self.users))
+        for score in (popularity_score(self.counts), np.zeros(len(noise))):
+            found = [removal_precision(score, int(one.sum()), noise) for one in removed]
+            known = [value for value in found if not math.isnan(value)]
+            yield format_number(statistics.fmean(known) if known else None, ".3f")
+
+    def areas(self, scores: Sequence[NDArray[np.floating]]) -> Iterator[str]:
+        """Print what judges the order of each seed's noise scores."""
+        placements = [placement_values(score, self.noise) for score in scores]
         areas = [one.auroc for one in placements]
-        counts = self.seeds[0].item_count
-        removals = [removal(~one.keep, self.noise) for one in self.seeds]
-        sizes = [int(np.sum(~one.keep)) for one in self.seeds]
-        rarest = [removal_by(popularity_score(counts), size, self.noise) for size in sizes]
-        chance = [removal_by(np.zeros(len(counts)), size, self.noise) for size in sizes]
-        return NoiseDetection(
-            seeds=len(self.seeds),
-            area=auroc(placements, self.seeds[0].user),
-            deviation=statistics.stdev(areas) if len(areas) > 1 else None,
-            removed=Removal(
-                share=_mean([one.share for one in removals]),
-                precision=_mean([one.precision for one in removals]),
-                recall=_mean([one.recall for one in removals]),
-            ),
-            rarest=_mean([one.precision for one in rarest]),
-            random=_mean([one.precision for one in chance]),
-        )
+        yield from _estimate(auroc(placements, self.users))
+        yield format_number(statistics.stdev(areas) if len(areas) > 1 else None, ".3f")
+        precisions = [average_precision(score, self.noise) for score in scores]
+        yield from _estimate(over_users_and_seeds(precisions, self.users))
 
-    def controls(self) -> Mapping[str, Interval]:
-        """Return the AUROC of scores that know no sequences: popularity alone, and chance."""
-        first = self.seeds[0]
-        scores = {
-            "Popularity alone (control)": popularity_score(first.item_count),
-            "Random score (control)": random_score(len(first.item_count)),
-        }
+    def controls(self) -> Mapping[str, list[str]]:
+        """Print the areas of scores that know no sequences: popularity alone, and chance."""
         return {
-            name: auroc([placement_values(score, self.noise)], first.user)
-            for name, score in scores.items()
+            "Popularity alone (control)": list(self.areas([popularity_score(self.counts)])),
+            "Random score (control)": list(self.areas([random_score(len(self.noise))])),
         }
+
+    def clean_removed(self, buckets: Buckets) -> Iterator[str]:
+        """Print the shares of clean interactions removed: all, of cold items, by bucket."""
+        clean, cold = ~self.noise, self.counts <= COLD_AT_MOST
+        bucket = buckets.of_counts(self.counts)
+        groups = [bucket == number for number in range(len(buckets.lows))]
+        for number, group in enumerate([np.ones_like(cold), cold, *(g & ~cold for g in groups)]):
+            shares = [share(removed, clean & group) for removed in self.removed]
+            found = over_users_and_seeds(shares, self.users)
+            value, interval = _estimate(found, ".1%")
+            yield from [value] if number else [value, interval]
+        yield from [MISSING] * (len(FIFTHS) - len(groups))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Which interactions of some histories are noise, and of which that is known."""
+
+    noise: Flags
+    known: Flags
+
+    @classmethod
+    def of(cls, dataset: Dataset, request: Request) -> Truth | None:
+        """Return the truth of a data set by a request; None if it has none."""
+        condition, part = request.noise_is, request.part
+        if condition is None:
+            noise = dataset.noise_in(part)
+            return None if noise is None else cls(noise, np.ones_like(noise))
+        if dataset.ratings is None or (part == "train" and dataset.training is not None):
+            return None
+        before = dataset.sequences.before_last(2) if part == "train" else slice(None)
+        ratings = dataset.ratings[before]
+        return cls(rated(condition, ratings), ~np.isnan(ratings))
 
 
 def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
-    """Lay out every row with decisions on data with planted noise; None if there is none.
+    """Lay out every row with decisions on data with known noise; None if there is none.
 
     Raises
     ------
     StoreError
         An experiment is damaged, or its decisions are not about the data set.
     """
-    part = table.request.part
     heads, labels = label_columns(table)
     blocks, notes = [], []
-    for block, names in zip(table.blocks, labels, strict=True):
-        decided = _decided(block, part, available)
-        if not decided:
-            continue
-        lines = [[*names[n], *_texts(one.scores())] for n, one in decided.items()]
+    for number, decided in _decided(table, available):
+        title, names = table.blocks[number].title, labels[number]
+        lines = [[*names[n], *one.texts()] for n, one in decided.items()]
         first = next(iter(decided.values()))
-        for name, area in first.controls().items():
+        for name, areas in first.controls().items():
             label = [name if head == "Method" else MISSING for head in heads[1:]]
-            blanks = [MISSING] * (len(_FIGURES) - 3)
-            lines.append([block.title, *label, MISSING, *_area(area), *blanks])
+            blanks = [MISSING] * (len(_REMOVALS) + len(_CONTROLS))
+            lines.append([title, *label, MISSING, *areas, *blanks])
         blocks.append(block_of(lines))
-        count, size = int(first.noise.sum()), len(first.noise)
-        notes.append(
-            f"{block.title}: {count:,} of {size:,} scored interactions are planted "
-            f"({count / size:.1%})."
-        )
+        notes.append(_count(title, first, table.request))
     if not blocks:
         return None
+    part = table.request.part
     return Grid(
-        title="Detection of planted noise",
+        title="Noise detection",
         caption=(
-            f"Planted {_PARTS[part]} among the last {table.protocol.max_length} of each user. "
-            "AUROC of the noise score, with DeLong's interval over users; precision and recall of "
-            "removals, and the precision of removing as many rarest or random ones."
+            f"Noise among the last {table.protocol.max_length} {_PARTS[part]} of each user. AUROC "
+            "and average precision of the noise score, precision and recall of removals, with "
+            "intervals over users and seeds; precision of removing as many rarest or random ones."
         ),
         labels=heads,
-        figures=_FIGURES,
+        figures=["Seeds", *_AREAS, *_REMOVALS, *_CONTROLS],
         blocks=blocks,
         notes=notes,
         anchor=f"noise-detection-{part}-{table.anchor}",
     )
 
 
+def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
+    """Lay out the clean interactions that each row removes; None if none of them can remove.
+
+    Raises
+    ------
+    StoreError
+        An experiment is damaged, or its decisions are not about the data set.
+    """
+    heads, labels = label_columns(table)
+    blocks, notes = [], []
+    for number, decided in _decided(table, available):
+        block, names = table.blocks[number], labels[number]
+        buckets = _warm_buckets(block)
+        removing = {n: one for n, one in decided.items() if one.removes}
+        if removing:
+            lines = ([*names[n], *one.clean_removed(buckets)] for n, one in removing.items())
+            blocks.append(block_of(lines))
+            notes.append(f"{block.title}, training interactions by bucket: {buckets.describe()}.")
+    if not blocks:
+        return None
+    part = table.request.part
+    return Grid(
+        title="Over-denoising",
+        caption=(
+            f"Share of the clean {_PARTS[part]} that is removed, with an interval over users and "
+            f"seeds, by popularity of the item: cold (at most {COLD_AT_MOST} training "
+            "interactions), and fifths of the other test targets."
+        ),
+        labels=heads,
+        figures=["All", "All, 95 %", "Cold", *FIFTHS],
+        blocks=blocks,
+        notes=notes,
+        anchor=f"over-denoising-{part}-{table.anchor}",
+    )
+
+
 def _decided(
-    block: DatasetBlock, part: Part, available: AvailableData
-) -> dict[int, LabelledDecisions]:
-    """Read the rows with decisions by their index in a block; empty if nothing was planted."""
-    dataset = available.get(block)
-    if dataset is None or dataset.noise is None:
-        return {}
-    found = {n: LabelledDecisions.of(row, part, dataset) for n, row in enumerate(block.rows)}
-    return {n: one for n, one in found.items() if one is not None}
+    table: Table, available: AvailableData
+) -> Iterator[tuple[int, dict[int, LabelledDecisions]]]:
+    """Yield the blocks with known noise by index, with their rows that have decisions by index."""
+    request = table.request
+    for number, block in enumerate(table.blocks):
+        dataset = available.get(block)
+        if dataset is None:
+            continue
+        truth = Truth.of(dataset, request)
+        if truth is None:
+            if request.noise_is is not None:
+                what = "no ratings" if dataset.ratings is None else "training histories of its own"
+                available.note(
+                    f"Not shown: data set '{block.dataset}' has {what}; "
+                    f"'{request.noise_is}' needs ratings."
+                )
+            continue
+        found = {
+            place: LabelledDecisions.of(row, dataset, request.part, truth)
+            for place, row in enumerate(block.rows)
+        }
+        decided = {place: one for place, one in found.items() if one is not None}
+        if decided and len({*next(iter(decided.values())).noise.tolist()}) > 1:
+            yield number, decided
 
 
-def _texts(found: NoiseDetection) -> Iterator[str]:
-    removed = found.removed
-    yield str(found.seeds)
-    yield from _area(found.area)
-    yield format_number(found.deviation, ".3f")
-    yield f"{removed.share:.1%}"
-    for value in (removed.precision, removed.recall, found.rarest, found.random):
-        yield format_number(value, ".3f")
+def _warm_buckets(block: DatasetBlock) -> Buckets:
+    counts = block.finished[0].results[0].stored.ranks("test").target_count
+    warm = counts[counts > COLD_AT_MOST]
+    return Buckets.of(warm if len(warm) else counts)
 
 
-def _area(area: Interval) -> list[str]:
-    known = not math.isnan(area.low)
-    return [f"{area.value:.3f}", f"{area.low:.3f} to {area.high:.3f}" if known else MISSING]
+def _count(title: str, decided: LabelledDecisions, request: Request) -> str:
+    count, size = int(decided.noise.sum()), len(decided.noise)
+    what = "are noise" if request.noise_is is None else f"have {request.noise_is}"
+    return f"{title}: {count:,} of {size:,} scored interactions {what} ({count / size:.1%})."
 
 
-def _mean(values: Sequence[float]) -> float:
-    """Average the defined values; NaN if there is none."""
-    known = [value for value in values if not math.isnan(value)]
-    return statistics.fmean(known) if known else math.nan
+def _estimate(found: Interval, form: str = ".3f") -> tuple[str, str]:
+    interval = "" if math.isnan(found.low) else f"{found.low:{form}} to {found.high:{form}}"
+    return format_number(found.value, form), interval or MISSING

@@ -32,7 +32,7 @@ def overall_grid(table: Table) -> Grid:
         labels=heads,
         figures=["Seeds", *table.metric_names, f"{table.main} vs. base", "Base"],
         blocks=blocks,
-        notes=[*_missing_note(table), *_settings_notes(table), *found.notes()],
+        notes=[*table.user_notes(), *_missing_note(table), *_settings_notes(table), *found.notes()],
         anchor=f"overall-{table.anchor}",
         sources=table.sources,
     )

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.components import VARIANT_MARK
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import Protocol
@@ -154,6 +157,11 @@ class DatasetBlock:
         return [row for row in self.rows if row.results]
 
     @property
+    def users(self) -> NDArray[np.bool_] | None:
+        """Bool ``[users]``: whose ranks count; None if all do."""
+        return self.finished[0].results[0].users
+
+    @property
     def backbones(self) -> int:
         """Number of backbones."""
         return len({row.identity[0] for row in self.rows} - {None})
@@ -166,6 +174,7 @@ class Table:
     protocol: Protocol
     blocks: Sequence[DatasetBlock]
     request: Request
+    titles: Titles
 
     @property
     def anchor(self) -> str:
@@ -213,6 +222,15 @@ class Table:
         from bench.reports.tables.contrasts import contrasts
 
         return contrasts(self)
+
+    def user_notes(self) -> Iterator[str]:
+        """Count the users whose ranks count, where a request restricts them."""
+        for block in self.blocks:
+            if (users := block.users) is not None:
+                yield (
+                    f"{block.title}: {int(users.sum()):,} of {len(users):,} users, those whose "
+                    f"{self.request.phase} item has {self.request.targets}."
+                )
 
     def across_budgets(self) -> Table:
         """Return the table with one block for each data set, for curves over a budget's setting."""
@@ -288,7 +306,7 @@ def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
             blocks.append(DatasetBlock(dataset, fingerprint, budget_of(group[0]), rows, name))
             missing = set()
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
-    return Table(results[0].experiment.protocol, _titled(blocks), order.request)
+    return Table(results[0].experiment.protocol, _titled(blocks), order.request, titles)
 
 
 def budget_of(result: ScoredExperiment) -> Settings:
@@ -393,9 +411,10 @@ def describe(protocol: Protocol, request: Request) -> str:
     """
     candidates = request.candidates_for(protocol)
     chosen = f" among {protocol.candidates}" if candidates != protocol.candidates else ""
+    chosen_by = f" with {request.targets}" if request.targets else ""
     window = " alone" if protocol.train_windows == "last" else ""
     return (
-        f"Protocol {protocol.hash[:8]}: {protocol.split}, {request.phase} item ranked among "
-        f"{candidates} items, last {protocol.max_length}{window}, {request.ties_for(protocol)} "
-        f"ties, selected by {protocol.selection}{chosen}."
+        f"Protocol {protocol.hash[:8]}: {protocol.split}, {request.phase} item{chosen_by} ranked "
+        f"among {candidates} items, last {protocol.max_length}{window}, "
+        f"{request.ties_for(protocol)} ties, selected by {protocol.selection}{chosen}."
     )

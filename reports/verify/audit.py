@@ -65,12 +65,18 @@ _EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan"
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A column of figures: its index, head as printed, metric and cut-off.
+    """A column of figures.
 
     Attributes
     ----------
+    place
+        Its index.
+    head
+        Its head as printed.
     group
         What the figures under its head have in common with others, such as a data set.
+    kind, k
+        Metric and cut-off.
     percent
         Whether the head says percent.
     """
@@ -112,9 +118,16 @@ class AuditedRow:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was checked of a file: rows with figures, and heads of columns, checked or left out.
+    """What was checked of a file, and how it came out.
 
-    ``notes`` are sentences about rows that were left out and figures that look misread.
+    Attributes
+    ----------
+    rows
+        Every row with figures.
+    checked, left
+        Heads of the columns that were checked, and of those that were not.
+    notes
+        Sentences about rows that were left out and figures that look misread.
     """
 
     rows: Sequence[AuditedRow]

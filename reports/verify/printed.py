@@ -15,7 +15,15 @@ from bench.reports.verify.tables import text_tables
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """One table of a text: its heads, and its cells in the markup of the format."""
+    """One table of a text.
+
+    Attributes
+    ----------
+    head
+        Text of the heads.
+    rows
+        Text of the cells in the markup of the format.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -30,7 +38,20 @@ class PrintedTable:
 
 
 def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
-    """Parse the tables of a report, in their order; a ConfigError where the text is no HTML."""
+    """Parse the tables of a report, in their order.
+
+    Parameters
+    ----------
+    text
+        A report, which may contain other text.
+    fmt
+        ``markdown``, ``latex`` or ``html``.
+
+    Raises
+    ------
+    ConfigError
+        The text is no HTML.
+    """
     if fmt == "html":
         reader = _Html()
         try:

@@ -37,8 +37,13 @@ def markup_of(text: str) -> Literal["markdown", "latex"] | None:
 def text_tables(text: str, markup: Literal["markdown", "latex"]) -> list[list[TextLine]]:
     """Find the tables of a text, in their order; rules and other text are left out.
 
-    Markdown has pipe tables, whose lines begin and end with a bar; LaTeX ``tabular``-like
-    environments, or the rows of one alone.
+    Parameters
+    ----------
+    text
+        Markdown with pipe tables, whose lines begin and end with a bar; or LaTeX with
+        ``tabular``-like environments, or with the rows of one alone.
+    markup
+        Which of the two.
     """
     tables = _markdown(text) if markup == "markdown" else _latex(text)
     return [table for table in tables if table]

@@ -181,6 +181,7 @@ def _in_order(table: Table, keys: Sequence[str]) -> Table:
 def _csv_request(line: Mapping[str, str], keys: Sequence[str]) -> Request:
     metrics = [name.removesuffix(" sd") for name in line if name.endswith(" sd")]
     conditions = {name: line[name] for name in ("phase", "candidates", "ties")}
+    conditions |= {"targets": line["targets"]} if "targets" in line else {}
     return Request.parse({"keys": keys, "metrics": metrics, **conditions}, "the CSV")
 
 

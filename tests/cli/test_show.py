@@ -36,6 +36,7 @@ def test_a_setting_has_default_range_search_space_and_meaning():
     [
         ("sasrec", "SASRec (sasrec): causal self-attention over the sequence"),
         ("hsd:compat", "trains on prefixes"),
+        ("fmlp", "not causal: methods on it train on (prefix, next item) pairs"),
         ("tfidf", "size = 256  (>= 1)"),
         ("ml-100k", "max_length: 50"),
         ("protocol", "protocol.ties = pessimistic  (pessimistic | average)"),

@@ -170,7 +170,7 @@ def test_times_as_32_bit_floats_are_steps_of_64_seconds():
 @pytest.mark.parametrize("setting", [{"ties": "item"}, {"ties": "random"}, {"times": "float32"}])
 def test_what_needs_times_is_refused_without_them(setting):
     ((name, value),) = setting.items()
-    with pytest.raises(DataError, match=f"'x' has no times that '{name}: {value}' could look at"):
+    with pytest.raises(DataError, match=f"'x' has no times, which '{name}: {value}' needs"):
         arrange(interactions([(0, 0, 0)], timed=False), card(**setting), FORM)
 
 
@@ -254,7 +254,7 @@ def test_since_and_before_are_numbers_of_the_file():
     ("filters", "what"), [({"rating": ">=4"}, "ratings"), ({"since": 4}, "times")]
 )
 def test_filters_of_what_is_not_there_are_refused(filters, what):
-    with pytest.raises(DataError, match=f"data set 'x' has no {what} that"):
+    with pytest.raises(DataError, match=f"data set 'x' has no {what}, which"):
         arrange(interactions([(0, 0, 0)], timed=False), card(**filters), FORM)
 
 

@@ -30,7 +30,7 @@ def test_a_built_in_card_says_all_that_a_reader_needs(name):
     assert card.summary
     assert card.citation
     assert card.licence
-    assert card.expected or card.published.interactions
+    assert card.expected.interactions or card.published.interactions
     urls = [s.url for form in card.forms for s in form.sources if s.url]
     official = (
         *("https://snap.stanford.edu/data/", "https://files.grouplens.org/"),

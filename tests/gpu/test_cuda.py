@@ -14,14 +14,15 @@ from bench.model.batch import Batch
 from bench.runs import train
 from bench.settings import Settings
 from bench.testing import MethodTests, example
+from bench.testing.methods import backbones_of
 from bench.training.device import configure
 
 pytestmark = pytest.mark.gpu
 
 COMBINATIONS = [
     (method, backbone)
-    for method in METHODS.names()
-    for backbone in ([None] if METHODS.get(method).standalone else BACKBONES.names())
+    for method in [*METHODS.names(), "none:cloze"]
+    for backbone in backbones_of(method)
 ]
 
 

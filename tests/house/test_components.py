@@ -89,7 +89,7 @@ def test_readers_have_defaults_and_a_function(name):
 def test_shipped_cards_are_valid_and_say_whom_to_cite(name):
     card = load_card(name)
     assert all([card.title, card.summary, card.citation, card.licence])
-    assert card.expected or card.published.interactions
+    assert card.expected.interactions or card.published.interactions
 
 
 @pytest.mark.parametrize("name", shipped())

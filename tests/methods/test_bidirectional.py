@@ -24,7 +24,7 @@ from bench.model.method import TrainingData
 from bench.model.samples import covering_windows
 from bench.plan.spec import Spec
 from bench.testing import example, example_items
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 SIZES = Sizes(n_users=7, n_items=50, max_length=12)
 NOT_CAUSAL = [name for name in BACKBONES.names() if not BACKBONES.get(name).causal]
@@ -332,7 +332,12 @@ def test_causal_masks_are_refused_where_states_have_seen_the_whole_row():
 
 
 def data(train=((1, 2, 3),) * SIZES.n_users):
-    return TrainingData(SIZES, Sequences.from_lists([list(row) for row in train]), cross_entropy)
+    return TrainingData(
+        SIZES,
+        Sequences.from_lists([list(row) for row in train]),
+        cross_entropy,
+        target_loss=target_cross_entropy,
+    )
 
 
 def batch_of(items, targets):
@@ -372,7 +377,9 @@ def chance_of_guessing(name, objective, sampling, steps=100):
     torch.manual_seed(0)
     still = {"embedding_size": 32, "dropout": 0.0}
     inside = backbone.model_class()(backbone.parse({name: still}, name), sizes)
-    given = TrainingData(sizes, Sequences.from_lists([[1]]), cross_entropy)
+    given = TrainingData(
+        sizes, Sequences.from_lists([[1]]), cross_entropy, target_loss=target_cross_entropy
+    )
     config, model = (ClozeConfig(), Cloze) if objective == "cloze" else (NoneConfig(), BareBackbone)
     method = model(config, given, inside)
     optimiser, found = torch.optim.Adam(method.parameters(), lr=5e-3), []

@@ -20,10 +20,18 @@ from weighting_toys import (
     training,
 )
 
+from bench.data.dataset import LeaveOneOut
+from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
+from bench.evaluate.decisions import read_decisions
 from bench.methods.parts.surprise import popularity_losses
 from bench.model.batch import Batch, SequenceData
 from bench.model.samples import histories
+from bench.plan.grid import freeze, grid_points
+from bench.plan.spec import Spec
+from bench.runs.train import build_method, training_data
+from bench.settings import Settings
+from bench.training.trainer import Trainer
 
 NEUTRAL = {
     "t-ce": {"rate": 0.0, "ramp": 0},
@@ -201,3 +209,40 @@ def test_diagnostics_by_hand():
     assert found["popularity_correlation"] == pytest.approx(
         stats.spearmanr(weights, counts).statistic, abs=1e-6
     )
+
+
+@pytest.mark.slow
+def test_the_loss_beyond_popularity_finds_planted_noise_better_than_the_loss(tmp_path):
+    """After some training, on noise that is as popular as the rest."""
+    settings = Settings.from_environment()
+    data = load_dataset("planted", settings)
+    spec = Spec(
+        datasets=("planted",),
+        backbones=("sasrec",),
+        methods=("t-ce",),
+        budget="quick",
+        training={"epochs": 6},
+    )
+    experiment = freeze(grid_points(spec)[0], spec, data)
+    split = LeaveOneOut.of(data)
+    method = build_method(experiment, training_data(experiment, data, split.train, settings))
+    trainer = Trainer(
+        method,
+        SequenceData(split.train),
+        experiment.training,
+        experiment.protocol,
+        sampling="positions",
+        axes=("planted", 1),
+        device=torch.device("cpu"),
+    )
+    trainer.fit(lambda _: trainer.state.epoch, tmp_path / "c", lambda _: None)
+    counts = split.item_counts().astype(np.int32)
+    areas = {}
+    for key in ("loss", "excess"):
+        method.key.name = key
+        read = read_decisions(method, split.train, counts, data.max_length, torch.device("cpu"))
+        noise = data.noise_in("train")[split.train.offsets[read.user] + read.position]
+        later = read.position > 0
+        won = stats.mannwhitneyu(read.score[later & noise], read.score[later & ~noise]).statistic
+        areas[key] = won / (noise[later].sum() * (~noise[later]).sum())
+    assert areas["excess"] > areas["loss"] > 0.5

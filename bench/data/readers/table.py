@@ -51,9 +51,9 @@ def read(files: Mapping[str, Path], options: TableOptions) -> Interactions:
         user_ids,
         item_ids,
         times,
-        per_second,
-        _ratings(table, options),
         texts,
+        per_second=per_second,
+        ratings=_ratings(table, options),
         place=table.place,
         notes=notes,
     )

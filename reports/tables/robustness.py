@@ -1,0 +1,170 @@
+"""Metrics by the rate of noise, with what is lost and the difference to the matched base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.plan.variants import Noise, source_of, split_source
+from bench.reports.differences import format_settings
+from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
+from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
+from bench.reports.tables.overall import marked
+from bench.reports.tables.rows import DECIMALS, Row, Table
+from bench.reports.titles import noise_options, with_variants
+from bench.statistics.family import ALPHA
+
+Place = tuple[int, int]
+"""Index of a block in its table, and of a row in the block."""
+
+
+@dataclass(frozen=True)
+class NoiseSeries:
+    """One data set and backbone at several rates of one kind of noise.
+
+    Attributes
+    ----------
+    dataset, noise, backbone
+        Printed names.
+    rates
+        Ascending; 0 is the data set as it is.
+    places
+        Where the rows of each method are, by rate; a row may lack rates.
+    """
+
+    dataset: str
+    noise: str
+    backbone: str
+    rates: Sequence[float]
+    places: Sequence[Mapping[float, Place]]
+
+
+def noise_series(table: Table) -> Iterator[NoiseSeries]:
+    """Find the data sets of a table that differ in the rate of one kind of noise alone.
+
+    Methods that have a recommender of their own are in the series of every backbone.
+    """
+    groups: dict[tuple[str, str, str], dict[float, int]] = {}
+    plain: dict[tuple[str, str], int] = {}
+    for number, block in enumerate(table.blocks):
+        budget = format_settings(block.budget)
+        plain.setdefault((block.dataset, budget), number)
+        name, variants = split_source(block.dataset)
+        noises = [variant for variant in variants if isinstance(variant, Noise)]
+        if noises:
+            others = [variant for variant in variants if variant is not noises[-1]]
+            options = noise_options(noises[-1])
+            noise = noises[-1].kind + (f" ({options})" if options else "")
+            key = (source_of(name, others), noise, budget)
+            groups.setdefault(key, {}).setdefault(noises[-1].rate, number)
+    for (base, noise, budget), numbers in groups.items():
+        if (base, budget) in plain:
+            numbers[0.0] = plain[base, budget]
+        if len(numbers) > 1:
+            name, variants = split_source(base)
+            first = table.blocks[next(iter(numbers.values()))]
+            details = first.title[len(first.name) :]
+            title = with_variants(table.titles.get(name, name), variants) + details
+            yield from _by_backbone(table, title, noise, dict(sorted(numbers.items())))
+
+
+def _by_backbone(
+    table: Table, title: str, noise: str, numbers: Mapping[float, int]
+) -> Iterator[NoiseSeries]:
+    found: dict[tuple[object, ...], dict[float, Place]] = {}
+    labels: dict[str | None, str] = {}
+    for rate, number in numbers.items():
+        for place, row in enumerate(table.blocks[number].rows):
+            if row.results:
+                found.setdefault((*row.identity, row.variant), {})[rate] = (number, place)
+                labels[row.identity[0]] = row.backbone_label
+    for backbone in [name for name in labels if name is not None] or labels:
+        places = [points for key, points in found.items() if key[0] in {backbone, None}]
+        yield NoiseSeries(title, noise, labels[backbone], list(numbers), places)
+
+
+def row_at(table: Table, place: Place) -> Row:
+    """Return the row at a place."""
+    return table.blocks[place[0]].rows[place[1]]
+
+
+def robustness_grid(table: Table) -> Grid | None:
+    """Lay out the main metric of every method by rate of noise; None without several rates."""
+    series = list(noise_series(table))
+    if not series:
+        return None
+    rates = sorted({rate for one in series for rate in one.rates})
+    rows = [row_at(table, p) for one in series for points in one.places for p in points.values()]
+    used = {
+        "Encoder": any(row.identity[2] for row in rows),
+        "Settings": any(row.variant for row in rows),
+    }
+    heads = [f"{100 * rate:g} %" for rate in rates]
+    return Grid(
+        title=f"Robustness to noise: {table.main}",
+        caption=(
+            f"{table.main_title} by rate of noise, protocol {table.anchor}. Loss: share of the "
+            "figure at rate 0. vs. base: difference to the matched base at the same rate, 95% "
+            f"interval; {ABOVE}{BELOW}: p<{ALPHA}, Holm, {len(table.contrasts.tested)} tests."
+        ),
+        labels=["Data set", "Noise", "Backbone", "Method", *(head for head in used if used[head])],
+        figures=[
+            *("Seeds", *heads),
+            *(f"Loss, {head}" for head, rate in zip(heads, rates, strict=True) if rate),
+            *(f"vs. base, {head}" for head in heads),
+        ],
+        blocks=[block_of(_lines(table, one, rates, used)) for one in series],
+        notes=[*table.user_notes()],
+        anchor=f"robustness-{table.anchor}",
+        sources=[
+            [
+                [key for place in points.values() for key in row_at(table, place).keys]
+                for points in one.places
+            ]
+            for one in series
+        ],
+    )
+
+
+def _lines(
+    table: Table, series: NoiseSeries, rates: Sequence[float], used: Mapping[str, bool]
+) -> Iterator[list[str | TableCell]]:
+    columns = [_column(table, [points.get(rate) for points in series.places]) for rate in rates]
+    for number, points in enumerate(series.places):
+        found = {rate: row_at(table, place) for rate, place in points.items()}
+        row = next(iter(found.values()))
+        seeds = sorted({len(one.results) for one in found.values()})
+        optional = {"Encoder": row.names[2] or MISSING, "Settings": row.variant}
+        means = {rate: one.mean(table.main) for rate, one in found.items()}
+        yield [
+            *(series.dataset, series.noise, row.names[0] or MISSING, row.names[1]),
+            *(text for head, text in optional.items() if used[head]),
+            " or ".join(map(str, seeds)),
+            *(column[number] for column in columns),
+            *(_loss(means.get(0.0), means.get(rate)) for rate in rates if rate),
+            *(_against_base(table, points.get(rate)) for rate in rates),
+        ]
+
+
+def _column(table: Table, places: Sequence[Place | None]) -> list[TableCell]:
+    rows = [None if place is None else row_at(table, place) for place in places]
+    cells = marked([None if row is None else row.mean(table.main) for row in rows])
+    spreads = [None if row is None else row.deviation(table.main) for row in rows]
+    return [
+        cell if spread is None else replace(cell, spread=f"{spread:.{DECIMALS}f}")
+        for cell, spread in zip(cells, spreads, strict=True)
+    ]
+
+
+def _loss(clean: float | None, noisy: float | None) -> str:
+    return MISSING if not clean or noisy is None else f"{100 * (1 - noisy / clean):+.1f}%"
+
+
+def _against_base(table: Table, place: Place | None) -> str | TableCell:
+    if place is None:
+        return MISSING
+    number, row = place
+    test = table.contrasts.against_base(number, table.main, row)
+    if test is None:
+        return MISSING if table.contrasts.bases[number][row].kind == "missing" else ""
+    return TableCell(format_difference(test), signs=arrow(test))
