@@ -402,16 +402,15 @@ def load(
     settings = resolve_settings(settings)
     if store == REFERENCE:
         opened = published_store(REFERENCE, settings.cache)
-        keys = [stored.key for stored in opened.experiments()]
-        return Results(replace(settings, store=opened.root), keys)
+        everything = [stored.key for stored in opened.experiments()]
+        return Results(replace(settings, store=opened.root), everything)
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
         raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
-    if against is not None:
-        joined = join(settings, comparison_keys(Store(settings.store)), against)
-        return Results(joined.settings, joined.keys)
-    return Results(settings)
+    keys = None if against is None else comparison_keys(Store(settings.store))
+    settings, keys, _ = join(settings, keys, against)
+    return Results(settings, keys)
 
 
 def compare(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -178,6 +177,7 @@ def report(
             if value is not None:
                 raise ConfigError(f"{flag} belongs to a table; add --table noise-detection")
 
+    from bench.packs.reference import join
     from bench.reports.comparison import comparison_keys
     from bench.reports.report import draw, render
     from bench.reports.request import Request
@@ -193,11 +193,7 @@ def report(
         latest=latest,
         datasets=dataset or (),
     )
-    notes: Sequence[str] = ()
-    if against is not None:
-        from bench.packs.reference import join
-
-        settings, keys, notes = join(settings, keys, against)
+    settings, keys, notes = join(settings, keys, against)
     request = Request(
         format=format_,
         keys=None if keys is None else tuple(keys),

@@ -56,11 +56,9 @@ def verify(
         return
     if sample is not None:
         raise ConfigError("--sample draws published experiments; name 'reference' or a pack")
-    if against is not None:
-        from bench.packs.reference import join
+    from bench.packs.reference import join
 
-        settings = join(settings, None, against).settings
-    root = settings.store
+    root = join(settings, None, against).settings.store
     if report is None:
         what, (problems, fine) = root, _check_store(root)
     else:

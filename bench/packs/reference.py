@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -35,13 +35,13 @@ class Joined(NamedTuple):
     settings
         Name a store of both, which lasts as long as the process.
     keys
-        Experiments to compare.
+        Experiments to compare; None is all.
     notes
         Sentences on what is published and what is left out.
     """
 
     settings: Settings
-    keys: list[str]
+    keys: list[str] | None
     notes: Sequence[str]
 
 
@@ -95,7 +95,7 @@ def published_store(name: str, cache: Path) -> Store:
     return Store(root)
 
 
-def join(settings: Settings, keys: Collection[str] | None, name: str) -> Joined:
+def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:
     """Join a user's experiments with the published ones that they can be compared with.
 
     These are on the same data under the same protocol. A published experiment gives way to the
@@ -108,7 +108,7 @@ def join(settings: Settings, keys: Collection[str] | None, name: str) -> Joined:
     keys
         The user's experiments; None is all.
     name
-        As of :func:`packs_of`.
+        As of :func:`packs_of`; None joins nothing.
 
     Raises
     ------
@@ -117,6 +117,8 @@ def join(settings: Settings, keys: Collection[str] | None, name: str) -> Joined:
     StoreError
         There is no pack, or one is damaged.
     """
+    if name is None:
+        return Joined(settings, keys, [])
     theirs = published_store(name, settings.cache)
     published = list(readable(theirs.experiments()))
     everything = list(readable(Store(settings.store).experiments()))
