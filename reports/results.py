@@ -17,7 +17,7 @@ from bench.evaluate.metrics import Metric
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase
-from bench.plan.result import Decisions, Epoch, Metadata, Ranks
+from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks
 from bench.plan.variants import split_source
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
@@ -100,8 +100,15 @@ class ScoredExperiment:
 
     def removals(self, part: Part) -> Decisions | None:
         """Read the decisions of a method that can remove; the bare backbone keeps everything."""
-        bare = self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
-        return None if bare else self.stored.decisions(part)
+        return None if self._is_bare else self.stored.decisions(part)
+
+    def drops(self, part: Part) -> Drops | None:
+        """Count what a method drops that can remove; published experiments have these counts."""
+        return None if self._is_bare else self.stored.drops(part)
+
+    @property
+    def _is_bare(self) -> bool:
+        return self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
 
 
 def read_results(

@@ -383,27 +383,48 @@ class Results:
         return [stored.key for stored in self._stored]
 
 
-def load(store: str | Path | None = None, *, settings: Settings | None = None) -> Results:
+def load(
+    store: str | Path | None = None,
+    *,
+    against: str | None = None,
+    settings: Settings | None = None,
+) -> Results:
     """Open everything that has finished in a results store.
 
     Parameters
     ----------
     store
-        Its folder; None is the one of ``settings``.
+        Its folder; None is the one of ``settings``; ``"reference"`` is what is published.
+    against
+        Join published results on the same data under the same protocol: ``"reference"``, a pack
+        of ``bench store pack --published``, or a folder of packs. Of the store, the last run and
+        earlier runs of the same settings take part.
     settings
         Where data and cache are kept; None reads the environment.
 
     Raises
     ------
     StoreError
-        There is no such folder.
+        There is no such folder or pack.
+    ConfigError
+        No published result can be compared with those of the store.
     """
+    from bench.packs.reference import REFERENCE, join, published_store
+    from bench.reports.comparison import comparison_keys
+    from bench.runs.store import Store
+
     settings = resolve_settings(settings)
+    if store == REFERENCE:
+        opened = published_store(REFERENCE, settings.cache)
+        everything = [stored.key for stored in opened.experiments()]
+        return Results(replace(settings, store=opened.root), everything)
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
         raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
-    return Results(settings)
+    keys = None if against is None else comparison_keys(Store(settings.store))
+    settings, keys, _ = join(settings, keys, against)
+    return Results(settings, keys)
 
 
 def compare(

@@ -77,6 +77,37 @@ class Decisions(_Columns):
     keep: NDArray[np.bool_]
     score: NDArray[np.float32]
 
+    def drops(self) -> Drops:
+        """Count the dropped interactions by the popularity of their item."""
+        counts, place = np.unique(self.item_count, return_inverse=True)
+        sizes, dropped = (
+            np.bincount(places, minlength=len(counts)).astype(np.int32)
+            for places in (place, place[~self.keep])
+        )
+        return Drops(counts, sizes, dropped)
+
+
+@dataclass(frozen=True, eq=False)
+class Drops(_Columns):
+    """How many interactions a denoiser drops; all arrays are ``[popularities]``.
+
+    Attributes
+    ----------
+    item_count
+        int32, ascending: training interactions of the items, or the fewest of a bucket of items.
+    interactions, dropped
+        int32: interactions with those items, and how many of them are dropped.
+    """
+
+    item_count: NDArray[np.int32]
+    interactions: NDArray[np.int32]
+    dropped: NDArray[np.int32]
+
+    @property
+    def share(self) -> float:
+        """Share of all interactions that are dropped; there is at least one."""
+        return float(self.dropped.sum() / self.interactions.sum())
+
 
 @dataclass(frozen=True, eq=False)
 class TopLists(_Columns):
@@ -231,6 +262,8 @@ class ExperimentResult:
     decisions
         By part (``train``: training interactions, ``test``: test-time history); empty where
         the method removes nothing.
+    drops
+        By part, in place of ``decisions`` where those are not at hand, as in a published result.
     lists
         Top items of every user for the test target; None unless they are kept.
     weights
@@ -241,5 +274,6 @@ class ExperimentResult:
     curve: Sequence[Epoch]
     metadata: Metadata
     decisions: dict[str, Decisions] = field(default_factory=dict)
+    drops: dict[str, Drops] = field(default_factory=dict)
     lists: TopLists | None = None
     weights: Path | None = None
