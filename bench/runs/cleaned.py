@@ -193,7 +193,7 @@ def write_cleaned(
     listed = zip(dataset.item_ids, dataset.item_texts, strict=True)
     titles = [pair for number, pair in enumerate(listed, 1) if number in present]
     gone = [name for number, name in enumerate(dataset.item_ids, 1) if number not in present]
-    short = [dataset.user_ids[row] for row in np.flatnonzero(histories.lengths < 3)]
+    short = [dataset.user_ids[row] for row in np.flatnonzero(histories.lengths < 3).tolist()]
     card = _card(stored, dataset, load_card(source), fmt, part, short=bool(short))
     files = card["forms"][0]["files"] = _files(fmt, folder.name, texts=any(dataset.item_texts))
     with atomic_path(folder) as temporary:
