@@ -109,6 +109,7 @@ def render(
     settings: Settings | None = None,
     *,
     origin: bool = False,
+    notes: Sequence[str] = (),
 ) -> str:
     """Write tables as one text.
 
@@ -122,6 +123,8 @@ def render(
         :func:`bench.reports.tables.frame.frame`.
     origin
         Whether to add the hidden comment that ``bench verify`` reads; a CSV has none.
+    notes
+        Sentences to add; those on a CSV or JSON are logged.
 
     Raises
     ------
@@ -139,12 +142,13 @@ def render(
         request = request.replace(trials=ended_trials(store_root))
     data = read_report(store_root, request, titles, settings)
     if flat:
+        warn(notes)
         content = _flat(data)
         if fmt == "json":
             return f"{json.dumps(records(content), indent=1)}\n"
         return content.to_csv(index=False, lineterminator="\n")
     grids = build_grids(data, request.tables or ())
-    problems = [one_line(text) for text in (*data.problems, *data.available.problems)]
+    problems = [one_line(text) for text in (*notes, *data.problems, *data.available.problems)]
     if fmt == "html":
         text = _page(data, grids, problems)
     elif fmt == "latex":
