@@ -21,6 +21,7 @@ from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from bench.api import (
+        Cluster,
         Results,
         TrainedModel,
         compare,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bench.settings import Settings
 
 __all__ = [
+    "Cluster",
     "Results",
     "Settings",
     "TrainedModel",

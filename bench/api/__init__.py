@@ -4,8 +4,10 @@ from bench.api.exchange import denoise, export_ranks, import_ranks
 from bench.api.model import TrainedModel
 from bench.api.results import Results, compare, load, report
 from bench.api.run import preview, run, tune
+from bench.runs.cluster import Cluster
 
 __all__ = [
+    "Cluster",
     "Results",
     "TrainedModel",
     "compare",

@@ -1,4 +1,4 @@
-"""Ray: two nodes, one of which is killed, and a driver that is killed; nothing is lost or doubled."""
+"""Ray: a node that is killed and a driver that is killed; nothing is lost or doubled."""
 
 from __future__ import annotations
 
