@@ -21,6 +21,7 @@ from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks
 from bench.plan.variants import split_source
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
+from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
@@ -84,8 +85,18 @@ class ScoredExperiment:
         return Ranks(**{name: column[self.users] for name, column in ranks.columns().items()})
 
     def ranking(self, phase: Phase | None = None) -> Ranking:
-        """Return the rank of each user's target, ``[users]``."""
-        return self.request.ranking(self.ranks(phase), self.experiment.protocol)
+        """Return the rank of each user's target, ``[users]``.
+
+        Raises
+        ------
+        UnknownRanksError
+            The ranks were imported from a file that does not decide the metrics.
+        """
+        protocol = self.experiment.protocol
+        ranking = self.request.ranking(self.ranks(phase), protocol)
+        if self.experiment.imported:
+            check_known(self.stored, ranking, self.request.metrics_for(protocol))
+        return ranking
 
     def removals(self, part: Part) -> Decisions | None:
         """Read the decisions of a method that can remove; the bare backbone keeps everything."""
@@ -160,8 +171,13 @@ def read_results(
             f"version of bench (first: {unreadable[0].folder.name}); delete the folder and run "
             "again."
         )
-    rated_targets = list(restricted(chosen, request, available, problems))
-    return [_scored(result) for result in rated_targets], problems
+    finished = []
+    for result in restricted(chosen, request, available, problems):
+        try:
+            finished.append(_scored(result))
+        except UnknownRanksError as error:
+            problems.append(f"Not shown: {error}.")
+    return finished, problems
 
 
 def restricted(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -169,17 +171,24 @@ class Results:
     ) -> pd.DataFrame:
         """Return the metrics of every experiment, means over users; one row an experiment.
 
-        Parameters are those of :meth:`table`.
+        They are NaN where an imported result does not decide them. Parameters are those of
+        :meth:`table`.
         """
         import pandas as pd
+
+        from bench.runs.imported import UnknownRanksError, check_known
 
         request = _request(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
             protocol = stored.experiment.protocol
-            ranks = request.ranking(stored.ranks(phase), protocol)
             chosen = request.metrics_for(protocol)
-            rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
+            values = dict.fromkeys((metric.name for metric in chosen), math.nan)
+            with suppress(UnknownRanksError):
+                ranks = request.ranking(stored.ranks(phase), protocol)
+                check_known(stored, ranks, chosen)
+                values = {metric.name: metric.mean(ranks) for metric in chosen}
+            rows.append({**_identity(stored), **values})
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -277,7 +286,7 @@ class Results:
 
         return pd.json_normalize(
             [
-                {**_identity(one), **one.metadata.model_dump(exclude={"card"})}
+                {**_identity(one), **one.metadata.model_dump(exclude={"card", "origin"})}
                 for one in self._stored
             ]
         )
@@ -301,12 +310,17 @@ class Results:
         """
         from bench.api.model import TrainedModel
 
+        stored = self._single(key)
+        return TrainedModel.load(stored, self._dataset(stored), self.settings)
+
+    def _single(self, key: str | None = None) -> StoredExperiment:
+        """Return the one experiment there is, or the one whose key begins with ``key``."""
         chosen = [stored for stored in self._stored if stored.key.startswith(key or "")]
         if len(chosen) != 1:
             raise ConfigError(
                 f"{len(chosen)} experiments fit; narrow them with .filter(...) or name one's key"
             )
-        return TrainedModel.load(chosen[0], self._dataset(chosen[0]), self.settings)
+        return chosen[0]
 
     def _long(
         self, columns: Callable[[StoredExperiment], Mapping[str, Any]], *, items: str, ids: bool

@@ -16,9 +16,11 @@ import typer
 from bench.cli import (
     audit,
     data,
+    denoise,
     diff,
     doctor,
     embed,
+    exchange,
     ls,
     new,
     report,
@@ -46,13 +48,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_VERBS = (run, tune, report, embed, audit, ls, show, diff, verify, submit, validate, new, doctor)
+_VERBS = (
+    run,
+    tune,
+    report,
+    embed,
+    audit,
+    ls,
+    show,
+    diff,
+    verify,
+    submit,
+    validate,
+    denoise,
+    new,
+    doctor,
+)
 for verb in _VERBS:
     function = getattr(verb, verb.__name__.rpartition(".")[2])
     app.command(cls=ManyValues, epilog=verb.EPILOG)(function)
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 app.add_typer(track.app, name="track")
+app.add_typer(exchange.importing, name="import")
+app.add_typer(exchange.exporting, name="export")
 
 
 def _show_version(asked: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Ranks(_Columns):
         compete, among all items.
     better_unseen, ties_unseen, candidates_unseen
         The same among the target and the items absent from the user's history.
+
+    Of imported results ``better_*`` is -1 where the ranks are not known.
     """
 
     target: NDArray[np.int32]
@@ -156,6 +158,30 @@ class Epoch(BaseModel):
     validation_seconds: float = 0.0
 
 
+class Origin(BaseModel):
+    """Where imported ranks come from.
+
+    Attributes
+    ----------
+    file, sha256
+        Name of the file and hash of its content.
+    kind
+        What it holds.
+    length
+        Items of each list, beyond which ranks are not known; None where all are known.
+    text
+        What the user says about it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    sha256: str
+    kind: Literal["ranks", "scores", "lists"]
+    length: int | None = None
+    text: str = ""
+
+
 class Metadata(BaseModel):
     """What is known of a finished experiment in addition to its ranks.
 
@@ -189,6 +215,8 @@ class Metadata(BaseModel):
         of conditional numerical reproducibility, ``OFF`` where it chooses for itself.
     card
         Path of the data set's card where it is a user's own.
+    origin
+        Of imported ranks; None for what was trained here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -216,6 +244,7 @@ class Metadata(BaseModel):
     blas: str | None = None
     blas_branch: str | None = None
     card: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,16 +115,12 @@ class Store:
             return "done"
         if self._failure_path(key).exists():
             return "failed"
-        return "partial" if self.has_begun(key) else "missing"
+        work = self.work(key)
+        return "partial" if work.is_dir() and any(work.iterdir()) else "missing"
 
     def work(self, key: str) -> Path:
         """Folder of an experiment's checkpoints, whether or not it exists."""
         return self.root / "work" / key
-
-    def has_begun(self, key: str) -> bool:
-        """Whether an experiment has left checkpoints."""
-        folder = self.work(key)
-        return folder.is_dir() and any(folder.iterdir())
 
     def prepare(self) -> None:
         """Make the folders, and remove what killed processes left half-written a day ago."""

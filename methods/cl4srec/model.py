@@ -10,7 +10,7 @@ from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 from bench.model.backbone import Backbone
 from bench.model.batch import Batch
-from bench.model.method import Denoised, TrainingData
+from bench.model.method import TrainingData
 
 from .config import CL4SRecConfig
 from .views import draw_views
@@ -34,11 +34,6 @@ class CL4SRec(BareBackbone):
             states = torch.cat([self._view_states(batch) for _ in range(2)])
             parts["contrast"] = self.config.weight * self._contrast(states, batch.users)
         return parts
-
-    def denoise(self, batch: Batch) -> Denoised | None:
-        """Return None: nothing is decided about interactions."""
-        del batch
-        return None
 
     def _view_states(self, batch: Batch) -> Tensor:
         """Encode a random view of each row, ``[B, H]``."""
