@@ -20,13 +20,12 @@ from bench.reports.page.provenance import provenance
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment, read_results, source_of
 from bench.reports.tables.build import ReportData, build_grids
-from bench.reports.tables.findings import findings
 from bench.reports.tables.frame import frame
 from bench.reports.tables.grid import Grid, records, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import MARKDOWN, one_line
 from bench.reports.tables.rows import build_tables
-from bench.reports.tables.summary import summary_grids
+from bench.reports.tables.summary import findings, summary_grids
 from bench.reports.titles import Titles, with_variants
 from bench.runs.store import Store
 from bench.settings import Settings

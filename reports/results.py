@@ -197,7 +197,7 @@ def restricted(
     for result in results:
         groups[result.experiment.dataset, result.experiment.fingerprint].append(result)
     for (name, fingerprint), group in groups.items():
-        dataset = available.get(_Source(name, fingerprint, source_of(group)))
+        dataset = available.get(name, fingerprint, source_of(group))
         ratings = None if dataset is None else dataset.target_ratings(request.phase)
         if ratings is not None:
             users = rated(request.targets, ratings)
@@ -206,13 +206,6 @@ def restricted(
             problems.append(
                 f"Not shown: data set '{name}' has no ratings, which {request.targets} is about."
             )
-
-
-@dataclass(frozen=True)
-class _Source:
-    dataset: str
-    fingerprint: str
-    source: str
 
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:

@@ -251,7 +251,7 @@ def _alarms(entry: PublishedExperiment) -> Iterator[str]:
     middle = (float(test.candidates_all.mean()) + 1) / 2
     places = rank_of(test, "all", "average")
     error = float(places.std()) / len(places) ** 0.5
-    if float(places.mean()) > middle - 2 * error:
+    if float(places.mean()) >= middle - 2 * error:
         yield f"the mean rank {places.mean():.0f} is no better than chance ({middle:.0f})"
     curve = entry.curve
     if (

@@ -262,18 +262,18 @@ class ExperimentResult:
     decisions
         By part (``train``: training interactions, ``test``: test-time history); empty where
         the method removes nothing.
-    drops
-        By part, in place of ``decisions`` where those are not at hand, as in a published result.
     lists
         Top items of every user for the test target; None unless they are kept.
     weights
         File with the weights of the best epoch; None unless they are kept.
+    drops
+        By part, in place of ``decisions`` where those are not at hand, as in a published result.
     """
 
     ranks: dict[Phase, Ranks]
     curve: Sequence[Epoch]
     metadata: Metadata
     decisions: dict[str, Decisions] = field(default_factory=dict)
-    drops: dict[str, Drops] = field(default_factory=dict)
     lists: TopLists | None = None
     weights: Path | None = None
+    drops: dict[str, Drops] = field(default_factory=dict)

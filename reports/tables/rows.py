@@ -152,6 +152,11 @@ class DatasetBlock:
         return source_of(result for row in self.rows for result in row.results)
 
     @property
+    def data(self) -> tuple[str, str, str]:
+        """Name, fingerprint and source of the data set."""
+        return self.dataset, self.fingerprint, self.source
+
+    @property
     def finished(self) -> list[Row]:
         """Rows that have a result."""
         return [row for row in self.rows if row.results]

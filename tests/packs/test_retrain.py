@@ -1,6 +1,8 @@
 """Published experiments trained again: equal, elsewhere, or refuted."""
 
 import dataclasses
+import tempfile
+from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
@@ -30,8 +32,9 @@ def published(tmp_path):
 def again(tmp_path, published, made, **changes):
     about = published.metadata.model_copy(update=changes)
     experiment = published.experiment
-    save(tmp_path / "again", experiment, made, about, validation=published.ranks("validation"))
-    return Store(tmp_path / "again").load(experiment.key)
+    root = Path(tempfile.mkdtemp(dir=tmp_path))
+    save(root, experiment, made, about, validation=published.ranks("validation"))
+    return Store(root).load(experiment.key)
 
 
 def test_equal_ranks_are_confirmed(tmp_path, published):

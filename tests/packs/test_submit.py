@@ -8,12 +8,14 @@ import pytest
 from command import called, refused
 from packs import COMMIT, finish
 
+from bench.data.load import load_dataset
 from bench.hashing import canonical_json, content_hash
 from bench.packs.check import check_pack
 from bench.packs.publish import publish
 from bench.packs.published import read_published, write_published
 from bench.packs.reference import published_folder
 from bench.packs.submit import published_experiments
+from bench.plan.variants import MARK
 from bench.runs.store import Store
 from bench.settings import Settings
 
@@ -204,10 +206,17 @@ def test_without_anything_published_the_data_on_this_machine_decide(pack, settin
     assert any("not here to compare with" in problem for problem in found.problems)
 
 
-@pytest.mark.data
-def test_every_published_pack_passes(real_data_dir, settings):
+def test_every_published_pack_passes(settings):
     """CI refuses an added pack that 'bench submit' refuses."""
     everything = published_experiments("reference")
-    here = dataclasses.replace(settings, data=real_data_dir)
     for path in sorted(published_folder().glob("*.parquet")):
-        assert not check_pack(path, everything, here).problems
+        assert not check_pack(path, everything, settings).problems
+
+
+@pytest.mark.data
+def test_every_published_pack_is_about_the_real_data(real_data_dir):
+    here = Settings.from_environment(data=real_data_dir)
+    found = [entry.experiment for entry in published_experiments("reference")]
+    for name in {one.dataset for one in found if MARK not in one.dataset}:
+        expected = load_dataset(name, here).fingerprint
+        assert {one.fingerprint for one in found if one.dataset == name} == {expected}
