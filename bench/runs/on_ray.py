@@ -75,7 +75,7 @@ class Ray:
         Ray is not installed, or there is no cluster at the address, or no room in it.
     """
 
-    losses = 3
+    losses = 5
 
     def __init__(self, settings: Settings, cluster: Cluster, count: int | None = None) -> None:
         ray = _ray()
@@ -90,7 +90,14 @@ class Ray:
         threads = settings.threads
         self._needs = {"num_cpus": threads, "num_gpus": cluster.gpus, "memory": cluster.memory}
         self._sent: dict[tuple[str, ...], Any] = {}
-        self.count = count or self._room(cluster.gpus, threads)
+        room = self._room()
+        if not room:
+            ray.shutdown()
+            raise ConfigError(
+                f"the Ray cluster has no room for an experiment, which needs {threads} cores and "
+                f"{cluster.gpus:g} GPUs; ask for less with --threads or --gpus, or add nodes"
+            )
+        self.count = count or room
 
     def __enter__(self) -> Ray:
         return self
@@ -104,28 +111,30 @@ class Ray:
         return RayWorker(execution, self._needs, self._shipped)
 
     def ready(self, workers: Sequence[RayWorker], seconds: float) -> list[RayWorker]:
-        """Wait for the actors' next messages."""
-        ray = _ray()
+        """Wait for the actors' next messages.
+
+        An actor that waits for room in a cluster that has shrunk is given up: its task goes to
+        one of the others.
+        """
         at_once = [worker for worker in workers if worker.known is not None]
         waited = {worker.reference: worker for worker in workers if worker.reference is not None}
         if at_once or not waited:
             if not at_once:
                 time.sleep(seconds)
             return at_once
-        done, _ = ray.wait([*waited], num_returns=1, timeout=seconds)
-        return [waited[reference] for reference in done]
+        done, _ = _ray().wait([*waited], num_returns=1, timeout=seconds)
+        if done or len(workers) <= self._room():
+            return [waited[reference] for reference in done]
+        waiting = [worker for worker in waited.values() if not worker.begun]
+        for worker in waiting[:1]:
+            worker.reference = None
+        return waiting[:1]
 
-    @staticmethod
-    def _room(gpus: float, threads: int) -> int:
-        ray = _ray()
-        there = ray.cluster_resources()
-        room = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 0) / threads)
-        if not room:
-            raise ConfigError(
-                f"no node of the Ray cluster has {f'{gpus:g} GPU' if gpus else f'{threads} cores'} "
-                "for an experiment; ask for less, or add nodes"
-            )
-        return room
+    def _room(self) -> int:
+        """Return how many experiments the cluster has room for."""
+        there = _ray().cluster_resources()
+        needs = (("CPU", self._needs["num_cpus"]), ("GPU", self._needs["num_gpus"]))
+        return int(min(there.get(name, 0) // need for name, need in needs if need))
 
     def _shipped(self, planned: PlannedExperiment, execution: ExecutionSettings) -> dict[str, Any]:
         """Put data set and text vectors of an experiment into the object store, each once."""
@@ -157,6 +166,8 @@ class RayWorker:
         Ray's reference to the actor's next message; None while it has nothing to do.
     known
         The outcome of a task that there is no need to run.
+    begun
+        Whether the actor has sent a message.
     """
 
     def __init__(self, execution: ExecutionSettings, needs: dict[str, Any], ship: Any) -> None:
@@ -164,6 +175,7 @@ class RayWorker:
         self.task: Task | None = None
         self.reference: Any = None
         self.known: ExperimentOutcome | None = None
+        self.begun = False
         self._execution = execution
         self._ship = ship
         self._held = ExitStack()
@@ -193,6 +205,9 @@ class RayWorker:
             outcome, self.known, self.task = self.known, None, None
             self._held.close()
             return outcome
+        if self.reference is None:
+            self._held.close()
+            return None
         try:
             sent: _Sent = ray.get(self.reference)
         except ray.exceptions.RayError as error:
@@ -200,6 +215,7 @@ class RayWorker:
             self.reference = None
             self._held.close()
             return None
+        self.begun = True
         if isinstance(sent.message, ExperimentOutcome):
             self._write_outcome(sent, sent.message)
             self.reference, self.task = None, None
