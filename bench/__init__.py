@@ -20,7 +20,19 @@ from typing import TYPE_CHECKING, Any
 from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bench.api import Results, TrainedModel, compare, load, preview, report, run, tune
+    from bench.api import (
+        Results,
+        TrainedModel,
+        compare,
+        denoise,
+        export_ranks,
+        import_ranks,
+        load,
+        preview,
+        report,
+        run,
+        tune,
+    )
     from bench.settings import Settings
 
 __all__ = [
@@ -29,6 +41,9 @@ __all__ = [
     "TrainedModel",
     "__version__",
     "compare",
+    "denoise",
+    "export_ranks",
+    "import_ranks",
     "load",
     "preview",
     "report",

@@ -42,6 +42,24 @@ class Config(BaseModel):
     def _a_number_is_a_name(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
+    def resolved(self, cache: Path | None = None) -> Self:
+        """Fill in what depends on this machine's files, such as a hash of weights.
+
+        An experiment's key is made of resolved settings. By default nothing depends on files.
+
+        Parameters
+        ----------
+        cache
+            The cache's folder, where hashes of large files are remembered; None remembers nothing.
+
+        Raises
+        ------
+        ConfigError
+            A file is missing.
+        """
+        del cache
+        return self
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
         """Check plain data against the fields of this class.

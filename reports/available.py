@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bench.data.load import load_dataset
 from bench.errors import BenchError, DataError
@@ -10,22 +10,6 @@ from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
-
-
-class Sourced(Protocol):
-    """What names a data set, its content and what loads it."""
-
-    @property
-    def dataset(self) -> str:
-        """Name."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of its content."""
-
-    @property
-    def source(self) -> str:
-        """Its name, or the path of a user's own card."""
 
 
 class AvailableData:
@@ -52,24 +36,28 @@ class AvailableData:
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def get(self, wanted: Sourced) -> Dataset | None:
-        """Return a data set, None if its files are missing or have other content."""
-        key = (wanted.dataset, wanted.fingerprint)
-        if key not in self._loaded:
+    def get(self, name: str, fingerprint: str, source: str) -> Dataset | None:
+        """Return a data set, None if its files are missing or have other content.
+
+        Parameters
+        ----------
+        name, fingerprint
+            Of the data set of some experiments.
+        source
+            What loads it: its name, or the path of a user's own card.
+        """
+        if (name, fingerprint) not in self._loaded:
+            dataset = None
             try:
-                self._loaded[key] = _load(wanted, self._settings)
+                dataset = load_dataset(source, self._settings)
+                if dataset.fingerprint != fingerprint:
+                    raise DataError(
+                        f"the available data set '{name}' (fingerprint {dataset.fingerprint[:8]}) "
+                        f"is not the one of the experiments ({fingerprint[:8]}); set "
+                        "BENCH_DATA_DIR to the folder that holds theirs"
+                    )
             except BenchError as error:
                 self.note(f"Not shown: what needs the data set itself: {error}")
-                self._loaded[key] = None
-        return self._loaded[key]
-
-
-def _load(wanted: Sourced, settings: Settings) -> Dataset:
-    dataset = load_dataset(wanted.source, settings)
-    if dataset.fingerprint != wanted.fingerprint:
-        raise DataError(
-            f"the available data set '{wanted.dataset}' (fingerprint {dataset.fingerprint[:8]}) is "
-            f"not the one of the experiments ({wanted.fingerprint[:8]}); set BENCH_DATA_DIR to the "
-            "folder that holds theirs"
-        )
-    return dataset
+                dataset = None
+            self._loaded[name, fingerprint] = dataset
+        return self._loaded[name, fingerprint]

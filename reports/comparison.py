@@ -32,8 +32,9 @@ def comparison_keys(
     """Choose the experiments of one comparison.
 
     By default they are those of the last run and of earlier runs with the same protocol, training
-    and backbone settings on the same data sets. An experiment of an earlier run gives way to one
-    of a later run that differs from it in code alone, so that code versions do not mix.
+    and backbone settings on the same data sets, and what was imported for these data sets. An
+    experiment of an earlier run gives way to one of a later run that differs from it in code alone,
+    so that code versions do not mix.
 
     Parameters
     ----------
@@ -111,7 +112,9 @@ def _run_keys(
         for label, key in zip(record.labels, record.experiments, strict=True)
         if key in held and label not in pending
     ]
-    found = [held[key] for key in dict.fromkeys((*last.experiments, *earlier)) if key in held]
+    imported = [key for key, stored in held.items() if stored.experiment.imported]
+    keys = dict.fromkeys((*last.experiments, *earlier, *imported))
+    found = [held[key] for key in keys if key in held]
     shown = [one.key for one in _newest_code(found) if one.experiment.dataset in wanted]
     return [*shown, *(key for key in last.experiments if key not in held)]
 

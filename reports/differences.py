@@ -16,12 +16,14 @@ _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 
 
 def settings_of(experiment: Experiment) -> dict[str, str]:
-    """Return all settings but the seed, as printed values by dotted key.
+    """Return all settings but the seed, as printed values by dotted key; none of imported results.
 
     The keys are those of ``bench run --set``: ``training.epochs``, ``backbone.dropout``,
     ``method.theta``; ``code`` is the version of the source, and ``computation.threads`` and its
     like are where and how it ran.
     """
+    if experiment.imported:
+        return {}
     parts = {
         "training": experiment.training.model_dump(mode="json"),
         "backbone": experiment.backbone_settings,

@@ -14,7 +14,7 @@ from bench.reports.bibliography import references
 from bench.reports.differences import settings_of
 from bench.reports.figures.draw import Drawing, all_figures
 from bench.reports.names import TABLES, TableName
-from bench.reports.page.provenance import command_of
+from bench.reports.page.provenance import command_of, origin_of
 from bench.reports.report import read_report
 from bench.reports.request import Request
 from bench.reports.results import source_of
@@ -217,6 +217,9 @@ def _commands(data: ReportData) -> str:
     lines += ["# Given at first:"] if given else []
     lines += [f"#   {shlex.join(words)}" for words in given]
     for row in (row for block in data.blocks for row in block.finished):
+        if row.results[0].experiment.imported:
+            lines += map(origin_of, row.results)
+            continue
         seeds = [result.experiment.seed for result in row.results]
         lines.append(command_of(row.results[0].experiment, source_of(row.results), seeds))
     return "\n".join([*lines, ""])

@@ -20,13 +20,12 @@ from bench.reports.page.provenance import provenance
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment, read_results, source_of
 from bench.reports.tables.build import ReportData, build_grids
-from bench.reports.tables.findings import findings
 from bench.reports.tables.frame import frame
 from bench.reports.tables.grid import Grid, records, to_latex, to_markdown
 from bench.reports.tables.ledger import ended_trials
 from bench.reports.tables.markup import MARKDOWN, one_line
 from bench.reports.tables.rows import build_tables
-from bench.reports.tables.summary import summary_grids
+from bench.reports.tables.summary import findings, summary_grids
 from bench.reports.titles import Titles, with_variants
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -109,6 +108,7 @@ def render(
     settings: Settings | None = None,
     *,
     origin: bool = False,
+    notes: Sequence[str] = (),
 ) -> str:
     """Write tables as one text.
 
@@ -122,6 +122,8 @@ def render(
         :func:`bench.reports.tables.frame.frame`.
     origin
         Whether to add the hidden comment that ``bench verify`` reads; a CSV has none.
+    notes
+        Sentences to add; those on a CSV or JSON are logged.
 
     Raises
     ------
@@ -139,12 +141,13 @@ def render(
         request = request.replace(trials=ended_trials(store_root))
     data = read_report(store_root, request, titles, settings)
     if flat:
+        warn(notes)
         content = _flat(data)
         if fmt == "json":
             return f"{json.dumps(records(content), indent=1)}\n"
         return content.to_csv(index=False, lineterminator="\n")
     grids = build_grids(data, request.tables or ())
-    problems = [one_line(text) for text in (*data.problems, *data.available.problems)]
+    problems = [one_line(text) for text in (*notes, *data.problems, *data.available.problems)]
     if fmt == "html":
         text = _page(data, grids, problems)
     elif fmt == "latex":

@@ -17,10 +17,11 @@ from bench.evaluate.metrics import Metric
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase
-from bench.plan.result import Decisions, Epoch, Metadata, Ranks
+from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks
 from bench.plan.variants import split_source
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
+from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import read_records
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
@@ -84,13 +85,30 @@ class ScoredExperiment:
         return Ranks(**{name: column[self.users] for name, column in ranks.columns().items()})
 
     def ranking(self, phase: Phase | None = None) -> Ranking:
-        """Return the rank of each user's target, ``[users]``."""
-        return self.request.ranking(self.ranks(phase), self.experiment.protocol)
+        """Return the rank of each user's target, ``[users]``.
+
+        Raises
+        ------
+        UnknownRanksError
+            The ranks were imported from a file that does not decide the metrics.
+        """
+        protocol = self.experiment.protocol
+        ranking = self.request.ranking(self.ranks(phase), protocol)
+        if self.experiment.imported:
+            check_known(self.stored, ranking, self.request.metrics_for(protocol))
+        return ranking
 
     def removals(self, part: Part) -> Decisions | None:
         """Read the decisions of a method that can remove; the bare backbone keeps everything."""
-        bare = self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
-        return None if bare else self.stored.decisions(part)
+        return None if self._is_bare else self.stored.decisions(part)
+
+    def drops(self, part: Part) -> Drops | None:
+        """Count what a method drops that can remove; published experiments have these counts."""
+        return None if self._is_bare else self.stored.drops(part)
+
+    @property
+    def _is_bare(self) -> bool:
+        return self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
 
 
 def read_results(
@@ -153,8 +171,13 @@ def read_results(
             f"version of bench (first: {unreadable[0].folder.name}); delete the folder and run "
             "again."
         )
-    rated_targets = list(restricted(chosen, request, available, problems))
-    return [_scored(result) for result in rated_targets], problems
+    finished = []
+    for result in restricted(chosen, request, available, problems):
+        try:
+            finished.append(_scored(result))
+        except UnknownRanksError as error:
+            problems.append(f"Not shown: {error}.")
+    return finished, problems
 
 
 def restricted(
@@ -174,7 +197,7 @@ def restricted(
     for result in results:
         groups[result.experiment.dataset, result.experiment.fingerprint].append(result)
     for (name, fingerprint), group in groups.items():
-        dataset = available.get(_Source(name, fingerprint, source_of(group)))
+        dataset = available.get(name, fingerprint, source_of(group))
         ratings = None if dataset is None else dataset.target_ratings(request.phase)
         if ratings is not None:
             users = rated(request.targets, ratings)
@@ -183,13 +206,6 @@ def restricted(
             problems.append(
                 f"Not shown: data set '{name}' has no ratings, which {request.targets} is about."
             )
-
-
-@dataclass(frozen=True)
-class _Source:
-    dataset: str
-    fingerprint: str
-    source: str
 
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:

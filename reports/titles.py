@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import card_names, load_card
+from bench.plan.experiment import IMPORTED
 from bench.plan.variants import Noise, Variant, split_source
 
 Titles = Mapping[str, str]
@@ -36,6 +37,8 @@ class RegisteredTitles(Mapping[str, str]):
         """Return a title, such as ``IADSR (theta=0.5)`` for ``iadsr:theta=0.5``."""
         if name in self._known:
             return self._known[name]
+        if name.startswith(IMPORTED):
+            return f"{name.removeprefix(IMPORTED)} (imported)"
         dataset, variants = split_source(name)
         if variants:
             return with_variants(self.get(dataset, dataset), variants)

@@ -1,8 +1,20 @@
 """The Python interface: run, read, compare, report and tune; the command line calls it too."""
 
+from bench.api.exchange import denoise, export_ranks, import_ranks
 from bench.api.model import TrainedModel
 from bench.api.results import Results, compare, load, report
-from bench.api.run import preview, run
-from bench.api.tune import tune
+from bench.api.run import preview, run, tune
 
-__all__ = ["Results", "TrainedModel", "compare", "load", "preview", "report", "run", "tune"]
+__all__ = [
+    "Results",
+    "TrainedModel",
+    "compare",
+    "denoise",
+    "export_ranks",
+    "import_ranks",
+    "load",
+    "preview",
+    "report",
+    "run",
+    "tune",
+]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -169,17 +171,24 @@ class Results:
     ) -> pd.DataFrame:
         """Return the metrics of every experiment, means over users; one row an experiment.
 
-        Parameters are those of :meth:`table`.
+        They are NaN where an imported result does not decide them. Parameters are those of
+        :meth:`table`.
         """
         import pandas as pd
+
+        from bench.runs.imported import UnknownRanksError, check_known
 
         request = _request(metrics, phase, candidates, ties)
         rows = []
         for stored in self._stored:
             protocol = stored.experiment.protocol
-            ranks = request.ranking(stored.ranks(phase), protocol)
             chosen = request.metrics_for(protocol)
-            rows.append({**_identity(stored), **{m.name: m.mean(ranks) for m in chosen}})
+            values = dict.fromkeys((metric.name for metric in chosen), math.nan)
+            with suppress(UnknownRanksError):
+                ranks = request.ranking(stored.ranks(phase), protocol)
+                check_known(stored, ranks, chosen)
+                values = {metric.name: metric.mean(ranks) for metric in chosen}
+            rows.append({**_identity(stored), **values})
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -277,7 +286,7 @@ class Results:
 
         return pd.json_normalize(
             [
-                {**_identity(one), **one.metadata.model_dump(exclude={"card"})}
+                {**_identity(one), **one.metadata.model_dump(exclude={"card", "origin"})}
                 for one in self._stored
             ]
         )
@@ -301,12 +310,17 @@ class Results:
         """
         from bench.api.model import TrainedModel
 
+        stored = self._single(key)
+        return TrainedModel.load(stored, self._dataset(stored), self.settings)
+
+    def _single(self, key: str | None = None) -> StoredExperiment:
+        """Return the one experiment there is, or the one whose key begins with ``key``."""
         chosen = [stored for stored in self._stored if stored.key.startswith(key or "")]
         if len(chosen) != 1:
             raise ConfigError(
                 f"{len(chosen)} experiments fit; narrow them with .filter(...) or name one's key"
             )
-        return TrainedModel.load(chosen[0], self._dataset(chosen[0]), self.settings)
+        return chosen[0]
 
     def _long(
         self, columns: Callable[[StoredExperiment], Mapping[str, Any]], *, items: str, ids: bool
@@ -369,27 +383,48 @@ class Results:
         return [stored.key for stored in self._stored]
 
 
-def load(store: str | Path | None = None, *, settings: Settings | None = None) -> Results:
+def load(
+    store: str | Path | None = None,
+    *,
+    against: str | None = None,
+    settings: Settings | None = None,
+) -> Results:
     """Open everything that has finished in a results store.
 
     Parameters
     ----------
     store
-        Its folder; None is the one of ``settings``.
+        Its folder; None is the one of ``settings``; ``"reference"`` is what is published.
+    against
+        Join published results on the same data under the same protocol: ``"reference"``, a pack
+        of ``bench store pack --published``, or a folder of packs. Of the store, the last run and
+        earlier runs of the same settings take part.
     settings
         Where data and cache are kept; None reads the environment.
 
     Raises
     ------
     StoreError
-        There is no such folder.
+        There is no such folder or pack.
+    ConfigError
+        No published result can be compared with those of the store.
     """
+    from bench.packs.reference import REFERENCE, join, published_store
+    from bench.reports.comparison import comparison_keys
+    from bench.runs.store import Store
+
     settings = resolve_settings(settings)
+    if store == REFERENCE:
+        opened = published_store(REFERENCE, settings.cache)
+        everything = [stored.key for stored in opened.experiments()]
+        return Results(replace(settings, store=opened.root), everything)
     if store is not None:
         settings = replace(settings, store=Path(store))
     if not settings.store.is_dir():
         raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
-    return Results(settings)
+    keys = None if against is None else comparison_keys(Store(settings.store))
+    settings, keys, _ = join(settings, keys, against)
+    return Results(settings, keys)
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""Run experiments: ``bench.run`` and what the command line shares with it."""
+"""Run experiments and search settings: ``bench.run``, ``bench.tune`` and what verbs share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.results import Results
-from bench.display import display_for
+from bench.display import Lines, SafeStream, display_for
 from bench.numerics import use_numerics
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from bench.plan.grid import Adapt
     from bench.plan.protocol import Keep
     from bench.runs.run_one import ExperimentOutcome
+    from bench.tuning.plan import Pruning
 
 Names = str | Iterable[str] | None
 """One name or several."""
+DEFAULT_TRIALS = 20
+"""Budget where none is given."""
 
 
 def run(
@@ -230,6 +233,85 @@ def execute_spec(
         if is_new:
             tracking.log(record.key)
     return outcomes
+
+
+def tune(
+    spec: Spec | str | Path | None = None,
+    *,
+    datasets: Names = None,
+    backbones: Names = None,
+    methods: Names = None,
+    encoders: Names = None,
+    seeds: int | Iterable[int] | None = None,
+    budget: BudgetName | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    seconds: float | None = None,
+    workers: int = 1,
+    pruner: Pruning = "median",
+    storage: str | None = None,
+    settings: Settings | None = None,
+) -> pd.DataFrame:
+    """Search settings with the same budget for every method; see ``bench tune``.
+
+    There is one study for each data set, backbone, method and encoder. The objective is the
+    validation NDCG@10 with the first seed; what the specification or ``overrides`` fix is not
+    searched. Interrupted, it continues where it stopped when called again. Afterwards,
+    ``bench.run(..., tuned=True)`` uses the best settings.
+
+    Parameters
+    ----------
+    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, settings
+        As for :func:`bench.run`.
+    trials, seconds
+        Budget of each study: trials, and seconds of training. Without either, 20 trials.
+    workers
+        Trials at the same time.
+    pruner
+        Rule that ends hopeless trials.
+    storage
+        ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trial: ``study``, ``trial``, ``state``, ``value`` (validation figure),
+        ``seconds`` and the values of the searched settings.
+
+    Raises
+    ------
+    BenchError
+        A setting, the data, the store or the storage is wrong or fails.
+    """
+    import pandas as pd
+
+    from bench.runs.run_one import ExecutionSettings
+    from bench.tracking.tracker import Tracker
+    from bench.tuning.search import Budget, plan_tuning, spend
+
+    settings = resolve_settings(settings)
+    use_numerics(settings.numerics)
+    given = changes(datasets, backbones, methods, encoders, seeds, budget)
+    plans = plan_tuning(resolve_spec(spec, given, overrides or {}), settings, pruner)
+    execution = ExecutionSettings(settings)
+    count = DEFAULT_TRIALS if trials is None and seconds is None else trials
+    with Tracker(settings) as tracking:
+        report = Lines(SafeStream(sys.stderr)).say
+        studies = spend(plans, Budget(count, seconds), execution, workers, storage, report)
+        for study in studies:
+            tracking.log(study.about["key"])
+    return pd.DataFrame(
+        {
+            "study": study.about["label"],
+            "trial": trial.number,
+            "state": trial.state,
+            "value": trial.value,
+            "seconds": trial.seconds,
+            **trial.values,  # noqa: PD011 - settings by name
+        }
+        for study in studies
+        for trial in study.trials
+    )
 
 
 def changes(

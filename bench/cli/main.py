@@ -16,14 +16,18 @@ import typer
 from bench.cli import (
     audit,
     data,
+    denoise,
     diff,
     doctor,
     embed,
+    exchange,
     ls,
     new,
     report,
     run,
     show,
+    store,
+    submit,
     track,
     tune,
     validate,
@@ -44,11 +48,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, tune, report, embed, audit, ls, show, diff, verify, validate, new, doctor):
+_VERBS = (
+    run,
+    tune,
+    report,
+    embed,
+    audit,
+    ls,
+    show,
+    diff,
+    verify,
+    submit,
+    validate,
+    denoise,
+    new,
+    doctor,
+)
+for verb in _VERBS:
     function = getattr(verb, verb.__name__.rpartition(".")[2])
     app.command(cls=ManyValues, epilog=verb.EPILOG)(function)
 app.add_typer(data.app, name="data")
+app.add_typer(store.app, name="store")
 app.add_typer(track.app, name="track")
+app.add_typer(exchange.importing, name="import")
+app.add_typer(exchange.exporting, name="export")
 
 
 def _show_version(asked: bool) -> None:

@@ -135,6 +135,15 @@ StoreDir = Annotated[
     _folder("--store", "finished experiments (BENCH_STORE, or runs/ in this folder)"),
 ]
 
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Together with published results on the same data under the same protocol: "
+        "'reference', a pack, or a folder of packs.",
+    ),
+]
+
 
 def names(text: str) -> Any:
     """Option that takes several names."""

@@ -7,7 +7,16 @@ from typing import Annotated, cast
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, Many, StoreDir, names, one_of, with_options
+from bench.cli.options import (
+    Against,
+    CacheDir,
+    DataDir,
+    Many,
+    StoreDir,
+    names,
+    one_of,
+    with_options,
+)
 from bench.cli.reading import (
     CandidatesName,
     MetricNames,
@@ -32,6 +41,7 @@ Examples:
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
   bench report --spec planted --seeds 1 2
   bench report --run all --latest --where epochs=30 method=none,hsd
+  bench report --against reference
   bench report --table data ablation cases
   bench report --table noise-detection --part test --format csv
   bench report --table noise-detection --noise-is "rating<3"
@@ -87,6 +97,7 @@ def report(
             help="Of those that differ in code alone, only the ones that finished last.",
         ),
     ] = False,
+    against: Against = None,
     metric: MetricNames = None,
     table: Annotated[
         Many,
@@ -166,6 +177,7 @@ def report(
             if value is not None:
                 raise ConfigError(f"{flag} belongs to a table; add --table noise-detection")
 
+    from bench.packs.reference import join
     from bench.reports.comparison import comparison_keys
     from bench.reports.report import draw, render
     from bench.reports.request import Request
@@ -181,6 +193,7 @@ def report(
         latest=latest,
         datasets=dataset or (),
     )
+    settings, keys, notes = join(settings, keys, against)
     request = Request(
         format=format_,
         keys=None if keys is None else tuple(keys),
@@ -205,4 +218,5 @@ def report(
         written = write_paper(settings.store, paper, request, titles, settings)
         typer.echo(f"{len(written)} files in {paper}")
     else:
-        write_out(render(settings.store, request, titles, settings, origin=True), out)
+        text = render(settings.store, request, titles, settings, origin=True, notes=notes)
+        write_out(text, out)

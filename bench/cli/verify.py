@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import store_settings, with_options
+from bench.cli.options import Against, folder_settings, resumable, with_options
+from bench.errors import ConfigError
+from bench.numerics import use_numerics
 from bench.plan.progress import counted
 from bench.settings import Settings
 
@@ -17,30 +19,46 @@ Examples:
   bench report --format latex --out table.tex
   bench verify table.tex
   bench verify results.csv --store runs
+  bench verify table.md --against reference    a report of 'bench report --against reference'
   bench verify                                 the files of the store itself
+  bench verify reference --sample 3            train published experiments again
 """
 
 
-@with_options(settings=store_settings)
+@with_options(settings=folder_settings)
 def verify(
     *,
     report: Annotated[
         Path | None,
         typer.Argument(
             metavar="[REPORT]",
-            help="Written by 'bench report', in any format.",
+            help="Written by 'bench report', in any format; or 'reference' or a pack: published "
+            "experiments are trained again.",
             show_default="the store itself",
         ),
+    ] = None,
+    against: Against = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Published experiments to draw.", show_default="3"),
     ] = None,
     settings: Settings,
 ) -> None:
     """Render a report again from the stored ranks and compare it cell by cell.
 
     A report names the experiments that it shows; what ran since does not matter. Without one, the
-    files of every finished experiment are compared with their checksums. Exit code 1: something
+    files of every finished experiment are compared with their checksums. Published experiments are
+    drawn at random, trained again, and their ranks compared user by user. Exit code 1: something
     differs, and is named.
     """
-    root = settings.store
+    if report is not None and _is_published(report):
+        _train_again(str(report), settings, 3 if sample is None else sample)
+        return
+    if sample is not None:
+        raise ConfigError("--sample draws published experiments; name 'reference' or a pack")
+    from bench.packs.reference import join
+
+    root = join(settings, None, against).settings.store
     if report is None:
         what, (problems, fine) = root, _check_store(root)
     else:
@@ -55,6 +73,24 @@ def verify(
         typer.echo(f"{what}: {counted(len(problems), 'difference')}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{what}: {fine}")
+
+
+def _is_published(path: Path) -> bool:
+    return str(path) == "reference" or path.suffix == ".parquet" or path.is_dir()
+
+
+def _train_again(name: str, settings: Settings, sample: int) -> None:
+    from bench.api.retrain import retrain
+
+    use_numerics(settings.numerics)
+    denied = 0
+    with resumable():
+        for found in retrain(name, settings, sample):
+            typer.echo(found.describe())
+            denied += not found.confirmed
+    if denied:
+        typer.echo(f"{denied} of {sample} are not as published", err=True)
+        raise typer.Exit(1)
 
 
 def _check_store(root: Path) -> tuple[list[str], str]:

@@ -38,12 +38,12 @@ def rank_of(ranks: Ranks, candidates: Candidates, ties: Ties) -> Floats:
     Returns
     -------
     ndarray
-        float64 ``[users]``.
+        float64 ``[users]``; NaN where an imported rank is not known.
     """
     columns = ranks.columns()
     better, equal = columns[f"better_{candidates}"], columns[f"ties_{candidates}"]
     weight = 1.0 if ties == "pessimistic" else 0.5
-    return np.asarray(1.0 + better + weight * equal, dtype=np.float64)
+    return np.where(better < 0, np.nan, 1.0 + better + weight * equal)
 
 
 @dataclass(frozen=True)

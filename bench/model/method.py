@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +43,8 @@ class TrainingData:
     cache
         Folder for what is mined from the training interactions and can be mined again, such as
         graphs; None keeps nothing.
+    user_ids, item_ids
+        Ids in the files of the data set; those of item i are at i - 1.
     """
 
     sizes: Sizes
@@ -52,6 +54,8 @@ class TrainingData:
     seed: int = 0
     text_vectors: TextVectors | None = None
     cache: Path | None = None
+    user_ids: Sequence[str] = ()
+    item_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from bench.config import Config
 
@@ -28,19 +27,6 @@ class EncoderConfig(Config):
     reading: Literal["pooled", "text"] = "pooled"
     texts: Literal["real", "shuffled", "random", "none"] = "real"
     storage: Literal["float32", "float16"] = "float32"
-
-    def resolved(self, cache: Path | None = None) -> Self:
-        """Fill in what depends on this machine's files, such as a hash of weights.
-
-        An experiment's key is made of resolved settings. By default nothing depends on files.
-
-        Parameters
-        ----------
-        cache
-            The cache's folder, where hashes of large files are remembered; None remembers nothing.
-        """
-        del cache
-        return self
 
     def own(self) -> dict[str, object]:
         """Return the settings that decide the vector of a text."""

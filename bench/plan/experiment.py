@@ -14,6 +14,9 @@ from bench.numerics import Numerics
 from bench.plan.protocol import Protocol
 from bench.plan.training import LossName, TrainingConfig
 
+IMPORTED = "imported:"
+"""Before the name of a model that was trained elsewhere, in place of a method."""
+
 
 @cache
 def _torch_minor() -> str:
@@ -84,6 +87,11 @@ class Experiment(Config):
         """SHA-256 of the content; reading-only parts of the protocol are left out."""
         content = self.model_dump(mode="json", exclude={"protocol"})
         return content_hash({**content, "protocol": self.protocol.training_part()})
+
+    @property
+    def imported(self) -> bool:
+        """Whether the model was trained elsewhere; of its settings only the protocol is meant."""
+        return self.method.startswith(IMPORTED)
 
     @property
     def label(self) -> str:

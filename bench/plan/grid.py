@@ -127,7 +127,7 @@ def freeze(
     dataset
         Its data.
     cache
-        As :meth:`bench.plan.encoding.EncoderConfig.resolved`.
+        As :meth:`bench.config.Config.resolved`.
     computation
         Where it runs, from :func:`bench.training.device.computation`; None is one thread of a CPU.
 
@@ -151,7 +151,7 @@ def freeze(
         backbone=backbone,
         backbone_settings=backbone_settings,
         method=method,
-        method_settings=spec.method_config(method).model_dump(mode="json"),
+        method_settings=spec.method_config(method).resolved(cache).model_dump(mode="json"),
         encoder=encoder,
         encoder_settings=encoder_settings,
         training=training,

@@ -13,6 +13,7 @@ Phase = Literal["validation", "test"]
 PHASES: tuple[Phase, ...] = ("validation", "test")
 Part = Literal["train", "test"]
 """What decisions are about: training interactions, or those before the test target."""
+PARTS: tuple[Part, ...] = ("train", "test")
 Keep = Literal["weights", "lists"]
 """What an experiment may leave in the store in addition to its ranks."""
 KEEP: tuple[Keep, ...] = ("weights", "lists")

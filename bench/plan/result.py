@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Ranks(_Columns):
         compete, among all items.
     better_unseen, ties_unseen, candidates_unseen
         The same among the target and the items absent from the user's history.
+
+    Of imported results ``better_*`` is -1 where the ranks are not known.
     """
 
     target: NDArray[np.int32]
@@ -74,6 +76,37 @@ class Decisions(_Columns):
     item_count: NDArray[np.int32]
     keep: NDArray[np.bool_]
     score: NDArray[np.float32]
+
+    def drops(self) -> Drops:
+        """Count the dropped interactions by the popularity of their item."""
+        counts, place = np.unique(self.item_count, return_inverse=True)
+        sizes, dropped = (
+            np.bincount(places, minlength=len(counts)).astype(np.int32)
+            for places in (place, place[~self.keep])
+        )
+        return Drops(counts, sizes, dropped)
+
+
+@dataclass(frozen=True, eq=False)
+class Drops(_Columns):
+    """How many interactions a denoiser drops; all arrays are ``[popularities]``.
+
+    Attributes
+    ----------
+    item_count
+        int32, ascending: training interactions of the items, or the fewest of a bucket of items.
+    interactions, dropped
+        int32: interactions with those items, and how many of them are dropped.
+    """
+
+    item_count: NDArray[np.int32]
+    interactions: NDArray[np.int32]
+    dropped: NDArray[np.int32]
+
+    @property
+    def share(self) -> float:
+        """Share of all interactions that are dropped; there is at least one."""
+        return float(self.dropped.sum() / self.interactions.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +158,30 @@ class Epoch(BaseModel):
     validation_seconds: float = 0.0
 
 
+class Origin(BaseModel):
+    """Where imported ranks come from.
+
+    Attributes
+    ----------
+    file, sha256
+        Name of the file and hash of its content.
+    kind
+        What it holds.
+    length
+        Items of each list, beyond which ranks are not known; None where all are known.
+    text
+        What the user says about it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    sha256: str
+    kind: Literal["ranks", "scores", "lists"]
+    length: int | None = None
+    text: str = ""
+
+
 class Metadata(BaseModel):
     """What is known of a finished experiment in addition to its ranks.
 
@@ -158,6 +215,8 @@ class Metadata(BaseModel):
         of conditional numerical reproducibility, ``OFF`` where it chooses for itself.
     card
         Path of the data set's card where it is a user's own.
+    origin
+        Of imported ranks; None for what was trained here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -185,6 +244,7 @@ class Metadata(BaseModel):
     blas: str | None = None
     blas_branch: str | None = None
     card: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +266,8 @@ class ExperimentResult:
         Top items of every user for the test target; None unless they are kept.
     weights
         File with the weights of the best epoch; None unless they are kept.
+    drops
+        By part, in place of ``decisions`` where those are not at hand, as in a published result.
     """
 
     ranks: dict[Phase, Ranks]
@@ -214,3 +276,4 @@ class ExperimentResult:
     decisions: dict[str, Decisions] = field(default_factory=dict)
     lists: TopLists | None = None
     weights: Path | None = None
+    drops: dict[str, Drops] = field(default_factory=dict)

@@ -94,8 +94,8 @@ def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:
     rows, problems = preview_rows(spec, settings, adapt)
     estimates = [row.estimate for row in rows if row.estimate is not None]
     cells = [
-        (label, (key or "-")[:12], status, "-" if left is None else _rendered(left))
-        for label, key, status, left in rows
+        (label, (key or "-")[:12], status, f"{duration(e.seconds)} ({e.basis[0]})" if e else "-")
+        for label, key, status, e in rows
     ]
     headers = ("experiment", "key", "status", "estimate")
     seconds = sum(estimate.seconds for estimate in estimates)
@@ -106,10 +106,6 @@ def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:
     bases = [_BASES[basis] for basis in sorted({estimate.basis for estimate in estimates})]
     table = tabulate(cells, headers, tablefmt="plain", disable_numparse=True)
     return "\n".join([table, "", total, *bases, *problems])
-
-
-def _rendered(estimate: Estimate) -> str:
-    return f"{duration(estimate.seconds)} ({estimate.basis[0]})"
 
 
 def announcement(

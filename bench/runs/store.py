@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.config import Config
 from bench.errors import StoreError
@@ -115,16 +115,12 @@ class Store:
             return "done"
         if self._failure_path(key).exists():
             return "failed"
-        return "partial" if self.has_begun(key) else "missing"
+        work = self.work(key)
+        return "partial" if work.is_dir() and any(work.iterdir()) else "missing"
 
     def work(self, key: str) -> Path:
         """Folder of an experiment's checkpoints, whether or not it exists."""
         return self.root / "work" / key
-
-    def has_begun(self, key: str) -> bool:
-        """Whether an experiment has left checkpoints."""
-        folder = self.work(key)
-        return folder.is_dir() and any(folder.iterdir())
 
     def prepare(self) -> None:
         """Make the folders, and remove what killed processes left half-written a day ago."""
@@ -138,20 +134,41 @@ class Store:
         works = (self.root / "work").iterdir()
         for folder in (*(self.root / name for name in ("experiments", "failures", "runs")), *works):
             for name, path in leftovers(folder, seconds=DAY):
-                if not self._is_in_use(name if folder.parent == self.root else folder.name):
+                if not self.is_in_use(name if folder.parent == self.root else folder.name):
                     discard(path)
 
     def save(self, experiment: Experiment, result: ExperimentResult) -> None:
         """Write a finished experiment, whole or not at all; drop its checkpoints and failure."""
-        key = experiment.key
+        self.write(experiment.key, experiment.label, experiment.model_dump(mode="json"), result)
+        self._failure_path(experiment.key).unlink(missing_ok=True)
+        self.discard_work(experiment.key)
+
+    def write(
+        self,
+        key: str,
+        label: str,
+        content: Mapping[str, Any],
+        result: ExperimentResult,
+        finished: float | None = None,
+    ) -> None:
+        """Write the folder of a finished experiment, whole or not at all.
+
+        Parameters
+        ----------
+        key, label, content
+            Of the experiment when it ran; a later version of bench may give it other ones.
+        result
+            What it left behind.
+        finished
+            Seconds since 1970; None is now.
+        """
         head = {
             "key": key,
-            "finished": time.time(),
-            "experiment": experiment.model_dump(mode="json"),
+            "finished": time.time() if finished is None else finished,
+            "experiment": content,
             "decisions": sorted(result.decisions),
         }
-        target = self.root / "experiments" / folder_name(experiment.label, experiment.key)
-        with atomic_path(target) as folder:
+        with atomic_path(self.root / "experiments" / folder_name(label, key)) as folder:
             folder.mkdir()
             write_json(folder / "experiment.json", head)
             write_json(folder / "metadata.json", result.metadata.model_dump(mode="json"))
@@ -160,13 +177,13 @@ class Store:
                 write_columns(folder / f"ranks-{phase}.parquet", ranks.columns())
             for part, decisions in result.decisions.items():
                 write_columns(folder / f"decisions-{part}.parquet", decisions.columns())
+            for part, drops in result.drops.items():
+                write_columns(folder / f"drops-{part}.parquet", drops.columns())
             if result.lists is not None:
                 write_columns(folder / LISTS, result.lists.columns())
             if result.weights is not None:
                 shutil.copyfile(result.weights, folder / WEIGHTS)
             seal(folder)
-        self._failure_path(key).unlink(missing_ok=True)
-        self.discard_work(key)
 
     def discard_work(self, key: str) -> None:
         """Remove an experiment's checkpoints, where there are any."""
@@ -219,20 +236,20 @@ class Store:
         is_new = path.exists() and file_hash(path) != earlier.get(key)
         return self.failure(key) if is_new else None
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[bool]:
-        """Try to be the one process that runs an experiment; yields False when another is."""
-        with locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY) as held:
-            yield held
-
-    def _is_in_use(self, name: str) -> bool:
-        """Whether a process holds the lock of what a file or folder is named after."""
+    def is_in_use(self, name: str) -> bool:
+        """Return whether a process holds the lock of what a file or folder is named after."""
         keys = _KEY.findall(name)
         for lock in (self.root / "locks").glob(f"{keys[-1]}*.lock") if keys else ():
             with locked(lock, timeout=0) as free:
                 if not free:
                     return True
         return False
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[bool]:
+        """Try to be the one process that runs an experiment; yields False when another is."""
+        with locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY) as held:
+            yield held
 
     def _folder(self, key: str) -> Path | None:
         return next((self.root / "experiments").glob(f"[!.]*-{key[:_SHORT]}"), None)

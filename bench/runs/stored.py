@@ -17,11 +17,11 @@ from bench.errors import BenchError, StoreError
 from bench.files import read_model
 from bench.manifest import MANIFEST, DamagedError, Manifest
 from bench.plan.experiment import Experiment
-from bench.plan.protocol import PHASES, Phase
-from bench.plan.result import Decisions, Epoch, Metadata, Ranks, TopLists
+from bench.plan.protocol import PARTS, PHASES, Phase
+from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks, TopLists
 
 WEIGHTS, LISTS = "weights.safetensors", "lists-test.parquet"
-_Table = TypeVar("_Table", Ranks, Decisions, TopLists)
+_Table = TypeVar("_Table", Ranks, Decisions, Drops, TopLists)
 _REMEDY = "delete its folder and run again"
 _PROPERTIES = ("experiment", "metadata", "curve", "weights", "lists")
 _LOG = logging.getLogger(__name__)
@@ -63,6 +63,11 @@ class StoredExperiment:
     def finished(self) -> float:
         """When it ended, in seconds since 1970."""
         return self._head.finished
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The experiment as plain data, as the version of bench wrote it that ran it."""
+        return self._head.experiment
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -106,12 +111,27 @@ class StoredExperiment:
             return None
         return _read_columns(self._checked(f"decisions-{part}.parquet"), Decisions)
 
+    def drops(self, part: str) -> Drops | None:
+        """Count the interactions that the method drops; None where it removes nothing.
+
+        Published experiments have these counts and no decisions.
+
+        Raises
+        ------
+        StoreError
+            As :meth:`decisions`.
+        """
+        if self._holds(name := f"drops-{part}.parquet"):
+            return _read_columns(self._checked(name), Drops)
+        decisions = self.decisions(part)
+        return None if decisions is None else decisions.drops()
+
     def problems(self) -> list[str]:
         """Read every file and return a sentence for each one that is damaged or missing."""
         parts: list[Callable[[], object]] = [
             *(partial(getattr, self, name) for name in _PROPERTIES),
             *(partial(self.ranks, phase) for phase in PHASES),
-            *(partial(self.decisions, part) for part in ("train", "test")),
+            *(partial(read, part) for read in (self.decisions, self.drops) for part in PARTS),
         ]
         found: dict[str, None] = {}
         for read in parts:

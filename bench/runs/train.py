@@ -106,7 +106,7 @@ def run_experiment(
     lists = ranking["test"].top(method, LIST_LENGTH) if "lists" in keep else None
     weights = _save_weights(method, work) if "weights" in keep else None
     metadata = _metadata(trainer, done, data.text_vectors, settings)
-    return ExperimentResult(ranks, done.curve, metadata, decisions, lists, weights)
+    return ExperimentResult(ranks, done.curve, metadata, decisions, lists=lists, weights=weights)
 
 
 def sampling_of(experiment: Experiment) -> Sampling:
@@ -169,6 +169,8 @@ def training_data(
         seed=seed_for(*own),
         text_vectors=text_vectors_for(experiment, dataset, settings),
         cache=settings.cache,
+        user_ids=dataset.user_ids,
+        item_ids=dataset.item_ids,
     )
 
 

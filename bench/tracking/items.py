@@ -20,6 +20,7 @@ from bench.files import write_json, write_text
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
 from bench.plan.grid import components_of
+from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, whole
@@ -150,7 +151,10 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
     ]
     ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
     metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
-    figures = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
+    figures: dict[str, float] = {}
+    with suppress(UnknownRanksError):
+        check_known(stored, ranks, metrics)
+        figures = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
     figures |= {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}

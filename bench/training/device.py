@@ -7,6 +7,7 @@ import platform
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -112,7 +113,7 @@ def _check(device: torch.device, numerics: Numerics) -> None:
 
 
 @cache
-def arithmetic() -> dict[str, str | None]:
+def arithmetic() -> dict[str, Any]:
     """Return processor and libraries by the names of :class:`bench.plan.result.Metadata`."""
     return {
         "processor": _processor(),

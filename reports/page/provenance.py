@@ -58,10 +58,20 @@ def provenance(result: ScoredExperiment) -> Provenance:
         key=result.key,
         label=experiment.label,
         seed=experiment.seed,
-        command=command_of(experiment, source_of([result])),
+        command=origin_of(result) or command_of(experiment, source_of([result])),
         metadata={name: value for name, value in shown.items() if value},
         settings=settings_of(experiment),
     )
+
+
+def origin_of(result: ScoredExperiment) -> str:
+    """Say where imported ranks come from, as a comment of a shell; empty for what was run here."""
+    origin = result.metadata.origin
+    if origin is None:
+        return ""
+    told = f": {origin.text}" if origin.text else ""
+    kind = origin.kind if origin.length is None else f"top-{origin.length} lists"
+    return f"# {kind} imported from {origin.file} (SHA-256 {origin.sha256[:12]}){told}"
 
 
 def command_of(experiment: Experiment, source: str, seeds: Sequence[int] = ()) -> str:

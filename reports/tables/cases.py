@@ -108,7 +108,7 @@ def cases_grid(table: Table, available: AvailableData) -> Grid | None:
     cases = [
         _Cases(block.title, dataset, methods)
         for block, methods in found
-        if (dataset := available.get(block)) is not None
+        if (dataset := available.get(*block.data)) is not None
     ]
     planted = any(case.dataset.noise is not None for case in cases)
     blocks = [lines for case in cases for lines in case.blocks(labels, planted=planted)]

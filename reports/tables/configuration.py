@@ -91,7 +91,7 @@ def _is_named(row: Row, text: str, datasets: Iterable[str]) -> bool:
     wanted = {word for word in map(str.strip, re.split("[,/]", text)) if word}
     settings = [setting.lower() for setting in row.variant.split(", ")]
     names = [name.lower() for name in row.names if name]
-    known = {*filter(None, row.identity), *names, *settings}
+    known = {*map(str.lower, filter(None, row.identity)), *names, *settings}
     known |= {setting.partition(".")[2] for setting in settings}
     return bool(wanted) and wanted <= known
 

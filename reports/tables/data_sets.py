@@ -23,7 +23,7 @@ def data_grid(tables: Sequence[Table], available: AvailableData) -> Grid | None:
     rows = [
         (block.title, statistics(dataset))
         for block in blocks.values()
-        if (dataset := available.get(block)) is not None
+        if (dataset := available.get(*block.data)) is not None
     ]
     if not rows:
         return None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.components import METHODS
 from bench.evaluate.metrics import Metric, parse_metric
+from bench.plan.result import Drops
 from bench.reports.results import ScoredExperiment
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import DatasetBlock, Row, Table, label_columns
@@ -67,6 +68,22 @@ class Buckets:
         """Return the bucket of each count; items rarer than every target are in the first."""
         return np.maximum(np.searchsorted(self.lows, counts, side="right") - 1, 0)
 
+    def shares(self, drops: Drops) -> Floats:
+        """Return the share of dropped interactions of each bucket; NaN for an empty bucket."""
+        merged = self.merged(drops)
+        shares = np.full(len(self.lows), np.nan)
+        np.divide(merged.dropped, merged.interactions, out=shares, where=merged.interactions > 0)
+        return shares
+
+    def merged(self, drops: Drops) -> Drops:
+        """Add up counts by bucket."""
+        bucket = self.of_counts(drops.item_count)
+        sizes, dropped = (
+            np.bincount(bucket, weights=counts, minlength=len(self.lows)).astype(np.int32)
+            for counts in (drops.interactions, drops.dropped)
+        )
+        return Drops(self.lows.astype(np.int32), sizes, dropped)
+
     def means(self, values: Floats, counts: NDArray[np.int32]) -> Floats:
         """Average values by the bucket of their item; NaN for an empty bucket."""
         bucket = self.of_counts(counts)
@@ -102,8 +119,8 @@ def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mappin
 
 def dropped_share(result: ScoredExperiment) -> float | None:
     """Return the share of test-time interactions dropped; None if the method has no decisions."""
-    decisions = result.removals("test")
-    return None if decisions is None else float(np.mean(~decisions.keep))
+    drops = result.drops("test")
+    return None if drops is None else drops.share
 
 
 def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
@@ -119,11 +136,10 @@ def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
 def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoising:
     counts = result.ranks().target_count
     metric_by = buckets.means(metric.per_user(result.ranking()), counts)
-    decisions = result.removals("test")
-    if decisions is None:
+    drops = result.drops("test")
+    if drops is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
-    drop = (~decisions.keep).astype(np.float64)
-    return Denoising(float(drop.mean()), buckets.means(drop, decisions.item_count), metric_by)
+    return Denoising(drops.share, buckets.shares(drops), metric_by)
 
 
 def denoising_grid(table: Table) -> Grid | None:

@@ -200,8 +200,8 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
     return Grid(
         title="Noise detection",
         caption=(
-            f"Noise among the last {table.protocol.max_length} {_PARTS[part]} of each user. AUROC "
-            "and average precision of the noise score, precision and recall of removals, with "
+            f"Noise among each user's last {table.protocol.max_length} {_PARTS[part]}. AUROC and "
+            "average precision of the noise score, precision and recall of removals, with "
             "intervals over users and seeds; precision of removing as many rarest or random ones."
         ),
         labels=heads,
@@ -254,7 +254,7 @@ def _decided(
     """Yield the blocks with known noise by index, with their rows that have decisions by index."""
     request = table.request
     for number, block in enumerate(table.blocks):
-        dataset = available.get(block)
+        dataset = available.get(*block.data)
         if dataset is None:
             continue
         truth = Truth.of(dataset, request)
@@ -271,7 +271,7 @@ def _decided(
             for place, row in enumerate(block.rows)
         }
         decided = {place: one for place, one in found.items() if one is not None}
-        if decided and len({*next(iter(decided.values())).noise.tolist()}) > 1:
+        if decided and 0 < np.mean(next(iter(decided.values())).noise) < 1:
             yield number, decided
 
 

@@ -32,7 +32,13 @@ def overall_grid(table: Table) -> Grid:
         labels=heads,
         figures=["Seeds", *table.metric_names, f"{table.main} vs. base", "Base"],
         blocks=blocks,
-        notes=[*table.user_notes(), *_missing_note(table), *_settings_notes(table), *found.notes()],
+        notes=[
+            *table.user_notes(),
+            *_missing_note(table),
+            *_settings_notes(table),
+            *_origin_notes(table),
+            *found.notes(),
+        ],
         anchor=f"overall-{table.anchor}",
         sources=table.sources,
     )
@@ -68,6 +74,18 @@ def _missing_note(table: Table) -> list[str]:
     count = sum(not row.results for row in table.rows)
     rows = "row has" if count == 1 else "rows have"
     return [f"{MISSING}: {count} {rows} no finished experiment."] if count else []
+
+
+def _origin_notes(table: Table) -> Iterator[str]:
+    """Say where rows come from that were trained elsewhere, and what is not known of them."""
+    rows = {tuple(row.keys): row for row in table.rows if row.results}
+    for row in rows.values():
+        origins = [origin for result in row.results if (origin := result.metadata.origin)]
+        if origins:
+            told = dict.fromkeys(one.text or one.file for one in origins)
+            lists = any(one.length is not None for one in origins)
+            ties = "; of lists, ties are not known" if lists else ""
+            yield f"{row.label()}, trained elsewhere: {', '.join(told)}{ties}."
 
 
 def _settings_notes(table: Table) -> Iterator[str]:

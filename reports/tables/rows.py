@@ -152,6 +152,11 @@ class DatasetBlock:
         return source_of(result for row in self.rows for result in row.results)
 
     @property
+    def data(self) -> tuple[str, str, str]:
+        """Name, fingerprint and source of the data set."""
+        return self.dataset, self.fingerprint, self.source
+
+    @property
     def finished(self) -> list[Row]:
         """Rows that have a result."""
         return [row for row in self.rows if row.results]
@@ -290,10 +295,15 @@ class _Order:
 
 def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
     data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda one: one.experiment.imported):
         experiment = result.experiment
         budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
-        budgets.setdefault(format_settings(budget_of(result)), []).append(result)
+        text = format_settings(budget_of(result))
+        if experiment.imported and budgets:  # trained under a budget of its own: in every block
+            for group in budgets.values():
+                group.append(result)
+        else:
+            budgets.setdefault(text, []).append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
     titles, blocks = order.titles, []
     for (dataset, fingerprint), budgets in data.items():

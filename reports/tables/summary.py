@@ -1,4 +1,4 @@
-"""The comparison in brief: what a run prints on a terminal."""
+"""The comparison in brief: what a run prints on a terminal, and a sentence for each data set."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from bench.reports.tables.contrasts import arrow
 from bench.reports.tables.cost import COLUMNS
-from bench.reports.tables.findings import finding
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
 from bench.reports.tables.rows import Identity, Row, Table
+from bench.statistics.family import ALPHA
 
 _COST = [
     replace(column, head=head, decimals=0)
@@ -67,3 +67,41 @@ def _differences(table: Table, number: int) -> Iterator[TableCell]:
             yield TableCell(format_difference(test, "+.3f"), signs=arrow(test) or " ")
         else:
             yield TableCell(f"{base.label(table.blocks[number]) or MISSING} ")
+
+
+def findings(tables: Sequence[Table]) -> Iterator[str]:
+    """Say what each block of a report shows, see :func:`finding`."""
+    for table in tables:
+        for number, block in enumerate(table.blocks):
+            where = f"{block.title}, {table.request.phase} {table.main}"
+            yield f"{where}: {finding(table, number)}"
+
+
+def finding(table: Table, number: int) -> str:
+    """Say how many rows of a block are above and below their bare backbone; name the extremes."""
+    block = table.blocks[number]
+    compared = [
+        (test.difference, row.label(backbone=block.backbones > 1), test)
+        for place, row in enumerate(block.rows)
+        if (test := table.contrasts.against_base(number, table.main, place))
+    ]
+    if not compared:
+        return "no method has its bare backbone here; nothing is compared."
+    compared.sort(key=lambda entry: entry[:2])
+    significant = [
+        (difference, f"{label}, {format_difference(test)}")
+        for difference, label, test in compared
+        if test.significant
+    ]
+    above = [text for difference, text in significant if difference > 0][::-1]
+    below = [text for difference, text in significant if difference < 0]
+    one_seed = min(len(row.results) for row in block.finished) == 1
+    return (
+        f"{len(above)} of {len(compared)} above the bare backbone on the same samples"
+        f"{_most(above)}, {len(below)} below{_most(below)}; p < {ALPHA} after Holm's correction, "
+        "95 % intervals." + (" One seed: another may differ." if one_seed else "")
+    )
+
+
+def _most(entries: list[str]) -> str:
+    return f" (most: {entries[0]})" if entries else ""

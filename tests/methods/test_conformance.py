@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from leaky_toys import entry
 
@@ -11,6 +13,7 @@ from bench.testing import MethodTests
 from bench.testing.methods import backbones_of
 
 SETTINGS = {
+    "decisions": {"file": str(Path(__file__).with_name("decisions_example.csv"))},
     "t-ce": {"rate": 0.3, "ramp": 0},
     "dcf": {"rate": 0.3, "ramp": 0, "ratio": 0.5},
     "pld": {"warmup": 0},

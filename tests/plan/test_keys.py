@@ -37,6 +37,8 @@ HARMLESS_OF_SETTINGS = {
 }
 """Settings of a machine that no result depends on, with another value each."""
 OTHER_SETTINGS = {"device": "cuda", "threads": 2, "numerics": "portable"}
+NEEDED = {"decisions": {"sha256": "f" * 64}}
+"""Settings of methods without which there is no experiment: the hash of a file that is not read."""
 POINT = GridPoint("planted", "sasrec", "none", None, 1)
 DATA = SimpleNamespace(name="planted", fingerprint="f", max_length=20)
 KINDS = {"backbone": BACKBONES, "method": METHODS, "encoder": ENCODERS}
@@ -47,7 +49,10 @@ def point(**changes):
 
 
 def experiment(where=POINT, data=DATA, **changes):
-    spec = Spec(datasets=("planted",)).with_changes(changes, "test")
+    own = {where.method: {**NEEDED.get(where.method, {})}}
+    for name, settings in changes.pop("method_settings", {}).items():
+        own[name] = {**own.get(name, {}), **settings}
+    spec = Spec(datasets=("planted",)).with_changes({"method_settings": own, **changes}, "test")
     return freeze(where, spec, data)
 
 

@@ -1,0 +1,193 @@
+"""What leaves the bench and what comes in: cleaned data, and ranks of models trained elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.api.results import Results, load
+from bench.errors import ConfigError
+from bench.plan.data_card import is_path
+from bench.plugins import resolve_settings
+from bench.settings import Settings
+
+if TYPE_CHECKING:
+    from bench.plan.protocol import Candidates
+    from bench.runs.cleaned import Cleaned, CleanedFormat, CleanedPart
+    from bench.runs.stored import StoredExperiment
+
+
+def import_ranks(
+    file: str | Path,
+    dataset: str,
+    *,
+    name: str,
+    seed: int = 1,
+    origin: str = "",
+    candidates: Candidates | None = None,
+    like: str | None = None,
+    settings: Settings | None = None,
+) -> Results:
+    """Store the ranks of a model that was trained elsewhere, as ``bench import ranks`` does.
+
+    Tables then show it as one row more, and the same paired tests compare it.
+
+    Parameters
+    ----------
+    file
+        Ranks, scores or lists; see :func:`bench.runs.imported.read_foreign_ranks`.
+    dataset
+        Name or path of the card of the data set that the model was tested on.
+    name
+        Of the model, as tables print it.
+    seed
+        Repetition of its training.
+    origin
+        Where the ranks come from, in words.
+    candidates
+        Which items compete in a column ``rank``, in lists (both ``"all"`` if None) and in scores
+        (``"unseen"`` where those of the history are masked).
+    like
+        An experiment whose protocol the result shares, named as for :func:`compare`; None is the
+        default protocol of the data set.
+    settings
+        Store, data and cache; None reads the environment.
+
+    Returns
+    -------
+    Results
+        The one result.
+
+    Raises
+    ------
+    ConfigError
+        The name or ``like`` is not possible.
+    DataError
+        The file is damaged or does not fit the data set.
+    StoreError
+        Other ranks of the same name and seed are in the store.
+    """
+    from bench.data.load import load_dataset
+    from bench.plan.protocol import Protocol
+    from bench.runs.imported import import_ranks as store_ranks
+    from bench.runs.store import Store
+
+    settings = resolve_settings(settings)
+    data = load_dataset(dataset, settings)
+    protocol = Protocol(max_length=data.max_length)
+    if like is not None:
+        protocol = _chosen(like, settings).experiment.protocol
+    stored = store_ranks(
+        Store(settings.store),
+        Path(file),
+        data,
+        protocol,
+        name=name,
+        seed=seed,
+        origin=origin,
+        candidates=candidates,
+        card=str(Path(dataset).absolute()) if is_path(dataset) else None,
+    )
+    return Results(settings, [stored.key])
+
+
+def export_ranks(
+    experiment: Results | str, out: str | Path, *, settings: Settings | None = None
+) -> None:
+    """Write the ranks of one experiment in the form that :func:`import_ranks` reads.
+
+    Parameters
+    ----------
+    experiment
+        Results of one experiment, or what names it, as for :func:`compare`.
+    out
+        A ``.parquet`` or ``.csv`` file.
+    settings
+        As for :func:`import_ranks`.
+
+    Raises
+    ------
+    ConfigError
+        Several experiments could be meant, or the file has another ending.
+    DataError
+        The data of the experiment are not on this machine.
+    """
+    from bench.runs.imported import write_ranks
+
+    stored, settings = _one(experiment, settings)
+    dataset = Results(settings)._dataset(stored)  # noqa: SLF001 - of this package
+    write_ranks(stored, dataset, Path(out))
+
+
+def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredExperiment, Settings]:
+    if isinstance(experiment, str):
+        settings = resolve_settings(settings)
+        return _chosen(experiment, settings), settings
+    return experiment._single(), experiment.settings  # noqa: SLF001 - of this package
+
+
+def _chosen(pattern: str, settings: Settings) -> StoredExperiment:
+    """Return the one experiment that a row, label or key names."""
+    from bench.reports.tables.configuration import find_configuration
+    from bench.reports.titles import RegisteredTitles
+    from bench.runs.store import Store
+
+    store = Store(load(settings=settings).settings.store)
+    found = find_configuration(store, pattern, RegisteredTitles())
+    if len(found) > 1:
+        labels = ", ".join(f"'{stored.experiment.label}'" for stored in found)
+        raise ConfigError(f"'{pattern}' names several experiments; name one of {labels}")
+    return found[0]
+
+
+def denoise(
+    experiment: Results | str,
+    out: str | Path,
+    *,
+    format: CleanedFormat = "csv",  # noqa: A002 - as the flag
+    part: CleanedPart = "train",
+    threshold: float | None = None,
+    settings: Settings | None = None,
+) -> Cleaned:
+    """Write the data that a finished experiment keeps, as ``bench denoise`` does.
+
+    Parameters
+    ----------
+    experiment
+        Results of one experiment, or what names it, as for :func:`compare`.
+    out
+        Folder to write; must not exist.
+    format
+        ``csv``, ``parquet``, ``recbole`` or ``sequences``.
+    part
+        ``train``: the training histories; ``all``: with the validation and test targets.
+    threshold
+        Quantile of the noise scores: what scores higher is dropped. None takes the method's own
+        decisions.
+    settings
+        Store, data and cache; None reads the environment.
+
+    Returns
+    -------
+    Cleaned
+        Its ``card`` is what ``bench.run(datasets=...)`` takes.
+
+    Raises
+    ------
+    ConfigError
+        Several experiments could be meant, the folder exists, or nothing would be dropped.
+    DataError
+        The data of the experiment are not on this machine, or the format cannot hold their ids.
+    """
+    from bench.runs.cleaned import write_cleaned
+
+    stored, settings = _one(experiment, settings)
+    return write_cleaned(
+        stored,
+        Results(settings)._dataset(stored),  # noqa: SLF001 - of this package
+        Path(out),
+        source=stored.metadata.card or stored.experiment.dataset,
+        fmt=format,
+        part=part,
+        threshold=threshold,
+    )

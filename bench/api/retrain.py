@@ -1,0 +1,107 @@
+"""Train published experiments again and compare their ranks."""
+
+from __future__ import annotations
+
+import random
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from bench.errors import ConfigError, DataError
+from bench.packs.compare import Comparison, compare
+from bench.packs.reference import published_store
+from bench.plan.experiment import Experiment
+from bench.plan.overrides import resolve_spec
+from bench.plan.spec import Spec
+from bench.reports.page.provenance import command_of
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment, readable
+from bench.settings import Settings
+
+
+def retrain(name: str, settings: Settings, sample: int) -> Iterator[Comparison]:
+    """Draw published experiments, train each again and yield how it came out.
+
+    Parameters
+    ----------
+    name
+        ``"reference"``, a pack, or a folder of packs.
+    settings
+        Name data, cache and numerics; what is trained is kept in the cache, so that an
+        interrupted check goes on. Only experiments with the same numerics on a CPU are drawn.
+    sample
+        How many to draw, at random.
+
+    Raises
+    ------
+    ConfigError
+        There are fewer experiments, or one cannot be planned by this version of bench.
+    DataError
+        A data set is missing, or is another.
+    BenchError
+        The training fails.
+    """
+    held = list(readable(published_store(name, settings.cache).experiments()))
+    able = [stored for stored in held if _is_repeatable(stored.experiment, settings)]
+    if not 1 <= sample <= len(able):
+        raise ConfigError(
+            f"{name} has {len(able)} experiments that can be trained again here; draw 1 to "
+            f"{len(able)} with --sample"
+        )
+    for stored in random.sample(able, sample):
+        seeds = [one for one in held if _without_seed(one) == _without_seed(stored)]
+        yield compare(stored, _again(stored, settings), seeds)
+
+
+def _is_repeatable(experiment: Experiment, settings: Settings) -> bool:
+    where = experiment.computation
+    return where is not None and (where.device, where.numerics) == ("cpu", settings.numerics)
+
+
+def _without_seed(stored: StoredExperiment) -> Experiment:
+    return stored.experiment.model_copy(update={"seed": 0})
+
+
+def _again(stored: StoredExperiment, settings: Settings) -> StoredExperiment:
+    from bench.api.run import execute_spec
+
+    experiment = stored.experiment
+    threads = experiment.computation.threads if experiment.computation else None
+    scratch = replace(
+        settings,
+        store=settings.cache / "verified",
+        device="cpu",
+        threads=threads or 1,
+        track=False,
+    )
+    [outcome] = execute_spec(_spec(experiment), scratch, jobs=1)
+    if outcome.ending == "failed":
+        raise ConfigError(f"{experiment.label} could not be trained: {outcome.cause}")
+    found = Store(scratch.store).load(outcome.key)
+    if found.experiment.fingerprint != experiment.fingerprint:
+        raise DataError(
+            f"data set '{experiment.dataset}' on this machine is not the published one "
+            f"(fingerprint {found.experiment.fingerprint[:8]}, not {experiment.fingerprint[:8]})"
+        )
+    if _settings(found.experiment) != _settings(experiment):
+        raise ConfigError(f"this version of bench cannot plan {experiment.label} as published")
+    return found
+
+
+def _settings(experiment: Experiment) -> Experiment:
+    return experiment.model_copy(update={"code": "", "computation": None})
+
+
+def _spec(experiment: Experiment) -> Spec:
+    """Return the specification of one experiment."""
+    words = shlex.split(command_of(experiment, experiment.dataset))
+    sets = words[words.index("--set") + 1 :] if "--set" in words else []
+    names: dict[str, str | None] = {
+        "backbones": experiment.backbone,
+        "methods": experiment.method,
+        "encoders": experiment.encoder,
+    }
+    changes: dict[str, Any] = {key: [name] for key, name in names.items() if name is not None}
+    changes |= {"datasets": [experiment.dataset], "seeds": [experiment.seed]}
+    return resolve_spec(None, changes, sets)

@@ -1,0 +1,79 @@
+"""``bench denoise``: write the data that a finished experiment keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bench.cli.exchange import WHICH
+from bench.cli.options import CacheDir, DataDir, StoreDir, one_of, with_options
+from bench.plan.progress import counted
+from bench.settings import Settings
+
+EPILOG = """
+\b
+Examples:
+  bench denoise ml-100k/sasrec/hsd --out cleaned --part all
+  bench run --dataset cleaned/card.yaml --backbone gru4rec
+  bench denoise "SASRec, DCRec" --out cleaned --threshold 0.8
+  bench denoise 3f2a9c --out ml --format recbole
+"""
+_Format = Literal["csv", "parquet", "recbole", "sequences"]
+_Part = Literal["train", "all"]
+
+
+@with_options()
+def denoise(
+    which: Annotated[str, typer.Argument(metavar="EXPERIMENT", help=WHICH, show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write; must not exist.", show_default=False)
+    ],
+    format_: Annotated[
+        _Format, one_of("--format", _Format, "csv, parquet, recbole or sequences.")
+    ] = "csv",
+    part: Annotated[
+        _Part,
+        one_of("--part", _Part, "train: training histories; all: with validation and test items."),
+    ] = "train",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Q",
+            help="Drop what scores above this quantile of the noise scores, as 0.8.",
+            show_default="the method's own decisions",
+        ),
+    ] = None,
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Write the interactions that a finished experiment keeps, as a data set of their own.
+
+    With it go a card, the dropped interactions with their scores, and where all of it comes from.
+    """
+    import bench
+
+    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
+    cleaned = bench.denoise(
+        which, out, format=format_, part=part, threshold=threshold, settings=settings
+    )
+    kept, dataset = cleaned.kept, cleaned.dataset
+    typer.echo(
+        f"{kept.dropped:,} of {len(kept.keep):,} training interactions dropped; "
+        f"{kept.undecided:,} were too old to be decided about and stay; {kept.restored:,} stay "
+        "because their users would have too few"
+    )
+    typer.echo(
+        f"{cleaned.card}: {dataset.n_users:,} users, {dataset.n_items:,} items, "
+        f"{dataset.n_interactions:,} interactions"
+    )
+    if cleaned.gone:
+        typer.echo(f"{counted(len(cleaned.gone), 'item')} left without any interaction")
+    if cleaned.short:
+        typer.echo(
+            f"{counted(len(cleaned.short), 'user')} with fewer than 3 interactions (first: "
+            f"'{cleaned.short[0]}'), whom the card leaves out"
+        )
+    typer.echo(f"Train on it: bench run --dataset {cleaned.card}")

@@ -1,0 +1,108 @@
+"""``bench import`` and ``bench export``: ranks of other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.cli.reading import CandidatesName
+from bench.settings import Settings
+
+IMPORT_EPILOG = """
+\b
+Examples:
+  bench import ranks ranks.parquet --dataset ml-100k --name MyModel
+  bench import ranks scores.npz --dataset beauty --name MyModel --origin "our code, commit 3f2a9c"
+  bench import ranks top20.csv --dataset mine/card.yaml --name MyModel --seed 2
+"""
+EXPORT_EPILOG = """
+\b
+Examples:
+  bench export ranks "ml-100k/sasrec/none/seed 1" ranks.parquet
+"""
+WHICH = "One experiment: a row of 'bench report', a label, as ml-100k/sasrec/hsd, or a key."
+
+importing = typer.Typer(
+    name="import",
+    help="Take in results of models that were trained elsewhere.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+exporting = typer.Typer(
+    name="export",
+    help="Write results in a form that other programs read.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@importing.command("ranks", epilog=IMPORT_EPILOG)
+def import_ranks(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet of ranks (user, target, rank) or lists (user, rank, item), or npz "
+            "or Parquet of scores.",
+            show_default=False,
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="Data set or path of a card that it is about.", show_default=False)
+    ],
+    name: Annotated[str, typer.Option(help="Of the model, for tables.", show_default=False)],
+    origin: Annotated[str, typer.Option(help="Where the ranks come from, in words.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Repetition of the model's training.")] = 1,
+    candidates: CandidatesName = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXPERIMENT",
+            help="Share the protocol of this experiment.",
+            show_default="the data set's default protocol",
+        ),
+    ] = None,
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Store ranks, scores or top-K lists of a model that was trained elsewhere.
+
+    Reports show it as one row more, and bench diff compares it.
+    """
+    import bench
+
+    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
+    results = bench.import_ranks(
+        file,
+        dataset,
+        name=name,
+        seed=seed,
+        origin=origin,
+        candidates=candidates,
+        like=like,
+        settings=settings,
+    )
+    [key] = results.keys or ()
+    typer.echo(f"{dataset}: '{name}', seed {seed}, imported as {key[:12]}")
+    typer.echo(f'Compare it: bench diff "{name} (imported)" "SASRec, Base"')
+
+
+@exporting.command("ranks", epilog=EXPORT_EPILOG)
+def export_ranks(
+    which: Annotated[str, typer.Argument(metavar="EXPERIMENT", help=WHICH, show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A .parquet or .csv file to write.", show_default=False)
+    ],
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Write the rank of every user's target, as bench import ranks reads it."""
+    import bench
+
+    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
+    bench.export_ranks(which, file, settings=settings)
+    typer.echo(str(file))

@@ -1,0 +1,298 @@
+"""``bench store``: list, inspect, clean, merge and pack results stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import typer
+
+from bench.cli.options import Json, Many, ManyValues, StoreDir, one_of, print_json
+from bench.errors import ConfigError
+from bench.plan.progress import counted
+from bench.settings import Settings
+
+if TYPE_CHECKING:
+    from bench.packs.inventory import Removable
+    from bench.runs.store import Store
+
+app = typer.Typer(
+    name="store",
+    help="List, inspect, clean, merge and pack results stores.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_Sort = Literal["label", "metric", "finished", "size", "key"]
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY]...", help="First digits of keys.", show_default="all"),
+]
+Where = Annotated[
+    Many,
+    typer.Option(
+        "--where",
+        metavar="KEY=VALUE ...",
+        help="Only experiments with this setting, data set, backbone, method or encoder, as "
+        "epochs=30 or method=hsd,none; all conditions hold.",
+    ),
+]
+Tag = Annotated[str | None, typer.Option(metavar="NAME", help="Only experiments with this tag.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove; without it, only show.")]
+
+
+@app.command(
+    cls=ManyValues,
+    epilog="\b\nExamples:\n  bench store ls --sort metric\n"
+    "  bench store ls --where dataset=beauty method=none,hsd",
+)
+def ls(
+    keys: Keys = None,
+    where: Where = None,
+    tag: Tag = None,
+    sort: Annotated[
+        _Sort, one_of("--sort", _Sort, f"{', '.join(get_args(_Sort))}; highest or last first.")
+    ] = "label",
+    json_: Json = False,
+    store: StoreDir = None,
+) -> None:
+    """List finished experiments with metric, date, settings, code and size."""
+    from dataclasses import asdict
+
+    from bench.packs.inventory import date, listing, selected
+    from bench.runs.store import Store
+
+    opened = Store(_root(store))
+    entries = listing(opened, selected(opened, keys or (), where or (), tag), sort)
+    if json_:
+        print_json([asdict(entry) for entry in entries])
+        return
+    from tabulate import tabulate
+
+    rows = [
+        {
+            "key": entry.key[:12],
+            "experiment": entry.label,
+            "metric": f"{entry.name} {entry.metric:.4f}",
+            "finished": date(entry.finished),
+            "code": entry.commit or entry.code,
+            "size": _size(entry.size),
+            "tags": ", ".join(entry.tags),
+            "settings": entry.settings,
+        }
+        for entry in entries
+    ]
+    typer.echo(tabulate(rows, headers="keys", disable_numparse=True, tablefmt="simple"))
+    typer.echo(f"{counted(len(rows), 'experiment')}, {_size(sum(one.size for one in entries))}")
+
+
+@app.command(epilog="\b\nExamples:\n  bench store show 3f2a9c")
+def show(
+    key: Annotated[str, typer.Argument(help="First digits of a key.")], store: StoreDir = None
+) -> None:
+    """Print all that is known of one experiment: command, settings, costs, files, what names it."""
+    import yaml
+
+    from bench.packs.inventory import details, selected
+    from bench.runs.store import Store
+
+    opened = Store(_root(store))
+    found = selected(opened, [key])
+    if len(found) > 1:
+        raise ConfigError(f"'{key}' begins the keys of {len(found)} experiments; give more digits")
+    typer.echo(yaml.safe_dump(details(opened, found[0]), sort_keys=False, width=100).rstrip())
+
+
+@app.command(
+    cls=ManyValues,
+    epilog="\b\nExamples:\n  bench store rm 3f2a9c\n  bench store rm --where method=mine --yes",
+)
+def rm(
+    keys: Keys = None,
+    where: Where = None,
+    yes: Yes = False,
+    store: StoreDir = None,
+) -> None:
+    """Remove experiments with their checkpoints; those with a tag are refused."""
+    from bench.packs.inventory import chosen_for_removal, selected
+    from bench.runs.store import Store
+
+    if not keys and not where:
+        raise ConfigError("nothing is chosen; give keys or --where")
+    opened = Store(_root(store))
+    chosen = selected(opened, keys or (), where or ())
+    _remove(opened, chosen_for_removal(opened, chosen), yes)
+
+
+@app.command(epilog="\b\nExamples:\n  bench store gc\n  bench store gc --superseded --yes")
+def gc(
+    superseded: Annotated[
+        bool,
+        typer.Option(
+            "--superseded",
+            help="Also what only runs need that a later one of their specification followed.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    store: StoreDir = None,
+) -> None:
+    """Remove what no run, specification or tag needs, after showing it."""
+    from bench.packs.inventory import unneeded
+    from bench.runs.store import Store
+
+    opened = Store(_root(store))
+    _remove(opened, unneeded(opened, superseded=superseded), yes)
+
+
+@app.command(epilog="\b\nExamples:\n  bench store merge /mnt/other/runs --store runs")
+def merge(
+    sources: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Other stores.")],
+    store: StoreDir = None,
+) -> None:
+    """Add the experiments of other stores; nothing is written where two results conflict."""
+    from bench.packs.merge import merge as merge_stores
+    from bench.runs.store import Store
+
+    target = Store(_root(store))
+    for source in sources:
+        if not (source / "experiments").is_dir():
+            raise ConfigError(f"{source} is not a results store; name the folder with experiments/")
+        merged = merge_stores(Store(source), target)
+        typer.echo(_merged(source, len(merged.added), len(merged.equal)))
+
+
+@app.command(
+    cls=ManyValues,
+    epilog="\b\nExamples:\n  bench store pack results.zip\n"
+    "  bench store pack everything.zip --checkpoints\n"
+    "  bench store pack --published reports/published --where dataset=beauty",
+)
+def pack(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Of the pack, such as results.zip.")
+    ] = None,
+    where: Where = None,
+    tag: Tag = None,
+    checkpoints: Annotated[
+        bool,
+        typer.Option("--checkpoints", help="Also trained weights and what has begun."),
+    ] = False,
+    published: Annotated[
+        Path | None,
+        typer.Option(
+            "--published",
+            metavar="DIR",
+            help="Write the compact published form instead, one Parquet file a data set, united "
+            "with those that are there.",
+        ),
+    ] = None,
+    commit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHA",
+            help="Commit that trained the experiments, for the published form.",
+            show_default="this checkout's, if it has the same code",
+        ),
+    ] = None,
+    store: StoreDir = None,
+) -> None:
+    """Write one verified file for a reviewer or another machine, or packs to publish."""
+    from bench.packs.inventory import selected
+    from bench.runs.store import Store
+
+    if (file is None) == (published is None):
+        raise ConfigError("name either the file of the pack or --published with a folder")
+    if published is not None and checkpoints:
+        raise ConfigError("the published form has no checkpoints; drop --checkpoints")
+    if published is None and commit is not None:
+        raise ConfigError("--commit belongs to the published form; add --published or drop it")
+    opened = Store(_root(store))
+    chosen = selected(opened, where=where or (), tag=tag)
+    if published is not None:
+        from bench.packs.publish import publish
+
+        for path, number in publish(opened, published, chosen, commit).items():
+            size = path.stat().st_size
+            typer.echo(f"{path}: {counted(number, 'experiment')}, {_size(size)}")
+    elif file is not None:
+        from bench.packs.archive import pack as write_pack
+
+        number = write_pack(opened, file, [one.key for one in chosen], checkpoints=checkpoints)
+        typer.echo(f"{file}: {counted(number, 'experiment')}, {_size(file.stat().st_size)}")
+
+
+@app.command(epilog="\b\nExamples:\n  bench store unpack results.zip --store runs")
+def unpack(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Written by 'bench store pack'.")
+    ],
+    store: StoreDir = None,
+) -> None:
+    """Check packs and add what they hold to a store."""
+    from bench.packs.publish import unpack as add_pack
+    from bench.runs.store import Store
+
+    target = Store(_root(store))
+    for file in files:
+        merged = add_pack(file, target)
+        typer.echo(_merged(file, len(merged.added), len(merged.equal)))
+
+
+@app.command(
+    cls=ManyValues,
+    epilog="\b\nExamples:\n  bench store tag\n  bench store tag paper --where dataset=beauty\n"
+    "  bench store tag paper --remove",
+)
+def tag(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of the tag.", show_default="list tags")
+    ] = None,
+    keys: Keys = None,
+    where: Where = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
+    store: StoreDir = None,
+) -> None:
+    """Name a set of experiments, which 'bench store gc' and 'rm' then keep."""
+    from bench.packs.inventory import selected
+    from bench.packs.tags import read_tags, write_tag
+    from bench.runs.store import Store
+
+    root = _root(store)
+    tags = read_tags(root)
+    if name is None:
+        for known, tagged in tags.items():
+            typer.echo(f"{known}  {counted(len(tagged), 'experiment')}")
+        return
+    if remove and (keys or where):
+        raise ConfigError("--remove removes a whole tag; drop the keys and --where")
+    if remove and name not in tags:
+        raise ConfigError(f"{root} has no tag '{name}'; 'bench store tag' lists them")
+    chosen = [] if remove else selected(Store(root), keys or (), where or ())
+    write_tag(root, name, [stored.key for stored in chosen])
+    typer.echo(f"{name}: {'removed' if remove else counted(len(chosen), 'experiment')}")
+
+
+def _root(store: Path | None) -> Path:
+    return Settings.from_environment(store=store).store
+
+
+def _remove(opened: Store, entries: Sequence[Removable], yes: bool) -> None:
+    from bench.packs.inventory import remove
+
+    for entry in entries:
+        typer.echo(f"{entry.path.relative_to(opened.root)}  {_size(entry.size)}  {entry.reason}")
+    if not entries:
+        typer.echo("nothing to remove")
+    elif yes:
+        gone = remove(opened, entries)
+        typer.echo(f"removed {len(gone)} of {len(entries)}, {_size(sum(one.size for one in gone))}")
+    else:
+        typer.echo(f"{_size(sum(one.size for one in entries))} in all; add --yes to remove them")
+
+
+def _merged(source: Path, added: int, equal: int) -> str:
+    return f"{source}: {counted(added, 'experiment')} added, {equal} already there"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"

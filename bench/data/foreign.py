@@ -1,0 +1,181 @@
+"""Tables about the users and items of a known data set that another program wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.columns import Columns
+from bench.data.tables import read_table
+from bench.errors import DataError
+from bench.plan.formats import FileOptions
+
+_TRUE, _FALSE = {"1", "true", "1.0"}, {"0", "false", "0.0"}
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignTable:
+    """Some columns of a CSV or Parquet file, checked value by value.
+
+    Attributes
+    ----------
+    path
+        The file.
+    columns
+        Those of the wanted columns that the file has.
+    """
+
+    path: Path
+    columns: Columns
+
+    @classmethod
+    def read(cls, path: Path, wanted: Sequence[str]) -> ForeignTable:
+        """Read the wanted columns that a file has.
+
+        Raises
+        ------
+        DataError
+            The file is missing, empty or damaged.
+        """
+        return cls(path, read_table(path, wanted, FileOptions()))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns.arrays
+
+    def need(self, *names: str) -> None:
+        """Refuse a file that lacks a column.
+
+        Raises
+        ------
+        DataError
+            There is no such column.
+        """
+        for name in names:
+            if name not in self:
+                raise DataError(
+                    f"{self.path} has no column '{name}'; its columns are "
+                    f"{', '.join(self.columns.header)}"
+                )
+
+    def rows(
+        self, name: str, ids: Sequence[str], kind: str, *, optional: bool = False
+    ) -> NDArray[np.int64]:
+        """Return the place of each value among the ids of the data set.
+
+        Parameters
+        ----------
+        name
+            The column.
+        ids
+            Of the data set.
+        kind
+            ``"user"`` or ``"item"``, for messages.
+        optional
+            Whether a value may be missing; its place is then -1.
+
+        Raises
+        ------
+        DataError
+            A value is no id of the data set; the message names its line.
+        """
+        codes, values = self.columns.ids(name)
+        known = {value: place for place, value in enumerate(ids)}
+        places = np.array([known.get(value.strip(), -1) for value in values], dtype=np.int64)
+        wrong = places < 0
+        if optional:
+            wrong &= np.array([bool(value.strip()) for value in values], dtype=np.bool_)
+        if wrong.any():
+            code = int(np.argmax(wrong))
+            raise DataError(
+                f"{self.columns.place(int(np.argmax(codes == code)))}: the data set has no {kind} "
+                f"'{values[code]}'; write ids as its files have them, and leave out what is not in "
+                "it"
+            )
+        return places[codes]
+
+    def whole(self, name: str, least: int = 0) -> NDArray[np.int64]:
+        """Return a column of whole numbers.
+
+        Raises
+        ------
+        DataError
+            A value is another; the message names its line.
+        """
+        numbers = self.numbers(name)
+        self._refuse(
+            name, (numbers != np.trunc(numbers)) | (numbers < least) | (numbers > 2**31), least
+        )
+        return numbers.astype(np.int64)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a column of finite numbers.
+
+        Raises
+        ------
+        DataError
+            A value is another; the message names its line.
+        """
+        import pandas as pd
+
+        texts = pd.Series(self.columns.strings(name), dtype=object)
+        numbers = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
+        self._refuse(name, ~np.isfinite(numbers))
+        return numbers
+
+    def flags(self, name: str) -> NDArray[np.bool_]:
+        """Return a column of truth values: ``true`` and ``false`` in any case, or 1 and 0.
+
+        Raises
+        ------
+        DataError
+            A value is another; the message names its line.
+        """
+        texts = [value.strip().lower() for value in self.columns.strings(name)]
+        wrong = np.array([text not in _TRUE and text not in _FALSE for text in texts])
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"{self.columns.place(row)}: '{name}' is '{texts[row]}', neither true (1) nor "
+                "false (0); correct it"
+            )
+        return np.array([text in _TRUE for text in texts])
+
+    def refuse_twins(self, what: str, *keys: NDArray[np.int64]) -> None:
+        """Refuse two rows about the same thing.
+
+        Parameters
+        ----------
+        what
+            Names a row in the message, such as ``user and phase``.
+        keys
+            int64 ``[rows]``: rows with equal keys are about the same thing.
+
+        Raises
+        ------
+        DataError
+            Two rows have the same keys; the message names both.
+        """
+        order = np.lexsort(keys[::-1])
+        same = np.ones(max(len(order) - 1, 0), dtype=np.bool_)
+        for key in keys:
+            same &= key[order][1:] == key[order][:-1]
+        if same.any():
+            place = int(np.argmax(same))
+            first, second = sorted(order[[place, place + 1]].tolist())
+            raise DataError(
+                f"{self.columns.place(second)}: the same {what} as {self.columns.place(first)}; "
+                "remove one of the two rows"
+            )
+
+    def _refuse(self, name: str, wrong: NDArray[np.bool_], least: int | None = None) -> None:
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            kind = "a finite number" if least is None else f"a whole number from {least} up"
+            raise DataError(
+                f"{self.columns.place(row)}: '{name}' is "
+                f"'{self.columns.strings(name)[row]}', not {kind}; correct it"
+            )

@@ -1,0 +1,1 @@
+"""Stores that travel: packs, merged stores, the published reference and submissions to it."""

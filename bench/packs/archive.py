@@ -1,0 +1,239 @@
+"""One file that holds a results store, for a reviewer or another machine: a ZIP with a manifest.
+
+::
+
+    manifest.json            size and SHA-256 of every other member
+    experiments/..., runs/..., tags/..., work/...        as in a store, see bench.runs.store
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from bench.config import Config
+from bench.errors import StoreError
+from bench.files import atomic_path, write_json
+from bench.hashing import content_hash, file_hash
+from bench.manifest import MANIFEST, seal
+from bench.packs.merge import Merged, merge
+from bench.packs.tags import read_tags, write_tag
+from bench.runs.record import read_record, record_paths
+from bench.runs.store import Store
+from bench.runs.stored import WEIGHTS
+
+_FORMAT = 1
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,200}"
+_MEMBER = re.compile(rf"(?:experiments|work)/{_PART}/{_PART}|(?:runs|tags)/{_PART}\.json")
+_MOST_FILES, _MOST_TIMES = 100_000, 200
+"""Bounds of what a pack may unpack to: members, and bytes for each byte of the file."""
+_ZIP_ERRORS = (
+    *(OSError, ValueError, LookupError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class _Member(Config):
+    """One file of a pack."""
+
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class _Contents(Config):
+    """Content of a pack's manifest."""
+
+    format: int
+    files: dict[str, _Member]
+
+
+def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool = False) -> int:
+    """Write experiments of a store, with their run records and tags, into one file.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    path
+        The file; it appears whole or not at all.
+    keys
+        Of the experiments.
+    checkpoints
+        Whether to take along trained weights, where they were kept, and the checkpoints of
+        experiments that have begun.
+
+    Returns
+    -------
+    int
+        Number of finished experiments in it.
+
+    Raises
+    ------
+    StoreError
+        An experiment is damaged, or the file system refuses.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-pack-") as temporary:
+        root = Path(temporary)
+        chosen = [stored for stored in store.experiments() if stored.key in keys]
+        for stored in chosen:
+            if problems := stored.problems():
+                raise StoreError(f"nothing was packed: {problems[0]}")
+            folder = root / "experiments" / stored.folder.name
+            left = () if checkpoints else (WEIGHTS,)
+            shutil.copytree(stored.folder, folder, ignore=shutil.ignore_patterns(*left, MANIFEST))
+            seal(folder)
+        begun = [path for path in (store.root / "work").glob("[!.]*") if checkpoints]
+        for work in begun:
+            shutil.copytree(work, root / "work" / work.name)
+        named = {*keys, *(work.name for work in begun)}
+        for place in record_paths(store.root):
+            record = read_record(place)
+            if named & {*record.experiments}:
+                write_json(root / "runs" / place.name, record.model_dump(mode="json"))
+        for name, tagged in read_tags(store.root).items():
+            if both := named & {*tagged}:
+                write_tag(root, name, both)
+        _write(root, path)
+    return len(chosen)
+
+
+def _write(root: Path, path: Path) -> None:
+    files = sorted(one for one in root.rglob("*") if one.is_file())
+    names = {one.relative_to(root).as_posix(): one for one in files}
+    contents = {
+        "format": _FORMAT,
+        "files": {
+            name: {"size": one.stat().st_size, "sha256": file_hash(one)}
+            for name, one in names.items()
+        },
+    }
+    head = json.dumps({**contents, "sha256": content_hash(contents)}, indent=1)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
+        file.writestr(_info(MANIFEST), head)
+        for name, one in names.items():
+            with one.open("rb") as source, file.open(_info(name), "w", force_zip64=True) as member:
+                shutil.copyfileobj(source, member)
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    """Describe a member; Parquet and weights are compressed already, or do not compress."""
+    info = zipfile.ZipInfo(name, _DATE)
+    is_text = name.endswith(".json")
+    info.compress_type = zipfile.ZIP_DEFLATED if is_text else zipfile.ZIP_STORED
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def unpack(path: Path, target: Store) -> Merged:
+    """Check a pack and merge what it holds into a store.
+
+    Parameters
+    ----------
+    path
+        Written by :func:`pack`.
+    target
+        Made where it is missing.
+
+    Raises
+    ------
+    StoreError
+        The file is no pack, is damaged, names a member outside a store, or conflicts with the
+        target, see :func:`bench.packs.merge.merge`.
+    """
+    with unpacked(path) as source:
+        return merge(source, target)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Store]:
+    """Check a pack and yield the store that it holds, in a temporary folder.
+
+    Raises
+    ------
+    StoreError
+        As :func:`unpack`.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-unpack-") as temporary:
+        root = Path(temporary)
+        try:
+            with zipfile.ZipFile(path) as file:
+                _extract(file, _contents(file), root)
+        except _ZIP_ERRORS as error:
+            raise StoreError(
+                f"{path} is no pack of a results store, or damaged: {error}; get it again"
+            ) from None
+        yield Store(root)
+
+
+def _contents(file: zipfile.ZipFile) -> _Contents:
+    """Return a pack's manifest after a comparison with the directory of the ZIP.
+
+    Nothing is unpacked before: the directory says the size of every member, and reading stops
+    there.
+    """
+    members = file.infolist()
+    names = [member.filename for member in members]
+    size = sum(member.file_size for member in members)
+    if len(names) > _MOST_FILES or size > _MOST_TIMES * Path(str(file.filename)).stat().st_size:
+        raise ValueError(f"it would unpack to {len(names):,} files of {size:,} bytes")
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("it names a member twice")
+    if names[:1] != [MANIFEST]:
+        raise ValueError(f"it has no {MANIFEST}")
+    for member in members:
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if member.is_dir() or kind not in {0, stat.S_IFREG} or member.flag_bits & 1:
+            raise ValueError(f"member '{member.filename}' is no plain file")
+    contents = _read_manifest(file.read(MANIFEST))
+    if {*contents.files} != {*names[1:]}:
+        odd = sorted({*contents.files} ^ {*names[1:]})
+        raise ValueError(f"{MANIFEST} does not list its members (first: '{odd[0]}')")
+    for member in members[1:]:
+        if not _MEMBER.fullmatch(member.filename):
+            raise ValueError(f"member '{member.filename}' does not belong to a store")
+        if member.file_size != contents.files[member.filename].size:
+            raise ValueError(f"member '{member.filename}' has another size than {MANIFEST} says")
+    return contents
+
+
+def _read_manifest(text: bytes) -> _Contents:
+    try:
+        head: dict[str, Any] = json.loads(text)
+        expected = head.pop("sha256")
+        contents = _Contents.model_validate(head)
+    except (TypeError, AttributeError, ValidationError, RecursionError):
+        raise ValueError(f"{MANIFEST} cannot be read") from None
+    if content_hash(head) != expected:
+        raise ValueError(f"{MANIFEST} does not match its checksum")
+    if contents.format != _FORMAT:
+        raise ValueError(f"format {contents.format} is unknown to this version of bench")
+    return contents
+
+
+def _extract(file: zipfile.ZipFile, contents: _Contents, root: Path) -> None:
+    for name, expected in contents.files.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        total, left = hashlib.sha256(), expected.size
+        with file.open(name) as member, target.open("wb") as out:
+            while block := member.read(min(2**20, left + 1)):
+                left -= len(block)
+                if left < 0:
+                    raise ValueError(f"member '{name}' is longer than {MANIFEST} says")
+                total.update(block)
+                out.write(block)
+        if left or total.hexdigest() != expected.sha256:
+            raise ValueError(f"member '{name}' does not match its checksum")

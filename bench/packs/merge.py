@@ -1,0 +1,150 @@
+"""Merge results stores: the union of their experiments, or a refusal that names what differs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import StoreError
+from bench.files import atomic_path, write_json
+from bench.packs.tags import read_tags, write_tag
+from bench.plan.progress import counted
+from bench.plan.protocol import PARTS, PHASES
+from bench.runs.record import read_record, read_records, record_paths
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did.
+
+    Attributes
+    ----------
+    added
+        Experiments that the target lacked, or had with less kept of them.
+    equal
+        Experiments that both have, with equal results.
+    """
+
+    added: Sequence[str] = field(default_factory=list)
+    equal: Sequence[str] = field(default_factory=list)
+
+
+def merge(source: Store, target: Store) -> Merged:
+    """Add everything of one store to another; nothing is written where two results conflict.
+
+    Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
+    are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
+
+    Parameters
+    ----------
+    source
+        Read only.
+    target
+        Made where it is missing.
+
+    Raises
+    ------
+    StoreError
+        Both have an experiment with different results, an experiment of the source is damaged, or
+        the file system refuses.
+    """
+    target.prepare()
+    fresh: list[StoredExperiment] = []
+    equal: list[str] = []
+    conflicts: list[str] = []
+    for stored in source.experiments():
+        if problems := stored.problems():
+            raise StoreError(f"nothing was merged: {problems[0]}")
+        if not stored.folder.name.endswith(f"-{stored.key[:12]}"):
+            raise StoreError(f"nothing was merged: {stored.folder} holds {stored.key[:12]}")
+        if not target.has(stored.key):
+            fresh.append(stored)
+            continue
+        held = target.load(stored.key)
+        if difference := _difference(stored, held):
+            name = f"{stored.experiment.label} ({stored.key[:12]})"
+            conflicts.append(f"{name}: {difference}")
+        elif _kept(stored) > _kept(held):
+            fresh.append(stored)
+        else:
+            equal.append(stored.key)
+    if conflicts:
+        raise StoreError(
+            f"{counted(len(conflicts), 'experiment')} of {source.root} and {target.root} differ, "
+            f"nothing was merged: {'; '.join(conflicts)}; remove one with 'bench store rm'"
+        )
+    for stored in fresh:
+        with target.locked(stored.key):
+            _copy(stored.folder, target.root / "experiments" / stored.folder.name)
+    _merge_rest(source, target)
+    return Merged([stored.key for stored in fresh], equal)
+
+
+def _difference(one: StoredExperiment, other: StoredExperiment) -> str:
+    """Say in what the results of two experiments of one key differ; empty if in nothing."""
+    if one.key != other.key or one.content != other.content:
+        return f"its settings differ from those of {other.key[:12]}"
+    for phase in PHASES:
+        ranks, others = one.ranks(phase).columns(), other.ranks(phase).columns()
+        sizes = {len(values) for values in (*ranks.values(), *others.values())}
+        if len(sizes) > 1:
+            return f"{phase} ranks of other users"
+        differing = np.any([ranks[name] != others[name] for name in ranks], axis=0)
+        if differing.any():
+            return f"{phase} ranks of {int(differing.sum())} of {len(differing)} users"
+    for part in PARTS:
+        decisions, others_ = one.decisions(part), other.decisions(part)
+        if decisions is None or others_ is None:
+            continue
+        columns = others_.columns()
+        if any(not np.array_equal(v, columns[name]) for name, v in decisions.columns().items()):
+            return f"decisions about {part} interactions"
+    return ""
+
+
+def _kept(stored: StoredExperiment) -> set[str]:
+    """Names of files; counts of drops are in the decisions, where those were kept."""
+    names = {path.name for path in stored.folder.iterdir()}
+    return {name for name in names if not name.startswith("drops-")}
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as folder:
+        shutil.copytree(source, folder)
+
+
+def _merge_rest(source: Store, target: Store) -> None:
+    """Merge run records, tags, checkpoints and failures; what the target has finished is done."""
+    held = {record.key: record for record in read_records(target.root)}
+    for path in record_paths(source.root):
+        record = read_record(path)
+        if before := held.get(record.key):
+            ends = [one.ended for one in (record, before) if one.ended is not None]
+            record = before.model_copy(
+                update={
+                    "endings": {**record.endings, **before.endings},
+                    "begun": min(record.begun, before.begun),
+                    "ended": max(ends, default=None),
+                    "asked": max(record.asked, before.asked),
+                    "tuned": record.tuned or before.tuned,
+                }
+            )
+        write_json(target.root / "runs" / path.name, record.model_dump(mode="json"))
+    tags = read_tags(target.root)
+    for name, keys in read_tags(source.root).items():
+        write_tag(target.root, name, [*tags.get(name, ()), *keys])
+    for key, failure in source.failures():
+        place = target.root / "failures" / f"{key}.json"
+        if not target.has(key) and not place.exists():
+            write_json(place, failure.model_dump(mode="json"))
+    for work in sorted((source.root / "work").glob("[!.]*")):
+        if work.is_dir() and target.status(work.name) == "missing":
+            with target.locked(work.name) as free:
+                if free:
+                    _copy(work, target.work(work.name))

@@ -1,0 +1,225 @@
+"""Published results as a store, alone or together with a user's own experiments."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.errors import ConfigError, StoreError
+from bench.files import atomic_path, locked
+from bench.hashing import canonical_json, content_hash, file_hash
+from bench.packs.publish import restore
+from bench.packs.published import SUFFIX, read_published
+from bench.plan.experiment import Experiment
+from bench.plan.progress import counted
+from bench.reports.differences import settings_of
+from bench.runs.record import record_paths
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment, readable
+from bench.settings import Settings
+
+REFERENCE = "reference"
+"""The published results that come with bench."""
+
+
+class Joined(NamedTuple):
+    """A user's experiments and published ones that they can be compared with.
+
+    Attributes
+    ----------
+    settings
+        Name a store of both, which lasts as long as the process.
+    keys
+        Experiments to compare; None is all.
+    notes
+        Sentences on what is published and what is left out.
+    """
+
+    settings: Settings
+    keys: list[str] | None
+    notes: Sequence[str]
+
+
+def packs_of(name: str) -> list[Path]:
+    """Return the packs that a name stands for.
+
+    Parameters
+    ----------
+    name
+        :data:`REFERENCE`, a pack, or a folder of packs.
+
+    Raises
+    ------
+    StoreError
+        There is none.
+    """
+    folder = published_folder() if name == REFERENCE else Path(name)
+    found = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
+    if not found:
+        raise StoreError(f"{folder} holds no pack of published results; name one, or a folder")
+    return found
+
+
+def published_folder() -> Path:
+    """Return the folder of the packs that come with bench."""
+    return Path(str(files("bench.reports"))) / "published"
+
+
+def published_store(name: str, cache: Path) -> Store:
+    """Return the experiments of packs as a store, unpacked once and kept in the cache.
+
+    Parameters
+    ----------
+    name
+        As of :func:`packs_of`.
+    cache
+        Folder of what can be made again.
+
+    Raises
+    ------
+    StoreError
+        There is no pack, or one is damaged.
+    """
+    packs = packs_of(name)
+    root = cache / "published" / content_hash([file_hash(path) for path in packs])[:16]
+    with locked(root.with_suffix(".lock")):
+        if not root.is_dir():
+            entries = {entry.key: entry for path in packs for entry in read_published(path)}
+            with atomic_path(root) as temporary:
+                restore(entries.values(), temporary)
+    return Store(root)
+
+
+def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:
+    """Join a user's experiments with the published ones that they can be compared with.
+
+    These are on the same data under the same protocol. A published experiment gives way to the
+    user's own that differs from it in code and computation alone, and to a later one of newer code.
+
+    Parameters
+    ----------
+    settings
+        Name the user's store and the cache.
+    keys
+        The user's experiments; None is all.
+    name
+        As of :func:`packs_of`; None joins nothing.
+
+    Raises
+    ------
+    ConfigError
+        No published experiment can be compared with the user's; the message says why.
+    StoreError
+        There is no pack, or one is damaged.
+    """
+    if name is None:
+        return Joined(settings, keys, [])
+    theirs = published_store(name, settings.cache)
+    published = list(readable(theirs.experiments()))
+    everything = list(readable(Store(settings.store).experiments()))
+    own = [stored for stored in everything if keys is None or stored.key in keys]
+    if not own:
+        note = f"{settings.store} holds no experiment to compare; all that is published is shown."
+        return Joined(replace(settings, store=theirs.root), [s.key for s in published], [note])
+    fitting, reasons = _comparable(own, published)
+    if not fitting:
+        raise ConfigError(f"nothing published can be compared with your results: {reasons[0]}")
+    shown = _shown(own, fitting)
+    names = dict.fromkeys(stored.experiment.label.rpartition("/")[0] for stored in shown)
+    notes = [
+        f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}.",
+        *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),
+    ]
+    root = _joined((*shown, *everything), settings.store, theirs.root)
+    return Joined(replace(settings, store=root), [s.key for s in (*own, *shown)], notes)
+
+
+def _comparable(
+    own: Sequence[StoredExperiment], published: Sequence[StoredExperiment]
+) -> tuple[list[StoredExperiment], list[str]]:
+    """Return what is on the data and under a protocol of the user's, and reasons for the rest."""
+    found: list[StoredExperiment] = []
+    reasons = []
+    for name in dict.fromkeys(stored.experiment.dataset for stored in own):
+        ours = [stored.experiment for stored in own if stored.experiment.dataset == name]
+        about = [stored for stored in published if stored.experiment.dataset == name]
+        kinds = {(one.fingerprint, one.protocol.hash) for one in ours}
+        fitting = [
+            stored
+            for stored in about
+            if (stored.experiment.fingerprint, stored.experiment.protocol.hash) in kinds
+        ]
+        found += fitting
+        if not about:
+            reasons.append(f"no result on {name} is published")
+        elif not fitting:
+            reasons.append(_obstacle(name, ours, [stored.experiment for stored in about]))
+        elif budgets := _other_budget(ours, [stored.experiment for stored in fitting]):
+            reasons.append(
+                f"the published results on {name} were trained otherwise than yours ({budgets}) "
+                "and are in rows of their own"
+            )
+    return found, reasons
+
+
+def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment]) -> str:
+    prints = {one.fingerprint for one in theirs}
+    if not prints & {one.fingerprint for one in ours}:
+        return (
+            f"the published results on {name} are on other data (fingerprint "
+            f"{theirs[0].fingerprint[:8]}, yours is {ours[0].fingerprint[:8]})"
+        )
+    a, b = ({**one[0].protocol.model_dump(mode="json")} for one in (theirs, ours))
+    differing = [f"{key} is {a[key]} there and {b[key]} here" for key in a if a[key] != b[key]]
+    return f"the published results on {name} have another protocol: {', '.join(differing)}"
+
+
+def _other_budget(ours: Iterable[Experiment], theirs: Iterable[Experiment]) -> str:
+    """Say in which settings of training all of two groups differ; empty if some agree."""
+    a, b = ([_budget(one) for one in group] for group in (theirs, ours))
+    if any(one in a for one in b):
+        return ""
+    pairs = ((key, a[0].get(key, "-"), b[0].get(key, "-")) for key in {**a[0], **b[0]})
+    return ", ".join(f"{key}={there}, not {here}" for key, there, here in pairs if there != here)
+
+
+def _budget(experiment: Experiment) -> dict[str, str]:
+    settings = settings_of(experiment).items()
+    return {k: v for k, v in settings if k.startswith("training.") and k != "training.samples"}
+
+
+def _shown(
+    own: Iterable[StoredExperiment], published: Iterable[StoredExperiment]
+) -> list[StoredExperiment]:
+    """Leave out published experiments that the user has run, and those of older code."""
+
+    def settings(stored: StoredExperiment) -> str:
+        content = stored.experiment.model_dump(mode="json", exclude={"code", "computation"})
+        return canonical_json(content)
+
+    ours = {settings(stored) for stored in own}
+    newest = sorted(published, key=lambda stored: stored.finished)
+    last = {text: stored for stored in newest if (text := settings(stored)) not in ours}
+    return list(last.values())
+
+
+def _joined(experiments: Iterable[StoredExperiment], own: Path, theirs: Path) -> Path:
+    """Return a folder of links that reads like a store; the process removes it at its end."""
+    root = Path(tempfile.mkdtemp(dir=_folder().name))
+    links = {root / "experiments" / one.folder.name: one.folder for one in experiments}
+    links |= {root / "runs" / path.name: path for s in (theirs, own) for path in record_paths(s)}
+    links |= {root / name: own / name for name in ("failures", "tuning") if (own / name).is_dir()}
+    for link, path in links.items():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(path.resolve(), target_is_directory=path.is_dir())
+    return root
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="bench-joined-")

@@ -1,0 +1,441 @@
+"""What a finished experiment keeps of its data, written as a data set of its own."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.interactions import MISSING
+from bench.data.load import parse_card
+from bench.data.locate import Located
+from bench.data.sequences import Sequences
+from bench.errors import BenchError, ConfigError, DataError, StoreError
+from bench.files import atomic_path, write_json
+from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.result import Decisions
+from bench.runs.stored import StoredExperiment
+from bench.version import __version__
+
+CleanedFormat = Literal["csv", "parquet", "recbole", "sequences"]
+CleanedPart = Literal["train", "all"]
+LEAST: dict[CleanedPart, int] = {"train": 3, "all": 1}
+"""Training interactions that each user keeps, so that leave-one-out can split what is written."""
+CARD, DROPPED, PROVENANCE = "card.yaml", "dropped.csv", "provenance.json"
+Interaction = tuple[str, str, int]
+"""Ids of user and item, and the place in the user's history."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Which training interactions stay; arrays are ``[training interactions]``.
+
+    Attributes
+    ----------
+    keep
+        bool: what is written.
+    score
+        float32: noise score, NaN where nothing was decided.
+    restored
+        Interactions that stay although the decision drops them, because too few others would.
+    """
+
+    keep: NDArray[np.bool_]
+    score: NDArray[np.float32]
+    restored: int
+
+    @property
+    def undecided(self) -> int:
+        """Interactions before the last ``max_length``, which the model did not see; they stay."""
+        return int(np.isnan(self.score).sum())
+
+    @property
+    def dropped(self) -> int:
+        """Interactions that are left out."""
+        return int((~self.keep).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """A written data set.
+
+    Attributes
+    ----------
+    card
+        Path of its card.
+    dataset
+        As it is read again through the card.
+    kept
+        What was kept.
+    short
+        Ids of users who have too few interactions for leave-one-out to begin with; the files have
+        them, and the card's filter leaves them out.
+    gone
+        Ids of items none of whose interactions is left.
+    """
+
+    card: Path
+    dataset: Dataset
+    kept: Kept
+    short: Sequence[str]
+    gone: Sequence[str]
+
+
+def choose(
+    train: Sequences, decisions: Decisions, threshold: float | None = None, least: int = 1
+) -> Kept:
+    """Decide which training interactions stay.
+
+    A user of whom fewer than ``least`` would stay keeps those with the lowest noise scores, the
+    most recent among equals, until there are as many, or all there are.
+
+    Parameters
+    ----------
+    train
+        Training interactions.
+    decisions
+        About them.
+    threshold
+        Quantile of the scores, in (0, 1): what scores higher is dropped. None takes the method's
+        own decisions.
+    least
+        Interactions that each user keeps.
+
+    Raises
+    ------
+    StoreError
+        The decisions are about other interactions.
+    """
+    flat = train.offsets[decisions.user] + decisions.position
+    if flat.max(initial=-1) >= len(train.items) or (train.items[flat] != decisions.item).any():
+        raise StoreError(
+            "the stored decisions are not about the training interactions of the data set; delete "
+            "the experiment's folder and run it again"
+        )
+    score = np.full(len(train.items), np.nan, dtype=np.float32)
+    score[flat] = decisions.score
+    keep = np.ones(len(train.items), dtype=np.bool_)
+    if threshold is None:
+        keep[flat] = decisions.keep
+    else:
+        limit = np.quantile(decisions.score, threshold, method="inverted_cdf")
+        keep[flat] = decisions.score <= limit
+    user = np.repeat(np.arange(len(train)), train.lengths)
+    lacking = np.minimum(least, train.lengths) - np.bincount(user[keep], minlength=len(train))
+    restored = 0
+    for row in np.flatnonzero(lacking > 0):
+        places = np.arange(train.offsets[row], train.offsets[row + 1])[::-1]
+        places = places[~keep[places]]
+        best = places[np.argsort(score[places], kind="stable")][: lacking[row]]
+        keep[best] = True
+        restored += len(best)
+    return Kept(keep, score, restored)
+
+
+def write_cleaned(
+    stored: StoredExperiment,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    source: str,
+    fmt: CleanedFormat = "csv",
+    part: CleanedPart = "train",
+    threshold: float | None = None,
+) -> Cleaned:
+    """Write what an experiment keeps: files, card, dropped interactions and provenance.
+
+    Parameters
+    ----------
+    stored
+        The experiment.
+    dataset
+        Its data.
+    folder
+        Made; must not exist.
+    source
+        Name or card of the data.
+    fmt
+        Of the files.
+    part
+        ``train``: the training histories; ``all``: with the validation and test targets behind
+        them, as they are.
+    threshold
+        As for :func:`choose`.
+
+    Raises
+    ------
+    ConfigError
+        The folder exists, the method has no decisions or drops nothing, or the threshold is not
+        between 0 and 1.
+    DataError
+        The format cannot hold the ids.
+    StoreError
+        The experiment is damaged, or the folder cannot be written.
+    """
+    kept, histories, places = _kept(stored, dataset, folder, part, threshold)
+    owners = np.repeat(np.arange(len(histories)), histories.lengths)
+    rows = [
+        (dataset.user_ids[user], dataset.item_ids[item - 1], place)
+        for user, item, place in zip(
+            owners.tolist(), histories.items.tolist(), places.tolist(), strict=True
+        )
+    ]
+    present = set(histories.items.tolist())
+    listed = zip(dataset.item_ids, dataset.item_texts, strict=True)
+    titles = [pair for number, pair in enumerate(listed, 1) if number in present]
+    gone = [name for number, name in enumerate(dataset.item_ids, 1) if number not in present]
+    short = [dataset.user_ids[row] for row in np.flatnonzero(histories.lengths < 3).tolist()]
+    card = _card(stored, dataset, load_card(source), fmt, part, short=bool(short))
+    files = card["forms"][0]["files"] = _files(fmt, folder.name, texts=any(dataset.item_texts))
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        _write_files(temporary, fmt, files, rows, titles)
+        _write_dropped(temporary / DROPPED, dataset, kept)
+        _write_card(temporary, card)
+        again = _read_again(temporary, fmt, rows, {*short})
+        _write_card(temporary, {**card, "expected": _counts(again)})
+        cleaned = Cleaned(folder / CARD, again, kept, short, gone)
+        provenance = _provenance(stored, dataset, cleaned, fmt, part, threshold)
+        write_json(temporary / PROVENANCE, provenance)
+    return cleaned
+
+
+def _kept(
+    stored: StoredExperiment,
+    dataset: Dataset,
+    folder: Path,
+    part: CleanedPart,
+    threshold: float | None,
+) -> tuple[Kept, Sequences, NDArray[np.int64]]:
+    """Return what stays, the histories to write, and each interaction's place in the old ones."""
+    label = stored.experiment.label
+    if folder.exists():
+        raise ConfigError(f"{folder} exists; name another folder with --out")
+    if threshold is not None and not 0 < threshold < 1:
+        raise ConfigError(f"threshold {threshold} is no quantile between 0 and 1; try 0.8")
+    decisions = stored.decisions("train")
+    if decisions is None:
+        raise ConfigError(f"{label} decides about no interaction; choose a denoiser's experiment")
+    split = LeaveOneOut.of(dataset)
+    kept = choose(split.train, decisions, threshold, LEAST[part])
+    if not kept.dropped:
+        raise ConfigError(
+            f"{label} keeps every interaction; give --threshold, such as 0.8, to drop those of the "
+            "highest scores"
+        )
+    train, keep = split.train, kept.keep
+    user = np.repeat(np.arange(len(train)), train.lengths)
+    place = np.arange(len(user)) - train.offsets[user]
+    users, items, places = user[keep], train.items[keep], place[keep]
+    if part == "all":
+        everyone = np.arange(len(train))
+        users = np.concatenate([users, everyone, everyone])
+        items = np.concatenate([items, split.targets("validation"), split.targets("test")])
+        places = np.concatenate([places, train.lengths, train.lengths + 1])
+        order = np.lexsort((places, users))
+        users, items, places = users[order], items[order], places[order]
+    histories = Sequences.from_lengths(np.bincount(users, minlength=len(train)), items)
+    return kept, histories, places
+
+
+def _files(fmt: CleanedFormat, name: str, *, texts: bool) -> dict[str, str]:
+    """Name the files by role."""
+    if fmt == "sequences":
+        files = {"sequences": "user_sequence.txt", "items": "items.tsv"}
+    elif fmt == "recbole":  # RecBole reads NAME.inter in a folder of the same name
+        files = {"interactions": f"{name}.inter", "items": f"{name}.item"}
+    else:
+        files = {"interactions": f"interactions.{fmt}", "items": f"items.{fmt}"}
+    return files if texts else {role: file for role, file in files.items() if role != "items"}
+
+
+def _card(
+    stored: StoredExperiment,
+    dataset: Dataset,
+    origin: Card,
+    fmt: CleanedFormat,
+    part: CleanedPart,
+    *,
+    short: bool,
+) -> dict[str, Any]:
+    experiment = stored.experiment
+    name = f"{dataset.name}-{experiment.method}-{stored.key[:8]}".lower()
+    form: dict[str, Any] = {"format": "table" if fmt in {"csv", "parquet"} else fmt}
+    if fmt == "recbole":
+        form["options"] = {"text": "title"}
+    if any(value.lower() in MISSING for value in (*dataset.user_ids, *dataset.item_ids)):
+        form["missing_ids"] = "keep"
+    what = {"train": "training histories", "all": "histories"}[part]
+    card: dict[str, Any] = {
+        "name": re.sub(r"[^a-z0-9_.-]+", "-", name),
+        "title": f"{origin.title or dataset.name}, cleaned by {experiment.method}",
+        "summary": f"{what} of {dataset.name} that {experiment.label} keeps",
+        "forms": [form],
+        "max_length": dataset.max_length,
+    }
+    if card["name"] in card_names():
+        card["name"] += "-cleaned"
+    if short:
+        card["filters"] = {"min_user_interactions": 3}
+    for key in ("citation", "licence"):
+        if value := getattr(origin, key):
+            card[key] = value
+    return card
+
+
+def _write_lines(path: Path, rows: Iterable[Sequence[object]], separator: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(f"{separator.join(map(str, row))}\n" for row in rows)
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def _write_parquet(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    head, *values = rows
+    columns = map(list, zip(*values, strict=True))
+    table = pa.table(dict(zip(map(str, head), columns, strict=True)))
+    pq.write_table(table, path, compression="zstd")
+
+
+def _write_files(
+    folder: Path,
+    fmt: CleanedFormat,
+    files: Mapping[str, str],
+    rows: Sequence[Interaction],
+    titles: Sequence[tuple[str, str]],
+) -> None:
+    types = ("token", "token", "float") if fmt == "recbole" else ("", "", "")
+    names = ("user_id", "item_id", "timestamp")
+    head = [f"{name}:{kind}".rstrip(":") for name, kind in zip(names, types, strict=True)]
+    listed = [("item_id:token", "title:token_seq") if types[0] else ("item_id", "title"), *titles]
+    write = {"csv": _write_csv, "parquet": _write_parquet}.get(
+        fmt, partial(_write_lines, separator="\t")
+    )
+    if fmt == "sequences":
+        lines: dict[str, list[str]] = {}
+        for user, item, _ in rows:
+            lines.setdefault(user, [user]).append(item)
+        _write_lines(folder / files["sequences"], lines.values(), " ")
+    else:
+        write(folder / files["interactions"], [head, *rows])
+    if "items" in files:
+        write(folder / files["items"], listed)
+
+
+def _write_dropped(path: Path, dataset: Dataset, kept: Kept) -> None:
+    """Write what is left out, in the form that the method ``decisions`` reads."""
+    train = LeaveOneOut.of(dataset).train
+    flat = np.flatnonzero(~kept.keep)
+    user = np.searchsorted(train.offsets, flat, side="right") - 1
+    rows = (
+        (dataset.user_ids[u], place, dataset.item_ids[item - 1], "false", score)
+        for u, place, item, score in zip(
+            user.tolist(),
+            (flat - train.offsets[user]).tolist(),
+            train.items[flat].tolist(),
+            kept.score[flat].tolist(),
+            strict=True,
+        )
+    )
+    _write_csv(path, [("user", "position", "item", "keep", "score"), *rows])
+
+
+def _read_again(
+    folder: Path, fmt: CleanedFormat, rows: Sequence[Interaction], short: Collection[str]
+) -> Dataset:
+    """Read what was written through its card, and see that it is what was meant."""
+    try:
+        card = load_card(str(folder / CARD))
+        form = card.forms[0]
+        located = Located(form, {role: folder / name for role, name in form.files.items()})
+        again = parse_card(card, located)
+    except BenchError as error:
+        problem = str(error)
+    else:
+        meant: dict[str, list[str]] = {}
+        for user, item, _ in rows:
+            if user not in short:
+                meant.setdefault(user, []).append(item)
+        found = {
+            again.user_ids[row]: [again.item_ids[item - 1] for item in items.tolist()]
+            for row, items in enumerate(again.sequences)
+        }
+        if found == meant:
+            return again
+        problem = "other histories are read back than were written"
+    raise DataError(
+        f"format '{fmt}' cannot hold the ids of these data ({problem}); choose another --format, "
+        "such as parquet"
+    )
+
+
+def _write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
+    (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    return {
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "interactions": dataset.n_interactions,
+    }
+
+
+def _provenance(
+    stored: StoredExperiment,
+    dataset: Dataset,
+    cleaned: Cleaned,
+    fmt: CleanedFormat,
+    part: CleanedPart,
+    threshold: float | None,
+) -> dict[str, Any]:
+    experiment, again = stored.experiment, cleaned.dataset
+    train = LeaveOneOut.of(dataset).train
+    return {
+        "bench": __version__,
+        "experiment": {
+            "key": stored.key,
+            "label": experiment.label,
+            "code": experiment.code,
+            "versions": stored.metadata.versions,
+            "content": experiment.model_dump(mode="json"),
+        },
+        "source": {
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            **_counts(dataset),
+        },
+        "cleaned": {
+            "dataset": again.name,
+            "fingerprint": again.fingerprint,
+            "format": fmt,
+            "part": part,
+            "threshold": threshold,
+            **_counts(again),
+        },
+        "training_interactions": {
+            "all": len(train.items),
+            "kept": int(cleaned.kept.keep.sum()),
+            "dropped": cleaned.kept.dropped,
+            "restored": cleaned.kept.restored,
+            "undecided": cleaned.kept.undecided,
+        },
+        "users_below_three_interactions": list(cleaned.short),
+        "items_without_interactions": list(cleaned.gone),
+    }

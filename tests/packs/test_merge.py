@@ -1,0 +1,115 @@
+"""Two stores become one: the union, or a refusal that names the experiment."""
+
+import pytest
+from made_up_store import make_experiment, save
+from packs import COMMIT, finish, ranks
+
+from bench.errors import StoreError
+from bench.packs.merge import merge
+from bench.packs.publish import publish, unpack
+from bench.plan.grid import PlannedExperiment
+from bench.plan.spec import Spec
+from bench.reports.comparison import comparison_keys
+from bench.reports.report import render
+from bench.reports.request import Request
+from bench.runs.record import begin_record, end_record, read_records
+from bench.runs.run_one import ExperimentOutcome
+from bench.runs.store import Store
+
+METHODS = ("none", "hsd", "iadsr", "steam")
+
+
+def run(root, own):
+    """Two machines share a plan; each finishes its own part of it."""
+    plan = [PlannedExperiment(make_experiment(method), "ml-100k") for method in METHODS]
+    spec = Spec.parse({"name": "shared", "datasets": ["ml-100k"], "methods": [*METHODS]}, "s")
+    record = begin_record(root, spec, plan, ["bench", "run"])
+    outcomes = []
+    for planned in plan:
+        if planned.experiment.method in own:
+            finish(root, planned.experiment.method)
+            outcomes.append(ExperimentOutcome(planned.experiment.key, "", "finished"))
+    end_record(root, record, outcomes)
+
+
+def test_the_union_reports_what_one_store_reports(tmp_path):
+    a, b, whole = (Store(tmp_path / name) for name in ("a", "b", "whole"))
+    run(a.root, METHODS[:3])
+    run(b.root, METHODS[2:])
+    run(whole.root, METHODS)
+    merged = merge(b, a)
+    assert (len(merged.added), len(merged.equal)) == (1, 1)
+    assert {stored.key for stored in a.experiments()} == {s.key for s in whole.experiments()}
+    [record] = read_records(a.root)
+    assert set(record.endings) == {stored.key for stored in whole.experiments()}
+    for store in (a, whole):
+        assert sorted(comparison_keys(store)) == sorted(s.key for s in whole.experiments())
+    assert render(a.root, Request(keys=tuple(comparison_keys(a)))) == render(
+        whole.root, Request(keys=tuple(comparison_keys(whole)))
+    )
+
+
+def test_merging_twice_changes_nothing(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    finish(b.root)
+    assert len(merge(b, a).added) == 1
+    before = {path: path.read_bytes() for path in a.root.rglob("*") if path.is_file()}
+    assert not merge(b, a).added
+    assert {path: path.read_bytes() for path in a.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_conflict_names_the_experiment_and_nothing_is_written(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    finish(b.root, "hsd")
+    for store, seed in ((a, 1), (b, 2)):
+        save(store.root, make_experiment(), ranks(seed))
+    differing = int((ranks(1).better_all != ranks(2).better_all).sum())
+    with pytest.raises(StoreError, match="ml-100k/sasrec/none/seed 1") as caught:
+        merge(b, a)
+    assert "nothing was merged" in str(caught.value)
+    assert len(list(a.experiments())) == 1
+    assert f" of {len(ranks().target)} users" in str(caught.value)
+    assert differing <= len(ranks().target)
+
+
+def test_other_costs_are_no_conflict_and_the_target_keeps_its_own(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    ours = finish(a.root)
+    save(b.root, ours.experiment, ours.ranks("test"), curve=[0.5])
+    assert merge(b, a).equal == [ours.key]
+    assert a.load(ours.key).curve == ours.curve
+
+
+def test_a_damaged_experiment_is_not_merged(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    (finish(b.root).folder / "curve.json").write_text("[]")
+    with pytest.raises(StoreError, match="nothing was merged"):
+        merge(b, a)
+
+
+def test_decisions_take_the_place_of_their_counts(tmp_path):
+    whole, target = Store(tmp_path / "whole"), Store(tmp_path / "target")
+    stored = finish(whole.root, "hsd")
+    publish(whole, tmp_path / "p", [stored], COMMIT)
+    unpack(tmp_path / "p" / "ml-100k.parquet", target)
+    assert target.load(stored.key).decisions("test") is None
+    assert merge(whole, target).added == [stored.key]
+    assert target.load(stored.key).decisions("test") is not None
+    assert target.load(stored.key).drops("test").share == pytest.approx(
+        1 - stored.decisions("test").keep.mean()
+    )
+
+
+def test_failures_and_beginnings_are_merged_where_nothing_has_finished(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    finish(a.root)
+    for method in ("none", "hsd"):
+        b.record_failure(make_experiment(method), "out of memory")
+        work = b.work(make_experiment(method).key)
+        work.mkdir(parents=True)
+        (work / "checkpoint").write_bytes(b"1")
+    merge(b, a)
+    key = make_experiment("hsd").key
+    assert list(a.failed()) == [key]
+    assert a.has_begun(key)
+    assert not a.has_begun(make_experiment().key)

@@ -1,0 +1,196 @@
+"""The published form: what comes back equals what went in, and a damaged file says so."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_up_store import save
+from packs import COMMIT, decisions, finish, ranks
+
+from bench.api import load
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.packs.publish import publish, restore, unpack
+from bench.packs.published import read_published, write_published
+from bench.plan.grid import PlannedExperiment
+from bench.plan.protocol import PHASES
+from bench.plan.spec import Spec
+from bench.reports.report import render
+from bench.reports.request import Request
+from bench.runs.record import begin_record, read_records
+from bench.runs.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    root = tmp_path / "runs"
+    finish(root)
+    finish(root, seed=2)
+    finish(root, "hsd")
+    return Store(root)
+
+
+@pytest.fixture
+def pack(store, tmp_path):
+    written = publish(store, tmp_path / "published", store.experiments(), COMMIT)
+    assert list(written.values()) == [3]
+    return tmp_path / "published" / "ml-100k.parquet"
+
+
+def test_ranks_metadata_and_curves_come_back(store, pack):
+    found = {entry.key: entry for entry in read_published(pack)}
+    for stored in store.experiments():
+        entry = found[stored.key]
+        assert entry.experiment == stored.experiment
+        assert entry.curve == stored.curve
+        assert entry.commit == COMMIT
+        assert entry.metadata.seconds == stored.metadata.seconds
+        for phase in PHASES:
+            for name, values in stored.ranks(phase).columns().items():
+                assert np.array_equal(values, entry.ranks[phase].columns()[name])
+
+
+def test_decisions_are_counted_by_fifths_of_the_targets(pack):
+    [entry] = [one for one in read_published(pack) if one.experiment.method == "hsd"]
+    own, counts = decisions(), entry.drops["test"]
+    # Every made-up target has one training interaction, so there is one bucket.
+    assert counts.item_count.tolist() == [1]
+    assert counts.interactions.tolist() == [500]
+    assert counts.dropped.tolist() == [int((~own.keep).sum())]
+
+
+def test_a_report_of_the_unpacked_store_is_that_of_the_store(store, pack, tmp_path):
+    merged = unpack(pack, Store(tmp_path / "again"))
+    assert len(merged.added) == 3
+    names = ("overall", "improvement", "significance", "denoising", "cost")
+    ours, theirs = (
+        render(root, Request(tables=names)) for root in (store.root, tmp_path / "again")
+    )
+    assert ours == theirs
+    assert "Denoise ratio" in ours
+    assert len(load(tmp_path / "again")) == 3
+
+
+def test_the_file_holds_the_smallest_integers_and_no_interaction(pack):
+    schema = pq.read_schema(pack)
+    assert str(schema.field("test_better_all").type.value_type) == "uint16"
+    assert str(schema.field("test_ties_all").type.value_type) == "uint8"
+    assert not [name for name in schema.names if "user" in name or "keep" in name]
+    table = pq.read_table(pack)
+    # What experiments on the same data share is in the first row alone.
+    assert table["test_target"].null_count == 2
+
+
+def test_packs_are_united_and_equal_whatever_the_order(store, pack, tmp_path):
+    both = sorted(store.experiments(), key=lambda stored: stored.key)
+    for number, part in enumerate((both[:1], both[1:], both)):
+        assert publish(store, tmp_path / "b", part, COMMIT) == {
+            tmp_path / "b" / "ml-100k.parquet": (1, 3, 3)[number]
+        }
+    assert (tmp_path / "b" / "ml-100k.parquet").read_bytes() == pack.read_bytes()
+
+
+def test_another_result_of_the_same_key_is_refused(store, pack, tmp_path):
+    entries = read_published(pack)
+    other = dataclasses.replace(entries[0], ranks={phase: ranks(7) for phase in PHASES})
+    write_published(tmp_path / "p" / "ml-100k.parquet", [other])
+    with pytest.raises(StoreError, match="is published with other ranks"):
+        publish(store, tmp_path / "p", store.experiments(), COMMIT)
+
+
+def test_the_specification_travels_and_tuned_rows_stay_tuned(store, pack, tmp_path):
+    spec = Spec.parse({"name": "mine", "datasets": ["ml-100k"], "methods": ["none"]}, "mine")
+    plan = [PlannedExperiment(one.experiment, "ml-100k") for one in store.experiments()]
+    begin_record(store.root, spec, plan, ["bench", "run", "--store", "/home/me"], tuned=True)
+    publish(store, tmp_path / "p", store.experiments(), COMMIT)
+    assert b"/home/me" not in (tmp_path / "p" / "ml-100k.parquet").read_bytes()
+    restored = restore(read_published(tmp_path / "p" / "ml-100k.parquet"), tmp_path / "again")
+    [record] = read_records(restored.root)
+    assert (record.name, record.tuned, len(record.experiments)) == ("mine", True, 3)
+
+
+def test_an_unknown_commit_is_asked_for(store, tmp_path):
+    with pytest.raises(ConfigError, match="--commit"):
+        publish(store, tmp_path / "p", store.experiments())
+    with pytest.raises(ConfigError, match="all 40 digits"):
+        publish(store, tmp_path / "p", store.experiments(), "266c7ce")
+
+
+def test_a_users_own_data_set_is_not_published(tmp_path):
+    stored = finish(tmp_path / "runs")
+    about = stored.metadata.model_copy(update={"card": "/home/me/card.yaml"})
+    save(tmp_path / "own", stored.experiment, ranks(), about)
+    with pytest.raises(ConfigError, match="data set of your own"):
+        publish(
+            Store(tmp_path / "own"), tmp_path / "p", Store(tmp_path / "own").experiments(), COMMIT
+        )
+
+
+def rewritten(path, change):
+    """Write a pack again after a change to its table."""
+    table = pq.read_table(path)
+    pq.write_table(change(table), path)
+
+
+def with_cell(table, name, value):
+    import pyarrow as pa
+
+    values = [value, *table[name].to_pylist()[1:]]
+    return table.set_column(
+        table.schema.get_field_index(name), name, pa.array(values, table[name].type)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t.slice(0, 2), "an experiment is missing"),
+        (lambda t: t.drop_columns("curve"), "its columns are not those of a pack"),
+        (lambda t: t.replace_schema_metadata({}), "b'bench'"),
+        (lambda t: with_cell(t, "test_better_all", [0] * 40), "does not match its checksum"),
+        (lambda t: with_cell(t, "curve", "[]"), "does not match its checksum"),
+        (lambda t: with_cell(t, "test_ties_all", [0] * 39), "not of equal length"),
+        (lambda t: with_cell(t, "test_target", None), "does not match|test_target"),
+        (lambda t: with_cell(t, "metadata", "{"), "Invalid JSON"),
+        (lambda t: with_cell(t, "experiment", None), "."),
+    ],
+)
+def test_a_damaged_pack_is_refused(pack, change, reason):
+    rewritten(pack, change)
+    with pytest.raises(StoreError, match=reason) as caught:
+        read_published(pack)
+    assert str(pack) in str(caught.value)
+
+
+def test_any_flipped_byte_is_noticed_or_does_not_matter(pack):
+    """Of a pack's bytes, some are padding; none may change what is read."""
+    whole = pack.read_bytes()
+    before = [entry.checksum for entry in read_published(pack)]
+    rng = np.random.default_rng(1)
+    for place in rng.integers(0, len(whole), 40):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        pack.write_bytes(damaged)
+        try:
+            after = [entry.checksum for entry in read_published(pack)]
+        except BenchError:
+            continue
+        assert after == before
+
+
+def test_a_later_format_is_named(pack):
+    about = json.loads(pq.read_schema(pack).metadata[b"bench"])
+    text = json.dumps({**about, "format": 99})
+    rewritten(pack, lambda table: table.replace_schema_metadata({b"bench": text}))
+    with pytest.raises(StoreError, match="format 99"):
+        read_published(pack)
+
+
+def test_other_files_are_no_packs(tmp_path):
+    for content in (b"", b"PAR1", b"PK\x03\x04"):
+        (tmp_path / "x.parquet").write_bytes(content)
+        with pytest.raises(StoreError, match="no pack of published results"):
+            read_published(tmp_path / "x.parquet")
+    with pytest.raises(StoreError, match="absent"):
+        read_published(tmp_path / "absent.parquet")

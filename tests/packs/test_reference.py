@@ -1,0 +1,124 @@
+"""A user's experiments together with published ones: tested as if all were in one store."""
+
+import shutil
+
+import pytest
+from command import called, refused
+from made_up_store import make_experiment, save
+from packs import COMMIT, finish, ranks
+
+from bench.api import load
+from bench.errors import ConfigError, StoreError
+from bench.packs import reference
+from bench.packs.publish import publish
+from bench.packs.reference import join, published_store
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
+from bench.reports.report import render
+from bench.reports.request import Request
+from bench.runs.store import Store
+from bench.settings import Settings
+
+
+@pytest.fixture
+def packs(tmp_path):
+    """A folder with a published bare backbone (two seeds) and HSD."""
+    store = Store(tmp_path / "theirs")
+    finish(store.root)
+    finish(store.root, seed=2)
+    finish(store.root, "hsd")
+    publish(store, tmp_path / "packs", store.experiments(), COMMIT)
+    shutil.rmtree(store.root)
+    return tmp_path / "packs"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings.from_environment(store=tmp_path / "runs", cache=tmp_path / "cache")
+
+
+def test_the_rows_are_those_of_one_store(packs, settings, tmp_path):
+    finish(settings.store, "steam")
+    whole = Store(tmp_path / "whole")
+    for method, seed in (("none", 1), ("none", 2), ("hsd", 1), ("steam", 1)):
+        finish(whole.root, method, seed)
+    found = join(settings, None, str(packs))
+    assert len(found.keys) == 4
+    names = ("overall", "improvement", "significance", "denoising", "cost")
+    assert render(found.settings.store, Request(keys=tuple(found.keys), tables=names)) == render(
+        whole.root, Request(tables=names)
+    )
+    [note] = found.notes
+    assert note.startswith("Published (3 experiments): ml-100k/sasrec/")
+
+
+def test_a_published_experiment_gives_way_to_the_users_own(packs, settings):
+    own = finish(settings.store, code="d" * 64)
+    found = join(settings, None, str(packs))
+    seeds = [
+        (stored.experiment.seed, stored.experiment.code[0])
+        for stored in Store(found.settings.store).experiments()
+        if stored.experiment.method == "none" and stored.key in found.keys
+    ]
+    assert sorted(seeds) == [(1, "d"), (2, "c")]
+    assert own.key in found.keys
+
+
+def test_other_data_and_other_protocols_are_refused_in_one_sentence(packs, settings):
+    finish(settings.store, "steam", fingerprint="e" * 64)
+    with pytest.raises(ConfigError, match=r"other data .fingerprint ffffffff, yours is eeeeeeee"):
+        join(settings, None, str(packs))
+    shutil.rmtree(settings.store)
+    finish(settings.store, "steam", protocol=Protocol(max_length=20))
+    with pytest.raises(ConfigError, match="max_length is 50 there and 20 here"):
+        join(settings, None, str(packs))
+    shutil.rmtree(settings.store)
+    finish(settings.store, "steam", dataset="toys")
+    with pytest.raises(ConfigError, match="no result on toys is published"):
+        join(settings, None, str(packs))
+
+
+def test_another_budget_is_said_and_not_tested(packs, settings):
+    save(
+        settings.store,
+        make_experiment("steam", training=TrainingConfig(epochs=3)),
+        ranks(5),
+    )
+    found = join(settings, None, str(packs))
+    assert "training.epochs=200, not 3" in found.notes[1]
+
+
+def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
+    finish(settings.store, "steam")
+    results = load(settings.store, against=str(packs), settings=settings)
+    assert len(results) == 4
+    assert set(results.table()["method"]) == {"none", "hsd", "steam"}
+    called("report", "--against", str(packs), "--out", "r.md", cwd=tmp_path)
+    text = (tmp_path / "r.md").read_text()
+    assert "STEAM" in text
+    assert "Published (3 experiments): ml-100k/sasrec/" in text
+    assert called("verify", "r.md", "--against", str(packs), cwd=tmp_path).returncode == 0
+    assert called("verify", "r.md", cwd=tmp_path).returncode == 1
+    monkeypatch.setattr(reference, "published_folder", lambda: packs)
+    assert len(load("reference", settings=settings)) == 3
+    assert "holds no pack" in refused("report", "--against", "absent", cwd=tmp_path)
+
+
+def test_without_experiments_of_ones_own_everything_published_is_shown(packs, tmp_path):
+    done = called("report", "--against", str(packs), cwd=tmp_path)
+    assert "holds no experiment to compare" in done.stdout
+    assert "HSD" in done.stdout
+
+
+def test_packs_are_unpacked_once(packs, settings, monkeypatch):
+    first = published_store(str(packs), settings.cache)
+    monkeypatch.setattr(reference, "read_published", None)
+    assert published_store(str(packs), settings.cache).root == first.root
+
+
+def test_a_damaged_pack_leaves_nothing_behind(packs, settings):
+    path = packs / "ml-100k.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    for _ in range(2):
+        with pytest.raises(StoreError, match="or damaged"):
+            published_store(str(packs), settings.cache)
