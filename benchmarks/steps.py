@@ -39,7 +39,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, grid_points
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
-from bench.runs.train import build_method, training_data
+from bench.runs.train import build_method, sampling_of, training_data
 from bench.seeds import seed_for
 from bench.settings import Settings
 from bench.training.device import configure
@@ -155,7 +155,7 @@ class Stepper(Trainer):
             SequenceData(train),
             experiment.training,
             experiment.protocol,
-            sampling=METHODS.get(experiment.method).sampling_for(experiment.training.samples),
+            sampling=sampling_of(experiment),
             axes=axes,
             device=CPU,
         )

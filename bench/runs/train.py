@@ -87,7 +87,7 @@ def run_experiment(
         SequenceData(split.train),
         experiment.training,
         experiment.protocol,
-        sampling=_sampling(experiment),
+        sampling=sampling_of(experiment),
         axes=axes,
         device=where,
     )
@@ -109,7 +109,8 @@ def run_experiment(
     return ExperimentResult(ranks, done.curve, metadata, decisions, lists=lists, weights=weights)
 
 
-def _sampling(experiment: Experiment) -> Sampling:
+def sampling_of(experiment: Experiment) -> Sampling:
+    """Decide how an experiment draws its samples; see :meth:`bench.components.MethodEntry.sampling_for`."""
     backbone = None if experiment.backbone is None else BACKBONES.get(experiment.backbone)
     return METHODS.get(experiment.method).sampling_for(experiment.training.samples, backbone)
 

@@ -85,7 +85,7 @@ def test_the_table_marks_what_is_not_defined(root):
 def test_what_is_not_learnt_from_is_not_called_removed(root):
     save(root, make_experiment(method="t-ce"), [1] * 10, decisions([1, 2], [1, 0]))
     [note] = [note for note in denoising_grid(table_of(root)).notes if "not learnt from" in note]
-    assert note.startswith("T-CE: ")
+    assert note.startswith("t-ce: ")
 
 
 def test_without_decisions_there_is_no_table(tmp_path):

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 import yaml
-from toys import dataset, experiment
+from training_toys import dataset, experiment
 
 from bench.components import METHODS
 from bench.methods.dcrec.config import DCRecConfig

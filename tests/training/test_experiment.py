@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toys import N_ITEMS, Opinionated, dataset, experiment
+from training_toys import N_ITEMS, Opinionated, dataset, experiment
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 from safetensors import SafetensorError
-from toys import SIZES, Opinionated, dataset, experiment, from_lists
+from training_toys import SIZES, Opinionated, dataset, experiment, from_lists
 
 from bench.data.dataset import LeaveOneOut
 from bench.errors import StoreError, TrainingError, WriteError
