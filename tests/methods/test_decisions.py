@@ -18,7 +18,7 @@ from bench.model.samples import histories, windows
 from bench.plan.grid import GridPoint, freeze
 from bench.plan.spec import Spec
 from bench.testing import example
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, target_cross_entropy
 
 LENGTH = 20
 USERS, ITEMS = ["ann", "bob"], ["a", "b", "c", "d", "e"]
@@ -27,7 +27,15 @@ TRAIN = Sequences.from_lists([[1, 2, 3, 2, 4], [5, 1]])
 
 def data_of(train=TRAIN, users=USERS, items=ITEMS, seed=3):
     sizes = Sizes(len(train), len(items), LENGTH)
-    return TrainingData(sizes, train, cross_entropy, seed, user_ids=users, item_ids=items)
+    return TrainingData(
+        sizes,
+        train,
+        cross_entropy,
+        seed=seed,
+        target_loss=target_cross_entropy,
+        user_ids=users,
+        item_ids=items,
+    )
 
 
 def built(name, data, backbone="gru4rec", **settings):
