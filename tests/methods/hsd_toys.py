@@ -18,6 +18,14 @@ WIDTH, SLOTS = 6, 7
 SIZES = Sizes(n_users=9, n_items=40, max_length=SLOTS)
 STILL = {"dropout_sequence": 0.0, "dropout_item": 0.0}
 
+TRAINING = TrainingData(
+    SIZES,
+    Sequences.from_lists([[1, 2, 3]] * SIZES.n_users),
+    cross_entropy,
+    seed=5,
+    target_loss=target_cross_entropy,
+)
+
 
 def config(**changes):
     """Settings without dropout."""
@@ -43,12 +51,7 @@ def model(backbone="gru4rec", **changes):
     entry = BACKBONES.get(backbone)
     settings = {"embedding_size": WIDTH, "dropout": 0.0}
     built = entry.model_class()(entry.config_class().parse(settings, backbone), SIZES)
-    train = Sequences.from_lists([[1, 2, 3]] * SIZES.n_users)
-    method = HSD(
-        config(**changes),
-        TrainingData(SIZES, train, cross_entropy, seed=5, target_loss=target_cross_entropy),
-        built,
-    )
+    method = HSD(config(**changes), TRAINING, built)
     with torch.no_grad():
         built.items.weight.normal_(std=1.0)
         built.items.weight[0].zero_()

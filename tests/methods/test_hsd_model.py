@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hsd_toys import SIZES, SLOTS, WIDTH, batch, inputs, model, shaken
+from hsd_toys import SIZES, SLOTS, TRAINING, WIDTH, batch, inputs, model, shaken
 from scipy import stats
 
 from bench.components import BACKBONES, METHODS
@@ -27,16 +27,12 @@ def open_gates(method, monkeypatch):
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_open_gates_give_the_plain_backbone(monkeypatch, backbone):
     method, rows = open_gates(model(backbone), monkeypatch), batch(LENGTHS)
-    bare = BareBackbone(NoneConfig(), _data(method), method.backbone).eval()
+    bare = BareBackbone(NoneConfig(), TRAINING, method.backbone).eval()
     torch.testing.assert_close(
         method.user_vectors(rows), bare.user_vectors(rows), rtol=1e-5, atol=1e-6
     )
     prefixes = method.losses(rows)["next_item"]
     torch.testing.assert_close(prefixes, _bare_loss(method, rows), rtol=1e-5, atol=1e-6)
-
-
-def _data(method):
-    return type("Data", (), {"next_item_loss": staticmethod(method.next_item_loss)})
 
 
 def _bare_loss(method, rows):
