@@ -144,7 +144,8 @@ def _merge_rest(source: Store, target: Store) -> None:
         if not target.has(key) and not place.exists():
             write_json(place, failure.model_dump(mode="json"))
     for work in sorted((source.root / "work").glob("[!.]*")):
-        if work.is_dir() and target.status(work.name) == "missing":
+        begun = any(target.work(work.name).glob("*"))
+        if work.is_dir() and not target.has(work.name) and not begun:
             with target.locked(work.name) as free:
                 if free:
                     _copy(work, target.work(work.name))

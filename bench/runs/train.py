@@ -113,7 +113,7 @@ def run_experiment(
 
 
 def sampling_of(experiment: Experiment) -> Sampling:
-    """Decide how an experiment draws its samples; see :meth:`bench.components.MethodEntry.sampling_for`."""
+    """Decide how an experiment draws its samples, from its method and its backbone."""
     backbone = None if experiment.backbone is None else BACKBONES.get(experiment.backbone)
     return METHODS.get(experiment.method).sampling_for(experiment.training.samples, backbone)
 

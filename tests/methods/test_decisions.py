@@ -21,15 +21,21 @@ from bench.testing import example
 from bench.training.losses import cross_entropy, target_cross_entropy
 
 LENGTH = 20
-CAUSAL = [name for name in BACKBONES.names() if BACKBONES.get(name).causal]
 USERS, ITEMS = ["ann", "bob"], ["a", "b", "c", "d", "e"]
 TRAIN = Sequences.from_lists([[1, 2, 3, 2, 4], [5, 1]])
 
 
 def data_of(train=TRAIN, users=USERS, items=ITEMS, seed=3):
     sizes = Sizes(len(train), len(items), LENGTH)
-    ids = {"user_ids": users, "item_ids": items}
-    return TrainingData(sizes, train, cross_entropy, seed, target_loss=target_cross_entropy, **ids)
+    return TrainingData(
+        sizes,
+        train,
+        cross_entropy,
+        seed=seed,
+        target_loss=target_cross_entropy,
+        user_ids=users,
+        item_ids=items,
+    )
 
 
 def built(name, data, backbone="gru4rec", **settings):
@@ -218,7 +224,7 @@ def test_a_decision_applies_to_its_own_interaction_alone(tmp_path):
     assert method.denoise(other).keep.tolist() == [[True] * 4, [True, False, False, False]]
 
 
-@pytest.mark.parametrize("backbone", CAUSAL)
+@pytest.mark.parametrize("backbone", [b for b in BACKBONES.names() if BACKBONES.get(b).causal])
 def test_training_on_what_is_left_equals_training_on_data_without_the_rest(tmp_path, backbone):
     """The bare backbone on a data set that lacks the dropped interactions has the same loss."""
     split = LeaveOneOut.of(example.dataset())

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from made_up_store import make_experiment, make_metadata, make_ranks, save
-from scipy import stats
 from typer.testing import CliRunner
 
 from bench.cli.main import app
@@ -85,12 +84,15 @@ def test_rates_are_columns_with_the_loss_and_the_difference_to_the_matched_base(
             gap = (own - means["none:prefixes", rate]).mean()
             text = row[f"vs. base, {head}"].text
             assert text.startswith(f"{gap:+.4f} [") if method == "hsd" else text == ""
-    # The users are the same at every rate, and so the sign of a difference is that of its test.
-    for rate, head in zip(RATES, rates, strict=True):
-        cell = rows["hsd"][f"vs. base, {head}"]
-        found = stats.ttest_rel(means["hsd", rate], means["none:prefixes", rate])
-        assert found.pvalue < 1e-3
-        assert cell.signs == "\N{UPWARDS ARROW}"
+    # The arrow is that of the block of the same rate; test_contrasts compares its test with SciPy.
+    for number, block in enumerate(table.blocks):
+        rate = next(rate for rate in RATES if dataset_at(rate) == block.dataset)
+        (place,) = (n for n, row in enumerate(block.rows) if row.identity[1] == "hsd")
+        found = table.contrasts.against_base(number, "NDCG@10", place)
+        gap = (means["hsd", rate] - means["none:prefixes", rate]).mean()
+        assert found.difference == pytest.approx(gap)
+        sign = "\N{UPWARDS ARROW}" if found.adjusted < 0.05 else ""
+        assert rows["hsd"][f"vs. base, {100 * rate:g} %"].signs == sign
     assert len(grid.caption.split()) <= 40
 
 
@@ -226,4 +228,6 @@ def test_a_wrong_condition_is_explained(rated, flag):
     words = ["report", "--store", str(rated), flag, "stars=4", "--table", "noise-detection"]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, BenchError)
-    assert "'stars=4' is no condition on ratings, such as 'rating>=4'" in str(done.exception)
+    assert "'stars=4' is no condition on ratings; write for example 'rating>=4'" in str(
+        done.exception
+    )
