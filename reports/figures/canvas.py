@@ -53,7 +53,8 @@ class Style:
         red, green, blue = (
             part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
         )
-        turn = place + variant
+        # Two more where colours begin again, so that neither variants nor methods meet there.
+        turn = place + 2 * (place // len(COLOURS)) + variant
         return cls(
             to_hex((red, green, blue)),
             HATCHES[turn % len(HATCHES)],
