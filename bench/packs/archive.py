@@ -41,7 +41,7 @@ _MOST_FILES, _MOST_TIMES = 100_000, 200
 """Bounds of what a pack may unpack to: members, and bytes for each byte of the file."""
 _ZIP_ERRORS = (
     *(OSError, ValueError, LookupError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(zipfile.BadZipFile, zlib.error, EOFError),
 )
 _DATE = (1980, 1, 1, 0, 0, 0)
 
