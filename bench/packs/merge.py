@@ -121,10 +121,10 @@ def _copy(source: Path, target: Path) -> None:
 
 def _merge_rest(source: Store, target: Store) -> None:
     """Merge run records, tags, checkpoints and failures; what the target has finished is done."""
-    held = {record.key: record for record in read_records(target.root)}
+    records = {record.key: record for record in read_records(target.root)}
     for path in record_paths(source.root):
         record = read_record(path)
-        if before := held.get(record.key):
+        if before := records.get(record.key):
             ends = [one.ended for one in (record, before) if one.ended is not None]
             record = before.model_copy(
                 update={
@@ -144,8 +144,8 @@ def _merge_rest(source: Store, target: Store) -> None:
         if not target.has(key) and not place.exists():
             write_json(place, failure.model_dump(mode="json"))
     for work in sorted((source.root / "work").glob("[!.]*")):
-        begun = any(target.work(work.name).glob("*"))
-        if work.is_dir() and not target.has(work.name) and not begun:
+        held = target.has(work.name) or target.work(work.name).exists()
+        if work.is_dir() and not held:
             with target.locked(work.name) as free:
                 if free:
                     _copy(work, target.work(work.name))

@@ -53,7 +53,8 @@ class Style:
         red, green, blue = (
             part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
         )
-        turn = place + variant
+        # Four more where colours begin again, so that only the twelfth variants meet there.
+        turn = place + 4 * (place // len(COLOURS)) + variant
         return cls(
             to_hex((red, green, blue)),
             HATCHES[turn % len(HATCHES)],

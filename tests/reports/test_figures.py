@@ -182,7 +182,7 @@ def test_differences_are_to_the_bare_backbone(tmp_path, drawn):
     figure, _ = drawn("differences", request=Request(metrics=("HR@5",)))
     (ax,) = figure.axes
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["hsd vs. none"]
-    points = [line for line in ax.lines if line.get_marker() == "^"]
+    points = [line for line in ax.lines if line.get_marker() not in {"None", "|"}]
     assert [(list(p.get_xdata()), list(p.get_ydata())) for p in points] == [([0.5], [0])]
     # By hand: differences of 100 ones and 100 zeros, sd 0.50125, t(199, 0.975) = 1.97196.
     (bar,) = ax.collections
