@@ -97,7 +97,12 @@ class Ray:
                 f"the Ray cluster has no room for an experiment, which needs {threads} cores and "
                 f"{cluster.gpus:g} GPUs; ask for less with --threads or --gpus, or add nodes"
             )
-        self.count = count or room
+        self._most = count or room
+
+    @property
+    def count(self) -> int:
+        """Experiments at the same time; fewer where the cluster has lost nodes."""
+        return max(1, min(self._most, self._room()))
 
     def __enter__(self) -> Ray:
         return self
@@ -127,7 +132,7 @@ class Ray:
             return [waited[reference] for reference in done]
         waiting = [worker for worker in waited.values() if not worker.begun]
         for worker in waiting[:1]:
-            worker.reference = None
+            worker.reference = None  # "withdrawn"
         return waiting[:1]
 
     def _room(self) -> int:
@@ -207,7 +212,7 @@ class RayWorker:
             return outcome
         if self.reference is None:
             self._held.close()
-            return None
+            return "withdrawn"
         try:
             sent: _Sent = ray.get(self.reference)
         except ray.exceptions.RayError as error:

@@ -26,7 +26,7 @@ from bench.errors import BenchError, StoreError
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
-from bench.runs.run_one import Ending, ExecutionSettings, ExperimentOutcome, explain, run_one
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, explain, run_one
 from bench.runs.store import Store
 
 PAUSE = 0.5
@@ -141,17 +141,21 @@ class _Queue:
 
     def end(self, task: Task, outcome: ExperimentOutcome) -> None:
         if outcome.ending == "busy":
-            self._postponed.append((time.monotonic() + PAUSE, task))
+            self.postpone(task)
         else:
             task.ended(outcome)
+
+    def postpone(self, task: Task) -> None:
+        self._postponed.append((time.monotonic() + PAUSE, task))
 
     def lose(self, task: Task, cause: str, losses: int) -> None:
         """Hand out the task of a worker that died again, or end it after so many losses."""
         experiment = task.planned.experiment
         self._losses[experiment.key] += 1
-        died = self._losses[experiment.key] > losses
-        ending: Ending = "died" if died else "busy"
-        self.end(task, ExperimentOutcome(experiment.key, experiment.label, ending, cause))
+        if self._losses[experiment.key] > losses:
+            task.ended(ExperimentOutcome(experiment.key, experiment.label, "died", cause))
+        else:
+            self.postpone(task)
 
 
 def _run_here(queue: _Queue, execution: ExecutionSettings) -> None:
@@ -198,17 +202,19 @@ def _listen(queue: _Queue, worker: Worker, losses: int) -> bool:
         match message:
             case "started":
                 task.started()
+            case "withdrawn":
+                queue.postpone(task)
             case Progress():
                 worker.answer(task.advanced(message))
             case ExperimentOutcome():
                 queue.end(task, message)
             case None:
                 queue.lose(task, worker.cause_of_death(), losses)
-    return message is not None
+    return message is not None and message != "withdrawn"
 
 
-Message = Literal["started"] | Progress | ExperimentOutcome | StoreError
-"""What a worker sends; an error means that it cannot go on, and neither can the others."""
+Message = Literal["started", "withdrawn"] | Progress | ExperimentOutcome | StoreError
+"""What a worker sends. ``withdrawn``: it had no room to begin, and is given up; an error means that it cannot go on, and neither can the others."""
 
 
 @dataclass(frozen=True)
