@@ -214,7 +214,8 @@ def _listen(queue: _Queue, worker: Worker, losses: int) -> bool:
 
 
 Message = Literal["started", "withdrawn"] | Progress | ExperimentOutcome | StoreError
-"""What a worker sends. ``withdrawn``: it had no room to begin, and is given up; an error means that it cannot go on, and neither can the others."""
+"""What a worker sends. ``withdrawn``: there was no room for it to begin. An error means that it
+cannot go on, and neither can the others."""
 
 
 @dataclass(frozen=True)
