@@ -8,6 +8,8 @@ is shared, and a lost node costs at most the epochs since the last checkpoint.
 from __future__ import annotations
 
 import logging
+import re
+import socket
 import tempfile
 import threading
 import time
@@ -80,8 +82,11 @@ class Ray:
     def __init__(self, settings: Settings, cluster: Cluster, count: int | None = None) -> None:
         ray = _ray()
         try:
+            if host := re.fullmatch(r"([^:/]+):(\d+)", cluster.address or ""):
+                # Ray itself tries for minutes.
+                socket.create_connection((host[1], int(host[2])), timeout=10).close()
             ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(
                 f"no Ray cluster at '{cluster.address}' ({reason}); start one, or correct "
