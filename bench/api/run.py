@@ -266,6 +266,7 @@ def tune(
     workers: int = 1,
     pruner: Pruning = "median",
     storage: str | None = None,
+    on: Cluster | None = None,
     settings: Settings | None = None,
 ) -> pd.DataFrame:
     """Search settings with the same budget for every method; see ``bench tune``.
@@ -277,12 +278,12 @@ def tune(
 
     Parameters
     ----------
-    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, settings
+    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, on, settings
         As for :func:`bench.run`.
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
     workers
-        Trials at the same time.
+        Trials at the same time; on a cluster, 1 is as many as it has room for.
     pruner
         Rule that ends hopeless trials.
     storage
@@ -311,9 +312,15 @@ def tune(
     plans = plan_tuning(resolve_spec(spec, given, overrides or {}), settings, pruner)
     execution = ExecutionSettings(settings)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
-    with Tracker(settings) as tracking:
+    with ExitStack() as stack:
+        engine = (
+            stack.enter_context(on.connect(settings, workers if workers > 1 else None))
+            if on
+            else None
+        )
+        tracking = stack.enter_context(Tracker(settings))
         report = Lines(SafeStream(sys.stderr)).say
-        studies = spend(plans, Budget(count, seconds), execution, workers, storage, report)
+        studies = spend(plans, Budget(count, seconds), execution, workers, storage, report, engine)
         for study in studies:
             tracking.log(study.about["key"])
     return pd.DataFrame(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -20,6 +20,7 @@ from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import use_plugins
+from bench.runs.cluster import Cluster
 from bench.settings import Settings, expanded
 
 _NAMES, _NUMBERS = "NAME ...", "N ..."
@@ -237,6 +238,28 @@ def run_settings(
     )
     use_numerics(settings.numerics)
     return settings
+
+
+def chosen_cluster(
+    on: Annotated[
+        Literal["local", "ray"], typer.Option("--on", help="Where to run: here, or on Ray.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="Of a running Ray cluster.",
+            show_default="Ray is started here",
+        ),
+    ] = None,
+    gpus: Annotated[
+        float,
+        typer.Option("--gpus", min=0, metavar="SHARE", help="GPUs of an experiment on Ray: 0.25."),
+    ] = 0.0,
+) -> Cluster | None:
+    """Return the cluster to run on, None for this machine."""
+    return Cluster(ray_address, gpus) if on == "ray" or ray_address else None
 
 
 def chosen_spec(

@@ -6,11 +6,19 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from bench.cli.options import Many, chosen_spec, one_of, resumable, run_settings, with_options
+from bench.cli.options import (
+    Many,
+    chosen_cluster,
+    chosen_spec,
+    one_of,
+    resumable,
+    run_settings,
+    with_options,
+)
 from bench.plan.progress import counted
 from bench.plan.protocol import Keep
 from bench.plan.spec import Spec
@@ -29,12 +37,12 @@ Examples:
   bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
   bench run planted --set epochs=3 sasrec.dropout=0.5 --plan
   bench run spec.yaml --tuned                  with the best settings of: bench tune spec.yaml
-  bench run paper --on ray --ray-address auto  on every node of a running Ray cluster
+  bench run paper --ray-address auto           on every node of a running Ray cluster
   bench run planted --keep weights             for bench.load(...).model(...) in Python
 """
 
 
-@with_options(settings=run_settings, spec=chosen_spec)
+@with_options(settings=run_settings, spec=chosen_spec, on=chosen_cluster)
 def run(
     *,
     spec: Spec,
@@ -54,21 +62,7 @@ def run(
             help="Experiments at the same time; default: one a core, one on a GPU.",
         ),
     ] = None,
-    on: Annotated[
-        Literal["local", "ray"], typer.Option("--on", help="Where to run: here, or on Ray.")
-    ] = "local",
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address",
-            metavar="ADDRESS",
-            help="Of a running Ray cluster; default: Ray is started here.",
-        ),
-    ] = None,
-    gpus: Annotated[
-        float,
-        typer.Option("--gpus", min=0, metavar="SHARE", help="GPUs of an experiment on Ray: 0.25."),
-    ] = 0.0,
+    on: Cluster | None,
     settings: Settings,
 ) -> None:
     """Run a comparison: every experiment that is not finished yet, then print the table.
@@ -91,7 +85,7 @@ def run(
             tuned=tuned,
             keep=cast("Sequence[Keep]", keep or ()),
             jobs=jobs,
-            on=Cluster(ray_address, gpus) if on == "ray" or ray_address else None,
+            on=on,
         )
     _conclude(outcomes, settings)
 

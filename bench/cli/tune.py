@@ -6,8 +6,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import chosen_spec, one_of, resumable, run_settings, with_options
+from bench.cli.options import (
+    chosen_cluster,
+    chosen_spec,
+    one_of,
+    resumable,
+    run_settings,
+    with_options,
+)
 from bench.plan.spec import Spec
+from bench.runs.cluster import Cluster
 from bench.settings import Settings
 from bench.tuning.plan import Pruning
 
@@ -22,7 +30,7 @@ Examples:
 """
 
 
-@with_options(settings=run_settings, spec=chosen_spec)
+@with_options(settings=run_settings, spec=chosen_spec, on=chosen_cluster)
 def tune(
     *,
     spec: Spec,
@@ -51,6 +59,7 @@ def tune(
     ledger: Annotated[
         bool, typer.Option("--ledger", help="Show what all studies have spent and stop.")
     ] = False,
+    on: Cluster | None,
     settings: Settings,
 ) -> None:
     """Search settings: one study for each data set, backbone, method and encoder.
@@ -72,6 +81,7 @@ def tune(
                 workers=workers,
                 pruner=pruner,
                 storage=storage,
+                on=on,
                 settings=settings,
             )
     _show_ledger(settings)

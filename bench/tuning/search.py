@@ -22,7 +22,7 @@ from bench.plan.spec import Spec
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
-from bench.runs.workers import run_tasks
+from bench.runs.workers import Engine, run_tasks
 from bench.settings import Settings, is_local, masked
 from bench.text.provide import embed_texts
 from bench.training.device import computation
@@ -106,6 +106,7 @@ def spend(
     workers: int,
     storage: str | None,
     report: Callable[[str], None],
+    engine: Engine[Any] | None = None,
 ) -> list[StudyRecord]:
     """Spend the budget of each study, and wait for the trials of other machines.
 
@@ -121,6 +122,8 @@ def spend(
         ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
     report
         Receives one line when a trial begins and when it ends.
+    engine
+        Where trials run instead, as for :func:`bench.runs.execute.execute`.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def spend(
         ending.callback(keep_copies, plans, opened, root, own=file == own_file(root))
         for one in studies:
             ending.enter_context(one.owner.beating())
-        run_tasks(_Search(studies), of_trials, workers)
+        run_tasks(_Search(studies), of_trials, workers, engine)
     with clear_errors(url, reading=True):
         found = {record.name: record for record in read_storage(opened)}
     return [found[plan.name] for plan in plans]
