@@ -85,7 +85,7 @@ class Ray:
             if host := re.fullmatch(r"([^:/]+):(\d+)", cluster.address or ""):
                 # Ray itself tries for minutes.
                 socket.create_connection((host[1], int(host[2])), timeout=10).close()
-            ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(cluster.address or "local", log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, OverflowError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(
