@@ -263,7 +263,7 @@ def tune(
     overrides: Mapping[str, Any] | None = None,
     trials: int | None = None,
     seconds: float | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     pruner: Pruning = "median",
     storage: str | None = None,
     on: Cluster | None = None,
@@ -283,7 +283,7 @@ def tune(
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
     workers
-        Trials at the same time; on a cluster, 1 is as many as it has room for.
+        Trials at the same time; None is one here, and what there is room for on a cluster.
     pruner
         Rule that ends hopeless trials.
     storage
@@ -313,14 +313,11 @@ def tune(
     execution = ExecutionSettings(settings)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with ExitStack() as stack:
-        engine = (
-            stack.enter_context(on.connect(settings, workers if workers > 1 else None))
-            if on
-            else None
-        )
+        engine = stack.enter_context(on.connect(settings, workers)) if on else None
         tracking = stack.enter_context(Tracker(settings))
         report = Lines(SafeStream(sys.stderr)).say
-        studies = spend(plans, Budget(count, seconds), execution, workers, storage, report, engine)
+        most = Budget(count, seconds)
+        studies = spend(plans, most, execution, workers or 1, storage, report, engine)
         for study in studies:
             tracking.log(study.about["key"])
     return pd.DataFrame(

@@ -43,7 +43,15 @@ def tune(
     seconds: Annotated[
         float | None, typer.Option(min=0, metavar="S", help="Seconds of training of each study.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trials at the same time.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Trials at the same time.",
+            show_default="1, or what a cluster has room for",
+        ),
+    ] = None,
     pruner: Annotated[
         Pruning, one_of("--pruner", Pruning, "median, hyperband or none.")
     ] = "median",

@@ -114,7 +114,7 @@ class Changed:
 
 
 def random(training: Training) -> Changed:
-    """Insert items that the user does not have, uniform over all (DCRec's and STEAM's test)."""
+    """Insert items that the user does not have, uniform over all, as in STEAM's corruption."""
     users, gaps = training.places()
     return _inserted(training, users, gaps, training.foreign(users, _uniform(training)))
 
@@ -308,7 +308,7 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
         if variant.histories == "test":
             training = dataset.histories("train")
     known = isinstance(variant, Noise) or dataset.noise_in("train") is not None
-    masks = (noise if known else None, training_noise if known and training else None)
+    masks = (noise if known else None, training_noise if known and training is not None else None)
     ids = (dataset.user_ids, dataset.item_ids, dataset.item_texts)
     return replace(
         dataset,

@@ -9,6 +9,7 @@ rate and then options, each behind a ``:``, as in ``beauty+burst:0.1:histories=t
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -33,8 +34,9 @@ class Variant(Config):
         own = self.model_dump(exclude=named, exclude_defaults=True)
         return ":".join([*self._head(), *(f"{key}={value}" for key, value in own.items())])
 
+    @abstractmethod
     def _head(self) -> list[str]:
-        raise NotImplementedError
+        """Return the kind, and what follows its first colon."""
 
 
 class Ties(Variant):
@@ -68,8 +70,8 @@ class Times(Variant):
         return ["times", self.times]
 
 
-class Change(Variant):
-    """A change to the interactions before a user's validation target.
+class Draw(Config):
+    """What a change to the interactions before a user's validation target is made to and drawn by.
 
     Attributes
     ----------
@@ -82,6 +84,10 @@ class Change(Variant):
 
     histories: Literal["both", "train", "test"] = "both"
     seed: int = Field(default=1, ge=0)
+
+
+class Change(Draw, Variant):
+    """A change to the interactions before a user's validation target."""
 
     @property
     def axes(self) -> tuple[str | int, ...]:
@@ -114,7 +120,7 @@ class Shuffled(Change):
         return ["shuffled"]
 
 
-class NoiseAxis(Change):
+class NoiseAxis(Draw):
     """One kind of noise at several rates, in a specification.
 
     Attributes

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
 """An epoch that ends sooner after the last checkpoint that was sent sends none."""
 Files = Mapping[str, bytes]
+_Ship = Callable[[PlannedExperiment, ExecutionSettings], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ class Ray:
         return self
 
     def __exit__(self, *_: object) -> None:
-        ray = _ray()
-        ray.shutdown()
+        _ray().shutdown()
 
     def start(self, execution: ExecutionSettings) -> RayWorker:
         """Start an actor; it waits in the cluster until there is room for it."""
@@ -137,7 +137,7 @@ class Ray:
             return [waited[reference] for reference in done]
         waiting = [worker for worker in waited.values() if not worker.begun]
         for worker in waiting[:1]:
-            worker.reference = None  # "withdrawn"
+            worker.withdraw()
         return waiting[:1]
 
     def _room(self) -> int:
@@ -158,7 +158,9 @@ class Ray:
             self._sent[data] = ray.put(load(planned.source, execution.settings))
         found = {"dataset": self._sent[data]}
         if experiment.encoder is not None:
-            texts = ("texts", planned.source, experiment.encoder, str(experiment.encoder_settings))
+            length = str(experiment.protocol.max_length)
+            settings = str(experiment.encoder_settings)
+            texts = ("texts", planned.source, experiment.encoder, settings, length)
             if texts not in self._sent:
                 dataset = ray.get(self._sent[data])
                 vectors = text_vectors_for(experiment, dataset, execution.settings)
@@ -180,7 +182,7 @@ class RayWorker:
         Whether the actor has sent a message.
     """
 
-    def __init__(self, execution: ExecutionSettings, needs: dict[str, Any], ship: Any) -> None:
+    def __init__(self, execution: ExecutionSettings, needs: dict[str, Any], ship: _Ship) -> None:
         ray = _ray()
         self.task: Task | None = None
         self.reference: Any = None
@@ -192,6 +194,10 @@ class RayWorker:
         self._cause = "its node or worker process was lost"
         actor: Any = ray.remote(_Actor)
         self._actor = actor.options(max_concurrency=4, **needs).remote(execution, plugins_in_use())
+
+    def withdraw(self) -> None:
+        """Give up waiting for room; :meth:`receive` then says so."""
+        self.reference = None
 
     def give(self, task: Task) -> None:
         """Hand over a task with its data and last checkpoint, and hold its lock."""
@@ -243,9 +249,8 @@ class RayWorker:
 
     def stop(self) -> None:
         """End the actor, whatever it does."""
-        ray = _ray()
         self._held.close()
-        ray.kill(self._actor)
+        _ray().kill(self._actor)
 
     def _write_outcome(self, sent: _Sent, outcome: ExperimentOutcome) -> None:
         if self.task is None:

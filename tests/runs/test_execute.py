@@ -1,6 +1,7 @@
 """Executors with injected experiments: failures, reuse, threads, death, order."""
 
 import errno
+import sys
 import time
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ from fake_experiments import begun, planned
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.plan.progress import Progress
 from bench.runs import execute as execution
+from bench.runs import workers as pool
+from bench.runs.cluster import Cluster
 from bench.runs.execute import default_workers, execute
-from bench.runs.run_one import ExecutionSettings
+from bench.runs.run_one import ExecutionSettings, run_one
 from bench.runs.store import Store
 from bench.settings import Settings
 
@@ -22,12 +25,12 @@ SLOW_POOL = pytest.mark.parametrize(
 )
 
 
-def run(root, function="fine", workers=1, plan=None, reporter=None):
+def run(root, function="fine", workers=1, plan=None, reporter=None, **more):
     plan = [planned(seed) for seed in SEEDS] if plan is None else plan
     settings = Settings.from_environment(store=root, device="cpu", threads=3)
     names = (f"fake_experiments:{function}", "toys:load")
     execution = ExecutionSettings(settings, (), *names)
-    return execute(plan, execution, reporter or Recorder(), workers=workers)
+    return execute(plan, execution, reporter or Recorder(), workers=workers, **more)
 
 
 def endings(outcomes):
@@ -235,3 +238,67 @@ def test_a_store_that_fails_altogether_stops_the_run(tmp_path, workers):
 def test_an_experiment_that_does_not_import_is_named(tmp_path):
     with pytest.raises(ConfigError, match="has no 'absent'"):
         run(tmp_path, "absent", plan=[planned()])
+
+
+class ShakyWorker:
+    """Runs a task at once; before that it dies or is withdrawn as often as its engine says."""
+
+    def __init__(self, engine, settings):
+        self.engine, self.settings, self.task = engine, settings, None
+
+    def give(self, task):
+        self.task = task
+
+    def answer(self, goes_on):
+        assert goes_on
+
+    def receive(self):
+        if self.engine.answers:
+            return self.engine.answers.pop()
+        outcome = run_one(self.task.planned, self.settings, lambda: None, lambda _: True)
+        self.task = None
+        return outcome
+
+    def cause_of_death(self):
+        return "lost"
+
+    def stop(self):
+        self.engine.stopped += 1
+
+
+class ShakyEngine:
+    count, losses = 1, 2
+
+    def __init__(self, *answers):
+        self.answers, self.stopped = [*answers], 0
+
+    def start(self, settings):
+        return ShakyWorker(self, settings)
+
+    def ready(self, workers, seconds):
+        return [worker for worker in workers if worker.task]
+
+
+@pytest.mark.parametrize(
+    ("answers", "ending"),
+    [
+        ([None, None], "finished"),
+        ([None, None, None], "failed"),
+        (["withdrawn"] * 4, "finished"),
+        (["withdrawn", None, "withdrawn", None], "finished"),
+    ],
+)
+def test_the_task_of_a_lost_worker_is_handed_out_again(tmp_path, monkeypatch, answers, ending):
+    monkeypatch.setattr(pool, "PAUSE", 0.0)
+    engine = ShakyEngine(*answers)
+    [outcome] = run(tmp_path, plan=[planned(1)], engine=engine)
+    assert outcome.ending == ending
+    assert outcome.cause == ("lost" if ending == "failed" else "")
+    assert Store(tmp_path).has(outcome.key) == (ending == "finished")
+    assert engine.stopped == len(answers) + (ending == "finished")
+
+
+def test_a_cluster_without_ray_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match="install bench with its extra 'ray'"):
+        Cluster().connect(Settings.from_environment({}))
