@@ -41,6 +41,8 @@ def read_report(
     request: Request | None = None,
     titles: Titles | None = None,
     settings: Settings | None = None,
+    *,
+    empty: bool = False,
 ) -> ReportData:
     """Read the experiments that a report is made from.
 
@@ -54,6 +56,8 @@ def read_report(
         Printed names of components and data sets; by default the registered names.
     settings
         Name the folders of data and cache; by default those of the environment.
+    empty
+        Whether the report is about tuning alone, which needs no finished experiment.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def read_report(
     request, store = request or Request(), Store(store_root)
     available = AvailableData(settings or Settings.from_environment())
     finished, problems = read_results(store, request, available)
-    if not finished:
+    if not finished and not empty:
         causes = (
             " ".join([*problems, *available.problems])
             or "run 'bench run' first, or correct --store"
@@ -139,7 +143,7 @@ def render(
         request = request.replace(tables=default_tables(fmt))
     if "ledger" in (request.tables or ()) and request.trials is None:  # tuning may go on meanwhile
         request = request.replace(trials=ended_trials(store_root))
-    data = read_report(store_root, request, titles, settings)
+    data = read_report(store_root, request, titles, settings, empty=request.tables == ("ledger",))
     if flat:
         warn(notes)
         content = _flat(data)
@@ -191,13 +195,14 @@ def draw(
     target: Path,
     request: Request | None = None,
     titles: Titles | None = None,
+    settings: Settings | None = None,
     setting: str | None = None,
 ) -> None:
     """Draw a figure into a file whose ending names the format.
 
     Parameters
     ----------
-    store_root, titles
+    store_root, titles, settings
         See :func:`read_report`.
     kind
         See :data:`bench.reports.names.FigureKind`.
@@ -218,7 +223,7 @@ def draw(
     """
     request = request or Request()
     request = request.replace(metrics=(request.metrics or ("NDCG@10",))[:1])
-    data = read_report(store_root, request, titles)
+    data = read_report(store_root, request, titles, settings, empty=kind == "tuning")
     warn(data.problems)
     save_figure(kind, data, target, setting)
 

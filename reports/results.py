@@ -106,6 +106,17 @@ class ScoredExperiment:
         """Count what a method drops that can remove; published experiments have these counts."""
         return None if self._is_bare else self.stored.drops(part)
 
+    def scored(self) -> ScoredExperiment:
+        """Average the metrics of the request over the users that count.
+
+        Raises
+        ------
+        UnknownRanksError
+            As :meth:`ranking`.
+        """
+        ranks, metrics = self.ranking(), self.request.metrics_for(self.experiment.protocol)
+        return replace(self, values={metric.name: metric.mean(ranks) for metric in metrics})
+
     @property
     def _is_bare(self) -> bool:
         return self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
@@ -174,7 +185,7 @@ def read_results(
     finished = []
     for result in restricted(chosen, request, available, problems):
         try:
-            finished.append(_scored(result))
+            finished.append(result.scored())
         except UnknownRanksError as error:
             problems.append(f"Not shown: {error}.")
     return finished, problems
@@ -210,11 +221,6 @@ def restricted(
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
-
-
-def _scored(result: ScoredExperiment) -> ScoredExperiment:
-    ranks, metrics = result.ranking(), result.request.metrics_for(result.experiment.protocol)
-    return replace(result, values={metric.name: metric.mean(ranks) for metric in metrics})
 
 
 def _check_names(request: Request, entries: Iterable[Experiment | Failure]) -> None:

@@ -35,7 +35,7 @@ def import_ranks(
     Parameters
     ----------
     file
-        Ranks, scores or lists; see :func:`bench.runs.imported.read_foreign_ranks`.
+        Ranks, scores or lists; see :func:`bench.runs.imported.import_ranks`.
     dataset
         Name or path of the card of the data set that the model was tested on.
     name

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.progress import counted
-from bench.plan.protocol import Candidates, Phase, Ties
+from bench.plan.protocol import Part, Phase
 from bench.plugins import resolve_settings
 from bench.settings import Settings
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
     from bench.reports.names import Format
-    from bench.reports.request import Request
+    from bench.reports.request import Reading, Request
     from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
@@ -124,14 +124,7 @@ class Results:
         ]
         return replace(self, keys=keys)
 
-    def table(
-        self,
-        *,
-        metrics: Iterable[str] | None = None,
-        phase: Phase = "test",
-        candidates: Candidates | None = None,
-        ties: Ties | None = None,
-    ) -> pd.DataFrame:
+    def table(self, **reading: Unpack[Reading]) -> pd.DataFrame:
         """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
 
         It equals ``bench report --format csv``: results of :func:`load` that are not filtered show
@@ -140,13 +133,9 @@ class Results:
 
         Parameters
         ----------
-        metrics
-            Names such as ``HR@5``, ``NDCG@10`` and ``MRR``; None is HR and NDCG at the
-            protocol's cut-offs.
-        phase
-            ``test`` or ``validation``.
-        candidates, ties
-            Which items compete and the rank of equal scores; None is what the protocol says.
+        **reading
+            ``metrics``, ``phase``, ``candidates``, ``ties`` and ``targets``; see
+            :class:`bench.reports.request.Reading`.
 
         Raises
         ------
@@ -156,19 +145,12 @@ class Results:
         from bench.reports.report import read_report, warn
         from bench.reports.tables.frame import frame
 
-        request = _request(metrics, phase, candidates, ties, keys=self._comparison_keys())
-        data = read_report(self.settings.store, request)
-        warn(data.problems)
+        request = _request(reading, keys=self._comparison_keys())
+        data = read_report(self.settings.store, request, settings=self.settings)
+        warn([*data.problems, *data.available.problems])
         return frame(data.tables)
 
-    def metrics(
-        self,
-        *,
-        metrics: Iterable[str] | None = None,
-        phase: Phase = "test",
-        candidates: Candidates | None = None,
-        ties: Ties | None = None,
-    ) -> pd.DataFrame:
+    def metrics(self, **reading: Unpack[Reading]) -> pd.DataFrame:
         """Return the metrics of every experiment, means over users; one row an experiment.
 
         They are NaN where an imported result does not decide them. Parameters are those of
@@ -176,19 +158,21 @@ class Results:
         """
         import pandas as pd
 
-        from bench.runs.imported import UnknownRanksError, check_known
+        from bench.reports.available import AvailableData
+        from bench.reports.report import warn
+        from bench.reports.results import ScoredExperiment, restricted
+        from bench.runs.imported import UnknownRanksError
 
-        request = _request(metrics, phase, candidates, ties)
+        request, available, problems = _request(reading), AvailableData(self.settings), list[str]()
+        every = [ScoredExperiment(stored, request) for stored in self._stored]
         rows = []
-        for stored in self._stored:
-            protocol = stored.experiment.protocol
-            chosen = request.metrics_for(protocol)
-            values = dict.fromkeys((metric.name for metric in chosen), math.nan)
+        for one in restricted(every, request, available, problems):
+            names = (metric.name for metric in request.metrics_for(one.experiment.protocol))
+            values: Mapping[str, float] = dict.fromkeys(names, math.nan)
             with suppress(UnknownRanksError):
-                ranks = request.ranking(stored.ranks(phase), protocol)
-                check_known(stored, ranks, chosen)
-                values = {metric.name: metric.mean(ranks) for metric in chosen}
-            rows.append({**_identity(stored), **values})
+                values = one.scored().values  # noqa: PD011 - by metric
+            rows.append({**_identity(one.stored), **values})
+        warn([*problems, *available.problems])
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -227,9 +211,7 @@ class Results:
 
         return self._long(columns, items="target", ids=ids)
 
-    def decisions(
-        self, part: Literal["train", "test"] = "test", *, ids: bool = True
-    ) -> pd.DataFrame:
+    def decisions(self, part: Part = "test", *, ids: bool = True) -> pd.DataFrame:
         """Return what denoisers decide about every interaction; other methods are left out.
 
         Columns: what identifies the experiment, ``user``, ``position`` (0 = oldest), ``item``,
@@ -431,12 +413,9 @@ def compare(
     a: Results | str,
     b: Results | str,
     *,
-    metrics: Iterable[str] | None = None,
-    phase: Phase = "test",
-    candidates: Candidates | None = None,
-    ties: Ties | None = None,
     region: float = 0.05,
     settings: Settings | None = None,
+    **reading: Unpack[Reading],
 ) -> list[pd.DataFrame]:
     """Compare two configurations user by user, as ``bench diff`` does.
 
@@ -445,12 +424,12 @@ def compare(
     a, b
         Experiments of one configuration each, with one or several seeds: results, a row of a
         report, such as ``SASRec, HSD``, or a label such as ``ml-100k/sasrec/none``.
-    metrics, phase, candidates, ties
-        As for :meth:`Results.table`.
     region
         Share of the mean of ``b`` that does not matter, for the test of equivalence.
     settings
         Names the store where both sides are labels; None reads the environment.
+    **reading
+        As for :meth:`Results.table`.
 
     Returns
     -------
@@ -471,7 +450,7 @@ def compare(
     if len(stores) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
     store = stores.pop() if stores else (settings or Settings.from_environment()).store
-    request = _request(metrics, phase, candidates, ties)
+    request = _request(reading)
     grids = diff_grids(Store(store), _words(a), _words(b), request, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
@@ -482,11 +461,10 @@ def report(
     *,
     format: Format = "markdown",  # noqa: A002 - as the flag
     tables: Sequence[str] | None = None,
-    metrics: Iterable[str] | None = None,
-    phase: Phase = "test",
-    candidates: Candidates | None = None,
-    ties: Ties | None = None,
+    part: Part = "train",
+    noise_is: str | None = None,
     paper: str | Path | None = None,
+    **reading: Unpack[Reading],
 ) -> str:
     """Render tables and pages, as ``bench report`` does.
 
@@ -501,11 +479,15 @@ def report(
         ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
     tables
         Names as of ``bench report --table``; None is the default of the format.
-    metrics, phase, candidates, ties
-        As for :meth:`Results.table`.
+    part
+        Interactions that noise detection is measured on: ``train`` or ``test``.
+    noise_is
+        Noise detection judged by ratings, as ``rating<3``; None is by known noise.
     paper
         Also write tables, figures, references and a statement on reproducibility into this new
         folder, see :func:`bench.reports.paper.write_paper`.
+    **reading
+        As for :meth:`Results.table`.
 
     Returns
     -------
@@ -524,8 +506,9 @@ def report(
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     keys = shown._comparison_keys()  # noqa: SLF001 - of this module
     names = [name for name in TABLES if name in tables] if tables else None
-    chosen = {"format": format, "keys": keys, "tables": names}
-    request = _request(metrics, phase, candidates, ties, **chosen)
+    request = _request(
+        reading, format=format, keys=keys, tables=names, part=part, noise_is=noise_is
+    )
     titles, settings = RegisteredTitles(), shown.settings
     text = render(settings.store, request, titles, settings, origin=True)
     if paper is not None:
@@ -535,18 +518,10 @@ def report(
     return text
 
 
-def _request(
-    metrics: Iterable[str] | None,
-    phase: Phase,
-    candidates: Candidates | None,
-    ties: Ties | None,
-    **others: Any,
-) -> Request:
+def _request(reading: Mapping[str, Any], **others: Any) -> Request:
     from bench.reports.request import Request
 
-    names = list(metrics or ()) or None
-    shared = {"metrics": names, "phase": phase, "candidates": candidates, "ties": ties}
-    return Request.parse({**shared, **others}, "report")
+    return Request.parse({**reading, **others}, "report")
 
 
 def _words(side: Results | str) -> str:

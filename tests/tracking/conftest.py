@@ -73,7 +73,6 @@ ANSWERS = {
     "silent": (b"", b"", 1.0),
     "dripping": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ", 0.2),
     "dripping headers": (b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.2),
-    "endless": (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2**16, 0.0),
 }
 """What a server that never comes to an end sends first, and then again and again, with a pause."""
 
