@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.files import write_output
 from bench.plan.data_card import load_card
 from bench.reports.available import AvailableData
-from bench.reports.figures.draw import all_figures, save_figure
+from bench.reports.figures.draw import ENDINGS, all_figures, figure_bytes
 from bench.reports.names import FigureKind, default_tables
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
@@ -221,11 +222,14 @@ def draw(
     StoreError
         No selected experiment has finished, one is damaged, or the file cannot be written.
     """
+    ending = target.suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     request = request or Request()
     request = request.replace(metrics=(request.metrics or ("NDCG@10",))[:1])
     data = read_report(store_root, request, titles, settings, empty=kind == "tuning")
     warn(data.problems)
-    save_figure(kind, data, target, setting)
+    write_output(target, figure_bytes(kind, data, ending, setting))
 
 
 def warn(problems: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from bench.errors import ConfigError, DataError, StoreError
+from bench.errors import ConfigError, StoreError
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase
 from bench.plugins import resolve_settings
@@ -324,20 +324,14 @@ class Results:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
-        from bench.data.load import load_dataset
+        from bench.reports.available import load_same
 
-        experiment = stored.experiment
-        if experiment.fingerprint not in self._datasets:
-            source = stored.metadata.card or experiment.dataset
-            dataset = load_dataset(source, self.settings)
-            if dataset.fingerprint != experiment.fingerprint:
-                raise DataError(
-                    f"data set '{experiment.dataset}' on this machine (fingerprint "
-                    f"{dataset.fingerprint[:8]}) is not the experiment's "
-                    f"({experiment.fingerprint[:8]}); set BENCH_DATA_DIR to the folder of its data"
-                )
-            self._datasets[experiment.fingerprint] = dataset
-        return self._datasets[experiment.fingerprint]
+        name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
+        if fingerprint not in self._datasets:
+            source = stored.metadata.card or name
+            found = load_same(source, self.settings, name, fingerprint)
+            self._datasets[fingerprint] = found
+        return self._datasets[fingerprint]
 
     @cached_property
     def _stored(self) -> list[StoredExperiment]:
