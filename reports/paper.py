@@ -50,11 +50,10 @@ _FIGURE = r"""\begin{figure*}[tbp]
 
 
 def write_paper(
-    store_root: Path,
+    where: Settings | Path,
     target: Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
 ) -> list[str]:
     r"""Write the folder, whole or not at all.
 
@@ -64,7 +63,7 @@ def write_paper(
 
     Parameters
     ----------
-    store_root, titles, settings
+    where, titles
         See :func:`bench.reports.report.read_report`.
     target
         A new or empty folder, or one that this function wrote and nobody changed.
@@ -85,8 +84,9 @@ def write_paper(
     """
     target = target.resolve()
     _check_own(target)
-    request = (request or Request()).replace(format="latex", trials=ended_trials(store_root))
-    content = dict(_content(read_report(store_root, request, titles, settings)))
+    trials = ended_trials(Settings.of(where).store)
+    request = (request or Request()).replace(format="latex", trials=trials)
+    content = dict(_content(read_report(where, request, titles)))
     with atomic_path(target) as folder:
         for name, written in content.items():
             path = folder / name

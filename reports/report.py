@@ -38,10 +38,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def read_report(
-    store_root: Path,
+    where: Settings | Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
     *,
     empty: bool = False,
 ) -> ReportData:
@@ -49,14 +48,12 @@ def read_report(
 
     Parameters
     ----------
-    store_root
-        Folder of the results store.
+    where
+        Name the store and the folders of data and cache; or the folder of a store alone.
     request
         Which experiments, and how their ranks become metrics; by default test metrics of all.
     titles
         Printed names of components and data sets; by default the registered names.
-    settings
-        Name the folders of data and cache; by default those of the environment.
     empty
         Whether the report is about tuning alone, which needs no finished experiment.
 
@@ -67,8 +64,8 @@ def read_report(
     StoreError
         No selected experiment has finished (the message says why), or one is damaged.
     """
-    request, store = request or Request(), Store(store_root)
-    available = AvailableData(settings or Settings.from_environment())
+    request, settings = request or Request(), Settings.of(where)
+    store, available = Store(settings.store), AvailableData(settings)
     finished, problems = read_results(store, request, available)
     if not finished and not empty:
         causes = (
@@ -77,7 +74,7 @@ def read_report(
         )
         if request.keys is not None and next(store.experiments(), None):
             causes += " 'bench report --run all' shows the whole store."
-        raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
+        raise StoreError(f"no finished experiment in {store.root} to report on; {causes}")
     titles = _with_own_titles(titles or {}, finished)
     tables = build_tables(finished, request, titles)
     return ReportData(store, tables, request, titles, problems, available)
@@ -93,7 +90,7 @@ def _with_own_titles(titles: Titles, results: Sequence[ScoredExperiment]) -> Tit
     return ChainMap(own, cast("MutableMapping[str, str]", titles)) if own else titles
 
 
-def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
+def summary(where: Settings | Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
     """Return the comparison of some experiments in brief, see :mod:`.tables.summary`.
 
     Raises
@@ -101,16 +98,15 @@ def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]
     StoreError
         None of them has finished, or one is damaged.
     """
-    data = read_report(store_root, Request(keys=tuple(keys)), titles)
+    data = read_report(where, Request(keys=tuple(keys)), titles)
     warn(data.problems)
     return [grid for table in data.tables for grid in summary_grids(table)]
 
 
 def render(
-    store_root: Path,
+    where: Settings | Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
     *,
     origin: bool = False,
     notes: Sequence[str] = (),
@@ -119,7 +115,7 @@ def render(
 
     Parameters
     ----------
-    store_root, titles, settings
+    where, titles
         See :func:`read_report`.
     request
         What is shown and in which format; an HTML page has the figures and the source of each row
@@ -143,8 +139,8 @@ def render(
     if request.tables is None and not flat:
         request = request.replace(tables=default_tables(fmt))
     if "ledger" in (request.tables or ()) and request.trials is None:  # tuning may go on meanwhile
-        request = request.replace(trials=ended_trials(store_root))
-    data = read_report(store_root, request, titles, settings, empty=request.tables == ("ledger",))
+        request = request.replace(trials=ended_trials(Settings.of(where).store))
+    data = read_report(where, request, titles, empty=request.tables == ("ledger",))
     if flat:
         warn(notes)
         content = _flat(data)
@@ -191,19 +187,18 @@ def _page(data: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> s
 
 
 def draw(
-    store_root: Path,
+    where: Settings | Path,
     kind: FigureKind,
     target: Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
     setting: str | None = None,
 ) -> None:
     """Draw a figure into a file whose ending names the format.
 
     Parameters
     ----------
-    store_root, titles, settings
+    where, titles
         See :func:`read_report`.
     kind
         See :data:`bench.reports.names.FigureKind`.
@@ -227,7 +222,7 @@ def draw(
         raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     request = request or Request()
     request = request.replace(metrics=(request.metrics or ("NDCG@10",))[:1])
-    data = read_report(store_root, request, titles, settings, empty=kind == "tuning")
+    data = read_report(where, request, titles, empty=kind == "tuning")
     warn(data.problems)
     write_output(target, figure_bytes(kind, data, ending, setting))
 

@@ -146,7 +146,7 @@ class Results:
         from bench.reports.tables.frame import frame
 
         request = _request(reading, keys=self._comparison_keys())
-        data = read_report(self.settings.store, request, settings=self.settings)
+        data = read_report(self.settings, request)
         warn([*data.problems, *data.available.problems])
         return frame(data.tables)
 
@@ -437,15 +437,13 @@ def compare(
     """
     from bench.reports.tables.diff import diff_grids
     from bench.reports.titles import RegisteredTitles
-    from bench.runs.store import Store
 
-    sides = [side for side in (a, b) if isinstance(side, Results)]
-    stores = {side.settings.store for side in sides}
-    if len(stores) > 1:
+    known = {side.settings.store: side.settings for side in (a, b) if isinstance(side, Results)}
+    if len(known) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
-    store = stores.pop() if stores else (settings or Settings.from_environment()).store
+    where = next(iter(known.values()), settings or Settings.from_environment())
     request = _request(reading)
-    grids = diff_grids(Store(store), _words(a), _words(b), request, region, RegisteredTitles())
+    grids = diff_grids(where, _words(a), _words(b), request, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
 
@@ -503,10 +501,10 @@ def report(
     request = _request(
         reading, format=format, keys=keys, tables=names, part=part, noise_is=noise_is
     )
-    titles, settings = RegisteredTitles(), shown.settings
-    text = render(settings.store, request, titles, settings, origin=True)
+    titles = RegisteredTitles()
+    text = render(shown.settings, request, titles, origin=True)
     if paper is not None:
-        write_paper(settings.store, Path(paper), request, titles, settings)
+        write_paper(shown.settings, Path(paper), request, titles)
     if out is not None:
         write_output(Path(out), text)
     return text

@@ -49,10 +49,9 @@ def diff(
     from bench.reports.tables.diff import diff_grids
     from bench.reports.tables.grid import records, to_latex, to_markdown
     from bench.reports.titles import RegisteredTitles
-    from bench.runs.store import Store
 
     request = Request.parse(reading, "diff")
-    grids = diff_grids(Store(settings.store), a, b, request, region, RegisteredTitles())
+    grids = diff_grids(settings, a, b, request, region, RegisteredTitles())
     if format_ == "json":
         rows = {grid.title: records(grid.frame()) for grid in grids}
         text = json.dumps(rows, indent=1) + "\n"

@@ -174,12 +174,12 @@ def report(
     request = Request.parse({**reading, **chosen}, "report")
     titles = RegisteredTitles()
     if figure is not None and out is not None:
-        draw(settings.store, figure, out, request, titles, settings, setting)
+        draw(settings, figure, out, request, titles, setting)
     elif paper is not None:
         from bench.reports.paper import write_paper
 
-        written = write_paper(settings.store, paper, request, titles, settings)
+        written = write_paper(settings, paper, request, titles)
         typer.echo(f"{len(written)} files in {paper}")
     else:
-        text = render(settings.store, request, titles, settings, origin=True, notes=notes)
+        text = render(settings, request, titles, origin=True, notes=notes)
         write_out(text, out)

@@ -16,7 +16,6 @@ from bench.reports.request import Request
 from bench.reports.tables.diff import diff_grids
 from bench.reports.tables.robustness import noise_series, robustness_grid
 from bench.reports.titles import RegisteredTitles
-from bench.runs.store import Store
 
 USERS = 300
 RATES = (0.0, 0.1, 0.3)
@@ -211,11 +210,11 @@ def test_tests_are_over_the_users_left(rated):
     (table,) = read_report(rated, request).tables
     found = table.contrasts.against_base(0, "HR@5", 0)
     assert found.difference == pytest.approx(np.mean([1 - 0, 1 - 1, 1 - 0]))
-    tests, groups = diff_grids(Store(rated), "x/*/hsd", "x/*/none", request)
+    tests, groups = diff_grids(rated, "x/*/hsd", "x/*/none", request)
     assert {row[0].text: row[1].text for row in tests.blocks[0]}["Users"] == "3"
     assert groups.blocks[0][0][2].text == "3"
     with pytest.raises(ConfigError, match="data set 'y' has no ratings"):
-        diff_grids(Store(rated), "y/*/hsd", "y/*/none", request)
+        diff_grids(rated, "y/*/hsd", "y/*/none", request)
 
 
 def test_data_without_ratings_say_so_in_one_sentence(rated):
