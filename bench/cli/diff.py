@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli.options import one_of, store_settings, with_options
+from bench.cli.options import folder_settings, one_of, with_options
 from bench.cli.reading import Out, chosen_reading, write_out
 from bench.settings import Settings
 
@@ -23,7 +23,7 @@ _Format = Literal["markdown", "latex", "json"]
 _SIDE = "A row of 'bench report', as 'SASRec, HSD', a label, as ml-100k/sasrec/* or keys."
 
 
-@with_options(settings=store_settings, reading=chosen_reading)
+@with_options(settings=folder_settings, reading=chosen_reading)
 def diff(
     *,
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
