@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import BenchError, DataError
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
 
 
 def load_same(source: str, settings: Settings, name: str, fingerprint: str) -> Dataset:

@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +22,10 @@ from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import read_records
+from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
 from bench.statistics.nested import Nested
-
-if TYPE_CHECKING:
-    from bench.runs.store import Failure, Store
 
 Ranking = NDArray[np.float64]
 
