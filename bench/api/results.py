@@ -8,22 +8,34 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
+import numpy as np
+import pandas as pd
+
+from bench.api.model import TrainedModel
+from bench.data.dataset import Dataset
 from bench.errors import ConfigError, StoreError
+from bench.evaluate.metrics import rank_of
+from bench.files import write_output
+from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase
 from bench.plugins import resolve_settings
+from bench.reports.available import AvailableData, load_same
+from bench.reports.comparison import comparison_keys
+from bench.reports.names import TABLES, Format
+from bench.reports.paper import write_paper
+from bench.reports.report import read_report, render, warn
+from bench.reports.request import Reading, Request
+from bench.reports.results import ScoredExperiment, restricted
+from bench.reports.tables.diff import diff_grids
+from bench.reports.tables.frame import frame
+from bench.reports.titles import RegisteredTitles
+from bench.runs.imported import UnknownRanksError
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.api.model import TrainedModel
-    from bench.data.dataset import Dataset
-    from bench.reports.names import Format
-    from bench.reports.request import Reading, Request
-    from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
 
@@ -99,9 +111,6 @@ class Results:
         ConfigError
             There is no such run or specification, or a condition names what no experiment has.
         """
-        from bench.reports.comparison import comparison_keys
-        from bench.runs.store import Store
-
         chosen = comparison_keys(
             Store(self.settings.store),
             run="all" if run is None and spec is None else run,
@@ -142,9 +151,6 @@ class Results:
         StoreError
             No experiment has finished, or one is damaged.
         """
-        from bench.reports.report import read_report, warn
-        from bench.reports.tables.frame import frame
-
         request = _request(reading, keys=self._comparison_keys())
         data = read_report(self.settings, request)
         warn([*data.problems, *data.available.problems])
@@ -156,13 +162,6 @@ class Results:
         They are NaN where an imported result does not decide them. Parameters are those of
         :meth:`table`.
         """
-        import pandas as pd
-
-        from bench.reports.available import AvailableData
-        from bench.reports.report import warn
-        from bench.reports.results import ScoredExperiment, restricted
-        from bench.runs.imported import UnknownRanksError
-
         request, available, problems = _request(reading), AvailableData(self.settings), list[str]()
         every = [ScoredExperiment(stored, request) for stored in self._stored]
         rows = []
@@ -196,7 +195,6 @@ class Results:
         DataError
             The data are not on this machine, or have changed.
         """
-        from bench.evaluate.metrics import rank_of
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
@@ -249,8 +247,6 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 **_identity(stored),
@@ -264,8 +260,6 @@ class Results:
 
     def cost(self) -> pd.DataFrame:
         """Return parameters, epochs, seconds by stage, memory and machine of each experiment."""
-        import pandas as pd
-
         return pd.json_normalize(
             [
                 {**_identity(one), **one.metadata.model_dump(exclude={"card", "origin"})}
@@ -290,8 +284,6 @@ class Results:
         DataError
             Its data are not on this machine.
         """
-        from bench.api.model import TrainedModel
-
         stored = self._single(key)
         return TrainedModel.load(stored, self._dataset(stored), self.settings)
 
@@ -308,9 +300,6 @@ class Results:
         self, columns: Callable[[StoredExperiment], Mapping[str, Any]], *, items: str, ids: bool
     ) -> pd.DataFrame:
         """Stack the columns of all experiments that have some, by ids of the data set if asked."""
-        import numpy as np
-        import pandas as pd
-
         parts = []
         for stored in self._stored:
             if values := {**columns(stored)}:
@@ -324,8 +313,6 @@ class Results:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
-        from bench.reports.available import load_same
-
         name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
         if fingerprint not in self._datasets:
             source = stored.metadata.card or name
@@ -335,9 +322,6 @@ class Results:
 
     @cached_property
     def _stored(self) -> list[StoredExperiment]:
-        from bench.runs.store import Store
-        from bench.runs.stored import readable
-
         found = {
             stored.key: stored for stored in readable(Store(self.settings.store).experiments())
         }
@@ -346,9 +330,6 @@ class Results:
 
     def _comparison_keys(self) -> list[str]:
         """Return the keys of what a table shows by default."""
-        from bench.reports.comparison import comparison_keys
-        from bench.runs.store import Store
-
         known = self._known_keys()
         chosen = comparison_keys(Store(self.settings.store)) if self.keys is None else None
         return known if chosen is None else chosen
@@ -385,10 +366,6 @@ def load(
     ConfigError
         No published result can be compared with those of the store.
     """
-    from bench.packs.reference import REFERENCE, join, published_store
-    from bench.reports.comparison import comparison_keys
-    from bench.runs.store import Store
-
     settings = resolve_settings(settings)
     if store == REFERENCE:
         opened = published_store(REFERENCE, settings.cache)
@@ -435,9 +412,6 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
-    from bench.reports.tables.diff import diff_grids
-    from bench.reports.titles import RegisteredTitles
-
     known = {side.settings.store: side.settings for side in (a, b) if isinstance(side, Results)}
     if len(known) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
@@ -486,12 +460,6 @@ def report(
     str
         The text.
     """
-    from bench.files import write_output
-    from bench.reports.names import TABLES
-    from bench.reports.paper import write_paper
-    from bench.reports.report import render
-    from bench.reports.titles import RegisteredTitles
-
     shown = results if isinstance(results, Results) else load(results)
     unknown = [name for name in tables or () if name not in TABLES]
     if unknown:
@@ -511,8 +479,6 @@ def report(
 
 
 def _request(reading: Mapping[str, Any], **others: Any) -> Request:
-    from bench.reports.request import Request
-
     return Request.parse({**reading, **others}, "report")
 
 
