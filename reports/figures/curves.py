@@ -21,15 +21,14 @@ from bench.reports.figures.canvas import (
     method_styles,
     panels_of,
 )
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.robustness import noise_series, row_at
+from bench.reports.tables.rows import Row
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from bench.reports.tables.build import ReportData
-    from bench.reports.tables.rows import Row
 
 
 def draw_learning_curves(data: ReportData) -> Figure:

@@ -27,6 +27,7 @@ from bench.reports.figures.canvas import (
     legend,
     panels_of,
 )
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.denoising import dropped_share
 from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table, printed_names
 from bench.reports.titles import Titles
@@ -34,8 +35,6 @@ from bench.reports.titles import Titles
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from bench.reports.tables.build import ReportData
 
 CurveIdentity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 """Backbone, method, encoder and every setting except that of the curve."""
