@@ -1,5 +1,6 @@
 """Fixtures of all tests and doctests."""
 
+import gc
 import os
 import random
 import sys
@@ -7,12 +8,35 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 # Each process of pytest-xdist computes on one thread; torch reads this when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine must not fail a test: no verdict hangs on wall-clock time.
 settings.register_profile("bench", deadline=None, max_examples=25)
 settings.load_profile("bench")
+
+
+def pytest_collection_finish():
+    """Let the collector of garbage pass over what the imports have made."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """No test loses power: neither files nor databases need to reach the disk."""
+
+    def relax(connection, _):
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        event.listen(Engine, "connect", relax)
+        yield
+        event.remove(Engine, "connect", relax)
 
 
 @pytest.fixture(scope="session", autouse=True)
