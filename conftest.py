@@ -41,8 +41,11 @@ def no_waiting_for_the_disk():
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):
-    """No test reads or writes the user's own cache."""
-    folder = tmp_path_factory.mktemp("cache")
+    """No test reads or writes the user's own cache; processes of pytest-xdist share one."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE_DIR", str(folder))
         patch.setenv("BENCH_TRACK", "0")  # tests of tracking turn it on
