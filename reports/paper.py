@@ -34,6 +34,7 @@ MANIFEST = "bench-paper.json"
 _DOCUMENT = r"""% Compiles with: pdflatex main && bibtex main && pdflatex main && pdflatex main
 \documentclass{article}
 \usepackage[T1]{fontenc}
+\usepackage{lmodern}
 \usepackage{array,booktabs,graphicx}
 \begin{document}
 CONTENT

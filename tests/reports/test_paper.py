@@ -197,3 +197,5 @@ def test_pdflatex_compiles_the_document(written, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+    assert "Float too large" not in done.stdout
+    assert not re.search(r"\.\d+pk", done.stdout), "bitmap fonts, which publishers refuse"
