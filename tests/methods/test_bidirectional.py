@@ -384,7 +384,7 @@ def chance_of_guessing(name, objective, sampling, steps=100):
     method = model(config, given, inside)
     optimiser, found = torch.optim.Adam(method.parameters(), lr=5e-3), []
     for _ in range(steps):
-        drawn = torch.randint(1, 51, (32, 9))
+        drawn = torch.randint(1, 51, (64, 9))
         items, targets = drawn[:, :8], drawn[:, 1:].clone()
         if sampling == "prefixes":
             targets[:, :-1] = 0

@@ -86,9 +86,9 @@ def predictions(histories, variant, targets, progressive, seed):
 
 
 def changes(*arguments):
-    """Of five draws of weights and noise, how many show a later item in an earlier prediction."""
+    """Of ten draws of weights and noise, how many show a later item in an earlier prediction."""
     found = 0
-    for seed in range(5):
+    for seed in range(10):
         one, other = (predictions(given, *arguments, seed) for given in (HISTORIES, CHANGED))
         found += not torch.allclose(one, other, rtol=0, atol=1e-5)
     return found
@@ -112,7 +112,7 @@ def test_later_items_change_no_earlier_prediction(variant, targets, progressive)
 @pytest.mark.parametrize(("variant", "targets"), [("iadsr:leaky", 9), ("iadsr", 1)])
 def test_the_leaky_alternative_does_leak(variant, targets):
     """The canary above would notice: masks of the last epoch know what is to be predicted."""
-    assert changes(variant, targets, "leaky") >= 2
+    assert changes(variant, targets, "leaky") >= 3
 
 
 @pytest.mark.parametrize("variant", ["iadsr", "iadsr:causal"])

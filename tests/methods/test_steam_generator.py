@@ -49,7 +49,7 @@ def states_of(model, rows):
     return model.encoder(batch.items, Ragged(batch.valid))
 
 
-@pytest.mark.parametrize("longest", [1, 4])
+@pytest.mark.parametrize("longest", [1, 3, 5])
 @pytest.mark.parametrize("positions", ["fixed", "cumulative"])
 @pytest.mark.parametrize("classes", ["items", "all"])
 @torch.no_grad()

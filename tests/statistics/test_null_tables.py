@@ -25,13 +25,13 @@ def most(trials):
     ],
 )
 def test_a_table_without_differences_is_rarely_signed(settings):
-    found = tally(50, **settings)
+    found = tally(100, **settings)
     assert found["with a sign"] <= most(found["tables"])
     assert found["signed"] <= ALPHA * found["figures"]
 
 
 def test_the_uncorrected_test_has_its_level_too():
-    found = tally(100, seed=1, users=943, mean=0.03, seeds=1)
+    found = tally(150, seed=1, users=943, mean=0.03, seeds=1)
     assert 0.03 < found["raw p < 0.05"] / found["comparisons"] < 0.06
     assert found["raw p < 0.05"] > 10 * found["signed"], "the correction is what holds the level"
 
@@ -49,7 +49,7 @@ def test_signs_would_be_found():
 
 
 def test_seed_effect_signs_few_tables_and_is_inside_the_interval():
-    found = tally(30, users=3000, mean=0.03, seeds=5, seed_effect=0.1)
+    found = tally(60, users=3000, mean=0.03, seeds=5, seed_effect=0.1)
     assert found["with a sign"] <= most(found["tables"])
     assert found["signed"] <= ALPHA * found["figures"]
     assert found["covered"] >= found["intervals"] - most(found["intervals"])
@@ -63,5 +63,5 @@ def test_what_is_better_is_signed_with_more_seeds():
 
 def test_seed_effect_alone_keeps_the_level():
     # Five seeds whose means scatter by 10 %, nothing else: users alone would sign half of them.
-    found = seed_effect_alone(150, users=5000, mean=0.03, seeds=5, seed_effect=0.1)
+    found = seed_effect_alone(300, users=5000, mean=0.03, seeds=5, seed_effect=0.1)
     assert found["signed"] <= most(found["pairs"])
