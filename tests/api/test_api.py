@@ -219,8 +219,8 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
 
 def test_other_data_of_the_same_name_are_refused(results, dataset, monkeypatch):
     changed = replace(dataset, fingerprint="f" * 64)
-    monkeypatch.setattr("bench.data.load.load_dataset", lambda *_, **__: changed)
-    with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the experiment's"):
+    monkeypatch.setattr("bench.reports.available.load_dataset", lambda *_, **__: changed)
+    with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the one of"):
         bench.load(results.settings.store).ranks()
 
 

@@ -40,7 +40,7 @@ def written(root, tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(paper, "all_figures", lambda *_: iter(()))
-    monkeypatch.setattr(paper, "_commit", lambda: "commit 1")  # this one may be edited meanwhile
+    monkeypatch.setattr(paper, "checkout", lambda: "1")  # this one may be edited meanwhile
 
 
 def test_the_document_shows_every_table_and_figure(written):
