@@ -53,14 +53,6 @@ def dataset(card):
     return load_dataset(card, bench.Settings.from_environment())
 
 
-def test_importing_bench_imports_nothing_heavy():
-    script = "import bench, sys; print({'torch', 'pandas', 'numpy', 'optuna'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
-
-
 def test_tables_equal_the_command_lines(results, settings):
     words = ["report", "--format", "csv", "--store", str(settings.store)]
     done = CliRunner().invoke(app, words)

@@ -1,4 +1,4 @@
-"""A tracking database is made once: MLflow takes seconds to lay out its tables."""
+"""A tracking database is laid out once for all processes, because MLflow takes seconds to do it."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.files import locked
 from bench.settings import Settings
 from bench.tracking.sync import sync
 
@@ -18,10 +19,14 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    root = tmp_path_factory.mktemp("template")
-    sync(Settings(store=root, data=root, cache=root))
-    return root / "tracking" / "mlflow.db"
+def empty_database(private_cache):
+    root = private_cache / "template"
+    database = root / "tracking" / "mlflow.db"
+    with locked(private_cache / "template.lock"):
+        if not database.exists():
+            root.mkdir()
+            sync(Settings(store=root, data=root, cache=root))
+    return database
 
 
 @pytest.fixture(autouse=True)
