@@ -471,7 +471,8 @@ def report(
 
 
 def _request(reading: Mapping[str, Any], **others: Any) -> Request:
-    return Request.parse({**reading, **others}, "report")
+    metrics = reading.get("metrics") or None
+    return Request.parse({**reading, "metrics": metrics, **others}, "report")
 
 
 def _words(side: Results | str) -> str:
