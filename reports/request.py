@@ -128,8 +128,8 @@ class Request(Config):
 
     @field_validator("metrics", mode="before")
     @classmethod
-    def _listed(cls, names: Iterable[str] | None) -> list[str] | None:
-        return names if names is None else [names] if isinstance(names, str) else [*names]
+    def _one_is_a_list(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
 
     @field_validator("metrics")
     @classmethod
