@@ -10,11 +10,11 @@ import json
 import operator
 import re
 from collections.abc import Iterable, Sequence
-from typing import Self, TypedDict
+from typing import Annotated, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
@@ -119,7 +119,7 @@ class Request(Config):
     phase: Phase = "test"
     candidates: Candidates | None = None
     ties: Ties | None = None
-    metrics: tuple[str, ...] | None = None
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     tables: tuple[TableName, ...] | None = None
     part: Part = "train"
     noise_is: str | None = None
@@ -128,8 +128,8 @@ class Request(Config):
 
     @field_validator("metrics", mode="before")
     @classmethod
-    def _listed(cls, names: Iterable[str] | None) -> list[str] | None:
-        return ([names] if isinstance(names, str) else [*names]) if names else None
+    def _one_is_a_list(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
 
     @field_validator("metrics")
     @classmethod

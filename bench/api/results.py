@@ -21,6 +21,7 @@ from bench.files import write_output
 from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase
+from bench.plan.result import Decisions, TopLists
 from bench.plugins import resolve_settings
 from bench.reports.available import AvailableData, load_same
 from bench.reports.comparison import comparison_keys
@@ -222,12 +223,7 @@ class Results:
         ids
             As for :meth:`ranks`.
         """
-
-        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
-            decisions = stored.decisions(part)
-            return {} if decisions is None else decisions.columns()
-
-        return self._long(columns, items="item", ids=ids)
+        return self._long(lambda stored: _columns(stored.decisions(part)), items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
         """Return the top items of every user, of experiments run with ``keep="lists"``.
@@ -239,11 +235,7 @@ class Results:
         ids
             As for :meth:`ranks`.
         """
-
-        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
-            return {} if stored.lists is None else stored.lists.columns()
-
-        return self._long(columns, items="item", ids=ids)
+        return self._long(lambda stored: _columns(stored.lists), items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
         """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
@@ -479,13 +471,18 @@ def report(
 
 
 def _request(reading: Mapping[str, Any], **others: Any) -> Request:
-    return Request.parse({**reading, **others}, "report")
+    metrics = reading.get("metrics") or None
+    return Request.parse({**reading, "metrics": metrics, **others}, "report")
 
 
 def _words(side: Results | str) -> str:
     if isinstance(side, str):
         return side
     return ",".join(side._known_keys())  # noqa: SLF001 - of this module
+
+
+def _columns(found: Decisions | TopLists | None) -> Mapping[str, Any]:
+    return {} if found is None else found.columns()
 
 
 def _identity(stored: StoredExperiment) -> dict[str, Any]:

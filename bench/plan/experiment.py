@@ -99,6 +99,11 @@ class Experiment(Config):
         parts = self.dataset, self.backbone, self.method, self.encoder
         return label_of(*parts, self.training.budget, self.seed, self.training.loss)
 
+    @property
+    def configuration(self) -> str:
+        """The label without the seed: ``ml-100k/sasrec/none``."""
+        return self.label.removesuffix(f"/seed {self.seed}")
+
 
 def label_of(
     dataset: str,

@@ -96,11 +96,6 @@ def _is_named(row: Row, text: str, datasets: Iterable[str]) -> bool:
     return bool(wanted) and wanted <= known
 
 
-def configuration_label(experiment: Experiment) -> str:
-    """Return the label of an experiment without its seed."""
-    return experiment.label.removesuffix(f"/seed {experiment.seed}")
-
-
 def _matching(
     experiments: Sequence[StoredExperiment], pattern: str, store: Store
 ) -> list[StoredExperiment]:
@@ -116,16 +111,16 @@ def _matching(
         stored
         for stored in experiments
         if fnmatchcase(stored.experiment.label, pattern)
-        or fnmatchcase(configuration_label(stored.experiment), pattern)
+        or fnmatchcase(stored.experiment.configuration, pattern)
     ]
     if not matching:
-        known = {configuration_label(stored.experiment) for stored in experiments}
+        known = {stored.experiment.configuration for stored in experiments}
         raise ConfigError(f"{store.root} has no experiment '{pattern}'{suggestion(pattern, known)}")
     return matching
 
 
 def _check_one_configuration(experiments: Sequence[Experiment], patterns: str) -> None:
-    names = sorted({configuration_label(experiment) for experiment in experiments})
+    names = sorted({experiment.configuration for experiment in experiments})
     if len(names) > 1:
         raise ConfigError(
             f"'{patterns}' matches several configurations: {', '.join(names)}; narrow it"

@@ -13,7 +13,7 @@ from bench.plan.experiment import Experiment
 from bench.reports.available import AvailableData
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment, nested_values, restricted
-from bench.reports.tables.configuration import configuration_label, find_configuration
+from bench.reports.tables.configuration import find_configuration
 from bench.reports.tables.grid import (
     MISSING,
     Grid,
@@ -194,7 +194,7 @@ def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
 def _side(side: Side) -> str:
     seeds = ", ".join(str(result.experiment.seed) for result in side)
     keys = ", ".join(result.key[:12] for result in side)
-    return f"{configuration_label(side[0].experiment)} (seeds {seeds}; {keys})"
+    return f"{side[0].experiment.configuration} (seeds {seeds}; {keys})"
 
 
 def _interval(interval: Interval, form: str) -> str:
