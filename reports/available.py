@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.errors import BenchError, DataError
 from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
+    from bench.plan.protocol import SplitRule
 
 
 class AvailableData:
@@ -61,3 +63,8 @@ class AvailableData:
                 dataset = None
             self._loaded[name, fingerprint] = dataset
         return self._loaded[name, fingerprint]
+
+    def split(self, name: str, fingerprint: str, source: str, rule: SplitRule) -> Split | None:
+        """Return the split of a data set; parameters and None are those of :meth:`get`."""
+        dataset = self.get(name, fingerprint, source)
+        return None if dataset is None else Split.of(dataset, rule)

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
-from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
+from bench.evaluate.metrics import NDCG, HitRatio, Metric, Ranking, parse_metric, rank_of
 from bench.plan.protocol import Candidates, Part, Phase, Protocol, Ties
 from bench.plan.result import Ranks
 from bench.reports.names import Format, TableName
@@ -143,8 +143,8 @@ class Request(Config):
         """Return how equal scores are ranked."""
         return self.ties or protocol.ties
 
-    def ranking(self, ranks: Ranks, protocol: Protocol) -> NDArray[np.float64]:
-        """Return the rank of each user's target, ``[users]``."""
+    def ranking(self, ranks: Ranks, protocol: Protocol) -> Ranking:
+        """Return the rank of each target."""
         return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
 
     def comment(self, keys: Sequence[str]) -> str:

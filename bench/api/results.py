@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bench.api.model import TrainedModel
     from bench.data.dataset import Dataset
+    from bench.data.split import Split
     from bench.reports.names import Format
     from bench.reports.request import Request
     from bench.runs.stored import StoredExperiment
@@ -192,7 +193,7 @@ class Results:
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
-        """Return the rank of every user's held-out item; one row a user and experiment.
+        """Return the rank of every held-out item; one row a target and experiment.
 
         Columns: what identifies the experiment, ``user`` and ``target``, ``rank_all`` and
         ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from
@@ -212,16 +213,18 @@ class Results:
         DataError
             The data are not on this machine, or have changed.
         """
+        import numpy as np
+
         from bench.evaluate.metrics import rank_of
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
             counts = ranks.columns()
             return {
-                "user": range(len(ranks.target)),
+                "user": counts.pop("user", np.arange(len(ranks.target))),
                 "target": counts.pop("target"),
-                "rank_all": rank_of(ranks, "all", ties),
-                "rank_unseen": rank_of(ranks, "unseen", ties),
+                "rank_all": rank_of(ranks, "all", ties).ranks,
+                "rank_unseen": rank_of(ranks, "unseen", ties).ranks,
                 **counts,
             }
 
@@ -311,7 +314,7 @@ class Results:
         from bench.api.model import TrainedModel
 
         stored = self._single(key)
-        return TrainedModel.load(stored, self._dataset(stored), self.settings)
+        return TrainedModel.load(stored, self._split(stored), self.settings)
 
     def _single(self, key: str | None = None) -> StoredExperiment:
         """Return the one experiment there is, or the one whose key begins with ``key``."""
@@ -333,13 +336,18 @@ class Results:
         for stored in self._stored:
             if values := {**columns(stored)}:
                 if ids:
-                    dataset = self._dataset(stored)
+                    dataset = self._split(stored).dataset
                     values["user"] = np.array(dataset.user_ids, dtype=object)[values["user"]]
                     values[items] = np.array(dataset.item_ids, dtype=object)[values[items] - 1]
                 size = len(values["user"])
                 identity = {name: [value] * size for name, value in _identity(stored).items()}
                 parts.append(pd.DataFrame({**identity, **values}))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _split(self, stored: StoredExperiment) -> Split:
+        from bench.data.split import Split
+
+        return Split.of(self._dataset(stored), stored.experiment.protocol.split)
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
         from bench.data.load import load_dataset

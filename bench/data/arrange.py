@@ -148,7 +148,7 @@ def selected(raw: Interactions, card: Card) -> NDArray[np.bool_]:
         bound = getattr(filters, name)
         if bound is not None:
             times = _needed(raw.times, "times", f"{name}: {bound}", card)
-            keep &= compare(times, _in_units(bound, times, raw.per_second, card))
+            keep &= compare(times, in_units(bound, times, raw.per_second, card.name))
     return keep
 
 
@@ -161,16 +161,23 @@ def _needed(values: NDArray[Any] | None, what: str, setting: str, card: Card) ->
     return values
 
 
-def _in_units(
-    bound: float | datetime, times: NDArray[Any], per_second: int | None, card: Card
+def in_units(
+    bound: float | datetime,
+    times: NDArray[Any],
+    per_second: int | None,
+    name: str,
+    instead: str = "such a number",
 ) -> float:
-    """Return a bound in the unit of the times, rounded up where those are whole."""
+    """Return a bound in the unit of a data set's times, rounded up where those are whole.
+
+    A DataError names the data set, and what to write ``instead``, where the unit is unknown.
+    """
     if not isinstance(bound, datetime):
         return bound
     if per_second is None:
         raise DataError(
-            f"data set '{card.name}': its times are numbers of an unknown unit; write the bound "
-            f"{bound:%Y-%m-%d} as such a number, or name the unit as 'time_format'"
+            f"data set '{name}': its times are numbers of an unknown unit; write the bound "
+            f"{bound:%Y-%m-%d} as {instead}, or name the unit as 'time_format'"
         )
     microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     if times.dtype.kind == "i":

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.arrange import fingerprint
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.plan.protocol import Part
@@ -75,8 +75,7 @@ class Training:
             Returns an item for each of some places in ``users``.
         """
         size = len(self.counts)
-        owner = np.repeat(np.arange(len(self.sequences)), self.sequences.lengths)
-        own = np.unique(owner * size + self.sequences.items)
+        own = np.unique(self.sequences.owners * size + self.sequences.items)
         items = np.zeros(len(users), dtype=np.int64)
         left = np.arange(len(users))
         for _ in range(_TRIES):
@@ -237,7 +236,7 @@ def similar(training: Training) -> Changed:
 
 def shuffled(training: Training) -> Changed:
     """Permute the interactions of each user; none of them is noise."""
-    owner = np.repeat(np.arange(len(training.sequences)), training.sequences.lengths)
+    owner = training.sequences.owners
     origin = np.lexsort((training.generator.random(len(owner)), owner)).astype(np.int64)
     items = training.sequences.items[origin]
     nothing = np.zeros(len(items), dtype=np.bool_)
@@ -282,22 +281,23 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
             f"data set '{name}': '{variant.text}' changes all histories, after a variant that "
             "changed some; write it first, or give it the same 'histories'"
         )
-    split = LeaveOneOut.of(dataset)
-    inner = split.full.before_last(2)
+    dataset.refuse_short_users()
+    full, train = dataset.sequences, dataset.histories("train")
+    inner = full.before_last(2)
     noise, training_noise = _noise(dataset, "test"), _noise(dataset, "train")
     training: Sequences | None = None
     times, ratings = dataset.times, dataset.ratings
     if variant.histories == "train":
-        changed = _change(split.train, split, dataset, variant)
+        changed = _change(train, train, dataset, variant)
         sequences, training = dataset.sequences, changed.sequences
         training_noise = changed.noise_after(training_noise)
     else:
-        changed = _change(split.full.without_last(2), split, dataset, variant)
+        changed = _change(full.without_last(2), train, dataset, variant)
         lengths = changed.sequences.lengths + 2
         items = np.zeros(lengths.sum(), dtype=np.int32)
         sequences = Sequences.from_lengths(lengths, items)
         place = sequences.before_last(2)
-        items[place], items[~place] = changed.sequences.items, split.full.items[~inner]
+        items[place], items[~place] = changed.sequences.items, full.items[~inner]
         after = np.zeros(len(items), dtype=np.bool_)
         after[place], after[~place] = changed.noise_after(noise[inner]), noise[~inner]
         noise, times = after, None  # what is inserted has no time
@@ -306,7 +306,7 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
             ratings[~place] = old[~inner]
             ratings[place] = np.where(changed.origin < 0, np.nan, old[inner][changed.origin])
         if variant.histories == "test":
-            training = dataset.histories("train")
+            training = train
     known = isinstance(variant, Noise) or dataset.noise_in("train") is not None
     masks = (noise if known else None, training_noise if known and training is not None else None)
     ids = (dataset.user_ids, dataset.item_ids, dataset.item_texts)
@@ -329,10 +329,38 @@ def _noise(dataset: Dataset, part: Part) -> NDArray[np.bool_]:
     return np.zeros(len(dataset.histories(part).items), np.bool_) if known is None else known
 
 
-def _change(before: Sequences, split: LeaveOneOut, dataset: Dataset, variant: Change) -> Changed:
+def with_training(dataset: Dataset, later: Integers) -> Dataset:
+    """Take all but some last interactions of each user for training, as the variants change them.
+
+    Parameters
+    ----------
+    dataset
+        Its name says which variants.
+    later
+        int64 ``[users]``: how many last interactions of each are not for training.
+    """
+    source, variants = split_source(dataset.name)
+    before = dataset.sequences.before_last(later)
+    found = replace(
+        dataset,
+        training=dataset.sequences.without_last(later),
+        training_noise=None if dataset.noise is None else dataset.noise[before],
+    )
+    for number, variant in enumerate(variants):
+        if isinstance(variant, Change):
+            named = replace(found, name=source_of(source, variants[:number]))
+            train = found.histories("train")
+            changed = _change(train, train, named, variant)
+            known = isinstance(variant, Noise) or found.training_noise is not None
+            noise = changed.noise_after(_noise(found, "train")) if known else None
+            found = replace(found, training=changed.sequences, training_noise=noise)
+    return found
+
+
+def _change(before: Sequences, train: Sequences, dataset: Dataset, variant: Change) -> Changed:
     source = Training(
         sequences=before,
-        counts=split.item_counts(),
+        counts=np.bincount(train.items, minlength=dataset.n_items + 1),
         texts=dataset.item_texts,
         rate=variant.rate if isinstance(variant, Noise) else 0.0,
         generator=np.random.default_rng(seed_for(dataset.name, *variant.axes)),
@@ -348,7 +376,7 @@ def _uniform(training: Training) -> Callable[[Integers], Integers]:
 def _inserted(training: Training, users: Integers, gaps: Integers, items: Integers) -> Changed:
     """Insert items at gaps; those of one gap in the order of their drawing."""
     old = training.sequences
-    owner = np.repeat(np.arange(len(old)), old.lengths)
+    owner = old.owners
     position = np.arange(len(owner)) - old.offsets[owner]
     order = np.lexsort((np.r_[2 * position + 1, 2 * gaps], np.r_[owner, users]))
     origin = np.r_[np.arange(len(owner)), np.full(len(users), -1)][order]

@@ -14,14 +14,16 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.interactions import MISSING
 from bench.data.load import parse_card
 from bench.data.locate import Located
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.errors import BenchError, ConfigError, DataError, StoreError
 from bench.files import atomic_path, write_json
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.protocol import LEAVE_ONE_OUT
 from bench.plan.result import Decisions
 from bench.runs.stored import StoredExperiment
 from bench.version import __version__
@@ -129,7 +131,7 @@ def choose(
     else:
         limit = np.quantile(decisions.score, threshold, method="inverted_cdf")
         keep[flat] = decisions.score <= limit
-    user = np.repeat(np.arange(len(train)), train.lengths)
+    user = train.owners
     lacking = np.minimum(least, train.lengths) - np.bincount(user[keep], minlength=len(train))
     restored = 0
     for row in np.flatnonzero(lacking > 0):
@@ -181,8 +183,15 @@ def write_cleaned(
     StoreError
         The experiment is damaged, or the folder cannot be written.
     """
+    rule = stored.experiment.protocol.split
+    if part == "all" and rule != LEAVE_ONE_OUT:
+        raise ConfigError(
+            f"{stored.experiment.label} was split by time, whose targets another split of the "
+            "written data would not hold out; give --part train"
+        )
+    dataset = Split.of(dataset, rule).dataset
     kept, histories, places = _kept(stored, dataset, folder, part, threshold)
-    owners = np.repeat(np.arange(len(histories)), histories.lengths)
+    owners = histories.owners
     rows = [
         (dataset.user_ids[user], dataset.item_ids[item - 1], place)
         for user, item, place in zip(
@@ -225,18 +234,19 @@ def _kept(
     decisions = stored.decisions("train")
     if decisions is None:
         raise ConfigError(f"{label} decides about no interaction; choose a denoiser's experiment")
-    split = LeaveOneOut.of(dataset)
-    kept = choose(split.train, decisions, threshold, LEAST[part])
+    train = dataset.histories("train")
+    kept = choose(train, decisions, threshold, LEAST[part])
     if not kept.dropped:
         raise ConfigError(
             f"{label} keeps every interaction; give --threshold, such as 0.8, to drop those of the "
             "highest scores"
         )
-    train, keep = split.train, kept.keep
-    user = np.repeat(np.arange(len(train)), train.lengths)
+    keep = kept.keep
+    user = train.owners
     place = np.arange(len(user)) - train.offsets[user]
     users, items, places = user[keep], train.items[keep], place[keep]
     if part == "all":
+        split = Split.of(dataset)
         everyone = np.arange(len(train))
         users = np.concatenate([users, everyone, everyone])
         items = np.concatenate([items, split.targets("validation"), split.targets("test")])
@@ -339,7 +349,7 @@ def _write_files(
 
 def _write_dropped(path: Path, dataset: Dataset, kept: Kept) -> None:
     """Write what is left out, in the form that the method ``decisions`` reads."""
-    train = LeaveOneOut.of(dataset).train
+    train = dataset.histories("train")
     flat = np.flatnonzero(~kept.keep)
     user = np.searchsorted(train.offsets, flat, side="right") - 1
     rows = (
@@ -406,7 +416,7 @@ def _provenance(
     threshold: float | None,
 ) -> dict[str, Any]:
     experiment, again = stored.experiment, cleaned.dataset
-    train = LeaveOneOut.of(dataset).train
+    train = dataset.histories("train")
     return {
         "bench": __version__,
         "experiment": {

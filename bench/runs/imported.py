@@ -19,20 +19,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.foreign import ForeignTable
+from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
 from bench.files import atomic_path
 from bench.hashing import file_hash
 from bench.plan.experiment import IMPORTED, Experiment
-from bench.plan.protocol import PHASES, Candidates, Phase, Protocol
+from bench.plan.protocol import LEAVE_ONE_OUT, PHASES, Candidates, Phase, Protocol
 from bench.plan.result import ExperimentResult, Metadata, Origin, Ranks
 from bench.plan.training import TrainingConfig
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 
 if TYPE_CHECKING:
-    from bench.evaluate.ndcg import Metric
+    from bench.evaluate.ndcg import Metric, Ranking
 
 NAME = re.compile(r"\w[\w .()+-]{0,59}")
 """Names of imported models."""
@@ -103,7 +104,7 @@ def import_ranks(
     Raises
     ------
     ConfigError
-        The name is not possible.
+        The name is not possible, or the protocol splits by time.
     DataError
         The file is damaged or does not fit the data set.
     StoreError
@@ -113,6 +114,11 @@ def import_ranks(
         raise ConfigError(
             f"name '{name}' must be at most 60 letters, digits, spaces and any of _.()+- and begin "
             "with a letter or digit; choose another"
+        )
+    if protocol.split != LEAVE_ONE_OUT:
+        raise ConfigError(
+            f"ranks are imported under the split {LEAVE_ONE_OUT} alone, not {protocol.split}; name "
+            "an experiment of that split with --like"
         )
     found = read_foreign_ranks(path, dataset, candidates)
     experiment = Experiment(
@@ -128,7 +134,7 @@ def import_ranks(
         code=IMPORTED,
     )
     source = found.origin.model_copy(update={"text": origin})
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset)
     ranks = {phase: _ranks(split, phase, found.counts.get(phase)) for phase in PHASES}
     store.prepare()
     with store.locked(experiment.key) as mine:
@@ -150,10 +156,10 @@ def _refuse_another(stored: StoredExperiment, source: Origin) -> None:
         )
 
 
-def _ranks(split: LeaveOneOut, phase: Phase, counts: Counts | None) -> Ranks:
+def _ranks(split: Split, phase: Phase, counts: Counts | None) -> Ranks:
     """Complete counts by what the data set tells; without counts nothing is known."""
     history, targets = split.history(phase), split.targets(phase)
-    users = np.repeat(np.arange(len(history)), history.lengths)
+    users = history.owners
     other = history.items != targets[users]
     size = split.n_items + 1
     distinct = np.unique(users[other] * size + history.items[other])
@@ -192,7 +198,7 @@ def read_foreign_ranks(
     DataError
         The file is damaged, lacks users, or contradicts the data set.
     """
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset)
     kind: Any
     if _is_zip(path):
         kind, counts, length = "scores", _from_npz(path, dataset, split, candidates), None
@@ -261,7 +267,7 @@ def _refuse_missing(table: ForeignTable, users: NDArray[np.int64], dataset: Data
 
 
 def _from_ranks(
-    table: ForeignTable, dataset: Dataset, split: LeaveOneOut, candidates: Candidates
+    table: ForeignTable, dataset: Dataset, split: Split, candidates: Candidates
 ) -> dict[Phase, Counts]:
     users = table.rows("user", dataset.user_ids, "user")
     targets = table.rows("target", dataset.item_ids, "item") + 1
@@ -300,7 +306,7 @@ def _refuse_another_target(
     rows: NDArray[np.int64],
     targets: NDArray[np.int64],
     dataset: Dataset,
-    split: LeaveOneOut,
+    split: Split,
     phase: Phase,
 ) -> None:
     own = split.targets(phase)
@@ -334,7 +340,7 @@ def _check_range(
 
 
 def _from_lists(
-    table: ForeignTable, dataset: Dataset, split: LeaveOneOut, candidates: Candidates
+    table: ForeignTable, dataset: Dataset, split: Split, candidates: Candidates
 ) -> tuple[dict[Phase, Counts], int | None]:
     table.need("rank")
     users = table.rows("user", dataset.user_ids, "user")
@@ -374,7 +380,7 @@ def _listed(
     items: NDArray[np.int64],
     ranks: NDArray[np.int64],
     length: int,
-    split: LeaveOneOut,
+    split: Split,
     phase: Phase,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the items above and equal to each target; one beyond its list ties with the rest."""
@@ -391,13 +397,12 @@ def _refuse_seen(
     rows: NDArray[np.int64],
     users: NDArray[np.int64],
     items: NDArray[np.int64],
-    split: LeaveOneOut,
+    split: Split,
     phase: Phase,
 ) -> None:
     history, targets = split.history(phase), split.targets(phase)
-    owners = np.repeat(np.arange(len(history)), history.lengths)
     size = split.n_items + 1
-    seen = np.isin(users[rows] * size + items[rows], owners * size + history.items)
+    seen = np.isin(users[rows] * size + items[rows], history.owners * size + history.items)
     wrong = seen & (items[rows] != targets[users[rows]])
     if wrong.any():
         raise DataError(
@@ -407,7 +412,7 @@ def _refuse_seen(
 
 
 def _from_npz(
-    path: Path, dataset: Dataset, split: LeaveOneOut, candidates: Candidates | None
+    path: Path, dataset: Dataset, split: Split, candidates: Candidates | None
 ) -> dict[Phase, Counts]:
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -432,7 +437,7 @@ def _from_npz(
 
 
 def _from_wide(
-    path: Path, dataset: Dataset, split: LeaveOneOut, candidates: Candidates | None
+    path: Path, dataset: Dataset, split: Split, candidates: Candidates | None
 ) -> dict[Phase, Counts]:
     table = ForeignTable.read(path, ["user", *dataset.item_ids])
     items = [name for name in table.columns.header if name != "user"]
@@ -452,7 +457,7 @@ def _from_wide(
 def _from_scores(
     path: Path,
     dataset: Dataset,
-    split: LeaveOneOut,
+    split: Split,
     users: Sequence[str],
     items: Sequence[str],
     scores: NDArray[Any],
@@ -505,9 +510,7 @@ def _places(path: Path, given: Sequence[str], ids: Sequence[str], kind: str) -> 
     return np.array([places[value] for value in ids], dtype=np.int64)
 
 
-def check_known(
-    stored: StoredExperiment, ranking: NDArray[np.float64], metrics: Sequence[Metric]
-) -> None:
+def check_known(stored: StoredExperiment, ranking: Ranking, metrics: Sequence[Metric]) -> None:
     """Refuse metrics that the file of an imported result does not decide.
 
     Parameters
@@ -525,7 +528,7 @@ def check_known(
         The ranks are not known, or a metric looks beyond the end of the lists.
     """
     label, origin = stored.experiment.label, stored.metadata.origin
-    if np.isnan(ranking).any():
+    if np.isnan(ranking.ranks).any():
         raise UnknownRanksError(
             f"{label} was imported without these ranks; choose the candidates and phase that "
             f"{origin.file if origin else 'its file'} is about"
@@ -571,13 +574,14 @@ def write_ranks(stored: StoredExperiment, dataset: Dataset, path: Path) -> None:
         raise ConfigError(
             f"{stored.experiment.label} was imported from {origin.file}; import that file instead"
         )
-    frames = []
+    split, frames = Split.of(dataset, stored.experiment.protocol.split), []
+    dataset = split.dataset
     for phase in PHASES:
         ranks = stored.ranks(phase)
         columns = {name: ranks.columns()[name] for name in COUNTS}
         named = {
             "phase": phase,
-            "user": list(dataset.user_ids),
+            "user": [dataset.user_ids[user] for user in split.users(phase)],
             "target": [dataset.item_ids[item - 1] for item in ranks.target],
         }
         frames.append(pd.DataFrame({**named, **columns}))
