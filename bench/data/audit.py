@@ -69,16 +69,10 @@ def _item_orders(ids: Sequence[str]) -> list[NDArray[np.int64]]:
 
 def sorted_share(sequences: Sequences, key: NDArray[np.int64]) -> float:
     """Compute the share of sequences of two items or more that ascend by ``key[item]``."""
-    places = key[sequences.items]
-    falls = np.zeros(len(places) + 1, dtype=np.int64)
-    falls[2:] = np.cumsum(places[1:] < places[:-1])
-    starts, ends = sequences.offsets[:-1], sequences.offsets[1:]
-    long = ends - starts >= 2
-    if not long.any():
-        return 0.0
-    # falls[k] counts the descents among the first k items; one at a border is not inside.
-    inside = falls[ends[long]] - falls[starts[long] + 1]
-    return float((inside == 0).mean())
+    places, owners = key[sequences.items], sequences.owners
+    falls = (places[1:] < places[:-1]) & (owners[1:] == owners[:-1])
+    long = int((sequences.lengths >= 2).sum())
+    return (long - len(np.unique(owners[1:][falls]))) / long if long else 0.0
 
 
 def ties_in_time(dataset: Dataset) -> CheckResult:

@@ -52,7 +52,8 @@ class Columns:
         DataError
             There is no such column, or its values have no text.
         """
-        return [str(value) for value in self._texts(self._get(name), name).to_pylist()]
+        values: list[str] = self._texts(self._get(name), name).to_pylist()
+        return values
 
     def ids(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
         """Encode a column: codes of its values, and the distinct values in order of appearance.

@@ -282,45 +282,56 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
             "changed some; write it first, or give it the same 'histories'"
         )
     dataset.refuse_short_users()
-    full, train = dataset.sequences, dataset.histories("train")
-    inner = full.before_last(2)
-    noise, training_noise = _noise(dataset, "test"), _noise(dataset, "train")
-    training: Sequences | None = None
-    times, ratings = dataset.times, dataset.ratings
-    if variant.histories == "train":
-        changed = _change(train, train, dataset, variant)
-        sequences, training = dataset.sequences, changed.sequences
-        training_noise = changed.noise_after(training_noise)
-    else:
-        changed = _change(full.without_last(2), train, dataset, variant)
-        lengths = changed.sequences.lengths + 2
-        items = np.zeros(lengths.sum(), dtype=np.int32)
-        sequences = Sequences.from_lengths(lengths, items)
-        place = sequences.before_last(2)
-        items[place], items[~place] = changed.sequences.items, full.items[~inner]
-        after = np.zeros(len(items), dtype=np.bool_)
-        after[place], after[~place] = changed.noise_after(noise[inner]), noise[~inner]
-        noise, times = after, None  # what is inserted has no time
-        if ratings is not None:
-            old, ratings = ratings, np.full(len(items), np.nan, dtype=np.float32)
-            ratings[~place] = old[~inner]
-            ratings[place] = np.where(changed.origin < 0, np.nan, old[inner][changed.origin])
-        if variant.histories == "test":
-            training = train
-    known = isinstance(variant, Noise) or dataset.noise_in("train") is not None
-    masks = (noise if known else None, training_noise if known and training is not None else None)
+    changed = (_training_changed if variant.histories == "train" else _changed)(dataset, variant)
     ids = (dataset.user_ids, dataset.item_ids, dataset.item_texts)
+    masks = changed.noise, changed.training, changed.training_noise
+    return replace(changed, name=name, fingerprint=fingerprint(changed.sequences, *ids, *masks))
+
+
+def _training_changed(dataset: Dataset, variant: Change) -> Dataset:
+    """Change what models train on, and nothing else."""
+    training = dataset.histories("train")
+    changed = _change(training, dataset, variant)
+    known = _is_known(dataset, variant)
     return replace(
         dataset,
-        name=name,
-        fingerprint=fingerprint(sequences, *ids, masks[0], training, masks[1]),
-        sequences=sequences,
-        times=times,
-        ratings=ratings,
-        noise=masks[0],
-        training=training,
-        training_noise=masks[1],
+        noise=_noise(dataset, "test") if known else None,
+        training=changed.sequences,
+        training_noise=changed.noise_after(_noise(dataset, "train")) if known else None,
     )
+
+
+def _changed(dataset: Dataset, variant: Change) -> Dataset:
+    """Change histories before the validation target, of training too unless they are for tests."""
+    full, noise = dataset.sequences, _noise(dataset, "test")
+    inner = full.before_last(2)
+    changed = _change(full.without_last(2), dataset, variant)
+    lengths = changed.sequences.lengths + 2
+    items = np.zeros(lengths.sum(), dtype=np.int32)
+    sequences = Sequences.from_lengths(lengths, items)
+    place = sequences.before_last(2)
+    items[place], items[~place] = changed.sequences.items, full.items[~inner]
+    after = np.zeros(len(items), dtype=np.bool_)
+    after[place], after[~place] = changed.noise_after(noise[inner]), noise[~inner]
+    ratings = None
+    if dataset.ratings is not None:
+        old, ratings = dataset.ratings, np.full(len(items), np.nan, dtype=np.float32)
+        ratings[~place] = old[~inner]
+        ratings[place] = np.where(changed.origin < 0, np.nan, old[inner][changed.origin])
+    known, for_tests = _is_known(dataset, variant), variant.histories == "test"
+    return replace(
+        dataset,
+        sequences=sequences,
+        times=None,  # what is inserted has no time
+        ratings=ratings,
+        noise=after if known else None,
+        training=dataset.histories("train") if for_tests else None,
+        training_noise=_noise(dataset, "train") if for_tests and known else None,
+    )
+
+
+def _is_known(dataset: Dataset, variant: Change) -> bool:
+    return isinstance(variant, Noise) or dataset.noise_in("train") is not None
 
 
 def _noise(dataset: Dataset, part: Part) -> NDArray[np.bool_]:
@@ -349,18 +360,14 @@ def with_training(dataset: Dataset, later: Integers) -> Dataset:
     for number, variant in enumerate(variants):
         if isinstance(variant, Change):
             named = replace(found, name=source_of(source, variants[:number]))
-            train = found.histories("train")
-            changed = _change(train, train, named, variant)
-            known = isinstance(variant, Noise) or found.training_noise is not None
-            noise = changed.noise_after(_noise(found, "train")) if known else None
-            found = replace(found, training=changed.sequences, training_noise=noise)
+            found = replace(_training_changed(named, variant), name=dataset.name)
     return found
 
 
-def _change(before: Sequences, train: Sequences, dataset: Dataset, variant: Change) -> Changed:
+def _change(before: Sequences, dataset: Dataset, variant: Change) -> Changed:
     source = Training(
         sequences=before,
-        counts=np.bincount(train.items, minlength=dataset.n_items + 1),
+        counts=np.bincount(dataset.histories("train").items, minlength=dataset.n_items + 1),
         texts=dataset.item_texts,
         rate=variant.rate if isinstance(variant, Noise) else 0.0,
         generator=np.random.default_rng(seed_for(dataset.name, *variant.axes)),

@@ -214,8 +214,8 @@ def _note(dataset: Dataset, split: Split, begin: float, end: float) -> str:
     first = f" (first: '{unseen[0]}')" if unseen else ""
     return (
         f"{text}; left out: {dataset.n_users - known.n_users:,} users and {len(unseen):,} "
-        f"items{first} without training interactions, "
-        f"{dataset.n_interactions - known.n_interactions:,} interactions in all"
+        f"items{first} without training interactions, and "
+        f"their {dataset.n_interactions - known.n_interactions:,} interactions"
     )
 
 

@@ -83,7 +83,7 @@ def _a_split(value: Any) -> Any:
         pairs = (option.split("=", 1) for option in options)
         value = {"kind": kind, **{key: load_yaml(text) for key, text in pairs}}
     if not isinstance(value, Mapping):
-        raise ValueError(f"write {LEAVE_ONE_OUT} or temporal")  # noqa: TRY004 - as pydantic asks
+        raise ValueError(f"write {LEAVE_ONE_OUT} or temporal")
     known = ("temporal", LEAVE_ONE_OUT)
     if (kind := value.get("kind", "temporal")) not in known:
         raise ValueError(f"unknown split '{kind}'{suggestion(str(kind), known)}")

@@ -117,7 +117,7 @@ def test_the_note_counts_what_is_left_out():
         "7 training interactions of 3 users with 3 items; validation from 1970-01-01 00:00: "
         "2 targets of 2 users, 1 users have none; test from 1970-01-01 00:00: 3 targets of "
         "2 users, 1 users have none; left out: 1 users and 3 items (first: 'i4') without training "
-        "interactions, 3 interactions in all"
+        "interactions, and their 3 interactions"
     )
     [found] = [one for one in audit(dataset(ROWS), RULE) if one.check == "split by time"]
     assert found.text.startswith(f"{RULE}: 7 training interactions")
@@ -209,6 +209,7 @@ def test_planted_noise_and_ratings_follow_their_interactions():
     size = len(dataset(ROWS).sequences.items)
     data = dataset(ROWS, ratings=np.arange(size, dtype=np.float32), noise=np.arange(size) % 2 == 1)
     split = Split.of(data, RULE)
-    assert split.dataset.noise_in("train").tolist() == [False, True, False, False, True, True, False]
+    places = split.dataset.training_places()
+    assert split.dataset.ratings[places].tolist() == [0, 1, 2, 6, 7, 11, 12]
+    assert np.flatnonzero(split.dataset.noise_in("train")).tolist() == [1, 4, 5]
     assert split.target_ratings("test").tolist() == [4, 5, 10]
-    assert split.dataset.ratings[split.dataset.training_places()].tolist() == [0, 1, 2, 6, 7, 11, 12]

@@ -139,6 +139,13 @@ def test_the_order_of_users_does_not_matter(ranks, order):
         assert shuffled.tolist() == metric.gains(values)[list(order)].tolist()
 
 
+def test_users_count_alike_however_many_targets_they_have():
+    ranking = Ranking(np.array([1.0, 3.0, 2.0, 9.0, 1.0]), np.array([0, 0, 4, 7, 7], np.int32))
+    halves = [(1 + 1 / 2) / 2, 1 / math.log2(3), (0 + 1) / 2]
+    np.testing.assert_allclose(NDCG(5).per_user(ranking), halves, rtol=1e-15)
+    assert NDCG(5).mean(ranking) == pytest.approx(sum(halves) / 3, rel=1e-15)
+
+
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0])
 def test_a_rank_that_is_none_is_refused(bad):
     with pytest.raises(BenchError, match="target 1 has rank"):
