@@ -303,28 +303,26 @@ def _training_changed(dataset: Dataset, variant: Change) -> Dataset:
 
 def _changed(dataset: Dataset, variant: Change) -> Dataset:
     """Change histories before the validation target, of training too unless they are for tests."""
-    full, noise = dataset.sequences, _noise(dataset, "test")
+    full = dataset.sequences
     inner = full.before_last(2)
     changed = _change(full.without_last(2), dataset, variant)
-    lengths = changed.sequences.lengths + 2
-    items = np.zeros(lengths.sum(), dtype=np.int32)
-    sequences = Sequences.from_lengths(lengths, items)
+    items = np.zeros(len(changed.sequences.items) + 2 * len(full), dtype=np.int32)
+    sequences = Sequences.from_lengths(changed.sequences.lengths + 2, items)
     place = sequences.before_last(2)
+    origin = np.zeros(len(items), dtype=np.int64)  # -1 where an interaction is new
+    origin[place] = np.append(np.flatnonzero(inner), -1)[changed.origin]
+    origin[~place] = np.flatnonzero(~inner)
     items[place], items[~place] = changed.sequences.items, full.items[~inner]
-    after = np.zeros(len(items), dtype=np.bool_)
-    after[place], after[~place] = changed.noise_after(noise[inner]), noise[~inner]
-    ratings = None
-    if dataset.ratings is not None:
-        old, ratings = dataset.ratings, np.full(len(items), np.nan, dtype=np.float32)
-        ratings[~place] = old[~inner]
-        ratings[place] = np.where(changed.origin < 0, np.nan, old[inner][changed.origin])
+    noise = np.where(origin < 0, False, _noise(dataset, "test")[origin])
+    noise[place] |= changed.noise
+    old = dataset.ratings
     known, for_tests = _is_known(dataset, variant), variant.histories == "test"
     return replace(
         dataset,
         sequences=sequences,
         times=None,  # what is inserted has no time
-        ratings=ratings,
-        noise=after if known else None,
+        ratings=None if old is None else np.where(origin < 0, np.float32(np.nan), old[origin]),
+        noise=noise if known else None,
         training=dataset.histories("train") if for_tests else None,
         training_noise=_noise(dataset, "train") if for_tests and known else None,
     )

@@ -22,13 +22,14 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
 
     Returns None if no data set has two such models.
     """
-    tables = sorted(tables, key=lambda table: str(table.protocol.split))
+    main = tables[0].main
+    alike = (table for table in tables if main in table.metric_names)
+    tables = sorted(alike, key=lambda table: str(table.protocol.split))
     splits = [str(table.protocol.split) for table in tables]
     heads = [
         split if splits.count(split) == 1 else f"{split} {table.anchor}"
         for split, table in zip(splits, tables, strict=True)
     ]
-    main = tables[0].main
     blocks, notes = [], []
     for title, models in _tested(tables).items():
         # One column of means for each protocol.
