@@ -108,7 +108,7 @@ DATE = BeforeValidator(_a_date)
 
 def _numbers_only(field: FieldInfo) -> bool:
     kinds = _kinds(field.annotation)
-    return bool(kinds & {int, float}) and not kinds & {bool, Any}
+    return bool(kinds & {int, float}) and not kinds & {bool, datetime, Any}
 
 
 def _kinds(annotation: Any) -> set[Any]:

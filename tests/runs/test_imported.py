@@ -52,7 +52,7 @@ def counted(dataset, scores, phase):
     """Ranks of a matrix of scores, one comparison after another."""
     split = Split.of(dataset)
     history, targets, popularity = split.history(phase), split.targets(phase), split.item_counts()
-    columns = {name: [] for name in Ranks.__annotations__}
+    columns = {name: [] for name in Ranks.__annotations__ if name != "user"}
     for user, target in enumerate(targets.tolist()):
         seen = set(history[user].tolist()) - {target}
         row = {"target": target, "target_count": popularity[target]}

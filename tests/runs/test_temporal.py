@@ -129,16 +129,20 @@ def test_protocols_are_compared_side_by_side(results, settings):
 def test_two_splits_are_not_tested_against_each_other(results, settings):
     with pytest.raises(ConfigError, match="different protocols"):
         bench.compare(
-            "walks/gru4rec/hsd/seed 1", f"walks/gru4rec/hsd/{TIMED}/seed 1", settings=settings
+            "walks/gru4rec/hsd/epochs=1/seed 1",
+            f"walks/gru4rec/hsd/{TIMED}/epochs=1/seed 1",
+            settings=settings,
         )
     shown = bench.compare(
-        f"walks/gru4rec/hsd/{TIMED}/seed 1", f"walks/gru4rec/none/{TIMED}/seed 1", settings=settings
+        f"walks/gru4rec/hsd/{TIMED}/epochs=1/seed 1",
+        f"walks/gru4rec/none/{TIMED}/epochs=1/seed 1",
+        settings=settings,
     )
     assert shown is not None
 
 
 def test_what_holds_for_leave_one_out_alone_is_refused(results, settings, card, tmp_path):
-    label = f"walks/gru4rec/hsd/{TIMED}/seed 1"
+    label = f"walks/gru4rec/hsd/{TIMED}/epochs=1/seed 1"
     bench.export_ranks(label, tmp_path / "ranks.csv", settings=settings)
     with pytest.raises(ConfigError, match="under the split leave-one-out alone"):
         bench.import_ranks(
