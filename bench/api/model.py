@@ -6,28 +6,28 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import DataError, StoreError
+from bench.plan.experiment import Experiment
+from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from bench.data.dataset import Dataset
-    from bench.data.split import Split
     from bench.model.batch import Batch
     from bench.model.method import Method
-    from bench.plan.experiment import Experiment
-    from bench.runs.stored import StoredExperiment
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
     """The method of a finished experiment with the weights of its best epoch.
 
-    Users and items are named by the ids of the data set. What a user has done before the (last)
-    test item is the input, cut to the protocol's maximum length, as in evaluation.
+    Users and items are named by the ids of the data set. What a user has done before the
+    (last) test item is the input, cut to the protocol's maximum length, as in evaluation.
 
     Attributes
     ----------
@@ -90,7 +90,6 @@ class TrainedModel:
         pandas.DataFrame
             ``user``, ``rank`` (from 1), ``item``, ``title`` and ``score``.
         """
-        import pandas as pd
         import torch
 
         from bench.evaluate.full_ranking import FullRanking
@@ -121,7 +120,6 @@ class TrainedModel:
             Ids, in the order of the rows; None is all users with a test target, in the order of the
             data set.
         """
-        import numpy as np
         import torch
 
         parts, order = [], []
@@ -131,11 +129,9 @@ class TrainedModel:
                 parts.append(self.method.user_vectors(batch).float().cpu().numpy())
         known = np.concatenate(order)
         vectors = np.concatenate(parts)[np.argsort(known)]
-        return (
-            vectors
-            if users is None
-            else vectors[np.searchsorted(np.sort(known), self._rows(users))]
-        )
+        if users is None:
+            return vectors
+        return vectors[np.searchsorted(np.sort(known), self._rows(users))]
 
     def item_vectors(self) -> NDArray[np.float32]:
         """Return float32 ``[items, D]``, in the order of ``dataset.item_ids``."""
@@ -159,8 +155,6 @@ class TrainedModel:
             ``user``, ``position`` (0 = oldest), ``item``, ``keep`` and ``score`` (high = noise);
             empty where the method removes nothing.
         """
-        import numpy as np
-        import pandas as pd
         import torch
 
         from bench.evaluate.decisions import read_decisions

@@ -11,7 +11,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS, Component
 from bench.errors import ConfigError
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Computation, Experiment, label_of
-from bench.plan.protocol import SplitRule
+from bench.plan.protocol import LEAVE_ONE_OUT, SplitRule
 from bench.plan.spec import Spec
 from bench.plan.training import LossName
 
@@ -153,13 +153,16 @@ def freeze(
         backbone_settings = spec.backbone_config(backbone).model_dump(mode="json")
     if encoder is not None:
         encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
+    method_config = spec.method_config(method).resolved(cache)
+    if protocol.split == LEAVE_ONE_OUT:  # other splits leave users and items out
+        method_config.check(dataset)
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         backbone=backbone,
         backbone_settings=backbone_settings,
         method=method,
-        method_settings=spec.method_config(method).resolved(cache).model_dump(mode="json"),
+        method_settings=method_config.model_dump(mode="json"),
         encoder=encoder,
         encoder_settings=encoder_settings,
         training=training,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of
 from bench.reports.tables.markup import one_line
 from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.statistics.slices import COLD_AT_MOST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 USERS = 4
 """Users of each data set."""
@@ -38,52 +42,38 @@ class MethodDecisions:
     ----------
     label
         Printed name of the row.
-    place
-        int64, ascending: see :func:`place_of`.
     drop
-        bool, in the same order.
+        Whether an interaction is dropped, by user and position; empty for the bare backbone.
     ranks
         Rank of each user's last test item, by user.
     """
 
     label: str
-    place: NDArray[np.int64]
-    drop: NDArray[np.bool_]
+    drop: pd.Series[bool]
     ranks: Mapping[int, float]
 
     @classmethod
     def of(cls, row: Row) -> MethodDecisions:
         """Read the first seed of a row."""
+        import pandas as pd
+
         result = row.results[0]
         decisions = result.removals("test")
-        place, drop = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+        drop = pd.Series(dtype=bool)
         if decisions is not None:
-            place = place_of(decisions.user.astype(np.int64), decisions.position.astype(np.int64))
-            order = np.argsort(place)
-            place, drop = place[order], ~decisions.keep[order]
+            places = pd.MultiIndex.from_arrays([decisions.user, decisions.position])
+            drop = pd.Series(~decisions.keep, places).sort_index()
         ranking = replace(result, users=None).ranking("test")
         users = range(len(ranking.ranks)) if ranking.users is None else ranking.users.tolist()
         ranks = dict(zip(users, ranking.ranks.tolist(), strict=True))  # the last of several stays
-        return cls(row.method_label, place, drop, ranks)
-
-    @property
-    def decides(self) -> bool:
-        """Whether there are decisions; the bare backbone has none."""
-        return len(self.place) > 0
+        return cls(row.method_label, drop, ranks)
 
     def outcome(self, user: int, position: int) -> str:
         """Print what became of an interaction."""
-        if not self.decides:
+        if self.drop.empty:
             return ""
-        at = int(np.searchsorted(self.place, place_of(user, position)))
-        if at == len(self.place) or self.place[at] != place_of(user, position):
-            return MISSING
-        return "dropped" if self.drop[at] else "kept"
-
-
-def place_of(user: int | NDArray[np.int64], position: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a number for each interaction, in the order of users, then positions (< 2**32)."""
-    return (np.asarray(user, dtype=np.int64) << 32) + np.asarray(position, dtype=np.int64)
+        dropped = self.drop.get((user, position))
+        return MISSING if dropped is None else "dropped" if dropped else "kept"
 
 
 def cases_grid(table: Table, available: AvailableData) -> Grid | None:
@@ -163,18 +153,19 @@ def choose_users(methods: Sequence[MethodDecisions], lengths: NDArray[np.int64])
     list of int
         At most :data:`USERS`, the most disagreement first, ties in the order of users.
     """
-    place = reduce(np.intersect1d, [method.place for method in methods])
-    user, position = place >> 32, place & (2**32 - 1)
-    latest = position >= lengths[user] - LATEST
-    place, user = place[latest], user[latest]
-    drops = np.array([m.drop[np.searchsorted(m.place, place)] for m in methods], dtype=np.int64)
+    import pandas as pd
+
+    shared = pd.concat([method.drop for method in methods], axis=1, join="inner").sort_index()
+    users, positions = (shared.index.get_level_values(level).to_numpy() for level in (0, 1))
+    latest = positions >= lengths[users] - LATEST
+    drops, users = shared.to_numpy(dtype=np.int64)[latest].T, users[latest]
     if len(methods) > 1:
         pairs = drops.sum(axis=0) * (len(methods) - drops.sum(axis=0))
-        score = np.bincount(user, weights=pairs, minlength=len(lengths))
+        score = np.bincount(users, weights=pairs, minlength=len(lengths))
     else:
-        dropped = np.bincount(user, weights=drops[0], minlength=len(lengths))
-        score = dropped * (np.bincount(user, minlength=len(lengths)) - dropped)
-    present = np.unique(user)
+        dropped = np.bincount(users, weights=drops[0], minlength=len(lengths))
+        score = dropped * (np.bincount(users, minlength=len(lengths)) - dropped)
+    present = np.unique(users)
     order = present[np.argsort(-score[present], kind="stable")]
     return [int(number) for number in order[:USERS]]
 
@@ -205,7 +196,7 @@ class _Cases:
 
     def blocks(self, labels: Sequence[str], *, planted: bool) -> Iterator[list[list[TableCell]]]:
         """Yield one block per user with a column for each label, and for planted noise."""
-        deciding = [method for method in self.methods.values() if method.decides]
+        deciding = [method for method in self.methods.values() if len(method.drop)]
         for user in choose_users(deciding, self.lengths):
             last = int(self.lengths[user])
             places = range(max(0, last - LATEST), last + 1)
