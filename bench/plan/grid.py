@@ -155,7 +155,7 @@ def freeze(
         encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
     method_config = spec.method_config(method).resolved(cache)
     if protocol.split == LEAVE_ONE_OUT:  # other splits leave users and items out
-        method_config.check(dataset)
+        method_config.check_data(dataset)
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
