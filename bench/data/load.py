@@ -156,6 +156,7 @@ def _to_content(dataset: Dataset) -> Content:
 def _from_content(content: Content, card: Card) -> Dataset:
     """Build a data set from what the cache keeps of it."""
     user_ids, item_ids, texts = json.loads(content.arrays["names"].tobytes())
+    columns: dict[str, Any] = {name: content.arrays.get(name) for name in _COLUMNS}
     return Dataset(
         name=card.name,
         fingerprint=content.metadata["fingerprint"],
@@ -165,7 +166,7 @@ def _from_content(content: Content, card: Card) -> Dataset:
         item_texts=texts,
         max_length=card.max_length,
         per_second=content.metadata["per_second"],
-        **{name: content.arrays.get(name) for name in _COLUMNS},
+        **columns,
         notes=[CheckResult(*note) for note in content.metadata["notes"]],
     )
 

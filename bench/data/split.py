@@ -159,7 +159,7 @@ def _moment(dataset: Dataset, times: NDArray[Any], bound: float | datetime) -> f
     """Return a cut-off in the unit of the times; a quantile is the time of an interaction."""
     if isinstance(bound, datetime):
         return in_units(bound, times, dataset.per_second, dataset.name, "a quantile")
-    return np.quantile(times, bound, method="inverted_cdf").item()
+    return float(np.quantile(times, bound, method="inverted_cdf"))
 
 
 def _periods(times: NDArray[Any], begin: float, end: float) -> Mapping[Phase, NDArray[np.bool_]]:
@@ -174,14 +174,17 @@ def _known(dataset: Dataset, before: NDArray[np.bool_]) -> Dataset:
     stays = np.isin(owner, users) & np.isin(sequences.items, items)
     numbers = np.searchsorted(items, sequences.items[stays]) + 1
     lengths = np.bincount(owner[stays], minlength=len(sequences))[users]
-    columns = {name: getattr(dataset, name) for name in ("times", "ratings", "noise")}
+    columns: dict[str, Any] = {
+        name: None if (column := getattr(dataset, name)) is None else column[stays]
+        for name in ("times", "ratings", "noise")
+    }
     return replace(
         dataset,
         sequences=Sequences.from_lengths(lengths, numbers.astype(np.int32)),
         user_ids=[dataset.user_ids[user] for user in users],
         item_ids=[dataset.item_ids[item - 1] for item in items],
         item_texts=[dataset.item_texts[item - 1] for item in items],
-        **{name: None if column is None else column[stays] for name, column in columns.items()},
+        **columns,
     )
 
 
@@ -192,8 +195,9 @@ def _chosen(
     if rule.targets == "all":
         return places
     owners = sequences.owners[places]
-    borders = np.diff(owners, prepend=-1) if rule.targets == "first" else np.diff(owners, append=-1)
-    return places[borders != 0]
+    begins = np.diff(owners, prepend=-1) != 0
+    chosen: NDArray[np.int64] = places[begins if rule.targets == "first" else np.roll(begins, -1)]
+    return chosen
 
 
 def _note(dataset: Dataset, split: Split, begin: float, end: float) -> str:

@@ -59,9 +59,9 @@ def preview_rows(
     problems: list[str] = []
     for source in spec.sources:
         try:
-            dataset = load_dataset(source, settings)
-            problems += notes({source: dataset}, spec.rules)
-            datasets[source] = dataset
+            found = load_dataset(source, settings)
+            problems += notes({source: found}, spec.rules)
+            datasets[source] = found
         except DataError as error:
             problems.append(f"{source}: {error}")
     where = _computation(settings)

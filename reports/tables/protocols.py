@@ -30,7 +30,7 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
         split if splits.count(split) == 1 else f"{split} {table.anchor}"
         for split, table in zip(splits, tables, strict=True)
     ]
-    blocks, notes = [], []
+    blocks, notes = [], list[str]()
     for title, models in _tested(tables).items():
         # One column of means for each protocol.
         means = [[row.mean(main) or 0.0 for row in rows] for rows in zip(*models, strict=True)]
