@@ -17,6 +17,7 @@ from bench.hashing import content_hash
 ENGINE = (
     "bench.data.dataset",
     "bench.data.sequences",
+    "bench.data.split",
     "bench.evaluate.decisions",
     "bench.evaluate.full_ranking",
     "bench.evaluate.ndcg",
