@@ -52,8 +52,7 @@ class Columns:
         DataError
             There is no such column, or its values have no text.
         """
-        values: list[str] = self._texts(self._get(name), name).to_pylist()
-        return values
+        return [str(value) for value in self._texts(self._get(name), name).to_pylist()]
 
     def ids(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
         """Encode a column: codes of its values, and the distinct values in order of appearance.
