@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,3 +121,27 @@ class Dataset:
                 f"(first: user '{first}' with {lengths[short[0]]}), leave-one-out needs 3; set "
                 "'filters: {min_user_interactions: 3}' in its card"
             )
+
+
+def in_units(
+    bound: float | datetime,
+    times: NDArray[Any],
+    per_second: int | None,
+    name: str,
+    instead: str = "such a number",
+) -> float:
+    """Return a bound in the unit of a data set's times, rounded up where those are whole.
+
+    A DataError names the data set, and what to write ``instead``, where the unit is unknown.
+    """
+    if not isinstance(bound, datetime):
+        return bound
+    if per_second is None:
+        raise DataError(
+            f"data set '{name}': its times are numbers of an unknown unit; write the bound "
+            f"{bound:%Y-%m-%d} as {instead}, or name the unit as 'time_format'"
+        )
+    microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if times.dtype.kind == "i":
+        return -(-microseconds * per_second // 10**6)
+    return microseconds * per_second / 10**6

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.arrange import in_units
-from bench.data.dataset import Dataset
+from bench.data.dataset import Dataset, in_units
 from bench.data.noise import with_training
 from bench.data.sequences import Sequences
 from bench.errors import DataError
