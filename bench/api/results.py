@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench.api.model import TrainedModel
 from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import rank_of
 from bench.files import write_output
@@ -176,7 +177,7 @@ class Results:
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
-        """Return the rank of every user's held-out item; one row a user and experiment.
+        """Return the rank of every held-out item; one row a target and experiment.
 
         Columns: what identifies the experiment, ``user`` and ``target``, ``rank_all`` and
         ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from
@@ -201,10 +202,10 @@ class Results:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
             counts = ranks.columns()
             return {
-                "user": range(len(ranks.target)),
+                "user": counts.pop("user", np.arange(len(ranks.target))),
                 "target": counts.pop("target"),
-                "rank_all": rank_of(ranks, "all", ties),
-                "rank_unseen": rank_of(ranks, "unseen", ties),
+                "rank_all": rank_of(ranks, "all", ties).ranks,
+                "rank_unseen": rank_of(ranks, "unseen", ties).ranks,
                 **counts,
             }
 
@@ -277,7 +278,7 @@ class Results:
             Its data are not on this machine.
         """
         stored = self._single(key)
-        return TrainedModel.load(stored, self._dataset(stored), self.settings)
+        return TrainedModel.load(stored, self._split(stored), self.settings)
 
     def _single(self, key: str | None = None) -> StoredExperiment:
         """Return the one experiment there is, or the one whose key begins with ``key``."""
@@ -296,13 +297,16 @@ class Results:
         for stored in self._stored:
             if values := {**columns(stored)}:
                 if ids:
-                    dataset = self._dataset(stored)
+                    dataset = self._split(stored).dataset
                     values["user"] = np.array(dataset.user_ids, dtype=object)[values["user"]]
                     values[items] = np.array(dataset.item_ids, dtype=object)[values[items] - 1]
                 size = len(values["user"])
                 identity = {name: [value] * size for name, value in _identity(stored).items()}
                 parts.append(pd.DataFrame({**identity, **values}))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _split(self, stored: StoredExperiment) -> Split:
+        return Split.of(self._dataset(stored), stored.experiment.protocol.split)
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
         name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
