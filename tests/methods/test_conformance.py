@@ -19,8 +19,15 @@ SETTINGS = {
     "pld": {"warmup": 0},
 }
 """Where a method's defaults do not suit 40 users and 30 items, or begin after some epochs."""
-WEIGHTS = {"t-ce": "gru4rec", "r-ce": "sasrec", "pld": "sasrec", "dcf": "caser"}
-"""Methods that use a backbone alike, and the one that each is tested on by default."""
+ALIKE = {
+    "t-ce": "gru4rec",
+    "r-ce": "sasrec",
+    "pld": "sasrec",
+    "dcf": "caser",
+    "cl4srec": "gru4rec",
+    "duorec": "sasrec",
+}
+"""Methods that use every backbone alike, and the one that each is tested on by default."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
 
@@ -50,7 +57,7 @@ def _is_dear(method, backbone):
 for _method in [*METHODS.names(), "none:cloze"]:
     for _backbone in backbones_of(_method):
         _name, _class = _conformance(_method, _backbone)
-        _alike = _method in WEIGHTS and _backbone != WEIGHTS[_method]
+        _alike = _method in ALIKE and _backbone != ALIKE[_method]
         _slow = _alike or _is_dear(_method, _backbone)
         globals()[_name] = pytest.mark.slow(_class) if _slow else _class
 
