@@ -32,17 +32,14 @@ class DuoRec(BareBackbone):
 
         A part of weight 0 is left out.
         """
-        x, targets = self.backbone.embed(batch.items), batch.targets
-        states = self.backbone.encode_predicting(x, batch.valid, targets, batch.users)
-        vectors = self.backbone.project(states)
-        predicted = targets > 0
-        parts = {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets[predicted])}
-        pairs, config = self.config.pairs, self.config
-        supervised = config.weight if pairs != "un" else 0.0
-        unsupervised = config.dropout_weight if pairs in {"us", "un"} else 0.0
+        config, targets = self.config, batch.targets
+        vectors, following = self.predict(batch)
+        parts = {"next_item": self.next_item_loss(vectors, self.item_vectors(), following)}
+        supervised = config.weight if config.pairs != "un" else 0.0
+        unsupervised = config.dropout_weight if config.pairs in {"us", "un"} else 0.0
         if not supervised and not unsupervised:
             return parts
-        rows = torch.arange(len(targets), device=targets.device)
+        rows, predicted = torch.arange(len(targets), device=targets.device), targets > 0
         last = self._draw(predicted)
         # Targets are in row order: the one drawn comes after those before it.
         own = vectors[predicted.flatten().cumsum(0)[rows * targets.shape[1] + last] - 1]
@@ -53,16 +50,15 @@ class DuoRec(BareBackbone):
             return contrast(views, owners, config.temperature, config.similarity)
 
         again = own
-        if unsupervised or pairs == "us_x":
+        if unsupervised or config.pairs == "us_x":
             steps = torch.arange(targets.shape[1], device=targets.device)
-            again = self._vectors(x, batch.valid & (steps <= last[:, None]), batch.users)
+            again = self._vectors(batch.items * (steps <= last[:, None]), batch.users)
         if unsupervised:
             parts["dropout_contrast"] = unsupervised * compare(own, again)
         if supervised:
             slot = self.positives.draw(batch.flat_index[rows, last] + 1)
-            items, users = self.positives.histories(slot)
-            alike = self._vectors(self.backbone.embed(items), items > 0, users)
-            first = again if pairs == "us_x" else own
+            alike = self._vectors(*self.positives.histories(slot))
+            first = again if config.pairs == "us_x" else own
             parts["contrast"] = supervised * compare(first, alike)
         return parts
 
@@ -72,6 +68,7 @@ class DuoRec(BareBackbone):
         drawn = torch.rand(predicted.shape, device=predicted.device)
         return drawn.masked_fill(~predicted, -1).argmax(1)
 
-    def _vectors(self, x: Tensor, valid: Tensor, users: Tensor) -> Tensor:
-        """Compute what scores the items after the last valid position, ``[B, S]``."""
-        return self.backbone.project(self.backbone.encode_last(x, valid, users))
+    def _vectors(self, items: Tensor, users: Tensor) -> Tensor:
+        """Compute what scores the items that follow histories ``[B, L]``, ``[B, S]``."""
+        states = self.backbone.encode_last(self.backbone.embed(items), items > 0, users)
+        return self.backbone.project(states)
