@@ -33,7 +33,7 @@ from bench.components import BASELINE, METHODS
 from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.load import load_dataset
 from bench.model.backbone import Backbone
-from bench.model.batch import Rows, SequenceData
+from bench.model.batch import Batch, Rows, SequenceData
 from bench.model.samples import batches
 from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, grid_points
@@ -170,7 +170,11 @@ class Stepper(Trainer):
 
     def take(self, rows: Rows) -> None:
         """Gather a batch and update the weights once."""
-        self._step(self.data.gather(rows).to(self.device))
+        self.update(self.data.gather(rows))
+
+    def update(self, batch: Batch) -> None:
+        """Update the weights once."""
+        self._step(batch)
 
 
 def labelled(part: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -29,11 +29,12 @@ class BareBackbone(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
-        x, targets = self.backbone.embed(batch.items), batch.targets
-        states = self.backbone.encode_predicting(x, batch.valid, targets, batch.users)
-        vectors = self.backbone.project(states)
-        loss = self.next_item_loss(vectors, self.item_vectors(), targets[targets > 0])
-        return {"next_item": loss}
+        x, predicted = self.backbone.embed(batch.items), batch.predicted
+        states = self.backbone.encode_predicting(
+            x, batch.valid, batch.targets, batch.users, predicted
+        )
+        vectors, targets = self.backbone.project(states), batch.targets.flatten()[predicted]
+        return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""

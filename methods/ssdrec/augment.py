@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
+from bench.model.shapes import is_static
 
 from .insertion import (
     Insertion,
@@ -159,7 +160,9 @@ class Augmenter(nn.Module):
         drawn = self._draw(context, sequence.valid, tau, noise.position)
         position = drawn.argmax(1)
         rows = self.may_insert(sequence, position)
-        chosen = torch.nonzero(rows).squeeze(1)
+        # A GPU draws for all rows, and the others insert nothing.
+        everywhere = torch.arange(len(rows), device=rows.device)
+        chosen = everywhere if is_static(rows.device) else everywhere[rows]
         queries = self._queries(self.neighbours(sequence, context), drawn, position)[:, chosen]
         items = sequence.items.new_zeros(2, len(position))
         vectors = table.new_zeros(2, len(position), table.shape[1])

@@ -1,0 +1,123 @@
+"""Steps in static shapes, as a GPU takes them, against those of a CPU on real tokens alone."""
+
+import math
+
+import pytest
+import torch
+from launches import counted
+from test_conformance import SETTINGS
+from torch import nn
+
+from bench.components import METHODS
+from bench.methods.iadsr import agreement, alignment
+from bench.methods.steam.model import STEAM
+from bench.model.shapes import static_shapes
+from bench.testing import MethodTests
+from bench.testing.methods import backbones_of
+
+CASES = [
+    (method, backbone)
+    for method in METHODS.names()
+    for backbone in backbones_of(method)
+    if backbone in {None, "sasrec", "gru4rec", "caser"} or method == "none"
+]
+"""Every method on the backbones of the papers, and every backbone by itself."""
+STATIC = [pair for pair in CASES if pair[0] not in {"t-ce", "r-ce", "pld", "dcf"}]
+
+
+def by_place(shape, *_):
+    """Gumbel noise that depends on the place alone: frames of other widths agree."""
+    total = torch.zeros(())
+    for axis, size in enumerate(shape):
+        steps = torch.arange(size, dtype=torch.float64) * (1 + math.sqrt(2 + 3 * axis))
+        total = total[..., None] + steps
+    uniform = (total % 1).clamp(1e-6, 1 - 1e-6)
+    return -(-uniform.log()).log().float()
+
+
+@pytest.fixture(autouse=True)
+def drawn_by_place(monkeypatch):
+    """Replace what depends on the number of real tokens by what does not."""
+    for module in ("bench.methods.hsd.core", "bench.methods.ssdrec.augment"):
+        monkeypatch.setattr(f"{module}.gumbel_noise", by_place)
+    draw, rows, static = agreement.draw, alignment.sample_rows, alignment.sample_rows_static
+
+    def in_order(units, identity, most):
+        return rows(units, identity, most, torch.arange(int(units.detach().any(-1).sum())))
+
+    def in_order_static(units, identity, most):
+        return static(units, identity, most, torch.arange(len(units)) / len(units))
+
+    monkeypatch.setattr(agreement, "draw", lambda s, tau: draw(s, tau, torch.full_like(s, 0.4)))
+    monkeypatch.setattr(alignment, "sample_rows", in_order)
+    monkeypatch.setattr(alignment, "sample_rows_static", in_order_static)
+
+
+def subject(name, backbone):
+    settings = {"name": name, "backbone": backbone, "settings": SETTINGS.get(name, {})}
+    return type("Subject", (MethodTests,), settings)()
+
+
+def without_dropout(method):
+    """Switch every kind of dropout off."""
+    for module in method.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for key, value in vars(module).items():
+            if "dropout" in key and isinstance(value, float):
+                setattr(module, key, 0.0)
+    return method
+
+
+def step(tests, draws=None):
+    """Take the gradients of a step of the second epoch."""
+    method = without_dropout(tests.make()).train()
+    trainer = tests.trainer(method)
+    method.begin_epoch(1)
+    torch.manual_seed(0)
+    batch = trainer.data.gather(trainer.samples(0))
+    given = {}
+    if isinstance(method, STEAM):
+        draws = draws or method.draw(batch.items)
+        given = {"draws": draws}
+    with counted() as launches:
+        losses = method.losses(batch, **given)
+        torch.stack(list(losses.values())).sum().backward()
+    return method, losses, draws, launches
+
+
+def answers(method, batch):
+    with torch.no_grad():
+        decided = method.denoise(batch)
+        found = [method.user_vectors(batch) @ method.item_vectors().T]
+    if decided is not None:
+        found += [(decided.keep & batch.valid).float(), decided.score.where(batch.valid, 0)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "backbone"), CASES)
+def test_losses_and_gradients_are_those_of_real_tokens(name, backbone):
+    tests = subject(name, backbone)
+    method, losses, draws, _ = step(tests)
+    with static_shapes():
+        other, found, _, launches = step(tests, draws)
+    assert found.keys() == losses.keys()
+    for key, value in losses.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
+    for (key, mine), theirs in zip(method.named_parameters(), other.parameters(), strict=True):
+        assert (mine.grad is None) == (theirs.grad is None), key
+        if mine.grad is not None:
+            scale = float(mine.grad.abs().max())
+            torch.testing.assert_close(
+                theirs.grad, mine.grad, rtol=1e-3, atol=1e-5 + 1e-4 * scale, msg=key
+            )
+    batch = tests.inputs()
+    expected = answers(method.eval(), batch)
+    with static_shapes():
+        again = answers(other.eval(), batch)
+    for mine, theirs in zip(expected, again, strict=True):
+        torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=1e-4)
+    if (name, backbone) in STATIC:
+        assert launches.waits.total() <= 1, launches.waits
+        most = 300 if name == "none" else 800
+        assert launches.operations.total() <= most, launches.operations
