@@ -68,7 +68,7 @@ _WAITS = {
 }
 """Operators whose result or its size the CPU must know."""
 _MASKABLE = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
-_LIBRARY = ("scaled_dot_product_attention", "lstm", "gru")
+_LIBRARY = ("scaled_dot_product_attention", "lstm", "gru", "dropout")
 
 
 class Launches(TorchDispatchMode):
@@ -152,17 +152,18 @@ class _OneCall(torch.autograd.Function):
                 for tensor, wanted in zip(tensors, ctx.needs_input_grad[3:], strict=True)
             ]
             ctx.found = call(*ctx.inner)
-            ctx.launches, ctx.name = launches, name
+            ctx.launches, ctx.call = launches, name
+            ctx.set_materialize_grads(False)
             return tuple(tensor.detach() for tensor in ctx.found)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        ctx.launches.operations[f"{ctx.name} backward"] += 1
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        ctx.launches.operations[f"{ctx.call} backward"] += 1
         wanted = [tensor for tensor in ctx.inner if tensor.requires_grad]
         pairs = [
             (tensor, grad)
             for tensor, grad in zip(ctx.found, grads, strict=True)
-            if tensor.requires_grad
+            if tensor.requires_grad and grad is not None
         ]
         with _disable_current_modes():
             made = iter(

@@ -55,10 +55,14 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors to a device."""
-        if device.type == "cpu":
+        if device.type == self.items.device.type:
             return self
-        moved = (t.to(device, non_blocking=True) for t in vars(self).values())
-        return SizedBatch(*moved, self.predicted.to(device, non_blocking=True), self.size)
+        moved = Batch(*(t.to(device, non_blocking=True) for t in vars(self).values()))
+        return moved.sized(self.predicted.to(device, non_blocking=True), self.size)
+
+    def sized(self, predicted: Tensor, size: int) -> SizedBatch:
+        """Add what is known of a batch, so that a GPU is not asked for it."""
+        return SizedBatch(*vars(self).values(), self, predicted, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +71,26 @@ class SizedBatch(Batch):
 
     Attributes
     ----------
+    original
+        The batch that the others are known of; a changed one is asked all the same.
     target_places, positions
-        What :attr:`predicted` and :attr:`size` return.
+        Its :attr:`predicted` and :attr:`size`.
     """
 
+    original: Batch
     target_places: Tensor
     positions: int
 
     @property
     def predicted(self) -> Tensor:
         """Positions with a target; see :attr:`Batch.predicted`."""
-        return self.target_places
+        same = self.targets is self.original.targets
+        return self.target_places if same else super().predicted
 
     @property
     def size(self) -> int:
         """Number of real positions."""
-        return self.positions
+        return self.positions if self.items is self.original.items else super().size
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +170,7 @@ class SequenceData:
         )
         if not is_static(self.items.device):
             return batch
-        return SizedBatch(*vars(batch).values(), places(predicted, predictions), positions)
+        return batch.sized(places(predicted, predictions), positions)
 
     def _moved(self, rows: Rows, first: Tensor) -> tuple[Rows, Tensor]:
         """Move rows to the items' device, in one copy."""

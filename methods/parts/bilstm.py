@@ -91,13 +91,11 @@ class BiLSTM(nn.Module):
     def _read_padded(self, tokens: Tensor, ragged: Padded) -> tuple[Tensor, Tensor]:
         if not self._directions:
             self._directions = [self._direction(suffix) for suffix in ("", "_reverse")]
-        steps = torch.arange(ragged.valid.shape[1], device=tokens.device)
-        # The tokens of a row backwards, then its padding.
-        order = (ragged.lengths[:, None] - 1 - steps).where(ragged.valid, steps)[..., None]
-        x = ragged.frame(tokens)
+        x, order = ragged.frame(tokens), ragged.backwards[..., None]
         first, second = self._directions
-        forward = first(x)[0]
-        backward = second(x.gather(1, order.expand_as(x)))[0]
+        nothing = x.new_zeros(1, len(x), self.hidden_size)
+        forward = first(x, (nothing, nothing))[0]
+        backward = second(x.gather(1, order.expand_as(x)), (nothing, nothing))[0]
         backward = backward.gather(1, order.expand_as(backward))
         return forward.flatten(0, 1), backward.flatten(0, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class Packing:
     source: Tensor
     width: int
 
-    @property
+    @cached_property
     def valid(self) -> Tensor:
         """Positions that hold an interaction, bool ``[B, W]``; a prefix of each row."""
         return self.source >= 0

@@ -191,6 +191,16 @@ class Padded(Ragged):
         return torch.arange(self.valid.numel(), device=self.valid.device)
 
     @cached_property
+    def _padding(self) -> Tensor:
+        return ~self.valid
+
+    @cached_property
+    def backwards(self) -> Tensor:
+        """Order that reverses the tokens of each row and leaves its padding, int64 ``[B, L]``."""
+        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
+        return (self.lengths[:, None] - 1 - steps).where(self.valid, steps)
+
+    @cached_property
     def starts(self) -> Tensor:
         """Index of each row's first token among the tokens, int64 ``[B]``."""
         rows, length = self.valid.shape
@@ -219,7 +229,7 @@ class Padded(Ragged):
     def put(self, tokens: Tensor) -> Tensor:
         """Reshape tokens ``[M, ...]`` to a frame ``[B, L, ...]`` with zeros at padding."""
         frame = self.frame(tokens)
-        return frame.masked_fill(_unsqueezed(~self.valid, frame), 0)
+        return frame.masked_fill(_unsqueezed(self._padding, frame), 0)
 
     def sum_rows(self, tokens: Tensor) -> Tensor:
         """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
@@ -254,7 +264,7 @@ class Padded(Ragged):
 
     def max_rows(self, tokens: Tensor) -> Tensor:
         """Compute the maximum of each row: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
-        frame = self.frame(tokens).masked_fill(~self.valid[..., None], -torch.inf)
+        frame = self.frame(tokens).masked_fill(self._padding[..., None], -torch.inf)
         return frame.amax(1).masked_fill((self.lengths == 0)[:, None], 0.0)
 
 

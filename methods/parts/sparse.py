@@ -65,13 +65,13 @@ class Bags:
 
     def transposed(self, columns: int) -> Bags:
         """Transpose; ``columns`` is N."""
-        rows = len(self.starts) - 1
         sizes = self.starts.diff().long()
-        row = torch.arange(rows, dtype=torch.int32, device=sizes.device)
+        row = torch.arange(len(sizes), dtype=torch.int32, device=sizes.device)
         ordered, order = torch.sort(self.columns, stable=True)
-        heights = torch.bincount(ordered, minlength=columns).cumsum(0)
-        starts = functional.pad(heights, (1, 0)).int()
-        return Bags(torch.repeat_interleave(row, sizes)[order], self.entries[order], starts)
+        every = torch.arange(columns + 1, dtype=ordered.dtype, device=ordered.device)
+        starts = torch.searchsorted(ordered, every, out_int32=True)
+        rows = torch.repeat_interleave(row, sizes, output_size=len(order))
+        return Bags(rows[order], self.entries[order], starts)
 
 
 class SparseMatrix(nn.Module):

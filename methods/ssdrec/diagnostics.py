@@ -122,7 +122,7 @@ class GradientNorms(nn.Module):
     def _counter(self, index: int) -> Callable[[Tensor], None]:
         def count(parameter: Tensor) -> None:
             if parameter.grad is not None:
-                self.sums[index] += parameter.grad.norm()
-                self.steps[index] += 1
+                self.sums[index].add_(parameter.grad.norm())
+                self.steps[index].add_(1)
 
         return count

@@ -6,6 +6,7 @@ All operations work on whole batches: the source of each position of the new fra
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class SequenceBatch:
     x: Tensor
     source: Tensor
 
-    @property
+    @cached_property
     def valid(self) -> Tensor:
         """Positions that hold an item, bool ``[B, L]``."""
         return self.items > 0
@@ -88,8 +89,7 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     steps = torch.arange(width + 2, device=sequence.items.device)
     offset = steps - insertion.position[:, None]
     moved = insertion.rows[:, None]
-    shift = (offset >= 1).long() + (offset >= 3).long()
-    origin = steps - shift * moved
+    origin = steps - 2 * ((offset >= 3) & moved)
     # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
     row = torch.arange(rows, device=steps.device)[:, None]
     empty = rows * (width + 3)

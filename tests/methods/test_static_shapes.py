@@ -1,9 +1,13 @@
 """Steps in static shapes, as a GPU takes them, against those of a CPU on real tokens alone."""
 
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from launches import counted
 from test_conformance import SETTINGS
 from torch import nn
@@ -11,7 +15,7 @@ from torch import nn
 from bench.components import METHODS
 from bench.methods.iadsr import agreement, alignment
 from bench.methods.steam.model import STEAM
-from bench.model.shapes import static_shapes
+from bench.model.shapes import places, static_shapes
 from bench.testing import MethodTests
 from bench.testing.methods import backbones_of
 
@@ -48,7 +52,9 @@ def drawn_by_place(monkeypatch):
     def in_order_static(units, identity, most):
         return static(units, identity, most, torch.arange(len(units)) / len(units))
 
-    monkeypatch.setattr(agreement, "draw", lambda s, tau: draw(s, tau, torch.full_like(s, 0.4)))
+    monkeypatch.setattr(
+        agreement, "draw", lambda s, tau, _=None: draw(s, tau, torch.full_like(s, 0.4))
+    )
     monkeypatch.setattr(alignment, "sample_rows", in_order)
     monkeypatch.setattr(alignment, "sample_rows_static", in_order_static)
 
@@ -70,7 +76,7 @@ def without_dropout(method):
 
 
 def step(tests, draws=None):
-    """Take the gradients of a step of the second epoch."""
+    """Take the gradients of a second step, in the second epoch."""
     method = without_dropout(tests.make()).train()
     trainer = tests.trainer(method)
     method.begin_epoch(1)
@@ -80,6 +86,10 @@ def step(tests, draws=None):
     if isinstance(method, STEAM):
         draws = draws or method.draw(batch.items)
         given = {"draws": draws}
+    # What is built once is not counted.
+    sum(method.losses(batch, **given).values()).backward()
+    method.zero_grad()
+    torch.manual_seed(1)
     with counted() as launches:
         losses = method.losses(batch, **given)
         torch.stack(list(losses.values())).sum().backward()
@@ -121,3 +131,49 @@ def test_losses_and_gradients_are_those_of_real_tokens(name, backbone):
         assert launches.waits.total() <= 1, launches.waits
         most = 300 if name == "none" else 800
         assert launches.operations.total() <= most, launches.operations
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [
+        pair
+        for pair in CASES
+        if pair[0] != "pld" and (pair[0] == "hsd" or pair[1] in {None, "caser"})
+    ],
+)
+def test_a_step_asks_for_no_value(name, backbone, monkeypatch):
+    """Tensors without content have a shape alone, and none of them meets one of the CPU."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    tests, nowhere = subject(name, backbone), torch.device("meta")
+    method = tests.make().train()
+    trainer = tests.trainer(method)
+    batch = trainer.data.gather(trainer.samples(0)).to(nowhere)
+    method.begin_epoch(1)
+    method = method.to(nowhere)
+    torch.stack(list(method.losses(batch).values())).sum().backward()
+    with torch.no_grad():
+        assert method.eval().user_vectors(batch).shape[0] == len(batch.users)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_places_are_those_of_nonzero(rows):
+    mask = torch.tensor(rows)
+    expected = mask.flatten().nonzero().squeeze(1)
+    assert torch.equal(places(mask, len(expected)), expected)
+    found = places(mask, len(expected) + 2)
+    assert torch.equal(found[:-2], expected)
+    assert found[-2:].tolist() == [-1, -1]
+
+
+def test_a_batch_knows_its_numbers_until_it_is_changed():
+    tests = subject("none", "gru4rec")
+    data = tests.trainer(tests.make()).data
+    rows = tests.trainer(tests.make()).samples(0)
+    plain = data.gather(rows)
+    with static_shapes():
+        sized = data.gather(rows)
+    assert type(sized) is not type(plain)
+    assert torch.equal(sized.predicted, plain.predicted)
+    assert sized.size == plain.size == int((plain.items > 0).sum())
+    changed = replace(sized, targets=sized.items)
+    assert torch.equal(changed.predicted, (plain.items > 0).flatten().nonzero().squeeze(1))

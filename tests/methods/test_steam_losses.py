@@ -226,9 +226,9 @@ def test_blind_correction_asks_for_the_items_that_stood_there():
     views = []
     original = model._recommendation_losses
 
-    def watched(states, given):
+    def watched(states, frame, given, size):
         views.extend(given)
-        return original(states, given)
+        return original(states, frame, given, size)
 
     model._recommendation_losses = watched
     model.losses(batch, draws)
