@@ -189,10 +189,10 @@ def test_noise_stops_where_the_catalogue_is_used_up():
         torch.full((3, 3), 9), torch.zeros(3, 3, dtype=torch.bool), torch.ones(3, 3).long()
     )
     made = corrupt(items, rates(), NoiseSampler(torch.ones(3)), draws)
-    assert made.items[0].tolist() == [3, 1, 2]
+    assert made.items[0, :3].tolist() == [3, 1, 2]
     assert sorted(made.items[1].tolist()[:2]) == [1, 2]
     assert made.items[1, 2] == 3
-    assert made.items[2].tolist() == [1, 2, 3]
+    assert made.items[2, :3].tolist() == [1, 2, 3]
 
 
 def test_noise_follows_its_weights():
