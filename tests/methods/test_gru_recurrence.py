@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -32,7 +32,6 @@ def packed(backbone, x, valid):
     return pad_packed_sequence(backbone.gru(given_x)[0], batch_first=True)[0]
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 3))
 def test_states_and_gradients_are_those_of_packed_sequences(lengths, layers):
     config = GRU4RecConfig(embedding_size=3, hidden_size=4, layers=layers, dropout=0)
