@@ -178,7 +178,7 @@ class Trainer:
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         order = self._generator("order", epoch)
         for part in batches(rows, self.config.batch_size, order):
-            losses = self._step(self.data.gather(part))
+            losses = self._step(self.data.gather(part).to(self.device))
             for name, value in losses.items():
                 sums[name] += value.detach() * int(part.weight.sum())
             # The graph of a step is freed here, not when the next one has been built as well.
