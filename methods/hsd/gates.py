@@ -7,7 +7,6 @@ without ids, users or backbones, so that other methods can contain it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -42,14 +41,13 @@ class GateOutput:
     valid: Tensor
     reconstruction: Tensor
 
-    @cached_property
     def noise_probabilities(self) -> tuple[Tensor, Tensor]:
-        """Probabilities ``[B, L]`` that the sequence and the item gate call noise."""
+        """Return the probabilities ``[B, L]`` that the sequence and the item gate call noise."""
         return _noise_probability(self.sequence), _noise_probability(self.item)
 
     def score(self) -> Tensor:
         """Return the probability ``[B, L]`` that a sample drops a position."""
-        sequence, item = self.noise_probabilities
+        sequence, item = self.noise_probabilities()
         return sequence * item
 
     def keep_by_argmax(self) -> Tensor:

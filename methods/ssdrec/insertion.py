@@ -6,7 +6,6 @@ All operations work on whole batches: the source of each position of the new fra
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ class SequenceBatch:
     x: Tensor
     source: Tensor
 
-    @cached_property
+    @property
     def valid(self) -> Tensor:
         """Positions that hold an item, bool ``[B, L]``."""
         return self.items > 0

@@ -207,9 +207,9 @@ def test_blind_correction_does_not_see_hidden_items():
     seen = []
     original = model.corrector.correct
 
-    def watched(encoder, items, longest, edits="all"):
+    def watched(encoder, items, longest, **given):
         seen.append(items)
-        return original(encoder, items, longest, edits)
+        return original(encoder, items, longest, **given)
 
     model.corrector.correct = watched
     for given in (batch, other):
