@@ -71,7 +71,7 @@ _MASKABLE = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index
 _LIBRARY = ("scaled_dot_product_attention", "lstm", "gru", "dropout")
 
 
-class Launches(TorchDispatchMode):
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counter of the operators below autograd.
 
     Attributes
@@ -81,7 +81,7 @@ class Launches(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
 

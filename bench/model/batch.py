@@ -62,7 +62,8 @@ class Batch:
 
     def sized(self, predicted: Tensor, size: int) -> SizedBatch:
         """Add what is known of a batch, so that a GPU is not asked for it."""
-        return SizedBatch(*vars(self).values(), self, predicted, size)
+        columns = self.users, self.items, self.targets, self.flat_index, self.first
+        return SizedBatch(*columns, self, predicted, size)
 
 
 @dataclass(frozen=True, eq=False)

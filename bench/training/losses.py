@@ -146,7 +146,7 @@ class _TargetCrossEntropy(torch.autograd.Function):
 def _learnt_from(grad_losses: Tensor, rows: int) -> tuple[Tensor, ...]:
     """Return the indices of the targets with a gradient, slice by slice; of all on a GPU."""
     if is_static(grad_losses.device):
-        return torch.arange(len(grad_losses), device=grad_losses.device).split(rows)
+        return torch.split(torch.arange(len(grad_losses), device=grad_losses.device), rows)
     counted = grad_losses.nonzero().squeeze(1)
     sizes = torch.bincount(counted // rows, minlength=-(-len(grad_losses) // rows))
     return torch.split(counted, sizes.tolist())

@@ -40,7 +40,8 @@ def unit_vectors(vectors: Tensor) -> Tensor:
     """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     zero = ~(length > NORM_EPSILON)
-    return (vectors / length.masked_fill(zero, 1)).masked_fill(zero, 0)
+    units: Tensor = (vectors / length.masked_fill(zero, 1)).masked_fill(zero, 0)
+    return units
 
 
 def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:

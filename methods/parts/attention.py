@@ -165,7 +165,7 @@ class Block(nn.Module, ABC):
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None) -> Tensor:
         """Compute :meth:`_attend` in one kernel; ``keys [B, W]`` may be read, None is causal."""
         shape = q.shape
-        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
+        q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
         mixed = functional.scaled_dot_product_attention(
             q,
             k,

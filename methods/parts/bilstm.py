@@ -75,7 +75,9 @@ class BiLSTM(nn.Module):
         """Compute both states ``[M, hidden_size]`` of each real token ``[M, input_size]``."""
         if isinstance(ragged, Padded):
             with torch.autocast(tokens.device.type, enabled=False):
-                return self._read_padded(tokens.to(self.lstm.weight_ih_l0.dtype), ragged)
+                return self._read_padded(
+                    tokens.to(self.lstm.get_parameter("weight_ih_l0").dtype), ragged
+                )
         w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
         bias = (
             self._stack_directions("bias_ih") + self._stack_directions("bias_hh")
@@ -113,7 +115,7 @@ class BiLSTM(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> BiLSTM:
         """Move as torch does; layers on the parameters' old memory are dropped."""
         self._directions = []
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def _stack_directions(self, name: str) -> Tensor:

@@ -209,7 +209,7 @@ class STEAM(Method):
         """
         vectors = self.recommender(states, lay_out(frame > 0))
         losses, start = [], 0
-        for view, own in zip(views, frame.split(len(views[0].items)), strict=True):
+        for view, own in zip(views, torch.split(frame, len(views[0].items)), strict=True):
             tokens = lay_out(own > 0)
             hidden, targets = (_widened(x, own.shape[1]) for x in (view.hidden, view.targets))
             # A corrected view may hold what was inserted before each item as well.
