@@ -282,7 +282,7 @@ class HSDCore(nn.Module):
             indexing="ij",
         )
         keys = (gate[:, None], inputs.users[None, :, None, None], position[:, None], side[:, None])
-        noise = gumbel(self.seed, *keys, torch.tensor(number, device=device))
+        noise = gumbel(self.seed, *keys, torch.full((), number, device=device))
         return self.gates.sample(output, self.schedules.tau, noise)
 
 

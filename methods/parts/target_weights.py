@@ -91,7 +91,7 @@ class TargetKey(nn.Module):
         return loss - rarity if self.name == "excess" else rarity
 
     def _dealt(self, slot: Tensor, epoch: int) -> Tensor:
-        return uniform(self.seed, slot, torch.tensor(epoch, device=slot.device))
+        return uniform(self.seed, slot, torch.full((), epoch, device=slot.device))
 
 
 class TargetWeighting(Method):

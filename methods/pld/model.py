@@ -67,7 +67,7 @@ class PLD(TargetWeighting):
         tuple of Tensor
             Order of the targets, and, in that order, the pool of each and its place there; int64.
         """
-        epoch = torch.tensor(self.current_epoch, device=targets.slot.device)
+        epoch = torch.full((), self.current_epoch, device=targets.slot.device)
         order = torch.argsort(uniform(self.seed, targets.slot, epoch))
         order = order[torch.argsort(targets.row[order], stable=True)]
         # Rows are together, in the order of the targets and in this one.
