@@ -33,6 +33,10 @@ class Packing:
         """Positions that hold an interaction, bool ``[B, W]``; a prefix of each row."""
         return self.source >= 0
 
+    @cached_property
+    def _read(self) -> Tensor:
+        return self.source.clamp_min(0)
+
     @property
     def lengths(self) -> Tensor:
         """Number of kept interactions of each row, int64 ``[B]``."""
@@ -41,7 +45,7 @@ class Packing:
     def gather(self, x: Tensor) -> Tensor:
         """Move ``[B, L, ...]`` to ``[B, W, ...]``: kept entries in order, zeros at padding."""
         if is_static(x.device):
-            index = self.source.clamp_min(0).view(*self.source.shape, *(1,) * (x.dim() - 2))
+            index = self._read.view(*self.source.shape, *(1,) * (x.dim() - 2))
             taken = x.gather(1, index.expand(*self.source.shape, *x.shape[2:]))
             return taken * (self.valid.view_as(index))
         rows, targets = torch.nonzero(self.valid, as_tuple=True)
@@ -64,8 +68,8 @@ def pack(keep: Tensor, most: int | None = None) -> Packing:
     """
     if is_static(keep.device):
         order = torch.argsort(~keep, dim=1, stable=True)[:, :most]
-        kept = torch.arange(order.shape[1], device=keep.device) < keep.sum(1, keepdim=True)
-        return Packing(order.where(kept, -1), keep.shape[1])
+        empty = torch.arange(order.shape[1], device=keep.device) >= keep.sum(1, keepdim=True)
+        return Packing(order.masked_fill(empty, -1), keep.shape[1])
     rows, origins = torch.nonzero(keep, as_tuple=True)
     targets = (keep.cumsum(1) - 1)[rows, origins]
     longest = max(1, int(keep.sum(1).max())) if len(keep) else 1

@@ -37,6 +37,12 @@ VARIANTS = [
     *((f"dcrec:{v}", None) for v in ("reference", "grace", "hidden-target")),
 ]
 """Readings whose steps take other branches."""
+EVERY = CASES + VARIANTS
+ON = {"hsd": "sasrec", "ssdrec": "gru4rec"}
+CHEAP = [(m, b) for m, b in CASES if m == "none" or b in {None, ON.get(m, "caser")}]
+"""Each method once; the others are compared by ``pytest -m slow``."""
+LOOKING_AHEAD = {"bert4rec", "bsarec", "fmlp"}
+"""They wait once, to see that no target is in sight of its own prediction."""
 MOST = {"none": 300, "ssdrec": 1000}
 """Operations of a step without the update; 800 of other methods."""
 
@@ -124,10 +130,24 @@ def answers(method, batch):
 @pytest.mark.usefixtures("drawn_by_place")
 @pytest.mark.parametrize(
     ("name", "backbone"),
-    [*CASES, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in VARIANTS)],
+    [pair if pair in CHEAP else pytest.param(*pair, marks=pytest.mark.slow) for pair in EVERY],
 )
 def test_losses_and_gradients_are_those_of_real_tokens(name, backbone):
-    tests = subject(name, backbone)
+    launches = compared(subject(name, backbone))
+    if (name, backbone) in CASES:
+        assert launches.operations.total() <= MOST.get(name, 800), launches.operations
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("drawn_by_place")
+def test_texts_of_prefixes_are_read_alike():
+    tests = subject("iadsr", "caser")
+    tests.readings = ("text",)
+    compared(tests)
+
+
+def compared(tests):
+    """Compare both steps and their answers; return what the static one asked for."""
     method, losses, draws, _ = step(tests)
     with static_shapes():
         other, found, _, launches = step(tests, draws)
@@ -148,13 +168,12 @@ def test_losses_and_gradients_are_those_of_real_tokens(name, backbone):
     for mine, theirs in zip(expected, again, strict=True):
         torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=1e-4)
     assert launches.waits.total() <= 1, launches.waits
-    if (name, backbone) in CASES:
-        assert launches.operations.total() <= MOST.get(name, 800), launches.operations
+    return launches
 
 
 @pytest.mark.parametrize(
     ("name", "backbone"),
-    [(m, b) for m, b in CASES if m != "decisions" and (m == "hsd" or b in {None, "caser"})],
+    [pair for pair in CHEAP if pair[0] != "decisions" and pair[1] not in LOOKING_AHEAD],
 )
 def test_a_step_asks_for_no_value(name, backbone, monkeypatch):
     """Tensors without content have a shape alone, and none of them meets one of the CPU."""
