@@ -29,12 +29,16 @@ class BareBackbone(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
+        vectors, targets = self.predict(batch)
+        return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
+
+    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Compute the vectors that predict, ``[M, S]``, and their targets, ``[M]``, row by row."""
         x, predicted = self.backbone.embed(batch.items), batch.predicted
         states = self.backbone.encode_predicting(
             x, batch.valid, batch.targets, batch.users, predicted
         )
-        vectors, targets = self.backbone.project(states), batch.targets.flatten()[predicted]
-        return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
+        return self.backbone.project(states), batch.targets.flatten()[predicted]
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""
