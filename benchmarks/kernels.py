@@ -17,8 +17,8 @@ from common import command, positive, print_table, run, seconds
 from torch import Generator, Tensor, nn
 
 from bench.components import BACKBONES
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.dropout import fast_dropout
 from bench.methods.parts.packing import pack
@@ -80,7 +80,7 @@ def timed(call: Call, module: nn.Module) -> float:
 def measure(name: str, options: Namespace) -> Iterator[list[str]]:
     """Yield a row for each kernel on the batches of a data set."""
     dataset = load_dataset(name, Settings.from_environment())
-    data = SequenceData(LeaveOneOut.of(dataset).train)
+    data = SequenceData(Split.of(dataset).train)
     generator = Generator().manual_seed(0)
     torch.manual_seed(0)
     rows = batches(prefixes(data, options.length, 1, generator), options.rows, generator)[0]
