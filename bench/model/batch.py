@@ -57,8 +57,11 @@ class Batch:
         """Move all tensors to a device."""
         if device.type == self.items.device.type:
             return self
-        moved = Batch(*(t.to(device, non_blocking=True) for t in vars(self).values()))
-        return moved.sized(self.predicted.to(device, non_blocking=True), self.size)
+        columns = self.users, self.items, self.targets, self.flat_index, self.first
+        *moved, predicted = (
+            tensor.to(device, non_blocking=True) for tensor in (*columns, self.predicted)
+        )
+        return Batch(*moved).sized(predicted, self.size)
 
     def sized(self, predicted: Tensor, size: int) -> SizedBatch:
         """Add what is known of a batch, so that a GPU is not asked for it."""
