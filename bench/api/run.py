@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bench.api.results import Results
 from bench.display import Lines, SafeStream, display_for
 from bench.numerics import use_numerics
+from bench.plan.cluster import Cluster, Slurm
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
-from bench.runs.cluster import Cluster
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(
     tuned: bool = False,
     keep: Keep | Collection[Keep] = (),
     jobs: int | None = None,
-    on: Cluster | None = None,
+    on: Cluster | Slurm | None = None,
     settings: Settings | None = None,
 ) -> Results:
     """Train and test every experiment of a specification that is not finished yet.
@@ -78,7 +78,7 @@ def run(
     jobs
         Experiments at the same time; None is one for each core, or one on a GPU.
     on
-        A Ray cluster; None runs here.
+        A Ray cluster, or a :class:`Slurm` with what each task of an array job gets; None runs here.
     settings
         Store, data, cache, device and threads; None reads the environment.
 
@@ -168,7 +168,7 @@ def execute_spec(
     tuned: bool = False,
     keep: Collection[Keep] = (),
     jobs: int | None = None,
-    on: Cluster | None = None,
+    on: Cluster | Slurm | None = None,
 ) -> list[ExperimentOutcome]:
     """Run the experiments of a checked specification; progress goes to standard error.
 
@@ -185,10 +185,11 @@ def execute_spec(
         In the order of the plan.
     """
     from bench.data.load import load_dataset
+    from bench.plan.experiment import Computation
     from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
-    from bench.runs.execute import default_workers, execute
+    from bench.runs.execute import connect, default_workers, execute
     from bench.runs.preview import announcement
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
@@ -197,7 +198,11 @@ def execute_spec(
     from bench.training.device import computation
     from bench.tuning.best import BestSettings, adopt
 
-    where = computation(settings)
+    if isinstance(on, Slurm):
+        on = on.over(spec.slurm)
+    # The nodes have GPUs; this machine may have none.
+    on_gpus = on is not None and on.gpus > 0 and settings.device in {"auto", "cuda"}
+    where = Computation(device="cuda", threads=None) if on_gpus else computation(settings)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     if spec.encoders:
         from bench.text.provide import embed_texts
@@ -214,19 +219,20 @@ def execute_spec(
         one.experiment.label: estimator.estimate(one.experiment, datasets[one.source]).seconds
         for one in plan
     }
-    execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
+    remote = replace(settings, store=store.root, device="cuda" if on_gpus else settings.device)
 
     def ended(outcome: ExperimentOutcome) -> None:
         if outcome.ending in {"finished", "failed"}:
             tracking.log(outcome.key)
 
     with ExitStack() as stack:
-        engine = stack.enter_context(on.connect(settings, jobs)) if on else None
+        engine = stack.enter_context(connect(on, remote, jobs)) if on else None
         here = jobs or default_workers(settings.threads, where.device == "cuda")
-        workers = engine.count if engine else here
+        workers = min(engine.count, jobs or len(plan)) if engine else here
         tracking = stack.enter_context(Tracker(settings))
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
+        execution = ExecutionSettings(remote, tuple(keep), run=record.key)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:
@@ -278,7 +284,7 @@ def tune(
 
     Parameters
     ----------
-    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, on, settings
+    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, settings
         As for :func:`bench.run`.
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
@@ -288,6 +294,8 @@ def tune(
         Rule that ends hopeless trials.
     storage
         ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+    on
+        A Ray cluster; None runs here.
 
     Returns
     -------
@@ -302,6 +310,7 @@ def tune(
     """
     import pandas as pd
 
+    from bench.runs.execute import connect
     from bench.runs.run_one import ExecutionSettings
     from bench.tracking.tracker import Tracker
     from bench.tuning.search import Budget, plan_tuning, spend
@@ -313,7 +322,7 @@ def tune(
     execution = ExecutionSettings(settings)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with ExitStack() as stack:
-        engine = stack.enter_context(on.connect(settings, workers)) if on else None
+        engine = stack.enter_context(connect(on, settings, workers)) if on else None
         tracking = stack.enter_context(Tracker(settings))
         report = Lines(SafeStream(sys.stderr)).say
         most = Budget(count, seconds)

@@ -9,11 +9,11 @@ import pytest
 from fake_experiments import begun, planned
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.plan.cluster import Cluster
 from bench.plan.progress import Progress
 from bench.runs import execute as execution
 from bench.runs import workers as pool
-from bench.runs.cluster import Cluster
-from bench.runs.execute import default_workers, execute
+from bench.runs.execute import connect, default_workers, execute
 from bench.runs.run_one import ExecutionSettings, run_one
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -301,4 +301,4 @@ def test_the_task_of_a_lost_worker_is_handed_out_again(tmp_path, monkeypatch, an
 def test_a_cluster_without_ray_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match="install bench with its extra 'ray'"):
-        Cluster().connect(Settings.from_environment({}))
+        connect(Cluster(), Settings.from_environment({}))
