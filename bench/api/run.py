@@ -76,7 +76,7 @@ def run(
         What to store beside ranks: ``"weights"`` of the best epoch, which :meth:`Results.model`
         needs, and ``"lists"``, the top items of every user.
     jobs
-        Experiments at the same time; None is one for each core, or one on a GPU.
+        Experiments at the same time; None is one for each core, or what GPUs or nodes hold.
     on
         A Ray cluster, or a :class:`Slurm` with what each task of an array job gets; None runs here.
     settings
@@ -227,8 +227,14 @@ def execute_spec(
             tracking.log(outcome.key)
 
     with ExitStack() as stack:
-        engine = stack.enter_context(connect(on, remote, jobs)) if on else None
-        here = jobs or default_workers(settings.threads, where.device == "cuda")
+        here, engine = jobs or default_workers(settings.threads), None
+        if on is not None:
+            engine = stack.enter_context(connect(on, remote, jobs))
+        elif where.device == "cuda" and jobs != 1:
+            from bench.runs.on_gpus import Gpus, visible_gpus
+
+            gpus = visible_gpus(settings.device)
+            engine = Gpus(gpus, store, jobs or max(here, len(gpus)))
         workers = min(engine.count, jobs or len(plan)) if engine else here
         tracking = stack.enter_context(Tracker(settings))
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)

@@ -89,6 +89,11 @@ class Experiment(Config):
         return content_hash({**content, "protocol": self.protocol.training_part()})
 
     @property
+    def kind(self) -> str:
+        """Key of what experiments have in common that differ in the seed alone."""
+        return self.model_copy(update={"seed": 0}).key
+
+    @property
     def imported(self) -> bool:
         """Whether the model was trained elsewhere; of its settings only the protocol is meant."""
         return self.method.startswith(IMPORTED)

@@ -103,10 +103,8 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def default_workers(threads: int, on_gpu: bool) -> int:
-    """Return how many experiments suit the machine: one on a GPU, else one for each core."""
-    if on_gpu:
-        return 1
+def default_workers(threads: int) -> int:
+    """Return how many experiments suit the machine: one for each core, as memory allows."""
     by_memory = psutil.virtual_memory().available // MEMORY_PER_EXPERIMENT
     return max(1, min(available_cpus() // threads, by_memory))
 

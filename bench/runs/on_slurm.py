@@ -188,7 +188,7 @@ def _run(
     if store.has(key, execution.keep) or store.failure_since(execution.failed, key):
         return True
     check_machine(experiment, execution.settings)
-    kind = experiment.model_copy(update={"seed": 0}).key
+    kind = experiment.kind
 
     def go_on() -> None:
         if not clock.allows(kind):

@@ -225,24 +225,24 @@ class Processes:
     count: int
     losses: int = 0
 
-    def start(self, execution: ExecutionSettings) -> _Process:
+    def start(self, execution: ExecutionSettings) -> Process:
         """Start a process; a BenchError where the system refuses."""
-        return _Process(execution)
+        return Process(execution)
 
-    def ready(self, workers: Sequence[_Process], seconds: float) -> list[_Process]:
+    def ready(self, workers: Sequence[Process], seconds: float) -> list[Process]:
         """Wait for the pipes."""
         found = wait([worker.connection for worker in workers], timeout=seconds)
         return [worker for worker in workers if worker.connection in found]
 
 
-class _Process:
-    """A worker with a pipe."""
+class Process:
+    """A worker with a pipe; its GPU is the one of that number, or torch's first."""
 
-    def __init__(self, execution: ExecutionSettings) -> None:
+    def __init__(self, execution: ExecutionSettings, gpu: int | None = None) -> None:
         self.task: Task | None = None
         try:
             self.connection, remote = _CONTEXT.Pipe()
-            given = (remote, execution, plugins_in_use())
+            given = (remote, execution, plugins_in_use(), gpu)
             self._process = _CONTEXT.Process(target=_serve, args=given)
             with _without_main():
                 self._process.start()
@@ -254,13 +254,16 @@ class _Process:
         remote.close()
 
     def give(self, task: Task) -> None:
+        """Send a task."""
         self.task = task
         self._send(task.planned)
 
     def answer(self, goes_on: bool) -> None:
+        """Send whether to continue."""
         self._send(goes_on)
 
     def receive(self) -> Message | None:
+        """Return the next message, None when the process has died."""
         try:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
@@ -280,6 +283,7 @@ class _Process:
         return f"its worker process died ({how}){hint}"
 
     def stop(self) -> None:
+        """End the process."""
         self.connection.close()
         self._process.kill()  # a stopped one is deaf to anything milder
         self._process.join()
@@ -300,10 +304,19 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[Path, ...]) -> None:
+def _serve(
+    connection: Connection,
+    execution: ExecutionSettings,
+    plugins: tuple[Path, ...],
+    gpu: int | None,
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
     _end_with_parent()
     use_plugins(plugins)
+    if gpu is not None:
+        import torch
+
+        torch.cuda.set_device(gpu)
 
     def advanced(progress: Progress) -> bool:
         try:
@@ -320,6 +333,8 @@ def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[
                 message = run_one(planned, execution, partial(connection.send, "started"), advanced)
             except (BenchError, OSError) as error:
                 message = StoreError(explain(error))
+            if gpu is not None:
+                torch.cuda.empty_cache()  # other processes share the GPU
             connection.send(message)
 
 

@@ -127,14 +127,13 @@ def test_cells_at_once_fit_cores_and_memory(monkeypatch):
     monkeypatch.setattr(execution, "available_cpus", lambda: 8)
     free = 64 * 2**30
     monkeypatch.setattr(execution.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
-    assert default_workers(1, on_gpu=False) == 8
-    assert default_workers(3, on_gpu=False) == 2
-    assert default_workers(16, on_gpu=False) == 1
-    assert default_workers(1, on_gpu=True) == 1
+    assert default_workers(1) == 8
+    assert default_workers(3) == 2
+    assert default_workers(16) == 1
     free = 5 * 2**30
-    assert default_workers(1, on_gpu=False) == 2
+    assert default_workers(1) == 2
     free = 0
-    assert default_workers(1, on_gpu=False) == 1
+    assert default_workers(1) == 1
 
 
 def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
