@@ -28,7 +28,7 @@ from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult
 from bench.plugins import plugins_in_use, use_plugins
-from bench.registry import load_object
+from bench.registry import from_extra, load_object
 from bench.runs.run_one import (
     ExecutionSettings,
     ExperimentOutcome,
@@ -359,11 +359,7 @@ def run_shipped(
 
 
 def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError("Ray is not installed; install bench with its extra 'ray'") from error
-    return ray
+    return from_extra("ray", "ray")
 
 
 def _read(folder: Path) -> Files:

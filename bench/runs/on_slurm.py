@@ -32,6 +32,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress, counted
 from bench.plugins import plugins_in_use, use_plugins
+from bench.registry import from_extra
 from bench.runs import claims
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, check_machine, run_one
 from bench.runs.store import Store
@@ -250,7 +251,7 @@ class SlurmArray:
         self._job: str | None = None
         self._traces: list[tuple[int, int]] | None = None
         self._next_question = 0.0
-        _submitit()
+        self._submitit = from_extra("submitit", "slurm")
         _ask("squeue", "--me", "--noheader")
 
     def __enter__(self) -> SlurmArray:
@@ -311,7 +312,7 @@ class SlurmArray:
     def _submit(self, plan: Sequence[PlannedExperiment]) -> None:
         if self._execution is None or not plan:
             return
-        submitit, slurm, folder = _submitit(), self._slurm, self._folder
+        slurm, folder = self._slurm, self._folder
         store = Store(self._settings.store)
         store.share()
         # Where no task of an array gets anywhere, the next array would fare no better.
@@ -326,7 +327,7 @@ class SlurmArray:
         array = ArrayPlan(tuple(plan), self._execution, plugins_in_use(), 60 * slurm.time)
         write_text(folder / "plan.json", _ADAPTER.dump_json(array).decode())
         minutes = math.ceil(slurm.time)
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=sys.maxsize)
+        executor = self._submitit.SlurmExecutor(folder, max_num_timeout=sys.maxsize)
         executor.update_parameters(
             job_name=self._name,
             time=minutes,
@@ -339,7 +340,7 @@ class SlurmArray:
         )
         tasks = min(self._tasks, len(plan), MOST_TASKS)
         try:
-            jobs = executor.map_array(ArrayTask, [folder / "plan.json"] * tasks)
+            jobs = executor.submit_array([ArrayTask(folder / "plan.json")] * tasks)
         except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
             raise ConfigError(f"Slurm does not accept the job ({error})") from error
         self._job = jobs[0].job_id.partition("_")[0]
@@ -432,16 +433,6 @@ def _ask(*command: str) -> str:
     except subprocess.CalledProcessError as error:
         raise ConfigError(f"{command[0]} fails: {' '.join(error.stderr.split())}") from None
     return done.stdout
-
-
-def _submitit() -> Any:
-    try:
-        import submitit
-    except ImportError as error:
-        raise ConfigError(
-            "submitit is not installed; install bench with its extra 'slurm'"
-        ) from error
-    return submitit
 
 
 def _last_words(folder: Path) -> str:

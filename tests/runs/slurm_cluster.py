@@ -73,10 +73,12 @@ def cluster(folder: Path, cpus: int = 2) -> Iterator[Mapping[str, str]]:
             ["slurmd", "-D", "-c"],
         ):
             stack.enter_context(_daemon(command, variables, folder))
-        _wait_until_idle(variables)
-        yield variables
-        subprocess.run(["scancel", "--me"], env={**os.environ, **variables}, check=False)
-        time.sleep(1)
+        _wait_for_answer(variables, "sinfo", "idle")
+        try:
+            yield variables
+        finally:
+            subprocess.run(["scancel", "--me"], env={**os.environ, **variables}, check=False)
+            _wait_for_answer(variables, "squeue", "")
 
 
 @contextmanager
@@ -124,14 +126,13 @@ def _wait_for(path: Path) -> None:
     raise AssertionError(f"{path} has not appeared")
 
 
-def _wait_until_idle(variables: Mapping[str, str]) -> None:
+def _wait_for_answer(variables: Mapping[str, str], command: str, expected: str) -> None:
+    """Ask for the states of nodes or jobs until they are what is expected."""
+    asked = [command, "--noheader", "--format=%T"]
     environment = {**os.environ, **variables}
-    states = ""
-    for _ in range(60):
-        command = ["sinfo", "--noheader", "--format", "%T"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        states = done.stdout + done.stderr
-        if done.stdout.strip() == "idle":
+    for _ in range(120):
+        done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip() == expected:
             return
         time.sleep(0.5)
-    raise AssertionError(f"the cluster has not become idle: {states}")
+    raise AssertionError(f"{command} says {done.stdout}{done.stderr}")

@@ -219,7 +219,8 @@ class FakeSlurm:
         self.asked, self.parameters, self.jobs, self.waiting = [], {}, 0, []
         self.function, self.alive, self.log = function, "", ""
         monkeypatch.setattr(on_slurm, "_ask", self.ask)
-        monkeypatch.setattr(on_slurm, "_submitit", lambda: SimpleNamespace(SlurmExecutor=self))
+        library = SimpleNamespace(SlurmExecutor=self)
+        monkeypatch.setattr(on_slurm, "from_extra", lambda *_: library)
 
     def __call__(self, folder, max_num_timeout):
         self.folder = folder
@@ -228,11 +229,11 @@ class FakeSlurm:
     def update_parameters(self, **parameters):
         self.parameters = parameters
 
-    def map_array(self, function, arguments):
+    def submit_array(self, tasks):
         self.jobs += 1
-        self.waiting = [function(path) for path in arguments]
+        self.waiting = [*tasks]
         self.alive = f"{self.jobs}\n"
-        return [SimpleNamespace(job_id=f"{self.jobs}_{n}") for n in range(len(arguments))]
+        return [SimpleNamespace(job_id=f"{self.jobs}_{n}") for n in range(len(tasks))]
 
     def ask(self, *command):
         self.asked.append(command)
