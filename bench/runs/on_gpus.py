@@ -100,11 +100,10 @@ class Gpus:
 
     def ready(self, workers: Sequence[GpuWorker], seconds: float) -> list[GpuWorker]:
         """Return the workers that have a message, have died, or have found no room."""
-        if homeless := [worker for worker in workers if worker.process is None]:
-            return homeless
         processes = [worker.process for worker in workers if worker.process is not None]
-        found = Processes(len(processes)).ready(processes, seconds)
-        return [worker for worker in workers if worker.process in found]
+        homeless = len(processes) < len(workers)
+        found = Processes(len(processes)).ready(processes, 0 if homeless else seconds)
+        return [worker for worker in workers if worker.process in {None, *found}]
 
     def allot(self, experiment: Experiment) -> int | None:
         """Reserve memory for an experiment; return the number of the GPU, None without room."""

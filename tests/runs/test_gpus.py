@@ -1,5 +1,6 @@
 """Several GPUs: who shares one, and that every experiment runs once, without a GPU."""
 
+import threading
 from dataclasses import replace
 from multiprocessing import Pipe
 
@@ -48,6 +49,13 @@ def test_no_room_is_given_that_is_not_there(need, gpus):
     assert (chosen in possible) if possible else chosen is None
 
 
+def test_a_kind_is_everything_but_the_seed():
+    kinds = {planned(seed).experiment.kind for seed in (1, 2, 3)}
+    assert len(kinds) == 1
+    assert planned(1, "hsd").experiment.kind not in kinds
+    assert planned(1, epochs=3).experiment.kind not in kinds
+
+
 def takes(experiment, dataset, work, *, report, **given):
     """Have taken as many GiB of a GPU as the method's name has letters."""
     done = result(experiment)
@@ -67,7 +75,7 @@ class FakeProcess:
     def give(self, task):
         self.task = task
         self.log.append((self.gpu, task.planned.experiment.label))
-        self.remote.send(None)
+        threading.Timer(0.1, self.remote.send, [None]).start()
 
     def receive(self):
         self.connection.recv()
