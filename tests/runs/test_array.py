@@ -4,15 +4,20 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from command import CARD
 from fake_experiments import begun, planned, result
 from test_execute import Recorder, endings
 
+from bench.api.run import execute_spec
+from bench.cli.options import chosen_engine
 from bench.errors import BenchError, ConfigError, StoreError, TrainingError
 from bench.files import write_text
 from bench.plan.cluster import Slurm
+from bench.plan.experiment import Computation
 from bench.plan.progress import Progress
 from bench.plan.spec import Spec
 from bench.runs import claims, on_slurm
@@ -364,3 +369,34 @@ def test_flags_complete_the_settings_of_a_specification():
     assert Slurm().over(None) == Slurm()
     with pytest.raises(ConfigError, match=r"--slurm: key 'time' = 'long'"):
         Slurm.parse({"time": "long"}, "--slurm")
+
+
+def test_flags_choose_an_array():
+    found = chosen_engine("slurm", gpus=1, slurm=["time=30", "account=me"])
+    assert found == Slurm(time=30, gpus=1, options={"account": "me"})
+    assert chosen_engine() is None
+    with pytest.raises(ConfigError, match="--slurm is for --on slurm; add it"):
+        chosen_engine(slurm=["time=30"])
+    with pytest.raises(ConfigError, match="--slurm 'time' is not key=value"):
+        chosen_engine("slurm", slurm=["time"])
+
+
+def test_experiments_for_nodes_with_gpus_have_the_keys_of_gpus(tmp_path, monkeypatch):
+    seen = {}
+
+    def execute(plan, execution, *_, **__):
+        seen.update(plan=plan, execution=execution)
+        return []
+
+    monkeypatch.setattr("bench.runs.execute.execute", execute)
+    engine = nullcontext(SimpleNamespace(count=9))
+    monkeypatch.setattr("bench.runs.execute.connect", lambda *_: engine)
+    (tmp_path / "card.yaml").write_text(CARD)
+    grid = {"datasets": [str(tmp_path / "card.yaml")], "backbones": ["gru4rec"]}
+    settings = Settings.from_environment(store=tmp_path / "store", track=False)
+    execute_spec(Spec.parse(grid, "spec.yaml"), settings, on=Slurm(gpus=1))
+    [one] = seen["plan"]
+    assert one.experiment.computation == Computation(device="cuda", threads=None)
+    assert seen["execution"].settings.device == "cuda"
+    record = next((tmp_path / "store" / "runs").iterdir())
+    assert record.stem.endswith(seen["execution"].run[:12])
