@@ -10,14 +10,15 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.components import BASELINE
+from bench.data.dataset import Dataset
 from bench.errors import StoreError
 from bench.plan.protocol import Part
+from bench.plan.result import Decisions
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.reports.tables.denoising import FIFTHS, Buckets
@@ -35,10 +36,6 @@ from bench.statistics.detection import (
 )
 from bench.statistics.effect import Interval
 from bench.statistics.slices import COLD_AT_MOST
-
-if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
-    from bench.plan.result import Decisions
 
 Flags = NDArray[np.bool_]
 _AREAS = ("AUROC", "95 % interval", "SD over seeds", "AP", "AP, 95 %")
