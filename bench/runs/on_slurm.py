@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -168,7 +167,7 @@ def run_array_task(
         This machine has other code or arithmetic than the plan was made for.
     """
     start = index % len(array.plan)
-    left = deque(array.plan[start:] + array.plan[:start])
+    left = [*array.plan[start:], *array.plan[:start]]
     given_up = time.monotonic() + claims.LEASE  # by then, whoever is dead is known to be
     while left:
         waiting = [planned for planned in left if not _run(planned, array, clock, requeue)]
@@ -176,7 +175,7 @@ def run_array_task(
             given_up = time.monotonic() + claims.LEASE
         elif time.monotonic() > given_up:
             return
-        left = deque(waiting)
+        left = waiting
         time.sleep(LOOK if left else 0)
 
 
@@ -398,8 +397,9 @@ class Watch:
         key, label = experiment.key, experiment.label
         if self._store.has(key, self._execution.keep):
             return ExperimentOutcome(key, label, "finished")
-        failure = self._store.failure_since(self._execution.failed, key)
-        return failure and ExperimentOutcome(key, label, "failed", failure.cause)
+        if failure := self._store.failure_since(self._execution.failed, key):
+            return ExperimentOutcome(key, label, "failed", failure.cause)
+        return None
 
     def _progress(self, key: str) -> Message | None:
         if not self._begun:
