@@ -32,13 +32,12 @@ from bench.registry import from_extra, load_object
 from bench.runs.run_one import (
     ExecutionSettings,
     ExperimentOutcome,
-    check_machine,
     claimed,
     explain,
     run_one,
 )
 from bench.runs.store import Store
-from bench.runs.workers import Message, Task
+from bench.runs.workers import Message, Task, check_machine
 from bench.settings import Settings
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ from bench.plan.progress import Progress, counted
 from bench.plugins import plugins_in_use, use_plugins
 from bench.registry import from_extra
 from bench.runs import claims
-from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, check_machine, run_one
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, run_one
 from bench.runs.store import Store
-from bench.runs.workers import Message, Task
+from bench.runs.workers import Message, Task, check_machine
 from bench.settings import Settings
 
 LOOK = 2.0

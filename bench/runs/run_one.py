@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import platform
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +12,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from bench.data.dataset import Dataset
-from bench.errors import BenchError, ConfigError, DataError, StoreError, WriteError
-from bench.plan.code_version import code_version
+from bench.errors import BenchError, DataError, StoreError, WriteError
 from bench.plan.data_card import is_path
-from bench.plan.experiment import Experiment
-from bench.plan.grid import PlannedExperiment, components_of
+from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
@@ -199,23 +196,6 @@ def _data(planned: PlannedExperiment, execution: ExecutionSettings) -> Dataset:
 def _loaded(load: str, source: str, settings: Settings) -> Dataset:
     function = cast("Callable[[str, Settings], Dataset]", load_object(load))
     return function(source, settings)
-
-
-def check_machine(experiment: Experiment, settings: Settings) -> None:
-    """Refuse to run an experiment whose key names other code or arithmetic than this machine's."""
-    here = platform.node()
-    if code_version(component for _, component in components_of(experiment)) != experiment.code:
-        raise ConfigError(
-            f"{here} has other code than {experiment.label} was planned with; install the same, "
-            "and run the command again"
-        )
-    from bench.training.device import computation
-
-    found = computation(settings)
-    if experiment.computation not in {None, found}:
-        raise ConfigError(
-            f"{here} computes as {found}, not as {experiment.computation}; install the same torch"
-        )
 
 
 def explain(error: Exception) -> str:

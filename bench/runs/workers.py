@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import threading
@@ -22,12 +23,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
-from bench.errors import BenchError, StoreError
-from bench.plan.grid import PlannedExperiment
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.plan.code_version import code_version
+from bench.plan.experiment import Experiment
+from bench.plan.grid import PlannedExperiment, components_of
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, explain, run_one
 from bench.runs.store import Store
+from bench.settings import Settings
 
 PAUSE = 0.5
 """Seconds until an experiment that another process runs is asked for again."""
@@ -349,3 +353,20 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def check_machine(experiment: Experiment, settings: Settings) -> None:
+    """Refuse to run an experiment whose key names other code or arithmetic than this machine's."""
+    here = platform.node()
+    if code_version(component for _, component in components_of(experiment)) != experiment.code:
+        raise ConfigError(
+            f"{here} has other code than {experiment.label} was planned with; install the same, "
+            "and run the command again"
+        )
+    from bench.training.device import computation
+
+    found = computation(settings)
+    if experiment.computation not in {None, found}:
+        raise ConfigError(
+            f"{here} computes as {found}, not as {experiment.computation}; install the same torch"
+        )

@@ -23,8 +23,9 @@ from bench.plan.spec import Spec
 from bench.runs import claims, on_slurm
 from bench.runs.execute import connect, execute
 from bench.runs.on_slurm import ArrayPlan, ArrayTask, Clock, run_array_task
-from bench.runs.run_one import ExecutionSettings, check_machine
+from bench.runs.run_one import ExecutionSettings
 from bench.runs.store import Store
+from bench.runs.workers import check_machine
 from bench.settings import Settings
 
 PLAN = tuple(planned(seed) for seed in (3, 2, 1))
