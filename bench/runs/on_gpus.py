@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from bench.errors import BenchError
 from bench.plan.experiment import Experiment
@@ -49,19 +48,6 @@ def place(need: int | None, free: Sequence[int], running: Sequence[int]) -> int 
     return min(fitting, key=lambda gpu: (running[gpu], -free[gpu]), default=None)
 
 
-@dataclass
-class _Gpu:
-    """Experiments of a GPU, each with the bytes that are allotted to it."""
-
-    index: int
-    total: int
-    allotted: dict[str, int]
-
-    @property
-    def free(self) -> int:
-        return self.total - sum(self.allotted.values())
-
-
 class Gpus:
     """GPUs as an engine.
 
@@ -89,7 +75,8 @@ class Gpus:
         self.count = count
         self.begin = begin
         self._store = store
-        self._gpus = [_Gpu(index, total, {}) for index, total in memory.items()]
+        self._memory = memory
+        self._allotted: dict[str, tuple[int, int]] = {}  # GPU and bytes of each running experiment
         self._needs: dict[str, int] = {}
         for stored in readable(store.experiments()):
             self._learn(stored)
@@ -108,18 +95,21 @@ class Gpus:
     def allot(self, experiment: Experiment) -> int | None:
         """Reserve memory for an experiment; return the number of the GPU, None without room."""
         need = self._needs.get(experiment.kind)
-        running = [len(gpu.allotted) for gpu in self._gpus]
-        chosen = place(need, [gpu.free for gpu in self._gpus], running)
+        allotted = {
+            gpu: [size for other, size in self._allotted.values() if other == gpu]
+            for gpu in self._memory
+        }
+        free = [total - sum(allotted[gpu]) for gpu, total in self._memory.items()]
+        chosen = place(need, free, [len(sizes) for sizes in allotted.values()])
         if chosen is None:
             return None
-        gpu = self._gpus[chosen]
-        gpu.allotted[experiment.key] = gpu.total if need is None else need
-        return gpu.index
+        gpu = [*self._memory][chosen]
+        self._allotted[experiment.key] = gpu, self._memory[gpu] if need is None else need
+        return gpu
 
     def release(self, experiment: Experiment) -> None:
         """Give back what an experiment had, and learn what it took if it has finished."""
-        for gpu in self._gpus:
-            gpu.allotted.pop(experiment.key, None)
+        self._allotted.pop(experiment.key, None)
         with suppress(BenchError):  # it has failed
             self._learn(self._store.load(experiment.key))
 

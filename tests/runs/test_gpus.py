@@ -99,7 +99,7 @@ def test_experiments_share_gpus_once_one_of_their_kind_is_measured(tmp_path, mon
 
     def watched(experiment):
         chosen = allot(experiment)
-        together.append([dict(gpu.allotted) for gpu in engine._gpus])
+        together.append([*engine._allotted.values()])
         return chosen
 
     monkeypatch.setattr(engine, "allot", watched)
@@ -112,10 +112,10 @@ def test_experiments_share_gpus_once_one_of_their_kind_is_measured(tmp_path, mon
     needs = {"ssdrec": int(7.5 * GIB) + CONTEXT, "hsd": int(3.75 * GIB) + CONTEXT}
     assert engine._needs == {planned(1, name).experiment.kind: need for name, need in needs.items()}
     for state in together:
-        for total, allotted in zip(memory.values(), state, strict=True):
-            assert sum(allotted.values()) <= total
-    assert max(len(allotted) for state in together for allotted in state) > 1
-    assert all(not gpu.allotted for gpu in engine._gpus)
+        for gpu, total in memory.items():
+            assert sum(size for other, size in state if other == gpu) <= total
+    assert max(len(state) for state in together) > len(memory)
+    assert not engine._allotted
     later = Gpus(memory, store, 4, FakeProcess)  # what a store knows need not be measured again
     assert later._needs == engine._needs
 
