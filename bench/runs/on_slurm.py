@@ -341,7 +341,8 @@ class SlurmArray:
         try:
             jobs = executor.submit_array([ArrayTask(folder / "plan.json")] * tasks)
         except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
-            raise ConfigError(f"Slurm does not accept the job ({error})") from error
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"Slurm does not accept the job: {reason}") from error
         self._job = jobs[0].job_id.partition("_")[0]
         _LOG.warning(
             "array job %s of %s runs on if this command ends, and the same command then shows its "

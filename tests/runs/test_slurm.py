@@ -190,5 +190,6 @@ def test_a_job_that_slurm_refuses_is_one_sentence(folder, cluster):
     driver = start(folder, "refused", cluster, "partition=absent")
     _, log = driver.communicate(timeout=120)
     assert driver.returncode == 2
-    assert "Slurm does not accept the job" in log.splitlines()[-1]
-    assert "invalid partition" in log.splitlines()[-1]
+    assert "error: Slurm does not accept the job" in log.splitlines()[-1]
+    assert "Invalid partition name" in log.splitlines()[-1]
+    assert "Traceback" not in log
