@@ -374,11 +374,8 @@ class Watch:
 
         ``ended`` are beginnings of the keys of what has finished or failed, now or earlier.
         """
-        self._news = None
-        if self.task is not None:
-            experiment = self.task.planned.experiment
-            self._news = self._outcome(experiment) if experiment.key[:12] in ended else None
-            self._news = self._news or self._progress(experiment.key)
+        task = self.task
+        self._news = None if task is None else self._next(task.planned.experiment, ended)
         return self._news is not None
 
     def receive(self) -> Message | None:
@@ -394,6 +391,19 @@ class Watch:
     def stop(self) -> None:
         """Do nothing: the array job goes on."""
 
+    def _next(self, experiment: Experiment, ended: Collection[str]) -> Message | None:
+        store, key = self._store, experiment.key
+        outcome = self._outcome(experiment) if key[:12] in ended else None
+        if not self._begun:
+            self._begun = outcome is not None or claims.is_claimed(store.claims(key))
+            return "started" if self._begun else None
+        is_finished = outcome is not None and outcome.ending == "finished"
+        progress = self._last(experiment) if is_finished else _progress(store, key)
+        if progress is None or progress.epoch <= self._epoch:
+            return outcome
+        self._epoch = progress.epoch
+        return progress
+
     def _outcome(self, experiment: Experiment) -> ExperimentOutcome | None:
         key, label = experiment.key, experiment.label
         if self._store.has(key, self._execution.keep):
@@ -402,15 +412,18 @@ class Watch:
             return ExperimentOutcome(key, label, "failed", failure.cause)
         return None
 
-    def _progress(self, key: str) -> Message | None:
-        if not self._begun:
-            self._begun = claims.is_claimed(self._store.claims(key))
-            return "started" if self._begun else None
-        progress = _progress(self._store, key)
-        if progress is None or progress.epoch <= self._epoch:
-            return None
-        self._epoch = progress.epoch
-        return progress
+    def _last(self, experiment: Experiment) -> Progress:
+        """Return the last epoch of a finished experiment, with the seconds of those not seen."""
+        curve = self._store.load(experiment.key).curve
+        return Progress(
+            experiment.label,
+            len(curve),
+            experiment.training.epochs,
+            curve[-1].loss,
+            curve[-1].metric,
+            max(row.metric for row in curve),
+            sum(row.seconds for row in curve[self._epoch :]),
+        )
 
 
 def _progress(store: Store, key: str) -> Progress | None:
