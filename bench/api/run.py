@@ -198,6 +198,7 @@ def execute_spec(
         In the order of the plan.
     """
     from bench.data.load import load_dataset
+    from bench.data.split import notes
     from bench.plan.experiment import Computation
     from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import RunDisplay
@@ -217,6 +218,7 @@ def execute_spec(
     on_gpus = on is not None and on.gpus > 0 and settings.device in {"auto", "cuda"}
     where = Computation(device="cuda", threads=None) if on_gpus else computation(settings)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    about = list(notes(datasets, spec.rules))
     if spec.encoders:
         from bench.text.provide import embed_texts
 
@@ -260,7 +262,7 @@ def execute_spec(
                 display = RunDisplay(lines, len(plan))
                 place = f"{where.device}, {counted(settings.threads, 'thread')} each"
                 place += f", on {on}" if on else ""
-                lines.say(announcement(plan, estimates, store, workers, place))
+                lines.say("\n".join([announcement(plan, estimates, store, workers, place), *about]))
                 outcomes = execute(
                     plan,
                     execution,

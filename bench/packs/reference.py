@@ -130,7 +130,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     if not fitting:
         raise ConfigError(f"nothing published can be compared with your results: {reasons[0]}")
     shown = _shown(own, fitting)
-    names = dict.fromkeys(stored.experiment.label.rpartition("/")[0] for stored in shown)
+    names = dict.fromkeys(stored.experiment.configuration for stored in shown)
     notes = [
         f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}.",
         *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),

@@ -164,10 +164,10 @@ class Truth:
         if condition is None:
             noise = dataset.noise_in(part)
             return None if noise is None else cls(noise, np.ones_like(noise))
-        if dataset.ratings is None or (part == "train" and dataset.training is not None):
+        places = dataset.training_places() if part == "train" else slice(None)
+        if dataset.ratings is None or places is None:
             return None
-        before = dataset.sequences.before_last(2) if part == "train" else slice(None)
-        ratings = dataset.ratings[before]
+        ratings = dataset.ratings[places]
         return cls(rated(condition, ratings), ~np.isnan(ratings))
 
 
@@ -251,9 +251,10 @@ def _decided(
     """Yield the blocks with known noise by index, with their rows that have decisions by index."""
     request = table.request
     for number, block in enumerate(table.blocks):
-        dataset = available.get(*block.data)
-        if dataset is None:
+        split = available.split(*block.data, table.protocol.split)
+        if split is None:
             continue
+        dataset = split.dataset
         truth = Truth.of(dataset, request)
         if truth is None:
             if request.noise_is is not None:
