@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,22 +95,29 @@ class Drawing:
         In words.
     content
         The drawing in some format.
+    command, keys
+        Draws it again, and the experiments in it; empty where a page does not say them.
     """
 
     name: str
     title: str
     caption: str
     content: bytes
+    command: str = ""
+    keys: Sequence[str] = ()
 
 
-def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
+def all_figures(
+    data: ReportData, ending: str, kinds: Sequence[FigureKind] = tuple(_KINDS)
+) -> Iterator[Drawing]:
     """Draw the main metric in every figure of a report that has something to show."""
-    for kind, (_, title, caption) in _KINDS.items():
+    for kind in kinds:
+        _, title, caption = _KINDS[kind]
         try:
             yield Drawing(kind, title, caption, figure_bytes(kind, data, ending))
         except ConfigError:  # it has nothing to show
             continue
-    for setting in curve_settings(data.tables):
+    for setting in curve_settings(data.tables) if len(kinds) == len(_KINDS) else ():
         yield Drawing(
             f"curve-{setting.replace('.', '-')}",
             f"Accuracy and denoising by {setting}",

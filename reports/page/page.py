@@ -5,15 +5,34 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.reports.figures.draw import Drawing
 from bench.reports.page.provenance import Provenance
+from bench.reports.tables.contrasts import ABOVE, BELOW
 from bench.reports.tables.grid import MISSING, Grid
 from bench.version import __version__
 
 TEMPLATE = "page.html.j2"
+_DIRECTIONS = {ABOVE: " up", BELOW: " down"}
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard whose metric, data set and competing items a reader switches in the browser.
+
+    Attributes
+    ----------
+    grids
+        Of :func:`bench.reports.tables.overall.board_grid`.
+    version
+        Hash of what the board is made of.
+    """
+
+    grids: Sequence[Grid]
+    version: str
 
 
 def write_page(
@@ -23,6 +42,7 @@ def write_page(
     figures: Iterable[Drawing],
     sources: Iterable[Provenance],
     problems: Sequence[str],
+    board: Board | None = None,
 ) -> str:
     """Render the page.
 
@@ -33,11 +53,14 @@ def write_page(
     title, findings
         Its heading, and the sentences below it.
     grids, figures
-        Tables and figures in the order of the page; the first figure is above the tables.
+        Tables and figures in the order of the page; the first figure is above the tables unless
+        there is a board, which follows the first table.
     sources
         Every experiment that a table names.
     problems
         Sentences on what is not shown.
+    board
+        The leaderboard of a site.
     """
     environment = Environment(
         loader=PackageLoader("bench.reports.page", ""),
@@ -45,18 +68,27 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    shown = list(sources)
+    shown, images = list(sources), [(figure, _image(figure)) for figure in figures]
+    lead = 0 if board else 1
     return environment.get_template(TEMPLATE).render(
         title=title,
         findings=findings,
         grids=grids,
-        tables=[(grid, _classes(grid), _contexts(grid)) for grid in grids],
-        figures=[(figure, _image(figure)) for figure in figures],
+        tables=_tables(grids),
+        lead=images[:lead],
+        figures=images[lead:],
+        board=board and {"tables": _tables(board.grids), "version": board.version},
+        directions=_DIRECTIONS,
         sources=shown,
         seeds={source.key: source.seed for source in shown},
+        labels={source.key: source.label for source in shown},
         problems=problems,
         version=__version__,
     )
+
+
+def _tables(grids: Iterable[Grid]) -> list[tuple[Grid, list[str], list[str]]]:
+    return [(grid, _classes(grid), _contexts(grid)) for grid in grids]
 
 
 def _image(figure: Drawing) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.reports.tables.contrasts import arrow
+from bench.plan.progress import counted
+from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
@@ -105,3 +106,74 @@ def finding(table: Table, number: int) -> str:
 
 def _most(entries: list[str]) -> str:
     return f" (most: {entries[0]})" if entries else ""
+
+
+def headline(tables: Sequence[Table]) -> str:
+    """Say in one sentence how many methods are above their bare backbone, over all blocks."""
+    found = [
+        (table, number, test)
+        for table in tables
+        for number, block in enumerate(table.blocks)
+        for place, _ in enumerate(block.rows)
+        if (test := table.contrasts.against_base(number, table.main, place))
+    ]
+    if len(found) < 2:
+        return next(findings(tables), "Nothing is published yet.")
+    tests = [test for *_, test in found if test.significant]
+    above = sum(test.difference > 0 for test in tests)
+    table = found[0][0]
+    rows = [row for table in tables for row in table.rows if row.results]
+    where = [
+        counted(len({table.blocks[number].name for table, number, _ in found}), "data set"),
+        counted(len({row.identity[0] for row in rows} - {None}), "backbone"),
+    ]
+    one_seed = min(len(row.results) for row in rows) == 1
+    return (
+        f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
+        f"significantly above the bare backbone trained on the same samples; in "
+        f"{len(tests) - above or 'none'} it is below ({table.request.phase} {table.main}, "
+        f"p < {ALPHA} after Holm's correction)."
+        + (" Rows of one seed say nothing about other seeds." if one_seed else "")
+    )
+
+
+def verdict_grid(tables: Sequence[Table]) -> Grid:
+    """Lay out the main metric of every method by data set and backbone, with verdicts as arrows.
+
+    Blocks and tables that compare nothing have no column.
+    """
+    cells: dict[str, dict[str, TableCell]] = {}
+    for table in tables:
+        for number, block in enumerate(table.blocks):
+            values = marked([row.mean(table.main) for row in block.rows])
+            for place, row in enumerate(block.rows):
+                test = table.contrasts.against_base(number, table.main, place)
+                text, signs = values[place].text, ""
+                if test and (base := (row.mean(table.main) or 0.0) - test.difference):
+                    text += f" ({100 * test.difference / base:+.1f} %)"
+                    signs = arrow(test)
+                column = f"{block.title}, {row.backbone_label}"
+                line = cells.setdefault(row.method_label, {})
+                if row.results:
+                    line[column] = replace(values[place], text=text, signs=signs)
+    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
+    main = " or ".join(dict.fromkeys(table.main_title for table in tables))
+    return Grid(
+        title=f"{main} by method",
+        caption=(
+            "In brackets: relative difference to the bare backbone on the same samples; "
+            f"{ABOVE}{BELOW}: significantly above/below it (p<{ALPHA}, Holm). Best of a data set "
+            "bold, second underlined."
+        ),
+        labels=["Method"],
+        figures=columns,
+        blocks=[
+            block_of(
+                [label, *(line.get(column, TableCell(MISSING)) for column in columns)]
+                for label, line in cells.items()
+                if line
+            )
+        ],
+        notes=[],
+        anchor="verdicts",
+    )

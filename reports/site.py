@@ -1,0 +1,181 @@
+"""Published results as a static site: what was found, a leaderboard, and what is behind both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.errors import ConfigError
+from bench.files import write_output, write_text
+from bench.hashing import content_hash
+from bench.plan.variants import MARK
+from bench.reports.comparison import EVERYTHING, comparison_keys
+from bench.reports.figures.canvas import panels_of
+from bench.reports.figures.draw import Drawing, all_figures
+from bench.reports.names import TableName
+from bench.reports.page.page import Board, write_page
+from bench.reports.page.provenance import provenance
+from bench.reports.report import read_report
+from bench.reports.request import Request
+from bench.reports.tables.build import ReportData, build_grids
+from bench.reports.tables.grid import Grid, to_markdown
+from bench.reports.tables.overall import board_grid
+from bench.reports.tables.summary import findings, headline, verdict_grid
+from bench.reports.titles import Titles
+from bench.runs.store import Store
+from bench.settings import Settings
+
+TITLE = "Does denoising help sequential recommendation?"
+_PLAIN: tuple[TableName, ...] = ("denoising", "ablation", "published", "cost")
+_NOISY: tuple[TableName, ...] = ("robustness", "noise-detection", "over-denoising")
+BEGIN, END = "<!-- results: written by 'bench site --into' -->", "<!-- end of results -->"
+
+
+class Site:
+    """What is published, read once for the pages and the excerpt.
+
+    Noisy variants of a data set are in the tables and figures of noise alone. Of experiments that
+    differ in code alone, the last is shown.
+
+    Parameters
+    ----------
+    store
+        Folder of the published results, as a store.
+    checksums
+        Of every result, by key of its experiment.
+    titles
+        Printed names.
+    settings
+        Name the folders of data and cache.
+
+    Raises
+    ------
+    StoreError
+        There is no result, or one is damaged.
+    """
+
+    def __init__(
+        self, store: Path, checksums: Mapping[str, str], titles: Titles, settings: Settings
+    ) -> None:
+        keys = tuple(comparison_keys(Store(store), run=EVERYTHING, latest=True) or ())
+        request = Request(format="html", keys=keys)
+        self._checksums = checksums
+        self._all = _named(read_report(store, request, titles, settings))
+        names = dict.fromkeys(block.dataset for block in self._all.blocks)
+        plain = request.replace(datasets=tuple(name for name in names if MARK not in name))
+        if len(plain.datasets) < len(names):
+            self._plain = _named(read_report(store, plain, titles, settings))
+        else:
+            self._plain = self._all
+        unseen = plain.replace(candidates="unseen")
+        self._unseen = _named(read_report(store, unseen, titles, settings))
+
+    def excerpt(self) -> str:
+        """Return the finding and the table of verdicts in Markdown."""
+        table = to_markdown(verdict_grid(self._plain.tables)).partition("\n\n")[2]
+        return f"{headline(self._plain.tables)}\n\n{table}"
+
+    def version(self) -> dict[str, Any]:
+        """Return what defines the board: a specification, and the checksum of every result.
+
+        Returns
+        -------
+        dict
+            ``specification``: protocols with their data sets and budgets of training, metrics and
+            tie rule; ``results``: checksums by key; ``sha256`` of both.
+        """
+        specification = [
+            {
+                "protocol": table.protocol.model_dump(mode="json"),
+                "blocks": [
+                    {"dataset": b.dataset, "fingerprint": b.fingerprint, "budget": dict(b.budget)}
+                    for b in table.blocks
+                ],
+                "metrics": table.metric_names,
+            }
+            for table in self._plain.tables
+        ]
+        results = {key: self._checksums[key] for key in sorted(self._plain.keys)}
+        about = {"specification": specification, "results": results}
+        return {**about, "sha256": content_hash(about)}
+
+    def page(self) -> str:
+        """Return the page with the leaderboard."""
+        plain, everything = self._plain, self._all
+        tables = [*plain.tables, *self._unseen.tables]
+        drawn = [
+            *_figures(plain),
+            *(_figures(everything, noisy=True) if everything is not plain else ()),
+        ]
+        grids = [
+            *(verdict_grid(plain.tables), *_grids(plain, _PLAIN)),
+            *(_grids(everything, _NOISY) if everything is not plain else ()),
+        ]
+        sources = {one.key: provenance(one) for t in everything.tables for one in t.results}
+        found = [headline(plain.tables)]
+        if len(plain.blocks) > 1:
+            found += findings(plain.tables)
+        board = Board([board_grid(table) for table in tables], self.version()["sha256"])
+        problems = [*plain.problems, *plain.available.problems]
+        return write_page(TITLE, found, grids, drawn, sources.values(), problems, board)
+
+    def files(self) -> dict[str, str]:
+        """Return the page and the version of its board, by the name of the file."""
+        version = json.dumps(self.version(), indent=1)
+        return {"index.html": self.page(), "board.json": f"{version}\n"}
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the files into a folder; a StoreError where the file system refuses."""
+        paths = []
+        for name, content in self.files().items():
+            write_text(folder / name, content)
+            paths.append(folder / name)
+        return paths
+
+    def write_into(self, path: Path) -> None:
+        """Replace what is between the marks of a Markdown file by the excerpt.
+
+        Raises
+        ------
+        ConfigError
+            The file does not have both marks, once each and in order.
+        StoreError
+            The file system refuses.
+        """
+        before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end or BEGIN in after or END in after:
+            raise ConfigError(f"{path} needs the lines '{BEGIN}' and '{END}', once each")
+        write_output(path, f"{before}{begin}\n\n{self.excerpt()}\n{end}{after}")
+
+
+def _named(data: ReportData) -> ReportData:
+    """Name the protocol in the titles of data sets that have several."""
+    headings = iter(panels_of(data.tables))
+    return replace(
+        data,
+        tables=[
+            replace(t, blocks=[replace(b, title=next(headings).heading) for b in t.blocks])
+            for t in data.tables
+        ],
+    )
+
+
+def _grids(data: ReportData, names: tuple[TableName, ...]) -> list[Grid]:
+    """Lay out tables; none where they have nothing to show."""
+    try:
+        return build_grids(data, names)
+    except ConfigError:
+        return []
+
+
+def _figures(data: ReportData, *, noisy: bool = False) -> Iterator[Drawing]:
+    kinds = ("robustness",) if noisy else None
+    for drawing in all_figures(data, "svg", kinds) if kinds else all_figures(data, "svg"):
+        command = (
+            f"bench report --against reference --figure {drawing.name} --out {drawing.name}.svg"
+        )
+        yield replace(drawing, command=command, keys=data.keys)
