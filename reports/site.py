@@ -17,10 +17,11 @@ from bench.reports.figures.canvas import panels_of
 from bench.reports.figures.draw import Drawing, all_figures
 from bench.reports.names import TableName
 from bench.reports.page.page import Board, write_page
-from bench.reports.page.provenance import provenance
+from bench.reports.page.provenance import Provenance, provenance
 from bench.reports.report import read_report
 from bench.reports.request import Request
 from bench.reports.tables.build import ReportData, build_grids
+from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
 from bench.reports.tables.grid import Grid, to_markdown
 from bench.reports.tables.overall import board_grid
 from bench.reports.tables.summary import findings, headline, verdict_grid
@@ -29,6 +30,8 @@ from bench.runs.store import Store
 from bench.settings import Settings
 
 TITLE = "Does denoising help sequential recommendation?"
+_PAPER = "IADSR paper"
+_LINKS = {"index.html": "Leaderboard", "paper.html": "What the IADSR paper printed"}
 _PLAIN: tuple[TableName, ...] = ("denoising", "ablation", "published", "cost")
 _NOISY: tuple[TableName, ...] = ("robustness", "noise-detection", "over-denoising")
 BEGIN, END = "<!-- results: written by 'bench site --into' -->", "<!-- end of results -->"
@@ -114,18 +117,35 @@ class Site:
             *(verdict_grid(plain.tables), *_grids(plain, _PLAIN)),
             *(_grids(everything, _NOISY) if everything is not plain else ()),
         ]
-        sources = {one.key: provenance(one) for t in everything.tables for one in t.results}
+        sources = self._sources()
         found = [headline(plain.tables)]
         if len(plain.blocks) > 1:
             found += findings(plain.tables)
         board = Board([board_grid(table) for table in tables], self.version()["sha256"])
         problems = [*plain.problems, *plain.available.problems]
-        return write_page(TITLE, found, grids, drawn, sources.values(), problems, board)
+        return write_page(TITLE, found, grids, drawn, sources, problems, board, _LINKS)
+
+    def paper(self) -> str:
+        """Return the page on what the IADSR paper printed."""
+        claims = read_claims(self._plain.tables, _PAPER)
+        grid = claims_grid(claims, self._plain.titles)
+        named = {key for block in grid.sources for keys in block for key in keys}
+        sources = [one for one in self._sources() if one.key in named]
+        title = "What the IADSR paper printed, and what becomes of it here"
+        return write_page(title, [claims_sentence(claims)], [grid], [], sources, [], None, _LINKS)
+
+    def _sources(self) -> list[Provenance]:
+        results = {one.key: one for table in self._all.tables for one in table.results}
+        return [provenance(one) for one in results.values()]
 
     def files(self) -> dict[str, str]:
-        """Return the page and the version of its board, by the name of the file."""
+        """Return the pages and the version of the board, by the name of the file."""
         version = json.dumps(self.version(), indent=1)
-        return {"index.html": self.page(), "board.json": f"{version}\n"}
+        return {
+            "index.html": self.page(),
+            "paper.html": self.paper(),
+            "board.json": f"{version}\n",
+        }
 
     def write(self, folder: Path) -> list[Path]:
         """Write the files into a folder; a StoreError where the file system refuses."""

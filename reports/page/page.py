@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -43,6 +43,7 @@ def write_page(
     sources: Iterable[Provenance],
     problems: Sequence[str],
     board: Board | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """Render the page.
 
@@ -61,6 +62,8 @@ def write_page(
         Sentences on what is not shown.
     board
         The leaderboard of a site.
+    links
+        Titles of the site's pages by address.
     """
     environment = Environment(
         loader=PackageLoader("bench.reports.page", ""),
@@ -79,6 +82,7 @@ def write_page(
         figures=images[lead:],
         board=board and {"tables": _tables(board.grids), "version": board.version},
         directions=_DIRECTIONS,
+        links=links or {},
         sources=shown,
         seeds={source.key: source.seed for source in shown},
         labels={source.key: source.label for source in shown},

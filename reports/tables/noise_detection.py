@@ -387,7 +387,7 @@ def _mean(values: Sequence[Interval]) -> Interval:
 
 def _exactly(value: float) -> Interval:
     """Return a figure without an interval."""
-    return Interval(value, math.nan, math.nan)
+    return Interval(float(value), math.nan, math.nan)
 
 
 def _warm_buckets(stored: StoredExperiment) -> Buckets:

@@ -22,7 +22,7 @@ from bench.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 NASTY = "HSD <script>alert(1)</script> & 'co'"
-USERS = 400
+USERS = 1200
 
 
 def places(number):
@@ -104,7 +104,7 @@ def test_the_board_holds_the_figures_of_the_ranks(page):
                     assert printed == "+0.0000"
                     continue
                 low, high = stats.t.interval(0.95, USERS - 1, gap.mean(), stats.sem(gap))
-                assert printed == f"{gap.mean():+.4f}[{low:+.4f}, {high:+.4f}]"
+                assert printed == f"{gap.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def test_the_headline_counts_verdicts(page):
@@ -139,8 +139,8 @@ def test_every_row_and_figure_leads_to_its_experiments(page):
 def test_the_version_is_that_of_specification_and_results(site, page, tmp_path, monkeypatch):
     monkeypatch.setattr(site, "page", lambda: page)
     paths = site.write(tmp_path / "out")
-    assert [path.name for path in paths] == ["index.html", "board.json"]
-    about = json.loads(paths[1].read_text())
+    assert [path.name for path in paths] == ["index.html", "paper.html", "board.json"]
+    about = json.loads(paths[2].read_text())
     assert about["sha256"][:12] in paths[0].read_text()
     assert len(about["results"]) == 4
     assert all(checksum == key[::-1] for key, checksum in about["results"].items())
