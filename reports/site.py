@@ -173,12 +173,17 @@ class Site:
 
 
 def _named(data: ReportData) -> ReportData:
-    """Name the protocol in the titles of data sets that have several."""
+    """Name the protocol in the titles of data sets that have several; leave out what is missing."""
     headings = iter(panels_of(data.tables))
     return replace(
         data,
         tables=[
-            replace(t, blocks=[replace(b, title=next(headings).heading) for b in t.blocks])
+            replace(
+                t,
+                blocks=[
+                    replace(b, title=next(headings).heading, rows=b.finished) for b in t.blocks
+                ],
+            )
             for t in data.tables
         ],
     )

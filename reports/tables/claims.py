@@ -9,7 +9,14 @@ from itertools import groupby
 from bench.components import BASELINE
 from bench.plan.method_card import Published
 from bench.reports.tables.contrasts import arrow
-from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
+from bench.reports.tables.grid import (
+    MISSING,
+    Grid,
+    TableCell,
+    block_of,
+    format_difference,
+    format_number,
+)
 from bench.reports.tables.markup import one_line
 from bench.reports.tables.published import method_cards
 from bench.reports.tables.rows import DECIMALS, Row, Table
@@ -164,9 +171,9 @@ def claims_grid(claims: Sequence[Claim], titles: Titles) -> Grid:
     return Grid(
         title=f"Printed rows, {METRIC}",
         caption=(
-            f"{IMPOSSIBLE}: no evaluation of one model gives the row's six figures. Regime: with "
-            "the loss of the paper's script. Difference: ours minus the bare backbone on the same "
-            "samples, 95 % interval; verdicts after Holm's correction."
+            f"{IMPOSSIBLE}: no evaluation of one model gives the row's figures. Regime: ours with "
+            f"the loss of the paper's script ({MISSING}: not trained). Difference: ours minus the "
+            "bare backbone on the same samples, 95 % interval; verdicts after Holm's correction."
         ),
         labels=["Data set", "Backbone", "Method", "Table"],
         figures=["Printed", "vs. base", "Regime", "Ours", "Base", "Difference", "Verdict"],
@@ -198,9 +205,9 @@ def _line(claim: Claim, titles: Titles) -> Iterator[str | TableCell]:
     is_base = entry.method == BASELINE
     known = printed is not None and claim.base and not is_base
     yield f"{100 * (printed / claim.base - 1):+.1f} %" if known else ""
-    means = [row.mean(METRIC) if row else None for row in (claim.regime, ours)]
-    yield from (NOT_TRAINED if mean is None else f"{mean:.{DECIMALS}f}" for mean in means)
-    own = means[1]
+    own = ours and ours.mean(METRIC)
+    yield format_number(claim.regime and claim.regime.mean(METRIC), f".{DECIMALS}f")
+    yield NOT_TRAINED if own is None else f"{own:.{DECIMALS}f}"
     yield f"{own - test.difference:.{DECIMALS}f}" if own is not None and test else ""
     yield TableCell(format_difference(test), signs=arrow(test)) if test else ""
     yield claim.verdict

@@ -60,7 +60,7 @@ def board_grid(table: Table) -> Grid:
     """
     heads, labels = label_columns(table)
     found = table.contrasts
-    blocks, sources = [], []
+    blocks = []
     for number, block in enumerate(table.blocks):
         metrics = [list(_column(table, number, metric)) for metric in table.metric_names]
         bases = list(_base_columns(table, number))
@@ -75,10 +75,8 @@ def board_grid(table: Table) -> Grid:
                     TableCell(difference, signs=arrow(test) if test else ""),
                     corrected_p(test) if test else "",
                 ]
-            if row.results:
-                lines.append([*line, bases[place][1], str(len(row.results))])
+            lines.append([*line, bases[place][1], str(len(row.results))])
         blocks.append(block_of(lines))
-        sources.append([row.keys for row in block.finished])
     tested = [
         f"{name}{column}" for name in table.metric_names for column in ("", " vs. base", " p")
     ]
@@ -90,7 +88,7 @@ def board_grid(table: Table) -> Grid:
         blocks=blocks,
         notes=[*_settings_notes(table), *_origin_notes(table), *found.notes()],
         anchor=f"board-{table.request.candidates_for(table.protocol)}-{table.anchor}",
-        sources=sources,
+        sources=table.sources,
     )
 
 

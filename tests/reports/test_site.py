@@ -12,6 +12,7 @@ import pytest
 from command import called, refused
 from made_up_store import make_experiment, make_metadata, make_ranks, save
 from scipy import stats
+from test_page_browser import BROWSER, shown_by
 
 from bench.errors import ConfigError
 from bench.packs.reference import published_site
@@ -134,6 +135,52 @@ def test_every_row_and_figure_leads_to_its_experiments(page):
     figures = page.count("<figure>")
     assert figures == page.count("bench report --against reference --figure ")
     assert "Robustness to noise" in page
+
+
+SWITCH = """
+<script>{
+const selects = [...document.querySelectorAll(".switch select")];
+const fields = Object.fromEntries(selects.map(one => [one.name, one]));
+const visible = one => one.offsetWidth > 0;
+const shown = () => {
+  const table = [...document.querySelectorAll("#board table")].find(visible);
+  const texts = row => [...row.cells].filter(visible).map(cell => cell.textContent);
+  return [...table.rows].filter(visible).map(texts);
+};
+const seen = {options: [...fields["data-set"].options].map(one => one.value), first: shown()};
+const wanted = ["ML-100K", "all", "HR", "5", "Among unseen items"];
+selects.forEach((one, place) => {
+  one.value = wanted[place];
+  one.dispatchEvent(new Event("change", {bubbles: true}));
+});
+seen.second = shown();
+seen.address = location.hash;
+seen.ranges = document.querySelectorAll("#board .range").length;
+seen.wide = document.documentElement.scrollWidth > window.innerWidth;
+const told = document.createElement("samp");
+told.textContent = JSON.stringify(seen);
+document.body.append(told);
+}</script>
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_the_board_is_switched_in_a_browser(page, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</body>", SWITCH + "</body>"))
+    seen = shown_by(file, tmp_path, "1280,900")
+    assert seen["options"] == ["Beauty", "ML-100K"]
+    heads, best, second = seen["first"]
+    assert [head for head in heads if "@" in head] == ["NDCG@10", "NDCG@10 vs. base", "NDCG@10 p"]
+    assert (best[0], second[0]) == ("Base", NASTY)  # sorted by the metric
+    heads, *rows = seen["second"]
+    assert [head for head in heads if "@" in head] == ["HR@5", "HR@5 vs. base", "HR@5 p"]
+    figures = {row[0]: row[heads.index("HR@5")].rstrip("*") for row in rows}
+    assert figures == dict.fromkeys(("Base", NASTY), f"{np.mean(places(1) <= 5):.4f}")
+    assert "metric=HR" in seen["address"]
+    assert seen["ranges"]
+    assert not seen["wide"]
 
 
 def test_the_version_is_that_of_specification_and_results(site, page, tmp_path, monkeypatch):
