@@ -26,7 +26,6 @@ from bench.packs.published import (
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
 from bench.plan.grid import components_of
-from bench.plan.protocol import Part
 from bench.plan.variants import MARK, Noise, split_source
 from bench.reports.available import AvailableData
 from bench.reports.report import warn
@@ -42,14 +41,13 @@ def publish(
     folder: Path,
     chosen: Iterable[StoredExperiment],
     commit: str | None = None,
-    settings: Settings | None = None,
 ) -> dict[Path, int]:
     """Write finished experiments in their published form, one pack a data set.
 
     Noisy variants share the pack of their data set. A pack that is there gives way to the union of
     both. The commit is that of the source that trained them; by default that of this checkout, if
     it is the same code. What decisions find of inserted noise is summarised if the data are in the
-    folders of ``settings``, by default those of the environment.
+    folders of the environment.
 
     Returns
     -------
@@ -66,7 +64,7 @@ def publish(
     """
     if commit is not None and not WHOLE_COMMIT.fullmatch(commit):
         raise ConfigError(f"--commit '{commit}' is no whole commit; write all 40 digits")
-    runs, available = _runs(store), AvailableData(settings or Settings.from_environment())
+    runs, available = _runs(store), AvailableData(Settings.from_environment())
     packs: dict[Path, dict[str, PublishedExperiment]] = defaultdict(dict)
     for stored in chosen:
         if stored.metadata.card is not None:
@@ -75,7 +73,7 @@ def publish(
                 "check; leave it out with --where"
             )
         own = commit if COMMIT in stored.metadata.versions else commit or _commit(stored.experiment)
-        found = _detection(stored, available)
+        found = _detection(stored, available) or stored.metadata.detection
         entry = PublishedExperiment.of(stored, runs.get(stored.key), own, found)
         name = stored.experiment.dataset.partition(MARK)[0]
         packs[folder / f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}{SUFFIX}"][entry.key] = entry
@@ -88,7 +86,7 @@ def publish(
     return written
 
 
-def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[Part, Summary]:
+def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[str, Summary]:
     """Summarise noise detection on data with inserted noise; nothing where the data are missing."""
     one = stored.experiment
     if not any(isinstance(variant, Noise) for variant in split_source(one.dataset)[1]):

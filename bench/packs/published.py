@@ -120,7 +120,7 @@ class PublishedExperiment:
         stored: StoredExperiment,
         run: PublishedRun | None,
         commit: str | None,
-        detection: Mapping[Part, Summary],
+        detection: Mapping[str, Summary],
     ) -> PublishedExperiment:
         """Bring a finished experiment into its published form; a StoreError if it is damaged.
 
