@@ -1,5 +1,6 @@
 """Fixtures of all tests and doctests."""
 
+import gc
 import os
 import random
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 # Each process of pytest-xdist computes on one thread; torch reads this when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,10 +18,34 @@ settings.register_profile("bench", deadline=None, max_examples=25)
 settings.load_profile("bench")
 
 
+def pytest_collection_finish():
+    """Let the collector of garbage pass over what the imports have made."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """No test loses power: neither files nor databases need to reach the disk."""
+
+    def relax(connection, _):
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        event.listen(Engine, "connect", relax)
+        yield
+        event.remove(Engine, "connect", relax)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):
-    """No test reads or writes the user's own cache."""
-    folder = tmp_path_factory.mktemp("cache")
+    """No test reads or writes the user's own cache; processes of pytest-xdist share one."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE_DIR", str(folder))
         patch.setenv("BENCH_TRACK", "0")  # tests of tracking turn it on

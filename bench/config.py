@@ -60,6 +60,22 @@ class Config(BaseModel):
         del cache
         return self
 
+    def check(self, dataset: object) -> None:
+        """Refuse settings that do not fit a data set, before anything is trained on it.
+
+        Parameters
+        ----------
+        dataset
+            What is known of it when an experiment is planned: as a rule the whole
+            :class:`bench.data.dataset.Dataset`.
+
+        Raises
+        ------
+        BenchError
+            They do not fit.
+        """
+        del dataset
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
         """Check plain data against the fields of this class.

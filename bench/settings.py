@@ -116,6 +116,11 @@ class Settings:
         }
         return replace(found, **given)
 
+    @classmethod
+    def of(cls, where: Settings | Path) -> Settings:
+        """Return settings as they are, or those of the environment with this store."""
+        return cls.from_environment(store=where) if isinstance(where, Path) else where
+
 
 def _numerics(name: str) -> Numerics:
     if name and name not in get_args(Numerics):

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import BenchError, DataError
 from bench.settings import Settings
 
-if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
+
+def load_same(source: str, settings: Settings, name: str, fingerprint: str) -> Dataset:
+    """Load the data set of some experiments.
+
+    Parameters
+    ----------
+    source
+        What loads it: its name, or the path of a user's own card.
+    settings
+        Name the folders of data and cache.
+    name, fingerprint
+        Of the experiments' data set.
+
+    Raises
+    ------
+    DataError
+        Its files are missing, or have other content.
+    """
+    dataset = load_dataset(source, settings)
+    if dataset.fingerprint != fingerprint:
+        raise DataError(
+            f"the available data set '{name}' (fingerprint {dataset.fingerprint[:8]}) is not the "
+            f"one of the experiments ({fingerprint[:8]}); set BENCH_DATA_DIR to the folder that "
+            "holds theirs"
+        )
+    return dataset
 
 
 class AvailableData:
@@ -37,27 +60,12 @@ class AvailableData:
             self.problems.append(problem)
 
     def get(self, name: str, fingerprint: str, source: str) -> Dataset | None:
-        """Return a data set, None if its files are missing or have other content.
-
-        Parameters
-        ----------
-        name, fingerprint
-            Of the data set of some experiments.
-        source
-            What loads it: its name, or the path of a user's own card.
-        """
+        """Return a data set as :func:`load_same` does, None where it cannot."""
         if (name, fingerprint) not in self._loaded:
-            dataset = None
+            self._loaded[name, fingerprint] = None
             try:
-                dataset = load_dataset(source, self._settings)
-                if dataset.fingerprint != fingerprint:
-                    raise DataError(
-                        f"the available data set '{name}' (fingerprint {dataset.fingerprint[:8]}) "
-                        f"is not the one of the experiments ({fingerprint[:8]}); set "
-                        "BENCH_DATA_DIR to the folder that holds theirs"
-                    )
+                found = load_same(source, self._settings, name, fingerprint)
+                self._loaded[name, fingerprint] = found
             except BenchError as error:
                 self.note(f"Not shown: what needs the data set itself: {error}")
-                dataset = None
-            self._loaded[name, fingerprint] = dataset
         return self._loaded[name, fingerprint]

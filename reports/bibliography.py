@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
 from bench.plan.data_card import load_card
 from bench.plan.method_card import find
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.markup import LATEX, one_line
-
-if TYPE_CHECKING:
-    from bench.reports.tables.build import ReportData
 
 _SENTENCE = re.compile(r"(?<!\b[A-Z])\. ")
 """End of a part of a citation; a point after a single capital ends an initial."""

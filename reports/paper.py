@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,13 +26,14 @@ from bench.reports.tables.rows import describe
 from bench.reports.titles import Titles
 from bench.runs.record import read_records
 from bench.settings import Settings
-from bench.version import __version__
+from bench.version import __version__, checkout
 
 MANIFEST = "bench-paper.json"
 """Lists the files of the folder with their SHA-256, so that nothing else is ever replaced."""
 _DOCUMENT = r"""% Compiles with: pdflatex main && bibtex main && pdflatex main && pdflatex main
 \documentclass{article}
 \usepackage[T1]{fontenc}
+\usepackage{lmodern}
 \usepackage{array,booktabs,graphicx}
 \begin{document}
 CONTENT
@@ -51,11 +51,10 @@ _FIGURE = r"""\begin{figure*}[tbp]
 
 
 def write_paper(
-    store_root: Path,
+    where: Settings | Path,
     target: Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
 ) -> list[str]:
     r"""Write the folder, whole or not at all.
 
@@ -65,7 +64,7 @@ def write_paper(
 
     Parameters
     ----------
-    store_root, titles, settings
+    where, titles
         See :func:`bench.reports.report.read_report`.
     target
         A new or empty folder, or one that this function wrote and nobody changed.
@@ -86,8 +85,9 @@ def write_paper(
     """
     target = target.resolve()
     _check_own(target)
-    request = (request or Request()).replace(format="latex", trials=ended_trials(store_root))
-    content = dict(_content(read_report(store_root, request, titles, settings)))
+    trials = ended_trials(Settings.of(where).store)
+    request = (request or Request()).replace(format="latex", trials=trials)
+    content = dict(_content(read_report(where, request, titles)))
     with atomic_path(target) as folder:
         for name, written in content.items():
             path = folder / name
@@ -163,9 +163,10 @@ def _statement(data: ReportData) -> str:
         if key.startswith("training.")
     }
     versions = {f"{name} {v}" for one in metadata for name, v in one.versions.items()}
+    commit = f"commit {found}" if (found := checkout()) else "not from a Git checkout"
     machines = {f"{one.machine}, {one.device}, {one.threads} threads" for one in metadata}
     entries = {
-        "Software": f"seqrec-denoise-bench {__version__}, {_commit()}",
+        "Software": f"seqrec-denoise-bench {__version__}, {commit}",
         "Code of the experiments": _listed(result.experiment.code[:12] for result in results),
         "Versions": _listed(versions),
         "Machine": _listed(machines),
@@ -190,23 +191,6 @@ def _statement(data: ReportData) -> str:
 
 def _listed(texts: Iterator[str] | set[str]) -> str:
     return ", ".join(sorted(set(texts)))
-
-
-def _commit() -> str:
-    """Name the commit of the checkout that this package runs from."""
-    here = Path(__file__).resolve()
-
-    def git(*words: str) -> str:
-        command = ("git", "-C", str(here.parent), *words)
-        return subprocess.check_output(  # noqa: S603
-            command, stderr=subprocess.DEVNULL, timeout=10, text=True
-        ).strip()
-
-    try:
-        git("ls-files", "--error-unmatch", here.name)
-        return f"commit {git('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*')}"
-    except (OSError, subprocess.SubprocessError):
-        return "not from a Git checkout"
 
 
 def _commands(data: ReportData) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.files import write_output
 from bench.plan.data_card import load_card
 from bench.reports.available import AvailableData
-from bench.reports.figures.draw import all_figures, save_figure
+from bench.reports.figures.draw import ENDINGS, all_figures, figure_bytes
 from bench.reports.names import FigureKind, default_tables
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
@@ -37,23 +38,24 @@ _LOG = logging.getLogger(__name__)
 
 
 def read_report(
-    store_root: Path,
+    where: Settings | Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
+    *,
+    empty: bool = False,
 ) -> ReportData:
     """Read the experiments that a report is made from.
 
     Parameters
     ----------
-    store_root
-        Folder of the results store.
+    where
+        Name the store and the folders of data and cache; or the folder of a store alone.
     request
         Which experiments, and how their ranks become metrics; by default test metrics of all.
     titles
         Printed names of components and data sets; by default the registered names.
-    settings
-        Name the folders of data and cache; by default those of the environment.
+    empty
+        Whether the report is about tuning alone, which needs no finished experiment.
 
     Raises
     ------
@@ -62,17 +64,17 @@ def read_report(
     StoreError
         No selected experiment has finished (the message says why), or one is damaged.
     """
-    request, store = request or Request(), Store(store_root)
-    available = AvailableData(settings or Settings.from_environment())
+    request, settings = request or Request(), Settings.of(where)
+    store, available = Store(settings.store), AvailableData(settings)
     finished, problems = read_results(store, request, available)
-    if not finished:
+    if not finished and not empty:
         causes = (
             " ".join([*problems, *available.problems])
             or "run 'bench run' first, or correct --store"
         )
         if request.keys is not None and next(store.experiments(), None):
             causes += " 'bench report --run all' shows the whole store."
-        raise StoreError(f"no finished experiment in {store_root} to report on; {causes}")
+        raise StoreError(f"no finished experiment in {store.root} to report on; {causes}")
     titles = _with_own_titles(titles or {}, finished)
     tables = build_tables(finished, request, titles)
     return ReportData(store, tables, request, titles, problems, available)
@@ -88,7 +90,7 @@ def _with_own_titles(titles: Titles, results: Sequence[ScoredExperiment]) -> Tit
     return ChainMap(own, cast("MutableMapping[str, str]", titles)) if own else titles
 
 
-def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
+def summary(where: Settings | Path, keys: Sequence[str], titles: Titles) -> list[Grid]:
     """Return the comparison of some experiments in brief, see :mod:`.tables.summary`.
 
     Raises
@@ -96,16 +98,15 @@ def summary(store_root: Path, keys: Sequence[str], titles: Titles) -> list[Grid]
     StoreError
         None of them has finished, or one is damaged.
     """
-    data = read_report(store_root, Request(keys=tuple(keys)), titles)
+    data = read_report(where, Request(keys=tuple(keys)), titles)
     warn(data.problems)
     return [grid for table in data.tables for grid in summary_grids(table)]
 
 
 def render(
-    store_root: Path,
+    where: Settings | Path,
     request: Request | None = None,
     titles: Titles | None = None,
-    settings: Settings | None = None,
     *,
     origin: bool = False,
     notes: Sequence[str] = (),
@@ -114,7 +115,7 @@ def render(
 
     Parameters
     ----------
-    store_root, titles, settings
+    where, titles
         See :func:`read_report`.
     request
         What is shown and in which format; an HTML page has the figures and the source of each row
@@ -138,8 +139,8 @@ def render(
     if request.tables is None and not flat:
         request = request.replace(tables=default_tables(fmt))
     if "ledger" in (request.tables or ()) and request.trials is None:  # tuning may go on meanwhile
-        request = request.replace(trials=ended_trials(store_root))
-    data = read_report(store_root, request, titles, settings)
+        request = request.replace(trials=ended_trials(Settings.of(where).store))
+    data = read_report(where, request, titles, empty=request.tables == ("ledger",))
     if flat:
         warn(notes)
         content = _flat(data)
@@ -186,7 +187,7 @@ def _page(data: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> s
 
 
 def draw(
-    store_root: Path,
+    where: Settings | Path,
     kind: FigureKind,
     target: Path,
     request: Request | None = None,
@@ -197,7 +198,7 @@ def draw(
 
     Parameters
     ----------
-    store_root, titles
+    where, titles
         See :func:`read_report`.
     kind
         See :data:`bench.reports.names.FigureKind`.
@@ -216,11 +217,14 @@ def draw(
     StoreError
         No selected experiment has finished, one is damaged, or the file cannot be written.
     """
+    ending = target.suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     request = request or Request()
     request = request.replace(metrics=(request.metrics or ("NDCG@10",))[:1])
-    data = read_report(store_root, request, titles)
+    data = read_report(where, request, titles, empty=kind == "tuning")
     warn(data.problems)
-    save_figure(kind, data, target, setting)
+    write_output(target, figure_bytes(kind, data, ending, setting))
 
 
 def warn(problems: Sequence[str]) -> None:

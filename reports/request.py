@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Iterable, Sequence
+from typing import Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
@@ -53,6 +53,29 @@ def rated(condition: str, ratings: NDArray[np.floating]) -> NDArray[np.bool_]:
         )
     held: NDArray[np.bool_] = _RELATIONS[found[1]](ratings, float(found[2]))
     return held
+
+
+class Reading(TypedDict, total=False):
+    """How stored ranks become metrics: keywords of what the Python interface reads.
+
+    Attributes
+    ----------
+    metrics
+        Names such as ``HR@5``, ``NDCG@10`` and ``MRR``; None is HR and NDCG at the protocol's
+        cut-offs.
+    phase
+        ``test`` or ``validation``.
+    candidates, ties
+        Which items compete and the rank of equal scores; None is what the protocol says.
+    targets
+        Only users whose ranked item has such a rating, as ``rating>=4``; None is all.
+    """
+
+    metrics: Iterable[str] | None
+    phase: Phase
+    candidates: Candidates | None
+    ties: Ties | None
+    targets: str | None
 
 
 class Request(Config):
@@ -96,12 +119,17 @@ class Request(Config):
     phase: Phase = "test"
     candidates: Candidates | None = None
     ties: Ties | None = None
-    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    metrics: tuple[str, ...] | None = None
     tables: tuple[TableName, ...] | None = None
     part: Part = "train"
     noise_is: str | None = None
     targets: str | None = None
     trials: TrialNumbers | None = None
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _listed(cls, names: Iterable[str] | None) -> list[str] | None:
+        return ([names] if isinstance(names, str) else [*names]) if names else None
 
     @field_validator("metrics")
     @classmethod

@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +22,10 @@ from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import read_records
+from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
 from bench.statistics.nested import Nested
-
-if TYPE_CHECKING:
-    from bench.runs.store import Failure, Store
 
 Ranking = NDArray[np.float64]
 
@@ -106,6 +103,17 @@ class ScoredExperiment:
         """Count what a method drops that can remove; published experiments have these counts."""
         return None if self._is_bare else self.stored.drops(part)
 
+    def scored(self) -> ScoredExperiment:
+        """Average the metrics of the request over the users that count.
+
+        Raises
+        ------
+        UnknownRanksError
+            As :meth:`ranking`.
+        """
+        ranks, metrics = self.ranking(), self.request.metrics_for(self.experiment.protocol)
+        return replace(self, values={metric.name: metric.mean(ranks) for metric in metrics})
+
     @property
     def _is_bare(self) -> bool:
         return self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
@@ -174,7 +182,7 @@ def read_results(
     finished = []
     for result in restricted(chosen, request, available, problems):
         try:
-            finished.append(_scored(result))
+            finished.append(result.scored())
         except UnknownRanksError as error:
             problems.append(f"Not shown: {error}.")
     return finished, problems
@@ -210,11 +218,6 @@ def restricted(
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
-
-
-def _scored(result: ScoredExperiment) -> ScoredExperiment:
-    ranks, metrics = result.ranking(), result.request.metrics_for(result.experiment.protocol)
-    return replace(result, values={metric.name: metric.mean(ranks) for metric in metrics})
 
 
 def _check_names(request: Request, entries: Iterable[Experiment | Failure]) -> None:

@@ -45,14 +45,12 @@ class Site:
 
     Parameters
     ----------
-    store
-        Folder of the published results, as a store.
+    settings
+        Name a store of the published results, and the folders of data and cache.
     checksums
         Of every result, by key of its experiment.
     titles
         Printed names.
-    settings
-        Name the folders of data and cache.
 
     Raises
     ------
@@ -60,21 +58,19 @@ class Site:
         There is no result, or one is damaged.
     """
 
-    def __init__(
-        self, store: Path, checksums: Mapping[str, str], titles: Titles, settings: Settings
-    ) -> None:
-        keys = tuple(comparison_keys(Store(store), run=EVERYTHING, latest=True) or ())
+    def __init__(self, settings: Settings, checksums: Mapping[str, str], titles: Titles) -> None:
+        keys = tuple(comparison_keys(Store(settings.store), run=EVERYTHING, latest=True) or ())
         request = Request(format="html", keys=keys)
         self._checksums = checksums
-        self._all = _named(read_report(store, request, titles, settings))
+        self._all = _named(read_report(settings, request, titles))
         names = dict.fromkeys(block.dataset for block in self._all.blocks)
         plain = request.replace(datasets=tuple(name for name in names if MARK not in name))
         if len(plain.datasets) < len(names):
-            self._plain = _named(read_report(store, plain, titles, settings))
+            self._plain = _named(read_report(settings, plain, titles))
         else:
             self._plain = self._all
         unseen = plain.replace(candidates="unseen")
-        self._unseen = _named(read_report(store, unseen, titles, settings))
+        self._unseen = _named(read_report(settings, unseen, titles))
 
     def excerpt(self) -> str:
         """Return the finding and the table of verdicts in Markdown."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.api.results import Results, load
+from bench.data.load import load_dataset
 from bench.errors import ConfigError
 from bench.plan.data_card import is_path
+from bench.plan.protocol import Candidates, Protocol
 from bench.plugins import resolve_settings
+from bench.reports.tables.configuration import find_configuration
+from bench.reports.titles import RegisteredTitles
+from bench.runs.cleaned import Cleaned, CleanedFormat, CleanedPart, write_cleaned
+from bench.runs.imported import import_ranks as store_ranks
+from bench.runs.imported import write_ranks
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    from bench.plan.protocol import Candidates
-    from bench.runs.cleaned import Cleaned, CleanedFormat, CleanedPart
-    from bench.runs.stored import StoredExperiment
 
 
 def import_ranks(
@@ -35,7 +38,7 @@ def import_ranks(
     Parameters
     ----------
     file
-        Ranks, scores or lists; see :func:`bench.runs.imported.read_foreign_ranks`.
+        Ranks, scores or lists; see :func:`bench.runs.imported.import_ranks`.
     dataset
         Name or path of the card of the data set that the model was tested on.
     name
@@ -67,11 +70,6 @@ def import_ranks(
     StoreError
         Other ranks of the same name and seed are in the store.
     """
-    from bench.data.load import load_dataset
-    from bench.plan.protocol import Protocol
-    from bench.runs.imported import import_ranks as store_ranks
-    from bench.runs.store import Store
-
     settings = resolve_settings(settings)
     data = load_dataset(dataset, settings)
     protocol = Protocol(max_length=data.max_length)
@@ -112,8 +110,6 @@ def export_ranks(
     DataError
         The data of the experiment are not on this machine.
     """
-    from bench.runs.imported import write_ranks
-
     stored, settings = _one(experiment, settings)
     dataset = Results(settings)._dataset(stored)  # noqa: SLF001 - of this package
     write_ranks(stored, dataset, Path(out))
@@ -128,10 +124,6 @@ def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredEx
 
 def _chosen(pattern: str, settings: Settings) -> StoredExperiment:
     """Return the one experiment that a row, label or key names."""
-    from bench.reports.tables.configuration import find_configuration
-    from bench.reports.titles import RegisteredTitles
-    from bench.runs.store import Store
-
     store = Store(load(settings=settings).settings.store)
     found = find_configuration(store, pattern, RegisteredTitles())
     if len(found) > 1:
@@ -179,8 +171,6 @@ def denoise(
     DataError
         The data of the experiment are not on this machine, or the format cannot hold their ids.
     """
-    from bench.runs.cleaned import write_cleaned
-
     stored, settings = _one(experiment, settings)
     return write_cleaned(
         stored,

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.dataset import Dataset, LeaveOneOut
 from bench.errors import DataError, StoreError
+from bench.plan.experiment import Experiment
+from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from bench.data.dataset import Dataset
     from bench.model.batch import Batch
     from bench.model.method import Method
-    from bench.plan.experiment import Experiment
-    from bench.runs.stored import StoredExperiment
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,8 @@ class TrainedModel:
         pandas.DataFrame
             ``user``, ``rank`` (from 1), ``item``, ``title`` and ``score``.
         """
-        import pandas as pd
         import torch
 
-        from bench.data.dataset import LeaveOneOut
         from bench.evaluate.full_ranking import FullRanking
 
         length = self.experiment.protocol.max_length
@@ -117,7 +115,6 @@ class TrainedModel:
         users
             Ids, in the order of the rows; None is all users in the order of the data set.
         """
-        import numpy as np
         import torch
 
         parts, order = [], []
@@ -150,11 +147,8 @@ class TrainedModel:
             ``user``, ``position`` (0 = oldest), ``item``, ``keep`` and ``score`` (high = noise);
             empty where the method removes nothing.
         """
-        import numpy as np
-        import pandas as pd
         import torch
 
-        from bench.data.dataset import LeaveOneOut
         from bench.evaluate.decisions import read_decisions
 
         split = LeaveOneOut.of(self.dataset)
@@ -178,7 +172,6 @@ class TrainedModel:
     def _batches(self) -> Iterator[Batch]:
         import torch
 
-        from bench.data.dataset import LeaveOneOut
         from bench.evaluate.full_ranking import POSITIONS_PER_BLOCK
         from bench.model.batch import SequenceData
         from bench.model.samples import blocks, histories

@@ -8,22 +8,34 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Unpack
 
-from bench.errors import ConfigError, DataError, StoreError
+import numpy as np
+import pandas as pd
+
+from bench.api.model import TrainedModel
+from bench.data.dataset import Dataset
+from bench.errors import ConfigError, StoreError
+from bench.evaluate.metrics import rank_of
+from bench.files import write_output
+from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
-from bench.plan.protocol import Candidates, Phase, Ties
+from bench.plan.protocol import Part, Phase
 from bench.plugins import resolve_settings
+from bench.reports.available import AvailableData, load_same
+from bench.reports.comparison import comparison_keys
+from bench.reports.names import TABLES, Format
+from bench.reports.paper import write_paper
+from bench.reports.report import read_report, render, warn
+from bench.reports.request import Reading, Request
+from bench.reports.results import ScoredExperiment, restricted
+from bench.reports.tables.diff import diff_grids
+from bench.reports.tables.frame import frame
+from bench.reports.titles import RegisteredTitles
+from bench.runs.imported import UnknownRanksError
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.api.model import TrainedModel
-    from bench.data.dataset import Dataset
-    from bench.reports.names import Format
-    from bench.reports.request import Request
-    from bench.runs.stored import StoredExperiment
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
 
@@ -99,9 +111,6 @@ class Results:
         ConfigError
             There is no such run or specification, or a condition names what no experiment has.
         """
-        from bench.reports.comparison import comparison_keys
-        from bench.runs.store import Store
-
         chosen = comparison_keys(
             Store(self.settings.store),
             run="all" if run is None and spec is None else run,
@@ -124,14 +133,7 @@ class Results:
         ]
         return replace(self, keys=keys)
 
-    def table(
-        self,
-        *,
-        metrics: Iterable[str] | None = None,
-        phase: Phase = "test",
-        candidates: Candidates | None = None,
-        ties: Ties | None = None,
-    ) -> pd.DataFrame:
+    def table(self, **reading: Unpack[Reading]) -> pd.DataFrame:
         """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
 
         It equals ``bench report --format csv``: results of :func:`load` that are not filtered show
@@ -140,55 +142,36 @@ class Results:
 
         Parameters
         ----------
-        metrics
-            Names such as ``HR@5``, ``NDCG@10`` and ``MRR``; None is HR and NDCG at the
-            protocol's cut-offs.
-        phase
-            ``test`` or ``validation``.
-        candidates, ties
-            Which items compete and the rank of equal scores; None is what the protocol says.
+        **reading
+            ``metrics``, ``phase``, ``candidates``, ``ties`` and ``targets``; see
+            :class:`bench.reports.request.Reading`.
 
         Raises
         ------
         StoreError
             No experiment has finished, or one is damaged.
         """
-        from bench.reports.report import read_report, warn
-        from bench.reports.tables.frame import frame
-
-        request = _request(metrics, phase, candidates, ties, keys=self._comparison_keys())
-        data = read_report(self.settings.store, request)
-        warn(data.problems)
+        request = _request(reading, keys=self._comparison_keys())
+        data = read_report(self.settings, request)
+        warn([*data.problems, *data.available.problems])
         return frame(data.tables)
 
-    def metrics(
-        self,
-        *,
-        metrics: Iterable[str] | None = None,
-        phase: Phase = "test",
-        candidates: Candidates | None = None,
-        ties: Ties | None = None,
-    ) -> pd.DataFrame:
+    def metrics(self, **reading: Unpack[Reading]) -> pd.DataFrame:
         """Return the metrics of every experiment, means over users; one row an experiment.
 
         They are NaN where an imported result does not decide them. Parameters are those of
         :meth:`table`.
         """
-        import pandas as pd
-
-        from bench.runs.imported import UnknownRanksError, check_known
-
-        request = _request(metrics, phase, candidates, ties)
+        request, available, problems = _request(reading), AvailableData(self.settings), list[str]()
+        every = [ScoredExperiment(stored, request) for stored in self._stored]
         rows = []
-        for stored in self._stored:
-            protocol = stored.experiment.protocol
-            chosen = request.metrics_for(protocol)
-            values = dict.fromkeys((metric.name for metric in chosen), math.nan)
+        for one in restricted(every, request, available, problems):
+            names = (metric.name for metric in request.metrics_for(one.experiment.protocol))
+            values: Mapping[str, float] = dict.fromkeys(names, math.nan)
             with suppress(UnknownRanksError):
-                ranks = request.ranking(stored.ranks(phase), protocol)
-                check_known(stored, ranks, chosen)
-                values = {metric.name: metric.mean(ranks) for metric in chosen}
-            rows.append({**_identity(stored), **values})
+                values = one.scored().values  # noqa: PD011 - by metric
+            rows.append({**_identity(one.stored), **values})
+        warn([*problems, *available.problems])
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
@@ -212,7 +195,6 @@ class Results:
         DataError
             The data are not on this machine, or have changed.
         """
-        from bench.evaluate.metrics import rank_of
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
@@ -227,9 +209,7 @@ class Results:
 
         return self._long(columns, items="target", ids=ids)
 
-    def decisions(
-        self, part: Literal["train", "test"] = "test", *, ids: bool = True
-    ) -> pd.DataFrame:
+    def decisions(self, part: Part = "test", *, ids: bool = True) -> pd.DataFrame:
         """Return what denoisers decide about every interaction; other methods are left out.
 
         Columns: what identifies the experiment, ``user``, ``position`` (0 = oldest), ``item``,
@@ -267,8 +247,6 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 **_identity(stored),
@@ -282,8 +260,6 @@ class Results:
 
     def cost(self) -> pd.DataFrame:
         """Return parameters, epochs, seconds by stage, memory and machine of each experiment."""
-        import pandas as pd
-
         return pd.json_normalize(
             [
                 {**_identity(one), **one.metadata.model_dump(exclude={"card", "origin"})}
@@ -308,8 +284,6 @@ class Results:
         DataError
             Its data are not on this machine.
         """
-        from bench.api.model import TrainedModel
-
         stored = self._single(key)
         return TrainedModel.load(stored, self._dataset(stored), self.settings)
 
@@ -326,9 +300,6 @@ class Results:
         self, columns: Callable[[StoredExperiment], Mapping[str, Any]], *, items: str, ids: bool
     ) -> pd.DataFrame:
         """Stack the columns of all experiments that have some, by ids of the data set if asked."""
-        import numpy as np
-        import pandas as pd
-
         parts = []
         for stored in self._stored:
             if values := {**columns(stored)}:
@@ -342,26 +313,15 @@ class Results:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
-        from bench.data.load import load_dataset
-
-        experiment = stored.experiment
-        if experiment.fingerprint not in self._datasets:
-            source = stored.metadata.card or experiment.dataset
-            dataset = load_dataset(source, self.settings)
-            if dataset.fingerprint != experiment.fingerprint:
-                raise DataError(
-                    f"data set '{experiment.dataset}' on this machine (fingerprint "
-                    f"{dataset.fingerprint[:8]}) is not the experiment's "
-                    f"({experiment.fingerprint[:8]}); set BENCH_DATA_DIR to the folder of its data"
-                )
-            self._datasets[experiment.fingerprint] = dataset
-        return self._datasets[experiment.fingerprint]
+        name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
+        if fingerprint not in self._datasets:
+            source = stored.metadata.card or name
+            found = load_same(source, self.settings, name, fingerprint)
+            self._datasets[fingerprint] = found
+        return self._datasets[fingerprint]
 
     @cached_property
     def _stored(self) -> list[StoredExperiment]:
-        from bench.runs.store import Store
-        from bench.runs.stored import readable
-
         found = {
             stored.key: stored for stored in readable(Store(self.settings.store).experiments())
         }
@@ -370,9 +330,6 @@ class Results:
 
     def _comparison_keys(self) -> list[str]:
         """Return the keys of what a table shows by default."""
-        from bench.reports.comparison import comparison_keys
-        from bench.runs.store import Store
-
         known = self._known_keys()
         chosen = comparison_keys(Store(self.settings.store)) if self.keys is None else None
         return known if chosen is None else chosen
@@ -409,10 +366,6 @@ def load(
     ConfigError
         No published result can be compared with those of the store.
     """
-    from bench.packs.reference import REFERENCE, join, published_store
-    from bench.reports.comparison import comparison_keys
-    from bench.runs.store import Store
-
     settings = resolve_settings(settings)
     if store == REFERENCE:
         opened = published_store(REFERENCE, settings.cache)
@@ -431,12 +384,9 @@ def compare(
     a: Results | str,
     b: Results | str,
     *,
-    metrics: Iterable[str] | None = None,
-    phase: Phase = "test",
-    candidates: Candidates | None = None,
-    ties: Ties | None = None,
     region: float = 0.05,
     settings: Settings | None = None,
+    **reading: Unpack[Reading],
 ) -> list[pd.DataFrame]:
     """Compare two configurations user by user, as ``bench diff`` does.
 
@@ -445,12 +395,12 @@ def compare(
     a, b
         Experiments of one configuration each, with one or several seeds: results, a row of a
         report, such as ``SASRec, HSD``, or a label such as ``ml-100k/sasrec/none``.
-    metrics, phase, candidates, ties
-        As for :meth:`Results.table`.
     region
         Share of the mean of ``b`` that does not matter, for the test of equivalence.
     settings
         Names the store where both sides are labels; None reads the environment.
+    **reading
+        As for :meth:`Results.table`.
 
     Returns
     -------
@@ -462,17 +412,12 @@ def compare(
     ConfigError
         A side is of several configurations, or the two cannot be paired.
     """
-    from bench.reports.tables.diff import diff_grids
-    from bench.reports.titles import RegisteredTitles
-    from bench.runs.store import Store
-
-    sides = [side for side in (a, b) if isinstance(side, Results)]
-    stores = {side.settings.store for side in sides}
-    if len(stores) > 1:
+    known = {side.settings.store: side.settings for side in (a, b) if isinstance(side, Results)}
+    if len(known) > 1:
         raise ConfigError("the two sides are of different stores; compare results of one store")
-    store = stores.pop() if stores else (settings or Settings.from_environment()).store
-    request = _request(metrics, phase, candidates, ties)
-    grids = diff_grids(Store(store), _words(a), _words(b), request, region, RegisteredTitles())
+    where = next(iter(known.values()), settings or Settings.from_environment())
+    request = _request(reading)
+    grids = diff_grids(where, _words(a), _words(b), request, region, RegisteredTitles())
     return [grid.frame() for grid in grids]
 
 
@@ -482,11 +427,10 @@ def report(
     *,
     format: Format = "markdown",  # noqa: A002 - as the flag
     tables: Sequence[str] | None = None,
-    metrics: Iterable[str] | None = None,
-    phase: Phase = "test",
-    candidates: Candidates | None = None,
-    ties: Ties | None = None,
+    part: Part = "train",
+    noise_is: str | None = None,
     paper: str | Path | None = None,
+    **reading: Unpack[Reading],
 ) -> str:
     """Render tables and pages, as ``bench report`` does.
 
@@ -501,52 +445,41 @@ def report(
         ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
     tables
         Names as of ``bench report --table``; None is the default of the format.
-    metrics, phase, candidates, ties
-        As for :meth:`Results.table`.
+    part
+        Interactions that noise detection is measured on: ``train`` or ``test``.
+    noise_is
+        Noise detection judged by ratings, as ``rating<3``; None is by known noise.
     paper
         Also write tables, figures, references and a statement on reproducibility into this new
         folder, see :func:`bench.reports.paper.write_paper`.
+    **reading
+        As for :meth:`Results.table`.
 
     Returns
     -------
     str
         The text.
     """
-    from bench.files import write_output
-    from bench.reports.names import TABLES
-    from bench.reports.paper import write_paper
-    from bench.reports.report import render
-    from bench.reports.titles import RegisteredTitles
-
     shown = results if isinstance(results, Results) else load(results)
     unknown = [name for name in tables or () if name not in TABLES]
     if unknown:
         raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
     keys = shown._comparison_keys()  # noqa: SLF001 - of this module
     names = [name for name in TABLES if name in tables] if tables else None
-    chosen = {"format": format, "keys": keys, "tables": names}
-    request = _request(metrics, phase, candidates, ties, **chosen)
-    titles, settings = RegisteredTitles(), shown.settings
-    text = render(settings.store, request, titles, settings, origin=True)
+    request = _request(
+        reading, format=format, keys=keys, tables=names, part=part, noise_is=noise_is
+    )
+    titles = RegisteredTitles()
+    text = render(shown.settings, request, titles, origin=True)
     if paper is not None:
-        write_paper(settings.store, Path(paper), request, titles, settings)
+        write_paper(shown.settings, Path(paper), request, titles)
     if out is not None:
         write_output(Path(out), text)
     return text
 
 
-def _request(
-    metrics: Iterable[str] | None,
-    phase: Phase,
-    candidates: Candidates | None,
-    ties: Ties | None,
-    **others: Any,
-) -> Request:
-    from bench.reports.request import Request
-
-    names = list(metrics or ()) or None
-    shared = {"metrics": names, "phase": phase, "candidates": candidates, "ties": ties}
-    return Request.parse({**shared, **others}, "report")
+def _request(reading: Mapping[str, Any], **others: Any) -> Request:
+    return Request.parse({**reading, **others}, "report")
 
 
 def _words(side: Results | str) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from bench.api.results import Results
 from bench.display import Lines, SafeStream, display_for
@@ -34,6 +34,18 @@ Names = str | Iterable[str] | None
 """One name or several."""
 DEFAULT_TRIALS = 20
 """Budget where none is given."""
+
+
+class Changes(TypedDict, total=False):
+    """What replaces parts of a specification: keywords that :func:`run` explains."""
+
+    datasets: Names
+    backbones: Names
+    methods: Names
+    encoders: Names
+    seeds: int | Iterable[int] | None
+    budget: BudgetName | None
+    overrides: Mapping[str, Any] | None
 
 
 def run(
@@ -105,8 +117,16 @@ def run(
     """
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
-    given = changes(datasets, backbones, methods, encoders, seeds, budget)
-    chosen = resolve_spec(spec, given, overrides or {})
+    chosen = changed_spec(
+        spec,
+        datasets=datasets,
+        backbones=backbones,
+        methods=methods,
+        encoders=encoders,
+        seeds=seeds,
+        budget=budget,
+        overrides=overrides,
+    )
     kept = (keep,) if isinstance(keep, str) else tuple(keep)
     outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs, on=on)
     for outcome in outcomes:
@@ -119,15 +139,9 @@ def run(
 def preview(
     spec: Spec | str | Path | None = None,
     *,
-    datasets: Names = None,
-    backbones: Names = None,
-    methods: Names = None,
-    encoders: Names = None,
-    seeds: int | Iterable[int] | None = None,
-    budget: BudgetName | None = None,
-    overrides: Mapping[str, Any] | None = None,
     tuned: bool = False,
     settings: Settings | None = None,
+    **changes: Unpack[Changes],
 ) -> pd.DataFrame:
     """Return what :func:`run` would do, without fetching or running anything.
 
@@ -144,8 +158,7 @@ def preview(
     from bench.runs.preview import preview_rows
 
     settings = resolve_settings(settings)
-    given = changes(datasets, backbones, methods, encoders, seeds, budget)
-    chosen = resolve_spec(spec, given, overrides or {})
+    chosen = changed_spec(spec, **changes)
     rows, _ = preview_rows(chosen, settings, best_settings(settings) if tuned else None)
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
@@ -225,7 +238,7 @@ def execute_spec(
         engine = stack.enter_context(on.connect(settings, jobs)) if on else None
         here = jobs or default_workers(settings.threads, where.device == "cuda")
         workers = engine.count if engine else here
-        tracking = stack.enter_context(Tracker(settings))
+        tracking = Tracker(settings)
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         is_new = record.ended is None
         with store.locked(record.key):
@@ -254,13 +267,6 @@ def execute_spec(
 def tune(
     spec: Spec | str | Path | None = None,
     *,
-    datasets: Names = None,
-    backbones: Names = None,
-    methods: Names = None,
-    encoders: Names = None,
-    seeds: int | Iterable[int] | None = None,
-    budget: BudgetName | None = None,
-    overrides: Mapping[str, Any] | None = None,
     trials: int | None = None,
     seconds: float | None = None,
     workers: int | None = None,
@@ -268,6 +274,7 @@ def tune(
     storage: str | None = None,
     on: Cluster | None = None,
     settings: Settings | None = None,
+    **changes: Unpack[Changes],
 ) -> pd.DataFrame:
     """Search settings with the same budget for every method; see ``bench tune``.
 
@@ -278,7 +285,7 @@ def tune(
 
     Parameters
     ----------
-    spec, datasets, backbones, methods, encoders, seeds, budget, overrides, on, settings
+    spec, on, settings
         As for :func:`bench.run`.
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
@@ -288,6 +295,9 @@ def tune(
         Rule that ends hopeless trials.
     storage
         ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+    **changes
+        ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds``, ``budget`` and
+        ``overrides``, as for :func:`bench.run`.
 
     Returns
     -------
@@ -308,13 +318,12 @@ def tune(
 
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
-    given = changes(datasets, backbones, methods, encoders, seeds, budget)
-    plans = plan_tuning(resolve_spec(spec, given, overrides or {}), settings, pruner)
+    plans = plan_tuning(changed_spec(spec, **changes), settings, pruner)
     execution = ExecutionSettings(settings)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with ExitStack() as stack:
         engine = stack.enter_context(on.connect(settings, workers)) if on else None
-        tracking = stack.enter_context(Tracker(settings))
+        tracking = Tracker(settings)
         report = Lines(SafeStream(sys.stderr)).say
         most = Budget(count, seconds)
         studies = spend(plans, most, execution, workers or 1, storage, report, engine)
@@ -334,19 +343,20 @@ def tune(
     )
 
 
-def changes(
-    datasets: Names,
-    backbones: Names,
-    methods: Names,
-    encoders: Names,
-    seeds: int | Iterable[int] | None,
-    budget: BudgetName | None,
-) -> dict[str, Any]:
-    """Return what replaces parts of a specification; one value of a list becomes a list."""
-    names = ("datasets", "backbones", "methods", "encoders", "seeds")
-    values = (datasets, backbones, methods, encoders, seeds)
-    lists = {
-        name: value if value is None else [value] if isinstance(value, str | int) else list(value)
-        for name, value in zip(names, values, strict=True)
+def changed_spec(spec: Spec | str | Path | None, **changes: Unpack[Changes]) -> Spec:
+    """Complete and check a specification; one value of a list becomes a list.
+
+    Raises
+    ------
+    ConfigError
+        The specification is not found, or a name or setting is wrong.
+    """
+    values: dict[str, Any] = {**changes}
+    overrides = values.pop("overrides", None) or {}
+    given = {
+        name: value
+        if value is None or name == "budget"
+        else ([value] if isinstance(value, str | int) else [*value])
+        for name, value in values.items()
     }
-    return {**lists, "budget": budget}
+    return resolve_spec(spec, given, overrides)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from bench.cli.exchange import WHICH
-from bench.cli.options import CacheDir, DataDir, StoreDir, one_of, with_options
+from bench.cli.options import folder_settings, one_of, with_options
 from bench.plan.progress import counted
 from bench.settings import Settings
 
@@ -24,8 +24,9 @@ _Format = Literal["csv", "parquet", "recbole", "sequences"]
 _Part = Literal["train", "all"]
 
 
-@with_options()
+@with_options(settings=folder_settings)
 def denoise(
+    *,
     which: Annotated[str, typer.Argument(metavar="EXPERIMENT", help=WHICH, show_default=False)],
     out: Annotated[
         Path, typer.Option("--out", help="Folder to write; must not exist.", show_default=False)
@@ -45,9 +46,7 @@ def denoise(
             show_default="the method's own decisions",
         ),
     ] = None,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Write the interactions that a finished experiment keeps, as a data set of their own.
 
@@ -55,7 +54,6 @@ def denoise(
     """
     import bench
 
-    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     cleaned = bench.denoise(
         which, out, format=format_, part=part, threshold=threshold, settings=settings
     )

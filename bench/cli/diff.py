@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli.options import StoreDir, one_of, with_options
-from bench.cli.reading import (
-    CandidatesName,
-    MetricNames,
-    Out,
-    PhaseName,
-    Targets,
-    TiesName,
-    write_out,
-)
+from bench.cli.options import folder_settings, one_of, with_options
+from bench.cli.reading import Out, chosen_reading, write_out
 from bench.settings import Settings
 
 EPILOG = """
@@ -31,15 +23,12 @@ _Format = Literal["markdown", "latex", "json"]
 _SIDE = "A row of 'bench report', as 'SASRec, HSD', a label, as ml-100k/sasrec/* or keys."
 
 
-@with_options()
+@with_options(settings=folder_settings, reading=chosen_reading)
 def diff(
+    *,
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, named alike.")],
-    metric: MetricNames = None,
-    candidates: CandidatesName = None,
-    ties: TiesName = None,
-    phase: PhaseName = "test",
-    targets: Targets = None,
+    reading: dict[str, Any],
     region: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
     ] = 0.05,
@@ -47,7 +36,7 @@ def diff(
         _Format, one_of("--format", _Format, "markdown, latex or json (--json).")
     ] = "markdown",
     out: Out = None,
-    store: StoreDir = None,
+    settings: Settings,
 ) -> None:
     """Compare two configurations user by user, from stored ranks.
 
@@ -60,13 +49,9 @@ def diff(
     from bench.reports.tables.diff import diff_grids
     from bench.reports.tables.grid import records, to_latex, to_markdown
     from bench.reports.titles import RegisteredTitles
-    from bench.runs.store import Store
 
-    root = Settings.from_environment(store=store).store
-    metrics = tuple(metric) if metric else None
-    chosen = {"phase": phase, "candidates": candidates, "ties": ties, "targets": targets}
-    request = Request.parse({**chosen, "metrics": metrics}, "diff")
-    grids = diff_grids(Store(root), a, b, request, region, RegisteredTitles())
+    request = Request.parse(reading, "diff")
+    grids = diff_grids(settings, a, b, request, region, RegisteredTitles())
     if format_ == "json":
         rows = {grid.title: records(grid.frame()) for grid in grids}
         text = json.dumps(rows, indent=1) + "\n"

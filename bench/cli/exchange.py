@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import CacheDir, DataDir, StoreDir
+from bench.cli.options import ManyValues, folder_settings, with_options
 from bench.cli.reading import CandidatesName
 from bench.settings import Settings
 
@@ -39,8 +39,10 @@ exporting = typer.Typer(
 )
 
 
-@importing.command("ranks", epilog=IMPORT_EPILOG)
+@importing.command("ranks", cls=ManyValues, epilog=IMPORT_EPILOG)
+@with_options(settings=folder_settings)
 def import_ranks(
+    *,
     file: Annotated[
         Path,
         typer.Argument(
@@ -64,9 +66,7 @@ def import_ranks(
             show_default="the data set's default protocol",
         ),
     ] = None,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Store ranks, scores or top-K lists of a model that was trained elsewhere.
 
@@ -74,7 +74,6 @@ def import_ranks(
     """
     import bench
 
-    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     results = bench.import_ranks(
         file,
         dataset,
@@ -90,19 +89,18 @@ def import_ranks(
     typer.echo(f'Compare it: bench diff "{name} (imported)" "SASRec, Base"')
 
 
-@exporting.command("ranks", epilog=EXPORT_EPILOG)
+@exporting.command("ranks", cls=ManyValues, epilog=EXPORT_EPILOG)
+@with_options(settings=folder_settings)
 def export_ranks(
+    *,
     which: Annotated[str, typer.Argument(metavar="EXPERIMENT", help=WHICH, show_default=False)],
     file: Annotated[
         Path, typer.Argument(help="A .parquet or .csv file to write.", show_default=False)
     ],
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Write the rank of every user's target, as bench import ranks reads it."""
     import bench
 
-    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     bench.export_ranks(which, file, settings=settings)
     typer.echo(str(file))

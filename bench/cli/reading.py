@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,24 +12,41 @@ from bench.errors import printable
 from bench.files import write_output
 from bench.plan.protocol import Candidates, Phase, Ties
 
-MetricNames = Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")]
 CandidatesName = Annotated[
     Candidates | None, one_of("--candidates", Candidates, "Competing items: all, or unseen.")
-]
-TiesName = Annotated[
-    Ties | None, one_of("--ties", Ties, "Rank of equal scores: pessimistic or average.")
-]
-PhaseName = Annotated[Phase, one_of("--phase", Phase, "test or validation.")]
-Targets = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CONDITION",
-        help="Only users whose ranked item has such a rating, as 'rating>=4'.",
-    ),
 ]
 Out = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
 ]
+Where = Annotated[
+    Many,
+    typer.Option(
+        "--where",
+        metavar="KEY=VALUE ...",
+        help="Only experiments with this setting, data set, backbone, method or encoder, as "
+        "epochs=30 or method=hsd,none; all conditions hold.",
+    ),
+]
+
+
+def chosen_reading(
+    metric: Annotated[Many, names("Columns, such as HR@5 NDCG@10 MRR MRR@10.")] = None,
+    candidates: CandidatesName = None,
+    ties: Annotated[
+        Ties | None, one_of("--ties", Ties, "Rank of equal scores: pessimistic or average.")
+    ] = None,
+    phase: Annotated[Phase, one_of("--phase", Phase, "test or validation.")] = "test",
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only users whose ranked item has such a rating, as 'rating>=4'.",
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Return how ranks become metrics: keywords of :class:`bench.reports.request.Reading`."""
+    chosen = {"phase": phase, "candidates": candidates, "ties": ties, "targets": targets}
+    return {**chosen, "metrics": metric}
 
 
 def write_out(text: str, out: Path | None) -> None:

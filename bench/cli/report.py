@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import typer
 
-from bench.cli.options import (
-    Against,
-    CacheDir,
-    DataDir,
-    Many,
-    StoreDir,
-    names,
-    one_of,
-    with_options,
-)
-from bench.cli.reading import (
-    CandidatesName,
-    MetricNames,
-    Out,
-    PhaseName,
-    Targets,
-    TiesName,
-    write_out,
-)
+from bench.cli.options import Against, Many, folder_settings, names, one_of, with_options
+from bench.cli.reading import Out, Where, chosen_reading, write_out
 from bench.errors import ConfigError
 from bench.plan.protocol import Part
-from bench.reports.names import FigureKind, Format, TableName
+from bench.reports.names import TABLES, FigureKind, Format, TableName
 from bench.reports.titles import RegisteredTitles
 from bench.settings import Settings
 
@@ -53,8 +36,9 @@ Examples:
 """
 
 
-@with_options()
+@with_options(settings=folder_settings, reading=chosen_reading)
 def report(
+    *,
     dataset: Annotated[Many, names("Only these data sets, in this order.")] = None,
     backbone: Annotated[Many, names("Only these backbones, in this order.")] = None,
     method: Annotated[Many, names("Only these methods, in this order.")] = None,
@@ -78,15 +62,7 @@ def report(
             help="As by default, for the last run of this specification: its name or file.",
         ),
     ] = None,
-    where: Annotated[
-        Many,
-        typer.Option(
-            "--where",
-            metavar="KEY=VALUE ...",
-            help="Of those, only experiments with this setting, data set, backbone, method or "
-            "encoder, as epochs=30 or method=hsd,none; all conditions hold.",
-        ),
-    ] = None,
+    where: Where = None,
     seeds: Annotated[
         list[int] | None, typer.Option(metavar="N ...", help="Of those, only these seeds.")
     ] = None,
@@ -98,23 +74,18 @@ def report(
         ),
     ] = False,
     against: Against = None,
-    metric: MetricNames = None,
+    reading: dict[str, Any],
     table: Annotated[
         Many,
         one_of(
             "--table",
             TableName,
-            "Tables: data, overall, improvement, significance, denoising, robustness, "
-            "noise-detection, over-denoising, ablation, published, cost, cases, ledger. A CSV or "
-            "JSON holds one.",
+            f"Tables: {', '.join(TABLES)}. A CSV or JSON holds one.",
             "NAME ...",
             show_default="html: all; csv, json: every row, unrounded; else overall, improvement, "
             "significance, denoising, cost",
         ),
     ] = None,
-    candidates: CandidatesName = None,
-    ties: TiesName = None,
-    phase: PhaseName = "test",
     part: Annotated[
         Part | None,
         one_of(
@@ -131,7 +102,6 @@ def report(
             help="Noise detection judged by ratings, as 'rating<3', not by known noise.",
         ),
     ] = None,
-    targets: Targets = None,
     figure: Annotated[
         FigureKind | None,
         one_of(
@@ -153,9 +123,7 @@ def report(
             "reproducibility and the commands into this new folder.",
         ),
     ] = None,
-    store: StoreDir = None,
-    data_dir: DataDir = None,
-    cache_dir: CacheDir = None,
+    settings: Settings,
 ) -> None:
     """Show one comparison, by default that of the last run, and its cost.
 
@@ -183,7 +151,6 @@ def report(
     from bench.reports.request import Request
     from bench.runs.store import Store
 
-    settings = Settings.from_environment(store=store, data=data_dir, cache=cache_dir)
     keys = comparison_keys(
         Store(settings.store),
         run=run,
@@ -194,29 +161,25 @@ def report(
         datasets=dataset or (),
     )
     settings, keys, notes = join(settings, keys, against)
-    request = Request(
-        format=format_,
-        keys=None if keys is None else tuple(keys),
-        datasets=tuple(dataset or ()),
-        backbones=tuple(backbone or ()),
-        methods=tuple(method or ()),
-        phase=phase,
-        candidates=candidates,
-        ties=ties,
-        metrics=tuple(metric) if metric else None,
-        tables=cast("tuple[TableName, ...]", tuple(table)) if table else None,
-        part=part or "train",
-        noise_is=noise_is,
-        targets=targets,
-    )
+    chosen = {
+        "format": format_,
+        "keys": keys,
+        "datasets": dataset or (),
+        "backbones": backbone or (),
+        "methods": method or (),
+        "tables": table or None,
+        "part": part or "train",
+        "noise_is": noise_is,
+    }
+    request = Request.parse({**reading, **chosen}, "report")
     titles = RegisteredTitles()
     if figure is not None and out is not None:
-        draw(settings.store, figure, out, request, titles, setting)
+        draw(settings, figure, out, request, titles, setting)
     elif paper is not None:
         from bench.reports.paper import write_paper
 
-        written = write_paper(settings.store, paper, request, titles, settings)
+        written = write_paper(settings, paper, request, titles)
         typer.echo(f"{len(written)} files in {paper}")
     else:
-        text = render(settings.store, request, titles, settings, origin=True, notes=notes)
+        text = render(settings, request, titles, origin=True, notes=notes)
         write_out(text, out)

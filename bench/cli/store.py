@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from bench.cli.options import Json, Many, ManyValues, StoreDir, one_of, print_json
+from bench.cli.options import Json, ManyValues, StoreDir, one_of, print_json, with_options
+from bench.cli.reading import Where
 from bench.errors import ConfigError
 from bench.plan.progress import counted
 from bench.settings import Settings
@@ -16,6 +17,8 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     from bench.packs.inventory import Removable
     from bench.runs.store import Store
+else:
+    Store = Any  # options are read from annotations at run time, and the store imports NumPy
 
 app = typer.Typer(
     name="store",
@@ -28,25 +31,27 @@ Keys = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY]...", help="First digits of keys.", show_default="all"),
 ]
-Where = Annotated[
-    Many,
-    typer.Option(
-        "--where",
-        metavar="KEY=VALUE ...",
-        help="Only experiments with this setting, data set, backbone, method or encoder, as "
-        "epochs=30 or method=hsd,none; all conditions hold.",
-    ),
-]
 Tag = Annotated[str | None, typer.Option(metavar="NAME", help="Only experiments with this tag.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Remove; without it, only show.")]
 
 
-@app.command(
-    cls=ManyValues,
-    epilog="\b\nExamples:\n  bench store ls --sort metric\n"
-    "  bench store ls --where dataset=beauty method=none,hsd",
-)
+def opened_store(store: StoreDir = None) -> Store:
+    """Return the store that a verb reads or changes."""
+    from bench.runs.store import Store
+
+    return Store(Settings.from_environment(store=store).store)
+
+
+def _verb(*examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what registers a verb of ``bench store`` with examples and its store."""
+    epilog = "\n  ".join(["\b\nExamples:", *(f"bench store {example}" for example in examples)])
+    register = app.command(cls=ManyValues, epilog=epilog)
+    return lambda function: register(with_options(opened=opened_store)(function))
+
+
+@_verb("ls --sort metric", "ls --where dataset=beauty method=none,hsd")
 def ls(
+    *,
     keys: Keys = None,
     where: Where = None,
     tag: Tag = None,
@@ -54,13 +59,11 @@ def ls(
         _Sort, one_of("--sort", _Sort, f"{', '.join(get_args(_Sort))}; highest or last first.")
     ] = "label",
     json_: Json = False,
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """List finished experiments with metric, date, settings, code and size."""
     from bench.packs.inventory import date, listing, selected
-    from bench.runs.store import Store
 
-    opened = Store(_root(store))
     lines = listing(opened, selected(opened, keys or (), where or (), tag), sort)
     if json_:
         print_json(lines)
@@ -84,46 +87,41 @@ def ls(
     typer.echo(f"{counted(len(rows), 'experiment')}, {_size(sum(line['size'] for line in lines))}")
 
 
-@app.command(epilog="\b\nExamples:\n  bench store show 3f2a9c")
+@_verb("show 3f2a9c")
 def show(
-    key: Annotated[str, typer.Argument(help="First digits of a key.")], store: StoreDir = None
+    *, key: Annotated[str, typer.Argument(help="First digits of a key.")], opened: Store
 ) -> None:
     """Print all that is known of one experiment: command, settings, costs, files, what names it."""
     import yaml
 
     from bench.packs.inventory import details, selected
-    from bench.runs.store import Store
 
-    opened = Store(_root(store))
     found = selected(opened, [key])
     if len(found) > 1:
         raise ConfigError(f"'{key}' begins the keys of {len(found)} experiments; give more digits")
     typer.echo(yaml.safe_dump(details(opened, found[0]), sort_keys=False, width=100).rstrip())
 
 
-@app.command(
-    cls=ManyValues,
-    epilog="\b\nExamples:\n  bench store rm 3f2a9c\n  bench store rm --where method=mine --yes",
-)
+@_verb("rm 3f2a9c", "rm --where method=mine --yes")
 def rm(
+    *,
     keys: Keys = None,
     where: Where = None,
     yes: Yes = False,
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """Remove experiments with their checkpoints; those with a tag are refused."""
     from bench.packs.inventory import chosen_for_removal, selected
-    from bench.runs.store import Store
 
     if not keys and not where:
         raise ConfigError("nothing is chosen; give keys or --where")
-    opened = Store(_root(store))
     chosen = selected(opened, keys or (), where or ())
     _remove(opened, chosen_for_removal(opened, chosen), yes)
 
 
-@app.command(epilog="\b\nExamples:\n  bench store gc\n  bench store gc --superseded --yes")
+@_verb("gc", "gc --superseded --yes")
 def gc(
+    *,
     superseded: Annotated[
         bool,
         typer.Option(
@@ -132,40 +130,38 @@ def gc(
         ),
     ] = False,
     yes: Yes = False,
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """Remove what no run, specification or tag needs, after showing it."""
     from bench.packs.inventory import unneeded
-    from bench.runs.store import Store
 
-    opened = Store(_root(store))
     _remove(opened, unneeded(opened, superseded=superseded), yes)
 
 
-@app.command(epilog="\b\nExamples:\n  bench store merge /mnt/other/runs --store runs")
+@_verb("merge /mnt/other/runs --store runs")
 def merge(
+    *,
     sources: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Other stores.")],
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """Add the experiments of other stores; nothing is written where two results conflict."""
     from bench.packs.merge import merge as merge_stores
     from bench.runs.store import Store
 
-    target = Store(_root(store))
     for source in sources:
         if not (source / "experiments").is_dir():
             raise ConfigError(f"{source} is not a results store; name the folder with experiments/")
-        merged = merge_stores(Store(source), target)
+        merged = merge_stores(Store(source), opened)
         typer.echo(_merged(source, len(merged.added), len(merged.equal)))
 
 
-@app.command(
-    cls=ManyValues,
-    epilog="\b\nExamples:\n  bench store pack results.zip\n"
-    "  bench store pack everything.zip --checkpoints\n"
-    "  bench store pack --published reports/published --where dataset=beauty",
+@_verb(
+    "pack results.zip",
+    "pack everything.zip --checkpoints",
+    "pack --published reports/published --where dataset=beauty",
 )
 def pack(
+    *,
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Of the pack, such as results.zip.")
     ] = None,
@@ -192,11 +188,10 @@ def pack(
             show_default="this checkout's, if it has the same code",
         ),
     ] = None,
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """Write one verified file for a reviewer or another machine, or packs to publish."""
     from bench.packs.inventory import selected
-    from bench.runs.store import Store
 
     if (file is None) == (published is None):
         raise ConfigError("name either the file of the pack or --published with a folder")
@@ -204,7 +199,6 @@ def pack(
         raise ConfigError("the published form has no checkpoints; drop --checkpoints")
     if published is None and commit is not None:
         raise ConfigError("--commit belongs to the published form; add --published or drop it")
-    opened = Store(_root(store))
     chosen = selected(opened, where=where or (), tag=tag)
     if published is not None:
         from bench.packs.publish import publish
@@ -219,42 +213,37 @@ def pack(
         typer.echo(f"{file}: {counted(number, 'experiment')}, {_size(file.stat().st_size)}")
 
 
-@app.command(epilog="\b\nExamples:\n  bench store unpack results.zip --store runs")
+@_verb("unpack results.zip --store runs")
 def unpack(
+    *,
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Written by 'bench store pack'.")
     ],
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """Check packs and add what they hold to a store."""
     from bench.packs.publish import unpack as add_pack
-    from bench.runs.store import Store
 
-    target = Store(_root(store))
     for file in files:
-        merged = add_pack(file, target)
+        merged = add_pack(file, opened)
         typer.echo(_merged(file, len(merged.added), len(merged.equal)))
 
 
-@app.command(
-    cls=ManyValues,
-    epilog="\b\nExamples:\n  bench store tag\n  bench store tag paper --where dataset=beauty\n"
-    "  bench store tag paper --remove",
-)
+@_verb("tag", "tag paper --where dataset=beauty", "tag paper --remove")
 def tag(
+    *,
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Of the tag.", show_default="list tags")
     ] = None,
     keys: Keys = None,
     where: Where = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
-    store: StoreDir = None,
+    opened: Store,
 ) -> None:
     """Name a set of experiments, which 'bench store gc' and 'rm' then keep."""
     from bench.packs.inventory import read_tags, selected, write_tag
-    from bench.runs.store import Store
 
-    root = _root(store)
+    root = opened.root
     tags = read_tags(root)
     if name is None:
         for known, tagged in tags.items():
@@ -264,13 +253,9 @@ def tag(
         raise ConfigError("--remove removes a whole tag; drop the keys and --where")
     if remove and name not in tags:
         raise ConfigError(f"{root} has no tag '{name}'; 'bench store tag' lists them")
-    chosen = [] if remove else selected(Store(root), keys or (), where or ())
+    chosen = [] if remove else selected(opened, keys or (), where or ())
     write_tag(root, name, [stored.key for stored in chosen])
     typer.echo(f"{name}: {'removed' if remove else counted(len(chosen), 'experiment')}")
-
-
-def _root(store: Path | None) -> Path:
-    return Settings.from_environment(store=store).store
 
 
 def _remove(opened: Store, entries: Sequence[Removable], yes: bool) -> None:

@@ -58,14 +58,15 @@ def verify(
         raise ConfigError("--sample draws published experiments; name 'reference' or a pack")
     from bench.packs.reference import join
 
-    root = join(settings, None, against).settings.store
+    settings = join(settings, None, against).settings
+    root = settings.store
     if report is None:
         what, (problems, fine) = root, _check_store(root)
     else:
         from bench.reports.titles import RegisteredTitles
         from bench.reports.verify.verify import verify as verify_report
 
-        cells, problems = verify_report(report, root, RegisteredTitles())
+        cells, problems = verify_report(report, settings, RegisteredTitles())
         what, fine = report, f"{counted(cells, 'cell')}, all as {root} gives them"
     for line in problems:
         typer.echo(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -34,6 +33,7 @@ from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
+from bench.version import checkout
 
 
 def publish(
@@ -158,11 +158,6 @@ def _commit(experiment: Experiment) -> str:
         raise ConfigError(f"{error}; {remedy}") from None
     if now != experiment.code:
         raise ConfigError(f"the code of this checkout is another; {remedy}")
-    home = Path(__file__).parent
-    words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    command = ["git", "-C", str(home), *words]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        raise ConfigError(f"bench is not run from a checkout; {remedy}") from None
-    return done.stdout.strip()
+    if not (commit := checkout()):
+        raise ConfigError(f"bench is not run from a checkout; {remedy}")
+    return commit

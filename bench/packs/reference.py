@@ -96,7 +96,7 @@ def published_site(name: str, settings: Settings) -> Site:
 
     store = published_store(name, settings.cache)
     checksums = {one.key: one.checksum for one in published_experiments(name)}
-    return Site(store.root, checksums, RegisteredTitles(), settings)
+    return Site(replace(settings, store=store.root), checksums, RegisteredTitles())
 
 
 def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:

@@ -145,13 +145,15 @@ def freeze(
         backbone_settings = spec.backbone_config(backbone).model_dump(mode="json")
     if encoder is not None:
         encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
+    method_config = spec.method_config(method).resolved(cache)
+    method_config.check(dataset)
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         backbone=backbone,
         backbone_settings=backbone_settings,
         method=method,
-        method_settings=spec.method_config(method).resolved(cache).model_dump(mode="json"),
+        method_settings=method_config.model_dump(mode="json"),
         encoder=encoder,
         encoder_settings=encoder_settings,
         training=training,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
@@ -31,8 +30,13 @@ CleanedPart = Literal["train", "all"]
 LEAST: dict[CleanedPart, int] = {"train": 3, "all": 1}
 """Training interactions that each user keeps, so that leave-one-out can split what is written."""
 CARD, DROPPED, PROVENANCE = "card.yaml", "dropped.csv", "provenance.json"
-Interaction = tuple[str, str, int]
-"""Ids of user and item, and the place in the user's history."""
+_RECBOLE = {
+    "user_id": ":token",
+    "item_id": ":token",
+    "timestamp": ":float",
+    "title": ":token_seq",
+}
+"""Types of RecBole's columns, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,21 +159,10 @@ def write_cleaned(
 
     Parameters
     ----------
-    stored
-        The experiment.
-    dataset
-        Its data.
-    folder
-        Made; must not exist.
-    source
-        Name or card of the data.
-    fmt
-        Of the files.
-    part
-        ``train``: the training histories; ``all``: with the validation and test targets behind
-        them, as they are.
-    threshold
-        As for :func:`choose`.
+    stored, dataset, source
+        The experiment, its data, and name or card of these.
+    folder, fmt, part, threshold
+        See :func:`bench.denoise`.
 
     Raises
     ------
@@ -181,70 +174,91 @@ def write_cleaned(
     StoreError
         The experiment is damaged, or the folder cannot be written.
     """
-    kept, histories, places = _kept(stored, dataset, folder, part, threshold)
-    owners = np.repeat(np.arange(len(histories)), histories.lengths)
-    rows = [
-        (dataset.user_ids[user], dataset.item_ids[item - 1], place)
-        for user, item, place in zip(
-            owners.tolist(), histories.items.tolist(), places.tolist(), strict=True
-        )
-    ]
-    present = set(histories.items.tolist())
-    listed = zip(dataset.item_ids, dataset.item_texts, strict=True)
-    titles = [pair for number, pair in enumerate(listed, 1) if number in present]
-    gone = [name for number, name in enumerate(dataset.item_ids, 1) if number not in present]
-    short = [dataset.user_ids[row] for row in np.flatnonzero(histories.lengths < 3).tolist()]
+    if folder.exists():
+        raise ConfigError(f"{folder} exists; name another folder with --out")
+    kept = _kept(stored, LeaveOneOut.of(dataset).train, part, threshold)
+    rows = _rows(dataset, kept.keep, part)
+    present = set(rows["item_id"])
+    titles = pd.DataFrame({"item_id": dataset.item_ids, "title": dataset.item_texts}, dtype=object)
+    titles = titles[titles["item_id"].isin(present)]
+    gone = [name for name in dataset.item_ids if name not in present]
+    lengths = rows["user_id"].value_counts()
+    short = [user for user in dataset.user_ids if lengths.get(user, 0) < 3]
     card = _card(stored, dataset, load_card(source), fmt, part, short=bool(short))
     files = card["forms"][0]["files"] = _files(fmt, folder.name, texts=any(dataset.item_texts))
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         _write_files(temporary, fmt, files, rows, titles)
-        _write_dropped(temporary / DROPPED, dataset, kept)
+        _write_csv(temporary / DROPPED, _dropped(dataset, kept))
         _write_card(temporary, card)
-        again = _read_again(temporary, fmt, rows, {*short})
+        again = _read_again(temporary, fmt, rows[~rows["user_id"].isin(short)])
         _write_card(temporary, {**card, "expected": _counts(again)})
         cleaned = Cleaned(folder / CARD, again, kept, short, gone)
-        provenance = _provenance(stored, dataset, cleaned, fmt, part, threshold)
+        provenance = _provenance(stored, dataset, cleaned)
+        provenance["cleaned"] |= {"format": fmt, "part": part, "threshold": threshold}
         write_json(temporary / PROVENANCE, provenance)
     return cleaned
 
 
 def _kept(
-    stored: StoredExperiment,
-    dataset: Dataset,
-    folder: Path,
-    part: CleanedPart,
-    threshold: float | None,
-) -> tuple[Kept, Sequences, NDArray[np.int64]]:
-    """Return what stays, the histories to write, and each interaction's place in the old ones."""
+    stored: StoredExperiment, train: Sequences, part: CleanedPart, threshold: float | None
+) -> Kept:
     label = stored.experiment.label
-    if folder.exists():
-        raise ConfigError(f"{folder} exists; name another folder with --out")
     if threshold is not None and not 0 < threshold < 1:
         raise ConfigError(f"threshold {threshold} is no quantile between 0 and 1; try 0.8")
     decisions = stored.decisions("train")
     if decisions is None:
         raise ConfigError(f"{label} decides about no interaction; choose a denoiser's experiment")
-    split = LeaveOneOut.of(dataset)
-    kept = choose(split.train, decisions, threshold, LEAST[part])
+    kept = choose(train, decisions, threshold, LEAST[part])
     if not kept.dropped:
         raise ConfigError(
             f"{label} keeps every interaction; give --threshold, such as 0.8, to drop those of the "
             "highest scores"
         )
-    train, keep = split.train, kept.keep
-    user = np.repeat(np.arange(len(train)), train.lengths)
-    place = np.arange(len(user)) - train.offsets[user]
-    users, items, places = user[keep], train.items[keep], place[keep]
+    return kept
+
+
+def _table(
+    dataset: Dataset,
+    users: NDArray[np.int64],
+    items: NDArray[np.int32],
+    places: NDArray[np.int64],
+) -> pd.DataFrame:
+    """Name users and items by their ids; places are those in the users' histories."""
+    return pd.DataFrame(
+        {
+            "user_id": np.array(dataset.user_ids, dtype=object)[users],
+            "item_id": np.array(dataset.item_ids, dtype=object)[items - 1],
+            "timestamp": places,
+        }
+    )
+
+
+def _rows(dataset: Dataset, keep: NDArray[np.bool_], part: CleanedPart) -> pd.DataFrame:
+    """Return the interactions to write, user by user."""
+    split = LeaveOneOut.of(dataset)
+    train, everyone = split.train, np.arange(dataset.n_users)
+    users = np.repeat(everyone, train.lengths)
+    places = np.arange(len(users)) - train.offsets[users]
+    users, items, places = users[keep], train.items[keep], places[keep]
     if part == "all":
-        everyone = np.arange(len(train))
         users = np.concatenate([users, everyone, everyone])
         items = np.concatenate([items, split.targets("validation"), split.targets("test")])
         places = np.concatenate([places, train.lengths, train.lengths + 1])
         order = np.lexsort((places, users))
         users, items, places = users[order], items[order], places[order]
-    histories = Sequences.from_lengths(np.bincount(users, minlength=len(train)), items)
-    return kept, histories, places
+    return _table(dataset, users, items, places)
+
+
+def _dropped(dataset: Dataset, kept: Kept) -> pd.DataFrame:
+    """Return what is left out, in the form that the method ``decisions`` reads."""
+    train = LeaveOneOut.of(dataset).train
+    flat = np.flatnonzero(~kept.keep)
+    users = np.searchsorted(train.offsets, flat, side="right") - 1
+    rows = _table(dataset, users, train.items[flat], flat - train.offsets[users])
+    rows.columns = pd.Index(["user", "item", "position"])
+    rows = rows[["user", "position", "item"]]
+    return rows.assign(keep="false", score=kept.score[flat].astype(np.float64))
 
 
 def _files(fmt: CleanedFormat, name: str, *, texts: bool) -> dict[str, str]:
@@ -292,72 +306,41 @@ def _card(
     return card
 
 
-def _write_lines(path: Path, rows: Iterable[Sequence[object]], separator: str) -> None:
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_lines(path: Path, rows: Iterable[Iterable[object]], separator: str) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(f"{separator.join(map(str, row))}\n" for row in rows)
-
-
-def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(rows)
-
-
-def _write_parquet(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    head, *values = rows
-    columns = map(list, zip(*values, strict=True))
-    table = pa.table(dict(zip(map(str, head), columns, strict=True)))
-    pq.write_table(table, path, compression="zstd")
 
 
 def _write_files(
     folder: Path,
     fmt: CleanedFormat,
     files: Mapping[str, str],
-    rows: Sequence[Interaction],
-    titles: Sequence[tuple[str, str]],
+    rows: pd.DataFrame,
+    titles: pd.DataFrame,
 ) -> None:
-    types = ("token", "token", "float") if fmt == "recbole" else ("", "", "")
-    names = ("user_id", "item_id", "timestamp")
-    head = [f"{name}:{kind}".rstrip(":") for name, kind in zip(names, types, strict=True)]
-    listed = [("item_id:token", "title:token_seq") if types[0] else ("item_id", "title"), *titles]
-    write = {"csv": _write_csv, "parquet": _write_parquet}.get(
-        fmt, partial(_write_lines, separator="\t")
-    )
     if fmt == "sequences":
-        lines: dict[str, list[str]] = {}
-        for user, item, _ in rows:
-            lines.setdefault(user, [user]).append(item)
-        _write_lines(folder / files["sequences"], lines.values(), " ")
-    else:
-        write(folder / files["interactions"], [head, *rows])
-    if "items" in files:
-        write(folder / files["items"], listed)
+        histories = rows.groupby("user_id", sort=False)["item_id"]
+        lines = ([user, *items] for user, items in histories)
+        _write_lines(folder / files["sequences"], lines, " ")
+    for role, table in (("interactions", rows), ("items", titles)):
+        if role not in files:
+            continue
+        path = folder / files[role]
+        if fmt == "csv":
+            _write_csv(path, table)
+        elif fmt == "parquet":
+            table.to_parquet(path, index=False, compression="zstd")
+        else:
+            kinds = _RECBOLE if fmt == "recbole" else {}
+            heads = [name + kinds.get(name, "") for name in table.columns]
+            _write_lines(path, [heads, *table.itertuples(index=False)], "\t")
 
 
-def _write_dropped(path: Path, dataset: Dataset, kept: Kept) -> None:
-    """Write what is left out, in the form that the method ``decisions`` reads."""
-    train = LeaveOneOut.of(dataset).train
-    flat = np.flatnonzero(~kept.keep)
-    user = np.searchsorted(train.offsets, flat, side="right") - 1
-    rows = (
-        (dataset.user_ids[u], place, dataset.item_ids[item - 1], "false", score)
-        for u, place, item, score in zip(
-            user.tolist(),
-            (flat - train.offsets[user]).tolist(),
-            train.items[flat].tolist(),
-            kept.score[flat].tolist(),
-            strict=True,
-        )
-    )
-    _write_csv(path, [("user", "position", "item", "keep", "score"), *rows])
-
-
-def _read_again(
-    folder: Path, fmt: CleanedFormat, rows: Sequence[Interaction], short: Collection[str]
-) -> Dataset:
+def _read_again(folder: Path, fmt: CleanedFormat, rows: pd.DataFrame) -> Dataset:
     """Read what was written through its card, and see that it is what was meant."""
     try:
         card = load_card(str(folder / CARD))
@@ -367,10 +350,7 @@ def _read_again(
     except BenchError as error:
         problem = str(error)
     else:
-        meant: dict[str, list[str]] = {}
-        for user, item, _ in rows:
-            if user not in short:
-                meant.setdefault(user, []).append(item)
+        meant = rows.groupby("user_id", sort=False)["item_id"].agg(list).to_dict()
         found = {
             again.user_ids[row]: [again.item_ids[item - 1] for item in items.tolist()]
             for row, items in enumerate(again.sequences)
@@ -397,16 +377,12 @@ def _counts(dataset: Dataset) -> dict[str, int]:
     }
 
 
-def _provenance(
-    stored: StoredExperiment,
-    dataset: Dataset,
-    cleaned: Cleaned,
-    fmt: CleanedFormat,
-    part: CleanedPart,
-    threshold: float | None,
-) -> dict[str, Any]:
-    experiment, again = stored.experiment, cleaned.dataset
-    train = LeaveOneOut.of(dataset).train
+def _provenance(stored: StoredExperiment, dataset: Dataset, cleaned: Cleaned) -> dict[str, Any]:
+    experiment, kept = stored.experiment, cleaned.kept
+    source, written = (
+        {"dataset": one.name, "fingerprint": one.fingerprint, **_counts(one)}
+        for one in (dataset, cleaned.dataset)
+    )
     return {
         "bench": __version__,
         "experiment": {
@@ -416,25 +392,14 @@ def _provenance(
             "versions": stored.metadata.versions,
             "content": experiment.model_dump(mode="json"),
         },
-        "source": {
-            "dataset": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            **_counts(dataset),
-        },
-        "cleaned": {
-            "dataset": again.name,
-            "fingerprint": again.fingerprint,
-            "format": fmt,
-            "part": part,
-            "threshold": threshold,
-            **_counts(again),
-        },
+        "source": source,
+        "cleaned": written,
         "training_interactions": {
-            "all": len(train.items),
-            "kept": int(cleaned.kept.keep.sum()),
-            "dropped": cleaned.kept.dropped,
-            "restored": cleaned.kept.restored,
-            "undecided": cleaned.kept.undecided,
+            "all": len(kept.keep),
+            "kept": int(kept.keep.sum()),
+            "dropped": kept.dropped,
+            "restored": kept.restored,
+            "undecided": kept.undecided,
         },
         "users_below_three_interactions": list(cleaned.short),
         "items_without_interactions": list(cleaned.gone),

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,22 +50,6 @@ class UnknownRanksError(ConfigError):
     """A metric needs ranks that an imported file does not tell."""
 
 
-@dataclass(frozen=True, eq=False)
-class ForeignRanks:
-    """What a file tells about the ranks of a data set's targets.
-
-    Attributes
-    ----------
-    origin
-        The file and its kind.
-    counts
-        By phase; a phase that the file does not hold is missing.
-    """
-
-    origin: Origin
-    counts: Mapping[Phase, Counts]
-
-
 def import_ranks(
     store: Store,
     path: Path,
@@ -77,35 +62,29 @@ def import_ranks(
     candidates: Candidates | None = None,
     card: str | None = None,
 ) -> StoredExperiment:
-    """Read ranks, scores or lists of a model that was trained elsewhere, and store its ranks.
+    """Store the ranks of a model that was trained elsewhere.
 
     Parameters
     ----------
     store
         Where the result becomes one among the others.
-    path
-        See :func:`read_foreign_ranks`.
-    dataset
-        What the model was trained and tested on.
+    path, name, seed, origin, candidates
+        See :func:`bench.import_ranks`. The file is a CSV or Parquet file with the columns of ranks
+        or lists; a Parquet file with the column ``user`` and one column for each item, named by
+        its id; or an npz file with the arrays ``users`` (ids, ``[U]``), ``items`` (ids, ``[I]``)
+        and ``scores`` (``[U, I]``). Rows whose column ``phase`` is ``validation`` are about
+        validation targets, others about test targets.
+    dataset, card
+        What the model was trained and tested on, and its card's path where it is a user's own.
     protocol
         Whose tables the result joins.
-    name
-        Of the model, as tables print it.
-    seed
-        Repetition of the model's training.
-    origin
-        Where the ranks come from, in words.
-    candidates
-        As :func:`read_foreign_ranks`.
-    card
-        Path of the data set's card where it is a user's own.
 
     Raises
     ------
     ConfigError
         The name is not possible.
     DataError
-        The file is damaged or does not fit the data set.
+        The file is damaged, lacks users, or contradicts the data set.
     StoreError
         Other ranks of the same name and seed are in the store, or it cannot be written.
     """
@@ -114,7 +93,9 @@ def import_ranks(
             f"name '{name}' must be at most 60 letters, digits, spaces and any of _.()+- and begin "
             "with a letter or digit; choose another"
         )
-    found = read_foreign_ranks(path, dataset, candidates)
+    reader = _Reader(path, dataset, candidates)
+    kind, counts, length = reader.read()
+    source = Origin(file=path.name, sha256=file_hash(path), kind=kind, length=length, text=origin)
     experiment = Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -127,382 +108,316 @@ def import_ranks(
         seed=seed,
         code=IMPORTED,
     )
-    source = found.origin.model_copy(update={"text": origin})
-    split = LeaveOneOut.of(dataset)
-    ranks = {phase: _ranks(split, phase, found.counts.get(phase)) for phase in PHASES}
+    ranks = {phase: complete_ranks(reader.split, phase, counts.get(phase)) for phase in PHASES}
     store.prepare()
     with store.locked(experiment.key) as mine:
         if not mine:
             raise StoreError(f"{experiment.label} is being imported by another process")
         if store.has(experiment.key):
-            _refuse_another(store.load(experiment.key), source)
-        result = ExperimentResult(ranks, [], Metadata(card=card, origin=source))
-        store.save(experiment, result)
+            stored = store.load(experiment.key)
+            known = stored.metadata.origin
+            if known is None or (known.sha256, known.length) != (source.sha256, length):
+                raise StoreError(
+                    f"{experiment.label} holds the ranks of another file; choose another --name "
+                    f"or --seed, or delete {stored.folder}"
+                )
+        store.save(experiment, ExperimentResult(ranks, [], Metadata(card=card, origin=source)))
     return store.load(experiment.key)
 
 
-def _refuse_another(stored: StoredExperiment, source: Origin) -> None:
-    known = stored.metadata.origin
-    if known is None or (known.sha256, known.length) != (source.sha256, source.length):
-        raise StoreError(
-            f"{stored.experiment.label} holds the ranks of another file; choose another --name or "
-            f"--seed, or delete {stored.folder}"
-        )
-
-
-def _ranks(split: LeaveOneOut, phase: Phase, counts: Counts | None) -> Ranks:
+def complete_ranks(split: LeaveOneOut, phase: Phase, counts: Counts | None) -> Ranks:
     """Complete counts by what the data set tells; without counts nothing is known."""
     history, targets = split.history(phase), split.targets(phase)
-    users = np.repeat(np.arange(len(history)), history.lengths)
-    other = history.items != targets[users]
-    size = split.n_items + 1
-    distinct = np.unique(users[other] * size + history.items[other])
-    seen = np.bincount(distinct // size, minlength=len(history))
+    seen = np.bincount(_seen(split, phase) // (split.n_items + 1), minlength=len(history))
     columns: dict[str, NDArray[Any]] = {
         "target": targets,
         "target_count": split.item_counts()[targets],
         "history_length": history.lengths,
         "candidates_all": np.full(len(history), split.n_items),
         "candidates_unseen": split.n_items - seen,
-        **_complete(counts or {}, len(history)),
+        **_completed(counts or {}, len(history)),
     }
     return Ranks(**{name: column.astype(np.int32) for name, column in columns.items()})
 
 
-def read_foreign_ranks(
-    path: Path, dataset: Dataset, candidates: Candidates | None = None
-) -> ForeignRanks:
-    """Read ranks, scores or lists.
-
-    Parameters
-    ----------
-    path
-        A CSV or Parquet file with the columns of ranks or lists; a Parquet file with the column
-        ``user`` and one column for each item, named by its id; or an npz file with the arrays
-        ``users`` (ids, ``[U]``), ``items`` (ids, ``[I]``) and ``scores`` (``[U, I]``). Rows whose
-        column ``phase`` is ``validation`` are about validation targets, others about test targets.
-    dataset
-        What the ranks are about.
-    candidates
-        Which items compete in a column ``rank``, in lists (both ``all`` if None) or in scores
-        (None: those of items in the history are scores, too; ``unseen``: they mean nothing).
-
-    Raises
-    ------
-    DataError
-        The file is damaged, lacks users, or contradicts the data set.
-    """
-    split = LeaveOneOut.of(dataset)
-    kind: Any
-    if _is_zip(path):
-        kind, counts, length = "scores", _from_npz(path, dataset, split, candidates), None
-    else:
-        table = ForeignTable.read(path, _COLUMNS)
-        _check_fingerprint(path, dataset)
-        table.need("user")
-        if "item" in table:
-            kind = "lists"
-            counts, length = _from_lists(table, dataset, split, candidates or "all")
-        elif "target" in table:
-            kind, length = "ranks", None
-            counts = _from_ranks(table, dataset, split, candidates or "all")
-        else:
-            kind, counts, length = "scores", _from_wide(path, dataset, split, candidates), None
-    origin = Origin(file=path.name, sha256=file_hash(path), kind=kind, length=length)
-    return ForeignRanks(origin, counts)
+def _seen(split: LeaveOneOut, phase: Phase) -> NDArray[np.int64]:
+    """Return ``user * (items + 1) + item`` of what is in a history and is not the target."""
+    history, targets = split.history(phase), split.targets(phase)
+    users = np.repeat(np.arange(len(history)), history.lengths)
+    other = history.items != targets[users]
+    return np.unique(users[other] * (split.n_items + 1) + history.items[other])
 
 
-def _is_zip(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(2) == b"PK" or path.suffix == ".npz"
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check the path") from None
-
-
-def _check_fingerprint(path: Path, dataset: Dataset) -> None:
-    """Compare the fingerprint that :func:`write_ranks` leaves in a Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):  # separated text
-        return
-    stated = metadata.get(FINGERPRINT, dataset.fingerprint.encode()).decode("ascii", "replace")
-    if stated != dataset.fingerprint:
-        raise DataError(
-            f"{path} is about data of fingerprint {stated[:8]}, and '{dataset.name}' here has "
-            f"{dataset.fingerprint[:8]}; name the data set that it is about"
-        )
-
-
-def _phases(table: ForeignTable) -> NDArray[np.int64]:
-    """Return the place of each row's phase in :data:`PHASES`; all are test without a column."""
-    if "phase" not in table:
-        return np.full(len(table.columns.arrays["user"]), PHASES.index("test"))
-    codes, values = table.columns.ids("phase")
-    for code, value in enumerate(values):
-        if value not in PHASES:
-            raise DataError(
-                f"{table.columns.place(int(np.argmax(codes == code)))}: 'phase' is '{value}', "
-                "neither validation nor test; correct it"
-            )
-    return np.array([PHASES.index(cast("Phase", value)) for value in values])[codes]
-
-
-def _refuse_missing(table: ForeignTable, users: NDArray[np.int64], dataset: Dataset) -> None:
-    missing = np.setdiff1d(np.arange(dataset.n_users), users)
-    if len(missing):
-        raise DataError(
-            f"{table.path} lacks {len(missing)} of {dataset.n_users} users of '{dataset.name}' "
-            f"(first: '{dataset.user_ids[missing[0]]}'); full results have every user"
-        )
-
-
-def _from_ranks(
-    table: ForeignTable, dataset: Dataset, split: LeaveOneOut, candidates: Candidates
-) -> dict[Phase, Counts]:
-    users = table.rows("user", dataset.user_ids, "user")
-    targets = table.rows("target", dataset.item_ids, "item") + 1
-    phases = _phases(table)
-    table.refuse_twins("user and phase", phases, users)
-    if any(name in table for name in COUNTS):
-        for better, ties in (COUNTS[:2], COUNTS[2:]):
-            table.need(*([better, ties] if better in table or ties in table else []))
-        given = {name: table.whole(name) for name in COUNTS if name in table}
-    else:
-        table.need("rank")
-        given = {f"better_{candidates}": table.whole("rank", 1) - 1}
-    found: dict[Phase, Counts] = {}
-    for number, phase in enumerate(PHASES):
-        rows = np.flatnonzero(phases == number)
-        if not len(rows):
-            continue
-        _refuse_missing(table, users[rows], dataset)
-        rows = rows[np.argsort(users[rows])]
-        _refuse_another_target(table, rows, targets, dataset, split, phase)
-        found[phase] = _complete({name: values[rows] for name, values in given.items()}, len(rows))
-        _check_range(table, rows, found[phase], _ranks(split, phase, None))
-    if "test" not in found:
-        raise DataError(f"{table.path} has no row of the test phase; add them")
-    return found
-
-
-def _complete(given: Counts, users: int) -> Counts:
+def _completed(given: Counts, users: int) -> Counts:
     """Mark what a file does not say: ranks that are unknown, and ties that there are none of."""
     unknown = {"better": np.full(users, -1), "ties": np.zeros(users, dtype=np.int64)}
     return {name: given.get(name, unknown[name.partition("_")[0]]) for name in COUNTS}
 
 
-def _refuse_another_target(
-    table: ForeignTable,
-    rows: NDArray[np.int64],
-    targets: NDArray[np.int64],
-    dataset: Dataset,
-    split: LeaveOneOut,
-    phase: Phase,
-) -> None:
-    own = split.targets(phase)
-    wrong = targets[rows] != own
-    if wrong.any():
-        user = int(np.argmax(wrong))
-        raise DataError(
-            f"{table.columns.place(int(rows[user]))}: the {phase} target of user "
-            f"'{dataset.user_ids[user]}' is '{dataset.item_ids[own[user] - 1]}', not "
-            f"'{dataset.item_ids[targets[rows[user]] - 1]}'; {int(wrong.sum())} users differ, so "
-            "the model was tested on another split"
-        )
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """Reads what one file tells about the ranks of a data set's targets.
 
+    Attributes
+    ----------
+    candidates
+        Which items compete in a column ``rank``, in lists (both ``all`` if None) or in scores
+        (None: those of items in the history are scores, too; ``unseen``: they mean nothing).
+    """
 
-def _check_range(
-    table: ForeignTable, rows: NDArray[np.int64], counts: Counts, known: Ranks
-) -> None:
-    """Refuse more items above or equal than compete, and more among unseen items than among all."""
-    columns = known.columns()
-    wrong = np.zeros(len(rows), dtype=np.bool_)
-    for name in ("all", "unseen"):
-        above = counts[f"better_{name}"] + counts[f"ties_{name}"]
-        wrong |= above >= columns[f"candidates_{name}"]
-    if (counts["better_unseen"] >= 0).all() and (counts["better_all"] >= 0).all():
-        wrong |= counts["better_unseen"] > counts["better_all"]
-    if wrong.any():
-        raise DataError(
-            f"{table.columns.place(int(rows[np.argmax(wrong)]))}: more items are ranked above the "
-            "target than compete with it; correct the row"
-        )
+    path: Path
+    dataset: Dataset
+    candidates: Candidates | None
 
+    @cached_property
+    def split(self) -> LeaveOneOut:
+        """Targets and histories of the data set."""
+        return LeaveOneOut.of(self.dataset)
 
-def _from_lists(
-    table: ForeignTable, dataset: Dataset, split: LeaveOneOut, candidates: Candidates
-) -> tuple[dict[Phase, Counts], int | None]:
-    table.need("rank")
-    users = table.rows("user", dataset.user_ids, "user")
-    items = table.rows("item", dataset.item_ids, "item") + 1
-    ranks, phases = table.whole("rank", 1), _phases(table)
-    table.refuse_twins("user, phase and rank", phases, users, ranks)
-    table.refuse_twins("user, phase and item", phases, users, items)
-    lengths: list[int] = []
-    found: dict[Phase, Counts] = {}
-    for number, phase in enumerate(PHASES):
-        rows = np.flatnonzero(phases == number)
-        if not len(rows):
-            continue
-        _refuse_missing(table, users[rows], dataset)
-        counts = np.bincount(users[rows], minlength=dataset.n_users)
-        length = int(counts.min())
-        lengths.append(length)
-        if length != counts.max() or ranks[rows].max() != length:
-            user = int(np.argmax(counts != counts.max()))
+    def read(self) -> tuple[Literal["ranks", "lists", "scores"], dict[Phase, Counts], int | None]:
+        """Return the kind of file, the counts of each phase that it holds, and lists' length."""
+        try:
+            with self.path.open("rb") as stream:
+                is_npz = stream.read(2) == b"PK" or self.path.suffix == ".npz"
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror}; check the path") from None
+        if is_npz:
+            return "scores", {"test": self._npz()}, None
+        table = ForeignTable.read(self.path, _COLUMNS)
+        self._check_fingerprint()
+        table.need("user")
+        if "item" in table:
+            return "lists", *self._lists(table)
+        if "target" in table:
+            return "ranks", self._ranks(table), None
+        return "scores", {"test": self._wide()}, None
+
+    def _check_fingerprint(self) -> None:
+        """Compare the fingerprint that :func:`write_ranks` leaves in a Parquet file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        own = self.dataset.fingerprint
+        try:
+            metadata = pq.read_schema(self.path).metadata or {}
+        except (pa.ArrowException, OSError):  # separated text
+            return
+        stated = metadata.get(FINGERPRINT, own.encode()).decode("ascii", "replace")
+        if stated != own:
             raise DataError(
-                f"{table.path}: lists have {length} to {int(counts.max())} items with ranks up to "
-                f"{int(ranks[rows].max())} (first short one: user '{dataset.user_ids[user]}'); "
-                "write lists of one length with ranks from 1"
+                f"{self.path} is about data of fingerprint {stated[:8]}, and "
+                f"'{self.dataset.name}' here has {own[:8]}; name the data set that it is about"
             )
-        if candidates == "unseen":
-            _refuse_seen(table, rows, users, items, split, phase)
-        better, ties = _listed(users[rows], items[rows], ranks[rows], length, split, phase)
-        given = {f"better_{candidates}": better, f"ties_{candidates}": ties}
-        found[phase] = _complete(given, dataset.n_users)
-    if "test" not in found:
-        raise DataError(f"{table.path} has no row of the test phase; add them")
-    return found, min(lengths)
 
+    def _phases(self, table: ForeignTable) -> NDArray[np.int64]:
+        """Return each row's place in :data:`PHASES`; all are test without a column."""
+        if "phase" not in table:
+            return np.full(len(table.columns.arrays["user"]), PHASES.index("test"))
+        codes, values = table.columns.ids("phase")
+        places = {str(phase): number for number, phase in enumerate(PHASES)}
+        for code, value in enumerate(values):
+            if value not in places:
+                raise DataError(
+                    f"{table.columns.place(int(np.argmax(codes == code)))}: 'phase' is '{value}', "
+                    "neither validation nor test; correct it"
+                )
+        return np.array([places[value] for value in values])[codes]
 
-def _listed(
-    users: NDArray[np.int64],
-    items: NDArray[np.int64],
-    ranks: NDArray[np.int64],
-    length: int,
-    split: LeaveOneOut,
-    phase: Phase,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count the items above and equal to each target; one beyond its list ties with the rest."""
-    targets = split.targets(phase)
-    better = np.full(len(targets), length)
-    hit = items == targets[users]
-    better[users[hit]] = ranks[hit] - 1
-    ties = np.where(better == length, max(split.n_items - 1 - length, 0), 0)
-    return better, ties
+    def _by_phase(
+        self, users: NDArray[np.int64], phases: NDArray[np.int64]
+    ) -> Iterator[tuple[Phase, NDArray[np.int64]]]:
+        """Yield the rows of each phase that a table holds, in the order of users."""
+        if not (phases == PHASES.index("test")).any():
+            raise DataError(f"{self.path} has no row of the test phase; add them")
+        for number, phase in enumerate(PHASES):
+            rows = np.flatnonzero(phases == number)
+            if not len(rows):
+                continue
+            missing = np.setdiff1d(np.arange(self.dataset.n_users), users[rows])
+            if len(missing):
+                raise DataError(
+                    f"{self.path} lacks {len(missing)} of {self.dataset.n_users} users of "
+                    f"'{self.dataset.name}' (first: '{self.dataset.user_ids[missing[0]]}'); full "
+                    "results have every user"
+                )
+            yield phase, rows[np.argsort(users[rows], kind="stable")]
 
+    def _ranks(self, table: ForeignTable) -> dict[Phase, Counts]:
+        users = table.rows("user", self.dataset.user_ids, "user")
+        targets = table.rows("target", self.dataset.item_ids, "item") + 1
+        phases = self._phases(table)
+        table.refuse_twins("user and phase", phases, users)
+        if any(name in table for name in COUNTS):
+            for better, ties in (COUNTS[:2], COUNTS[2:]):
+                table.need(*([better, ties] if better in table or ties in table else []))
+            given = {name: table.whole(name) for name in COUNTS if name in table}
+        else:
+            table.need("rank")
+            given = {f"better_{self.candidates or 'all'}": table.whole("rank", 1) - 1}
+        found: dict[Phase, Counts] = {}
+        for phase, rows in self._by_phase(users, phases):
+            self._check_targets(table, phase, rows, targets[rows])
+            own = {name: values[rows] for name, values in given.items()}
+            found[phase] = _completed(own, len(rows))
+            self._check_range(table, phase, rows, found[phase])
+        return found
 
-def _refuse_seen(
-    table: ForeignTable,
-    rows: NDArray[np.int64],
-    users: NDArray[np.int64],
-    items: NDArray[np.int64],
-    split: LeaveOneOut,
-    phase: Phase,
-) -> None:
-    history, targets = split.history(phase), split.targets(phase)
-    owners = np.repeat(np.arange(len(history)), history.lengths)
-    size = split.n_items + 1
-    seen = np.isin(users[rows] * size + items[rows], owners * size + history.items)
-    wrong = seen & (items[rows] != targets[users[rows]])
-    if wrong.any():
-        raise DataError(
-            f"{table.columns.place(int(rows[np.argmax(wrong)]))}: the item is in the user's "
-            "history; leave --candidates unseen away where lists hold all items"
-        )
-
-
-def _from_npz(
-    path: Path, dataset: Dataset, split: LeaveOneOut, candidates: Candidates | None
-) -> dict[Phase, Counts]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            users, items, scores = (file[name] for name in ("users", "items", "scores"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"{path} is no npz file with the arrays users, items and scores ({reason}); write it "
-            "with numpy.savez(file, users=ids, items=ids, scores=matrix), ids as arrays of text or "
-            "whole numbers"
-        ) from None
-    for name, ids in (("users", users), ("items", items)):
-        if ids.ndim != 1 or ids.dtype.kind not in "Uiu":
-            raise DataError(f"{path}: '{name}' is no list of text or whole numbers; write ids")
-    if scores.shape != (len(users), len(items)) or scores.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path}: scores of shape {scores.shape} and type {scores.dtype}, where "
-            f"({len(users)}, {len(items)}) numbers are expected"
-        )
-    own, others = ([str(value).strip() for value in ids.tolist()] for ids in (users, items))
-    return {"test": _from_scores(path, dataset, split, own, others, scores, candidates)}
-
-
-def _from_wide(
-    path: Path, dataset: Dataset, split: LeaveOneOut, candidates: Candidates | None
-) -> dict[Phase, Counts]:
-    table = ForeignTable.read(path, ["user", *dataset.item_ids])
-    items = [name for name in table.columns.header if name != "user"]
-    if not {*items} & {*dataset.item_ids}:
-        raise DataError(
-            f"{path} has the columns {', '.join(table.columns.header[:8])}, which are neither "
-            "ranks (user, target, rank) nor lists (user, rank, item) nor scores (user, and one "
-            "column for each item's id)"
-        )
-    if unknown := [name for name in items if name not in table]:
-        raise DataError(f"{path}: the data set has no item '{unknown[0]}'; leave its column out")
-    users = [value.strip() for value in table.columns.strings("user")]
-    scores = np.stack([table.numbers(name) for name in items], axis=1)
-    return {"test": _from_scores(path, dataset, split, users, items, scores, candidates)}
-
-
-def _from_scores(
-    path: Path,
-    dataset: Dataset,
-    split: LeaveOneOut,
-    users: Sequence[str],
-    items: Sequence[str],
-    scores: NDArray[Any],
-    candidates: Candidates | None,
-) -> Counts:
-    """Count the items above and equal to each target, user by user."""
-    row_of = _places(path, users, dataset.user_ids, "user")
-    column_of = _places(path, items, dataset.item_ids, "item")
-    history, targets = split.history("test"), split.targets("test")
-    counts = {name: np.zeros(len(targets), dtype=np.int64) for name in COUNTS}
-    for user, target in enumerate(targets):
-        own = scores[row_of[user]][column_of]
-        others = np.unique(history[user])
-        others = others[others != target] - 1
-        if candidates == "unseen":
-            own[others] = 0  # whatever masks them
-        if not np.isfinite(own).all():
-            item = dataset.item_ids[int(np.argmax(~np.isfinite(own)))]
+    def _check_targets(
+        self,
+        table: ForeignTable,
+        phase: Phase,
+        rows: NDArray[np.int64],
+        targets: NDArray[np.int64],
+    ) -> None:
+        own, ids = self.split.targets(phase), self.dataset.item_ids
+        wrong = targets != own
+        if wrong.any():
+            user = int(np.argmax(wrong))
             raise DataError(
-                f"{path}: the score of item '{item}' for user '{dataset.user_ids[user]}' is not "
-                "finite; write numbers, or give --candidates unseen if items of the history are "
-                "masked"
+                f"{table.columns.place(int(rows[user]))}: the {phase} target of user "
+                f"'{self.dataset.user_ids[user]}' is '{ids[own[user] - 1]}', not "
+                f"'{ids[targets[user] - 1]}'; {int(wrong.sum())} users differ, so the model was "
+                "tested on another split"
             )
-        level = own[target - 1]
-        better, equal = own > level, own == level
-        counts["better_all"][user], counts["ties_all"][user] = better.sum(), equal.sum() - 1
-        counts["better_unseen"][user] = better.sum() - better[others].sum()
-        counts["ties_unseen"][user] = equal.sum() - 1 - equal[others].sum()
-    if candidates == "unseen":
-        return _complete({name: counts[name] for name in COUNTS[2:]}, len(targets))
-    return counts
 
+    def _check_range(
+        self, table: ForeignTable, phase: Phase, rows: NDArray[np.int64], counts: Counts
+    ) -> None:
+        """Refuse more items above a target than compete, or more unseen ones than of all."""
+        known = complete_ranks(self.split, phase, None).columns()
+        wrong = np.zeros(len(rows), dtype=np.bool_)
+        for name in ("all", "unseen"):
+            above = counts[f"better_{name}"] + counts[f"ties_{name}"]
+            wrong |= above >= known[f"candidates_{name}"]
+        if (counts["better_all"] >= 0).all():
+            wrong |= counts["better_unseen"] > counts["better_all"]
+        if wrong.any():
+            raise DataError(
+                f"{table.columns.place(int(rows[np.argmax(wrong)]))}: more items are ranked above "
+                "the target than compete with it; correct the row"
+            )
 
-def _places(path: Path, given: Sequence[str], ids: Sequence[str], kind: str) -> NDArray[np.int64]:
-    """Return the place of each id of the data set in a file that has exactly these."""
-    places = {value: place for place, value in enumerate(given)}
-    if len(places) < len(given):
-        twin = next(value for place, value in enumerate(given) if places[value] != place)
-        raise DataError(f"{path} has the {kind} '{twin}' twice; remove one")
-    if unknown := set(given) - set(ids):
-        raise DataError(
-            f"{path}: the data set has no {kind} '{min(unknown)}'; write ids as its files have "
-            "them, and leave out what is not in it"
-        )
-    if missing := [value for value in ids if value not in places]:
-        raise DataError(
-            f"{path} lacks {len(missing)} of {len(ids)} {kind}s of the data set (first: "
-            f"'{missing[0]}'); full results have every {kind}"
-        )
-    return np.array([places[value] for value in ids], dtype=np.int64)
+    def _lists(self, table: ForeignTable) -> tuple[dict[Phase, Counts], int]:
+        table.need("rank")
+        users = table.rows("user", self.dataset.user_ids, "user")
+        items = table.rows("item", self.dataset.item_ids, "item") + 1
+        ranks, phases = table.whole("rank", 1), self._phases(table)
+        table.refuse_twins("user, phase and rank", phases, users, ranks)
+        table.refuse_twins("user, phase and item", phases, users, items)
+        candidates, lengths = self.candidates or "all", []
+        found: dict[Phase, Counts] = {}
+        for phase, rows in self._by_phase(users, phases):
+            counts, targets = np.bincount(users[rows]), self.split.targets(phase)
+            length = int(counts.min())
+            if length != counts.max() or ranks[rows].max() != length:
+                short = self.dataset.user_ids[int(np.argmax(counts != counts.max()))]
+                raise DataError(
+                    f"{self.path}: lists have {length} to {int(counts.max())} items with ranks up "
+                    f"to {int(ranks[rows].max())} (first short one: user '{short}'); write lists "
+                    "of one length with ranks from 1"
+                )
+            if candidates == "unseen":
+                pairs = users[rows] * (self.split.n_items + 1) + items[rows]
+                wrong = np.isin(pairs, _seen(self.split, phase))
+                if wrong.any():
+                    raise DataError(
+                        f"{table.columns.place(int(rows[np.argmax(wrong)]))}: the item is in the "
+                        "user's history; leave --candidates unseen away where lists hold all items"
+                    )
+            # A target beyond its list ties with all other items that are not in it.
+            hit = rows[items[rows] == targets[users[rows]]]
+            better = np.full(len(targets), length)
+            better[users[hit]] = ranks[hit] - 1
+            ties = np.where(better == length, max(self.split.n_items - 1 - length, 0), 0)
+            given = {f"better_{candidates}": better, f"ties_{candidates}": ties}
+            found[phase] = _completed(given, len(targets))
+            lengths.append(length)
+        return found, min(lengths)
+
+    def _npz(self) -> Counts:
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                users, items, scores = (file[name] for name in ("users", "items", "scores"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(
+                f"{self.path} is no npz file with the arrays users, items and scores ({reason}); "
+                "write it with numpy.savez(file, users=ids, items=ids, scores=matrix), ids as "
+                "arrays of text or whole numbers"
+            ) from None
+        for name, ids in (("users", users), ("items", items)):
+            if ids.ndim != 1 or ids.dtype.kind not in "Uiu":
+                raise DataError(
+                    f"{self.path}: '{name}' is no list of text or whole numbers; write ids"
+                )
+        if scores.shape != (len(users), len(items)) or scores.dtype.kind not in "fiu":
+            raise DataError(
+                f"{self.path}: scores of shape {scores.shape} and type {scores.dtype}, where "
+                f"({len(users)}, {len(items)}) numbers are expected"
+            )
+        own, others = ([str(value).strip() for value in ids.tolist()] for ids in (users, items))
+        return self._scores(own, others, scores)
+
+    def _wide(self) -> Counts:
+        table = ForeignTable.read(self.path, ["user", *self.dataset.item_ids])
+        items = [name for name in table.columns.header if name != "user"]
+        if not {*items} & {*self.dataset.item_ids}:
+            raise DataError(
+                f"{self.path} has the columns {', '.join(table.columns.header[:8])}, which are "
+                "neither ranks (user, target, rank) nor lists (user, rank, item) nor scores "
+                "(user, and one column for each item's id)"
+            )
+        if unknown := [name for name in items if name not in table]:
+            raise DataError(
+                f"{self.path}: the data set has no item '{unknown[0]}'; leave its column out"
+            )
+        users = [value.strip() for value in table.columns.strings("user")]
+        return self._scores(users, items, np.stack([table.numbers(n) for n in items], axis=1))
+
+    def _scores(self, users: Sequence[str], items: Sequence[str], scores: NDArray[Any]) -> Counts:
+        """Count the items above and equal to each target, user by user."""
+        row_of = self._places(users, self.dataset.user_ids, "user")
+        column_of = self._places(items, self.dataset.item_ids, "item")
+        history, targets = self.split.history("test"), self.split.targets("test")
+        counts = {name: np.zeros(len(targets), dtype=np.int64) for name in COUNTS}
+        for user, target in enumerate(targets):
+            own = scores[row_of[user]][column_of]
+            others = np.unique(history[user])
+            others = others[others != target] - 1
+            if self.candidates == "unseen":
+                own[others] = 0  # whatever masks them
+            if not np.isfinite(own).all():
+                item = self.dataset.item_ids[int(np.argmax(~np.isfinite(own)))]
+                raise DataError(
+                    f"{self.path}: the score of item '{item}' for user "
+                    f"'{self.dataset.user_ids[user]}' is not finite; write numbers, or give "
+                    "--candidates unseen if items of the history are masked"
+                )
+            level = own[target - 1]
+            better, equal = own > level, own == level
+            counts["better_all"][user], counts["ties_all"][user] = better.sum(), equal.sum() - 1
+            counts["better_unseen"][user] = better.sum() - better[others].sum()
+            counts["ties_unseen"][user] = equal.sum() - 1 - equal[others].sum()
+        known = COUNTS[2:] if self.candidates == "unseen" else COUNTS
+        return _completed({name: counts[name] for name in known}, len(targets))
+
+    def _places(self, given: Sequence[str], ids: Sequence[str], kind: str) -> NDArray[np.int64]:
+        """Return the place of each id of the data set in a file that has exactly these."""
+        places = {value: place for place, value in enumerate(given)}
+        if len(places) < len(given):
+            twin = next(value for place, value in enumerate(given) if places[value] != place)
+            raise DataError(f"{self.path} has the {kind} '{twin}' twice; remove one")
+        if unknown := set(given) - set(ids):
+            raise DataError(
+                f"{self.path}: the data set has no {kind} '{min(unknown)}'; write ids as its files "
+                "have them, and leave out what is not in it"
+            )
+        if missing := [value for value in ids if value not in places]:
+            raise DataError(
+                f"{self.path} lacks {len(missing)} of {len(ids)} {kind}s of the data set (first: "
+                f"'{missing[0]}'); full results have every {kind}"
+            )
+        return np.array([places[value] for value in ids], dtype=np.int64)
 
 
 def check_known(

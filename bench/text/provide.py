@@ -18,9 +18,8 @@ from bench.plan.grid import grid_points
 from bench.plan.spec import Spec
 from bench.settings import Settings
 from bench.text.display import EncodingDisplay
-from bench.text.embed import vectors_of
+from bench.text.embed import StoredVectors, vectors_of
 from bench.text.encoder import Encoder
-from bench.text.store import StoredVectors
 from bench.text.texts import Corpus
 
 

@@ -26,7 +26,7 @@ from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, whole
 from bench.settings import masked
 from bench.tuning.records import StudyRecord, Trial, best_after, best_of, read_studies
-from bench.version import __version__
+from bench.version import __version__, checkout
 
 if TYPE_CHECKING:
     from mlflow.entities import Dataset, Metric
@@ -263,10 +263,8 @@ def _tags(experiment: Experiment) -> dict[str, str]:
 
 
 def _commit() -> dict[str, str]:
-    """Return the tag that names the commit of the source in use, where it is in a repository."""
-    from mlflow.utils.git_utils import get_git_commit
-
-    commit = get_git_commit(str(Path(__file__).parent))
+    """Return the tag that names the commit of the source in use, where it is in a checkout."""
+    commit = checkout().removesuffix("-dirty")
     return {"mlflow.source.git.commit": commit} if commit else {}
 
 

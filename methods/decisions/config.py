@@ -56,3 +56,12 @@ class DecisionsConfig(Config):
                 f"cannot read decisions.file = {self.file}: {error.strerror}; check the path"
             ) from None
         return self.model_copy(update={"sha256": found})
+
+    def check(self, dataset: object) -> None:
+        """Read the file as the method will, where it and the data set are there."""
+        from bench.data.dataset import Dataset
+
+        from .read import check_file
+
+        if isinstance(dataset, Dataset) and expanded(self.file).is_file():
+            check_file(self, dataset)

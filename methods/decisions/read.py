@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.dataset import Dataset, LeaveOneOut
 from bench.data.foreign import ForeignTable
 from bench.errors import DataError
 from bench.hashing import file_hash
-from bench.model.method import TrainingData
 from bench.settings import expanded
 
 from .config import DecisionsConfig
 
+if TYPE_CHECKING:
+    from bench.model.method import TrainingData
+
 _COLUMNS = ("user", "position", "item", "occurrence", "keep", "score", "replacement")
+
+
+@lru_cache(maxsize=1)  # seeds and backbones share a file
+def check_file(config: DecisionsConfig, dataset: Dataset) -> None:
+    """Check a file against a data set; errors are those of :func:`read_slots`."""
+    ids = {"user_ids": dataset.user_ids, "item_ids": dataset.item_ids}
+    known: Any = SimpleNamespace(train=LeaveOneOut.of(dataset).train, **ids)
+    read_slots(config, known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.components import BASELINE, METHODS, VARIANT_MARK, Components
 from bench.errors import BenchError
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.rows import DatasetBlock, Table
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-
-    from bench.reports.tables.build import ReportData
 
 INK, GREY = "#333333", "#888888"
 COLOURS = (INK, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288")

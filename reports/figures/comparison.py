@@ -10,6 +10,7 @@ from bench.errors import ConfigError
 from bench.reports.figures.canvas import (
     GREY,
     INK,
+    Panel,
     Style,
     canvas,
     explain,
@@ -18,15 +19,13 @@ from bench.reports.figures.canvas import (
     method_styles,
     panels_of,
 )
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.cost import SECONDS
+from bench.statistics.family import CorrectedTest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from bench.reports.figures.canvas import Panel
-    from bench.reports.tables.build import ReportData
-    from bench.statistics.family import CorrectedTest
 
 FILLS: Any = ("full", "none", "left", "right", "top", "bottom")
 """Fills of the markers, by backbone."""

@@ -21,15 +21,14 @@ from bench.reports.figures.canvas import (
     method_styles,
     panels_of,
 )
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.robustness import noise_series, row_at
+from bench.reports.tables.rows import Row
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from bench.reports.tables.build import ReportData
-    from bench.reports.tables.rows import Row
 
 
 def draw_learning_curves(data: ReportData) -> Figure:
@@ -93,11 +92,13 @@ def draw_tuning(data: ReportData) -> Figure:
     StoreError
         A study's file is damaged.
     """
-    names = {block.dataset: block.name for block in data.blocks}
+    shown = {block.dataset: block.name for block in data.blocks}
     panels: dict[str, list[StudyRecord]] = defaultdict(list)
     for study in read_studies(data.store.root):
-        if study.about["dataset"] in names and best_after(study.trials):
-            panels[study.about["dataset"]].append(study)
+        about = study.about
+        selected = data.request.admits(about["dataset"], about["backbone"], about["method"])
+        if selected and best_after(study.trials) and (not shown or about["dataset"] in shown):
+            panels[about["dataset"]].append(study)
     if not panels:
         raise ConfigError("nothing was tuned on these data sets; run 'bench tune' first")
 
@@ -115,7 +116,7 @@ def draw_tuning(data: ReportData) -> Figure:
             style = styles[label(study)]
             ax.step(trials, best, where="post", color=style.colour, linewidth=1.5)
             _point(ax, trials[-1:], best[-1:], style)
-        ax.set_title(names[dataset])
+        ax.set_title(shown.get(dataset) or data.titles.get(dataset, dataset))
         ax.set_xlabel("Trials")
         ax.set_ylabel(f"Best {studies[0].about['objective']}")
         _whole_numbers(ax)

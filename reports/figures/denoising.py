@@ -21,13 +21,12 @@ from bench.reports.figures.canvas import (
     method_styles,
     panels_of,
 )
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.denoising import FIFTHS, Denoising, read_denoising
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from bench.reports.tables.build import ReportData
 
 SHORT = ("rarest", "2nd", "3rd", "4th", "most\npopular")
 

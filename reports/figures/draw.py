@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ConfigError, printable
-from bench.files import write_output
 from bench.reports.figures.canvas import GREY, INK
 from bench.reports.figures.comparison import draw_accuracy, draw_differences, draw_quality_cost
 from bench.reports.figures.curves import draw_learning_curves, draw_robustness, draw_tuning
@@ -126,10 +124,10 @@ def all_figures(
         )
 
 
-def save_figure(
-    kind: FigureKind, data: ReportData, target: Path, setting: str | None = None
-) -> None:
-    """Draw a figure with one panel for each data set and protocol.
+def figure_bytes(
+    kind: FigureKind, data: ReportData, ending: str, setting: str | None = None
+) -> bytes:
+    """Draw a figure with one panel for each data set and protocol; equal content, equal bytes.
 
     Parameters
     ----------
@@ -137,28 +135,11 @@ def save_figure(
         Which figure.
     data
         What it shows: the main metric of each table.
-    target
-        A ``.png``, ``.pdf`` or ``.svg`` file.
+    ending
+        One of :data:`ENDINGS`.
     setting
         Drawn by ``setting-curve``; None if only one has a curve.
-
-    Raises
-    ------
-    ConfigError
-        The file has another ending.
-    StoreError
-        The file cannot be written.
     """
-    ending = target.suffix.removeprefix(".").lower()
-    if ending not in ENDINGS:
-        raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
-    write_output(target, figure_bytes(kind, data, ending, setting))
-
-
-def figure_bytes(
-    kind: FigureKind, data: ReportData, ending: str, setting: str | None = None
-) -> bytes:
-    """Draw a figure as :func:`save_figure` does; equal content gives equal bytes."""
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE), io.BytesIO() as stream:
@@ -173,5 +154,5 @@ def figure_bytes(
 
 
 def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) -> Figure:
-    """Draw a figure; see :func:`save_figure` for the parameters."""
+    """Draw a figure; see :func:`figure_bytes` for the parameters."""
     return draw_setting_curve(data, setting) if kind == "setting-curve" else _KINDS[kind][0](data)

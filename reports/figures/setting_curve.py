@@ -9,8 +9,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.components import BASELINE, METHODS, VARIANT_MARK
 from bench.errors import ConfigError
@@ -28,6 +27,7 @@ from bench.reports.figures.canvas import (
     legend,
     panels_of,
 )
+from bench.reports.tables.build import ReportData
 from bench.reports.tables.denoising import dropped_share
 from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table, printed_names
 from bench.reports.titles import Titles
@@ -35,8 +35,6 @@ from bench.reports.titles import Titles
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from bench.reports.tables.build import ReportData
 
 CurveIdentity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 """Backbone, method, encoder and every setting except that of the curve."""
@@ -47,8 +45,7 @@ _TICKS = 8
 """Most labels below a panel."""
 
 
-@dataclass(frozen=True, eq=False)
-class CurvePoint:
+class CurvePoint(NamedTuple):
     """Means over users for each seed, by phase, and shares of test-time histories dropped."""
 
     metric: Mapping[Phase, Sequence[float]]
@@ -62,8 +59,7 @@ class CurvePoint:
         return cls(means, [share for share in shares if share is not None])
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
+class Curve(NamedTuple):
     """One line: points of a method by the value of the setting, ascending."""
 
     label: str
@@ -71,8 +67,7 @@ class Curve:
     points: Mapping[float, CurvePoint]
 
 
-@dataclass(frozen=True, eq=False)
-class CurvePanel:
+class CurvePanel(NamedTuple):
     """Curves of one data set and backbone, and the bare backbone unless it has a curve."""
 
     backbone: str
@@ -118,14 +113,10 @@ def read_panels(
     labels = _labels(lines, titles)
     for backbone in dict.fromkeys(identity[0] for identity in lines):
         chosen = {key: points for key, points in lines.items() if key[0] == backbone}
-        curves = [
-            Curve(
-                labels[key],
-                key[1],
-                {value: CurvePoint.of(row, metric) for value, row in points.items()},
-            )
-            for key, points in chosen.items()
-        ]
+        curves = []
+        for key, points in chosen.items():
+            read = {value: CurvePoint.of(row, metric) for value, row in points.items()}
+            curves.append(Curve(labels[key], key[1], read))
         bare = [row for row in block.finished if row.identity[:2] == (backbone, BASELINE)]
         base = None
         if bare and all(curve.method != BASELINE for curve in curves):

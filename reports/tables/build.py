@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
 from bench.reports.available import AvailableData
@@ -15,6 +14,7 @@ from bench.reports.tables.cases import cases_grid
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.data_sets import data_grid
 from bench.reports.tables.denoising import denoising_grid
+from bench.reports.tables.grid import Grid
 from bench.reports.tables.ledger import ledger_grid
 from bench.reports.tables.noise_detection import noise_detection_grid, over_denoising_grid
 from bench.reports.tables.overall import overall_grid
@@ -23,10 +23,7 @@ from bench.reports.tables.published import published_grid
 from bench.reports.tables.robustness import robustness_grid
 from bench.reports.tables.rows import DatasetBlock, Table
 from bench.reports.titles import Titles
-
-if TYPE_CHECKING:
-    from bench.reports.tables.grid import Grid
-    from bench.runs.store import Store
+from bench.runs.store import Store
 
 
 @dataclass(frozen=True)

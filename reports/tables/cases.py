@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +24,8 @@ from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.statistics.slices import COLD_AT_MOST
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.data.dataset import Dataset
 
 USERS = 4
@@ -43,49 +44,35 @@ class MethodDecisions:
     ----------
     label
         Printed name of the row.
-    place
-        int64, ascending: see :func:`place_of`.
     drop
-        bool, in the same order.
+        Whether an interaction is dropped, by user and position; empty for the bare backbone.
     ranks
         float64 ``[users]``: rank of each user's test item.
     """
 
     label: str
-    place: NDArray[np.int64]
-    drop: NDArray[np.bool_]
+    drop: pd.Series[bool]
     ranks: Ranking
 
     @classmethod
     def of(cls, row: Row) -> MethodDecisions:
         """Read the first seed of a row."""
+        import pandas as pd
+
         result = row.results[0]
         decisions = result.removals("test")
-        place, drop = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+        drop = pd.Series(dtype=bool)
         if decisions is not None:
-            place = place_of(decisions.user.astype(np.int64), decisions.position.astype(np.int64))
-            order = np.argsort(place)
-            place, drop = place[order], ~decisions.keep[order]
-        return cls(row.method_label, place, drop, replace(result, users=None).ranking("test"))
-
-    @property
-    def decides(self) -> bool:
-        """Whether there are decisions; the bare backbone has none."""
-        return len(self.place) > 0
+            places = pd.MultiIndex.from_arrays([decisions.user, decisions.position])
+            drop = pd.Series(~decisions.keep, places).sort_index()
+        return cls(row.method_label, drop, replace(result, users=None).ranking("test"))
 
     def outcome(self, user: int, position: int) -> str:
         """Print what became of an interaction."""
-        if not self.decides:
+        if self.drop.empty:
             return ""
-        at = int(np.searchsorted(self.place, place_of(user, position)))
-        if at == len(self.place) or self.place[at] != place_of(user, position):
-            return MISSING
-        return "dropped" if self.drop[at] else "kept"
-
-
-def place_of(user: int | NDArray[np.int64], position: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a number for each interaction, in the order of users, then positions (< 2**32)."""
-    return (np.asarray(user, dtype=np.int64) << 32) + np.asarray(position, dtype=np.int64)
+        dropped = self.drop.get((user, position))
+        return MISSING if dropped is None else "dropped" if dropped else "kept"
 
 
 def cases_grid(table: Table, available: AvailableData) -> Grid | None:
@@ -165,18 +152,19 @@ def choose_users(methods: Sequence[MethodDecisions], lengths: NDArray[np.int64])
     list of int
         At most :data:`USERS`, the most disagreement first, ties in the order of users.
     """
-    place = reduce(np.intersect1d, [method.place for method in methods])
-    user, position = place >> 32, place & (2**32 - 1)
-    latest = position >= lengths[user] - LATEST
-    place, user = place[latest], user[latest]
-    drops = np.array([m.drop[np.searchsorted(m.place, place)] for m in methods], dtype=np.int64)
+    import pandas as pd
+
+    shared = pd.concat([method.drop for method in methods], axis=1, join="inner").sort_index()
+    users, positions = (shared.index.get_level_values(level).to_numpy() for level in (0, 1))
+    latest = positions >= lengths[users] - LATEST
+    drops, users = shared.to_numpy(dtype=np.int64)[latest].T, users[latest]
     if len(methods) > 1:
         pairs = drops.sum(axis=0) * (len(methods) - drops.sum(axis=0))
-        score = np.bincount(user, weights=pairs, minlength=len(lengths))
+        score = np.bincount(users, weights=pairs, minlength=len(lengths))
     else:
-        dropped = np.bincount(user, weights=drops[0], minlength=len(lengths))
-        score = dropped * (np.bincount(user, minlength=len(lengths)) - dropped)
-    present = np.unique(user)
+        dropped = np.bincount(users, weights=drops[0], minlength=len(lengths))
+        score = dropped * (np.bincount(users, minlength=len(lengths)) - dropped)
+    present = np.unique(users)
     order = present[np.argsort(-score[present], kind="stable")]
     return [int(number) for number in order[:USERS]]
 
@@ -204,7 +192,7 @@ class _Cases:
 
     def blocks(self, labels: Sequence[str], *, planted: bool) -> Iterator[list[list[TableCell]]]:
         """Yield one block per user with a column for each label, and for planted noise."""
-        deciding = [method for method in self.methods.values() if method.decides]
+        deciding = [method for method in self.methods.values() if len(method.drop)]
         for user in choose_users(deciding, self.dataset.sequences.lengths - 1):
             last = len(self.dataset.sequences[user]) - 1
             places = range(max(0, last - LATEST), last + 1)

@@ -16,7 +16,7 @@ from bench.components import BASELINE
 from bench.evaluate.metrics import Metric
 from bench.reports.differences import differing_keys
 from bench.reports.results import nested_values
-from bench.reports.tables.rows import DatasetBlock, Row, Table
+from bench.reports.tables.rows import DatasetBlock, Row
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast, Nested, seed_spread
 
@@ -160,6 +160,10 @@ class BlockValues:
 class Contrasts:
     """The tested family of one table.
 
+    ``bases[b][r]`` says what row ``r`` of block ``b`` is compared with, and
+    ``against_base(b, metric, r)`` returns the difference, its 95 % interval and the corrected
+    p-value.
+
     Attributes
     ----------
     tested
@@ -243,17 +247,6 @@ def arrow(test: CorrectedTest) -> str:
     if not test.significant:
         return ""
     return ABOVE if test.difference > 0 else BELOW
-
-
-def contrasts(table: Table) -> Contrasts:
-    """Test the comparisons that a table declares, reading the users block by block.
-
-    ``found.bases[b][r]`` says what row ``r`` of block ``b`` is compared with, and
-    ``found.against_base(b, metric, r)`` returns the difference, its 95 % interval and the
-    corrected p-value.
-    """
-    blocks = (block_values(block, table.metrics, table.main) for block in table.blocks)
-    return Contrasts.of(blocks, table.metric_names)
 
 
 def block_values(block: DatasetBlock, metrics: Sequence[Metric], main: str) -> BlockValues:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -42,7 +43,7 @@ Side = Sequence[ScoredExperiment]
 
 
 def diff_grids(
-    store: Store,
+    where: Settings | Path,
     first: str,
     second: str,
     request: Request,
@@ -53,8 +54,8 @@ def diff_grids(
 
     Parameters
     ----------
-    store
-        Holds the experiments.
+    where
+        Name the store and the folders of data and cache; or the folder of a store alone.
     first, second
         Patterns of A and B, see :func:`bench.reports.tables.configuration.find_configuration`.
     request
@@ -71,8 +72,9 @@ def diff_grids(
     StoreError
         An experiment is damaged.
     """
+    settings = Settings.of(where)
+    store, available, problems = Store(settings.store), AvailableData(settings), list[str]()
     chosen = (find_configuration(store, side, titles or {}) for side in (first, second))
-    available, problems = AvailableData(Settings.from_environment()), list[str]()
     one, other = (
         list(restricted((ScoredExperiment(s, request) for s in side), request, available, problems))
         for side in chosen

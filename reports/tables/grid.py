@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.reports.tables.markup import LATEX, MARKDOWN, Markup, one_line
@@ -18,12 +21,18 @@ if TYPE_CHECKING:
 
 Mark = Literal["", "best", "second"]
 MISSING = "\N{EM DASH}"
-_LINE = 69
-"""Letters on a line of LaTeX's article class at 10 points, of 5 points each (345 points)."""
-_GAP = 2.4
-"""Space between two columns in letters (12 points)."""
-_LONG = 22
-"""Letters from which a column of words is wrapped."""
+_LINE = 345.0
+"""Width of the text of LaTeX's article class, in points."""
+_LINES = 39
+"""Lines at 10 points on a page of it, with room for captions and notes."""
+_HEAD = 3
+"""Lines of the head and the rules of a table."""
+_GAP = 12.0
+"""Space between two columns, in points."""
+_LONG = 110.0
+"""Width from which a column of words is wrapped, in points."""
+_INTERVAL = 150.0
+"""The same of a column of figures, which may be differences with intervals."""
 
 
 @dataclass(frozen=True)
@@ -162,65 +171,137 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """Write a ``table*`` environment at the document's own size, with booktabs rules.
+    """Write ``table*`` environments at the document's own size, with booktabs rules.
 
     Labels that are equal in all rows are in the caption. Columns that do not fit into the text of
-    LaTeX's article class follow below, under the same labels. The notes are below the table.
+    LaTeX's article class follow below, under the same labels, and rows that do not fit on a page in
+    another environment. The notes are below the last.
     """
     escape, shared = LATEX.escape, grid.shared()
-    labels = [place for place in range(len(grid.labels)) if place not in shared]
     title, caption, where = map(escape, (grid.title, grid.caption, grid.shared_text()))
-    lines = [
-        "% needs \\usepackage{array,booktabs}",
-        "\\begin{table*}[tbp]",
-        "\\centering",
-        f"\\caption[{{{title}}}]{{{' '.join(filter(None, [f'{title}.', where, caption]))}}}",
-        f"\\label{{tab:{grid.anchor}}}",
-    ]
-    figures = [n for n in range(len(grid.labels), len(grid.heads)) if n not in shared]
-    fewest = len(_parts(grid, labels, figures, len(figures)))
-    for number, columns in enumerate(_parts(grid, labels, figures, -(-len(figures) // fewest))):
-        lines += ["\\par\\medskip"] if number else []
-        form = "".join(
-            ">{\\raggedright\\arraybackslash}p{%.1fem}" % (_LONG / 2)
-            if place in labels and _letters(grid, place) > _LONG
-            else "lr"[place >= len(grid.labels)]
-            for place in columns
-        )
-        heads = " & ".join(escape(grid.heads[place]) for place in columns)
-        lines += [f"\\begin{{tabular}}{{{form}}}", "\\toprule", f"{heads} \\\\"]
-        for block in grid.blocks:
-            lines.append("\\midrule")
-            lines += [
-                " & ".join(_latex_cell(row[place]) for place in columns) + " \\\\" for row in block
-            ]
-        lines += ["\\bottomrule", "\\end{tabular}"]
+    widths, parts = _layout(grid, [n for n in range(len(grid.heads)) if n not in shared])
+    form = {n: "lr"[n >= len(grid.labels)] for n in widths}
+    wrapped = [n for n, width in widths.items() if width < _width(grid, n)]
+    for n in wrapped:
+        side = "right" if n < len(grid.labels) else "left"
+        form[n] = f">{{\\ragged{side}\\arraybackslash}}p{{{widths[n]:.0f}pt}}"
+
+    def height(row: Sequence[TableCell]) -> int:
+        ragged = 1.2
+        return max([1, *(math.ceil(ragged * _points(row[n].text) / widths[n]) for n in wrapped)])
+
+    lines = []
+    for number, blocks in enumerate(_pages(grid.blocks, _LINES // len(parts) - _HEAD, height)):
+        again = " (continued)" if number else ""
+        text = " ".join(filter(None, [f"{title}{again}.", where, "" if number else caption]))
+        lines += [
+            *(["\\end{table*}", ""] if number else []),
+            "% needs \\usepackage{array,booktabs}",
+            "\\begin{table*}[tbp]",
+            "\\centering",
+            f"\\caption[{{{title}{again}}}]{{{text}}}",
+            *([] if number else [f"\\label{{tab:{grid.anchor}}}"]),
+        ]
+        for columns in parts:
+            heads = " & ".join(escape(grid.heads[n]) for n in columns)
+            lines.append("\\par\\medskip")
+            lines.append(f"\\begin{{tabular}}{{{''.join(form[n] for n in columns)}}}")
+            lines += ["\\toprule", f"{heads} \\\\"]
+            for block in blocks:
+                lines.append("\\midrule")
+                lines += [
+                    " & ".join(_latex_cell(row[n]) for n in columns) + " \\\\" for row in block
+                ]
+            lines += ["\\bottomrule", "\\end{tabular}"]
     if grid.notes:
         notes = escape(" ".join(grid.notes))
         lines.append(f"\\par\\smallskip\\parbox{{\\linewidth}}{{\\footnotesize {notes}}}")
     return "\n".join([*lines, "\\end{table*}", ""])
 
 
-def _letters(grid: Grid, place: int) -> float:
-    """Return the width of a column in letters; signs and deviations are smaller."""
-    cells = [row[place] for block in grid.blocks for row in block]
-    widths = [len(c.text) + 0.7 * (len(c.signs) + len(c.spread)) for c in cells]
-    return max([len(grid.heads[place]), *widths])
+def _layout(grid: Grid, columns: Sequence[int]) -> tuple[dict[int, float], list[list[int]]]:
+    """Return the width of each column, and the columns of tables that fit a line.
+
+    Columns of words are wrapped, the more so the more there are. Figures that do not fit are in
+    further tables under the same labels, about equally many in each.
+    """
+    labels = [n for n in columns if n < len(grid.labels)]
+    figures = columns[len(labels) :]
+    room = _LINE - max((min(_width(grid, n), _INTERVAL) + _GAP for n in figures), default=0.0)
+
+    def begin(most: float) -> float:
+        return sum(_fit(grid, n, most) + _GAP for n in labels)
+
+    most = next((most for most in (_LONG, 90.0, 75.0) if begin(most) <= room), 60.0)
+    most_figures = min(_INTERVAL, _LINE - _GAP - begin(most))
+    widths = {n: _fit(grid, n, most if n in labels else most_figures) for n in columns}
+
+    def divide(each: int) -> list[list[int]]:
+        parts, used = [list(labels)], begin(most)
+        for n in figures:
+            had, more = len(parts[-1]) - len(labels), widths[n] + _GAP
+            if had == each or (had and used + more > _LINE):
+                parts.append(list(labels))
+                used = begin(most)
+            parts[-1].append(n)
+            used += more
+        return parts
+
+    fewest = len(divide(len(figures)))
+    return widths, next(
+        parts for each in range(len(figures) + 1) if len(parts := divide(each)) == fewest
+    )
 
 
-def _parts(grid: Grid, labels: Sequence[int], figures: Sequence[int], most: int) -> list[list[int]]:
-    """Divide columns into tables of at most ``most`` figures that fit a line under the labels."""
-    begin = sum(min(_letters(grid, place), _LONG) + _GAP for place in labels)
-    parts, width = [list(labels)], begin
-    for place in figures:
-        more = _letters(grid, place) + _GAP
-        had = len(parts[-1]) - len(labels)
-        if had == most or (had and width + more > _LINE):
-            parts.append(list(labels))
-            width = begin
-        parts[-1].append(place)
-        width += more
-    return parts
+def _fit(grid: Grid, column: int, most: float) -> float:
+    """Return the width of a column that wraps words, also after hyphens, beyond some points."""
+    words = [word for text in _texts(grid, column) for word in re.split(r"\s+|(?<=-)", text)]
+    return min(_width(grid, column), max([most, *map(_points, words)]))
+
+
+def _texts(grid: Grid, column: int) -> list[str]:
+    return [grid.heads[column], *(row[column].text for block in grid.blocks for row in block)]
+
+
+def _width(grid: Grid, column: int) -> float:
+    """Return the width of a column; signs and deviations are printed at 7 points."""
+    cells = [row[column] for block in grid.blocks for row in block]
+    widths = [_points(cell.text) + 0.7 * _points(cell.signs + cell.spread) for cell in cells]
+    return max([_points(grid.heads[column]), *widths])
+
+
+@cache
+def _points(text: str) -> float:
+    """Return the width of a text in bold Computer Modern at 10 points; it is seldom wider."""
+    from matplotlib import get_data_path
+    from matplotlib.ft2font import FT2Font
+
+    font = FT2Font(str(Path(get_data_path(), "fonts", "ttf", "cmb10.ttf")))
+    font.set_size(10, 72)
+    known = (c if font.get_char_index(ord(c)) else "m" for c in one_line(text))
+    font.set_text("".join(known))
+    return float(font.get_width_height()[0] / 64)
+
+
+def _pages(
+    blocks: Iterable[Iterable[Sequence[TableCell]]],
+    lines: int,
+    height: Callable[[Sequence[TableCell]], int],
+) -> Iterator[list[list[Sequence[TableCell]]]]:
+    """Divide blocks into pages of some lines; the first row of a page repeats its label."""
+    page: list[list[Sequence[TableCell]]] = []
+    room = lines
+    for block in blocks:
+        page.append([])
+        label = TableCell("")
+        for row in block:
+            label = row[0] if row[0].text else label
+            if height(row) > room and room < lines:
+                yield [rows for rows in page if rows]
+                page, room = [[]], lines
+            page[-1].append(row if page[-1] else [label, *row[1:]])
+            room -= height(row)
+    yield page
 
 
 def _latex_cell(cell: TableCell) -> str:

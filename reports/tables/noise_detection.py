@@ -10,19 +10,21 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.components import BASELINE, VARIANT_MARK
+from bench.data.dataset import Dataset
 from bench.errors import StoreError
 from bench.plan.protocol import PARTS, Part
+from bench.plan.result import Decisions
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.reports.tables.denoising import FIFTHS, Buckets
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import Row, Table, label_columns
+from bench.runs.stored import StoredExperiment
 from bench.statistics.detection import (
     auroc,
     average_precision,
@@ -36,11 +38,6 @@ from bench.statistics.detection import (
 )
 from bench.statistics.effect import Interval
 from bench.statistics.slices import COLD_AT_MOST
-
-if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
-    from bench.plan.result import Decisions
-    from bench.runs.stored import StoredExperiment
 
 Flags = NDArray[np.bool_]
 Summary = Mapping[str, tuple[float | None, ...]]

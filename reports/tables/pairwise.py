@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from bench.evaluate.metrics import parse_metric
-from bench.reports.tables.contrasts import ABOVE, BELOW, STAR, RowPair, arrow, block_values
+from bench.reports.tables.contrasts import (
+    ABOVE,
+    BELOW,
+    STAR,
+    Contrasts,
+    RowPair,
+    arrow,
+    block_values,
+)
 from bench.reports.tables.grid import (
     MISSING,
     Grid,
@@ -82,7 +90,7 @@ def matrix_grid(table: Table) -> Grid | None:
     ]
     if not groups:
         return None
-    tested = assess_family(_contrasts(table, groups))
+    found = Contrasts(assess_family(_contrasts(table, groups)), {}, ())
     named = [
         {table.blocks[number].rows[row].label(backbone=not grouped): row for row in rows}
         for number, rows in groups
@@ -93,18 +101,18 @@ def matrix_grid(table: Table) -> Grid | None:
         block_of(
             [
                 *labels[number][row],
-                *(_cell(tested, number, table.main, row, names.get(name)) for name in columns),
+                *(_cell(found, number, table.main, row, names.get(name)) for name in columns),
             ]
             for row in rows
         )
         for (number, rows), names in zip(groups, named, strict=True)
     ]
-    few = sum(not found.tested for found in tested.values())
+    few = sum(not test.tested for test in found.tested.values())
     return Grid(
         title=f"Significance of differences in {table.main}",
         caption=(
             f"p of each row against each column, paired over users and seeds, Holm's over "
-            f"the {len(tested)} pairs. {ABOVE}: the row is above the column with p<{ALPHA}; "
+            f"the {len(found.tested)} pairs. {ABOVE}: the row is above the column with p<{ALPHA}; "
             f"{BELOW}: below."
         ),
         labels=heads,
@@ -148,10 +156,9 @@ def _contrasts(
 
 
 def _cell(
-    tested: dict[RowPair, CorrectedTest], block: int, metric: str, row: int, column: int | None
+    found: Contrasts, block: int, metric: str, row: int, column: int | None
 ) -> str | TableCell:
     if column is None or column == row:
         return MISSING
-    found = tested[RowPair.of(block, metric, row, column)]
-    seen = found if row < column else found.swapped()
-    return TableCell(corrected_p(seen), signs=arrow(seen))
+    test = found.against(block, metric, row, column)
+    return TableCell(corrected_p(test), signs=arrow(test)) if test else MISSING

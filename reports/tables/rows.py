@@ -224,9 +224,10 @@ class Table:
     @cached_property
     def contrasts(self) -> Contrasts:
         """What the table compares; it takes a while and serves several tables and figures."""
-        from bench.reports.tables.contrasts import contrasts
+        from bench.reports.tables.contrasts import Contrasts, block_values
 
-        return contrasts(self)
+        blocks = (block_values(block, self.metrics, self.main) for block in self.blocks)
+        return Contrasts.of(blocks, self.metric_names)
 
     def user_notes(self) -> Iterator[str]:
         """Count the users whose ranks count, where a request restricts them."""

@@ -22,13 +22,14 @@ from bench.reports.titles import Titles
 from bench.reports.verify.printed import PrintedTable, printed_tables
 from bench.runs.store import Store
 from bench.runs.stored import whole
+from bench.settings import Settings
 from bench.tuning.records import TrialNumbers
 
 _RELATIVE = 1e-9
 """Tolerance for unrounded figures, because other processors sum in another order."""
 
 
-def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[str]]:
+def verify(report: Path, where: Settings | Path, titles: Titles) -> tuple[int, list[str]]:
     """Compare a report with what the store gives now.
 
     Parameters
@@ -36,8 +37,8 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     report
         Markdown, LaTeX, HTML or the flat CSV, as ``bench report`` wrote it; other text around its
         tables does not matter.
-    store_root
-        Folder of the results store.
+    where
+        Name the store and the folders of data and cache; or the folder of a store alone.
     titles
         Printed names.
 
@@ -55,6 +56,7 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     BenchError
         It cannot be read, or the store is damaged.
     """
+    settings = Settings.of(where)
     try:
         text = report.read_text(encoding="utf-8")
     except OSError as error:
@@ -62,13 +64,13 @@ def verify(report: Path, store_root: Path, titles: Titles) -> tuple[int, list[st
     except UnicodeDecodeError:
         raise BenchError(f"{report} is not UTF-8 text; write it with 'bench report'") from None
     if {KEYS, *NAMES, *CONDITIONS} <= set(text.partition("\n")[0].split(",")):
-        return _verify_csv(_read_csv(text), store_root)
+        return _verify_csv(_read_csv(text), settings)
     request = embedded_request(text, str(report))
-    keys, missing = _full_keys(request.keys or (), Store(store_root))
-    missing += _missing_trials(request.trials or {}, store_root)
+    keys, missing = _full_keys(request.keys or (), Store(settings.store))
+    missing += _missing_trials(request.trials or {}, settings.store)
     if missing:
         return 0, missing
-    again = render(store_root, request.replace(keys=tuple(keys)), titles)
+    again = render(settings, request.replace(keys=tuple(keys)), titles)
     return _compare(text, again, request)
 
 
@@ -151,7 +153,7 @@ def _read_csv(text: str) -> list[dict[str, str]]:
     return lines
 
 
-def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int, list[str]]:
+def _verify_csv(lines: Sequence[dict[str, str]], settings: Settings) -> tuple[int, list[str]]:
     """Compare the rows of each protocol together, because their tests are one family."""
     differences: list[str] = []
     groups: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
@@ -159,11 +161,11 @@ def _verify_csv(lines: Sequence[dict[str, str]], store_root: Path) -> tuple[int,
         groups[tuple(line[name] for name in CONDITIONS)].append(line)
     for group in groups.values():
         short = [key for line in group for key in line[KEYS].split()]
-        keys, missing = _full_keys(short, Store(store_root))
+        keys, missing = _full_keys(short, Store(settings.store))
         if missing:
             differences += missing
             continue
-        data = read_report(store_root, _csv_request(group[0], keys))
+        data = read_report(settings, _csv_request(group[0], keys))
         text = frame([_in_order(table, keys) for table in data.tables]).to_csv(index=False)
         differences += _differing_lines(group, _read_csv(text))
     return sum(map(len, lines)), differences

@@ -53,14 +53,6 @@ def dataset(card):
     return load_dataset(card, bench.Settings.from_environment())
 
 
-def test_importing_bench_imports_nothing_heavy():
-    script = "import bench, sys; print({'torch', 'pandas', 'numpy', 'optuna'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
-
-
 def test_tables_equal_the_command_lines(results, settings):
     words = ["report", "--format", "csv", "--store", str(settings.store)]
     done = CliRunner().invoke(app, words)
@@ -227,8 +219,8 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
 
 def test_other_data_of_the_same_name_are_refused(results, dataset, monkeypatch):
     changed = replace(dataset, fingerprint="f" * 64)
-    monkeypatch.setattr("bench.data.load.load_dataset", lambda *_, **__: changed)
-    with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the experiment's"):
+    monkeypatch.setattr("bench.reports.available.load_dataset", lambda *_, **__: changed)
+    with pytest.raises(DataError, match=r"\(fingerprint ffffffff\) is not the one of"):
         bench.load(results.settings.store).ranks()
 
 

@@ -1,4 +1,4 @@
-"""Help, listings and validation answer at once: they import nothing heavy."""
+"""Imports, help, listings and validation answer at once: they import nothing heavy."""
 
 import subprocess
 import sys
@@ -7,7 +7,13 @@ HEAVY = (
     *("torch", "pandas", "scipy", "pyarrow", "matplotlib", "transformers", "rich", "numpy"),
     *("mlflow", "optuna", "sqlalchemy"),
 )
-CONTRACTS = ("plan.experiment", "plan.spec", "plan.overrides", "plan.protocol")
+MODULES = (
+    "bench",
+    *(f"bench.plan.{name}" for name in ("experiment", "spec", "overrides", "protocol")),
+    "bench.tuning.best",
+    "bench.cli.report",
+)
+CONFIGS = "settings of components"
 LIGHT = (
     "--help",
     "run --help",
@@ -33,9 +39,15 @@ import contextlib, importlib, io, sys
 def heavy(what):
     print(what, *sorted(set({HEAVY!r}) & set(sys.modules)), sep=": ")
 
-for name in {CONTRACTS!r}:
-    importlib.import_module(f"bench.{{name}}")
+for name in {MODULES!r}:
+    importlib.import_module(name)
     heavy(name)
+from bench.components import BACKBONES, ENCODERS, METHODS
+for registry in (METHODS, BACKBONES, ENCODERS):
+    assert registry.names()
+    for name in registry.names():
+        registry.get(name).config_class()
+heavy({CONFIGS!r})
 from bench.cli.main import app
 for words in {(*LIGHT, PLAN)!r}:
     sys.argv = ["bench", *words.split()]
@@ -54,6 +66,6 @@ def test_light_verbs_import_nothing_heavy(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     *light, plan = done.stdout.splitlines()
-    assert light == [*CONTRACTS, *LIGHT]
+    assert light == [*MODULES, CONFIGS, *LIGHT]
     assert plan.startswith(PLAN)
     assert "torch" not in plan

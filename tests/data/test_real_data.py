@@ -1,5 +1,7 @@
 """The four real data sets against the published counts and against their raw files."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from own_cards import histories, load
@@ -28,16 +30,24 @@ TABLE_1 = {
     "ml-100k": ("943", "1,682", "100,000", "106.0", "93.70 %"),
 }
 AMAZON = ["beauty", "sports", "toys"]
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("sports", "toys")]
+"""Of the same format as Beauty."""
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """Load each data set once."""
+    return cache(load)
 
 
 @pytest.mark.parametrize("name", TABLE_1)
-def test_table_1_to_the_digit(name):
-    assert tuple(statistics(load(name)).values()) == TABLE_1[name]
+def test_table_1_to_the_digit(name, loaded):
+    assert tuple(statistics(loaded(name)).values()) == TABLE_1[name]
 
 
 @pytest.mark.parametrize("name", AMAZON)
-def test_every_sequence_and_title_is_the_files(name, real_data_dir):
-    dataset = load(name)
+def test_every_sequence_and_title_is_the_files(name, real_data_dir, loaded):
+    dataset = loaded(name)
     with (real_data_dir / name / "user_sequence.txt").open(encoding="utf-8") as stream:
         expected = {user: items for user, *items in map(str.split, stream)}
     assert histories(dataset) == expected
@@ -48,7 +58,7 @@ def test_every_sequence_and_title_is_the_files(name, real_data_dir):
     assert found == {item: " ".join(title.split()) for item, title in titles.items()}
 
 
-def test_ml_100k_is_sorted_by_time_then_by_line(real_data_dir):
+def test_ml_100k_is_sorted_by_time_then_by_line(real_data_dir, loaded):
     with (real_data_dir / "ml-100k" / "ml-100k.inter").open(encoding="utf-8") as stream:
         next(stream)
         rows = [line.split() for line in stream]
@@ -56,10 +66,10 @@ def test_ml_100k_is_sorted_by_time_then_by_line(real_data_dir):
     expected = {}
     for user, item, *_ in rows:
         expected.setdefault(user, []).append(item)
-    assert histories(load("ml-100k")) == expected
+    assert histories(loaded("ml-100k")) == expected
 
 
-def test_ml_100k_has_the_known_share_of_low_ratings(real_data_dir):
+def test_ml_100k_has_the_known_share_of_low_ratings(real_data_dir, loaded):
     """17.5 % of all ratings and 22.9 % of those of test targets are 1 or 2."""
     with (real_data_dir / "ml-100k" / "ml-100k.inter").open(encoding="utf-8") as stream:
         next(stream)
@@ -68,7 +78,7 @@ def test_ml_100k_has_the_known_share_of_low_ratings(real_data_dir):
     ratings = {}
     for user, _, rating, _ in rows:
         ratings.setdefault(user, []).append(float(rating))
-    dataset = load("ml-100k")
+    dataset = loaded("ml-100k")
     assert dataset.ratings.tolist() == [r for user in dataset.user_ids for r in ratings[user]]
     assert round((dataset.ratings <= 2).mean(), 3) == 0.175
     assert round((dataset.target_ratings("test") <= 2).mean(), 3) == 0.229
@@ -78,7 +88,7 @@ def test_ml_100k_has_the_known_share_of_low_ratings(real_data_dir):
     )
 
 
-def test_ml_100k_with_32_bit_times_is_another_data_set(real_data_dir):
+def test_ml_100k_with_32_bit_times_is_another_data_set(real_data_dir, loaded):
     """What pandas and RecBole's 32-bit tensors do: 46.6 %, 15.8 % and 26.9 % differ."""
     import pandas as pd
 
@@ -87,7 +97,7 @@ def test_ml_100k_with_32_bit_times_is_another_data_set(real_data_dir):
     rows["time"] = rows["timestamp:float"].astype(np.float32)
     rows = rows.sort_values("time", kind="stable").groupby("user_id:token")["item_id:token"]
     card = load_card("ml-100k").model_copy(update={"times": "float32"})
-    exact = load("ml-100k")
+    exact = loaded("ml-100k")
     rounded = parse_card(card, locate(card, Settings.from_environment()))
     assert load("ml-100k+times:float32").fingerprint == rounded.fingerprint
     assert against_file(rounded, exact).text == (
@@ -97,8 +107,8 @@ def test_ml_100k_with_32_bit_times_is_another_data_set(real_data_dir):
     assert histories(rounded) == {user: items.tolist() for user, items in rows}
 
 
-def test_ml_100k_was_entered_at_one_sitting():
-    dataset = load("ml-100k")
+def test_ml_100k_was_entered_at_one_sitting(loaded):
+    dataset = loaded("ml-100k")
     assert ties_in_time(dataset).text == (
         "51.0% of neighbouring interactions have the same time, 44.0% of test and 44.8% of "
         "validation targets that of the interaction before"
@@ -107,17 +117,17 @@ def test_ml_100k_was_entered_at_one_sitting():
 
 
 @pytest.mark.parametrize("name", TABLE_1)
-def test_filters_of_the_card_remove_nothing_and_everyone_splits(name):
-    split = LeaveOneOut.of(load(name))
+def test_filters_of_the_card_remove_nothing_and_everyone_splits(name, loaded):
+    split = LeaveOneOut.of(loaded(name))
     assert split.item_counts().sum() == split.full.lengths.sum() - 2 * len(split.full)
 
 
 @pytest.mark.parametrize("name", TABLE_1)
-def test_no_file_is_sorted_by_item_id(name):
-    assert order_of_time(load(name)).level == "ok"
+def test_no_file_is_sorted_by_item_id(name, loaded):
+    assert order_of_time(loaded(name)).level == "ok"
 
 
-@pytest.mark.parametrize("name", AMAZON)
+@pytest.mark.parametrize("name", ["beauty", *LARGE])
 def test_a_copy_sorted_by_item_id_is_found(name, real_data_dir, tmp_path, monkeypatch):
     folder = tmp_path / name
     folder.mkdir()
@@ -129,7 +139,7 @@ def test_a_copy_sorted_by_item_id_is_found(name, real_data_dir, tmp_path, monkey
     assert order_of_time(load(name)).level == "warning"
 
 
-@pytest.mark.parametrize("name", TABLE_1)
+@pytest.mark.parametrize("name", ["beauty", "ml-100k", *LARGE])
 def test_the_cache_answers_as_the_files(name):
     card, settings = load_card(name), Settings.from_environment()
     located = locate(card, settings)
@@ -141,5 +151,5 @@ def test_the_cache_answers_as_the_files(name):
     assert list(kept.item_texts) == list(parsed.item_texts)
 
 
-def test_beauty_has_seven_items_without_title():
-    assert sum(not text for text in load("beauty").item_texts) == 7
+def test_beauty_has_seven_items_without_title(loaded):
+    assert sum(not text for text in loaded("beauty").item_texts) == 7

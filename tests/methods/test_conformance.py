@@ -1,4 +1,4 @@
-"""Every registered method on every backbone, and a canary that is shown to die."""
+"""Every method on one backbone by default, on all in ``tox -e slow``; and a canary that dies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,16 @@ SETTINGS = {
     "pld": {"warmup": 0},
 }
 """Where a method's defaults do not suit 40 users and 30 items, or begin after some epochs."""
-WEIGHTS = {"t-ce": "gru4rec", "r-ce": "sasrec", "pld": "sasrec", "dcf": "caser"}
-"""Methods that use a backbone alike, and the one that each is tested on by default."""
+ON = {
+    "dcf": "caser",
+    "decisions": "caser",
+    "hsd": "bert4rec",
+    "iadsr": "gru4rec",
+    "none:cloze": "bert4rec",
+    "ssdrec": "gru4rec",
+    "t-ce": "gru4rec",
+}
+"""The backbone that a method is tested on by default, if not SASRec; ``none`` takes them all."""
 WITHOUT_GRADIENT = {}
 """Beginnings of names of parameters that a method's loss does not reach, and why."""
 
@@ -36,23 +44,11 @@ def _conformance(method, backbone):
     return f"Test{title}", type(f"Test{title}", (MethodTests,), settings)
 
 
-def _is_dear(method, backbone):
-    """One backbone that looks ahead stands for the others, and one denoiser of each kind."""
-    if backbone is None or BACKBONES.get(backbone).causal:
-        return False
-    return (method, backbone) not in {
-        ("none", "fmlp"),
-        ("hsd", "bert4rec"),
-        ("none:cloze", "bert4rec"),
-    }
-
-
 for _method in [*METHODS.names(), "none:cloze"]:
     for _backbone in backbones_of(_method):
         _name, _class = _conformance(_method, _backbone)
-        _alike = _method in WEIGHTS and _backbone != WEIGHTS[_method]
-        _slow = _alike or _is_dear(_method, _backbone)
-        globals()[_name] = pytest.mark.slow(_class) if _slow else _class
+        _default = _method == "none" or _backbone in {None, ON.get(_method, "sasrec")}
+        globals()[_name] = _class if _default else pytest.mark.slow(_class)
 
 
 @pytest.fixture
@@ -66,9 +62,14 @@ def leaky(monkeypatch):
     return tests_of
 
 
-def test_every_method_is_swept():
-    swept = {value.name for name, value in globals().items() if name.startswith("Test")}
-    assert swept == {*METHODS.names(), "none:cloze"}
+def test_every_method_and_every_backbone_is_tested_by_default():
+    tested = [
+        value
+        for name, value in globals().items()
+        if name.startswith("Test") and not hasattr(value, "pytestmark")
+    ]
+    assert {value.name for value in tested} == {*METHODS.names(), "none:cloze"}
+    assert {value.backbone for value in tested} == {None, *BACKBONES.names()}
 
 
 def test_the_canary_dies_of_a_split_that_leaks(monkeypatch, tmp_path):

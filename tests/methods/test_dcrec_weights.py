@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -53,7 +53,6 @@ def test_weights_by_hand():
 
 
 @given(st.integers(2, 40), st.floats(0.1, 0.9), st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
 def test_weights_have_their_mean_and_their_least_is_zero(rows, mean, seed):
     found = normal(3, rows, seed=seed).tanh()
     weights = conformity_weights(found, mean, torch.full((rows,), 3))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from toys import toy
 
 from bench.components import BACKBONES, METHODS
 from bench.data.dataset import LeaveOneOut
@@ -177,6 +178,18 @@ def test_the_content_of_the_file_is_in_the_key(tmp_path):
         DecisionsConfig(file=str(tmp_path / "none.csv")).resolved()
     with pytest.raises(ConfigError, match=r"needs a file; give --set decisions\.file"):
         DecisionsConfig().resolved()
+
+
+def test_a_file_is_checked_when_its_experiments_are_planned(tmp_path):
+    def plan(*rows):
+        file = write(tmp_path, ["user,position,keep", *rows])
+        changes = {"method_settings": {"decisions": {"file": file}}}
+        spec = Spec(datasets=("toy",)).with_changes(changes, "test")
+        return freeze(GridPoint("toy", "sasrec", "decisions", None, 1), spec, toy())
+
+    assert plan("a,0,false", "b,0,true", "c,0,true").method == "decisions"
+    with pytest.raises(DataError, match="line 3: the data set has no user 'nobody'"):
+        plan("a,0,false", "nobody,0,true", "c,0,true")
 
 
 def everything(train):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.methods.backbones.gru4rec.config import GRU4RecConfig
@@ -22,7 +22,6 @@ def test_time_order_by_hand():
     assert sizes == [3, 2, 1]
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 3))
 def test_states_and_gradients_are_those_of_packed_sequences(lengths, layers):
     config = GRU4RecConfig(embedding_size=3, hidden_size=4, layers=layers, dropout=0)

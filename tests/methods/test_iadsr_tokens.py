@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.methods.iadsr.tokens import RaggedTokens
@@ -28,7 +28,6 @@ EACH_TOKEN = {
 }
 
 
-@settings(deadline=None, max_examples=40)
 @given(LENGTHS)
 def test_reductions_are_those_of_each_row(lengths):
     frame, tokens, rows = ragged(lengths)
@@ -42,7 +41,6 @@ def test_reductions_are_those_of_each_row(lengths):
         torch.testing.assert_close(getattr(tokens, name)(flat), expected)
 
 
-@settings(deadline=None, max_examples=20)
 @given(LENGTHS)
 def test_rows_give_their_tokens_what_belongs_to_them(lengths):
     _, tokens, _ = ragged(lengths)

@@ -1,7 +1,7 @@
 """Packing, survivors and flat tokens against plain loops."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.methods.parts.packing import keep_at_least_one, pack
@@ -16,7 +16,6 @@ LENGTHS = st.lists(st.integers(0, 20), min_size=1, max_size=8)
 
 
 @given(ROWS)
-@settings(max_examples=60, deadline=None)
 def test_packing_equals_a_loop(rows):
     keep = torch.tensor(rows)
     x = torch.randn(*keep.shape, 3)
@@ -55,7 +54,6 @@ def test_the_least_noisy_survives_and_the_most_recent_of_equals():
 
 
 @given(LENGTHS)
-@settings(max_examples=60, deadline=None)
 def test_flat_tokens_equal_loops(lengths):
     width = 20
     valid = torch.arange(width) < torch.tensor(lengths)[:, None]
@@ -74,7 +72,6 @@ def test_flat_tokens_equal_loops(lengths):
 
 
 @given(LENGTHS)
-@settings(max_examples=60, deadline=None)
 def test_time_order_reads_every_row_from_both_ends(lengths):
     layout = Ragged(torch.arange(20) < torch.tensor(lengths)[:, None])
     places = zip(layout.rows.tolist(), layout.positions.tolist(), strict=True)
@@ -90,7 +87,6 @@ def test_time_order_reads_every_row_from_both_ends(lengths):
 
 
 @given(LENGTHS)
-@settings(max_examples=60, deadline=None)
 def test_groups_hold_every_row_once_and_little_padding(lengths):
     layout = Ragged(torch.arange(20) < torch.tensor(lengths)[:, None])
     seen = torch.cat([group.flatten() for group in layout.groups] or [torch.zeros(0)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -14,7 +14,6 @@ def random_matrix(rows, columns, density=0.2, seed=0):
     return sparse.random(rows, columns, density, format="csr", dtype=np.float32, random_state=seed)
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     rows=st.integers(1, 12),
     columns=st.integers(1, 12),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles.ssdrec_graphs import loop_graphs
 from ssdrec_toys import N_ITEMS, random_histories
@@ -54,7 +54,6 @@ def test_worked_example():
     assert far[1, 2] == far[2, 1] == pytest.approx(4 / 6 + 4 / 7)
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 999),
     c_min=st.integers(0, 2),

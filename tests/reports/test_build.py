@@ -1,6 +1,7 @@
 """Which tables a report has: data sets, cases and tuning against worked examples; the choice."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from made_up_store import make_experiment, make_metadata, make_ranks
@@ -18,7 +19,7 @@ from bench.reports.names import TABLES, USUAL, default_tables
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
 from bench.reports.tables.build import build_grids
-from bench.reports.tables.cases import MethodDecisions, choose_users, place_of, short_title
+from bench.reports.tables.cases import MethodDecisions, choose_users, short_title
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
 from bench.tuning.records import Trial
@@ -104,8 +105,8 @@ def test_item_names_stand_for_themselves(root, fmt):
 
 
 def judge(label, places, drop):
-    place = place_of(*np.array(places).T)
-    return MethodDecisions(label, place, np.array(drop, dtype=bool), np.ones(3))
+    index = pd.MultiIndex.from_tuples(places)
+    return MethodDecisions(label, pd.Series(drop, index, dtype=bool), np.ones(3))
 
 
 def test_the_choice_counts_pairs_that_disagree_on_the_latest_interactions():

@@ -77,7 +77,7 @@ def nested(first, second):
 
 
 def test_every_reading(root, metadata):
-    tests, _ = diff_grids(Store(root), "ml-100k/sasrec/hsd", "*/none", REQUEST, region=0.3)
+    tests, _ = diff_grids(root, "ml-100k/sasrec/hsd", "*/none", REQUEST, region=0.3)
     found = column(tests, "NDCG@10")
     places = metadata[2]
     seeds = {m: [ndcg(places[m, seed]) for seed in (1, 2, 3)] for m in ("hsd", "none")}
@@ -112,7 +112,7 @@ def test_every_reading(root, metadata):
 
 def test_slices_part_the_users_and_are_one_family(root, metadata):
     counts, history, places = metadata
-    _, grid = diff_grids(Store(root), "*/hsd", "*/none", REQUEST)
+    _, grid = diff_grids(root, "*/hsd", "*/none", REQUEST)
     a, b = (np.mean([ndcg(places[m, s]) for s in (1, 2, 3)], axis=0) for m in ("hsd", "none"))
     rows, kind = {}, ""
     for row in (row for block in grid.blocks for row in block):
@@ -142,7 +142,7 @@ def test_slices_part_the_users_and_are_one_family(root, metadata):
 def test_few_users_decide_nothing(tmp_path):
     save(tmp_path, make_experiment("hsd"), [1] * 30 + [1] * 5)
     save(tmp_path, make_experiment("none"), [1] * 30 + [99] * 5)
-    tests, groups = diff_grids(Store(tmp_path), "*/hsd", "*/none", Request(metrics=("HR@10",)))
+    tests, groups = diff_grids(tmp_path, "*/hsd", "*/none", Request(metrics=("HR@10",)))
     assert column(tests, "HR@10")["Verdict"] == "undecided"
     assert tests.notes == [
         "HR@10: few users differ, or a few dominate; trust the sign flips, not t."
@@ -153,7 +153,7 @@ def test_few_users_decide_nothing(tmp_path):
 
 
 def test_the_same_experiments_are_equivalent_not_different(root):
-    tests, _ = diff_grids(Store(root), "*/none", "*/none", REQUEST)
+    tests, _ = diff_grids(root, "*/none", "*/none", REQUEST)
     found = column(tests, "NDCG@10")
     assert found["p"] == found["p, paired t over users"] == "1.000"
     assert found["Verdict"] == "equivalent"
@@ -257,13 +257,12 @@ def test_what_cannot_be_paired_is_refused(tmp_path):
     save(tmp_path, make_experiment(dataset="x"), [1])
     save(tmp_path, make_experiment(dataset="y", fingerprint="0" * 64), [1])
     save(tmp_path, make_experiment("hsd", dataset="x", protocol=Protocol(max_length=9)), [1])
-    store = Store(tmp_path)
     with pytest.raises(ConfigError, match="users pair up within one data set only"):
-        diff_grids(store, "x/*/none", "y/*", REQUEST)
+        diff_grids(tmp_path, "x/*/none", "y/*", REQUEST)
     with pytest.raises(ConfigError, match="different protocols"):
-        diff_grids(store, "x/*/none", "x/*/hsd", REQUEST)
+        diff_grids(tmp_path, "x/*/none", "x/*/hsd", REQUEST)
     with pytest.raises(ConfigError, match="region of 0 is empty"):
-        diff_grids(store, "x/*/none", "x/*/none", REQUEST, region=0)
+        diff_grids(tmp_path, "x/*/none", "x/*/none", REQUEST, region=0)
 
 
 def test_the_verb(root, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from made_up_store import make_experiment, save
 from studies import write_study
 
 from bench.components import METHODS
-from bench.errors import ConfigError
+from bench.errors import ConfigError, StoreError
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions
 from bench.plan.spec import read_spec, shipped
@@ -295,6 +295,15 @@ def test_tuning_is_the_best_figure_after_each_trial(tmp_path, drawn):
     assert {line.get_drawstyle() for line in lines} == {"steps-post"}
     assert sorted(legend_of(figure)) == ["SASRec, HSD", "SASRec, none"]
     assert ax.get_ylabel() == "Best validation NDCG@10"
+
+
+def test_tuning_needs_no_finished_experiment(tmp_path, drawn):
+    study(tmp_path, "hsd", [0.2, 0.4])
+    figure, _ = drawn("tuning", titles={"ml-100k": "ML"})
+    (ax,) = figure.axes
+    assert ax.get_title(loc="left") == "ML"
+    with pytest.raises(StoreError, match="no finished experiment"):
+        draw(tmp_path, "accuracy", tmp_path / "figure.png")
 
 
 def test_a_store_without_tuning_has_no_such_figure(tmp_path):

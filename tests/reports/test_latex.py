@@ -29,13 +29,21 @@ def test_pdflatex_compiles_the_tables(tmp_path):
     for backbone in ("gru4rec", "sasrec"):
         save(tmp_path / "store", make_experiment(backbone=backbone), [1, 2, 30])
     text = render(tmp_path / "store", Request(format="latex"), dict.fromkeys(NAMES, NASTY))
-    rows = [[TableCell(" ".join(SIGNS[start : start + 40]))] for start in range(0, len(SIGNS), 40)]
-    text += to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs"))
+    pages = compiled(text, tmp_path / "report")
+    assert "Overfull" not in pages
+    assert "Float too large" not in pages
+    rows = [[TableCell(" ".join(SIGNS[start : start + 8]))] for start in range(0, len(SIGNS), 8)]
+    compiled(to_latex(Grid("Signs", "All.", ["Sign"], [], [rows], (), "signs")), tmp_path / "signs")
+
+
+def compiled(text, folder):
+    """Return what pdflatex says of a document with the text."""
     (packages,) = set(re.findall(r"^% needs \\usepackage\{(.+)\}$", text, re.MULTILINE))
-    (tmp_path / "table.tex").write_text(DOCUMENT % (packages, text), encoding="utf-8")
+    folder.mkdir()
+    (folder / "table.tex").write_text(DOCUMENT % (packages, text), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
@@ -43,5 +51,4 @@ def test_pdflatex_compiles_the_tables(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Undefined" not in done.stdout
-    assert "Overfull" not in done.stdout
-    assert (tmp_path / "table.pdf").stat().st_size > 10_000
+    return done.stdout

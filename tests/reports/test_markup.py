@@ -162,7 +162,17 @@ def test_wide_latex_tables_are_divided_and_not_shrunk():
     assert text.count(r"0.1234{\scriptsize\,$\pm$\,0.0012}") == 12
 
 
+def test_rows_beyond_a_page_continue_in_latex_under_their_label():
+    rows = [[TableCell("" if n % 30 else f"first {n}"), TableCell(str(n))] for n in range(60)]
+    text = to_latex(Grid("T", "C", ["L"], ["n"], [rows[:30], rows[30:]], (), "t"))
+    first, second = text.split("\\begin{table*}")[1:]
+    assert "T (continued)" in second
+    assert "first 0 & 0 " in first
+    assert f"first {30} & {first.count(chr(38)) - 1} " in second
+    assert re.findall(r"& (\d+) ", text) == [str(n) for n in range(60)]
+
+
 def test_long_names_are_wrapped_in_latex():
     rows = [[TableCell("word " * 9), TableCell("1")], [TableCell("x"), TableCell("2")]]
     ((form, _),) = tabulars(to_latex(Grid("T", "C", ["L"], ["n"], [rows], (), "t")))
-    assert form.endswith("p{11.0em}r")
+    assert form.endswith("p{110pt}r")

@@ -212,10 +212,12 @@ def test_a_published_result_has_its_figures_without_data_and_decisions(noisy, tm
     unpack(tmp_path / "p" / "planted.parquet", Store(tmp_path / "again"))
     again = Store(tmp_path / "again")
     assert not any(stored.decisions("train") for stored in again.experiments())
-    nowhere = Settings.from_environment(data=tmp_path / "none", cache=tmp_path / "none")
+    nowhere = Settings.from_environment(
+        store=again.root, data=tmp_path / "none", cache=tmp_path / "none"
+    )
     for part in ("train", "test"):
         request = Request(part=part, tables=("noise-detection", "over-denoising"))
-        assert render(again.root, request, settings=nowhere) == render(root, request)
+        assert render(nowhere, request) == render(root, request)
 
 
 def test_seeds_of_published_results_are_averaged():

@@ -40,7 +40,7 @@ def written(root, tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(paper, "all_figures", lambda *_: iter(()))
-    monkeypatch.setattr(paper, "_commit", lambda: "commit 1")  # this one may be edited meanwhile
+    monkeypatch.setattr(paper, "checkout", lambda: "1")  # this one may be edited meanwhile
 
 
 def test_the_document_shows_every_table_and_figure(written):
@@ -197,3 +197,5 @@ def test_pdflatex_compiles_the_document(written, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+    assert "Float too large" not in done.stdout
+    assert not re.search(r"\.\d+pk", done.stdout), "bitmap fonts, which publishers refuse"

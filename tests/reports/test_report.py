@@ -226,8 +226,3 @@ def test_reports_import_neither_torch_nor_a_model(store, tmp_path):
     assert [name for name in loaded if name.startswith(forbidden)] == []
     methods = [name for name in loaded if name.startswith("bench.methods.")]
     assert [name for name in methods if name.endswith(".model")] == [], "descriptors alone"
-
-
-def test_the_verb_is_light_until_it_is_called():
-    loaded = loaded_after("import bench.cli.report")
-    assert {"torch", "pandas", "numpy", "matplotlib", "pyarrow"}.isdisjoint(loaded)

@@ -5,6 +5,7 @@ import pytest
 from made_up_store import make_experiment, make_metadata, make_ranks, save
 from typer.testing import CliRunner
 
+import bench
 from bench.cli.main import app
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
@@ -16,7 +17,6 @@ from bench.reports.request import Request
 from bench.reports.tables.diff import diff_grids
 from bench.reports.tables.robustness import noise_series, robustness_grid
 from bench.reports.titles import RegisteredTitles
-from bench.runs.store import Store
 
 USERS = 300
 RATES = (0.0, 0.1, 0.3)
@@ -211,11 +211,22 @@ def test_tests_are_over_the_users_left(rated):
     (table,) = read_report(rated, request).tables
     found = table.contrasts.against_base(0, "HR@5", 0)
     assert found.difference == pytest.approx(np.mean([1 - 0, 1 - 1, 1 - 0]))
-    tests, groups = diff_grids(Store(rated), "x/*/hsd", "x/*/none", request)
+    tests, groups = diff_grids(rated, "x/*/hsd", "x/*/none", request)
     assert {row[0].text: row[1].text for row in tests.blocks[0]}["Users"] == "3"
     assert groups.blocks[0][0][2].text == "3"
     with pytest.raises(ConfigError, match="data set 'y' has no ratings"):
-        diff_grids(Store(rated), "y/*/hsd", "y/*/none", request)
+        diff_grids(rated, "y/*/hsd", "y/*/none", request)
+
+
+def test_the_python_interface_restricts_users_too(rated):
+    results = bench.load(rated).filter(dataset="x")
+    found = results.metrics(metrics=["HR@5"], targets="rating>=4").set_index("method")["HR@5"]
+    assert found.to_dict() == {"none": 0.5, "hsd": 1.0}
+    table = results.table(metrics="HR@5", targets="rating>=4").set_index("method")
+    assert table["HR@5"].to_dict() == found.to_dict()
+    assert table["users"].tolist() == [2, 2]
+    with pytest.raises(ConfigError, match="unknown key 'metrc'; did you mean 'metrics'"):
+        results.metrics(metrc=["HR@5"])
 
 
 def test_data_without_ratings_say_so_in_one_sentence(rated):

@@ -45,9 +45,11 @@ def site(tmp_path_factory):
                 make_metadata(versions={"torch": "2.13.0", "commit": "a" * 40}),
             )
     sums = {stored.key: stored.key[::-1] for stored in Store(tmp_path / "store").experiments()}
-    settings = Settings.from_environment(data=tmp_path / "none", cache=tmp_path / "cache")
+    settings = Settings.from_environment(
+        store=tmp_path / "store", data=tmp_path / "none", cache=tmp_path / "cache"
+    )
     titles = ChainMap({"hsd": NASTY}, RegisteredTitles())
-    return Site(tmp_path / "store", sums, titles, settings)
+    return Site(settings, sums, titles)
 
 
 @pytest.fixture(scope="module")

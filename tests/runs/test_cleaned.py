@@ -18,7 +18,7 @@ from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.plan.training import TrainingConfig
 from bench.runs.cleaned import choose
-from bench.runs.imported import _ranks
+from bench.runs.imported import complete_ranks
 from bench.runs.store import Store
 
 LENGTH = 4
@@ -104,7 +104,7 @@ def save(settings, dataset, method="hsd", decisions=None, seed=1):
         code="c" * 64,
     )
     split = LeaveOneOut.of(dataset)
-    ranks = {phase: _ranks(split, phase, None) for phase in ("validation", "test")}
+    ranks = {phase: complete_ranks(split, phase, None) for phase in ("validation", "test")}
     found = {} if decisions is None else {"train": decisions}
     variant = dataset.name.removeprefix("shop")
     metadata = Metadata(card=f"{settings.data / 'card.yaml'}{variant}", versions={"bench": "1"})

@@ -32,6 +32,12 @@ def opened(model, **settings):
     return encoder
 
 
+@pytest.fixture(scope="module")
+def exact(base):
+    """Vectors of the plain model."""
+    return opened(base).encode(TEXTS)
+
+
 def states(model, text, *, causal):
     """Last states of one text, computed with a mask of our own: ``[tokens, H]``."""
     from transformers import LlamaModel
@@ -70,16 +76,16 @@ def test_a_text_has_the_same_vector_in_any_batch(base):
         np.testing.assert_allclose(encoder.encode([text])[0], vector, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_adapters_are_merged_in_turn(base, tmp_path, count):
-    adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(count)]
+def test_adapters_are_merged_in_turn(base, exact, tmp_path):
+    adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
     by_hand = tiny_models.merged_by_hand(base, adapters, tmp_path / "merged")
     found = opened(base, adapters=adapters).encode(TEXTS)
     np.testing.assert_allclose(found, opened(by_hand).encode(TEXTS), rtol=1e-3, atol=1e-4)
-    assert np.abs(found - opened(base).encode(TEXTS)).max() > 0.01
+    assert np.abs(found - exact).max() > 0.01
 
 
 @pytest.mark.process
+@pytest.mark.slow  # only another version of PEFT could break it
 def test_adapters_load_in_a_process_that_has_imported_nothing_else(base, tmp_path):
     # PEFT's own saving, in this process, imports what its loading expects to be imported.
     adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
@@ -127,8 +133,8 @@ def test_a_long_text_loses_its_beginning(base):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_lower_precision_is_near(base, dtype):
-    exact, rough = opened(base).encode(TEXTS), opened(base, dtype=dtype).encode(TEXTS)
+def test_lower_precision_is_near(base, exact, dtype):
+    rough = opened(base, dtype=dtype).encode(TEXTS)
     assert rough.dtype == np.float32
     assert 0 < np.abs(rough - exact).max() < 0.2
 

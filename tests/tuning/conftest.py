@@ -1,4 +1,4 @@
-"""Storages that do not wait for the disk: these tests lose no power."""
+"""Studies in memory."""
 
 from collections import defaultdict
 from contextlib import contextmanager
@@ -6,21 +6,8 @@ from contextlib import contextmanager
 import pytest
 from fake_trials import run
 from optuna.storages import InMemoryStorage
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from bench.tuning import search, storage
-
-
-@pytest.fixture(scope="session", autouse=True)
-def fast_sqlite():
-    def relax(connection, _):
-        if type(connection).__module__.startswith("sqlite3"):
-            connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", relax)
-    yield
-    event.remove(Engine, "connect", relax)
 
 
 @contextmanager

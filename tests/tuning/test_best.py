@@ -1,8 +1,5 @@
 """Which study's best settings a run takes, and what it is told about them."""
 
-import subprocess
-import sys
-
 import pytest
 from fake_trials import run, spec
 from toys import toy
@@ -108,14 +105,3 @@ def test_studies_need_one_grid_point_only(tmp_path):
     assert len(grid_points(chosen)) == 2
     run(tmp_path, trials=2, seeds=[1, 2])
     assert len(list(read_studies(tmp_path))) == 1
-
-
-def test_a_run_that_uses_no_tuned_settings_loads_no_optuna():
-    script = (
-        "import sys, bench.tuning.best\n"
-        "print(*sorted({'optuna', 'sqlalchemy', 'mlflow', 'torch', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == []
