@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from bench.hashing import content_hash
 from bench.plan.variants import MARK
 from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.figures.canvas import panels_of
-from bench.reports.figures.draw import Drawing, all_figures
+from bench.reports.figures.draw import all_figures
 from bench.reports.names import TableName
-from bench.reports.page.page import Board, write_page
+from bench.reports.page.page import SitePage, write_page
 from bench.reports.page.provenance import Provenance, provenance
 from bench.reports.report import read_report
 from bench.reports.request import Request
@@ -32,6 +32,7 @@ from bench.settings import Settings
 TITLE = "Does denoising help sequential recommendation?"
 _PAPER = "IADSR paper"
 _LINKS = {"index.html": "Leaderboard", "paper.html": "What the IADSR paper printed"}
+_COMMAND = "bench report --against reference"
 _PLAIN: tuple[TableName, ...] = ("denoising", "ablation", "published", "cost")
 _NOISY: tuple[TableName, ...] = ("robustness", "noise-detection", "over-denoising")
 BEGIN, END = "<!-- results: written by 'bench site --into' -->", "<!-- end of results -->"
@@ -106,8 +107,8 @@ class Site:
         plain, everything = self._plain, self._all
         tables = [*plain.tables, *self._unseen.tables]
         drawn = [
-            *_figures(plain),
-            *(_figures(everything, noisy=True) if everything is not plain else ()),
+            *all_figures(plain, "svg"),
+            *(all_figures(everything, "svg", ["robustness"]) if everything is not plain else ()),
         ]
         grids = [
             *(verdict_grid(plain.tables), *_grids(plain, _PLAIN)),
@@ -117,9 +118,10 @@ class Site:
         found = [headline(plain.tables)]
         if len(plain.blocks) > 1:
             found += findings(plain.tables)
-        board = Board([board_grid(table) for table in tables], self.version()["sha256"])
+        board = [board_grid(table) for table in tables]
         problems = [*plain.problems, *plain.available.problems]
-        return write_page(TITLE, found, grids, drawn, sources, problems, board, _LINKS)
+        site = SitePage(_LINKS, _COMMAND, board, self.version()["sha256"])
+        return write_page(TITLE, found, grids, drawn, sources, problems, site)
 
     def paper(self) -> str:
         """Return the page on what the IADSR paper printed."""
@@ -128,7 +130,8 @@ class Site:
         named = {key for block in grid.sources for keys in block for key in keys}
         sources = [one for one in self._sources() if one.key in named]
         title = "What the IADSR paper printed, and what becomes of it here"
-        return write_page(title, [claims_sentence(claims)], [grid], [], sources, [], None, _LINKS)
+        site = SitePage(_LINKS, _COMMAND)
+        return write_page(title, [claims_sentence(claims)], [grid], [], sources, [], site)
 
     def _sources(self) -> list[Provenance]:
         results = {one.key: one for table in self._all.tables for one in table.results}
@@ -191,12 +194,3 @@ def _grids(data: ReportData, names: tuple[TableName, ...]) -> list[Grid]:
         return build_grids(data, names)
     except ConfigError:
         return []
-
-
-def _figures(data: ReportData, *, noisy: bool = False) -> Iterator[Drawing]:
-    kinds = ("robustness",) if noisy else None
-    for drawing in all_figures(data, "svg", kinds) if kinds else all_figures(data, "svg"):
-        command = (
-            f"bench report --against reference --figure {drawing.name} --out {drawing.name}.svg"
-        )
-        yield replace(drawing, command=command, keys=data.keys)

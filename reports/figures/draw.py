@@ -93,15 +93,15 @@ class Drawing:
         In words.
     content
         The drawing in some format.
-    command, keys
-        Draws it again, and the experiments in it; empty where a page does not say them.
+    options, keys
+        Of ``bench report``, which draw it again, and the experiments in it.
     """
 
     name: str
     title: str
     caption: str
     content: bytes
-    command: str = ""
+    options: str = ""
     keys: Sequence[str] = ()
 
 
@@ -112,7 +112,8 @@ def all_figures(
     for kind in kinds:
         _, title, caption = _KINDS[kind]
         try:
-            yield Drawing(kind, title, caption, figure_bytes(kind, data, ending))
+            content = figure_bytes(kind, data, ending)
+            yield Drawing(kind, title, caption, content, f"--figure {kind}", data.keys)
         except ConfigError:  # it has nothing to show
             continue
     for setting in curve_settings(data.tables) if len(kinds) == len(_KINDS) else ():
@@ -121,6 +122,8 @@ def all_figures(
             f"Accuracy and denoising by {setting}",
             "Metrics of experiments that differ in this setting alone.",
             figure_bytes("setting-curve", data, ending, setting),
+            f"--figure setting-curve --setting {setting}",
+            data.keys,
         )
 
 

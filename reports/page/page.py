@@ -20,19 +20,26 @@ _DIRECTIONS = {ABOVE: " up", BELOW: " down"}
 
 
 @dataclass(frozen=True)
-class Board:
-    """A leaderboard whose metric, data set and competing items a reader switches in the browser.
+class SitePage:
+    """What a page of a site has more than that of a report.
 
     Attributes
     ----------
-    grids
-        Of :func:`bench.reports.tables.overall.board_grid`.
+    links
+        Titles of the site's pages by address.
+    command
+        Beginning of the command that draws a figure.
+    board
+        Tables of :func:`bench.reports.tables.overall.board_grid`, one for each set of competing
+        items and protocol; their metric, data set and backbone are switched in the browser.
     version
         Hash of what the board is made of.
     """
 
-    grids: Sequence[Grid]
-    version: str
+    links: Mapping[str, str]
+    command: str
+    board: Sequence[Grid] = ()
+    version: str = ""
 
 
 def write_page(
@@ -42,8 +49,7 @@ def write_page(
     figures: Iterable[Drawing],
     sources: Iterable[Provenance],
     problems: Sequence[str],
-    board: Board | None = None,
-    links: Mapping[str, str] | None = None,
+    site: SitePage | None = None,
 ) -> str:
     """Render the page.
 
@@ -55,15 +61,13 @@ def write_page(
         Its heading, and the sentences below it.
     grids, figures
         Tables and figures in the order of the page; the first figure is above the tables unless
-        there is a board, which follows the first table.
+        there is a leaderboard, which follows the first table.
     sources
         Every experiment that a table names.
     problems
         Sentences on what is not shown.
-    board
-        The leaderboard of a site.
-    links
-        Titles of the site's pages by address.
+    site
+        What the page has more if it belongs to a site.
     """
     environment = Environment(
         loader=PackageLoader("bench.reports.page", ""),
@@ -72,7 +76,7 @@ def write_page(
         trim_blocks=True,
     )
     shown, images = list(sources), [(figure, _image(figure)) for figure in figures]
-    lead = 0 if board else 1
+    lead, site = (0 if site and site.board else 1), site or SitePage({}, "")
     return environment.get_template(TEMPLATE).render(
         title=title,
         findings=findings,
@@ -80,9 +84,9 @@ def write_page(
         tables=_tables(grids),
         lead=images[:lead],
         figures=images[lead:],
-        board=board and {"tables": _tables(board.grids), "version": board.version},
+        board=_tables(site.board),
+        site=site,
         directions=_DIRECTIONS,
-        links=links or {},
         sources=shown,
         seeds={source.key: source.seed for source in shown},
         labels={source.key: source.label for source in shown},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import get_args
 
 from bench.components import BASELINE
 from bench.plan.method_card import Published
@@ -22,10 +23,11 @@ from bench.reports.tables.published import method_cards
 from bench.reports.tables.rows import DECIMALS, Row, Table
 from bench.reports.titles import Titles
 from bench.statistics.family import CorrectedTest
-from bench.statistics.table_arithmetic import Figures, PrintedNumber, violations
+from bench.statistics.table_arithmetic import Figures, Kind, PrintedNumber, violations
 
 METRIC = "NDCG@10"
 NOT_TRAINED = "not trained yet"
+_CUTOFFS = (5, 10, 20)
 IMPOSSIBLE = "\N{DAGGER}"
 _REGIME = ("training.loss", "in_batch_tanh")
 """The setting by which experiments in the regime of IADSR's script are known."""
@@ -130,11 +132,10 @@ def _row(
 
 def _is_impossible(entry: Published) -> bool:
     figures: Figures = {
-        (kind, int(cutoff)): PrintedNumber(f"{value:.{DECIMALS}f}")
-        for name, value in entry.metrics.items()
-        if value is not None
-        for kind, _, cutoff in [name.partition("@")]
-        if kind in {"HR", "NDCG"}
+        (kind, cutoff): PrintedNumber(f"{value:.{DECIMALS}f}")
+        for kind in get_args(Kind)
+        for cutoff in _CUTOFFS
+        if (value := entry.metrics.get(f"{kind}@{cutoff}")) is not None
     }
     return bool(violations(figures))
 
@@ -202,11 +203,12 @@ def _line(claim: Claim, titles: Titles) -> Iterator[str | TableCell]:
         MISSING if printed is None else f"{printed:.{DECIMALS}f}",
         signs=IMPOSSIBLE if claim.impossible else "",
     )
-    is_base = entry.method == BASELINE
-    known = printed is not None and claim.base and not is_base
-    yield f"{100 * (printed / claim.base - 1):+.1f} %" if known else ""
-    own = ours and ours.mean(METRIC)
-    yield format_number(claim.regime and claim.regime.mean(METRIC), f".{DECIMALS}f")
+    if printed is None or not claim.base or entry.method == BASELINE:
+        yield ""
+    else:
+        yield f"{100 * (printed / claim.base - 1):+.1f} %"
+    regime, own = (None if row is None else row.mean(METRIC) for row in (claim.regime, ours))
+    yield format_number(regime, f".{DECIMALS}f")
     yield NOT_TRAINED if own is None else f"{own:.{DECIMALS}f}"
     yield f"{own - test.difference:.{DECIMALS}f}" if own is not None and test else ""
     yield TableCell(format_difference(test), signs=arrow(test)) if test else ""

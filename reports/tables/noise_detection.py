@@ -202,9 +202,9 @@ class Truth:
         return cls(rated(condition, ratings), ~np.isnan(ratings))
 
 
-def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[Part, Summary]:
+def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
     """Return every figure of an experiment on data with known noise, to publish them."""
-    found: dict[Part, Summary] = {}
+    found: dict[str, Summary] = {}
     for part in PARTS:
         truth = Truth.of(dataset, Request(part=part))
         bare = stored.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
@@ -367,14 +367,14 @@ def _published(row: Row, request: Request) -> dict[str, Interval]:
         head: [Interval(*(math.nan if v is None else v for v in one[head])) for one in seeds]
         for head in (seeds[0] if seeds else ())
     }
-    found = {
+    average = {
         head: over_seeds(values) if not math.isnan(values[0].low) else _mean(values)
         for head, values in figures.items()
     }
     if len(seeds) > 1:
         areas = [one.value for one in figures["AUROC"]]
-        found["SD over seeds"] = _exactly(statistics.stdev(areas))
-    return found
+        average["SD over seeds"] = _exactly(statistics.stdev(areas))
+    return average
 
 
 def _mean(values: Sequence[Interval]) -> Interval:
