@@ -33,7 +33,7 @@ TITLE = "Does denoising help sequential recommendation?"
 _PAPER = "IADSR paper"
 _LINKS = {"index.html": "Leaderboard", "paper.html": "What the IADSR paper printed"}
 _COMMAND = "bench report --against reference"
-_PLAIN: tuple[TableName, ...] = ("denoising", "ablation", "published", "cost")
+_PLAIN: tuple[TableName, ...] = ("denoising", "ablation", "cost")
 _NOISY: tuple[TableName, ...] = ("robustness", "noise-detection", "over-denoising")
 BEGIN, END = "<!-- results: written by 'bench site --into' -->", "<!-- end of results -->"
 

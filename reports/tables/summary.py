@@ -162,8 +162,8 @@ def verdict_grid(tables: Sequence[Table]) -> Grid:
         title=f"{main} by method",
         caption=(
             "In brackets: relative difference to the bare backbone on the same samples; "
-            f"{ABOVE}{BELOW}: significantly above/below it (p<{ALPHA}, Holm). Best of a data set "
-            "bold, second underlined."
+            f"{ABOVE}{BELOW}: significantly above/below it ({ALPHA:.0%}, Holm). Best of a data set bold, "
+            "second underlined."
         ),
         labels=["Method"],
         figures=columns,
