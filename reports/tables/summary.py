@@ -111,23 +111,31 @@ def _most(entries: list[str]) -> str:
 def headline(tables: Sequence[Table]) -> str:
     """Say in one sentence how many methods are above their bare backbone, over all blocks."""
     found = [
-        (table, number, test)
+        (table, block, row, test)
         for table in tables
         for number, block in enumerate(table.blocks)
-        for place, _ in enumerate(block.rows)
+        for place, row in enumerate(block.rows)
         if (test := table.contrasts.against_base(number, table.main, place))
     ]
-    if len(found) < 2:
-        return next(findings(tables), "Nothing is published yet.")
+    if not found:
+        return "No method has its bare backbone here; nothing is compared."
     tests = [test for *_, test in found if test.significant]
     above = sum(test.difference > 0 for test in tests)
-    table = found[0][0]
+    table, block, row, test = found[0]
     rows = [row for table in tables for row in table.rows if row.results]
+    one_seed = min(len(row.results) for row in rows) == 1
+    if len(found) == 1:
+        side = "above" if above else "below" if tests else "above or below"
+        return (
+            f"{row.label()} on {block.title} is {'' if tests else 'not '}significantly {side} the "
+            f"bare backbone trained on the same samples, after Holm's correction: "
+            f"{format_difference(test)} in {table.request.phase} {table.main} (95 % interval, not "
+            "corrected)." + (" One seed says nothing about other seeds." if one_seed else "")
+        )
     where = [
-        counted(len({table.blocks[number].name for table, number, _ in found}), "data set"),
+        counted(len({block.name for _, block, *_ in found}), "data set"),
         counted(len({row.identity[0] for row in rows} - {None}), "backbone"),
     ]
-    one_seed = min(len(row.results) for row in rows) == 1
     return (
         f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
         f"significantly above the bare backbone trained on the same samples; in "
@@ -162,8 +170,8 @@ def verdict_grid(tables: Sequence[Table]) -> Grid:
         title=f"{main} by method",
         caption=(
             "In brackets: relative difference to the bare backbone on the same samples; "
-            f"{ABOVE}{BELOW}: significantly above/below it ({ALPHA:.0%}, Holm). Best of a data set bold, "
-            "second underlined."
+            f"{ABOVE}{BELOW}: significantly above/below it ({ALPHA:.0%}, Holm). Best of a data set "
+            "bold, second underlined."
         ),
         labels=["Method"],
         figures=columns,
