@@ -24,7 +24,7 @@ from bench.reports.tables.build import ReportData, build_grids
 from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
 from bench.reports.tables.grid import Grid, to_markdown
 from bench.reports.tables.overall import board_grid
-from bench.reports.tables.summary import findings, headline, verdict_grid
+from bench.reports.tables.summary import conditions_grid, findings, headline, verdict_grid
 from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -127,11 +127,13 @@ class Site:
         """Return the page on what the IADSR paper printed."""
         claims = read_claims(self._plain.tables, _PAPER)
         grid = claims_grid(claims, self._plain.titles)
+        switched = conditions_grid([*self._plain.tables, *self._unseen.tables], "iadsr")
         named = {key for block in grid.sources for keys in block for key in keys}
         sources = [one for one in self._sources() if one.key in named]
         title = "What the IADSR paper printed, and what becomes of it here"
         site = SitePage(_LINKS, _COMMAND)
-        return write_page(title, [claims_sentence(claims)], [grid], [], sources, [], site)
+        grids = [grid, *([switched] if switched else [])]
+        return write_page(title, [claims_sentence(claims)], grids, [], sources, [], site)
 
     def _sources(self) -> list[Provenance]:
         results = {one.key: one for table in self._all.tables for one in table.results}

@@ -34,14 +34,8 @@ _TIED = 0.01
 class PackCheck:
     """What a check of a pack has found.
 
-    Attributes
-    ----------
-    experiments
-        In the pack; empty where it cannot be read.
-    problems
-        One sentence for each reason to refuse it.
-    alarms
-        One sentence for each thing that a reviewer should look at.
+    The experiments are none where it cannot be read. There is one sentence for each problem, which
+    is a reason to refuse it, and for each alarm, which a reviewer should look at.
     """
 
     experiments: Sequence[PublishedExperiment] = ()
@@ -52,16 +46,9 @@ class PackCheck:
 def check_pack(
     path: Path, published: Sequence[PublishedExperiment], settings: Settings
 ) -> PackCheck:
-    """Check a pack against what is published, and against the data where they are here.
+    """Check a pack against what is published already, and against the data where they are here.
 
-    Parameters
-    ----------
-    path
-        Written by ``bench store pack --published``.
-    published
-        Experiments that are published already.
-    settings
-        Name the folders of data and cache; nothing is downloaded.
+    The folders of ``settings`` are read; nothing is downloaded.
     """
     try:
         entries = read_published(path)

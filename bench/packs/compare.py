@@ -29,14 +29,10 @@ class Comparison:
         What differs in machine, versions and code, and so may change the last digits.
     differing
         Share of users whose ranks differ, by phase.
-    metric
-        Name of the metric.
-    published, again
-        Its value on test data: as published, and trained again.
-    within
-        Whether the difference is within what chance explains.
-    measure
-        What it was compared with.
+    metric, published, again
+        Name of the metric, and its value on test data as published and trained again.
+    within, measure
+        Whether chance explains the difference, and by which measure.
     """
 
     label: str

@@ -104,15 +104,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
 
     These are on the same data under the same protocol. A published experiment gives way to the
     user's own that differs from it in code and computation alone, and to a later one of newer code.
-
-    Parameters
-    ----------
-    settings
-        Name the user's store and the cache.
-    keys
-        The user's experiments; None is all.
-    name
-        As of :func:`packs_of`; None joins nothing.
+    Without keys, all of the user's experiments take part; without a name, nothing is joined.
 
     Raises
     ------

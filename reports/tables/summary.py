@@ -153,17 +153,9 @@ def verdict_grid(tables: Sequence[Table]) -> Grid:
     cells: dict[str, dict[str, TableCell]] = {}
     for table in tables:
         for number, block in enumerate(table.blocks):
-            values = marked([row.mean(table.main) for row in block.rows])
-            for place, row in enumerate(block.rows):
-                test = table.contrasts.against_base(number, table.main, place)
-                text, signs = values[place].text, ""
-                if test and (base := (row.mean(table.main) or 0.0) - test.difference):
-                    text += f" ({100 * test.difference / base:+.1f} %)"
-                    signs = arrow(test)
-                column = f"{block.title}, {row.backbone_label}"
+            for row, cell in _verdicts(table, number, block.finished):
                 line = cells.setdefault(row.method_label, {})
-                if row.results:
-                    line[column] = replace(values[place], text=text, signs=signs)
+                line[f"{block.title}, {row.backbone_label}"] = cell
     columns = list(dict.fromkeys(column for line in cells.values() for column in line))
     main = " or ".join(dict.fromkeys(table.main_title for table in tables))
     return Grid(
@@ -179,9 +171,58 @@ def verdict_grid(tables: Sequence[Table]) -> Grid:
             block_of(
                 [label, *(line.get(column, TableCell(MISSING)) for column in columns)]
                 for label, line in cells.items()
-                if line
             )
         ],
         notes=[],
         anchor="verdicts",
     )
+
+
+def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
+    """Lay out how rankings change with the conditions: protocol, competing items and training.
+
+    There is a block for each data set and backbone on which a method was trained, with a line for
+    each condition; None where there is no line.
+    """
+    blocks: dict[tuple[str, str], list[dict[str, str | TableCell]]] = {}
+    for table in tables:
+        for number, block in enumerate(table.blocks):
+            for backbone in dict.fromkeys(r.identity[0] for r in block.rows if r.family == method):
+                rows = [row for row in block.finished if row.identity[0] == backbone]
+                line: dict[str, str | TableCell] = {
+                    "Data set": block.title,
+                    "Backbone": rows[0].backbone_label,
+                    "Competing items": table.request.candidates_for(table.protocol),
+                }
+                line |= {row.method_label: cell for row, cell in _verdicts(table, number, rows)}
+                blocks.setdefault((block.name, backbone or ""), []).append(line)
+    if not blocks:
+        return None
+    heads = list(dict.fromkeys(head for lines in blocks.values() for one in lines for head in one))
+    return Grid(
+        title="What changes the ranking",
+        caption=(
+            f"{tables[0].main_title}. Each line is one condition, named by what differs. In "
+            f"brackets: relative difference to the bare backbone on the same samples; {ABOVE}"
+            f"{BELOW}: significant ({ALPHA:.0%}, Holm). Best of a line bold, second underlined."
+        ),
+        labels=heads[:3],
+        figures=heads[3:],
+        blocks=[
+            block_of([line.get(head, MISSING) for head in heads] for line in lines)
+            for lines in blocks.values()
+        ],
+        notes=[],
+        anchor="conditions",
+    )
+
+
+def _verdicts(table: Table, number: int, rows: Sequence[Row]) -> Iterator[tuple[Row, TableCell]]:
+    """Yield rows of a block with the main metric, the difference to the base, and an arrow."""
+    places = {id(row): place for place, row in enumerate(table.blocks[number].rows)}
+    for row, cell in zip(rows, marked([row.mean(table.main) for row in rows]), strict=True):
+        test = table.contrasts.against_base(number, table.main, places[id(row)])
+        if test and (base := (row.mean(table.main) or 0.0) - test.difference):
+            share = f"{cell.text} ({100 * test.difference / base:+.1f} %)"
+            cell = replace(cell, text=share, signs=arrow(test))
+        yield row, cell

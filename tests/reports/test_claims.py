@@ -12,6 +12,7 @@ from bench.reports.request import Request
 from bench.reports.results import read_results
 from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
 from bench.reports.tables.rows import build_tables
+from bench.reports.tables.summary import conditions_grid
 from bench.reports.titles import RegisteredTitles
 from bench.runs.store import Store
 
@@ -19,10 +20,9 @@ PUBLISHED = Path(__file__).parent / "published"
 USERS = 400
 
 
-def claims_of(root):
-    request = Request()
-    results, _ = read_results(Store(root), request)
-    return read_claims(build_tables(results, request, {}), "IADSR paper")
+def tables_of(root, **request):
+    request = Request(**request)
+    return build_tables(read_results(Store(root), request)[0], request, {})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def claims(tmp_path_factory):
     script = TrainingConfig(loss="in_batch_tanh")
     save(root, make_experiment("iadsr", "gru4rec", dataset="beauty", training=script), places + 99)
     save(root, make_experiment("hsd", "caser", dataset="beauty"), places)
-    return claims_of(root), places
+    return read_claims(tables_of(root), "IADSR paper"), places, root
 
 
 def named(claims, backbone, method, dataset="beauty", table="Tables 2"):
@@ -68,7 +68,7 @@ def test_every_printed_row_is_there_and_the_impossible_ones_are_known(claims):
 
 
 def test_verdicts(claims):
-    found, places = claims
+    found, places, _ = claims
     better = named(found, "gru4rec", "iadsr")
     assert better.improves
     assert better.verdict == "improves"
@@ -108,3 +108,20 @@ def test_the_table_says_what_is_missing(claims):
         len(keys) == len(block) for keys, block in zip(grid.sources, grid.blocks, strict=True)
     )
     assert len(grid.caption.split()) <= 45
+
+
+def test_conditions_are_lines_whose_rankings_can_be_compared(claims):
+    root = claims[2]
+    tables = [*tables_of(root), *tables_of(root, candidates="unseen")]
+    grid = conditions_grid(tables, "iadsr")
+    lines = [dict(zip(grid.heads, cells, strict=True)) for cells, _ in grid.rows()]
+    # Two losses, and all or unseen items.
+    assert [line["Competing items"].text for line in lines] == ["all", "all", "unseen", "unseen"]
+    assert len({line["Data set"].text for line in lines}) == 2
+    for line in lines:
+        full = "hsd" in line and line["hsd"].text != "\N{EM DASH}"
+        if full:
+            assert line["iadsr"].mark == "best"
+            assert line["iadsr"].signs == "\N{UPWARDS ARROW}"
+            assert line["hsd"].signs == "\N{DOWNWARDS ARROW}"
+    assert conditions_grid(tables, "steam") is None
