@@ -60,7 +60,7 @@ class Config(BaseModel):
         del cache
         return self
 
-    def check(self, dataset: object) -> None:
+    def check_data(self, dataset: object) -> None:
         """Refuse settings that do not fit a data set, before anything is trained on it.
 
         Parameters

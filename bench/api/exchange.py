@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.api.results import Results, load
+from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import ConfigError
 from bench.plan.data_card import is_path
@@ -110,16 +111,17 @@ def export_ranks(
     DataError
         The data of the experiment are not on this machine.
     """
-    stored, settings = _one(experiment, settings)
-    dataset = Results(settings)._dataset(stored)  # noqa: SLF001 - of this package
-    write_ranks(stored, dataset, Path(out))
+    write_ranks(*_one(experiment, settings), Path(out))
 
 
-def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredExperiment, Settings]:
+def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredExperiment, Dataset]:
+    """Return one experiment and its data set."""
     if isinstance(experiment, str):
-        settings = resolve_settings(settings)
-        return _chosen(experiment, settings), settings
-    return experiment._single(), experiment.settings  # noqa: SLF001 - of this package
+        results = Results(resolve_settings(settings))
+        stored = _chosen(experiment, results.settings)
+    else:
+        results, stored = experiment, experiment._single()  # noqa: SLF001 - of this package
+    return stored, results._dataset(stored)  # noqa: SLF001
 
 
 def _chosen(pattern: str, settings: Settings) -> StoredExperiment:
@@ -171,10 +173,10 @@ def denoise(
     DataError
         The data of the experiment are not on this machine, or the format cannot hold their ids.
     """
-    stored, settings = _one(experiment, settings)
+    stored, dataset = _one(experiment, settings)
     return write_cleaned(
         stored,
-        Results(settings)._dataset(stored),  # noqa: SLF001 - of this package
+        dataset,
         Path(out),
         source=stored.metadata.card or stored.experiment.dataset,
         fmt=format,

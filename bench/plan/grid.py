@@ -146,7 +146,7 @@ def freeze(
     if encoder is not None:
         encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
     method_config = spec.method_config(method).resolved(cache)
-    method_config.check(dataset)
+    method_config.check_data(dataset)
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,

@@ -187,7 +187,8 @@ class _Reader:
         self._check_fingerprint()
         table.need("user")
         if "item" in table:
-            return "lists", *self._lists(table)
+            counts, length = self._lists(table)
+            return "lists", counts, length
         if "target" in table:
             return "ranks", self._ranks(table), None
         return "scores", {"test": self._wide()}, None
@@ -304,7 +305,7 @@ class _Reader:
         ranks, phases = table.whole("rank", 1), self._phases(table)
         table.refuse_twins("user, phase and rank", phases, users, ranks)
         table.refuse_twins("user, phase and item", phases, users, items)
-        candidates, lengths = self.candidates or "all", []
+        candidates, lengths = self.candidates or "all", list[int]()
         found: dict[Phase, Counts] = {}
         for phase, rows in self._by_phase(users, phases):
             counts, targets = np.bincount(users[rows]), self.split.targets(phase)

@@ -57,7 +57,7 @@ class DecisionsConfig(Config):
             ) from None
         return self.model_copy(update={"sha256": found})
 
-    def check(self, dataset: object) -> None:
+    def check_data(self, dataset: object) -> None:
         """Read the file as the method will, where it and the data set are there."""
         from bench.data.dataset import Dataset
 
