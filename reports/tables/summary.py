@@ -138,8 +138,8 @@ def headline(tables: Sequence[Table]) -> str:
     ]
     return (
         f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
-        f"significantly above the bare backbone trained on the same samples; in "
-        f"{len(tests) - above or 'none'} it is below ({table.request.phase} {table.main}, "
+        f"significantly above the bare backbone trained on the same samples; it is "
+        f"below in {len(tests) - above or 'none'} ({table.request.phase} {table.main}, "
         f"p < {ALPHA} after Holm's correction)."
         + (" Rows of one seed say nothing about other seeds." if one_seed else "")
     )
@@ -187,7 +187,7 @@ def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
     blocks: dict[tuple[str, str], list[dict[str, str | TableCell]]] = {}
     for table in tables:
         for number, block in enumerate(table.blocks):
-            for backbone in dict.fromkeys(r.identity[0] for r in block.rows if r.family == method):
+            for backbone in {r.identity[0]: r for r in block.finished if r.family == method}:
                 rows = [row for row in block.finished if row.identity[0] == backbone]
                 line: dict[str, str | TableCell] = {
                     "Data set": block.title,
