@@ -231,9 +231,10 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
         An experiment is damaged, or its decisions are not about the data set.
     """
     heads, labels = label_columns(table)
-    blocks, notes = [], []
+    blocks, notes, sources = [], [], []
     for number, decided in _decided(table, available):
         block, names = table.blocks[number], labels[number]
+        sources.append([*(block.rows[n].keys for n in decided), *([] for _ in _CONTROLS)])
         lines = [
             [*names[n], str(len(block.rows[n].results)), *_texts(found, _DETECTION)]
             for n, found in decided.items()
@@ -263,6 +264,7 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
         blocks=blocks,
         notes=notes,
         anchor=f"noise-detection-{part}-{table.anchor}",
+        sources=sources,
     )
 
 
@@ -275,11 +277,12 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
         An experiment is damaged, or its decisions are not about the data set.
     """
     heads, labels = label_columns(table)
-    blocks, notes = [], []
+    blocks, notes, sources = [], [], []
     for number, decided in _decided(table, available):
         block, names = table.blocks[number], labels[number]
         removing = {n: found for n, found in decided.items() if "Removed" in found}
         if removing:
+            sources.append([block.rows[n].keys for n in removing])
             buckets = _warm_buckets(block.finished[0].results[0].stored)
             lines = ([*names[n], *_texts(found, _CLEAN)] for n, found in removing.items())
             blocks.append(block_of(lines))
@@ -299,6 +302,7 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
         blocks=blocks,
         notes=notes,
         anchor=f"over-denoising-{part}-{table.anchor}",
+        sources=sources,
     )
 
 
@@ -324,38 +328,28 @@ def _decided(
     """Yield the blocks with known noise by index, with the figures of their rows by index."""
     request = table.request
     for number, block in enumerate(table.blocks):
-        published = {place: _published(row, request) for place, row in enumerate(block.rows)}
-        if found := {place: one for place, one in published.items() if one}:
-            yield number, found
-            continue
-        dataset = available.get(*block.data)
-        if dataset is None:
-            continue
-        truth = Truth.of(dataset, request)
-        if truth is None:
-            if request.noise_is is not None:
+        rows = {place: row for place, row in enumerate(block.rows) if row.results}
+        found = {place: _published(row, request) for place, row in rows.items()}
+        own = [place for place in rows if not found[place]]
+        dataset = available.get(*block.data) if own else None
+        if dataset is not None:
+            truth = Truth.of(dataset, request)
+            if truth is None and request.noise_is is not None:
                 what = "no ratings" if dataset.ratings is None else "training histories of its own"
                 available.note(
                     f"Not shown: data set '{block.dataset}' has {what}; "
                     f"'{request.noise_is}' needs ratings."
                 )
-            continue
-        decided = {
-            place: one
-            for place, row in enumerate(block.rows)
-            if (
-                one := LabelledDecisions.of(
-                    [result.stored for result in row.results],
-                    dataset,
-                    request.part,
-                    truth,
-                    removes=row.family != BASELINE,
+            for place in own:
+                stored = [one.stored for one in rows[place].results]
+                removes = rows[place].family != BASELINE
+                decided = truth and LabelledDecisions.of(
+                    stored, dataset, request.part, truth, removes=removes
                 )
-            )
-        }
-        if decided and 0 < np.mean(next(iter(decided.values())).noise) < 1:
-            buckets = _warm_buckets(block.finished[0].results[0].stored)
-            yield number, {place: one.estimates(buckets) for place, one in decided.items()}
+                if decided and 0 < np.mean(decided.noise) < 1:
+                    found[place] = decided.estimates(_warm_buckets(stored[0]))
+        if decided_on := {place: one for place, one in found.items() if one}:
+            yield number, decided_on
 
 
 def _published(row: Row, request: Request) -> dict[str, Interval]:

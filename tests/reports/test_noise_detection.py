@@ -218,6 +218,20 @@ def test_a_published_result_has_its_figures_without_data_and_decisions(noisy, tm
     for part in ("train", "test"):
         request = Request(part=part, tables=("noise-detection", "over-denoising"))
         assert render(nowhere, request) == render(root, request)
+    # A user's own result beside published ones: with its decisions, theirs from their figures.
+    [own] = [one for one in store.experiments() if one.experiment.method == "hsd"]
+    again.save(
+        own.experiment.model_copy(update={"method": "iadsr"}),
+        ExperimentResult(
+            {phase: own.ranks(phase) for phase in ("validation", "test")},
+            [],
+            own.metadata,
+            {part: own.decisions(part) for part in ("train", "test")},
+        ),
+    )
+    _, rows = rows_of(again.root)
+    assert rows["iadsr"] == rows["hsd"]
+    assert "none" in rows
 
 
 def test_seeds_of_published_results_are_averaged():
