@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, Self, TypeGuard, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from bench.errors import ConfigError, shortened, suggestion
@@ -98,9 +106,25 @@ class Config(BaseModel):
             raise ConfigError(_explain(cls, error, where)) from None
 
 
+def _a_date(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("write a date such as 2014-07-31, or a number")
+    if not isinstance(value, str):
+        return value
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("write a date such as 2014-07-31, or a number") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+DATE = BeforeValidator(_a_date)
+"""Reads the text of an ISO 8601 date, in UTC where it names no zone; leaves numbers as they are."""
+
+
 def _numbers_only(field: FieldInfo) -> bool:
     kinds = _kinds(field.annotation)
-    return bool(kinds & {int, float}) and not kinds & {bool, Any}
+    return bool(kinds & {int, float}) and not kinds & {bool, datetime, Any}
 
 
 def _kinds(annotation: Any) -> set[Any]:

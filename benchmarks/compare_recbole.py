@@ -38,7 +38,12 @@ from bench.plan.spec import Spec
 from bench.runs.train import run_experiment
 from bench.settings import Settings
 
-PEER_MODELS = {"gru4rec": "GRU4Rec", "sasrec": "SASRec", "caser": "Caser"}
+PEER_MODELS = {
+    "gru4rec": "GRU4Rec",
+    "sasrec": "SASRec",
+    "caser": "Caser",
+    "bert4rec": "BERT4Rec",
+}
 PEER_SCRIPT = Path(__file__).with_name("recbole_peer.py")
 METRICS = {
     f"{ours}@{k}": f"{theirs}@{k}"
@@ -139,8 +144,9 @@ def write_atomic_inter(dataset: Dataset, folder: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w", encoding="utf-8") as stream:
         stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
-        for user, items in enumerate(dataset.sequences):
-            stream.writelines(f"{user}\t{item}\t{time}\n" for time, item in enumerate(items))
+        for user, items in zip(dataset.user_ids, dataset.sequences, strict=True):
+            named = (dataset.item_ids[item - 1] for item in items)
+            stream.writelines(f"{user}\t{item}\t{time}\n" for time, item in enumerate(named))
 
 
 def run_peer(options: Namespace, dataset: Dataset, backbone: str) -> Side:

@@ -23,8 +23,8 @@ from common import command, positive, print_table, run, seconds
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.errors import DataError
 from bench.methods.dcrec.neighbours import means, split
 from bench.methods.none.config import NoneConfig
@@ -241,7 +241,7 @@ def relations_of_beauty(settings: RelationSettings) -> Iterator[Comparison]:
     except DataError as error:
         sys.stderr.write(f"Beauty is left out: {error}\n")
         return
-    train = LeaveOneOut.of(data).train
+    train = Split.of(data).train
     graphs = build_relations(train, data.n_items, settings)
     mining = seconds(lambda: build_relations(train, data.n_items, settings))
     edges = sum(graph.nnz for graph in graphs.values())

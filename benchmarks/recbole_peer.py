@@ -20,6 +20,7 @@ SIZES: dict[str, dict[str, int]] = {
     "GRU4Rec": {"embedding_size": 64, "hidden_size": 128, "num_layers": 2},
     "SASRec": {"n_layers": 2, "n_heads": 2, "hidden_size": 64, "inner_size": 256},
     "Caser": {"embedding_size": 64},
+    "BERT4Rec": {"n_layers": 2, "n_heads": 2, "hidden_size": 64, "inner_size": 256},
 }
 
 
@@ -74,10 +75,30 @@ def main() -> None:
                 # Tested at once, outside the counted time: a run that is cut off keeps it.
                 tested = dict(trainer.evaluate(test, load_best_model=False))
                 emit(event="best", epoch=epoch, test=tested)
+                if options.ranks:
+                    _write_ranks(options.ranks, model, test)
             if epoch - best_epoch >= options.patience:
                 break
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         emit(event="end", best_epoch=best_epoch, test=tested, peak_memory_bytes=peak)
+
+
+def _write_ranks(path: Path, model: Any, test: Any) -> None:
+    """Write the rank of each test target among all items, in the form of ``bench import ranks``."""
+    import torch
+
+    names = test.dataset.id2token
+    model.eval()
+    with path.open("w", encoding="utf-8") as stream, torch.inference_mode():
+        stream.write("user,target,rank\n")
+        for interaction, _, row, item in test:
+            rows = interaction.to(model.device)
+            scores = model.full_sort_predict(rows).view(len(interaction), -1)[:, 1:]
+            own = scores[row, item - 1][:, None]
+            ranks = 0.5 + (scores > own).sum(1) + (scores == own).sum(1) / 2
+            users = names("user_id", interaction["user_id"])
+            for line in zip(users, names("item_id", item), ranks.tolist(), strict=True):
+                stream.write("{},{},{}\n".format(*line))
 
 
 def _quicken(model: Any) -> None:
@@ -122,6 +143,7 @@ def _options() -> argparse.Namespace:
         help="without anomaly mode, Caser in cheaper calls: same figures, but not RecBole's times",
     )
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--ranks", type=Path, help="CSV of the best epoch's test ranks")
     options = parser.parse_args()
     del sys.argv[1:]  # RecBole reads the command line by itself
     return options

@@ -30,8 +30,9 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from bench.components import BASELINE, METHODS
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.model.backbone import Backbone
 from bench.model.batch import Rows, SequenceData
 from bench.model.samples import batches
@@ -134,8 +135,8 @@ class Stepper(Trainer):
     @classmethod
     def of(cls, experiment: Experiment, dataset: Dataset) -> Stepper:
         """Build an experiment as training does, its parts labelled for the profiler."""
-        train = LeaveOneOut.of(dataset).train
-        data = training_data(experiment, dataset, train, Settings.from_environment())
+        split = Split.of(dataset)
+        train, data = split.train, training_data(experiment, split, Settings.from_environment())
         axes = (experiment.dataset, experiment.seed)
         name = (experiment.method, experiment.backbone or "", "initial weights")
         torch.manual_seed(seed_for(*axes, *name))

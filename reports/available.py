@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.errors import BenchError, DataError
+from bench.plan.protocol import SplitRule
 from bench.settings import Settings
 
 
@@ -69,3 +71,8 @@ class AvailableData:
             except BenchError as error:
                 self.note(f"Not shown: what needs the data set itself: {error}")
         return self._loaded[name, fingerprint]
+
+    def split(self, name: str, fingerprint: str, source: str, rule: SplitRule) -> Split | None:
+        """Return the split of a data set; parameters and None are those of :meth:`get`."""
+        dataset = self.get(name, fingerprint, source)
+        return None if dataset is None else Split.of(dataset, rule)

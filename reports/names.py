@@ -16,12 +16,13 @@ TableName = Literal[
     "over-denoising",
     "ablation",
     "published",
+    "protocols",
     "cost",
     "cases",
     "ledger",
 ]
-"""In the order of a report; ``significance`` is the matrix of all pairs, ``ledger`` the cost of
-tuning."""
+"""``significance`` is the matrix of all pairs, ``protocols`` the ranking of models under several
+protocols, ``ledger`` the cost of tuning."""
 FigureKind = Literal[
     "differences",
     "accuracy",

@@ -7,25 +7,23 @@ with the keys of its experiments.
 from __future__ import annotations
 
 import json
-import operator
 import re
 from collections.abc import Iterable, Sequence
-from typing import Self, TypedDict
+from typing import Annotated, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
-from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric, rank_of
+from bench.evaluate.metrics import NDCG, HitRatio, Metric, Ranking, parse_metric, rank_of
+from bench.plan.data_card import rating_rule
 from bench.plan.protocol import Candidates, Part, Phase, Protocol, Ties
 from bench.plan.result import Ranks
 from bench.reports.names import Format, TableName
 from bench.tuning.records import TrialNumbers
 
-_RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-_RATED = re.compile(rf"rating *({'|'.join(_RELATIONS)}) *(-?\d+(?:\.\d+)?)")
 SHORT = 12
 """Digits of a key that name a folder of the store."""
 _MARK = "bench-report"
@@ -46,12 +44,15 @@ def rated(condition: str, ratings: NDArray[np.floating]) -> NDArray[np.bool_]:
     >>> rated("rating >= 4", np.array([3, 4, np.nan])).tolist()
     [False, True, False]
     """
-    found = _RATED.fullmatch(condition)
-    if found is None:
+    name, rule = condition[:6], condition[6:]
+    try:
+        if name != "rating":
+            raise ValueError(name)
+        held: NDArray[np.bool_] = rating_rule(rule)(ratings)
+    except ValueError:
         raise ConfigError(
             f"'{condition}' is no condition on ratings; write for example 'rating>=4'"
-        )
-    held: NDArray[np.bool_] = _RELATIONS[found[1]](ratings, float(found[2]))
+        ) from None
     return held
 
 
@@ -119,7 +120,7 @@ class Request(Config):
     phase: Phase = "test"
     candidates: Candidates | None = None
     ties: Ties | None = None
-    metrics: tuple[str, ...] | None = None
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     tables: tuple[TableName, ...] | None = None
     part: Part = "train"
     noise_is: str | None = None
@@ -128,8 +129,8 @@ class Request(Config):
 
     @field_validator("metrics", mode="before")
     @classmethod
-    def _listed(cls, names: Iterable[str] | None) -> list[str] | None:
-        return ([names] if isinstance(names, str) else [*names]) if names else None
+    def _one_is_a_list(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
 
     @field_validator("metrics")
     @classmethod
@@ -171,8 +172,8 @@ class Request(Config):
         """Return how equal scores are ranked."""
         return self.ties or protocol.ties
 
-    def ranking(self, ranks: Ranks, protocol: Protocol) -> NDArray[np.float64]:
-        """Return the rank of each user's target, ``[users]``."""
+    def ranking(self, ranks: Ranks, protocol: Protocol) -> Ranking:
+        """Return the rank of each target."""
         return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
 
     def comment(self, keys: Sequence[str]) -> str:

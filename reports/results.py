@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bench.components import BASELINE, VARIANT_MARK
 from bench.errors import ConfigError, suggestion
-from bench.evaluate.metrics import Metric
+from bench.evaluate.metrics import Metric, Ranking
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
-from bench.plan.protocol import Part, Phase
+from bench.plan.protocol import Part, Phase, SplitRule
 from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks
 from bench.plan.variants import split_source
 from bench.reports.available import AvailableData
@@ -26,8 +26,6 @@ from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
 from bench.statistics.nested import Nested
-
-Ranking = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class ScoredExperiment:
     tuned
         Whether a run with tuned settings asked for it.
     users
-        bool ``[users]``: whose ranks count; None takes all.
+        bool ``[targets]``: which ranks count; None takes all.
     """
 
     stored: StoredExperiment
@@ -75,14 +73,14 @@ class ScoredExperiment:
         return self.stored.curve
 
     def ranks(self, phase: Phase | None = None) -> Ranks:
-        """Read the ranks of the users that count, by default in the phase of the request."""
+        """Read the ranks that count, by default in the phase of the request."""
         ranks = self.stored.ranks(phase or self.request.phase)
         if self.users is None:
             return ranks
         return Ranks(**{name: column[self.users] for name, column in ranks.columns().items()})
 
     def ranking(self, phase: Phase | None = None) -> Ranking:
-        """Return the rank of each user's target, ``[users]``.
+        """Return the rank of each target.
 
         Raises
         ------
@@ -201,16 +199,17 @@ def restricted(
     if request.targets is None:
         yield from results
         return
-    groups: dict[tuple[str, str], list[ScoredExperiment]] = defaultdict(list)
+    groups: dict[tuple[str, str, SplitRule], list[ScoredExperiment]] = defaultdict(list)
     for result in results:
-        groups[result.experiment.dataset, result.experiment.fingerprint].append(result)
-    for (name, fingerprint), group in groups.items():
-        dataset = available.get(name, fingerprint, source_of(group))
-        ratings = None if dataset is None else dataset.target_ratings(request.phase)
+        one = result.experiment
+        groups[one.dataset, one.fingerprint, one.protocol.split].append(result)
+    for (name, fingerprint, rule), group in groups.items():
+        split = available.split(name, fingerprint, source_of(group), rule)
+        ratings = None if split is None else split.target_ratings(request.phase)
         if ratings is not None:
             users = rated(request.targets, ratings)
             yield from (replace(result, users=users) for result in group)
-        elif dataset is not None:
+        elif split is not None:
             problems.append(
                 f"Not shown: data set '{name}' has no ratings, which {request.targets} is about."
             )

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.settings import Settings
+
+
+def data_of(sequences: Sequences, n_items: int, **columns: Any) -> Dataset:
+    """Name the users and items of some histories."""
+    users = [f"u{user}" for user in range(len(sequences))]
+    items = [f"i{item}" for item in range(1, n_items + 1)]
+    return Dataset("toy", "f" * 64, sequences, users, items, [""] * n_items, 7, **columns)
 
 
 def toy(name: str = "toy") -> Dataset:

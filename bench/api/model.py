@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import DataError, StoreError
 from bench.plan.experiment import Experiment
 from bench.runs.stored import StoredExperiment
@@ -25,26 +26,26 @@ if TYPE_CHECKING:
 class TrainedModel:
     """The method of a finished experiment with the weights of its best epoch.
 
-    Users and items are named by the ids of the data set. What a user has done before the test
-    item is the input, cut to the protocol's maximum length, as in evaluation.
+    Users and items are named by the ids of the data set. What a user has done before the
+    (last) test item is the input, cut to the protocol's maximum length, as in evaluation.
 
     Attributes
     ----------
     experiment
         What was trained.
-    dataset
+    split
         Its data.
     method
         A torch module in evaluation mode.
     """
 
     experiment: Experiment
-    dataset: Dataset
+    split: Split
     method: Method
     device: str
 
     @classmethod
-    def load(cls, stored: StoredExperiment, dataset: Dataset, settings: Settings) -> TrainedModel:
+    def load(cls, stored: StoredExperiment, split: Split, settings: Settings) -> TrainedModel:
         """Load the weights that an experiment left in the store.
 
         Raises
@@ -62,8 +63,13 @@ class TrainedModel:
             )
         device = select_device(settings.device)
         configure(device, settings.threads, settings.numerics)
-        method = load_method(stored.experiment, dataset, stored.weights, settings)
-        return cls(stored.experiment, dataset, method, str(device))
+        method = load_method(stored.experiment, split, stored.weights, settings)
+        return cls(stored.experiment, split, method, str(device))
+
+    @property
+    def dataset(self) -> Dataset:
+        """Data set; of a split by time, the users and items of the training interactions alone."""
+        return self.split.dataset
 
     def recommend(
         self, users: Iterable[str] | None = None, k: int = 10, *, unseen: bool = False
@@ -73,7 +79,7 @@ class TrainedModel:
         Parameters
         ----------
         users
-            Ids; None is all users.
+            Ids; None is all users with a test target.
         k
             Items of a list.
         unseen
@@ -89,9 +95,7 @@ class TrainedModel:
         from bench.evaluate.full_ranking import FullRanking
 
         length = self.experiment.protocol.max_length
-        ranking = FullRanking(
-            LeaveOneOut.of(self.dataset), "test", length, torch.device(self.device)
-        )
+        ranking = FullRanking(self.split.latest(), "test", length, torch.device(self.device))
         lists = pd.DataFrame(ranking.top(self.method, k, unseen=unseen).columns())
         if users is not None:
             rows = pd.DataFrame({"user": self._rows(users)})
@@ -113,7 +117,8 @@ class TrainedModel:
         Parameters
         ----------
         users
-            Ids, in the order of the rows; None is all users in the order of the data set.
+            Ids, in the order of the rows; None is all users with a test target, in the order of the
+            data set.
         """
         import torch
 
@@ -122,8 +127,11 @@ class TrainedModel:
             for batch in self._batches():
                 order.append(batch.users.cpu().numpy())
                 parts.append(self.method.user_vectors(batch).float().cpu().numpy())
-        vectors = np.concatenate(parts)[np.argsort(np.concatenate(order))]
-        return vectors if users is None else vectors[self._rows(users)]
+        known = np.concatenate(order)
+        vectors = np.concatenate(parts)[np.argsort(known)]
+        if users is None:
+            return vectors
+        return vectors[np.searchsorted(np.sort(known), self._rows(users))]
 
     def item_vectors(self) -> NDArray[np.float32]:
         """Return float32 ``[items, D]``, in the order of ``dataset.item_ids``."""
@@ -139,7 +147,7 @@ class TrainedModel:
         Parameters
         ----------
         users
-            Ids; None is all users.
+            Ids; None is all users with a test target.
 
         Returns
         -------
@@ -151,13 +159,13 @@ class TrainedModel:
 
         from bench.evaluate.decisions import read_decisions
 
-        split = LeaveOneOut.of(self.dataset)
         found = read_decisions(
             self.method,
-            split.history("test"),
-            split.item_counts().astype(np.int32),
+            self.dataset.sequences,
+            self.split.item_counts().astype(np.int32),
             self.experiment.protocol.max_length,
             torch.device(self.device),
+            self.split.latest().targets_at["test"],
         )
         columns = ("user", "position", "item", "keep", "score")
         if found is None:
@@ -176,16 +184,19 @@ class TrainedModel:
         from bench.model.batch import SequenceData
         from bench.model.samples import blocks, histories
 
-        history = SequenceData(LeaveOneOut.of(self.dataset).history("test"))
-        rows = histories(history, self.experiment.protocol.max_length)
+        data = SequenceData(self.dataset.sequences)
+        ends = torch.from_numpy(self.split.latest().targets_at["test"])
+        rows = histories(data, self.experiment.protocol.max_length, ends)
         for part in blocks(rows, POSITIONS_PER_BLOCK):
-            yield history.gather(part).to(torch.device(self.device))
+            yield data.gather(part).to(torch.device(self.device))
 
     def _rows(self, users: Iterable[str]) -> list[int]:
-        known = {str(user): row for row, user in enumerate(self.dataset.user_ids)}
+        tested = self.split.latest().users("test").tolist()
+        known = {str(self.dataset.user_ids[row]): row for row in tested}
         try:
             return [known[str(user)] for user in users]
         except KeyError as error:
             raise DataError(
-                f"data set '{self.dataset.name}' has no user {error}; see dataset.user_ids"
+                f"data set '{self.dataset.name}' has no user {error} with a test target; see "
+                "dataset.user_ids"
             ) from None

@@ -15,12 +15,14 @@ import pandas as pd
 
 from bench.api.model import TrainedModel
 from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import rank_of
 from bench.files import write_output
 from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase
+from bench.plan.result import Decisions, TopLists
 from bench.plugins import resolve_settings
 from bench.reports.available import AvailableData, load_same
 from bench.reports.comparison import comparison_keys
@@ -175,7 +177,7 @@ class Results:
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
-        """Return the rank of every user's held-out item; one row a user and experiment.
+        """Return the rank of every held-out item; one row a target and experiment.
 
         Columns: what identifies the experiment, ``user`` and ``target``, ``rank_all`` and
         ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from
@@ -200,10 +202,10 @@ class Results:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
             counts = ranks.columns()
             return {
-                "user": range(len(ranks.target)),
+                "user": counts.pop("user", np.arange(len(ranks.target))),
                 "target": counts.pop("target"),
-                "rank_all": rank_of(ranks, "all", ties),
-                "rank_unseen": rank_of(ranks, "unseen", ties),
+                "rank_all": rank_of(ranks, "all", ties).ranks,
+                "rank_unseen": rank_of(ranks, "unseen", ties).ranks,
                 **counts,
             }
 
@@ -222,12 +224,7 @@ class Results:
         ids
             As for :meth:`ranks`.
         """
-
-        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
-            decisions = stored.decisions(part)
-            return {} if decisions is None else decisions.columns()
-
-        return self._long(columns, items="item", ids=ids)
+        return self._long(lambda stored: _columns(stored.decisions(part)), items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
         """Return the top items of every user, of experiments run with ``keep="lists"``.
@@ -239,11 +236,7 @@ class Results:
         ids
             As for :meth:`ranks`.
         """
-
-        def columns(stored: StoredExperiment) -> Mapping[str, Any]:
-            return {} if stored.lists is None else stored.lists.columns()
-
-        return self._long(columns, items="item", ids=ids)
+        return self._long(lambda stored: _columns(stored.lists), items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
         """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
@@ -285,7 +278,7 @@ class Results:
             Its data are not on this machine.
         """
         stored = self._single(key)
-        return TrainedModel.load(stored, self._dataset(stored), self.settings)
+        return TrainedModel.load(stored, self._split(stored), self.settings)
 
     def _single(self, key: str | None = None) -> StoredExperiment:
         """Return the one experiment there is, or the one whose key begins with ``key``."""
@@ -304,13 +297,16 @@ class Results:
         for stored in self._stored:
             if values := {**columns(stored)}:
                 if ids:
-                    dataset = self._dataset(stored)
+                    dataset = self._split(stored).dataset
                     values["user"] = np.array(dataset.user_ids, dtype=object)[values["user"]]
                     values[items] = np.array(dataset.item_ids, dtype=object)[values[items] - 1]
                 size = len(values["user"])
                 identity = {name: [value] * size for name, value in _identity(stored).items()}
                 parts.append(pd.DataFrame({**identity, **values}))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _split(self, stored: StoredExperiment) -> Split:
+        return Split.of(self._dataset(stored), stored.experiment.protocol.split)
 
     def _dataset(self, stored: StoredExperiment) -> Dataset:
         name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
@@ -479,13 +475,18 @@ def report(
 
 
 def _request(reading: Mapping[str, Any], **others: Any) -> Request:
-    return Request.parse({**reading, **others}, "report")
+    metrics = reading.get("metrics") or None
+    return Request.parse({**reading, "metrics": metrics, **others}, "report")
 
 
 def _words(side: Results | str) -> str:
     if isinstance(side, str):
         return side
     return ",".join(side._known_keys())  # noqa: SLF001 - of this module
+
+
+def _columns(found: Decisions | TopLists | None) -> Mapping[str, Any]:
+    return {} if found is None else found.columns()
 
 
 def _identity(stored: StoredExperiment) -> dict[str, Any]:

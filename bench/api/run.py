@@ -198,6 +198,7 @@ def execute_spec(
         In the order of the plan.
     """
     from bench.data.load import load_dataset
+    from bench.data.split import notes
     from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
@@ -212,6 +213,7 @@ def execute_spec(
 
     where = computation(settings)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    about = list(notes(datasets, spec.rules))
     if spec.encoders:
         from bench.text.provide import embed_texts
 
@@ -248,7 +250,7 @@ def execute_spec(
                 display = RunDisplay(lines, len(plan))
                 place = f"{where.device}, {counted(settings.threads, 'thread')} each"
                 place += f", on {on}" if on else ""
-                lines.say(announcement(plan, estimates, store, workers, place))
+                lines.say("\n".join([announcement(plan, estimates, store, workers, place), *about]))
                 outcomes = execute(
                     plan,
                     execution,

@@ -11,6 +11,7 @@ from bench.cli.options import Json, ManyValues, data_settings, print_json, with_
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.protocol import Protocol
 from bench.plan.variants import Change, split_source
 from bench.settings import Settings
 
@@ -107,16 +108,25 @@ def verify(*, names: Names = None, settings: Settings) -> None:
 
 
 @_verb("audit", "./mine.yaml")
-def audit(*, names: Names = None, json: Json = False, settings: Settings) -> None:
+def audit(
+    *,
+    names: Names = None,
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Split by time to count; temporal:test_from=0.95.")
+    ] = "temporal",
+    json: Json = False,
+    settings: Settings,
+) -> None:
     """Look for what silently ruins comparisons, such as sequences sorted by item id."""
     from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset
 
     rows: list[dict[str, str]] = []
+    rule = Protocol.parse({"split": split}, "--split").split
     for name in names or _present(settings):
         dataset = load_dataset(name, settings)
-        results = audit_dataset(dataset)
+        results = audit_dataset(dataset, rule)
         base, variants = split_source(name)
         if variants and not any(isinstance(variant, Change) for variant in variants):
             results.append(against_file(dataset, load_dataset(base, settings)))

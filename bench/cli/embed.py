@@ -77,6 +77,9 @@ def embed(
     with resumable(), display_for() as lines:
         loaded = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
         requests = [
-            request_for(spec, data, name) for data in loaded.values() for name in spec.encoders
+            request_for(spec, data, name, rule)
+            for data in loaded.values()
+            for rule in spec.rules
+            for name in spec.encoders
         ]
         encode(requests, settings, EncodingDisplay(lines), threads=threads)

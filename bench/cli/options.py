@@ -278,6 +278,14 @@ def chosen_spec(
     seeds: Annotated[
         list[int] | None, typer.Option(metavar=_NUMBERS, help="Repetitions, as 1 2 or 1-3.")
     ] = None,
+    split: Annotated[
+        Many,
+        typer.Option(
+            metavar="NAME ...",
+            help="leave-one-out, temporal, or temporal:targets=all and the like.",
+            show_default="the specification's",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         one_of(
@@ -296,6 +304,7 @@ def chosen_spec(
         "methods": method,
         "encoders": encoder,
         "seeds": seeds,
+        "splits": split,
         "budget": budget,
     }
     return resolve_spec(spec, changes, set_ or [])

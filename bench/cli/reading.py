@@ -46,7 +46,7 @@ def chosen_reading(
 ) -> dict[str, Any]:
     """Return how ranks become metrics: keywords of :class:`bench.reports.request.Reading`."""
     chosen = {"phase": phase, "candidates": candidates, "ties": ties, "targets": targets}
-    return {**chosen, "metrics": metric}
+    return {**chosen, "metrics": metric or None}
 
 
 def write_out(text: str, out: Path | None) -> None:

@@ -21,14 +21,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset
+from bench.data.dataset import Dataset, in_units
 from bench.data.interactions import CheckResult, Interactions, check_ids, encode, is_missing, tidy
 from bench.data.sequences import Sequences
 from bench.errors import DataError
@@ -148,7 +147,7 @@ def selected(raw: Interactions, card: Card) -> NDArray[np.bool_]:
         bound = getattr(filters, name)
         if bound is not None:
             times = _needed(raw.times, "times", f"{name}: {bound}", card)
-            keep &= compare(times, _in_units(bound, times, raw.per_second, card))
+            keep &= compare(times, in_units(bound, times, raw.per_second, card.name))
     return keep
 
 
@@ -159,23 +158,6 @@ def _needed(values: NDArray[Any] | None, what: str, setting: str, card: Card) ->
             f"card, or name the column of {what} in the options"
         )
     return values
-
-
-def _in_units(
-    bound: float | datetime, times: NDArray[Any], per_second: int | None, card: Card
-) -> float:
-    """Return a bound in the unit of the times, rounded up where those are whole."""
-    if not isinstance(bound, datetime):
-        return bound
-    if per_second is None:
-        raise DataError(
-            f"data set '{card.name}': its times are numbers of an unknown unit; write the bound "
-            f"{bound:%Y-%m-%d} as such a number, or name the unit as 'time_format'"
-        )
-    microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    if times.dtype.kind == "i":
-        return -(-microseconds * per_second // 10**6)
-    return microseconds * per_second / 10**6
 
 
 def tie_rule(raw: Interactions, card: Card) -> list[CheckResult]:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from bench.data.dataset import Dataset
 from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
+from bench.data.split import Split
+from bench.errors import DataError
+from bench.plan.protocol import PHASES, SplitRule, TemporalSplit
 
 SORTED_LIMIT = 0.5
 """Share of sorted sequences from which on time order is in doubt. In true files of the Amazon
@@ -34,9 +37,9 @@ def statistics(dataset: Dataset) -> dict[str, str]:
     }
 
 
-def audit(dataset: Dataset) -> list[CheckResult]:
-    """Return what reading has found, and run every check."""
-    return [*dataset.notes, *(check(dataset) for check in CHECKS)]
+def audit(dataset: Dataset, rule: SplitRule = TemporalSplit()) -> list[CheckResult]:  # noqa: B008
+    """Return what reading has found, run every check, and count what a split by time gives."""
+    return [*dataset.notes, *(check(dataset) for check in CHECKS), split_by_time(dataset, rule)]
 
 
 def order_of_time(dataset: Dataset) -> CheckResult:
@@ -66,16 +69,10 @@ def _item_orders(ids: Sequence[str]) -> list[NDArray[np.int64]]:
 
 def sorted_share(sequences: Sequences, key: NDArray[np.int64]) -> float:
     """Compute the share of sequences of two items or more that ascend by ``key[item]``."""
-    places = key[sequences.items]
-    falls = np.zeros(len(places) + 1, dtype=np.int64)
-    falls[2:] = np.cumsum(places[1:] < places[:-1])
-    starts, ends = sequences.offsets[:-1], sequences.offsets[1:]
-    long = ends - starts >= 2
-    if not long.any():
-        return 0.0
-    # falls[k] counts the descents among the first k items; one at a border is not inside.
-    inside = falls[ends[long]] - falls[starts[long] + 1]
-    return float((inside == 0).mean())
+    places, owners = key[sequences.items], sequences.owners
+    falls = (places[1:] < places[:-1]) & (owners[1:] == owners[:-1])
+    long = int((sequences.lengths >= 2).sum())
+    return (long - len(np.unique(owners[1:][falls]))) / long if long else 0.0
 
 
 def ties_in_time(dataset: Dataset) -> CheckResult:
@@ -128,9 +125,9 @@ def against_file(dataset: Dataset, base: Dataset) -> CheckResult:
         other = (dataset.sequences.items != base.sequences.items).mean()
         texts.append(f"{other:.1%} of the positions hold another interaction")
     if min(dataset.sequences.lengths.min(), base.sequences.lengths.min()) > 2:
-        for name, place in (("test", 1), ("validation", 2)):
-            other = (dataset.sequences.from_end(place) != base.sequences.from_end(place)).mean()
-            texts.append(f"{other:.1%} of the users have another {name} target")
+        for phase in reversed(PHASES):
+            other = (Split.of(dataset).targets(phase) != Split.of(base).targets(phase)).mean()
+            texts.append(f"{other:.1%} of the users have another {phase} target")
     return CheckResult(check, "note", "; ".join(texts) or "nothing can be compared")
 
 
@@ -142,7 +139,7 @@ def low_ratings(dataset: Dataset) -> CheckResult:
     if not len(known):
         return CheckResult("ratings", "note", "no interaction that is left has a rating")
     long = bool((dataset.sequences.lengths > 2).all())
-    targets = dataset.target_ratings("test") if long else None
+    targets = Split.of(dataset).target_ratings("test") if long else None
     text = (
         f"{len(known):,} of {dataset.n_interactions:,} interactions are rated, from "
         f"{known.min():g} to {known.max():g}"
@@ -165,7 +162,7 @@ def duplicate_users(dataset: Dataset) -> CheckResult:
 
 def repeated_items(dataset: Dataset) -> CheckResult:
     """Look for items that a user meets more than once."""
-    users = np.repeat(np.arange(dataset.n_users), dataset.sequences.lengths)
+    users = dataset.sequences.owners
     items = dataset.sequences.items.astype(np.int64)
     pairs = len(np.unique(users * (dataset.n_items + 1) + items))
     again = dataset.n_interactions - pairs
@@ -191,6 +188,17 @@ def short_users(dataset: Dataset) -> CheckResult:
         remedy = "set 'filters: {min_user_interactions: 3}' in the card"
         return CheckResult("short users", "warning", f"{text}; {remedy}")
     return CheckResult("short users", "ok", text)
+
+
+def split_by_time(dataset: Dataset, rule: SplitRule) -> CheckResult:
+    """Count what a split by time gives and leaves out."""
+    check = "split by time"
+    if dataset.times is None:
+        return CheckResult(check, "ok", "there are no times")
+    try:
+        return CheckResult(check, "ok", f"{rule}: {Split.of(dataset, rule).note}")
+    except DataError as error:
+        return CheckResult(check, "note", str(error))
 
 
 def popularity(dataset: Dataset) -> CheckResult:
@@ -230,4 +238,4 @@ CHECKS: tuple[Callable[[Dataset], CheckResult], ...] = (
     short_users,
     popularity,
 )
-"""Every check, in the order of the listing."""
+"""Every check without options, in the order of the listing."""

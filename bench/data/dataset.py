@@ -1,9 +1,11 @@
-"""A parsed data set and its leave-one-out split."""
+"""A parsed data set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +13,7 @@ from numpy.typing import NDArray
 from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 from bench.errors import DataError
-from bench.plan.protocol import Part, Phase
-
-_HELD_OUT: dict[Phase, int] = {"validation": 2, "test": 1}
+from bench.plan.protocol import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +69,17 @@ class Dataset:
     training_noise: NDArray[np.bool_] | None = None
     notes: Sequence[CheckResult] = ()
 
-    def target_ratings(self, phase: Phase) -> NDArray[np.float32] | None:
-        """float32 ``[users]``: rating of each user's target, NaN where unknown.
+    def training_places(self) -> NDArray[np.bool_] | None:
+        """Bool ``[interactions]``: which of ``sequences`` are for training.
 
-        None where the data set has no ratings. Users have at least three interactions.
+        None where the training interactions are not the first of each user's.
         """
-        if self.ratings is None:
+        training = self.histories("train")
+        later = self.sequences.lengths - training.lengths
+        if np.any(later < 0):
             return None
-        return self.ratings[self.sequences.offsets[1:] - _HELD_OUT[phase]]
+        before = self.sequences.before_last(later)
+        return before if np.array_equal(self.sequences.items[before], training.items) else None
 
     @property
     def n_users(self) -> int:
@@ -107,52 +110,38 @@ class Dataset:
             return self.training_noise
         return self.noise[self.sequences.before_last(2)]
 
-
-@dataclass(frozen=True, eq=False)
-class LeaveOneOut:
-    """Training, validation and test parts of one data set.
-
-    Attributes
-    ----------
-    n_items
-        Number of items; ids run from 1 to this.
-    train
-        All interactions but the last two of each user, or the data set's own training
-        interactions. Whatever is learnt, counted or normalised comes from here only.
-    """
-
-    n_items: int
-    full: Sequences
-    train: Sequences
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> LeaveOneOut:
-        """Split a data set.
-
-        Raises
-        ------
-        DataError
-            A user has fewer than three interactions.
-        """
-        lengths = dataset.sequences.lengths
+    def refuse_short_users(self) -> None:
+        """Raise a DataError where a user has too few interactions for leave-one-out."""
+        lengths = self.sequences.lengths
         short = np.flatnonzero(lengths < 3)
         if len(short):
-            first = dataset.user_ids[int(short[0])]
+            first = self.user_ids[int(short[0])]
             raise DataError(
-                f"data set '{dataset.name}': {len(short)} users have fewer than 3 interactions "
+                f"data set '{self.name}': {len(short)} users have fewer than 3 interactions "
                 f"(first: user '{first}' with {lengths[short[0]]}), leave-one-out needs 3; set "
                 "'filters: {min_user_interactions: 3}' in its card"
             )
-        return cls(dataset.n_items, dataset.sequences, dataset.histories("train"))
 
-    def history(self, phase: Phase) -> Sequences:
-        """Every interaction before the phase's target."""
-        return self.full.without_last(_HELD_OUT[phase])
 
-    def targets(self, phase: Phase) -> NDArray[np.int32]:
-        """int32 ``[users]``: the item to be ranked."""
-        return self.full.from_end(_HELD_OUT[phase])
+def in_units(
+    bound: float | datetime,
+    times: NDArray[Any],
+    per_second: int | None,
+    name: str,
+    instead: str = "such a number",
+) -> float:
+    """Return a bound in the unit of a data set's times, rounded up where those are whole.
 
-    def item_counts(self) -> NDArray[np.int64]:
-        """int64 ``[items + 1]``: training interactions of each item, index 0 = padding."""
-        return np.bincount(self.train.items, minlength=self.n_items + 1)
+    A DataError names the data set, and what to write ``instead``, where the unit is unknown.
+    """
+    if not isinstance(bound, datetime):
+        return bound
+    if per_second is None:
+        raise DataError(
+            f"data set '{name}': its times are numbers of an unknown unit; write the bound "
+            f"{bound:%Y-%m-%d} as {instead}, or name the unit as 'time_format'"
+        )
+    microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if times.dtype.kind == "i":
+        return -(-microseconds * per_second // 10**6)
+    return microseconds * per_second / 10**6

@@ -106,9 +106,8 @@ class ForeignTable:
             A value is another; the message names its line.
         """
         numbers = self.numbers(name)
-        self._refuse(
-            name, (numbers != np.trunc(numbers)) | (numbers < least) | (numbers > 2**31), least
-        )
+        wrong = (numbers != np.trunc(numbers)) | (numbers < least) | (numbers > 2**31)
+        self._refuse(name, wrong, f"a whole number from {least} up")
         return numbers.astype(np.int64)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
@@ -123,7 +122,7 @@ class ForeignTable:
 
         texts = pd.Series(self.columns.strings(name), dtype=object)
         numbers = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
-        self._refuse(name, ~np.isfinite(numbers))
+        self._refuse(name, ~np.isfinite(numbers), "a finite number")
         return numbers
 
     def flags(self, name: str) -> NDArray[np.bool_]:
@@ -135,14 +134,9 @@ class ForeignTable:
             A value is another; the message names its line.
         """
         texts = [value.strip().lower() for value in self.columns.strings(name)]
-        wrong = np.array([text not in _TRUE and text not in _FALSE for text in texts])
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise DataError(
-                f"{self.columns.place(row)}: '{name}' is '{texts[row]}', neither true (1) nor "
-                "false (0); correct it"
-            )
-        return np.array([text in _TRUE for text in texts])
+        wrong = np.array([text not in _TRUE | _FALSE for text in texts], dtype=np.bool_)
+        self._refuse(name, wrong, "true (1) or false (0)")
+        return np.array([text in _TRUE for text in texts], dtype=np.bool_)
 
     def refuse_twins(self, what: str, *keys: NDArray[np.int64]) -> None:
         """Refuse two rows about the same thing.
@@ -171,10 +165,9 @@ class ForeignTable:
                 "remove one of the two rows"
             )
 
-    def _refuse(self, name: str, wrong: NDArray[np.bool_], least: int | None = None) -> None:
+    def _refuse(self, name: str, wrong: NDArray[np.bool_], kind: str) -> None:
         if wrong.any():
             row = int(np.argmax(wrong))
-            kind = "a finite number" if least is None else f"a whole number from {least} up"
             raise DataError(
                 f"{self.columns.place(row)}: '{name}' is "
                 f"'{self.columns.strings(name)[row]}', not {kind}; correct it"

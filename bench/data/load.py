@@ -31,6 +31,8 @@ from bench.plan.formats import READERS
 from bench.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_COLUMNS = ("times", "ratings", "noise")
+"""What a data set may know of each interaction."""
 
 
 def load_dataset(source: str, settings: Settings, *, fetch: bool = False) -> Dataset:
@@ -140,9 +142,7 @@ def _to_content(dataset: Dataset) -> Content:
         "names": np.frombuffer(json.dumps(names, separators=(",", ":")).encode(), np.uint8),
         "offsets": dataset.sequences.offsets,
         "items": dataset.sequences.items,
-        "times": dataset.times,
-        "ratings": dataset.ratings,
-        "noise": dataset.noise,
+        **{name: getattr(dataset, name) for name in _COLUMNS},
     }
     metadata = {
         "fingerprint": dataset.fingerprint,
@@ -156,6 +156,7 @@ def _to_content(dataset: Dataset) -> Content:
 def _from_content(content: Content, card: Card) -> Dataset:
     """Build a data set from what the cache keeps of it."""
     user_ids, item_ids, texts = json.loads(content.arrays["names"].tobytes())
+    columns: dict[str, Any] = {name: content.arrays.get(name) for name in _COLUMNS}
     return Dataset(
         name=card.name,
         fingerprint=content.metadata["fingerprint"],
@@ -164,10 +165,8 @@ def _from_content(content: Content, card: Card) -> Dataset:
         item_ids=item_ids,
         item_texts=texts,
         max_length=card.max_length,
-        times=content.arrays.get("times"),
         per_second=content.metadata["per_second"],
-        ratings=content.arrays.get("ratings"),
-        noise=content.arrays.get("noise"),
+        **columns,
         notes=[CheckResult(*note) for note in content.metadata["notes"]],
     )
 

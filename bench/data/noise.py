@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.arrange import fingerprint
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import DataError
 from bench.plan.protocol import Part
@@ -75,8 +75,7 @@ class Training:
             Returns an item for each of some places in ``users``.
         """
         size = len(self.counts)
-        owner = np.repeat(np.arange(len(self.sequences)), self.sequences.lengths)
-        own = np.unique(owner * size + self.sequences.items)
+        own = np.unique(self.sequences.owners * size + self.sequences.items)
         items = np.zeros(len(users), dtype=np.int64)
         left = np.arange(len(users))
         for _ in range(_TRIES):
@@ -237,7 +236,7 @@ def similar(training: Training) -> Changed:
 
 def shuffled(training: Training) -> Changed:
     """Permute the interactions of each user; none of them is noise."""
-    owner = np.repeat(np.arange(len(training.sequences)), training.sequences.lengths)
+    owner = training.sequences.owners
     origin = np.lexsort((training.generator.random(len(owner)), owner)).astype(np.int64)
     items = training.sequences.items[origin]
     nothing = np.zeros(len(items), dtype=np.bool_)
@@ -282,45 +281,55 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
             f"data set '{name}': '{variant.text}' changes all histories, after a variant that "
             "changed some; write it first, or give it the same 'histories'"
         )
-    split = LeaveOneOut.of(dataset)
-    inner = split.full.before_last(2)
-    noise, training_noise = _noise(dataset, "test"), _noise(dataset, "train")
-    training: Sequences | None = None
-    times, ratings = dataset.times, dataset.ratings
-    if variant.histories == "train":
-        changed = _change(split.train, split, dataset, variant)
-        sequences, training = dataset.sequences, changed.sequences
-        training_noise = changed.noise_after(training_noise)
-    else:
-        changed = _change(split.full.without_last(2), split, dataset, variant)
-        lengths = changed.sequences.lengths + 2
-        items = np.zeros(lengths.sum(), dtype=np.int32)
-        sequences = Sequences.from_lengths(lengths, items)
-        place = sequences.before_last(2)
-        items[place], items[~place] = changed.sequences.items, split.full.items[~inner]
-        after = np.zeros(len(items), dtype=np.bool_)
-        after[place], after[~place] = changed.noise_after(noise[inner]), noise[~inner]
-        noise, times = after, None  # what is inserted has no time
-        if ratings is not None:
-            old, ratings = ratings, np.full(len(items), np.nan, dtype=np.float32)
-            ratings[~place] = old[~inner]
-            ratings[place] = np.where(changed.origin < 0, np.nan, old[inner][changed.origin])
-        if variant.histories == "test":
-            training = dataset.histories("train")
-    known = isinstance(variant, Noise) or dataset.noise_in("train") is not None
-    masks = (noise if known else None, training_noise if known and training is not None else None)
+    dataset.refuse_short_users()
+    changed = (_training_changed if variant.histories == "train" else _changed)(dataset, variant)
     ids = (dataset.user_ids, dataset.item_ids, dataset.item_texts)
+    masks = changed.noise, changed.training, changed.training_noise
+    return replace(changed, name=name, fingerprint=fingerprint(changed.sequences, *ids, *masks))
+
+
+def _training_changed(dataset: Dataset, variant: Change) -> Dataset:
+    """Change what models train on, and nothing else."""
+    training = dataset.histories("train")
+    changed = _change(training, dataset, variant)
+    known = _is_known(dataset, variant)
     return replace(
         dataset,
-        name=name,
-        fingerprint=fingerprint(sequences, *ids, masks[0], training, masks[1]),
-        sequences=sequences,
-        times=times,
-        ratings=ratings,
-        noise=masks[0],
-        training=training,
-        training_noise=masks[1],
+        noise=_noise(dataset, "test") if known else None,
+        training=changed.sequences,
+        training_noise=changed.noise_after(_noise(dataset, "train")) if known else None,
     )
+
+
+def _changed(dataset: Dataset, variant: Change) -> Dataset:
+    """Change histories before the validation target, of training too unless they are for tests."""
+    full = dataset.sequences
+    inner = full.before_last(2)
+    changed = _change(full.without_last(2), dataset, variant)
+    items = np.zeros(len(changed.sequences.items) + 2 * len(full), dtype=np.int32)
+    sequences = Sequences.from_lengths(changed.sequences.lengths + 2, items)
+    place = sequences.before_last(2)
+    origin = np.zeros(len(items), dtype=np.int64)  # -1 where an interaction is new
+    origin[place] = np.append(np.flatnonzero(inner), -1)[changed.origin]
+    origin[~place] = np.flatnonzero(~inner)
+    items[place], items[~place] = changed.sequences.items, full.items[~inner]
+    noise = np.where(origin < 0, False, _noise(dataset, "test")[origin])
+    noise[place] |= changed.noise
+    old = dataset.ratings
+    known, for_tests = _is_known(dataset, variant), variant.histories == "test"
+    return replace(
+        dataset,
+        sequences=sequences,
+        times=None,  # what is inserted has no time
+        ratings=None if old is None else np.where(origin < 0, np.float32(np.nan), old[origin]),
+        noise=noise if known else None,
+        training=dataset.histories("train") if for_tests else None,
+        training_noise=_noise(dataset, "train") if for_tests and known else None,
+    )
+
+
+def _is_known(dataset: Dataset, variant: Change) -> bool:
+    return isinstance(variant, Noise) or dataset.noise_in("train") is not None
 
 
 def _noise(dataset: Dataset, part: Part) -> NDArray[np.bool_]:
@@ -329,10 +338,34 @@ def _noise(dataset: Dataset, part: Part) -> NDArray[np.bool_]:
     return np.zeros(len(dataset.histories(part).items), np.bool_) if known is None else known
 
 
-def _change(before: Sequences, split: LeaveOneOut, dataset: Dataset, variant: Change) -> Changed:
+def with_training(dataset: Dataset, later: Integers) -> Dataset:
+    """Take all but some last interactions of each user for training, as the variants change them.
+
+    Parameters
+    ----------
+    dataset
+        Its name says which variants.
+    later
+        int64 ``[users]``: how many last interactions of each are not for training.
+    """
+    source, variants = split_source(dataset.name)
+    before = dataset.sequences.before_last(later)
+    found = replace(
+        dataset,
+        training=dataset.sequences.without_last(later),
+        training_noise=None if dataset.noise is None else dataset.noise[before],
+    )
+    for number, variant in enumerate(variants):
+        if isinstance(variant, Change):
+            named = replace(found, name=source_of(source, variants[:number]))
+            found = replace(_training_changed(named, variant), name=dataset.name)
+    return found
+
+
+def _change(before: Sequences, dataset: Dataset, variant: Change) -> Changed:
     source = Training(
         sequences=before,
-        counts=split.item_counts(),
+        counts=np.bincount(dataset.histories("train").items, minlength=dataset.n_items + 1),
         texts=dataset.item_texts,
         rate=variant.rate if isinstance(variant, Noise) else 0.0,
         generator=np.random.default_rng(seed_for(dataset.name, *variant.axes)),
@@ -348,7 +381,7 @@ def _uniform(training: Training) -> Callable[[Integers], Integers]:
 def _inserted(training: Training, users: Integers, gaps: Integers, items: Integers) -> Changed:
     """Insert items at gaps; those of one gap in the order of their drawing."""
     old = training.sequences
-    owner = np.repeat(np.arange(len(old)), old.lengths)
+    owner = old.owners
     position = np.arange(len(owner)) - old.offsets[owner]
     order = np.lexsort((np.r_[2 * position + 1, 2 * gaps], np.r_[owner, users]))
     origin = np.r_[np.arange(len(owner)), np.full(len(users), -1)][order]

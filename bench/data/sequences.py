@@ -59,8 +59,13 @@ class Sequences:
     def __iter__(self) -> Iterator[NDArray[np.int32]]:
         return (self[user] for user in range(len(self)))
 
-    def without_last(self, count: int) -> Sequences:
-        """Drop the last ``count`` items of every user.
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """int64 ``[interactions]``: whose each interaction is."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def without_last(self, count: int | NDArray[np.int64]) -> Sequences:
+        """Drop the last ``count`` items of every user, or as many of each as an array says.
 
         Raises
         ------
@@ -68,17 +73,12 @@ class Sequences:
             A user has fewer items than that.
         """
         lengths = self.lengths
-        if len(lengths) and lengths.min() < count:
+        if np.any(lengths < count):
             raise ValueError(f"a user has fewer than {count} items")
         return Sequences.from_lengths(lengths - count, self.items[self.before_last(count)])
 
-    def before_last(self, count: int) -> NDArray[np.bool_]:
+    def before_last(self, count: int | NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which are not among the last ``count`` of their user, bool ``[interactions]``."""
-        lengths = self.lengths
-        position = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], lengths)
-        before: NDArray[np.bool_] = position < np.repeat(lengths - count, lengths)
+        ends = np.repeat(self.offsets[1:] - count, self.lengths)
+        before: NDArray[np.bool_] = np.arange(len(self.items)) < ends
         return before
-
-    def from_end(self, place: int) -> NDArray[np.int32]:
-        """int32 ``[users]``: the item ``place`` from the end of every user, 1 = the last."""
-        return self.items[self.offsets[1:] - place]

@@ -23,21 +23,24 @@ def read_decisions(
     item_counts: NDArray[np.int32],
     max_length: int,
     device: torch.device,
+    ends: NDArray[np.int64] | None = None,
 ) -> Decisions | None:
-    """Compute keep decisions and noise scores of the last interactions of each user.
+    """Compute keep decisions and noise scores of the last interactions of histories.
 
     Parameters
     ----------
     method
         The trained model.
     sequences
-        Histories of all users.
+        Interactions of all users.
     item_counts
         int32 ``[n_items + 1]``: training interactions of each item.
     max_length
         Most recent interactions that the model sees.
     device
         Device of the model.
+    ends
+        Where histories end, as for :func:`bench.model.samples.histories`; one of a user at most.
 
     Returns
     -------
@@ -47,7 +50,8 @@ def read_decisions(
     method.eval()
     data = SequenceData(sequences)
     indices, keeps, scores = [], [], []
-    for rows in blocks(histories(data, max_length), POSITIONS_PER_BLOCK):
+    places = None if ends is None else torch.from_numpy(ends)
+    for rows in blocks(histories(data, max_length, places), POSITIONS_PER_BLOCK):
         batch = data.gather(rows)
         decided = method.denoise(batch.to(device))
         if decided is None:

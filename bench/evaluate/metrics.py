@@ -1,7 +1,7 @@
-"""Metrics of one relevant item a user, computed from stored ranks.
+"""Metrics of one relevant item, computed from stored ranks.
 
 A metric is a small frozen object: a vectorised figure per user and its mean. A rank is the
-position of the user's held-out item in the ranking of its candidates, 1 = first. Where the tie
+position of a held-out item in the ranking of its candidates, 1 = first. Where the tie
 rule ``average`` gives a fractional rank, such as 2.5, every metric reads it as the next whole
 position, here 3: the item misses the first two places, and its gain is the third place's. So
 metrics are functions of whole positions, and the inequalities between HR@K and NDCG@K that hold
@@ -17,9 +17,9 @@ from typing import ClassVar
 import numpy as np
 
 from bench.errors import ConfigError, suggestion
-from bench.evaluate.ndcg import NDCG, Floats, Metric, rank_of
+from bench.evaluate.ndcg import NDCG, Floats, Metric, Ranking, rank_of
 
-__all__ = ["METRICS", "MRR", "NDCG", "HitRatio", "Metric", "parse_metric", "rank_of"]
+__all__ = ["METRICS", "MRR", "NDCG", "HitRatio", "Metric", "Ranking", "parse_metric", "rank_of"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class HitRatio(Metric):
 
     Examples
     --------
-    >>> HitRatio(2).per_user(np.array([1.0, 2.0, 2.5, 3.0])).tolist()
+    >>> HitRatio(2).gains(np.array([1.0, 2.0, 2.5, 3.0])).tolist()
     [1.0, 1.0, 0.0, 0.0]
     """
 
@@ -47,9 +47,9 @@ class MRR(Metric):
 
     Examples
     --------
-    >>> MRR().per_user(np.array([1.0, 4.0, 3.5])).tolist()
+    >>> MRR().gains(np.array([1.0, 4.0, 3.5])).tolist()
     [1.0, 0.25, 0.25]
-    >>> MRR(3).mean(np.array([1.0, 4.0]))
+    >>> MRR(3).mean(Ranking(np.array([1.0, 4.0])))
     0.5
     """
 

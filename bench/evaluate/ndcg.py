@@ -22,8 +22,24 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-def rank_of(ranks: Ranks, candidates: Candidates, ties: Ties) -> Floats:
-    """Rank every user's target, 1 = first.
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Ranks of held-out targets.
+
+    Attributes
+    ----------
+    ranks
+        float64 ``[targets]``, 1 = first; NaN where an imported rank is not known.
+    users
+        int32 ``[targets]``, ascending: whose target; None: one target of each user.
+    """
+
+    ranks: Floats
+    users: NDArray[np.int32] | None = None
+
+
+def rank_of(ranks: Ranks, candidates: Candidates, ties: Ties) -> Ranking:
+    """Rank every target.
 
     Parameters
     ----------
@@ -34,21 +50,16 @@ def rank_of(ranks: Ranks, candidates: Candidates, ties: Ties) -> Floats:
     ties
         ``pessimistic`` places the target below every item of equal score, ``average`` in the
         middle of them, which may end in .5.
-
-    Returns
-    -------
-    ndarray
-        float64 ``[users]``; NaN where an imported rank is not known.
     """
     columns = ranks.columns()
     better, equal = columns[f"better_{candidates}"], columns[f"ties_{candidates}"]
     weight = 1.0 if ties == "pessimistic" else 0.5
-    return np.where(better < 0, np.nan, 1.0 + better + weight * equal)
+    return Ranking(np.where(better < 0, np.nan, 1.0 + better + weight * equal), ranks.user)
 
 
 @dataclass(frozen=True)
 class Metric(ABC):
-    """A figure per user that depends on the rank of its one relevant item.
+    """A figure per target that depends on its rank; a user's is the mean over their targets.
 
     Parameters
     ----------
@@ -73,18 +84,32 @@ class Metric(ABC):
         """Name, such as ``NDCG@10``."""
         return self.label if self.k is None else f"{self.label}@{self.k}"
 
-    def per_user(self, ranks: Floats) -> Floats:
-        """Compute the figure of every user.
+    def per_user(self, ranking: Ranking) -> Floats:
+        """Compute the figure of every user with a target, float64 ``[users]``.
+
+        Raises
+        ------
+        BenchError
+            A rank is NaN or below 1.
+        """
+        gains = self.gains(ranking.ranks)
+        if ranking.users is None:
+            return gains
+        _, starts, sizes = np.unique(ranking.users, return_index=True, return_counts=True)
+        return np.asarray(np.add.reduceat(gains, starts) / sizes, dtype=np.float64)
+
+    def gains(self, ranks: Floats) -> Floats:
+        """Compute the figure of every target.
 
         Parameters
         ----------
         ranks
-            float64 ``[users]``; a fractional rank counts as the next whole position.
+            float64 ``[targets]``; a fractional rank counts as the next whole position.
 
         Returns
         -------
         ndarray
-            float64 ``[users]``, between 0 and 1.
+            float64 ``[targets]``, between 0 and 1.
 
         Raises
         ------
@@ -94,13 +119,14 @@ class Metric(ABC):
         if not np.all(ranks >= 1):
             first = int(np.flatnonzero(~(ranks >= 1))[0])
             raise BenchError(
-                f"user {first} has rank {ranks[first]}, ranks start at 1; run the experiment again"
+                f"target {first} has rank {ranks[first]}, ranks start at 1; run the experiment "
+                "again"
             )
         positions = np.ceil(ranks)
         gains = self._gain(positions)
         return gains if self.k is None else np.where(positions <= self.k, gains, 0.0)
 
-    def mean(self, ranks: Floats) -> float:
+    def mean(self, ranking: Ranking) -> float:
         """Average the figure over users.
 
         Raises
@@ -108,9 +134,9 @@ class Metric(ABC):
         BenchError
             There are no users, or a rank is NaN or below 1.
         """
-        if not len(ranks):
+        if not len(ranking.ranks):
             raise BenchError(f"{self.name} of no users is undefined; check the data set's filters")
-        return float(np.mean(self.per_user(ranks)))
+        return float(np.mean(self.per_user(ranking)))
 
     @abstractmethod
     def _gain(self, positions: Floats) -> Floats:
@@ -126,7 +152,7 @@ class NDCG(Metric):
 
     Examples
     --------
-    >>> NDCG(3).per_user(np.array([1.0, 3.0, 2.5, 4.0])).tolist()
+    >>> NDCG(3).gains(np.array([1.0, 3.0, 2.5, 4.0])).tolist()
     [1.0, 0.5, 0.5, 0.0]
     """
 

@@ -74,6 +74,11 @@ class Rows:
         """
         return self.targets.where(self.targets > 0, self.length)
 
+    @property
+    def end(self) -> Tensor:
+        """Flat index behind each row's last input."""
+        return self.start + self.length
+
     def __len__(self) -> int:
         return len(self.user)
 

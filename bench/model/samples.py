@@ -110,11 +110,25 @@ def segments(data: SequenceData, max_length: int, per_user: int, generator: Gene
     return Rows(users, data.offsets[users] + begin, length, torch.zeros_like(users))
 
 
-def histories(data: SequenceData, max_length: int) -> Rows:
-    """Return the last ``max_length`` interactions of every user, without targets."""
-    length = data.lengths.clamp_max(max_length)
-    user = torch.arange(len(length))
-    return Rows(user, data.offsets[1:] - length, length, torch.zeros_like(user))
+def histories(data: SequenceData, max_length: int, ends: Tensor | None = None) -> Rows:
+    """Return the last ``max_length`` interactions of histories, without targets.
+
+    Parameters
+    ----------
+    data
+        Interactions of all users.
+    max_length
+        Most interactions of a row.
+    ends
+        int64 ``[rows]``: where each history ends, the place behind its last interaction in those of
+        all users; it has one at least. None: the whole history of every user.
+    """
+    if ends is None:
+        user, ends = torch.arange(len(data.lengths)), data.offsets[1:]
+    else:
+        user = torch.searchsorted(data.offsets, ends - 1, right=True) - 1
+    length = (ends - data.offsets[user]).clamp_max(max_length)
+    return Rows(user, ends - length, length, torch.zeros_like(length))
 
 
 def batches(rows: Rows, targets_per_batch: int, generator: Generator) -> list[Rows]:

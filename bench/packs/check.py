@@ -244,7 +244,7 @@ def _alarms(entry: PublishedExperiment) -> Iterator[str]:
             )
     test = entry.ranks["test"]
     middle = (float(test.candidates_all.mean()) + 1) / 2
-    places = rank_of(test, "all", "average")
+    places = rank_of(test, "all", "average").ranks
     error = float(places.std()) / len(places) ** 0.5
     if float(places.mean()) >= middle - 2 * error:
         yield f"the mean rank {places.mean():.0f} is no better than chance ({middle:.0f})"

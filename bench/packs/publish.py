@@ -91,8 +91,8 @@ def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[st
     one = stored.experiment
     if not any(isinstance(variant, Noise) for variant in split_source(one.dataset)[1]):
         return {}
-    dataset = available.get(one.dataset, one.fingerprint, one.dataset)
-    return {} if dataset is None else summaries(stored, dataset)
+    split = available.split(one.dataset, one.fingerprint, one.dataset, one.protocol.split)
+    return {} if split is None else summaries(stored, split.dataset)
 
 
 def united(experiments: Iterable[PublishedExperiment]) -> list[PublishedExperiment]:

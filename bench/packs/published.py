@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, InstanceOf, Json, ValidationError
 
 from bench.config import Config
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import atomic_path
 from bench.hashing import canonical_json, content_hash
 from bench.plan.experiment import Experiment
-from bench.plan.protocol import PARTS, PHASES, Part, Phase
+from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
 
@@ -132,6 +132,11 @@ class PublishedExperiment:
             update={"versions": versions, "card": None, "detection": detection}
         )
         ranks = {phase: stored.ranks(phase) for phase in PHASES}
+        if any(one.user is not None for one in ranks.values()):
+            raise ConfigError(
+                f"{stored.experiment.label} was split by time; published results are of "
+                f"{LEAVE_ONE_OUT} alone, leave it out"
+            )
         buckets = Buckets.of(ranks["test"].target_count)
         plain = {
             "experiment": stored.content,

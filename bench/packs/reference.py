@@ -128,7 +128,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     ours = {_settings(stored) for stored in own}
     newest = sorted(fitting, key=lambda stored: stored.finished)
     shown = {text: one for one in newest if (text := _settings(one)) not in ours}.values()
-    names = dict.fromkeys(stored.experiment.label.rpartition("/")[0] for stored in shown)
+    names = dict.fromkeys(stored.experiment.configuration for stored in shown)
     notes = [
         f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}.",
         *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),

@@ -38,7 +38,7 @@ def write_submission(pack: Path, checked: PackCheck, target: Path) -> list[Path]
 
 def _text(checked: PackCheck, place: str, digits: str) -> str:
     entries = checked.experiments
-    names = dict.fromkeys(entry.experiment.label.rpartition("/")[0] for entry in entries)
+    names = dict.fromkeys(entry.experiment.configuration for entry in entries)
     rows = [_HEADS, tuple("---" for _ in _HEADS), *(tuple(_cells(entry)) for entry in entries)]
     lines = [
         f"# Results: {', '.join(names)}",

@@ -17,6 +17,7 @@ from bench.hashing import content_hash
 ENGINE = (
     "bench.data.dataset",
     "bench.data.sequences",
+    "bench.data.split",
     "bench.evaluate.decisions",
     "bench.evaluate.full_ranking",
     "bench.evaluate.ndcg",
@@ -30,8 +31,8 @@ ENGINE = (
     "bench.seeds",
     "bench.training",
 )
-"""Modules and packages of the engine that decide numbers. Reading of data is not among them:
-the data set's fingerprint covers its outcome."""
+"""Modules and packages of the engine that decide numbers. Reading of data and noise are not among
+them: the data set's fingerprint covers their outcome."""
 TEXTS = ("bench.text.prefixes", "bench.text.provide", "bench.text.texts")
 """Modules that decide which text belongs to a position; counted for experiments with an encoder."""
 _KINDS = ("bench.methods.", "bench.text.encoders.")

@@ -6,15 +6,15 @@ import operator
 import os
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from bench.config import Config, read_yaml
+from bench.config import DATE, Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.formats import READERS
 from bench.plan.variants import Change, Variant, split_source
@@ -201,8 +201,8 @@ class Filters(Config):
     """
 
     rating: str | None = None
-    since: int | float | datetime | None = None
-    before: int | float | datetime | None = None
+    since: Annotated[int | float | datetime | None, DATE] = None
+    before: Annotated[int | float | datetime | None, DATE] = None
     duplicates: Literal["keep", "drop-consecutive", "drop-repeats"] = "keep"
     min_user_interactions: int = Field(default=1, ge=1)
     min_item_interactions: int = Field(default=1, ge=1)
@@ -213,19 +213,6 @@ class Filters(Config):
         if value is not None:
             rating_rule(value)
         return value
-
-    @field_validator("since", "before", mode="before")
-    @classmethod
-    def _a_time(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("write a date such as 2014-07-31, or a number")
-        if not isinstance(value, str):
-            return value
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError("write a date such as 2014-07-31, or a number") from None
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def describe(self) -> str:
         """One phrase for messages.

@@ -11,7 +11,7 @@ from pydantic import Field
 from bench.config import Config
 from bench.hashing import content_hash
 from bench.numerics import Numerics
-from bench.plan.protocol import Protocol
+from bench.plan.protocol import Protocol, SplitRule, TemporalSplit
 from bench.plan.training import LossName, TrainingConfig
 
 IMPORTED = "imported:"
@@ -97,7 +97,13 @@ class Experiment(Config):
     def label(self) -> str:
         """Short readable name: ``ml-100k/sasrec/none/seed 1``."""
         parts = self.dataset, self.backbone, self.method, self.encoder
-        return label_of(*parts, self.training.budget, self.seed, self.training.loss)
+        training = self.training
+        return label_of(*parts, training.budget, self.seed, training.loss, self.protocol.split)
+
+    @property
+    def configuration(self) -> str:
+        """The label without the seed: ``ml-100k/sasrec/none``."""
+        return self.label.removesuffix(f"/seed {self.seed}")
 
 
 def label_of(
@@ -108,17 +114,19 @@ def label_of(
     budget: str,
     seed: int,
     loss: LossName | None,
+    split: SplitRule | None,
 ) -> str:
     """Join what an experiment consists of; what it lacks or has as usual is left out.
 
     Examples
     --------
-    >>> label_of("ml-100k", "sasrec", "none", None, "paper", 1, "cross_entropy")
+    >>> label_of("ml-100k", "sasrec", "none", None, "paper", 1, "cross_entropy", None)
     'ml-100k/sasrec/none/seed 1'
-    >>> label_of("ml-100k", "sasrec", "none", None, "quick", 1, "bpr")
-    'ml-100k/sasrec/none/bpr/quick/seed 1'
+    >>> label_of("ml-100k", "sasrec", "none", None, "quick", 1, "bpr", TemporalSplit(targets="all"))
+    'ml-100k/sasrec/none/temporal:targets=all/bpr/quick/seed 1'
     """
     own_loss = None if loss == "cross_entropy" else loss
     own_budget = None if budget == "paper" else budget
-    parts = [dataset, backbone, method, encoder, own_loss, own_budget, f"seed {seed}"]
+    own_split = str(split) if isinstance(split, TemporalSplit) else None
+    parts = [dataset, backbone, method, encoder, own_split, own_loss, own_budget, f"seed {seed}"]
     return "/".join(part for part in parts if part)

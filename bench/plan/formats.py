@@ -258,6 +258,16 @@ class Reader:
 
 _READERS = "bench.data.readers"
 
+
+def _rows(
+    name: str,
+    summary: str,
+    options: type[TableOptions],
+    files: tuple[str, str] = ("interactions", "items"),
+) -> Reader:
+    return Reader(name, summary, files[:1], files[1:], options, f"{_READERS}.table:read")
+
+
 SEQUENCES = Reader(
     "sequences",
     "one user a line, USER ITEM ITEM ..., and a table of item titles",
@@ -266,37 +276,18 @@ SEQUENCES = Reader(
     SequencesOptions,
     f"{_READERS}.sequences:read",
 )
-RECBOLE = Reader(
-    "recbole",
-    "RecBole atomic files .inter and .item",
-    ("interactions",),
-    ("items",),
-    RecboleOptions,
-    f"{_READERS}.table:read",
-)
-AMAZON = Reader(
+RECBOLE = _rows("recbole", "RecBole atomic files .inter and .item", RecboleOptions)
+AMAZON = _rows(
     "amazon",
     "Amazon 2014 reviews_*.json.gz and meta_*.json.gz",
-    ("reviews",),
-    ("metadata",),
     AmazonOptions,
-    f"{_READERS}.table:read",
+    ("reviews", "metadata"),
 )
-MOVIELENS = Reader(
-    "movielens",
-    "MovieLens u.data and u.item",
-    ("interactions",),
-    ("items",),
-    MovielensOptions,
-    f"{_READERS}.table:read",
-)
-TABLE = Reader(
+MOVIELENS = _rows("movielens", "MovieLens u.data and u.item", MovielensOptions)
+TABLE = _rows(
     "table",
     "CSV and other separated text, Parquet or JSON lines, with named columns",
-    ("interactions",),
-    ("items",),
     TableOptions,
-    f"{_READERS}.table:read",
 )
 PLANTED = Reader(
     "planted",

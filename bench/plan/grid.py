@@ -11,6 +11,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS, Component
 from bench.errors import ConfigError
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Computation, Experiment, label_of
+from bench.plan.protocol import LEAVE_ONE_OUT, SplitRule
 from bench.plan.spec import Spec
 from bench.plan.training import LossName
 
@@ -50,6 +51,8 @@ class GridPoint:
         :attr:`bench.plan.training.TrainingConfig.budget`.
     loss
         Next-item loss; None is the specification's own.
+    split
+        How interactions become training interactions and targets; None is the specification's own.
     """
 
     source: str
@@ -59,12 +62,13 @@ class GridPoint:
     seed: int
     budget: str = "paper"
     loss: LossName | None = None
+    split: SplitRule | None = None
 
     @property
     def label(self) -> str:
         """Short readable name, as an experiment's."""
         parts = self.source, self.backbone, self.method, self.encoder
-        return label_of(*parts, self.budget, self.seed, self.loss)
+        return label_of(*parts, self.budget, self.seed, self.loss, self.split)
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,16 @@ class PlannedExperiment:
 
 
 def grid_points(spec: Spec) -> list[GridPoint]:
-    """List the grid: data set, then loss, then seed, then method, then backbone, then encoder.
+    """List the grid: data set, split, loss, seed, method, backbone and encoder, in this order.
 
     A whole comparison of the first seed comes before the second seed's. Standalone methods
     take no backbone; encoders are crossed only with methods that read texts.
     """
     training = spec.complete_training
     return [
-        GridPoint(source, backbone, method, encoder, seed, training.budget, loss)
+        GridPoint(source, backbone, method, encoder, seed, training.budget, loss, split)
         for source in spec.sources
+        for split in spec.rules
         for loss in spec.losses or (training.loss,)
         for seed in spec.seeds
         for method, backbone, encoder in _models(spec)
@@ -141,12 +146,16 @@ def freeze(
     training = spec.complete_training
     if point.loss is not None:
         training = training.model_copy(update={"loss": point.loss})
+    protocol = spec.protocol_for(dataset.max_length)
+    if point.split is not None:
+        protocol = protocol.model_copy(update={"split": point.split})
     if backbone is not None:
         backbone_settings = spec.backbone_config(backbone).model_dump(mode="json")
     if encoder is not None:
         encoder_settings = spec.encoder_config(encoder).resolved(cache).model_dump(mode="json")
     method_config = spec.method_config(method).resolved(cache)
-    method_config.check_data(dataset)
+    if protocol.split == LEAVE_ONE_OUT:  # other splits leave users and items out
+        method_config.check_data(dataset)
     return Experiment(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -157,7 +166,7 @@ def freeze(
         encoder=encoder,
         encoder_settings=encoder_settings,
         training=training,
-        protocol=spec.protocol_for(dataset.max_length),
+        protocol=protocol,
         seed=point.seed,
         code=code_version(component for _, component in components_of(point)),
         computation=computation or Computation(),

@@ -18,13 +18,13 @@ class _Columns:
     """Arrays of equal length."""
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return all arrays by name."""
-        return dict(vars(self))
+        """Return all arrays by name; one that is left out, None, is not among them."""
+        return {name: array for name, array in vars(self).items() if array is not None}
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks(_Columns):
-    """Rank of each user's target; all arrays are ``[users]``.
+    """Rank of each held-out target; all arrays are ``[targets]``.
 
     Attributes
     ----------
@@ -39,6 +39,9 @@ class Ranks(_Columns):
         compete, among all items.
     better_unseen, ties_unseen, candidates_unseen
         The same among the target and the items absent from the user's history.
+    user
+        int32, ascending: whose target, as row of the split's data set. None: one target of every
+        user, in order.
 
     Of imported results ``better_*`` is -1 where the ranks are not known.
     """
@@ -52,6 +55,7 @@ class Ranks(_Columns):
     better_unseen: NDArray[np.int32]
     ties_unseen: NDArray[np.int32]
     candidates_unseen: NDArray[np.int32]
+    user: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.encoding import EncoderConfig
-from bench.plan.protocol import Protocol
+from bench.plan.protocol import Protocol, SplitRule
 from bench.plan.training import BUDGETS, BudgetName, LossName, TrainingConfig
 from bench.plan.variants import NoiseAxis, split_source
 from bench.settings import expanded
@@ -39,6 +39,9 @@ class Spec(Config):
         Registered names. Encoders are crossed only with methods that read texts.
     losses
         Next-item losses, each of which every model is trained with; empty: ``training.loss``.
+    splits
+        Splits of the data, each of which every model is trained and tested under; empty:
+        ``protocol.split``.
     seeds
         Repetitions, whole numbers from 0.
     protocol
@@ -59,6 +62,7 @@ class Spec(Config):
     methods: tuple[str, ...] = (BASELINE,)
     encoders: tuple[str, ...] = ()
     losses: tuple[LossName, ...] = ()
+    splits: tuple[SplitRule, ...] = ()
     seeds: tuple[Seed, ...] = (1,)
     protocol: Protocol = Protocol()
     budget: BudgetName = "paper"
@@ -68,7 +72,7 @@ class Spec(Config):
     encoder_settings: SettingsByName = Field(default_factory=dict)
 
     @field_validator(
-        *("datasets", "noise", "backbones", "methods", "encoders", "losses", "seeds"),
+        *("datasets", "noise", "backbones", "methods", "encoders", "losses", "splits", "seeds"),
         mode="before",
     )
     @classmethod
@@ -77,7 +81,7 @@ class Spec(Config):
             raise ValueError(f"must be a list; write [{value}]")
         return value
 
-    @field_validator("datasets", "backbones", "methods", "encoders", "losses", "seeds")
+    @field_validator("datasets", "backbones", "methods", "encoders", "losses", "splits", "seeds")
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         for entry in value:
@@ -102,6 +106,11 @@ class Spec(Config):
             for source in axis
         )
         return tuple(dict.fromkeys(every))
+
+    @property
+    def rules(self) -> tuple[SplitRule, ...]:
+        """Splits of the data, at least one."""
+        return self.splits or (self.protocol.split,)
 
     def with_changes(self, changes: dict[str, Any], where: str) -> Spec:
         """Copy with other values, checked like a file's.
@@ -189,6 +198,10 @@ class Spec(Config):
         if self.losses and "loss" in self.training.model_fields_set:
             raise ConfigError(
                 f"spec '{self.name}': 'losses' and 'training.loss' both name losses; remove one"
+            )
+        if self.splits and "split" in self.protocol.model_fields_set:
+            raise ConfigError(
+                f"spec '{self.name}': 'splits' and 'protocol.split' both name splits; remove one"
             )
 
     def _check_needs(self, method: MethodEntry) -> None:

@@ -13,14 +13,16 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.interactions import MISSING
 from bench.data.load import parse_card
 from bench.data.locate import Located
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.errors import BenchError, ConfigError, DataError, StoreError
 from bench.files import atomic_path, write_json
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.protocol import LEAVE_ONE_OUT
 from bench.plan.result import Decisions
 from bench.runs.stored import StoredExperiment
 from bench.version import __version__
@@ -133,7 +135,7 @@ def choose(
     else:
         limit = np.quantile(decisions.score, threshold, method="inverted_cdf")
         keep[flat] = decisions.score <= limit
-    user = np.repeat(np.arange(len(train)), train.lengths)
+    user = train.owners
     lacking = np.minimum(least, train.lengths) - np.bincount(user[keep], minlength=len(train))
     restored = 0
     for row in np.flatnonzero(lacking > 0):
@@ -176,7 +178,14 @@ def write_cleaned(
     """
     if folder.exists():
         raise ConfigError(f"{folder} exists; name another folder with --out")
-    kept = _kept(stored, LeaveOneOut.of(dataset).train, part, threshold)
+    rule = stored.experiment.protocol.split
+    if part == "all" and rule != LEAVE_ONE_OUT:
+        raise ConfigError(
+            f"{stored.experiment.label} was split by time, whose targets another split of the "
+            "written data would not hold out; give --part train"
+        )
+    dataset = Split.of(dataset, rule).dataset
+    kept = _kept(stored, dataset.histories("train"), part, threshold)
     rows = _rows(dataset, kept.keep, part)
     present = set(rows["item_id"])
     titles = pd.DataFrame({"item_id": dataset.item_ids, "title": dataset.item_texts}, dtype=object)
@@ -236,12 +245,11 @@ def _table(
 
 def _rows(dataset: Dataset, keep: NDArray[np.bool_], part: CleanedPart) -> pd.DataFrame:
     """Return the interactions to write, user by user."""
-    split = LeaveOneOut.of(dataset)
-    train, everyone = split.train, np.arange(dataset.n_users)
-    users = np.repeat(everyone, train.lengths)
-    places = np.arange(len(users)) - train.offsets[users]
-    users, items, places = users[keep], train.items[keep], places[keep]
+    train = dataset.histories("train")
+    places = np.arange(len(train.items)) - train.offsets[train.owners]
+    users, items, places = train.owners[keep], train.items[keep], places[keep]
     if part == "all":
+        split, everyone = Split.of(dataset), np.arange(dataset.n_users)
         users = np.concatenate([users, everyone, everyone])
         items = np.concatenate([items, split.targets("validation"), split.targets("test")])
         places = np.concatenate([places, train.lengths, train.lengths + 1])
@@ -252,7 +260,7 @@ def _rows(dataset: Dataset, keep: NDArray[np.bool_], part: CleanedPart) -> pd.Da
 
 def _dropped(dataset: Dataset, kept: Kept) -> pd.DataFrame:
     """Return what is left out, in the form that the method ``decisions`` reads."""
-    train = LeaveOneOut.of(dataset).train
+    train = dataset.histories("train")
     flat = np.flatnonzero(~kept.keep)
     users = np.searchsorted(train.offsets, flat, side="right") - 1
     rows = _table(dataset, users, train.items[flat], flat - train.offsets[users])

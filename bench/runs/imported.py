@@ -20,20 +20,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.foreign import ForeignTable
+from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
 from bench.files import atomic_path
 from bench.hashing import file_hash
 from bench.plan.experiment import IMPORTED, Experiment
-from bench.plan.protocol import PHASES, Candidates, Phase, Protocol
+from bench.plan.protocol import LEAVE_ONE_OUT, PHASES, Candidates, Phase, Protocol
 from bench.plan.result import ExperimentResult, Metadata, Origin, Ranks
 from bench.plan.training import TrainingConfig
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 
 if TYPE_CHECKING:
-    from bench.evaluate.ndcg import Metric
+    from bench.evaluate.ndcg import Metric, Ranking
 
 NAME = re.compile(r"\w[\w .()+-]{0,59}")
 """Names of imported models."""
@@ -82,7 +83,7 @@ def import_ranks(
     Raises
     ------
     ConfigError
-        The name is not possible.
+        The name is not possible, or the protocol splits by time.
     DataError
         The file is damaged, lacks users, or contradicts the data set.
     StoreError
@@ -92,6 +93,11 @@ def import_ranks(
         raise ConfigError(
             f"name '{name}' must be at most 60 letters, digits, spaces and any of _.()+- and begin "
             "with a letter or digit; choose another"
+        )
+    if protocol.split != LEAVE_ONE_OUT:
+        raise ConfigError(
+            f"ranks are imported under the split {LEAVE_ONE_OUT} alone, not {protocol.split}; name "
+            "an experiment of that split with --like"
         )
     reader = _Reader(path, dataset, candidates)
     kind, counts, length = reader.read()
@@ -125,7 +131,7 @@ def import_ranks(
     return store.load(experiment.key)
 
 
-def complete_ranks(split: LeaveOneOut, phase: Phase, counts: Counts | None) -> Ranks:
+def complete_ranks(split: Split, phase: Phase, counts: Counts | None) -> Ranks:
     """Complete counts by what the data set tells; without counts nothing is known."""
     history, targets = split.history(phase), split.targets(phase)
     seen = np.bincount(_seen(split, phase) // (split.n_items + 1), minlength=len(history))
@@ -140,10 +146,10 @@ def complete_ranks(split: LeaveOneOut, phase: Phase, counts: Counts | None) -> R
     return Ranks(**{name: column.astype(np.int32) for name, column in columns.items()})
 
 
-def _seen(split: LeaveOneOut, phase: Phase) -> NDArray[np.int64]:
+def _seen(split: Split, phase: Phase) -> NDArray[np.int64]:
     """Return ``user * (items + 1) + item`` of what is in a history and is not the target."""
     history, targets = split.history(phase), split.targets(phase)
-    users = np.repeat(np.arange(len(history)), history.lengths)
+    users = history.owners
     other = history.items != targets[users]
     return np.unique(users[other] * (split.n_items + 1) + history.items[other])
 
@@ -170,9 +176,9 @@ class _Reader:
     candidates: Candidates | None
 
     @cached_property
-    def split(self) -> LeaveOneOut:
+    def split(self) -> Split:
         """Targets and histories of the data set."""
-        return LeaveOneOut.of(self.dataset)
+        return Split.of(self.dataset)
 
     def read(self) -> tuple[Literal["ranks", "lists", "scores"], dict[Phase, Counts], int | None]:
         """Return the kind of file, the counts of each phase that it holds, and lists' length."""
@@ -421,9 +427,7 @@ class _Reader:
         return np.array([places[value] for value in ids], dtype=np.int64)
 
 
-def check_known(
-    stored: StoredExperiment, ranking: NDArray[np.float64], metrics: Sequence[Metric]
-) -> None:
+def check_known(stored: StoredExperiment, ranking: Ranking, metrics: Sequence[Metric]) -> None:
     """Refuse metrics that the file of an imported result does not decide.
 
     Parameters
@@ -441,7 +445,7 @@ def check_known(
         The ranks are not known, or a metric looks beyond the end of the lists.
     """
     label, origin = stored.experiment.label, stored.metadata.origin
-    if np.isnan(ranking).any():
+    if np.isnan(ranking.ranks).any():
         raise UnknownRanksError(
             f"{label} was imported without these ranks; choose the candidates and phase that "
             f"{origin.file if origin else 'its file'} is about"
@@ -487,13 +491,14 @@ def write_ranks(stored: StoredExperiment, dataset: Dataset, path: Path) -> None:
         raise ConfigError(
             f"{stored.experiment.label} was imported from {origin.file}; import that file instead"
         )
-    frames = []
+    split, frames = Split.of(dataset, stored.experiment.protocol.split), []
+    dataset = split.dataset
     for phase in PHASES:
         ranks = stored.ranks(phase)
         columns = {name: ranks.columns()[name] for name in COUNTS}
         named = {
             "phase": phase,
-            "user": list(dataset.user_ids),
+            "user": [dataset.user_ids[user] for user in split.users(phase)],
             "target": [dataset.item_ids[item - 1] for item in ranks.target],
         }
         frames.append(pd.DataFrame({**named, **columns}))

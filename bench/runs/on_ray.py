@@ -149,6 +149,7 @@ class Ray:
     def _shipped(self, planned: PlannedExperiment, execution: ExecutionSettings) -> dict[str, Any]:
         """Put data set and text vectors of an experiment into the object store, each once."""
         ray = _ray()
+        from bench.data.split import Split
         from bench.text.provide import text_vectors_for
 
         experiment = planned.experiment
@@ -158,11 +159,11 @@ class Ray:
             self._sent[data] = ray.put(load(planned.source, execution.settings))
         found = {"dataset": self._sent[data]}
         if experiment.encoder is not None:
-            length = str(experiment.protocol.max_length)
+            rule, length = experiment.protocol.split, str(experiment.protocol.max_length)
             settings = str(experiment.encoder_settings)
-            texts = ("texts", planned.source, experiment.encoder, settings, length)
+            texts = ("texts", planned.source, experiment.encoder, settings, length, str(rule))
             if texts not in self._sent:
-                dataset = ray.get(self._sent[data])
+                dataset = Split.of(ray.get(self._sent[data]), rule).dataset
                 vectors = text_vectors_for(experiment, dataset, execution.settings)
                 self._sent[texts] = ray.put(vectors)
             found["texts"] = self._sent[texts]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
+from bench.data.split import notes
 from bench.errors import DataError
 from bench.plan.experiment import Computation
 from bench.plan.grid import Adapt, PlannedExperiment, freeze, grid_points
@@ -51,14 +52,16 @@ def preview_rows(
     Returns
     -------
     list of PreviewRow, list of str
-        The experiments in the order in which they run, and one sentence for each data set that
-        cannot be read here.
+        The experiments in the order in which they run, and one sentence for each data set that is
+        split by time or cannot be read or split here.
     """
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
     for source in spec.sources:
         try:
-            datasets[source] = load_dataset(source, settings)
+            found = load_dataset(source, settings)
+            problems += notes({source: found}, spec.rules)
+            datasets[source] = found
         except DataError as error:
             problems.append(f"{source}: {error}")
     where = _computation(settings)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,6 +194,7 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
         raise _damaged(path, error) from error
     columns = {name: np.asarray(table[name].to_numpy()) for name in table.column_names}
     kinds = {name: _dtype(hint) for name, hint in get_type_hints(kind).items()}
+    kinds = {name: kinds[name] for name in kinds if name in columns or not hasattr(kind, name)}
     if {name: column.dtype for name, column in columns.items()} != kinds:
         expected = ", ".join(f"{name} ({dtype})" for name, dtype in kinds.items())
         raise _damaged(path, f"its columns are not {expected}")
@@ -201,8 +202,9 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
 
 
 def _dtype(hint: object) -> np.dtype[Any]:
-    """Return the data type that an ``NDArray[...]`` names."""
-    kind: np.dtype[Any] = np.dtype(get_args(get_args(hint)[1])[0])
+    """Return the data type that an ``NDArray[...]`` names, which may be left out."""
+    array = next((kind for kind in get_args(hint) if get_origin(kind) is np.ndarray), hint)
+    kind: np.dtype[Any] = np.dtype(get_args(get_args(array)[1])[0])
     return kind
 
 

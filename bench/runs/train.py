@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from bench.components import BACKBONES, METHODS, Sampling
-from bench.data.dataset import Dataset, LeaveOneOut
-from bench.data.sequences import Sequences
+from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import StoreError
 from bench.evaluate.decisions import read_decisions
 from bench.evaluate.full_ranking import FullRanking
@@ -78,12 +78,12 @@ def run_experiment(
     settings = settings or Settings.from_environment()
     where = select_device(settings.device)
     configure(where, settings.threads, settings.numerics)
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset, experiment.protocol.split)
     # Without the variants: rates of noise differ in their data alone, not in initial weights too.
     axes = (split_source(experiment.dataset)[0], experiment.seed)
     own = (*axes, experiment.method, experiment.backbone or "")
     torch.manual_seed(seed_for(*own, "initial weights"))
-    data = training_data(experiment, dataset, split.train, settings, text_vectors)
+    data = training_data(experiment, split, settings, text_vectors)
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
         method,
@@ -106,7 +106,10 @@ def run_experiment(
         ranks = {phase: ranking[phase].rank(method) for phase in PHASES}
     with trainer.meter.stage("decisions"):
         decisions = _decisions(method, split, experiment.protocol.max_length, where)
-    lists = ranking["test"].top(method, LIST_LENGTH) if "lists" in keep else None
+    lists = None
+    if "lists" in keep:
+        latest = FullRanking(split.latest(), "test", experiment.protocol.max_length, where)
+        lists = latest.top(method, LIST_LENGTH)
     weights = _save_weights(method, work) if "weights" in keep else None
     metadata = _metadata(trainer, done, data.text_vectors, settings)
     return ExperimentResult(ranks, done.curve, metadata, decisions, lists=lists, weights=weights)
@@ -118,17 +121,15 @@ def sampling_of(experiment: Experiment) -> Sampling:
     return METHODS.get(experiment.method).sampling_for(experiment.training.samples, backbone)
 
 
-def load_method(
-    experiment: Experiment, dataset: Dataset, weights: Path, settings: Settings
-) -> Method:
+def load_method(experiment: Experiment, split: Split, weights: Path, settings: Settings) -> Method:
     """Build the method of a finished experiment with its stored weights, in evaluation mode.
 
     Parameters
     ----------
     experiment
         What was trained.
-    dataset
-        Its data, the content that ``experiment.fingerprint`` names.
+    split
+        Of its data.
     weights
         As stored; see :class:`bench.plan.result.ExperimentResult`.
     settings
@@ -139,8 +140,7 @@ def load_method(
     StoreError
         The weights are damaged or belong to another model.
     """
-    train = LeaveOneOut.of(dataset).train
-    method = build_method(experiment, training_data(experiment, dataset, train, settings))
+    method = build_method(experiment, training_data(experiment, split, settings))
     try:
         method.load_state_dict(load_file(weights))
     except Exception as error:
@@ -159,18 +159,18 @@ def _save_weights(method: Method, work: Path) -> Path:
 
 def training_data(
     experiment: Experiment,
-    dataset: Dataset,
-    train: Sequences,
+    split: Split,
     settings: Settings,
     text_vectors: TextVectors | None = None,
 ) -> TrainingData:
     """Collect what an experiment's method may see."""
     name, _ = split_source(experiment.dataset)
+    dataset = split.dataset
     own = (name, experiment.seed, experiment.method, experiment.backbone or "", "own generators")
     mean, of_targets = next_item_losses(experiment.training)
     return TrainingData(
         sizes=Sizes(dataset.n_users, dataset.n_items, experiment.protocol.max_length),
-        train=train,
+        train=split.train,
         next_item_loss=mean,
         target_loss=of_targets,
         seed=seed_for(*own),
@@ -205,13 +205,16 @@ def selection_metric(method: Method, experiment: Experiment, ranking: FullRankin
 
 
 def _decisions(
-    method: Method, split: LeaveOneOut, max_length: int, device: torch.device
+    method: Method, split: Split, max_length: int, device: torch.device
 ) -> dict[str, Decisions]:
-    parts = {"train": split.train, "test": split.history("test")}
+    parts = {
+        "train": (split.train, None),
+        "test": (split.dataset.sequences, split.latest().targets_at["test"]),
+    }
     counts = split.item_counts().astype(np.int32)
     found = {
-        name: read_decisions(method, sequences, counts, max_length, device)
-        for name, sequences in parts.items()
+        name: read_decisions(method, sequences, counts, max_length, device, ends)
+        for name, (sequences, ends) in parts.items()
     }
     return {name: value for name, value in found.items() if value is not None}
 

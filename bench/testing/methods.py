@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from bench.components import BACKBONES, METHODS, MethodEntry, Sampling
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import ConfigError
 from bench.model.batch import Batch, SequenceData
 from bench.model.method import Method
@@ -124,8 +125,8 @@ class MethodTests:
         experiment = self.experiment()
         torch.manual_seed(0)
         with self.texts(reading or self.readings[0], empty=empty):
-            split = LeaveOneOut.of(data)
-            given = train.training_data(experiment, data, split.train, Settings.from_environment())
+            split = Split.of(data)
+            given = train.training_data(experiment, split, Settings.from_environment())
         method = train.build_method(experiment, given)
         method.begin_epoch(0)
         return method.eval()
@@ -156,7 +157,7 @@ class MethodTests:
         experiment = self.experiment(learning_rate=0.01, prefixes_per_user=4)
         return Trainer(
             method,
-            SequenceData(LeaveOneOut.of(example.dataset()).train),
+            SequenceData(Split.of(example.dataset()).train),
             experiment.training,
             experiment.protocol,
             sampling=self.sampling,
@@ -166,7 +167,7 @@ class MethodTests:
 
     def inputs(self) -> Batch:
         """Gather test-time histories of all users, of one item up to the maximum length."""
-        data = SequenceData(LeaveOneOut.of(example.dataset()).history("test"))
+        data = SequenceData(Split.of(example.dataset()).history("test"))
         rows = histories(data, example.MAX_LENGTH)
         shorter = rows.length.minimum(1 + rows.user % example.MAX_LENGTH)
         return data.gather(replace(rows, length=shorter))
@@ -356,7 +357,7 @@ class MethodTests:
     def test_shortest_and_longest_sequences(self) -> None:
         """One interaction, and as many as the protocol allows, in training and evaluation."""
         method = self.make()
-        data = SequenceData(LeaveOneOut.of(example.dataset()).train)
+        data = SequenceData(Split.of(example.dataset()).train)
         rows = histories(data, example.MAX_LENGTH)
         wanted = 0 if self.sampling in {"segments", "windows"} else 1
         for length in (1, example.MAX_LENGTH):

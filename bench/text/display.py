@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from bench.display import Lines, SafeStream
 from bench.plan.progress import duration
+from bench.text.store import StoredVectors
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,10 @@ class EncodingDisplay:
         note = f"{self._done:,} of {self._texts:,} texts, {speed:,.0f} tokens/s"
         self._display.update(self._label, self._done, self._texts, note)
 
-    def ended(self, label: str, cost: Mapping[str, Any], folder: Path, *, made: bool) -> None:
+    def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
         """Show where the vectors are kept, and what they cost if they were made now."""
         self._display.stop(label)
+        cost = vectors.metadata
         done = "encoded before"
         if made:
             speed = cost["tokens"] / max(cost["seconds"], 1e-9)
@@ -71,5 +70,5 @@ class EncodingDisplay:
                 f"peak {memory:,.0f} MiB"
             )
         self._display.say(
-            f"{label}: {cost['texts']:,} texts, S = {cost['size']}, {done}, in {folder}"
+            f"{label}: {cost['texts']:,} texts, S = {cost['size']}, {done}, in {vectors.folder}"
         )

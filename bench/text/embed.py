@@ -18,12 +18,12 @@ from bench.cache import Content, Entry
 from bench.errors import DataError
 from bench.text.display import EncodingDisplay, EncodingEstimate
 from bench.text.encoder import Encoder
-from bench.text.texts import Corpus, digest
+from bench.text.store import VECTORS, StoredVectors, entry_of
+from bench.text.texts import Corpus
 from bench.training.device import configure, select_device
 from bench.training.resources import Meter, peak_memory_bytes
 from bench.version import __version__
 
-VECTORS = "vectors"
 SHARD_CHARACTERS = 32_768
 """About 8,000 tokens: some ten seconds of a small model on two cores, lost at most."""
 MOST_SHARDS = 256
@@ -31,49 +31,6 @@ MOST_SHARDS = 256
 GROUPS, SAMPLE, SAMPLE_CHARACTERS = 4, 16, 2048
 """Groups of texts, and most texts and characters of each (one text at least), that are encoded
 beforehand to estimate how long all will take."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredVectors:
-    """A matrix of text vectors and what is known of it.
-
-    Attributes
-    ----------
-    matrix
-        float32 or float16 ``[texts + 1, S]``, mapped from its file; row 0 is zero.
-    metadata
-        Which encoder made the vectors, its settings and versions, what that cost, and the
-        matrix's SHA-256.
-    folder
-        Where both are kept.
-    """
-
-    matrix: NDArray[Any]
-    metadata: Mapping[str, Any]
-    folder: Path
-
-    @classmethod
-    def of(cls, content: Content, entry: Entry) -> StoredVectors:
-        """Return the vectors that an entry of the cache holds."""
-        metadata = {**content.metadata, "sha256": content.files[f"{VECTORS}.npy"]}
-        return cls(content.arrays[VECTORS], metadata, entry.folder)
-
-
-def entry_of(encoder: Encoder[Any], corpus: Corpus) -> Entry:
-    """Return the entry of an encoder's vectors of the texts of a corpus.
-
-    Vectors in numerics ``portable`` are kept apart from those that a machine rounds in its own way.
-    """
-    settings = encoder.settings
-    key: dict[str, Any] = {
-        "fingerprint": encoder.fingerprint,
-        "storage": encoder.config.storage,
-        "texts": corpus.digest(),
-        "fitted": digest(corpus.names) if encoder.fitted else None,
-    }
-    if settings.numerics == "portable":
-        key |= {"numerics": settings.numerics, "threads": settings.threads}
-    return Entry.of(settings.cache, "vectors", encoder.name, key)
 
 
 def vectors_of(
@@ -121,7 +78,7 @@ def vectors_of(
     vectors = StoredVectors.of(entry.ensure(fill, mapped=True), entry)
     if made:
         shutil.rmtree(shards, ignore_errors=True)
-    display.ended(label, vectors.metadata, vectors.folder, made=made)
+    display.ended(label, vectors, made=made)
     return vectors
 
 

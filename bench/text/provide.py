@@ -10,16 +10,19 @@ import torch
 
 from bench.components import ENCODERS
 from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.display import display_for
 from bench.model.text_vectors import TextVectors
 from bench.plan.encoding import EncoderConfig
 from bench.plan.experiment import Experiment
 from bench.plan.grid import grid_points
+from bench.plan.protocol import LEAVE_ONE_OUT, SplitRule
 from bench.plan.spec import Spec
 from bench.settings import Settings
 from bench.text.display import EncodingDisplay
-from bench.text.embed import StoredVectors, vectors_of
+from bench.text.embed import vectors_of
 from bench.text.encoder import Encoder
+from bench.text.store import StoredVectors
 from bench.text.texts import Corpus
 
 
@@ -85,13 +88,21 @@ def embed_texts(spec: Spec, datasets: Mapping[str, Dataset], settings: Settings)
 
 def requests_of(spec: Spec, datasets: Mapping[str, Dataset]) -> list[VectorRequest]:
     """List the vectors that the methods of a checked specification read, each once."""
-    pairs = dict.fromkeys((c.source, c.encoder) for c in grid_points(spec) if c.encoder)
-    return [request_for(spec, datasets[source], encoder) for source, encoder in pairs if encoder]
+    read = dict.fromkeys((c.source, c.encoder, c.split) for c in grid_points(spec) if c.encoder)
+    return [
+        request_for(spec, datasets[source], encoder, rule or LEAVE_ONE_OUT)
+        for source, encoder, rule in read
+        if encoder
+    ]
 
 
-def request_for(spec: Spec, dataset: Dataset, encoder: str) -> VectorRequest:
-    """Complete the settings for one data set and encoder."""
+def request_for(
+    spec: Spec, dataset: Dataset, encoder: str, rule: SplitRule = LEAVE_ONE_OUT
+) -> VectorRequest:
+    """Complete the settings for one data set and encoder under a split."""
     length = spec.protocol_for(dataset.max_length).max_length
+    if rule != LEAVE_ONE_OUT:
+        dataset = Split.of(dataset, rule).dataset
     return VectorRequest(dataset, encoder, spec.encoder_config(encoder), length)
 
 
@@ -100,7 +111,8 @@ def text_vectors_for(
 ) -> TextVectors | None:
     """Return the vectors of an experiment's encoder, made now where the cache lacks them.
 
-    None where it has no encoder. Errors are those of :func:`bench.text.embed.vectors_of`.
+    The data set is that of the experiment's split. None where it has no encoder. Errors are those
+    of :func:`bench.text.embed.vectors_of`.
     """
     if experiment.encoder is None:
         return None

@@ -67,7 +67,7 @@ class Corpus:
         if config.reading == "pooled":
             characters = np.array([len(name) for name in distinct], dtype=np.int64)
             return cls(distinct, characters, rows, None, present)
-        if dataset.training is not None:
+        if dataset.training_places() is None:
             raise ConfigError(
                 f"data set '{dataset.name}': joined texts belong to one history of a user, but "
                 "training and test-time histories differ; write histories=both, or use an encoder "

@@ -46,7 +46,7 @@ class BestSettings:
         experiment = freeze(point, spec, dataset, computation=self._computation)
         found = self._find(experiment)
         if found is None:
-            name = experiment.label.rpartition("/")[0]
+            name = experiment.configuration
             raise ConfigError(
                 f"{self._root} holds no tuned settings for {name}; run 'bench tune' with the same "
                 "selection first, or leave out --tuned"

@@ -53,7 +53,7 @@ class StudyPlan:
     @property
     def label(self) -> str:
         """Short readable name: ``ml-100k/sasrec/none``."""
-        return self.experiment.label.rpartition("/")[0]
+        return self.experiment.configuration
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from bench.data.load import load_dataset
+from bench.data.split import notes
 from bench.errors import BenchError, ConfigError, StoreError, suggestion
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.plan.grid import PlannedExperiment, load_datasets
@@ -53,6 +54,7 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
     if pruning not in get_args(Pruning):
         raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    list(notes(datasets, spec.rules))  # one that cannot be split is found before any trial
     if spec.encoders:
         embed_texts(spec, datasets, settings)
     return plan_studies(spec, datasets, pruning, computation(settings))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.foreign import ForeignTable
 from bench.errors import DataError
 from bench.hashing import file_hash
@@ -27,8 +27,9 @@ _COLUMNS = ("user", "position", "item", "occurrence", "keep", "score", "replacem
 @lru_cache(maxsize=1)  # seeds and backbones share a file
 def check_file(config: DecisionsConfig, dataset: Dataset) -> None:
     """Check a file against a data set; errors are those of :func:`read_slots`."""
+    dataset.refuse_short_users()
     ids = {"user_ids": dataset.user_ids, "item_ids": dataset.item_ids}
-    known: Any = SimpleNamespace(train=LeaveOneOut.of(dataset).train, **ids)
+    known: Any = SimpleNamespace(train=dataset.histories("train"), **ids)
     read_slots(config, known)
 
 

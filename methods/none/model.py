@@ -29,11 +29,14 @@ class BareBackbone(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
+        vectors, targets = self.predict(batch)
+        return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
+
+    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Compute the vectors that predict, ``[M, S]``, and their targets, ``[M]``, row by row."""
         x, targets = self.backbone.embed(batch.items), batch.targets
         states = self.backbone.encode_predicting(x, batch.valid, targets, batch.users)
-        vectors = self.backbone.project(states)
-        loss = self.next_item_loss(vectors, self.item_vectors(), targets[targets > 0])
-        return {"next_item": loss}
+        return self.backbone.project(states), targets[targets > 0]
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""

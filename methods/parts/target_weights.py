@@ -268,3 +268,29 @@ class TargetWeighting(Method):
         if len(np.unique(weights)) < 2 or len(np.unique(counts)) < 2:
             return None
         return float(spearmanr(weights, counts).statistic)
+
+
+class KeyWeighting(TargetWeighting):
+    """Weights that a key of the targets decides alone.
+
+    Attributes
+    ----------
+    key
+        What targets are compared by, which is also the noise score.
+    """
+
+    key: TargetKey
+
+    @abstractmethod
+    def weigh(self, targets: Targets) -> Tensor:
+        """Compute the weights of a batch's targets, ``[M]``, without gradient."""
+
+    def objective(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor:
+        """Compute the sum of weighted losses."""
+        del vectors
+        return self.weighted(targets, loss, self.weigh(targets))
+
+    def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
+        """Return the keys."""
+        del known
+        return self.key.of_interactions(loss, item, slot, int(self.epoch))

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from bench.methods.parts.counter_noise import uniform
-from bench.methods.parts.target_weights import TargetKey, Targets, TargetWeighting
+from bench.methods.parts.target_weights import KeyWeighting, TargetKey, Targets
 from bench.model.backbone import Backbone
 from bench.model.method import TrainingData
 
 from .config import PLDConfig
 
 
-class PLD(TargetWeighting):
+class PLD(KeyWeighting):
     """Targets weighted by a softmax over pools of the same row."""
 
     spread: Tensor
@@ -30,11 +30,6 @@ class PLD(TargetWeighting):
         """Begin the sums of squares again."""
         super().begin_epoch(epoch)
         self.spread.zero_()
-
-    def objective(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor:
-        """Compute the sum of weighted losses."""
-        del vectors
-        return self.weighted(targets, loss, self.weigh(targets))
 
     def weigh(self, targets: Targets) -> Tensor:
         """Compute weights whose sum over a pool is its share of the targets."""
@@ -73,11 +68,6 @@ class PLD(TargetWeighting):
             return order, row, place
         place %= self.config.pool
         return order, (place == 0).cumsum(0) - 1, place
-
-    def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
-        """Return the keys."""
-        del known
-        return self.key.of_interactions(loss, item, slot, int(self.epoch))
 
     def diagnostics(self) -> dict[str, float | int | str]:
         """Return ``within_user``, the share of the losses' variance within rows, as well."""

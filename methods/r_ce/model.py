@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.methods.parts.target_weights import TargetKey, Targets, TargetWeighting
+from bench.methods.parts.target_weights import KeyWeighting, TargetKey, Targets
 from bench.model.backbone import Backbone
 from bench.model.method import TrainingData
 
@@ -15,7 +15,7 @@ _LARGEST_EXPONENT = 20.0
 """Of a weight, which is unbounded where a popular item is predicted badly or a rare one well."""
 
 
-class RCE(TargetWeighting):
+class RCE(KeyWeighting):
     """Targets weighted by ``exp(-beta * key)``."""
 
     def __init__(self, config: RCEConfig, data: TrainingData, backbone: Backbone) -> None:
@@ -23,11 +23,6 @@ class RCE(TargetWeighting):
         self.beta = config.beta
         self.normalised = config.normalise == "weights"
         self.key = TargetKey(config.key, data)
-
-    def objective(self, targets: Targets, vectors: Tensor, loss: Tensor) -> Tensor:
-        """Compute the sum of weighted losses."""
-        del vectors
-        return self.weighted(targets, loss, self.weigh(targets))
 
     def weigh(self, targets: Targets) -> Tensor:
         """Compute the weights over their sum, or over the number of targets."""
@@ -38,8 +33,3 @@ class RCE(TargetWeighting):
         if self.normalised:
             weights = torch.softmax(exponents, 0)
         return weights
-
-    def score(self, loss: Tensor, item: Tensor, slot: Tensor, known: Tensor) -> Tensor:
-        """Return the keys."""
-        del known
-        return self.key.of_interactions(loss, item, slot, int(self.epoch))

@@ -19,6 +19,7 @@ from bench.reports.tables.ledger import ledger_grid
 from bench.reports.tables.noise_detection import noise_detection_grid, over_denoising_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import improvement_grid, matrix_grid
+from bench.reports.tables.protocols import protocols_grid
 from bench.reports.tables.published import published_grid
 from bench.reports.tables.robustness import robustness_grid
 from bench.reports.tables.rows import DatasetBlock, Table
@@ -92,6 +93,8 @@ def build_grids(data: ReportData, names: Sequence[TableName]) -> list[Grid]:
         causes = [*data.available.problems] or ["the store has none for this selection"]
         if {"noise-detection", "over-denoising"} & {*names}:
             causes.append("run a denoiser on known noise: bench run planted --method random-drop")
+        if "protocols" in names:
+            causes.append("test the same models under two protocols: bench run split")
         if "robustness" in names:
             causes.append("run a data set at several rates: bench run noise")
         raise ConfigError(f"no table of {', '.join(names)}: {'; '.join(causes)}")
@@ -103,5 +106,7 @@ def _grids(data: ReportData, names: Sequence[TableName]) -> Iterator[Grid | None
         yield data_grid(data.tables, data.available)
     for table in data.tables:
         yield from (make(table, data.available) for n, make in _OF_A_TABLE.items() if n in names)
+    if "protocols" in names:
+        yield protocols_grid(data.tables)
     if "ledger" in names:
         yield ledger_grid(data.store.root, data.request, data.titles)

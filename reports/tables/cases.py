@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.components import BASELINE
-from bench.data.dataset import LeaveOneOut
+from bench.data.split import Split
 from bench.reports.available import AvailableData
-from bench.reports.results import Ranking
 from bench.reports.tables.denoising import Buckets
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of
 from bench.reports.tables.markup import one_line
@@ -26,7 +25,6 @@ from bench.statistics.slices import COLD_AT_MOST
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.data.dataset import Dataset
 
 USERS = 4
 """Users of each data set."""
@@ -47,12 +45,12 @@ class MethodDecisions:
     drop
         Whether an interaction is dropped, by user and position; empty for the bare backbone.
     ranks
-        float64 ``[users]``: rank of each user's test item.
+        Rank of each user's last test item, by user.
     """
 
     label: str
     drop: pd.Series[bool]
-    ranks: Ranking
+    ranks: Mapping[int, float]
 
     @classmethod
     def of(cls, row: Row) -> MethodDecisions:
@@ -65,7 +63,10 @@ class MethodDecisions:
         if decisions is not None:
             places = pd.MultiIndex.from_arrays([decisions.user, decisions.position])
             drop = pd.Series(~decisions.keep, places).sort_index()
-        return cls(row.method_label, drop, replace(result, users=None).ranking("test"))
+        ranking = replace(result, users=None).ranking("test")
+        users = range(len(ranking.ranks)) if ranking.users is None else ranking.users.tolist()
+        ranks = dict(zip(users, ranking.ranks.tolist(), strict=True))  # the last of several stays
+        return cls(row.method_label, drop, ranks)
 
     def outcome(self, user: int, position: int) -> str:
         """Print what became of an interaction."""
@@ -93,9 +94,9 @@ def cases_grid(table: Table, available: AvailableData) -> Grid | None:
             )
     labels = list(dict.fromkeys(label for _, methods in found for label in methods))
     cases = [
-        _Cases(block.title, dataset, methods)
+        _Cases(block.title, split, methods)
         for block, methods in found
-        if (dataset := available.get(*block.data)) is not None
+        if (split := available.split(*block.data, table.protocol.split)) is not None
     ]
     planted = any(case.dataset.noise is not None for case in cases)
     blocks = [lines for case in cases for lines in case.blocks(labels, planted=planted)]
@@ -145,7 +146,7 @@ def choose_users(methods: Sequence[MethodDecisions], lengths: NDArray[np.int64])
     methods
         At least one, all with decisions.
     lengths
-        int64 ``[users]``: interactions before each user's test item.
+        int64 ``[users]``: interactions before each user's last test item.
 
     Returns
     -------
@@ -184,17 +185,20 @@ def short_title(text: str) -> str:
 class _Cases:
     """Lays out the cases of one data set."""
 
-    def __init__(self, name: str, dataset: Dataset, methods: Mapping[str, MethodDecisions]) -> None:
-        self.name, self.dataset, self.methods = name, dataset, methods
-        split = LeaveOneOut.of(dataset)
+    def __init__(self, name: str, split: Split, methods: Mapping[str, MethodDecisions]) -> None:
+        self.name, self.dataset, self.methods = name, split.dataset, methods
+        latest, offsets = split.latest(), split.dataset.sequences.offsets
+        self.lengths = np.zeros(split.dataset.n_users, dtype=np.int64)
+        users = latest.users("test")
+        self.lengths[users] = latest.targets_at["test"] - offsets[users]
         self.counts = split.item_counts()
         self.hot = int(Buckets.of(self.counts[split.targets("test")].astype(np.int32)).lows[-1])
 
     def blocks(self, labels: Sequence[str], *, planted: bool) -> Iterator[list[list[TableCell]]]:
         """Yield one block per user with a column for each label, and for planted noise."""
         deciding = [method for method in self.methods.values() if len(method.drop)]
-        for user in choose_users(deciding, self.dataset.sequences.lengths - 1):
-            last = len(self.dataset.sequences[user]) - 1
+        for user in choose_users(deciding, self.lengths):
+            last = int(self.lengths[user])
             places = range(max(0, last - LATEST), last + 1)
             yield block_of(self._line(user, n, last, labels, planted=planted) for n in places)
 

@@ -12,7 +12,7 @@ from bench.reports.comparison import comparison_keys
 from bench.reports.differences import differing_keys, settings_of
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment
-from bench.reports.tables.rows import Row, build_tables
+from bench.reports.tables.rows import Row, Table, build_tables
 from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -75,16 +75,16 @@ def _rows_named(
     tables = build_tables(shown, request, titles)
     return {
         f"{block.title}, {row.label()}"
-        + (f", protocol {table.anchor}" if len(tables) > 1 else ""): row
+        + (f", {table.protocol.split}, {table.anchor}" if len(tables) > 1 else ""): row
         for table in tables
         for block in table.blocks
         for row in block.finished
-        if _is_named(row, text.lower(), {block.title.lower(), block.dataset})
+        if _is_named(row, table, text.lower(), {block.title.lower(), block.dataset})
     }
 
 
-def _is_named(row: Row, text: str, datasets: Iterable[str]) -> bool:
-    """Return whether every word of a label is a data set's, a component's or a setting's."""
+def _is_named(row: Row, table: Table, text: str, datasets: Iterable[str]) -> bool:
+    """Return whether every word of a label names data, a component, a setting or the protocol."""
     for name in datasets:
         if re.match(rf"{re.escape(name)}\s*(,|/|$)", text):
             text = text[len(name) :]
@@ -93,12 +93,8 @@ def _is_named(row: Row, text: str, datasets: Iterable[str]) -> bool:
     names = [name.lower() for name in row.names if name]
     known = {*map(str.lower, filter(None, row.identity)), *names, *settings}
     known |= {setting.partition(".")[2] for setting in settings}
+    known |= {str(table.protocol.split), table.anchor}
     return bool(wanted) and wanted <= known
-
-
-def configuration_label(experiment: Experiment) -> str:
-    """Return the label of an experiment without its seed."""
-    return experiment.label.removesuffix(f"/seed {experiment.seed}")
 
 
 def _matching(
@@ -116,16 +112,16 @@ def _matching(
         stored
         for stored in experiments
         if fnmatchcase(stored.experiment.label, pattern)
-        or fnmatchcase(configuration_label(stored.experiment), pattern)
+        or fnmatchcase(stored.experiment.configuration, pattern)
     ]
     if not matching:
-        known = {configuration_label(stored.experiment) for stored in experiments}
+        known = {stored.experiment.configuration for stored in experiments}
         raise ConfigError(f"{store.root} has no experiment '{pattern}'{suggestion(pattern, known)}")
     return matching
 
 
 def _check_one_configuration(experiments: Sequence[Experiment], patterns: str) -> None:
-    names = sorted({configuration_label(experiment) for experiment in experiments})
+    names = sorted({experiment.configuration for experiment in experiments})
     if len(names) > 1:
         raise ConfigError(
             f"'{patterns}' matches several configurations: {', '.join(names)}; narrow it"

@@ -35,7 +35,7 @@ class Denoising:
     dropped_by
         The same for each popularity bucket, NaN for a bucket without interactions.
     metric_by
-        Mean of the metric over the users whose target is in each bucket.
+        Mean of the metric over the targets in each bucket.
     """
 
     dropped: float | None
@@ -135,7 +135,7 @@ def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
 
 def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoising:
     counts = result.ranks().target_count
-    metric_by = buckets.means(metric.per_user(result.ranking()), counts)
+    metric_by = buckets.means(metric.gains(result.ranking().ranks), counts)
     drops = result.drops("test")
     if drops is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)

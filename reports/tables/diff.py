@@ -10,10 +10,11 @@ import numpy as np
 
 from bench.errors import ConfigError
 from bench.plan.experiment import Experiment
+from bench.plan.result import Ranks
 from bench.reports.available import AvailableData
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment, nested_values, restricted
-from bench.reports.tables.configuration import configuration_label, find_configuration
+from bench.reports.tables.configuration import find_configuration
 from bench.reports.tables.grid import (
     MISSING,
     Grid,
@@ -88,10 +89,10 @@ def diff_grids(
     a, b = (nested_values(side, request.metrics_for(protocol)) for side in (one, other))
     found = {name: compare(a[name], b[name], region=region) for name in a}
     main, caption = request.main_metric(protocol).name, describe(protocol, request)
-    return [
-        _tests_grid(one, other, caption, found, region),
-        _slices_grid(one[0], main, a[main], b[main]),
-    ]
+    tests, ranks = _tests_grid(one, other, caption, found, region), one[0].ranks()
+    if len(ranks.target) != len(a[main].users):
+        return [tests]  # users with several targets are in several groups
+    return [tests, _slices_grid(ranks, main, a[main], b[main])]
 
 
 def _check_comparable(a: Experiment, b: Experiment, first: str, second: str) -> None:
@@ -151,10 +152,10 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
     }
 
 
-def _slices_grid(result: ScoredExperiment, metric: str, first: Nested, second: Nested) -> Grid:
+def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Grid:
     """Compare within groups of users; the groups are one family."""
     gaps = Contrast.of(first, second).gaps
-    groups = list(slices(result.ranks()))
+    groups = list(slices(ranks))
     raw = [_slice_p(gaps[group.users]) for group in groups]
     corrected = [raw[0], *holm([1.0 if math.isnan(p) else p for p in raw[1:]])]
     blocks: dict[str, list[list[str]]] = {}
@@ -194,7 +195,7 @@ def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
 def _side(side: Side) -> str:
     seeds = ", ".join(str(result.experiment.seed) for result in side)
     keys = ", ".join(result.key[:12] for result in side)
-    return f"{configuration_label(side[0].experiment)} (seeds {seeds}; {keys})"
+    return f"{side[0].experiment.configuration} (seeds {seeds}; {keys})"
 
 
 def _interval(interval: Interval, form: str) -> str:

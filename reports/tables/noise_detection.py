@@ -195,10 +195,10 @@ class Truth:
         if condition is None:
             noise = dataset.noise_in(part)
             return None if noise is None else cls(noise, np.ones_like(noise))
-        if dataset.ratings is None or (part == "train" and dataset.training is not None):
+        places = dataset.training_places() if part == "train" else slice(None)
+        if dataset.ratings is None or places is None:
             return None
-        before = dataset.sequences.before_last(2) if part == "train" else slice(None)
-        ratings = dataset.ratings[before]
+        ratings = dataset.ratings[places]
         return cls(rated(condition, ratings), ~np.isnan(ratings))
 
 
@@ -331,8 +331,9 @@ def _decided(
         rows = {place: row for place, row in enumerate(block.rows) if row.results}
         found = {place: _published(row, request) for place, row in rows.items()}
         own = [place for place in rows if not found[place]]
-        dataset = available.get(*block.data) if own else None
-        if dataset is not None:
+        split = available.split(*block.data, table.protocol.split) if own else None
+        if split is not None:
+            dataset = split.dataset
             truth = Truth.of(dataset, request)
             if truth is None and request.noise_is is not None:
                 what = "no ratings" if dataset.ratings is None else "training histories of its own"

@@ -163,7 +163,7 @@ class DatasetBlock:
 
     @property
     def users(self) -> NDArray[np.bool_] | None:
-        """Bool ``[users]``: whose ranks count; None if all do."""
+        """Bool ``[targets]``: which ranks count; None if all do."""
         return self.finished[0].results[0].users
 
     @property
@@ -230,8 +230,15 @@ class Table:
         return Contrasts.of(blocks, self.metric_names)
 
     def user_notes(self) -> Iterator[str]:
-        """Count the users whose ranks count, where a request restricts them."""
+        """Count the users whose ranks count, where a split or a request restricts them."""
+        phase = self.request.phase
         for block in self.blocks:
+            owners = block.finished[0].results[0].stored.ranks(phase).user
+            if owners is not None:
+                yield (
+                    f"{block.title}: {len(owners):,} {phase} targets of "
+                    f"{len(np.unique(owners)):,} users."
+                )
             if (users := block.users) is not None:
                 yield (
                     f"{block.title}: {int(users.sum()):,} of {len(users):,} users, those whose "

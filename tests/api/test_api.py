@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import bench
 from bench.cli.main import app
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
 
 
@@ -114,7 +114,7 @@ def test_recommendations_are_the_highest_scores(results, dataset, unseen):
     users = [dataset.user_ids[row] for row in (5, 3)]
     given = model.recommend(users, k=7, unseen=unseen)
     scores = model.user_vectors(users) @ model.item_vectors().T
-    history = LeaveOneOut.of(dataset).history("test")
+    history = Split.of(dataset).history("test")
     for place, row in enumerate((5, 3)):
         if unseen:
             scores[place, [item - 1 for item in list(history)[row]]] = -np.inf

@@ -93,7 +93,7 @@ def test_the_peer_reads_the_same_histories(tmp_path):
     write_atomic_inter(DATA, tmp_path)
     rows = (tmp_path / "toy" / "toy.inter").read_text().splitlines()
     assert rows[0] == "user_id:token\titem_id:token\ttimestamp:float"
-    assert rows[1:] == ["0\t2\t0", "0\t1\t1", "0\t3\t2", "1\t3\t0", "1\t2\t1", "1\t1\t2"]
+    assert rows[1:] == ["a\ty\t0", "a\tx\t1", "a\tz\t2", "b\tz\t0", "b\ty\t1", "b\tx\t2"]
 
 
 @pytest.mark.process

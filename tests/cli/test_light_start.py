@@ -10,7 +10,6 @@ HEAVY = (
 MODULES = (
     "bench",
     *(f"bench.plan.{name}" for name in ("experiment", "spec", "overrides", "protocol")),
-    "bench.tuning.best",
     "bench.cli.report",
 )
 CONFIGS = "settings of components"
@@ -31,7 +30,8 @@ LIGHT = (
     "validate default",
     "validate planted",
 )
-PLAN = "run planted --plan"  # reads data, and needs no torch
+PLAN = "run planted --plan"  # reads data, and needs neither torch nor a database
+BEST = "bench.tuning.best"  # which a run without tuned settings imports, too
 # One process for all: the first line to name a module is the command that imported it.
 SCRIPT = f"""
 import contextlib, importlib, io, sys
@@ -57,6 +57,8 @@ for words in {(*LIGHT, PLAN)!r}:
         except SystemExit as end:
             assert not end.code, (words, end.code)
     heavy(words)
+importlib.import_module({BEST!r})
+heavy({BEST!r})
 """
 
 
@@ -65,7 +67,7 @@ def test_light_verbs_import_nothing_heavy(tmp_path):
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    *light, plan = done.stdout.splitlines()
-    assert light == [*MODULES, CONFIGS, *LIGHT]
-    assert plan.startswith(PLAN)
-    assert "torch" not in plan
+    *light, plan, best = (line.split(": ") for line in done.stdout.splitlines())
+    assert light == [[name] for name in (*MODULES, CONFIGS, *LIGHT)]
+    assert (plan[0], best[0]) == (PLAN, BEST)
+    assert not {"torch", "optuna", "sqlalchemy", "mlflow"} & {*plan, *best}

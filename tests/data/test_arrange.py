@@ -10,6 +10,7 @@ from own_cards import csv_card, histories, load
 
 from bench.data.arrange import arrange, chronological, core, distinct
 from bench.data.interactions import Interactions, encode
+from bench.data.split import Split
 from bench.errors import DataError
 from bench.plan.data_card import Card, Filters, Form
 
@@ -206,9 +207,11 @@ def test_ratings_filter_then_order_then_core(rows, least, sign, value):
 def test_ratings_of_targets_are_those_of_the_last_two():
     rows = [(0, 1, 3), (0, 2, 1), (0, 3, 2), (1, 1, 5), (1, 2, 6), (1, 3, 4)]
     dataset = arrange(rated(rows, [5, 4, 3, 2, 1, np.nan]), card(), FORM)
-    assert dataset.target_ratings("test").tolist() == [5, 1]
-    assert dataset.target_ratings("validation").tolist() == [3, 2]
-    assert arrange(interactions(rows), card(), FORM).target_ratings("test") is None
+    split = Split.of(dataset)
+    assert split.target_ratings("test").tolist() == [5, 1]
+    assert split.target_ratings("validation").tolist() == [3, 2]
+    unrated = arrange(interactions(rows), card(), FORM)
+    assert Split.of(unrated).target_ratings("test") is None
 
 
 def test_ratings_and_times_are_no_part_of_the_fingerprint():

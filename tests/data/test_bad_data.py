@@ -18,7 +18,7 @@ from own_cards import (
 )
 
 from bench.data import load as load_module
-from bench.data.dataset import LeaveOneOut
+from bench.data.split import Split
 from bench.errors import DataError
 
 
@@ -274,7 +274,7 @@ def test_one_item_users_load_but_do_not_split(tmp_path):
     (tmp_path / "seq.txt").write_text("u1 a b c\nu2 a\n")
     dataset = load(card)
     with pytest.raises(DataError, match=r"first: user 'u2' with 1.*min_user_interactions: 3"):
-        LeaveOneOut.of(dataset)
+        Split.of(dataset)
 
 
 def test_a_file_without_permission_is_named(tmp_path, monkeypatch):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from own_cards import load
 
-from bench.data.dataset import LeaveOneOut
 from bench.data.planted import read
+from bench.data.split import Split
 from bench.data.words import VOCABULARIES
 from bench.errors import ConfigError
 from bench.plan.data_card import Card, Form
@@ -96,14 +96,14 @@ def test_nobody_meets_an_item_twice(planted):
 
 
 def test_popularity_has_a_long_tail_with_cold_items(planted):
-    counts = np.sort(LeaveOneOut.of(planted).item_counts()[1:])[::-1]
+    counts = np.sort(Split.of(planted).item_counts()[1:])[::-1]
     tenth = len(counts) // 10
     assert counts[:tenth].sum() > 0.3 * counts.sum()
     assert (counts <= 3).sum() >= tenth
 
 
 def test_the_next_item_is_learnt_better_from_the_last_than_from_popularity(planted):
-    split = LeaveOneOut.of(planted)
+    split = Split.of(planted)
     follows = np.zeros((planted.n_items + 1, planted.n_items + 1))
     for row in split.train:
         np.add.at(follows, (row[:-1], row[1:]), 1)

@@ -14,9 +14,9 @@ from bench.data.audit import (
     statistics,
     ties_in_time,
 )
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import parse_card, read_card
 from bench.data.locate import locate
+from bench.data.split import Split
 from bench.plan.data_card import load_card
 from bench.settings import Settings
 
@@ -81,7 +81,7 @@ def test_ml_100k_has_the_known_share_of_low_ratings(real_data_dir, loaded):
     dataset = loaded("ml-100k")
     assert dataset.ratings.tolist() == [r for user in dataset.user_ids for r in ratings[user]]
     assert round((dataset.ratings <= 2).mean(), 3) == 0.175
-    assert round((dataset.target_ratings("test") <= 2).mean(), 3) == 0.229
+    assert round((Split.of(dataset).target_ratings("test") <= 2).mean(), 3) == 0.229
     assert low_ratings(dataset).text == (
         "100,000 of 100,000 interactions are rated, from 1 to 5; below 3: 17.5%, of test targets "
         "22.9%; below 4: 44.6%, of test targets 48.5%"
@@ -118,7 +118,7 @@ def test_ml_100k_was_entered_at_one_sitting(loaded):
 
 @pytest.mark.parametrize("name", TABLE_1)
 def test_filters_of_the_card_remove_nothing_and_everyone_splits(name, loaded):
-    split = LeaveOneOut.of(loaded(name))
+    split = Split.of(loaded(name))
     assert split.item_counts().sum() == split.full.lengths.sum() - 2 * len(split.full)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from toys import data_of
 
-from bench.data.dataset import LeaveOneOut
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.evaluate.full_ranking import FullRanking
 
 N_ITEMS = 40
@@ -58,7 +59,7 @@ def test_every_users_counts_equal_a_loop(phase):
     generator = np.random.default_rng(3)
     # From the shortest that splits to many times the window; in another order than by length.
     rows = [list(generator.integers(1, N_ITEMS + 1, n)) for n in (30, 3, 12, 5, 21, 4, 3, 9)]
-    split = LeaveOneOut(N_ITEMS, Sequences.from_lists(rows), Sequences.from_lists(rows))
+    split = Split.of(data_of(Sequences.from_lists(rows), N_ITEMS))
     method = LastItems()
     ranks = FullRanking(split, phase, MAX_LENGTH, torch.device("cpu")).rank(method)
     expected = [by_hand(method.table.numpy(), row, phase) for row in rows]

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError, ConfigError
-from bench.evaluate.metrics import MRR, NDCG, HitRatio, Metric, parse_metric, rank_of
+from bench.evaluate.metrics import MRR, NDCG, HitRatio, Metric, Ranking, parse_metric, rank_of
 from bench.plan.result import Ranks
 
 READINGS = ("all", "unseen")
@@ -79,15 +79,15 @@ def test_rank_equals_the_place_after_sorting(scores, target):
         first = sorted([*((-score, 1) for score in others), (-row[target], 0)])
         lowest = last.index((-row[target], 1)) + 1
         highest = first.index((-row[target], 0)) + 1
-        assert rank_of(ranks, "all", "pessimistic")[user] == lowest
-        assert rank_of(ranks, "all", "average")[user] == (lowest + highest) / 2
+        assert rank_of(ranks, "all", "pessimistic").ranks[user] == lowest
+        assert rank_of(ranks, "all", "average").ranks[user] == (lowest + highest) / 2
 
 
 def test_unseen_reading_leaves_out_the_history():
     ranks = ranks_of_scores([[5, 4, 3, 3, 1]], [2], seen={0, 3})
-    assert rank_of(ranks, "all", "pessimistic").tolist() == [4.0]
-    assert rank_of(ranks, "all", "average").tolist() == [3.5]
-    assert rank_of(ranks, "unseen", "pessimistic").tolist() == [2.0]
+    assert rank_of(ranks, "all", "pessimistic").ranks.tolist() == [4.0]
+    assert rank_of(ranks, "all", "average").ranks.tolist() == [3.5]
+    assert rank_of(ranks, "unseen", "pessimistic").ranks.tolist() == [2.0]
 
 
 @pytest.mark.parametrize("metric", [HitRatio(10), NDCG(10), MRR(10), MRR()])
@@ -95,7 +95,7 @@ def test_unseen_reading_leaves_out_the_history():
 def test_constant_scores_do_not_look_perfect(metric, ties):
     items = 1000
     ranks = rank_of(ranks_of_scores([[0.5] * items], [17]), "all", ties)
-    assert ranks.tolist() == [items if ties == "pessimistic" else (items + 1) / 2]
+    assert ranks.ranks.tolist() == [items if ties == "pessimistic" else (items + 1) / 2]
     # A ranking by chance hits the first ten of a thousand items once in a hundred.
     assert metric.mean(ranks) <= 0.01
 
@@ -103,15 +103,15 @@ def test_constant_scores_do_not_look_perfect(metric, ties):
 @pytest.mark.parametrize("k", [5, 8, 100])
 def test_a_cutoff_beyond_the_items_sees_the_whole_ranking(k):
     ranks = np.array([1.0, 3.0, 5.0])
-    assert HitRatio(k).per_user(ranks).tolist() == [1.0, 1.0, 1.0]
-    np.testing.assert_allclose(NDCG(k).per_user(ranks), [1, 1 / 2, 1 / math.log2(6)], rtol=1e-15)
-    np.testing.assert_allclose(MRR(k).per_user(ranks), MRR().per_user(ranks), rtol=0)
+    assert HitRatio(k).gains(ranks).tolist() == [1.0, 1.0, 1.0]
+    np.testing.assert_allclose(NDCG(k).gains(ranks), [1, 1 / 2, 1 / math.log2(6)], rtol=1e-15)
+    np.testing.assert_allclose(MRR(k).gains(ranks), MRR().gains(ranks), rtol=0)
 
 
 def test_a_fractional_rank_counts_as_the_next_position():
     half, whole = np.array([1.5, 2.5, 10.5]), np.array([2.0, 3.0, 11.0])
     for metric in (HitRatio(2), HitRatio(10), NDCG(10), MRR(), MRR(10)):
-        assert metric.per_user(half).tolist() == metric.per_user(whole).tolist()
+        assert metric.gains(half).tolist() == metric.gains(whole).tolist()
 
 
 @given(rank_lists, st.integers(1, 30), st.integers(1, 30), st.sampled_from([0.0, 0.5]))
@@ -120,8 +120,8 @@ def test_bounds_between_hit_ratio_and_ndcg(ranks, small, more, shift):
     """The inequalities that hold for one relevant item a user, after averaging too."""
     values = np.array(ranks, dtype=float) + shift
     large, slack = small + more, 1e-12
-    hits = {k: HitRatio(k).mean(values) for k in (small, large)}
-    gains = {k: NDCG(k).mean(values) for k in (small, large)}
+    hits = {k: HitRatio(k).gains(values).mean() for k in (small, large)}
+    gains = {k: NDCG(k).gains(values).mean() for k in (small, large)}
     for k in (small, large):
         assert hits[k] / math.log2(k + 1) <= gains[k] + slack
         assert gains[k] <= hits[k] + slack
@@ -135,19 +135,26 @@ def test_bounds_between_hit_ratio_and_ndcg(ranks, small, more, shift):
 def test_the_order_of_users_does_not_matter(ranks, order):
     values = np.resize(np.array(ranks, dtype=float), 12)
     for metric in (HitRatio(5), NDCG(5), MRR()):
-        shuffled = metric.per_user(values[list(order)])
-        assert shuffled.tolist() == metric.per_user(values)[list(order)].tolist()
+        shuffled = metric.gains(values[list(order)])
+        assert shuffled.tolist() == metric.gains(values)[list(order)].tolist()
+
+
+def test_users_count_alike_however_many_targets_they_have():
+    ranking = Ranking(np.array([1.0, 3.0, 2.0, 9.0, 1.0]), np.array([0, 0, 4, 7, 7], np.int32))
+    halves = [(1 + 1 / 2) / 2, 1 / math.log2(3), (0 + 1) / 2]
+    np.testing.assert_allclose(NDCG(5).per_user(ranking), halves, rtol=1e-15)
+    assert NDCG(5).mean(ranking) == pytest.approx(sum(halves) / 3, rel=1e-15)
 
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0])
 def test_a_rank_that_is_none_is_refused(bad):
-    with pytest.raises(BenchError, match="user 1 has rank"):
-        NDCG(10).mean(np.array([1.0, bad]))
+    with pytest.raises(BenchError, match="target 1 has rank"):
+        NDCG(10).mean(Ranking(np.array([1.0, bad])))
 
 
 def test_no_users_is_refused():
     with pytest.raises(BenchError, match="no users"):
-        HitRatio(5).mean(np.array([]))
+        HitRatio(5).mean(Ranking(np.array([])))
 
 
 @pytest.mark.parametrize("metric", [HitRatio(5), NDCG(20), MRR(), MRR(7)])

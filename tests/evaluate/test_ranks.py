@@ -99,8 +99,9 @@ def test_a_million_items_rank_in_two_gigabytes():
     script = textwrap.dedent(
         """
         import numpy as np, torch
-        from bench.data.dataset import LeaveOneOut
+        from bench.data.dataset import Dataset
         from bench.data.sequences import Sequences
+        from bench.data.split import Split
         from bench.evaluate.full_ranking import FullRanking
         from bench.training.resources import peak_memory_bytes
 
@@ -116,7 +117,8 @@ def test_a_million_items_rank_in_two_gigabytes():
         generator = np.random.default_rng(0)
         items = generator.integers(1, 1_000_001, 10_000 * 8).astype(np.int32)
         sequences = Sequences.from_lengths(np.full(10_000, 8), items)
-        split = LeaveOneOut(1_000_000, sequences, sequences.without_last(2))
+        names = [range(10_000), range(1_000_000), [""] * 1_000_000]
+        split = Split.of(Dataset("large", "", sequences, *names, 50))
         ranks = FullRanking(split, "test", 50, torch.device("cpu")).rank(Random())
         mean = (1 + ranks.better_all).mean()
         assert 450_000 < mean < 550_000, mean

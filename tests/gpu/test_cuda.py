@@ -5,10 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from toys import data_of
 
 from bench.components import BACKBONES, METHODS
-from bench.data.dataset import LeaveOneOut
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.evaluate.full_ranking import FullRanking
 from bench.model.batch import Batch
 from bench.runs import train
@@ -67,7 +68,7 @@ def test_the_gpu_answers_as_the_cpu_does(subject, gpu):
 
 def test_ranks_are_those_of_the_cpu(subject, gpu):
     method = subject.trained()
-    split = LeaveOneOut.of(example.dataset())
+    split = Split.of(example.dataset())
     ranks = [
         FullRanking(split, "test", example.MAX_LENGTH, device).rank(model).columns()
         for device, model in (
@@ -136,7 +137,7 @@ def test_a_million_items_rank_within_a_gigabyte_of_the_gpu():
     generator = np.random.default_rng(0)
     items = generator.integers(1, 1_000_001, 10_000 * 8).astype(np.int32)
     sequences = Sequences.from_lengths(np.full(10_000, 8), items)
-    split = LeaveOneOut(1_000_000, sequences, sequences.without_last(2))
+    split = Split.of(data_of(sequences, 1_000_000))
     gpu = torch.device("cuda")
     model = Random().to(gpu)
     torch.cuda.reset_peak_memory_stats()

@@ -12,10 +12,11 @@ from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError
 from bench.methods.cl4srec.config import CL4SRecConfig
-from bench.methods.cl4srec.model import CL4SRec, contrast
+from bench.methods.cl4srec.model import CL4SRec
 from bench.methods.cl4srec.views import crop, draw_views, mask, reorder
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
+from bench.methods.parts.contrast import contrast
 from bench.model.method import TrainingData
 from bench.training.losses import cross_entropy, target_cross_entropy
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from leaky_toys import entry
 
 from bench.components import BACKBONES, METHODS
-from bench.data.dataset import LeaveOneOut
+from bench.data.split import Split
 from bench.testing import MethodTests
 from bench.testing.methods import backbones_of
 
@@ -75,13 +76,15 @@ def test_every_method_and_every_backbone_is_tested_by_default():
 def test_the_canary_dies_of_a_split_that_leaks(monkeypatch, tmp_path):
     """Validation items among the training interactions, as in SSDRec's official graphs."""
 
-    def leaking(cls, dataset):
-        full = dataset.sequences
-        return cls(dataset.n_items, full, full.without_last(1))
+    sound = Split.of
+
+    def leaking(dataset, rule):
+        leaky = replace(dataset, training=dataset.sequences.without_last(1))
+        return replace(sound(dataset, rule), dataset=leaky)
 
     _, tests = _conformance("popularity-drop", "gru4rec")
     tests().test_held_out_items_change_nothing_that_training_produces(tmp_path / "sound")
-    monkeypatch.setattr(LeaveOneOut, "of", classmethod(leaking))
+    monkeypatch.setattr(Split, "of", leaking)
     with pytest.raises(AssertionError, match="held-out items changed"):
         tests().test_held_out_items_change_nothing_that_training_produces(tmp_path / "leaking")
 

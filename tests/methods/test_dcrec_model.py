@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from bench.components import METHODS
-from bench.data.dataset import Dataset, LeaveOneOut
+from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.errors import ConfigError
 from bench.methods.parts.ragged import Ragged
 
@@ -33,7 +34,7 @@ def training_part(rows):
     items = [f"i{item}" for item in range(1, ITEMS + 1)]
     sequences = Sequences.from_lists(rows)
     dataset = Dataset("toy", "toy", sequences, [str(u) for u in range(len(rows))], items, items, 8)
-    return LeaveOneOut.of(dataset).train
+    return Split.of(dataset).train
 
 
 def test_held_out_items_change_no_graph():

@@ -7,8 +7,8 @@ import torch
 from toys import toy
 
 from bench.components import BACKBONES, METHODS
-from bench.data.dataset import LeaveOneOut
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.errors import ConfigError, DataError
 from bench.methods.decisions.config import DecisionsConfig
 from bench.methods.decisions.read import read_slots
@@ -240,7 +240,7 @@ def test_a_decision_applies_to_its_own_interaction_alone(tmp_path):
 @pytest.mark.parametrize("backbone", [b for b in BACKBONES.names() if BACKBONES.get(b).causal])
 def test_training_on_what_is_left_equals_training_on_data_without_the_rest(tmp_path, backbone):
     """The bare backbone on a data set that lacks the dropped interactions has the same loss."""
-    split = LeaveOneOut.of(example.dataset())
+    split = Split.of(example.dataset())
     users, items = list(example.dataset().user_ids), list(example.dataset().item_ids)
     generator, rows, left = np.random.default_rng(0), ["user,position,keep"], []
     for user, history in zip(users, split.train, strict=True):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from bench.components import BACKBONES
-from bench.data.dataset import LeaveOneOut
+from bench.data.split import Split
 from bench.model.batch import Batch
 from bench.testing import MethodTests, example
 
@@ -34,7 +34,7 @@ def test_the_score_is_the_loss_of_each_interaction_given_those_before(backbone):
             scores = method.user_vectors(part) @ method.item_vectors().T
             expected = functional.cross_entropy(scores, items[row, place : place + 1] - 1)
             assert decided.score[row, place].item() == pytest.approx(expected.item(), abs=1e-4)
-    train = LeaveOneOut.of(example.dataset()).train.items
+    train = Split.of(example.dataset()).train.items
     counts = np.bincount(train, minlength=example.N_ITEMS + 1)[1:] + 1
     for row in (0, 1):
         first = int(items[row, 0])

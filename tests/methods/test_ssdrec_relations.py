@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles.ssdrec_graphs import loop_graphs
 from ssdrec_toys import N_ITEMS, random_histories
+from toys import data_of
 
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.errors import ConfigError
 from bench.methods.ssdrec.config import SSDRecConfig
 from bench.methods.ssdrec.cooccurrence import co_occurrence, last_interactions
@@ -116,7 +117,7 @@ def test_held_out_items_leave_every_graph_as_it_is():
 
 
 def _train(sequences):
-    return LeaveOneOut(N_ITEMS, sequences, sequences.without_last(2)).train
+    return Split.of(data_of(sequences, N_ITEMS)).train
 
 
 def test_the_histories_keep_their_order():
@@ -221,7 +222,7 @@ def test_every_relation_that_can_be_empty_has_a_remedy():
 @pytest.mark.data
 def test_edges_of_ml_100k_equal_a_join_of_tables(real_data_dir):
     data = load_dataset("ml-100k", Settings.from_environment())
-    train = LeaveOneOut.of(data).train
+    train = Split.of(data).train
     length = data.max_length
     graphs = build_relations(train, data.n_items, RelationSettings(length, 1, 0.2, 0.1))
     rows = pd.DataFrame(

@@ -20,9 +20,9 @@ from weighting_toys import (
     training,
 )
 
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.evaluate.decisions import read_decisions
 from bench.methods.parts.surprise import popularity_losses
 from bench.model.batch import Batch, SequenceData
@@ -224,8 +224,8 @@ def test_the_loss_beyond_popularity_finds_planted_noise_better_than_the_loss(tmp
         training={"epochs": 6},
     )
     experiment = freeze(grid_points(spec)[0], spec, data)
-    split = LeaveOneOut.of(data)
-    method = build_method(experiment, training_data(experiment, data, split.train, settings))
+    split = Split.of(data)
+    method = build_method(experiment, training_data(experiment, split, settings))
     trainer = Trainer(
         method,
         SequenceData(split.train),

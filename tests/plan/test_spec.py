@@ -1,8 +1,12 @@
 """Specifications: what is accepted, and the one sentence for what is not."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.errors import ConfigError
+from bench.plan.grid import freeze, grid_points
+from bench.plan.protocol import Protocol, TemporalSplit
 from bench.plan.spec import Spec, find_spec, read_spec, shipped
 
 GOOD = {"name": "x", "datasets": ["planted"], "backbones": ["sasrec"]}
@@ -123,3 +127,60 @@ def test_the_file_itself_can_be_wrong(tmp_path):
 def test_plain_data_give_the_same_spec_again():
     spec = Spec.parse({**GOOD, "protocol": {"cutoffs": [1, 3]}, "seeds": [3, 1]}, "x")
     assert Spec.parse(spec.plain(), "x") == spec
+
+
+def test_splits_are_an_axis_of_the_grid():
+    content = {"datasets": ["planted"], "backbones": ["sasrec"]}
+    spec = Spec.parse({**content, "splits": ["leave-one-out", "temporal:targets=all"]}, "two")
+    points = grid_points(spec)
+    assert [point.label for point in points] == [
+        "planted/sasrec/none/seed 1",
+        "planted/sasrec/none/temporal:targets=all/seed 1",
+    ]
+    data = SimpleNamespace(name="planted", fingerprint="f" * 64, max_length=50)
+    first, second = (freeze(point, spec, data) for point in points)
+    assert first.protocol == Protocol()
+    assert second.protocol == Protocol(split=TemporalSplit(targets="all"))
+    assert first.key != second.key
+    one = Spec.parse({**content, "protocol": {"split": {"targets": "all"}}}, "one")
+    assert freeze(grid_points(one)[0], one, data).key == second.key
+    with pytest.raises(ConfigError, match="both name splits; remove one"):
+        Spec.parse({**one.plain(), "splits": ["temporal"]}, "both").check()
+
+
+def test_leave_one_out_is_the_protocol_that_it_was():
+    """Its hash names tables and published results."""
+    assert Protocol().hash.startswith("7eedb62e")
+    known = {"split": "leave-one-out", "ranking": "full", "max_length": 50, "train_windows": "all"}
+    known |= {"candidates": "all", "ties": "pessimistic", "selection": "NDCG@10"}
+    assert Protocol().training_part() == known
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ("temporl", "unknown split 'temporl'; did you mean 'temporal'"),
+        ("temporal:target=all", "unknown key 'target'; did you mean 'targets'"),
+        ({"test_from": 3}, "write a date such as 2014-07-31, or a quantile between 0 and 1"),
+        ({"test_from": "soon"}, "write a date such as 2014-07-31"),
+        ({"test_from": 0.7}, "validation_from, 0.8, must be before test_from, 0.7"),
+        (3, "write leave-one-out or temporal"),
+    ],
+)
+def test_a_wrong_split_is_refused_in_a_sentence(split, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Protocol.parse({"split": split}, "spec.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "temporal",
+        "temporal:validation_from=0.5:targets=first",
+        "temporal:validation_from=2014-01-01T12:30:00+00:00:test_from=2014-03-01",
+    ],
+)
+def test_a_split_is_read_as_it_is_printed(text):
+    split = Protocol.parse({"split": text}, "spec.yaml").split
+    assert str(split) == text
+    assert Protocol.parse({"split": split.model_dump(mode="json")}, "again").split == split

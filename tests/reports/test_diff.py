@@ -17,7 +17,7 @@ from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
 from bench.reports.request import Request
 from bench.reports.results import read_results
-from bench.reports.tables.configuration import configuration_label, find_configuration
+from bench.reports.tables.configuration import find_configuration
 from bench.reports.tables.diff import diff_grids
 from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
@@ -177,7 +177,7 @@ def test_patterns_of_experiments(root):
     assert keys_of(find_configuration(store, "ml-100k/sasrec/none/seed 2", {})) == [none[1]]
     assert keys_of(find_configuration(store, f"{none[2]}, {none[0][:6]}", {})) == [none[0], none[2]]
     [stored] = find_configuration(store, none[0], {})
-    assert configuration_label(stored.experiment) == "ml-100k/sasrec/none"
+    assert stored.experiment.configuration == "ml-100k/sasrec/none"
 
 
 @pytest.mark.parametrize(
@@ -278,4 +278,4 @@ def test_the_verb(root, tmp_path, monkeypatch):
     assert all(isinstance(row, dict) and row for rows in tables.values() for row in rows)
     done = CliRunner().invoke(app, [*words, "--format", "latex", "--out", str(target)])
     assert (done.exit_code, done.output) == (0, "")
-    assert target.read_text().count("\\end{table") == 2
+    assert target.read_text().count("\\end{table") >= 2

@@ -12,8 +12,8 @@ from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
 
 from bench.cli.main import app
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
 from bench.packs.publish import publish, unpack
 from bench.plan.result import Decisions, ExperimentResult, Metadata
@@ -39,7 +39,7 @@ def decisions(dataset, sequences, keep_rate, skill, seed, part="test"):
     place = np.arange(len(user)) - sequences.offsets[user]
     noise = dataset.noise_in(part)[dataset.histories(part).offsets[user] + place]
     score = (skill * noise + rng.normal(size=len(user))).astype(np.float32)
-    counts = LeaveOneOut.of(dataset).item_counts()
+    counts = Split.of(dataset).item_counts()
     decided = Decisions(
         user=user.astype(np.int32),
         position=place.astype(np.int32),
@@ -54,7 +54,7 @@ def decisions(dataset, sequences, keep_rate, skill, seed, part="test"):
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, planted):
     root = tmp_path_factory.mktemp("store")
-    split = LeaveOneOut.of(planted)
+    split = Split.of(planted)
     kept = {}
     for method, skill, rate in (("hsd", 1.0, 0.8), ("steam", 0.0, 1.0), ("none", None, None)):
         for seed in (1, 2):
@@ -285,7 +285,7 @@ def test_without_planted_data_it_says_what_to_run(tmp_path):
 
 
 def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
-    split = LeaveOneOut.of(planted)
+    split = Split.of(planted)
     out, _ = decisions(planted, split.train, 0.8, 1.0, 1)
     moved = Decisions(**{**out.columns(), "item": np.roll(out.item, 1)})
     ranks = make_ranks([1] * planted.n_users)

@@ -9,9 +9,9 @@ import yaml
 from command import called, refused
 
 import bench
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
+from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
@@ -74,7 +74,7 @@ def dataset(home, settings):
 
 def decisions_about(dataset, keep_all=False, drop_all=False):
     """Random scores of the last interactions of each user; the highest third is dropped."""
-    train = LeaveOneOut.of(dataset).train
+    train = Split.of(dataset).train
     place = np.concatenate([np.arange(max(0, n - LENGTH), n) for n in train.lengths])
     user = np.repeat(np.arange(len(train)), np.minimum(train.lengths, LENGTH))
     score = np.random.default_rng(1).random(len(user)).astype(np.float32)
@@ -103,7 +103,7 @@ def save(settings, dataset, method="hsd", decisions=None, seed=1):
         seed=seed,
         code="c" * 64,
     )
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset)
     ranks = {phase: complete_ranks(split, phase, None) for phase in ("validation", "test")}
     found = {} if decisions is None else {"train": decisions}
     variant = dataset.name.removeprefix("shop")
@@ -177,7 +177,7 @@ def test_what_is_written_is_read_again(
     texts = dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
     assert list(again.item_texts) == [texts[item] for item in again.item_ids]
     assert again.max_length == dataset.max_length
-    LeaveOneOut.of(again)  # three interactions or more
+    Split.of(again)  # three interactions or more
     told = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert told["experiment"]["key"] == experiment.key
     assert told["source"]["fingerprint"] == dataset.fingerprint
@@ -195,7 +195,7 @@ def test_what_is_written_is_read_again(
 
 def test_targets_stay_where_all_is_written(tmp_path, settings, dataset, experiment):
     cleaned = bench.denoise(experiment.key, tmp_path / "out", part="all", settings=settings)
-    before, after = LeaveOneOut.of(dataset), LeaveOneOut.of(cleaned.dataset)
+    before, after = Split.of(dataset), Split.of(cleaned.dataset)
     for phase in ("validation", "test"):
         assert [cleaned.dataset.item_ids[i - 1] for i in after.targets(phase)] == [
             dataset.item_ids[i - 1] for i in before.targets(phase)
@@ -206,7 +206,7 @@ def test_targets_stay_where_all_is_written(tmp_path, settings, dataset, experime
 def test_inserted_interactions_are_dropped_from_training_histories(tmp_path, settings):
     """Where models train on other histories than they are tested on, those are cleaned."""
     noisy = load_dataset(f"{settings.data / 'card.yaml'}+random:0.5:histories=train", settings)
-    split = LeaveOneOut.of(noisy)
+    split = Split.of(noisy)
     user = np.repeat(np.arange(len(split.train)), split.train.lengths)
     place = np.arange(len(user)) - split.train.offsets[user]
     noise = noisy.noise_in("train")

@@ -12,8 +12,8 @@ import pytest
 from command import CARD, called, refused
 
 import bench
-from bench.data.dataset import LeaveOneOut
 from bench.data.load import load_dataset
+from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
@@ -50,9 +50,9 @@ def dataset(home, settings):
 
 def counted(dataset, scores, phase):
     """Ranks of a matrix of scores, one comparison after another."""
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset)
     history, targets, popularity = split.history(phase), split.targets(phase), split.item_counts()
-    columns = {name: [] for name in Ranks.__annotations__}
+    columns = {name: [] for name in Ranks.__annotations__ if name != "user"}
     for user, target in enumerate(targets.tolist()):
         seen = set(history[user].tolist()) - {target}
         row = {"target": target, "target_count": popularity[target]}
@@ -72,7 +72,7 @@ def counted(dataset, scores, phase):
 def scores(dataset):
     """Whole numbers below 50, so that many are equal, with targets lifted a little."""
     drawn = np.random.default_rng(0).integers(0, 50, (dataset.n_users, dataset.n_items))
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset)
     drawn[np.arange(len(drawn)), split.targets("test") - 1] += 20
     return drawn.astype(np.float32)
 
@@ -207,9 +207,9 @@ def test_scores_that_mask_the_history_tell_ranks_among_unseen_items_alone(
     home, settings, dataset, scores
 ):
     masked = scores.copy()
-    for user, seen in enumerate(LeaveOneOut.of(dataset).history("test")):
+    for user, seen in enumerate(Split.of(dataset).history("test")):
         masked[user, seen - 1] = -np.inf
-    targets = LeaveOneOut.of(dataset).targets("test")
+    targets = Split.of(dataset).targets("test")
     rows = np.arange(len(masked))
     masked[rows, targets - 1] = scores[rows, targets - 1]
     npz(home / "masked.npz", dataset, masked)
@@ -269,7 +269,7 @@ def test_lists_decide_metrics_up_to_their_end(home, settings, dataset, trained):
 
 def test_lists_of_unseen_items_are_ranks_among_them(home, settings, dataset):
     scores = np.random.default_rng(4).random((dataset.n_users, dataset.n_items))
-    split = LeaveOneOut.of(dataset)
+    split = Split.of(dataset)
     masked, targets = scores.copy(), split.targets("test")
     for user, seen in enumerate(split.history("test")):
         masked[user, seen[seen != targets[user]] - 1] = -1
@@ -295,7 +295,7 @@ def test_seeds_of_one_model_are_one_row(home, settings, dataset, trained):
 
 
 def frame_of(dataset, **changes):
-    targets = LeaveOneOut.of(dataset).targets("test")
+    targets = Split.of(dataset).targets("test")
     columns = {
         "user": list(dataset.user_ids),
         "target": [dataset.item_ids[item - 1] for item in targets],
@@ -357,7 +357,7 @@ WRONG_RANKS = {
         lambda d: frame_of(
             d,
             phase="validation",
-            target=[d.item_ids[i - 1] for i in LeaveOneOut.of(d).targets("validation")],
+            target=[d.item_ids[i - 1] for i in Split.of(d).targets("validation")],
         ),
         "has no row of the test phase",
     ),

@@ -35,7 +35,7 @@ def figures(rng, rates, seeds, seed_effect=0.0, user_effect=0.0):
     for _ in range(seeds):
         scale = max(0.05, 1 + seed_effect * rng.normal())
         ranks = rng.geometric(np.clip(scale * own, 1e-4, 0.95)).astype(float)
-        seen.append({metric.name: metric.per_user(ranks) for metric in METRICS})
+        seen.append({metric.name: metric.gains(ranks) for metric in METRICS})
     return {name: [one[name] for one in seen] for name in NAMES}
 
 

@@ -6,7 +6,7 @@ import torch
 from text_toys import CLEAN, HISTORIES, dataset
 
 from bench.components import ENCODERS
-from bench.data.dataset import LeaveOneOut
+from bench.data.split import Split
 from bench.errors import ConfigError
 from bench.model.batch import Rows, SequenceData
 from bench.plan.experiment import Experiment
@@ -55,7 +55,7 @@ def expected(text):
 
 def pairs(data, phase="test"):
     """One row a user: the whole history before the phase's target."""
-    inputs = SequenceData(LeaveOneOut.of(data).history(phase))
+    inputs = SequenceData(Split.of(data).history(phase))
     users = torch.arange(data.n_users)
     length = inputs.lengths.clamp_max(3)
     start = inputs.offsets[1:] - length

@@ -10,7 +10,8 @@ from text_toys import Noting, Remembering, dataset, vector
 from bench.errors import DataError
 from bench.plan.encoding import EncoderConfig
 from bench.text import embed
-from bench.text.embed import entry_of, vectors_of
+from bench.text.embed import vectors_of
+from bench.text.store import entry_of
 from bench.text.texts import Corpus
 
 WORDS = dataset([f"{'long ' * (item % 7)}name {item}" for item in range(120)])

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from training_toys import SIZES, Opinionated, dataset, experiment, from_lists
 
-from bench.data.dataset import LeaveOneOut
+from bench.data.split import Split
 from bench.errors import StoreError, TrainingError, WriteError
 from bench.model.batch import SequenceData
 from bench.model.method import TrainingData
@@ -22,7 +22,7 @@ from bench.training.trainer import Trainer
 
 
 def _trainer(method=None, config=None, data=None, **kwargs):
-    split = LeaveOneOut.of(data or dataset())
+    split = Split.of(data or dataset())
     if method is None:
         torch.manual_seed(0)
         method = build_method(

@@ -1,0 +1,66 @@
+"""The ranking of models under two protocols, worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up_store import make_experiment, make_ranks, save
+
+from bench.errors import ConfigError
+from bench.plan.protocol import Protocol, TemporalSplit
+from bench.reports.report import read_report, render
+from bench.reports.request import Request
+from bench.reports.tables.protocols import protocols_grid
+
+TIMED = Protocol(split=TemporalSplit())
+RANKS = {  # by model: ranks of three users, and of two users with three targets
+    ("sasrec", "none"): ([1, 1, 2], [1, 9, 9]),
+    ("sasrec", "hsd"): ([1, 2, 9], [1, 1, 1]),
+    ("gru4rec", "none"): ([9, 9, 9], [9, 1, 9]),
+    ("gru4rec", "hsd"): ([1, 9, 9], [9, 9, 9]),
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    for (backbone, method), (old, new) in RANKS.items():
+        own = {"backbone": backbone, "method": method}
+        save(tmp_path, make_experiment(**own), old)
+        owners = np.array([0, 0, 3], np.int32)
+        ranks = replace(make_ranks(new), user=owners)
+        save(tmp_path, make_experiment(**own, protocol=TIMED), ranks)
+    save(tmp_path, make_experiment(method="iadsr"), [1, 1, 1])  # under one protocol alone
+    return tmp_path
+
+
+def test_places_and_taus(root):
+    data = read_report(root, Request(metrics=("HR@5",)))
+    grid = protocols_grid(data.tables)
+    assert grid.heads == [
+        *("Data set", "Model", "leave-one-out", "place, leave-one-out"),
+        *("temporal", "place, temporal"),
+    ]
+    rows = {cells[1].text: [cell.text for cell in cells[2:]] for cells, _ in grid.rows()}
+    # Means over users; with several targets of a user, first within the user.
+    assert rows == {
+        "gru4rec, hsd": ["0.3333", "3", "0.0000", "4"],
+        "gru4rec, none": ["0.0000", "4", "0.2500", "2"],
+        "sasrec, hsd": ["0.6667", "2", "1.0000", "1"],
+        "sasrec, none": ["1.0000", "1", "0.2500", "2"],
+    }
+    # Of six pairs three have the same order, two the reverse, and one is tied in the second.
+    tau = (3 - 2) / np.sqrt(6 * 5)
+    [note] = grid.notes
+    assert note == (
+        f"ml-100k, Kendall's tau of leave-one-out and temporal: all {tau:.2f} (4 models), "
+        "gru4rec -1.00 (2 models), sasrec -1.00 (2 models)."
+    )
+
+
+def test_one_protocol_alone_is_no_comparison(tmp_path):
+    save(tmp_path, make_experiment(), [1, 2, 3])
+    save(tmp_path, make_experiment(method="hsd"), [1, 2, 3])
+    with pytest.raises(ConfigError, match="bench run split"):
+        render(tmp_path, Request(tables=("protocols",)))
