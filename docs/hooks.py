@@ -1,4 +1,4 @@
-"""Pages that ``mkdocs build`` generates: the notebook, the command line, one page a method.
+"""Pages that ``mkdocs build`` generates: the board, the notebook, the command line, the methods.
 
 A page that the program can print is never kept in the repository, so that it cannot age.
 """
@@ -44,9 +44,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, page in method_pages().items():
         pages[f"methods/{name}.md"] = between_pages(page.read_text(encoding="utf-8"))
+    pages |= board()
     for uri, content in pages.items():
         files.append(File.generated(config, uri, content=content))
     return files
+
+
+def board() -> dict[str, str]:
+    """Write the published results: a page, and what 'bench site' writes, in a folder."""
+    from bench.packs.reference import published_site
+    from bench.settings import Settings
+
+    shown = published_site("reference", Settings.from_environment())
+    head = "# Leaderboard\n\n[Open the leaderboard](board/index.html): every metric, data set and "
+    head += "backbone, with intervals, tests and the command behind each row.\n\n"
+    site = {f"board/{name}": content for name, content in shown.files().items()}
+    return {"board.md": head + shown.excerpt(), **site}
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:

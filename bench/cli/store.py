@@ -62,31 +62,29 @@ def ls(
     opened: Store,
 ) -> None:
     """List finished experiments with metric, date, settings, code and size."""
-    from dataclasses import asdict
-
     from bench.packs.inventory import date, listing, selected
 
-    entries = listing(opened, selected(opened, keys or (), where or (), tag), sort)
+    lines = listing(opened, selected(opened, keys or (), where or (), tag), sort)
     if json_:
-        print_json([asdict(entry) for entry in entries])
+        print_json(lines)
         return
     from tabulate import tabulate
 
     rows = [
         {
-            "key": entry.key[:12],
-            "experiment": entry.label,
-            "metric": f"{entry.name} {entry.metric:.4f}",
-            "finished": date(entry.finished),
-            "code": entry.commit or entry.code,
-            "size": _size(entry.size),
-            "tags": ", ".join(entry.tags),
-            "settings": entry.settings,
+            "key": line["key"][:12],
+            "experiment": line["label"],
+            "metric": f"{line['name']} {line['metric']:.4f}",
+            "finished": date(line["finished"]),
+            "code": line["commit"] or line["code"],
+            "size": _size(line["size"]),
+            "tags": ", ".join(line["tags"]),
+            "settings": line["settings"],
         }
-        for entry in entries
+        for line in lines
     ]
     typer.echo(tabulate(rows, headers="keys", disable_numparse=True, tablefmt="simple"))
-    typer.echo(f"{counted(len(rows), 'experiment')}, {_size(sum(one.size for one in entries))}")
+    typer.echo(f"{counted(len(rows), 'experiment')}, {_size(sum(line['size'] for line in lines))}")
 
 
 @_verb("show 3f2a9c")
@@ -243,8 +241,7 @@ def tag(
     opened: Store,
 ) -> None:
     """Name a set of experiments, which 'bench store gc' and 'rm' then keep."""
-    from bench.packs.inventory import selected
-    from bench.packs.tags import read_tags, write_tag
+    from bench.packs.inventory import read_tags, selected, write_tag
 
     root = opened.root
     tags = read_tags(root)

@@ -45,7 +45,8 @@ def submit(
     reported. Exit code 1: there is a problem, nothing is written.
     """
     from bench.packs.check import check_pack
-    from bench.packs.submit import published_experiments, write_submission
+    from bench.packs.reference import published_experiments
+    from bench.packs.submit import write_submission
 
     found = check_pack(pack, published_experiments(against), settings)
     for line in found.problems:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -28,8 +27,7 @@ from bench.errors import StoreError
 from bench.files import atomic_path, write_json
 from bench.hashing import content_hash, file_hash
 from bench.manifest import MANIFEST, seal
-from bench.packs.merge import Merged, merge
-from bench.packs.tags import read_tags, write_tag
+from bench.packs.inventory import read_tags, write_tag
 from bench.runs.record import read_record, record_paths
 from bench.runs.store import Store
 from bench.runs.stored import WEIGHTS
@@ -61,39 +59,20 @@ class _Contents(Config):
 
 
 def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool = False) -> int:
-    """Write experiments of a store, with their run records and tags, into one file.
+    """Write experiments with their run records and tags into one file; return their number.
 
-    Parameters
-    ----------
-    store
-        Where they are.
-    path
-        The file; it appears whole or not at all.
-    keys
-        Of the experiments.
-    checkpoints
-        Whether to take along trained weights, where they were kept, and the checkpoints of
-        experiments that have begun.
-
-    Returns
-    -------
-    int
-        Number of finished experiments in it.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged, or the file system refuses.
+    Checkpoints are trained weights, where they were kept, and what has begun. It is a StoreError
+    where an experiment is damaged or the file system refuses; the file then does not appear.
     """
     with tempfile.TemporaryDirectory(prefix="bench-pack-") as temporary:
         root = Path(temporary)
+        left = shutil.ignore_patterns(MANIFEST, *(() if checkpoints else (WEIGHTS,)))
         chosen = [stored for stored in store.experiments() if stored.key in keys]
         for stored in chosen:
             if problems := stored.problems():
                 raise StoreError(f"nothing was packed: {problems[0]}")
             folder = root / "experiments" / stored.folder.name
-            left = () if checkpoints else (WEIGHTS,)
-            shutil.copytree(stored.folder, folder, ignore=shutil.ignore_patterns(*left, MANIFEST))
+            shutil.copytree(stored.folder, folder, ignore=left)
             seal(folder)
         begun = [path for path in (store.root / "work").glob("[!.]*") if checkpoints]
         for work in begun:
@@ -112,19 +91,17 @@ def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool =
 
 def _write(root: Path, path: Path) -> None:
     files = sorted(one for one in root.rglob("*") if one.is_file())
-    names = {one.relative_to(root).as_posix(): one for one in files}
-    contents = {
-        "format": _FORMAT,
-        "files": {
-            name: {"size": one.stat().st_size, "sha256": file_hash(one)}
-            for name, one in names.items()
-        },
+    members = {
+        one.relative_to(root).as_posix(): {"size": one.stat().st_size, "sha256": file_hash(one)}
+        for one in files
     }
+    contents = {"format": _FORMAT, "files": members}
     head = json.dumps({**contents, "sha256": content_hash(contents)}, indent=1)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
         file.writestr(_info(MANIFEST), head)
-        for name, one in names.items():
-            with one.open("rb") as source, file.open(_info(name), "w", force_zip64=True) as member:
+        for name in members:
+            member = file.open(_info(name), "w", force_zip64=True)
+            with (root / name).open("rb") as source, member:
                 shutil.copyfileobj(source, member)
 
 
@@ -137,53 +114,28 @@ def _info(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def unpack(path: Path, target: Store) -> Merged:
-    """Check a pack and merge what it holds into a store.
-
-    Parameters
-    ----------
-    path
-        Written by :func:`pack`.
-    target
-        Made where it is missing.
-
-    Raises
-    ------
-    StoreError
-        The file is no pack, is damaged, names a member outside a store, or conflicts with the
-        target, see :func:`bench.packs.merge.merge`.
-    """
-    with unpacked(path) as source:
-        return merge(source, target)
-
-
 @contextmanager
 def unpacked(path: Path) -> Iterator[Store]:
     """Check a pack and yield the store that it holds, in a temporary folder.
 
-    Raises
-    ------
-    StoreError
-        As :func:`unpack`.
+    It is a StoreError where the file is no pack, is damaged, or names a member outside a store.
     """
     with tempfile.TemporaryDirectory(prefix="bench-unpack-") as temporary:
-        root = Path(temporary)
         try:
             with zipfile.ZipFile(path) as file:
-                _extract(file, _contents(file), root)
+                for name, expected in _contents(file).files.items():
+                    # No longer than its directory says: reading stops there.
+                    if file_hash(Path(file.extract(name, temporary))) != expected.sha256:
+                        raise ValueError(f"member '{name}' does not match its checksum")
         except _ZIP_ERRORS as error:
             raise StoreError(
                 f"{path} is no pack of a results store, or damaged: {error}; get it again"
             ) from None
-        yield Store(root)
+        yield Store(Path(temporary))
 
 
 def _contents(file: zipfile.ZipFile) -> _Contents:
-    """Return a pack's manifest after a comparison with the directory of the ZIP.
-
-    Nothing is unpacked before: the directory says the size of every member, and reading stops
-    there.
-    """
+    """Return a pack's manifest after a comparison with the directory of the ZIP."""
     members = file.infolist()
     names = [member.filename for member in members]
     size = sum(member.file_size for member in members)
@@ -198,8 +150,7 @@ def _contents(file: zipfile.ZipFile) -> _Contents:
         if member.is_dir() or kind not in {0, stat.S_IFREG} or member.flag_bits & 1:
             raise ValueError(f"member '{member.filename}' is no plain file")
     contents = _read_manifest(file.read(MANIFEST))
-    if {*contents.files} != {*names[1:]}:
-        odd = sorted({*contents.files} ^ {*names[1:]})
+    if odd := sorted({*contents.files} ^ {*names[1:]}):
         raise ValueError(f"{MANIFEST} does not list its members (first: '{odd[0]}')")
     for member in members[1:]:
         if not _MEMBER.fullmatch(member.filename):
@@ -221,19 +172,3 @@ def _read_manifest(text: bytes) -> _Contents:
     if contents.format != _FORMAT:
         raise ValueError(f"format {contents.format} is unknown to this version of bench")
     return contents
-
-
-def _extract(file: zipfile.ZipFile, contents: _Contents, root: Path) -> None:
-    for name, expected in contents.files.items():
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        total, left = hashlib.sha256(), expected.size
-        with file.open(name) as member, target.open("wb") as out:
-            while block := member.read(min(2**20, left + 1)):
-                left -= len(block)
-                if left < 0:
-                    raise ValueError(f"member '{name}' is longer than {MANIFEST} says")
-                total.update(block)
-                out.write(block)
-        if left or total.hexdigest() != expected.sha256:
-            raise ValueError(f"member '{name}' does not match its checksum")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from bench.hashing import content_hash
 from bench.packs.published import WHOLE_COMMIT, PublishedExperiment, read_published
 from bench.plan.data_card import card_names, load_card
 from bench.plan.experiment import Experiment
-from bench.plan.protocol import PHASES, Phase, Protocol
+from bench.plan.protocol import PHASES, Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
 from bench.plan.variants import split_source
@@ -32,34 +34,21 @@ _TIED = 0.01
 class PackCheck:
     """What a check of a pack has found.
 
-    Attributes
-    ----------
-    experiments
-        In the pack; empty where it cannot be read.
-    problems
-        One sentence for each reason to refuse it.
-    alarms
-        One sentence for each thing that a reviewer should look at.
+    The experiments are none where it cannot be read. There is one sentence for each problem, which
+    is a reason to refuse it, and for each alarm, which a reviewer should look at.
     """
 
     experiments: Sequence[PublishedExperiment] = ()
-    problems: Sequence[str] = field(default_factory=list)
-    alarms: Sequence[str] = field(default_factory=list)
+    problems: Sequence[str] = ()
+    alarms: Sequence[str] = ()
 
 
 def check_pack(
     path: Path, published: Sequence[PublishedExperiment], settings: Settings
 ) -> PackCheck:
-    """Check a pack against what is published, and against the data where they are here.
+    """Check a pack against what is published already, and against the data where they are here.
 
-    Parameters
-    ----------
-    path
-        Written by ``bench store pack --published``.
-    published
-        Experiments that are published already.
-    settings
-        Name the folders of data and cache; nothing is downloaded.
+    The folders of ``settings`` are read; nothing is downloaded.
     """
     try:
         entries = read_published(path)
@@ -67,97 +56,141 @@ def check_pack(
         return PackCheck(problems=[str(error)])
     if not entries:
         return PackCheck(problems=[f"{path} holds no experiment; see 'bench store pack'"])
-    known = _Known(published, settings)
-    problems = [
-        f"{entry.experiment.label} ({entry.key[:12]}): {problem}"
-        for entry in entries
-        for problem in _problems(entry, known)
-    ]
-    alarms = [
-        f"{entry.experiment.label} ({entry.key[:12]}): {alarm}"
-        for entry in entries
-        for alarm in _alarms(entry)
-    ]
-    return PackCheck(entries, problems, [*alarms, *_without_base(entries, published)])
+    known = _Known.of(published, settings)
+    bases = {_place(one.experiment) for one in (*entries, *published) if _is_bare(one)}
+
+    def found(checks: Sequence[Callable[[PublishedExperiment], Iterator[str]]]) -> list[str]:
+        return [
+            f"{entry.label}: {text}" for entry in entries for one in checks for text in one(entry)
+        ]
+
+    def without_base(entry: PublishedExperiment) -> Iterator[str]:
+        if entry.experiment.backbone is not None and _place(entry.experiment) not in bases:
+            yield "no bare backbone to compare with is in the pack or published"
+
+    problems = (known.origin, known.data, _impossible, known.users, _contradictions, known.budget)
+    return PackCheck(entries, found(problems), found([_alarms, without_base]))
 
 
+def _is_bare(entry: PublishedExperiment) -> bool:
+    return entry.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
+
+
+def _place(one: Experiment) -> tuple[str, str, str | None]:
+    return one.dataset, one.fingerprint, one.backbone
+
+
+@dataclass(frozen=True)
 class _Known:
-    """What is known of data sets: from published experiments, else from files on this machine."""
+    """What is known of data sets and tables: published experiments, else this machine's files.
 
-    def __init__(self, published: Sequence[PublishedExperiment], settings: Settings) -> None:
-        self.published = {entry.key: entry for entry in published}
-        self._settings = settings
-        self._fingerprints: dict[str, set[str]] = {}
+    Its methods yield a sentence for each problem of an experiment.
+    """
 
-    def about(self, experiment: Experiment) -> list[PublishedExperiment]:
-        """Return published experiments on the same data set."""
-        entries = self.published.values()
-        return [entry for entry in entries if entry.experiment.dataset == experiment.dataset]
+    published: Mapping[str, PublishedExperiment]
+    about: Mapping[str, Sequence[PublishedExperiment]]
+    fingerprint: Callable[[str], set[str]]
 
-    def fingerprints(self, experiment: Experiment) -> set[str]:
-        """Return the fingerprints that a data set may have; empty where nothing is known."""
-        name = experiment.dataset
-        if name not in self._fingerprints:
-            found = {entry.experiment.fingerprint for entry in self.about(experiment)}
-            self._fingerprints[name] = found or self._read(name)
-        return self._fingerprints[name]
+    @classmethod
+    def of(cls, published: Sequence[PublishedExperiment], settings: Settings) -> _Known:
+        about: dict[str, list[PublishedExperiment]] = defaultdict(list)
+        for entry in published:
+            about[entry.experiment.dataset].append(entry)
 
-    def _read(self, name: str) -> set[str]:
-        from bench.data.load import load_dataset
+        @cache
+        def fingerprint(name: str) -> set[str]:
+            from bench.data.load import load_dataset
 
-        try:
-            return {load_dataset(name, self._settings).fingerprint}
-        except BenchError:
-            return set()
+            try:
+                return {load_dataset(name, settings).fingerprint}
+            except BenchError:
+                return set()
+
+        return cls({entry.key: entry for entry in published}, about, fingerprint)
+
+    def origin(self, entry: PublishedExperiment) -> Iterator[str]:
+        content, metadata = entry.content, entry.parts.metadata
+        protocol = {k: v for k, v in content["protocol"].items() if k != "cutoffs"}
+        if content_hash({**content, "protocol": protocol}) != entry.key:
+            yield "its key is not that of its settings; pack the store again that trained it"
+        held = self.published.get(entry.key)
+        if held is not None and not held.has_ranks_of(entry):
+            yield "it is published with other ranks; say in the pull request what was mended"
+        if not WHOLE_COMMIT.fullmatch(entry.commit or ""):
+            yield (
+                f"commit '{entry.commit}' is not 40 digits of a commit; pack it again with --commit"
+            )
+        if not (metadata.processor and {"torch", "numpy"} <= {*metadata.versions}):
+            yield "processor or versions are missing; run it again with this version of bench"
+
+    def data(self, entry: PublishedExperiment) -> Iterator[str]:
+        experiment = entry.experiment
+        name, _ = split_source(experiment.dataset)
+        if name not in card_names():
+            yield f"data set '{name}' does not come with bench, so others cannot check it"
+            return
+        held = {one.experiment.fingerprint for one in self.about.get(experiment.dataset, ())}
+        fingerprints = held or self.fingerprint(experiment.dataset)
+        if not fingerprints:
+            yield f"the data of '{name}' are not here to compare with; set BENCH_DATA_DIR"
+        elif experiment.fingerprint not in fingerprints:
+            theirs = ", ".join(sorted(one[:8] for one in fingerprints))
+            yield f"its data have fingerprint {experiment.fingerprint[:8]}, not {theirs}"
+        expected = Protocol(max_length=load_card(name).max_length).training_part()
+        if differing := _differing(experiment.protocol.training_part(), expected):
+            yield f"its protocol is another: {differing}"
+
+    def users(self, entry: PublishedExperiment) -> Iterator[str]:
+        """Compare what the data alone decide with a published experiment on the same data."""
+        one = entry.experiment
+        for held in self.about.get(one.dataset, ()):
+            if held.experiment.fingerprint == one.fingerprint and held.key != entry.key:
+                for phase in PHASES:
+                    ours, theirs = (e.ranks[phase].columns() for e in (entry, held))
+                    odd = [name for name in _SAME if not np.array_equal(ours[name], theirs[name])]
+                    if odd:
+                        what = "are not those of published experiments on the same data"
+                        yield f"{phase}: {', '.join(odd)} {what}"
+                return
+
+    def budget(self, entry: PublishedExperiment) -> Iterator[str]:
+        """Compare the settings of training that are the same for every method."""
+
+        def is_tuned(one: PublishedExperiment) -> bool:
+            return one.parts.run is not None and one.parts.run.tuned
+
+        tuned = is_tuned(entry)
+        trainings = [
+            held.experiment.training
+            for held in self.about.get(entry.experiment.dataset, ())
+            if is_tuned(held) == tuned
+        ]
+        table = [_budget(one, tuned=tuned) for one in trainings or [TrainingConfig()]]
+        own = _budget(entry.experiment.training, tuned=tuned)
+        if own not in table:
+            yield f"its training is not the table's: {_differing(own, table[0])}"
 
 
-def _problems(entry: PublishedExperiment, known: _Known) -> Iterator[str]:
-    experiment = entry.experiment
-    content = dict(entry.content)
-    protocol = {k: v for k, v in content["protocol"].items() if k != "cutoffs"}
-    if content_hash({**content, "protocol": protocol}) != entry.key:
-        yield "its key is not that of its settings; pack it again from the store that trained it"
-    held = known.published.get(entry.key)
-    if held is not None and not held.has_ranks_of(entry):
-        yield "it is published with other ranks; say in the pull request what was mended"
-    if not WHOLE_COMMIT.fullmatch(entry.commit or ""):
-        yield f"commit '{entry.commit}' is not 40 digits of a commit; pack it again with --commit"
-    if not (entry.metadata.processor and {"torch", "numpy"} <= {*entry.metadata.versions}):
-        yield "processor or versions are missing; run it again with this version of bench"
-    yield from _data_problems(experiment, known)
+def _differing(own: Mapping[str, object], expected: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{key} is {own[key]}, not {v}" for key, v in expected.items() if own[key] != v
+    )
+
+
+def _budget(training: TrainingConfig, *, tuned: bool) -> Mapping[str, object]:
+    """Return what rows of a table share; a search may choose the rest."""
+    fixed = {name.removeprefix(SHARED) for name in NOT_SEARCHED}
+    content = training.model_dump(mode="json", exclude={"samples"})
+    return {key: value for key, value in content.items() if not tuned or key in fixed}
+
+
+def _impossible(entry: PublishedExperiment) -> Iterator[str]:
     for phase in PHASES:
         yield from (f"{phase}: {text}" for text in impossible(entry.ranks[phase]))
-        yield from (f"{phase}: {text}" for text in _other_users(entry, phase, known))
-    yield from _contradictions(entry)
-    yield from _other_budget(entry, known)
-
-
-def _data_problems(experiment: Experiment, known: _Known) -> Iterator[str]:
-    name, _ = split_source(experiment.dataset)
-    if name not in card_names():
-        yield f"data set '{name}' does not come with bench, so others cannot check it"
-        return
-    fingerprints = known.fingerprints(experiment)
-    if not fingerprints:
-        yield f"the data of '{name}' are not here to compare with; set BENCH_DATA_DIR"
-    elif experiment.fingerprint not in fingerprints:
-        theirs = ", ".join(sorted(one[:8] for one in fingerprints))
-        yield f"its data have fingerprint {experiment.fingerprint[:8]}, not {theirs}"
-    length = load_card(name).max_length
-    expected = Protocol(max_length=length).training_part()
-    own = experiment.protocol.training_part()
-    if differing := [f"{k} is {own[k]}, not {v}" for k, v in expected.items() if own[k] != v]:
-        yield f"its protocol is another: {', '.join(differing)}"
 
 
 def impossible(ranks: Ranks) -> Iterator[str]:
-    """Yield a sentence for each way in which ranks contradict themselves.
-
-    Parameters
-    ----------
-    ranks
-        Of one phase.
-    """
+    """Yield a sentence for each way in which the ranks of one phase contradict themselves."""
     columns = ranks.columns()
     if not len(ranks.target):
         yield "there are no users"
@@ -180,30 +213,18 @@ def impossible(ranks: Ranks) -> Iterator[str]:
         yield "users compete with different numbers of items"
 
 
-def _other_users(entry: PublishedExperiment, phase: Phase, known: _Known) -> Iterator[str]:
-    """Compare what the data alone decide with a published experiment on the same data."""
-    one = entry.experiment
-    for held in known.about(one):
-        if held.experiment.fingerprint == one.fingerprint and held.key != entry.key:
-            ours, theirs = (e.ranks[phase].columns() for e in (entry, held))
-            odd = [name for name in _SAME if not np.array_equal(ours[name], theirs[name])]
-            if odd:
-                yield f"{', '.join(odd)} are not those of published experiments on the same data"
-            return
-
-
 def _contradictions(entry: PublishedExperiment) -> Iterator[str]:
     """Compare the learning curve and the metadata with the ranks."""
-    metadata, curve = entry.metadata, entry.curve
+    experiment, metadata, curve = entry.experiment, entry.parts.metadata, entry.parts.curve
     best = metadata.best_epoch
     if not curve or metadata.epochs != len(curve) or best is None or not best < len(curve):
         yield "its learning curve does not have the epochs that its metadata say"
         return
     if [row.epoch for row in curve] != [*range(len(curve))]:
         yield "its learning curve lacks epochs"
-    if len(curve) > entry.experiment.training.epochs:
-        yield f"it trained {len(curve)} epochs, more than {entry.experiment.training.epochs}"
-    protocol = entry.experiment.protocol
+    if len(curve) > experiment.training.epochs:
+        yield f"it trained {len(curve)} epochs, more than {experiment.training.epochs}"
+    protocol = experiment.protocol
     ranks = rank_of(entry.ranks["validation"], protocol.candidates, protocol.ties)
     measured, said = NDCG(10).mean(ranks), curve[best].metric
     if not np.isclose(measured, said, rtol=0, atol=1e-9):
@@ -213,39 +234,13 @@ def _contradictions(entry: PublishedExperiment) -> Iterator[str]:
         )
 
 
-def _other_budget(entry: PublishedExperiment, known: _Known) -> Iterator[str]:
-    """Compare the settings of training that are the same for every method."""
-    tuned = entry.run is not None and entry.run.tuned
-    own = _budget(entry.experiment.training, tuned=tuned)
-    table = [
-        _budget(held.experiment.training, tuned=tuned)
-        for held in known.about(entry.experiment)
-        if tuned == (held.run is not None and held.run.tuned)
-    ]
-    table = table or [_budget(TrainingConfig(), tuned=tuned)]
-    if own not in table:
-        differing = [
-            f"{key} is {own[key]}, not {v}" for key, v in table[0].items() if own[key] != v
-        ]
-        yield f"its training is not the table's: {', '.join(differing)}"
-
-
-def _budget(training: TrainingConfig, *, tuned: bool) -> Mapping[str, object]:
-    """Return what rows of a table share; a search may choose the rest."""
-    fixed = {name.removeprefix(SHARED) for name in NOT_SEARCHED}
-    content = training.model_dump(mode="json", exclude={"samples"})
-    return {key: value for key, value in content.items() if not tuned or key in fixed}
-
-
 def _alarms(entry: PublishedExperiment) -> Iterator[str]:
     for phase in PHASES:
-        ranks = entry.ranks[phase]
-        tied = float((ranks.ties_all > 0).mean())
-        if tied > _TIED:
-            median = int(np.median(ranks.ties_all[ranks.ties_all > 0]))
+        ties = entry.ranks[phase].ties_all
+        if (tied := float((ties > 0).mean())) > _TIED:
             yield (
                 f"{phase}: {tied:.1%} of the targets share their score with others (median: "
-                f"{median} items); collapsed scores look like this"
+                f"{int(np.median(ties[ties > 0]))} items); collapsed scores look like this"
             )
     test = entry.ranks["test"]
     middle = (float(test.candidates_all.mean()) + 1) / 2
@@ -253,25 +248,6 @@ def _alarms(entry: PublishedExperiment) -> Iterator[str]:
     error = float(places.std()) / len(places) ** 0.5
     if float(places.mean()) >= middle - 2 * error:
         yield f"the mean rank {places.mean():.0f} is no better than chance ({middle:.0f})"
-    curve = entry.curve
-    if (
-        curve
-        and entry.metadata.best_epoch == len(curve) - 1 == entry.experiment.training.epochs - 1
-    ):
+    last = entry.experiment.training.epochs - 1
+    if entry.parts.curve and entry.parts.metadata.best_epoch == len(entry.parts.curve) - 1 == last:
         yield "the last epoch was the best: it had not converged"
-
-
-def _without_base(
-    entries: Iterable[PublishedExperiment], published: Iterable[PublishedExperiment]
-) -> Iterator[str]:
-    """Name the methods whose bare backbone is neither in the pack nor published."""
-
-    def place(one: Experiment) -> tuple[str, str, str | None]:
-        return one.dataset, one.fingerprint, one.backbone
-
-    new = [entry.experiment for entry in entries]
-    every = [*new, *(entry.experiment for entry in published)]
-    bases = {place(one) for one in every if one.method.partition(VARIANT_MARK)[0] == BASELINE}
-    for one in new:
-        if one.backbone is not None and place(one) not in bases:
-            yield f"{one.label}: no bare backbone to compare with is in the pack or published"

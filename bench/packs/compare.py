@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.evaluate.metrics import Metric
+from bench.packs.published import users_that_differ
 from bench.plan.protocol import PHASES, Phase
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment
 from bench.runs.stored import StoredExperiment
+from bench.statistics.nested import Contrast, Nested
 
 _WHERE = ("device", "threads", "processor", "cpu_capability", "numerics", "blas", "blas_branch")
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -25,24 +23,19 @@ class Comparison:
 
     Attributes
     ----------
-    label, key
-        Of the published experiment.
+    label
+        Of the published experiment, with the start of its key.
     elsewhere
         What differs in machine, versions and code, and so may change the last digits.
     differing
         Share of users whose ranks differ, by phase.
-    metric
-        Name of the metric.
-    published, again
-        Its value on test data: as published, and trained again.
-    within
-        Whether the difference is within what chance explains.
-    measure
-        What it was compared with.
+    metric, published, again
+        Name of the metric, and its value on test data as published and trained again.
+    within, measure
+        Whether chance explains the difference, and by which measure.
     """
 
     label: str
-    key: str
     elsewhere: Sequence[str]
     differing: Mapping[Phase, float]
     metric: str
@@ -63,98 +56,60 @@ class Comparison:
 
     def describe(self) -> str:
         """Return one line on the outcome."""
-        head = f"{self.label} ({self.key[:12]})"
         if self.equal:
-            return f"{head}: equal to the bit"
-        shares = ", ".join(
-            f"{share:.1%} of {phase} ranks" for phase, share in self.differing.items()
-        )
+            return f"{self.label}: equal to the bit"
+        shares = (f"{share:.1%} of {phase} ranks" for phase, share in self.differing.items())
         figures = f"{self.metric} {self.again:.4f}, published {self.published:.4f}"
         verdict = "within" if self.within else "beyond"
         why = f"; it ran elsewhere: {', '.join(self.elsewhere)}" if self.elsewhere else ""
-        return f"{head}: {shares} differ; {figures}, {verdict} {self.measure}{why}"
+        return f"{self.label}: {', '.join(shares)} differ; {figures}, {verdict} {self.measure}{why}"
 
 
 def compare(
     published: StoredExperiment, again: StoredExperiment, seeds: Sequence[StoredExperiment]
 ) -> Comparison:
-    """Compare an experiment with its published result.
+    """Compare an experiment that was trained again with its published result.
 
-    Parameters
-    ----------
-    published, again
-        The same settings and seed.
-    seeds
-        Published experiments that differ in the seed alone, itself included. With at least two,
-        the metric agrees where it is in the 95 % prediction interval of one more seed; with one,
-        where the 95 % interval of the mean difference over users includes zero.
-
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
+    ``seeds`` are the published experiments that differ in the seed alone, itself included. With at
+    least two, the metric agrees where it is in the 95 % prediction interval of one more seed; with
+    one, where the 95 % interval of the mean difference over users includes zero.
     """
     request = Request()
     metric = request.main_metric(published.experiment.protocol)
-    differing = {
-        phase: float(
-            np.mean(
-                np.any(
-                    [
-                        values != again.ranks(phase).columns()[name]
-                        for name, values in published.ranks(phase).columns().items()
-                    ],
-                    axis=0,
-                )
-            )
-        )
-        for phase in PHASES
-    }
-    values = [
-        metric.per_user(ScoredExperiment(stored, request).ranking())
-        for stored in (published, again)
-    ]
-    within, measure = (
-        _within_seeds(float(values[1].mean()), [_mean(metric, request, one) for one in seeds])
-        if len(seeds) > 1
-        else _within_users(values[1] - values[0])
-    )
+
+    def per_user(stored: StoredExperiment) -> Nested:
+        return Nested.of([metric.per_user(ScoredExperiment(stored, request).ranking())])
+
+    differing = {}
+    for phase in PHASES:
+        ranks = published.ranks(phase)
+        count = users_that_differ(ranks, again.ranks(phase))
+        differing[phase] = 1.0 if count is None else count / len(ranks.target)
+    first, second = per_user(published), per_user(again)
+    if len(seeds) > 1:
+        from scipy.stats import t
+
+        means = [per_user(stored).mean for stored in seeds]
+        spread = statistics.stdev(means) * (1 + 1 / len(means)) ** 0.5
+        half = float(t.ppf(0.975, len(means) - 1)) * spread
+        within = abs(second.mean - statistics.fmean(means)) <= half
+        measure = f"the spread of {len(means)} seeds (±{half:.4f})"
+    else:
+        found = Contrast.of(second, first).estimate()
+        # Undefined where all users differ by the same amount.
+        half = 0.0 if math.isnan(found.low) else (found.high - found.low) / 2
+        within = abs(found.difference) <= half
+        measure = f"the interval over users (±{half:.4f})"
     return Comparison(
-        label=published.experiment.label,
-        key=published.key,
+        label=f"{published.experiment.label} ({published.key[:12]})",
         elsewhere=_elsewhere(published, again),
         differing=differing,
         metric=metric.name,
-        published=float(values[0].mean()),
-        again=float(values[1].mean()),
+        published=first.mean,
+        again=second.mean,
         within=within,
         measure=measure,
     )
-
-
-def _mean(metric: Metric, request: Request, stored: StoredExperiment) -> float:
-    return metric.mean(ScoredExperiment(stored, request).ranking())
-
-
-def _within_seeds(value: float, seeds: Sequence[float]) -> tuple[bool, str]:
-    """Compare a value with the prediction interval of one more draw from a normal distribution."""
-    from scipy.stats import t
-
-    count = len(seeds)
-    spread = statistics.stdev(seeds) * (1 + 1 / count) ** 0.5
-    half = float(t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * spread
-    return abs(
-        value - statistics.fmean(seeds)
-    ) <= half, f"the spread of {count} seeds (±{half:.4f})"
-
-
-def _within_users(differences: NDArray[np.float64]) -> tuple[bool, str]:
-    from scipy.stats import t
-
-    count = len(differences)
-    error = float(differences.std(ddof=1)) / count**0.5
-    half = float(t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * error
-    return abs(float(differences.mean())) <= half, f"the interval over users (±{half:.4f})"
 
 
 def _elsewhere(published: StoredExperiment, again: StoredExperiment) -> list[str]:

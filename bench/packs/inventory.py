@@ -1,18 +1,24 @@
-"""What a results store holds, and what of it nothing needs."""
+"""What a results store holds, what names it, and what of it nothing needs.
+
+::
+
+    tags/<name>.json     keys of the experiments of a tag, which ``bench store gc`` keeps
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
 
 from bench.errors import BenchError, ConfigError, StoreError, suggestion
-from bench.files import discard, leftovers
+from bench.files import discard, leftovers, read_model, write_json
 from bench.hashing import canonical_json
 from bench.packs.published import COMMIT
-from bench.packs.tags import read_tags
 from bench.plan.protocol import PARTS
 from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.differences import distinguishing_settings, format_settings, settings_of
@@ -22,42 +28,34 @@ from bench.runs.record import RunRecord, read_record, read_records, record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 
-COLUMNS = ("label", "metric", "finished", "size", "key")
-"""What a listing may be sorted by."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_AN_HOUR = 3600
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One finished experiment of a listing.
+class _Tag(BaseModel):
+    """Content of a tag's file."""
 
-    Attributes
-    ----------
-    key, label
-        Of the experiment.
-    name, metric
-        Name and value of its main test metric.
-    settings
-        Settings that distinguish it from others of the listing.
-    code, commit
-        Start of the hash of its source; start of the commit, where that is known.
-    finished
-        Seconds since 1970.
-    size
-        Bytes on disk.
-    tags
-        Names of the sets that it is in.
+    keys: list[str]
+
+
+def read_tags(root: Path) -> dict[str, list[str]]:
+    """Return the keys of the experiments of each tag; a StoreError if a file is damaged."""
+    paths = sorted((root / "tags").glob("[!.]*.json"))
+    return {path.stem: read_model(path, _Tag, "delete it").keys for path in paths}
+
+
+def write_tag(root: Path, name: str, keys: Iterable[str]) -> None:
+    """Name a set of experiments; without any, the tag is removed.
+
+    It is a ConfigError where the name is not fit for a file.
     """
-
-    key: str
-    label: str
-    name: str
-    metric: float
-    settings: str
-    code: str
-    commit: str
-    finished: float
-    size: int
-    tags: Sequence[str]
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' is no name of a tag; use letters, digits, '.', '_' and '-'")
+    path, chosen = root / "tags" / f"{name}.json", sorted(set(keys))
+    if chosen:
+        write_json(path, {"keys": chosen})
+    else:
+        path.unlink(missing_ok=True)
 
 
 def selected(
@@ -65,32 +63,17 @@ def selected(
 ) -> list[StoredExperiment]:
     """Return the finished experiments that satisfy all conditions.
 
-    Parameters
-    ----------
-    store
-        Where they are.
-    keys
-        First digits of keys; none admits all.
-    where
-        Conditions as of :func:`bench.reports.comparison.comparison_keys`.
-    tag
-        Name of a set that they are in.
-
-    Raises
-    ------
-    ConfigError
-        No experiment has a key or setting, or there is no such tag.
-    StoreError
-        The store holds no experiment.
+    These are the first digits of keys, of which none admits all; conditions as of
+    :func:`bench.reports.comparison.comparison_keys`; and a tag. It is a ConfigError where nothing
+    has a key, a setting or the tag, and a StoreError where the store holds no experiment.
     """
     found = list(readable(store.experiments()))
     if not found:
         raise StoreError(f"no finished experiment in {store.root}; correct --store")
     chosen = comparison_keys(store, run=EVERYTHING, where=where)
-    tags = read_tags(store.root)
+    tags, prefixes = read_tags(store.root), tuple(keys)
     if tag is not None and tag not in tags:
         raise ConfigError(f"{store.root} has no tag '{tag}'{suggestion(tag, tags)}")
-    prefixes = tuple(keys)
     for prefix in prefixes:
         if not any(stored.key.startswith(prefix) for stored in found):
             raise ConfigError(f"{store.root} has no experiment {prefix}; see 'bench store ls'")
@@ -103,64 +86,54 @@ def selected(
     ]
 
 
-def listing(store: Store, experiments: Sequence[StoredExperiment], sort: str) -> list[Entry]:
-    """Describe experiments, one entry each; the highest metric, last and largest come first.
+def listing(
+    store: Store, experiments: Iterable[StoredExperiment], sort: str
+) -> list[dict[str, Any]]:
+    """Describe experiments, one line each; the highest metric, last and largest come first.
 
-    Raises
-    ------
-    StoreError
-        An experiment is damaged.
+    A line has key, label, name and value of the main test metric, the settings that distinguish
+    it from others of the list, the start of the hash of its source and of the commit where that is
+    known, when it finished (seconds since 1970), bytes on disk and tags.
     """
-    tags = read_tags(store.root)
+    tags, request = read_tags(store.root), Request()
     alike: dict[tuple[str | None, ...], list[StoredExperiment]] = {}
     for stored in experiments:
         one = stored.experiment
         alike.setdefault((one.backbone, one.method, one.encoder), []).append(stored)
-    entries = []
+    lines = []
     for group in alike.values():
-        settings = [settings_of(stored.experiment) for stored in group]
-        distinct = distinguishing_settings([{**own, "code": ""} for own in settings])
-        for stored, own in zip(group, distinct, strict=True):
-            named = [tag for tag, keys in tags.items() if stored.key in keys]
-            entries.append(_entry(stored, format_settings(own), named))
+        settings = [{**settings_of(stored.experiment), "code": ""} for stored in group]
+        for stored, own in zip(group, distinguishing_settings(settings), strict=True):
+            experiment = stored.experiment
+            metric = request.main_metric(experiment.protocol)
+            lines.append(
+                {
+                    "key": stored.key,
+                    "label": experiment.label,
+                    "name": metric.name,
+                    "metric": metric.mean(
+                        request.ranking(stored.ranks("test"), experiment.protocol)
+                    ),
+                    "settings": format_settings(own),
+                    "code": experiment.code[:8],
+                    "commit": stored.metadata.versions.get(COMMIT, "")[:12],
+                    "finished": stored.finished,
+                    "size": size_of(stored.folder),
+                    "tags": [tag for tag, keys in tags.items() if stored.key in keys],
+                }
+            )
     descending = sort in {"metric", "finished", "size"}
-    return sorted(entries, key=lambda entry: getattr(entry, sort), reverse=descending)
-
-
-def _entry(stored: StoredExperiment, settings: str, tags: Sequence[str]) -> Entry:
-    request, experiment = Request(), stored.experiment
-    metric = request.main_metric(experiment.protocol)
-    return Entry(
-        key=stored.key,
-        label=experiment.label,
-        name=metric.name,
-        metric=metric.mean(request.ranking(stored.ranks("test"), experiment.protocol)),
-        settings=settings,
-        code=experiment.code[:8],
-        commit=stored.metadata.versions.get(COMMIT, "")[:12],
-        finished=stored.finished,
-        size=size_of(stored.folder),
-        tags=tags,
-    )
+    return sorted(lines, key=lambda line: line[sort], reverse=descending)
 
 
 def size_of(path: Path) -> int:
     """Return the bytes of a file, or of all files below a folder."""
-    if not path.is_dir():
-        return path.lstat().st_size
-    return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
+    return sum(one.lstat().st_size for one in (path, *path.rglob("*")) if not one.is_dir())
 
 
 def details(store: Store, stored: StoredExperiment) -> dict[str, Any]:
-    """Return all that is known of an experiment, as plain data.
-
-    Raises
-    ------
-    StoreError
-        It is damaged.
-    """
+    """Return all that is known of an experiment, as plain data; a StoreError if it is damaged."""
     experiment, metadata = stored.experiment, stored.metadata
-    drops = {part: counts.share for part in PARTS if (counts := stored.drops(part)) is not None}
     return {
         "key": stored.key,
         "label": experiment.label,
@@ -169,7 +142,7 @@ def details(store: Store, stored: StoredExperiment) -> dict[str, Any]:
         "runs": [run.name for run in read_records(store.root) if stored.key in run.experiments],
         "tags": [tag for tag, keys in read_tags(store.root).items() if stored.key in keys],
         "files": {path.name: size_of(path) for path in sorted(stored.folder.iterdir())},
-        "removed": drops,
+        "removed": {p: found.share for p in PARTS if (found := stored.drops(p)) is not None},
         "metadata": metadata.model_dump(mode="json", exclude_none=True),
         "settings": settings_of(experiment),
         "fingerprint": experiment.fingerprint,
@@ -183,19 +156,8 @@ def date(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
-@dataclass(frozen=True)
-class Removable:
-    """A file or folder that nothing needs.
-
-    Attributes
-    ----------
-    path
-        Where it is.
-    reason
-        Why nothing needs it.
-    size
-        Bytes on disk.
-    """
+class Removable(NamedTuple):
+    """A file or folder that nothing needs, why, and its bytes on disk."""
 
     path: Path
     reason: str
@@ -208,48 +170,29 @@ class Removable:
 
 
 def chosen_for_removal(store: Store, experiments: Iterable[StoredExperiment]) -> list[Removable]:
-    """List experiments that a user wants to remove, and what belongs to them.
-
-    Raises
-    ------
-    ConfigError
-        One of them has a tag.
-    """
-    tags = read_tags(store.root)
-    entries = []
-    for stored in experiments:
-        for tag, keys in tags.items():
-            if stored.key in keys:
-                raise ConfigError(
-                    f"{stored.key[:12]} has the tag '{tag}'; remove the tag first with "
-                    f"'bench store tag {tag} --remove'"
-                )
-        places = (stored.folder, store.work(stored.key))
-        entries += [
-            Removable(path, stored.experiment.label, size_of(path))
-            for path in places
-            if path.exists()
-        ]
-    return entries
+    """List what a user wants to remove of experiments; a ConfigError where one has a tag."""
+    found, tags = list(experiments), read_tags(store.root)
+    for tag, keys in tags.items():
+        if named := [stored.key for stored in found if stored.key in keys]:
+            raise ConfigError(
+                f"{named[0][:12]} has the tag '{tag}'; remove the tag first with "
+                f"'bench store tag {tag} --remove'"
+            )
+    return [
+        Removable.of(path, stored.experiment.label)
+        for stored in found
+        for path in (stored.folder, store.work(stored.key))
+        if path.exists()
+    ]
 
 
 def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
     """Find what no run record and no tag needs.
 
     These are experiments that no record or tag names, checkpoints and failures of such and of
-    finished experiments, and what killed processes left half-written.
-
-    Parameters
-    ----------
-    store
-        Where to look.
-    superseded
-        Whether a run counts for nothing where a later run of the same specification has ended.
-
-    Raises
-    ------
-    StoreError
-        A record or tag is damaged; nothing is certain then.
+    finished experiments, and what killed processes left half-written. With ``superseded``, a run
+    counts for nothing where a later run of the same specification has ended. It is a StoreError
+    where a record or tag is damaged: nothing is certain then.
     """
     records = list(read_records(store.root))
     old = _superseded(records) if superseded else set()
@@ -263,24 +206,23 @@ def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
     half = [
         Removable.of(path, f"left half-written: {target}")
         for name in ("experiments", "failures", "runs", "tags")
-        for target, path in leftovers(store.root / name, seconds=3600)
+        for target, path in leftovers(store.root / name, seconds=_AN_HOUR)
     ]
     return [*runs, *_experiments(store, needed), *_beginnings(store, needed), *half]
 
 
 def _superseded(records: Sequence[RunRecord]) -> set[str]:
     """Return the keys of runs before the last that ended, of each specification."""
-    last: dict[str, RunRecord] = {}
+
+    def specification(record: RunRecord) -> str:
+        return canonical_json([record.spec, record.tuned])
+
+    last: dict[str, float] = {}
     for record in records:
         if record.ended is not None:
-            content = canonical_json([record.spec, record.tuned])
-            last[content] = max(last.get(content, record), record, key=lambda one: one.begun)
-    return {
-        record.key
-        for record in records
-        if (final := last.get(canonical_json([record.spec, record.tuned])))
-        and record.begun < final.begun
-    }
+            name = specification(record)
+            last[name] = max(last.get(name, record.begun), record.begun)
+    return {one.key for one in records if one.begun < last.get(specification(one), one.begun)}
 
 
 def _experiments(store: Store, needed: Collection[str]) -> Iterator[Removable]:
@@ -303,13 +245,7 @@ def _beginnings(store: Store, needed: Collection[str]) -> Iterator[Removable]:
 
 
 def remove(store: Store, entries: Iterable[Removable]) -> list[Removable]:
-    """Remove files and folders, but for those of experiments that a process runs now.
-
-    Returns
-    -------
-    list
-        What is gone.
-    """
+    """Remove all but what belongs to experiments that a process runs now; return what is gone."""
     gone = [entry for entry in entries if not store.is_in_use(entry.path.name)]
     for entry in gone:
         discard(entry.path)

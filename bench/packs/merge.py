@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from bench.errors import StoreError
 from bench.files import atomic_path, write_json
-from bench.packs.tags import read_tags, write_tag
+from bench.packs.inventory import read_tags, write_tag
+from bench.packs.published import users_that_differ
 from bench.plan.progress import counted
 from bench.plan.protocol import PARTS, PHASES
 from bench.runs.record import read_record, read_records, record_paths
@@ -19,20 +19,11 @@ from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did.
+class Merged(NamedTuple):
+    """Keys that a merge added to the target, and keys that both had with equal results."""
 
-    Attributes
-    ----------
-    added
-        Experiments that the target lacked, or had with less kept of them.
-    equal
-        Experiments that both have, with equal results.
-    """
-
-    added: Sequence[str] = field(default_factory=list)
-    equal: Sequence[str] = field(default_factory=list)
+    added: list[str]
+    equal: list[str]
 
 
 def merge(source: Store, target: Store) -> Merged:
@@ -40,19 +31,8 @@ def merge(source: Store, target: Store) -> Merged:
 
     Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
     are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
-
-    Parameters
-    ----------
-    source
-        Read only.
-    target
-        Made where it is missing.
-
-    Raises
-    ------
-    StoreError
-        Both have an experiment with different results, an experiment of the source is damaged, or
-        the file system refuses.
+    It is a StoreError where both have an experiment with different results, an experiment of the
+    source is damaged, or the file system refuses.
     """
     target.prepare()
     fresh: list[StoredExperiment] = []
@@ -63,14 +43,10 @@ def merge(source: Store, target: Store) -> Merged:
             raise StoreError(f"nothing was merged: {problems[0]}")
         if not stored.folder.name.endswith(f"-{stored.key[:12]}"):
             raise StoreError(f"nothing was merged: {stored.folder} holds {stored.key[:12]}")
-        if not target.has(stored.key):
-            fresh.append(stored)
-            continue
-        held = target.load(stored.key)
-        if difference := _difference(stored, held):
-            name = f"{stored.experiment.label} ({stored.key[:12]})"
-            conflicts.append(f"{name}: {difference}")
-        elif _kept(stored) > _kept(held):
+        held = target.load(stored.key) if target.has(stored.key) else None
+        if held is not None and (difference := _difference(stored, held)):
+            conflicts.append(f"{stored.experiment.label} ({stored.key[:12]}): {difference}")
+        elif held is None or _kept(stored) > _kept(held):
             fresh.append(stored)
         else:
             equal.append(stored.key)
@@ -91,19 +67,15 @@ def _difference(one: StoredExperiment, other: StoredExperiment) -> str:
     if one.key != other.key or one.content != other.content:
         return f"its settings differ from those of {other.key[:12]}"
     for phase in PHASES:
-        ranks, others = one.ranks(phase).columns(), other.ranks(phase).columns()
-        sizes = {len(values) for values in (*ranks.values(), *others.values())}
-        if len(sizes) > 1:
+        ranks = one.ranks(phase)
+        count = users_that_differ(ranks, other.ranks(phase))
+        if count is None:
             return f"{phase} ranks of other users"
-        differing = np.any([ranks[name] != others[name] for name in ranks], axis=0)
-        if differing.any():
-            return f"{phase} ranks of {int(differing.sum())} of {len(differing)} users"
+        if count:
+            return f"{phase} ranks of {count} of {len(ranks.target)} users"
     for part in PARTS:
-        decisions, others_ = one.decisions(part), other.decisions(part)
-        if decisions is None or others_ is None:
-            continue
-        columns = others_.columns()
-        if any(not np.array_equal(v, columns[name]) for name, v in decisions.columns().items()):
+        a, b = one.decisions(part), other.decisions(part)
+        if a and b and any(not np.array_equal(v, b.columns()[n]) for n, v in a.columns().items()):
             return f"decisions about {part} interactions"
     return ""
 
@@ -144,8 +116,7 @@ def _merge_rest(source: Store, target: Store) -> None:
         if not target.has(key) and not place.exists():
             write_json(place, failure.model_dump(mode="json"))
     for work in sorted((source.root / "work").glob("[!.]*")):
-        held = target.has(work.name) or target.work(work.name).exists()
-        if work.is_dir() and not held:
+        if work.is_dir() and not (target.has(work.name) or target.work(work.name).exists()):
             with target.locked(work.name) as free:
                 if free:
                     _copy(work, target.work(work.name))

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import folder_name, write_json
 from bench.hashing import content_hash
-from bench.packs import archive
+from bench.packs.archive import unpacked
 from bench.packs.merge import Merged, merge
 from bench.packs.published import (
     COMMIT,
@@ -25,31 +25,29 @@ from bench.packs.published import (
 from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
 from bench.plan.grid import components_of
-from bench.plan.variants import MARK
+from bench.plan.variants import MARK, Noise, split_source
+from bench.reports.available import AvailableData
+from bench.reports.report import warn
+from bench.reports.tables.noise_detection import Summary, summaries
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
+from bench.settings import Settings
 from bench.version import checkout
 
 
 def publish(
-    store: Store, folder: Path, chosen: Iterable[StoredExperiment], commit: str | None = None
+    store: Store,
+    folder: Path,
+    chosen: Iterable[StoredExperiment],
+    commit: str | None = None,
 ) -> dict[Path, int]:
     """Write finished experiments in their published form, one pack a data set.
 
     Noisy variants share the pack of their data set. A pack that is there gives way to the union of
-    both.
-
-    Parameters
-    ----------
-    store
-        Holds the run records.
-    folder
-        Of the packs.
-    chosen
-        Experiments of the store.
-    commit
-        Of the source that trained them; by default that of this checkout, if it is the same code.
+    both. The commit is that of the source that trained them; by default that of this checkout, if
+    it is the same code. What decisions find of inserted noise is summarised if the data are in the
+    folders of the environment.
 
     Returns
     -------
@@ -66,7 +64,7 @@ def publish(
     """
     if commit is not None and not WHOLE_COMMIT.fullmatch(commit):
         raise ConfigError(f"--commit '{commit}' is no whole commit; write all 40 digits")
-    runs = _runs(store)
+    runs, available = _runs(store), AvailableData(Settings.from_environment())
     packs: dict[Path, dict[str, PublishedExperiment]] = defaultdict(dict)
     for stored in chosen:
         if stored.metadata.card is not None:
@@ -75,9 +73,11 @@ def publish(
                 "check; leave it out with --where"
             )
         own = commit if COMMIT in stored.metadata.versions else commit or _commit(stored.experiment)
-        entry = PublishedExperiment.of(stored, runs.get(stored.key), own)
+        found = _detection(stored, available) or stored.metadata.detection
+        entry = PublishedExperiment.of(stored, runs.get(stored.key), own, found)
         name = stored.experiment.dataset.partition(MARK)[0]
         packs[folder / f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}{SUFFIX}"][entry.key] = entry
+    warn(available.problems)
     written = {}
     for path, entries in packs.items():
         union = united([*(read_published(path) if path.exists() else ()), *entries.values()])
@@ -86,79 +86,57 @@ def publish(
     return written
 
 
-def united(experiments: Iterable[PublishedExperiment]) -> list[PublishedExperiment]:
-    """Return the union by key; of equal experiments the first stays.
+def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[str, Summary]:
+    """Summarise noise detection on data with inserted noise; nothing where the data are missing."""
+    one = stored.experiment
+    if not any(isinstance(variant, Noise) for variant in split_source(one.dataset)[1]):
+        return {}
+    split = available.split(one.dataset, one.fingerprint, one.dataset, one.protocol.split)
+    return {} if split is None else summaries(stored, split.dataset)
 
-    Raises
-    ------
-    StoreError
-        Two experiments of one key have different ranks.
-    """
+
+def united(experiments: Iterable[PublishedExperiment]) -> list[PublishedExperiment]:
+    """Return the union by key, of equal experiments the first; a StoreError if ranks differ."""
     found: dict[str, PublishedExperiment] = {}
     for one in experiments:
-        held = found.setdefault(one.key, one)
-        if not held.has_ranks_of(one):
-            raise StoreError(
-                f"{one.experiment.label} ({one.key[:12]}) is published with other ranks; nothing "
-                "was written"
-            )
+        if not found.setdefault(one.key, one).has_ranks_of(one):
+            raise StoreError(f"{one.label} is published with other ranks; nothing was written")
     return list(found.values())
 
 
 def restore(packs: Iterable[PublishedExperiment], root: Path) -> Store:
-    """Write published experiments, and the runs that asked for them, as a results store.
-
-    Raises
-    ------
-    StoreError
-        The file system refuses.
-    """
+    """Write published experiments, and the runs that asked for them, as a results store."""
     store, runs = Store(root), defaultdict[str, list[PublishedExperiment]](list)
     for entry in packs:
         entry.save(store)
-        if entry.run is not None:
-            runs[content_hash(entry.run.model_dump(mode="json"))].append(entry)
+        runs[entry.texts["run"]].append(entry)
     for group in runs.values():
-        record = _record(group)
-        write_json(
-            root / "runs" / f"{folder_name(record.name, record.key)}.json",
-            record.model_dump(mode="json"),
-        )
+        if run := group[0].parts.run:
+            keys = [entry.key for entry in group]
+            finished = [entry.parts.finished for entry in group]
+            record = RunRecord(
+                key=content_hash([run.spec, keys]),
+                **run.model_dump(),
+                experiments=keys,
+                labels=[entry.experiment.label for entry in group],
+                command=[],
+                begun=min(finished),
+                ended=max(finished),
+                asked=max(finished),
+                endings=dict.fromkeys(keys, "finished"),
+            )
+            path = root / "runs" / f"{folder_name(record.name, record.key)}.json"
+            write_json(path, record.model_dump(mode="json"))
     return store
 
 
 def unpack(path: Path, target: Store) -> Merged:
-    """Check a pack of either form and merge what it holds into a store.
-
-    Raises
-    ------
-    StoreError
-        The file is no pack, is damaged or conflicts with the target.
-    """
+    """Check a pack of either form and merge it into a store; a StoreError where they conflict."""
     if path.suffix != SUFFIX:
-        return archive.unpack(path, target)
+        with unpacked(path) as source:
+            return merge(source, target)
     with tempfile.TemporaryDirectory(prefix="bench-unpack-") as folder:
         return merge(restore(read_published(path), Path(folder)), target)
-
-
-def _record(group: list[PublishedExperiment]) -> RunRecord:
-    run, keys = group[0].run, [entry.key for entry in group]
-    if run is None:
-        raise ValueError("experiments of no run have no record")
-    finished = [entry.finished for entry in group]
-    return RunRecord(
-        key=content_hash([run.spec, keys]),
-        name=run.name,
-        spec=run.spec,
-        tuned=run.tuned,
-        experiments=keys,
-        labels=[entry.experiment.label for entry in group],
-        command=[],
-        begun=min(finished),
-        ended=max(finished),
-        asked=max(finished),
-        endings=dict.fromkeys(keys, "finished"),
-    )
 
 
 def _runs(store: Store) -> Mapping[str, PublishedRun]:

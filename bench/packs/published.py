@@ -11,15 +11,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import RootModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, InstanceOf, Json, ValidationError
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError, StoreError
@@ -33,6 +33,7 @@ from bench.reports.tables.denoising import Buckets
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from bench.reports.tables.noise_detection import Summary
     from bench.runs.store import Store
     from bench.runs.stored import StoredExperiment
 
@@ -46,21 +47,19 @@ _TEXTS = ("key", "finished", "experiment", "metadata", "curve", "drops", "run")
 _SHARED = ("target", "target_count", "history_length", "candidates_all", "candidates_unseen")
 """Arrays that experiments on the same data share: null where they equal those of the row above."""
 _OWN = ("better_all", "ties_all", "better_seen", "ties_seen")
+_ARRAYS = [f"{phase}_{name}" for phase in PHASES for name in (*_SHARED, *_OWN)]
+_TYPES = {
+    **dict.fromkeys((*_TEXTS, "sha256"), "string"),
+    **dict.fromkeys(_ARRAYS, r"list<\w+: uint(8|16|32)>"),
+}
 _MOST_ROWS, _MOST_VALUES, _MOST_BYTES = 100_000, 2 * 10**9, 2 * 2**30
 _PARQUET_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 class PublishedRun(Config):
-    """The ``bench run`` that asked for an experiment.
+    """The specification of the ``bench run`` that asked for an experiment.
 
-    Attributes
-    ----------
-    name
-        Of the specification.
-    spec
-        What it sets.
-    tuned
-        Whether the experiments have the settings that tuning found.
+    ``tuned`` experiments have the settings that tuning found.
     """
 
     name: str
@@ -68,8 +67,34 @@ class PublishedRun(Config):
     tuned: bool = False
 
 
-class _Curve(RootModel[list[Epoch]]):
-    """Content of the column ``curve``."""
+def _drops(columns: Mapping[str, list[int]]) -> Drops:
+    return Drops(**{name: np.array(values, dtype=np.int32) for name, values in columns.items()})
+
+
+class Parts(BaseModel):
+    """What the texts of a published experiment say.
+
+    Attributes
+    ----------
+    finished
+        When it ended, in seconds since 1970.
+    experiment
+        What ran.
+    metadata, curve
+        Costs, versions and diagnostics; the learning curve.
+    drops
+        Counts of dropped interactions for each fifth of the test targets by popularity, by part;
+        empty where nothing is removed.
+    run
+        What asked for it; None where no run record names it.
+    """
+
+    finished: float
+    experiment: Json[Experiment]
+    metadata: Json[Metadata]
+    curve: Json[list[Epoch]]
+    drops: Json[dict[Part, Annotated[InstanceOf[Drops], BeforeValidator(_drops)]]]
+    run: Json[PublishedRun | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +104,9 @@ class PublishedExperiment:
     Attributes
     ----------
     texts
-        All but the ranks by column, as plain text ``key`` and ``finished``, as JSON ``experiment``,
-        as it was when it ran; ``metadata``, whose versions include the commit;
-        ``curve``; ``drops``, counts for each fifth of the test targets by popularity; ``run``, what
-        asked for it.
+        All but the ranks by column, see :class:`Parts`: ``key`` and ``finished`` as plain text,
+        the others as JSON. ``experiment`` is as it was when it ran; the versions in ``metadata``
+        include the commit.
     ranks
         By phase.
     """
@@ -92,27 +116,21 @@ class PublishedExperiment:
 
     @classmethod
     def of(
-        cls, stored: StoredExperiment, run: PublishedRun | None, commit: str | None
+        cls,
+        stored: StoredExperiment,
+        run: PublishedRun | None,
+        commit: str | None,
+        detection: Mapping[str, Summary],
     ) -> PublishedExperiment:
-        """Bring a finished experiment into its published form.
+        """Bring a finished experiment into its published form; a StoreError if it is damaged.
 
-        Parameters
-        ----------
-        stored
-            The experiment.
-        run
-            What asked for it; None where no run record names it.
-        commit
-            Of the source, unless its metadata say it.
-
-        Raises
-        ------
-        StoreError
-            It is damaged.
+        The commit of the source is not needed where its metadata say it; ``detection`` is for data
+        with known noise, see :func:`bench.reports.tables.noise_detection.summaries`.
         """
-        metadata = stored.metadata
-        versions = {**({COMMIT: commit} if commit else {}), **metadata.versions}
-        about = metadata.model_copy(update={"versions": versions, "card": None})
+        versions = {**({COMMIT: commit} if commit else {}), **stored.metadata.versions}
+        metadata = stored.metadata.model_copy(
+            update={"versions": versions, "card": None, "detection": detection}
+        )
         ranks = {phase: stored.ranks(phase) for phase in PHASES}
         if any(one.user is not None for one in ranks.values()):
             raise ConfigError(
@@ -120,16 +138,17 @@ class PublishedExperiment:
                 f"{LEAVE_ONE_OUT} alone, leave it out"
             )
         buckets = Buckets.of(ranks["test"].target_count)
-        drops = {
-            part: {name: v.tolist() for name, v in buckets.merged(counts).columns().items()}
-            for part in PARTS
-            if (counts := stored.drops(part)) is not None
-        }
         plain = {
             "experiment": stored.content,
-            "metadata": about.model_dump(mode="json"),
+            "metadata": metadata.model_dump(
+                mode="json", exclude=None if detection else {"detection"}
+            ),
             "curve": [row.model_dump(mode="json") for row in stored.curve],
-            "drops": drops,
+            "drops": {
+                part: {name: v.tolist() for name, v in buckets.merged(counts).columns().items()}
+                for part in PARTS
+                if (counts := stored.drops(part)) is not None
+            },
             "run": None if run is None else run.model_dump(mode="json"),
         }
         texts = {name: canonical_json(value) for name, value in plain.items()}
@@ -140,11 +159,6 @@ class PublishedExperiment:
         """The experiment's key when it ran."""
         return self.texts["key"]
 
-    @property
-    def finished(self) -> float:
-        """When it ended, in seconds since 1970."""
-        return float(self.texts["finished"])
-
     @cached_property
     def content(self) -> dict[str, Any]:
         """The experiment as plain data, as it was when it ran."""
@@ -152,48 +166,24 @@ class PublishedExperiment:
         return found
 
     @cached_property
+    def parts(self) -> Parts:
+        """What the texts say; a ValidationError where one cannot be read."""
+        return Parts.model_validate(self.texts)
+
+    @property
     def experiment(self) -> Experiment:
-        """What ran.
+        """What ran."""
+        return self.parts.experiment
 
-        Raises
-        ------
-        ConfigError
-            Another version of bench wrote it with other settings.
-        """
-        return Experiment.parse(self.content, f"experiment {self.key[:12]} of the pack")
-
-    @cached_property
-    def metadata(self) -> Metadata:
-        """Costs, versions and diagnostics."""
-        return Metadata.model_validate_json(self.texts["metadata"])
-
-    @cached_property
-    def curve(self) -> list[Epoch]:
-        """Learning curve, one row an epoch."""
-        return _Curve.model_validate_json(self.texts["curve"]).root
-
-    @cached_property
-    def run(self) -> PublishedRun | None:
-        """What asked for it; None where no run record names it."""
-        found = json.loads(self.texts["run"])
-        return None if found is None else PublishedRun.parse(found, "column run")
-
-    @cached_property
-    def drops(self) -> dict[Part, Drops]:
-        """Counts of dropped interactions by part; empty where nothing is removed."""
-        rows: dict[Part, dict[str, list[int]]] = json.loads(self.texts["drops"])
-        return {
-            part: Drops(
-                **{name: np.array(values, dtype=np.int32) for name, values in rows[part].items()}
-            )
-            for part in PARTS
-            if part in rows
-        }
+    @property
+    def label(self) -> str:
+        """Name of the experiment in a message."""
+        return f"{self.experiment.label} ({self.key[:12]})"
 
     @property
     def commit(self) -> str | None:
         """Commit of the source that trained it."""
-        return self.metadata.versions.get(COMMIT)
+        return self.parts.metadata.versions.get(COMMIT)
 
     @cached_property
     def checksum(self) -> str:
@@ -209,38 +199,22 @@ class PublishedExperiment:
 
     def has_ranks_of(self, other: PublishedExperiment) -> bool:
         """Return whether every user's ranks are those of another experiment."""
-        return all(
-            np.array_equal(values, other.ranks[phase].columns()[name])
-            for phase in PHASES
-            for name, values in self.ranks[phase].columns().items()
-        )
-
-    def check(self) -> None:
-        """Read every part.
-
-        Raises
-        ------
-        BenchError, ValueError, TypeError
-            A part cannot be read.
-        """
-        for name in ("finished", "experiment", "metadata", "curve", "run", "drops"):
-            getattr(self, name)
+        return all(users_that_differ(self.ranks[p], other.ranks[p]) == 0 for p in PHASES)
 
     def save(self, store: Store) -> None:
-        """Write it as a finished experiment of a store.
+        """Write it as a finished experiment of a store; a StoreError if that cannot be written."""
+        parts = self.parts
+        drops = {str(part): counts for part, counts in parts.drops.items()}
+        result = ExperimentResult(dict(self.ranks), parts.curve, parts.metadata, drops=drops)
+        store.write(self.key, self.experiment.label, self.content, result, parts.finished)
 
-        Raises
-        ------
-        StoreError
-            The file system refuses.
-        """
-        result = ExperimentResult(
-            ranks=dict(self.ranks),
-            curve=self.curve,
-            metadata=self.metadata,
-            drops={str(part): counts for part, counts in self.drops.items()},
-        )
-        store.write(self.key, self.experiment.label, self.content, result, self.finished)
+
+def users_that_differ(one: Ranks, other: Ranks) -> int | None:
+    """Count the users whose ranks differ; None where the numbers of users do."""
+    a, b = one.columns(), other.columns()
+    if len({len(values) for values in (*a.values(), *b.values())}) > 1:
+        return None
+    return int(np.any([a[name] != b[name] for name in a], axis=0).sum())
 
 
 def write_published(path: Path, experiments: Iterable[PublishedExperiment]) -> None:
@@ -253,8 +227,7 @@ def write_published(path: Path, experiments: Iterable[PublishedExperiment]) -> N
     """
     import pyarrow.parquet as pq
 
-    rows = sorted(experiments, key=_order)
-    table = _table(rows)
+    table = _table(sorted(experiments, key=_order))
     with atomic_path(path) as temporary:
         pq.write_table(
             table,
@@ -264,7 +237,7 @@ def write_published(path: Path, experiments: Iterable[PublishedExperiment]) -> N
             use_dictionary=False,
             write_statistics=False,
             # Bytes of the same weight next to each other: high ones repeat, and compress.
-            column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in _names()},
+            column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in _ARRAYS},
         )
 
 
@@ -277,25 +250,21 @@ def _order(entry: PublishedExperiment) -> tuple[str, ...]:
 def _table(rows: Sequence[PublishedExperiment]) -> pa.Table:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {
-        name: pa.array([row.texts[name] for row in rows], pa.string()) for name in _TEXTS
-    }
     checksums = [row.checksum for row in rows]
-    columns["sha256"] = pa.array(checksums, pa.string())
+    columns: dict[str, Any] = {name: [row.texts[name] for row in rows] for name in _TEXTS}
+    columns["sha256"] = checksums
+    columns = {name: pa.array(texts, pa.string()) for name, texts in columns.items()}
     arrays = [_arrays(row) for row in rows]
-    for name in _names():
-        values = [row[name] for row in arrays]
-        kind = np.min_scalar_type(max((int(one.max(initial=0)) for one in values), default=0))
-        whole = [one.astype(kind) for one in values]
-        is_shared = name.partition("_")[2] in _SHARED
-        cells: Sequence[object] = list(_without_repeats(whole)) if is_shared else whole
-        columns[name] = pa.array(cells, pa.list_(pa.from_numpy_dtype(kind)))
+    for name in _ARRAYS:
+        cells: list[NDArray[Any] | None] = [row[name] for row in arrays]
+        most = max((int(row[name].max(initial=0)) for row in arrays), default=0)
+        if name.partition("_")[2] in _SHARED:
+            repeats = (np.array_equal(a[name], b[name]) for a, b in pairwise(arrays))
+            cells[1:] = [None if same else c for c, same in zip(cells[1:], repeats, strict=True)]
+        kind = pa.from_numpy_dtype(np.min_scalar_type(most))
+        columns[name] = pa.array(cells, pa.list_(kind))
     about = {"format": FORMAT, "sha256": content_hash(checksums)}
     return pa.table(columns).replace_schema_metadata({_MARK: canonical_json(about)})
-
-
-def _names() -> list[str]:
-    return [f"{phase}_{name}" for phase in PHASES for name in (*_SHARED, *_OWN)]
 
 
 def _arrays(row: PublishedExperiment) -> dict[str, NDArray[Any]]:
@@ -314,14 +283,6 @@ def _arrays(row: PublishedExperiment) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _without_repeats(cells: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any] | None]:
-    previous = None
-    for cell in cells:
-        repeats = previous is not None and np.array_equal(previous, cell)
-        yield None if repeats else cell
-        previous = cell
-
-
 def read_published(path: Path) -> list[PublishedExperiment]:
     """Read a pack and compare everything in it with its checksums.
 
@@ -330,12 +291,21 @@ def read_published(path: Path) -> list[PublishedExperiment]:
     StoreError
         The file is damaged or no pack, or of an unknown format.
     """
-    with _clear_errors(path):
+    import pyarrow as pa
+
+    try:
         found = list(_read(path))
-    keys = [one.key for one in found]
-    if len(set(keys)) < len(keys):
-        raise _damaged(path, "an experiment is in it twice")
-    return found
+        if len({one.key for one in found}) < len(found):
+            raise ValueError("an experiment is in it twice")
+        return found
+    except StoreError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (*_PARQUET_ERRORS, pa.ArrowException, BenchError) as error:
+        reason = str(error) or type(error).__name__
+    raise StoreError(f"{path} is no pack of published results, or damaged: {reason}; get it again")
 
 
 def _read(path: Path) -> Iterator[PublishedExperiment]:
@@ -348,78 +318,45 @@ def _read(path: Path) -> Iterator[PublishedExperiment]:
                 f"{path} has format {about['format']}, which this version of bench cannot read; "
                 "install a newer one"
             )
-        _check_size(file)
-        _check_schema(file.schema_arrow)
-        checksums = []
-        above: dict[str, NDArray[Any]] = {}
-        for batch in file.iter_batches(batch_size=1):
-            row = {name: batch.column(name)[0] for name in batch.schema.names}
-            arrays = {name: row[name].values for name in _names()}
-            for name, values in arrays.items():
-                if values is not None and not values.null_count:
-                    above[name] = values.to_numpy(zero_copy_only=False).astype(np.int32)
-            entry = _entry({name: row[name].as_py() for name in _TEXTS}, above)
-            if entry.checksum != row["sha256"].as_py():
-                raise ValueError(f"experiment {entry.key[:12]} does not match its checksum")
-            checksums.append(entry.checksum)
-            yield entry
-        if content_hash(checksums) != about["sha256"]:
-            raise ValueError("an experiment is missing")
+        _check(file)
+        table = file.read()
+    texts = table.select([*_TEXTS, "sha256"]).to_pylist()
+    if content_hash([row["sha256"] for row in texts]) != about["sha256"]:
+        raise ValueError("an experiment is missing")
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, row in enumerate(texts):
+        for name in _ARRAYS:
+            values = table[name][number].values
+            if values is not None and not values.null_count:
+                arrays[name] = values.to_numpy(zero_copy_only=False).astype(np.int32)
+        checksum = row.pop("sha256")
+        entry = PublishedExperiment(row, {phase: _ranks(arrays, phase) for phase in PHASES})
+        entry.parts  # noqa: B018 - a text that cannot be read is noticed here
+        if entry.checksum != checksum:
+            raise ValueError(f"experiment {entry.key[:12]} does not match its checksum")
+        yield entry
 
 
-def _check_size(file: Any) -> None:
-    """Refuse a file that would fill the memory, before any of it is unpacked."""
+def _check(file: Any) -> None:
+    """Refuse other columns, and what would fill the memory, before anything is unpacked."""
     groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
     values = sum(group.column(n).num_values for group in groups for n in range(group.num_columns))
     size = sum(group.total_byte_size for group in groups)
     if file.metadata.num_rows > _MOST_ROWS or values > _MOST_VALUES or size > _MOST_BYTES:
         raise ValueError(f"it holds {values:,} values in {size:,} bytes, more than any pack")
-
-
-def _check_schema(schema: pa.Schema) -> None:
-    import pyarrow as pa
-
-    integers = (pa.uint8(), pa.uint16(), pa.uint32())
-    kinds = {
-        **dict.fromkeys((*_TEXTS, "sha256"), (pa.string(),)),
-        **dict.fromkeys(_names(), tuple(map(pa.list_, integers))),
-    }
-    if {*schema.names} != {*kinds} or len(schema.names) != len(kinds):
-        odd = sorted({*schema.names} ^ {*kinds})
+    schema = file.schema_arrow
+    if sorted(schema.names) != sorted(_TYPES):
+        odd = sorted({*schema.names} ^ {*_TYPES})
         raise ValueError(f"its columns are not those of a pack (first: {odd[:1]})")
-    for name, allowed in kinds.items():
-        if not any(schema.field(name).type.equals(kind) for kind in allowed):
-            raise ValueError(f"column {name} holds {schema.field(name).type}")
+    for field in schema:
+        if not re.fullmatch(_TYPES[field.name], str(field.type)):
+            raise ValueError(f"column {field.name} holds {field.type}")
 
 
-def _entry(texts: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> PublishedExperiment:
-    ranks: dict[Phase, Ranks] = {}
-    for phase in PHASES:
-        own = {name: arrays[f"{phase}_{name}"] for name in (*_SHARED, *_OWN)}
-        if len({len(values) for values in own.values()}) != 1:
-            raise ValueError(f"the {phase} ranks are not of equal length")
-        for name in ("better", "ties"):
-            own[f"{name}_unseen"] = own[f"{name}_all"] - own.pop(f"{name}_seen")
-        ranks[phase] = Ranks(**own)
-    entry = PublishedExperiment(texts, ranks)
-    entry.check()
-    return entry
-
-
-@contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    import pyarrow as pa
-
-    try:
-        yield
-    except StoreError:
-        raise
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (*_PARQUET_ERRORS, pa.ArrowException, BenchError) as error:
-        raise _damaged(path, str(error) or type(error).__name__) from None
-
-
-def _damaged(path: Path, reason: str) -> StoreError:
-    return StoreError(f"{path} is no pack of published results, or damaged: {reason}; get it again")
+def _ranks(arrays: Mapping[str, NDArray[Any]], phase: Phase) -> Ranks:
+    own = {name: arrays[f"{phase}_{name}"] for name in (*_SHARED, *_OWN)}
+    if len({len(values) for values in own.values()}) != 1:
+        raise ValueError(f"the {phase} ranks are not of equal length")
+    for name in ("better", "ties"):
+        own[f"{name}_unseen"] = own[f"{name}_all"] - own.pop(f"{name}_seen")
+    return Ranks(**own)

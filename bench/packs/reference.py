@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import ConfigError, StoreError
 from bench.files import atomic_path, locked
 from bench.hashing import canonical_json, content_hash, file_hash
 from bench.packs.publish import restore
-from bench.packs.published import SUFFIX, read_published
+from bench.packs.published import SUFFIX, PublishedExperiment, read_published
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.reports.differences import settings_of
@@ -22,6 +22,9 @@ from bench.runs.record import record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
+
+if TYPE_CHECKING:
+    from bench.reports.site import Site
 
 REFERENCE = "reference"
 """The published results that come with bench."""
@@ -46,17 +49,9 @@ class Joined(NamedTuple):
 
 
 def packs_of(name: str) -> list[Path]:
-    """Return the packs that a name stands for.
+    """Return the packs that a name stands for; a StoreError if there is none.
 
-    Parameters
-    ----------
-    name
-        :data:`REFERENCE`, a pack, or a folder of packs.
-
-    Raises
-    ------
-    StoreError
-        There is none.
+    The name is :data:`REFERENCE`, a pack, or a folder of packs.
     """
     folder = published_folder() if name == REFERENCE else Path(name)
     found = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
@@ -70,20 +65,19 @@ def published_folder() -> Path:
     return Path(str(files("bench.reports"))) / "published"
 
 
+def published_experiments(name: str) -> list[PublishedExperiment]:
+    """Return what is published under a name; nothing where there is no pack."""
+    try:
+        packs = packs_of(name)
+    except StoreError:
+        return []
+    return [entry for path in packs for entry in read_published(path)]
+
+
 def published_store(name: str, cache: Path) -> Store:
     """Return the experiments of packs as a store, unpacked once and kept in the cache.
 
-    Parameters
-    ----------
-    name
-        As of :func:`packs_of`.
-    cache
-        Folder of what can be made again.
-
-    Raises
-    ------
-    StoreError
-        There is no pack, or one is damaged.
+    The name is that of :func:`packs_of`. It is a StoreError where a pack is damaged.
     """
     packs = packs_of(name)
     root = cache / "published" / content_hash([file_hash(path) for path in packs])[:16]
@@ -95,20 +89,22 @@ def published_store(name: str, cache: Path) -> Store:
     return Store(root)
 
 
+def published_site(name: str, settings: Settings) -> Site:
+    """Return the site of what is published under a name; a StoreError where there is nothing."""
+    from bench.reports.site import Site
+    from bench.reports.titles import RegisteredTitles
+
+    store = published_store(name, settings.cache)
+    checksums = {one.key: one.checksum for one in published_experiments(name)}
+    return Site(replace(settings, store=store.root), checksums, RegisteredTitles())
+
+
 def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:
     """Join a user's experiments with the published ones that they can be compared with.
 
     These are on the same data under the same protocol. A published experiment gives way to the
     user's own that differs from it in code and computation alone, and to a later one of newer code.
-
-    Parameters
-    ----------
-    settings
-        Name the user's store and the cache.
-    keys
-        The user's experiments; None is all.
-    name
-        As of :func:`packs_of`; None joins nothing.
+    Without keys, all of the user's experiments take part; without a name, nothing is joined.
 
     Raises
     ------
@@ -129,7 +125,9 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     fitting, reasons = _comparable(own, published)
     if not fitting:
         raise ConfigError(f"nothing published can be compared with your results: {reasons[0]}")
-    shown = _shown(own, fitting)
+    ours = {_settings(stored) for stored in own}
+    newest = sorted(fitting, key=lambda stored: stored.finished)
+    shown = {text: one for one in newest if (text := _settings(one)) not in ours}.values()
     names = dict.fromkeys(stored.experiment.configuration for stored in shown)
     notes = [
         f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}.",
@@ -139,8 +137,14 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     return Joined(replace(settings, store=root), [s.key for s in (*own, *shown)], notes)
 
 
+def _settings(stored: StoredExperiment) -> str:
+    return canonical_json(
+        stored.experiment.model_dump(mode="json", exclude={"code", "computation"})
+    )
+
+
 def _comparable(
-    own: Sequence[StoredExperiment], published: Sequence[StoredExperiment]
+    own: Iterable[StoredExperiment], published: Iterable[StoredExperiment]
 ) -> tuple[list[StoredExperiment], list[str]]:
     """Return what is on the data and under a protocol of the user's, and reasons for the rest."""
     found: list[StoredExperiment] = []
@@ -148,12 +152,8 @@ def _comparable(
     for name in dict.fromkeys(stored.experiment.dataset for stored in own):
         ours = [stored.experiment for stored in own if stored.experiment.dataset == name]
         about = [stored for stored in published if stored.experiment.dataset == name]
-        kinds = {(one.fingerprint, one.protocol.hash) for one in ours}
-        fitting = [
-            stored
-            for stored in about
-            if (stored.experiment.fingerprint, stored.experiment.protocol.hash) in kinds
-        ]
+        kinds = {_kind(one) for one in ours}
+        fitting = [stored for stored in about if _kind(stored.experiment) in kinds]
         found += fitting
         if not about:
             reasons.append(f"no result on {name} is published")
@@ -167,14 +167,17 @@ def _comparable(
     return found, reasons
 
 
+def _kind(one: Experiment) -> tuple[str, str]:
+    return one.fingerprint, one.protocol.hash
+
+
 def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment]) -> str:
-    prints = {one.fingerprint for one in theirs}
-    if not prints & {one.fingerprint for one in ours}:
+    if not {one.fingerprint for one in theirs} & {one.fingerprint for one in ours}:
         return (
             f"the published results on {name} are on other data (fingerprint "
             f"{theirs[0].fingerprint[:8]}, yours is {ours[0].fingerprint[:8]})"
         )
-    a, b = ({**one[0].protocol.model_dump(mode="json")} for one in (theirs, ours))
+    a, b = (one[0].protocol.model_dump(mode="json") for one in (theirs, ours))
     differing = [f"{key} is {a[key]} there and {b[key]} here" for key in a if a[key] != b[key]]
     return f"the published results on {name} have another protocol: {', '.join(differing)}"
 
@@ -191,21 +194,6 @@ def _other_budget(ours: Iterable[Experiment], theirs: Iterable[Experiment]) -> s
 def _budget(experiment: Experiment) -> dict[str, str]:
     settings = settings_of(experiment).items()
     return {k: v for k, v in settings if k.startswith("training.") and k != "training.samples"}
-
-
-def _shown(
-    own: Iterable[StoredExperiment], published: Iterable[StoredExperiment]
-) -> list[StoredExperiment]:
-    """Leave out published experiments that the user has run, and those of older code."""
-
-    def settings(stored: StoredExperiment) -> str:
-        content = stored.experiment.model_dump(mode="json", exclude={"code", "computation"})
-        return canonical_json(content)
-
-    ours = {settings(stored) for stored in own}
-    newest = sorted(published, key=lambda stored: stored.finished)
-    last = {text: stored for stored in newest if (text := settings(stored)) not in ours}
-    return list(last.values())
 
 
 def _joined(experiments: Iterable[StoredExperiment], own: Path, theirs: Path) -> Path:

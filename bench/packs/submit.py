@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import StoreError
@@ -11,52 +11,19 @@ from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import atomic_path, write_text
 from bench.hashing import file_hash
 from bench.packs.check import PackCheck
-from bench.packs.published import SUFFIX, PublishedExperiment, read_published
-from bench.packs.reference import packs_of
+from bench.packs.published import SUFFIX, PublishedExperiment
 from bench.plan.progress import counted
 from bench.reports.page.provenance import command_of
 
 _FOLDER = "reports/published"
-
-
-def published_experiments(name: str) -> list[PublishedExperiment]:
-    """Return what is published under a name; nothing where there is no pack yet.
-
-    Raises
-    ------
-    StoreError
-        A pack is damaged.
-    """
-    try:
-        packs = packs_of(name)
-    except StoreError:
-        return []
-    return [entry for path in packs for entry in read_published(path)]
+_HEADS = ("Experiment", "HR@10", "NDCG@10", "Epochs", "Commit", "Processor or GPU", "torch")
 
 
 def write_submission(pack: Path, checked: PackCheck, target: Path) -> list[Path]:
-    """Write the folder of a pull request: the pack under its name, and the text.
+    """Write the new folder of a pull request: a checked pack without problems, and the text.
 
-    The pack gets a name of its own, so that two pull requests never change the same file.
-
-    Parameters
-    ----------
-    pack
-        The file that was checked.
-    checked
-        What the check found; without problems.
-    target
-        A new folder.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    StoreError
-        The folder exists, or the file system refuses.
+    The pack gets a name of its own, so that two pull requests never change the same file. It is a
+    StoreError where the folder exists.
     """
     if target.exists():
         raise StoreError(f"{target} exists already; name a new folder with --out")
@@ -72,13 +39,14 @@ def write_submission(pack: Path, checked: PackCheck, target: Path) -> list[Path]
 def _text(checked: PackCheck, place: str, digits: str) -> str:
     entries = checked.experiments
     names = dict.fromkeys(entry.experiment.configuration for entry in entries)
+    rows = [_HEADS, tuple("---" for _ in _HEADS), *(tuple(_cells(entry)) for entry in entries)]
     lines = [
         f"# Results: {', '.join(names)}",
         "",
         f"Adds `{place}` (SHA-256 `{digits}`) with {counted(len(entries), 'experiment')}.",
         "`bench submit` found no problem in it; CI runs the same check.",
         "",
-        *_table(entries),
+        *(f"| {' | '.join(row)} |" for row in rows),
         "",
         "## For the reviewer",
         "",
@@ -96,22 +64,11 @@ def _text(checked: PackCheck, place: str, digits: str) -> str:
     return "\n".join(lines)
 
 
-def _table(entries: Sequence[PublishedExperiment]) -> list[str]:
-    heads = ("Experiment", "HR@10", "NDCG@10", "Epochs", "Commit", "Processor or GPU", "torch")
-    rows = [heads, tuple("---" for _ in heads)]
-    for entry in entries:
-        protocol, metadata = entry.experiment.protocol, entry.metadata
-        ranks = rank_of(entry.ranks["test"], protocol.candidates, protocol.ties)
-        figures = (f"{metric.mean(ranks):.4f}" for metric in (HitRatio(10), NDCG(10)))
-        where = metadata.processor if metadata.device == "cpu" else metadata.device
-        rows.append(
-            (
-                entry.experiment.label,
-                *figures,
-                str(metadata.epochs),
-                (entry.commit or "")[:12],
-                where or "",
-                metadata.versions.get("torch", ""),
-            )
-        )
-    return [f"| {' | '.join(row)} |" for row in rows]
+def _cells(entry: PublishedExperiment) -> Iterator[str]:
+    protocol, metadata = entry.experiment.protocol, entry.parts.metadata
+    ranks = rank_of(entry.ranks["test"], protocol.candidates, protocol.ties)
+    yield entry.experiment.label
+    yield from (f"{metric.mean(ranks):.4f}" for metric in (HitRatio(10), NDCG(10)))
+    where = metadata.processor if metadata.device == "cpu" else metadata.device
+    yield from (str(metadata.epochs), (entry.commit or "")[:12], where or "")
+    yield metadata.versions.get("torch", "")

@@ -219,6 +219,9 @@ class Metadata(BaseModel):
         of conditional numerical reproducibility, ``OFF`` where it chooses for itself.
     card
         Path of the data set's card where it is a user's own.
+    detection
+        Of a published result on data with known noise, in place of its decisions: value and ends
+        of the 95 % interval of each figure of noise detection, by part; None where undefined.
     origin
         Of imported ranks; None for what was trained here.
     """
@@ -248,6 +251,7 @@ class Metadata(BaseModel):
     blas: str | None = None
     blas_branch: str | None = None
     card: str | None = None
+    detection: Mapping[str, Mapping[str, tuple[float | None, ...]]] = Field(default_factory=dict)
     origin: Origin | None = None
 
 

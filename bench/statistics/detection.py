@@ -219,6 +219,36 @@ def over_users_and_seeds(
     return _interval([figure.value for figure in known], square, level)
 
 
+def over_seeds(per_seed: Sequence[Interval], level: float = 0.95) -> Interval:
+    """Average a figure over seeds that are known with their intervals over users alone.
+
+    The squared error over users is the mean of the seeds', as if the same users were easy for all
+    of them, so that the interval is at least as wide as that of :func:`over_users_and_seeds`.
+
+    Parameters
+    ----------
+    per_seed
+        One for each seed, each with a normal interval in [0, 1].
+    level
+        Confidence level of all intervals.
+
+    Examples
+    --------
+    >>> over_seeds([Interval(0.5, 0.4, 0.6)])
+    Interval(value=0.5, low=0.4, high=0.6)
+    """
+    known = [one for one in per_seed if not math.isnan(one.value)]
+    if not known:
+        return Interval(math.nan, math.nan, math.nan)
+    from scipy import stats
+
+    quantile = float(stats.norm.isf((1 - level) / 2))
+    # One end may be cut off at 0 or 1.
+    reaches = [max(one.value - one.low, one.high - one.value) / quantile for one in known]
+    square = float(np.mean(np.square(reaches)))
+    return _interval([one.value for one in known], square, level)
+
+
 def _sums_by_user(values: Floats, users: NDArray[np.integer]) -> Floats:
     _, cluster = np.unique(users, return_inverse=True)
     return np.bincount(cluster, weights=values).astype(np.float64)

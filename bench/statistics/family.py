@@ -52,7 +52,7 @@ class CorrectedTest:
     def swapped(self) -> CorrectedTest:
         """Return the test with its two sides swapped."""
         return replace(
-            self, difference=-self.difference, low=-self.high, high=-self.low, d_z=-self.d_z
+            self, difference=0.0 - self.difference, low=-self.high, high=-self.low, d_z=-self.d_z
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,27 +93,37 @@ class Drawing:
         In words.
     content
         The drawing in some format.
+    options, keys
+        Of ``bench report``, which draw it again, and the experiments in it.
     """
 
     name: str
     title: str
     caption: str
     content: bytes
+    options: str = ""
+    keys: Sequence[str] = ()
 
 
-def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
+def all_figures(
+    data: ReportData, ending: str, kinds: Sequence[FigureKind] = tuple(_KINDS)
+) -> Iterator[Drawing]:
     """Draw the main metric in every figure of a report that has something to show."""
-    for kind, (_, title, caption) in _KINDS.items():
+    for kind in kinds:
+        _, title, caption = _KINDS[kind]
         try:
-            yield Drawing(kind, title, caption, figure_bytes(kind, data, ending))
+            content = figure_bytes(kind, data, ending)
+            yield Drawing(kind, title, caption, content, f"--figure {kind}", data.keys)
         except ConfigError:  # it has nothing to show
             continue
-    for setting in curve_settings(data.tables):
+    for setting in curve_settings(data.tables) if len(kinds) == len(_KINDS) else ():
         yield Drawing(
             f"curve-{setting.replace('.', '-')}",
             f"Accuracy and denoising by {setting}",
             "Metrics of experiments that differ in this setting alone.",
             figure_bytes("setting-curve", data, ending, setting),
+            f"--figure setting-curve --setting {setting}",
+            data.keys,
         )
 
 

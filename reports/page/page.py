@@ -4,16 +4,42 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.reports.figures.draw import Drawing
 from bench.reports.page.provenance import Provenance
+from bench.reports.tables.contrasts import ABOVE, BELOW
 from bench.reports.tables.grid import MISSING, Grid
 from bench.version import __version__
 
 TEMPLATE = "page.html.j2"
+_DIRECTIONS = {ABOVE: " up", BELOW: " down"}
+
+
+@dataclass(frozen=True)
+class SitePage:
+    """What a page of a site has more than that of a report.
+
+    Attributes
+    ----------
+    links
+        Titles of the site's pages by address.
+    command
+        Beginning of the command that draws a figure.
+    board
+        Tables of :func:`bench.reports.tables.overall.board_grid`, one for each set of competing
+        items and protocol; their metric, data set and backbone are switched in the browser.
+    version
+        Hash of what the board is made of.
+    """
+
+    links: Mapping[str, str]
+    command: str
+    board: Sequence[Grid] = ()
+    version: str = ""
 
 
 def write_page(
@@ -23,6 +49,7 @@ def write_page(
     figures: Iterable[Drawing],
     sources: Iterable[Provenance],
     problems: Sequence[str],
+    site: SitePage | None = None,
 ) -> str:
     """Render the page.
 
@@ -33,11 +60,14 @@ def write_page(
     title, findings
         Its heading, and the sentences below it.
     grids, figures
-        Tables and figures in the order of the page; the first figure is above the tables.
+        Tables and figures in the order of the page; the first figure is above the tables unless
+        there is a leaderboard, which follows the first table.
     sources
         Every experiment that a table names.
     problems
         Sentences on what is not shown.
+    site
+        What the page has more if it belongs to a site.
     """
     environment = Environment(
         loader=PackageLoader("bench.reports.page", ""),
@@ -45,18 +75,28 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    shown = list(sources)
+    shown, images = list(sources), [(figure, _image(figure)) for figure in figures]
+    lead, site = (0 if site and site.board else 1), site or SitePage({}, "")
     return environment.get_template(TEMPLATE).render(
         title=title,
         findings=findings,
         grids=grids,
-        tables=[(grid, _classes(grid), _contexts(grid)) for grid in grids],
-        figures=[(figure, _image(figure)) for figure in figures],
+        tables=_tables(grids),
+        lead=images[:lead],
+        figures=images[lead:],
+        board=_tables(site.board),
+        site=site,
+        directions=_DIRECTIONS,
         sources=shown,
         seeds={source.key: source.seed for source in shown},
+        labels={source.key: source.label for source in shown},
         problems=problems,
         version=__version__,
     )
+
+
+def _tables(grids: Iterable[Grid]) -> list[tuple[Grid, list[str], list[str]]]:
+    return [(grid, _classes(grid), _contexts(grid)) for grid in grids]
 
 
 def _image(figure: Drawing) -> str:

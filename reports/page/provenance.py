@@ -47,6 +47,7 @@ def provenance(result: ScoredExperiment) -> Provenance:
     """Collect the provenance of a finished experiment."""
     experiment, metadata = result.experiment, result.metadata
     shown = {
+        "Commit": metadata.versions.get("commit"),
         "Data fingerprint": experiment.fingerprint,
         "Protocol": experiment.protocol.hash,
         "Code": experiment.code,

@@ -9,24 +9,26 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.components import BASELINE
+from bench.components import BASELINE, VARIANT_MARK
 from bench.data.dataset import Dataset
 from bench.errors import StoreError
-from bench.plan.protocol import Part
+from bench.plan.protocol import PARTS, Part
 from bench.plan.result import Decisions
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.reports.tables.denoising import FIFTHS, Buckets
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
-from bench.reports.tables.rows import DatasetBlock, Row, Table, label_columns
+from bench.reports.tables.rows import Row, Table, label_columns
+from bench.runs.stored import StoredExperiment
 from bench.statistics.detection import (
     auroc,
     average_precision,
+    over_seeds,
     over_users_and_seeds,
     placement_values,
     popularity_score,
@@ -38,9 +40,26 @@ from bench.statistics.effect import Interval
 from bench.statistics.slices import COLD_AT_MOST
 
 Flags = NDArray[np.bool_]
-_AREAS = ("AUROC", "95 % interval", "SD over seeds", "AP", "AP, 95 %")
-_REMOVALS = ("Removed", "Precision", "Precision, 95 %", "Recall", "Recall, 95 %")
-_CONTROLS = ("Precision, rarest", "Precision, random")
+Summary = Mapping[str, tuple[float | None, ...]]
+"""Value and ends of the interval of every figure by its name, None where undefined."""
+_Columns = Mapping[str, tuple[str, str]]
+"""By the name of a figure, the head of its interval (empty without one), and how it is printed."""
+_AREAS: _Columns = {
+    "AUROC": ("95 % interval", ".3f"),
+    "SD over seeds": ("", ".3f"),
+    "AP": ("AP, 95 %", ".3f"),
+}
+_REMOVING = ("Precision, rarest", "Precision, random")
+_DETECTION: _Columns = {
+    **_AREAS,
+    "Removed": ("", ".1%"),
+    "Precision": ("Precision, 95 %", ".3f"),
+    "Recall": ("Recall, 95 %", ".3f"),
+    **dict.fromkeys(_REMOVING, ("", ".3f")),
+}
+_CLEAN: _Columns = {"All": ("All, 95 %", ".1%"), **dict.fromkeys(("Cold", *FIFTHS), ("", ".1%"))}
+_CONTROLS = ("Popularity alone (control)", "Random score (control)")
+_UNKNOWN = Interval(math.nan, math.nan, math.nan)
 _PARTS = {"train": "training interactions", "test": "interactions before the test target"}
 
 
@@ -66,15 +85,23 @@ class LabelledDecisions:
     removes: bool
 
     @classmethod
-    def of(cls, row: Row, dataset: Dataset, part: Part, truth: Truth) -> LabelledDecisions | None:
-        """Read a row; None if it has no decisions.
+    def of(
+        cls,
+        stored: Sequence[StoredExperiment],
+        dataset: Dataset,
+        part: Part,
+        truth: Truth,
+        *,
+        removes: bool,
+    ) -> LabelledDecisions | None:
+        """Read experiments that differ in the seed; None if they have no decisions.
 
         Raises
         ------
         StoreError
             The decisions are not about the interactions of the data set.
         """
-        found = (result.stored.decisions(part) for result in row.results)
+        found = (one.decisions(part) for one in stored)
         seeds = [decisions for decisions in found if decisions is not None]
         if not seeds:
             return None
@@ -88,7 +115,7 @@ class LabelledDecisions:
                 "the experiments and run again"
             )
         known = truth.known[place]
-        return cls(seeds, truth.noise[place][known], known, row.family != BASELINE)
+        return cls(seeds, truth.noise[place][known], known, removes)
 
     @property
     def users(self) -> NDArray[np.int32]:
@@ -105,49 +132,53 @@ class LabelledDecisions:
         """Bool ``[known]`` for each seed: what is removed."""
         return [~one.keep[self.known] for one in self.seeds]
 
-    def texts(self) -> Iterator[str]:
-        """Print the cells of the table."""
-        yield str(len(self.seeds))
-        yield from self.areas([one.score[self.known] for one in self.seeds])
-        if not self.removes:
-            yield from [MISSING] * (len(_REMOVALS) + len(_CONTROLS))
-            return
-        removed, noise = self.removed, self.noise
-        yield f"{statistics.fmean(float(np.mean(one)) for one in removed):.1%}"
-        yield from _estimate(over_users_and_seeds([share(noise, r) for r in removed], self.users))
-        yield from _estimate(over_users_and_seeds([share(r, noise) for r in removed], self.users))
-        for score in (popularity_score(self.counts), np.zeros(len(noise))):
-            found = [removal_precision(score, int(one.sum()), noise) for one in removed]
-            known = [value for value in found if not math.isnan(value)]
-            yield format_number(statistics.fmean(known) if known else None, ".3f")
-
-    def areas(self, scores: Sequence[NDArray[np.floating]]) -> Iterator[str]:
-        """Print what judges the order of each seed's noise scores."""
+    def areas(self, scores: Sequence[NDArray[np.floating]]) -> dict[str, Interval]:
+        """Judge the order of each seed's noise scores."""
         placements = [placement_values(score, self.noise) for score in scores]
-        areas = [one.auroc for one in placements]
-        yield from _estimate(auroc(placements, self.users))
-        yield format_number(statistics.stdev(areas) if len(areas) > 1 else None, ".3f")
         precisions = [average_precision(score, self.noise) for score in scores]
-        yield from _estimate(over_users_and_seeds(precisions, self.users))
-
-    def controls(self) -> Mapping[str, list[str]]:
-        """Print the areas of scores that know no sequences: popularity alone, and chance."""
+        areas = [one.auroc for one in placements]
         return {
-            "Popularity alone (control)": list(self.areas([popularity_score(self.counts)])),
-            "Random score (control)": list(self.areas([random_score(len(self.noise))])),
+            "AUROC": auroc(placements, self.users),
+            "SD over seeds": _exactly(statistics.stdev(areas) if len(areas) > 1 else math.nan),
+            "AP": over_users_and_seeds(precisions, self.users),
         }
 
-    def clean_removed(self, buckets: Buckets) -> Iterator[str]:
-        """Print the shares of clean interactions removed: all, of cold items, by bucket."""
+    def estimates(self, buckets: Buckets) -> dict[str, Interval]:
+        """Return every figure of the tables, by its head; of controls with their name before it."""
+        found = self.areas([one.score[self.known] for one in self.seeds])
+        controls = (popularity_score(self.counts), random_score(len(self.noise)))
+        for name, score in zip(_CONTROLS, controls, strict=True):
+            found |= {f"{name}: {head}": area for head, area in self.areas([score]).items()}
+        found |= {"Noise": _exactly(self.noise.sum()), "Scored": _exactly(len(self.noise))}
+        if self.removes:
+            found |= self._removals() | self._clean_removed(buckets)
+        return found
+
+    def _removals(self) -> dict[str, Interval]:
+        removed, noise = self.removed, self.noise
+        found = {
+            "Removed": _exactly(statistics.fmean(float(np.mean(one)) for one in removed)),
+            "Precision": over_users_and_seeds([share(noise, r) for r in removed], self.users),
+            "Recall": over_users_and_seeds([share(r, noise) for r in removed], self.users),
+        }
+        scores = (popularity_score(self.counts), np.zeros(len(noise)))
+        for head, score in zip(_REMOVING, scores, strict=True):
+            precisions = [removal_precision(score, int(one.sum()), noise) for one in removed]
+            known = [value for value in precisions if not math.isnan(value)]
+            found[head] = _exactly(statistics.fmean(known) if known else math.nan)
+        return found
+
+    def _clean_removed(self, buckets: Buckets) -> dict[str, Interval]:
+        """Return the shares of clean interactions removed: all, of cold items, by bucket."""
         clean, cold = ~self.noise, self.counts <= COLD_AT_MOST
         bucket = buckets.of_counts(self.counts)
-        groups = [bucket == number for number in range(len(buckets.lows))]
-        for number, group in enumerate([np.ones_like(cold), cold, *(g & ~cold for g in groups)]):
-            shares = [share(removed, clean & group) for removed in self.removed]
-            found = over_users_and_seeds(shares, self.users)
-            value, interval = _estimate(found, ".1%")
-            yield from [value] if number else [value, interval]
-        yield from [MISSING] * (len(FIFTHS) - len(groups))
+        fifths = (bucket == number for number in range(len(buckets.lows)))
+        groups = {"All": np.ones_like(cold), "Cold": cold}
+        groups |= {head: group & ~cold for head, group in zip(FIFTHS, fifths, strict=False)}
+        return {
+            head: over_users_and_seeds([share(r, clean & group) for r in self.removed], self.users)
+            for head, group in groups.items()
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +202,28 @@ class Truth:
         return cls(rated(condition, ratings), ~np.isnan(ratings))
 
 
+def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
+    """Return every figure of an experiment on data with known noise, to publish them."""
+    found: dict[str, Summary] = {}
+    for part in PARTS:
+        truth = Truth.of(dataset, Request(part=part))
+        bare = stored.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
+        decided = truth and LabelledDecisions.of([stored], dataset, part, truth, removes=not bare)
+        if decided and 0 < np.mean(decided.noise) < 1:
+            estimates = decided.estimates(_warm_buckets(stored))
+            found[part] = {
+                head: tuple(
+                    None if math.isnan(value) else round(value, 6) for value in astuple(one)
+                )
+                for head, one in estimates.items()
+            }
+    return found
+
+
 def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
     """Lay out every row with decisions on data with known noise; None if there is none.
+
+    Of published rows, which have no decisions, the summaries are read.
 
     Raises
     ------
@@ -180,17 +231,24 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
         An experiment is damaged, or its decisions are not about the data set.
     """
     heads, labels = label_columns(table)
-    blocks, notes = [], []
+    blocks, notes, sources = [], [], []
     for number, decided in _decided(table, available):
-        title, names = table.blocks[number].title, labels[number]
-        lines = [[*names[n], *one.texts()] for n, one in decided.items()]
+        block, names = table.blocks[number], labels[number]
+        sources.append([*(block.rows[n].keys for n in decided), *([] for _ in _CONTROLS)])
+        lines = [
+            [*names[n], str(len(block.rows[n].results)), *_texts(found, _DETECTION)]
+            for n, found in decided.items()
+        ]
         first = next(iter(decided.values()))
-        for name, areas in first.controls().items():
+        for name in _CONTROLS:
+            own = {head: first[f"{name}: {head}"] for head in _AREAS}
             label = [name if head == "Method" else MISSING for head in heads[1:]]
-            blanks = [MISSING] * (len(_REMOVALS) + len(_CONTROLS))
-            lines.append([title, *label, MISSING, *areas, *blanks])
+            lines.append([block.title, *label, MISSING, *_texts(own, _DETECTION)])
         blocks.append(block_of(lines))
-        notes.append(_count(title, first, table.request))
+        what = "are noise" if table.request.noise_is is None else f"have {table.request.noise_is}"
+        count, size = first["Noise"].value, first["Scored"].value
+        counts = f"{count:,.0f} of {size:,.0f} scored interactions {what} ({count / size:.1%})"
+        notes.append(f"{block.title}: {counts}.")
     if not blocks:
         return None
     part = table.request.part
@@ -202,10 +260,11 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
             "intervals over users and seeds; precision of removing as many rarest or random ones."
         ),
         labels=heads,
-        figures=["Seeds", *_AREAS, *_REMOVALS, *_CONTROLS],
+        figures=["Seeds", *_printed(_DETECTION)],
         blocks=blocks,
         notes=notes,
         anchor=f"noise-detection-{part}-{table.anchor}",
+        sources=sources,
     )
 
 
@@ -218,13 +277,14 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
         An experiment is damaged, or its decisions are not about the data set.
     """
     heads, labels = label_columns(table)
-    blocks, notes = [], []
+    blocks, notes, sources = [], [], []
     for number, decided in _decided(table, available):
         block, names = table.blocks[number], labels[number]
-        buckets = _warm_buckets(block)
-        removing = {n: one for n, one in decided.items() if one.removes}
+        removing = {n: found for n, found in decided.items() if "Removed" in found}
         if removing:
-            lines = ([*names[n], *one.clean_removed(buckets)] for n, one in removing.items())
+            sources.append([block.rows[n].keys for n in removing])
+            buckets = _warm_buckets(block.finished[0].results[0].stored)
+            lines = ([*names[n], *_texts(found, _CLEAN)] for n, found in removing.items())
             blocks.append(block_of(lines))
             notes.append(f"{block.title}, training interactions by bucket: {buckets.describe()}.")
     if not blocks:
@@ -238,53 +298,91 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
             "interactions), and fifths of the other test targets."
         ),
         labels=heads,
-        figures=["All", "All, 95 %", "Cold", *FIFTHS],
+        figures=_printed(_CLEAN),
         blocks=blocks,
         notes=notes,
         anchor=f"over-denoising-{part}-{table.anchor}",
+        sources=sources,
     )
+
+
+def _texts(found: Mapping[str, Interval], heads: _Columns) -> Iterator[str]:
+    """Print figures, each with its interval where a column has one."""
+    for head, (interval, form) in heads.items():
+        one = found.get(head, _UNKNOWN)
+        yield format_number(one.value, form)
+        if interval:
+            known = not math.isnan(one.low)
+            yield f"{one.low:{form}} to {one.high:{form}}" if known else MISSING
+
+
+def _printed(heads: _Columns) -> list[str]:
+    return [
+        column for head, (interval, _) in heads.items() for column in (head, interval) if column
+    ]
 
 
 def _decided(
     table: Table, available: AvailableData
-) -> Iterator[tuple[int, dict[int, LabelledDecisions]]]:
-    """Yield the blocks with known noise by index, with their rows that have decisions by index."""
+) -> Iterator[tuple[int, dict[int, dict[str, Interval]]]]:
+    """Yield the blocks with known noise by index, with the figures of their rows by index."""
     request = table.request
     for number, block in enumerate(table.blocks):
-        split = available.split(*block.data, table.protocol.split)
-        if split is None:
-            continue
-        dataset = split.dataset
-        truth = Truth.of(dataset, request)
-        if truth is None:
-            if request.noise_is is not None:
+        rows = {place: row for place, row in enumerate(block.rows) if row.results}
+        found = {place: _published(row, request) for place, row in rows.items()}
+        own = [place for place in rows if not found[place]]
+        split = available.split(*block.data, table.protocol.split) if own else None
+        if split is not None:
+            dataset = split.dataset
+            truth = Truth.of(dataset, request)
+            if truth is None and request.noise_is is not None:
                 what = "no ratings" if dataset.ratings is None else "training histories of its own"
                 available.note(
                     f"Not shown: data set '{block.dataset}' has {what}; "
                     f"'{request.noise_is}' needs ratings."
                 )
-            continue
-        found = {
-            place: LabelledDecisions.of(row, dataset, request.part, truth)
-            for place, row in enumerate(block.rows)
-        }
-        decided = {place: one for place, one in found.items() if one is not None}
-        if decided and 0 < np.mean(next(iter(decided.values())).noise) < 1:
-            yield number, decided
+            for place in own:
+                stored = [one.stored for one in rows[place].results]
+                removes = rows[place].family != BASELINE
+                decided = truth and LabelledDecisions.of(
+                    stored, dataset, request.part, truth, removes=removes
+                )
+                if decided and 0 < np.mean(decided.noise) < 1:
+                    found[place] = decided.estimates(_warm_buckets(stored[0]))
+        if decided_on := {place: one for place, one in found.items() if one}:
+            yield number, decided_on
 
 
-def _warm_buckets(block: DatasetBlock) -> Buckets:
-    counts = block.finished[0].results[0].stored.ranks("test").target_count
+def _published(row: Row, request: Request) -> dict[str, Interval]:
+    """Average the published figures of a row over its seeds; empty where it has none."""
+    if request.noise_is is not None:
+        return {}
+    seeds = [found for one in row.results if (found := one.metadata.detection.get(request.part))]
+    figures = {
+        head: [Interval(*(math.nan if v is None else v for v in one[head])) for one in seeds]
+        for head in (seeds[0] if seeds else ())
+    }
+    average = {
+        head: over_seeds(values) if not math.isnan(values[0].low) else _mean(values)
+        for head, values in figures.items()
+    }
+    if len(seeds) > 1:
+        areas = [one.value for one in figures["AUROC"]]
+        average["SD over seeds"] = _exactly(statistics.stdev(areas))
+    return average
+
+
+def _mean(values: Sequence[Interval]) -> Interval:
+    known = [one.value for one in values if not math.isnan(one.value)]
+    return _exactly(statistics.fmean(known) if known else math.nan)
+
+
+def _exactly(value: float) -> Interval:
+    """Return a figure without an interval."""
+    return Interval(float(value), math.nan, math.nan)
+
+
+def _warm_buckets(stored: StoredExperiment) -> Buckets:
+    counts = stored.ranks("test").target_count
     warm = counts[counts > COLD_AT_MOST]
     return Buckets.of(warm if len(warm) else counts)
-
-
-def _count(title: str, decided: LabelledDecisions, request: Request) -> str:
-    count, size = int(decided.noise.sum()), len(decided.noise)
-    what = "are noise" if request.noise_is is None else f"have {request.noise_is}"
-    return f"{title}: {count:,} of {size:,} scored interactions {what} ({count / size:.1%})."
-
-
-def _estimate(found: Interval, form: str = ".3f") -> tuple[str, str]:
-    interval = "" if math.isnan(found.low) else f"{found.low:{form}} to {found.high:{form}}"
-    return format_number(found.value, form), interval or MISSING

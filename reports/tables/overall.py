@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.reports.differences import MAX_NAMED, round_fraction
-from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, block_of, format_difference
+from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
+from bench.reports.tables.grid import (
+    MISSING,
+    Grid,
+    Mark,
+    TableCell,
+    block_of,
+    format_difference,
+)
+from bench.reports.tables.pairwise import corrected_p
 from bench.reports.tables.rows import DECIMALS, Table, describe, label_columns
 
 
@@ -40,6 +49,45 @@ def overall_grid(table: Table) -> Grid:
             *found.notes(),
         ],
         anchor=f"overall-{table.anchor}",
+        sources=table.sources,
+    )
+
+
+def board_grid(table: Table) -> Grid:
+    """Lay out every metric with the difference to the base, for a page that shows one at a time.
+
+    Heads of a metric are its name, alone or before a space.
+    """
+    heads, labels = label_columns(table)
+    found = table.contrasts
+    blocks = []
+    for number, block in enumerate(table.blocks):
+        metrics = [list(_column(table, number, metric)) for metric in table.metric_names]
+        bases = list(_base_columns(table, number))
+        lines = []
+        for place, row in enumerate(block.rows):
+            line: list[str | TableCell] = [*labels[number][place]]
+            for metric, cells in zip(table.metric_names, metrics, strict=True):
+                test = found.against_base(number, metric, place)
+                difference = format_difference(test) if test else ""
+                line += [
+                    replace(cells[place], signs=cells[place].signs.rstrip(ABOVE + BELOW)),
+                    TableCell(difference, signs=arrow(test) if test else ""),
+                    corrected_p(test) if test else "",
+                ]
+            lines.append([*line, bases[place][1], str(len(row.results))])
+        blocks.append(block_of(lines))
+    tested = [
+        f"{name}{column}" for name in table.metric_names for column in ("", " vs. base", " p")
+    ]
+    return Grid(
+        title=f"Among {table.request.candidates_for(table.protocol)} items",
+        caption=f"{describe(table.protocol, table.request)} Best bold. {found.caption()}",
+        labels=heads,
+        figures=[*tested, "Base", "Seeds"],
+        blocks=blocks,
+        notes=[*_settings_notes(table), *_origin_notes(table), *found.notes()],
+        anchor=f"board-{table.request.candidates_for(table.protocol)}-{table.anchor}",
         sources=table.sources,
     )
 

@@ -49,7 +49,7 @@ def published_grid(table: Table) -> Grid | None:
     """
     if table.request.phase != "test" or table.request.candidates_for(table.protocol) != "all":
         return None
-    cards = _cards()
+    cards = method_cards()
     pairs = list(_pairs(table, cards))
     if not pairs:
         return None
@@ -73,7 +73,8 @@ def published_grid(table: Table) -> Grid | None:
     )
 
 
-def _cards() -> dict[str, MethodCard]:
+def method_cards() -> dict[str, MethodCard]:
+    """Return the card of every method that has one, by registered name."""
     found = {}
     for name in METHODS.names():
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.reports.tables.contrasts import arrow
+from bench.plan.progress import counted
+from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
@@ -105,3 +106,123 @@ def finding(table: Table, number: int) -> str:
 
 def _most(entries: list[str]) -> str:
     return f" (most: {entries[0]})" if entries else ""
+
+
+def headline(tables: Sequence[Table]) -> str:
+    """Say in one sentence how many methods are above their bare backbone, over all blocks."""
+    found = [
+        (table, block, row, test)
+        for table in tables
+        for number, block in enumerate(table.blocks)
+        for place, row in enumerate(block.rows)
+        if (test := table.contrasts.against_base(number, table.main, place))
+    ]
+    if not found:
+        return "No method has its bare backbone here; nothing is compared."
+    tests = [test for *_, test in found if test.significant]
+    above = sum(test.difference > 0 for test in tests)
+    table, block, row, test = found[0]
+    rows = [row for table in tables for row in table.rows if row.results]
+    one_seed = min(len(row.results) for row in rows) == 1
+    if len(found) == 1:
+        side = "above" if above else "below" if tests else "above or below"
+        return (
+            f"{row.label()} on {block.title} is {'' if tests else 'not '}significantly {side} the "
+            f"bare backbone trained on the same samples, after Holm's correction: "
+            f"{format_difference(test)} in {table.request.phase} {table.main} (95 % interval, not "
+            "corrected)." + (" One seed says nothing about other seeds." if one_seed else "")
+        )
+    where = [
+        counted(len({block.name for _, block, *_ in found}), "data set"),
+        counted(len({row.identity[0] for row in rows} - {None}), "backbone"),
+    ]
+    return (
+        f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
+        f"significantly above the bare backbone trained on the same samples; it is "
+        f"below in {len(tests) - above or 'none'} ({table.request.phase} {table.main}, "
+        f"p < {ALPHA} after Holm's correction)."
+        + (" Rows of one seed say nothing about other seeds." if one_seed else "")
+    )
+
+
+def verdict_grid(tables: Sequence[Table]) -> Grid:
+    """Lay out the main metric of every method by data set and backbone, with verdicts as arrows.
+
+    Blocks and tables that compare nothing have no column.
+    """
+    cells: dict[str, dict[str, TableCell]] = {}
+    for table in tables:
+        for number, block in enumerate(table.blocks):
+            for row, cell in _verdicts(table, number, block.finished):
+                line = cells.setdefault(row.method_label, {})
+                line[f"{block.title}, {row.backbone_label}"] = cell
+    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
+    main = " or ".join(dict.fromkeys(table.main_title for table in tables))
+    return Grid(
+        title=f"{main} by method",
+        caption=(
+            "In brackets: relative difference to the bare backbone on the same samples; "
+            f"{ABOVE}{BELOW}: significantly above/below it ({ALPHA:.0%}, Holm). Best of a data set "
+            "bold, second underlined."
+        ),
+        labels=["Method"],
+        figures=columns,
+        blocks=[
+            block_of(
+                [label, *(line.get(column, TableCell(MISSING)) for column in columns)]
+                for label, line in cells.items()
+            )
+        ],
+        notes=[],
+        anchor="verdicts",
+    )
+
+
+def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
+    """Lay out how rankings change with the conditions: protocol, competing items and training.
+
+    There is a block for each data set and backbone on which a method was trained, with a line for
+    each condition; None where there is no line.
+    """
+    blocks: dict[tuple[str, str], list[dict[str, str | TableCell]]] = {}
+    for table in tables:
+        for number, block in enumerate(table.blocks):
+            for backbone in {r.identity[0]: r for r in block.finished if r.family == method}:
+                rows = [row for row in block.finished if row.identity[0] == backbone]
+                line: dict[str, str | TableCell] = {
+                    "Data set": block.title,
+                    "Backbone": rows[0].backbone_label,
+                    "Competing items": table.request.candidates_for(table.protocol),
+                }
+                line |= {row.method_label: cell for row, cell in _verdicts(table, number, rows)}
+                blocks.setdefault((block.name, backbone or ""), []).append(line)
+    if not blocks:
+        return None
+    heads = list(dict.fromkeys(head for lines in blocks.values() for one in lines for head in one))
+    return Grid(
+        title="What changes the ranking",
+        caption=(
+            f"{tables[0].main_title}. Each line is one condition, named by what differs. In "
+            f"brackets: relative difference to the bare backbone on the same samples; {ABOVE}"
+            f"{BELOW}: significant ({ALPHA:.0%}, Holm). Best of a line bold, second underlined."
+        ),
+        labels=heads[:3],
+        figures=heads[3:],
+        blocks=[
+            block_of([line.get(head, MISSING) for head in heads] for line in lines)
+            for lines in blocks.values()
+        ],
+        notes=[],
+        anchor="conditions",
+    )
+
+
+def _verdicts(table: Table, number: int, rows: Sequence[Row]) -> Iterator[tuple[Row, TableCell]]:
+    """Yield rows of a block with the main metric, the difference to the base, and an arrow."""
+    places = {id(row): place for place, row in enumerate(table.blocks[number].rows)}
+    for row, cell in zip(rows, marked([row.mean(table.main) for row in rows]), strict=True):
+        test = table.contrasts.against_base(number, table.main, places[id(row)])
+        if test and (base := (row.mean(table.main) or 0.0) - test.difference):
+            share = f"{cell.text} ({100 * test.difference / base:+.1f} %)"
+            cell = replace(cell, text=share, signs=arrow(test))
+        yield row, cell

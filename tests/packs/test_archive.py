@@ -9,8 +9,9 @@ from packs import finish, ranks
 
 from bench.errors import StoreError
 from bench.hashing import content_hash
-from bench.packs.archive import pack, unpack
-from bench.packs.tags import read_tags, write_tag
+from bench.packs.archive import pack
+from bench.packs.inventory import read_tags, write_tag
+from bench.packs.publish import unpack
 from bench.plan.protocol import PHASES
 from bench.reports.report import render
 from bench.runs.store import Store

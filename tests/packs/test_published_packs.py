@@ -43,9 +43,9 @@ def test_ranks_metadata_and_curves_come_back(store, pack):
     for stored in store.experiments():
         entry = found[stored.key]
         assert entry.experiment == stored.experiment
-        assert entry.curve == stored.curve
+        assert entry.parts.curve == stored.curve
         assert entry.commit == COMMIT
-        assert entry.metadata.seconds == stored.metadata.seconds
+        assert entry.parts.metadata.seconds == stored.metadata.seconds
         for phase in PHASES:
             for name, values in stored.ranks(phase).columns().items():
                 assert np.array_equal(values, entry.ranks[phase].columns()[name])
@@ -53,7 +53,7 @@ def test_ranks_metadata_and_curves_come_back(store, pack):
 
 def test_decisions_are_counted_by_fifths_of_the_targets(pack):
     [entry] = [one for one in read_published(pack) if one.experiment.method == "hsd"]
-    own, counts = decisions(), entry.drops["test"]
+    own, counts = decisions(), entry.parts.drops["test"]
     # Every made-up target has one training interaction, so there is one bucket.
     assert counts.item_count.tolist() == [1]
     assert counts.interactions.tolist() == [500]

@@ -13,8 +13,7 @@ from bench.hashing import canonical_json, content_hash
 from bench.packs.check import check_pack
 from bench.packs.publish import publish
 from bench.packs.published import read_published, write_published
-from bench.packs.reference import published_folder
-from bench.packs.submit import published_experiments
+from bench.packs.reference import published_experiments, published_folder
 from bench.plan.variants import MARK
 from bench.runs.store import Store
 from bench.settings import Settings

@@ -15,6 +15,7 @@ from bench.cli.main import app
 from bench.data.load import load_dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
+from bench.packs.publish import publish, unpack
 from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.reports import available
 from bench.reports.report import read_report, render
@@ -22,6 +23,8 @@ from bench.reports.request import Request
 from bench.reports.tables.build import build_grids
 from bench.runs.store import Store
 from bench.settings import Settings
+from bench.statistics.detection import over_seeds
+from bench.statistics.effect import Interval
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +203,47 @@ def test_over_denoising_is_counted_by_popularity_of_clean_items(noisy):
     warm = ~noise & ~cold
     assert found["rarest fifth"] == f"{(dropped & warm).sum() / warm.sum():.1%}"
     assert len(grid.caption.split()) <= 40
+
+
+def test_a_published_result_has_its_figures_without_data_and_decisions(noisy, tmp_path):
+    root, _ = noisy
+    store = Store(root)
+    publish(store, tmp_path / "p", store.experiments(), "a" * 40)
+    unpack(tmp_path / "p" / "planted.parquet", Store(tmp_path / "again"))
+    again = Store(tmp_path / "again")
+    assert not any(stored.decisions("train") for stored in again.experiments())
+    nowhere = Settings.from_environment(
+        store=again.root, data=tmp_path / "none", cache=tmp_path / "none"
+    )
+    for part in ("train", "test"):
+        request = Request(part=part, tables=("noise-detection", "over-denoising"))
+        assert render(nowhere, request) == render(root, request)
+    # A user's own result beside published ones: with its decisions, theirs from their figures.
+    [own] = [one for one in store.experiments() if one.experiment.method == "hsd"]
+    again.save(
+        own.experiment.model_copy(update={"method": "iadsr"}),
+        ExperimentResult(
+            {phase: own.ranks(phase) for phase in ("validation", "test")},
+            [],
+            own.metadata,
+            {part: own.decisions(part) for part in ("train", "test")},
+        ),
+    )
+    _, rows = rows_of(again.root)
+    assert rows["iadsr"] == rows["hsd"]
+    assert "none" in rows
+
+
+def test_seeds_of_published_results_are_averaged():
+    """With t's quantile of Satterthwaite's degrees of freedom, by hand."""
+    values, users = (0.60, 0.70), 0.02**2  # squared error over users of each seed
+    reach = stats.norm.isf(0.025) * 0.02
+    found = over_seeds([Interval(value, value - reach, value + reach) for value in values])
+    seeds = np.var(values, ddof=1) / 2
+    free = (users + seeds) ** 2 / seeds**2
+    half = stats.t.isf(0.025, free) * np.sqrt(users + seeds)
+    assert (found.value, found.low) == pytest.approx((0.65, 0.65 - half))
+    assert found.high == pytest.approx(min(1.0, 0.65 + half))
 
 
 def test_low_ratings_are_noise_on_request(filled, planted, monkeypatch):

@@ -33,7 +33,7 @@ CARD = {
 def cards(monkeypatch):
     card = MethodCard.parse(CARD, "here")
     found = {"thing": card, "other": card}  # both repeat the base's row
-    monkeypatch.setattr(published, "_cards", lambda: found)
+    monkeypatch.setattr(published, "method_cards", lambda: found)
 
 
 def grid_of(root, **request):
@@ -77,7 +77,7 @@ def test_the_cards_repeat_the_papers_tables(real_data_dir):
         pytest.skip("the paper's tables do not lie beside the data")
     held = {
         (entry.dataset, entry.backbone or "", entry.method or name, metric): value
-        for name, card in published._cards().items()
+        for name, card in published.method_cards().items()
         for entry in card.published
         if "2 and 3" in entry.source
         for metric, value in entry.metrics.items()

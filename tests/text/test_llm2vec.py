@@ -85,7 +85,6 @@ def test_adapters_are_merged_in_turn(base, exact, tmp_path):
 
 
 @pytest.mark.process
-@pytest.mark.slow  # only another version of PEFT could break it
 def test_adapters_load_in_a_process_that_has_imported_nothing_else(base, tmp_path):
     # PEFT's own saving, in this process, imports what its loading expects to be imported.
     adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
