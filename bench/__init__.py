@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bench.api import (
         Cluster,
         Results,
+        Slurm,
         TrainedModel,
         compare,
         denoise,
@@ -40,6 +41,7 @@ __all__ = [
     "Cluster",
     "Results",
     "Settings",
+    "Slurm",
     "TrainedModel",
     "__version__",
     "compare",

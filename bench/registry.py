@@ -11,7 +11,7 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bench.errors import ConfigError, suggestion
 from bench.plugins import plugin_modules, reason
@@ -20,6 +20,16 @@ T = TypeVar("T")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 """Names of components, readers and data sets."""
 NAME_RULE = "must be lower case letters, digits, '_', '.' and '-'"
+
+
+def from_extra(module: str, extra: str) -> Any:
+    """Import a library that an extra of the package installs; a ConfigError where it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"{module} is not installed; install bench with its extra '{extra}'"
+        ) from error
 
 
 def load_object(path: str) -> object:

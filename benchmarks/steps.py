@@ -34,7 +34,7 @@ from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.data.split import Split
 from bench.model.backbone import Backbone
-from bench.model.batch import Rows, SequenceData
+from bench.model.batch import Batch, Rows, SequenceData
 from bench.model.samples import batches
 from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, grid_points
@@ -171,7 +171,11 @@ class Stepper(Trainer):
 
     def take(self, rows: Rows) -> None:
         """Gather a batch and update the weights once."""
-        self._step(self.data.gather(rows).to(self.device))
+        self.update(self.data.gather(rows))
+
+    def update(self, batch: Batch) -> None:
+        """Update the weights once."""
+        self._step(batch)
 
 
 def labelled(part: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -69,9 +69,9 @@ def begin(
     )
 
 
-def end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+def end(process: subprocess.Popen[str], code: int = 0, *, seconds: float = 300) -> tuple[str, str]:
     """Wait for the end of a process, see its exit code, and return both streams."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=seconds)
     assert process.returncode == code, err
     assert "Traceback" not in err
     return out, err

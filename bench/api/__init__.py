@@ -4,11 +4,12 @@ from bench.api.exchange import denoise, export_ranks, import_ranks
 from bench.api.model import TrainedModel
 from bench.api.results import Results, compare, load, report
 from bench.api.run import preview, run, tune
-from bench.runs.cluster import Cluster
+from bench.plan.cluster import Cluster, Slurm
 
 __all__ = [
     "Cluster",
     "Results",
+    "Slurm",
     "TrainedModel",
     "compare",
     "denoise",

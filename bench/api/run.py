@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from bench.api.results import Results
 from bench.display import Lines, SafeStream, display_for
 from bench.numerics import use_numerics
+from bench.plan.cluster import Cluster, Slurm
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
-from bench.runs.cluster import Cluster
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(
     tuned: bool = False,
     keep: Keep | Collection[Keep] = (),
     jobs: int | None = None,
-    on: Cluster | None = None,
+    on: Cluster | Slurm | None = None,
     settings: Settings | None = None,
 ) -> Results:
     """Train and test every experiment of a specification that is not finished yet.
@@ -88,9 +88,9 @@ def run(
         What to store beside ranks: ``"weights"`` of the best epoch, which :meth:`Results.model`
         needs, and ``"lists"``, the top items of every user.
     jobs
-        Experiments at the same time; None is one for each core, or one on a GPU.
+        Experiments at the same time; None is one for each core, or what GPUs or nodes hold.
     on
-        A Ray cluster; None runs here.
+        A Ray cluster, or a :class:`Slurm` with what each task of an array job gets; None runs here.
     settings
         Store, data, cache, device and threads; None reads the environment.
 
@@ -181,7 +181,7 @@ def execute_spec(
     tuned: bool = False,
     keep: Collection[Keep] = (),
     jobs: int | None = None,
-    on: Cluster | None = None,
+    on: Cluster | Slurm | None = None,
 ) -> list[ExperimentOutcome]:
     """Run the experiments of a checked specification; progress goes to standard error.
 
@@ -199,10 +199,11 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.data.split import notes
+    from bench.plan.experiment import Computation
     from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
-    from bench.runs.execute import default_workers, execute
+    from bench.runs.execute import connect, default_workers, execute
     from bench.runs.preview import announcement
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
@@ -211,7 +212,11 @@ def execute_spec(
     from bench.training.device import computation
     from bench.tuning.best import BestSettings, adopt
 
-    where = computation(settings)
+    if isinstance(on, Slurm):
+        on = on.over(spec.slurm)
+    # The nodes have GPUs; this machine may have none.
+    on_gpus = on is not None and on.gpus > 0 and settings.device in {"auto", "cuda"}
+    where = Computation(device="cuda", threads=None) if on_gpus else computation(settings)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     about = list(notes(datasets, spec.rules))
     if spec.encoders:
@@ -229,19 +234,26 @@ def execute_spec(
         one.experiment.label: estimator.estimate(one.experiment, datasets[one.source]).seconds
         for one in plan
     }
-    execution = ExecutionSettings(replace(settings, store=store.root), tuple(keep))
     store.prepare()
+    remote = replace(settings, store=store.root, device="cuda" if on_gpus else settings.device)
 
     def ended(outcome: ExperimentOutcome) -> None:
         if outcome.ending in {"finished", "failed"}:
             tracking.log(outcome.key)
 
     with ExitStack() as stack:
-        engine = stack.enter_context(on.connect(settings, jobs)) if on else None
-        here = jobs or default_workers(settings.threads, where.device == "cuda")
-        workers = engine.count if engine else here
+        here, engine = jobs or default_workers(settings.threads), None
+        if on is not None:
+            engine = stack.enter_context(connect(on, remote, jobs))
+        elif where.device == "cuda" and jobs != 1:
+            from bench.runs.on_gpus import Gpus, visible_gpus
+
+            gpus = visible_gpus(settings.device)
+            engine = Gpus(gpus, store, jobs or max(here, len(gpus)))
+        workers = min(engine.count, jobs or len(plan)) if engine else here
         tracking = Tracker(settings)
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
+        execution = ExecutionSettings(remote, tuple(keep), run=record.key)
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:
@@ -287,7 +299,7 @@ def tune(
 
     Parameters
     ----------
-    spec, on, settings
+    spec, settings
         As for :func:`bench.run`.
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
@@ -297,6 +309,8 @@ def tune(
         Rule that ends hopeless trials.
     storage
         ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
+    on
+        A Ray cluster; None runs here.
     **changes
         ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds``, ``budget`` and
         ``overrides``, as for :func:`bench.run`.
@@ -314,6 +328,7 @@ def tune(
     """
     import pandas as pd
 
+    from bench.runs.execute import connect
     from bench.runs.run_one import ExecutionSettings
     from bench.tracking.tracker import Tracker
     from bench.tuning.search import Budget, plan_tuning, spend
@@ -324,7 +339,7 @@ def tune(
     execution = ExecutionSettings(settings)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with ExitStack() as stack:
-        engine = stack.enter_context(on.connect(settings, workers)) if on else None
+        engine = stack.enter_context(connect(on, settings, workers)) if on else None
         tracking = Tracker(settings)
         report = Lines(SafeStream(sys.stderr)).say
         most = Budget(count, seconds)

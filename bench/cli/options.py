@@ -16,11 +16,11 @@ from typer.core import TyperCommand
 
 from bench.errors import ConfigError, suggestion
 from bench.numerics import Numerics, use_numerics
-from bench.plan.overrides import resolve_spec
+from bench.plan.cluster import Cluster, Slurm
+from bench.plan.overrides import parse_setting, resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import use_plugins
-from bench.runs.cluster import Cluster
 from bench.settings import Settings, expanded
 
 _NAMES, _NUMBERS = "NAME ...", "N ..."
@@ -240,26 +240,60 @@ def run_settings(
     return settings
 
 
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Of a running Ray cluster.",
+        show_default="Ray is started here",
+    ),
+]
+Gpus = Annotated[
+    float,
+    typer.Option(
+        "--gpus",
+        min=0,
+        metavar="N",
+        help="GPUs of an experiment on Ray, such as 0.25, or of a task on Slurm.",
+    ),
+]
+
+
 def chosen_cluster(
     on: Annotated[
         Literal["local", "ray"], typer.Option("--on", help="Where to run: here, or on Ray.")
     ] = "local",
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address",
-            metavar="ADDRESS",
-            help="Of a running Ray cluster.",
-            show_default="Ray is started here",
-        ),
-    ] = None,
-    gpus: Annotated[
-        float,
-        typer.Option("--gpus", min=0, metavar="SHARE", help="GPUs of an experiment on Ray: 0.25."),
-    ] = 0.0,
+    ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
 ) -> Cluster | None:
     """Return the cluster to run on, None for this machine."""
     return Cluster(ray_address, gpus) if on == "ray" or ray_address else None
+
+
+def chosen_engine(
+    on: Annotated[
+        Literal["local", "ray", "slurm"],
+        typer.Option("--on", help="Where to run: here, on Ray, or as an array job of Slurm."),
+    ] = "local",
+    ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
+    slurm: Annotated[
+        Many,
+        typer.Option(
+            "--slurm",
+            metavar="KEY=VALUE ...",
+            help="Of each task: partition, time in minutes, memory, other options of sbatch.",
+        ),
+    ] = None,
+) -> Cluster | Slurm | None:
+    """Return where to run, None for this machine."""
+    if on != "slurm":
+        if slurm:
+            raise ConfigError("--slurm is for --on slurm; add it, or leave --slurm out")
+        return chosen_cluster("ray" if on == "ray" else "local", ray_address, gpus)
+    values = dict(parse_setting(text, "--slurm") for text in slurm or ())
+    return Slurm.parse({**values, "gpus": gpus} if gpus else values, "--slurm")
 
 
 def chosen_spec(

@@ -12,17 +12,17 @@ import typer
 
 from bench.cli.options import (
     Many,
-    chosen_cluster,
+    chosen_engine,
     chosen_spec,
     one_of,
     resumable,
     run_settings,
     with_options,
 )
+from bench.plan.cluster import Cluster, Slurm
 from bench.plan.progress import counted
 from bench.plan.protocol import Keep
 from bench.plan.spec import Spec
-from bench.runs.cluster import Cluster
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ Examples:
   bench run planted --set epochs=3 sasrec.dropout=0.5 --plan
   bench run spec.yaml --tuned                  with the best settings of: bench tune spec.yaml
   bench run paper --ray-address auto           on every node of a running Ray cluster
+  bench run paper --on slurm --slurm time=240  as an array job of Slurm
   bench run planted --keep weights             for bench.load(...).model(...) in Python
 """
 
 
-@with_options(settings=run_settings, spec=chosen_spec, on=chosen_cluster)
+@with_options(settings=run_settings, spec=chosen_spec, on=chosen_engine)
 def run(
     *,
     spec: Spec,
@@ -59,10 +60,10 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help="Experiments at the same time; default: one a core, one on a GPU.",
+            help="Experiments at the same time; default: one a core, or what GPUs or nodes hold.",
         ),
     ] = None,
-    on: Cluster | None,
+    on: Cluster | Slurm | None,
     settings: Settings,
 ) -> None:
     """Run a comparison: every experiment that is not finished yet, then print the table.

@@ -14,8 +14,8 @@ from bench.cli.options import (
     run_settings,
     with_options,
 )
+from bench.plan.cluster import Cluster
 from bench.plan.spec import Spec
-from bench.runs.cluster import Cluster
 from bench.settings import Settings
 from bench.tuning.plan import Pruning
 

@@ -106,7 +106,12 @@ class Backbone(nn.Module, ABC):
         return torch.stack(prefixes, 1)
 
     def encode_predicting(
-        self, x: Tensor, valid: Tensor, targets: Tensor, users: Tensor | None = None
+        self,
+        x: Tensor,
+        valid: Tensor,
+        targets: Tensor,
+        users: Tensor | None = None,
+        predicted: Tensor | None = None,
     ) -> Tensor:
         """Compute the states at the positions with a target, ``[M, H]``, row by row.
 
@@ -116,16 +121,21 @@ class Backbone(nn.Module, ABC):
             As for :meth:`encode`.
         targets
             int64 ``[B, L]``, 0 where nothing is predicted.
+        predicted
+            :attr:`Batch.predicted`, with which a GPU is not asked for their number.
 
         Raises
         ------
         ValueError
             As :meth:`check_targets`.
         """
+        if predicted is None:
+            predicted = torch.nonzero(targets.flatten()).squeeze(1)
         if self.causal:
-            return self.encode(x, valid, users)[targets > 0]
+            return self.encode(x, valid, users).flatten(0, 1).index_select(0, predicted)
         self.check_targets(valid, targets)
-        return self.encode_last(x, valid, users)[targets.any(1)]
+        rows = predicted.div(targets.shape[1], rounding_mode="floor")
+        return self.encode_last(x, valid, users).index_select(0, rows)
 
     def check_targets(self, valid: Tensor, targets: Tensor) -> None:
         """See that no state that predicts has seen its target.

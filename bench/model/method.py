@@ -18,7 +18,10 @@ from bench.model.text_vectors import TextVectors
 NextItemLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(vectors [M, D], item table [I, D], targets int64 [M] in 1..I) -> mean loss``."""
 TargetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""As :data:`NextItemLoss`, but the loss of each target, ``[M]``, differentiable."""
+"""As :data:`NextItemLoss`, but the loss of each target, ``[M]``, differentiable.
+
+On a GPU 0 may stand for no target: its loss is finite and means nothing, and others do not see it.
+"""
 
 
 @dataclass(frozen=True, eq=False)

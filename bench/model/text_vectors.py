@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench.model.batch import Batch
@@ -27,7 +28,7 @@ class TextVectors:
     pooled
         Which reading.
     vectors
-        float32 or float16 ``[rows, S]``, on the CPU, possibly mapped from a file; row 0 is zero
+        float32 or float16 ``[rows, S]``, possibly mapped from a file; row 0 is zero
         and means "no text". Never trained, never part of a checkpoint.
     row_index
         int64: row of each item ``[n_items + 1]`` (pooled), or of each interaction of the whole
@@ -50,13 +51,22 @@ class TextVectors:
         return self.vectors.shape[1]
 
     def rows(self, batch: Batch) -> Tensor:
-        """Row of each position, int64 ``[B, L]``; 0 at padding and where there is no text."""
+        """Row of each position, int64 ``[B, L]``; 0 at padding and where there is no text.
+
+        The batch is on the device of the indices.
+        """
         if self.offsets is None:
-            return self.row_index.to(batch.items.device)[batch.items]
-        offsets, row_index = (
-            self.offsets.to(batch.items.device),
-            self.row_index.to(batch.items.device),
-        )
+            return self.row_index[batch.items]
         steps = batch.flat_index - batch.flat_index[:, :1]
-        flat = (offsets[batch.users] + batch.first)[:, None] + steps
-        return row_index[flat.where(batch.valid, 0)].where(batch.valid, 0)
+        flat = (self.offsets[batch.users] + batch.first)[:, None] + steps
+        return self.row_index[flat.where(batch.valid, 0)].where(batch.valid, 0)
+
+    def to(self, device: torch.device, most: int) -> TextVectors:
+        """Move the indices to a device, and the vectors if they take at most so many bytes."""
+        small = self.vectors.numel() * self.vectors.element_size() <= most
+        return replace(
+            self,
+            vectors=self.vectors.to(device) if small else self.vectors,
+            row_index=self.row_index.to(device),
+            offsets=None if self.offsets is None else self.offsets.to(device),
+        )

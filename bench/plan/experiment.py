@@ -85,8 +85,16 @@ class Experiment(Config):
     @cached_property
     def key(self) -> str:
         """SHA-256 of the content; reading-only parts of the protocol are left out."""
+        return self._hash(self.seed)
+
+    @cached_property
+    def kind(self) -> str:
+        """What experiments have in common that differ in the seed alone, as a hash."""
+        return self._hash(None)
+
+    def _hash(self, seed: int | None) -> str:
         content = self.model_dump(mode="json", exclude={"protocol"})
-        return content_hash({**content, "protocol": self.protocol.training_part()})
+        return content_hash({**content, "seed": seed, "protocol": self.protocol.training_part()})
 
     @property
     def imported(self) -> bool:

@@ -101,7 +101,7 @@ def apply_overrides(spec: Spec, overrides: Mapping[str, Any] | Iterable[str]) ->
             spec = _apply(spec, key, value, f"setting {key}={value}")
     else:
         for text in overrides:
-            key, value = _parse(text)
+            key, value = parse_setting(text, "--set")
             spec = _apply(spec, key, value, f"--set {text}")
     return spec
 
@@ -113,14 +113,15 @@ def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
     return spec
 
 
-def _parse(text: str) -> tuple[str, Any]:
+def parse_setting(text: str, flag: str) -> tuple[str, Any]:
+    """Split ``key=value``, with a YAML value, which was given behind a flag."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set '{text}' is not key=value; write for example --set epochs=3")
+        raise ConfigError(f"{flag} '{text}' is not key=value; write for example {flag} epochs=3")
     try:
         return key.strip(), load_yaml(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set '{text}': {yaml_problem(error)}; correct the value") from None
+        raise ConfigError(f"{flag} '{text}': {yaml_problem(error)}; correct the value") from None
 
 
 def _owners(spec: Spec) -> list[_Owner]:

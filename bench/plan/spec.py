@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from bench.components import BACKBONES, BASELINE, ENCODERS, METHODS, Component, MethodEntry
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
+from bench.plan.cluster import Slurm
 from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.encoding import EncoderConfig
 from bench.plan.protocol import Protocol, SplitRule
@@ -53,6 +54,8 @@ class Spec(Config):
         Settings that every method shares; they take precedence over the budget's.
     backbone_settings, method_settings, encoder_settings
         By registered name; what is not set keeps its default.
+    slurm
+        What a task gets of a Slurm cluster; no result depends on it.
     """
 
     name: str = "custom"
@@ -70,6 +73,7 @@ class Spec(Config):
     backbone_settings: SettingsByName = Field(default_factory=dict)
     method_settings: SettingsByName = Field(default_factory=dict)
     encoder_settings: SettingsByName = Field(default_factory=dict)
+    slurm: Slurm | None = None
 
     @field_validator(
         *("datasets", "noise", "backbones", "methods", "encoders", "losses", "splits", "seeds"),

@@ -11,11 +11,13 @@ from typing import Any
 import psutil
 
 from bench.errors import StoreError
+from bench.plan.cluster import Cluster, Slurm
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress, Remaining, Reporter
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
 from bench.runs.store import Store
 from bench.runs.workers import Engine, run_tasks
+from bench.settings import Settings
 
 MEMORY_PER_EXPERIMENT = 2 * 2**30
 """Bytes that an experiment is expected to need at most where nobody says how many run at once."""
@@ -77,6 +79,23 @@ def execute(
     return [run.outcomes[planned.experiment.key] for planned in plan]
 
 
+def connect(on: Cluster | Slurm, settings: Settings, count: int | None = None) -> Any:
+    """Return the engine of a cluster, for as many experiments at the same time; None fills it.
+
+    Raises
+    ------
+    ConfigError
+        As :class:`bench.runs.on_ray.Ray` or :class:`bench.runs.on_slurm.SlurmArray`.
+    """
+    if isinstance(on, Slurm):
+        from bench.runs.on_slurm import SlurmArray
+
+        return SlurmArray(settings, on, count)
+    from bench.runs.on_ray import Ray
+
+    return Ray(settings, on, count)
+
+
 def available_cpus() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -84,10 +103,8 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def default_workers(threads: int, on_gpu: bool) -> int:
-    """Return how many experiments suit the machine: one on a GPU, else one for each core."""
-    if on_gpu:
-        return 1
+def default_workers(threads: int) -> int:
+    """Return how many experiments suit the machine: one for each core, as memory allows."""
     by_memory = psutil.virtual_memory().available // MEMORY_PER_EXPERIMENT
     return max(1, min(available_cpus() // threads, by_memory))
 

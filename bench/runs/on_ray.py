@@ -22,16 +22,22 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.plan.cluster import Cluster
 from bench.plan.experiment import Experiment
-from bench.plan.grid import PlannedExperiment, components_of
+from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult
 from bench.plugins import plugins_in_use, use_plugins
-from bench.registry import load_object
-from bench.runs.cluster import Cluster
-from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, claimed, explain, run_one
+from bench.registry import from_extra, load_object
+from bench.runs.run_one import (
+    ExecutionSettings,
+    ExperimentOutcome,
+    claimed,
+    explain,
+    run_one,
+)
 from bench.runs.store import Store
-from bench.runs.workers import Message, Task
+from bench.runs.workers import Message, Task, check_machine
 from bench.settings import Settings
 
 if TYPE_CHECKING:
@@ -316,7 +322,7 @@ class _Actor:
             return self._answers.get()
 
         try:
-            _check_node(planned.experiment, self._execution.settings)
+            check_machine(planned.experiment, self._execution.settings)
             started = partial(self._messages.put, _Sent("started"))
             outcome = run_one(planned, self._execution, started, advanced)
         except (BenchError, OSError) as error:
@@ -352,29 +358,8 @@ def run_shipped(
     return result
 
 
-def _check_node(experiment: Experiment, settings: Settings) -> None:
-    """Refuse a node whose code or arithmetic is not the driver's."""
-    from bench.plan.code_version import code_version
-    from bench.training.device import computation
-
-    if code_version(component for _, component in components_of(experiment)) != experiment.code:
-        raise ConfigError(
-            "a node of the Ray cluster has another version of bench; install the same"
-        )
-    found = computation(settings)
-    if experiment.computation not in {None, found}:
-        raise ConfigError(
-            f"a node of the cluster computes as {found}, not as {experiment.computation}; "
-            "install the same torch"
-        )
-
-
 def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError("Ray is not installed; install bench with its extra 'ray'") from error
-    return ray
+    return from_extra("ray", "ray")
 
 
 def _read(folder: Path) -> Files:

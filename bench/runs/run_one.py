@@ -45,6 +45,8 @@ class ExecutionSettings:
         report=)``; it keeps checkpoints in the folder ``work`` and resumes from them.
     load
         ``"module:function"``, called with a source and the settings; it returns the data set.
+    run
+        Key of the run's record; empty where nothing is recorded.
     failed
         :meth:`bench.runs.store.Store.failed` when the tasks began. A failure that another process
         has recorded since then counts as a failure of this command, too. Records are compared,
@@ -55,6 +57,7 @@ class ExecutionSettings:
     keep: tuple[Keep, ...] = ()
     function: str = "bench.runs.train:run_experiment"
     load: str = "bench.data.load:load_dataset"
+    run: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)
 
     @property

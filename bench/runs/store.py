@@ -7,6 +7,7 @@
     work/<key>/              checkpoints of experiments that have begun
     failures/<key>.json      cause of the last failure
     locks/<key>.lock         held while a process runs it; released by the system at its death
+    claims/<key>/            in place of locks where machines share the store
 
 Everything is written under a temporary name and renamed, so a folder that is there is whole.
 """
@@ -17,7 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ from bench.manifest import DamagedError, Manifest, seal
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Keep
 from bench.plan.result import ExperimentResult
+from bench.runs.claims import claim, is_claimed
 from bench.runs.stored import LISTS, WEIGHTS, StoredExperiment, write_columns
 
 Status = Literal["done", "failed", "partial", "missing"]
@@ -270,13 +272,22 @@ class Store:
             with locked(lock, timeout=0) as free:
                 if not free:
                     return True
-        return False
+        claimed = (self.root / "claims").glob(f"{keys[-1]}*") if keys else ()
+        return any(map(is_claimed, claimed))
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[bool]:
+    def locked(self, key: str) -> AbstractContextManager[bool]:
         """Try to be the one process that runs an experiment; yields False when another is."""
-        with locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY) as held:
-            yield held
+        if self.claims("").is_dir():
+            return claim(self.claims(key))
+        return locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY)
+
+    def claims(self, key: str) -> Path:
+        """Folder of an experiment's claims, whether or not it exists."""
+        return self.root / "claims" / key
+
+    def share(self) -> None:
+        """From now on, use claims in place of locks, which do not hold between machines."""
+        self.claims("").mkdir(parents=True, exist_ok=True)
 
     def _folder(self, key: str) -> Path | None:
         return next((self.root / "experiments").glob(f"[!.]*-{key[:_SHORT]}"), None)

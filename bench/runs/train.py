@@ -87,7 +87,7 @@ def run_experiment(
     method = build_method(experiment, data).to(where)
     trainer = Trainer(
         method,
-        SequenceData(split.train),
+        SequenceData(split.train, where),
         experiment.training,
         experiment.protocol,
         sampling=sampling_of(experiment),

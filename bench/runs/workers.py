@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import threading
@@ -22,12 +23,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
-from bench.errors import BenchError, StoreError
-from bench.plan.grid import PlannedExperiment
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.plan.code_version import code_version
+from bench.plan.experiment import Experiment
+from bench.plan.grid import PlannedExperiment, components_of
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, explain, run_one
 from bench.runs.store import Store
+from bench.settings import Settings
 
 PAUSE = 0.5
 """Seconds until an experiment that another process runs is asked for again."""
@@ -225,24 +229,24 @@ class Processes:
     count: int
     losses: int = 0
 
-    def start(self, execution: ExecutionSettings) -> _Process:
+    def start(self, execution: ExecutionSettings) -> Process:
         """Start a process; a BenchError where the system refuses."""
-        return _Process(execution)
+        return Process(execution)
 
-    def ready(self, workers: Sequence[_Process], seconds: float) -> list[_Process]:
+    def ready(self, workers: Sequence[Process], seconds: float) -> list[Process]:
         """Wait for the pipes."""
         found = wait([worker.connection for worker in workers], timeout=seconds)
         return [worker for worker in workers if worker.connection in found]
 
 
-class _Process:
-    """A worker with a pipe."""
+class Process:
+    """A worker with a pipe; its GPU is the one of that number, or torch's first."""
 
-    def __init__(self, execution: ExecutionSettings) -> None:
+    def __init__(self, execution: ExecutionSettings, gpu: int | None = None) -> None:
         self.task: Task | None = None
         try:
             self.connection, remote = _CONTEXT.Pipe()
-            given = (remote, execution, plugins_in_use())
+            given = (remote, execution, plugins_in_use(), gpu)
             self._process = _CONTEXT.Process(target=_serve, args=given)
             with _without_main():
                 self._process.start()
@@ -254,13 +258,16 @@ class _Process:
         remote.close()
 
     def give(self, task: Task) -> None:
+        """Send a task."""
         self.task = task
         self._send(task.planned)
 
     def answer(self, goes_on: bool) -> None:
+        """Send whether to continue."""
         self._send(goes_on)
 
     def receive(self) -> Message | None:
+        """Return the next message, None when the process has died."""
         try:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
@@ -280,6 +287,7 @@ class _Process:
         return f"its worker process died ({how}){hint}"
 
     def stop(self) -> None:
+        """End the process."""
         self.connection.close()
         self._process.kill()  # a stopped one is deaf to anything milder
         self._process.join()
@@ -300,10 +308,19 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[Path, ...]) -> None:
+def _serve(
+    connection: Connection,
+    execution: ExecutionSettings,
+    plugins: tuple[Path, ...],
+    gpu: int | None,
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
     _end_with_parent()
     use_plugins(plugins)
+    if gpu is not None:
+        import torch
+
+        torch.cuda.set_device(gpu)
 
     def advanced(progress: Progress) -> bool:
         try:
@@ -320,6 +337,8 @@ def _serve(connection: Connection, execution: ExecutionSettings, plugins: tuple[
                 message = run_one(planned, execution, partial(connection.send, "started"), advanced)
             except (BenchError, OSError) as error:
                 message = StoreError(explain(error))
+            if gpu is not None:
+                torch.cuda.empty_cache()  # other processes share the GPU
             connection.send(message)
 
 
@@ -334,3 +353,20 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def check_machine(experiment: Experiment, settings: Settings) -> None:
+    """Refuse to run an experiment whose key names other code or arithmetic than this machine's."""
+    here = platform.node()
+    if code_version(component for _, component in components_of(experiment)) != experiment.code:
+        raise ConfigError(
+            f"{here} has other code than {experiment.label} was planned with; install the same, "
+            "and run the command again"
+        )
+    from bench.training.device import computation
+
+    found = computation(settings)
+    if experiment.computation not in {None, found}:
+        raise ConfigError(
+            f"{here} computes as {found}, not as {experiment.computation}; install the same torch"
+        )

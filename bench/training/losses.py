@@ -24,18 +24,28 @@ from torch.nn import functional
 
 from bench.errors import TrainingError
 from bench.model.method import NextItemLoss, TargetLoss
+from bench.model.shapes import is_static
 from bench.plan.training import TrainingConfig
 
 SLICE_ROWS = 128
-"""Rows of logits at a time: larger slices leave the processor's caches."""
+"""Rows of logits at a time on a CPU: larger slices leave the processor's caches."""
 SLICE_BYTES = 64 * 2**20
-"""Most memory that a slice of logits takes, whatever the number of items."""
+"""Most memory that a slice of logits takes there, whatever the number of items."""
 KEPT_BYTES = 64 * 2**20
 """Most memory of slices that the losses of single targets keep for the backward pass."""
+GPU_BYTES = 2**30
+"""Both sizes on a GPU, where few large slices cost the fewest operations."""
 
 
 def _slice_rows(table: Tensor) -> int:
+    if is_static(table.device):
+        return max(1, GPU_BYTES // _row_bytes(table))
     return max(1, min(SLICE_ROWS, SLICE_BYTES // _row_bytes(table)))
+
+
+def _kept_slices(table: Tensor) -> int:
+    room = GPU_BYTES if is_static(table.device) else KEPT_BYTES
+    return room // (_slice_rows(table) * _row_bytes(table))
 
 
 def _row_bytes(table: Tensor) -> int:
@@ -92,7 +102,7 @@ class _TargetCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, vectors: Tensor, table: Tensor, classes: Tensor) -> Tensor:
         rows = _slice_rows(table)
         kept: list[Tensor] = []
-        room = KEPT_BYTES // (rows * _row_bytes(table)) if any(ctx.needs_input_grad) else 0
+        room = _kept_slices(table) if any(ctx.needs_input_grad) else 0
         losses = vectors.new_empty(len(vectors))
         buffer: Tensor | None = None
         for start in range(0, len(vectors), rows):
@@ -115,11 +125,10 @@ class _TargetCrossEntropy(torch.autograd.Function):
         vectors, table, classes, *kept = ctx.saved_tensors
         rows = _slice_rows(table)
         grad_vectors, grad_table = torch.zeros_like(vectors), torch.zeros_like(table)
-        counted = grad_losses.nonzero().squeeze(1)
-        sizes = torch.bincount(counted // rows, minlength=-(-len(vectors) // rows)).tolist()
-        buffer = vectors.new_empty(max(sizes), len(table))
+        groups = _learnt_from(grad_losses, rows)
+        buffer = vectors.new_empty(max(len(own) for own in groups), len(table))
         with torch.autocast(vectors.device.type, enabled=False):
-            for place, own in enumerate(torch.split(counted, sizes)):
+            for place, own in enumerate(groups):
                 out, part = buffer[: len(own)], vectors[own]
                 if place < len(kept):
                     logs = kept[place]
@@ -132,6 +141,15 @@ class _TargetCrossEntropy(torch.autograd.Function):
                 grad_vectors[own] = torch.mm(gradient, table) * scale
                 grad_table.addmm_(gradient.T, part * scale)
         return grad_vectors, grad_table, None
+
+
+def _learnt_from(grad_losses: Tensor, rows: int) -> tuple[Tensor, ...]:
+    """Return the indices of the targets with a gradient, slice by slice; of all on a GPU."""
+    if is_static(grad_losses.device):
+        return torch.split(torch.arange(len(grad_losses), device=grad_losses.device), rows)
+    counted = grad_losses.nonzero().squeeze(1)
+    sizes = torch.bincount(counted // rows, minlength=-(-len(grad_losses) // rows))
+    return torch.split(counted, sizes.tolist())
 
 
 def cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
@@ -167,7 +185,7 @@ def target_cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Ten
     """
     with torch.autocast(vectors.device.type, enabled=False):
         losses: Tensor = _TargetCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            vectors.float(), table.float(), targets - 1
+            vectors.float(), table.float(), (targets - 1).clamp_min(0)
         )
     return losses
 
@@ -189,6 +207,8 @@ def in_batch_tanh(
     """
     logits = torch.tanh(vectors @ table[targets - 1].T)
     own = torch.arange(len(targets), device=vectors.device)
+    if is_static(vectors.device):
+        logits = logits.masked_fill((targets == 0) & (own != own[:, None]), float("-inf"))
     return functional.cross_entropy(logits, own, reduction=reduction)
 
 
@@ -237,7 +257,7 @@ def _sampled_logits(
             "training.loss=cross_entropy"
         )
     drawn = torch.randint(others, (len(targets), negatives), device=targets.device)
-    own = targets[:, None] - 1
+    own = (targets[:, None] - 1).clamp_min(0)
     classes = torch.cat([own, drawn + (drawn >= own)], 1)
     with torch.autocast(vectors.device.type, enabled=False):
         entries = functional.embedding(classes, table.float())

@@ -39,8 +39,9 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def unit_vectors(vectors: Tensor) -> Tensor:
     """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    real = length > NORM_EPSILON
-    return torch.where(real, vectors / length.where(real, 1), 0)
+    zero = ~(length > NORM_EPSILON)
+    units: Tensor = (vectors / length.masked_fill(zero, 1)).masked_fill(zero, 0)
+    return units
 
 
 def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: Tensor) -> Tensor:

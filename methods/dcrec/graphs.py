@@ -11,6 +11,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from bench.methods.parts.sparse import SparseMatrix
+from bench.model.shapes import is_static
 
 Norm = Literal["single", "double"]
 
@@ -31,6 +32,8 @@ class ItemGraph(nn.Module):
         int64 ``[M]``: target of each stored edge, ascending.
     loop
         bool ``[M]``: edges from a node to itself.
+    links
+        Number of stored edges between different items.
     """
 
     rows: Tensor
@@ -41,7 +44,9 @@ class ItemGraph(nn.Module):
         self.matrix = SparseMatrix(matrix)
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
-        self.register_buffer("loop", torch.from_numpy(rows == matrix.indices), persistent=False)
+        loop = rows == matrix.indices
+        self.register_buffer("loop", torch.from_numpy(loop), persistent=False)
+        self.links = int((~loop).sum())
 
     @property
     def nodes(self) -> int:
@@ -53,10 +58,9 @@ class ItemGraph(nn.Module):
         """M, number of stored edges, loops included."""
         return self.matrix.nnz
 
-    @property
-    def links(self) -> int:
-        """Number of stored edges between different items."""
-        return int((~self.loop).sum())
+    def degrees(self, ends: Tensor, counted: Tensor) -> Tensor:
+        """Sum ``counted [M]`` over the edges with each end, ``[N]``; whole numbers stay exact."""
+        return counted.new_zeros(self.nodes).index_add_(0, ends, counted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +113,9 @@ def convolution(
         values = values * dropout_mask
     if norm == "single":
         return Convolution(graph, values, None)
-    counted = None if kept is None else kept.to(values.dtype)
+    counted = torch.ones_like(values) if kept is None else kept.to(values.dtype)
     into, out = (
-        (1 + torch.bincount(ends, counted, minlength=graph.nodes)).to(values.dtype).rsqrt()
-        for ends in (graph.rows, graph.matrix.columns)
+        (1 + graph.degrees(ends, counted)).rsqrt() for ends in (graph.rows, graph.matrix.columns)
     )
     values = values * into[graph.rows] * out[graph.matrix.columns]
     return Convolution(graph, values, into * out)
@@ -150,6 +153,8 @@ def edge_dropout_mask(
         noise = torch.rand_like(graph.matrix.values) if noise is None else noise
         return noise >= rate
     device = graph.rows.device
+    if is_static(device):
+        return _drop_static(graph, rate, kept)
     stored = None if kept is None else torch.nonzero(kept).squeeze(1)
     count = graph.edges if stored is None else len(stored)
     if noise is None:
@@ -157,3 +162,16 @@ def edge_dropout_mask(
     drawn = (noise * count).long()
     dropout_mask = torch.ones(graph.edges, dtype=torch.bool, device=device)
     return dropout_mask.index_fill(0, drawn if stored is None else stored[drawn], False)
+
+
+def _drop_static(graph: ItemGraph, rate: float, kept: Tensor | None) -> Tensor:
+    """Draw as ``double`` does, from edges whose number depends on a mask."""
+    rows = graph.rows
+    kept = torch.ones_like(graph.loop) if kept is None else kept
+    until = kept.cumsum(0)
+    drawn = torch.rand(int(rate * graph.edges), device=rows.device, dtype=torch.float64)
+    # The entry behind the last stands for draws that fewer edges do not have.
+    chosen = torch.searchsorted(until, (drawn * until[-1]).long() + 1)
+    draws = torch.arange(len(drawn), device=rows.device) < (rate * until[-1]).long()
+    dropout_mask = torch.ones(graph.edges + 1, dtype=torch.bool, device=rows.device)
+    return dropout_mask.index_fill(0, chosen.where(draws, graph.edges), False)[:-1]

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import Ragged, lay_out
 from bench.model.backbone import Backbone, init_normal
 from bench.model.batch import Batch
 from bench.model.method import Method, TrainingData
@@ -53,7 +53,7 @@ class Histories:
         """Prepare a batch."""
         lengths = batch.valid.sum(1)
         last = batch.items.gather(1, (lengths - 1).clamp_min(0)[:, None]).squeeze(1)
-        return cls(batch.items, Ragged(batch.valid), last, lengths)
+        return cls(batch.items, lay_out(batch.valid), last, lengths)
 
 
 @dataclass(frozen=True, eq=False)

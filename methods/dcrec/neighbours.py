@@ -83,7 +83,7 @@ def means(graph: ItemGraph, members: Tensor, features: Tensor) -> Tensor:
         ``[N, D]``; zero where an item has no such neighbour.
     """
     chosen = members.to(features.dtype)
-    count = torch.bincount(graph.rows, chosen, minlength=graph.nodes).to(features.dtype)
+    count = graph.degrees(graph.rows, chosen)
     averaged: Tensor = graph.matrix(features, chosen / count.clamp_min(1)[graph.rows])
     return averaged
 
@@ -92,8 +92,7 @@ def _smallest(graph: ItemGraph, allowed: Tensor, limit: int, noise: Tensor) -> T
     """Select, in every row, the allowed edges with the ``limit`` smallest numbers."""
     order = torch.argsort(noise.where(allowed, 2), stable=True)
     order = order[torch.argsort(graph.rows[order], stable=True)]
-    sizes = torch.bincount(graph.rows, minlength=graph.nodes)
     index = torch.arange(graph.edges, device=noise.device)
-    rank = index - (sizes.cumsum(0) - sizes)[graph.rows]
-    chosen = torch.zeros_like(allowed).index_fill(0, order[rank < limit], True)
+    rank = index - graph.matrix.starts[graph.rows]
+    chosen = torch.zeros_like(allowed).scatter(0, order, rank < limit)
     return chosen & allowed

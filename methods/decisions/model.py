@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -44,9 +42,10 @@ class FileDecisions(InteractionFilter):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``; 0 where no target is left."""
         edited = self._edited(batch)
-        if not bool((edited.targets > 0).any()):
+        predicted = edited.predicted
+        if not len(predicted):
             return {"next_item": 0.0 * self.item_vectors().sum()}
-        return super().losses(edited)
+        return super().losses(edited.sized(predicted, batch.size))
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last remaining interaction, ``[B, D]``."""
@@ -80,4 +79,4 @@ class FileDecisions(InteractionFilter):
             other = self._replaced(users, positions + 1, targets)
             gone = self.decide(users, positions + 1, targets)[0] & (other == targets)
             targets = other.masked_fill(gone, 0)
-        return replace(batch, items=items, targets=targets)
+        return Batch(batch.users, items, targets, batch.flat_index, batch.first)

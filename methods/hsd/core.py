@@ -18,6 +18,7 @@ from bench.methods.parts.gumbel import gumbel_noise
 from bench.methods.parts.packing import keep_last, pack
 from bench.model.backbone import Backbone
 from bench.model.method import Denoised, NextItemLoss
+from bench.model.shapes import is_static
 
 from .config import HSDConfig
 from .diagnostics import GateStatistics
@@ -234,7 +235,8 @@ class HSDCore(nn.Module):
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
         """Pack the kept interactions, with the gates' gradient, and encode them."""
         # A frame with inserted items may be longer than the backbone allows.
-        packing = pack(keep_last(keep.detach() > 0, backbone.sizes.max_length))
+        most = backbone.sizes.max_length
+        packing = pack(keep_last(keep.detach() > 0, most), most)
         # The gate's gradient enters where an item was kept, and only there.
         x = packing.gather(inputs.embedded) * packing.gather(keep)[..., None]
         valid = packing.valid
@@ -242,9 +244,8 @@ class HSDCore(nn.Module):
         empty = ~valid[:, 0]
         valid = torch.cat([valid[:, :1] | empty[:, None], valid[:, 1:]], 1)
         states = backbone.encode_last(x, valid, inputs.users)
-        rows = torch.nonzero(empty).squeeze(1)
-        if self.pad is not None and len(rows):
-            states = states.index_copy(0, rows, backbone.encode_empty(inputs.users[rows]))
+        if self.pad is not None:
+            states = _of_empty_rows(backbone, inputs.users, empty, states)
         return backbone.project(states)
 
     def _next_item(
@@ -281,5 +282,15 @@ class HSDCore(nn.Module):
             indexing="ij",
         )
         keys = (gate[:, None], inputs.users[None, :, None, None], position[:, None], side[:, None])
-        noise = gumbel(self.seed, *keys, torch.tensor(number, device=device))
+        noise = gumbel(self.seed, *keys, torch.full((), number, device=device))
         return self.gates.sample(output, self.schedules.tau, noise)
+
+
+def _of_empty_rows(backbone: Backbone, users: Tensor, empty: Tensor, states: Tensor) -> Tensor:
+    """Replace the states of empty rows by those of sequences without any item."""
+    if is_static(states.device):
+        return backbone.encode_empty(users).where(empty[:, None], states)
+    rows = torch.nonzero(empty).squeeze(1)
+    if not len(rows):
+        return states
+    return states.index_copy(0, rows, backbone.encode_empty(users[rows]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
 from bench.methods.parts.packing import keep_at_least_one
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import lay_out
 
 from .config import HSDConfig
 from .signals import ItemSignal, SequenceSignal, mask_tokens
@@ -107,7 +107,7 @@ class HSDGates(nn.Module):
         lengths
             int64 ``[B]``: divisors of the reconstruction errors; None = the real positions.
         """
-        ragged = Ragged(valid if self.masked else torch.ones_like(valid))
+        ragged = lay_out(valid if self.masked else torch.ones_like(valid))
         real = None if self.masked else ragged.take(valid)
         tokens = ragged.take(embedded)
         lengths = valid.sum(1) if lengths is None else lengths

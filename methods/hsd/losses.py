@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.methods.parts.ragged import lay_out
+
 _LEAST = 1e-10
 
 
@@ -27,14 +29,11 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
     Tensor
         ``[B, L]``, zero at padding: ``-log(1e-10 + sigmoid(<E_t, p_u> - <E_neg, p_u>))``.
     """
-    rows, positions = torch.nonzero(valid, as_tuple=True)
-    flat_index = rows * valid.shape[1] + positions
-    items = embedded.flatten(0, 1).index_select(0, flat_index)
+    tokens = lay_out(valid)
     against = (negative * interest).sum(1)
-    margins = (items * interest.index_select(0, rows)).sum(1) - against.index_select(0, rows)
-    found = -(margins.sigmoid() + _LEAST).log()
-    empty = found.new_zeros(valid.numel())
-    return empty.index_copy(0, flat_index, found).view_as(valid)
+    own = (tokens.take(embedded) * tokens.repeat_rows(interest)).sum(1)
+    margins = own - tokens.repeat_rows(against)
+    return tokens.put(-(margins.sigmoid() + _LEAST).log())
 
 
 def truncate_largest(

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.dropout import fast_dropout
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import Padded, Ragged
 
 
 class SequenceSignal(nn.Module):
@@ -97,6 +97,14 @@ class SequenceSignal(nn.Module):
 
     def _mix(self, rebuilt: Tensor, original: Tensor, ragged: Ragged) -> Tensor:
         """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, by length."""
+        if isinstance(ragged, Padded):
+            used = ragged.valid.shape[1]
+            frames = ragged.put(torch.cat([rebuilt, original], 1)).chunk(2, -1)
+            weight = torch.cat(
+                [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
+            )
+            joined = weight @ torch.cat(frames, 1) + self.mix_bias[:used, None]
+            return ragged.take(joined)
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
         for frame in ragged.groups:
@@ -147,7 +155,7 @@ class ItemSignal(nn.Module):
         """
         features = mask_tokens(self.norm(tokens, ragged), real)
         features = fast_dropout(features, self.dropout if self.training else 0.0)
-        projected_query = self.query(query).index_select(0, ragged.rows)
+        projected_query = ragged.repeat_rows(self.query(query))
         scores: Tensor = self.output(torch.tanh(self.key(features) + projected_query))
         return scores
 
@@ -181,14 +189,14 @@ class PositionNorm(nn.Module):
             mean, variance = self._statistics(tokens, ragged)
         scale = self.weight[:used] * torch.rsqrt(variance + self.epsilon)
         shift = self.bias[:used] - mean * scale
-        return tokens * scale[ragged.positions][:, None] + shift[ragged.positions][:, None]
+        return tokens * ragged.at_positions(scale) + ragged.at_positions(shift)
 
     def _statistics(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Return mean and variance ``[L]`` of a batch, and update the running ones."""
         numbers = ragged.valid.sum(0) * tokens.shape[1]
         n = numbers.clamp_min(1)
         mean = ragged.sum_positions(tokens.sum(1)) / n
-        centred = tokens - mean[ragged.positions][:, None]
+        centred = tokens - ragged.at_positions(mean)
         variance = ragged.sum_positions(centred.square().sum(1)) / n
         with torch.no_grad():
             self._move(self.mean, mean, numbers)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.methods.parts.ragged import Ragged
+
 from .config import IADSRConfig
 from .gate import MEDIAN, consistency, draw, qualified
 from .interests import Interests, causal_collaborative_interests, collaborative_interests
-from .tokens import RaggedTokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Agreement:
 
 
 def measure_agreement(
-    states: Tensor, semantic: Interests, tokens: RaggedTokens, config: IADSRConfig
+    states: Tensor, semantic: Interests, tokens: Ragged, config: IADSRConfig
 ) -> Agreement:
     """Compare the two views of whole rows.
 
@@ -70,7 +71,7 @@ def measure_agreement(
 
 @torch.no_grad()
 def draw_causal_mask(
-    states: Tensor, semantic: Interests, tokens: RaggedTokens, config: IADSRConfig
+    states: Tensor, semantic: Interests, tokens: Ragged, config: IADSRConfig
 ) -> Tensor:
     """Draw decisions that depend on no later item of the row, bool ``[M]``.
 

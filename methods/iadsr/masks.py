@@ -11,14 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.methods.parts.ragged import Ragged
 from bench.model.batch import Batch
-
-from .tokens import RaggedTokens
 
 _NOTHING = torch.iinfo(torch.int64).max
 
 
-def visible_until(batch: Batch, tokens: RaggedTokens) -> Tensor:
+def visible_until(batch: Batch, tokens: Ragged) -> Tensor:
     """Return the last interaction that all predictions which an input enters may know.
 
     The input at a position enters the predictions at that and later positions; of these only the
@@ -36,7 +35,7 @@ def visible_until(batch: Batch, tokens: RaggedTokens) -> Tensor:
     return torch.maximum(own, tokens.repeat_rows(first))
 
 
-def row_ends(batch: Batch, tokens: RaggedTokens) -> Tensor:
+def row_ends(batch: Batch, tokens: Ragged) -> Tensor:
     """Return the index of the last interaction of each position's row, int64 ``[M]``."""
     return tokens.repeat_rows(batch.flat_index.amax(1))
 
@@ -68,8 +67,9 @@ class CarriedMasks(nn.Module):
         self.now.fill_(_NOTHING)
 
     def write(self, interactions: Tensor, seen: Tensor, keep: Tensor) -> None:
-        """Store decisions; all parameters are ``[M]``."""
-        self.now.scatter_reduce_(0, interactions, 2 * seen + keep.long(), "amin")
+        """Store decisions; all parameters are ``[M]``, interactions at padding negative."""
+        bits = (2 * seen + keep.long()).masked_fill(interactions < 0, _NOTHING)
+        self.now.scatter_reduce_(0, interactions.clamp_min(0), bits, "amin")
 
     def read(self, interactions: Tensor, visible_until: Tensor | None) -> Tensor:
         """Return the decisions of the previous epoch, bool ``[M]``; True where there is none.

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigError
+from bench.methods.parts.ragged import Ragged, lay_out
 from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
 
 from .agreement import Agreement, draw_causal_mask, measure_agreement
-from .alignment import info_nce, sample_rows
+from .alignment import align
 from .config import IADSRConfig
 from .diagnostics import EpochCounts
 from .interests import Interests, SemanticInterests
 from .masks import CarriedMasks, row_ends, visible_until
 from .reconstruction import reconstruction_loss
-from .tokens import RaggedTokens
 
 _CARRIED = {"carried", "causal", "leaky"}
 
@@ -63,7 +63,7 @@ class IADSR(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``next_item``, ``info`` and ``recon``; a part of weight 0 is left out."""
-        tokens = RaggedTokens(batch.valid)
+        tokens = lay_out(batch.valid)
         semantic = self.semantic_interests(batch, tokens).units()
         original = self.backbone.embed(batch.items)
         x = original
@@ -77,8 +77,8 @@ class IADSR(Method):
         self.statistics.add(
             users=len(batch.users),
             qualified=agreement.qualified.sum(),
-            positions=len(keep),
-            kept=keep.sum(),
+            positions=tokens.lengths.sum(),
+            kept=tokens.without_padding(keep).sum(),
         )
         target = tokens.take(original if self.config.recon_target == "original" else x)
         parts = {
@@ -101,7 +101,7 @@ class IADSR(Method):
 
     def denoise(self, batch: Batch) -> Denoised:
         """Keep what a draw keeps with probability above one half; the score is the disagreement."""
-        tokens = RaggedTokens(batch.valid)
+        tokens = lay_out(batch.valid)
         states = self._states(self.backbone.embed(batch.items), batch, tokens)
         agreement = measure_agreement(
             states, self.semantic_interests(batch, tokens).units(), tokens, self.config
@@ -117,12 +117,12 @@ class IADSR(Method):
             "kept_share": self.statistics.share("kept", "positions"),
         }
 
-    def _states(self, x: Tensor, batch: Batch, tokens: RaggedTokens) -> Tensor:
+    def _states(self, x: Tensor, batch: Batch, tokens: Ragged) -> Tensor:
         return tokens.take(self.backbone.encode(x, batch.valid, batch.users)).float()
 
     @torch.no_grad()
     def _input_mask(
-        self, original: Tensor, batch: Batch, tokens: RaggedTokens, semantic: Interests
+        self, original: Tensor, batch: Batch, tokens: Ragged, semantic: Interests
     ) -> Tensor:
         """Draw or read the mask of the input, ``[M]``."""
         limit = visible_until(batch, tokens)
@@ -138,7 +138,7 @@ class IADSR(Method):
         self,
         carried: CarriedMasks,
         batch: Batch,
-        tokens: RaggedTokens,
+        tokens: Ragged,
         states: Tensor,
         keep: Tensor,
     ) -> None:
@@ -151,12 +151,12 @@ class IADSR(Method):
         else:
             carried.write(own, row_ends(batch, tokens), keep)
 
-    def _next_item(self, states: Tensor, batch: Batch, tokens: RaggedTokens) -> Tensor:
+    def _next_item(self, states: Tensor, batch: Batch, tokens: Ragged) -> Tensor:
         self.backbone.check_targets(batch.valid, batch.targets)
-        targets = tokens.take(batch.targets)
-        predicted = torch.nonzero(targets).squeeze(1)
+        predicted = tokens.find(batch.predicted)
         vectors = self.backbone.project(states.index_select(0, predicted))
-        return self.next_item_loss(vectors, self.item_vectors(), targets[predicted])
+        targets = batch.targets.flatten()[batch.predicted]
+        return self.next_item_loss(vectors, self.item_vectors(), targets)
 
     def _info(self, agreement: Agreement, users: Tensor, interactions: Tensor) -> Tensor | None:
         """Align long- and short-term interests of the two views (equations 8 to 10)."""
@@ -166,16 +166,17 @@ class IADSR(Method):
         ours, semantic = agreement.collaborative, agreement.semantic
         total = ours.short.new_zeros(())
         if config.interests != "short":
-            rows = sample_rows(semantic.long, users, config.info_rows)
-            total = total + info_nce(ours.long[rows], semantic.long[rows], config.tau_info)
+            loss, _ = align(ours.long, semantic.long, users, config.info_rows, config.tau_info)
+            total = total + loss
         if config.interests != "long":
-            rows = sample_rows(semantic.short, interactions, config.info_rows)
-            self.statistics.add(compared=len(rows))
-            total = total + info_nce(ours.short[rows], semantic.short[rows], config.tau_info)
+            views = ours.short, semantic.short
+            loss, compared = align(*views, interactions, config.info_rows, config.tau_info)
+            self.statistics.add(compared=compared)
+            total = total + loss
         return config.info_weight * total
 
     def _recon(
-        self, kept: Tensor, target: Tensor, agreement: Agreement, tokens: RaggedTokens
+        self, kept: Tensor, target: Tensor, agreement: Agreement, tokens: Ragged
     ) -> Tensor | None:
         """Reconstruct the input embeddings from the gated states (equations 20 and 21)."""
         if not self.config.recon_weight:

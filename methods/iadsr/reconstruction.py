@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .tokens import RaggedTokens
+from bench.methods.parts.ragged import Ragged
 
 
 def reconstruction_loss(
-    rebuilt: Tensor, target: Tensor, tokens: RaggedTokens, qualified: Tensor
+    rebuilt: Tensor, target: Tensor, tokens: Ragged, qualified: Tensor
 ) -> Tensor:
     """Compute the squared error, averaged over dimensions, then positions, then denoised rows.
 

@@ -34,9 +34,11 @@ class BareBackbone(Method):
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute the vectors that predict, ``[M, S]``, and their targets, ``[M]``, row by row."""
-        x, targets = self.backbone.embed(batch.items), batch.targets
-        states = self.backbone.encode_predicting(x, batch.valid, targets, batch.users)
-        return self.backbone.project(states), targets[targets > 0]
+        x, predicted = self.backbone.embed(batch.items), batch.predicted
+        states = self.backbone.encode_predicting(
+            x, batch.valid, batch.targets, batch.users, predicted
+        )
+        return self.backbone.project(states), batch.targets.flatten()[predicted]
 
     def user_vectors(self, batch: Batch) -> Tensor:
         """Project the state after the last item, ``[B, D]``."""

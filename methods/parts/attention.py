@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from bench.methods.parts.dropout import fast_dropout
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import Padded, Ragged
+from bench.model.shapes import is_static
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -40,7 +41,7 @@ class Block(nn.Module, ABC):
     activation
         Activation of the feed-forward layer; the exact GELU by default.
     max_stored_tokens
-        Largest number of tokens whose hidden feed-forward states are stored for the backward
+        Largest number of tokens whose hidden feed-forward states a CPU stores for the backward
         pass. Larger inputs are processed in slices whose hidden states are recomputed in the
         backward pass, which trades time for memory. None stores all.
     """
@@ -105,9 +106,14 @@ class Block(nn.Module, ABC):
 
         ``normed [M, width]`` are the inputs of the attention.
         """
+        causal = self.causal if causal is None else causal
+        if isinstance(ragged, Padded):
+            q, k, v = ragged.frame(self.qkv(normed)).chunk(3, -1)
+            # Padding follows the tokens: what is causal never sees it.
+            mixed = self._fused(q, k, v, None if causal else ragged.keys())
+            return self._drop(self.out(mixed.flatten(0, 1)), self.dropout)
         qkv = _append_zero_row(self.qkv(normed))
         mixed = qkv.new_zeros(normed.shape)
-        causal = self.causal if causal is None else causal
         for frame in ragged.groups:
             numbers = frame.T
             real = numbers < len(ragged)
@@ -121,6 +127,10 @@ class Block(nn.Module, ABC):
         width = normed.shape[-1]
         q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
         kv = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:])
+        if isinstance(ragged, Padded):
+            k, v = ragged.frame(kv).chunk(2, -1)
+            mixed = self._fused(q[:, None], k, v, ragged.keys()).squeeze(1)
+            return self._drop(self.out(mixed), self.dropout)
         kv = _append_zero_row(kv)
         mixed = kv.new_zeros(own.shape)
         for frame in ragged.groups:
@@ -133,9 +143,10 @@ class Block(nn.Module, ABC):
 
     def feed(self, z: Tensor) -> Tensor:
         """Compute the feed-forward output of each token, in slices if there are many tokens."""
-        if self.max_stored_tokens is None or len(z) <= self.max_stored_tokens:
+        most = None if is_static(z.device) else self.max_stored_tokens
+        if most is None or len(z) <= most:
             return self._feed(z)
-        slices = torch.split(z, self.max_stored_tokens)
+        slices = torch.split(z, most)
         if not torch.is_grad_enabled():
             return torch.cat([self._feed(part) for part in slices])
         # Recomputing this part saves most of a block's memory and little of its arithmetic.
@@ -149,6 +160,20 @@ class Block(nn.Module, ABC):
         # Every query has a key, so no row of weights is empty.
         weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
         mixed = self._drop(weights, self.attention_dropout) @ v
+        return mixed.transpose(1, 2).reshape(shape)
+
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None) -> Tensor:
+        """Compute :meth:`_attend` in one kernel; ``keys [B, W]`` may be read, None is causal."""
+        shape = q.shape
+        q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
+        mixed = functional.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            None if keys is None else keys[:, None, None].expand(-1, -1, shape[1], -1),
+            dropout_p=self.attention_dropout if self.training else 0.0,
+            is_causal=keys is None,
+        )
         return mixed.transpose(1, 2).reshape(shape)
 
     def _feed(self, z: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ the gradient is written out. Steps are processed in blocks that fit the processo
 whatever does not depend on a later step is computed for a whole block at once, and so are the
 gradients of the weights. ``nn.LSTM`` on packed sequences computes the same with several times as
 many small operations.
+
+On a GPU each direction is a layer of cuDNN over the padded frame. The tokens of a row are reversed
+for the second one, so that padding follows them there too.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .ragged import Ragged
+from .ragged import Padded, Ragged, lay_out
 
 TOKENS_PER_BLOCK = 512
 """Number of tokens at which a block of steps is closed."""
@@ -46,6 +49,7 @@ class BiLSTM(nn.Module):
         self.lstm = nn.LSTM(
             input_size, hidden_size, bias=bias, batch_first=True, bidirectional=True
         )
+        self._directions: list[nn.LSTM] = []
 
     def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Read the real positions of each row in both directions.
@@ -63,12 +67,17 @@ class BiLSTM(nn.Module):
             Forward and backward states ``[B, L, hidden_size]``, zero at padding. Neither the values
             at padding nor the amount of padding has an effect.
         """
-        ragged = Ragged(valid)
+        ragged = lay_out(valid)
         forward, backward = self.read(ragged.take(x), ragged)
         return ragged.put(forward), ragged.put(backward)
 
     def read(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Compute both states ``[M, hidden_size]`` of each real token ``[M, input_size]``."""
+        if isinstance(ragged, Padded):
+            with torch.autocast(tokens.device.type, enabled=False):
+                return self._read_padded(
+                    tokens.to(self.lstm.get_parameter("weight_ih_l0").dtype), ragged
+                )
         w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
         bias = (
             self._stack_directions("bias_ih") + self._stack_directions("bias_hh")
@@ -80,6 +89,34 @@ class BiLSTM(nn.Module):
                 tokens.to(w_ih.dtype), w_ih, w_hh, bias, ragged
             )
         return forward, backward
+
+    def _read_padded(self, tokens: Tensor, ragged: Padded) -> tuple[Tensor, Tensor]:
+        if not self._directions:
+            self._directions = [self._direction(suffix) for suffix in ("", "_reverse")]
+        x, order = ragged.frame(tokens), ragged.backwards[..., None]
+        first, second = self._directions
+        nothing = x.new_zeros(1, len(x), self.hidden_size)
+        forward = first(x, (nothing, nothing))[0]
+        backward = second(x.gather(1, order.expand_as(x)), (nothing, nothing))[0]
+        backward = backward.gather(1, order.expand_as(backward))
+        return forward.flatten(0, 1), backward.flatten(0, 1)
+
+    def _direction(self, suffix: str) -> nn.LSTM:
+        """Build a layer of one direction on the parameters of :attr:`lstm`, one block of memory."""
+        own = self.lstm
+        layer = nn.LSTM(
+            own.input_size, own.hidden_size, bias=own.bias, batch_first=True, device="meta"
+        )
+        for name, _ in list(layer.named_parameters()):
+            setattr(layer, name, getattr(own, name + suffix))
+        layer.flatten_parameters()
+        return layer
+
+    def _apply(self, fn: Any, recurse: bool = True) -> BiLSTM:
+        """Move as torch does; layers on the parameters' old memory are dropped."""
+        self._directions = []
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _stack_directions(self, name: str) -> Tensor:
         parts = getattr(self.lstm, f"{name}_l0"), getattr(self.lstm, f"{name}_l0_reverse")

@@ -37,7 +37,7 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     >>> same.tolist()
     [True, True]
     """
-    state = torch.tensor(seed, dtype=torch.long, device=keys[0].device if keys else None)
+    state = torch.full((), seed, dtype=torch.long, device=keys[0].device if keys else None)
     for key in keys:
         state = _mix(state + _GOLDEN + _mix(key + _GOLDEN))
     top = _shift_right(_mix(state), 64 - _BITS)

@@ -14,8 +14,9 @@ from torch import Tensor
 from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
+from bench.model.shapes import is_static
 
-from .packing import keep_at_least_one, pack
+from .packing import Packing, keep_at_least_one, pack
 
 
 class InteractionFilter(Method):
@@ -63,6 +64,10 @@ class InteractionFilter(Method):
         left = batch.valid & ~drop
         packing = pack(keep_at_least_one(left, score, batch.valid))
         packed = left.cumsum(1) - 1
+        if is_static(left.device):
+            found, targets = self._found_in_static_shapes(batch, score, packing, packed)
+            vectors = self.backbone.project(found)
+            return {"next_item": self.next_item_loss(vectors, self.item_vectors(), targets)}
         # Nothing is left before these targets: each becomes a sequence of one item.
         alone = (batch.targets > 0) & (packed < 0)
         single = self._least_noisy(batch, score)[alone]
@@ -91,6 +96,18 @@ class InteractionFilter(Method):
         """Return the rule's decisions, keeping at least one interaction of each history."""
         drop, score = self._decide_batch(batch)
         return Denoised(keep_at_least_one(batch.valid & ~drop, score, batch.valid), score)
+
+    def _found_in_static_shapes(
+        self, batch: Batch, score: Tensor, packing: Packing, packed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the states of all targets and the targets; each has a row of one item as well."""
+        predicted = batch.predicted
+        row = predicted.div(batch.items.shape[1], rounding_mode="floor")
+        place = packed.flatten()[predicted]
+        single = self._least_noisy(batch, score).flatten()[predicted]
+        alone = self._states(single[:, None], batch.users[row])[:, 0]
+        usual = self._states(packing.gather(batch.items), batch.users)[row, place.clamp_min(0)]
+        return alone.where(place[:, None] < 0, usual), batch.targets.flatten()[predicted]
 
     def _decide_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
         steps = torch.arange(batch.items.shape[1], device=batch.items.device)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from bench.model.shapes import is_static
+
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Positions of the kept interactions of each row; W is the length of the longest packed row.
+    """Positions of the kept interactions of each row, in a frame of length W.
+
+    On a CPU W is the length of the longest packed row.
 
     Attributes
     ----------
@@ -23,10 +28,14 @@ class Packing:
     source: Tensor
     width: int
 
-    @property
+    @cached_property
     def valid(self) -> Tensor:
         """Positions that hold an interaction, bool ``[B, W]``; a prefix of each row."""
         return self.source >= 0
+
+    @cached_property
+    def _read(self) -> Tensor:
+        return self.source.clamp_min(0)
 
     @property
     def lengths(self) -> Tensor:
@@ -35,6 +44,10 @@ class Packing:
 
     def gather(self, x: Tensor) -> Tensor:
         """Move ``[B, L, ...]`` to ``[B, W, ...]``: kept entries in order, zeros at padding."""
+        if is_static(x.device):
+            index = self._read.view(*self.source.shape, *(1,) * (x.dim() - 2))
+            taken = x.gather(1, index.expand(*self.source.shape, *x.shape[2:]))
+            return taken * (self.valid.view_as(index))
         rows, targets = torch.nonzero(self.valid, as_tuple=True)
         origin = rows * self.width + self.source[rows, targets]
         flat = x.flatten(0, 1).index_select(0, origin)
@@ -43,14 +56,20 @@ class Packing:
         return packed.view(*self.source.shape, *x.shape[2:])
 
 
-def pack(keep: Tensor) -> Packing:
+def pack(keep: Tensor, most: int | None = None) -> Packing:
     """Plan the packing of kept interactions to the front, in order.
 
     Parameters
     ----------
     keep
         bool ``[B, L]``; padding must be False.
+    most
+        Most interactions that a row keeps, if it is known; else L.
     """
+    if is_static(keep.device):
+        order = torch.argsort(~keep, dim=1, stable=True)[:, :most]
+        empty = torch.arange(order.shape[1], device=keep.device) >= keep.sum(1, keepdim=True)
+        return Packing(order.masked_fill(empty, -1), keep.shape[1])
     rows, origins = torch.nonzero(keep, as_tuple=True)
     targets = (keep.cumsum(1) - 1)[rows, origins]
     longest = max(1, int(keep.sum(1).max())) if len(keep) else 1
@@ -82,15 +101,9 @@ def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
     Tensor
         bool ``[B, L]`` with at least one True in each row that has a real interaction.
     """
-    lost = ~keep.any(1) & valid.any(1)
-    # Few rows lose everything, so the dense work is limited to them.
-    lost_rows = torch.nonzero(lost).squeeze(1)
-    if not len(lost_rows):
-        return keep
-    candidates = score[lost_rows].masked_fill(~valid[lost_rows], float("inf"))
-    lowest = candidates == candidates.min(1, keepdim=True).values
+    lost = ~keep.any(1, keepdim=True) & valid
+    candidates = score.masked_fill(~valid, float("inf"))
+    lowest = candidates == candidates.amin(1, keepdim=True)
     steps = torch.arange(1, keep.shape[1] + 1, device=keep.device)
-    chosen = (lowest * steps).argmax(1)
-    saved = keep.clone()
-    saved[lost_rows, chosen] = True
-    return saved
+    chosen = (lowest * steps).argmax(1, keepdim=True)
+    return keep | (lost & (steps - 1 == chosen))

@@ -1,7 +1,9 @@
-"""Sequences of different lengths as one flat list of their real tokens.
+"""Sequences of different lengths as one flat list of tokens.
 
-Batches mix short and long histories, so most of a padded frame is padding. Token-wise operations
-work on the real tokens only; this module keeps track of their positions.
+Batches mix short and long histories, so most of a padded frame is padding. On a CPU token-wise
+operations work on the real tokens only (:class:`Ragged`). A GPU would have to be asked for their
+number, so there every position of the frame is a token (:class:`Padded`); what is computed at
+padding is finite and takes part in no sum. :func:`lay_out` decides.
 """
 
 from __future__ import annotations
@@ -14,8 +16,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bench.model.shapes import is_static
+
 SHORTEST_GROUP = 4
 """Rows up to this length share the first group; each further group doubles it."""
+
+
+def lay_out(valid: Tensor) -> Ragged:
+    """List the tokens of a frame as suits its device; ``valid`` is that of :class:`Ragged`."""
+    return Padded(valid) if is_static(valid.device) else Ragged(valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +78,26 @@ class Ragged:
         placed = empty.index_copy(0, self.flat_index, tokens)
         return placed.view(*self.valid.shape, *tokens.shape[1:])
 
+    def find(self, positions: Tensor) -> Tensor:
+        """Return the tokens at some real positions, given as indices into the flattened frame."""
+        return torch.searchsorted(self.flat_index, positions)
+
     def sum_rows(self, tokens: Tensor) -> Tensor:
         """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
         empty = tokens.new_zeros(len(self.valid), *tokens.shape[1:])
         return empty.index_add(0, self.rows, tokens)
+
+    def repeat_rows(self, values: Tensor) -> Tensor:
+        """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
+        return values.index_select(0, self.rows)
+
+    def at_positions(self, values: Tensor) -> Tensor:
+        """Return the value of each token's position: ``[L]`` to ``[M, 1]``."""
+        return values[self.positions][:, None]
+
+    def without_padding(self, tokens: Tensor) -> Tensor:
+        """Zero tokens ``[M, ...]`` that are padding."""
+        return tokens
 
     def sum_positions(self, tokens: Tensor) -> Tensor:
         """Sum the tokens at each position: ``[M]`` to ``[L]``."""
@@ -84,6 +109,29 @@ class Ragged:
         ends = (self.starts + self.lengths - 1)[filled]
         empty = tokens.new_zeros(len(filled), tokens.shape[1])
         return empty.index_copy(0, torch.nonzero(filled).squeeze(1), tokens.index_select(0, ends))
+
+    def cumulative_sums(self, tokens: Tensor) -> Tensor:
+        """Sum each row up to each position: ``[M, H]`` to ``[M, H]``.
+
+        One cumulative sum over the whole list, in which each row's first token subtracts the
+        previous row's sum. Subtracting afterwards would cancel large numbers.
+        """
+        filled = self.lengths > 0
+        before = self.sum_rows(tokens)[filled][:-1]
+        return tokens.index_add(0, self.starts[filled][1:], -before).cumsum(0)
+
+    def max_rows(self, tokens: Tensor) -> Tensor:
+        """Compute the maximum of each row: ``[M, H]`` to ``[B, H]``; 0 for an empty row.
+
+        Tokens that tie for a maximum share its gradient equally, as in ``torch.amax``.
+        """
+        found: Tensor = _MaxRows.apply(tokens, self)  # type: ignore[no-untyped-call]
+        return found.masked_fill((self.lengths == 0)[:, None], 0.0)
+
+    def cumulative_maxima(self, tokens: Tensor) -> Tensor:
+        """Compute the maximum of each row up to each position: ``[M, H]`` to ``[M, H]``."""
+        # Padding follows the tokens, so its zeros affect no token's maximum.
+        return self.take(self.put(tokens).cummax(1).values)
 
     @cached_property
     def step_sizes(self) -> list[int]:
@@ -132,6 +180,116 @@ class Ragged:
                 found.append((self.starts[rows] + steps).where(steps < length, len(self)))
             above, ceiling = ceiling, 2 * ceiling
         return found
+
+
+class Padded(Ragged):
+    """Every position of the frame is a token, row by row: M = B L, whatever is valid."""
+
+    @cached_property
+    def flat_index(self) -> Tensor:
+        """Index of each token in the flattened frame, int64 ``[M]``."""
+        return torch.arange(self.valid.numel(), device=self.valid.device)
+
+    @cached_property
+    def _padding(self) -> Tensor:
+        return ~self.valid
+
+    @cached_property
+    def backwards(self) -> Tensor:
+        """Order that reverses the tokens of each row and leaves its padding, int64 ``[B, L]``."""
+        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
+        return (self.lengths[:, None] - 1 - steps).where(self.valid, steps)
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Index of each row's first token among the tokens, int64 ``[B]``."""
+        rows, length = self.valid.shape
+        return length * torch.arange(rows, device=self.valid.device)
+
+    def __len__(self) -> int:
+        return self.valid.numel()
+
+    def frame(self, tokens: Tensor) -> Tensor:
+        """View tokens ``[M, ...]`` as the frame ``[B, L, ...]``, padding included."""
+        return tokens.view(*self.valid.shape, *tokens.shape[1:])
+
+    def find(self, positions: Tensor) -> Tensor:
+        """Return the tokens at some positions: the positions."""
+        return positions
+
+    def keys(self) -> Tensor:
+        """Return what attention may read, bool ``[B, L]``: real tokens, or one of an empty row."""
+        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
+        return self.valid | (steps == 0)
+
+    def take(self, frame: Tensor) -> Tensor:
+        """Flatten the frame: ``[B, L, ...]`` to ``[M, ...]``."""
+        return frame.flatten(0, 1)
+
+    def put(self, tokens: Tensor) -> Tensor:
+        """Reshape tokens ``[M, ...]`` to a frame ``[B, L, ...]`` with zeros at padding."""
+        frame = self.frame(tokens)
+        return frame.masked_fill(_unsqueezed(self._padding, frame), 0)
+
+    def sum_rows(self, tokens: Tensor) -> Tensor:
+        """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
+        return self.put(tokens).sum(1)
+
+    def repeat_rows(self, values: Tensor) -> Tensor:
+        """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
+        return values[:, None].expand(-1, self.valid.shape[1], *values.shape[1:]).flatten(0, 1)
+
+    def at_positions(self, values: Tensor) -> Tensor:
+        """Return the value of each token's position: ``[L]`` to ``[M, 1]``."""
+        return values.repeat(len(self.valid))[:, None]
+
+    def without_padding(self, tokens: Tensor) -> Tensor:
+        """Zero tokens ``[M, ...]`` that are padding."""
+        return self.put(tokens).flatten(0, 1)
+
+    def sum_positions(self, tokens: Tensor) -> Tensor:
+        """Sum the tokens at each position: ``[M]`` to ``[L]``."""
+        return self.put(tokens).sum(0)
+
+    def last(self, tokens: Tensor) -> Tensor:
+        """Return the last token of each row: ``[M, D]`` to ``[B, D]``; zeros for an empty row."""
+        ends = (self.lengths - 1).clamp_min(0)[:, None, None]
+        frame = self.frame(tokens)
+        found = frame.gather(1, ends.expand(-1, 1, frame.shape[2])).squeeze(1)
+        return found * (self.lengths > 0)[:, None]
+
+    def cumulative_sums(self, tokens: Tensor) -> Tensor:
+        """Sum each row up to each position: ``[M, H]`` to ``[M, H]``."""
+        return self.put(tokens).cumsum(1).flatten(0, 1)
+
+    def max_rows(self, tokens: Tensor) -> Tensor:
+        """Compute the maximum of each row: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
+        frame = self.frame(tokens).masked_fill(self._padding[..., None], -torch.inf)
+        return frame.amax(1).masked_fill((self.lengths == 0)[:, None], 0.0)
+
+
+def _unsqueezed(mask: Tensor, frame: Tensor) -> Tensor:
+    """Let a mask ``[B, L]`` broadcast against a frame ``[B, L, ...]``."""
+    return mask.view(*mask.shape, *(1,) * (frame.dim() - 2))
+
+
+class _MaxRows(torch.autograd.Function):
+    """Maxima of rows; torch's gradient of ``segment_reduce`` counts negative ones once per tie."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, layout: Ragged) -> Tensor:
+        found = torch.segment_reduce(tokens, "max", lengths=layout.lengths, unsafe=True)
+        ctx.save_for_backward(tokens, found)
+        ctx.layout = layout
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        tokens, found = ctx.saved_tensors
+        layout: Ragged = ctx.layout
+        largest = (tokens == layout.repeat_rows(found)).to(grad.dtype)
+        return largest * layout.repeat_rows(grad / layout.sum_rows(largest).clamp_min(1)), None
 
 
 class _TakeDistinct(torch.autograd.Function):

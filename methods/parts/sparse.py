@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from bench.model.shapes import is_static
+
 
 @dataclass(frozen=True, eq=False)
 class Bags:
@@ -63,13 +65,13 @@ class Bags:
 
     def transposed(self, columns: int) -> Bags:
         """Transpose; ``columns`` is N."""
-        rows = len(self.starts) - 1
         sizes = self.starts.diff().long()
-        row = torch.arange(rows, dtype=torch.int32, device=sizes.device)
+        row = torch.arange(len(sizes), dtype=torch.int32, device=sizes.device)
         ordered, order = torch.sort(self.columns, stable=True)
-        heights = torch.bincount(ordered, minlength=columns).cumsum(0)
-        starts = functional.pad(heights, (1, 0)).int()
-        return Bags(torch.repeat_interleave(row, sizes)[order], self.entries[order], starts)
+        every = torch.arange(columns + 1, dtype=ordered.dtype, device=ordered.device)
+        starts = torch.searchsorted(ordered, every, out_int32=True)
+        rows = torch.repeat_interleave(row, sizes, output_size=len(order))
+        return Bags(rows[order], self.entries[order], starts)
 
 
 class SparseMatrix(nn.Module):
@@ -83,7 +85,7 @@ class SparseMatrix(nn.Module):
         Any scipy sparse matrix with fewer than 2^31 entries; values are used in float32.
     transpose
         Whether the transpose is kept. Without it only :meth:`of_rows` has a gradient, which halves
-        the memory where training needs only a few rows at a time.
+        the memory of a CPU where training needs only a few rows at a time.
     """
 
     starts: Tensor
@@ -99,6 +101,7 @@ class SparseMatrix(nn.Module):
         rows = sparse.csr_array(matrix, copy=True)  # summing duplicates works in place
         rows.sum_duplicates()
         self.shape = (int(rows.shape[0]), int(rows.shape[1]))
+        self._back: Bags | None = None
         self._register_arrays(starts=rows.indptr, columns=rows.indices, values=rows.data)
         if transpose:
             # Transposing the entries' indices shows where each entry goes.
@@ -165,8 +168,18 @@ class SparseMatrix(nn.Module):
             ``[R, D]``.
         """
         dense_float = _at_least_float32(dense)
-        bags = Bags(self.columns, self.values.to(dense_float.dtype), self.starts).take(rows)
+        bags = Bags(self.columns, self.values.to(dense_float.dtype), self.starts)
+        if is_static(dense.device):
+            # How many entries the rows have, a GPU would have to be asked.
+            return _product(dense_float, bags, self._transposed).index_select(0, rows)
+        bags = bags.take(rows)
         return _product(dense_float, bags, lambda: bags.transposed(self.shape[1]))
+
+    def _transposed(self) -> Bags:
+        """Transpose at the first gradient on this device; what is built is kept."""
+        if self._back is None or self._back.columns.device != self.columns.device:
+            self._back = Bags(self.columns, self.values, self.starts).transposed(self.shape[1])
+        return self._back
 
     def extra_repr(self) -> str:
         """Return shape and number of entries, for ``repr``."""

@@ -91,7 +91,7 @@ class TargetKey(nn.Module):
         return loss - rarity if self.name == "excess" else rarity
 
     def _dealt(self, slot: Tensor, epoch: int) -> Tensor:
-        return uniform(self.seed, slot, torch.tensor(epoch, device=slot.device))
+        return uniform(self.seed, slot, torch.full((), epoch, device=slot.device))
 
 
 class TargetWeighting(Method):
@@ -164,12 +164,14 @@ class TargetWeighting(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the single part ``next_item``."""
-        x, predicted = self.backbone.embed(batch.items), batch.targets > 0
-        states = self.backbone.encode_predicting(x, batch.valid, batch.targets, batch.users)
+        x, predicted = self.backbone.embed(batch.items), batch.predicted
+        states = self.backbone.encode_predicting(
+            x, batch.valid, batch.targets, batch.users, predicted
+        )
         vectors = self.backbone.project(states)
-        item = batch.targets[predicted]
+        item, before = (t.flatten()[predicted] for t in (batch.targets, batch.flat_index))
         loss = self.target_loss(vectors, self.item_vectors(), item)
-        slot, row = batch.flat_index[predicted] + 1, predicted.nonzero()[:, 0]
+        slot, row = before + 1, predicted.div(batch.items.shape[1], rounding_mode="floor")
         targets = Targets(loss.detach(), item, slot, row)
         return {"next_item": self.objective(targets, vectors, loss)}
 

@@ -9,6 +9,7 @@ from bench.methods.parts.counter_noise import uniform
 from bench.methods.parts.target_weights import KeyWeighting, TargetKey, Targets
 from bench.model.backbone import Backbone
 from bench.model.method import TrainingData
+from bench.model.shapes import is_static
 
 from .config import PLDConfig
 
@@ -39,7 +40,10 @@ class PLD(KeyWeighting):
             return torch.full_like(targets.loss, 1 / count)
         exponents = -self.key(targets, self.current_epoch) / self.config.tau
         order, pool, place = self.pools(targets)
-        shape = int(pool[-1]) + 1, int(place.max()) + 1
+        # A GPU is not asked how many pools there are, nor how large one is.
+        shape = (count, count)
+        if not is_static(place.device):
+            shape = int(pool[-1]) + 1, int(place.max()) + 1
         padded = exponents.new_full(shape, -torch.inf)
         padded[pool, place] = exponents[order]
         sizes = padded.isfinite().sum(1, keepdim=True)
@@ -58,7 +62,7 @@ class PLD(KeyWeighting):
         tuple of Tensor
             Order of the targets, and, in that order, the pool of each and its place there; int64.
         """
-        epoch = torch.tensor(self.current_epoch, device=targets.slot.device)
+        epoch = torch.full((), self.current_epoch, device=targets.slot.device)
         order = torch.argsort(uniform(self.seed, targets.slot, epoch))
         order = order[torch.argsort(targets.row[order], stable=True)]
         # Rows are together, in the order of the targets and in this one.
@@ -86,6 +90,9 @@ class PLD(KeyWeighting):
 
 
 def _rows(targets: Targets) -> tuple[Tensor, Tensor]:
-    """Return the row of each target, counted without gaps, and the number of targets of each."""
+    """Return the row of each target and the number of targets of each; no gaps on a CPU."""
+    if is_static(targets.row.device):
+        sizes = torch.zeros_like(targets.row)
+        return targets.row, sizes.index_add(0, targets.row, torch.ones_like(targets.row))
     _, row, sizes = torch.unique_consecutive(targets.row, return_inverse=True, return_counts=True)
     return row, sizes

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bench.methods.parts.bilstm import BiLSTM
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
+from bench.model.shapes import is_static
 
 from .insertion import (
     Insertion,
@@ -141,13 +142,10 @@ class Augmenter(nn.Module):
         augmented_rows = self.apply_insertion(sequence, insertion)
         # This only selects a position, which has no gradient.
         with torch.no_grad():
-            drawn = self._draw(
-                self.read(augmented_rows.x, augmented_rows.valid),
-                augmented_rows.valid,
-                tau,
-                noise.second,
-            )
-            second = drawn.argmax(1)
+            valid = augmented_rows.valid
+            context = self.read(augmented_rows.x, valid)
+            logits, drawn = self._race(context, valid, noise.second)
+            second = (logits + drawn).argmax(1)
             removed = self.may_remove(augmented_rows, insertion, second)
         return Augmented(remove(augmented_rows, removed, second), insertion, removed)
 
@@ -159,7 +157,9 @@ class Augmenter(nn.Module):
         drawn = self._draw(context, sequence.valid, tau, noise.position)
         position = drawn.argmax(1)
         rows = self.may_insert(sequence, position)
-        chosen = torch.nonzero(rows).squeeze(1)
+        # A GPU draws for all rows, and the others insert nothing.
+        everywhere = torch.arange(len(rows), device=rows.device)
+        chosen = everywhere if is_static(rows.device) else everywhere[rows]
         queries = self._queries(self.neighbours(sequence, context), drawn, position)[:, chosen]
         items = sequence.items.new_zeros(2, len(position))
         vectors = table.new_zeros(2, len(position), table.shape[1])
@@ -188,12 +188,13 @@ class Augmenter(nn.Module):
         forward, backward = self.lstm(*self._add_boundaries(x, valid.sum(1)))
         before, after = forward[:, :-2], backward[:, 2:]
         context_states = before * after if self.context_fuse == "mul" else before + after
-        clean = x.masked_fill(~valid[..., None], 0)
-        fits = _masked_softmax((clean * context_states).sum(-1), valid)
+        padding = ~valid
+        clean = x.masked_fill(padding[..., None], 0)
+        fits = _masked_softmax((clean * context_states).sum(-1), padding)
         bounded = clean.clamp(-1, 1)
         # The sum over all other positions, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
-        agrees = _masked_softmax((bounded * others).sum(-1), valid)
+        agrees = _masked_softmax((bounded * others).sum(-1), padding)
         return Context(1 - fits * agrees, before, after)
 
     def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
@@ -248,16 +249,19 @@ class Augmenter(nn.Module):
 
     def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
         """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""
+        logits, noise = self._race(context, valid, noise)
+        return hard_gumbel_softmax(logits, tau, noise)
+
+    def _race(self, context: Context, valid: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return logits and noise of the positions, ``[B, L]``; the largest sum is drawn."""
         rho = context.rho
         if self.rho_logits == "log":
             rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
         logits = (rho / self.rho_temperature).masked_fill(~self.candidates(valid), float("-inf"))
-        if noise is None:
-            noise = gumbel_noise(logits.shape, logits)
-        return hard_gumbel_softmax(logits, tau, noise)
+        return logits, gumbel_noise(logits.shape, logits) if noise is None else noise
 
 
-def _masked_softmax(logits: Tensor, valid: Tensor) -> Tensor:
+def _masked_softmax(logits: Tensor, padding: Tensor) -> Tensor:
     """Compute the softmax over the real positions of each row, ``[B, L]``; 0 at padding."""
-    shares = torch.softmax(logits.masked_fill(~valid, torch.finfo(logits.dtype).min), -1)
-    return shares.masked_fill(~valid, 0)
+    shares = torch.softmax(logits.masked_fill(padding, torch.finfo(logits.dtype).min), -1)
+    return shares.masked_fill(padding, 0)

@@ -51,15 +51,15 @@ class AugmentationStatistics(nn.Module):
     def add(self, augmented: Augmented, kept: Tensor) -> None:
         """Add a batch; ``kept`` is what HSD's gates sampled, bool ``[B, W]``."""
         insertion, sequence = augmented.insertion, augmented.sequence
-        items = insertion.items[:, insertion.rows]
+        rows, changed = insertion.rows, insertion.rows.sum()
         added = sequence.valid & ~sequence.original
-        self.rows += len(insertion.rows)
-        self.augmented += insertion.rows.sum()
+        self.rows += len(rows)
+        self.augmented += changed
         self.shortened += augmented.removed.sum()
-        self.inserted += items.numel()
-        self.undone += items.numel() - added.sum()
+        self.inserted += 2 * changed
+        self.undone += 2 * changed - added.sum()
         self.dropped += (added & ~kept[:, : added.shape[1]]).sum()
-        self.popularity += self.counts[items].sum()
+        self.popularity += (self.counts[insertion.items] * rows).sum()
 
     def diagnostics(self) -> dict[str, float | int | str]:
         """Return rates by name; empty before the first insertion.
@@ -122,7 +122,7 @@ class GradientNorms(nn.Module):
     def _counter(self, index: int) -> Callable[[Tensor], None]:
         def count(parameter: Tensor) -> None:
             if parameter.grad is not None:
-                self.sums[index] += parameter.grad.norm()
-                self.steps[index] += 1
+                self.sums[index].add_(parameter.grad.norm())
+                self.steps[index].add_(1)
 
         return count

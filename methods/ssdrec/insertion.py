@@ -75,7 +75,7 @@ class Insertion:
 def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
     """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
     positions = torch.arange(items.shape[1], device=items.device)
-    return SequenceBatch(items, x, positions.where(items > 0, -1))
+    return SequenceBatch(items, x, positions.expand_as(items).masked_fill(items == 0, -1))
 
 
 def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
@@ -88,12 +88,11 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     steps = torch.arange(width + 2, device=sequence.items.device)
     offset = steps - insertion.position[:, None]
     moved = insertion.rows[:, None]
-    shift = (offset >= 1).long() + (offset >= 3).long()
-    origin = steps - shift * moved
+    origin = steps - 2 * ((offset >= 3) & moved)
     # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
     row = torch.arange(rows, device=steps.device)[:, None]
     empty = rows * (width + 3)
-    index = torch.where(origin < width, row * width + origin, empty)
+    index = (row * width + origin).masked_fill(origin >= width, empty)
     around = moved & (offset >= 0) & (offset <= 2)
     index = torch.where(around, rows * (width + offset) + row, index)
     left, right = insertion.items

@@ -1,7 +1,7 @@
 """Sample one item per query from all items, with the gradient of the relaxed sample.
 
-The value is a row of the item table; no dense one-hot matrix is multiplied. Rows are processed in
-slices that fit the processor's caches.
+The value is a row of the item table; no dense one-hot matrix is multiplied. A CPU processes rows in
+slices that fit its caches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bench.model.shapes import is_static
+
 SLICE_ROWS = 128
+
+
+def _slice_rows(queries: Tensor) -> int:
+    return max(1, len(queries)) if is_static(queries.device) else SLICE_ROWS
 
 
 def sample_items(
@@ -52,8 +58,9 @@ class _SampleItems(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         relaxed = queries.new_empty(len(queries), len(table))
         chosen = torch.empty(len(queries), dtype=torch.long, device=queries.device)
-        for start in range(0, len(queries), SLICE_ROWS):
-            part = slice(start, start + SLICE_ROWS)
+        size = _slice_rows(queries)
+        for start in range(0, len(queries), size):
+            part = slice(start, start + size)
             buffer = relaxed[part]
             if noise is None:
                 _fill_with_gumbel(buffer)
@@ -72,9 +79,10 @@ class _SampleItems(torch.autograd.Function):
         queries, table, tau, relaxed, chosen = ctx.saved_tensors
         grad_queries = torch.empty_like(queries)
         grad_table = torch.zeros_like(table).index_add_(0, chosen, grad)
-        slopes = table.new_empty(min(SLICE_ROWS, len(queries)), len(table))
-        for start in range(0, len(queries), SLICE_ROWS):
-            part = slice(start, start + SLICE_ROWS)
+        size = _slice_rows(queries)
+        slopes = table.new_empty(min(size, len(queries)), len(table))
+        for start in range(0, len(queries), size):
+            part = slice(start, start + size)
             soft = relaxed[part]
             slope = torch.mm(grad[part], table.T, out=slopes[: len(soft)])
             expected = (soft * slope).sum(1, keepdim=True)

@@ -2,9 +2,9 @@
 
 The published walk over a segment draws one operation after another. Its closed form (README.md,
 "Segments and corruption") draws, for every position, what the walk would do if it decided there:
-the number of noise items before it, whether a run of deletions begins, and its length. Only the
-positions at which the walk decides are found sequentially: one loop over positions, for all rows at
-once.
+the number of noise items before it, whether a run of deletions begins, and its length. The
+positions at which the walk decides follow by doubling its steps, and the noise for which there is
+room from a running minimum.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
+
+from bench.model.shapes import is_static, where
 
 from .noise import NoiseSampler
 
@@ -71,7 +74,7 @@ class Corrupted:
         int64 ``[B, S]``: :data:`KEEP`, :data:`DELETE` or :data:`INSERT`; 0 at padding.
     missing
         int64 ``[N, K]``: for each of the N positions with :data:`INSERT`, row by row, the items to
-        insert, nearest first, then EOS if there is room, then zeros.
+        insert, nearest first, then EOS if there is room, then zeros. On a GPU rows of zeros follow.
     """
 
     items: Tensor
@@ -119,6 +122,8 @@ def corrupt(
     noise: NoiseSampler,
     draws: CorruptionDraws | None = None,
     generator: Generator | None = None,
+    *,
+    size: int | None = None,
 ) -> Corrupted:
     """Corrupt segments.
 
@@ -134,12 +139,15 @@ def corrupt(
         Random numbers; drawn if None.
     generator
         Source of randomness; torch's default generator if None.
+    size
+        Number of items, which a GPU is not asked for; None = as many as the frame may hold.
     """
     lengths = (items > 0).sum(1)
     if draws is None:
         draws = draw_corruption(lengths, items.shape[1], rates, generator)
     walked = _walk(lengths, draws, noise.available(items), rates)
-    return _lay_out(items, walked, rates, noise, generator)
+    size = items.numel() if size is None else size
+    return _lay_out(items, walked, rates, noise, size, generator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,27 +173,42 @@ def _walk(
     lengths: Tensor, draws: CorruptionDraws, unused: Tensor, rates: CorruptionRates
 ) -> _WalkResult:
     """Resolve where the walk decides; ``unused [B]`` items are left for noise."""
-    columns = draws.noise.T, (draws.length.clamp_max(rates.longest_run) * draws.run).T
-    last = lengths - 1
-    decides = torch.zeros_like(lengths)
-    available, begun, noise = rates.longest - lengths, [], []
-    for position, (wanted, run) in enumerate(zip(*columns, strict=True)):
-        here = (decides == position) & (position <= last)
-        added = torch.minimum(wanted, torch.minimum(available, unused)) * here
-        run = torch.minimum(run, last - position) * here
-        # A deletion makes room for noise; noise also uses up the catalogue.
-        available, unused = available - added + run, unused - added
-        decides = torch.where(here, position + 1 + run, decides)
-        begun.append(run)
-        noise.append(added)
-    runs = torch.stack(begun, 1)
-    rows, positions = torch.nonzero(runs, as_tuple=True)
-    length = runs[rows, positions]
-    ended, edges = torch.zeros_like(runs), torch.zeros_like(runs)
-    ended[rows, positions + length] = length
-    edges[rows, positions] += 1
-    edges[rows, positions + length] -= 1
-    return _WalkResult(torch.stack(noise, 1), edges.cumsum(1) > 0, ended)
+    steps = torch.arange(draws.noise.shape[1], device=lengths.device)
+    last = (lengths - 1)[:, None]
+    inside = steps <= last
+    run = (draws.length.clamp_max(rates.longest_run) * draws.run).minimum(last - steps).clamp_min(0)
+    here = _visited(steps + 1 + run) & inside
+    run = run * here
+    wanted = (draws.noise * here).cumsum(1)
+    # A deletion makes room for noise; noise also uses up the catalogue. With the noise S so far,
+    # S = min(S + wanted, room): a sum that is cut wherever it meets a bound that never falls.
+    room = (rates.longest - lengths)[:, None] + run.cumsum(1) - run
+    bound = room.minimum(unused[:, None])
+    noise = wanted + (bound - wanted).cummin(1).values.clamp_max(0)
+    added = noise.diff(dim=1, prepend=torch.zeros_like(last))
+    skipped = functional.pad(inside & ~here, (0, 1))
+    ended = _scattered(torch.zeros_like(run), (steps + run).where(run > 0, len(steps)), run)
+    return _WalkResult(added, skipped[:, 1:], ended)
+
+
+def _visited(following: Tensor) -> Tensor:
+    """Mark where a walk from position 0 stops, bool ``[B, W]``; ``following`` exceed their places.
+
+    In each round the known stops are those within 1, 2, 4, ... steps of the walk.
+    """
+    jump = functional.pad(following, (0, 1), value=following.shape[1])
+    seen = torch.zeros_like(jump)
+    seen[:, 0] = 1
+    for _ in range(following.shape[1].bit_length()):
+        seen = seen.scatter_reduce(1, jump, seen, "amax")
+        jump = jump.gather(1, jump)
+    return seen[:, :-1] > 0
+
+
+def _scattered(frame: Tensor, places: Tensor, values: Tensor) -> Tensor:
+    """Write values ``[B, W]`` to distinct places of a frame ``[B, S]``; place S is nowhere."""
+    wide = functional.pad(frame, (0, 1))
+    return wide.scatter(1, places, values)[:, :-1]
 
 
 def _lay_out(
@@ -193,33 +216,34 @@ def _lay_out(
     walked: _WalkResult,
     rates: CorruptionRates,
     noise: NoiseSampler,
+    size: int,
     generator: Generator | None,
 ) -> Corrupted:
     """Write the emitted items into a frame."""
     emitted = (items > 0) & ~walked.dropped
     ends = (walked.noise + emitted).cumsum(1)
-    total = ends[:, -1]
-    valid = torch.arange(int(total.max()), device=items.device) < total[:, None]
-    rows, positions = torch.nonzero(emitted, as_tuple=True)
-    targets = ends[rows, positions] - 1
-    run = walked.run[rows, positions]
+    total = ends[:, -1:]
+    width = rates.longest if is_static(items.device) else int(total.max())
+    valid = torch.arange(width, device=items.device) < total
+    targets = (ends - 1).where(emitted, width)
     # Everything that is not an item of the segment is noise.
-    operations = valid * DELETE
-    operations[rows, targets] = torch.where(run > 0, INSERT, KEEP)
-    result = torch.zeros_like(operations)
-    result[rows, targets] = items[rows, positions]
-    at = torch.nonzero(operations == DELETE, as_tuple=True)
-    result[at] = noise.draw(items, at[0], generator)
-    gaps = run > 0
-    missing = _missing(items, rows[gaps], positions[gaps], run[gaps], rates.longest_run, noise.end)
+    own = torch.where(walked.run > 0, INSERT, KEEP)
+    operations = _scattered(valid * DELETE, targets, own)
+    result = _scattered(torch.zeros_like(operations), targets, items)
+    result = result + noise.fill(items, operations == DELETE, generator)
+    gaps = emitted & (walked.run > 0)
+    # A gap takes an item of the segment with it, and stands before another one.
+    missing = _missing(items, gaps, walked.run, size // 2, rates.longest_run, noise.end)
     return Corrupted(result, operations, missing)
 
 
-def _missing(
-    items: Tensor, rows: Tensor, positions: Tensor, run: Tensor, longest: int, end: int
-) -> Tensor:
+def _missing(items: Tensor, gaps: Tensor, run: Tensor, most: int, longest: int, end: int) -> Tensor:
     """List the items of each run backwards from the position after it, ``[N, longest]``."""
+    place = where(gaps, most)
+    none = place < 0
+    place = place.clamp_min(0)
+    length = run.flatten()[place].masked_fill(none, -1)[:, None]
     step = torch.arange(longest, device=items.device)
-    source = (positions[:, None] - 1 - step).clamp_min(0)
-    found = items[rows[:, None], source] * (step < run[:, None])
-    return found + end * (step == run[:, None])
+    source = (place[:, None] - 1 - step).clamp_min(0)
+    found = items.flatten()[source] * (step < length)
+    return found + end * (step == length)

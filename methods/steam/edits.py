@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.model.shapes import is_static
+
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
@@ -48,18 +50,17 @@ def apply_edits(items: Tensor, keep: Tensor, tokens: Tensor, longest: int) -> Co
     """
     own = (items * keep)[..., None]
     everything = torch.cat([tokens.flip(-1), own], -1).flatten(1)
-    rows, index = torch.nonzero(everything, as_tuple=True)
     real = everything > 0
     order = real.cumsum(1)
     total = order[:, -1:]
-    target = (order - 1 - (total - longest).clamp_min(0))[rows, index]
-    stays = target >= 0
-    rows, index, target = rows[stays], index[stays], target[stays]
-    result = items.new_zeros(len(items), int(total.max().clamp_max(longest)))
-    anchor = torch.full_like(result, -1)
-    inserted = torch.zeros_like(result, dtype=torch.bool)
-    result[rows, target] = everything[rows, index]
-    each = tokens.shape[-1] + 1
-    anchor[rows, target] = index // each
-    inserted[rows, target] = index % each < each - 1
-    return Corrected(result, anchor, inserted)
+    width = longest if is_static(items.device) else int(total.max().clamp_max(longest))
+    target = order - 1 - (total - longest).clamp_min(0)
+    # The column behind the last is for what does not stay.
+    target = target.where(real & (target >= 0), width)
+    origin = items.new_full((len(items), width + 1), -1).scatter_(
+        1, target, torch.arange(everything.shape[1], device=items.device).expand_as(target)
+    )[:, :-1]
+    filled, each = origin >= 0, tokens.shape[-1] + 1
+    result = everything.gather(1, origin.clamp_min(0)) * filled
+    anchor = origin.div(each, rounding_mode="floor")
+    return Corrected(result, anchor, filled & (origin % each < each - 1))

@@ -13,6 +13,8 @@ from bench.methods.parts.ragged import Ragged
 
 from .config import STEAMConfig
 
+Classes = Literal["recommender", "generator"]
+"""Whose softmax."""
 INNER = 4
 """Hidden size of the feed-forward layers, as a multiple of the embedding size."""
 MAX_STORED_TOKENS = 8192
@@ -77,7 +79,7 @@ class SharedEncoder(nn.Module):
         """Return the embeddings of the items, ``[n_items, D]``."""
         return self.items.weight[1 : self.end]
 
-    def classes(self, of: Literal["recommender", "generator"]) -> tuple[Tensor, int]:
+    def classes(self, of: Classes) -> tuple[Tensor, int]:
         """Return the classes of a softmax.
 
         Returns

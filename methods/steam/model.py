@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import lay_out
 from bench.model.backbone import Backbone
 from bench.model.batch import Batch
 from bench.model.method import Denoised, Method, TrainingData
+from bench.model.shapes import is_static, where
 
 from .config import STEAMConfig
 from .corrector import Corrector
 from .corruption import DELETE, INSERT, KEEP, Corrupted, CorruptionRates, corrupt
 from .diagnostics import edit_statistics
 from .edits import Corrected
-from .encoder import SharedEncoder, new_block
+from .encoder import Classes, SharedEncoder, new_block
 from .masking import Masked, mask
 from .noise import NoiseSampler
 
@@ -68,6 +69,7 @@ class STEAM(Method):
         self.config = config
         self.train_data = data.train
         self.next_item_loss = data.next_item_loss
+        self.target_loss = data.target_loss
         self.history = data.sizes.max_length
         self.length = data.sizes.max_length + EXTRA_POSITIONS
         self.rates = CorruptionRates(
@@ -94,20 +96,22 @@ class STEAM(Method):
         draws
             Random numbers; drawn from torch's generator if None.
         """
+        size = batch.size
         if draws is None:
-            draws = self.draw(batch.items)
+            draws = self.draw(batch.items, size)
         raw = mask(batch.items, self.config.mask_rate, self.encoder.mask, draws.raw)
         views = [raw]
         if self.config.weight_corrected and self.epoch >= self.config.correct_after_epoch:
-            views.append(self._corrected_view(raw, draws.corrected))
+            views.append(self._corrected_view(raw, draws.corrected, size))
         # One pass for all views, to avoid the overhead of many small operations.
         frame = _stacked([draws.corrupted.items, *(view.items for view in views)])
-        states = self.encoder(frame, Ragged(frame > 0))
-        own = int((draws.corrupted.items > 0).sum())
+        states = self.encoder(frame, lay_out(frame > 0))
+        tokens = lay_out(frame[: len(batch.items)] > 0)
+        own = len(tokens)
         operation, insertion = self.corrector.losses(
-            self.encoder, states[:own], draws.corrupted, self.next_item_loss
+            self.encoder, states[:own], tokens, draws.corrupted, self._class_loss, size
         )
-        named = self._recommendation_losses(states[own:], views)
+        named = self._recommendation_losses(states[own:], frame[len(batch.items) :], views, size)
         corrected = named[1] if len(named) > 1 else states.new_zeros(())
         return {
             "operation": operation,
@@ -116,9 +120,9 @@ class STEAM(Method):
             "corrected": self.config.weight_corrected * corrected,
         }
 
-    def draw(self, items: Tensor) -> STEAMDraws:
-        """Draw the random numbers of a step, for segments int64 ``[B, W]``."""
-        corrupted = corrupt(items, self.rates, self.noise)
+    def draw(self, items: Tensor, size: int | None = None) -> STEAMDraws:
+        """Draw the random numbers of a step, for ``size`` items of segments int64 ``[B, W]``."""
+        corrupted = corrupt(items, self.rates, self.noise, size=size)
         raw = torch.rand(items.shape, device=items.device)
         return STEAMDraws(corrupted, raw, torch.rand(len(items), self.length, device=items.device))
 
@@ -133,7 +137,7 @@ class STEAM(Method):
         asked = nn.functional.pad(items, (0, 1))
         count = (items > 0).sum(1)
         asked[torch.arange(len(items), device=items.device), count] = self.encoder.mask
-        ragged = Ragged(asked > 0)
+        ragged = lay_out(asked > 0)
         return self.recommender.last(self.encoder(asked, ragged), ragged)
 
     def item_vectors(self) -> Tensor:
@@ -146,7 +150,7 @@ class STEAM(Method):
         An insertion says something about the gap before an interaction. It is not noise, and
         :meth:`diagnostics` counts it separately.
         """
-        ragged = Ragged(batch.valid)
+        ragged = lay_out(batch.valid)
         logits = self.corrector.head(self.encoder(batch.items, ragged))
         others = torch.logsumexp(logits[:, [KEEP, INSERT]], 1)
         score = ragged.put(logits[:, DELETE] - others)
@@ -169,12 +173,12 @@ class STEAM(Method):
         """Device of the parameters."""
         return self.encoder.items.weight.device
 
-    def _corrected_view(self, raw: Masked, uniform: Tensor) -> Masked:
+    def _corrected_view(self, raw: Masked, uniform: Tensor, size: int) -> Masked:
         """Correct segments with the current parameters, then mask items of the result."""
         blind = self.config.correct_masked
         with self._evaluation_mode():
             found = self.corrector.correct(
-                self.encoder, raw.items if blind else raw.targets, self.length
+                self.encoder, raw.items if blind else raw.targets, self.length, size=size
             )
         uniform = uniform[:, : found.items.shape[1]]
         fresh = mask(found.items, self.config.mask_rate, self.encoder.mask, uniform)
@@ -187,22 +191,47 @@ class STEAM(Method):
         targets = torch.where(own, raw.targets.gather(1, anchor), found.items)
         return Masked(targets.masked_fill(hidden, self.encoder.mask), hidden, targets)
 
-    def _recommendation_losses(self, states: Tensor, views: list[Masked]) -> list[Tensor]:
-        """Return the mean loss of the masked items of each view; ``states [M, D]`` of all views."""
-        frame = _stacked([view.items for view in views])
-        vectors = self.recommender(states, Ragged(frame > 0))
-        table, first = self.encoder.classes("recommender")
+    def _recommendation_losses(
+        self, states: Tensor, frame: Tensor, views: list[Masked], size: int
+    ) -> list[Tensor]:
+        """Return the mean loss of the masked items of each view.
+
+        Parameters
+        ----------
+        states
+            ``[M, D]`` of the tokens of all views.
+        frame
+            int64: the views' items, one below the other.
+        views
+            The views.
+        size
+            Number of items before any correction.
+        """
+        vectors = self.recommender(states, lay_out(frame > 0))
         losses, start = [], 0
-        for view in views:
-            asked = view.hidden[view.items > 0]
-            own = vectors[start : start + len(asked)]
-            start += len(asked)
-            targets = view.targets[view.hidden] - first + 1
-            some = len(targets) > 0
-            losses.append(
-                self.next_item_loss(own[asked], table, targets) if some else own.new_zeros(())
-            )
+        for view, own in zip(views, torch.split(frame, len(views[0].items)), strict=True):
+            tokens = lay_out(own > 0)
+            hidden, targets = (_widened(x, own.shape[1]) for x in (view.hidden, view.targets))
+            # A corrected view may hold what was inserted before each item as well.
+            most = min(own.numel(), size * (1 + self.config.max_inserted * (view is not views[0])))
+            asked = where(hidden, most)
+            found = vectors[start : start + len(tokens)]
+            found = found.index_select(0, tokens.find(asked.clamp_min(0)))
+            losses.append(self._class_loss(found, targets.flatten(), asked, "recommender"))
+            start += len(tokens)
         return losses
+
+    def _class_loss(self, vectors: Tensor, items: Tensor, index: Tensor, of: Classes) -> Tensor:
+        """Compute the mean loss of naming ``items[index]``; 0 without any."""
+        table, first = self.encoder.classes(of)
+        if not len(index):
+            return vectors.new_zeros(())
+        targets = items[index.clamp_min(0)] - first + 1
+        if not is_static(vectors.device):
+            return self.next_item_loss(vectors, table, targets)
+        counted = index >= 0
+        losses = self.target_loss(vectors, table, targets.where(counted, 0))
+        return (losses * counted).sum() / counted.sum().clamp_min(1)
 
     @contextmanager
     def _evaluation_mode(self) -> Iterator[None]:
@@ -227,7 +256,11 @@ class STEAM(Method):
 def _stacked(frames: list[Tensor]) -> Tensor:
     """Stack frames of several widths along the rows, padded with 0."""
     width = max(frame.shape[1] for frame in frames)
-    return torch.cat([nn.functional.pad(frame, (0, width - frame.shape[1])) for frame in frames])
+    return torch.cat([_widened(frame, width) for frame in frames])
+
+
+def _widened(frame: Tensor, width: int) -> Tensor:
+    return nn.functional.pad(frame, (0, width - frame.shape[1]))
 
 
 def _noise_weights(config: STEAMConfig, data: TrainingData) -> Tensor:

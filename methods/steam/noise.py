@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from bench.model.shapes import is_static
 
 
 class NoiseSampler(nn.Module):
@@ -22,12 +25,15 @@ class NoiseSampler(nn.Module):
 
     cumulative: Tensor
     pool: Tensor
+    rates: Tensor
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
         self.end = len(weights) + 1
         self.register_buffer("cumulative", weights.double().cumsum(0), persistent=False)
         self.register_buffer("pool", weights > 0, persistent=False)
+        rates = functional.pad(weights.float(), (1, 0))  # padding is never drawn
+        self.register_buffer("rates", rates, persistent=False)
 
     def available(self, items: Tensor) -> Tensor:
         """Count the items that are left for each row, int64 ``[B]``; ``items [B, W]``."""
@@ -37,6 +43,43 @@ class NoiseSampler(nn.Module):
         known = new & (ordered > 0) & self.pool[ordered.clamp_min(1) - 1]
         available: Tensor = self.pool.sum() - known.sum(1)
         return available
+
+    def fill(self, items: Tensor, wanted: Tensor, generator: Generator | None = None) -> Tensor:
+        """Draw items for the marked places of a frame.
+
+        Parameters
+        ----------
+        items
+            int64 ``[B, W]``, padded with 0.
+        wanted
+            bool ``[B, S]``, at most :meth:`available` places of each row.
+        generator
+            Source of randomness; torch's default generator if None.
+
+        Returns
+        -------
+        Tensor
+            int64 ``[B, S]``, 0 where nothing is wanted.
+        """
+        if is_static(items.device):
+            return self._race(items, wanted, generator)
+        rows, places = torch.nonzero(wanted, as_tuple=True)
+        drawn = torch.zeros_like(wanted, dtype=torch.long)
+        drawn[rows, places] = self.draw(items, rows, generator)
+        return drawn
+
+    def _race(self, items: Tensor, wanted: Tensor, generator: Generator | None) -> Tensor:
+        """Draw without collisions: the first of a row to arrive in a race of all items.
+
+        Times of arrival are exponential with the weights as rates, so that the items arrive in the
+        order of draws without replacement.
+        """
+        most = min(wanted.shape[1], len(self.cumulative))
+        times = torch.empty(len(items), len(self.rates), device=items.device)
+        times.exponential_(generator=generator).div_(self.rates)
+        arrived = times.scatter_(1, items, torch.inf).topk(most, largest=False).indices
+        order = (wanted.cumsum(1) - 1).clamp(0, most - 1)
+        return arrived.gather(1, order) * wanted
 
     def draw(self, items: Tensor, rows: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw one item for each entry of ``rows``.

@@ -119,7 +119,7 @@ def random_walk(keep, drop, noise, longest_run, longest, seed=0):
 
 def unpack(corrupted):
     """Turn a vectorised corruption into rows of (items, labels, targets)."""
-    missing = iter(corrupted.missing.tolist())
+    missing = iter([row for row in corrupted.missing.tolist() if any(row)])
     found = []
     for items, labels in zip(corrupted.items.tolist(), corrupted.operations.tolist(), strict=True):
         count = sum(item > 0 for item in items)

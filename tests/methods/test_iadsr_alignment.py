@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from bench.methods.iadsr.alignment import info_nce, sample_rows
+from bench.methods.iadsr.alignment import info_nce, sample_rows, sample_rows_static
 
 
 def units(rows, width=6, seed=0):
@@ -69,6 +69,22 @@ def test_the_same_interest_is_compared_once():
     seen = torch.cat([sample_rows(keys, identity, 10) for _ in range(300)]).bincount(minlength=6)
     assert seen[5] == 300
     assert (seen[[0, 2, 4]] > 60).all()
+
+
+def test_static_shapes_select_the_same_rows():
+    keys, identity = units(7), torch.tensor([7, 3, 7, 3, 7, 5, 9])
+    keys[6] = 0
+    # In the order of their numbers: 4, 0, 3, 1, 5, 2, as above.
+    uniform = torch.tensor([0.2, 0.4, 0.6, 0.3, 0.1, 0.5, 0.0])
+    for most in (2, 3, 6):
+        rows, counted = sample_rows_static(keys, identity, most, uniform)
+        expected = sample_rows(keys, identity, most, torch.tensor([4, 0, 3, 1, 5, 2]))
+        assert rows[counted].tolist() == expected.tolist()
+        other = units(7)
+        torch.testing.assert_close(
+            info_nce(other[rows], keys[rows], 0.1, counted),
+            info_nce(other[expected], keys[expected], 0.1),
+        )
 
 
 def test_at_most_so_many_rows_are_compared():

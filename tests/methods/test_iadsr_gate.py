@@ -9,12 +9,12 @@ from iadsr_toys import cosine
 
 from bench.methods.iadsr.gate import MEDIAN, consistency, draw, qualified
 from bench.methods.iadsr.interests import Interests
-from bench.methods.iadsr.tokens import RaggedTokens
+from bench.methods.parts.ragged import Ragged
 
 
 def views(seed=0, lengths=(3, 1, 2), width=5):
     torch.manual_seed(seed)
-    tokens = RaggedTokens(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
+    tokens = Ragged(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
     both = [
         Interests(torch.randn(sum(lengths), width), torch.randn(len(lengths), width))
         for _ in range(2)

@@ -9,7 +9,7 @@ from bench.methods.iadsr.interests import (
     causal_collaborative_interests,
     collaborative_interests,
 )
-from bench.methods.iadsr.tokens import RaggedTokens
+from bench.methods.parts.ragged import Ragged
 
 H = 4
 
@@ -37,7 +37,7 @@ PREFIX_ITEMS = [[item for item in row if item] for row in PREFIXES.items.tolist(
 
 def test_pooled_interests_are_running_means_of_what_has_text():
     module = semantic_interests()
-    found = module(PREFIXES, RaggedTokens(PREFIXES.valid))
+    found = module(PREFIXES, Ragged(PREFIXES.valid))
     short, long = by_hand(module, PREFIX_ITEMS)
     assert any(WITHOUT_TEXT in items for items in PREFIX_ITEMS)
     torch.testing.assert_close(found.short, short, atol=1e-5, rtol=1e-5)
@@ -48,8 +48,8 @@ def test_pooled_interests_are_running_means_of_what_has_text():
 def test_padding_changes_nothing(pooled):
     module = semantic_interests(pooled=pooled)
     longer = padded(PREFIXES)
-    one = module(PREFIXES, RaggedTokens(PREFIXES.valid))
-    other = module(longer, RaggedTokens(longer.valid))
+    one = module(PREFIXES, Ragged(PREFIXES.valid))
+    other = module(longer, Ragged(longer.valid))
     assert torch.equal(one.short, other.short)
     assert torch.equal(one.long, other.long)
 
@@ -57,7 +57,7 @@ def test_padding_changes_nothing(pooled):
 def test_text_interests_are_the_rows_of_the_positions():
     module = semantic_interests(pooled=False)
     given = batch([0, 3], [3, 2], start=1)
-    found = module(given, RaggedTokens(given.valid))
+    found = module(given, Ragged(given.valid))
     before_user_3 = sum(len(HISTORIES[user]) for user in range(3))
     # Row 0 means no text; row 1 is the first user's first interaction.
     own = [2, 3, 4, before_user_3 + 2, before_user_3 + 3]
@@ -71,7 +71,7 @@ def test_text_interests_are_the_rows_of_the_positions():
 def test_interests_so_far_are_those_of_each_prefix(pooled, pooling):
     module = semantic_interests(pooled=pooled)
     whole = batch([0], [6])
-    tokens = RaggedTokens(whole.valid)
+    tokens = Ragged(whole.valid)
     states = torch.randn(6, H)
     semantic, ours = (
         module.causal(whole, tokens),
@@ -79,7 +79,7 @@ def test_interests_so_far_are_those_of_each_prefix(pooled, pooling):
     )
     for length in range(1, 7):
         prefix = batch([0], [length])
-        part = RaggedTokens(prefix.valid)
+        part = Ragged(prefix.valid)
         torch.testing.assert_close(semantic.long[length - 1], module(prefix, part).long[0])
         expected = collaborative_interests(states[:length], part, pooling).long[0]
         torch.testing.assert_close(ours.long[length - 1], expected)
@@ -88,7 +88,7 @@ def test_interests_so_far_are_those_of_each_prefix(pooled, pooling):
 
 def test_long_term_behaviour_leaves_padding_out():
     valid = torch.tensor([[True, True, False], [True, False, False]])
-    tokens = RaggedTokens(valid)
+    tokens = Ragged(valid)
     states = torch.tensor([[-1.0, -5.0], [-2.0, -3.0], [-4.0, -4.0]])
     assert collaborative_interests(states, tokens, "max").long.tolist() == [
         [-1.0, -3.0],
@@ -104,7 +104,7 @@ def test_half_precision_vectors_are_read_as_float32():
     kept = text_vectors()
     module = semantic_interests()
     module.text_vectors = type(kept)(True, kept.vectors.half(), kept.row_index)
-    found = module(PREFIXES, RaggedTokens(PREFIXES.valid))
+    found = module(PREFIXES, Ragged(PREFIXES.valid))
     assert found.short.dtype == torch.float32
     short, _ = by_hand(semantic_interests(), PREFIX_ITEMS)
     torch.testing.assert_close(found.short, short, atol=5e-3, rtol=0)
@@ -116,6 +116,6 @@ def test_vectors_are_neither_parameters_nor_buffers():
         "short.weight": (H, SIZE),
         "long.weight": (H, SIZE),
     }
-    module(PREFIXES, RaggedTokens(PREFIXES.valid)).short.sum().backward()
+    module(PREFIXES, Ragged(PREFIXES.valid)).short.sum().backward()
     assert module.text_vectors.vectors.grad is None
     assert not module.text_vectors.vectors.requires_grad

@@ -22,7 +22,7 @@ from bench.errors import ConfigError
 from bench.methods.iadsr.agreement import measure_agreement
 from bench.methods.iadsr.gate import MEDIAN
 from bench.methods.iadsr.reconstruction import reconstruction_loss
-from bench.methods.iadsr.tokens import RaggedTokens
+from bench.methods.parts.ragged import Ragged
 from bench.model.method import TrainingData
 
 BACKBONES = ["gru4rec", "sasrec", "caser"]
@@ -115,7 +115,7 @@ def test_gradient_reaches_everything_but_the_texts(backbone):
 def test_the_mask_passes_the_gradient_of_the_reconstruction(wanted):
     """With the states cut off from the decoder, only the gate is left to pass it."""
     method = model(detach_target=True)
-    tokens = RaggedTokens(PREFIXES.valid)
+    tokens = Ragged(PREFIXES.valid)
     states = method._states(method.backbone.embed(PREFIXES.items), PREFIXES, tokens)
     agreement = measure_agreement(
         states, method.semantic_interests(PREFIXES, tokens).units(), tokens, method.config
@@ -142,7 +142,7 @@ def test_the_target_of_the_reconstruction_can_be_detached():
 
 
 def test_reconstruction_written_out():
-    tokens = RaggedTokens(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
+    tokens = Ragged(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool())
     rebuilt, target = torch.randn(2, 6, 4)
     errors = ((rebuilt - target) ** 2).mean(1)
     users = [errors[:3].mean(), errors[3:4].mean(), errors[4:].mean()]

@@ -5,7 +5,7 @@ import torch
 from iadsr_toys import HISTORIES, batch, losses, model
 
 from bench.methods.iadsr.masks import CarriedMasks, row_ends, visible_until
-from bench.methods.iadsr.tokens import RaggedTokens
+from bench.methods.parts.ragged import Ragged
 
 
 def read(masks, slots, limit=None):
@@ -50,11 +50,9 @@ def test_what_a_prediction_may_know():
     prefix, window = batch([4], [4]), batch([4], [4], targets=4)
     start = sum(len(items) for items in HISTORIES[:4])
     # The one prediction after four items may know all four; that after the first, only it.
-    assert visible_until(prefix, RaggedTokens(prefix.valid)).tolist() == [start + 3] * 4
-    assert visible_until(window, RaggedTokens(window.valid)).tolist() == [
-        start + n for n in range(4)
-    ]
-    assert row_ends(window, RaggedTokens(window.valid)).tolist() == [start + 3] * 4
+    assert visible_until(prefix, Ragged(prefix.valid)).tolist() == [start + 3] * 4
+    assert visible_until(window, Ragged(window.valid)).tolist() == [start + n for n in range(4)]
+    assert row_ends(window, Ragged(window.valid)).tolist() == [start + 3] * 4
 
 
 CHANGED = [[*items[:3], *(item % 20 + 1 for item in items[3:])] for items in HISTORIES]
@@ -135,6 +133,6 @@ def test_nobody_qualified_means_no_mask():
     method = model(theta=1.5)
     method.begin_epoch(1)
     given = batch([0, 4], [6, 5])
-    tokens, x = RaggedTokens(given.valid), method.backbone.embed(given.items)
+    tokens, x = Ragged(given.valid), method.backbone.embed(given.items)
     semantic = method.semantic_interests(given, tokens).units()
     assert method._input_mask(x, given, tokens, semantic).tolist() == [1.0] * 11

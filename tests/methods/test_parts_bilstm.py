@@ -6,6 +6,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.methods.parts import bilstm
 from bench.methods.parts.bilstm import BiLSTM
+from bench.model.shapes import static_shapes
 
 
 def frame(lengths, width, size, dtype=torch.float64):
@@ -31,13 +32,16 @@ def test_states_and_gradients_are_torchs(monkeypatch, lengths, bias, block):
     x, valid = frame(lengths, 9, 3)
     weights = torch.randn(2, len(lengths), 9, 4, dtype=torch.float64)
     found = []
-    for forward, backward in (layer(x, valid), torchs_own(layer, x, lengths)):
+    with static_shapes():
+        padded = layer(x, valid)
+    for forward, backward in (layer(x, valid), padded, torchs_own(layer, x, lengths)):
         real = valid[..., None]
         loss = (forward * real * weights[0]).sum() + (backward * real * weights[1]).sum()
         grads = torch.autograd.grad(loss, [x, *layer.parameters()])
         found.append([forward * real, backward * real, *grads])
-    for ours, theirs in zip(*found, strict=True):
+    for ours, padded_ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(padded_ours, theirs)
 
 
 def test_the_gradient_passes_a_numerical_check():

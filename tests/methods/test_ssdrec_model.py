@@ -308,9 +308,10 @@ def test_the_temperature_falls_before_the_fortieth_batch_is_augmented():
     method.augmenter._draw = lambda context, valid, tau, noise: (
         seen.append(float(tau)) or draw(context, valid, tau, noise)
     )
-    method.core.schedules.batches.fill_(39)
+    schedules = method.core.schedules
+    schedules.load_state_dict(schedules.state_dict() | {"batches": torch.tensor(39)})
     method.losses(some_batch(LENGTHS))
-    assert seen == pytest.approx([0.5 * math.exp(-0.04)] * 2)
+    assert seen == pytest.approx([0.5 * math.exp(-0.04)])
 
 
 @pytest.mark.parametrize("variant", [v.name for v in METHODS.get("ssdrec").variants])

@@ -1,6 +1,7 @@
 """The vectorised corruption against the published walk, and what follows from its definition."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from bench.methods.steam.corruption import (
     draw_corruption,
 )
 from bench.methods.steam.noise import NoiseSampler
+from bench.model.shapes import static_shapes
 
 OFFICIAL = {"drop": 0.5, "noise": 0.1}
 UNIFORM = NoiseSampler(torch.ones(N_ITEMS))
@@ -38,17 +40,27 @@ def rows(items):
     return [[item for item in row if item] for row in items.tolist()]
 
 
+@pytest.fixture(params=[nullcontext, static_shapes], ids=["tokens", "static"])
+def shapes(request):
+    """Corrupt as a CPU does, and as a GPU."""
+    with request.param():
+        yield
+
+
+@pytest.mark.usefixtures("shapes")
 @pytest.mark.parametrize("longest_run", [1, 3, 5])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_labels_undo_the_corruption(longest_run, seed):
     items = ragged_segments(20, 200, seed)
-    made = corrupt(items, rates(longest_run, 30), UNIFORM, generator=None)
+    size = int((items > 0).sum())
+    made = corrupt(items, rates(longest_run, 30), UNIFORM, generator=None, size=size)
     assert made.items.shape[1] <= 30
     for segment, (found, labels, targets) in zip(rows(items), unpack(made), strict=True):
         mended = naive_edit(found, labels, targets)
         assert [item for item, _, _ in mended] == segment
 
 
+@pytest.mark.usefixtures("shapes")
 @pytest.mark.parametrize("longest_run", [1, 3, 5])
 def test_what_the_walk_never_does(longest_run):
     items = ragged_segments(20, 400)
@@ -170,16 +182,17 @@ def test_a_piece_never_outgrows_its_frame():
     assert int(lengths.max()) == 7
 
 
+@pytest.mark.usefixtures("shapes")
 def test_noise_stops_where_the_catalogue_is_used_up():
     items = torch.tensor([[1, 2, 0], [3, 0, 0], [1, 2, 3]])
     draws = CorruptionDraws(
         torch.full((3, 3), 9), torch.zeros(3, 3, dtype=torch.bool), torch.ones(3, 3).long()
     )
     made = corrupt(items, rates(), NoiseSampler(torch.ones(3)), draws)
-    assert made.items[0].tolist() == [3, 1, 2]
+    assert made.items[0, :3].tolist() == [3, 1, 2]
     assert sorted(made.items[1].tolist()[:2]) == [1, 2]
     assert made.items[1, 2] == 3
-    assert made.items[2].tolist() == [1, 2, 3]
+    assert made.items[2, :3].tolist() == [1, 2, 3]
 
 
 def test_noise_follows_its_weights():
@@ -207,6 +220,19 @@ def test_uniform_noise_is_uniform_over_ordered_pairs():
     expected = count / 12
     statistic = sum((n - expected) ** 2 / expected for n in seen.values())
     assert statistic < 31.3  # chi-square, 11 degrees of freedom, p = 0.001
+
+
+@pytest.mark.usefixtures("shapes")
+def test_filled_places_follow_the_weights_without_repetition():
+    weights = torch.tensor([0.0, 1.0, 2.0, 4.0, 0.0])
+    torch.manual_seed(0)
+    count = 7000
+    wanted = torch.tensor([[False, True, True]]).repeat(count, 1)
+    found = NoiseSampler(weights).fill(torch.full((count, 1), 2), wanted)
+    assert not found[:, 0].any()
+    # Item 2 stands in every row; 3 and 4 are left, one to two, and the second is the other one.
+    assert set(found[:, 1:].sum(1).tolist()) == {7}
+    assert abs(int((found[:, 1] == 3).sum()) - count / 3) < 4 * math.sqrt(count * 2 / 9)
 
 
 def test_a_generator_decides_everything():

@@ -207,9 +207,9 @@ def test_blind_correction_does_not_see_hidden_items():
     seen = []
     original = model.corrector.correct
 
-    def watched(encoder, items, longest, edits="all"):
+    def watched(encoder, items, longest, **given):
         seen.append(items)
-        return original(encoder, items, longest, edits)
+        return original(encoder, items, longest, **given)
 
     model.corrector.correct = watched
     for given in (batch, other):
@@ -226,9 +226,9 @@ def test_blind_correction_asks_for_the_items_that_stood_there():
     views = []
     original = model._recommendation_losses
 
-    def watched(states, given):
+    def watched(states, frame, given, size):
         views.extend(given)
-        return original(states, given)
+        return original(states, frame, given, size)
 
     model._recommendation_losses = watched
     model.losses(batch, draws)

@@ -9,11 +9,11 @@ import pytest
 from fake_experiments import begun, planned
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.plan.cluster import Cluster
 from bench.plan.progress import Progress
 from bench.runs import execute as execution
 from bench.runs import workers as pool
-from bench.runs.cluster import Cluster
-from bench.runs.execute import default_workers, execute
+from bench.runs.execute import connect, default_workers, execute
 from bench.runs.run_one import ExecutionSettings, run_one
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -127,14 +127,13 @@ def test_cells_at_once_fit_cores_and_memory(monkeypatch):
     monkeypatch.setattr(execution, "available_cpus", lambda: 8)
     free = 64 * 2**30
     monkeypatch.setattr(execution.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
-    assert default_workers(1, on_gpu=False) == 8
-    assert default_workers(3, on_gpu=False) == 2
-    assert default_workers(16, on_gpu=False) == 1
-    assert default_workers(1, on_gpu=True) == 1
+    assert default_workers(1) == 8
+    assert default_workers(3) == 2
+    assert default_workers(16) == 1
     free = 5 * 2**30
-    assert default_workers(1, on_gpu=False) == 2
+    assert default_workers(1) == 2
     free = 0
-    assert default_workers(1, on_gpu=False) == 1
+    assert default_workers(1) == 1
 
 
 def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
@@ -301,4 +300,4 @@ def test_the_task_of_a_lost_worker_is_handed_out_again(tmp_path, monkeypatch, an
 def test_a_cluster_without_ray_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match="install bench with its extra 'ray'"):
-        Cluster().connect(Settings.from_environment({}))
+        connect(Cluster(), Settings.from_environment({}))

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from bench.methods.parts.attention import PostNormBlock
 from bench.methods.parts.dropout import fast_dropout
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import Ragged, lay_out
 from bench.model.backbone import Backbone, Sizes, init_normal
 
 from .config import BERT4RecConfig
@@ -71,7 +71,7 @@ class BERT4Rec(Backbone):
         """
         del users
         x, longer = self._append_mask(x, valid)
-        ragged = Ragged(longer)
+        ragged = lay_out(longer)
         z = self._tokens(x, ragged)
         for block in self.blocks[:-1]:
             z = block(z, ragged)
@@ -79,7 +79,7 @@ class BERT4Rec(Backbone):
 
     def encode_hidden(self, x: Tensor, valid: Tensor) -> Tensor:
         """Attend to the row as it is; see :meth:`Backbone.encode_hidden`."""
-        ragged = Ragged(valid)
+        ragged = lay_out(valid)
         z = self._tokens(x, ragged)
         for block in self.blocks:
             z = block(z, ragged)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.methods.parts.ragged import lay_out
 from bench.model.backbone import Backbone, Sizes
 
 from .config import CaserConfig
@@ -55,19 +56,17 @@ class Caser(Backbone):
             features = self._features_from_start(x)
         else:
             features = self._features(functional.pad(x, (0, 0, self.window - 1, 0)))
-        # Everything below works position by position, so padding is left out.
-        z = functional.relu(self.connect(self.dropout(features[valid])))
+        # Everything below works position by position, so padding may be left out.
+        tokens = lay_out(valid)
+        z = functional.relu(self.connect(self.dropout(tokens.take(features))))
         if self.users is not None:
             if users is None:
                 raise ValueError("Caser with a user embedding needs the users of the batch")
-            whose = users[:, None].expand_as(valid)[valid]
-            z = torch.cat([z, self.users(whose)], -1)
+            z = torch.cat([z, self.users(tokens.repeat_rows(users))], -1)
         found: Tensor = self.output(z)
         if self.output_relu:
             found = functional.relu(found)
-        states = found.new_zeros(*valid.shape, self.state_size)
-        states[valid] = found
-        return states
+        return tokens.put(found)
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Convolve the last window only; see :meth:`Backbone.encode_last`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.model.backbone import Backbone, Sizes
+from bench.model.shapes import is_static
 
 from .config import GRU4RecConfig
 from .recurrence import gru_layer, time_order
@@ -15,9 +15,9 @@ from .recurrence import gru_layer, time_order
 class GRU4Rec(Backbone):
     """Embedding dropout, stacked GRU, linear map from H to D.
 
-    No step is computed for padding. Correctness does not need that (a causal state never sees later
-    positions), but batches mix short and long histories. A GPU runs torch's own layers on packed
-    sequences; a CPU runs the same layers on tokens in time order, which is faster there.
+    A causal state never sees the padding behind it, so a GPU runs torch's own layers on the padded
+    frame, without a look at the lengths. Batches mix short and long histories: a CPU runs the same
+    layers on the real tokens in time order, which is faster there.
     """
 
     def __init__(self, config: GRU4RecConfig, sizes: Sizes) -> None:
@@ -42,9 +42,10 @@ class GRU4Rec(Backbone):
         # In bfloat16 rounding errors would add up over the steps.
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.output.weight.dtype)
-            return (
-                self._in_time_order(x, valid) if x.device.type == "cpu" else self._packed(x, valid)
-            )
+            if not is_static(x.device):
+                return self._in_time_order(x, valid)
+            states: Tensor = self.gru(self.dropout(x))[0]
+            return states
 
     def _in_time_order(self, x: Tensor, valid: Tensor) -> Tensor:
         flat_index, sizes = time_order(valid)
@@ -54,16 +55,6 @@ class GRU4Rec(Backbone):
             z = gru_layer(z, w_ih, w_hh, sizes)
         states = z.new_zeros(valid.numel(), self.state_size).index_copy_(0, flat_index, z)
         return states.view(*valid.shape, self.state_size)
-
-    def _packed(self, x: Tensor, valid: Tensor) -> Tensor:
-        lengths = valid.sum(1).clamp_min(1).cpu()
-        packed = pack_padded_sequence(
-            self.dropout(x), lengths, batch_first=True, enforce_sorted=False
-        )
-        states: Tensor = pad_packed_sequence(
-            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
-        )[0]
-        return states
 
     def project(self, states: Tensor) -> Tensor:
         """Map ``[..., H]`` to ``[..., D]``."""

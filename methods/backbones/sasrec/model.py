@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.methods.parts.attention import Block, PostNormBlock, PreNormBlock
 from bench.methods.parts.dropout import fast_dropout
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import Ragged, lay_out
 from bench.model.backbone import Backbone, Sizes, init_normal
 
 from .config import SASRecConfig
@@ -21,9 +21,9 @@ _EPS = 1e-12
 class SASRec(Backbone):
     """Learnt positions, blocks of causal attention and feed-forward layers, layer norms.
 
-    Positions count from the oldest item of the input, as suits right padding. All layers work on
-    real tokens, and attention in frames of rows of similar length, because most of a padded frame
-    would be padding. See ``README.md``.
+    Positions count from the oldest item of the input, as suits right padding. On a CPU all layers
+    work on real tokens, and attention in frames of rows of similar length, because most of a padded
+    frame would be padding. See ``README.md``.
     """
 
     def __init__(self, config: SASRecConfig, sizes: Sizes) -> None:
@@ -40,7 +40,7 @@ class SASRec(Backbone):
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Attend to all earlier positions; see :meth:`Backbone.encode`."""
         del users
-        ragged = Ragged(valid)
+        ragged = lay_out(valid)
         z = self._tokens(x, ragged)
         for block in self.blocks:
             z = block(z, ragged)
@@ -52,7 +52,7 @@ class SASRec(Backbone):
         The last block computes the last tokens only.
         """
         del users
-        ragged = Ragged(valid)
+        ragged = lay_out(valid)
         z = self._tokens(x, ragged)
         for block in self.blocks[:-1]:
             z = block(z, ragged)
@@ -65,7 +65,7 @@ class SASRec(Backbone):
         vectors attends to all, and the state is the first one's.
         """
         frame = len(users), self.sizes.max_length
-        ragged = Ragged(torch.ones(frame, dtype=torch.bool, device=users.device))
+        ragged = lay_out(torch.ones(frame, dtype=torch.bool, device=users.device))
         z = self._tokens(self.items.weight.new_zeros(*frame, self.embedding_size), ragged)
         for block in self.blocks:
             z = block(z, ragged, causal=False)

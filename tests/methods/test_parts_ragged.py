@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.methods.iadsr.tokens import RaggedTokens
+from bench.methods.parts.ragged import Ragged
 
 
 def ragged(lengths, width=3, seed=0):
@@ -13,7 +13,7 @@ def ragged(lengths, width=3, seed=0):
     longest = max(lengths, default=0)
     frame = torch.randn(len(lengths), longest, width, dtype=torch.float64)
     valid = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    return frame, RaggedTokens(valid), [frame[row, :n] for row, n in enumerate(lengths)]
+    return frame, Ragged(valid), [frame[row, :n] for row, n in enumerate(lengths)]
 
 
 LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any)
@@ -56,7 +56,7 @@ def test_gradients(name):
 
 
 def test_a_tie_shares_the_gradient_of_a_maximum_whatever_its_sign():
-    tokens = RaggedTokens(torch.ones(1, 3, dtype=torch.bool))
+    tokens = Ragged(torch.ones(1, 3, dtype=torch.bool))
     for incoming in (-1.0, 1.0):
         flat = torch.tensor([[1.0], [1.0], [0.0]], requires_grad=True)
         tokens.max_rows(flat).backward(torch.tensor([[incoming]]))
@@ -78,6 +78,6 @@ def test_gradients_of_tied_maxima_equal_those_of_each_row():
 def test_cumulative_sums_do_not_lose_digits_in_a_long_list():
     torch.manual_seed(0)
     values = torch.randn(40_000, 2) + 3
-    tokens = RaggedTokens(torch.ones(4_000, 10, dtype=torch.bool))
+    tokens = Ragged(torch.ones(4_000, 10, dtype=torch.bool))
     expected = values.view(4_000, 10, 2).double().cumsum(1).view(-1, 2)
     torch.testing.assert_close(tokens.cumulative_sums(values).double(), expected, rtol=0, atol=2e-3)

@@ -1,0 +1,271 @@
+"""Count what a training step asks of a GPU, on a machine without one.
+
+A step of each method on each backbone is taken twice on the CPU: as a CPU computes it, on real
+tokens alone, and as a GPU does, on padded frames (bench.model.shapes). Two things are counted in
+forward, backward and the update of the weights:
+
+- operations: calls of torch's operators that would launch at least one kernel. Views and new,
+  empty tensors launch none. A recurrent layer and scaled_dot_product_attention are one operation
+  in either direction, as in cuDNN and in torch's fused kernels.
+- synchronisations: operators for whose result the CPU has to wait, since a shape or a branch
+  depends on it: nonzero, unique, masks as indices, item, bincount, copies to the CPU.
+
+    python benchmarks/launches.py
+    python benchmarks/launches.py --dataset beauty --method none hsd --backbone gru4rec
+    python benchmarks/launches.py --method hsd --backbone sasrec --operators
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from common import command, positive, print_table, run
+from steps import CPU, Stepper
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from bench.components import BACKBONES, METHODS
+from bench.data.dataset import Dataset
+from bench.data.load import load_dataset
+from bench.model.shapes import static_shapes
+from bench.plan.experiment import Experiment
+from bench.plan.grid import freeze, grid_points
+from bench.plan.overrides import apply_overrides
+from bench.plan.spec import Spec
+from bench.settings import Settings
+from bench.training.device import configure
+
+HEADERS = ("method", "backbone", "operations", "waits", "operations, padded", "waits, padded")
+_NO_KERNEL = {
+    "aten::_local_scalar_dense",
+    "aten::_unsafe_view",
+    "aten::empty",
+    "aten::empty_like",
+    "aten::empty_strided",
+    "aten::lift_fresh",
+    "aten::new_empty",
+    "aten::new_empty_strided",
+    "aten::resize_",
+}
+"""Operators that copy a number, or that allocate or describe memory."""
+_WAITS = {
+    "aten::_local_scalar_dense",
+    "aten::_unique2",
+    "aten::bincount",
+    "aten::equal",
+    "aten::is_nonzero",
+    "aten::masked_select",
+    "aten::nonzero",
+    "aten::unique_consecutive",
+    "aten::unique_dim",
+}
+"""Operators whose result or its size the CPU must know."""
+_MASKABLE = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
+_LIBRARY = ("scaled_dot_product_attention", "lstm", "gru", "dropout")
+
+
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counter of the operators below autograd.
+
+    Attributes
+    ----------
+    operations, waits
+        Calls by name of the operator.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count an operator and call it."""
+        del types
+        name = func.name().partition(".")[0]
+        if not (func.is_view or name in _NO_KERNEL):
+            self.operations[name] += 1
+        if name in _WAITS or _has_mask(name, args) or _unsized_repeat(name, kwargs):
+            self.waits[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _has_mask(name: str, args: Any) -> bool:
+    if name not in _MASKABLE:
+        return False
+    return any(index is not None and index.dtype in {torch.bool, torch.uint8} for index in args[1])
+
+
+def _unsized_repeat(name: str, kwargs: Any) -> bool:
+    return name == "aten::repeat_interleave" and not (kwargs or {}).get("output_size")
+
+
+class _AsLibrary(TorchFunctionMode):
+    """Count what a library computes in one call as one operator in either direction."""
+
+    def __init__(self, launches: Launches) -> None:
+        super().__init__()
+        self.launches = launches
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Replace the operators inside a call by one."""
+        del types
+        given = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name not in _LIBRARY:
+            return func(*args, **given)
+        flat, spec = tree_flatten((args, given))
+        tensors = [value for value in flat if isinstance(value, Tensor)]
+
+        def call(*inner: Tensor) -> tuple[Tensor, ...]:
+            left = iter(inner)
+            again = [next(left) if isinstance(value, Tensor) else value for value in flat]
+            again_args, again_given = tree_unflatten(again, spec)
+            found = func(*again_args, **again_given)
+            return (found,) if isinstance(found, Tensor) else tuple(found)
+
+        found = _OneCall.apply(self.launches, name, call, *tensors)  # type: ignore[no-untyped-call]
+        return found[0] if len(found) == 1 else found
+
+
+class _OneCall(torch.autograd.Function):
+    """A call with its own graph, whose operators are not counted."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        launches: Launches,
+        name: str,
+        call: Callable[..., tuple[Tensor, ...]],
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        launches.operations[name] += 1
+        with _disable_current_modes(), torch.enable_grad():
+            ctx.inner = [
+                tensor.detach().requires_grad_(wanted)
+                for tensor, wanted in zip(tensors, ctx.needs_input_grad[3:], strict=True)
+            ]
+            ctx.found = call(*ctx.inner)
+            ctx.launches, ctx.call = launches, name
+            ctx.set_materialize_grads(False)
+            return tuple(tensor.detach() for tensor in ctx.found)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        ctx.launches.operations[f"{ctx.call} backward"] += 1
+        wanted = [tensor for tensor in ctx.inner if tensor.requires_grad]
+        pairs = [
+            (tensor, grad)
+            for tensor, grad in zip(ctx.found, grads, strict=True)
+            if tensor.requires_grad and grad is not None
+        ]
+        with _disable_current_modes():
+            made = iter(
+                torch.autograd.grad(
+                    [tensor for tensor, _ in pairs],
+                    wanted,
+                    [grad for _, grad in pairs],
+                    allow_unused=True,
+                )
+            )
+        each = (next(made) if tensor.requires_grad else None for tensor in ctx.inner)
+        return (None, None, None, *each)
+
+
+@contextmanager
+def counted(*, library: bool = True) -> Iterator[Launches]:
+    """Count the operators of the block.
+
+    Parameters
+    ----------
+    library
+        Whether a call of a recurrent layer or of attention is one operator.
+    """
+    launches = Launches()
+    with ExitStack() as stack:
+        stack.enter_context(launches)
+        if library:
+            stack.enter_context(_AsLibrary(launches))
+        yield launches
+
+
+def count_step(experiment: Experiment, dataset: Dataset, *, static: bool) -> Launches:
+    """Count what one step asks for, after one that warms up.
+
+    Parameters
+    ----------
+    experiment
+        What is trained; counted from its second epoch on, in which all parts of a method work.
+    dataset
+        Its data.
+    static
+        Whether it computes as on a GPU.
+    """
+    with static_shapes() if static else nullcontext():
+        stepper = Stepper.of(experiment, dataset)
+        waiting = stepper.begin()
+        stepper.take(waiting[0])
+        stepper.method.begin_epoch(1)
+        batch = stepper.data.gather(waiting[1 % len(waiting)])
+        with counted(library=static) as launches:
+            stepper.update(batch)
+    return launches
+
+
+def experiments(options: Namespace, dataset: Dataset) -> list[Experiment]:
+    """Freeze every method on every backbone."""
+    spec = Spec(
+        name="launches",
+        datasets=(options.dataset,),
+        backbones=tuple(options.backbone),
+        methods=tuple(options.method),
+        encoders=(options.encoder,),
+    )
+    spec = apply_overrides(spec, options.set)
+    spec.check()
+    return [freeze(point, spec, dataset) for point in grid_points(spec)]
+
+
+def parser() -> ArgumentParser:
+    """Describe the command line."""
+    arguments = command(__doc__)
+    add = arguments.add_argument
+    add("--dataset", default="planted", help="name or path of a data card")
+    add("--backbone", nargs="+", default=BACKBONES.names(), help="recommenders")
+    add("--method", nargs="+", default=METHODS.names(), help="methods and variants")
+    add("--encoder", default="tfidf", help="text encoder of methods that need one")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as batch_size=128")
+    add("--threads", type=positive, default=1, help="threads of the arithmetic")
+    add("--operators", action="store_true", help="list the operators of padded steps too")
+    return arguments
+
+
+def main(options: Namespace) -> None:
+    """Print a row for each method on each backbone."""
+    data = load_dataset(options.dataset, Settings.from_environment())
+    configure(CPU, options.threads, Settings.from_environment().numerics)
+    rows, lists = [], []
+    for experiment in experiments(options, data):
+        found = [count_step(experiment, data, static=static) for static in (False, True)]
+        numbers = (
+            str(counts.total()) for each in found for counts in (each.operations, each.waits)
+        )
+        names = experiment.method, experiment.backbone or "—"
+        rows.append([*names, *numbers])
+        lists.append((" on ".join(names), found[1]))
+    print_table(HEADERS, rows)
+    if options.operators:
+        for name, launches in lists:
+            print(f"\n{name}:")
+            for kind in (launches.waits, launches.operations):
+                print("  " + ", ".join(f"{op} {times}" for op, times in kind.most_common()))
+
+
+if __name__ == "__main__":
+    run(parser(), main)
