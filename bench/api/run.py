@@ -251,7 +251,7 @@ def execute_spec(
             gpus = visible_gpus(settings.device)
             engine = Gpus(gpus, store, jobs or max(here, len(gpus)))
         workers = min(engine.count, jobs or len(plan)) if engine else here
-        tracking = Tracker(settings)
+        tracking = stack.enter_context(Tracker(settings))
         record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
         execution = ExecutionSettings(remote, tuple(keep), run=record.key)
         is_new = record.ended is None
@@ -340,7 +340,7 @@ def tune(
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with ExitStack() as stack:
         engine = stack.enter_context(connect(on, settings, workers)) if on else None
-        tracking = Tracker(settings)
+        tracking = stack.enter_context(Tracker(settings))
         report = Lines(SafeStream(sys.stderr)).say
         most = Budget(count, seconds)
         studies = spend(plans, most, execution, workers or 1, storage, report, engine)

@@ -44,12 +44,12 @@ def sync(
     What was logged in part is completed. The exit code is 1 when something could not be logged;
     it stays in the store, and the next time it is tried again.
     """
-    from bench.tracking.sync import destination
-    from bench.tracking.sync import sync as log
+    from bench.tracking.destination import destination
+    from bench.tracking.sync import sync_bounded
 
     if uri is not None:
         settings = replace(settings, tracking_uri=uri)
-    counts = log(settings, partial(typer.echo, err=True))
+    counts = sync_bounded(settings, partial(typer.echo, err=True))
     shown = destination(settings).shown
     typer.echo(f"{shown}: {counts.logged} logged, {counts.present} were there already")
     if counts.left:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import BenchError, StoreError
 from bench.files import atomic_path, locked
 from bench.hashing import content_hash
 from bench.runs.store import Store
-from bench.settings import Settings, is_local, masked
+from bench.settings import Settings, masked
+from bench.tracking.destination import Destination, destination
 from bench.tracking.items import Item, items
 
 if TYPE_CHECKING:
@@ -28,76 +33,14 @@ KIND, KEY, DIGEST = "bench.kind", "bench.key", "bench.delivered"
 PARENT = "mlflow.parentRunId"
 BATCH, LONGEST = 1000, 5000
 """Most metrics in one request of MLflow, and less than the most characters of a value."""
+MOST_PAGES, MOST_BYTES = 1000, 2**26
+"""Bounds on what a server may answer: pages of runs, and bytes of one answer."""
 FAILURES_IN_A_ROW = 3
 """Items that fail one after another until MLflow counts as down."""
 LOCK_SECONDS = 60.0
 """How long another process that logs the same store to the same MLflow is waited for."""
-
-
-@dataclass(frozen=True)
-class Destination:
-    """An experiment of an MLflow server or database.
-
-    Attributes
-    ----------
-    uri, experiment
-        Address and name, as in ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``.
-    shown
-        The address without passwords, for messages.
-    folder
-        Of the database and the artifacts; None where MLflow is not the store's own.
-    offline
-        Whether only this machine may be reached.
-    """
-
-    uri: str
-    experiment: str
-    shown: str
-    folder: Path | None = None
-    offline: bool = False
-
-    def check_artifacts(self, location: str) -> None:
-        """Refuse an artifact location that cannot be, or must not be, written from here.
-
-        Raises
-        ------
-        ConfigError
-            A server on another machine names a folder, or the location needs the network that
-            ``BENCH_OFFLINE`` forbids.
-        """
-        is_service = self.uri.startswith(("http", "databricks"))
-        if is_service and not is_local(self.uri) and urlsplit(location).scheme in {"", "file"}:
-            problem = "a folder of its own machine; start it with --serve-artifacts"
-        elif self.offline and not is_local(location):
-            problem = "which BENCH_OFFLINE forbids; unset it"
-        else:
-            return
-        raise ConfigError(
-            f"MLflow at {self.shown} keeps artifacts in {masked(location)}, {problem}, or name "
-            "another experiment with MLFLOW_EXPERIMENT_NAME"
-        )
-
-
-def destination(settings: Settings) -> Destination:
-    """Return the destination that settings name: an address, or a database in the store.
-
-    It is a ConfigError where it is on another machine and ``BENCH_OFFLINE`` forbids that.
-    """
-    uri, experiment, offline = settings.tracking_uri, settings.tracking_experiment, settings.offline
-    if not uri:
-        from sqlalchemy import URL
-
-        folder = settings.store.absolute() / "tracking"
-        database = str(folder / "mlflow.db")
-        # For "sqlite:///" MLflow makes the folder itself, without decoding the '%3F' of a '?'.
-        uri = URL.create("sqlite+pysqlite", database=database).render_as_string()
-        return Destination(uri, experiment, database, folder, offline)
-    if offline and not is_local(uri):
-        raise ConfigError(
-            f"MLFLOW_TRACKING_URI = {masked(uri)} leads to another machine, which BENCH_OFFLINE "
-            "forbids; unset one of them"
-        )
-    return Destination(uri, experiment, masked(uri), None, offline)
+STALL_SECONDS = 300.0
+"""How long :func:`sync_bounded` waits for the next item."""
 
 
 @dataclass
@@ -113,6 +56,35 @@ class Counts:
     def left(self) -> int:
         """Items that MLflow still lacks."""
         return self.items - self.logged - self.present
+
+
+def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
+    """Log whatever MLflow lacks; see :func:`sync`.
+
+    Raises
+    ------
+    BenchError
+        As :func:`sync`, or nothing was logged for :data:`STALL_SECONDS`.
+    """
+    news: SimpleQueue[str | Counts | Exception] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            news.put(sync(settings, news.put))
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            news.put(error)
+
+    threading.Thread(target=work, name="mlflow", daemon=True).start()
+    with suppress(Empty):
+        while isinstance(latest := news.get(timeout=STALL_SECONDS), str):
+            report(latest)
+        if isinstance(latest, Exception):
+            raise latest
+        return latest
+    raise StoreError(
+        f"MLflow at {destination(settings).shown} took nothing for {STALL_SECONDS:.0f} s; look at "
+        "the server, then run the same command again"
+    )
 
 
 def sync(
@@ -185,6 +157,8 @@ class _Client:
                 _make_database(where)
             from mlflow import MlflowClient
 
+            if where.uri.startswith("http"):
+                _bound_answers(where.uri, timeout)
             self._client = MlflowClient(tracking_uri=where.uri)
             experiment = self._experiment()
             where.check_artifacts(experiment.artifact_location)
@@ -256,12 +230,15 @@ class _Client:
 
     def _search(self, prefix: str) -> Iterator[Run]:
         token, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"
-        while True:
+        for _ in range(MOST_PAGES):
             page = self._client.search_runs([self._experiment_id], condition, page_token=token)
             yield from page
             token = page.token
             if not token:
                 return
+        raise StoreError(
+            f"MLflow at {self._where.shown} lists runs without end; look at the server"
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -295,11 +272,35 @@ def _configure(timeout: int, retries: int) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+@cache
+def _bound_answers(uri: str, timeout: int) -> None:
+    """Bound time and size of a server's answers: a timeout of requests is that of one read."""
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import ConnectionError as NoAnswerError
+
+    send = HTTPAdapter.send
+
+    def bounded(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
+        response = send(self, request, *args, **kwargs)
+        if str(request.url).startswith(uri) and not kwargs.get("stream"):
+            content, until = bytearray(), time.monotonic() + timeout
+            while part := response.raw.read1(2**16, decode_content=True):
+                content += part
+                if len(content) > MOST_BYTES or time.monotonic() > until:
+                    response.close()
+                    raise NoAnswerError("the server answers without end")
+            response._content = bytes(content)  # noqa: SLF001 - what reading it all would set
+        return response
+
+    HTTPAdapter.send = bounded  # type: ignore[method-assign]
+
+
 def _make_database(where: Destination) -> None:
     """Make a new SQLite database under a temporary name, so that it is whole or missing.
 
     One that is there is looked at first: MLflow tries for minutes to open a damaged one, and adds
-    its tables to that of another program.
+    its tables to that of another program. In the store, one without runs that MLflow cannot open
+    was left by a process that died while it made the tables, and is made again.
     """
     from sqlalchemy import make_url
 
@@ -307,19 +308,33 @@ def _make_database(where: Destination) -> None:
     path = Path(url.database or ":memory:")
     if path.name == ":memory:" or str(path).startswith("file:"):
         return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    def make(file: Path) -> None:
+        address = url.set(drivername="sqlite+pysqlite", database=str(file.absolute()))
+        artifacts = path.with_name("artifacts").absolute().as_uri()
+        made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
+        made.engine.dispose()
+
     if path.exists() and path.stat().st_size > 0:
         with closing(sqlite3.connect(path)) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if "experiments" not in names:
-            raise StoreError(f"{path} is the database of another program; name another")
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    artifacts = path.with_name("artifacts").absolute().as_uri()
+            if names and "experiments" not in names:
+                raise StoreError(f"{path} is the database of another program; name another")
+            if "runs" in names and connection.execute("SELECT 1 FROM runs").fetchone():
+                return
+        try:
+            with tempfile.TemporaryDirectory() as folder:  # MLflow keeps what it opens once
+                make(shutil.copyfile(path, Path(folder) / path.name))
+        except Exception:
+            if where.folder is None:
+                raise
+        else:
+            return
+        for rest in ("-journal", "-wal", "-shm"):  # SQLite would apply them to the new one
+            path.with_name(f"{path.name}{rest}").unlink(missing_ok=True)
     with atomic_path(path) as temporary:
-        address = url.set(drivername="sqlite+pysqlite", database=str(temporary.absolute()))
-        made = SqlAlchemyStore(address.render_as_string(), artifacts)  # type: ignore[no-untyped-call]
-        made.engine.dispose()
+        make(temporary)
 
 
 def _complete_and_early(run: Run) -> tuple[bool, int, str]:

@@ -1,17 +1,24 @@
-"""Log results when an experiment ends, without ever stopping a run."""
+"""Log results when an experiment ends, without ever stopping a run.
+
+MLflow may be slow or away, so a thread speaks to it. The run waits for the thread, so that nothing
+disturbs what it times, but only :data:`PATIENCE` seconds in all; after that the thread goes on
+during the run. What does not arrive is left to ``bench track sync``.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 from bench.display import Lines, SafeStream
 from bench.errors import BenchError
 from bench.settings import Settings, masked
 
-PATIENCE = 60.0
-"""Seconds that a run spends on MLflow in all; what is left then is left to ``bench track sync``."""
+PATIENCE, GRACE = 60.0, 15.0
+"""Seconds that a run waits for MLflow in all, and once more at its end."""
 TIMEOUT = 5
 """Seconds to wait for one answer of a server; requests are not repeated."""
 
@@ -19,8 +26,7 @@ TIMEOUT = 5
 class Tracker:
     """Logs runs, experiments and studies of a store to MLflow while a run goes on.
 
-    The run waits meanwhile, so that nothing disturbs what it times. With the first problem, or
-    when :data:`PATIENCE` is spent, it logs no more.
+    Leaving the ``with`` block waits for what is under way, but not after an exception.
 
     Parameters
     ----------
@@ -33,31 +39,60 @@ class Tracker:
     def __init__(self, settings: Settings, warn: Callable[[str], None] | None = None) -> None:
         self._settings = settings
         self._warn = warn or Lines(SafeStream(sys.stderr)).say
-        self._patience = PATIENCE if settings.track else 0.0
+        self._patience = PATIENCE
+        self._missing: set[str] = set()
+        self._problem = ""
+        self._thread: threading.Thread | None = None
 
     def log(self, key: str) -> None:
-        """Log a run, an experiment, or a study with its trials."""
-        if self._patience <= 0:
-            return
-        begun = time.monotonic()
-        problem = self._problem(key)
-        self._patience -= time.monotonic() - begun
-        if not problem and self._patience <= 0:
-            problem = f"MLflow takes longer than {PATIENCE:.0f} s"
-        if problem:
-            self._patience = 0.0
+        """Log a run, an experiment, or a study with its trials, and what failed before."""
+        if self._settings.track:
+            self._missing.add(key)
+            until = time.monotonic() + self._patience
+            self._deliver(self._patience)
+            self._patience = 0.0 if self._problem else max(0.0, until - time.monotonic())
+
+    def __enter__(self) -> Self:
+        """Return the tracker; nothing is logged yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for what is under way for at most :data:`GRACE` seconds, unless the block failed."""
+        if kind is None and self._missing and not self._problem:
+            self._deliver(GRACE)
+
+    def _deliver(self, seconds: float) -> None:
+        """Log what is missing, once what is under way has ended; wait so many seconds at most."""
+        until = time.monotonic() + seconds
+        if self._thread is None or not self._is_busy(seconds):
+            work = threading.Thread(target=self._log_missing, name="mlflow", daemon=True)
+            self._thread = work
+            work.start()
+        is_busy = self._is_busy(until - time.monotonic())
+        slow = f"MLflow takes longer than {seconds:.0f} s" if is_busy and seconds > TIMEOUT else ""
+        if problem := self._problem or slow:
             self._warn(
                 f"warning: {masked(problem)}; results are safe in the store, and 'bench track "
                 "sync' logs what is missing"
             )
+            self._warn = lambda _: None
 
-    def _problem(self, key: str) -> str:
-        """Log, and say in one sentence what went wrong."""
+    def _is_busy(self, seconds: float) -> bool:
+        """Wait for the thread; return whether it still works after so many seconds."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, seconds))
+        return self._thread is not None and self._thread.is_alive()
+
+    def _log_missing(self) -> None:
+        """Log, and say in one sentence what went wrong; the body of the thread."""
+        keys = frozenset(self._missing)
         try:
             from bench.tracking.sync import sync
 
-            return sync(self._settings, keys={key}, timeout=TIMEOUT, retries=0).problem
+            self._problem = sync(self._settings, keys=keys, timeout=TIMEOUT, retries=0).problem
         except BenchError as error:
-            return str(error)
+            self._problem = str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the run goes on
-            return f"{type(error).__name__}: {error}"
+            self._problem = f"{type(error).__name__}: {error}"
+        if not self._problem:
+            self._missing -= keys

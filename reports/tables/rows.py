@@ -42,6 +42,7 @@ DECIMALS = 4
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
 _TUNED = "tuned"
+_PREFIXES = "training.prefixes_per_user"
 _OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
 
 
@@ -301,17 +302,30 @@ class _Order:
         return place, self.titles.get(name, name).lower()
 
 
+def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
+    """Whether a result belongs to a block, whose first result is given by ``group``.
+
+    An imported result was trained under a budget of its own. Without prefixes the budget of an
+    experiment does not depend on how many there are.
+    """
+    first, own = budget_of(group[0]), budget_of(result)
+    if result.metadata.sampling == "positions" and _PREFIXES in first:
+        own = own | {_PREFIXES: first[_PREFIXES]}
+    return result.experiment.imported or own == first
+
+
 def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
     data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
-    for result in sorted(results, key=lambda one: one.experiment.imported):
+    for result in sorted(
+        results, key=lambda one: (one.experiment.imported, one.metadata.sampling == "positions")
+    ):
         experiment = result.experiment
         budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
-        text = format_settings(budget_of(result))
-        if experiment.imported and budgets:  # trained under a budget of its own: in every block
-            for group in budgets.values():
-                group.append(result)
-        else:
-            budgets.setdefault(text, []).append(result)
+        groups = [group for group in budgets.values() if _joins(result, group)]
+        if not groups:
+            groups = [budgets.setdefault(format_settings(budget_of(result)), [])]
+        for group in groups:
+            group.append(result)
     identities = sorted({_identity(result) for result in results}, key=order.identity)
     titles, blocks = order.titles, []
     for (dataset, fingerprint), budgets in data.items():

@@ -254,6 +254,18 @@ def test_budgets_share_neither_bold_nor_a_test(tmp_path):
     assert "the 2 pairs" in matrix.caption
 
 
+def test_the_number_of_prefixes_divides_no_rows_that_draw_none(tmp_path):
+    six, eight = (TrainingConfig(prefixes_per_user=k) for k in (6, 8))
+    save(tmp_path, make_experiment("none"), [1, 2])  # four by default, of which it draws none
+    save(tmp_path, make_experiment("none:prefixes", training=six), [1, 2], samples("hsd"))
+    save(tmp_path, make_experiment("hsd", training=six), [1, 1], samples("hsd"))
+    rows = [{row.identity[1] for row in block.rows} for block in table_of(tmp_path).blocks]
+    assert rows == [{"none", "none:prefixes", "hsd"}]
+    save(tmp_path, make_experiment("hsd", training=eight), [1, 1], samples("hsd"))
+    rows = [{row.identity[1] for row in block.rows} for block in table_of(tmp_path).blocks]
+    assert rows == [{"none", "none:prefixes", "hsd"}, {"none", "hsd"}]
+
+
 def test_a_csv_names_every_setting_in_which_rows_differ(tmp_path):
     short = TrainingConfig(epochs=3, batch_size=64)
     save(tmp_path, make_experiment("none", training=short), [1])

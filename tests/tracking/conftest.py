@@ -4,7 +4,8 @@ import os
 import shutil
 import socket
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -73,8 +74,39 @@ def at(settings):
     return lambda uri, **changes: replace(settings, tracking_uri=uri, **changes)
 
 
+ANSWERS = {
+    "silent": (b"", b"", 1.0),
+    "dripping": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ", 0.2),
+    "dripping headers": (b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.2),
+    "endless": (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2**16, 0.0),
+}
+"""What a server that never comes to an end sends first, and then again and again, with a pause."""
+
+
 @pytest.fixture
-def silent():
-    """Serve without ever answering; return the address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:  # it takes what comes, and is silent
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+def serve():
+    """Serve answers of a kind without end; return the address."""
+    over = threading.Event()
+
+    def answer(connection, kind):
+        first, rest, pause = ANSWERS[kind]
+        with connection, suppress(OSError):
+            connection.sendall(first)
+            while not over.wait(pause):
+                connection.sendall(rest)
+
+    def accept(server, kind):
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(target=answer, args=(connection, kind), daemon=True).start()
+
+    with ExitStack() as servers:
+
+        def begin(kind):
+            server = servers.enter_context(socket.create_server(("127.0.0.1", 0)))
+            threading.Thread(target=accept, args=(server, kind), daemon=True).start()
+            return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        yield begin
+        over.set()

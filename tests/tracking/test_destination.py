@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import ConfigError
 from bench.settings import APPLICATION, Settings, is_local, masked
-from bench.tracking.sync import Destination, destination
+from bench.tracking.destination import Destination, destination
 
 
 def at(tmp_path, uri, offline=False):

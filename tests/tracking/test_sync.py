@@ -13,13 +13,15 @@ import pytest
 from full_store import experiment, fail, fill, finish, record, result, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
-from bench.errors import StoreError
+from bench.errors import ConfigError, StoreError
 from bench.plan.experiment import Experiment
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.tracking import sync as module
-from bench.tracking.sync import destination, sync
+from bench.tracking.destination import destination
+from bench.tracking.sync import sync, sync_bounded
 
 ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
@@ -393,7 +395,7 @@ LOG_ONE = """
 import sys
 from pathlib import Path
 from bench.settings import Settings
-from bench.tracking.sync import sync
+from bench.tracking.sync import sync, sync_bounded
 root = Path(sys.argv[1])
 print(sync(Settings(store=root, data=root, cache=root)).left)
 """
@@ -429,6 +431,39 @@ def test_a_process_killed_while_it_makes_the_database_leaves_none(settings):
     assert sync(settings).logged == 1
 
 
+@pytest.mark.parametrize("kind", ["dripping", "dripping headers"])
+def test_a_server_that_drips_bytes_ends_a_sync(full, at, serve, monkeypatch, kind):
+    monkeypatch.setattr(module, "STALL_SECONDS", 1.0)
+    with pytest.raises(StoreError, match=r"MLflow at http://127.* took nothing for 1 s"):
+        sync_bounded(at(serve(kind)), print)
+
+
+def test_an_answer_without_end_is_cut_off(full, at, serve, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 2**20)
+    with pytest.raises(StoreError, match="the server answers without end"):
+        sync(at(serve("endless")), retries=0)
+
+
+def test_an_answer_that_drips_is_cut_off(full, at, serve):
+    with pytest.raises(StoreError, match="the server answers without end"):
+        sync(at(serve("dripping")), timeout=1, retries=0)
+
+
+def test_pages_without_end_are_cut_off(full, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PAGES", 3)
+    page = PagedList([], "next")
+    monkeypatch.setattr(MlflowClient, "search_runs", lambda *_, **__: page)
+    with pytest.raises(StoreError, match="lists runs without end"):
+        sync(full)
+
+
+def test_a_bounded_sync_logs_and_raises_as_sync_does(full, at):
+    seen = []
+    assert sync_bounded(full, seen.append).logged == len(seen) == ITEMS
+    with pytest.raises(ConfigError, match="BENCH_OFFLINE"):
+        sync_bounded(at("https://mlflow.example.org", offline=True), print)
+
+
 def test_a_package_that_artifacts_need_is_named(full, monkeypatch):
     def needs(*_):
         raise ModuleNotFoundError("No module named 'boto3'", name="boto3")
@@ -446,6 +481,13 @@ def change(settings, *statements):
 
 HALF = ("UPDATE alembic_version SET version_num = '451aebb31d03'",)
 """As a process leaves it that dies during one of MLflow's migrations."""
+
+
+@pytest.mark.slow
+def test_a_half_made_database_is_made_again(full):
+    change(full, *HALF, "DROP TABLE trace_info")
+    assert sync(full).logged == ITEMS
+    assert len(runs(full)) == ITEMS
 
 
 def test_a_database_with_runs_is_never_made_again(logged):

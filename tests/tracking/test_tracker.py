@@ -1,6 +1,7 @@
 """Logging during a run: MLflow away, slow, damaged or forbidden costs a warning, not a run."""
 
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -25,15 +26,16 @@ def nowhere():
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 2.0)
+    monkeypatch.setattr(module, "GRACE", 1.0)
     monkeypatch.setattr(module, "TIMEOUT", 1)
 
 
 def track(settings, *keys):
     """Log keys one after another; return the warnings."""
     said = []
-    tracker = Tracker(settings, said.append)
-    for key in keys:
-        tracker.log(key)
+    with Tracker(settings, said.append) as tracker:
+        for key in keys:
+            tracker.log(key)
     return said
 
 
@@ -41,16 +43,16 @@ def test_what_is_logged_during_a_run_is_there_at_its_end(settings):
     """As ``bench run`` does: the run begins, an experiment ends, another fails, the run ends."""
     said = []
     key = record(settings.store, None)
-    tracker = Tracker(settings, said.append)
-    with Store(settings.store).locked(key):
+    with Tracker(settings, said.append) as tracker:
+        with Store(settings.store).locked(key):
+            tracker.log(key)
+            assert sync(settings).present == 1
+            finish(settings.store, 1)
+            tracker.log(experiment(1).key)
+            fail(settings.store, 3)
+            tracker.log(experiment(3).key)
+        record(settings.store, {1: "finished", 3: "failed"})
         tracker.log(key)
-        assert sync(settings).present == 1
-        finish(settings.store, 1)
-        tracker.log(experiment(1).key)
-        fail(settings.store, 3)
-        tracker.log(experiment(3).key)
-    record(settings.store, {1: "finished", 3: "failed"})
-    tracker.log(key)
     assert said == []
     counts = sync(settings)
     assert (counts.logged, counts.present, counts.left) == (0, 3, 0)
@@ -89,22 +91,39 @@ def test_no_network_means_no_remote_server(at):
     assert "BENCH_OFFLINE" in warning
 
 
-def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, silent, quick):
-    """It is asked once, however many experiments end."""
-    settings = at(silent)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "silent",
+        pytest.param("dripping", marks=pytest.mark.slow),
+        pytest.param("dripping headers", marks=pytest.mark.slow),
+    ],
+)
+def test_a_server_that_does_not_answer_delays_a_run_by_a_bounded_time(at, kind, serve, quick):
+    """The bound is generous: 3 seconds of waiting are configured, however many experiments end."""
+    settings = at(serve(kind))
     fill(settings.store)
+    begun = time.monotonic()
     [warning] = track(settings, *[experiment(1 + n % 3).key for n in range(30)])
+    assert time.monotonic() - begun < 60
     assert "MLflow" in warning
     assert sync(at("")).logged == 9
 
 
-def test_a_slow_server_is_left_when_patience_is_spent(settings, monkeypatch):
+@pytest.mark.slow
+def test_what_failed_is_logged_with_the_next_experiment(settings, monkeypatch, quick):
     fill(settings.store)
-    monkeypatch.setattr(module, "PATIENCE", 1e-9)
-    [warning] = track(settings, experiment(1).key, experiment(2).key)
-    assert warning.startswith("warning: MLflow takes longer than 0 s")
+    said = []
+    with Tracker(settings, said.append) as tracker:
+        database = settings.store / "tracking" / "mlflow.db"
+        kept = database.read_bytes()
+        database.write_bytes(b"no database" * 100)
+        tracker.log(experiment(1).key)
+        database.write_bytes(kept)
+        tracker.log(experiment(2).key)
+    assert len(said) == 1
     counts = sync(settings, keys={experiment(1).key, experiment(2).key})
-    assert (counts.logged, counts.present) == (1, 2)
+    assert (counts.logged, counts.present) == (0, 3)
 
 
 def test_whatever_goes_wrong_is_a_warning(settings, monkeypatch):
@@ -112,6 +131,20 @@ def test_whatever_goes_wrong_is_a_warning(settings, monkeypatch):
     monkeypatch.setattr("bench.tracking.sync.items", lambda *_: 1 / 0)
     [warning] = track(settings, experiment(1).key, experiment(2).key)
     assert warning.startswith("warning: ZeroDivisionError: division by zero; results are safe")
+
+
+def test_an_interruption_waits_for_nothing(settings, monkeypatch):
+    def hangs(*_, **__):
+        time.sleep(600)
+
+    monkeypatch.setattr("bench.tracking.sync.sync", hangs)
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(module, "GRACE", 600.0)
+    tracker = Tracker(settings, pytest.fail)
+    tracker.log("key")
+    monkeypatch.setattr(tracker, "_deliver", pytest.fail)
+    tracker.__exit__(KeyboardInterrupt)
+    assert tracker._thread.is_alive(), "it was left behind, not waited for"
 
 
 def test_nothing_is_logged_where_tracking_is_off(settings):
