@@ -73,7 +73,7 @@ def read_report(
             or "run 'bench run' first, or correct --store"
         )
         if request.keys is not None and next(store.experiments(), None):
-            causes += " 'bench report --run all' shows the whole store."
+            causes += "; 'bench report --run all' shows the whole store"
         raise StoreError(f"no finished experiment in {store.root} to report on; {causes}")
     titles = _with_own_titles(titles or {}, finished)
     tables = build_tables(finished, request, titles)

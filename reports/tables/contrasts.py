@@ -103,12 +103,13 @@ def _missing(absence: str) -> Base:
 
 
 def _differing(base: Row, row: Row) -> list[str]:
-    """Name the shared settings that two rows differ in; of tuned rows they may differ."""
+    """Name the shared settings that two rows on equal samples differ in; tuned rows may."""
     if base.tuned and row.tuned:
         return []
     keys = differing_keys([base.all_settings, row.all_settings])
     shared = [key for key in keys if key.startswith(("training.", "backbone."))]
-    return [key.partition(".")[2] for key in shared if key != "training.samples"]
+    how = ("training.samples", "training.prefixes_per_user")  # their samples are equal
+    return [key.partition(".")[2] for key in shared if key not in how]
 
 
 @dataclass(frozen=True)

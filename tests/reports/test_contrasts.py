@@ -261,9 +261,11 @@ def test_the_number_of_prefixes_divides_no_rows_that_draw_none(tmp_path):
     save(tmp_path, make_experiment("hsd", training=six), [1, 1], samples("hsd"))
     rows = [{row.identity[1] for row in block.rows} for block in table_of(tmp_path).blocks]
     assert rows == [{"none", "none:prefixes", "hsd"}]
+    save(tmp_path, make_experiment("t-ce", training=six), [1, 1])
+    assert bases_by_name(tmp_path)["t-ce"] == "none"
     save(tmp_path, make_experiment("hsd", training=eight), [1, 1], samples("hsd"))
     rows = [{row.identity[1] for row in block.rows} for block in table_of(tmp_path).blocks]
-    assert rows == [{"none", "none:prefixes", "hsd"}, {"none", "hsd"}]
+    assert rows == [{"none", "none:prefixes", "hsd", "t-ce"}, {"none", "hsd", "t-ce"}]
 
 
 def test_a_csv_names_every_setting_in_which_rows_differ(tmp_path):
