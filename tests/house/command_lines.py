@@ -7,7 +7,9 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import typer.main
@@ -26,6 +28,12 @@ KNOWN = {
     "encoder": ENCODERS.names,
 }
 _INLINE = re.compile(r"`(?:python -m )?(bench(?: [^`]*)?)`")
+
+
+@cache
+def bench_command() -> Any:
+    """Build the tree of the commands, which takes as long as a hundred lookups in it."""
+    return typer.main.get_command(app)
 
 
 def shown(page: Path) -> Iterator[str]:
@@ -65,7 +73,7 @@ def check(line: str, also: set[str] = frozenset()) -> str:
         Name of the command that the line runs.
     """
     words = shlex.split(line, comments=True)[1:]
-    command = typer.main.get_command(app)
+    command = bench_command()
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         assert words[0] in command.commands, f"no command '{words[0]}'"
         command = command.commands[words.pop(0)]

@@ -10,13 +10,11 @@ import tomllib
 
 import pytest
 import typer
-import typer.main
 import yaml
-from command_lines import check, introduced, shown
+from command_lines import bench_command, check, introduced, shown
 from house import PAGES, ROOT, fenced, sources
 
 import bench
-from bench.cli.main import app
 from bench.data.load import load_dataset
 from bench.plan.protocol import Protocol
 from bench.plan.spec import read_spec
@@ -134,7 +132,7 @@ def test_a_wrong_command_line_would_be_noticed(line):
 
 def shown_in_help(command=None):
     """Examples below the help texts of all commands."""
-    command = command or typer.main.get_command(app)
+    command = command or bench_command()
     lines = (command.epilog or "").splitlines()
     yield from (line.strip() for line in lines if line.strip().startswith("bench "))
     for inner in getattr(command, "commands", {}).values():
@@ -149,7 +147,7 @@ def test_command_lines_in_help_texts_are_real(line):
 
 def options(command=None):
     """Every option of every command."""
-    command = command or typer.main.get_command(app)
+    command = command or bench_command()
     yield from (name for parameter in command.params for name in parameter.opts)
     yield from (name for parameter in command.params for name in parameter.secondary_opts)
     for inner in getattr(command, "commands", {}).values():
