@@ -193,12 +193,21 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
     columns = {name: np.asarray(table[name].to_numpy()) for name in table.column_names}
-    kinds = {name: _dtype(hint) for name, hint in get_type_hints(kind).items()}
-    kinds = {name: kinds[name] for name in kinds if name in columns or not hasattr(kind, name)}
+    kinds = {
+        name: dtype
+        for name, dtype in _dtypes(kind).items()
+        if name in columns or not hasattr(kind, name)
+    }
     if {name: column.dtype for name, column in columns.items()} != kinds:
         expected = ", ".join(f"{name} ({dtype})" for name, dtype in kinds.items())
         raise _damaged(path, f"its columns are not {expected}")
     return kind(**columns)
+
+
+@cache
+def _dtypes(kind: type) -> dict[str, np.dtype[Any]]:
+    """Return the data type of each column of a table; its hints are compiled once."""
+    return {name: _dtype(hint) for name, hint in get_type_hints(kind).items()}
 
 
 def _dtype(hint: object) -> np.dtype[Any]:

@@ -22,6 +22,7 @@ from bench.reports.verify.printed import printed_tables
 from bench.reports.verify.verify import verify
 from bench.runs.store import Store
 from bench.runs.stored import write_columns
+from bench.settings import Settings
 from bench.tuning.records import Trial
 
 TITLES = {"hsd": "HSD | $x_1$ & <b>", "none": "Base"}
@@ -52,9 +53,9 @@ def shared(tmp_path_factory):
     root, known = fill(tmp_path_factory.mktemp("store")), {}
 
     def remembered(function):
-        def call(store_root, *args, **options):
-            if store_root != root:
-                return function(store_root, *args, **options)
+        def call(where, *args, **options):
+            if Settings.of(where).store != root:
+                return function(where, *args, **options)
             key = function.__name__, repr((args, options))
             if key not in known:
                 known[key] = function(root, *args, **options)
