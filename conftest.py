@@ -4,9 +4,12 @@ import gc
 import os
 import random
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import settings
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -16,10 +19,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine must not fail a test: no verdict hangs on wall-clock time.
 settings.register_profile("bench", deadline=None, max_examples=25)
 settings.load_profile("bench")
+# What is collected is kept as bytecode even where the environment asks for none: otherwise each
+# worker, in each run, rewrites all assertions, and each process of a test compiles the package.
+_WITHOUT_BYTECODE = sys.dont_write_bytecode
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish():
-    """Let the collector of garbage pass over what the imports have made."""
+    """Let the collector of garbage pass over what the imports have made; see above for the rest."""
+    sys.dont_write_bytecode = _WITHOUT_BYTECODE
     gc.collect()
     gc.freeze()
 
@@ -50,6 +58,16 @@ def private_cache(tmp_path_factory):
         patch.setenv("BENCH_CACHE_DIR", str(folder))
         patch.setenv("BENCH_TRACK", "0")  # tests of tracking turn it on
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tree_of_commands():
+    """Build the tree of the commands once, as each process of ``bench`` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = cache(typer.main.get_command)
+        patch.setattr(typer.main, "get_command", once)
+        patch.setattr(typer.testing, "_get_command", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

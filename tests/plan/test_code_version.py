@@ -43,9 +43,16 @@ def package(folder, source):
     (folder / "model.py").write_text(source)
 
 
+def forget(patch, root):
+    """Hash a package anew each time; the engine stays as it is and is hashed once."""
+    kept, anew = module._hash_of, module._hash_of.__wrapped__
+    patch.setattr(
+        module, "_hash_of", lambda name: (anew if name.split(".")[0] == root else kept)(name)
+    )
+
+
 def version(folder, source, monkeypatch, home="apkg", **extra):
     """Hash of a package of that source under its own root."""
-    module._hash_of.cache_clear()
     module._imports.cache_clear()
     for loaded in [key for key in sys.modules if key.split(".")[0] == "apkg"]:
         del sys.modules[loaded]
@@ -54,6 +61,7 @@ def version(folder, source, monkeypatch, home="apkg", **extra):
         package(folder / "apkg" / name, content)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(folder))
+        forget(patch, "apkg")
         return code_version([entry(home), None])
 
 
@@ -137,7 +145,7 @@ def test_what_a_component_imports_of_its_own_distribution_counts(tmp_path, monke
 
 def test_a_plugin_of_one_file_counts_with_the_methods_that_it_builds_on(tmp_path, monkeypatch):
     def found(place, source):
-        for cached in (module._hash_of, module._imports, plugins._module):
+        for cached in (module._imports, plugins._module):
             cached.cache_clear()
         (tmp_path / place).mkdir()
         (tmp_path / place / "alone_plugin.py").write_text(source)
@@ -149,10 +157,9 @@ def test_a_plugin_of_one_file_counts_with_the_methods_that_it_builds_on(tmp_path
         del sys.modules["alone_plugin"]
         return version
 
+    forget(monkeypatch, "alone_plugin")
     names, hashed = [], module._hash_of
-    recorded = lambda name: names.append(name) or hashed(name)  # noqa: E731
-    recorded.cache_clear = hashed.cache_clear
-    monkeypatch.setattr(module, "_hash_of", recorded)
+    monkeypatch.setattr(module, "_hash_of", lambda name: names.append(name) or hashed(name))
     source = f"from bench.methods.hsd.model import HSD\n{SOURCE}"
     plain = found("a", source)
     assert {"alone_plugin", "bench.methods.hsd.model"} <= set(names)
