@@ -6,6 +6,8 @@ Every problem is a ``YAMLError``.
 from __future__ import annotations
 
 import re
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -141,13 +143,19 @@ def load_yaml(text: str) -> Any:
     [1000, '2024-01-01']
     """
     try:
-        loader = _Loader(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
+        return deepcopy(_parsed(text))
     except RecursionError:
         raise yaml.YAMLError("nested too deeply") from None
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """Parse a text; every report of a process reads the same cards."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def yaml_problem(error: yaml.YAMLError) -> str:

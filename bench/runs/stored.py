@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,7 +195,7 @@ def _read_columns(path: Path, kind: type[_Table]) -> _Table:
     columns = {name: np.asarray(table[name].to_numpy()) for name in table.column_names}
     kinds = {
         name: dtype
-        for name, dtype in _dtypes(kind).items()
+        for name, dtype in _dtypes(cast("Any", kind)).items()
         if name in columns or not hasattr(kind, name)
     }
     if {name: column.dtype for name, column in columns.items()} != kinds:
