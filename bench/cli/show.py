@@ -73,7 +73,7 @@ def describe(name: str) -> Iterator[str]:
         yield from _plain(load_card(name).model_dump(mode="json", exclude_unset=True))
         return
     known = [*METHODS.names(), *BACKBONES.names(), *ENCODERS.names(), *card_names()]
-    raise ConfigError(f"nothing is called '{name}'{suggestion(name, [*known, *_SHARED_SETTINGS])}")
+    raise ConfigError(f"unknown name '{name}'{suggestion(name, [*known, *_SHARED_SETTINGS])}")
 
 
 def _component(entry: Component) -> Iterator[str]:
