@@ -1,4 +1,4 @@
-"""Problems that a user can mend.
+"""Problems that a user can fix.
 
 Every error below carries one sentence that names the file, line or key at fault and the
 remedy. The command line prints that sentence without a traceback and exits with code 2.

@@ -153,7 +153,7 @@ class TrainedModel:
         -------
         pandas.DataFrame
             ``user``, ``position`` (0 = oldest), ``item``, ``keep`` and ``score`` (high = noise);
-            empty where the method removes nothing.
+            empty if the method removes nothing.
         """
         import torch
 

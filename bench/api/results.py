@@ -106,7 +106,7 @@ class Results:
         where
             Conditions such as ``"epochs=30"`` or ``"method=hsd,none"``; all must hold.
         latest
-            Of experiments that differ in code alone, only those that finished last.
+            Of experiments that differ only in code, only those that finished last.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Results:
         return replace(self, keys=keys)
 
     def table(self, **reading: Unpack[Reading]) -> pd.DataFrame:
-        """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
+        """Return the comparison: one row per method, means over seeds, tests and cost, unrounded.
 
         It equals ``bench report --format csv``: results of :func:`load` that are not filtered show
         the last run with earlier runs of the same settings and data sets, other results all their
@@ -159,7 +159,7 @@ class Results:
         return frame(data.tables)
 
     def metrics(self, **reading: Unpack[Reading]) -> pd.DataFrame:
-        """Return the metrics of every experiment, means over users; one row an experiment.
+        """Return the metrics of every experiment, means over users; one row per experiment.
 
         They are NaN where an imported result does not decide them. Parameters are those of
         :meth:`table`.
@@ -177,12 +177,11 @@ class Results:
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
-        """Return the rank of every held-out item; one row a target and experiment.
+        """Return the rank of every held-out item; one row per target and experiment.
 
         Columns: what identifies the experiment, ``user`` and ``target``, ``rank_all`` and
-        ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from
-        the user's history), and the stored counts behind them; see
-        :class:`bench.plan.result.Ranks`.
+        ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from the
+        user's history), and the stored counts behind them; see :class:`bench.plan.result.Ranks`.
 
         Parameters
         ----------
@@ -239,7 +238,7 @@ class Results:
         return self._long(lambda stored: _columns(stored.lists), items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
-        """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
+        """Return learning curves: one row per epoch, parts of the loss as ``loss: NAME``."""
         return pd.DataFrame(
             {
                 **_identity(stored),
@@ -266,7 +265,7 @@ class Results:
         Parameters
         ----------
         key
-            First digits of its key; may be left out where there is one experiment.
+            First digits of its key; may be omitted if there is only one experiment.
 
         Raises
         ------

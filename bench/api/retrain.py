@@ -28,8 +28,8 @@ def retrain(name: str, settings: Settings, sample: int) -> Iterator[Comparison]:
     name
         ``"reference"``, a pack, or a folder of packs.
     settings
-        Name data, cache and numerics; what is trained is kept in the cache, so that an
-        interrupted check goes on. Only experiments with the same numerics on a CPU are drawn.
+        Name data, cache and numerics; what is trained is kept in the cache, so that an interrupted
+        check can continue. Only experiments with the same numerics on a CPU are drawn.
     sample
         How many to draw, at random.
 

@@ -67,8 +67,8 @@ def run(
 ) -> Results:
     """Train and test every experiment of a specification that is not finished yet.
 
-    Interrupted, it continues where it stopped when called again. An experiment that fails is
-    recorded and the others go on; a warning names it.
+    After an interruption, the same call continues where it stopped. An experiment that fails is
+    recorded and the others continue; a warning names it.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def run(
     tuned
         Use the best settings that :func:`bench.tune` has found.
     keep
-        What to store beside ranks: ``"weights"`` of the best epoch, which :meth:`Results.model`
-        needs, and ``"lists"``, the top items of every user.
+        What to store in addition to ranks: ``"weights"`` of the best epoch, which
+        :meth:`Results.model` needs, and ``"lists"``, the top items of every user.
     jobs
         Experiments at the same time; None is one for each core, or what GPUs or nodes hold.
     on
@@ -152,7 +152,7 @@ def preview(
     Returns
     -------
     pandas.DataFrame
-        One row an experiment: ``experiment``, ``key``, ``status`` and ``seconds`` (estimated;
+        One row per experiment: ``experiment``, ``key``, ``status`` and ``seconds`` (estimated;
         missing where it is finished or its data are not there).
     """
     import pandas as pd
@@ -313,7 +313,7 @@ def tune(
 
     There is one study for each data set, backbone, method and encoder. The objective is the
     validation NDCG@10 with the first seed; what the specification or ``overrides`` fix is not
-    searched. Interrupted, it continues where it stopped when called again. Afterwards,
+    searched. After an interruption, the same call continues where it stopped. Afterwards,
     ``bench.run(..., tuned=True)`` uses the best settings.
 
     Parameters
@@ -337,7 +337,7 @@ def tune(
     Returns
     -------
     pandas.DataFrame
-        One row a trial: ``study``, ``trial``, ``state``, ``value`` (validation figure),
+        One row per trial: ``study``, ``trial``, ``state``, ``value`` (validation figure),
         ``seconds`` and the values of the searched settings.
 
     Raises

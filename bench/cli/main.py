@@ -1,4 +1,4 @@
-"""The ``bench`` command: one verb a file, heavy imports inside the verbs."""
+"""The ``bench`` command: one verb per file, heavy imports inside the verbs."""
 
 from __future__ import annotations
 

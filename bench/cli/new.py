@@ -77,7 +77,7 @@ def new(
 
 
 def _package(kind: str, name: str) -> str:
-    """Return the import name of a component; see that neither name is taken."""
+    """Return the import name of a component; make sure that neither name is taken."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"{kind} name '{name}' {NAME_RULE}; choose another")
     if name in REGISTRIES[kind].names():

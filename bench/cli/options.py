@@ -350,7 +350,7 @@ def chosen_spec(
 def with_options(**groups: Callable[..., Any]) -> Callable[..., Callable[..., None]]:
     """Complete the options of a verb.
 
-    The verb gets ``--plugin``, and each parameter that a group names gives way to the group's own
+    The verb gets ``--plugin``, and each parameter that a group names is replaced by the group's own
     options; the verb then receives what the group makes of them. Groups are made in the order
     given: settings first, because a specification may import plug-ins, and these import torch.
     """

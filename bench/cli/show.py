@@ -60,7 +60,7 @@ def show(
 
 
 def describe(name: str) -> Iterator[str]:
-    """Return the lines that ``bench show`` prints; a ConfigError where nothing has that name."""
+    """Return the lines that ``bench show`` prints; raise a ConfigError if nothing has that name."""
     if name in _SHARED_SETTINGS:
         yield from _settings(_SHARED_SETTINGS[name](), declared(METHODS.get(BASELINE)), f"{name}.")
         return

@@ -1,4 +1,4 @@
-"""HTTP downloads through pooch that go on where they stopped.
+"""HTTP downloads through pooch that continue where they stopped.
 
 pooch checks the SHA-256 and puts a file in place whole, but starts again after every break. Its
 downloader here keeps the bytes in ``NAME.part``; ``NAME.part.json`` remembers which version of

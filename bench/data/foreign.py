@@ -80,7 +80,7 @@ class ForeignTable:
         Raises
         ------
         DataError
-            A value is no id of the data set; the message names its line.
+            A value is not an id of the data set; the message names its line.
         """
         codes, values = self.columns.ids(name)
         known = {value: place for place, value in enumerate(ids)}

@@ -282,7 +282,7 @@ class _BadLineError(ValueError):
 
 @dataclass(frozen=True)
 class _Objects:
-    """One JSON object or Python literal a line; see :func:`read_table`."""
+    """One JSON object or Python literal per line; see :func:`read_table`."""
 
     path: Path
     wanted: Sequence[str]
@@ -371,7 +371,7 @@ def _object(line: bytes) -> dict[Any, Any]:
 
 
 def _literal(line: bytes) -> Any:
-    """Parse a Python literal; None where there is none."""
+    """Parse a Python literal; None if there is none."""
     with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         text = line.decode("utf-8").strip()
         try:

@@ -61,8 +61,8 @@ class _Contents(Config):
 def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool = False) -> int:
     """Write experiments with their run records and tags into one file; return their number.
 
-    Checkpoints are trained weights, where they were kept, and what has begun. It is a StoreError
-    where an experiment is damaged or the file system refuses; the file then does not appear.
+    Checkpoints are trained weights, where they were kept, and what has begun. Raise a StoreError if
+    an experiment is damaged or the file system refuses; the file then does not appear.
     """
     with tempfile.TemporaryDirectory(prefix="bench-pack-") as temporary:
         root = Path(temporary)
@@ -118,7 +118,7 @@ def _info(name: str) -> zipfile.ZipInfo:
 def unpacked(path: Path) -> Iterator[Store]:
     """Check a pack and yield the store that it holds, in a temporary folder.
 
-    It is a StoreError where the file is no pack, is damaged, or names a member outside a store.
+    Raise a StoreError if the file is not a pack, is damaged, or names a member outside a store.
     """
     with tempfile.TemporaryDirectory(prefix="bench-unpack-") as temporary:
         try:

@@ -49,7 +49,7 @@ class Joined(NamedTuple):
 
 
 def packs_of(name: str) -> list[Path]:
-    """Return the packs that a name stands for; a StoreError if there is none.
+    """Return the packs that a name stands for; raise a StoreError if there is none.
 
     The name is :data:`REFERENCE`, a pack, or a folder of packs.
     """
@@ -66,7 +66,7 @@ def published_folder() -> Path:
 
 
 def published_experiments(name: str) -> list[PublishedExperiment]:
-    """Return what is published under a name; nothing where there is no pack."""
+    """Return what is published under a name; nothing if there is no pack."""
     try:
         packs = packs_of(name)
     except StoreError:
@@ -77,7 +77,7 @@ def published_experiments(name: str) -> list[PublishedExperiment]:
 def published_store(name: str, cache: Path) -> Store:
     """Return the experiments of packs as a store, unpacked once and kept in the cache.
 
-    The name is that of :func:`packs_of`. It is a StoreError where a pack is damaged.
+    The name is that of :func:`packs_of`. Raise a StoreError if a pack is damaged.
     """
     packs = packs_of(name)
     root = cache / "published" / content_hash([file_hash(path) for path in packs])[:16]
@@ -90,7 +90,7 @@ def published_store(name: str, cache: Path) -> Store:
 
 
 def published_site(name: str, settings: Settings) -> Site:
-    """Return the site of what is published under a name; a StoreError where there is nothing."""
+    """Return the site of what is published under a name; raise a StoreError if there is nothing."""
     from bench.reports.site import Site
     from bench.reports.titles import RegisteredTitles
 
@@ -102,7 +102,7 @@ def published_site(name: str, settings: Settings) -> Site:
 def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:
     """Join a user's experiments with the published ones that they can be compared with.
 
-    These are on the same data under the same protocol. A published experiment gives way to the
+    These are on the same data under the same protocol. A published experiment is replaced by the
     user's own that differs from it in code and computation alone, and to a later one of newer code.
     Without keys, all of the user's experiments take part; without a name, nothing is joined.
 

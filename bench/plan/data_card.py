@@ -169,7 +169,7 @@ def rating_rule(text: str) -> Callable[[Any], Any]:
     Raises
     ------
     ValueError
-        It is no such rule.
+        It is not such a rule.
 
     Examples
     --------
@@ -231,7 +231,7 @@ class Filters(Config):
 
 
 class Counts(Config):
-    """How much data there are; None where a card does not say.
+    """How much data there are; None if a card does not say.
 
     Examples
     --------

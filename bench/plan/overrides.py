@@ -114,7 +114,7 @@ def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
 
 
 def parse_setting(text: str, flag: str) -> tuple[str, Any]:
-    """Split ``key=value``, with a YAML value, which was given behind a flag."""
+    """Split ``key=value``, with a YAML value, which was given after a flag."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{flag} '{text}' is not key=value; write for example {flag} epochs=3")

@@ -35,7 +35,7 @@ def execute(
 ) -> list[ExperimentOutcome]:
     """Run a plan and return every experiment's outcome, in the plan's order.
 
-    A failed experiment is recorded and the others go on. An experiment that another process runs
+    A failed experiment is recorded and the others continue. An experiment that another process runs
     is taken from the store once that process has finished it.
 
     Parameters

@@ -2,7 +2,7 @@
 
 The driver writes the plan to the store and submits the array. Each task takes experiments from the
 plan by claims (:mod:`bench.runs.claims`) until its time is nearly over, and is then requeued. The
-driver only reads what the tasks write to the store, so the job goes on without it.
+driver only reads what the tasks write to the store, so the job continues without it.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ class SlurmArray:
         return Watch(execution)
 
     def ready(self, workers: Sequence[Watch], seconds: float) -> list[Watch]:
-        """Return the workers whose experiments have news; see that there is an array job."""
+        """Return the workers whose experiments have news; make sure that there is an array job."""
         found = self._look(workers)
         if not found and time.monotonic() >= self._next_question:
             self._next_question = time.monotonic() + ASK
@@ -367,7 +367,7 @@ class Watch:
         self.task, self._begun, self._epoch = task, False, 0
 
     def answer(self, goes_on: bool) -> None:
-        """Do nothing: the task goes on."""
+        """Do nothing: the task continues."""
 
     def look(self, ended: Collection[str]) -> bool:
         """Look for news in the store, which :meth:`receive` returns.
@@ -389,7 +389,7 @@ class Watch:
         return ""
 
     def stop(self) -> None:
-        """Do nothing: the array job goes on."""
+        """Do nothing: the array job continues."""
 
     def _next(self, experiment: Experiment, ended: Collection[str]) -> Message | None:
         store, key = self._store, experiment.key

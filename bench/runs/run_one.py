@@ -46,7 +46,7 @@ class ExecutionSettings:
     load
         ``"module:function"``, called with a source and the settings; it returns the data set.
     run
-        Key of the run's record; empty where nothing is recorded.
+        Key of the run's record; empty if nothing is recorded.
     failed
         :meth:`bench.runs.store.Store.failed` when the tasks began. A failure that another process
         has recorded since then counts as a failure of this command, too. Records are compared,

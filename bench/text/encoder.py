@@ -72,7 +72,7 @@ class Encoder(ABC, Generic[C]):
         )
 
     def versions(self) -> dict[str, str]:
-        """Version of each of :attr:`libraries`; a ConfigError where one is not installed."""
+        """Version of each of :attr:`libraries`; raise a ConfigError if one is not installed."""
         try:
             return {library: version(library) for library in self.libraries}
         except PackageNotFoundError as error:
@@ -82,11 +82,11 @@ class Encoder(ABC, Generic[C]):
             ) from None
 
     def weights(self) -> str:
-        """Return a hash of the weights; empty where there are none."""
+        """Return a hash of the weights; empty if there are none."""
         return ""
 
     def open(self, device: torch.device) -> None:
-        """Load the weights, fetching them where they are missing.
+        """Load the weights, fetching them if they are missing.
 
         Parameters
         ----------

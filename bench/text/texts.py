@@ -98,7 +98,7 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def item_texts(dataset: Dataset, kind: str) -> list[str]:
-    """Return the text of every item, empty where it has none.
+    """Return the text of every item, empty if it has none.
 
     Parameters
     ----------

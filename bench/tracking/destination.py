@@ -21,7 +21,7 @@ class Destination:
     shown
         The address without passwords, for messages.
     folder
-        Of the database and the artifacts; None where MLflow is not the store's own.
+        Of the database and the artifacts; None if MLflow is not the store's own.
     offline
         Whether only this machine may be reached.
     """
@@ -57,7 +57,7 @@ class Destination:
 def destination(settings: Settings) -> Destination:
     """Return the destination that settings name: an address, or a database in the store.
 
-    It is a ConfigError where it is on another machine and ``BENCH_OFFLINE`` forbids that.
+    Raise a ConfigError if it is on another machine and ``BENCH_OFFLINE`` forbids that.
     """
     uri, experiment, offline = settings.tracking_uri, settings.tracking_experiment, settings.offline
     if not uri:

@@ -147,7 +147,7 @@ def sync(
 
 
 class _Client:
-    """MLflow's client for one experiment, which is made where it is missing."""
+    """MLflow's client for one experiment, which is made if it is missing."""
 
     def __init__(self, where: Destination, timeout: int, retries: int) -> None:
         _configure(timeout, retries)
@@ -300,7 +300,7 @@ def _make_database(where: Destination) -> None:
 
     One that is there is looked at first: MLflow tries for minutes to open a damaged one, and adds
     its tables to that of another program. In the store, one without runs that MLflow cannot open
-    was left by a process that died while it made the tables, and is made again.
+    was left by a process that died while it made the tables, and is created again.
     """
     from sqlalchemy import make_url
 

@@ -38,7 +38,7 @@ class TrainingState(BaseModel):
     best_criterion
         What made it the best: that figure, or the negated training loss.
     curve
-        One row an epoch.
+        One row per epoch.
     seconds, cpu_seconds
         Wall and CPU seconds of each stage, over all sittings.
     peak_memory_bytes
@@ -109,7 +109,7 @@ def load(
     Returns
     -------
     tuple or None
-        How far training had come, and the best weights; None where there is no checkpoint, or a
+        How far training had come, and the best weights; None if there is no checkpoint, or a
         damaged one, which is set aside with a warning.
 
     Raises

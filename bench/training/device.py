@@ -142,7 +142,7 @@ def _blas() -> str | None:
 
 
 def _mkl_branch() -> str | None:
-    """Ask MKL, which is linked into torch or loaded by it; None where that is not possible."""
+    """Ask MKL, which is linked into torch or loaded by it; None if that is not possible."""
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     try:
         branch = ctypes.CDLL(str(library)).mkl_serv_cbwr_get(1)  # MKL_CBWR_BRANCH

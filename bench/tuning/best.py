@@ -41,7 +41,7 @@ class BestSettings:
     def adapt(self, point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
         """Set the best settings, except those that the specification sets itself.
 
-        It is a ConfigError where nothing was tuned for the point.
+        Raise a ConfigError if nothing was tuned for the point.
         """
         experiment = freeze(point, spec, dataset, computation=self._computation)
         found = self._find(experiment)

@@ -93,7 +93,7 @@ class Owner:
     def give_back(self, trial: Trial, death: str = "") -> bool:
         """Queue a trial of this process, so that it goes on; one that died too often fails.
 
-        ``death`` says why its process died or its machine failed; it is empty where the trial was
+        ``death`` says why its process died or its machine failed; it is empty if the trial was
         stopped on purpose. Return whether it is in the queue.
         """
         with self._turn():

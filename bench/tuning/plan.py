@@ -83,7 +83,7 @@ class StudyPlan:
         }
 
     def planned(self, values: Mapping[str, Any]) -> PlannedExperiment:
-        """Return the experiment of values of the space; a ConfigError where they do not fit."""
+        """Return the experiment of values of the space; raise a ConfigError if they do not fit."""
         spec = with_values(self.spec, self.point, values)
         experiment = freeze(self.point, spec, self.dataset, computation=self.computation)
         return PlannedExperiment(experiment, self.point.source)

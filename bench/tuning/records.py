@@ -49,7 +49,7 @@ class Trial:
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
     experiment
-        Key of its experiment; empty where the values do not fit together.
+        Key of its experiment; empty if the values do not fit together.
     seconds
         Of training, in all processes that ran it; those of the stored experiment where that was
         reused, 0 where it repeats an earlier trial.
@@ -59,7 +59,7 @@ class Trial:
     deaths
         Processes that died while they ran it.
     curve
-        One row an epoch, counted from 1: ``epoch`` and the validation metric.
+        One row per epoch, counted from 1: ``epoch`` and the validation metric.
     begun, ended
         Seconds since 1970.
     """
@@ -222,7 +222,7 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     Returns
     -------
     list
-        One row a study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
+        One row per study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
         ``killed`` counts the processes that died while they ran a trial.
     """
     rows = []

@@ -108,7 +108,7 @@ def declared(component: Component) -> dict[str, Dimension]:
     Raises
     ------
     ConfigError
-        A key is no setting, a dimension is not sound, or a default lies outside of it.
+        A key is not a setting, a dimension is not sound, or a default lies outside of it.
     """
     path = _path(component)
     if not path.is_file():
@@ -169,7 +169,7 @@ def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
 
 
 def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec:
-    """Set values by the names of :func:`space_for`; a ConfigError where they do not fit."""
+    """Set values by the names of :func:`space_for`; raise a ConfigError if they do not fit."""
     by_kind: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         kind, _, setting = name.partition(".")

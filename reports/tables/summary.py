@@ -182,7 +182,7 @@ def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
     """Lay out how rankings change with the conditions: protocol, competing items and training.
 
     There is a block for each data set and backbone on which a method was trained, with a line for
-    each condition; None where there is no line.
+    each condition; None if there is no line.
     """
     blocks: dict[tuple[str, str], list[dict[str, str | TableCell]]] = {}
     for table in tables:
