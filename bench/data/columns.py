@@ -192,7 +192,7 @@ class Columns:
             units = list(_UNITS.values())
             raise DataError(
                 f"{self.place(other)}: '{name}' is {numbers[other]}, by its size a time in "
-                f"{units[sizes[other] - 1]}, where {self.place(one)} has {numbers[one]}, in "
+                f"{units[sizes[other] - 1]}, but {self.place(one)} has {numbers[one]}, in "
                 f"{units[sizes[one] - 1]}; write all in one unit, or name it as the card's "
                 "'time_format' (s, ms, us or ns)"
             )

@@ -137,7 +137,7 @@ def in_units(
         return bound
     if per_second is None:
         raise DataError(
-            f"data set '{name}': its times are numbers of an unknown unit; write the bound "
+            f"data set '{name}': its times are numbers in an unknown unit; write the bound "
             f"{bound:%Y-%m-%d} as {instead}, or name the unit as 'time_format'"
         )
     microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

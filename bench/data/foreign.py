@@ -92,8 +92,7 @@ class ForeignTable:
             code = int(np.argmax(wrong))
             raise DataError(
                 f"{self.columns.place(int(np.argmax(codes == code)))}: the data set has no {kind} "
-                f"'{values[code]}'; write ids as its files have them, and leave out what is not in "
-                "it"
+                f"'{values[code]}'; use the ids of its files, and leave out rows that are not in it"
             )
         return places[codes]
 

@@ -178,9 +178,9 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
         return None
     if value.lower() in MISSING:
         return (
-            f"'{value}' is a word for a missing value, so that all such lines would be one and "
-            "the same; set 'missing_ids: drop' in the card to leave them out, or 'missing_ids: "
-            "keep' if it is an id"
+            f"'{value}' is a word for a missing value, so all such lines would share one id; set "
+            "'missing_ids: drop' in the card to leave them out, or 'missing_ids: keep' if it is an "
+            "id"
         )
     if value.isalnum():
         return None
@@ -195,5 +195,5 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
     if _SCIENTIFIC.fullmatch(value) or (whole and int(whole[1]) > EXACT):
         return f"{value} is a number that has lost digits; write ids in full, as text"
     if whole and whole[1] in known:
-        return f"{value} is next to {whole[1]}, which may be the same; write them alike"
+        return f"{value} is next to {whole[1]}, which may be the same; write both in one way"
     return None

@@ -50,7 +50,7 @@ def write_tag(root: Path, name: str, keys: Iterable[str]) -> None:
     Raise a ConfigError if the name is not fit for a file.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' is no name of a tag; use letters, digits, '.', '_' and '-'")
+        raise ConfigError(f"'{name}' is not a valid tag; use letters, digits, '.', '_' and '-'")
     path, chosen = root / "tags" / f"{name}.json", sorted(set(keys))
     if chosen:
         write_json(path, {"keys": chosen})
@@ -231,7 +231,7 @@ def _experiments(store: Store, needed: Collection[str]) -> Iterator[Removable]:
             if stored.key not in needed:
                 yield Removable.of(stored.folder, "no run or tag names it")
         except BenchError:
-            yield Removable.of(stored.folder, "damaged: it does not say which experiment it holds")
+            yield Removable.of(stored.folder, "damaged: its experiment is unknown")
 
 
 def _beginnings(store: Store, needed: Collection[str]) -> Iterator[Removable]:

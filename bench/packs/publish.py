@@ -63,7 +63,7 @@ def publish(
         refuses.
     """
     if commit is not None and not WHOLE_COMMIT.fullmatch(commit):
-        raise ConfigError(f"--commit '{commit}' is no whole commit; write all 40 digits")
+        raise ConfigError(f"--commit '{commit}' is not a full commit hash; write all 40 digits")
     runs, available = _runs(store), AvailableData(Settings.from_environment())
     packs: dict[Path, dict[str, PublishedExperiment]] = defaultdict(dict)
     for stored in chosen:
@@ -157,7 +157,7 @@ def _commit(experiment: Experiment) -> str:
     except BenchError as error:
         raise ConfigError(f"{error}; {remedy}") from None
     if now != experiment.code:
-        raise ConfigError(f"the code of this checkout is another; {remedy}")
+        raise ConfigError(f"this checkout has other code; {remedy}")
     if not (commit := checkout()):
         raise ConfigError(f"bench is not run from a checkout; {remedy}")
     return commit

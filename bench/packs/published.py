@@ -134,8 +134,8 @@ class PublishedExperiment:
         ranks = {phase: stored.ranks(phase) for phase in PHASES}
         if any(one.user is not None for one in ranks.values()):
             raise ConfigError(
-                f"{stored.experiment.label} was split by time; published results are of "
-                f"{LEAVE_ONE_OUT} alone, leave it out"
+                f"{stored.experiment.label} was split by time; only {LEAVE_ONE_OUT} results can "
+                f"be published; leave it out"
             )
         buckets = Buckets.of(ranks["test"].target_count)
         plain = {
@@ -296,7 +296,7 @@ def read_published(path: Path) -> list[PublishedExperiment]:
     try:
         found = list(_read(path))
         if len({one.key for one in found}) < len(found):
-            raise ValueError("an experiment is in it twice")
+            raise ValueError("it contains an experiment twice")
         return found
     except StoreError:
         raise
@@ -305,7 +305,9 @@ def read_published(path: Path) -> list[PublishedExperiment]:
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (*_PARQUET_ERRORS, pa.ArrowException, BenchError) as error:
         reason = str(error) or type(error).__name__
-    raise StoreError(f"{path} is no pack of published results, or damaged: {reason}; get it again")
+    raise StoreError(
+        f"{path} is not a pack of published results, or is damaged: {reason}; get it again"
+    )
 
 
 def _read(path: Path) -> Iterator[PublishedExperiment]:

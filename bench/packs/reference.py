@@ -56,7 +56,9 @@ def packs_of(name: str) -> list[Path]:
     folder = published_folder() if name == REFERENCE else Path(name)
     found = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
     if not found:
-        raise StoreError(f"{folder} holds no pack of published results; name one, or a folder")
+        raise StoreError(
+            f"{folder} is not a pack of published results, nor a folder with one; check the path"
+        )
     return found
 
 
@@ -120,7 +122,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     everything = list(readable(Store(settings.store).experiments()))
     own = [stored for stored in everything if keys is None or stored.key in keys]
     if not own:
-        note = f"{settings.store} holds no experiment to compare; all that is published is shown."
+        note = f"{settings.store} holds no experiment to compare; all published results are shown."
         return Joined(replace(settings, store=theirs.root), [s.key for s in published], [note])
     fitting, reasons = _comparable(own, published)
     if not fitting:
@@ -161,8 +163,8 @@ def _comparable(
             reasons.append(_obstacle(name, ours, [stored.experiment for stored in about]))
         elif budgets := _other_budget(ours, [stored.experiment for stored in fitting]):
             reasons.append(
-                f"the published results on {name} were trained otherwise than yours ({budgets}) "
-                "and are in rows of their own"
+                f"the published results on {name} were trained differently from yours ({budgets}) "
+                "and form separate blocks"
             )
     return found, reasons
 
@@ -174,7 +176,7 @@ def _kind(one: Experiment) -> tuple[str, str]:
 def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment]) -> str:
     if not {one.fingerprint for one in theirs} & {one.fingerprint for one in ours}:
         return (
-            f"the published results on {name} are on other data (fingerprint "
+            f"the published results on {name} are on different data (fingerprint "
             f"{theirs[0].fingerprint[:8]}, yours is {ours[0].fingerprint[:8]})"
         )
     a, b = (one[0].protocol.model_dump(mode="json") for one in (theirs, ours))

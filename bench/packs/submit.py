@@ -26,7 +26,7 @@ def write_submission(pack: Path, checked: PackCheck, target: Path) -> list[Path]
     StoreError if the folder exists.
     """
     if target.exists():
-        raise StoreError(f"{target} exists already; name a new folder with --out")
+        raise StoreError(f"{target} exists already; choose a new folder with --out")
     digits = file_hash(pack)
     place = target / _FOLDER / f"{pack.name.removesuffix(SUFFIX)}-{digits[:8]}{SUFFIX}"
     with atomic_path(place) as temporary:

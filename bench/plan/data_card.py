@@ -372,18 +372,19 @@ def load_card(name: str) -> Card:
         card = _parse(path)
         if card.name in builtin:
             raise ConfigError(
-                f"{path}: a built-in data set is also named '{card.name}'; rename this one"
+                f"{path}: a shipped data set is also named '{card.name}'; rename this one"
             )
         return card.placed(path.resolve().parent, variants)
     if name not in builtin:
         raise ConfigError(
-            f"unknown data set '{name}'{suggestion(name, builtin)}; a card of your own is "
-            "named by its path, such as ./mine.yaml"
+            f"unknown data set '{name}'{suggestion(name, builtin)}; give a card of your own by "
+            f"its path, such as ./mine.yaml"
         )
     card = _parse(builtin[name])
     if card.name != name:
         raise ConfigError(
-            f"{builtin[name]}: its name is '{card.name}' but its file's is '{name}'; make them one"
+            f"{builtin[name]}: its name is '{card.name}', but its file is named '{name}'; make "
+            f"them equal"
         )
     return card.placed(None, variants)
 

@@ -127,7 +127,7 @@ class TableOptions(FileOptions):
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"it is no regular expression ({error})") from None
+            raise ValueError(f"it is not a regular expression ({error})") from None
         return value
 
     @property

@@ -186,7 +186,9 @@ def given(card, settings, tmp_path):
 
 def test_weights_that_were_not_kept_are_trained_again_on_request(given, dataset):
     first = bench.run(**given)
-    with pytest.raises(StoreError, match=r"left no weights; run it again with keep='weights'"):
+    with pytest.raises(
+        StoreError, match=r"has no stored weights; run it again with keep='weights'"
+    ):
         first.model()
     ranks = first.ranks()
     second = bench.run(**given, keep="weights")

@@ -101,7 +101,9 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
     assert called("verify", "r.md", cwd=tmp_path).returncode == 1
     monkeypatch.setattr(reference, "published_folder", lambda: packs)
     assert len(load("reference", settings=settings)) == 3
-    assert "holds no pack" in refused("report", "--against", "absent", cwd=tmp_path)
+    assert "is not a pack of published results" in refused(
+        "report", "--against", "absent", cwd=tmp_path
+    )
 
 
 def test_without_experiments_of_ones_own_everything_published_is_shown(packs, tmp_path):

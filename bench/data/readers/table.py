@@ -83,8 +83,8 @@ def _time_of_atomic(table: Columns, options: TableOptions) -> str | None:
     if f"{options.item}_list" in kinds:
         raise DataError(
             f"{table.path} holds '{options.item}_list': sequences that RecBole has cut from "
-            "histories, in which an interaction occurs many times; take the .inter file with one "
-            "interaction a line"
+            "histories, in which an interaction occurs many times; use the .inter file with one "
+            "interaction per line"
         )
     others = {name for name, kind in kinds.items() if kind.startswith("float")}
     others -= {options.rating}
