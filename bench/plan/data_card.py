@@ -189,7 +189,8 @@ class Filters(Config):
     Attributes
     ----------
     rating
-        Which ratings stay, such as ``>=4``; interactions of unknown rating go, too.
+        Which ratings are kept, such as ``>=4``; interactions with an unknown rating are removed,
+        too.
     since, before
         Times from which on, and before which, interactions stay: an ISO 8601 date (in UTC where
         it names no zone), or a number in the unit of the file.
@@ -282,10 +283,10 @@ class Card(Config):
     published
         Counts before the filters, as the publisher states them; a different content is a warning.
     obtain
-        How a person gets the files where a program must not, because the publisher asks for
-        consent first.
+        How to get the files by hand if the publisher asks for consent first, so that a program must
+        not fetch them.
     citation, licence
-        Whom to cite; under which terms the data may be used.
+        What to cite; terms under which the data may be used.
     """
 
     name: str

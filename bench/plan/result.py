@@ -1,4 +1,4 @@
-"""What a finished experiment leaves behind; every figure is computed from it later."""
+"""What a finished experiment stores; every metric is computed from it later."""
 
 from __future__ import annotations
 
