@@ -84,14 +84,14 @@ class Store:
     Parameters
     ----------
     root
-        The folder; made when something is first written.
+        The folder; created when something is first written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def has(self, key: str, keep: Collection[Keep] = ()) -> bool:
-        """Return whether an experiment is finished, with all that is to be kept of it."""
+        """Return whether an experiment is finished and has everything that is to be kept."""
         folder = self._folder(key)
         kept = {"weights": WEIGHTS, "lists": LISTS}
         return folder is not None and all((folder / kept[name]).exists() for name in keep)
@@ -275,7 +275,7 @@ class Store:
         return any(map(is_claimed, claimed))
 
     def locked(self, key: str) -> AbstractContextManager[bool]:
-        """Try to be the one process that runs an experiment; yields False when another is."""
+        """Try to become the one process that runs an experiment; yield False if another does."""
         if self.claims("").is_dir():
             return claim(self.claims(key))
         return locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY)
@@ -285,7 +285,7 @@ class Store:
         return self.root / "claims" / key
 
     def share(self) -> None:
-        """From now on, use claims in place of locks, which do not hold between machines."""
+        """From now on, use claims instead of locks, which do not work between machines."""
         self.claims("").mkdir(parents=True, exist_ok=True)
 
     def _folder(self, key: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Which MLflow is logged to; imports no MLflow."""
+"""Where MLflow logs to; does not import MLflow."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Destination:
     offline: bool = False
 
     def check_artifacts(self, location: str) -> None:
-        """Refuse an artifact location that cannot be, or must not be, written from here.
+        """Refuse an artifact location that this machine cannot, or must not, write to.
 
         Raises
         ------

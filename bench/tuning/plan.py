@@ -19,7 +19,7 @@ Pruning = Literal["median", "hyperband", "none"]
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """One study before anything of it has run.
+    """One study before it runs.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class StudyPlan:
     space
         Dimensions by name; see :func:`bench.tuning.space.space_for`.
     pruning
-        Rule that ends hopeless trials.
+        Rule that stops unpromising trials.
     """
 
     point: GridPoint
@@ -111,8 +111,8 @@ def plan_studies(
 ) -> list[StudyPlan]:
     """List the studies in the order of a plan's experiments; trials train with the first seed.
 
-    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`. A
-    setting that does not fit, or a wrong search space, is a ConfigError.
+    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`. Raise
+    a ConfigError for a setting that does not fit, or a wrong search space.
     """
     first = [point for point in grid_points(spec) if point.seed == spec.seeds[0]]
     plans = [

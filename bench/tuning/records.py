@@ -6,7 +6,7 @@
     tuning/copies/<study>.log    copies of the studies of another storage, for reports and runs
     tuning/experiments/ ...      finished trials, a results store of their own
 
-What reads a storage raises a BenchError where it is damaged.
+Functions that read a storage raise a BenchError if it is damaged.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Trial:
     experiment
         Key of its experiment; empty if the values do not fit together.
     seconds
-        Of training, in all processes that ran it; those of the stored experiment where that was
-        reused, 0 where it repeats an earlier trial.
+        Of training, in all processes that ran it; those of the stored experiment if that was
+        reused, 0 if it repeats an earlier trial.
     default, reused, repeats
         Whether it is the default configuration; whether its experiment was in the store already;
         the earlier trial of the same settings whose outcome it took.
@@ -100,7 +100,7 @@ class StudyRecord:
 
 
 def tuning_store(root: Path) -> Store:
-    """Return the store of trials, apart from the results that tables are made of."""
+    """Return the store of trials, separate from the results that tables show."""
     return Store(root / "tuning")
 
 
