@@ -98,8 +98,9 @@ def export_ranks(
     Parameters
     ----------
     experiment
-        Results of one experiment, or its name, as for :func:`compare`. out A ``.parquet`` or
-        ``.csv`` file.
+        Results of one experiment, or its name, as for :func:`compare`.
+    out
+        A ``.parquet`` or ``.csv`` file.
     settings
         As for :func:`import_ranks`.
 

@@ -80,7 +80,9 @@ class TrainedModel:
         Parameters
         ----------
         users
-            Ids; None means all users with a test target. k Length of a list.
+            Ids; None means all users with a test target.
+        k
+            Length of a list.
         unseen
             Leave out the items of the user's history.
 
