@@ -179,8 +179,7 @@ def tie_rule(raw: Interactions, card: Card) -> list[CheckResult]:
         steps = np.sign(np.diff(times)[users[1:] == users[:-1]])
         if (steps == 0).any() and (steps < 0).sum() > 9 * (steps > 0).sum():
             level = "warning"
-            text += ", which runs from new to old: their order is probably reversed; reverse the "
-            "file"
+            text += ", which runs from new to old: their order is probably reversed; turn it around"
     return [CheckResult("tie rule", level, text)]
 
 

@@ -132,8 +132,7 @@ class _Known:
         held = {one.experiment.fingerprint for one in self.about.get(experiment.dataset, ())}
         fingerprints = held or self.fingerprint(experiment.dataset)
         if not fingerprints:
-            yield f"the data of '{name}' are not on this machine to compare with; set "
-            "BENCH_DATA_DIR"
+            yield f"the data of '{name}' are not on this machine; set BENCH_DATA_DIR"
         elif experiment.fingerprint not in fingerprints:
             theirs = ", ".join(sorted(one[:8] for one in fingerprints))
             yield f"its data have fingerprint {experiment.fingerprint[:8]}, not {theirs}"
@@ -169,8 +168,7 @@ class _Known:
         table = [_budget(one, tuned=tuned) for one in trainings or [TrainingConfig()]]
         own = _budget(entry.experiment.training, tuned=tuned)
         if own not in table:
-            yield "its training settings differ from the leaderboard's: "
-            f"{_differing(own, table[0])}"
+            yield f"its training differs from the leaderboard's: {_differing(own, table[0])}"
 
 
 def _differing(own: Mapping[str, object], expected: Mapping[str, object]) -> str:

@@ -220,7 +220,7 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
         bench.run("planted", methods="hds", settings=settings)
     with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         bench.run("planted", overrides={"epoch": 1}, settings=settings)
-    with pytest.raises(ConfigError, match="4 experiments fit"):
+    with pytest.raises(ConfigError, match="4 experiments match"):
         results.model()
     with pytest.raises(ConfigError, match="no table is named 'sums'"):
         bench.report(results, tables=["sums"])
