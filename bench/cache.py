@@ -1,10 +1,10 @@
-"""What can be made again: parsed data, text vectors, graphs, model weights, hashes.
+"""The cache of what can be computed again: parsed data, text vectors, graphs, weights, hashes.
 
 An entry of the cache is a folder, ``KIND/NAME-KEY``, named after a hash of everything that decides
 its content. It holds ``.npy`` arrays or other files, and ``manifest.json`` with the SHA-256 of
 each, metadata, and the SHA-256 of both. It appears whole, by a rename, and is checked whenever it
-is read; a damaged entry is made again. The cache may be deleted at any time: an encoding goes on,
-and a command that was just writing an entry says so and is run again.
+is read; a damaged entry is created again. The cache may be deleted at any time: an encoding
+continues, and a command that was just writing an entry asks to be run again.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Entry:
         return cls(cache / kind / f"{name}-{content_hash(key)[:32]}")
 
     def read(self, *, mapped: bool = False) -> Content | None:
-        """Return the content; None where there is none, or it is damaged.
+        """Return the content; None if there is none, or it is damaged.
 
         ``mapped`` maps arrays from their files, copy-on-write, instead of reading them to memory.
         """
@@ -89,10 +89,10 @@ class Entry:
             return None
 
     def ensure(self, fill: Fill, *, mapped: bool = False) -> Content:
-        """Return the content, made now where it is missing or damaged; see :meth:`read`.
+        """Return the content, created if it is missing or damaged; see :meth:`read`.
 
-        Another process that wants the same entry waits until it is made. A cache that cannot be
-        written is a StoreError.
+        Another process that needs the same entry waits until it is created. Raise a StoreError if
+        the cache cannot be written.
         """
         found = self.read(mapped=mapped)
         if found is not None:
@@ -114,9 +114,9 @@ class Entry:
         return found
 
     def get(self, make: Callable[[], Content]) -> Content:
-        """Return the content, made now where it is missing or damaged.
+        """Return the content, created if it is missing or damaged.
 
-        A cache that cannot be written costs time only: the content is returned all the same.
+        If the cache cannot be written, this only costs time: the content is returned nevertheless.
         """
         made: list[Content] = []
 
@@ -131,7 +131,7 @@ class Entry:
             return made[0] if made else make()
 
     def write(self, fill: Fill) -> None:
-        """Make the entry, in place of what is there; a StoreError where it cannot be written."""
+        """Make the entry, in place of what is there; raise a StoreError if it cannot be written."""
         with atomic_path(self.folder, remedy=REMEDY) as temporary:
             temporary.mkdir()
             seal(temporary, fill(temporary))

@@ -51,7 +51,7 @@ class Config(BaseModel):
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def resolved(self, cache: Path | None = None) -> Self:
-        """Fill in what depends on this machine's files, such as a hash of weights.
+        """Fill in settings that depend on this machine's files, such as a hash of weights.
 
         An experiment's key is made of resolved settings. By default nothing depends on files.
 
@@ -74,7 +74,7 @@ class Config(BaseModel):
         Parameters
         ----------
         dataset
-            What is known of it when an experiment is planned: as a rule the whole
+            What is known of the data set when an experiment is planned, usually the whole
             :class:`bench.data.dataset.Dataset`.
 
         Raises
@@ -170,7 +170,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; check the path") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder, not a YAML file; name the file in it") from None
+        raise ConfigError(
+            f"{path} is a folder, not a YAML file; give the path of the file in it"
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"

@@ -53,7 +53,7 @@ class SafeStream:
 
 
 class Lines:
-    """One line an event, for logs and pipes; a context manager."""
+    """One line per event, for logs and pipes; a context manager."""
 
     def __init__(self, stream: SafeStream) -> None:
         self._stream = stream

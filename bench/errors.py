@@ -1,4 +1,4 @@
-"""Problems that a user can mend.
+"""Errors that a user can fix.
 
 Every error below carries one sentence that names the file, line or key at fault and the
 remedy. The command line prints that sentence without a traceback and exits with code 2.
@@ -15,7 +15,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class BenchError(Exception):
-    """Base of all problems that are the input's fault, not the program's."""
+    """Base of all errors caused by the input, not by the program."""
 
 
 class ConfigError(BenchError):
@@ -27,7 +27,7 @@ class DataError(BenchError):
 
 
 class TrainingError(BenchError):
-    """A model cannot be trained or ranked with: its loss or its scores are not numbers."""
+    """A model cannot be trained or used for ranking: its loss or its scores are not numbers."""
 
 
 class StoreError(BenchError):
@@ -39,7 +39,7 @@ class WriteError(StoreError):
 
 
 def shortened(text: str, length: int = 300) -> str:
-    """Return a text for a message, cut where it is long.
+    """Shorten a long text for a message.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def printable(text: str) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return the known name that was probably meant, as the end of a message.
+    """Suggest the known name that was probably meant, as the end of a message.
 
     Parameters
     ----------

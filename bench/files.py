@@ -53,7 +53,7 @@ def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator
     Parameters
     ----------
     path
-        The lock's file, created with its folder where it is missing.
+        The lock's file, created with its folder if it is missing.
     timeout
         Seconds to wait for another holder: negative waits until it is free, 0 tries once.
     remedy
@@ -120,14 +120,14 @@ def discard(path: Path) -> None:
 def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     """Yield a temporary path next to ``target`` and rename it there when the block succeeds.
 
-    The block may create a file or a folder at the path; a folder takes the place of the one that
-    is there. On any failure the temporary is removed and ``target`` stays as it was. What was
-    written is flushed to disk before the rename, and the rename after it.
+    The block may create a file or a folder at the path; a folder replaces the one that is there. On
+    any failure the temporary is removed and ``target`` stays as it was. What was written is flushed
+    to disk before the rename, and the rename after it.
 
     Parameters
     ----------
     target
-        The final path; its folder is created where it is missing.
+        The final path; its folder is created if it is missing.
     remedy
         End of the message of the WriteError when the file system refuses.
     """
@@ -180,7 +180,7 @@ def write_output(target: Path, content: str | bytes) -> None:
 
     A regular file, or a new one, is written atomically; links are followed and an existing file
     keeps its mode and owner. Into anything else, such as a device or a FIFO, the content goes as it
-    is. Control characters in a text are replaced. It is a StoreError where the file system refuses.
+    is. Control characters in a text are replaced. Raise a StoreError if the file system refuses.
     """
     data = printable(content).encode() if isinstance(content, str) else content
     with _clear_errors(target, REMEDY):
@@ -218,7 +218,7 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a BenchError where it is missing or is none."""
+    """Read a JSON file; raise a BenchError if it is missing or is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

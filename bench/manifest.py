@@ -48,7 +48,7 @@ class Manifest:
             raise DamagedError(f"{MANIFEST} {error}") from None
 
     def check(self, path: Path) -> Path:
-        """Return the path of a file; a DamagedError where it is not what the manifest says."""
+        """Return the path of a file; raise a DamagedError if it is not what the manifest says."""
         try:
             found = file_hash(path)
         except OSError as error:

@@ -61,7 +61,7 @@ def _module(path: Path) -> ModuleType | None:
         return _imported(_checked(path))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
         if multiprocessing.parent_process() is None:  # which has warned already
-            _LOG.warning("warning: plug-in %s is left out: %s", path, reason(error))
+            _LOG.warning("warning: plug-in %s is ignored: %s", path, reason(error))
         return None
 
 
@@ -75,7 +75,9 @@ def reason(error: BaseException) -> str:
 
 def _checked(path: Path) -> Path:
     if path.is_dir() and not (path / "__init__.py").is_file():
-        raise ConfigError(f"{path} holds no __init__.py; name a Python file or a package's folder")
+        raise ConfigError(
+            f"{path} holds no __init__.py; give a Python file or the folder of a package"
+        )
     if not path.is_dir() and not (path.is_file() and path.suffix == ".py"):
         raise ConfigError(f"plug-in {path} is not a Python file; check the path")
     return path
@@ -92,7 +94,7 @@ def _imported(path: Path) -> ModuleType:
     inside = [str(path)] if path.is_dir() else None
     spec = spec_from_file_location(name, source, submodule_search_locations=inside)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{source} cannot be imported; name a Python file")
+        raise ConfigError(f"{source} cannot be imported; give a Python file")
     module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

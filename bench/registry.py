@@ -23,7 +23,7 @@ NAME_RULE = "must be lower case letters, digits, '_', '.' and '-'"
 
 
 def from_extra(module: str, extra: str) -> Any:
-    """Import a library that an extra of the package installs; a ConfigError where it is missing."""
+    """Import a library that an extra installs; raise a ConfigError if it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

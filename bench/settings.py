@@ -28,7 +28,7 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 @dataclass(frozen=True)
 class Settings:
-    """Folders, devices and switches that no result depends on, but for device, threads, numerics.
+    """Folders, devices and switches; of these, results depend only on device, threads, numerics.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 MOST_NODES = 100_000
-"""Values of a document, those behind an alias counted each time that it appears."""
+"""Values of a document, those after an alias counted each time that it appears."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -109,7 +109,7 @@ def _ambiguity(text: str) -> str:
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Count the values of a node, those behind an alias each time that it appears."""
+    """Count the values of a node, those after an alias each time that it appears."""
     if isinstance(node, yaml.ScalarNode):
         return 1
     size = known.get(id(node))

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 def checkout() -> str:
     """Return the commit of the Git checkout that runs, with ``-dirty`` where files have changed.
 
-    Empty where the package does not run from a checkout.
+    Empty if the package does not run from a checkout.
     """
     here = Path(__file__).resolve()
 

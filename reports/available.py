@@ -62,7 +62,7 @@ class AvailableData:
             self.problems.append(problem)
 
     def get(self, name: str, fingerprint: str, source: str) -> Dataset | None:
-        """Return a data set as :func:`load_same` does, None where it cannot."""
+        """Return a data set as :func:`load_same` does, None if it cannot."""
         if (name, fingerprint) not in self._loaded:
             self._loaded[name, fingerprint] = None
             try:

@@ -33,8 +33,8 @@ def comparison_keys(
 
     By default they are those of the last run and of earlier runs with the same protocol, training
     and backbone settings on the same data sets, and what was imported for these data sets. An
-    experiment of an earlier run gives way to one of a later run that differs from it in code alone,
-    so that code versions do not mix.
+    experiment of an earlier run is replaced by one of a later run that differs from it in code
+    alone, so that code versions do not mix.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def comparison_keys(
     seeds
         Only these.
     latest
-        Of experiments that differ in code alone, only the one that finished last.
+        Of experiments that differ only in code, only the one that finished last.
     datasets
         Names that a report is restricted to; the last run of any of them is taken.
 
@@ -203,7 +203,7 @@ def matches(fact: str, value: str) -> bool:
 
 
 def _newest_code(newest_first: Iterable[StoredExperiment]) -> list[StoredExperiment]:
-    """Keep the first of experiments that differ in code alone."""
+    """Keep the first of experiments that differ only in code."""
     kept: dict[str, StoredExperiment] = {}
     for stored in newest_first:
         content = {**stored.experiment.model_dump(), "code": ""}

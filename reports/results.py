@@ -241,6 +241,6 @@ def source_of(results: Iterable[ScoredExperiment]) -> str:
 def nested_values(
     seeds: Iterable[ScoredExperiment], metrics: Sequence[Metric]
 ) -> Mapping[str, Nested]:
-    """Read the metrics of the users of experiments that differ in the seed alone, by name."""
+    """Read the metrics of the users of experiments that differ only in the seed, by name."""
     rankings = [result.ranking() for result in seeds]
     return {m.name: Nested.of([m.per_user(ranks) for ranks in rankings]) for m in metrics}

@@ -42,7 +42,7 @@ class Site:
     """What is published, read once for the pages and the excerpt.
 
     Noisy variants of a data set are in the tables and figures of noise alone. Of experiments that
-    differ in code alone, the last is shown.
+    differ only in code, the last is shown.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Site:
         }
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the files into a folder; a StoreError where the file system refuses."""
+        """Write the files into a folder; raise a StoreError if the file system refuses."""
         paths = []
         for name, content in self.files().items():
             write_text(folder / name, content)

@@ -1,4 +1,4 @@
-"""What leaves the bench and what comes in: cleaned data, and ranks of models trained elsewhere."""
+"""Export cleaned data and ranks; import ranks of models trained elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def import_ranks(
 ) -> Results:
     """Store the ranks of a model that was trained elsewhere, as ``bench import ranks`` does.
 
-    Tables then show it as one row more, and the same paired tests compare it.
+    Tables then show the model as another row, and the same paired tests compare it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def import_ranks(
     dataset
         Name or path of the card of the data set that the model was tested on.
     name
-        Of the model, as tables print it.
+        Name of the model, as tables print it.
     seed
         Repetition of its training.
     origin
@@ -52,7 +52,7 @@ def import_ranks(
         Which items compete in a column ``rank``, in lists (both ``"all"`` if None) and in scores
         (``"unseen"`` where those of the history are masked).
     like
-        An experiment whose protocol the result shares, named as for :func:`compare`; None is the
+        An experiment whose protocol the result takes, named as for :func:`compare`; None means the
         default protocol of the data set.
     settings
         Store, data and cache; None reads the environment.
@@ -60,16 +60,16 @@ def import_ranks(
     Returns
     -------
     Results
-        The one result.
+        The imported result.
 
     Raises
     ------
     ConfigError
-        The name or ``like`` is not possible.
+        The name or ``like`` is invalid.
     DataError
         The file is damaged or does not fit the data set.
     StoreError
-        Other ranks of the same name and seed are in the store.
+        The store holds other ranks with the same name and seed.
     """
     settings = resolve_settings(settings)
     data = load_dataset(dataset, settings)
@@ -98,7 +98,7 @@ def export_ranks(
     Parameters
     ----------
     experiment
-        Results of one experiment, or what names it, as for :func:`compare`.
+        Results of one experiment, or its name, as for :func:`compare`.
     out
         A ``.parquet`` or ``.csv`` file.
     settings
@@ -156,15 +156,15 @@ def denoise(
     part
         ``train``: the training histories; ``all``: with the validation and test targets.
     threshold
-        Quantile of the noise scores: what scores higher is dropped. None takes the method's own
-        decisions.
+        Quantile of the noise scores: interactions that score higher are dropped. None takes the
+        method's own decisions.
     settings
         Store, data and cache; None reads the environment.
 
     Returns
     -------
     Cleaned
-        Its ``card`` is what ``bench.run(datasets=...)`` takes.
+        The written data; pass its ``card`` to ``bench.run(datasets=...)``.
 
     Raises
     ------

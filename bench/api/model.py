@@ -1,4 +1,4 @@
-"""A trained method, loaded again."""
+"""A trained model, loaded from a store."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 class TrainedModel:
     """The method of a finished experiment with the weights of its best epoch.
 
-    Users and items are named by the ids of the data set. What a user has done before the
-    (last) test item is the input, cut to the protocol's maximum length, as in evaluation.
+    Users and items have the ids of the data set. The input is a user's history before the (last)
+    test item, cut to the protocol's maximum length, as in evaluation.
 
     Attributes
     ----------
     experiment
-        What was trained.
+        The experiment.
     split
-        Its data.
+        Its data, split.
     method
         A torch module in evaluation mode.
     """
@@ -46,19 +46,20 @@ class TrainedModel:
 
     @classmethod
     def load(cls, stored: StoredExperiment, split: Split, settings: Settings) -> TrainedModel:
-        """Load the weights that an experiment left in the store.
+        """Load the weights of an experiment from the store.
 
         Raises
         ------
         StoreError
-            It left none, or they are damaged.
+            There are none, or they are damaged.
         """
         from bench.runs.train import load_method
         from bench.training.device import configure, select_device
 
         if stored.weights is None:
             raise StoreError(
-                f"{stored.experiment.label} left no weights; run it again with keep='weights' "
+                f"{stored.experiment.label} has no stored weights; run it again with "
+                f"keep='weights' "
                 "(bench run ... --keep weights)"
             )
         device = select_device(settings.device)
@@ -68,20 +69,20 @@ class TrainedModel:
 
     @property
     def dataset(self) -> Dataset:
-        """Data set; of a split by time, the users and items of the training interactions alone."""
+        """Data set; with a split by time, only the users and items of the training interactions."""
         return self.split.dataset
 
     def recommend(
         self, users: Iterable[str] | None = None, k: int = 10, *, unseen: bool = False
     ) -> pd.DataFrame:
-        """Return the k items of highest score for each user.
+        """Return the k items with the highest scores for each user.
 
         Parameters
         ----------
         users
-            Ids; None is all users with a test target.
+            Ids; None means all users with a test target.
         k
-            Items of a list.
+            Length of a list.
         unseen
             Leave out the items of the user's history.
 
@@ -117,8 +118,8 @@ class TrainedModel:
         Parameters
         ----------
         users
-            Ids, in the order of the rows; None is all users with a test target, in the order of the
-            data set.
+            Ids, in the order of the rows; None means all users with a test target, in the order of
+            the data set.
         """
         import torch
 
@@ -142,7 +143,7 @@ class TrainedModel:
         return vectors
 
     def denoise(self, users: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return what the method decides about the history of each user.
+        """Return the method's decisions about the history of each user.
 
         Parameters
         ----------
@@ -153,7 +154,7 @@ class TrainedModel:
         -------
         pandas.DataFrame
             ``user``, ``position`` (0 = oldest), ``item``, ``keep`` and ``score`` (high = noise);
-            empty where the method removes nothing.
+            empty if the method removes nothing.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""Finished experiments as data frames: ``bench.load`` and what :func:`bench.run` returns."""
+"""Finished experiments as data frames: ``bench.load`` and the result of :func:`bench.run`."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Results:
     Parameters
     ----------
     settings
-        Names the store and the folder of the data sets.
+        Give the store and the folder of the data sets.
     keys
-        Experiments, in this order; None is everything that has finished.
+        Keys of experiments, in this order; None means all that have finished.
     """
 
     settings: Settings
@@ -90,28 +90,28 @@ class Results:
         where: Iterable[str] = (),
         latest: bool = False,
     ) -> Results:
-        """Select experiments by what identifies them.
+        """Select experiments.
 
         Parameters
         ----------
         dataset, backbone, method, encoder, seed
-            One value or several; None admits all.
+            One value or several; None means all.
         key
             First digits of one experiment's key.
         run
-            Only experiments of this ``bench run`` or :func:`bench.run`: its name, of which the
-            last run is taken, or the first digits of its key.
+            Only experiments of this ``bench run`` or :func:`bench.run`: its name, for the last run
+            of that name, or the first digits of its key.
         spec
             Only the last run of this specification and earlier runs of the same settings and data.
         where
             Conditions such as ``"epochs=30"`` or ``"method=hsd,none"``; all must hold.
         latest
-            Of experiments that differ in code alone, only those that finished last.
+            Of experiments that differ only in code, only those that finished last.
 
         Raises
         ------
         ConfigError
-            There is no such run or specification, or a condition names what no experiment has.
+            There is no such run or specification, or no experiment fulfils a condition.
         """
         chosen = comparison_keys(
             Store(self.settings.store),
@@ -136,7 +136,7 @@ class Results:
         return replace(self, keys=keys)
 
     def table(self, **reading: Unpack[Reading]) -> pd.DataFrame:
-        """Return the comparison: one row a method, means over seeds, tests and cost, unrounded.
+        """Return the comparison: one row per method, means over seeds, tests and cost, unrounded.
 
         It equals ``bench report --format csv``: results of :func:`load` that are not filtered show
         the last run with earlier runs of the same settings and data sets, other results all their
@@ -159,9 +159,9 @@ class Results:
         return frame(data.tables)
 
     def metrics(self, **reading: Unpack[Reading]) -> pd.DataFrame:
-        """Return the metrics of every experiment, means over users; one row an experiment.
+        """Return the metrics of every experiment, means over users; one row per experiment.
 
-        They are NaN where an imported result does not decide them. Parameters are those of
+        They are NaN where an imported result does not determine them. Parameters are those of
         :meth:`table`.
         """
         request, available, problems = _request(reading), AvailableData(self.settings), list[str]()
@@ -177,19 +177,18 @@ class Results:
         return pd.DataFrame(rows)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
-        """Return the rank of every held-out item; one row a target and experiment.
+        """Return the rank of every held-out item; one row per target and experiment.
 
-        Columns: what identifies the experiment, ``user`` and ``target``, ``rank_all`` and
-        ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from
-        the user's history), and the stored counts behind them; see
-        :class:`bench.plan.result.Ranks`.
+        Columns: identification of the experiment, ``user`` and ``target``, ``rank_all`` and
+        ``rank_unseen`` (by the protocol's tie rule, among all items and among those absent from the
+        user's history), and the stored counts behind them; see :class:`bench.plan.result.Ranks`.
 
         Parameters
         ----------
         phase
             ``test`` or ``validation``.
         ids
-            Show users and items by the ids of the data set, which must be on this machine;
+            Identify users and items by the ids of the data set, which must be on this machine;
             otherwise by row (from 0) and item number (from 1).
 
         Raises
@@ -212,9 +211,9 @@ class Results:
         return self._long(columns, items="target", ids=ids)
 
     def decisions(self, part: Part = "test", *, ids: bool = True) -> pd.DataFrame:
-        """Return what denoisers decide about every interaction; other methods are left out.
+        """Return the decisions of denoisers about every interaction; other methods are left out.
 
-        Columns: what identifies the experiment, ``user``, ``position`` (0 = oldest), ``item``,
+        Columns: identification of the experiment, ``user``, ``position`` (0 = oldest), ``item``,
         ``item_count`` (training interactions of the item), ``keep`` and ``score`` (high = noise).
 
         Parameters
@@ -227,9 +226,9 @@ class Results:
         return self._long(lambda stored: _columns(stored.decisions(part)), items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
-        """Return the top items of every user, of experiments run with ``keep="lists"``.
+        """Return the top items of every user, for experiments run with ``keep="lists"``.
 
-        Columns: what identifies the experiment, ``user``, ``rank``, ``item`` and ``score``.
+        Columns: identification of the experiment, ``user``, ``rank``, ``item`` and ``score``.
 
         Parameters
         ----------
@@ -239,7 +238,7 @@ class Results:
         return self._long(lambda stored: _columns(stored.lists), items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
-        """Return learning curves: one row an epoch, parts of the loss as ``loss: NAME``."""
+        """Return learning curves: one row per epoch, parts of the loss as ``loss: NAME``."""
         return pd.DataFrame(
             {
                 **_identity(stored),
@@ -261,12 +260,12 @@ class Results:
         )
 
     def model(self, key: str | None = None) -> TrainedModel:
-        """Load a trained method again, of an experiment run with ``keep="weights"``.
+        """Load the trained model of an experiment run with ``keep="weights"``.
 
         Parameters
         ----------
         key
-            First digits of its key; may be left out where there is one experiment.
+            First digits of its key; may be omitted if there is only one experiment.
 
         Raises
         ------
@@ -285,7 +284,8 @@ class Results:
         chosen = [stored for stored in self._stored if stored.key.startswith(key or "")]
         if len(chosen) != 1:
             raise ConfigError(
-                f"{len(chosen)} experiments fit; narrow them with .filter(...) or name one's key"
+                f"{len(chosen)} experiments match; narrow them with .filter(...) or give the key "
+                f"of one"
             )
         return chosen[0]
 
@@ -332,7 +332,9 @@ class Results:
 
     def _known_keys(self) -> list[str]:
         if not self._stored:
-            raise StoreError(f"no finished experiment in {self.settings.store}; run some first")
+            raise StoreError(
+                f"no finished experiment in {self.settings.store}; run 'bench run' first"
+            )
         return [stored.key for stored in self._stored]
 
 
@@ -342,18 +344,18 @@ def load(
     against: str | None = None,
     settings: Settings | None = None,
 ) -> Results:
-    """Open everything that has finished in a results store.
+    """Open the finished experiments of a results store.
 
     Parameters
     ----------
     store
-        Its folder; None is the one of ``settings``; ``"reference"`` is what is published.
+        Its folder; None is that of ``settings``; ``"reference"`` are the published results.
     against
-        Join published results on the same data under the same protocol: ``"reference"``, a pack
-        of ``bench store pack --published``, or a folder of packs. Of the store, the last run and
-        earlier runs of the same settings take part.
+        Join published results on the same data under the same protocol: ``"reference"``, a pack of
+        ``bench store pack --published``, or a folder of packs. From the store, the last run and
+        earlier runs of the same settings are joined.
     settings
-        Where data and cache are kept; None reads the environment.
+        Folders of data and cache; None reads the environment.
 
     Raises
     ------
@@ -392,9 +394,9 @@ def compare(
         Experiments of one configuration each, with one or several seeds: results, a row of a
         report, such as ``SASRec, HSD``, or a label such as ``ml-100k/sasrec/none``.
     region
-        Share of the mean of ``b`` that does not matter, for the test of equivalence.
+        Share of the mean of ``b`` that counts as negligible, for the test of equivalence.
     settings
-        Names the store where both sides are labels; None reads the environment.
+        Give the store if both sides are labels; None reads the environment.
     **reading
         As for :meth:`Results.table`.
 
@@ -406,11 +408,11 @@ def compare(
     Raises
     ------
     ConfigError
-        A side is of several configurations, or the two cannot be paired.
+        A side covers several configurations, or the two cannot be paired.
     """
     known = {side.settings.store: side.settings for side in (a, b) if isinstance(side, Results)}
     if len(known) > 1:
-        raise ConfigError("the two sides are of different stores; compare results of one store")
+        raise ConfigError("the two sides are from different stores; compare results of one store")
     where = next(iter(known.values()), settings or Settings.from_environment())
     request = _request(reading)
     grids = diff_grids(where, _words(a), _words(b), request, region, RegisteredTitles())
@@ -433,18 +435,18 @@ def report(
     Parameters
     ----------
     results
-        What to show: results, or the folder of a store; None is the store of the environment. Of a
-        store, the last run is shown with earlier runs of the same settings and data sets.
+        Results, or the folder of a store; None is the store of the environment. For a store, the
+        last run is shown with earlier runs of the same settings and data sets.
     out
         Also write the text to this file.
     format
         ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
     tables
-        Names as of ``bench report --table``; None is the default of the format.
+        Names as for ``bench report --table``; None is the default of the format.
     part
-        Interactions that noise detection is measured on: ``train`` or ``test``.
+        Interactions on which noise detection is measured: ``train`` or ``test``.
     noise_is
-        Noise detection judged by ratings, as ``rating<3``; None is by known noise.
+        Ratings that count as noise, such as ``rating<3``; None means the known noise.
     paper
         Also write tables, figures, references and a statement on reproducibility into this new
         folder, see :func:`bench.reports.paper.write_paper`.

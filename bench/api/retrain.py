@@ -21,24 +21,24 @@ from bench.settings import Settings
 
 
 def retrain(name: str, settings: Settings, sample: int) -> Iterator[Comparison]:
-    """Draw published experiments, train each again and yield how it came out.
+    """Draw published experiments, train each again and yield the comparison of its ranks.
 
     Parameters
     ----------
     name
         ``"reference"``, a pack, or a folder of packs.
     settings
-        Name data, cache and numerics; what is trained is kept in the cache, so that an
-        interrupted check goes on. Only experiments with the same numerics on a CPU are drawn.
+        Give data, cache and numerics; what is trained is kept in the cache, so that an interrupted
+        check can continue. Only experiments with the same numerics on a CPU are drawn.
     sample
         How many to draw, at random.
 
     Raises
     ------
     ConfigError
-        There are fewer experiments, or one cannot be planned by this version of bench.
+        There are fewer experiments, or this version of bench cannot plan one.
     DataError
-        A data set is missing, or is another.
+        A data set is missing, or differs from the published one.
     BenchError
         The training fails.
     """

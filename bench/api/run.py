@@ -1,4 +1,4 @@
-"""Run experiments and search settings: ``bench.run``, ``bench.tune`` and what verbs share."""
+"""Run experiments and search settings: ``bench.run``, ``bench.tune``, and the commands' core."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEFAULT_TRIALS = 20
 
 
 class Changes(TypedDict, total=False):
-    """What replaces parts of a specification: keywords that :func:`run` explains."""
+    """Replacements for parts of a specification: keywords that :func:`run` explains."""
 
     datasets: Names
     backbones: Names
@@ -67,31 +67,31 @@ def run(
 ) -> Results:
     """Train and test every experiment of a specification that is not finished yet.
 
-    Interrupted, it continues where it stopped when called again. An experiment that fails is
-    recorded and the others go on; a warning names it.
+    After an interruption, the same call continues where it stopped. An experiment that fails is
+    recorded and the others continue; a warning names it.
 
     Parameters
     ----------
     spec
-        A specification, the path of one, or the name of a shipped one or of a data set; None
-        is the default comparison, or the ``paper`` budget where data sets, backbones or methods
-        are given.
+        A specification, its path, or the name of a shipped one or of a data set; None is the
+        default comparison, but with the ``paper`` budget if data sets, backbones or methods are
+        given.
     datasets, backbones, methods, encoders, seeds
         Replace those of the specification. Data sets are names or paths of cards.
     budget
-        ``"quick"`` (few epochs) or ``"paper"`` (to early stopping); None is the
-        specification's.
+        ``"quick"`` (few epochs) or ``"paper"`` (to early stopping); None is the specification's.
     overrides
         Settings by name, for example ``{"epochs": 3, "sasrec.dropout": 0.5}``.
     tuned
         Use the best settings that :func:`bench.tune` has found.
     keep
-        What to store beside ranks: ``"weights"`` of the best epoch, which :meth:`Results.model`
-        needs, and ``"lists"``, the top items of every user.
+        What to store in addition to ranks: ``"weights"`` of the best epoch, which
+        :meth:`Results.model` needs, and ``"lists"``, the top items of every user.
     jobs
-        Experiments at the same time; None is one for each core, or what GPUs or nodes hold.
+        Experiments to run at the same time; None means one per core, or what GPUs or nodes can
+        hold.
     on
-        A Ray cluster, or a :class:`Slurm` with what each task of an array job gets; None runs here.
+        A Ray cluster, or a :class:`Slurm` with the options of each task; None runs on this machine.
     settings
         Store, data, cache, device and threads; None reads the environment.
 
@@ -152,7 +152,7 @@ def preview(
     Returns
     -------
     pandas.DataFrame
-        One row an experiment: ``experiment``, ``key``, ``status`` and ``seconds`` (estimated;
+        One row per experiment: ``experiment``, ``key``, ``status`` and ``seconds`` (estimated;
         missing where it is finished or its data are not there).
     """
     import pandas as pd
@@ -312,8 +312,8 @@ def tune(
     """Search settings with the same budget for every method; see ``bench tune``.
 
     There is one study for each data set, backbone, method and encoder. The objective is the
-    validation NDCG@10 with the first seed; what the specification or ``overrides`` fix is not
-    searched. Interrupted, it continues where it stopped when called again. Afterwards,
+    validation NDCG@10 with the first seed; settings that the specification or ``overrides`` fix are
+    not searched. After an interruption, the same call continues where it stopped. Afterwards,
     ``bench.run(..., tuned=True)`` uses the best settings.
 
     Parameters
@@ -323,13 +323,13 @@ def tune(
     trials, seconds
         Budget of each study: trials, and seconds of training. Without either, 20 trials.
     workers
-        Trials at the same time; None is one here, and what there is room for on a cluster.
+        Trials to run at the same time; None means one, or what a cluster has room for.
     pruner
-        Rule that ends hopeless trials.
+        Rule that stops unpromising trials.
     storage
         ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
     on
-        A Ray cluster; None runs here.
+        A Ray cluster; None runs on this machine.
     **changes
         ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds``, ``budget`` and
         ``overrides``, as for :func:`bench.run`.
@@ -337,7 +337,7 @@ def tune(
     Returns
     -------
     pandas.DataFrame
-        One row a trial: ``study``, ``trial``, ``state``, ``value`` (validation figure),
+        One row per trial: ``study``, ``trial``, ``state``, ``value`` (validation figure),
         ``seconds`` and the values of the searched settings.
 
     Raises

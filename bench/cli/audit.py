@@ -28,11 +28,11 @@ def audit(
         bool, typer.Option("--percent", help="The figures are percentages.")
     ] = False,
 ) -> None:
-    """Check any printed table of HR@K and NDCG@K against their arithmetic.
+    """Check whether the HR@K and NDCG@K of a printed table can occur together.
 
-    With one relevant item per test case, HR and NDCG at all cut-offs bound each other, whatever
-    the model and after averaging. A printed figure represents all values that round to it. Exit
-    code 1: some row cannot come from one evaluation of one model.
+    With one relevant item per test case, HR and NDCG at all cut-offs bound each other for any
+    model, also after averaging. A printed value stands for all values that round to it. Exit code
+    1: some row cannot come from one evaluation of one model.
     """
     from bench.reports.verify.audit import audit as audit_table
     from bench.reports.verify.audit import summary

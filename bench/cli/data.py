@@ -22,23 +22,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_NAMES_HELP = "Data sets or paths of cards; without any, every built-in one whose files are there."
+_NAMES_HELP = "Data sets or paths of cards; default: every shipped one whose files are present."
 Names = Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default=False)]
 
 
-def _verb(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return what registers a verb of ``bench data`` with an example and its settings."""
-    epilog = f"\b\nExamples:\n  bench data {name}\n  bench data {name} {example}"
+def _verb(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a verb of ``bench data`` with examples of its arguments and its settings."""
+    lines = (f"  bench data {name} {example}".rstrip() for example in examples)
+    epilog = "\n".join(["\b", "Examples:", *lines])
     register = app.command(name, cls=ManyValues, epilog=epilog)
     return lambda function: register(with_options(settings=data_settings)(function))
 
 
-@_verb("list", "beauty ./mine.yaml")
+@_verb("list", "", "beauty ./mine.yaml")
 def list_(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Data sets or paths of cards; without any, every built-in one."),
+        typer.Argument(help="Data sets or paths of cards; default: every shipped one."),
     ] = None,
     json: Json = False,
     settings: Settings,
@@ -57,10 +58,12 @@ def fetch(
     names: Annotated[
         list[str], typer.Argument(help="Data sets or paths of cards.", show_default=False)
     ],
-    again: Annotated[bool, typer.Option("--again", help="Fetch even what is there.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Download again even if the files are present.")
+    ] = False,
     settings: Settings,
 ) -> None:
-    """Download data sets, check them and keep them parsed."""
+    """Download data sets, check them and cache them parsed."""
     from bench.data.fetch import fetch_card
     from bench.data.load import read_card
 
@@ -74,7 +77,7 @@ def fetch(
                 typer.echo(f"  {head}: {text}")
 
 
-@_verb("stats", "beauty ./mine.yaml")
+@_verb("stats", "", "beauty ./mine.yaml")
 def stats(*, names: Names = None, json: Json = False, settings: Settings) -> None:
     """Print users, items, actions, average length and sparsity."""
     from bench.data.audit import statistics
@@ -87,7 +90,7 @@ def stats(*, names: Names = None, json: Json = False, settings: Settings) -> Non
     _print_table(rows, as_json=json)
 
 
-@_verb("verify", "ml-100k")
+@_verb("verify", "", "ml-100k")
 def verify(*, names: Names = None, settings: Settings) -> None:
     """Compare files with their checksums and contents with the cards' counts."""
     from bench.data.load import verify as verify_card
@@ -107,17 +110,20 @@ def verify(*, names: Names = None, settings: Settings) -> None:
         raise DataError(" | ".join(failed))
 
 
-@_verb("audit", "./mine.yaml")
+@_verb("audit", "", "./mine.yaml")
 def audit(
     *,
     names: Names = None,
     split: Annotated[
-        str, typer.Option(metavar="NAME", help="Split by time to count; temporal:test_from=0.95.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Split by time to report on, such as temporal:test_from=0.95."
+        ),
     ] = "temporal",
     json: Json = False,
     settings: Settings,
 ) -> None:
-    """Look for what silently ruins comparisons, such as sequences sorted by item id."""
+    """Look for defects that silently ruin comparisons, such as sequences sorted by item id."""
     from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset

@@ -36,13 +36,14 @@ def denoise(
     ] = "csv",
     part: Annotated[
         _Part,
-        one_of("--part", _Part, "train: training histories; all: with validation and test items."),
+        one_of("--part", _Part, "train: training histories; all: also validation and test items."),
     ] = "train",
     threshold: Annotated[
         float | None,
         typer.Option(
             metavar="Q",
-            help="Drop what scores above this quantile of the noise scores, as 0.8.",
+            help="Drop interactions that score above this quantile of the noise scores, such as "
+            "0.8.",
             show_default="the method's own decisions",
         ),
     ] = None,
@@ -50,7 +51,7 @@ def denoise(
 ) -> None:
     """Write the interactions that a finished experiment keeps, as a data set of their own.
 
-    With it go a card, the dropped interactions with their scores, and where all of it comes from.
+    Also write a card, the dropped interactions with their scores, and the provenance of the data.
     """
     import bench
 
@@ -60,7 +61,7 @@ def denoise(
     kept, dataset = cleaned.kept, cleaned.dataset
     typer.echo(
         f"{kept.dropped:,} of {len(kept.keep):,} training interactions dropped; "
-        f"{kept.undecided:,} were too old to be decided about and stay; {kept.restored:,} stay "
+        f"{kept.undecided:,} kept because they are too old to be decided about, {kept.restored:,} "
         "because their users would have too few"
     )
     typer.echo(
@@ -68,10 +69,10 @@ def denoise(
         f"{dataset.n_interactions:,} interactions"
     )
     if cleaned.gone:
-        typer.echo(f"{counted(len(cleaned.gone), 'item')} left without any interaction")
+        typer.echo(f"{counted(len(cleaned.gone), 'item')} left without interactions")
     if cleaned.short:
         typer.echo(
             f"{counted(len(cleaned.short), 'user')} with fewer than 3 interactions (first: "
-            f"'{cleaned.short[0]}'), whom the card leaves out"
+            f"'{cleaned.short[0]}'), which the card leaves out"
         )
     typer.echo(f"Train on it: bench run --dataset {cleaned.card}")

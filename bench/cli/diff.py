@@ -20,17 +20,19 @@ Examples:
   bench diff 3f2a9c 81d0be --region 0.02
 """
 _Format = Literal["markdown", "latex", "json"]
-_SIDE = "A row of 'bench report', as 'SASRec, HSD', a label, as ml-100k/sasrec/* or keys."
+_SIDE = "A row of 'bench report' such as 'SASRec, HSD', a label such as ml-100k/sasrec/*, or keys."
 
 
 @with_options(settings=folder_settings, reading=chosen_reading)
 def diff(
     *,
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
-    b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, named alike.")],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="What to compare A with, in the same form.")
+    ],
     reading: dict[str, Any],
     region: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of B's mean that does not matter.")
+        float, typer.Option(metavar="SHARE", help="Share of B's mean that counts as negligible.")
     ] = 0.05,
     format_: Annotated[
         _Format, one_of("--format", _Format, "markdown, latex or json (--json).")

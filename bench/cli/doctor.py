@@ -93,7 +93,7 @@ def _state(folder: Path) -> str:
     if not place.is_dir() or not os.access(place, os.W_OK):
         reason = "is a file" if place.is_file() else "forbids it"
         return f"cannot be written, because {place} {reason}"
-    made = "exists" if place == folder.absolute() else "is made when needed"
+    made = "exists" if place == folder.absolute() else "is created when needed"
     return f"{made}, {_gib(shutil.disk_usage(place).free)} free"
 
 

@@ -54,10 +54,10 @@ def embed(
 ) -> None:
     """Encode the item texts of data sets and keep the vectors in the cache.
 
-    Interrupted, it continues where it stopped when given again.
+    After an interruption, the same command continues where it stopped.
     """
     if not encoder:
-        raise ConfigError("no encoder is named; add --encoder ('bench ls encoders' lists them)")
+        raise ConfigError("no encoder is given; add --encoder ('bench ls encoders' lists them)")
     given = {"name": "embed", "datasets": datasets, "encoders": encoder}
     settings = Settings.from_environment(
         data=data_dir, cache=cache_dir, device=device, threads=threads, numerics=numerics

@@ -23,11 +23,11 @@ EXPORT_EPILOG = """
 Examples:
   bench export ranks "ml-100k/sasrec/none/seed 1" ranks.parquet
 """
-WHICH = "One experiment: a row of 'bench report', a label, as ml-100k/sasrec/hsd, or a key."
+WHICH = "One experiment: a row of 'bench report', a label such as ml-100k/sasrec/hsd, or a key."
 
 importing = typer.Typer(
     name="import",
-    help="Take in results of models that were trained elsewhere.",
+    help="Import results of models that were trained elsewhere.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -52,9 +52,9 @@ def import_ranks(
         ),
     ],
     dataset: Annotated[
-        str, typer.Option(help="Data set or path of a card that it is about.", show_default=False)
+        str, typer.Option(help="Data set: its name or the path of its card.", show_default=False)
     ],
-    name: Annotated[str, typer.Option(help="Of the model, for tables.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Name of the model in tables.", show_default=False)],
     origin: Annotated[str, typer.Option(help="Where the ranks come from, in words.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Repetition of the model's training.")] = 1,
     candidates: CandidatesName = None,
@@ -62,7 +62,7 @@ def import_ranks(
         str | None,
         typer.Option(
             metavar="EXPERIMENT",
-            help="Share the protocol of this experiment.",
+            help="Use the protocol of this experiment.",
             show_default="the data set's default protocol",
         ),
     ] = None,
@@ -70,7 +70,7 @@ def import_ranks(
 ) -> None:
     """Store ranks, scores or top-K lists of a model that was trained elsewhere.
 
-    Reports show it as one row more, and bench diff compares it.
+    Reports show the model as another row, and bench diff compares it.
     """
     import bench
 

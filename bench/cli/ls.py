@@ -60,7 +60,7 @@ def ls(
             typer.echo(_overview(names))
         return
     if kind not in listings:
-        raise ConfigError(f"nothing to list is called '{kind}'{suggestion(kind, listings)}")
+        raise ConfigError(f"cannot list '{kind}'{suggestion(kind, listings)}")
     rows = list(listings[kind]())
     if json:
         print_json([{"name": name, "summary": text} for name, text in rows])
@@ -84,7 +84,7 @@ def _overview(names: Mapping[str, Sequence[str]]) -> str:
         textwrap.fill(text, 100, initial_indent=kind.ljust(width), subsequent_indent=" " * width)
         for kind, text in shown.items()
     ]
-    return "\n".join([*paragraphs, "", "bench ls KIND says more; so does bench show NAME"])
+    return "\n".join([*paragraphs, "", "for details: bench ls KIND, or bench show NAME"])
 
 
 def _components(registry: Registry[Listed]) -> Iterable[tuple[str, str]]:

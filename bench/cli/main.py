@@ -1,4 +1,4 @@
-"""The ``bench`` command: one verb a file, heavy imports inside the verbs."""
+"""The ``bench`` command: one verb per file, heavy imports inside the verbs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def options(
         bool, typer.Option("--verbose", "-v", help="Also show what is read, made and reused.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="As --verbose, with the traceback of what fails.")
+        bool, typer.Option("--debug", help="Like --verbose, and show tracebacks of errors.")
     ] = False,
 ) -> None:
     """A fair benchmark of denoisers for sequential recommendation."""  # noqa: D401 - the help
@@ -109,7 +109,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; a problem that a user can mend is one sentence and exit code 2."""
+    """Run the command line; answer a user's mistake with one sentence and exit code 2."""
     _make_streams_safe()
     try:
         try:
@@ -130,7 +130,7 @@ def main() -> None:
             raise
         # What is left in the buffer would fail again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _fail(f"cannot write the output: {error.strerror}; results that are stored stay", error)
+        _fail(f"cannot write the output: {error.strerror}; stored results are kept", error)
 
 
 def _fail(sentence: str, error: Exception) -> NoReturn:
@@ -141,9 +141,9 @@ def _fail(sentence: str, error: Exception) -> NoReturn:
 
 
 def _make_streams_safe() -> None:
-    """See that messages never fail the work, and that characters that cannot be shown are replaced.
+    """Make sure that messages never stop the work, and replace characters that cannot be shown.
 
-    Where standard error is closed, the next file that is opened would take its place.
+    If standard error were closed, the next opened file would take its place.
     """
     for descriptor in range(3):
         try:

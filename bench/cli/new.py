@@ -45,7 +45,7 @@ def new(
         typer.Argument(help="method, backbone or encoder.", show_default=False),
     ],
     name: Annotated[
-        str, typer.Argument(help="Registered name, as my-denoiser.", show_default=False)
+        str, typer.Argument(help="Name to register, such as my-denoiser.", show_default=False)
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; must not exist.", show_default="./NAME")
@@ -53,7 +53,7 @@ def new(
 ) -> None:
     """Write a package that registers a component and passes the conformance tests.
 
-    What it computes is an example to be replaced.
+    Replace the example that it computes.
     """
     folder = (out or Path(name)).expanduser()
     package = _package(kind, name)
@@ -77,7 +77,7 @@ def new(
 
 
 def _package(kind: str, name: str) -> str:
-    """Return the import name of a component; see that neither name is taken."""
+    """Return the import name of a component; make sure that neither name is taken."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"{kind} name '{name}' {NAME_RULE}; choose another")
     if name in REGISTRIES[kind].names():

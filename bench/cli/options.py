@@ -107,7 +107,7 @@ def numbers(word: str) -> list[str]:
             continue
         first, last = map(int, bounds.groups())
         if not first <= last < first + _MOST_SEEDS:
-            raise ConfigError(f"'{part}' is no range of 1 to {_MOST_SEEDS} numbers; correct it")
+            raise ConfigError(f"'{part}' is not a range of 1 to {_MOST_SEEDS} numbers; correct it")
         values += map(str, range(first, last + 1))
     return values
 
@@ -140,7 +140,7 @@ Against = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Together with published results on the same data under the same protocol: "
+        help="Add published results on the same data under the same protocol: "
         "'reference', a pack, or a folder of packs.",
     ),
 ]
@@ -165,7 +165,7 @@ def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: A
 
 Encoders = Annotated[Many, names("Text encoders.")]
 Sets = Annotated[
-    Many, typer.Option("--set", metavar="KEY=VALUE ...", help="One setting, as epochs=3.")
+    Many, typer.Option("--set", metavar="KEY=VALUE ...", help="Settings, such as epochs=3.")
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 NumericsName = Annotated[
@@ -173,7 +173,7 @@ NumericsName = Annotated[
     one_of(
         "--numerics",
         Numerics,
-        "portable: code that x86-64 processors with AVX2 share, slower (BENCH_NUMERICS).",
+        "portable: the same code on all x86-64 processors with AVX2, slower (BENCH_NUMERICS).",
         "native|portable",
         show_default="native",
     ),
@@ -183,7 +183,7 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE ...",
-        help="Python files or package folders with components of yours (BENCH_PLUGINS).",
+        help="Python files or package folders with your own components (BENCH_PLUGINS).",
     ),
 ]
 
@@ -209,7 +209,9 @@ def run_settings(
     threads: Annotated[
         int,
         typer.Option(
-            min=1, metavar="N", help="Threads of an experiment; the last digits depend on it."
+            min=1,
+            metavar="N",
+            help="Threads per experiment; they affect the last digits of results.",
         ),
     ] = 1,
     device: Device = "auto",
@@ -218,7 +220,7 @@ def run_settings(
         bool | None,
         typer.Option(
             "--track/--no-track",
-            help="Copy what finishes to MLflow (BENCH_TRACK=0 turns it off).",
+            help="Log results to MLflow (BENCH_TRACK=0 turns it off).",
             show_default="track",
         ),
     ] = None,
@@ -245,7 +247,7 @@ RayAddress = Annotated[
     typer.Option(
         "--ray-address",
         metavar="ADDRESS",
-        help="Of a running Ray cluster.",
+        help="Address of a running Ray cluster.",
         show_default="Ray is started here",
     ),
 ]
@@ -255,7 +257,7 @@ Gpus = Annotated[
         "--gpus",
         min=0,
         metavar="N",
-        help="GPUs of an experiment on Ray, such as 0.25, or of a task on Slurm.",
+        help="GPUs per experiment on Ray, such as 0.25, or per task on Slurm.",
     ),
 ]
 
@@ -283,14 +285,14 @@ def chosen_engine(
         typer.Option(
             "--slurm",
             metavar="KEY=VALUE ...",
-            help="Of each task: partition, time in minutes, memory, other options of sbatch.",
+            help="Options of each task: partition, time in minutes, memory, and others of sbatch.",
         ),
     ] = None,
 ) -> Cluster | Slurm | None:
     """Return where to run, None for this machine."""
     if on != "slurm":
         if slurm:
-            raise ConfigError("--slurm is for --on slurm; add it, or leave --slurm out")
+            raise ConfigError("--slurm needs --on slurm; add it, or drop --slurm")
         return chosen_cluster("ray" if on == "ray" else "local", ray_address, gpus)
     values = dict(parse_setting(text, "--slurm") for text in slurm or ())
     return Slurm.parse({**values, "gpus": gpus} if gpus else values, "--slurm")
@@ -306,17 +308,18 @@ def chosen_spec(
         ),
     ] = None,
     dataset: Annotated[Many, names("Data cards: names or paths.")] = None,
-    backbone: Annotated[Many, names("Recommenders to attach to.")] = None,
+    backbone: Annotated[Many, names("Recommenders that denoisers attach to.")] = None,
     method: Annotated[Many, names("Denoisers; 'none' is the bare backbone.")] = None,
     encoder: Encoders = None,
     seeds: Annotated[
-        list[int] | None, typer.Option(metavar=_NUMBERS, help="Repetitions, as 1 2 or 1-3.")
+        list[int] | None,
+        typer.Option(metavar=_NUMBERS, help="Seeds of repetitions, such as 1 2 or 1-3."),
     ] = None,
     split: Annotated[
         Many,
         typer.Option(
             metavar="NAME ...",
-            help="leave-one-out, temporal, or temporal:targets=all and the like.",
+            help="leave-one-out, or temporal with options such as temporal:targets=all.",
             show_default="the specification's",
         ),
     ] = None,
@@ -347,7 +350,7 @@ def chosen_spec(
 def with_options(**groups: Callable[..., Any]) -> Callable[..., Callable[..., None]]:
     """Complete the options of a verb.
 
-    The verb gets ``--plugin``, and each parameter that a group names gives way to the group's own
+    The verb gets ``--plugin``, and each parameter that a group names is replaced by the group's own
     options; the verb then receives what the group makes of them. Groups are made in the order
     given: settings first, because a specification may import plug-ins, and these import torch.
     """

@@ -16,15 +16,15 @@ CandidatesName = Annotated[
     Candidates | None, one_of("--candidates", Candidates, "Competing items: all, or unseen.")
 ]
 Out = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write here instead of the terminal.")
+    Path | None, typer.Option(metavar="FILE", help="File to write instead of printing.")
 ]
 Where = Annotated[
     Many,
     typer.Option(
         "--where",
         metavar="KEY=VALUE ...",
-        help="Only experiments with this setting, data set, backbone, method or encoder, as "
-        "epochs=30 or method=hsd,none; all conditions hold.",
+        help="Only experiments with this setting, data set, backbone, method or encoder, such as "
+        "epochs=30 or method=hsd,none; all conditions must hold.",
     ),
 ]
 
@@ -40,7 +40,7 @@ def chosen_reading(
         str | None,
         typer.Option(
             metavar="CONDITION",
-            help="Only users whose ranked item has such a rating, as 'rating>=4'.",
+            help="Only users whose ranked item has a rating such as 'rating>=4'.",
         ),
     ] = None,
 ) -> dict[str, Any]:

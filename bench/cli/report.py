@@ -59,18 +59,18 @@ def report(
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="As by default, for the last run of this specification: its name or file.",
+            help="Like the default, but for the last run of this specification, a name or file.",
         ),
     ] = None,
     where: Where = None,
     seeds: Annotated[
-        list[int] | None, typer.Option(metavar="N ...", help="Of those, only these seeds.")
+        list[int] | None, typer.Option(metavar="N ...", help="Only these seeds.")
     ] = None,
     latest: Annotated[
         bool,
         typer.Option(
             "--latest",
-            help="Of those that differ in code alone, only the ones that finished last.",
+            help="Of experiments that differ only in code, only those that finished last.",
         ),
     ] = False,
     against: Against = None,
@@ -99,7 +99,7 @@ def report(
         str | None,
         typer.Option(
             metavar="CONDITION",
-            help="Noise detection judged by ratings, as 'rating<3', not by known noise.",
+            help="What counts as noise instead of the known noise, such as 'rating<3'.",
         ),
     ] = None,
     figure: Annotated[
@@ -134,9 +134,9 @@ def report(
     if figure is not None and out is None:
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
     if setting is not None and figure != "setting-curve":
-        raise ConfigError("--setting belongs to a curve; add --figure setting-curve")
+        raise ConfigError("--setting needs --figure setting-curve; add it, or drop --setting")
     if figure is not None and table:
-        raise ConfigError("a figure has no choice of tables; drop --table")
+        raise ConfigError("a figure shows no tables; drop --table")
     if paper is not None and (out or figure or format_ != "markdown"):
         raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
     detection = {"noise-detection", "over-denoising"} & {*(table or ())}

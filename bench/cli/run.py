@@ -60,7 +60,8 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help="Experiments at the same time; default: one a core, or what GPUs or nodes hold.",
+            help="Experiments to run at the same time; default: one per core, or what GPUs or "
+            "nodes can hold.",
         ),
     ] = None,
     on: Cluster | Slurm | None,
@@ -68,8 +69,8 @@ def run(
 ) -> None:
     """Run a comparison: every experiment that is not finished yet, then print the table.
 
-    Killed or interrupted, it continues where it stopped when given again. A failed experiment
-    is recorded, shown, and tried again next time; the exit code is then 1.
+    After an interruption, the same command continues where it stopped. A failed experiment is
+    recorded, shown, and tried again the next time; the exit code is then 1.
     """
     from bench.api.run import execute_spec
 

@@ -60,7 +60,7 @@ def show(
 
 
 def describe(name: str) -> Iterator[str]:
-    """Return the lines that ``bench show`` prints; a ConfigError where nothing has that name."""
+    """Return the lines that ``bench show`` prints; raise a ConfigError if nothing has that name."""
     if name in _SHARED_SETTINGS:
         yield from _settings(_SHARED_SETTINGS[name](), declared(METHODS.get(BASELINE)), f"{name}.")
         return
@@ -73,7 +73,7 @@ def describe(name: str) -> Iterator[str]:
         yield from _plain(load_card(name).model_dump(mode="json", exclude_unset=True))
         return
     known = [*METHODS.names(), *BACKBONES.names(), *ENCODERS.names(), *card_names()]
-    raise ConfigError(f"nothing is called '{name}'{suggestion(name, [*known, *_SHARED_SETTINGS])}")
+    raise ConfigError(f"unknown name '{name}'{suggestion(name, [*known, *_SHARED_SETTINGS])}")
 
 
 def _component(entry: Component) -> Iterator[str]:

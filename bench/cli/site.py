@@ -36,7 +36,7 @@ def site(
     packs: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="What is shown: 'reference', a pack, or a folder of packs."
+            metavar="NAME", help="Results to show: 'reference', a pack, or a folder of packs."
         ),
     ] = "reference",
     settings: Settings,
@@ -46,7 +46,7 @@ def site(
     Every number is computed from the ranks in the packs. Nothing is trained.
     """
     if out is None and into is None:
-        raise ConfigError("nothing is to be written; add --out DIR or --into FILE")
+        raise ConfigError("no output is given; add --out DIR or --into FILE")
     from bench.packs.reference import published_site
 
     shown = published_site(packs, settings)

@@ -32,7 +32,7 @@ Keys = Annotated[
     typer.Argument(metavar="[KEY]...", help="First digits of keys.", show_default="all"),
 ]
 Tag = Annotated[str | None, typer.Option(metavar="NAME", help="Only experiments with this tag.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Remove; without it, only show.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove; without this flag, only show.")]
 
 
 def opened_store(store: StoreDir = None) -> Store:
@@ -91,7 +91,7 @@ def ls(
 def show(
     *, key: Annotated[str, typer.Argument(help="First digits of a key.")], opened: Store
 ) -> None:
-    """Print all that is known of one experiment: command, settings, costs, files, what names it."""
+    """Print the command, settings, costs, files, runs and tags of one experiment."""
     import yaml
 
     from bench.packs.inventory import details, selected
@@ -114,7 +114,7 @@ def rm(
     from bench.packs.inventory import chosen_for_removal, selected
 
     if not keys and not where:
-        raise ConfigError("nothing is chosen; give keys or --where")
+        raise ConfigError("no experiment is chosen; give keys or --where")
     chosen = selected(opened, keys or (), where or ())
     _remove(opened, chosen_for_removal(opened, chosen), yes)
 
@@ -126,7 +126,8 @@ def gc(
         bool,
         typer.Option(
             "--superseded",
-            help="Also what only runs need that a later one of their specification followed.",
+            help="Also what only superseded runs need: those followed by a later run of their "
+            "specification.",
         ),
     ] = False,
     yes: Yes = False,
@@ -163,21 +164,24 @@ def merge(
 def pack(
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Of the pack, such as results.zip.")
+        Path | None, typer.Argument(metavar="[FILE]", help="File of the pack, such as results.zip.")
     ] = None,
     where: Where = None,
     tag: Tag = None,
     checkpoints: Annotated[
         bool,
-        typer.Option("--checkpoints", help="Also trained weights and what has begun."),
+        typer.Option(
+            "--checkpoints",
+            help="Include trained weights and checkpoints of unfinished experiments.",
+        ),
     ] = False,
     published: Annotated[
         Path | None,
         typer.Option(
             "--published",
             metavar="DIR",
-            help="Write the compact published form instead, one Parquet file a data set, united "
-            "with those that are there.",
+            help="Write the compact published form instead: one Parquet file per data set, added "
+            "to existing files.",
         ),
     ] = None,
     commit: Annotated[
@@ -233,7 +237,8 @@ def unpack(
 def tag(
     *,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Of the tag.", show_default="list tags")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Name of the tag.", show_default="list tags"),
     ] = None,
     keys: Keys = None,
     where: Where = None,

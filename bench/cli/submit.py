@@ -29,11 +29,11 @@ def submit(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="New folder for the files of the pull request.")
     ] = Path("submission"),
-    check: Annotated[bool, typer.Option("--check", help="Check and write nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check; write nothing.")] = False,
     against: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="What is published: 'reference', a pack, or a folder of packs."
+            metavar="NAME", help="Published results: 'reference', a pack, or a folder of packs."
         ),
     ] = "reference",
     settings: Settings,

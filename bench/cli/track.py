@@ -33,7 +33,7 @@ def sync(
         str | None,
         typer.Option(
             metavar="URI",
-            help="Where to (MLFLOW_TRACKING_URI).",
+            help="MLflow server or database (MLFLOW_TRACKING_URI).",
             show_default="SQLite in the store",
         ),
     ] = None,
@@ -41,8 +41,8 @@ def sync(
 ) -> None:
     """Log every run, experiment, study and trial that MLflow lacks, each once.
 
-    What was logged in part is completed. The exit code is 1 when something could not be logged;
-    it stays in the store, and the next time it is tried again.
+    What was logged in part is completed. The exit code is 1 if something could not be logged; it is
+    tried again the next time.
     """
     from bench.tracking.destination import destination
     from bench.tracking.sync import sync_bounded
@@ -51,7 +51,7 @@ def sync(
         settings = replace(settings, tracking_uri=uri)
     counts = sync_bounded(settings, partial(typer.echo, err=True))
     shown = destination(settings).shown
-    typer.echo(f"{shown}: {counts.logged} logged, {counts.present} were there already")
+    typer.echo(f"{shown}: {counts.logged} logged, {counts.present} already there")
     if counts.left:
         typer.echo(f"{counts.left} not logged: {counts.problem}", err=True)
         raise typer.Exit(1)

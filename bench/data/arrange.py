@@ -56,7 +56,7 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     rows = chronological(raw, card)
     notes = [*raw.notes, *tie_rule(raw, card), *_as_published(raw, card)]
     if missing.any():
-        text = f"{missing.sum():,} lines without the id of a user or an item were left out"
+        text = f"{missing.sum():,} lines without a user or item id were left out"
         notes.append(CheckResult("ids", "note", text))
     rows = rows[stays[rows]]
     rows = rows[distinct(raw.users[rows], raw.items[rows], card.filters)]
@@ -179,7 +179,7 @@ def tie_rule(raw: Interactions, card: Card) -> list[CheckResult]:
         steps = np.sign(np.diff(times)[users[1:] == users[:-1]])
         if (steps == 0).any() and (steps < 0).sum() > 9 * (steps > 0).sum():
             level = "warning"
-            text += ", which runs from new to old: their order is probably reversed; turn it round"
+            text += ", which runs from new to old: their order is probably reversed; turn it around"
     return [CheckResult("tie rule", level, text)]
 
 

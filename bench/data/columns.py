@@ -77,7 +77,7 @@ class Columns:
         Raises
         ------
         DataError
-            There is no such column, or a value is no finite number; the message names its line.
+            There is no such column, or a value is not a finite number; the message names its line.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -110,8 +110,8 @@ class Columns:
         """Return a column to sort by, and how many of its units make a second.
 
         The numbers are int64 where they are whole, else float64. Numbers of the file stay as they
-        are; dates become nanoseconds since 1970. The unit is None where numbers are too small to
-        know it.
+        are; dates become nanoseconds since 1970. The unit is None if numbers are too small to know
+        it.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Columns:
         Raises
         ------
         DataError
-            A value is no time, or is a negative or another kind of number than the others; the
+            A value is not a time, or is a negative or another kind of number than the others; the
             message names its line.
         """
         import pyarrow as pa
@@ -192,7 +192,7 @@ class Columns:
             units = list(_UNITS.values())
             raise DataError(
                 f"{self.place(other)}: '{name}' is {numbers[other]}, by its size a time in "
-                f"{units[sizes[other] - 1]}, where {self.place(one)} has {numbers[one]}, in "
+                f"{units[sizes[other] - 1]}, but {self.place(one)} has {numbers[one]}, in "
                 f"{units[sizes[one] - 1]}; write all in one unit, or name it as the card's "
                 "'time_format' (s, ms, us or ns)"
             )
@@ -206,7 +206,7 @@ class Columns:
         return np.asarray(column.to_numpy())
 
     def _no_times(self, column: Any, name: str) -> DataError:
-        """Describe the value that is no time, or of another kind than those before it."""
+        """Describe the value that is not a time, or of another kind than those before it."""
         import pyarrow as pa
 
         if not pa.types.is_string(column.type):

@@ -33,20 +33,19 @@ class Dataset:
     user_ids, item_ids
         Original ids.
     item_texts
-        Name of each item; empty where the source has none.
+        Name of each item; empty if the source has none.
     max_length
         The card's maximum length, the protocol's default for this data set.
     times
-        int64 or float64 ``[interactions]``, ascending within a user; None where the source has
-        none.
+        int64 or float64 ``[interactions]``, ascending within a user; None if the source has none.
     per_second
-        How many of ``times`` make a second; None where they count something unknown.
+        How many of ``times`` make a second; None if they count something unknown.
     ratings
-        float32 ``[interactions]``, NaN where unknown; None where the source has none. For tables
-        only: no method sees them.
+        float32 ``[interactions]``, NaN where unknown; None if the source has none. For tables only:
+        no method sees them.
     noise
         bool ``[interactions]``: accidental interactions, planted by a generator or inserted by
-        :mod:`bench.data.noise`; None where they are not known.
+        :mod:`bench.data.noise`; None if they are not known.
     training, training_noise
         What models train on, where it is not ``sequences`` without the last two of each user, and
         its noise.
@@ -72,7 +71,7 @@ class Dataset:
     def training_places(self) -> NDArray[np.bool_] | None:
         """Bool ``[interactions]``: which of ``sequences`` are for training.
 
-        None where the training interactions are not the first of each user's.
+        None if the training interactions are not the first of each user's.
         """
         training = self.histories("train")
         later = self.sequences.lengths - training.lengths
@@ -138,7 +137,7 @@ def in_units(
         return bound
     if per_second is None:
         raise DataError(
-            f"data set '{name}': its times are numbers of an unknown unit; write the bound "
+            f"data set '{name}': its times are numbers in an unknown unit; write the bound "
             f"{bound:%Y-%m-%d} as {instead}, or name the unit as 'time_format'"
         )
     microseconds = (bound - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""HTTP downloads through pooch that go on where they stopped.
+"""HTTP downloads with pooch that continue where they stopped.
 
 pooch checks the SHA-256 and puts a file in place whole, but starts again after every break. Its
 downloader here keeps the bytes in ``NAME.part``; ``NAME.part.json`` remembers which version of
@@ -87,8 +87,8 @@ def download(url: str, target: Path, sha256: str | None, report: Report) -> str:
         if pause is not None:
             time.sleep(pause)
     raise DataError(
-        f"cannot download {url}: {reason}; check the network and fetch again, the transfer goes "
-        "on where it stopped"
+        f"cannot download {url}: {reason}; check the network and fetch again; the download "
+        f"continues where it stopped"
     )
 
 
@@ -165,7 +165,7 @@ def _reason(url: str, error: Exception) -> object:
     Raises
     ------
     DataError
-        Trying again is of no use.
+        Trying again is useless.
     """
     from urllib3.exceptions import NameResolutionError
 

@@ -80,7 +80,7 @@ class ForeignTable:
         Raises
         ------
         DataError
-            A value is no id of the data set; the message names its line.
+            A value is not an id of the data set; the message names its line.
         """
         codes, values = self.columns.ids(name)
         known = {value: place for place, value in enumerate(ids)}
@@ -92,8 +92,7 @@ class ForeignTable:
             code = int(np.argmax(wrong))
             raise DataError(
                 f"{self.columns.place(int(np.argmax(codes == code)))}: the data set has no {kind} "
-                f"'{values[code]}'; write ids as its files have them, and leave out what is not in "
-                "it"
+                f"'{values[code]}'; use the ids of its files, and leave out rows that are not in it"
             )
         return places[codes]
 

@@ -53,15 +53,15 @@ class Interactions:
     user_ids, item_ids
         Original ids, each once, in any order.
     times
-        int64 or float64 ``[rows]``; None where file order is already chronological.
+        int64 or float64 ``[rows]``; None if file order is already chronological.
     texts
-        Name of each item by id; None where the source has no list of items.
+        Name of each item by id; None if the source has no list of items.
     planted
         bool ``[rows]``: accidental interactions, where a generator knows them.
     per_second
-        How many of ``times`` make a second; None where they count something unknown.
+        How many of ``times`` make a second; None if they count something unknown.
     ratings
-        float32 ``[rows]``, NaN where unknown; None where the source has none.
+        float32 ``[rows]``, NaN where unknown; None if the source has none.
     place
         Returns the file and line of a row, for messages.
     notes
@@ -135,7 +135,7 @@ def _is_whole(value: str) -> bool:
 def check_ids(
     ids: Sequence[str], kind: str, where: Callable[[int], str], missing: MissingIds
 ) -> None:
-    """Refuse what is no id, or an id that was spoilt before it came here.
+    """Refuse what is not an id, or an id that was spoilt before it came here.
 
     Parameters
     ----------
@@ -178,9 +178,9 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
         return None
     if value.lower() in MISSING:
         return (
-            f"'{value}' is a word for a missing value, so that all such lines would be one and "
-            "the same; set 'missing_ids: drop' in the card to leave them out, or 'missing_ids: "
-            "keep' if it is an id"
+            f"'{value}' is a word for a missing value, so all such lines would share one id; set "
+            "'missing_ids: drop' in the card to leave them out, or 'missing_ids: keep' if it is an "
+            "id"
         )
     if value.isalnum():
         return None
@@ -195,5 +195,5 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
     if _SCIENTIFIC.fullmatch(value) or (whole and int(whole[1]) > EXACT):
         return f"{value} is a number that has lost digits; write ids in full, as text"
     if whole and whole[1] in known:
-        return f"{value} is next to {whole[1]}, which may be the same; write them alike"
+        return f"{value} is next to {whole[1]}, which may be the same; write both in one way"
     return None

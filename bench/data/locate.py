@@ -1,4 +1,4 @@
-"""Where a card's files are."""
+"""Locate the files of a card."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def not_found(card: Card, settings: Settings) -> DataError:
     remedies = [f"run 'bench data fetch {card.name}'"] if fetchable(card) else []
     if card.obtain:
         remedies.append(
-            "its publisher asks for your consent, so that no command fetches it: "
+            "its publisher asks for your consent, so no command can fetch it: "
             f"{card.obtain}, and put the files there"
         )
     remedies.append(f"set BENCH_DATA_DIR to the folder that holds '{card.name}/'")

@@ -58,7 +58,7 @@ class Training:
         return np.asarray(np.floor(exact + self.generator.random(len(exact))), dtype=np.int64)
 
     def places(self, first: int = 0) -> tuple[Integers, Integers]:
-        """Draw users and gaps to insert at: gap g is before interaction g, the last behind all."""
+        """Draw users and gaps to insert at: gap g is before interaction g, the last after all."""
         amounts = self.amounts(self.rate)
         amounts[self.sequences.lengths < first] = 0
         users = np.repeat(np.arange(len(amounts)), amounts)
@@ -176,7 +176,7 @@ def repeated(training: Training) -> Changed:
 def burst(training: Training) -> Changed:
     """Insert a run of another user's items at one place: a shared account, a spree of gifts.
 
-    Only users with as many interactions are copied, where there are any; otherwise a run is put
+    Only users with as many interactions are copied, if there are any; otherwise a run is put
     together from several users.
     """
     sequences, amounts = training.sequences, training.amounts(training.rate)
@@ -199,7 +199,7 @@ def burst(training: Training) -> Changed:
 
 
 def similar(training: Training) -> Changed:
-    """Insert behind an interaction an item of near text that the user does not have.
+    """Insert after an interaction an item of near text that the user does not have.
 
     The hard case for denoisers that compare texts. Near are the 20 items of highest cosine
     similarity of TF-IDF vectors.

@@ -121,13 +121,13 @@ def _by_time(dataset: Dataset, rule: TemporalSplit) -> Split:
     for variant in split_source(name)[1]:
         if isinstance(variant, Change) and variant.histories != "train":
             raise DataError(
-                f"data set '{name}': a split by time takes changes to training interactions alone; "
-                f"give '{variant.text}' the option histories=train"
+                f"data set '{name}': a split by time allows changes to training interactions "
+                f"only; give '{variant.text}' the option histories=train"
             )
     if dataset.times is None:
         raise DataError(
-            f"data set '{name}' has no times, which a split by time needs; take another data set, "
-            f"or the split {LEAVE_ONE_OUT}"
+            f"data set '{name}' has no times, which a split by time needs; choose another data "
+            f"set, or the split {LEAVE_ONE_OUT}"
         )
     begin, end = (
         _moment(dataset, dataset.times, b) for b in (rule.validation_from, rule.test_from)
@@ -135,7 +135,7 @@ def _by_time(dataset: Dataset, rule: TemporalSplit) -> Split:
     if not begin < end:
         raise DataError(
             f"data set '{name}': validation_from, {rule.validation_from}, and test_from, "
-            f"{rule.test_from}, leave no time between them; move one"
+            f"{rule.test_from}, leave no time between them; move one of them"
         )
     known = _known(dataset, dataset.times < begin)
     times = np.asarray(known.times)

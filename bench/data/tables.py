@@ -93,8 +93,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise DataError(
-            f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table does; unpack it "
-            "by hand if you trust it"
+            f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table would; unpack "
+            f"it by hand if you trust it"
         )
     if not content.strip():
         raise DataError(f"{path} is empty; fetch or copy it again")
@@ -135,7 +135,7 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
         table.validate(full=True)  # texts that are not UTF-8, among others
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again") from None
+        raise DataError(f"{path} is an incomplete Parquet file ({reason}); copy it again") from None
     if not table.num_rows:
         raise DataError(f"{path} has no rows; fetch or copy it again")
     arrays = dict(zip(table.column_names, table.columns, strict=True))
@@ -194,7 +194,7 @@ class _Text:
         try:
             for values in reader:
                 if reader.line_num > line and not self.layout.line_breaks:
-                    problem = "a value in quotes goes on over the end of the line"
+                    problem = "a value in quotes continues past the end of the line"
                     break
                 if values:
                     yield line, values
@@ -282,7 +282,7 @@ class _BadLineError(ValueError):
 
 @dataclass(frozen=True)
 class _Objects:
-    """One JSON object or Python literal a line; see :func:`read_table`."""
+    """One JSON object or Python literal per line; see :func:`read_table`."""
 
     path: Path
     wanted: Sequence[str]
@@ -321,7 +321,7 @@ class _Objects:
         )
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             if len(line) == _LONGEST_LINE:
-                raise DataError(f"{self.path}, line {number}: too long for one object a line")
+                raise DataError(f"{self.path}, line {number}: too long for one object per line")
             if self.among:
                 ids = [match[2].decode("utf-8", "replace").strip() for match in id_.finditer(line)]
                 if ids and not any(value in self.among for value in ids):
@@ -371,7 +371,7 @@ def _object(line: bytes) -> dict[Any, Any]:
 
 
 def _literal(line: bytes) -> Any:
-    """Parse a Python literal; None where there is none."""
+    """Parse a Python literal; None if there is none."""
     with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         text = line.decode("utf-8").strip()
         try:

@@ -45,7 +45,7 @@ def read_decisions(
     Returns
     -------
     Decisions or None
-        In the order of users and positions; None where the method decides nothing.
+        In the order of users and positions; None if the method decides nothing.
     """
     method.eval()
     data = SequenceData(sequences)

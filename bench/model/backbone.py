@@ -138,7 +138,7 @@ class Backbone(nn.Module, ABC):
         return self.encode_last(x, valid, users).index_select(0, rows)
 
     def check_targets(self, valid: Tensor, targets: Tensor) -> None:
-        """See that no state that predicts has seen its target.
+        """Make sure that no state that predicts has seen its target.
 
         Raises
         ------

@@ -126,7 +126,7 @@ class Rows:
 
     @property
     def end(self) -> Tensor:
-        """Flat index behind each row's last input."""
+        """Flat index after each row's last input."""
         return self.start + self.length
 
     def __len__(self) -> int:

@@ -105,7 +105,7 @@ class Method(nn.Module, ABC):
         return {}
 
     def denoise(self, batch: Batch) -> Denoised | None:
-        """Decide which interactions of a batch to keep; None where the method removes nothing."""
+        """Decide which interactions of a batch to keep; None if the method removes nothing."""
         del batch
         return None
 

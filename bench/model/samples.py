@@ -120,7 +120,7 @@ def histories(data: SequenceData, max_length: int, ends: Tensor | None = None) -
     max_length
         Most interactions of a row.
     ends
-        int64 ``[rows]``: where each history ends, the place behind its last interaction in those of
+        int64 ``[rows]``: where each history ends, the place after its last interaction in those of
         all users; it has one at least. None: the whole history of every user.
     """
     if ends is None:

@@ -60,7 +60,7 @@ def places(mask: Tensor, count: int) -> Tensor:
     Returns
     -------
     Tensor
-        int64 ``[count]``: indices into the flattened mask, ascending; -1 behind the last.
+        int64 ``[count]``: indices into the flattened mask, ascending; -1 after the last.
     """
     flat = mask.flatten()
     index = torch.arange(len(flat), device=flat.device)

@@ -34,7 +34,7 @@ class TextVectors:
         int64: row of each item ``[n_items + 1]`` (pooled), or of each interaction of the whole
         histories, flat (text).
     offsets
-        int64 ``[n_users + 1]``: where each user begins in ``row_index``; None where pooled.
+        int64 ``[n_users + 1]``: where each user begins in ``row_index``; None if pooled.
     metadata
         Which encoder made the vectors and what that cost once, as plain data.
     """

@@ -61,8 +61,8 @@ class _Contents(Config):
 def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool = False) -> int:
     """Write experiments with their run records and tags into one file; return their number.
 
-    Checkpoints are trained weights, where they were kept, and what has begun. It is a StoreError
-    where an experiment is damaged or the file system refuses; the file then does not appear.
+    Checkpoints are trained weights, where they were kept, and what has begun. Raise a StoreError if
+    an experiment is damaged or the file system refuses; the file then does not appear.
     """
     with tempfile.TemporaryDirectory(prefix="bench-pack-") as temporary:
         root = Path(temporary)
@@ -118,7 +118,7 @@ def _info(name: str) -> zipfile.ZipInfo:
 def unpacked(path: Path) -> Iterator[Store]:
     """Check a pack and yield the store that it holds, in a temporary folder.
 
-    It is a StoreError where the file is no pack, is damaged, or names a member outside a store.
+    Raise a StoreError if the file is not a pack, is damaged, or names a member outside a store.
     """
     with tempfile.TemporaryDirectory(prefix="bench-unpack-") as temporary:
         try:
@@ -129,7 +129,7 @@ def unpacked(path: Path) -> Iterator[Store]:
                         raise ValueError(f"member '{name}' does not match its checksum")
         except _ZIP_ERRORS as error:
             raise StoreError(
-                f"{path} is no pack of a results store, or damaged: {error}; get it again"
+                f"{path} is not a pack of a results store, or is damaged: {error}; get it again"
             ) from None
         yield Store(Path(temporary))
 
@@ -142,13 +142,13 @@ def _contents(file: zipfile.ZipFile) -> _Contents:
     if len(names) > _MOST_FILES or size > _MOST_TIMES * Path(str(file.filename)).stat().st_size:
         raise ValueError(f"it would unpack to {len(names):,} files of {size:,} bytes")
     if len({name.lower() for name in names}) < len(names):
-        raise ValueError("it names a member twice")
+        raise ValueError("it contains a member twice")
     if names[:1] != [MANIFEST]:
         raise ValueError(f"it has no {MANIFEST}")
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if member.is_dir() or kind not in {0, stat.S_IFREG} or member.flag_bits & 1:
-            raise ValueError(f"member '{member.filename}' is no plain file")
+            raise ValueError(f"member '{member.filename}' is not a regular file")
     contents = _read_manifest(file.read(MANIFEST))
     if odd := sorted({*contents.files} ^ {*names[1:]}):
         raise ValueError(f"{MANIFEST} does not list its members (first: '{odd[0]}')")

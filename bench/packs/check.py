@@ -66,7 +66,7 @@ def check_pack(
 
     def without_base(entry: PublishedExperiment) -> Iterator[str]:
         if entry.experiment.backbone is not None and _place(entry.experiment) not in bases:
-            yield "no bare backbone to compare with is in the pack or published"
+            yield "neither the pack nor the published results have a bare backbone to compare with"
 
     problems = (known.origin, known.data, _impossible, known.users, _contradictions, known.budget)
     return PackCheck(entries, found(problems), found([_alarms, without_base]))
@@ -112,10 +112,10 @@ class _Known:
         content, metadata = entry.content, entry.parts.metadata
         protocol = {k: v for k, v in content["protocol"].items() if k != "cutoffs"}
         if content_hash({**content, "protocol": protocol}) != entry.key:
-            yield "its key is not that of its settings; pack the store again that trained it"
+            yield "its key does not match its settings; pack the store that trained it again"
         held = self.published.get(entry.key)
         if held is not None and not held.has_ranks_of(entry):
-            yield "it is published with other ranks; say in the pull request what was mended"
+            yield "it is published with other ranks; say in the pull request what was fixed"
         if not WHOLE_COMMIT.fullmatch(entry.commit or ""):
             yield (
                 f"commit '{entry.commit}' is not 40 digits of a commit; pack it again with --commit"
@@ -132,13 +132,13 @@ class _Known:
         held = {one.experiment.fingerprint for one in self.about.get(experiment.dataset, ())}
         fingerprints = held or self.fingerprint(experiment.dataset)
         if not fingerprints:
-            yield f"the data of '{name}' are not here to compare with; set BENCH_DATA_DIR"
+            yield f"the data of '{name}' are not on this machine; set BENCH_DATA_DIR"
         elif experiment.fingerprint not in fingerprints:
             theirs = ", ".join(sorted(one[:8] for one in fingerprints))
             yield f"its data have fingerprint {experiment.fingerprint[:8]}, not {theirs}"
         expected = Protocol(max_length=load_card(name).max_length).training_part()
         if differing := _differing(experiment.protocol.training_part(), expected):
-            yield f"its protocol is another: {differing}"
+            yield f"its protocol differs: {differing}"
 
     def users(self, entry: PublishedExperiment) -> Iterator[str]:
         """Compare what the data alone decide with a published experiment on the same data."""
@@ -168,7 +168,7 @@ class _Known:
         table = [_budget(one, tuned=tuned) for one in trainings or [TrainingConfig()]]
         own = _budget(entry.experiment.training, tuned=tuned)
         if own not in table:
-            yield f"its training is not the table's: {_differing(own, table[0])}"
+            yield f"its training differs from the leaderboard's: {_differing(own, table[0])}"
 
 
 def _differing(own: Mapping[str, object], expected: Mapping[str, object]) -> str:
@@ -198,7 +198,7 @@ def impossible(ranks: Ranks) -> Iterator[str]:
     if any(values.min() < 0 for values in columns.values()):
         yield "a count is negative"
     if ranks.target.min() < 1 or (ranks.target > ranks.candidates_all).any():
-        yield "a target is no item"
+        yield "a target is not an item"
     for kind in ("all", "unseen"):
         better, ties, candidates = (
             columns[f"{n}_{kind}"] for n in ("better", "ties", "candidates")
@@ -218,7 +218,7 @@ def _contradictions(entry: PublishedExperiment) -> Iterator[str]:
     experiment, metadata, curve = entry.experiment, entry.parts.metadata, entry.parts.curve
     best = metadata.best_epoch
     if not curve or metadata.epochs != len(curve) or best is None or not best < len(curve):
-        yield "its learning curve does not have the epochs that its metadata say"
+        yield "its learning curve does not have as many epochs as its metadata say"
         return
     if [row.epoch for row in curve] != [*range(len(curve))]:
         yield "its learning curve lacks epochs"

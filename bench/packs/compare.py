@@ -70,7 +70,7 @@ def compare(
 ) -> Comparison:
     """Compare an experiment that was trained again with its published result.
 
-    ``seeds`` are the published experiments that differ in the seed alone, itself included. With at
+    ``seeds`` are the published experiments that differ only in the seed, itself included. With at
     least two, the metric agrees where it is in the 95 % prediction interval of one more seed; with
     one, where the 95 % interval of the mean difference over users includes zero.
     """

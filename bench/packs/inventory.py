@@ -39,7 +39,7 @@ class _Tag(BaseModel):
 
 
 def read_tags(root: Path) -> dict[str, list[str]]:
-    """Return the keys of the experiments of each tag; a StoreError if a file is damaged."""
+    """Return the keys of the experiments of each tag; raise a StoreError if a file is damaged."""
     paths = sorted((root / "tags").glob("[!.]*.json"))
     return {path.stem: read_model(path, _Tag, "delete it").keys for path in paths}
 
@@ -47,10 +47,10 @@ def read_tags(root: Path) -> dict[str, list[str]]:
 def write_tag(root: Path, name: str, keys: Iterable[str]) -> None:
     """Name a set of experiments; without any, the tag is removed.
 
-    It is a ConfigError where the name is not fit for a file.
+    Raise a ConfigError if the name is not fit for a file.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' is no name of a tag; use letters, digits, '.', '_' and '-'")
+        raise ConfigError(f"'{name}' is not a valid tag; use letters, digits, '.', '_' and '-'")
     path, chosen = root / "tags" / f"{name}.json", sorted(set(keys))
     if chosen:
         write_json(path, {"keys": chosen})
@@ -63,9 +63,9 @@ def selected(
 ) -> list[StoredExperiment]:
     """Return the finished experiments that satisfy all conditions.
 
-    These are the first digits of keys, of which none admits all; conditions as of
-    :func:`bench.reports.comparison.comparison_keys`; and a tag. It is a ConfigError where nothing
-    has a key, a setting or the tag, and a StoreError where the store holds no experiment.
+    These are the first digits of keys, of which none admits all; conditions as for
+    :func:`bench.reports.comparison.comparison_keys`; and a tag. Raise a ConfigError if nothing has
+    a key, a setting or the tag, and a StoreError where the store holds no experiment.
     """
     found = list(readable(store.experiments()))
     if not found:
@@ -132,7 +132,7 @@ def size_of(path: Path) -> int:
 
 
 def details(store: Store, stored: StoredExperiment) -> dict[str, Any]:
-    """Return all that is known of an experiment, as plain data; a StoreError if it is damaged."""
+    """Return what is known of an experiment as plain data; raise a StoreError if it is damaged."""
     experiment, metadata = stored.experiment, stored.metadata
     return {
         "key": stored.key,
@@ -170,7 +170,7 @@ class Removable(NamedTuple):
 
 
 def chosen_for_removal(store: Store, experiments: Iterable[StoredExperiment]) -> list[Removable]:
-    """List what a user wants to remove of experiments; a ConfigError where one has a tag."""
+    """List what a user wants to remove of experiments; raise a ConfigError if one has a tag."""
     found, tags = list(experiments), read_tags(store.root)
     for tag, keys in tags.items():
         if named := [stored.key for stored in found if stored.key in keys]:
@@ -190,9 +190,9 @@ def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
     """Find what no run record and no tag needs.
 
     These are experiments that no record or tag names, checkpoints and failures of such and of
-    finished experiments, and what killed processes left half-written. With ``superseded``, a run
-    counts for nothing where a later run of the same specification has ended. It is a StoreError
-    where a record or tag is damaged: nothing is certain then.
+    finished experiments, and what killed processes left incomplete. With ``superseded``, a run
+    counts for nothing where a later run of the same specification has ended. Raise a StoreError if
+    a record or tag is damaged: nothing is certain then.
     """
     records = list(read_records(store.root))
     old = _superseded(records) if superseded else set()
@@ -231,7 +231,7 @@ def _experiments(store: Store, needed: Collection[str]) -> Iterator[Removable]:
             if stored.key not in needed:
                 yield Removable.of(stored.folder, "no run or tag names it")
         except BenchError:
-            yield Removable.of(stored.folder, "damaged: it does not say which experiment it holds")
+            yield Removable.of(stored.folder, "damaged: its experiment is unknown")
 
 
 def _beginnings(store: Store, needed: Collection[str]) -> Iterator[Removable]:

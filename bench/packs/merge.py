@@ -31,7 +31,7 @@ def merge(source: Store, target: Store) -> Merged:
 
     Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
     are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
-    It is a StoreError where both have an experiment with different results, an experiment of the
+    Raise a StoreError if both have an experiment with different results, an experiment of the
     source is damaged, or the file system refuses.
     """
     target.prepare()

@@ -42,12 +42,12 @@ def publish(
     chosen: Iterable[StoredExperiment],
     commit: str | None = None,
 ) -> dict[Path, int]:
-    """Write finished experiments in their published form, one pack a data set.
+    """Write finished experiments in their published form, one pack per data set.
 
-    Noisy variants share the pack of their data set. A pack that is there gives way to the union of
-    both. The commit is that of the source that trained them; by default that of this checkout, if
-    it is the same code. What decisions find of inserted noise is summarised if the data are in the
-    folders of the environment.
+    Noisy variants share the pack of their data set. A pack that is there is replaced by the union
+    of both. The commit is that of the source that trained them; by default that of this checkout,
+    if it is the same code. What decisions find of inserted noise is summarised if the data are in
+    the folders of the environment.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def publish(
         refuses.
     """
     if commit is not None and not WHOLE_COMMIT.fullmatch(commit):
-        raise ConfigError(f"--commit '{commit}' is no whole commit; write all 40 digits")
+        raise ConfigError(f"--commit '{commit}' is not a full commit hash; write all 40 digits")
     runs, available = _runs(store), AvailableData(Settings.from_environment())
     packs: dict[Path, dict[str, PublishedExperiment]] = defaultdict(dict)
     for stored in chosen:
@@ -96,7 +96,7 @@ def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[st
 
 
 def united(experiments: Iterable[PublishedExperiment]) -> list[PublishedExperiment]:
-    """Return the union by key, of equal experiments the first; a StoreError if ranks differ."""
+    """Return the union by key, the first of equal ones; raise a StoreError if ranks differ."""
     found: dict[str, PublishedExperiment] = {}
     for one in experiments:
         if not found.setdefault(one.key, one).has_ranks_of(one):
@@ -131,7 +131,7 @@ def restore(packs: Iterable[PublishedExperiment], root: Path) -> Store:
 
 
 def unpack(path: Path, target: Store) -> Merged:
-    """Check a pack of either form and merge it into a store; a StoreError where they conflict."""
+    """Check a pack of either form and merge it into a store; raise a StoreError on conflicts."""
     if path.suffix != SUFFIX:
         with unpacked(path) as source:
             return merge(source, target)
@@ -157,7 +157,7 @@ def _commit(experiment: Experiment) -> str:
     except BenchError as error:
         raise ConfigError(f"{error}; {remedy}") from None
     if now != experiment.code:
-        raise ConfigError(f"the code of this checkout is another; {remedy}")
+        raise ConfigError(f"this checkout has other code; {remedy}")
     if not (commit := checkout()):
         raise ConfigError(f"bench is not run from a checkout; {remedy}")
     return commit

@@ -1,4 +1,4 @@
-"""The published form of finished experiments: one Parquet file, one row an experiment.
+"""The published form of finished experiments: one Parquet file, one row per experiment.
 
 A row holds the ranks of every user, the metadata, the learning curve and how many interactions a
 denoiser drops by popularity: all that a report needs, and neither training data nor item texts.
@@ -84,9 +84,9 @@ class Parts(BaseModel):
         Costs, versions and diagnostics; the learning curve.
     drops
         Counts of dropped interactions for each fifth of the test targets by popularity, by part;
-        empty where nothing is removed.
+        empty if nothing is removed.
     run
-        What asked for it; None where no run record names it.
+        What asked for it; None if no run record names it.
     """
 
     finished: float
@@ -122,7 +122,7 @@ class PublishedExperiment:
         commit: str | None,
         detection: Mapping[str, Summary],
     ) -> PublishedExperiment:
-        """Bring a finished experiment into its published form; a StoreError if it is damaged.
+        """Bring a finished experiment into its published form; raise a StoreError if it is damaged.
 
         The commit of the source is not needed where its metadata say it; ``detection`` is for data
         with known noise, see :func:`bench.reports.tables.noise_detection.summaries`.
@@ -134,8 +134,8 @@ class PublishedExperiment:
         ranks = {phase: stored.ranks(phase) for phase in PHASES}
         if any(one.user is not None for one in ranks.values()):
             raise ConfigError(
-                f"{stored.experiment.label} was split by time; published results are of "
-                f"{LEAVE_ONE_OUT} alone, leave it out"
+                f"{stored.experiment.label} was split by time; only {LEAVE_ONE_OUT} results can "
+                f"be published; leave it out"
             )
         buckets = Buckets.of(ranks["test"].target_count)
         plain = {
@@ -167,7 +167,7 @@ class PublishedExperiment:
 
     @cached_property
     def parts(self) -> Parts:
-        """What the texts say; a ValidationError where one cannot be read."""
+        """What the texts say; raise a ValidationError if one cannot be read."""
         return Parts.model_validate(self.texts)
 
     @property
@@ -202,7 +202,7 @@ class PublishedExperiment:
         return all(users_that_differ(self.ranks[p], other.ranks[p]) == 0 for p in PHASES)
 
     def save(self, store: Store) -> None:
-        """Write it as a finished experiment of a store; a StoreError if that cannot be written."""
+        """Write it as a finished experiment of a store; raise a StoreError if that fails."""
         parts = self.parts
         drops = {str(part): counts for part, counts in parts.drops.items()}
         result = ExperimentResult(dict(self.ranks), parts.curve, parts.metadata, drops=drops)
@@ -210,7 +210,7 @@ class PublishedExperiment:
 
 
 def users_that_differ(one: Ranks, other: Ranks) -> int | None:
-    """Count the users whose ranks differ; None where the numbers of users do."""
+    """Count the users whose ranks differ; None if the numbers of users do."""
     a, b = one.columns(), other.columns()
     if len({len(values) for values in (*a.values(), *b.values())}) > 1:
         return None
@@ -296,7 +296,7 @@ def read_published(path: Path) -> list[PublishedExperiment]:
     try:
         found = list(_read(path))
         if len({one.key for one in found}) < len(found):
-            raise ValueError("an experiment is in it twice")
+            raise ValueError("it contains an experiment twice")
         return found
     except StoreError:
         raise
@@ -305,7 +305,9 @@ def read_published(path: Path) -> list[PublishedExperiment]:
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (*_PARQUET_ERRORS, pa.ArrowException, BenchError) as error:
         reason = str(error) or type(error).__name__
-    raise StoreError(f"{path} is no pack of published results, or damaged: {reason}; get it again")
+    raise StoreError(
+        f"{path} is not a pack of published results, or is damaged: {reason}; get it again"
+    )
 
 
 def _read(path: Path) -> Iterator[PublishedExperiment]:

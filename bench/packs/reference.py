@@ -49,14 +49,16 @@ class Joined(NamedTuple):
 
 
 def packs_of(name: str) -> list[Path]:
-    """Return the packs that a name stands for; a StoreError if there is none.
+    """Return the packs that a name stands for; raise a StoreError if there is none.
 
     The name is :data:`REFERENCE`, a pack, or a folder of packs.
     """
     folder = published_folder() if name == REFERENCE else Path(name)
     found = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
     if not found:
-        raise StoreError(f"{folder} holds no pack of published results; name one, or a folder")
+        raise StoreError(
+            f"{folder} is not a pack of published results, nor a folder with one; check the path"
+        )
     return found
 
 
@@ -66,7 +68,7 @@ def published_folder() -> Path:
 
 
 def published_experiments(name: str) -> list[PublishedExperiment]:
-    """Return what is published under a name; nothing where there is no pack."""
+    """Return what is published under a name; nothing if there is no pack."""
     try:
         packs = packs_of(name)
     except StoreError:
@@ -77,7 +79,7 @@ def published_experiments(name: str) -> list[PublishedExperiment]:
 def published_store(name: str, cache: Path) -> Store:
     """Return the experiments of packs as a store, unpacked once and kept in the cache.
 
-    The name is that of :func:`packs_of`. It is a StoreError where a pack is damaged.
+    The name is that of :func:`packs_of`. Raise a StoreError if a pack is damaged.
     """
     packs = packs_of(name)
     root = cache / "published" / content_hash([file_hash(path) for path in packs])[:16]
@@ -90,7 +92,7 @@ def published_store(name: str, cache: Path) -> Store:
 
 
 def published_site(name: str, settings: Settings) -> Site:
-    """Return the site of what is published under a name; a StoreError where there is nothing."""
+    """Return the site of what is published under a name; raise a StoreError if there is nothing."""
     from bench.reports.site import Site
     from bench.reports.titles import RegisteredTitles
 
@@ -102,7 +104,7 @@ def published_site(name: str, settings: Settings) -> Site:
 def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:
     """Join a user's experiments with the published ones that they can be compared with.
 
-    These are on the same data under the same protocol. A published experiment gives way to the
+    These are on the same data under the same protocol. A published experiment is replaced by the
     user's own that differs from it in code and computation alone, and to a later one of newer code.
     Without keys, all of the user's experiments take part; without a name, nothing is joined.
 
@@ -120,7 +122,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     everything = list(readable(Store(settings.store).experiments()))
     own = [stored for stored in everything if keys is None or stored.key in keys]
     if not own:
-        note = f"{settings.store} holds no experiment to compare; all that is published is shown."
+        note = f"{settings.store} holds no experiment to compare; all published results are shown."
         return Joined(replace(settings, store=theirs.root), [s.key for s in published], [note])
     fitting, reasons = _comparable(own, published)
     if not fitting:
@@ -161,8 +163,8 @@ def _comparable(
             reasons.append(_obstacle(name, ours, [stored.experiment for stored in about]))
         elif budgets := _other_budget(ours, [stored.experiment for stored in fitting]):
             reasons.append(
-                f"the published results on {name} were trained otherwise than yours ({budgets}) "
-                "and are in rows of their own"
+                f"the published results on {name} were trained differently from yours ({budgets}) "
+                "and form separate blocks"
             )
     return found, reasons
 
@@ -174,7 +176,7 @@ def _kind(one: Experiment) -> tuple[str, str]:
 def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment]) -> str:
     if not {one.fingerprint for one in theirs} & {one.fingerprint for one in ours}:
         return (
-            f"the published results on {name} are on other data (fingerprint "
+            f"the published results on {name} are on different data (fingerprint "
             f"{theirs[0].fingerprint[:8]}, yours is {ours[0].fingerprint[:8]})"
         )
     a, b = (one[0].protocol.model_dump(mode="json") for one in (theirs, ours))

@@ -22,11 +22,11 @@ _HEADS = ("Experiment", "HR@10", "NDCG@10", "Epochs", "Commit", "Processor or GP
 def write_submission(pack: Path, checked: PackCheck, target: Path) -> list[Path]:
     """Write the new folder of a pull request: a checked pack without problems, and the text.
 
-    The pack gets a name of its own, so that two pull requests never change the same file. It is a
-    StoreError where the folder exists.
+    The pack gets a name of its own, so that two pull requests never change the same file. Raise a
+    StoreError if the folder exists.
     """
     if target.exists():
-        raise StoreError(f"{target} exists already; name a new folder with --out")
+        raise StoreError(f"{target} exists already; choose a new folder with --out")
     digits = file_hash(pack)
     place = target / _FOLDER / f"{pack.name.removesuffix(SUFFIX)}-{digits[:8]}{SUFFIX}"
     with atomic_path(place) as temporary:

@@ -1,4 +1,4 @@
-"""Where to run other than on this machine, as plain data."""
+"""Places to run other than this machine, as plain data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bench.config import Config
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster and what an experiment gets of it.
+    """A Ray cluster and the resources of each experiment.
 
     Attributes
     ----------
     address
-        Of a running cluster, such as ``auto`` or ``ray://host:10001``; None starts Ray on this
-        machine.
+        Address of a running cluster, such as ``auto`` or ``ray://host:10001``; None starts Ray on
+        this machine.
     gpus
         Share of a GPU that an experiment gets: 0.25 lets four share one.
     memory
@@ -35,22 +35,22 @@ class Cluster:
 
 
 class Slurm(Config):
-    """What each task of a Slurm array job gets.
+    """Options of each task of a Slurm array job.
 
     Attributes
     ----------
     partition
-        None is the cluster's default.
+        Partition; None means the cluster's default.
     time
-        Minutes of a task. It takes experiments until they are nearly over, and is then requeued.
-        Slurm counts in whole minutes; the task itself keeps to fractions, too.
+        Minutes per task. A task runs experiments until its time is nearly over, and is then
+        requeued. Slurm counts whole minutes; the task itself also respects fractions.
     memory
-        As ``8G``; None is the partition's default.
+        Memory, such as ``8G``; None means the partition's default.
     gpus
         Number of GPUs; experiments run on one GPU each.
     options
-        Other options of ``sbatch`` by their long names, such as ``account``. A key that is none of
-        the above belongs here.
+        Other options of ``sbatch`` by their long names, such as ``account``. Unknown keys are added
+        here.
 
     Examples
     --------

@@ -169,7 +169,7 @@ def rating_rule(text: str) -> Callable[[Any], Any]:
     Raises
     ------
     ValueError
-        It is no such rule.
+        It is not such a rule.
 
     Examples
     --------
@@ -189,7 +189,8 @@ class Filters(Config):
     Attributes
     ----------
     rating
-        Which ratings stay, such as ``>=4``; interactions of unknown rating go, too.
+        Which ratings are kept, such as ``>=4``; interactions with an unknown rating are removed,
+        too.
     since, before
         Times from which on, and before which, interactions stay: an ISO 8601 date (in UTC where
         it names no zone), or a number in the unit of the file.
@@ -231,7 +232,7 @@ class Filters(Config):
 
 
 class Counts(Config):
-    """How much data there are; None where a card does not say.
+    """How much data there are; None if a card does not say.
 
     Examples
     --------
@@ -282,10 +283,10 @@ class Card(Config):
     published
         Counts before the filters, as the publisher states them; a different content is a warning.
     obtain
-        How a person gets the files where a program must not, because the publisher asks for
-        consent first.
+        How to get the files by hand if the publisher asks for consent first, so that a program must
+        not fetch them.
     citation, licence
-        Whom to cite; under which terms the data may be used.
+        What to cite; terms under which the data may be used.
     """
 
     name: str
@@ -372,18 +373,19 @@ def load_card(name: str) -> Card:
         card = _parse(path)
         if card.name in builtin:
             raise ConfigError(
-                f"{path}: a built-in data set is also named '{card.name}'; rename this one"
+                f"{path}: a shipped data set is also named '{card.name}'; rename this one"
             )
         return card.placed(path.resolve().parent, variants)
     if name not in builtin:
         raise ConfigError(
-            f"unknown data set '{name}'{suggestion(name, builtin)}; a card of your own is "
-            "named by its path, such as ./mine.yaml"
+            f"unknown data set '{name}'{suggestion(name, builtin)}; give a card of your own by "
+            f"its path, such as ./mine.yaml"
         )
     card = _parse(builtin[name])
     if card.name != name:
         raise ConfigError(
-            f"{builtin[name]}: its name is '{card.name}' but its file's is '{name}'; make them one"
+            f"{builtin[name]}: its name is '{card.name}', but its file is named '{name}'; make "
+            f"them equal"
         )
     return card.placed(None, variants)
 

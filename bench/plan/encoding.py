@@ -13,9 +13,9 @@ class EncoderConfig(Config):
     Attributes
     ----------
     reading
-        ``pooled``: one vector an item, averaged over a sequence by the method; ``text``: the
-        names of the items up to a position joined into one text, a vector for each position
-        (IADSR, equations 4 and 5).
+        ``pooled``: one vector per item, averaged over a sequence by the method; ``text``: the names
+        of the items up to a position joined into one text, a vector for each position (IADSR,
+        equations 4 and 5).
     texts
         ``real`` item texts; ``shuffled``: those of the data set, given to other items;
         ``random``: as many words, drawn from all words of the data set; ``none``: no item has a

@@ -89,7 +89,7 @@ class Experiment(Config):
 
     @cached_property
     def kind(self) -> str:
-        """What experiments have in common that differ in the seed alone, as a hash."""
+        """What experiments have in common that differ only in the seed, as a hash."""
         return self._hash(None)
 
     def _hash(self, seed: int | None) -> str:

@@ -20,7 +20,7 @@ EPOCH: dict[str, int | None] = {"epoch": None, "s": 1, "ms": 10**3, "us": 10**6,
 
 
 class SequencesOptions(Config):
-    """One user a line, ``USER ITEM ITEM ...``, oldest first.
+    """One user per line, ``USER ITEM ITEM ...``, oldest first.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class FileOptions(Config):
     separator
         Between values: one or more characters, such as a tab or ``::``.
     columns
-        Names of the columns of a file without header; empty where its first line names them.
+        Names of the columns of a file without header; empty if its first line names them.
     quoted
         Whether values may be in double quotes. None: where the separator is a comma or a
         semicolon.
@@ -72,7 +72,7 @@ class FileOptions(Config):
 
 
 class TableOptions(FileOptions):
-    """Rows with named columns: text, Parquet, or one JSON object (or Python literal) a line.
+    """Rows with named columns: text, Parquet, or one JSON object (or Python literal) per line.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class TableOptions(FileOptions):
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"it is no regular expression ({error})") from None
+            raise ValueError(f"it is not a regular expression ({error})") from None
         return value
 
     @property

@@ -114,7 +114,7 @@ def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
 
 
 def parse_setting(text: str, flag: str) -> tuple[str, Any]:
-    """Split ``key=value``, with a YAML value, which was given behind a flag."""
+    """Split ``key=value``, with a YAML value, which was given after a flag."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{flag} '{text}' is not key=value; write for example {flag} epochs=3")
@@ -139,7 +139,7 @@ def _find(owners: list[_Owner], prefix: str, key: str, where: str) -> list[_Owne
     candidates = [owner for owner in owners if prefix in {"", owner.kind, owner.name}]
     if not candidates:
         prefixes = {part for owner in owners for part in (owner.kind, owner.name)}
-        raise ConfigError(f"{where}: nothing is called '{prefix}'{suggestion(prefix, prefixes)}")
+        raise ConfigError(f"{where}: unknown name '{prefix}'{suggestion(prefix, prefixes)}")
     found = [owner for owner in candidates if key in owner.schema.model_fields]
     if not found:
         known = {field for owner in candidates for field in owner.schema.model_fields}

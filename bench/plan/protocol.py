@@ -20,7 +20,7 @@ Part = Literal["train", "test"]
 """What decisions are about: training interactions, or those before the test target."""
 PARTS: tuple[Part, ...] = ("train", "test")
 Keep = Literal["weights", "lists"]
-"""What an experiment may leave in the store in addition to its ranks."""
+"""What an experiment may store in addition to its ranks."""
 KEEP: tuple[Keep, ...] = ("weights", "lists")
 Candidates = Literal["all", "unseen"]
 Ties = Literal["pessimistic", "average"]
@@ -110,11 +110,11 @@ class Protocol(Config):
         Most recent interactions that a state may see.
     train_windows
         ``all``: a history longer than ``max_length`` is cut into windows that overlap by half, so
-        that every training interaction is a target once and has at least half a window before
-        it where the history has; ``last``: only its last window is learnt from.
+        that every training interaction is a target once and has at least half a window before it if
+        the history is long enough; ``last``: only the last window is used.
     candidates
-        Which items compete in the headline figures and in model selection: ``all`` items, or
-        those ``unseen`` in the user's history. Both readings are stored.
+        Which items compete in reports by default and in model selection: ``all`` items, or those
+        ``unseen`` in the user's history. Ranks among both are stored.
     ties
         Rank of a target whose score others share: below all of them (``pessimistic``) or in
         the middle (``average``). Never above: constant scores must not look perfect.

@@ -1,4 +1,4 @@
-"""What a finished experiment leaves behind; every figure is computed from it later."""
+"""What a finished experiment stores; every metric is computed from it later."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Origin(BaseModel):
     kind
         What it holds.
     length
-        Items of each list, beyond which ranks are not known; None where all are known.
+        Items of each list, beyond which ranks are not known; None if all are known.
     text
         What the user says about it.
     """
@@ -220,8 +220,8 @@ class Metadata(BaseModel):
     card
         Path of the data set's card where it is a user's own.
     detection
-        Of a published result on data with known noise, in place of its decisions: value and ends
-        of the 95 % interval of each figure of noise detection, by part; None where undefined.
+        Of a published result on data with known noise, in place of its decisions: value and ends of
+        the 95 % interval of each figure of noise detection, by part; None if undefined.
     origin
         Of imported ranks; None for what was trained here.
     """
@@ -264,12 +264,12 @@ class ExperimentResult:
     ranks
         By phase.
     curve
-        One row an epoch.
+        One row per epoch.
     metadata
         Costs, versions and diagnostics.
     decisions
-        By part (``train``: training interactions, ``test``: test-time history); empty where
-        the method removes nothing.
+        By part (``train``: training interactions, ``test``: test-time history); empty if the method
+        removes nothing.
     lists
         Top items of every user for the test target; None unless they are kept.
     weights

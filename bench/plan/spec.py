@@ -176,7 +176,7 @@ class Spec(Config):
         config = _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
         if not isinstance(config, EncoderConfig):
             raise ConfigError(
-                f"the settings of encoder '{name}' are no EncoderConfig; make "
+                f"the settings of encoder '{name}' are not an EncoderConfig; make "
                 f"{type(config).__name__} extend bench.plan.encoding.EncoderConfig"
             )
         return config
@@ -201,11 +201,11 @@ class Spec(Config):
             self._check_needs(METHODS.get(name))
         if self.losses and "loss" in self.training.model_fields_set:
             raise ConfigError(
-                f"spec '{self.name}': 'losses' and 'training.loss' both name losses; remove one"
+                f"spec '{self.name}': 'losses' and 'training.loss' both set the loss; remove one"
             )
         if self.splits and "split" in self.protocol.model_fields_set:
             raise ConfigError(
-                f"spec '{self.name}': 'splits' and 'protocol.split' both name splits; remove one"
+                f"spec '{self.name}': 'splits' and 'protocol.split' both set the split; remove one"
             )
 
     def _check_needs(self, method: MethodEntry) -> None:
@@ -246,7 +246,7 @@ def read_spec(path: Path) -> Spec:
     """
     content = read_yaml(path)
     if "forms" in content:
-        raise ConfigError(f"{path} is the card of a data set; name it behind --dataset")
+        raise ConfigError(f"{path} is the card of a data set; give it with --dataset")
     spec = Spec.parse({"name": path.stem, **content}, str(path))
     datasets = [_beside(name, path.parent) for name in spec.datasets]
     return spec.with_changes({"datasets": datasets}, str(path))
@@ -282,6 +282,6 @@ def find_spec(name: str | None) -> Spec:
     if is_path(name) or Path(name).exists():
         return read_spec(Path(name))
     raise ConfigError(
-        f"'{name}' is neither a file nor a specification or data set that comes with bench"
+        f"'{name}' is neither a file nor a shipped specification or data set"
         f"{suggestion(name, [*specs, *datasets])}"
     )

@@ -20,7 +20,7 @@ class TrainingConfig(Config):
     epochs
         Most epochs.
     patience
-        Epochs without a better validation figure before training stops.
+        Epochs without a better validation metric before training stops.
     learning_rate
         Step size of Adam.
     weight_decay
@@ -31,8 +31,8 @@ class TrainingConfig(Config):
         How training samples are drawn: ``auto`` takes the method's own way; see
         :data:`bench.components.Sampling`.
     prefixes_per_user
-        K: where (prefix, next item) pairs are drawn, an epoch has K times as many as there are
-        users, each pair equally likely; where segments are drawn, K of each user.
+        K: an epoch draws K times as many (prefix, next item) pairs as there are users, each pair
+        equally likely, or K segments of each user.
     loss
         Next-item loss of every method. ``cross_entropy`` over all items; ``in_batch_tanh``, the
         published regime of IADSR: tanh on the logits, then cross-entropy among the batch's own
@@ -42,16 +42,15 @@ class TrainingConfig(Config):
         Items drawn as negatives of each target by ``bce``, ``bpr`` and ``gbce``; None draws one,
         and 256 for ``gbce``, as their papers do.
     calibration
-        t of ``gbce``: 0 is ``bce``, 1 makes scores estimate probabilities in spite of the
-        sampling.
+        t of ``gbce``: 0 is ``bce``; with 1, scores estimate probabilities in spite of the sampling.
     stop_on
-        What early stopping and the choice of the best epoch look at: the ``validation`` figure,
-        or the ``training_loss``, as published scripts without a validation set do.
+        What early stopping and the choice of the best epoch monitor: the ``validation`` metric, or
+        the ``training_loss``, as in published scripts without a validation set.
     clip_norm
-        Largest norm of the gradient; None leaves it alone.
+        Largest norm of the gradient; None does not clip it.
     mixed_precision
-        bfloat16 autocast on a GPU. Off unless asked for: models of this size gain no speed by it,
-        and float32 gives a GPU the CPU's figures to rounding. The CPU always computes in float32.
+        bfloat16 autocast on a GPU. Off by default: models of this size gain no speed from it, and
+        in float32 a GPU agrees with a CPU up to rounding. The CPU always computes in float32.
     """
 
     epochs: int = Field(default=200, ge=1)

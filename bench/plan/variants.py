@@ -1,8 +1,8 @@
-"""Variants of a data set: noise, controls and other ways to read it, named behind a ``+``.
+"""Variants of a data set: noise, controls and other ways to read it, named after a ``+``.
 
 ``ml-100k+random:0.2`` is ML-100K with one random interaction added for every five of a user's
 training interactions; ``ml-100k+shuffled`` has their order permuted. What may follow a kind is its
-rate and then options, each behind a ``:``, as in ``beauty+burst:0.1:histories=train:seed=2``.
+rate and then options, each after a ``:``, as in ``beauty+burst:0.1:histories=train:seed=2``.
 :mod:`bench.data.noise` makes them.
 """
 

@@ -1,10 +1,10 @@
-"""Claims: who runs an experiment of a store on a file system whose locks cannot be trusted.
+"""Claims: who runs an experiment of a store on a file system whose locks are unreliable.
 
-The claims of an experiment are files of one folder, numbered from 0. Whoever creates the next
-number has it: creation is atomic on NFS, too. The holder renews its claim's time every few
-seconds. A claim that was not renewed for :data:`LEASE` seconds has ended, and one that was given
-back has the time 0. Claims are not removed, so that whoever goes by an old listing of the folder
-is refused. Times are those of the file server: clocks of machines are not compared.
+The claims of an experiment are files of one folder, numbered from 0. The process that creates the
+next number has the claim: creation is atomic on NFS, too. The holder renews its claim's time every
+few seconds. A claim that was not renewed for :data:`LEASE` seconds has ended; a released claim has
+the time 0. Claims are not removed, so that a process with an outdated listing of the folder is
+refused. Times are those of the file server: clocks of machines are not compared.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def not_given_back(folder: Path) -> int:
 
 
 def forgive(folder: Path) -> None:
-    """Count no holder as dead from now on; for who has the claim."""
+    """Count no holder as dead from now on; only the holder of the claim may call it."""
     for path in _claims(folder)[:-1]:
         _give_back(path)
 

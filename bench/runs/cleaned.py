@@ -1,4 +1,4 @@
-"""What a finished experiment keeps of its data, written as a data set of its own."""
+"""Write the data that a finished experiment keeps as a separate data set."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Cleaned:
 def choose(
     train: Sequences, decisions: Decisions, threshold: float | None = None, least: int = 1
 ) -> Kept:
-    """Decide which training interactions stay.
+    """Decide which training interactions are kept.
 
     A user of whom fewer than ``least`` would stay keeps those with the lowest noise scores, the
     most recent among equals, until there are as many, or all there are.
@@ -111,8 +111,8 @@ def choose(
     decisions
         About them.
     threshold
-        Quantile of the scores, in (0, 1): what scores higher is dropped. None takes the method's
-        own decisions.
+        Quantile of the scores, in (0, 1): interactions that score higher are dropped. None takes
+        the method's own decisions.
     least
         Interactions that each user keeps.
 
@@ -349,7 +349,7 @@ def _write_files(
 
 
 def _read_again(folder: Path, fmt: CleanedFormat, rows: pd.DataFrame) -> Dataset:
-    """Read what was written through its card, and see that it is what was meant."""
+    """Read the written data through its card, and check that nothing has changed."""
     try:
         card = load_card(str(folder / CARD))
         form = card.forms[0]

@@ -20,7 +20,7 @@ from bench.runs.workers import Engine, run_tasks
 from bench.settings import Settings
 
 MEMORY_PER_EXPERIMENT = 2 * 2**30
-"""Bytes that an experiment is expected to need at most where nobody says how many run at once."""
+"""Bytes that an experiment is expected to need at most, if the number of jobs is not given."""
 
 
 def execute(
@@ -35,7 +35,7 @@ def execute(
 ) -> list[ExperimentOutcome]:
     """Run a plan and return every experiment's outcome, in the plan's order.
 
-    A failed experiment is recorded and the others go on. An experiment that another process runs
+    A failed experiment is recorded and the others continue. An experiment that another process runs
     is taken from the store once that process has finished it.
 
     Parameters
@@ -45,7 +45,7 @@ def execute(
     reporter
         Receives the progress.
     workers
-        Experiments at the same time: 1 runs them in this process, more in as many processes.
+        Experiments to run at the same time: 1 runs them in this process, more in as many processes.
     engine
         Where they run instead, such as :class:`bench.runs.on_ray.Ray`.
     estimates
@@ -80,7 +80,7 @@ def execute(
 
 
 def connect(on: Cluster | Slurm, settings: Settings, count: int | None = None) -> Any:
-    """Return the engine of a cluster, for as many experiments at the same time; None fills it.
+    """Return the engine of a cluster for a number of concurrent experiments; None fills it.
 
     Raises
     ------

@@ -416,8 +416,8 @@ class _Reader:
             raise DataError(f"{self.path} has the {kind} '{twin}' twice; remove one")
         if unknown := set(given) - set(ids):
             raise DataError(
-                f"{self.path}: the data set has no {kind} '{min(unknown)}'; write ids as its files "
-                "have them, and leave out what is not in it"
+                f"{self.path}: the data set has no {kind} '{min(unknown)}'; use the ids of its "
+                "files, and leave out what is not in it"
             )
         if missing := [value for value in ids if value not in places]:
             raise DataError(

@@ -1,6 +1,6 @@
 """Run experiments on the GPUs of this machine, a process each; several share one that has room.
 
-How much memory an experiment takes is known once one of its kind, which differs in the seed alone,
+How much memory an experiment takes is known once one of its kind, which differs only in the seed,
 has finished. One of an unknown kind has a GPU to itself.
 """
 
@@ -28,15 +28,15 @@ def place(need: int | None, free: Sequence[int], running: Sequence[int]) -> int 
     Parameters
     ----------
     need
-        Bytes that it takes; None where that is not known.
+        Bytes that it takes; None if that is not known.
     free, running
         Of each GPU, bytes that are allotted to nobody, and experiments.
 
     Returns
     -------
     int or None
-        The GPU with the fewest experiments, and of those the one with the most room; None where
-        there is no room. On a GPU without experiments there is always room.
+        The GPU with the fewest experiments, and of those the one with the most room; None if there
+        is no room. On a GPU without experiments there is always room.
 
     Examples
     --------

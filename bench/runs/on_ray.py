@@ -1,8 +1,8 @@
 """Run experiments on the nodes of a Ray cluster, whose driver alone writes the store.
 
-A worker is an actor. Data sets and text vectors travel once a node, through Ray's object store;
-the checkpoint of an epoch and the files of a result travel back to the driver, so no file system
-is shared, and a lost node costs at most the epochs since the last checkpoint.
+A worker is an actor. Data sets and text vectors travel once per node, through Ray's object store;
+the checkpoint of an epoch and the files of a result travel back to the driver, so no file system is
+shared, and a lost node costs at most the epochs since the last checkpoint.
 """
 
 from __future__ import annotations

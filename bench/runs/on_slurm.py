@@ -2,7 +2,7 @@
 
 The driver writes the plan to the store and submits the array. Each task takes experiments from the
 plan by claims (:mod:`bench.runs.claims`) until its time is nearly over, and is then requeued. The
-driver only reads what the tasks write to the store, so the job goes on without it.
+driver only reads what the tasks write to the store, so the job continues without it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ LOOK = 2.0
 ASK = 10.0
 """Seconds between questions to Slurm."""
 SAFETY = 1.5
-"""A task stops when less than so many times the longest step that it has seen is left."""
+"""A task stops when less than this many times its longest step so far is left."""
 MOST_LOSSES = 2
-"""How many lost tasks an experiment outlives; with the next it has failed."""
+"""Lost tasks after which an experiment runs again; with the next it has failed."""
 MOST_TASKS = 1000
-"""Of an array job, as Slurm's own default limit."""
+"""Tasks of an array job at most; Slurm's own default limit."""
 PROGRESS = "progress.json"
 _LOG = logging.getLogger(__name__)
 _LINES = Lines(SafeStream(sys.stdout))
@@ -62,7 +62,7 @@ class ArrayPlan:
     plan, execution, plugins
         What to run, and how.
     seconds
-        That a task has.
+        Time of a task.
     """
 
     plan: tuple[PlannedExperiment, ...]
@@ -75,7 +75,7 @@ _ADAPTER = TypeAdapter(ArrayPlan)
 
 
 class ArrayTask:
-    """What submitit calls in each task of an array job, and again after a requeue."""
+    """The callable that submitit runs in each task of an array job, and again after a requeue."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -99,7 +99,7 @@ class ArrayTask:
         Raises
         ------
         TrainingError
-            The task has had its time, and not one epoch has ended.
+            The task's time is over, and not one epoch has ended.
         """
         if self._clock.is_stuck():
             raise TrainingError(
@@ -112,7 +112,7 @@ class ArrayTask:
 
 
 class Clock:
-    """How much of a task's time is left, and how long the steps of its experiments take.
+    """Track the remaining time of a task and the duration of its experiments' steps.
 
     A step is an epoch, what comes before the first one, or what comes after the last one.
     """
@@ -133,7 +133,7 @@ class Clock:
         self._last = now
 
     def allows(self, kind: str) -> bool:
-        """Return whether there is time for a step; of an unknown kind, as for the longest known."""
+        """Return whether there is time for a step; an unknown kind counts as the longest known."""
         if not self._longest:
             return True
         longest = self._longest.get(kind, max(self._longest.values()))
@@ -150,7 +150,7 @@ class Clock:
 def run_array_task(
     array: ArrayPlan, index: int, clock: Clock, requeue: Callable[[], object]
 ) -> None:
-    """Run what is left of a plan; the last experiments of others are waited for, one lease long.
+    """Run what is left of a plan; wait one lease for the last experiments of other tasks.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def run_array_task(
     StoreError
         The store cannot be written.
     ConfigError
-        This machine has other code or arithmetic than the plan was made for.
+        This machine's code or arithmetic differs from the plan's.
     """
     start = index % len(array.plan)
     left = [*array.plan[start:], *array.plan[:start]]
@@ -274,12 +274,12 @@ class SlurmArray:
         return self._settings.store / "slurm" / self._name
 
     def start(self, execution: ExecutionSettings) -> Watch:
-        """Watch one more experiment."""
+        """Watch another experiment."""
         self._execution = execution
         return Watch(execution)
 
     def ready(self, workers: Sequence[Watch], seconds: float) -> list[Watch]:
-        """Return the workers whose experiments have news; see that there is an array job."""
+        """Return the workers whose experiments have news; make sure that there is an array job."""
         found = self._look(workers)
         if not found and time.monotonic() >= self._next_question:
             self._next_question = time.monotonic() + ASK
@@ -367,7 +367,7 @@ class Watch:
         self.task, self._begun, self._epoch = task, False, 0
 
     def answer(self, goes_on: bool) -> None:
-        """Do nothing: the task goes on."""
+        """Do nothing: the task continues."""
 
     def look(self, ended: Collection[str]) -> bool:
         """Look for news in the store, which :meth:`receive` returns.
@@ -389,7 +389,7 @@ class Watch:
         return ""
 
     def stop(self) -> None:
-        """Do nothing: the array job goes on."""
+        """Do nothing: the array job continues."""
 
     def _next(self, experiment: Experiment, ended: Collection[str]) -> Message | None:
         store, key = self._store, experiment.key

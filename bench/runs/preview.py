@@ -35,7 +35,7 @@ class PreviewRow(NamedTuple):
     status
         ``done``, ``failed``, ``partial``, ``missing`` or ``data not here``.
     estimate
-        Of its seconds; None where it is finished.
+        Of its seconds; None if it is finished.
     """
 
     label: str

@@ -123,7 +123,7 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
 
 
 def read_records(root: Path) -> Iterator[RunRecord]:
-    """Read every run of a results store, the earliest first; a StoreError if one is damaged."""
+    """Read every run of a store, the earliest first; raise a StoreError if one is damaged."""
     yield from sorted(map(read_record, record_paths(root)), key=attrgetter("begun"))
 
 
@@ -133,7 +133,7 @@ def record_paths(root: Path) -> list[Path]:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one run; StoreError where the file is damaged."""
+    """Read one run; raise a StoreError if the file is damaged."""
     return read_model(path, RunRecord, "delete it")
 
 

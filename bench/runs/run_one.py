@@ -1,4 +1,4 @@
-"""Run one experiment under its lock, or find out that another process does."""
+"""Run one experiment under its lock, unless another process runs it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Ending = Literal["finished", "failed", "reused", "busy", "stopped", "died"]
 
 @dataclass(frozen=True)
 class ExecutionSettings:
-    """How the experiments of one command run; plain data that travels to worker processes.
+    """How the experiments of one command run; plain data that is sent to worker processes.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class ExecutionSettings:
     load
         ``"module:function"``, called with a source and the settings; it returns the data set.
     run
-        Key of the run's record; empty where nothing is recorded.
+        Key of the run's record; empty if nothing is recorded.
     failed
         :meth:`bench.runs.store.Store.failed` when the tasks began. A failure that another process
         has recorded since then counts as a failure of this command, too. Records are compared,
@@ -82,8 +82,8 @@ class ExperimentOutcome:
     environmental
         Whether the machine failed rather than the experiment: disk, permissions, memory, data.
     hopeless
-        Whether whatever follows would fail likewise: the file system refuses to write. No failure
-        is recorded then.
+        Whether all further experiments would fail as well: the file system refuses to write. Then
+        no failure is recorded.
     """
 
     key: str

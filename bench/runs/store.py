@@ -1,4 +1,4 @@
-"""The results store: one folder a finished experiment, all of it readable without torch.
+"""The results store: one folder per finished experiment, all of it readable without torch.
 
 ::
 
@@ -9,7 +9,7 @@
     locks/<key>.lock         held while a process runs it; released by the system at its death
     claims/<key>/            in place of locks where machines share the store
 
-Everything is written under a temporary name and renamed, so a folder that is there is whole.
+Everything is written under a temporary name and renamed, so a folder that exists is complete.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Failure(Config):
     cause
         One sentence.
     details
-        Traceback, for whoever mends it.
+        Traceback, for whoever fixes it.
     when
         Seconds since 1970, by the clock of the machine.
     attempts
@@ -79,26 +79,25 @@ class Failure(Config):
 class Store:
     """Finished experiments, checkpoints, failures and locks under one folder.
 
-    What writes raises a StoreError where the file system refuses, what reads one where a file is
-    damaged.
+    What writes raises a StoreError if the file system refuses, what reads one if a file is damaged.
 
     Parameters
     ----------
     root
-        The folder; made when something is first written.
+        The folder; created when something is first written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def has(self, key: str, keep: Collection[Keep] = ()) -> bool:
-        """Return whether an experiment is finished, with all that is to be kept of it."""
+        """Return whether an experiment is finished and has everything that is to be kept."""
         folder = self._folder(key)
         kept = {"weights": WEIGHTS, "lists": LISTS}
         return folder is not None and all((folder / kept[name]).exists() for name in keep)
 
     def load(self, key: str) -> StoredExperiment:
-        """Return a finished experiment; a StoreError where it is not there."""
+        """Return a finished experiment; raise a StoreError if it is not there."""
         folder = self._folder(key)
         if folder is None:
             raise StoreError(f"{self.root} holds no experiment {key[:_SHORT]}; run it first")
@@ -125,7 +124,7 @@ class Store:
         return self.root / "work" / key
 
     def prepare(self) -> None:
-        """Make the folders, and remove what killed processes left half-written a day ago."""
+        """Make the folders, and remove what killed processes left incomplete a day ago."""
         try:
             for name in ("experiments", "work", "failures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -215,11 +214,11 @@ class Store:
         self.discard_work(experiment.key)
 
     def discard_work(self, key: str) -> None:
-        """Remove an experiment's checkpoints, where there are any."""
+        """Remove an experiment's checkpoints, if there are any."""
         shutil.rmtree(self.work(key), ignore_errors=True)
 
     def sweep(self, key: str) -> None:
-        """Remove what a killed run left half-written; only for who holds the experiment's lock."""
+        """Remove what a killed run left incomplete; only for who holds the experiment's lock."""
         for folder in (self.root / "experiments", self.root / "failures", self.work(key)):
             for name, path in leftovers(folder):
                 if key[:_SHORT] in name or folder == self.work(key):
@@ -241,7 +240,7 @@ class Store:
         write_json(self._failure_path(experiment.key), failure)
 
     def failure(self, key: str) -> Failure | None:
-        """Why an experiment did not finish, None where it never failed."""
+        """Why an experiment did not finish, None if it never failed."""
         path = self._failure_path(key)
         if not path.exists():
             return None
@@ -276,7 +275,7 @@ class Store:
         return any(map(is_claimed, claimed))
 
     def locked(self, key: str) -> AbstractContextManager[bool]:
-        """Try to be the one process that runs an experiment; yields False when another is."""
+        """Try to become the one process that runs an experiment; yield False if another does."""
         if self.claims("").is_dir():
             return claim(self.claims(key))
         return locked(self.root / "locks" / f"{key}.lock", timeout=0, remedy=_REMEDY)
@@ -286,7 +285,7 @@ class Store:
         return self.root / "claims" / key
 
     def share(self) -> None:
-        """From now on, use claims in place of locks, which do not hold between machines."""
+        """From now on, use claims instead of locks, which do not work between machines."""
         self.claims("").mkdir(parents=True, exist_ok=True)
 
     def _folder(self, key: str) -> Path | None:

@@ -44,7 +44,7 @@ class _Curve(RootModel[list[Epoch]]):
 class StoredExperiment:
     """A finished experiment; each part is read from disk when it is asked for.
 
-    Every part raises a StoreError that names its file where that is damaged.
+    Every part raises a StoreError that names its file if that is damaged.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class StoredExperiment:
 
     @cached_property
     def experiment(self) -> Experiment:
-        """What ran; a ConfigError where a version of bench with other settings wrote it."""
+        """What ran; raise a ConfigError if a version of bench with other settings wrote it."""
         return Experiment.parse(
             self._head.experiment, f"{self.folder / 'experiment.json'} (delete the folder)"
         )
@@ -83,7 +83,7 @@ class StoredExperiment:
 
     @cached_property
     def curve(self) -> list[Epoch]:
-        """Learning curve, one row an epoch."""
+        """Learning curve, one row per epoch."""
         return read_model(self._checked("curve.json"), _Curve, _REMEDY).root
 
     @property
@@ -93,12 +93,12 @@ class StoredExperiment:
 
     @property
     def weights(self) -> Path | None:
-        """File with the weights of the best epoch; None where they were not kept."""
+        """File with the weights of the best epoch; None if they were not kept."""
         return self._checked(WEIGHTS) if self._holds(WEIGHTS) else None
 
     @property
     def lists(self) -> TopLists | None:
-        """Top items of every user; None where they were not kept."""
+        """Top items of every user; None if they were not kept."""
         return _read_columns(self._checked(LISTS), TopLists) if self._holds(LISTS) else None
 
     def ranks(self, phase: Phase) -> Ranks:
@@ -112,7 +112,7 @@ class StoredExperiment:
         return _read_columns(self._checked(f"decisions-{part}.parquet"), Decisions)
 
     def drops(self, part: str) -> Drops | None:
-        """Count the interactions that the method drops; None where it removes nothing.
+        """Count the interactions that the method drops; None if it removes nothing.
 
         Published experiments have these counts and no decisions.
 

@@ -230,7 +230,7 @@ class Processes:
     losses: int = 0
 
     def start(self, execution: ExecutionSettings) -> Process:
-        """Start a process; a BenchError where the system refuses."""
+        """Start a process; raise a BenchError if the system refuses."""
         return Process(execution)
 
     def ready(self, workers: Sequence[Process], seconds: float) -> list[Process]:

@@ -72,7 +72,7 @@ class Estimate:
     difference
         Mean over users and seeds.
     low, high
-        Ends of the 95 % confidence interval, NaN where there is no test.
+        Ends of the 95 % confidence interval, NaN if there is no test.
     p
         Two-sided p-value of a difference of zero.
     """

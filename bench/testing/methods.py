@@ -206,7 +206,7 @@ class MethodTests:
         torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
 
     def test_a_backbone_that_looks_ahead_never_predicts_before_the_end(self) -> None:
-        """Batches for it have one target a row, behind the last item; more are refused."""
+        """Batches for it have one target a row, after the last item; more are refused."""
         backbone = None if self.backbone is None else BACKBONES.get(self.backbone)
         if backbone is None or backbone.causal or self.sampling == "windows":
             return

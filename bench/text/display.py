@@ -12,7 +12,7 @@ from bench.text.store import StoredVectors
 
 @dataclass(frozen=True)
 class EncodingEstimate:
-    """How much there is to encode for a data set and encoder.
+    """Amount of work to encode a data set with an encoder.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class EncodingEstimate:
 
 
 class EncodingDisplay:
-    """Shows one encoding after another; without a display, nothing."""
+    """Show one encoding after another; without a display, show nothing."""
 
     def __init__(self, display: Lines | None = None) -> None:
         self._display = display or Lines(SafeStream(None))
@@ -58,7 +58,7 @@ class EncodingDisplay:
         self._display.update(self._label, self._done, self._texts, note)
 
     def ended(self, label: str, vectors: StoredVectors, *, made: bool) -> None:
-        """Show where the vectors are kept, and what they cost if they were made now."""
+        """Show where the vectors are kept and, if they were computed now, what they cost."""
         self._display.stop(label)
         cost = vectors.metadata
         done = "encoded before"

@@ -1,4 +1,4 @@
-"""Encode the texts of a data set once, in shards, so that it may be interrupted."""
+"""Encode the texts of a data set once, in shards, so that encoding may be interrupted."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def vectors_of(
     display: EncodingDisplay,
     device: str = "auto",
 ) -> StoredVectors:
-    """Return the vectors of a corpus, encoded now where the cache lacks them.
+    """Return the vectors of a corpus; encode those that the cache lacks.
 
-    An interrupted encoding continues after its last complete shard. Another process that
-    wants the same vectors waits for this one. Shards that are deleted meanwhile are encoded again.
+    An interrupted encoding continues after its last complete shard. Another process that needs the
+    same vectors waits for this one. Shards that are deleted meanwhile are encoded again.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def vectors_of(
     ConfigError
         The encoder cannot run here.
     DataError
-        Its weights cannot be had, or its vectors are not finite or too large for float16.
+        Its weights cannot be loaded, or its vectors are not finite or too large for float16.
     StoreError
         The cache cannot be written.
     """
@@ -84,7 +84,7 @@ def vectors_of(
 
 @dataclass(frozen=True)
 class _Encoding:
-    """Texts, what encodes them, and the folder of the shards that are done."""
+    """Texts, their encoder, and the folder of finished shards."""
 
     encoder: Encoder[Any]
     corpus: Corpus
@@ -129,7 +129,7 @@ class _Encoding:
         return Entry(self.shards / hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()[:16])
 
     def _encode(self, part: NDArray[np.int64]) -> Content:
-        """Encode some texts and keep them; the metadata is what that took."""
+        """Encode some texts and keep the vectors; the metadata states the cost."""
         counted: list[int] = []
 
         def report(texts: int, tokens: int) -> None:
@@ -150,7 +150,7 @@ class _Encoding:
         return content
 
     def _estimate(self, missing: Sequence[NDArray[np.int64]]) -> EncodingEstimate:
-        """Estimate from neighbours in length, a few at several places of the whole range."""
+        """Estimate the cost from a few texts at several places of the range of lengths."""
         texts, characters = self.corpus.texts, self.corpus.characters
         order = np.argsort(characters, kind="stable")
         groups = [_middle(part, characters) for part in np.array_split(order, GROUPS) if len(part)]

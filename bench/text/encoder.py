@@ -1,4 +1,4 @@
-"""What turns texts into vectors."""
+"""The interface of text encoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=EncoderConfig)
 Report = Callable[[int, int], None]
-"""Takes how many more texts are encoded, and how many tokens they have."""
+"""Called with the number of texts just encoded and of their tokens."""
 EXTRA = "seqrec-denoise-bench[semantic]"
 
 
@@ -43,9 +43,9 @@ class Encoder(ABC, Generic[C]):
     Attributes
     ----------
     name
-        Of the encoder, without variant; it is part of the fingerprint.
+        Name of the encoder without variant; part of the fingerprint.
     libraries
-        Distributions whose version decides the vectors.
+        Distributions whose versions affect the vectors.
     fitted
         Whether the vectors also depend on the data set's item texts, by :meth:`fit`.
     """
@@ -72,7 +72,7 @@ class Encoder(ABC, Generic[C]):
         )
 
     def versions(self) -> dict[str, str]:
-        """Version of each of :attr:`libraries`; a ConfigError where one is not installed."""
+        """Version of each of :attr:`libraries`; raise a ConfigError if one is not installed."""
         try:
             return {library: version(library) for library in self.libraries}
         except PackageNotFoundError as error:
@@ -82,11 +82,11 @@ class Encoder(ABC, Generic[C]):
             ) from None
 
     def weights(self) -> str:
-        """Return a hash of the weights; empty where there are none."""
+        """Return a hash of the weights; empty if there are none."""
         return ""
 
     def open(self, device: torch.device) -> None:
-        """Load the weights, fetching them where they are missing.
+        """Load the weights, fetching them if they are missing.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Encoder(ABC, Generic[C]):
         Raises
         ------
         ConfigError
-            The weights are not there and cannot be fetched, or do not fit the settings.
+            The weights are missing and cannot be fetched, or do not fit the settings.
         DataError
             Fetching them fails, or they are damaged.
         """
@@ -108,7 +108,7 @@ class Encoder(ABC, Generic[C]):
         Parameters
         ----------
         texts
-            The text of each item that has one; never anything of the interactions.
+            The text of each item that has one; never any information on interactions.
         """
         del texts
 

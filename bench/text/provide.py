@@ -1,4 +1,4 @@
-"""From an experiment to the text vectors that its method reads."""
+"""Provide the text vectors that the method of an experiment reads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class VectorRequest:
     def encoded(
         self, settings: Settings, display: EncodingDisplay
     ) -> tuple[Corpus, StoredVectors | None]:
-        """Return texts, and vectors that are made where they are missing; None without texts."""
+        """Return texts and their vectors, encoded if they are missing; None without texts."""
         corpus = Corpus.of(self.dataset, self.config, self.max_length)
         if not len(corpus.texts):
             return corpus, None
@@ -109,10 +109,10 @@ def request_for(
 def text_vectors_for(
     experiment: Experiment, dataset: Dataset, settings: Settings
 ) -> TextVectors | None:
-    """Return the vectors of an experiment's encoder, made now where the cache lacks them.
+    """Return the vectors of an experiment's encoder; encode those that the cache lacks.
 
-    The data set is that of the experiment's split. None where it has no encoder. Errors are those
-    of :func:`bench.text.embed.vectors_of`.
+    The data set is that of the experiment's split. None if it has no encoder. Errors are those of
+    :func:`bench.text.embed.vectors_of`.
     """
     if experiment.encoder is None:
         return None

@@ -18,7 +18,7 @@ VECTORS = "vectors"
 
 @dataclass(frozen=True, eq=False)
 class StoredVectors:
-    """A matrix of text vectors and what is known of it.
+    """A matrix of text vectors with its metadata.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class StoredVectors:
 def entry_of(encoder: Encoder[Any], corpus: Corpus) -> Entry:
     """Return the entry of an encoder's vectors of the texts of a corpus.
 
-    Vectors in numerics ``portable`` are kept apart from those that a machine rounds in its own way.
+    Vectors in numerics ``portable`` are kept separately from those of ``native``.
     """
     settings = encoder.settings
     key: dict[str, Any] = {

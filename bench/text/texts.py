@@ -43,7 +43,7 @@ class Corpus:
 
     @classmethod
     def of(cls, dataset: Dataset, config: EncoderConfig, max_length: int) -> Corpus:
-        """Collect what an encoder has to encode for a data set.
+        """Collect the texts that an encoder has to encode for a data set.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Corpus:
         Raises
         ------
         ConfigError
-            Joined texts are asked for where training and test-time histories differ.
+            Joined texts are requested, but training and test-time histories differ.
         """
         names = item_texts(dataset, config.texts)
         present = [name for name in names if name]
@@ -83,7 +83,7 @@ class Corpus:
 
 
 def digest(texts: Iterable[str]) -> str:
-    """Hash texts in their order; where one ends and the next begins counts.
+    """Hash texts in their order, including their boundaries.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def item_texts(dataset: Dataset, kind: str) -> list[str]:
-    """Return the text of every item, empty where it has none.
+    """Return the text of every item, empty if it has none.
 
     Parameters
     ----------

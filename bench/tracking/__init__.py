@@ -1,1 +1,1 @@
-"""Copies of runs, experiments, studies and trials in MLflow; the results store stays the truth."""
+"""Copies of runs, experiments, studies and trials in MLflow, written from the results store."""

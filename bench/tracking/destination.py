@@ -1,4 +1,4 @@
-"""Which MLflow is logged to; imports no MLflow."""
+"""Where MLflow logs to; does not import MLflow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Destination:
     shown
         The address without passwords, for messages.
     folder
-        Of the database and the artifacts; None where MLflow is not the store's own.
+        Of the database and the artifacts; None if MLflow is not the store's own.
     offline
         Whether only this machine may be reached.
     """
@@ -33,7 +33,7 @@ class Destination:
     offline: bool = False
 
     def check_artifacts(self, location: str) -> None:
-        """Refuse an artifact location that cannot be, or must not be, written from here.
+        """Refuse an artifact location that this machine cannot, or must not, write to.
 
         Raises
         ------
@@ -57,7 +57,7 @@ class Destination:
 def destination(settings: Settings) -> Destination:
     """Return the destination that settings name: an address, or a database in the store.
 
-    It is a ConfigError where it is on another machine and ``BENCH_OFFLINE`` forbids that.
+    Raise a ConfigError if it is on another machine and ``BENCH_OFFLINE`` forbids that.
     """
     uri, experiment, offline = settings.tracking_uri, settings.tracking_experiment, settings.offline
     if not uri:

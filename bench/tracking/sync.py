@@ -1,4 +1,4 @@
-"""Log to MLflow what it lacks, so that doing it twice, or half, harms nothing."""
+"""Log to MLflow what it lacks; repeating or interrupting this does no harm."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ BATCH, LONGEST = 1000, 5000
 MOST_PAGES, MOST_BYTES = 1000, 2**26
 """Bounds on what a server may answer: pages of runs, and bytes of one answer."""
 FAILURES_IN_A_ROW = 3
-"""Items that fail one after another until MLflow counts as down."""
+"""Number of consecutive failures after which MLflow counts as down."""
 LOCK_SECONDS = 60.0
-"""How long another process that logs the same store to the same MLflow is waited for."""
+"""Seconds to wait for another process that logs the same store to the same MLflow."""
 STALL_SECONDS = 300.0
-"""How long :func:`sync_bounded` waits for the next item."""
+"""Seconds that :func:`sync_bounded` waits for the next item."""
 
 
 @dataclass
 class Counts:
-    """Items of a store, how many were logged now or were there already, and what went wrong."""
+    """Number of items in a store, logged now and logged before, and what went wrong."""
 
     items: int
     logged: int = 0
@@ -147,7 +147,7 @@ def sync(
 
 
 class _Client:
-    """MLflow's client for one experiment, which is made where it is missing."""
+    """MLflow's client for one experiment, which is made if it is missing."""
 
     def __init__(self, where: Destination, timeout: int, retries: int) -> None:
         _configure(timeout, retries)
@@ -179,9 +179,9 @@ class _Client:
         return found
 
     def log(self, item: Item, run: Run | None, parent: str) -> Run:
-        """Make the run of an item, or complete the one that is there.
+        """Create the run of an item, or complete an existing one.
 
-        MLflow keeps one of several equal metrics, so what is there already may be logged again.
+        MLflow keeps one of several equal metrics, so existing ones may be logged again.
         """
         from mlflow.entities import DatasetInput, InputTag, Param, RunTag
         from mlflow.tracking.context.registry import resolve_tags
@@ -257,7 +257,7 @@ class _Client:
 
 
 def _configure(timeout: int, retries: int) -> None:
-    """Bound what MLflow waits for and keep it quiet, which only its environment can."""
+    """Limit how long MLflow waits and silence it, which only its environment variables can."""
     for name, value in {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
@@ -296,11 +296,11 @@ def _bound_answers(uri: str, timeout: int) -> None:
 
 
 def _make_database(where: Destination) -> None:
-    """Make a new SQLite database under a temporary name, so that it is whole or missing.
+    """Create a new SQLite database under a temporary name, so that it is complete or missing.
 
     One that is there is looked at first: MLflow tries for minutes to open a damaged one, and adds
     its tables to that of another program. In the store, one without runs that MLflow cannot open
-    was left by a process that died while it made the tables, and is made again.
+    was left by a process that died while it made the tables, and is created again.
     """
     from sqlalchemy import make_url
 

@@ -1,8 +1,8 @@
 """Log results when an experiment ends, without ever stopping a run.
 
-MLflow may be slow or away, so a thread speaks to it. The run waits for the thread, so that nothing
-disturbs what it times, but only :data:`PATIENCE` seconds in all; after that the thread goes on
-during the run. What does not arrive is left to ``bench track sync``.
+MLflow may be slow or unreachable, so a thread talks to it. The run waits for the thread, so that
+logging does not disturb its timings, but only :data:`PATIENCE` seconds in all; after that the
+thread works during the run. What is not logged is left to ``bench track sync``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ TIMEOUT = 5
 
 
 class Tracker:
-    """Logs runs, experiments and studies of a store to MLflow while a run goes on.
+    """Log runs, experiments and studies of a store to MLflow during a run.
 
-    Leaving the ``with`` block waits for what is under way, but not after an exception.
+    Leaving the ``with`` block waits for pending logging, but not after an exception.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for what is under way for at most :data:`GRACE` seconds, unless the block failed."""
+        """Wait for pending logging for at most :data:`GRACE` seconds, unless the block failed."""
         if kind is None and self._missing and not self._problem:
             self._deliver(GRACE)
 

@@ -1,8 +1,8 @@
 """One file that holds a training run after an epoch: safetensors, never pickle.
 
-The file is renamed into place whole, so a run that is killed at any instant resumes from its
-last finished epoch. It holds the SHA-256 of its content, so that no damaged one is resumed from.
-Random numbers need no saving: each epoch derives its own seeds.
+The complete file is renamed into place, so a run that is killed at any instant resumes from its
+last finished epoch. It holds the SHA-256 of its content, so that a damaged checkpoint is never
+used. Random numbers need no saving: each epoch derives its own seeds.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class TrainingState(BaseModel):
     epoch
         Finished epochs.
     best_epoch, best_metric
-        The best epoch (from 0) and its validation figure.
+        The best epoch (from 0) and its validation metric.
     best_criterion
-        What made it the best: that figure, or the negated training loss.
+        Criterion by which it is the best: that metric, or the negated training loss.
     curve
-        One row an epoch.
+        One row per epoch.
     seconds, cpu_seconds
-        Wall and CPU seconds of each stage, over all sittings.
+        Wall and CPU seconds of each stage, over all interrupted runs.
     peak_memory_bytes
         Largest so far.
     """
@@ -87,7 +87,7 @@ def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write tensors to a file, whole or not at all.
+    """Write tensors to a file, completely or not at all.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def load(
     Returns
     -------
     tuple or None
-        How far training had come, and the best weights; None where there is no checkpoint, or a
+        How far training had come, and the best weights; None if there is no checkpoint, or a
         damaged one, which is set aside with a warning.
 
     Raises

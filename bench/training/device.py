@@ -1,4 +1,4 @@
-"""Where a model computes, and making the CPU repeat itself bit for bit."""
+"""Choose the device, and make the CPU repeat itself bit for bit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def select_device(name: str) -> torch.device:
     Raises
     ------
     ConfigError
-        The name is not that of a device, or the device is not there.
+        The name is not that of a device, or there is no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -57,12 +57,12 @@ def select_device(name: str) -> torch.device:
 
 
 def computation(settings: Settings) -> Computation:
-    """Return what decides the last digits of an experiment that is run with some settings.
+    """Return what determines the last digits of an experiment under given settings.
 
     Raises
     ------
     ConfigError
-        The device is not there, or this process cannot compute with those numerics.
+        There is no such device, or this process cannot compute with those numerics.
     """
     device = select_device(settings.device)
     _check(device, settings.numerics)
@@ -72,7 +72,7 @@ def computation(settings: Settings) -> Computation:
 
 
 def configure(device: torch.device, threads: int, numerics: Numerics = "native") -> None:
-    """Make arithmetic repeatable on the CPU, never slow on denormal numbers, float32 on a GPU.
+    """Make arithmetic repeatable on the CPU, fast on denormal numbers, and float32 on a GPU.
 
     The number of threads decides the order of some sums, so it is given, never taken from
     the machine.
@@ -142,7 +142,7 @@ def _blas() -> str | None:
 
 
 def _mkl_branch() -> str | None:
-    """Ask MKL, which is linked into torch or loaded by it; None where that is not possible."""
+    """Ask MKL, which is linked into torch or loaded by it; None if that is not possible."""
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     try:
         branch = ctypes.CDLL(str(library)).mkl_serv_cbwr_get(1)  # MKL_CBWR_BRANCH

@@ -19,12 +19,12 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 class Meter:
-    """Adds up the seconds of named stages and watches the peak of memory.
+    """Add up the seconds of named stages and track peak memory.
 
     Attributes
     ----------
     seconds, cpu_seconds
-        By stage; they continue those of an earlier sitting.
+        By stage; they continue those of an interrupted run.
     """
 
     def __init__(self, seconds: dict[str, float], cpu_seconds: dict[str, float]) -> None:
@@ -50,7 +50,7 @@ class Meter:
 
 
 class IdleMemory:
-    """Hands memory that tensors left behind back to the system.
+    """Return memory that tensors have left to the system.
 
     Batches differ in size, so tensors leave holes that later ones do not fit, and the allocator
     of most Linux systems (glibc) keeps the pages of its holes: a training run whose steps needed

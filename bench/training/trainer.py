@@ -32,7 +32,7 @@ from bench.training.checkpoint import TrainingState
 from bench.training.resources import Meter, peak_memory_bytes
 
 Validate = Callable[[Method], float]
-"""Computes the validation figure that is maximised."""
+"""Computes the validation metric that is maximised."""
 
 
 class Trainer:
@@ -86,14 +86,14 @@ class Trainer:
     def fit(
         self, validate: Validate, path: Path, report: Callable[[TrainingState], None]
     ) -> TrainingState:
-        """Train until the validation figure stops rising, then restore the best weights.
+        """Train until the validation metric stops rising, then restore the best weights.
 
         Parameters
         ----------
         validate
             Called after every epoch.
         path
-            Checkpoint: resumed from when it exists and is whole, written after every epoch.
+            Checkpoint: used to resume if it exists and is undamaged; written after every epoch.
         report
             Called after every epoch.
 

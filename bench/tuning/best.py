@@ -28,8 +28,8 @@ class _Found(NamedTuple):
 class BestSettings:
     """Look up what tuning has found in a results store, for runs with the same computation.
 
-    Of several studies of the same model on the same data under the same protocol, the one counts
-    whose other settings and code differ least from the run's; of several such, the latest.
+    Of several studies of the same model on the same data under the same protocol, use the one whose
+    other settings and code differ least from the run's; of several such, the latest.
     """
 
     def __init__(self, root: Path, computation: Computation | None = None) -> None:
@@ -41,7 +41,7 @@ class BestSettings:
     def adapt(self, point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
         """Set the best settings, except those that the specification sets itself.
 
-        It is a ConfigError where nothing was tuned for the point.
+        Raise a ConfigError if nothing was tuned for the point.
         """
         experiment = freeze(point, spec, dataset, computation=self._computation)
         found = self._find(experiment)
@@ -57,7 +57,7 @@ class BestSettings:
         return with_values(spec, point, values)
 
     def remarks(self) -> list[str]:
-        """Return what a reader must know about the settings returned so far."""
+        """Return remarks on the settings returned so far."""
         lines, spent = [], {}
         for study, _, differs in self._used.values():
             label = study.about["label"]

@@ -1,10 +1,10 @@
-"""Which running trials still have a process, and what becomes of the others.
+"""Find running trials whose process has died, and queue them again.
 
 A process holds a lock file for each trial that it runs, which the system releases when it dies. For
 a storage that is a file the lock files are next to it, so they decide for everybody who can reach
 the storage. For a database server they decide on this disk; trials of other machines count as dead
-when Optuna's heartbeat stops. A trial whose process died waits, as it is, for the next process that
-asks for one.
+when Optuna's heartbeat stops. A trial whose process died waits, with its state, for the next
+process that asks for one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from bench.tuning.space import Dimension
 from bench.tuning.storage import HEARTBEAT_SECONDS
 
 UNCLAIMED_SECONDS = 30.0
-"""How long another machine may take between making a trial and the first sign of life."""
+"""Seconds that another machine may take between creating a trial and the first sign of life."""
 MOST_DEATHS = 2
-"""How many dead processes a trial outlives; with the next it has failed."""
+"""Dead processes after which a trial is queued again; with the next it has failed."""
 
 
 class Owner:
@@ -46,7 +46,7 @@ class Owner:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Show signs of life to other machines as long as the block lasts; then queue what runs."""
+        """Show signs of life to other machines during the block; then queue the running trials."""
         ended = threading.Event()
 
         def beat() -> None:
@@ -65,7 +65,7 @@ class Owner:
                 self.give_back(trial)
 
     def ask(self, space: Mapping[str, Dimension]) -> Trial:
-        """Begin a trial of this process: the next that waits, or else a new one."""
+        """Begin a trial in this process: the next that waits, otherwise a new one."""
         distributions = {name: dimension.distribution() for name, dimension in space.items()}
         with self._turn():
             trial = self._study.ask(distributions)
@@ -91,9 +91,9 @@ class Owner:
                     self._queue(trial, "its process ended")
 
     def give_back(self, trial: Trial, death: str = "") -> bool:
-        """Queue a trial of this process, so that it goes on; one that died too often fails.
+        """Queue a trial of this process, so that it continues; one that died too often fails.
 
-        ``death`` says why its process died or its machine failed; it is empty where the trial was
+        ``death`` says why its process died or its machine failed; it is empty if the trial was
         stopped on purpose. Return whether it is in the queue.
         """
         with self._turn():

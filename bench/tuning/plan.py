@@ -19,7 +19,7 @@ Pruning = Literal["median", "hyperband", "none"]
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """One study before anything of it has run.
+    """One study before it runs.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class StudyPlan:
     space
         Dimensions by name; see :func:`bench.tuning.space.space_for`.
     pruning
-        Rule that ends hopeless trials.
+        Rule that stops unpromising trials.
     """
 
     point: GridPoint
@@ -83,7 +83,7 @@ class StudyPlan:
         }
 
     def planned(self, values: Mapping[str, Any]) -> PlannedExperiment:
-        """Return the experiment of values of the space; a ConfigError where they do not fit."""
+        """Return the experiment of values of the space; raise a ConfigError if they do not fit."""
         spec = with_values(self.spec, self.point, values)
         experiment = freeze(self.point, spec, self.dataset, computation=self.computation)
         return PlannedExperiment(experiment, self.point.source)
@@ -111,8 +111,8 @@ def plan_studies(
 ) -> list[StudyPlan]:
     """List the studies in the order of a plan's experiments; trials train with the first seed.
 
-    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`. A
-    setting that does not fit, or a wrong search space, is a ConfigError.
+    Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`. Raise
+    a ConfigError for a setting that does not fit, or a wrong search space.
     """
     first = [point for point in grid_points(spec) if point.seed == spec.seeds[0]]
     plans = [

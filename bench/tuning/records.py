@@ -6,7 +6,7 @@
     tuning/copies/<study>.log    copies of the studies of another storage, for reports and runs
     tuning/experiments/ ...      finished trials, a results store of their own
 
-What reads a storage raises a BenchError where it is damaged.
+Functions that read a storage raise a BenchError if it is damaged.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ class Trial:
     values
         Setting by name; see :func:`bench.tuning.space.space_for`.
     experiment
-        Key of its experiment; empty where the values do not fit together.
+        Key of its experiment; empty if the values do not fit together.
     seconds
-        Of training, in all processes that ran it; those of the stored experiment where that was
-        reused, 0 where it repeats an earlier trial.
+        Of training, in all processes that ran it; those of the stored experiment if that was
+        reused, 0 if it repeats an earlier trial.
     default, reused, repeats
         Whether it is the default configuration; whether its experiment was in the store already;
         the earlier trial of the same settings whose outcome it took.
     deaths
         Processes that died while they ran it.
     curve
-        One row an epoch, counted from 1: ``epoch`` and the validation metric.
+        One row per epoch, counted from 1: ``epoch`` and the validation metric.
     begun, ended
         Seconds since 1970.
     """
@@ -100,7 +100,7 @@ class StudyRecord:
 
 
 def tuning_store(root: Path) -> Store:
-    """Return the store of trials, apart from the results that tables are made of."""
+    """Return the store of trials, separate from the results that tables show."""
     return Store(root / "tuning")
 
 
@@ -222,7 +222,7 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     Returns
     -------
     list
-        One row a study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
+        One row per study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
         ``killed`` counts the processes that died while they ran a trial.
     """
     rows = []

@@ -42,7 +42,7 @@ from bench.tuning.records import (
 from bench.tuning.storage import clear_errors, file_of, keep_copies, open_storage, open_study
 
 REPEATS_IN_A_ROW = 25
-"""Repetitions after which a space counts as exhausted; a budget of seconds pays none of them."""
+"""Repetitions after which a space counts as exhausted; they cost a budget of seconds nothing."""
 SWEEP_SECONDS = 2.0
 """Until studies that other machines work on are looked at again."""
 _PRUNED = "pruned"
@@ -62,7 +62,7 @@ def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> 
 
 @dataclass(frozen=True)
 class Budget:
-    """The same for every study; what is reached first ends it.
+    """Budget of every study; the limit that is reached first ends it.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Budget:
     seconds: float | None
 
     def is_spent(self, trials: Sequence[Trial]) -> bool:
-        """Return whether no further trial is needed, whatever becomes of the running ones."""
+        """Return whether no further trial is needed, however the running ones end."""
         ended = [trial for trial in trials if trial.counts and trial.has_ended]
         if self.is_out_of_time(trials) and any(trial.default for trial in ended):
             return True
@@ -119,7 +119,7 @@ def spend(
     execution
         How experiments run; names the results store.
     workers
-        Trials at the same time: 1 runs them in this process, more in as many processes.
+        Trials to run at the same time: 1 runs them in this process, more in as many processes.
     storage
         ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
     report

@@ -1,4 +1,4 @@
-"""What is searched: dimensions declared in a component's ``search.yaml``.
+"""Search spaces: dimensions declared in a component's ``search.yaml``.
 
 A bare key is one of the component's own settings, ``training.learning_rate`` one of the settings
 that every method shares. What the bare backbone's method searches of the latter, every method
@@ -29,7 +29,7 @@ SHARED = "training."
 NOT_SEARCHED = frozenset(
     SHARED + name for name in ("epochs", "patience", "samples", "stop_on", "mixed_precision")
 )
-"""Shared settings that are part of the equal treatment, and so are not a method's to choose."""
+"""Shared settings that must be equal for all methods, so no method may choose them."""
 
 
 class Range(Config):
@@ -108,7 +108,7 @@ def declared(component: Component) -> dict[str, Dimension]:
     Raises
     ------
     ConfigError
-        A key is no setting, a dimension is not sound, or a default lies outside of it.
+        A key is not a setting, a dimension is invalid, or it excludes the default.
     """
     path = _path(component)
     if not path.is_file():
@@ -141,7 +141,7 @@ def _path(component: Component) -> Path:
 def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
     """Join the spaces of what a point consists of.
 
-    What the specification sets, and what makes a variant, stays as it is.
+    Settings that the specification sets, or that make a variant, are not searched.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def fixed_by(spec: Spec, point: GridPoint) -> set[str]:
 
 
 def with_values(spec: Spec, point: GridPoint, values: Mapping[str, Any]) -> Spec:
-    """Set values by the names of :func:`space_for`; a ConfigError where they do not fit."""
+    """Set values by the names of :func:`space_for`; raise a ConfigError if they do not fit."""
     by_kind: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         kind, _, setting = name.partition(".")

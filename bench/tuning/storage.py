@@ -29,7 +29,7 @@ from bench.tuning.plan import StudyPlan
 from bench.tuning.records import JOURNAL, copies
 
 BUSY_SECONDS = 120
-"""How long a process waits for its turn to write SQLite."""
+"""Seconds that a process waits for its turn to write to SQLite."""
 HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
 """Between two signs of life of a trial on a server, and without any until it counts as dead."""
 STARTUP_TRIALS, WARMUP_EPOCHS = 5, 5
@@ -66,7 +66,7 @@ def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
     Raises
     ------
     ConfigError
-        The URL is wrong, its driver is not installed, or what is there is no storage of ours.
+        The URL is wrong, its driver is not installed, or it leads to another program's data.
     StoreError
         The storage cannot be reached, read or written.
     """
@@ -103,7 +103,7 @@ def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
 
 
 def open_storage(url: str) -> BaseStorage:
-    """Open a storage of studies; make it where it does not exist.
+    """Open a storage of studies; create it if it does not exist.
 
     The URL is ``journal:FILE`` or one of SQLAlchemy: ``sqlite:///FILE``, ``postgresql+psycopg2://...``,
     ``mysql+pymysql://...``. Errors are those of :func:`clear_errors`.
@@ -155,7 +155,7 @@ def _journal(path: Path) -> BaseStorage:
 
 
 def _database(url: str, engine: dict[str, Any], **more: Any) -> BaseStorage:
-    """Open a database after a look at its tables: Optuna adds its own to whatever is there."""
+    """Check a database's tables before opening it: Optuna adds its own to any database."""
     from optuna.storages._rdb.models import BaseModel
 
     connected = sqlalchemy.create_engine(url, **engine)

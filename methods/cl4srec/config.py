@@ -17,13 +17,13 @@ class CL4SRecConfig(Config):
     Attributes
     ----------
     views
-        How a view of a history is made; both views of a row draw one of these by themselves.
+        Ways to change a history into a view; each of a row's two views draws one of them.
     crop
-        Share of a history that a cropped view keeps, one item at least.
+        Share of a history that a cropped view keeps, at least one item.
     mask
         Share of the items that a masked view hides.
     reorder
-        Share of the items, consecutive ones, that a reordered view shuffles.
+        Share of consecutive items that a reordered view shuffles.
     weight
         Weight of the contrastive loss.
     temperature

@@ -10,7 +10,7 @@ from bench.config import Config
 
 
 class DCFConfig(Config):
-    """Share of targets to drop, the memory of losses, and what becomes of the hardest.
+    """Share of targets to drop, memory of losses, and treatment of the hardest targets.
 
     Attributes
     ----------
@@ -22,13 +22,13 @@ class DCFConfig(Config):
     interval
         Epochs over which damped losses are averaged, after which the memory is cleared.
     sig2
-        Variance in damped units that decides how far the lower bound of a mean lies below it.
+        Variance in damped units that decides how far the lower bound of a mean is below it.
     sig2_epochs
         Epochs in which sig2 falls linearly to 0, the last one included.
     relabel
-        What becomes of the hardest targets: ``flip``: their loss is that of not being the target;
-        ``reuse``: they are learnt from as they are (released code); ``predicted``: the model's own
-        best item takes their place; ``none``: they are dropped like the others.
+        Treatment of the hardest targets: ``flip``: their loss is that of not being the target;
+        ``reuse``: they are learnt from unchanged (released code); ``predicted``: the item that the
+        model ranks first replaces them; ``none``: they are dropped like the others.
     ratio
         Share of the dropped targets that are relabelled.
     """

@@ -43,26 +43,26 @@ class DCRecConfig(Config):
     contrast
         ``infonce``, or ``grace``: symmetric, with a projection and negatives of both views.
     graph_norm
-        ``single``: weights as built; ``double``: multiplied once more by degree factors, after
-        adding one more loop to every node, as DGL does for the official code.
+        ``single``: weights as built; ``double``: multiplied again by degree factors, after adding
+        another loop to every node, as DGL does for the official code.
     co_direction
         ``pull``: an item gathers from the items similar to it; ``push``: from the items that it is
         similar to (official code).
     weights_from
-        Graph passes that conformity is computed from: ``clean`` ones without dropout, or
-        ``dropped`` ones like those for prediction (official code).
+        Graph passes from which conformity is computed: ``clean``, without dropout, or ``dropped``,
+        like those for prediction (official code).
     neighbour_sample
         Largest number of neighbours averaged on each side; None = all. With a number, the own side
-        is what the sampled foreign side leaves over (official code).
+        is what the sampled foreign side leaves (official code).
     loop_is_neighbour
         Whether an item is its own foreign neighbour (official code).
     first_item_weight
-        Conformity of the only item of a history; None = as any other.
+        Conformity of the only item of a history; None: computed like any other.
     hide_target_edge
         Whether training fuses the perturbed graph, which holds no edge of the batch's users, in
         particular none to a prefix's own target.
     detach_weights
-        Whether the conformity weights pass no gradient through the contrasts.
+        Whether to stop the gradient of the contrasts at the conformity weights.
     """
 
     embedding_size: int = Field(default=64, ge=1)

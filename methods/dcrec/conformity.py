@@ -53,7 +53,7 @@ def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: T
         ``[B, D]``: views of each row's last item in the whole and the perturbed graph.
     own, foreign
         ``[B, D]``: means over the neighbours that the batch's users linked to the item, and over
-        the others; zero where there are none.
+        the others; zero if there are none.
 
     Returns
     -------

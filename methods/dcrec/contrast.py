@@ -65,7 +65,7 @@ def _one_direction(across: Tensor, within: Tensor) -> Tensor:
 def prior_divergence(omega: Tensor, mean: float, noise: Tensor | None = None) -> Tensor:
     """Compute the divergence of sorted conformity weights from a sorted Gaussian draw (equation 6).
 
-    The draw sums to about B * mean while the weights enter through a softmax, so this is no
+    The draw sums to about B * mean while the weights enter through a softmax, so this is not a
     divergence of two distributions; see README.md, "Prior". Kept as published.
 
     Parameters

@@ -14,23 +14,23 @@ from bench.settings import expanded
 
 
 class DecisionsConfig(Config):
-    """Which file, and what its rows mean.
+    """The file, and how to read its rows.
 
     Attributes
     ----------
     file
         CSV or Parquet file of decisions; the method's page lists its columns.
     sha256
-        Hash of the file's content, part of the experiment's key. Filled in from the file; where it
-        is given, a file of another content is refused.
+        Hash of the file's content, part of the experiment's key. It is filled in from the file; if
+        it is given, a file with other content is refused.
     threshold
-        Quantile of the training interactions' scores: what scores higher is dropped. None reads
-        the column ``keep``.
+        Quantile of the training interactions' scores: interactions that score higher are dropped.
+        None reads the column ``keep``.
     targets
-        ``kept``: what is dropped is not predicted either, as if the data did not have it; ``all``:
-        every training interaction remains a target, as for the denoisers of this package.
+        ``kept``: dropped interactions are not predicted either, as if the data lacked them;
+        ``all``: every training interaction remains a target, as for the denoisers of this package.
     unlisted
-        What a user without any row is: an ``error``, or one whose interactions all stay
+        Treatment of a user without any row: an ``error``, or keep all their interactions
         (``keep``).
     """
 
@@ -47,7 +47,7 @@ class DecisionsConfig(Config):
             return self
         if not self.file:
             raise ConfigError(
-                "method 'decisions' needs a file; give --set decisions.file=decisions.csv"
+                "method 'decisions' needs a file; add --set decisions.file=decisions.csv"
             )
         try:
             found = file_hash(expanded(self.file))
@@ -58,7 +58,7 @@ class DecisionsConfig(Config):
         return self.model_copy(update={"sha256": found})
 
     def check_data(self, dataset: object) -> None:
-        """Read the file as the method will, where it and the data set are there."""
+        """Read the file as the method will, if the file and the data set exist."""
         from bench.data.dataset import Dataset
 
         from .read import check_file

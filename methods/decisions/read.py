@@ -73,8 +73,7 @@ def read_slots(config: DecisionsConfig, data: TrainingData) -> Slots:
     table = ForeignTable.read(path, _COLUMNS)
     if config.sha256 not in {"", file_hash(path)}:
         raise DataError(
-            f"{path} has another content than when the experiment was planned; run the command "
-            "again"
+            f"{path} has changed since the experiment was planned; run the command again"
         )
     table.need("user")
     users = table.rows("user", data.user_ids, "user")

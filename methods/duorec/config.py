@@ -15,14 +15,14 @@ class DuoRecConfig(Config):
     Attributes
     ----------
     pairs
-        What is contrasted, by the names of the official code. With the state of a history, that of
-        a second pass with other dropout (unsupervised, ``un``), that of a history before the same
-        next item (supervised, ``su``), or each of them by a loss of its own (``us``). ``us_x``:
-        the second pass with the history before the same next item.
+        What is contrasted, with the names of the official code. The state of a history is
+        contrasted with that of a second pass with other dropout (unsupervised, ``un``), with that
+        of a history before the same next item (supervised, ``su``), or with each in a separate loss
+        (``us``). ``us_x`` contrasts the second pass with the history before the same next item.
     weight
         Weight of a contrast with a history before the same next item.
     dropout_weight
-        Weight of the contrast that is unsupervised, in ``un`` and ``us``.
+        Weight of the unsupervised contrast, in ``un`` and ``us``.
     temperature
         Divisor of the similarities.
     similarity

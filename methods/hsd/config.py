@@ -19,18 +19,18 @@ class HSDConfig(Config):
     dropout_item
         Dropout rate of the item-level signal.
     gate_logits
-        Logits of the gates: ``prob``, the sigmoid outputs (official; one signal then calls noise
+        Logits of the gates: ``prob``, the sigmoid outputs (official; each signal then votes noise
         with a probability in [0.269, 0.731] whatever it learns), or ``raw``, the scores before the
         sigmoid.
     train_query
         Query of the item-level signal in training: the ``target`` item (official) or the ``user``
         vector, which is always the query in evaluation.
     eval_gate
-        ``argmax``: noise where both signals prefer it; ``sample``: seeded draws as in training.
+        ``argmax``: noise if both signals prefer it; ``sample``: seeded draws as in training.
     eval_draws
         Number of draws whose scores are averaged if ``eval_gate`` is ``sample``.
     keep_one
-        If True, keep the least noisy interaction where all would be dropped.
+        If True, keep the least noisy interaction if all would be dropped.
     wipe_short_rows
         If True, reproduce the official slice of the last 0 elements: rows too short for any
         truncation lose their whole interest loss once truncation has begun.

@@ -45,7 +45,7 @@ def sample_rows(units: Tensor, identity: Tensor, most: int, order: Tensor | None
     Parameters
     ----------
     units
-        ``[N, H]`` semantic interests of length one; zero where there is no text.
+        ``[N, H]`` semantic interests of length one; zero if there is no text.
     identity
         int64 ``[N]``: identity of each row's interest.
     most

@@ -37,15 +37,14 @@ class IADSRConfig(Config):
     progressive
         Masks on the training input, from the second epoch on. ``recomputed``: drawn from the
         unmasked prefix itself, in a pass without gradient. ``carried``: drawn in the previous
-        epoch, used where they have seen nothing beyond the current prefix. ``causal``: carried,
-        each drawn from its item and earlier ones. ``leaky``: carried and always used. ``none``: no
-        mask.
+        epoch, used if they have seen nothing beyond the current prefix. ``causal``: carried, each
+        drawn from its item and earlier ones. ``leaky``: carried and always used. ``none``: no mask.
     recon_target
         Target of the reconstruction: the ``original`` embeddings, or the masked ``input``.
     detach_target
         If True, stop the gradient of the reconstruction loss at its target.
     denoise_at_inference
-        If True, mask the input at inference too.
+        If True, also mask the input at inference.
     """
 
     theta: float = Field(default=-0.9, ge=-1, le=2)

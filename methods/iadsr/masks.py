@@ -72,7 +72,7 @@ class CarriedMasks(nn.Module):
         self.now.scatter_reduce_(0, interactions.clamp_min(0), bits, "amin")
 
     def read(self, interactions: Tensor, visible_until: Tensor | None) -> Tensor:
-        """Return the decisions of the previous epoch, bool ``[M]``; True where there is none.
+        """Return the decisions of the previous epoch, bool ``[M]``; True if there is none.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ from .model import BareBackbone
 class Cloze(BareBackbone):
     """Cross-entropy of hidden items, given those before and after them (Sun et al., CIKM 2019).
 
-    Evaluation is that of the bare backbone: the item hidden behind the last one is ranked.
+    Evaluation is that of the bare backbone: the item hidden after the last one is ranked.
 
     Raises
     ------

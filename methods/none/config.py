@@ -15,9 +15,9 @@ class ClozeConfig(Config):
     Attributes
     ----------
     mask_share
-        Share of a row's items that are hidden; each with this probability, and one at least.
+        Probability that an item is hidden; at least one item per row is.
     last_share
-        Share of the rows in which the last item alone is hidden, as in evaluation.
+        Share of the rows in which only the last item is hidden, as in evaluation.
     """
 
     mask_share: float = Field(default=0.2, gt=0, lt=1)

@@ -199,9 +199,9 @@ class TargetWeighting(Method):
         """Return what was decided about training interactions, and scores of all.
 
         An interaction is scored by the loss of the trained model given those before it in the row.
-        The first of a row has none before it: its score is the mean of the row's others, or that
-        of a model that knows nothing where there are none. Interactions that are not those of
-        training, such as the last of a test-time history, are kept.
+        The first of a row has none before it: its score is the mean of the row's others, or that of
+        a model that knows nothing if there are none. Interactions that are not those of training,
+        such as the last of a test-time history, are kept.
         """
         valid, later = batch.valid, batch.valid.clone()
         later[:, 0] = False

@@ -24,8 +24,8 @@ class PLDConfig(Config):
         Epochs in which all weights are equal.
     key
         What targets are compared by: their ``loss``; the ``excess`` of the loss over that of the
-        item's popularity; as controls, ``rarity`` of the item, or the losses of the batch dealt at
-        ``random``.
+        item's popularity; as controls, ``rarity`` of the item, or the losses of the batch assigned
+        at ``random``.
     """
 
     tau: float = Field(default=2.0, gt=0)

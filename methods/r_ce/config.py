@@ -21,8 +21,8 @@ class RCEConfig(Config):
         number of targets (published), whose size falls with the number of items.
     key
         What targets are compared by: their ``loss``; the ``excess`` of the loss over that of the
-        item's popularity; as controls, ``rarity`` of the item, or the losses of the batch dealt at
-        ``random``.
+        item's popularity; as controls, ``rarity`` of the item, or the losses of the batch assigned
+        at ``random``.
     """
 
     beta: float = Field(default=0.1, ge=0)

@@ -13,8 +13,9 @@ class RandomDropConfig(Config):
     Attributes
     ----------
     rate
-        Probability that an interaction is dropped. The default is near what HSD's gates drop before
-        training. Use the share that a denoiser reports to compare with it at its own rate.
+        Probability that an interaction is dropped. The default is close to the share that HSD's
+        gates drop before training. Use the share that a denoiser reports to compare with it at its
+        own rate.
     """
 
     rate: float = Field(default=0.25, ge=0, le=1)

@@ -22,15 +22,14 @@ class SSDRecConfig(HSDConfig):
     hot_users
         Share of the users with the longest histories, among whom dissimilar users are searched.
     user_neighbours
-        Number of edges, the heaviest, that each user keeps in either relation of users; None keeps
-        all.
+        Number of heaviest edges that each user keeps in each relation of users; None keeps all.
     graph_dropout
         Dropout rate of each relation's contribution in the encoder.
     insertion
-        Whether items are inserted in training; if False, relations and HSD remain.
+        Whether items are inserted in training; if False, only relations and HSD are used.
     context_fuse
-        How forward and backward context are combined: ``mul`` (official code) or ``add``, which an
-        earlier version of it used.
+        How forward and backward context are combined: ``mul`` (official code) or ``add`` (an
+        earlier version of it).
     rho_logits
         Logits of the suspicious position: the inconsistency itself (``prob``, official, nearly
         uniform) or its logarithm (``log``).

@@ -1,6 +1,6 @@
 """Accuracy and denoise ratio against one setting, such as the threshold of IADSR.
 
-A curve connects experiments that differ in this setting alone.
+A curve connects experiments that differ only in this setting.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     Raises
     ------
     ConfigError
-        No two finished experiments differ in the setting alone, or several settings have curves.
+        No two finished experiments differ only in the setting, or several settings have curves.
     """
     setting = setting or _only_setting(data)
     panels = _panels(data, setting)

@@ -85,7 +85,7 @@ def command_of(experiment: Experiment, source: str, seeds: Sequence[int] = ()) -
     source
         What loads its data set.
     seeds
-        Of experiments that differ in it alone; by default its own.
+        Of experiments that differ only in it; by default its own.
     """
     names = (
         ("--dataset", source),

@@ -42,11 +42,11 @@ class Claim:
     entry
         The row, with the registered name of its method.
     base
-        The printed figure of the bare backbone; None where none is printed.
+        The printed figure of the bare backbone; None if none is printed.
     impossible
         Whether no evaluation of one model gives the row's figures.
     regime, ours
-        Rows here in the paper's regime and in this package's; None where nothing is trained.
+        Rows here in the paper's regime and in this package's; None if nothing is trained.
     test
         Our row minus its matched base; None without one.
     """

@@ -41,7 +41,7 @@ from bench.statistics.slices import COLD_AT_MOST
 
 Flags = NDArray[np.bool_]
 Summary = Mapping[str, tuple[float | None, ...]]
-"""Value and ends of the interval of every figure by its name, None where undefined."""
+"""Value and ends of the interval of every figure by its name, None if undefined."""
 _Columns = Mapping[str, tuple[str, str]]
 """By the name of a figure, the head of its interval (empty without one), and how it is printed."""
 _AREAS: _Columns = {
@@ -354,7 +354,7 @@ def _decided(
 
 
 def _published(row: Row, request: Request) -> dict[str, Interval]:
-    """Average the published figures of a row over its seeds; empty where it has none."""
+    """Average the published figures of a row over its seeds; empty if it has none."""
     if request.noise_is is not None:
         return {}
     seeds = [found for one in row.results if (found := one.metadata.detection.get(request.part))]

@@ -130,7 +130,8 @@ def headline(tables: Sequence[Table]) -> str:
             f"{row.label()} on {block.title} is {'' if tests else 'not '}significantly {side} the "
             f"bare backbone trained on the same samples, after Holm's correction: "
             f"{format_difference(test)} in {table.request.phase} {table.main} (95 % interval, not "
-            "corrected)." + (" One seed says nothing about other seeds." if one_seed else "")
+            "corrected)."
+            + (" One seed does not show how results vary between seeds." if one_seed else "")
         )
     where = [
         counted(len({block.name for _, block, *_ in found}), "data set"),
@@ -141,7 +142,7 @@ def headline(tables: Sequence[Table]) -> str:
         f"significantly above the bare backbone trained on the same samples; it is "
         f"below in {len(tests) - above or 'none'} ({table.request.phase} {table.main}, "
         f"p < {ALPHA} after Holm's correction)."
-        + (" Rows of one seed say nothing about other seeds." if one_seed else "")
+        + (" Rows of one seed do not show how results vary between seeds." if one_seed else "")
     )
 
 
@@ -182,7 +183,7 @@ def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
     """Lay out how rankings change with the conditions: protocol, competing items and training.
 
     There is a block for each data set and backbone on which a method was trained, with a line for
-    each condition; None where there is no line.
+    each condition; None if there is no line.
     """
     blocks: dict[tuple[str, str], list[dict[str, str | TableCell]]] = {}
     for table in tables:

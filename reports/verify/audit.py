@@ -152,7 +152,7 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
     Raises
     ------
     DataError
-        The file cannot be read, has no such columns, or a figure is no number.
+        The file cannot be read, has no such columns, or a figure is not a number.
     """
     tables = _read(path)
     found = [_audit_table(path, table, percent) for table in tables]

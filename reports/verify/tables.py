@@ -96,7 +96,7 @@ def _joined(table: list[TextLine], rows: list[TextLine]) -> bool:
 
 
 def _after_group(text: str, start: int) -> int:
-    """Return the place behind an optional argument and a group in braces."""
+    """Return the place after an optional argument and a group in braces."""
     option = re.compile(r"\s*(?:\[[^\]]*\]\s*)?").match(text, start)
     place = start if option is None else option.end()
     depth = 0

@@ -186,7 +186,9 @@ def given(card, settings, tmp_path):
 
 def test_weights_that_were_not_kept_are_trained_again_on_request(given, dataset):
     first = bench.run(**given)
-    with pytest.raises(StoreError, match=r"left no weights; run it again with keep='weights'"):
+    with pytest.raises(
+        StoreError, match=r"has no stored weights; run it again with keep='weights'"
+    ):
         first.model()
     ranks = first.ranks()
     second = bench.run(**given, keep="weights")
@@ -218,7 +220,7 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
         bench.run("planted", methods="hds", settings=settings)
     with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         bench.run("planted", overrides={"epoch": 1}, settings=settings)
-    with pytest.raises(ConfigError, match="4 experiments fit"):
+    with pytest.raises(ConfigError, match="4 experiments match"):
         results.model()
     with pytest.raises(ConfigError, match="no table is named 'sums'"):
         bench.report(results, tables=["sums"])

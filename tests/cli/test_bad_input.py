@@ -62,7 +62,7 @@ def test_usage(words, sentence, tmp_path):
         ("datasets: []\n", "the list is empty"),
         ("datasets: [planted\n", "line 2"),
         ("datasets: [planted]\nseeds: [1]\nseeds: [2]\n", "line 3: key 'seeds' appears twice"),
-        ("name: x\nforms: []\n", "is the card of a data set; name it behind --dataset"),
+        ("name: x\nforms: []\n", "is the card of a data set; give it with --dataset"),
         ("", "'key: value'"),
         ("datasets: [planted]\nbackbones: [sasrec]\ntraining: {loss: hinge}\n", "'training.loss'"),
     ],

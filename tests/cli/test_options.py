@@ -40,7 +40,7 @@ def test_expand(words, expected):
 
 @pytest.mark.parametrize("word", ["3-1", "1-100000"])
 def test_a_range_that_is_none(word):
-    with pytest.raises(ConfigError, match=f"'{word}' is no range of 1 to 1000 numbers"):
+    with pytest.raises(ConfigError, match=f"'{word}' is not a range of 1 to 1000 numbers"):
         expand(["--seeds", word], MANY)
 
 

@@ -185,7 +185,7 @@ def test_one_that_does_not_import_is_named_and_left_out(plugins, tmp_path, caplo
     plugins({"broken.py": content, "alone.py": ALONE}, "broken.py", "alone.py")
     assert {"alone", "none"} <= set(METHODS.names())
     [said] = caplog.messages
-    assert said.startswith(f"warning: plug-in {tmp_path / 'broken.py'} is left out: {cause}")
+    assert said.startswith(f"warning: plug-in {tmp_path / 'broken.py'} is ignored: {cause}")
 
 
 def test_a_file_named_like_another_module_is_left_out(plugins, caplog):

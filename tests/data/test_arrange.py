@@ -249,7 +249,7 @@ def test_since_and_before_are_dates_in_utc(per_second, filters, days):
 def test_since_and_before_are_numbers_of_the_file():
     rows = [(0, 0, 3), (0, 1, 4), (0, 2, 5)]
     assert histories(arrange(interactions(rows), card(since=4, before=5), FORM))["u0"] == ["i1"]
-    with pytest.raises(DataError, match="numbers of an unknown unit; write the bound 2014-01-01"):
+    with pytest.raises(DataError, match="numbers in an unknown unit; write the bound 2014-01-01"):
         arrange(interactions(rows), card(since="2014-01-01"), FORM)
 
 

@@ -161,15 +161,19 @@ BAD = {
     "Parquet text that is not UTF-8": (
         parquet_card,
         parquet({"user_id": pa.array([b"u\xb2"]).view(pa.string()), "item_id": ["a"]}),
-        "not a whole Parquet file",
+        "is an incomplete Parquet file",
     ),
-    "not Parquet": (parquet_card, content("x.parquet", b"PAR1 no"), "not a whole Parquet file"),
+    "not Parquet": (
+        parquet_card,
+        content("x.parquet", b"PAR1 no"),
+        "is an incomplete Parquet file",
+    ),
     "half of a Parquet file": (
         parquet_card,
         lambda folder: (folder / "x.parquet").write_bytes(
             (folder / "x.parquet").read_bytes()[:400]
         ),
-        "not a whole Parquet file",
+        "is an incomplete Parquet file",
     ),
     "Parquet ids that are lists": (
         parquet_card,

@@ -74,7 +74,7 @@ def test_a_relative_path_of_a_card_works_from_its_folder(tmp_path, monkeypatch):
 
 def test_a_users_card_may_not_take_a_built_in_name(tmp_path):
     path = sequences_card(tmp_path, name="beauty")
-    with pytest.raises(ConfigError, match="a built-in data set is also named 'beauty'"):
+    with pytest.raises(ConfigError, match="a shipped data set is also named 'beauty'"):
         load_card(path)
 
 
@@ -90,7 +90,7 @@ def test_a_built_in_card_is_named_as_its_file(tmp_path, monkeypatch):
     write_card(tmp_path, name="y", format="planted")
     (tmp_path / "y.yaml").rename(tmp_path / "x.yaml")
     monkeypatch.setattr(card_module, "_cards_folder", lambda: tmp_path)
-    with pytest.raises(ConfigError, match="its name is 'y' but its file's is 'x'"):
+    with pytest.raises(ConfigError, match="its name is 'y', but its file is named 'x'"):
         load_card("x")
 
 

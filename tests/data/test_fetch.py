@@ -106,7 +106,7 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(site, get, tmp_path):
 
 def test_a_later_call_goes_on_where_a_failed_one_stopped(site, get, tmp_path):
     site.break_after = [1000] * 4
-    with pytest.raises(DataError, match="goes on where it stopped"):
+    with pytest.raises(DataError, match="the download continues where it stopped"):
         get()
     assert not (tmp_path / "big").exists()
     _, target = get()

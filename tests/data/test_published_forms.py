@@ -307,7 +307,7 @@ def test_what_needs_consent_is_explained_and_not_fetched(name, tmp_path, monkeyp
     with pytest.raises(DataError) as caught:
         fetch_card(card, Settings.from_environment())
     message = str(caught.value)
-    assert "asks for your consent, so that no command fetches it: " in message
+    assert "asks for your consent, so no command can fetch it: " in message
     assert card.obtain in message
     assert str(tmp_path / name) in message
     assert all(file in message for file in card.forms[0].files.values())

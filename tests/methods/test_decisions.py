@@ -172,11 +172,11 @@ def test_the_content_of_the_file_is_in_the_key(tmp_path):
     read_slots(config, data_of())
     write(tmp_path, ["user,position,keep", "ann,0,true", "bob,0,true"])
     assert key().key != before.key
-    with pytest.raises(DataError, match="has another content than when the experiment was planned"):
+    with pytest.raises(DataError, match="has changed since the experiment was planned"):
         read_slots(config, data_of())
     with pytest.raises(ConfigError, match=r"cannot read decisions.file = .*none.csv: No such file"):
         DecisionsConfig(file=str(tmp_path / "none.csv")).resolved()
-    with pytest.raises(ConfigError, match=r"needs a file; give --set decisions\.file"):
+    with pytest.raises(ConfigError, match=r"needs a file; add --set decisions\.file"):
         DecisionsConfig().resolved()
 
 

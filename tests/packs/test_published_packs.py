@@ -190,7 +190,7 @@ def test_a_later_format_is_named(pack):
 def test_other_files_are_no_packs(tmp_path):
     for content in (b"", b"PAR1", b"PK\x03\x04"):
         (tmp_path / "x.parquet").write_bytes(content)
-        with pytest.raises(StoreError, match="no pack of published results"):
+        with pytest.raises(StoreError, match="is not a pack of published results"):
             read_published(tmp_path / "x.parquet")
     with pytest.raises(StoreError, match="absent"):
         read_published(tmp_path / "absent.parquet")

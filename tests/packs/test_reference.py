@@ -66,7 +66,9 @@ def test_a_published_experiment_gives_way_to_the_users_own(packs, settings):
 
 def test_other_data_and_other_protocols_are_refused_in_one_sentence(packs, settings):
     finish(settings.store, "steam", fingerprint="e" * 64)
-    with pytest.raises(ConfigError, match=r"other data .fingerprint ffffffff, yours is eeeeeeee"):
+    with pytest.raises(
+        ConfigError, match=r"different data .fingerprint ffffffff, yours is eeeeeeee"
+    ):
         join(settings, None, str(packs))
     shutil.rmtree(settings.store)
     finish(settings.store, "steam", protocol=Protocol(max_length=20))
@@ -101,7 +103,9 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
     assert called("verify", "r.md", cwd=tmp_path).returncode == 1
     monkeypatch.setattr(reference, "published_folder", lambda: packs)
     assert len(load("reference", settings=settings)) == 3
-    assert "holds no pack" in refused("report", "--against", "absent", cwd=tmp_path)
+    assert "is not a pack of published results" in refused(
+        "report", "--against", "absent", cwd=tmp_path
+    )
 
 
 def test_without_experiments_of_ones_own_everything_published_is_shown(packs, tmp_path):
@@ -120,5 +124,5 @@ def test_a_damaged_pack_leaves_nothing_behind(packs, settings):
     path = packs / "ml-100k.parquet"
     path.write_bytes(path.read_bytes()[:-9])
     for _ in range(2):
-        with pytest.raises(StoreError, match="or damaged"):
+        with pytest.raises(StoreError, match="or is damaged"):
             published_store(str(packs), settings.cache)

@@ -48,7 +48,7 @@ def test_show_prints_the_command_and_the_files(store, tmp_path):
 
 
 def test_rm_shows_first_and_refuses_what_is_tagged(store, tmp_path):
-    assert "nothing is chosen" in refused("store", "rm", cwd=tmp_path)
+    assert "no experiment is chosen" in refused("store", "rm", cwd=tmp_path)
     shown = called("store", "rm", "--where", "dataset=toys", cwd=tmp_path)
     assert "add --yes" in shown.stdout
     assert len(list(store.experiments())) == 3

@@ -89,7 +89,7 @@ def metadata(entry, **changes):
 BAD = {
     "a damaged file": (
         lambda pack: pack.write_bytes(pack.read_bytes()[:-20]),
-        "no pack of published results, or damaged",
+        "is not a pack of published results, or is damaged",
     ),
     "other data": (
         lambda pack: tampered(pack, experiment={"fingerprint": "e" * 64}),
@@ -106,7 +106,7 @@ BAD = {
                 "protocol": {**read_published(pack)[0].content["protocol"], "max_length": 20}
             },
         ),
-        "its protocol is another: max_length is 20, not 50",
+        "its protocol differs: max_length is 20, not 50",
     ),
     "a rank below all items": (
         lambda pack: tampered(
@@ -135,7 +135,7 @@ BAD = {
             pack,
             experiment={"training": {**read_published(pack)[0].content["training"], "epochs": 30}},
         ),
-        "its training is not the table's: epochs is 30, not 200",
+        "its training differs from the leaderboard's: epochs is 30, not 200",
     ),
     "no commit": (
         lambda pack: tampered(
@@ -145,11 +145,11 @@ BAD = {
     ),
     "epochs that are not in the curve": (
         lambda pack: tampered(pack, metadata=lambda e: metadata(e, epochs=99)),
-        "does not have the epochs",
+        "does not have as many epochs",
     ),
     "a key of other settings": (
         lambda pack: tampered(pack, experiment=None, key=lambda e: "0" * 62),
-        "its key is not that of its settings",
+        "its key does not match its settings",
     ),
 }
 
@@ -197,12 +197,12 @@ def test_collapsed_scores_and_missing_baselines_are_alarms(pack, settings, publi
     assert any("no better than chance" in alarm for alarm in found.alarms)
     tampered(pack, experiment={"backbone": "caser", "backbone_settings": {}})
     found = check_pack(pack, published_experiments(str(published)), settings)
-    assert any("no bare backbone" in alarm for alarm in found.alarms)
+    assert any("have a bare backbone to compare with" in alarm for alarm in found.alarms)
 
 
 def test_without_anything_published_the_data_on_this_machine_decide(pack, settings):
     found = check_pack(pack, [], settings)
-    assert any("not here to compare with" in problem for problem in found.problems)
+    assert any("not on this machine" in problem for problem in found.problems)
 
 
 def test_every_published_pack_passes(settings):

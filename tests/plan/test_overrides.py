@@ -67,7 +67,7 @@ def test_a_key_of_two_kinds_is_ambiguous(monkeypatch):
         ("epochs=three", r"--set epochs=three: key 'epochs' = 'three'.*integer"),
         ("epochs=0", "greater than or equal to 1"),
         ("epochs=[", "expected the node content"),
-        ("trainign.epochs=3", r"nothing is called 'trainign'; did you mean 'training'\?"),
+        ("trainign.epochs=3", r"unknown name 'trainign'; did you mean 'training'\?"),
         ("sasrec.hiden_size=3", "unknown setting 'hiden_size'; did you mean"),
         ("gru4rec.epochs=3", "unknown setting 'epochs'"),
         ("dropout=2", "dropout=2: key 'dropout' = 2"),

@@ -144,7 +144,7 @@ def test_splits_are_an_axis_of_the_grid():
     assert first.key != second.key
     one = Spec.parse({**content, "protocol": {"split": {"targets": "all"}}}, "one")
     assert freeze(grid_points(one)[0], one, data).key == second.key
-    with pytest.raises(ConfigError, match="both name splits; remove one"):
+    with pytest.raises(ConfigError, match="both set the split; remove one"):
         Spec.parse({**one.plain(), "splits": ["temporal"]}, "both").check()
 
 

@@ -195,8 +195,8 @@ def test_the_verb_shows_the_tables_asked_for(root, monkeypatch):
         (["--table", "case"], "did you mean 'cases'"),
         (["--table", "cost", "data", "--format", "csv"], "a CSV holds one table; name one of cost"),
         (["--part", "test"], "add --table noise-detection"),
-        (["--table", "cost", "--figure", "accuracy", "--out", "x.png"], "a figure has no choice"),
-        (["--setting", "theta"], "add --figure setting-curve"),
+        (["--table", "cost", "--figure", "accuracy", "--out", "x.png"], "a figure shows no tables"),
+        (["--setting", "theta"], "--setting needs --figure setting-curve; add it"),
         (["--table", "ablation"], "no table of ablation: the store has none"),
     ],
 )

@@ -224,8 +224,10 @@ def test_readme_says_what_the_pack_says(tmp_path):
 
 
 def test_the_command(tmp_path):
-    assert "nothing is to be written" in refused("site", cwd=tmp_path)
-    assert "holds no pack" in refused("site", "--out", "x", "--packs", "absent", cwd=tmp_path)
+    assert "no output is given" in refused("site", cwd=tmp_path)
+    assert "is not a pack of published results" in refused(
+        "site", "--out", "x", "--packs", "absent", cwd=tmp_path
+    )
     (tmp_path / "r.md").write_text(f"{BEGIN}\n{END}\n")
     done = called("site", "--into", "r.md", cwd=tmp_path)
     assert done.stdout == "r.md\n"

@@ -377,7 +377,7 @@ def test_flags_choose_an_array():
     found = chosen_engine("slurm", gpus=1, slurm=["time=30", "account=me"])
     assert found == Slurm(time=30, gpus=1, options={"account": "me"})
     assert chosen_engine() is None
-    with pytest.raises(ConfigError, match="--slurm is for --on slurm; add it"):
+    with pytest.raises(ConfigError, match="--slurm needs --on slurm; add it"):
         chosen_engine(slurm=["time=30"])
     with pytest.raises(ConfigError, match="--slurm 'time' is not key=value"):
         chosen_engine("slurm", slurm=["time"])

@@ -442,7 +442,7 @@ def test_a_damaged_file_of_each_kind_is_one_sentence(home, settings, dataset, sc
     cuts = {
         "cut.npz": "is no npz file with the arrays users, items and scores",
         "pickle.npz": "is no npz file with the arrays users, items and scores",
-        "cut.parquet": "is not a whole Parquet file",
+        "cut.parquet": "is an incomplete Parquet file",
         "cut.csv": "values where 3 are expected",
         "empty.csv": "is empty",
         "none.csv": "No such file or directory",

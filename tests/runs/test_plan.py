@@ -58,7 +58,7 @@ def test_each_loss_is_a_whole_comparison():
 
 
 def test_losses_named_twice_are_refused():
-    with pytest.raises(ConfigError, match=r"'losses' and 'training\.loss' both name losses"):
+    with pytest.raises(ConfigError, match=r"'losses' and 'training\.loss' both set the loss"):
         spec(losses=["bpr"], training={"loss": "bce"}).check()
 
 

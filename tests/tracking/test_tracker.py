@@ -176,7 +176,7 @@ def test_a_run_goes_on_without_mlflow_and_sync_logs_it_later(tmp_path, settings,
     assert [line[:8] for line in err.splitlines() if "MLflow" in line] == ["warning:"]
     assert len(list(Store(settings.store).experiments())) == 1
     out, _ = end(start(tmp_path, "track", "sync"))
-    assert out == f"{settings.store / 'tracking' / 'mlflow.db'}: 2 logged, 0 were there already\n"
+    assert out == f"{settings.store / 'tracking' / 'mlflow.db'}: 2 logged, 0 already there\n"
 
 
 def test_sync_says_what_it_could_not_log(settings, nowhere):
@@ -187,5 +187,5 @@ def test_sync_says_what_it_could_not_log(settings, nowhere):
     (Store(settings.store).load(experiment(1).key).folder / "metadata.json").write_text("{")
     partly = CliRunner().invoke(app, words)
     assert partly.exit_code == 1
-    assert "8 logged, 0 were there already" in partly.output
+    assert "8 logged, 0 already there" in partly.output
     assert "1 not logged: " in partly.output

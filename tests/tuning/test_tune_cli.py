@@ -40,7 +40,7 @@ def test_what_is_set_is_not_in_the_plan(bench):
 
 
 def test_an_empty_ledger_says_so(bench):
-    assert bench("tune", "--ledger") == "nothing has been tuned here\n"
+    assert bench("tune", "--ledger") == "this store has no studies; run 'bench tune' first\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``user_sequence.txt``: one user a line; and ``items.tsv``: titles."""
+"""``user_sequence.txt``: one user per line; and ``items.tsv``: titles."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def read(files: Mapping[str, Path], options: TableOptions) -> Interactions:
 
 
 def _ratings(table: Columns, options: TableOptions) -> NDArray[np.float32] | None:
-    """Return the ratings; None where there are none and the card names no column of them."""
+    """Return the ratings; None if there are none and the card names no column of them."""
     if options.rating is None:
         return None
     stated = "rating" in options.model_fields_set
@@ -78,13 +78,13 @@ def _ratings(table: Columns, options: TableOptions) -> NDArray[np.float32] | Non
 
 
 def _time_of_atomic(table: Columns, options: TableOptions) -> str | None:
-    """Return the field of times; None where the card names none and the file has none."""
+    """Return the field of times; None if the card names none and the file has none."""
     kinds = dict(name.partition(":")[::2] for name in table.header)
     if f"{options.item}_list" in kinds:
         raise DataError(
             f"{table.path} holds '{options.item}_list': sequences that RecBole has cut from "
-            "histories, in which an interaction occurs many times; take the .inter file with one "
-            "interaction a line"
+            "histories, in which an interaction occurs many times; use the .inter file with one "
+            "interaction per line"
         )
     others = {name for name, kind in kinds.items() if kind.startswith("float")}
     others -= {options.rating}

@@ -1,4 +1,4 @@
-"""BERT4Rec: bidirectional self-attention, read at a mask behind the last item."""
+"""BERT4Rec: bidirectional self-attention, read at a mask after the last item."""
 
 from bench.components import BackboneEntry
 

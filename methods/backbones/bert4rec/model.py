@@ -20,7 +20,7 @@ _STD = 0.02
 
 
 class BERT4Rec(Backbone):
-    """Bidirectional blocks over the items and, behind the last one, a mask.
+    """Bidirectional blocks over the items and, after the last one, a mask.
 
     The mask is a vector of its own and no row of the item table, so it is never ranked. A state is
     that of the item's own position, except at the last item, where it is the mask's, which predicts
@@ -57,7 +57,7 @@ class BERT4Rec(Backbone):
         self.zero_padding()
 
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
-        """Attend to the whole row and the mask behind it; see :meth:`Backbone.encode`."""
+        """Attend to the whole row and the mask after it; see :meth:`Backbone.encode`."""
         del users
         x, longer = self._append_mask(x, valid)
         states = self.encode_hidden(x, longer)
@@ -65,7 +65,7 @@ class BERT4Rec(Backbone):
         return states[:, 1:].where(last[..., None], states[:, :-1])
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
-        """Compute the state of the mask behind the last item; see :meth:`Backbone.encode_last`.
+        """Compute the state of the mask after the last item; see :meth:`Backbone.encode_last`.
 
         The last block computes the mask's position only.
         """
@@ -96,7 +96,7 @@ class BERT4Rec(Backbone):
         return embeddings if self.bias is None else torch.cat([embeddings, self.bias[:, None]], 1)
 
     def _append_mask(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the mask behind the last item: ``[B, L + 1, D]`` and its real positions."""
+        """Put the mask after the last item: ``[B, L + 1, D]`` and its real positions."""
         longer = functional.pad(valid, (1, 0), value=True)
         place = longer & ~functional.pad(valid, (0, 1))
         return self.mask.where(place[..., None], functional.pad(x, (0, 0, 0, 1))), longer

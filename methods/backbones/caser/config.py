@@ -10,7 +10,7 @@ from bench.config import Config
 
 
 class CaserConfig(Config):
-    """Filter numbers are RecBole's, the window is the original's.
+    """Numbers of filters are RecBole's, the window is the original's.
 
     Attributes
     ----------
@@ -28,15 +28,15 @@ class CaserConfig(Config):
         If True, add the original's user embedding. Off by default, so that all backbones see the
         same information.
     short_windows
-        Where the items of a history shorter than the window lie in it: at its ``end``, so that a
-        position of the window always has the same distance to the target, or at its ``start``
-        (RecBole, whose sequences are right-padded).
+        Place of a history shorter than the window: at its ``end``, so that a position of the window
+        always has the same distance to the target, or at its ``start`` (RecBole, whose sequences
+        are right-padded).
     vertical_bias
         Whether the vertical filters have biases (RecBole).
     output_activation
         Activation after the output map: ``none`` or ``relu`` (RecBole).
     initialisation
-        Start of the linear maps: torch's ``uniform`` one, or ``xavier`` with zero biases (RecBole).
+        Initial linear maps: torch's ``uniform``, or ``xavier`` with zero biases (RecBole).
     """
 
     embedding_size: int = Field(default=64, ge=1)

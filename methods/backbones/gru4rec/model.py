@@ -15,7 +15,7 @@ from .recurrence import gru_layer, time_order
 class GRU4Rec(Backbone):
     """Embedding dropout, stacked GRU, linear map from H to D.
 
-    A causal state never sees the padding behind it, so a GPU runs torch's own layers on the padded
+    A causal state never sees the padding after it, so a GPU runs torch's own layers on the padded
     frame, without a look at the lengths. Batches mix short and long histories: a CPU runs the same
     layers on the real tokens in time order, which is faster there.
     """

@@ -1,4 +1,4 @@
-"""Settings of encoders that go through LLM2Vec."""
+"""Settings of encoders that use LLM2Vec."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class LlmConfig(EncoderConfig):
     Attributes
     ----------
     bidirectional
-        Whether every token attends to every other, LLM2Vec's first step; else causally.
+        Whether every token attends to every other, LLM2Vec's first step, or only to earlier ones.
     pooling
-        From tokens to a text: ``mean``; ``weighted_mean``, growing with the position;
-        ``last_token``; ``eos_token``, with the end of text appended.
+        How token states become a vector: ``mean``; ``weighted_mean``, whose weights grow with the
+        position; ``last_token``; ``eos_token``, after the end of text is appended.
     max_tokens
         A longer text loses its beginning: in a joined text, the oldest items.
     dtype
-        Of the arithmetic.
+        Number type of the computation.
     """
 
     bidirectional: bool = True
@@ -33,7 +33,7 @@ class LlmConfig(EncoderConfig):
 
 
 class Llm2VecConfig(LlmConfig):
-    """Which model.
+    """The model and its adapters.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Llm2VecConfig(LlmConfig):
         PEFT adapters, named in the same way; each is merged into the model before the next
         is loaded.
     weights
-        SHA-256 of the files of model and adapters. Empty takes those that are there; a run
-        fills it in, so that other weights under the same name are another experiment.
+        SHA-256 of the files of model and adapters. Empty accepts any; a run fills it in, so that
+        other weights under the same name make another experiment.
     """
 
     model: str = ""

@@ -22,7 +22,7 @@ def hash_of(folders: Sequence[Path], cache: Path | None) -> str:
 
 
 def on_disk(name: str) -> Path | None:
-    """Return the folder of a model without any network access; None where it is not here."""
+    """Return the folder of a model without any network access; None if it is not here."""
     folder = expanded(name)
     if name and folder.is_dir():
         return folder
@@ -82,7 +82,7 @@ def _how_to_copy(name: str, encoder: str) -> str:
 
 
 def _snapshot(name: str, *, local: bool) -> Path | None:
-    """Ask the hub's client for a model; None where it has none and cannot fetch it."""
+    """Ask the hub's client for a model; None if it has none and cannot fetch it."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -59,7 +59,7 @@ class LlmEncoder(TokenEncoder[C]):
 
     @abstractmethod
     def folders(self) -> list[Path]:
-        """Return the folders of the model and of its adapters, fetched where they are missing."""
+        """Return the folders of the model and of its adapters, fetched if they are missing."""
 
     def load(self, device: torch.device) -> None:
         """Load the model, merge its adapters in turn and set the pooling."""

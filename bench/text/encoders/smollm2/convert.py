@@ -39,7 +39,7 @@ _PRE_TOKENIZER = "smollm"
 def convert(source: Path, target: Path) -> None:
     """Write a Llama model and its tokenizer as safetensors and JSON to an existing folder.
 
-    It is a DataError where the source is no GGUF file of the ``llama`` architecture with SmolLM's
+    Raise a DataError if the source is no GGUF file of the ``llama`` architecture with SmolLM's
     tokenizer.
     """
     from gguf import GGUFReader

@@ -34,7 +34,7 @@ class SmolLM2Encoder(LlmEncoder[LlmConfig]):
         return str(MEMBER.sha256)
 
     def folders(self) -> list[Path]:
-        """Return the folder of the converted model, made where it is missing."""
+        """Return the folder of the converted model, made if it is missing."""
         entry = Entry.of(self.settings.cache, MODELS, "smollm2-135m-instruct", MEMBER.sha256)
 
         def fill(folder: Path) -> dict[str, str]:

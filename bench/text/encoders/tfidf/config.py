@@ -8,16 +8,16 @@ from bench.plan.encoding import EncoderConfig
 
 
 class TfidfConfig(EncoderConfig):
-    """Which words count and how many dimensions stay.
+    """Which words count and how many dimensions are kept.
 
     Attributes
     ----------
     size
-        S, dimensions of the SVD; fewer where the data set has fewer texts or words.
+        S, dimensions of the SVD; fewer if the data set has fewer texts or words.
     ngrams
-        Words in a row that count as one, at most.
+        Largest number of consecutive words that count as one.
     min_items
-        Items that a word must occur in.
+        Smallest number of items in which a word must occur.
     """
 
     size: int = Field(default=256, ge=1)
