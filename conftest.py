@@ -19,15 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine must not fail a test: no verdict hangs on wall-clock time.
 settings.register_profile("bench", deadline=None, max_examples=25)
 settings.load_profile("bench")
-# What is collected is kept as bytecode even where the environment asks for none: otherwise each
-# worker, in each run, rewrites all assertions, and each process of a test compiles the package.
-_WITHOUT_BYTECODE = sys.dont_write_bytecode
-sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish():
-    """Let the collector of garbage pass over what the imports have made; see above for the rest."""
-    sys.dont_write_bytecode = _WITHOUT_BYTECODE
+    """Let the garbage collector skip what the imports have created."""
     gc.collect()
     gc.freeze()
 
