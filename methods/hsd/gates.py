@@ -7,6 +7,7 @@ without ids, users or backbones, so that other methods can contain it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -41,13 +42,17 @@ class GateOutput:
     valid: Tensor
     reconstruction: Tensor
 
+    @cached_property
     def noise_probabilities(self) -> tuple[Tensor, Tensor]:
         """Return the probabilities ``[B, L]`` that the sequence and the item gate call noise."""
-        return _noise_probability(self.sequence), _noise_probability(self.item)
+        return (
+            _noise_probability(self.sequence.detach()),
+            _noise_probability(self.item.detach()),
+        )
 
     def score(self) -> Tensor:
         """Return the probability ``[B, L]`` that a sample drops a position."""
-        sequence, item = self.noise_probabilities()
+        sequence, item = self.noise_probabilities
         return sequence * item
 
     def keep_by_argmax(self) -> Tensor:
@@ -145,13 +150,13 @@ class HSDGates(nn.Module):
         logits = torch.stack([output.sequence, output.item])
         if noise is None:
             noise = gumbel_noise(logits.shape, logits)
-        drawn = hard_gumbel_softmax(logits, tau, noise)[..., NOISE]
-        keep = (1 - drawn[0] * drawn[1]) * output.valid
+        first, second = hard_gumbel_softmax(logits, tau, noise)[..., NOISE]
+        keep = (1 - first * second) * output.valid
         if not self.keep_one:
             return keep
         kept = keep.detach() > 0
-        saved = keep_at_least_one(kept, output.score().detach(), output.valid)
-        return keep + (saved & ~kept)
+        saved = keep_at_least_one(kept, output.score(), output.valid)
+        return keep + (saved > kept)
 
     def decide(self, output: GateOutput) -> Tensor:
         """Decide deterministically, bool ``[B, L]``: drop where both gates prefer noise."""

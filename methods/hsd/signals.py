@@ -99,12 +99,13 @@ class SequenceSignal(nn.Module):
         """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, by length."""
         if isinstance(ragged, Padded):
             used = ragged.valid.shape[1]
-            frames = ragged.put(torch.cat([rebuilt, original], 1)).chunk(2, -1)
             weight = torch.cat(
                 [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
             )
-            joined = weight @ torch.cat(frames, 1) + self.mix_bias[:used, None]
-            return ragged.take(joined)
+            stacked = torch.cat([ragged.put(rebuilt), ragged.put(original)], 1)
+            rows, _, width = stacked.shape
+            bias = self.mix_bias[:used, None].expand(rows, used, width)
+            return ragged.take(torch.baddbmm(bias, weight.expand(rows, -1, -1), stacked))
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
         for frame in ragged.groups:
@@ -199,13 +200,12 @@ class PositionNorm(nn.Module):
         centred = tokens - ragged.at_positions(mean)
         variance = ragged.sum_positions(centred.square().sum(1)) / n
         with torch.no_grad():
-            self._move(self.mean, mean, numbers)
-            self._move(self.variance, variance * n / (n - 1).clamp_min(1), numbers)
+            # Positions without a token keep their statistics.
+            weight = (numbers > 0) * self.momentum
+            unbiased = variance * n / (n - 1).clamp_min(1)
+            for running, new in ((self.mean, mean), (self.variance, unbiased)):
+                running[: len(new)].lerp_(new.to(running.dtype), weight.to(running.dtype))
         return mean, variance
-
-    def _move(self, running: Tensor, new: Tensor, numbers: Tensor) -> None:
-        used = running[: len(new)]
-        used.copy_(used.lerp(new.to(running.dtype), self.momentum).where(numbers > 0, used))
 
 
 def mask_tokens(tokens: Tensor, real: Tensor | None) -> Tensor:

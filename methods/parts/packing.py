@@ -80,8 +80,8 @@ def pack(keep: Tensor, most: int | None = None) -> Packing:
 
 def keep_last(keep: Tensor, most: int) -> Tensor:
     """Keep only the last ``most`` kept interactions of each row, bool ``[B, L]``."""
-    later = keep.flip(1).cumsum(1).flip(1)
-    return keep & (later <= most)
+    until = keep.cumsum(1)
+    return keep & (until[:, -1:] - until < most)
 
 
 def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
@@ -105,5 +105,5 @@ def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
     candidates = score.masked_fill(~valid, float("inf"))
     lowest = candidates == candidates.amin(1, keepdim=True)
     steps = torch.arange(1, keep.shape[1] + 1, device=keep.device)
-    chosen = (lowest * steps).argmax(1, keepdim=True)
-    return keep | (lost & (steps - 1 == chosen))
+    ranks = lowest * steps
+    return keep | (lost & (ranks == ranks.amax(1, keepdim=True)))

@@ -157,19 +157,18 @@ class Augmenter(nn.Module):
         drawn = self._draw(context, sequence.valid, tau, noise.position)
         position = drawn.argmax(1)
         rows = self.may_insert(sequence, position)
-        # A GPU draws for all rows, and the others insert nothing.
-        everywhere = torch.arange(len(rows), device=rows.device)
-        chosen = everywhere if is_static(rows.device) else everywhere[rows]
-        queries = self._queries(self.neighbours(sequence, context), drawn, position)[:, chosen]
-        items = sequence.items.new_zeros(2, len(position))
-        vectors = table.new_zeros(2, len(position), table.shape[1])
-        if len(chosen):
-            candidates = table[self.first_candidate :]
-            given = None if noise.items is None else noise.items[:, chosen].flatten(0, 1)
-            found, rows_of_table = sample_items(queries.flatten(0, 1), candidates, tau, given)
-            items[:, chosen] = found.view(2, -1) + self.first_candidate
-            inserted = rows_of_table.view(2, len(chosen), -1).to(vectors.dtype)
-            vectors = vectors.index_copy(1, chosen, inserted)
+        queries = self._queries(self.neighbours(sequence, context), drawn, position)
+        if is_static(rows.device):
+            # A GPU draws for all rows, and the others insert nothing.
+            items, vectors = self._sample(queries, table, tau, noise.items)
+        else:
+            chosen = torch.nonzero(rows).squeeze(1)
+            items = sequence.items.new_zeros(2, len(position))
+            vectors = table.new_zeros(2, len(position), table.shape[1])
+            if len(chosen):
+                given = None if noise.items is None else noise.items[:, chosen]
+                items[:, chosen], found = self._sample(queries[:, chosen], table, tau, given)
+                vectors = vectors.index_copy(1, chosen, found)
         gate = drawn.gather(1, position[:, None]).squeeze(1)
         if self.position_gradient == "around":
             return Insertion(rows, position, items, vectors, gate)
@@ -190,11 +189,12 @@ class Augmenter(nn.Module):
         context_states = before * after if self.context_fuse == "mul" else before + after
         padding = ~valid
         clean = x.masked_fill(padding[..., None], 0)
-        fits = _masked_softmax((clean * context_states).sum(-1), padding)
-        bounded = clean.clamp(-1, 1)
+        fits = (clean * context_states).sum(-1)
+        bounded = functional.hardtanh(clean)
         # The sum over all other positions, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
-        agrees = _masked_softmax((bounded * others).sum(-1), padding)
+        agrees = (bounded * others).sum(-1)
+        fits, agrees = _masked_softmax(torch.stack([fits, agrees]), padding)
         return Context(1 - fits * agrees, before, after)
 
     def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
@@ -247,6 +247,16 @@ class Augmenter(nn.Module):
         change = (drawn - drawn.detach())[:, None]
         return queries + torch.stack([(change @ side).squeeze(1) for side in states])
 
+    def _sample(
+        self, queries: Tensor, table: Tensor, tau: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Sample items ``[2, R]`` and their vectors ``[2, R, D]`` for queries ``[2, R, D]``."""
+        given = None if noise is None else noise.flatten(0, 1)
+        candidates = table[self.first_candidate :]
+        found, vectors = sample_items(queries.flatten(0, 1), candidates, tau, given)
+        items = found.view(queries.shape[:2]) + self.first_candidate
+        return items, vectors.view_as(queries).to(table.dtype)
+
     def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
         """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""
         logits, noise = self._race(context, valid, noise)
@@ -262,6 +272,5 @@ class Augmenter(nn.Module):
 
 
 def _masked_softmax(logits: Tensor, padding: Tensor) -> Tensor:
-    """Compute the softmax over the real positions of each row, ``[B, L]``; 0 at padding."""
-    shares = torch.softmax(logits.masked_fill(padding, torch.finfo(logits.dtype).min), -1)
-    return shares.masked_fill(padding, 0)
+    """Compute the softmax over the real positions of each row, ``[..., B, L]``; 0 at padding."""
+    return torch.softmax(logits.masked_fill(padding, torch.finfo(logits.dtype).min), -1)

@@ -52,13 +52,13 @@ class AugmentationStatistics(nn.Module):
         """Add a batch; ``kept`` is what HSD's gates sampled, bool ``[B, W]``."""
         insertion, sequence = augmented.insertion, augmented.sequence
         rows, changed = insertion.rows, insertion.rows.sum()
-        added = sequence.valid & ~sequence.original
+        added = sequence.valid > sequence.original
         self.rows += len(rows)
         self.augmented += changed
         self.shortened += augmented.removed.sum()
         self.inserted += 2 * changed
         self.undone += 2 * changed - added.sum()
-        self.dropped += (added & ~kept[:, : added.shape[1]]).sum()
+        self.dropped += (added > kept[:, : added.shape[1]]).sum()
         self.popularity += (self.counts[insertion.items] * rows).sum()
 
     def diagnostics(self) -> dict[str, float | int | str]:

@@ -6,6 +6,7 @@ All operations work on whole batches: the source of each position of the new fra
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,12 +33,12 @@ class SequenceBatch:
     x: Tensor
     source: Tensor
 
-    @property
+    @cached_property
     def valid(self) -> Tensor:
         """Positions that hold an item, bool ``[B, L]``."""
         return self.items > 0
 
-    @property
+    @cached_property
     def original(self) -> Tensor:
         """Positions that hold a real interaction, bool ``[B, L]``."""
         return self.source >= 0
@@ -86,37 +87,31 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
-    offset = steps - insertion.position[:, None]
-    moved = insertion.rows[:, None]
-    origin = steps - 2 * ((offset >= 3) & moved)
-    # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
-    row = torch.arange(rows, device=steps.device)[:, None]
-    empty = rows * (width + 3)
-    index = (row * width + origin).masked_fill(origin >= width, empty)
-    around = moved & (offset >= 0) & (offset <= 2)
-    index = torch.where(around, rows * (width + offset) + row, index)
-    left, right = insertion.items
-    nothing = left.new_zeros(1)
+    # Rows without an insertion have their suspicious item behind the frame.
+    offset = steps - insertion.position.where(insertion.rows, width + 2)[:, None]
+    # Each row lists its old positions, two of padding, then LEFT, suspicious item and RIGHT.
+    listed = steps.where(offset < 0, offset + (width + 2)).where(offset <= 2, steps - 2)
+    index = listed + (width + 5) * torch.arange(rows, device=steps.device)[:, None]
+    left, right = insertion.items[..., None]
     position = insertion.position[:, None]
-    suspect = sequence.items.gather(1, position).squeeze(1)
-    suspect_source = sequence.source.gather(1, position).squeeze(1)
+    padding = left.new_zeros(rows, 2)
     inserted = torch.full_like(left, -1)
-    items = torch.cat([sequence.items.flatten(), left, suspect, right, nothing])
-    source = torch.cat([sequence.source.flatten(), inserted, suspect_source, inserted, nothing - 1])
-    return SequenceBatch(
-        items[index], _gather_embeddings(sequence.x, insertion, index), source[index]
+    suspect, suspect_source = (
+        column.gather(1, position) for column in (sequence.items, sequence.source)
     )
+    items = torch.cat([sequence.items, padding, left, suspect, right], 1)
+    source = torch.cat([sequence.source, padding - 1, inserted, suspect_source, inserted], 1)
+    x = _listed_embeddings(sequence.x, insertion).index_select(0, index.flatten())
+    return SequenceBatch(items.take(index), x.view(*index.shape, -1), source.take(index))
 
 
-def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
-    """Gather embeddings by ``index``; see :func:`insert`."""
-    row = torch.arange(len(x), device=x.device)
-    three = (
-        torch.stack([insertion.vectors[0], x[row, insertion.position], insertion.vectors[1]])
-        * insertion.gate[:, None]
-    )
-    listed = torch.cat([x.flatten(0, 1), three.flatten(0, 1), x.new_zeros(1, x.shape[2])])
-    return listed.index_select(0, index.flatten()).view(*index.shape, -1)
+def _listed_embeddings(x: Tensor, insertion: Insertion) -> Tensor:
+    """List the embeddings of each row, ``[B (L + 5), D]``; see :func:`insert`."""
+    suspect = x.gather(1, insertion.position[:, None, None].expand(-1, -1, x.shape[2])).squeeze(1)
+    left, right = insertion.vectors
+    three = torch.stack([left, suspect, right]) * insertion.gate[:, None]
+    padding = x.new_zeros(len(x), 2, x.shape[2])
+    return torch.cat([x, padding, three.transpose(0, 1)], 1).flatten(0, 1)
 
 
 def with_gradient_of_draw(

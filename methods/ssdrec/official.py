@@ -46,7 +46,8 @@ class OfficialAugmenter(Augmenter):
         """Insert and keep the frame: rows with an insertion have two spare positions."""
         width = sequence.items.shape[1]
         wide = insert(sequence, insertion)
-        augmented_rows = SequenceBatch(*(column[:, :width] for column in vars(wide).values()))
+        columns = (wide.items, wide.x, wide.source)
+        augmented_rows = SequenceBatch(*(column[:, :width] for column in columns))
         return with_gradient_of_draw(sequence.x, augmented_rows, insertion)
 
     def may_remove(
