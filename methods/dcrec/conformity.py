@@ -31,13 +31,13 @@ class ConformityWeights:
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Compute the cosine of rows, ``[..., D]`` twice to ``[...]``; 0 for a zero vector."""
+    """Compute the cosine of rows, ``[B, D]`` twice to ``[B]``; 0 for a zero vector."""
     product: Tensor = (unit_vectors(a) * unit_vectors(b)).sum(-1)
     return product
 
 
 def unit_vectors(vectors: Tensor) -> Tensor:
-    """Divide rows ``[..., D]`` by their lengths; zero vectors stay zero, without gradient."""
+    """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     zero = ~(length > NORM_EPSILON)
     units: Tensor = (vectors / length.masked_fill(zero, 1)).masked_fill(zero, 0)
@@ -61,11 +61,7 @@ def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: T
         ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other users;
         gamma, isomorphic property of the subgraph (README.md, equation 2).
     """
-    # In this order the gradients of ``item`` add up as those of three calls.
-    reversed_channels = cosine(
-        torch.stack([item, own, item]), torch.stack([foreign, foreign, perturbed])
-    )
-    return reversed_channels.flip(0)
+    return torch.stack([cosine(item, perturbed), cosine(own, foreign), cosine(item, foreign)])
 
 
 def conformity_weights(

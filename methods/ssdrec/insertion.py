@@ -89,29 +89,33 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     steps = torch.arange(width + 2, device=sequence.items.device)
     # Rows without an insertion have their suspicious item behind the frame.
     offset = steps - insertion.position.where(insertion.rows, width + 2)[:, None]
-    # Each row lists its old positions, two of padding, then LEFT, suspicious item and RIGHT.
+    # Listed are all old positions, two of padding, then LEFT, suspicious item and RIGHT, of all
+    # rows each.
     listed = steps.where(offset < 0, offset + (width + 2)).where(offset <= 2, steps - 2)
-    index = listed + (width + 5) * torch.arange(rows, device=steps.device)[:, None]
-    left, right = insertion.items[..., None]
-    position = insertion.position[:, None]
-    padding = left.new_zeros(rows, 2)
-    inserted = torch.full_like(left, -1)
-    suspect, suspect_source = (
-        column.gather(1, position) for column in (sequence.items, sequence.source)
-    )
-    items = torch.cat([sequence.items, padding, left, suspect, right], 1)
-    source = torch.cat([sequence.source, padding - 1, inserted, suspect_source, inserted], 1)
+    index = listed * rows + torch.arange(rows, device=steps.device)[:, None]
+    position = insertion.position[None]
+    nothing = insertion.items.new_zeros(2, rows)
+    none = nothing - 1
+    columns = []
+    for column, inserted, padding in (
+        (sequence.items.T, insertion.items, nothing),
+        (sequence.source.T, none, none),
+    ):
+        suspect = column.gather(0, position)
+        parts = [column, padding, inserted[:1], suspect, inserted[1:]]
+        columns.append(torch.cat(parts).take(index))
+    items, source = columns
     x = _listed_embeddings(sequence.x, insertion).index_select(0, index.flatten())
-    return SequenceBatch(items.take(index), x.view(*index.shape, -1), source.take(index))
+    return SequenceBatch(items, x.view(*index.shape, -1), source)
 
 
 def _listed_embeddings(x: Tensor, insertion: Insertion) -> Tensor:
-    """List the embeddings of each row, ``[B (L + 5), D]``; see :func:`insert`."""
+    """List embeddings, ``[(L + 5) B, D]``; see :func:`insert`."""
     suspect = x.gather(1, insertion.position[:, None, None].expand(-1, -1, x.shape[2])).squeeze(1)
     left, right = insertion.vectors
     three = torch.stack([left, suspect, right]) * insertion.gate[:, None]
-    padding = x.new_zeros(len(x), 2, x.shape[2])
-    return torch.cat([x, padding, three.transpose(0, 1)], 1).flatten(0, 1)
+    padding = x.new_zeros(2, len(x), x.shape[2])
+    return torch.cat([x.transpose(0, 1), padding, three]).flatten(0, 1)
 
 
 def with_gradient_of_draw(
