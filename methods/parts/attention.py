@@ -125,8 +125,12 @@ class Block(nn.Module, ABC):
     def attend_last(self, normed: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
         """Compute the attention output of queries ``own [B, width]``, each over its whole row."""
         width = normed.shape[-1]
-        q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
-        kv = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:])
+        sizes = [width, 2 * width]
+        (q_weight, kv_weight), (q_bias, kv_bias) = (
+            parameter.split(sizes) for parameter in (self.qkv.weight, self.qkv.bias)
+        )
+        q = functional.linear(own, q_weight, q_bias)
+        kv = functional.linear(normed, kv_weight, kv_bias)
         if isinstance(ragged, Padded):
             k, v = ragged.frame(kv).chunk(2, -1)
             mixed = self._fused(q[:, None], k, v, ragged.keys()).squeeze(1)

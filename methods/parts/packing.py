@@ -101,7 +101,7 @@ def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
     Tensor
         bool ``[B, L]`` with at least one True in each row that has a real interaction.
     """
-    lost = ~keep.any(1, keepdim=True) & valid
+    lost = valid > keep.any(1, keepdim=True)
     candidates = score.masked_fill(~valid, float("inf"))
     lowest = candidates == candidates.amin(1, keepdim=True)
     steps = torch.arange(1, keep.shape[1] + 1, device=keep.device)

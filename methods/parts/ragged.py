@@ -191,14 +191,16 @@ class Padded(Ragged):
         return torch.arange(self.valid.numel(), device=self.valid.device)
 
     @cached_property
-    def _padding(self) -> Tensor:
-        return ~self.valid
-
-    @cached_property
     def backwards(self) -> Tensor:
-        """Order that reverses the tokens of each row and leaves its padding, int64 ``[B, L]``."""
-        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
-        return (self.lengths[:, None] - 1 - steps).where(self.valid, steps)
+        """Order that reverses the tokens and the padding of each row, int64 ``[B, L]``."""
+        length = self.valid.shape[1]
+        behind = torch.arange(1, length + 1, device=self.valid.device)
+        return (self.lengths[:, None] - behind) % length
+
+    def reverse(self, frame: Tensor) -> Tensor:
+        """Reverse the tokens of each row of ``[B, L, D]``, which padding follows as before."""
+        found: Tensor = _Swap.apply(frame, self.backwards[..., None])  # type: ignore[no-untyped-call]
+        return found
 
     @cached_property
     def starts(self) -> Tensor:
@@ -229,7 +231,7 @@ class Padded(Ragged):
     def put(self, tokens: Tensor) -> Tensor:
         """Reshape tokens ``[M, ...]`` to a frame ``[B, L, ...]`` with zeros at padding."""
         frame = self.frame(tokens)
-        return frame.masked_fill(_unsqueezed(self._padding, frame), 0)
+        return frame * self.valid.view(*self.valid.shape, *(1,) * (frame.dim() - 2))
 
     def sum_rows(self, tokens: Tensor) -> Tensor:
         """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
@@ -264,13 +266,23 @@ class Padded(Ragged):
 
     def max_rows(self, tokens: Tensor) -> Tensor:
         """Compute the maximum of each row: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
-        frame = self.frame(tokens).masked_fill(self._padding[..., None], -torch.inf)
+        frame = self.frame(tokens).masked_fill(~self.valid[..., None], -torch.inf)
         return frame.amax(1).masked_fill((self.lengths == 0)[:, None], 0.0)
 
 
-def _unsqueezed(mask: Tensor, frame: Tensor) -> Tensor:
-    """Let a mask ``[B, L]`` broadcast against a frame ``[B, L, ...]``."""
-    return mask.view(*mask.shape, *(1,) * (frame.dim() - 2))
+class _Swap(torch.autograd.Function):
+    """Reorder each row by a permutation that is its own inverse: the gradient is swapped back."""
+
+    @staticmethod
+    def forward(ctx: Any, frame: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return frame.gather(1, order.expand_as(frame))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (order,) = ctx.saved_tensors
+        return grad.gather(1, order.expand_as(grad)), None
 
 
 class _MaxRows(torch.autograd.Function):
