@@ -189,12 +189,11 @@ class Augmenter(nn.Module):
         context_states = before * after if self.context_fuse == "mul" else before + after
         padding = ~valid
         clean = x.masked_fill(padding[..., None], 0)
-        fits = (clean * context_states).sum(-1)
         bounded = functional.hardtanh(clean)
         # The sum over all other positions, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
-        agrees = (bounded * others).sum(-1)
-        fits, agrees = _masked_softmax(torch.stack([fits, agrees]), padding)
+        products = torch.stack([clean * context_states, bounded * others])
+        fits, agrees = _masked_softmax(products.sum(-1), padding)
         return Context(1 - fits * agrees, before, after)
 
     def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
@@ -239,8 +238,9 @@ class Augmenter(nn.Module):
 
     def _queries(self, states: tuple[Tensor, Tensor], drawn: Tensor, position: Tensor) -> Tensor:
         """Return the left and right context of one position of each row, ``[2, B, D]``."""
-        row = torch.arange(len(position), device=position.device)
-        queries = torch.stack([side[row, position] for side in states])
+        both = torch.stack(states)
+        index = position[:, None, None].expand(2, -1, 1, both.shape[3])
+        queries = both.gather(2, index).squeeze(2)
         if self.position_gradient == "around":
             return queries
         # The published code sums all states, each times its entry of the one-hot vector.

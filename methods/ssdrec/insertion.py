@@ -197,5 +197,6 @@ def remove(sequence: SequenceBatch, rows: Tensor, positions: Tensor) -> Sequence
     steps = torch.arange(sequence.items.shape[1], device=sequence.items.device)
     gone = rows[:, None] & (steps == positions[:, None])
     packing = pack(sequence.valid > gone)
-    source = packing.gather(sequence.source + 1) - 1
-    return SequenceBatch(packing.gather(sequence.items), packing.gather(sequence.x), source)
+    columns = packing.gather(torch.stack([sequence.items, sequence.source + 1], -1))
+    items, source = columns.unbind(-1)
+    return SequenceBatch(items, packing.gather(sequence.x), source - 1)

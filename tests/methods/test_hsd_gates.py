@@ -14,7 +14,7 @@ def gates(**changes):
 
 
 def output(valid, sequence, item):
-    return GateOutput(sequence, item, valid, torch.zeros(len(valid)))
+    return GateOutput(torch.stack([sequence, item], 2), valid, torch.zeros(len(valid)))
 
 
 def random_output(lengths, seed=0, scale=1.0):
