@@ -30,7 +30,7 @@ class GateStatistics(nn.Module):
     @torch.no_grad()
     def add(self, output: GateOutput, keep: Tensor) -> None:
         """Add a batch; ``keep [B, L]`` is 1 where the sample kept a position."""
-        sequence, item = output.noise_probabilities
+        sequence, item = output.noise_probabilities.unbind(-1)
         columns = torch.stack([sequence, item, sequence * item, 1 - keep])
         self.sums += (columns * output.valid).sum((1, 2))
         self.count += output.valid.sum()

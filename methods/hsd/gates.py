@@ -30,7 +30,8 @@ class GateOutput:
     Attributes
     ----------
     logits
-        ``[B, L, 2, 2]`` of the sequence and the item gate: sigmoid outputs or raw scores.
+        ``[B, L, 2, 2]`` of the sequence and the item gate: sigmoid outputs or raw scores, of no
+        meaning at padding.
     valid
         bool ``[B, L]``: real positions.
     reconstruction
@@ -52,15 +53,13 @@ class GateOutput:
         return self.logits[:, :, 1]
 
     @cached_property
-    def noise_probabilities(self) -> tuple[Tensor, Tensor]:
-        """Return the probabilities ``[B, L]`` that the sequence and the item gate call noise."""
-        logits = self.logits.detach()
-        sequence, item = (logits[..., NOISE] - logits[..., 0]).sigmoid().unbind(-1)
-        return sequence, item
+    def noise_probabilities(self) -> Tensor:
+        """Probabilities that the sequence and the item gate call noise, ``[B, L, 2]``."""
+        return (self.logits[..., NOISE] - self.logits[..., 0]).sigmoid()
 
     def score(self) -> Tensor:
         """Return the probability ``[B, L]`` that a sample drops a position."""
-        sequence, item = self.noise_probabilities
+        sequence, item = self.noise_probabilities.unbind(-1)
         return sequence * item
 
     def keep_by_argmax(self) -> Tensor:
@@ -157,7 +156,7 @@ class HSDGates(nn.Module):
         if not self.keep_one:
             return keep
         kept = keep.detach() > 0
-        saved = keep_at_least_one(kept, output.score(), output.valid)
+        saved = keep_at_least_one(kept, output.score().detach(), output.valid)
         return keep + (saved > kept)
 
     def decide(self, output: GateOutput) -> Tensor:

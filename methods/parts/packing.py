@@ -67,7 +67,7 @@ def pack(keep: Tensor, most: int | None = None) -> Packing:
         Most interactions that a row keeps, if it is known; else L.
     """
     if is_static(keep.device):
-        order = torch.argsort(~keep, dim=1, stable=True)[:, :most]
+        order = torch.argsort(keep, dim=1, descending=True, stable=True)[:, :most]
         empty = torch.arange(order.shape[1], device=keep.device) >= keep.sum(1, keepdim=True)
         return Packing(order.masked_fill(empty, -1), keep.shape[1])
     rows, origins = torch.nonzero(keep, as_tuple=True)

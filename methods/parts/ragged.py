@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from bench.model.shapes import is_static
 
@@ -221,8 +222,7 @@ class Padded(Ragged):
 
     def keys(self) -> Tensor:
         """Return what attention may read, bool ``[B, L]``: real tokens, or one of an empty row."""
-        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
-        return self.valid | (steps == 0)
+        return functional.pad(self.valid[:, 1:], (1, 0), value=True)
 
     def take(self, frame: Tensor) -> Tensor:
         """Flatten the frame: ``[B, L, ...]`` to ``[M, ...]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -111,7 +111,9 @@ class GradientNorms(nn.Module):
         self.names = list(watched)
         self.register_buffer("sums", torch.zeros(len(watched)))
         self.register_buffer("steps", torch.zeros(len(watched), dtype=torch.long))
-        torch.autograd.graph.register_multi_grad_hook(list(watched.values()), self._add)
+        for index, parameter in enumerate(watched.values()):
+            hook = self._counter(index)
+            parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def reset(self) -> None:
         """Start again from zero."""
@@ -123,13 +125,10 @@ class GradientNorms(nn.Module):
         seen = zip(self.names, self.sums.tolist(), self.steps.tolist(), strict=True)
         return {f"gradient_{name}": total / steps for name, total, steps in seen if steps}
 
-    def _add(self, gradients: Sequence[Tensor | None]) -> None:
-        """Add the gradients of a backward pass; None where a parameter received none."""
-        norms = {i: g.norm() for i, g in enumerate(gradients) if g is not None}
-        if len(norms) == len(gradients):
-            self.sums += torch.stack(list(norms.values()))
-            self.steps += 1
-            return
-        for index, norm in norms.items():
-            self.sums[index] += norm
-            self.steps[index] += 1
+    def _counter(self, index: int) -> Callable[[Tensor], None]:
+        def count(parameter: Tensor) -> None:
+            if parameter.grad is not None:
+                self.sums[index].add_(parameter.grad.norm())
+                self.steps[index].add_(1)
+
+        return count

@@ -57,14 +57,14 @@ def test_the_score_is_the_probability_of_a_drop(logits):
     dropped = 1 - model.sample(repeated, 0.5).mean(0)[:5]
     score = given.score()[0, :5]
     assert ((dropped - score).abs() < 4.5 * (score * (1 - score) / 20_000).sqrt()).all()
-    sequence, item = given.noise_probabilities
+    sequence, item = given.noise_probabilities.unbind(-1)
     torch.testing.assert_close(given.score(), sequence * item)
 
 
 def test_drop_probabilities_are_exact_at_the_corners():
     """A gate on sigmoid outputs calls noise with a probability in 0.269 .. 0.731."""
     corner = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    sequence = output(mask([2], 2), corner, corner).noise_probabilities[0]
+    sequence = output(mask([2], 2), corner, corner).noise_probabilities[..., 0]
     low, high = 1 / (1 + math.e), math.e / (1 + math.e)
     torch.testing.assert_close(sequence, torch.tensor([[low, high]]))
     product = output(mask([2], 2), corner, corner).score()
