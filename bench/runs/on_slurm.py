@@ -101,13 +101,13 @@ class ArrayTask:
         TrainingError
             The task has had its time, and not one epoch has ended.
         """
-        from submitit.helpers import DelayedSubmission
-
         if self._clock.is_stuck():
             raise TrainingError(
                 "no epoch ended within the time of an array task; give it more minutes: "
                 "--slurm time=..."
             )
+        from submitit.helpers import DelayedSubmission
+
         return DelayedSubmission(ArrayTask(self._path))
 
 

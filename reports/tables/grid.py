@@ -278,8 +278,13 @@ def _points(text: str) -> float:
 
     font = FT2Font(str(Path(get_data_path(), "fonts", "ttf", "cmb10.ttf")))
     font.set_size(10, 72)
-    known = (c if font.get_char_index(ord(c)) else "m" for c in one_line(text))
-    font.set_text("".join(known))
+
+    def measured(symbol: str) -> str:
+        if LATEX.escape(symbol).startswith("U+"):
+            return LATEX.escape(symbol)
+        return symbol if font.get_char_index(ord(symbol)) else "m"
+
+    font.set_text("".join(map(measured, one_line(text))))
     return float(font.get_width_height()[0] / 64)
 
 

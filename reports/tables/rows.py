@@ -310,7 +310,7 @@ def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
     """
     first, own = budget_of(group[0]), budget_of(result)
     if result.metadata.sampling == "positions" and _PREFIXES in first:
-        own = own | {_PREFIXES: first[_PREFIXES]}
+        own = {**own, _PREFIXES: first[_PREFIXES]}
     return result.experiment.imported or own == first
 
 

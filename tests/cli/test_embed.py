@@ -86,7 +86,6 @@ main()
 
 
 @pytest.mark.process
-@pytest.mark.slow  # test_vector_store interrupts it in this process
 def test_killed_it_goes_on_with_what_it_had(card, tmp_path, monkeypatch):
     words = ("embed", card, "--encoder", "random")
     cache = tmp_path / "bench_cache_dir" / "vectors"

@@ -119,7 +119,7 @@ def test_ml_100k_was_entered_at_one_sitting(loaded):
 @pytest.mark.parametrize("name", TABLE_1)
 def test_filters_of_the_card_remove_nothing_and_everyone_splits(name, loaded):
     split = Split.of(loaded(name))
-    assert split.item_counts().sum() == split.full.lengths.sum() - 2 * len(split.full)
+    assert split.item_counts().sum() == split.dataset.n_interactions - 2 * split.dataset.n_users
 
 
 @pytest.mark.parametrize("name", TABLE_1)

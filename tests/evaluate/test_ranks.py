@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import DataError, TrainingError
@@ -29,6 +29,7 @@ def _by_hand(scores, target, history):
     }
 
 
+@settings(max_examples=80)
 @given(st.data())
 def test_counts_equal_a_loop(data):
     n_items = data.draw(st.integers(1, 12))

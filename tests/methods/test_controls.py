@@ -127,7 +127,7 @@ def test_popularity_drops_one_end_of_the_ranking(name):
 @pytest.mark.parametrize("name", CONTROLS)
 @pytest.mark.parametrize("backbone", [b for b in BACKBONES.names() if BACKBONES.get(b).causal])
 def test_training_at_every_position_equals_filtering_each_prefix(name, backbone):
-    train = training_histories(users=5, seed=1)
+    train = training_histories(users=12, seed=1)
     method, data = control(name, train, backbone, rate=0.6), SequenceData(train)
     rows = data.gather(windows(data, 30, torch.Generator().manual_seed(0), last_only=False))
     expected, targets = [], []

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -52,6 +52,7 @@ def test_weights_by_hand():
     torch.testing.assert_close(weights.psi, torch.tensor([1, 0, 0.5], dtype=torch.float64))
 
 
+@settings(max_examples=50)
 @given(st.integers(2, 40), st.floats(0.1, 0.9), st.integers(0, 10**6))
 def test_weights_have_their_mean_and_their_least_is_zero(rows, mean, seed):
     found = normal(3, rows, seed=seed).tanh()

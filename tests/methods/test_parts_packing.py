@@ -1,7 +1,7 @@
 """Packing, survivors and flat tokens against plain loops."""
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.methods.parts.packing import keep_at_least_one, pack
@@ -15,6 +15,7 @@ ROWS = st.integers(1, 6).flatmap(
 LENGTHS = st.lists(st.integers(0, 20), min_size=1, max_size=8)
 
 
+@settings(max_examples=60)
 @given(ROWS)
 def test_packing_equals_a_loop(rows):
     keep = torch.tensor(rows)
@@ -53,6 +54,7 @@ def test_the_least_noisy_survives_and_the_most_recent_of_equals():
     assert torch.equal(keep_at_least_one(full, score, valid), full)
 
 
+@settings(max_examples=60)
 @given(LENGTHS)
 def test_flat_tokens_equal_loops(lengths):
     width = 20
@@ -71,6 +73,7 @@ def test_flat_tokens_equal_loops(lengths):
     assert layout.step_sizes == sizes
 
 
+@settings(max_examples=60)
 @given(LENGTHS)
 def test_time_order_reads_every_row_from_both_ends(lengths):
     layout = Ragged(torch.arange(20) < torch.tensor(lengths)[:, None])
@@ -86,6 +89,7 @@ def test_time_order_reads_every_row_from_both_ends(lengths):
     assert layout.time_order.tolist() == [forward, backward]
 
 
+@settings(max_examples=60)
 @given(LENGTHS)
 def test_groups_hold_every_row_once_and_little_padding(lengths):
     layout = Ragged(torch.arange(20) < torch.tensor(lengths)[:, None])

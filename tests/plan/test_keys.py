@@ -158,10 +158,10 @@ def test_where_and_how_it_is_computed_is_in_the_key(name, value):
 def test_every_axis_of_the_grid_is_in_the_key_and_the_runs_name_is_not():
     lists = {"datasets", "noise", "backbones", "methods", "encoders", "losses", "splits", "seeds"}
     settings = {"training", "protocol", "backbone_settings", "method_settings", "encoder_settings"}
-    assert set(Spec.model_fields) == {"name", "budget"} | lists | settings
+    assert set(Spec.model_fields) == {"name", "budget", "slurm"} | lists | settings
     assert experiment(budget="quick").key != experiment().key
     base = experiment().key
-    assert experiment(name="other").key == base
+    assert experiment(name="other", slurm={"time": 60}).key == base
     axes = [{"backbone": "caser"}, {"method": "hsd"}, {"seed": 2}, {"encoder": "random"}]
     axes += [{"loss": "bpr"}]
     other_data = [SimpleNamespace(**{**vars(DATA), k: "x"}) for k in ("name", "fingerprint")]

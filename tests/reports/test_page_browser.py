@@ -116,8 +116,7 @@ parent.document.body.append(told);
 
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_columns_fit_a_desktop_and_figures_show_on_a_phone(tmp_path, width):
     for seed, dataset in itertools.product((1, 2), ("beauty", "ml-100k")):
         for method in ("none", "none:prefixes", "popularity-drop"):

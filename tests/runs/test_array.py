@@ -171,7 +171,6 @@ def test_a_task_in_whose_time_no_epoch_ends_says_so(monkeypatch):
 
 
 def test_a_task_after_a_requeue_is_the_same_task(tmp_path):
-    pytest.importorskip("submitit")
     again = pickle.loads(pickle.dumps(ArrayTask(tmp_path / "plan.json"))).checkpoint()
     assert again.function._path == tmp_path / "plan.json"
 

@@ -51,7 +51,7 @@ class Recorder:
         self.seen.append((note, label))
 
 
-@SLOW_POOL
+@BOTH
 def test_every_experiment_runs_once_and_then_never_again(tmp_path, workers):
     first = run(tmp_path, "logged", workers)
     assert endings(first) == ["finished"] * 3

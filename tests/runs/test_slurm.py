@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -140,12 +141,13 @@ def test_tasks_that_requeue_train_every_epoch_once(folder, expected, cluster):
 def test_killed_drivers_and_a_killed_task_lose_nothing(folder, expected, cluster):
     store = folder / "killed"
     jobs = set()
-    for count in (0, 1, 3):
+    for count in (0, 0, 0, 1, 1, 1, 2, 2, 3, 3):
         driver = start(folder, "killed", cluster, "time=0.001")
         wait_for(store, count, driver)
         while not queue(cluster) and driver.poll() is None:
             time.sleep(0.2)
         jobs |= queue(cluster)
+        time.sleep(random.uniform(0, 2))
         driver.kill()
         driver.communicate()
     kill_a_task(store)

@@ -76,8 +76,9 @@ def test_a_text_has_the_same_vector_in_any_batch(base):
         np.testing.assert_allclose(encoder.encode([text])[0], vector, rtol=1e-4, atol=1e-5)
 
 
-def test_adapters_are_merged_in_turn(base, exact, tmp_path):
-    adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
+@pytest.mark.parametrize("count", [1, 2])
+def test_adapters_are_merged_in_turn(base, exact, tmp_path, count):
+    adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(count)]
     by_hand = tiny_models.merged_by_hand(base, adapters, tmp_path / "merged")
     found = opened(base, adapters=adapters).encode(TEXTS)
     np.testing.assert_allclose(found, opened(by_hand).encode(TEXTS), rtol=1e-3, atol=1e-4)

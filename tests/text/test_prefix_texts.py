@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_toys import dataset
 
@@ -28,6 +28,7 @@ def joined(history, length):
     return [*rows[:-1], ""]
 
 
+@settings(max_examples=60)
 @given(HISTORIES, st.integers(1, 8))
 def test_every_position_has_the_text_of_the_items_up_to_it(histories, length):
     data = dataset(NAMES, histories)

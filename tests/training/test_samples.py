@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -35,6 +35,7 @@ def _unique_items(lists):
     return Sequences.from_lengths(lengths, np.arange(1, lengths.sum() + 1, dtype=np.int32))
 
 
+@settings(max_examples=60)
 @given(LISTS, st.integers(1, 7), st.integers(0, 99))
 def test_windows_make_every_next_item_a_target_once(lists, max_length, seed):
     sequences = _unique_items(lists)
@@ -75,6 +76,7 @@ def test_last_window_only():
     assert batch.flat_index.tolist() == [[4, 5, 6, 7], [9, 10, -1, -1]]
 
 
+@settings(max_examples=60)
 @given(LISTS, st.integers(1, 7), st.integers(1, 3), st.integers(0, 99))
 def test_a_prefix_never_holds_its_target(lists, max_length, per_user, seed):
     sequences = _unique_items(lists)
@@ -114,6 +116,7 @@ def test_enough_prefixes_have_the_targets_of_one_pass():
     )
 
 
+@settings(max_examples=40)
 @given(LISTS, st.integers(1, 30), st.integers(0, 99))
 def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed):
     data = SequenceData(_unique_items(lists))
@@ -125,6 +128,7 @@ def test_batches_hold_every_row_once_and_about_as_many_targets(lists, size, seed
         assert group.targets.sum() < size + 6
 
 
+@settings(max_examples=40)
 @given(LISTS, st.integers(1, 30), st.integers(0, 99))
 def test_batches_of_pieces_hold_about_as_many_interactions(lists, size, seed):
     rows = segments(SequenceData(_unique_items(lists)), 6, 3, _generator(seed))
@@ -146,6 +150,7 @@ def test_batches_mix_users_anew_each_epoch():
     assert all(len(group.length.unique()) >= 3 for group in first)
 
 
+@settings(max_examples=40)
 @given(LISTS, st.integers(1, 9), st.integers(1, 40))
 def test_blocks_are_bounded_and_complete(lists, max_length, positions):
     data = SequenceData(_unique_items(lists))

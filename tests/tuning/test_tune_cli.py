@@ -63,6 +63,6 @@ def test_wrong_words_are_one_sentence(bench, words, message):
 
 def test_it_takes_what_run_takes():
     commands = typer.main.get_command(app).commands
-    own = {"jobs", "tuned", "plan", "keep"}
+    own = {"jobs", "tuned", "plan", "keep", "slurm"}
     shared = {parameter.name for parameter in commands["run"].params} - own
     assert shared <= {parameter.name for parameter in commands["tune"].params}
