@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
-from bench.methods.parts.packing import keep_at_least_one
+from bench.methods.parts.packing import keep_at_least_one, without
 from bench.methods.parts.ragged import lay_out
 
 from .config import HSDConfig
@@ -65,7 +65,7 @@ class GateOutput:
     def keep_by_argmax(self) -> Tensor:
         """Return the real positions that not both gates call noise, bool ``[B, L]``."""
         noise = self.logits[..., NOISE] > self.logits[..., 0]
-        return self.valid & ~noise.all(-1)
+        return without(self.valid, noise.all(-1))
 
 
 class HSDGates(nn.Module):
@@ -120,7 +120,8 @@ class HSDGates(nn.Module):
         ragged = lay_out(valid if self.masked else torch.ones_like(valid))
         real = None if self.masked else ragged.take(valid)
         tokens = ragged.take(embedded)
-        lengths = valid.sum(1) if lengths is None else lengths
+        if lengths is None:
+            lengths = ragged.lengths if self.masked else valid.sum(1)
         sequence, reconstruction = self.sequence(tokens, ragged, real, lengths)
         item = self.item(tokens if read is None else ragged.take(read), ragged, real, query)
         both = mask_tokens(torch.cat([sequence, item], 1), real)
@@ -157,7 +158,7 @@ class HSDGates(nn.Module):
             return keep
         kept = keep.detach() > 0
         saved = keep_at_least_one(kept, output.score().detach(), output.valid)
-        return keep + (saved > kept)
+        return keep + without(saved, kept)
 
     def decide(self, output: GateOutput) -> Tensor:
         """Decide deterministically, bool ``[B, L]``: drop where both gates prefer noise."""

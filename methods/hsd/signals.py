@@ -8,6 +8,7 @@ them, and the padding vector takes part as it does in the official code.
 from __future__ import annotations
 
 import math
+import operator
 
 import torch
 from torch import Tensor, nn
@@ -156,8 +157,8 @@ class ItemSignal(nn.Module):
         """
         features = mask_tokens(self.norm(tokens, ragged), real)
         features = fast_dropout(features, self.dropout if self.training else 0.0)
-        projected_query = ragged.repeat_rows(self.query(query))
-        scores: Tensor = self.output(torch.tanh(self.key(features) + projected_query))
+        against = ragged.with_rows(operator.add, self.key(features), self.query(query))
+        scores: Tensor = self.output(torch.tanh(against))
         return scores
 
 
@@ -190,14 +191,14 @@ class PositionNorm(nn.Module):
             mean, variance = self._statistics(tokens, ragged)
         scale = self.weight[:used] * torch.rsqrt(variance + self.epsilon)
         shift = self.bias[:used] - mean * scale
-        return tokens * ragged.at_positions(scale) + ragged.at_positions(shift)
+        return ragged.with_positions(_scaled, tokens, scale, shift)
 
     def _statistics(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Return mean and variance ``[L]`` of a batch, and update the running ones."""
         numbers = ragged.valid.sum(0) * tokens.shape[1]
         n = numbers.clamp_min(1)
         mean = ragged.sum_positions(tokens.sum(1)) / n
-        centred = tokens - ragged.at_positions(mean)
+        centred = ragged.with_positions(operator.sub, tokens, mean)
         variance = ragged.sum_positions(centred.square().sum(1)) / n
         with torch.no_grad():
             # Positions without a token keep their statistics.
@@ -206,6 +207,10 @@ class PositionNorm(nn.Module):
             for running, new in ((self.mean, mean), (self.variance, unbiased)):
                 running[: len(new)].lerp_(new.to(running.dtype), weight.to(running.dtype))
         return mean, variance
+
+
+def _scaled(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return tokens * scale + shift
 
 
 def mask_tokens(tokens: Tensor, real: Tensor | None) -> Tensor:

@@ -64,8 +64,8 @@ class BiLSTM(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Forward and backward states ``[B, L, hidden_size]``; on a CPU zero at padding. Neither
-            the values at padding nor the amount of padding has an effect on the others.
+            Forward and backward states ``[B, L, hidden_size]``, of no meaning at padding. Neither
+            the values at padding nor the amount of padding has an effect on the other states.
         """
         ragged = lay_out(valid)
         if isinstance(ragged, Padded):

@@ -8,6 +8,7 @@ padding is finite and takes part in no sum. :func:`lay_out` decides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ from torch.nn import functional
 
 from bench.model.shapes import is_static
 
+Combination = Callable[..., Tensor]
+"""Function of tensors that broadcast, entry by entry."""
 SHORTEST_GROUP = 4
 """Rows up to this length share the first group; each further group doubles it."""
 
@@ -92,9 +95,13 @@ class Ragged:
         """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
         return values.index_select(0, self.rows)
 
-    def at_positions(self, values: Tensor) -> Tensor:
-        """Return the value of each token's position: ``[L]`` to ``[M, 1]``."""
-        return values[self.positions][:, None]
+    def with_rows(self, combine: Combination, tokens: Tensor, values: Tensor) -> Tensor:
+        """Combine each token ``[M, ...]`` with its row's value ``[B, ...]``."""
+        return combine(tokens, self.repeat_rows(values))
+
+    def with_positions(self, combine: Combination, tokens: Tensor, *values: Tensor) -> Tensor:
+        """Combine each token ``[M, D]`` with values of its position, each ``[L]``."""
+        return combine(tokens, *(value[self.positions][:, None] for value in values))
 
     def without_padding(self, tokens: Tensor) -> Tensor:
         """Zero tokens ``[M, ...]`` that are padding."""
@@ -241,9 +248,13 @@ class Padded(Ragged):
         """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
         return values[:, None].expand(-1, self.valid.shape[1], *values.shape[1:]).flatten(0, 1)
 
-    def at_positions(self, values: Tensor) -> Tensor:
-        """Return the value of each token's position: ``[L]`` to ``[M, 1]``."""
-        return values.repeat(len(self.valid))[:, None]
+    def with_rows(self, combine: Combination, tokens: Tensor, values: Tensor) -> Tensor:
+        """Combine each token ``[M, ...]`` with its row's value ``[B, ...]``, without a copy."""
+        return combine(self.frame(tokens), values[:, None]).flatten(0, 1)
+
+    def with_positions(self, combine: Combination, tokens: Tensor, *values: Tensor) -> Tensor:
+        """Combine each token ``[M, D]`` with values of its position, without a copy."""
+        return combine(self.frame(tokens), *(value[:, None] for value in values)).flatten(0, 1)
 
     def without_padding(self, tokens: Tensor) -> Tensor:
         """Zero tokens ``[M, ...]`` that are padding."""

@@ -53,11 +53,14 @@ class Context:
         ``[B, L]``: inconsistency in [0, 1]; 1 at padding.
     before, after
         ``[B, L, D]``: forward state before the position and backward state after it.
+    padding
+        bool ``[B, L]``.
     """
 
     rho: Tensor
     before: Tensor
     after: Tensor
+    padding: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +145,8 @@ class Augmenter(nn.Module):
         augmented_rows = self.apply_insertion(sequence, insertion)
         # This only selects a position, which has no gradient.
         with torch.no_grad():
-            valid = augmented_rows.valid
-            context = self.read(augmented_rows.x, valid)
-            logits, drawn = self._race(context, valid, noise.second)
+            context = self.read(augmented_rows.x, augmented_rows.valid)
+            logits, drawn = self._race(context, noise.second)
             second = (logits + drawn).argmax(1)
             removed = self.may_remove(augmented_rows, insertion, second)
         return Augmented(remove(augmented_rows, removed, second), insertion, removed)
@@ -154,7 +156,7 @@ class Augmenter(nn.Module):
     ) -> Insertion:
         """Draw the suspicious position and the items for both of its sides."""
         context = self.read(sequence.x, sequence.valid)
-        drawn = self._draw(context, sequence.valid, tau, noise.position)
+        drawn = self._draw(context, tau, noise.position)
         position = drawn.argmax(1)
         rows = self.may_insert(sequence, position)
         queries = self._queries(self.neighbours(sequence, context), drawn, position)
@@ -194,16 +196,16 @@ class Augmenter(nn.Module):
         others = bounded.sum(1, keepdim=True) - bounded
         products = torch.stack([clean * context_states, bounded * others])
         fits, agrees = _masked_softmax(products.sum(-1), padding)
-        return Context(1 - fits * agrees, before, after)
+        return Context(1 - fits * agrees, before, after, padding)
 
     def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
         """Return the states before and after each position, which query the items."""
         del sequence
         return context.before, context.after
 
-    def candidates(self, valid: Tensor) -> Tensor:
-        """Return the positions that may be drawn, bool ``[B, L]``."""
-        return valid
+    def excluded(self, padding: Tensor) -> Tensor:
+        """Return the positions that are never drawn, bool ``[B, L]``."""
+        return padding
 
     def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
         """Return the rows that something is inserted into, bool ``[B]``."""
@@ -257,20 +259,24 @@ class Augmenter(nn.Module):
         items = found.view(queries.shape[:2]) + self.first_candidate
         return items, vectors.view_as(queries).to(table.dtype)
 
-    def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
+    def _draw(self, context: Context, tau: Tensor, noise: Tensor | None) -> Tensor:
         """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""
-        logits, noise = self._race(context, valid, noise)
+        logits, noise = self._race(context, noise)
         return hard_gumbel_softmax(logits, tau, noise)
 
-    def _race(self, context: Context, valid: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _race(self, context: Context, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return logits and noise of the positions, ``[B, L]``; the largest sum is drawn."""
         rho = context.rho
         if self.rho_logits == "log":
             rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
-        logits = (rho / self.rho_temperature).masked_fill(~self.candidates(valid), float("-inf"))
+        logits = rho / self.rho_temperature
+        logits = logits.masked_fill(self.excluded(context.padding), float("-inf"))
         return logits, gumbel_noise(logits.shape, logits) if noise is None else noise
 
 
 def _masked_softmax(logits: Tensor, padding: Tensor) -> Tensor:
-    """Compute the softmax over the real positions of each row, ``[..., B, L]``; 0 at padding."""
+    """Compute the softmax over the real positions of each row, ``[..., B, L]``; 0 at padding.
+
+    A row has at least one real position.
+    """
     return torch.softmax(logits.masked_fill(padding, torch.finfo(logits.dtype).min), -1)

@@ -113,7 +113,7 @@ class RelationEncoder(nn.Module):
         """Average ``drop(w0 * message + w1 * own + b)`` over the relations, ``[R, D]``."""
         to_message, to_own = scalars.weight.unbind(1)
         base = to_own * own + scalars.bias
-        # A sum of its own for each relation, in the gradient of the scalar too.
+        # Expanded before the product, so that the scalar's gradient is summed by relation.
         parts = to_message.expand(2)[:, None, None] * torch.stack(messages) + base
         return fast_dropout(parts, self.dropout if self.training else 0.0, noise).mean(0)
 

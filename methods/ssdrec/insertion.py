@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.methods.parts.packing import pack
+from bench.methods.parts.packing import pack, without
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,8 @@ class SequenceBatch:
     x
         ``[B, L, D]``: graph-encoded embeddings; meaningless at padding.
     source
-        int64 ``[B, L]``: position in the original row, -1 for inserted items and padding.
+        int64 ``[B, L]``: position in the original row, counted from 1; 0 for inserted items and
+        padding.
     """
 
     items: Tensor
@@ -41,7 +42,7 @@ class SequenceBatch:
     @cached_property
     def original(self) -> Tensor:
         """Positions that hold a real interaction, bool ``[B, L]``."""
-        return self.source >= 0
+        return self.source > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,8 @@ class Insertion:
 
 def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
     """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
-    positions = torch.arange(items.shape[1], device=items.device)
-    return SequenceBatch(items, x, positions.expand_as(items).masked_fill(items == 0, -1))
+    positions = torch.arange(1, items.shape[1] + 1, device=items.device)
+    return SequenceBatch(items, x, positions.expand_as(items).masked_fill(items == 0, 0))
 
 
 def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
@@ -87,22 +88,18 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
-    # Rows without an insertion have their suspicious item behind the frame.
+    # In a row without an insertion the suspicious item is taken to be behind the frame.
     offset = steps - insertion.position.where(insertion.rows, width + 2)[:, None]
-    # Listed are all old positions, two of padding, then LEFT, suspicious item and RIGHT, of all
-    # rows each.
+    # Of all rows, what is read is listed by position: the old ones, two of padding, then LEFT,
+    # the suspicious item and RIGHT.
     listed = steps.where(offset < 0, offset + (width + 2)).where(offset <= 2, steps - 2)
     index = listed * rows + torch.arange(rows, device=steps.device)[:, None]
     position = insertion.position[None]
     nothing = insertion.items.new_zeros(2, rows)
-    none = nothing - 1
     columns = []
-    for column, inserted, padding in (
-        (sequence.items.T, insertion.items, nothing),
-        (sequence.source.T, none, none),
-    ):
+    for column, inserted in ((sequence.items.T, insertion.items), (sequence.source.T, nothing)):
         suspect = column.gather(0, position)
-        parts = [column, padding, inserted[:1], suspect, inserted[1:]]
+        parts = [column, nothing, inserted[:1], suspect, inserted[1:]]
         columns.append(torch.cat(parts).take(index))
     items, source = columns
     x = _listed_embeddings(sequence.x, insertion).index_select(0, index.flatten())
@@ -196,7 +193,7 @@ def remove(sequence: SequenceBatch, rows: Tensor, positions: Tensor) -> Sequence
     """
     steps = torch.arange(sequence.items.shape[1], device=sequence.items.device)
     gone = rows[:, None] & (steps == positions[:, None])
-    packing = pack(sequence.valid > gone)
-    columns = packing.gather(torch.stack([sequence.items, sequence.source + 1], -1))
+    packing = pack(without(sequence.valid, gone))
+    columns = packing.gather(torch.stack([sequence.items, sequence.source], -1))
     items, source = columns.unbind(-1)
-    return SequenceBatch(items, packing.gather(sequence.x), source - 1)
+    return SequenceBatch(items, packing.gather(sequence.x), source)

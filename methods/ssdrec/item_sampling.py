@@ -70,6 +70,7 @@ class _SampleItems(torch.autograd.Function):
             torch.argmax(buffer, 1, out=chosen[part])
             torch.softmax(buffer.div_(tau), 1, out=buffer)
         ctx.mark_non_differentiable(chosen)
+        # The indices have no gradient, and none is made of zeros.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(queries, table, tau, relaxed, chosen)
         return table[chosen], chosen

@@ -33,9 +33,9 @@ class OfficialAugmenter(Augmenter):
         forward, backward = self.lstm(x, x.new_ones(x.shape[:2], dtype=torch.bool))
         return forward.roll(1, 1), backward.roll(-1, 1)
 
-    def candidates(self, valid: Tensor) -> Tensor:
-        """Return all positions, padding included."""
-        return torch.ones_like(valid)
+    def excluded(self, padding: Tensor) -> Tensor:
+        """Exclude no position, not even padding."""
+        return torch.zeros_like(padding)
 
     def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
         """Return the rows whose drawn position is real and that have two spare positions."""

@@ -1,11 +1,13 @@
 """HSD's gates: who is dropped, how probably, and where the gradient goes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hsd_toys import SLOTS, WIDTH, config, mask, shaken
 
+from bench.methods.hsd.diagnostics import GateStatistics
 from bench.methods.hsd.gates import GateOutput, HSDGates
 
 
@@ -98,6 +100,23 @@ def test_padding_is_never_kept():
         assert ((keep == 0) | (keep == 1)).all()
         assert (keep.sum(1) >= 1).all()
     assert not gates().decide(given)[~given.valid].any()
+
+
+@pytest.mark.parametrize("keep_one", [True, False])
+def test_logits_at_padding_change_nothing(keep_one):
+    model, noise = gates(keep_one=keep_one), torch.randn(2, 3, SLOTS, 2)
+    given = random_output([3, 1, 6])
+    logits = given.logits.masked_fill(~given.valid[..., None, None], 0).requires_grad_()
+    other = given.logits.where(given.valid[..., None, None], 1e3 * given.logits).requires_grad_()
+    found = []
+    for each in (logits, other):
+        judged, statistics = replace(given, logits=each), GateStatistics()
+        keep = model.sample(judged, 0.5, noise)
+        (gradient,) = torch.autograd.grad(keep.cumsum(1).sum(), each)
+        statistics.add(judged, keep)
+        found.append([keep, gradient, model.decide(judged), statistics.sums])
+    for one, two in zip(*found, strict=True):
+        assert one.equal(two)
 
 
 def test_a_gate_learns_only_where_the_other_votes_noise():
