@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.model.shapes import is_static
-
 NORM_EPSILON = 1e-12
 """Vectors no longer than this have no direction: their cosine with anything is 0."""
 RANGE_EPSILON = 1e-8
@@ -63,11 +61,7 @@ def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: T
         ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other users;
         gamma, isomorphic property of the subgraph (README.md, equation 2).
     """
-    pairs = ((item, perturbed), (own, foreign), (item, foreign))
-    if is_static(item.device):
-        first, second = zip(*pairs, strict=True)
-        return cosine(torch.stack(first), torch.stack(second))
-    return torch.stack([cosine(a, b) for a, b in pairs])
+    return cosine(torch.stack([item, own, item]), torch.stack([perturbed, foreign, foreign]))
 
 
 def conformity_weights(
