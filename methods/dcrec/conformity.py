@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.model.shapes import is_static
+
 NORM_EPSILON = 1e-12
 """Vectors no longer than this have no direction: their cosine with anything is 0."""
 RANGE_EPSILON = 1e-8
@@ -61,7 +63,12 @@ def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: T
         ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other users;
         gamma, isomorphic property of the subgraph (README.md, equation 2).
     """
-    return cosine(torch.stack([item, own, item]), torch.stack([perturbed, foreign, foreign]))
+    pairs = ((item, perturbed), (own, foreign), (item, foreign))
+    if is_static(item.device):
+        # A CPU would add the gradients up in another order, and its numbers would change.
+        first, second = zip(*pairs, strict=True)
+        return cosine(torch.stack(first), torch.stack(second))
+    return torch.stack([cosine(a, b) for a, b in pairs])
 
 
 def conformity_weights(
