@@ -125,7 +125,7 @@ class HSDGates(nn.Module):
         sequence, reconstruction = self.sequence(tokens, ragged, real, lengths)
         item = self.item(tokens if read is None else ragged.take(read), ragged, real, query)
         both = mask_tokens(torch.cat([sequence, item], 1), real)
-        logits = ragged.put(both).unflatten(-1, (2, 2))
+        logits = ragged.put(both).view(*valid.shape, 2, 2)
         return GateOutput(logits.sigmoid() if self.bounded else logits, valid, reconstruction)
 
     def sample(

@@ -129,7 +129,7 @@ class Block(nn.Module, ABC):
         width = normed.shape[-1]
         sizes = [width, 2 * width]
         (q_weight, kv_weight), (q_bias, kv_bias) = (
-            parameter.split(sizes) for parameter in (self.qkv.weight, self.qkv.bias)
+            torch.split(parameter, sizes) for parameter in (self.qkv.weight, self.qkv.bias)
         )
         q = functional.linear(own, q_weight, q_bias)
         kv = functional.linear(normed, kv_weight, kv_bias)
