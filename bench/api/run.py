@@ -15,6 +15,7 @@ from bench.api.results import Results
 from bench.display import Lines, SafeStream, display_for
 from bench.numerics import use_numerics
 from bench.plan.cluster import Cluster, Slurm
+from bench.plan.experiment import Computation
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
 from bench.plan.spec import Spec
@@ -25,8 +26,8 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.plan.grid import Adapt
     from bench.plan.protocol import Keep
+    from bench.runs.preview import PreviewRow
     from bench.runs.run_one import ExperimentOutcome
     from bench.tuning.plan import Pruning
 
@@ -140,6 +141,7 @@ def preview(
     spec: Spec | str | Path | None = None,
     *,
     tuned: bool = False,
+    on: Cluster | Slurm | None = None,
     settings: Settings | None = None,
     **changes: Unpack[Changes],
 ) -> pd.DataFrame:
@@ -155,23 +157,42 @@ def preview(
     """
     import pandas as pd
 
-    from bench.runs.preview import preview_rows
-
     settings = resolve_settings(settings)
-    chosen = changed_spec(spec, **changes)
-    rows, _ = preview_rows(chosen, settings, best_settings(settings) if tuned else None)
+    rows, _ = preview_spec(changed_spec(spec, **changes), settings, tuned=tuned, on=on)
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
         columns=["experiment", "key", "status", "seconds"],
     )
 
 
-def best_settings(settings: Settings) -> Adapt:
-    """Return what puts the best settings that tuning has found into a plan."""
+def preview_spec(
+    spec: Spec,
+    settings: Settings,
+    *,
+    tuned: bool = False,
+    on: Cluster | Slurm | None = None,
+) -> tuple[list[PreviewRow], list[str]]:
+    """Plan a checked specification; see :func:`bench.runs.preview.preview_rows`."""
+    from bench.runs.preview import preview_rows
+
+    where = _on_remote_gpus(spec, settings, on)
+    if not tuned:
+        return preview_rows(spec, settings, where=where)
     from bench.training.device import computation
     from bench.tuning.best import BestSettings
 
-    return BestSettings(settings.store, computation(settings)).adapt
+    best = BestSettings(settings.store, where or computation(settings))
+    return preview_rows(spec, settings, best.adapt, where)
+
+
+def _on_remote_gpus(
+    spec: Spec, settings: Settings, on: Cluster | Slurm | None
+) -> Computation | None:
+    """Return how nodes with GPUs compute, which this machine may lack; None computes as here."""
+    engine = on.over(spec.slurm) if isinstance(on, Slurm) else on
+    if engine is None or engine.gpus == 0 or settings.device not in {"auto", "cuda"}:
+        return None
+    return Computation(device="cuda", threads=None)
 
 
 def execute_spec(
@@ -199,7 +220,6 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.data.split import notes
-    from bench.plan.experiment import Computation
     from bench.plan.grid import load_datasets, make_plan
     from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
@@ -214,9 +234,8 @@ def execute_spec(
 
     if isinstance(on, Slurm):
         on = on.over(spec.slurm)
-    # The nodes have GPUs; this machine may have none.
-    on_gpus = on is not None and on.gpus > 0 and settings.device in {"auto", "cuda"}
-    where = Computation(device="cuda", threads=None) if on_gpus else computation(settings)
+    remote_gpus = _on_remote_gpus(spec, settings, on)
+    where = remote_gpus or computation(settings)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     about = list(notes(datasets, spec.rules))
     if spec.encoders:
@@ -235,7 +254,7 @@ def execute_spec(
         for one in plan
     }
     store.prepare()
-    remote = replace(settings, store=store.root, device="cuda" if on_gpus else settings.device)
+    remote = replace(settings, store=store.root, device="cuda" if remote_gpus else settings.device)
 
     def ended(outcome: ExperimentOutcome) -> None:
         if outcome.ending in {"finished", "failed"}:

@@ -74,10 +74,10 @@ def run(
     from bench.api.run import execute_spec
 
     if plan:
-        from bench.api.run import best_settings
-        from bench.runs.preview import preview
+        from bench.api.run import preview_spec
+        from bench.runs.preview import render_preview
 
-        typer.echo(preview(spec, settings, best_settings(settings) if tuned else None))
+        typer.echo(render_preview(*preview_spec(spec, settings, tuned=tuned, on=on)))
         return
     with resumable():
         outcomes = execute_spec(

@@ -45,9 +45,18 @@ class PreviewRow(NamedTuple):
 
 
 def preview_rows(
-    spec: Spec, settings: Settings, adapt: Adapt | None = None
+    spec: Spec, settings: Settings, adapt: Adapt | None = None, where: Computation | None = None
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a checked specification without fetching or running anything.
+
+    Parameters
+    ----------
+    spec, settings
+        As a run takes them.
+    adapt
+        Changes the specification for each grid point; None leaves it.
+    where
+        How experiments are computed; None is as on this machine.
 
     Returns
     -------
@@ -64,7 +73,7 @@ def preview_rows(
             datasets[source] = found
         except DataError as error:
             problems.append(f"{source}: {error}")
-    where = _computation(settings)
+    where = where or _computation(settings)
     store = Store(settings.store)
     estimator = Estimator(store)
     rows = []
@@ -90,11 +99,10 @@ def _computation(settings: Settings) -> Computation:
     return computation(settings)
 
 
-def preview(spec: Spec, settings: Settings, adapt: Adapt | None = None) -> str:
-    """Render a plan as text; parameters are those of :func:`preview_rows`."""
+def render_preview(rows: Sequence[PreviewRow], problems: Sequence[str]) -> str:
+    """Render what :func:`preview_rows` returns as text."""
     from tabulate import tabulate
 
-    rows, problems = preview_rows(spec, settings, adapt)
     estimates = [row.estimate for row in rows if row.estimate is not None]
     cells = [
         (label, (key or "-")[:12], status, f"{duration(e.seconds)} ({e.basis[0]})" if e else "-")

@@ -202,6 +202,17 @@ def test_a_preview_runs_nothing(settings, tmp_path):
     assert not own.store.exists()
 
 
+def test_a_preview_has_the_keys_of_the_nodes(settings):
+    def key(on=None, device="auto"):
+        own = replace(settings, device=device)
+        given = {"methods": ["none"], "settings": own}
+        return bench.preview("planted", on=on, **given)["key"][0]
+
+    gpu = key(bench.Slurm(gpus=1))
+    assert gpu == key(bench.Cluster(gpus=0.25)) != key()
+    assert key() == key(bench.Slurm()) == key(bench.Slurm(gpus=1), device="cpu")
+
+
 def test_wrong_names_are_one_sentence(results, settings, tmp_path):
     with pytest.raises(ConfigError, match="unknown method 'hds'; did you mean 'hsd'"):
         bench.run("planted", methods="hds", settings=settings)
