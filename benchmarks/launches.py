@@ -53,8 +53,10 @@ _NO_KERNEL = {
     "aten::new_empty",
     "aten::new_empty_strided",
     "aten::resize_",
+    "profiler::_record_function_enter_new",
+    "profiler::_record_function_exit",
 }
-"""Operators that copy a number, or that allocate or describe memory."""
+"""Operators that copy a number, that allocate or describe memory, or that mark a profile."""
 _WAITS = {
     "aten::_local_scalar_dense",
     "aten::_unique2",

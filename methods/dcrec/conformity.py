@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.model.shapes import is_static
+
 NORM_EPSILON = 1e-12
 """Vectors no longer than this have no direction: their cosine with anything is 0."""
 RANGE_EPSILON = 1e-8
@@ -31,13 +33,13 @@ class ConformityWeights:
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Compute the cosine of rows, ``[B, D]`` twice to ``[B]``; 0 for a zero vector."""
+    """Compute the cosine of rows, ``[..., D]`` twice to ``[...]``; 0 for a zero vector."""
     product: Tensor = (unit_vectors(a) * unit_vectors(b)).sum(-1)
     return product
 
 
 def unit_vectors(vectors: Tensor) -> Tensor:
-    """Divide rows ``[B, D]`` by their lengths; zero vectors stay zero, without gradient."""
+    """Divide rows ``[..., D]`` by their lengths; zero vectors stay zero, without gradient."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     zero = ~(length > NORM_EPSILON)
     units: Tensor = (vectors / length.masked_fill(zero, 1)).masked_fill(zero, 0)
@@ -61,7 +63,12 @@ def conformity_channels(item: Tensor, perturbed: Tensor, own: Tensor, foreign: T
         ``[3, B]``: alpha, influence of the own transitions; beta, consistency with other users;
         gamma, isomorphic property of the subgraph (README.md, equation 2).
     """
-    return torch.stack([cosine(item, perturbed), cosine(own, foreign), cosine(item, foreign)])
+    pairs = ((item, perturbed), (own, foreign), (item, foreign))
+    if is_static(item.device):
+        # A CPU would add the gradients up in another order, and its numbers would change.
+        first, second = zip(*pairs, strict=True)
+        return cosine(torch.stack(first), torch.stack(second))
+    return torch.stack([cosine(a, b) for a, b in pairs])
 
 
 def conformity_weights(

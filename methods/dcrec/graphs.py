@@ -34,10 +34,13 @@ class ItemGraph(nn.Module):
         bool ``[M]``: edges from a node to itself.
     links
         Number of stored edges between different items.
+    all_degrees
+        ``[2, N]``: number of stored edges into and out of each node.
     """
 
     rows: Tensor
     loop: Tensor
+    all_degrees: Tensor
 
     def __init__(self, matrix: sparse.csr_array) -> None:
         super().__init__()
@@ -47,6 +50,8 @@ class ItemGraph(nn.Module):
         loop = rows == matrix.indices
         self.register_buffer("loop", torch.from_numpy(loop), persistent=False)
         self.links = int((~loop).sum())
+        everything = torch.ones_like(self.matrix.values)
+        self.register_buffer("all_degrees", self.degrees(everything), persistent=False)
 
     @property
     def nodes(self) -> int:
@@ -58,9 +63,15 @@ class ItemGraph(nn.Module):
         """M, number of stored edges, loops included."""
         return self.matrix.nnz
 
-    def degrees(self, ends: Tensor, counted: Tensor) -> Tensor:
+    def degree(self, ends: Tensor, counted: Tensor) -> Tensor:
         """Sum ``counted [M]`` over the edges with each end, ``[N]``; whole numbers stay exact."""
         return counted.new_zeros(self.nodes).index_add_(0, ends, counted)
+
+    def degrees(self, counted: Tensor) -> Tensor:
+        """Sum ``counted [M]`` over the edges into and out of each node, ``[2, N]``."""
+        return torch.stack(
+            [self.degree(ends, counted) for ends in (self.rows, self.matrix.columns)]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +124,8 @@ def convolution(
         values = values * dropout_mask
     if norm == "single":
         return Convolution(graph, values, None)
-    counted = torch.ones_like(values) if kept is None else kept.to(values.dtype)
-    into, out = (
-        (1 + graph.degrees(ends, counted)).rsqrt() for ends in (graph.rows, graph.matrix.columns)
-    )
+    degrees = graph.all_degrees if kept is None else graph.degrees(kept.to(values.dtype))
+    into, out = (1 + degrees).rsqrt()
     values = values * into[graph.rows] * out[graph.matrix.columns]
     return Convolution(graph, values, into * out)
 

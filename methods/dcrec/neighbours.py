@@ -83,7 +83,7 @@ def means(graph: ItemGraph, members: Tensor, features: Tensor) -> Tensor:
         ``[N, D]``; zero where an item has no such neighbour.
     """
     chosen = members.to(features.dtype)
-    count = graph.degrees(graph.rows, chosen)
+    count = graph.degree(graph.rows, chosen)
     averaged: Tensor = graph.matrix(features, chosen / count.clamp_min(1)[graph.rows])
     return averaged
 

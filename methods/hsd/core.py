@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.methods.parts.counter_noise import gumbel
 from bench.methods.parts.gumbel import gumbel_noise
@@ -159,11 +160,16 @@ class HSDCore(nn.Module):
         self.statistics.add(output, keep)
         self.sampled = keep.detach() > 0
         selected = curriculum(output.reconstruction, self.schedules.curriculum)
-        vectors = self._project_survivors(backbone, inputs, keep)[selected]
-        interest = self._interest(inputs, embeddings[draws.negatives - 1])
+        vectors = self._project_survivors(backbone, inputs, keep)
+        interest = self._interest(inputs, functional.embedding(draws.negatives - 1, embeddings))
         reconstruction = output.reconstruction[selected].mean()
         return {
-            "next_item": self._next_item(next_item_loss, vectors, table, targets[selected]),
+            "next_item": self._next_item(
+                next_item_loss,
+                functional.embedding(selected, vectors),
+                table,
+                targets[selected],
+            ),
             "reconstruction": self.config.weight_reconstruction * reconstruction,
             "interest": self.config.weight_interest * interest,
         }
@@ -223,13 +229,15 @@ class HSDCore(nn.Module):
         if self.pad is None:
             return embedded, valid
         missing = self.max_positions - valid.shape[1]
-        valid = nn.functional.pad(valid, (0, missing))
-        embedded = nn.functional.pad(embedded, (0, 0, 0, missing))
+        valid = functional.pad(valid, (0, missing))
+        embedded = functional.pad(embedded, (0, 0, 0, missing))
         return embedded.where(valid[..., None], self.pad.detach()), valid
 
     def _training_query(self, inputs: HSDInputs, embeddings: Tensor, targets: Tensor) -> Tensor:
         by_user = self.config.train_query == "user"
-        query: Tensor = self.users(inputs.users) if by_user else embeddings[targets - 1]
+        query: Tensor = (
+            self.users(inputs.users) if by_user else functional.embedding(targets - 1, embeddings)
+        )
         return query
 
     def _project_survivors(self, backbone: Backbone, inputs: HSDInputs, keep: Tensor) -> Tensor:
@@ -238,14 +246,12 @@ class HSDCore(nn.Module):
         most = backbone.sizes.max_length
         packing = pack(keep_last(keep.detach() > 0, most), most)
         # The gate's gradient enters where an item was kept, and only there.
-        x = packing.gather(inputs.embedded) * packing.gather(keep)[..., None]
-        valid = packing.valid
+        x = packing.gather(inputs.embedded * keep[..., None])
         # A backbone needs at least one position: empty rows read one zero vector.
-        empty = ~valid[:, 0]
-        valid = torch.cat([valid[:, :1] | empty[:, None], valid[:, 1:]], 1)
+        valid = functional.pad(packing.valid[:, 1:], (1, 0), value=True)
         states = backbone.encode_last(x, valid, inputs.users)
         if self.pad is not None:
-            states = _of_empty_rows(backbone, inputs.users, empty, states)
+            states = _of_empty_rows(backbone, inputs.users, ~packing.valid[:, 0], states)
         return backbone.project(states)
 
     def _next_item(
@@ -254,7 +260,7 @@ class HSDCore(nn.Module):
         if self.pad is None:
             return loss(vectors, table, targets)
         # The official softmax has the padding row as one more class, whose output bias is zero.
-        pad = nn.functional.pad(self.pad[None], (0, table.shape[1] - len(self.pad)))
+        pad = functional.pad(self.pad[None], (0, table.shape[1] - len(self.pad)))
         return loss(vectors, torch.cat([pad, table]), targets + 1)
 
     def _interest(self, inputs: HSDInputs, negative: Tensor) -> Tensor:

@@ -27,13 +27,15 @@ class GateStatistics(nn.Module):
         self.sums.zero_()
         self.count.zero_()
 
-    @torch.no_grad()
     def add(self, output: GateOutput, keep: Tensor) -> None:
         """Add a batch; ``keep [B, L]`` is 1 where the sample kept a position."""
-        sequence, item = output.noise_probabilities()
-        columns = torch.stack([sequence, item, sequence * item, 1 - keep])
-        self.sums += (columns * output.valid).sum((1, 2))
-        self.count += output.valid.sum()
+        # What the output keeps for later readers keeps its gradient.
+        probabilities = output.noise_probabilities
+        with torch.no_grad():
+            sequence, item = probabilities.unbind(-1)
+            columns = torch.stack([sequence, item, sequence * item, 1 - keep])
+            self.sums += (columns * output.valid).sum((1, 2))
+            self.count += output.valid.sum()
 
     def means(self) -> dict[str, float]:
         """Return the means by name; empty before the first batch."""

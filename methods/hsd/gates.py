@@ -7,12 +7,13 @@ without ids, users or backbones, so that other methods can contain it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from bench.methods.parts.gumbel import gumbel_noise, hard_gumbel_softmax
-from bench.methods.parts.packing import keep_at_least_one
+from bench.methods.parts.packing import keep_at_least_one, without
 from bench.methods.parts.ragged import lay_out
 
 from .config import HSDConfig
@@ -28,34 +29,43 @@ class GateOutput:
 
     Attributes
     ----------
-    sequence, item
-        ``[B, L, 2]``: logits of each gate, sigmoid outputs or raw scores.
+    logits
+        ``[B, L, 2, 2]`` of the sequence and the item gate: sigmoid outputs or raw scores, of no
+        meaning at padding.
     valid
         bool ``[B, L]``: real positions.
     reconstruction
         ``[B]``: squared error of the sequence-level auto-encoder, for curriculum and loss.
     """
 
-    sequence: Tensor
-    item: Tensor
+    logits: Tensor
     valid: Tensor
     reconstruction: Tensor
 
-    def noise_probabilities(self) -> tuple[Tensor, Tensor]:
-        """Return the probabilities ``[B, L]`` that the sequence and the item gate call noise."""
-        return _noise_probability(self.sequence), _noise_probability(self.item)
+    @property
+    def sequence(self) -> Tensor:
+        """Logits of the sequence gate, ``[B, L, 2]``."""
+        return self.logits[:, :, 0]
+
+    @property
+    def item(self) -> Tensor:
+        """Logits of the item gate, ``[B, L, 2]``."""
+        return self.logits[:, :, 1]
+
+    @cached_property
+    def noise_probabilities(self) -> Tensor:
+        """Probabilities that the sequence and the item gate call noise, ``[B, L, 2]``."""
+        return (self.logits[..., NOISE] - self.logits[..., 0]).sigmoid()
 
     def score(self) -> Tensor:
         """Return the probability ``[B, L]`` that a sample drops a position."""
-        sequence, item = self.noise_probabilities()
+        sequence, item = self.noise_probabilities.unbind(-1)
         return sequence * item
 
     def keep_by_argmax(self) -> Tensor:
         """Return the real positions that not both gates call noise, bool ``[B, L]``."""
-        noise = (self.sequence[..., NOISE] > self.sequence[..., 0]) & (
-            self.item[..., NOISE] > self.item[..., 0]
-        )
-        return self.valid & ~noise
+        noise = self.logits[..., NOISE] > self.logits[..., 0]
+        return without(self.valid, noise.all(-1))
 
 
 class HSDGates(nn.Module):
@@ -110,18 +120,13 @@ class HSDGates(nn.Module):
         ragged = lay_out(valid if self.masked else torch.ones_like(valid))
         real = None if self.masked else ragged.take(valid)
         tokens = ragged.take(embedded)
-        lengths = valid.sum(1) if lengths is None else lengths
+        if lengths is None:
+            lengths = ragged.lengths if self.masked else valid.sum(1)
         sequence, reconstruction = self.sequence(tokens, ragged, real, lengths)
         item = self.item(tokens if read is None else ragged.take(read), ragged, real, query)
-        sequence, item = (
-            ragged.put(mask_tokens(sequence, real)),
-            ragged.put(mask_tokens(item, real)),
-        )
-        if self.bounded:
-            # At padding the sequence gate holds (0, 0) and the item gate (0.5, 0.5).
-            sequence = sequence.sigmoid().masked_fill(~valid[..., None], 0)
-            item = item.sigmoid()
-        return GateOutput(sequence, item, valid, reconstruction)
+        both = mask_tokens(torch.cat([sequence, item], 1), real)
+        logits = ragged.put(both).view(*valid.shape, 2, 2)
+        return GateOutput(logits.sigmoid() if self.bounded else logits, valid, reconstruction)
 
     def sample(
         self, output: GateOutput, tau: float | Tensor, noise: Tensor | None = None
@@ -142,22 +147,20 @@ class HSDGates(nn.Module):
         Tensor
             ``[B, L]``, exactly 0 or 1; 0 at padding.
         """
-        logits = torch.stack([output.sequence, output.item])
+        logits = output.logits
         if noise is None:
-            noise = gumbel_noise(logits.shape, logits)
-        drawn = hard_gumbel_softmax(logits, tau, noise)[..., NOISE]
-        keep = (1 - drawn[0] * drawn[1]) * output.valid
+            rows, length = output.valid.shape
+            noise = gumbel_noise((2, rows, length, 2), logits)
+        drawn = hard_gumbel_softmax(logits, tau, noise.movedim(0, 2))
+        first, second = drawn[..., NOISE].unbind(-1)
+        keep = (1 - first * second) * output.valid
         if not self.keep_one:
             return keep
         kept = keep.detach() > 0
         saved = keep_at_least_one(kept, output.score().detach(), output.valid)
-        return keep + (saved & ~kept)
+        return keep + without(saved, kept)
 
     def decide(self, output: GateOutput) -> Tensor:
         """Decide deterministically, bool ``[B, L]``: drop where both gates prefer noise."""
         keep = output.keep_by_argmax()
         return keep_at_least_one(keep, output.score(), output.valid) if self.keep_one else keep
-
-
-def _noise_probability(logits: Tensor) -> Tensor:
-    return (logits[..., NOISE] - logits[..., 0]).sigmoid()

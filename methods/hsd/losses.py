@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import Tensor
 
@@ -31,8 +33,8 @@ def interest_losses(embedded: Tensor, valid: Tensor, interest: Tensor, negative:
     """
     tokens = lay_out(valid)
     against = (negative * interest).sum(1)
-    own = (tokens.take(embedded) * tokens.repeat_rows(interest)).sum(1)
-    margins = own - tokens.repeat_rows(against)
+    own = tokens.with_rows(operator.mul, tokens.take(embedded), interest).sum(1)
+    margins = tokens.with_rows(operator.sub, own, against)
     return tokens.put(-(margins.sigmoid() + _LEAST).log())
 
 

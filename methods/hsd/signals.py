@@ -8,6 +8,7 @@ them, and the padding vector takes part as it does in the official code.
 from __future__ import annotations
 
 import math
+import operator
 
 import torch
 from torch import Tensor, nn
@@ -99,12 +100,13 @@ class SequenceSignal(nn.Module):
         """Mix positions ``j`` into position ``i`` with weights ``[i, j]``, by length."""
         if isinstance(ragged, Padded):
             used = ragged.valid.shape[1]
-            frames = ragged.put(torch.cat([rebuilt, original], 1)).chunk(2, -1)
             weight = torch.cat(
                 [self.mix_reconstructed[:used, :used], self.mix_original[:used, :used]], 1
             )
-            joined = weight @ torch.cat(frames, 1) + self.mix_bias[:used, None]
-            return ragged.take(joined)
+            stacked = torch.cat([ragged.put(rebuilt), ragged.put(original)], 1)
+            rows, _, width = stacked.shape
+            bias = self.mix_bias[:used, None].expand(rows, used, width)
+            return ragged.take(torch.baddbmm(bias, weight.expand(rows, -1, -1), stacked))
         padded = functional.pad(torch.cat([rebuilt, original], 1), (0, 0, 0, 1))
         mixed, numbers = [], []
         for frame in ragged.groups:
@@ -155,8 +157,8 @@ class ItemSignal(nn.Module):
         """
         features = mask_tokens(self.norm(tokens, ragged), real)
         features = fast_dropout(features, self.dropout if self.training else 0.0)
-        projected_query = ragged.repeat_rows(self.query(query))
-        scores: Tensor = self.output(torch.tanh(self.key(features) + projected_query))
+        against = ragged.with_rows(operator.add, self.key(features), self.query(query))
+        scores: Tensor = self.output(torch.tanh(against))
         return scores
 
 
@@ -189,23 +191,26 @@ class PositionNorm(nn.Module):
             mean, variance = self._statistics(tokens, ragged)
         scale = self.weight[:used] * torch.rsqrt(variance + self.epsilon)
         shift = self.bias[:used] - mean * scale
-        return tokens * ragged.at_positions(scale) + ragged.at_positions(shift)
+        return ragged.with_positions(_scaled, tokens, scale, shift)
 
     def _statistics(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Return mean and variance ``[L]`` of a batch, and update the running ones."""
         numbers = ragged.valid.sum(0) * tokens.shape[1]
         n = numbers.clamp_min(1)
         mean = ragged.sum_positions(tokens.sum(1)) / n
-        centred = tokens - ragged.at_positions(mean)
+        centred = ragged.with_positions(operator.sub, tokens, mean)
         variance = ragged.sum_positions(centred.square().sum(1)) / n
         with torch.no_grad():
-            self._move(self.mean, mean, numbers)
-            self._move(self.variance, variance * n / (n - 1).clamp_min(1), numbers)
+            # Positions without a token keep their statistics.
+            weight = (numbers > 0) * self.momentum
+            unbiased = variance * n / (n - 1).clamp_min(1)
+            for running, new in ((self.mean, mean), (self.variance, unbiased)):
+                running[: len(new)].lerp_(new.to(running.dtype), weight.to(running.dtype))
         return mean, variance
 
-    def _move(self, running: Tensor, new: Tensor, numbers: Tensor) -> None:
-        used = running[: len(new)]
-        used.copy_(used.lerp(new.to(running.dtype), self.momentum).where(numbers > 0, used))
+
+def _scaled(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return tokens * scale + shift
 
 
 def mask_tokens(tokens: Tensor, real: Tensor | None) -> Tensor:

@@ -110,7 +110,8 @@ class Block(nn.Module, ABC):
         if isinstance(ragged, Padded):
             q, k, v = ragged.frame(self.qkv(normed)).chunk(3, -1)
             # Padding follows the tokens: what is causal never sees it.
-            mixed = self._fused(q, k, v, None if causal else ragged.keys())
+            keys = None if causal else ragged.keys()[:, None]
+            mixed = fused_attention(q, k, v, keys, self.heads, self._dropped_weights)
             return self._drop(self.out(mixed.flatten(0, 1)), self.dropout)
         qkv = _append_zero_row(self.qkv(normed))
         mixed = qkv.new_zeros(normed.shape)
@@ -118,26 +119,33 @@ class Block(nn.Module, ABC):
             numbers = frame.T
             real = numbers < len(ragged)
             q, k, v = _gather_frames(qkv, numbers).chunk(3, -1)
-            found = self._attend(q, k, v, _attention_mask(real, causal))
+            allowed = _attention_mask(real, causal)
+            found = attention(q, k, v, allowed, self.heads, self._dropped_weights)
             mixed = mixed.index_copy(0, numbers[real], found[real])
         return self._drop(self.out(mixed), self.dropout)
 
     def attend_last(self, normed: Tensor, own: Tensor, ragged: Ragged) -> Tensor:
         """Compute the attention output of queries ``own [B, width]``, each over its whole row."""
         width = normed.shape[-1]
-        q = functional.linear(own, self.qkv.weight[:width], self.qkv.bias[:width])
-        kv = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:])
+        sizes = [width, 2 * width]
+        (q_weight, kv_weight), (q_bias, kv_bias) = (
+            torch.split(parameter, sizes) for parameter in (self.qkv.weight, self.qkv.bias)
+        )
+        q = functional.linear(own, q_weight, q_bias)
+        kv = functional.linear(normed, kv_weight, kv_bias)
         if isinstance(ragged, Padded):
             k, v = ragged.frame(kv).chunk(2, -1)
-            mixed = self._fused(q[:, None], k, v, ragged.keys()).squeeze(1)
-            return self._drop(self.out(mixed), self.dropout)
+            keys = ragged.keys()[:, None]
+            mixed = fused_attention(q[:, None], k, v, keys, self.heads, self._dropped_weights)
+            return self._drop(self.out(mixed.squeeze(1)), self.dropout)
         kv = _append_zero_row(kv)
         mixed = kv.new_zeros(own.shape)
         for frame in ragged.groups:
             numbers = frame.T
             rows = ragged.rows[numbers[:, 0]]
             k, v = _gather_frames(kv, numbers).chunk(2, -1)
-            found = self._attend(q[rows, None], k, v, (numbers < len(ragged))[:, None])
+            allowed = (numbers < len(ragged))[:, None]
+            found = attention(q[rows, None], k, v, allowed, self.heads, self._dropped_weights)
             mixed = mixed.index_copy(0, rows, found[:, 0])
         return self._drop(self.out(mixed), self.dropout)
 
@@ -152,29 +160,9 @@ class Block(nn.Module, ABC):
         # Recomputing this part saves most of a block's memory and little of its arithmetic.
         return torch.cat([checkpoint(self._feed, part, use_reentrant=False) for part in slices])
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
-        """Compute scaled dot-product attention of ``q [R, Q, width]`` on ``k, v [R, W, width]``."""
-        shape = q.shape
-        q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
-        logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        # Every query has a key, so no row of weights is empty.
-        weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
-        mixed = self._drop(weights, self.attention_dropout) @ v
-        return mixed.transpose(1, 2).reshape(shape)
-
-    def _fused(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None) -> Tensor:
-        """Compute :meth:`_attend` in one kernel; ``keys [B, W]`` may be read, None is causal."""
-        shape = q.shape
-        q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
-        mixed = functional.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            None if keys is None else keys[:, None, None].expand(-1, -1, shape[1], -1),
-            dropout_p=self.attention_dropout if self.training else 0.0,
-            is_causal=keys is None,
-        )
-        return mixed.transpose(1, 2).reshape(shape)
+    @property
+    def _dropped_weights(self) -> float:
+        return self.attention_dropout if self.training else 0.0
 
     def _feed(self, z: Tensor) -> Tensor:
         inner = self._drop(self.activation(self.expand(z)), self.inner_dropout)
@@ -223,6 +211,56 @@ class PreNormBlock(Block):
     def _join(self, z: Tensor, attended: Tensor) -> Tensor:
         z = z + attended
         return z + self.feed(self.norm_feed(z))
+
+
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, heads: int, dropout: float
+) -> Tensor:
+    """Compute scaled dot-product attention with several heads.
+
+    Parameters
+    ----------
+    q
+        ``[R, Q, width]``.
+    k, v
+        ``[R, W, width]``.
+    allowed
+        bool, broadcastable to ``[R, Q, W]``: keys that a query attends to, at least one for each.
+    heads
+        Number of heads; must divide ``width``.
+    dropout
+        Dropout rate of the attention weights.
+
+    Returns
+    -------
+    Tensor
+        ``[R, Q, width]``.
+    """
+    q, k, v = (_split_heads(x, heads) for x in (q, k, v))
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
+    return _join_heads(fast_dropout(weights, dropout) @ v)
+
+
+def fused_attention(
+    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, heads: int, dropout: float
+) -> Tensor:
+    """Compute :func:`attention` in one kernel; None allows the keys up to the query's own."""
+    mask = None if allowed is None else allowed[:, None].expand(-1, -1, q.shape[1], -1)
+    q, k, v = (_split_heads(x, heads) for x in (q, k, v))
+    return _join_heads(
+        functional.scaled_dot_product_attention(
+            q, k, v, mask, dropout_p=dropout, is_causal=mask is None
+        )
+    )
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
+def _join_heads(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).flatten(2)
 
 
 def _attention_mask(real: Tensor, causal: bool) -> Tensor:

@@ -64,20 +64,20 @@ class BiLSTM(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Forward and backward states ``[B, L, hidden_size]``, zero at padding. Neither the values
-            at padding nor the amount of padding has an effect.
+            Forward and backward states ``[B, L, hidden_size]``, of no meaning at padding. Neither
+            the values at padding nor the amount of padding has an effect on the other states.
         """
         ragged = lay_out(valid)
+        if isinstance(ragged, Padded):
+            return self._read_padded(x, ragged)
         forward, backward = self.read(ragged.take(x), ragged)
         return ragged.put(forward), ragged.put(backward)
 
     def read(self, tokens: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Compute both states ``[M, hidden_size]`` of each real token ``[M, input_size]``."""
         if isinstance(ragged, Padded):
-            with torch.autocast(tokens.device.type, enabled=False):
-                return self._read_padded(
-                    tokens.to(self.lstm.get_parameter("weight_ih_l0").dtype), ragged
-                )
+            forward, backward = self._read_padded(ragged.frame(tokens), ragged)
+            return forward.flatten(0, 1), backward.flatten(0, 1)
         w_ih, w_hh = self._stack_directions("weight_ih"), self._stack_directions("weight_hh")
         bias = (
             self._stack_directions("bias_ih") + self._stack_directions("bias_hh")
@@ -90,16 +90,16 @@ class BiLSTM(nn.Module):
             )
         return forward, backward
 
-    def _read_padded(self, tokens: Tensor, ragged: Padded) -> tuple[Tensor, Tensor]:
+    def _read_padded(self, x: Tensor, ragged: Padded) -> tuple[Tensor, Tensor]:
         if not self._directions:
             self._directions = [self._direction(suffix) for suffix in ("", "_reverse")]
-        x, order = ragged.frame(tokens), ragged.backwards[..., None]
         first, second = self._directions
-        nothing = x.new_zeros(1, len(x), self.hidden_size)
-        forward = first(x, (nothing, nothing))[0]
-        backward = second(x.gather(1, order.expand_as(x)), (nothing, nothing))[0]
-        backward = backward.gather(1, order.expand_as(backward))
-        return forward.flatten(0, 1), backward.flatten(0, 1)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.lstm.get_parameter("weight_ih_l0").dtype)
+            nothing = x.new_zeros(1, len(x), self.hidden_size)
+            forward = first(x, (nothing, nothing))[0]
+            backward = second(ragged.reverse(x), (nothing, nothing))[0]
+        return forward, ragged.reverse(backward)
 
     def _direction(self, suffix: str) -> nn.LSTM:
         """Build a layer of one direction on the parameters of :attr:`lstm`, one block of memory."""

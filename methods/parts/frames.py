@@ -190,8 +190,7 @@ def real_at_ends(response: Tensor, length: int) -> Tensor:
 
     Backends of the inverse transform differ in whether they ignore them.
     """
-    imaginary = torch.ones(len(response), 1, dtype=response.real.dtype, device=response.device)
-    imaginary[0] = 0
-    if length % 2 == 0:
-        imaginary[-1] = 0
-    return torch.complex(response.real, response.imag * imaginary)
+    at_end = 1 - length % 2
+    between = response.real.new_ones(len(response) - 1 - at_end, 1)
+    imaginary = response.imag * functional.pad(between, (0, 0, 1, at_end))
+    return torch.complex(response.real, imaginary)

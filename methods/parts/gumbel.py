@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 
@@ -50,5 +52,19 @@ def hard_gumbel_softmax(logits: Tensor, tau: float | Tensor, noise: Tensor | Non
     perturbed = logits + noise
     soft = torch.softmax(perturbed / tau, -1)
     hard = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(-1, keepdim=True), 1.0)
-    # The bracket is exactly zero, so the value is exactly 0 or 1.
-    return hard + (soft - soft.detach())
+    drawn: Tensor = _StraightThrough.apply(hard, soft)  # type: ignore[no-untyped-call]
+    return drawn
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Return the first tensor; its gradient is that of the second."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, relaxed: Tensor) -> Tensor:
+        del ctx, relaxed
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        del ctx
+        return None, grad

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,22 +19,16 @@ class Packing:
     Attributes
     ----------
     source
-        int64 ``[B, W]``: original position of each packed one, -1 = padding.
+        int64 ``[B, W]``: original position of each packed one; any position at padding.
+    valid
+        bool ``[B, W]``: positions that hold an interaction, a prefix of each row.
     width
         L, length of the original frame.
     """
 
     source: Tensor
+    valid: Tensor
     width: int
-
-    @cached_property
-    def valid(self) -> Tensor:
-        """Positions that hold an interaction, bool ``[B, W]``; a prefix of each row."""
-        return self.source >= 0
-
-    @cached_property
-    def _read(self) -> Tensor:
-        return self.source.clamp_min(0)
 
     @property
     def lengths(self) -> Tensor:
@@ -45,9 +38,9 @@ class Packing:
     def gather(self, x: Tensor) -> Tensor:
         """Move ``[B, L, ...]`` to ``[B, W, ...]``: kept entries in order, zeros at padding."""
         if is_static(x.device):
-            index = self._read.view(*self.source.shape, *(1,) * (x.dim() - 2))
+            index = self.source.view(*self.source.shape, *(1,) * (x.dim() - 2))
             taken = x.gather(1, index.expand(*self.source.shape, *x.shape[2:]))
-            return taken * (self.valid.view_as(index))
+            return taken * self.valid.view_as(index)
         rows, targets = torch.nonzero(self.valid, as_tuple=True)
         origin = rows * self.width + self.source[rows, targets]
         flat = x.flatten(0, 1).index_select(0, origin)
@@ -67,21 +60,28 @@ def pack(keep: Tensor, most: int | None = None) -> Packing:
         Most interactions that a row keeps, if it is known; else L.
     """
     if is_static(keep.device):
-        order = torch.argsort(~keep, dim=1, stable=True)[:, :most]
-        empty = torch.arange(order.shape[1], device=keep.device) >= keep.sum(1, keepdim=True)
-        return Packing(order.masked_fill(empty, -1), keep.shape[1])
-    rows, origins = torch.nonzero(keep, as_tuple=True)
-    targets = (keep.cumsum(1) - 1)[rows, origins]
-    longest = max(1, int(keep.sum(1).max())) if len(keep) else 1
-    packed = torch.full((len(keep), longest), -1, dtype=torch.long, device=keep.device)
-    packed[rows, targets] = origins
-    return Packing(packed, keep.shape[1])
+        source = torch.argsort(keep, dim=1, descending=True, stable=True)[:, :most]
+    else:
+        rows, origins = torch.nonzero(keep, as_tuple=True)
+        targets = (keep.cumsum(1) - 1)[rows, origins]
+        longest = max(1, int(keep.sum(1).max())) if len(keep) else 1
+        source = origins.new_zeros(len(keep), longest)
+        source[rows, targets] = origins
+    valid = torch.arange(source.shape[1], device=keep.device) < keep.sum(1, keepdim=True)
+    return Packing(source, valid, keep.shape[1])
+
+
+def without(mask: Tensor, removed: Tensor) -> Tensor:
+    """Return ``mask & ~removed`` of boolean masks; the comparison is one operation, not two."""
+    return mask > removed
 
 
 def keep_last(keep: Tensor, most: int) -> Tensor:
     """Keep only the last ``most`` kept interactions of each row, bool ``[B, L]``."""
-    later = keep.flip(1).cumsum(1).flip(1)
-    return keep & (later <= most)
+    if keep.shape[1] <= most:
+        return keep
+    until = keep.cumsum(1)
+    return keep & (until[:, -1:] - until < most)
 
 
 def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
@@ -101,9 +101,9 @@ def keep_at_least_one(keep: Tensor, score: Tensor, valid: Tensor) -> Tensor:
     Tensor
         bool ``[B, L]`` with at least one True in each row that has a real interaction.
     """
-    lost = ~keep.any(1, keepdim=True) & valid
+    lost = without(valid, keep.any(1, keepdim=True))
     candidates = score.masked_fill(~valid, float("inf"))
     lowest = candidates == candidates.amin(1, keepdim=True)
     steps = torch.arange(1, keep.shape[1] + 1, device=keep.device)
-    chosen = (lowest * steps).argmax(1, keepdim=True)
-    return keep | (lost & (steps - 1 == chosen))
+    ranks = lowest * steps
+    return keep | (lost & (ranks == ranks.amax(1, keepdim=True)))

@@ -8,6 +8,7 @@ padding is finite and takes part in no sum. :func:`lay_out` decides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,9 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from bench.model.shapes import is_static
 
+Combination = Callable[..., Tensor]
+"""Function of tensors that broadcast, entry by entry."""
 SHORTEST_GROUP = 4
 """Rows up to this length share the first group; each further group doubles it."""
 
@@ -91,9 +95,13 @@ class Ragged:
         """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
         return values.index_select(0, self.rows)
 
-    def at_positions(self, values: Tensor) -> Tensor:
-        """Return the value of each token's position: ``[L]`` to ``[M, 1]``."""
-        return values[self.positions][:, None]
+    def with_rows(self, combine: Combination, tokens: Tensor, values: Tensor) -> Tensor:
+        """Combine each token ``[M, ...]`` with its row's value ``[B, ...]``."""
+        return combine(tokens, self.repeat_rows(values))
+
+    def with_positions(self, combine: Combination, tokens: Tensor, *values: Tensor) -> Tensor:
+        """Combine each token ``[M, D]`` with values of its position, each ``[L]``."""
+        return combine(tokens, *(value[self.positions][:, None] for value in values))
 
     def without_padding(self, tokens: Tensor) -> Tensor:
         """Zero tokens ``[M, ...]`` that are padding."""
@@ -191,14 +199,16 @@ class Padded(Ragged):
         return torch.arange(self.valid.numel(), device=self.valid.device)
 
     @cached_property
-    def _padding(self) -> Tensor:
-        return ~self.valid
-
-    @cached_property
     def backwards(self) -> Tensor:
-        """Order that reverses the tokens of each row and leaves its padding, int64 ``[B, L]``."""
-        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
-        return (self.lengths[:, None] - 1 - steps).where(self.valid, steps)
+        """Order that reverses the tokens and the padding of each row, int64 ``[B, L]``."""
+        length = self.valid.shape[1]
+        behind = torch.arange(1, length + 1, device=self.valid.device)
+        return (self.lengths[:, None] - behind) % length
+
+    def reverse(self, frame: Tensor) -> Tensor:
+        """Reverse the tokens of each row of ``[B, L, D]``, which padding follows as before."""
+        found: Tensor = _Swap.apply(frame, self.backwards[..., None])  # type: ignore[no-untyped-call]
+        return found
 
     @cached_property
     def starts(self) -> Tensor:
@@ -219,8 +229,7 @@ class Padded(Ragged):
 
     def keys(self) -> Tensor:
         """Return what attention may read, bool ``[B, L]``: real tokens, or one of an empty row."""
-        steps = torch.arange(self.valid.shape[1], device=self.valid.device)
-        return self.valid | (steps == 0)
+        return functional.pad(self.valid[:, 1:], (1, 0), value=True)
 
     def take(self, frame: Tensor) -> Tensor:
         """Flatten the frame: ``[B, L, ...]`` to ``[M, ...]``."""
@@ -229,7 +238,7 @@ class Padded(Ragged):
     def put(self, tokens: Tensor) -> Tensor:
         """Reshape tokens ``[M, ...]`` to a frame ``[B, L, ...]`` with zeros at padding."""
         frame = self.frame(tokens)
-        return frame.masked_fill(_unsqueezed(self._padding, frame), 0)
+        return frame * self.valid.view(*self.valid.shape, *(1,) * (frame.dim() - 2))
 
     def sum_rows(self, tokens: Tensor) -> Tensor:
         """Sum the tokens of each row: ``[M, ...]`` to ``[B, ...]``."""
@@ -239,9 +248,13 @@ class Padded(Ragged):
         """Repeat each row's value at its tokens: ``[B, ...]`` to ``[M, ...]``."""
         return values[:, None].expand(-1, self.valid.shape[1], *values.shape[1:]).flatten(0, 1)
 
-    def at_positions(self, values: Tensor) -> Tensor:
-        """Return the value of each token's position: ``[L]`` to ``[M, 1]``."""
-        return values.repeat(len(self.valid))[:, None]
+    def with_rows(self, combine: Combination, tokens: Tensor, values: Tensor) -> Tensor:
+        """Combine each token ``[M, ...]`` with its row's value ``[B, ...]``, without a copy."""
+        return combine(self.frame(tokens), values[:, None]).flatten(0, 1)
+
+    def with_positions(self, combine: Combination, tokens: Tensor, *values: Tensor) -> Tensor:
+        """Combine each token ``[M, D]`` with values of its position, without a copy."""
+        return combine(self.frame(tokens), *(value[:, None] for value in values)).flatten(0, 1)
 
     def without_padding(self, tokens: Tensor) -> Tensor:
         """Zero tokens ``[M, ...]`` that are padding."""
@@ -264,13 +277,23 @@ class Padded(Ragged):
 
     def max_rows(self, tokens: Tensor) -> Tensor:
         """Compute the maximum of each row: ``[M, H]`` to ``[B, H]``; 0 for an empty row."""
-        frame = self.frame(tokens).masked_fill(self._padding[..., None], -torch.inf)
+        frame = self.frame(tokens).masked_fill(~self.valid[..., None], -torch.inf)
         return frame.amax(1).masked_fill((self.lengths == 0)[:, None], 0.0)
 
 
-def _unsqueezed(mask: Tensor, frame: Tensor) -> Tensor:
-    """Let a mask ``[B, L]`` broadcast against a frame ``[B, L, ...]``."""
-    return mask.view(*mask.shape, *(1,) * (frame.dim() - 2))
+class _Swap(torch.autograd.Function):
+    """Reorder each row by a permutation that is its own inverse: the gradient is swapped back."""
+
+    @staticmethod
+    def forward(ctx: Any, frame: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return frame.gather(1, order.expand_as(frame))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (order,) = ctx.saved_tensors
+        return grad.gather(1, order.expand_as(grad)), None
 
 
 class _MaxRows(torch.autograd.Function):

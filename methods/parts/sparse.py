@@ -171,7 +171,7 @@ class SparseMatrix(nn.Module):
         bags = Bags(self.columns, self.values.to(dense_float.dtype), self.starts)
         if is_static(dense.device):
             # How many entries the rows have, a GPU would have to be asked.
-            return _product(dense_float, bags, self._transposed).index_select(0, rows)
+            return functional.embedding(rows, _product(dense_float, bags, self._transposed))
         bags = bags.take(rows)
         return _product(dense_float, bags, lambda: bags.transposed(self.shape[1]))
 

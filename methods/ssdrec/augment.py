@@ -53,11 +53,14 @@ class Context:
         ``[B, L]``: inconsistency in [0, 1]; 1 at padding.
     before, after
         ``[B, L, D]``: forward state before the position and backward state after it.
+    padding
+        bool ``[B, L]``.
     """
 
     rho: Tensor
     before: Tensor
     after: Tensor
+    padding: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +145,8 @@ class Augmenter(nn.Module):
         augmented_rows = self.apply_insertion(sequence, insertion)
         # This only selects a position, which has no gradient.
         with torch.no_grad():
-            valid = augmented_rows.valid
-            context = self.read(augmented_rows.x, valid)
-            logits, drawn = self._race(context, valid, noise.second)
+            context = self.read(augmented_rows.x, augmented_rows.valid)
+            logits, drawn = self._race(context, noise.second)
             second = (logits + drawn).argmax(1)
             removed = self.may_remove(augmented_rows, insertion, second)
         return Augmented(remove(augmented_rows, removed, second), insertion, removed)
@@ -154,22 +156,21 @@ class Augmenter(nn.Module):
     ) -> Insertion:
         """Draw the suspicious position and the items for both of its sides."""
         context = self.read(sequence.x, sequence.valid)
-        drawn = self._draw(context, sequence.valid, tau, noise.position)
+        drawn = self._draw(context, tau, noise.position)
         position = drawn.argmax(1)
         rows = self.may_insert(sequence, position)
-        # A GPU draws for all rows, and the others insert nothing.
-        everywhere = torch.arange(len(rows), device=rows.device)
-        chosen = everywhere if is_static(rows.device) else everywhere[rows]
-        queries = self._queries(self.neighbours(sequence, context), drawn, position)[:, chosen]
-        items = sequence.items.new_zeros(2, len(position))
-        vectors = table.new_zeros(2, len(position), table.shape[1])
-        if len(chosen):
-            candidates = table[self.first_candidate :]
-            given = None if noise.items is None else noise.items[:, chosen].flatten(0, 1)
-            found, rows_of_table = sample_items(queries.flatten(0, 1), candidates, tau, given)
-            items[:, chosen] = found.view(2, -1) + self.first_candidate
-            inserted = rows_of_table.view(2, len(chosen), -1).to(vectors.dtype)
-            vectors = vectors.index_copy(1, chosen, inserted)
+        queries = self._queries(self.neighbours(sequence, context), drawn, position)
+        if is_static(rows.device):
+            # A GPU draws for all rows, and the others insert nothing.
+            items, vectors = self._sample(queries, table, tau, noise.items)
+        else:
+            chosen = torch.nonzero(rows).squeeze(1)
+            items = sequence.items.new_zeros(2, len(position))
+            vectors = table.new_zeros(2, len(position), table.shape[1])
+            if len(chosen):
+                given = None if noise.items is None else noise.items[:, chosen]
+                items[:, chosen], found = self._sample(queries[:, chosen], table, tau, given)
+                vectors = vectors.index_copy(1, chosen, found)
         gate = drawn.gather(1, position[:, None]).squeeze(1)
         if self.position_gradient == "around":
             return Insertion(rows, position, items, vectors, gate)
@@ -190,21 +191,21 @@ class Augmenter(nn.Module):
         context_states = before * after if self.context_fuse == "mul" else before + after
         padding = ~valid
         clean = x.masked_fill(padding[..., None], 0)
-        fits = _masked_softmax((clean * context_states).sum(-1), padding)
-        bounded = clean.clamp(-1, 1)
+        bounded = functional.hardtanh(clean)
         # The sum over all other positions, without a matrix of pairs.
         others = bounded.sum(1, keepdim=True) - bounded
-        agrees = _masked_softmax((bounded * others).sum(-1), padding)
-        return Context(1 - fits * agrees, before, after)
+        products = torch.stack([clean * context_states, bounded * others])
+        fits, agrees = _masked_softmax(products.sum(-1), padding)
+        return Context(1 - fits * agrees, before, after, padding)
 
     def neighbours(self, sequence: SequenceBatch, context: Context) -> tuple[Tensor, Tensor]:
         """Return the states before and after each position, which query the items."""
         del sequence
         return context.before, context.after
 
-    def candidates(self, valid: Tensor) -> Tensor:
-        """Return the positions that may be drawn, bool ``[B, L]``."""
-        return valid
+    def excluded(self, padding: Tensor) -> Tensor:
+        """Return the positions that are never drawn, bool ``[B, L]``."""
+        return padding
 
     def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
         """Return the rows that something is inserted into, bool ``[B]``."""
@@ -239,29 +240,43 @@ class Augmenter(nn.Module):
 
     def _queries(self, states: tuple[Tensor, Tensor], drawn: Tensor, position: Tensor) -> Tensor:
         """Return the left and right context of one position of each row, ``[2, B, D]``."""
-        row = torch.arange(len(position), device=position.device)
-        queries = torch.stack([side[row, position] for side in states])
+        both = torch.stack(states)
+        index = position[:, None, None].expand(2, -1, 1, both.shape[3])
+        queries = both.gather(2, index).squeeze(2)
         if self.position_gradient == "around":
             return queries
         # The published code sums all states, each times its entry of the one-hot vector.
         change = (drawn - drawn.detach())[:, None]
         return queries + torch.stack([(change @ side).squeeze(1) for side in states])
 
-    def _draw(self, context: Context, valid: Tensor, tau: Tensor, noise: Tensor | None) -> Tensor:
+    def _sample(
+        self, queries: Tensor, table: Tensor, tau: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Sample items ``[2, R]`` and their vectors ``[2, R, D]`` for queries ``[2, R, D]``."""
+        given = None if noise is None else noise.flatten(0, 1)
+        candidates = table[self.first_candidate :]
+        found, vectors = sample_items(queries.flatten(0, 1), candidates, tau, given)
+        items = found.view(queries.shape[:2]) + self.first_candidate
+        return items, vectors.view_as(queries).to(table.dtype)
+
+    def _draw(self, context: Context, tau: Tensor, noise: Tensor | None) -> Tensor:
         """Draw one position of each row, one-hot ``[B, L]`` with the gradient of the softmax."""
-        logits, noise = self._race(context, valid, noise)
+        logits, noise = self._race(context, noise)
         return hard_gumbel_softmax(logits, tau, noise)
 
-    def _race(self, context: Context, valid: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _race(self, context: Context, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return logits and noise of the positions, ``[B, L]``; the largest sum is drawn."""
         rho = context.rho
         if self.rho_logits == "log":
             rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
-        logits = (rho / self.rho_temperature).masked_fill(~self.candidates(valid), float("-inf"))
+        logits = rho / self.rho_temperature
+        logits = logits.masked_fill(self.excluded(context.padding), float("-inf"))
         return logits, gumbel_noise(logits.shape, logits) if noise is None else noise
 
 
 def _masked_softmax(logits: Tensor, padding: Tensor) -> Tensor:
-    """Compute the softmax over the real positions of each row, ``[B, L]``; 0 at padding."""
-    shares = torch.softmax(logits.masked_fill(padding, torch.finfo(logits.dtype).min), -1)
-    return shares.masked_fill(padding, 0)
+    """Compute the softmax over the real positions of each row, ``[..., B, L]``; 0 at padding.
+
+    A row has at least one real position.
+    """
+    return torch.softmax(logits.masked_fill(padding, torch.finfo(logits.dtype).min), -1)

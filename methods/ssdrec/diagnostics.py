@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.sequences import Sequences
+from bench.methods.parts.packing import without
 
 from .augment import Augmented
 
@@ -52,13 +53,20 @@ class AugmentationStatistics(nn.Module):
         """Add a batch; ``kept`` is what HSD's gates sampled, bool ``[B, W]``."""
         insertion, sequence = augmented.insertion, augmented.sequence
         rows, changed = insertion.rows, insertion.rows.sum()
-        added = sequence.valid & ~sequence.original
+        added = without(sequence.valid, sequence.original)
         self.rows += len(rows)
-        self.augmented += changed
-        self.shortened += augmented.removed.sum()
-        self.inserted += 2 * changed
-        self.undone += 2 * changed - added.sum()
-        self.dropped += (added & ~kept[:, : added.shape[1]]).sum()
+        inserted = 2 * changed
+        # All counters in one operation.
+        torch._foreach_add_(
+            [self.augmented, self.shortened, self.inserted, self.undone, self.dropped],
+            [
+                changed,
+                augmented.removed.sum(),
+                inserted,
+                inserted - added.sum(),
+                without(added, kept[:, : added.shape[1]]).sum(),
+            ],
+        )
         self.popularity += (self.counts[insertion.items] * rows).sum()
 
     def diagnostics(self) -> dict[str, float | int | str]:

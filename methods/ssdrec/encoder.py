@@ -87,21 +87,20 @@ class RelationEncoder(nn.Module):
             ``[2, R, D]`` uniform in [0, 1), for dropout; drawn if None.
         """
         messages = (self.similar.of_rows(chosen, users), self.dissimilar.of_rows(chosen, users))
-        related = self._contributions(users[chosen], messages, self.user_scalars, noise)
+        related = self._contributions(
+            functional.embedding(chosen, users), messages, self.user_scalars, noise
+        )
         encoded: Tensor = self.user_fusion(self.interaction.of_rows(chosen, items), related)
         return encoded
 
     def _transitions(self, items: Tensor) -> Tensor:
         """Combine preceding and following items of each item by attention."""
         incoming, outgoing = self.incoming(items), self.outgoing(items)
-        scores = torch.stack(
-            [
-                _attend(self.incoming_key(items * incoming)),
-                _attend(self.outgoing_key(items * outgoing)),
-            ]
+        keyed = torch.stack(
+            [self.incoming_key(items * incoming), self.outgoing_key(items * outgoing)]
         )
-        weights = torch.softmax(scores, 0)[..., None]
-        joined: Tensor = weights[0] * incoming + weights[1] * outgoing
+        by_incoming, by_outgoing = torch.softmax(_attend(keyed), 0)[..., None]
+        joined: Tensor = by_incoming * incoming + by_outgoing * outgoing
         return joined
 
     def _contributions(
@@ -112,9 +111,10 @@ class RelationEncoder(nn.Module):
         noise: Tensor | None,
     ) -> Tensor:
         """Average ``drop(w0 * message + w1 * own + b)`` over the relations, ``[R, D]``."""
-        to_message, to_own = scalars.weight[0]
+        to_message, to_own = scalars.weight.unbind(1)
         base = to_own * own + scalars.bias
-        parts = torch.stack([to_message * message + base for message in messages])
+        # Expanded before the product, so that the scalar's gradient is summed by relation.
+        parts = to_message.expand(2)[:, None, None] * torch.stack(messages) + base
         return fast_dropout(parts, self.dropout if self.training else 0.0, noise).mean(0)
 
 
@@ -141,5 +141,5 @@ class RelationFusion(nn.Module):
 
 
 def _attend(keyed: Tensor) -> Tensor:
-    """Compute attention scores ``[I + 1]``: the sum of leaky values over D, divided by sqrt(D)."""
+    """Compute attention scores ``[..., I + 1]``: sums of leaky values, divided by sqrt(D)."""
     return functional.leaky_relu(keyed, _SLOPE).sum(-1) / math.sqrt(keyed.shape[-1])

@@ -6,12 +6,13 @@ All operations work on whole batches: the source of each position of the new fra
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.methods.parts.packing import pack
+from bench.methods.parts.packing import pack, without
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,22 +26,23 @@ class SequenceBatch:
     x
         ``[B, L, D]``: graph-encoded embeddings; meaningless at padding.
     source
-        int64 ``[B, L]``: position in the original row, -1 for inserted items and padding.
+        int64 ``[B, L]``: position in the original row, counted from 1; 0 for inserted items and
+        padding.
     """
 
     items: Tensor
     x: Tensor
     source: Tensor
 
-    @property
+    @cached_property
     def valid(self) -> Tensor:
         """Positions that hold an item, bool ``[B, L]``."""
         return self.items > 0
 
-    @property
+    @cached_property
     def original(self) -> Tensor:
         """Positions that hold a real interaction, bool ``[B, L]``."""
-        return self.source >= 0
+        return self.source > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +76,8 @@ class Insertion:
 
 def without_insertions(items: Tensor, x: Tensor) -> SequenceBatch:
     """Wrap sequences without insertions, ``[B, L]`` and ``[B, L, D]``."""
-    positions = torch.arange(items.shape[1], device=items.device)
-    return SequenceBatch(items, x, positions.expand_as(items).masked_fill(items == 0, -1))
+    positions = torch.arange(1, items.shape[1] + 1, device=items.device)
+    return SequenceBatch(items, x, positions.expand_as(items).masked_fill(items == 0, 0))
 
 
 def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
@@ -86,37 +88,31 @@ def insert(sequence: SequenceBatch, insertion: Insertion) -> SequenceBatch:
     """
     rows, width = sequence.items.shape
     steps = torch.arange(width + 2, device=sequence.items.device)
-    offset = steps - insertion.position[:, None]
-    moved = insertion.rows[:, None]
-    origin = steps - 2 * ((offset >= 3) & moved)
-    # Index into all old positions, then all LEFT, suspicious and RIGHT items, then padding.
-    row = torch.arange(rows, device=steps.device)[:, None]
-    empty = rows * (width + 3)
-    index = (row * width + origin).masked_fill(origin >= width, empty)
-    around = moved & (offset >= 0) & (offset <= 2)
-    index = torch.where(around, rows * (width + offset) + row, index)
-    left, right = insertion.items
-    nothing = left.new_zeros(1)
-    position = insertion.position[:, None]
-    suspect = sequence.items.gather(1, position).squeeze(1)
-    suspect_source = sequence.source.gather(1, position).squeeze(1)
-    inserted = torch.full_like(left, -1)
-    items = torch.cat([sequence.items.flatten(), left, suspect, right, nothing])
-    source = torch.cat([sequence.source.flatten(), inserted, suspect_source, inserted, nothing - 1])
-    return SequenceBatch(
-        items[index], _gather_embeddings(sequence.x, insertion, index), source[index]
-    )
+    # In a row without an insertion the suspicious item is taken to be behind the frame.
+    offset = steps - insertion.position.where(insertion.rows, width + 2)[:, None]
+    # Of all rows, what is read is listed by position: the old ones, two of padding, then LEFT,
+    # the suspicious item and RIGHT.
+    listed = steps.where(offset < 0, offset + (width + 2)).where(offset <= 2, steps - 2)
+    index = listed * rows + torch.arange(rows, device=steps.device)[:, None]
+    position = insertion.position[None]
+    nothing = insertion.items.new_zeros(2, rows)
+    columns = []
+    for column, inserted in ((sequence.items.T, insertion.items), (sequence.source.T, nothing)):
+        suspect = column.gather(0, position)
+        parts = [column, nothing, inserted[:1], suspect, inserted[1:]]
+        columns.append(torch.cat(parts).take(index))
+    items, source = columns
+    x = _listed_embeddings(sequence.x, insertion).index_select(0, index.flatten())
+    return SequenceBatch(items, x.view(*index.shape, -1), source)
 
 
-def _gather_embeddings(x: Tensor, insertion: Insertion, index: Tensor) -> Tensor:
-    """Gather embeddings by ``index``; see :func:`insert`."""
-    row = torch.arange(len(x), device=x.device)
-    three = (
-        torch.stack([insertion.vectors[0], x[row, insertion.position], insertion.vectors[1]])
-        * insertion.gate[:, None]
-    )
-    listed = torch.cat([x.flatten(0, 1), three.flatten(0, 1), x.new_zeros(1, x.shape[2])])
-    return listed.index_select(0, index.flatten()).view(*index.shape, -1)
+def _listed_embeddings(x: Tensor, insertion: Insertion) -> Tensor:
+    """List embeddings, ``[(L + 5) B, D]``; see :func:`insert`."""
+    suspect = x.gather(1, insertion.position[:, None, None].expand(-1, -1, x.shape[2])).squeeze(1)
+    left, right = insertion.vectors
+    three = torch.stack([left, suspect, right]) * insertion.gate[:, None]
+    padding = x.new_zeros(2, len(x), x.shape[2])
+    return torch.cat([x.transpose(0, 1), padding, three]).flatten(0, 1)
 
 
 def with_gradient_of_draw(
@@ -197,6 +193,7 @@ def remove(sequence: SequenceBatch, rows: Tensor, positions: Tensor) -> Sequence
     """
     steps = torch.arange(sequence.items.shape[1], device=sequence.items.device)
     gone = rows[:, None] & (steps == positions[:, None])
-    packing = pack(sequence.valid & ~gone)
-    source = packing.gather(sequence.source + 1) - 1
-    return SequenceBatch(packing.gather(sequence.items), packing.gather(sequence.x), source)
+    packing = pack(without(sequence.valid, gone))
+    columns = packing.gather(torch.stack([sequence.items, sequence.source], -1))
+    items, source = columns.unbind(-1)
+    return SequenceBatch(items, packing.gather(sequence.x), source)

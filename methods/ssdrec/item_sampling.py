@@ -70,6 +70,8 @@ class _SampleItems(torch.autograd.Function):
             torch.argmax(buffer, 1, out=chosen[part])
             torch.softmax(buffer.div_(tau), 1, out=buffer)
         ctx.mark_non_differentiable(chosen)
+        # The indices have no gradient, and none is made of zeros.
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(queries, table, tau, relaxed, chosen)
         return table[chosen], chosen
 
@@ -93,6 +95,9 @@ class _SampleItems(torch.autograd.Function):
 
 
 def _fill_with_gumbel(buffer: Tensor) -> None:
-    """Fill with standard Gumbel noise; torch's exponential numbers are several times slower."""
+    """Fill with standard Gumbel noise; on a CPU torch's exponential numbers are slow."""
+    if is_static(buffer.device):
+        buffer.exponential_().log_().neg_()
+        return
     # Replace 0 by half the smallest positive number that is drawn.
     buffer.uniform_().clamp_min_(0.5**25).log_().neg_().log_().neg_()

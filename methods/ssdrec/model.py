@@ -194,10 +194,11 @@ class SSDRec(Method):
     def _inputs(self, batch: Batch, sequence: SequenceBatch, around: Tensor | None) -> HSDInputs:
         """Build HSD's inputs; its item-level signal reads graph-encoded vectors."""
         embedded, valid = self.core.pad_frame(self.backbone.embed(sequence.items), sequence.valid)
-        missing = valid.shape[1] - sequence.x.shape[1]
-        x = functional.pad(sequence.x, (0, 0, 0, missing))
+        x = sequence.x
         if around is not None:
-            x = x.where(valid[..., None], around)
+            x = functional.pad(x, (0, 0, 0, valid.shape[1] - x.shape[1])).where(
+                valid[..., None], around
+            )
             # The mask from before the insertion hides the newest items behind it.
             valid = valid & functional.pad(batch.valid, (0, valid.shape[1] - batch.valid.shape[1]))
         return HSDInputs(

@@ -33,9 +33,9 @@ class OfficialAugmenter(Augmenter):
         forward, backward = self.lstm(x, x.new_ones(x.shape[:2], dtype=torch.bool))
         return forward.roll(1, 1), backward.roll(-1, 1)
 
-    def candidates(self, valid: Tensor) -> Tensor:
-        """Return all positions, padding included."""
-        return torch.ones_like(valid)
+    def excluded(self, padding: Tensor) -> Tensor:
+        """Exclude no position, not even padding."""
+        return torch.zeros_like(padding)
 
     def may_insert(self, sequence: SequenceBatch, position: Tensor) -> Tensor:
         """Return the rows whose drawn position is real and that have two spare positions."""
@@ -46,7 +46,8 @@ class OfficialAugmenter(Augmenter):
         """Insert and keep the frame: rows with an insertion have two spare positions."""
         width = sequence.items.shape[1]
         wide = insert(sequence, insertion)
-        augmented_rows = SequenceBatch(*(column[:, :width] for column in vars(wide).values()))
+        columns = (wide.items, wide.x, wide.source)
+        augmented_rows = SequenceBatch(*(column[:, :width] for column in columns))
         return with_gradient_of_draw(sequence.x, augmented_rows, insertion)
 
     def may_remove(

@@ -41,12 +41,16 @@ def dense(graph, values=None):
     return matrix
 
 
-def model(rows=None, seed=0, spread=1.0, **settings):
+def model(rows=None, seed=0, spread=1.0, cache=None, **settings):
     """A small model; ``spread`` is the deviation of what it draws, so that views differ."""
     rows = rows or histories()
     sizes = Sizes(n_users=len(rows), n_items=ITEMS, max_length=8)
     data = TrainingData(
-        sizes, Sequences.from_lists(rows), cross_entropy, target_loss=target_cross_entropy
+        sizes,
+        Sequences.from_lists(rows),
+        cross_entropy,
+        target_loss=target_cross_entropy,
+        cache=cache,
     )
     torch.manual_seed(seed)
     made = DCRec(DCRecConfig(**(SMALL | settings)), data)

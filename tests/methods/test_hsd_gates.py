@@ -1,11 +1,13 @@
 """HSD's gates: who is dropped, how probably, and where the gradient goes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hsd_toys import SLOTS, WIDTH, config, mask, shaken
 
+from bench.methods.hsd.diagnostics import GateStatistics
 from bench.methods.hsd.gates import GateOutput, HSDGates
 
 
@@ -14,7 +16,7 @@ def gates(**changes):
 
 
 def output(valid, sequence, item):
-    return GateOutput(sequence, item, valid, torch.zeros(len(valid)))
+    return GateOutput(torch.stack([sequence, item], 2), valid, torch.zeros(len(valid)))
 
 
 def random_output(lengths, seed=0, scale=1.0):
@@ -57,14 +59,14 @@ def test_the_score_is_the_probability_of_a_drop(logits):
     dropped = 1 - model.sample(repeated, 0.5).mean(0)[:5]
     score = given.score()[0, :5]
     assert ((dropped - score).abs() < 4.5 * (score * (1 - score) / 20_000).sqrt()).all()
-    sequence, item = given.noise_probabilities()
+    sequence, item = given.noise_probabilities.unbind(-1)
     torch.testing.assert_close(given.score(), sequence * item)
 
 
 def test_drop_probabilities_are_exact_at_the_corners():
     """A gate on sigmoid outputs calls noise with a probability in 0.269 .. 0.731."""
     corner = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    sequence = output(mask([2], 2), corner, corner).noise_probabilities()[0]
+    sequence = output(mask([2], 2), corner, corner).noise_probabilities[..., 0]
     low, high = 1 / (1 + math.e), math.e / (1 + math.e)
     torch.testing.assert_close(sequence, torch.tensor([[low, high]]))
     product = output(mask([2], 2), corner, corner).score()
@@ -98,6 +100,23 @@ def test_padding_is_never_kept():
         assert ((keep == 0) | (keep == 1)).all()
         assert (keep.sum(1) >= 1).all()
     assert not gates().decide(given)[~given.valid].any()
+
+
+@pytest.mark.parametrize("keep_one", [True, False])
+def test_logits_at_padding_change_nothing(keep_one):
+    model, noise = gates(keep_one=keep_one), torch.randn(2, 3, SLOTS, 2)
+    given = random_output([3, 1, 6])
+    logits = given.logits.masked_fill(~given.valid[..., None, None], 0).requires_grad_()
+    other = given.logits.where(given.valid[..., None, None], 1e3 * given.logits).requires_grad_()
+    found = []
+    for each in (logits, other):
+        judged, statistics = replace(given, logits=each), GateStatistics()
+        keep = model.sample(judged, 0.5, noise)
+        (gradient,) = torch.autograd.grad(keep.cumsum(1).sum(), each)
+        statistics.add(judged, keep)
+        found.append([keep, gradient, model.decide(judged), statistics.sums])
+    for one, two in zip(*found, strict=True):
+        assert one.equal(two)
 
 
 def test_a_gate_learns_only_where_the_other_votes_noise():

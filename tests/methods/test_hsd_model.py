@@ -337,7 +337,7 @@ def test_diagnostics_average_the_epochs_votes():
         output.score()[real].mean().item(), rel=1e-5
     )
     assert diagnostics["sequence_noise"] == pytest.approx(
-        output.noise_probabilities()[0][real].mean().item(), rel=1e-5
+        output.noise_probabilities[..., 0][real].mean().item(), rel=1e-5
     )
     dropped = 1 - method.core.gates.decide(output)[real].float().mean().item()
     assert diagnostics["sampled_drop"] == pytest.approx(dropped)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.methods.parts.ragged import Ragged
+from bench.methods.parts.ragged import Padded, Ragged
 
 
 def ragged(lengths, width=3, seed=0):
@@ -46,6 +46,33 @@ def test_rows_give_their_tokens_what_belongs_to_them(lengths):
     _, tokens, _ = ragged(lengths)
     own = tokens.repeat_rows(torch.arange(len(lengths)))
     assert own.tolist() == [row for row, n in enumerate(lengths) for _ in range(n)]
+
+
+@pytest.mark.parametrize("layout", [Ragged, Padded])
+@given(LENGTHS)
+def test_tokens_meet_the_values_of_their_rows_and_positions(layout, lengths):
+    frame, plain, rows = ragged(lengths)
+    tokens = layout(plain.valid)
+    of_rows = torch.randn(len(lengths), 3, dtype=torch.float64)
+    first, second = torch.randn(2, max(lengths), dtype=torch.float64)
+    flat = tokens.take(frame)
+    found = {
+        "rows": tokens.with_rows(torch.sub, flat, of_rows),
+        "numbers": tokens.with_rows(torch.sub, flat[:, 0], of_rows[:, 0]),
+        "positions": tokens.with_positions(torch.sub, flat, first),
+        "both": tokens.with_positions(lambda x, a, b: x * a + b, flat, first, second),
+    }
+    for row, (own, values) in enumerate(zip(rows, of_rows, strict=True)):
+        n = len(own)
+        a, b = first[:n, None], second[:n, None]
+        expected = {
+            "rows": own - values,
+            "numbers": own[:, 0] - values[0],
+            "positions": own - a,
+            "both": own * a + b,
+        }
+        for name, each in expected.items():
+            torch.testing.assert_close(tokens.put(found[name])[row, :n], each)
 
 
 @pytest.mark.parametrize("name", [*EACH_ROW, *EACH_TOKEN])

@@ -131,14 +131,14 @@ def loop_insertion(items, x, insertion):
     rows = []
     for b in range(len(items)):
         ids = [i for i in items[b].tolist() if i]
-        vectors, slots = list(x[b, : len(ids)]), list(range(len(ids)))
+        vectors, slots = list(x[b, : len(ids)]), list(range(1, len(ids) + 1))
         if insertion.rows[b]:
             p = int(insertion.position[b])
             left, right = insertion.items[:, b].tolist()
             ids[p : p + 1] = [left, ids[p], right]
             around = [insertion.vectors[0, b], vectors[p], insertion.vectors[1, b]]
             vectors[p : p + 1] = [v * insertion.gate[b] for v in around]
-            slots[p : p + 1] = [-1, p, -1]
+            slots[p : p + 1] = [0, p + 1, 0]
         rows.append((ids, vectors, slots))
     return rows
 
@@ -163,7 +163,7 @@ def test_insertion_equals_lists_and_hands_gradients_back(lengths, seed):
     ):
         n = len(ids)
         assert found.items[row].tolist() == ids + [0] * (found.items.shape[1] - n)
-        assert found.source[row].tolist() == slots + [-1] * (found.items.shape[1] - n)
+        assert found.source[row].tolist() == slots + [0] * (found.items.shape[1] - n)
         torch.testing.assert_close(found.x[row, :n], torch.stack(vectors))
         weights = torch.arange(n * WIDTH).view(n, WIDTH).cos()
         total = total + (found.x[row, :n] * weights).sum()
@@ -298,7 +298,7 @@ def test_removal_closes_the_gap():
     done = remove(sequence, torch.tensor([True, False]), torch.tensor([1, 0]))
     first = sequence.items[0].tolist()
     assert done.items[0].tolist() == [first[0], *first[2:], 0][: done.items.shape[1]]
-    assert done.source.tolist() == [[0, 2, 3], [0, 1, -1]]
+    assert done.source.tolist() == [[1, 3, 4], [1, 2, 0]]
     assert done.x[0, 1].equal(sequence.x[0, 2])
     # No holes: what holds an item is a prefix of each row.
     assert done.valid.equal(torch.arange(3) < torch.tensor([3, 2])[:, None])
@@ -310,7 +310,7 @@ def test_the_newest_item_stays_unless_refinement_took_it(lengths, seed):
     sequence = sequences(lengths, seed)
     done = augmenter()(sequence, table(), TAU)
     for row, n in enumerate(lengths):
-        kept = done.sequence.source[row][done.sequence.original[row]].tolist()
+        kept = (done.sequence.source[row][done.sequence.original[row]] - 1).tolist()
         lost = sorted(set(range(n)) - set(kept))
         assert kept == sorted(kept)
         assert lost in ([], [int(done.insertion.position[row])])
@@ -365,7 +365,7 @@ def test_official_refinement_deletes_originals_where_nothing_was_inserted():
     done = model(sequence, table(), TAU, noise)
     assert not done.insertion.rows.any()
     assert done.removed.all()
-    assert done.sequence.source[0, :4].tolist() == [0, 1, 3, 4]
+    assert done.sequence.source[0, :4].tolist() == [1, 2, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_official_refinement_wraps_around_the_frame(length, position, second, ke
         noise_that_draws([second], 6),
     )
     done = model(sequence, table(), TAU, noise)
-    assert done.sequence.source[0][done.sequence.original[0]].tolist() == kept
+    assert (done.sequence.source[0][done.sequence.original[0]] - 1).tolist() == kept
     assert done.lengths(torch.tensor([length])).tolist() == [counted]
 
 
@@ -483,5 +483,5 @@ def test_the_gradient_of_the_draw_changes_no_value():
 def test_wrapped_sequences_know_where_items_come_from():
     wrapped = without_insertions(torch.tensor([[4, 2, 0]]), torch.zeros(1, 3, 1))
     assert isinstance(wrapped, SequenceBatch)
-    assert wrapped.source.tolist() == [[0, 1, -1]]
+    assert wrapped.source.tolist() == [[1, 2, 0]]
     assert wrapped.original.equal(wrapped.valid)

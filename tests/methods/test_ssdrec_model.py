@@ -305,8 +305,8 @@ def reconstruction_sums(method, inputs):
 def test_the_temperature_falls_before_the_fortieth_batch_is_augmented():
     method, seen = build("ssdrec:compat"), []
     draw = method.augmenter._draw
-    method.augmenter._draw = lambda context, valid, tau, noise: (
-        seen.append(float(tau)) or draw(context, valid, tau, noise)
+    method.augmenter._draw = lambda context, tau, noise: (
+        seen.append(float(tau)) or draw(context, tau, noise)
     )
     schedules = method.core.schedules
     schedules.load_state_dict(schedules.state_dict() | {"batches": torch.tensor(39)})

@@ -209,7 +209,9 @@ def judged(gates: HSDGates) -> Iterator[list[Tensor]]:
     """Note what the gates of ours sample from, ``[2, B, L, 2]`` a call."""
     seen: list[Tensor] = []
     hook = gates.register_forward_hook(
-        lambda *call: seen.append(torch.stack([call[2].sequence, call[2].item]))
+        lambda *call: seen.append(
+            torch.stack([call[2].sequence * call[2].valid[..., None], call[2].item])
+        )
     )
     try:
         yield seen

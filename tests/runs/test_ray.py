@@ -11,36 +11,24 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command import CARD, begin, called, end
-from tiny_runs import labels, ranks_of
+from command import begin, end
+from tiny_runs import labels, ranks_of, ranks_of_local_run, wait_for, write_twenty
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PORT = 6397
-SPEC = """
-datasets: [./card.yaml]
-backbones: [gru4rec]
-methods: [none, random-drop]
-seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
-training: {epochs: 40, patience: 40}
-"""
+REST = "training: {epochs: 40, patience: 40}"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ray")
-    (folder / "card.yaml").write_text(CARD)
-    (folder / "spec.yaml").write_text(SPEC)
-    return folder
+    return write_twenty(tmp_path_factory.mktemp("ray"), REST)
 
 
 @pytest.fixture(scope="module")
 def expected(folder):
-    """Ranks of the same experiments, run here."""
-    done = called("run", "spec.yaml", "--store", "local", "--jobs", "1", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return ranks_of(folder / "local")
+    return ranks_of_local_run(folder)
 
 
 def node(*words: str) -> subprocess.Popen[bytes]:
@@ -77,11 +65,6 @@ def nodes():
 def start(folder, store):
     flags = ("--on", "ray", "--ray-address", f"127.0.0.1:{PORT}", "--jobs", "2", "--no-track")
     return begin(folder, "run", "spec.yaml", "--store", store, *flags)
-
-
-def wait_for(store, count, process):
-    while len(labels(store)) < count and process.poll() is None:
-        time.sleep(0.2)
 
 
 def test_a_node_that_is_killed_costs_no_experiment(folder, expected, nodes):

@@ -14,8 +14,8 @@ from collections import Counter
 import psutil
 import pytest
 import slurm_cluster
-from command import CARD, begin, called, end
-from tiny_runs import labels, ranks_of
+from command import begin, end
+from tiny_runs import labels, ranks_of, ranks_of_local_run, wait_for, write_twenty
 
 from bench.files import write_text
 
@@ -27,11 +27,7 @@ pytestmark = [
 ]
 
 EPOCHS = 2
-SPEC = f"""
-datasets: [./card.yaml]
-backbones: [gru4rec]
-methods: [none, random-drop]
-seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+REST = f"""
 training: {{epochs: {EPOCHS}, patience: {EPOCHS}}}
 slurm: {{memory: 1500M, options: {{time: 60}}}}
 """
@@ -40,18 +36,12 @@ slurm: {{memory: 1500M, options: {{time: 60}}}}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "card.yaml").write_text(CARD)
-    (folder / "spec.yaml").write_text(SPEC)
-    return folder
+    return write_twenty(tmp_path_factory.mktemp("runs"), REST)
 
 
 @pytest.fixture(scope="module")
 def expected(folder):
-    """Ranks of the same experiments, run here."""
-    done = called("run", "spec.yaml", "--store", "local", "--jobs", "1", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return ranks_of(folder / "local")
+    return ranks_of_local_run(folder)
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +75,6 @@ def start(folder, store, cluster, *values):
     flags = ("--jobs", "2", "--no-track", "--slurm", *values)
     words = ("run", "spec.yaml", "--store", store, "--on", "slurm", *flags)
     return begin(folder, *words, **cluster)
-
-
-def wait_for(store, count, process):
-    while len(labels(store)) < count and process.poll() is None:
-        time.sleep(0.2)
 
 
 def logs(store):

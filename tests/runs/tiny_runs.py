@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
-from command import CARD, begin
+from command import CARD, begin, called
 
 from bench.runs.store import Store
 
@@ -16,12 +17,33 @@ backbones: [gru4rec, sasrec]
 seeds: [1, 2]
 training: {epochs: 3}
 """
+TWENTY = """
+datasets: [./card.yaml]
+backbones: [gru4rec]
+methods: [none, random-drop]
+seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+"""
+"""Experiments that engines run; each test adds their training."""
 
 
 def write_spec(folder: Path) -> Path:
     (folder / "card.yaml").write_text(CARD)
     (folder / "tiny.yaml").write_text(SPEC)
     return folder / "tiny.yaml"
+
+
+def write_twenty(folder: Path, rest: str) -> Path:
+    """Write ``spec.yaml`` and its data; ``rest`` is what it says besides the experiments."""
+    (folder / "card.yaml").write_text(CARD)
+    (folder / "spec.yaml").write_text(TWENTY + rest)
+    return folder
+
+
+def ranks_of_local_run(folder: Path) -> dict[str, bytes]:
+    """Run ``spec.yaml`` of a folder without an engine and return the ranks."""
+    done = called("run", "spec.yaml", "--store", "local", "--jobs", "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return ranks_of(folder / "local")
 
 
 def start(spec: Path, store: Path, *more: str) -> subprocess.Popen[str]:
@@ -43,3 +65,9 @@ def ranks_of(store: Path) -> dict[str, bytes]:
 def labels(store: Path) -> set[str]:
     """Labels of the finished experiments."""
     return {stored.experiment.label for stored in Store(store).experiments()}
+
+
+def wait_for(store: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until some experiments are finished or the process ends."""
+    while len(labels(store)) < count and process.poll() is None:
+        time.sleep(0.2)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from bench.methods.parts.attention import PostNormBlock
 from bench.methods.parts.dropout import fast_dropout
+from bench.methods.parts.packing import without
 from bench.methods.parts.ragged import Ragged, lay_out
 from bench.model.backbone import Backbone, Sizes, init_normal
 
@@ -61,7 +62,7 @@ class BERT4Rec(Backbone):
         del users
         x, longer = self._append_mask(x, valid)
         states = self.encode_hidden(x, longer)
-        last = valid & ~functional.pad(valid, (0, 1))[:, 1:]
+        last = without(valid, functional.pad(valid, (0, 1))[:, 1:])
         return states[:, 1:].where(last[..., None], states[:, :-1])
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
@@ -98,7 +99,7 @@ class BERT4Rec(Backbone):
     def _append_mask(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Put the mask after the last item: ``[B, L + 1, D]`` and its real positions."""
         longer = functional.pad(valid, (1, 0), value=True)
-        place = longer & ~functional.pad(valid, (0, 1))
+        place = without(longer, functional.pad(valid, (0, 1)))
         return self.mask.where(place[..., None], functional.pad(x, (0, 0, 0, 1))), longer
 
     def _tokens(self, x: Tensor, ragged: Ragged) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.methods.parts.dropout import fast_dropout
+from bench.methods.parts.attention import attention, fused_attention
 from bench.methods.parts.frames import EPS, FrameBlock, FrameEncoder, filtered, filtered_last
 from bench.model.backbone import Sizes, init_normal
+from bench.model.shapes import is_static
 
 from .config import BSARecConfig
 
@@ -33,7 +34,7 @@ class BSARec(FrameEncoder):
 class InductiveBlock(FrameBlock):
     """``alpha LN(z + drop(low + b^2 high)) + (1 - alpha) LN(z + drop(MHA(z)))``."""
 
-    low_pass: Tensor
+    factors: Tensor
 
     def __init__(self, config: BSARecConfig, length: int) -> None:
         width = config.embedding_size
@@ -41,8 +42,9 @@ class InductiveBlock(FrameBlock):
         self.alpha = config.alpha
         self.heads = config.heads
         self.attention_dropout = config.attention_dropout
-        passed = torch.arange(length // 2 + 1) < config.low_frequencies // 2 + 1
-        self.register_buffer("low_pass", passed.float()[:, None], persistent=False)
+        passed = (torch.arange(length // 2 + 1) < config.low_frequencies // 2 + 1).float()
+        factors = torch.stack([passed, torch.zeros_like(passed)], -1)
+        self.register_buffer("factors", factors[:, None], persistent=False)
         self.scale = nn.Parameter(torch.randn(width))
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -57,7 +59,7 @@ class InductiveBlock(FrameBlock):
         # All keys of a padding query are equally forbidden, so it attends to all of them, later
         # ones included, as the official additive mask lets it.
         attended = self._attend(q, k, v, allowed | ~real[..., None])
-        return self._join(z, filtered(z, self._response()), attended)
+        return self._join(z, filtered(z, self._low_pass()), attended)
 
     def mix_last(self, z: Tensor, real: Tensor) -> Tensor:
         """Filter and attend at the last position; see :meth:`FrameBlock.mix_last`."""
@@ -67,10 +69,10 @@ class InductiveBlock(FrameBlock):
         k, v = nn.functional.linear(z, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, -1)
         allowed = real[:, None] | ~real[:, -1:, None]
         attended = self._attend(q, k, v, allowed)[:, 0]
-        return self._join(z[:, -1], filtered_last(z, self._response()), attended)
+        return self._join(z[:, -1], filtered_last(z, self._low_pass()), attended)
 
-    def _response(self) -> Tensor:
-        return torch.complex(self.low_pass, torch.zeros_like(self.low_pass))
+    def _low_pass(self) -> Tensor:
+        return torch.view_as_complex(self.factors)
 
     def _join(self, z: Tensor, low: Tensor, attended: Tensor) -> Tensor:
         rescaled = self.norm_filter(z + self.drop(low + self.scale.square() * (z - low)))
@@ -80,9 +82,6 @@ class InductiveBlock(FrameBlock):
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
         """Attend from ``q [B, Q, D]`` to ``k, v [B, N, D]`` where ``allowed [B, Q, N]``."""
-        shape = q.shape
-        q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (q, k, v))
-        logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        weights = torch.softmax(logits.masked_fill(~allowed[:, None], float("-inf")), -1)
-        weights = fast_dropout(weights, self.attention_dropout if self.training else 0.0)
-        return (weights @ v).transpose(1, 2).reshape(shape)
+        attend = fused_attention if is_static(q.device) else attention
+        dropout = self.attention_dropout if self.training else 0.0
+        return attend(q, k, v, allowed, self.heads, dropout)
