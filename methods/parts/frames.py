@@ -111,9 +111,11 @@ class FrameEncoder(Backbone):
     def encode(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
         """Mix the whole frame; see :meth:`Backbone.encode`."""
         del users
-        z, real, slots = self._frame(x, valid)
+        z, real, shift = self._frame(x, valid)
         for block in self.blocks:
             z = self._without_pads(block(z, real), real)
+        steps = torch.arange(x.shape[1], device=x.device)
+        slots = (steps + shift).clamp_max(self.sizes.max_length - 1)
         return z.gather(1, slots[..., None].expand(-1, -1, z.shape[2]))
 
     def encode_last(self, x: Tensor, valid: Tensor, users: Tensor | None = None) -> Tensor:
@@ -133,8 +135,8 @@ class FrameEncoder(Backbone):
         Returns
         -------
         tuple of Tensor
-            Frames ``[B, N, D]``; their real positions, bool ``[B, N]``; and the frame's position
-            of each position of ``x``, int64 ``[B, L]``.
+            Frames ``[B, N, D]``; their real positions, bool ``[B, N]``; and the first one of each
+            row, int64 ``[B, 1]``.
         """
         length, width = self.sizes.max_length, x.shape[1]
         shift = length - valid.sum(1, keepdim=True)
@@ -144,8 +146,7 @@ class FrameEncoder(Backbone):
         placed = x.gather(1, origin[..., None].expand(-1, -1, x.shape[2])) * real[..., None]
         z = self.norm(placed + self.positions.weight)
         z = fast_dropout(z, self.dropout if self.training else 0.0)
-        slots = (steps[:width] + shift).clamp_max(length - 1)
-        return self._without_pads(z, real), real, slots
+        return self._without_pads(z, real), real, shift
 
     def _without_pads(self, z: Tensor, real: Tensor) -> Tensor:
         return z if self.live else z * real[..., None]

@@ -186,7 +186,7 @@ class Augmenter(nn.Module):
         valid
             bool ``[B, L]``, a prefix of each row.
         """
-        forward, backward = self.lstm(*self._add_boundaries(x, valid.sum(1)))
+        forward, backward = self.lstm(*self._add_boundaries(x, valid))
         before, after = forward[:, :-2], backward[:, 2:]
         context_states = before * after if self.context_fuse == "mul" else before + after
         padding = ~valid
@@ -226,13 +226,18 @@ class Augmenter(nn.Module):
         del augmented_rows
         return is_removable(insertion.rows, insertion.position, second)
 
-    def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _add_boundaries(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Add start and end vectors around each row.
 
         Returns ``[B, L + 2, D]`` and its real positions, bool ``[B, L + 2]``.
         """
+        if is_static(x.device):
+            # What follows a row's end is not read: the end vector takes the place of all padding.
+            start, end = repeated(self.start, x), repeated(self.end, x)
+            framed = torch.cat([start, x.where(valid[..., None], self.end), end], 1)
+            return framed, functional.pad(valid, (2, 0), value=True)
         steps = torch.arange(x.shape[1] + 2, device=x.device)
-        last = lengths[:, None] + 1
+        last = valid.sum(1, keepdim=True) + 1
         framed = functional.pad(x, (0, 0, 1, 1))
         framed = torch.where((steps == 0)[:, None], self.start, framed)
         framed = torch.where((steps == last)[..., None], self.end, framed)
@@ -269,9 +274,14 @@ class Augmenter(nn.Module):
         rho = context.rho
         if self.rho_logits == "log":
             rho = rho.clamp_min(torch.finfo(rho.dtype).tiny).log()
-        logits = rho / self.rho_temperature
+        logits = rho if self.rho_temperature == 1 else rho / self.rho_temperature
         logits = logits.masked_fill(self.excluded(context.padding), float("-inf"))
         return logits, gumbel_noise(logits.shape, logits) if noise is None else noise
+
+
+def repeated(vector: Tensor, x: Tensor) -> Tensor:
+    """Repeat a vector ``[D]`` for the rows of ``x``, ``[B, 1, D]``."""
+    return vector.expand(len(x), 1, -1)
 
 
 def _masked_softmax(logits: Tensor, padding: Tensor) -> Tensor:

@@ -111,6 +111,7 @@ class GradientNorms(nn.Module):
     def __init__(self, watched: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.names = list(watched)
+        self._arrived: dict[int, Tensor] = {}
         self.register_buffer("sums", torch.zeros(len(watched)))
         self.register_buffer("steps", torch.zeros(len(watched), dtype=torch.long))
         for index, parameter in enumerate(watched.values()):
@@ -130,7 +131,17 @@ class GradientNorms(nn.Module):
     def _counter(self, index: int) -> Callable[[Tensor], None]:
         def count(parameter: Tensor) -> None:
             if parameter.grad is not None:
-                self.sums[index].add_(parameter.grad.norm())
-                self.steps[index].add_(1)
+                self._arrived[index] = parameter.grad
+                # At the end of the backward pass one operation takes all norms.
+                engine = torch.autograd.Variable._execution_engine  # noqa: SLF001
+                engine.queue_callback(self._add)
 
         return count
+
+    @torch.no_grad()
+    def _add(self) -> None:
+        arrived, self._arrived = self._arrived, {}
+        if arrived:
+            norms = torch._foreach_norm(list(arrived.values()))  # noqa: SLF001
+            torch._foreach_add_([self.sums[index] for index in arrived], norms)
+            torch._foreach_add_([self.steps[index] for index in arrived], 1)

@@ -99,9 +99,8 @@ class RelationEncoder(nn.Module):
         keyed = torch.stack(
             [self.incoming_key(items * incoming), self.outgoing_key(items * outgoing)]
         )
-        by_incoming, by_outgoing = torch.softmax(_attend(keyed), 0)[..., None]
-        joined: Tensor = by_incoming * incoming + by_outgoing * outgoing
-        return joined
+        weights = torch.softmax(_attend(keyed), 0)[..., None]
+        return (weights * torch.stack([incoming, outgoing])).sum(0)
 
     def _contributions(
         self,

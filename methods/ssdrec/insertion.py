@@ -176,7 +176,7 @@ def is_removable(
     distance = second - position
     if width is not None:
         distance = distance % width
-    return rows & (distance >= 0) & (distance <= 2)
+    return rows & (distance == distance.clamp(0, 2))
 
 
 def remove(sequence: SequenceBatch, rows: Tensor, positions: Tensor) -> SequenceBatch:

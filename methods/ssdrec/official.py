@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .augment import Augmenter, Context
+from .augment import Augmenter, Context, repeated
 from .insertion import (
     Insertion,
     SequenceBatch,
@@ -60,8 +60,7 @@ class OfficialAugmenter(Augmenter):
         )
         return is_removable(real, insertion.position, second, augmented_rows.items.shape[1])
 
-    def _add_boundaries(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        del lengths
-        start, end = (vector.expand(len(x), 1, -1) for vector in (self.start, self.end))
-        framed = torch.cat([start, x, end], 1)
+    def _add_boundaries(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        del valid
+        framed = torch.cat([repeated(self.start, x), x, repeated(self.end, x)], 1)
         return framed, torch.ones(framed.shape[:2], dtype=torch.bool, device=x.device)

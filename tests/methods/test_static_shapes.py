@@ -28,9 +28,9 @@ CASES = [
     (method, backbone)
     for method in METHODS.names()
     for backbone in backbones_of(method)
-    if backbone in {None, "sasrec", "gru4rec", "caser"} or method == "none"
+    if backbone in {None, "sasrec", "gru4rec", "caser"} or method in {"none", "hsd", "ssdrec"}
 ]
-"""Every method on the backbones of the papers, and every backbone by itself."""
+"""Every method on the backbones of the papers; bare backbones, HSD and SSDRec on all."""
 
 VARIANTS = [
     *(("hsd:compat", b) for b in ("sasrec", "caser")),
