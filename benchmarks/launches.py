@@ -25,13 +25,13 @@ from typing import Any
 
 import torch
 from common import command, positive, print_table, run
-from steps import CPU, Stepper
+from steps import CPU, METHODS_OF_DATA, Stepper
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.model.shapes import static_shapes
@@ -240,7 +240,7 @@ def parser() -> ArgumentParser:
     add = arguments.add_argument
     add("--dataset", default="planted", help="name or path of a data card")
     add("--backbone", nargs="+", default=BACKBONES.names(), help="recommenders")
-    add("--method", nargs="+", default=METHODS.names(), help="methods and variants")
+    add("--method", nargs="+", default=METHODS_OF_DATA, help="methods and variants")
     add("--encoder", default="tfidf", help="text encoder of methods that need one")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as batch_size=128")
     add("--threads", type=positive, default=1, help="threads of the arithmetic")

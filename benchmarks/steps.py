@@ -47,6 +47,8 @@ from bench.training.device import configure
 from bench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
+METHODS_OF_DATA = [name for name in METHODS.names() if name != "decisions"]
+"""Every method but the one that needs a file of decisions."""
 PROFILED_STEPS = 3
 BACKBONE_CALLS = ("encode", "encode_last", "project")
 """What a method asks of a backbone in a step."""
@@ -71,7 +73,7 @@ def parser() -> ArgumentParser:
     add = arguments.add_argument
     add("--dataset", default="beauty", help="name or path of a data card")
     add("--backbone", default="sasrec", help="recommender that methods are attached to")
-    add("--method", nargs="+", default=METHODS.names(), help="methods and variants")
+    add("--method", nargs="+", default=METHODS_OF_DATA, help="methods and variants")
     add("--encoder", default="tfidf", help="text encoder of methods that need one")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as batch_size=128")
     add("--steps", type=positive, default=10, help="timed steps of each method")

@@ -76,11 +76,6 @@ def without(mask: Tensor, removed: Tensor) -> Tensor:
     return mask > removed
 
 
-def unless(excluded: Tensor, mask: Tensor) -> Tensor:
-    """Return ``excluded | ~mask`` of boolean masks; the comparison is one operation, not two."""
-    return excluded >= mask
-
-
 def keep_last(keep: Tensor, most: int) -> Tensor:
     """Keep only the last ``most`` kept interactions of each row, bool ``[B, L]``."""
     if keep.shape[1] <= most:

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from bench.methods.parts.attention import attention, fused_attention
 from bench.methods.parts.frames import EPS, FrameBlock, FrameEncoder, filtered, filtered_last
-from bench.methods.parts.packing import unless
 from bench.model.backbone import Sizes, init_normal
 from bench.model.shapes import is_static
 
@@ -61,15 +60,13 @@ class InductiveBlock(FrameBlock):
     def mix(self, z: Tensor, real: Tensor) -> Tensor:
         """Filter and attend at all positions; see :meth:`FrameBlock.mix`."""
         q, k, v = self.qkv(z).chunk(3, -1)
-        # All keys of a padding query are equally forbidden, so it attends to all of them, later
-        # ones included, as the official additive mask lets it.
-        allowed = unless(self.causal & real[:, None], real[..., None])
+        allowed = _allowed(self.causal & real[:, None], real[..., None])
         return self._join(z, z, self._attend(q, k, v, allowed))
 
     def mix_last(self, z: Tensor, real: Tensor) -> Tensor:
         """Filter and attend at the last position; see :meth:`FrameBlock.mix_last`."""
         q, k, v = self._with_last_query(z)
-        allowed = unless(real[:, None], real[:, -1:, None])
+        allowed = _allowed(real[:, None], real[:, -1:, None])
         attended = self._attend(q, k, v, allowed)[:, 0]
         return self._join(z[:, -1], z, attended)
 
@@ -119,3 +116,13 @@ class InductiveBlock(FrameBlock):
         attend = fused_attention if is_static(q.device) else attention
         dropout = self.attention_dropout if self.training else 0.0
         return attend(q, k, v, allowed, self.heads, dropout)
+
+
+def _allowed(keys: Tensor, queries: Tensor) -> Tensor:
+    """Return what may be attended to: some keys from real queries, all keys from padding.
+
+    All keys of a padding query are equally forbidden, so it attends to all of them, later ones
+    included, as the official additive mask lets it.
+    """
+    # keys | ~queries in one operation.
+    return keys >= queries
