@@ -13,6 +13,7 @@ from bench.reports.tables.overall import marked
 from bench.reports.tables.rows import Identity, Row, Table
 from bench.statistics.family import ALPHA
 
+STANDALONE = " Methods with their own recommender are compared with the best bare backbone."
 _COST = [
     replace(column, head=head, decimals=0)
     for column in COLUMNS
@@ -142,6 +143,7 @@ def headline(tables: Sequence[Table]) -> str:
         f"significantly above the bare backbone trained on the same samples; it is "
         f"below in {len(tests) - above or 'none'} ({table.request.phase} {table.main}, "
         f"p < {ALPHA} after Holm's correction)."
+        + (STANDALONE if any(row.identity[0] is None for _, _, row, _ in found) else "")
         + (" Rows of one seed do not show how results vary between seeds." if one_seed else "")
     )
 

@@ -7,7 +7,11 @@ from rich.console import Console
 
 from bench.plan.training import BUDGETS, TrainingConfig
 from bench.reports.report import summary
+from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables.grid import to_rich
+from bench.reports.tables.rows import build_tables
+from bench.reports.tables.summary import STANDALONE, headline
 from bench.runs.store import Store
 
 USERS = 200
@@ -54,3 +58,19 @@ def test_without_a_base_nothing_is_claimed(tmp_path):
     joined = " ".join(" ".join(lines(tmp_path, 100)).split())
     assert "nothing is compared" in joined
     assert "above" not in joined
+
+
+def test_the_headline_names_the_base_of_methods_without_a_backbone(tmp_path):
+    def found():
+        results, _ = read_results(Store(tmp_path), Request())
+        return headline(build_tables(results, Request(), {}))
+
+    save(tmp_path, make_experiment("none"), LOW)
+    save(tmp_path, make_experiment("hsd"), HIGH)
+    save(tmp_path, make_experiment("random-drop"), LOW)
+    assert "In 1 of 2 comparisons" in found()
+    assert STANDALONE not in found()
+    standalone = make_experiment("steam", None, backbone_settings={})
+    save(tmp_path, standalone, HIGH)
+    assert "In 2 of 3 comparisons" in found()
+    assert STANDALONE in found()
