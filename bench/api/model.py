@@ -59,8 +59,7 @@ class TrainedModel:
         if stored.weights is None:
             raise StoreError(
                 f"{stored.experiment.label} has no stored weights; run it again with "
-                f"keep='weights' "
-                "(bench run ... --keep weights)"
+                "keep='weights' (bench run ... --keep weights)"
             )
         device = select_device(settings.device)
         configure(device, settings.threads, settings.numerics)

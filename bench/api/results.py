@@ -285,7 +285,7 @@ class Results:
         if len(chosen) != 1:
             raise ConfigError(
                 f"{len(chosen)} experiments match; narrow them with .filter(...) or give the key "
-                f"of one"
+                "of one"
             )
         return chosen[0]
 

@@ -175,7 +175,9 @@ def preview_spec(
     """Plan a checked specification; see :func:`bench.runs.preview.preview_rows`."""
     from bench.runs.preview import preview_rows
 
-    where = _on_remote_gpus(spec, settings, on)
+    if isinstance(on, Slurm):
+        on = on.over(spec.slurm)
+    where = _on_remote_gpus(settings, on)
     if not tuned:
         return preview_rows(spec, settings, where=where)
     from bench.training.device import computation
@@ -185,12 +187,9 @@ def preview_spec(
     return preview_rows(spec, settings, best.adapt, where)
 
 
-def _on_remote_gpus(
-    spec: Spec, settings: Settings, on: Cluster | Slurm | None
-) -> Computation | None:
+def _on_remote_gpus(settings: Settings, on: Cluster | Slurm | None) -> Computation | None:
     """Return how nodes with GPUs compute, which this machine may lack; None computes as here."""
-    engine = on.over(spec.slurm) if isinstance(on, Slurm) else on
-    if engine is None or engine.gpus == 0 or settings.device not in {"auto", "cuda"}:
+    if on is None or on.gpus == 0 or settings.device not in {"auto", "cuda"}:
         return None
     return Computation(device="cuda", threads=None)
 
@@ -234,7 +233,7 @@ def execute_spec(
 
     if isinstance(on, Slurm):
         on = on.over(spec.slurm)
-    remote_gpus = _on_remote_gpus(spec, settings, on)
+    remote_gpus = _on_remote_gpus(settings, on)
     where = remote_gpus or computation(settings)
     datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
     about = list(notes(datasets, spec.rules))

@@ -88,7 +88,7 @@ def download(url: str, target: Path, sha256: str | None, report: Report) -> str:
             time.sleep(pause)
     raise DataError(
         f"cannot download {url}: {reason}; check the network and fetch again; the download "
-        f"continues where it stopped"
+        "continues where it stopped"
     )
 
 

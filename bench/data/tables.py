@@ -94,7 +94,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     if len(content) > limit:
         raise DataError(
             f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table would; unpack "
-            f"it by hand if you trust it"
+            "it by hand if you trust it"
         )
     if not content.strip():
         raise DataError(f"{path} is empty; fetch or copy it again")

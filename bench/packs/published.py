@@ -135,7 +135,7 @@ class PublishedExperiment:
         if any(one.user is not None for one in ranks.values()):
             raise ConfigError(
                 f"{stored.experiment.label} was split by time; only {LEAVE_ONE_OUT} results can "
-                f"be published; leave it out"
+                "be published; leave it out"
             )
         buckets = Buckets.of(ranks["test"].target_count)
         plain = {

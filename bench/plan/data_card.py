@@ -379,13 +379,13 @@ def load_card(name: str) -> Card:
     if name not in builtin:
         raise ConfigError(
             f"unknown data set '{name}'{suggestion(name, builtin)}; give a card of your own by "
-            f"its path, such as ./mine.yaml"
+            "its path, such as ./mine.yaml"
         )
     card = _parse(builtin[name])
     if card.name != name:
         raise ConfigError(
             f"{builtin[name]}: its name is '{card.name}', but its file is named '{name}'; make "
-            f"them equal"
+            "them equal"
         )
     return card.placed(None, variants)
 

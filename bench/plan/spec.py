@@ -221,7 +221,7 @@ class Spec(Config):
         if method.needs_text and not self.encoders:
             raise ConfigError(
                 f"spec '{self.name}': method '{method.name}' reads item texts and needs an "
-                f"encoder; add 'encoders: [...]' or --encoder (known: "
+                "encoder; add 'encoders: [...]' or --encoder (known: "
                 f"{', '.join(ENCODERS.names()) or 'none'})"
             )
 

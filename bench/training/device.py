@@ -101,12 +101,12 @@ def _check(device: torch.device, numerics: Numerics) -> None:
     found = arithmetic()
     if found["cpu_capability"] != VARIABLES["ATEN_CPU_CAPABILITY"].upper():
         raise ConfigError(
-            f"numerics 'portable' needs a processor with AVX2, and torch uses "
+            "numerics 'portable' needs a processor with AVX2, and torch uses "
             f"{found['cpu_capability']} here; use --numerics native"
         )
     if found["blas_branch"] != VARIABLES["MKL_CBWR"]:
         raise ConfigError(
-            f"numerics 'portable' needs a torch whose matrix products are MKL's in the branch "
+            "numerics 'portable' needs a torch whose matrix products are MKL's in the branch "
             f"{VARIABLES['MKL_CBWR']}, and here they are {found['blas'] or 'of another library'} "
             f"({found['blas_branch'] or 'no branch'}); use --numerics native"
         )

@@ -176,6 +176,7 @@ def is_removable(
     distance = second - position
     if width is not None:
         distance = distance % width
+    # 0 <= distance <= 2, in two operations instead of three.
     return rows & (distance == distance.clamp(0, 2))
 
 

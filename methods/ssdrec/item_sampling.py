@@ -97,6 +97,7 @@ class _SampleItems(torch.autograd.Function):
 def _fill_with_gumbel(buffer: Tensor) -> None:
     """Fill with standard Gumbel noise; on a CPU torch's exponential numbers are slow."""
     if is_static(buffer.device):
+        # torch's exponential numbers are never 0.
         buffer.exponential_().log_().neg_()
         return
     # Replace 0 by half the smallest positive number that is drawn.

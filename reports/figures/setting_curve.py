@@ -244,7 +244,7 @@ def _panels(data: ReportData, setting: str) -> list[tuple[str, str, CurvePanel]]
     if not found:
         raise ConfigError(
             f"no two finished experiments differ in '{full_key(setting)}' alone; run some, such as "
-            f"'bench run --method iadsr:theta=0 iadsr:theta=0.5'"
+            "'bench run --method iadsr:theta=0 iadsr:theta=0.5'"
         )
     return found
 

@@ -129,7 +129,7 @@ def headline(tables: Sequence[Table]) -> str:
         side = "above" if above else "below" if tests else "above or below"
         return (
             f"{row.label()} on {block.title} is {'' if tests else 'not '}significantly {side} the "
-            f"bare backbone trained on the same samples, after Holm's correction: "
+            "bare backbone trained on the same samples, after Holm's correction: "
             f"{format_difference(test)} in {table.request.phase} {table.main} (95 % interval, not "
             "corrected)."
             + (" One seed does not show how results vary between seeds." if one_seed else "")
@@ -140,7 +140,7 @@ def headline(tables: Sequence[Table]) -> str:
     ]
     return (
         f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
-        f"significantly above the bare backbone trained on the same samples; it is "
+        "significantly above the bare backbone trained on the same samples; it is "
         f"below in {len(tests) - above or 'none'} ({table.request.phase} {table.main}, "
         f"p < {ALPHA} after Holm's correction)."
         + (STANDALONE if any(row.identity[0] is None for _, _, row, _ in found) else "")

@@ -75,9 +75,9 @@ def _how_to_copy(name: str, encoder: str) -> str:
     owned = name.partition("@")[0]
     return (
         f"encoder '{encoder}' needs {name}, which is not on this machine and which only the "
-        f"Hugging Face hub offers, not the package index; where the hub can be reached, run "
+        "Hugging Face hub offers, not the package index; where the hub can be reached, run "
         f"'huggingface-cli download {owned} --local-dir FOLDER' (log in first where its licence "
-        f"must be accepted), copy FOLDER here and set encoder.model or encoder.adapters to it"
+        "must be accepted), copy FOLDER here and set encoder.model or encoder.adapters to it"
     )
 
 
