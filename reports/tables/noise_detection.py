@@ -295,8 +295,8 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
         title="Over-denoising",
         caption=(
             f"Share of the clean {_PARTS[part]} that is removed, with an interval over users "
-            f"(and several seeds), by popularity of the item: cold (at most {COLD_AT_MOST} training "
-            "interactions), and fifths of the other test targets."
+            "(and several seeds), by popularity of the item: cold (at most "
+            f"{COLD_AT_MOST} training interactions), and fifths of the other test targets."
         ),
         labels=heads,
         figures=_printed(_CLEAN),
