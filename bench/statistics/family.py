@@ -59,8 +59,8 @@ class CorrectedTest:
 def assess_family(contrasts: Iterable[tuple[Name, Contrast]]) -> dict[Name, CorrectedTest]:
     """Test every comparison of a family with Holm's correction.
 
-    Comparisons that cannot be tested stay in the family with p = 1, so that its size depends on
-    what was declared and not on the data.
+    Comparisons that cannot be tested stay in the family with p = 1, so that its size does not
+    depend on how many users differ.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def draw_differences(data: ReportData) -> Figure:
         ax.locator_params(axis="x", nbins=6)
         request = panel.table.request
         ax.set_xlabel(f"Difference in {request.phase} {panel.table.main}")
-    explain(figure, "To the bare backbone on the same samples, with 95 % intervals.")
+    explain(figure, "To the bare backbone that is named; 95 % intervals, not corrected.")
     return figure
 
 

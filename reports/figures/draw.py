@@ -45,7 +45,7 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
     "differences": (
         draw_differences,
         "Difference to the bare backbone",
-        "Each method minus the bare backbone on the same samples, with 95 % intervals.",
+        "Each method minus the bare backbone named with it; 95 % intervals, not corrected.",
     ),
     "accuracy": (
         draw_accuracy,

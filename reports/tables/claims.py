@@ -174,7 +174,7 @@ def claims_grid(claims: Sequence[Claim], titles: Titles) -> Grid:
         caption=(
             f"{IMPOSSIBLE}: no evaluation of one model gives the row's figures. Regime: ours with "
             f"the loss of the paper's script ({MISSING}: not trained). Difference: ours minus the "
-            "bare backbone on the same samples, 95 % interval; verdicts after Holm's correction."
+            "bare backbone it is compared with, 95 % interval; verdicts after Holm's correction."
         ),
         labels=["Data set", "Backbone", "Method", "Table"],
         figures=["Printed", "vs. base", "Regime", "Ours", "Base", "Difference", "Verdict"],

@@ -2,8 +2,8 @@
 
 A table declares its comparisons before anything is computed. In each block and column they are
 the best row against the second best, and every method against the bare backbone that
-:func:`matched_bases` names. They form one family; ``docs/statistics.md`` explains what a sign
-means and what it does not.
+:func:`matched_bases` names; a pair of rows that is both counts once. They form one family;
+``docs/statistics.md`` explains what a sign means and what it does not.
 """
 
 from __future__ import annotations

@@ -110,7 +110,10 @@ def _check_comparable(a: Experiment, b: Experiment, first: str, second: str) -> 
 def _tests_grid(
     one: Side, other: Side, caption: str, found: Mapping[str, PairedComparison], region: float
 ) -> Grid:
-    corrected = holm([test.estimate.p for test in found.values()])
+    # As in a table, what the t-test is not fit for stays in the family with p = 1.
+    corrected = holm(
+        [t.estimate.p if t.effective >= MIN_EFFECTIVE else 1.0 for t in found.values()]
+    )
     columns = [_quantities(test, p) for test, p in zip(found.values(), corrected, strict=True)]
     few = [name for name, test in found.items() if test.effective < MIN_EFFECTIVE]
     note = f"{', '.join(few)}: few users differ, or a few dominate; trust the sign flips, not t."
@@ -140,7 +143,7 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "d_z": _interval(found.effect.d_z, ".3f"),
         "Effective differences": f"{found.effective:,.0f}",
         "p": format_p(found.estimate.p),
-        "p, Holm": format_p(corrected),
+        "p, Holm": format_p(corrected if found.effective >= MIN_EFFECTIVE else math.nan),
         "p, paired t over users": format_p(found.t.p),
         f"p, {found.wilcoxon.test}": format_p(found.wilcoxon.p),
         "p, sign flips": format_p(found.sign_flip.p),

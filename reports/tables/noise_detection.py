@@ -257,7 +257,8 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
         caption=(
             f"Noise among each user's last {table.protocol.max_length} {_PARTS[part]}. AUROC and "
             "average precision of the noise score, precision and recall of removals, with "
-            "intervals over users and seeds; precision of removing as many rarest or random ones."
+            "intervals over users (and several seeds); precision of removing as many rarest or "
+            "random ones."
         ),
         labels=heads,
         figures=["Seeds", *_printed(_DETECTION)],
@@ -293,9 +294,9 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
     return Grid(
         title="Over-denoising",
         caption=(
-            f"Share of the clean {_PARTS[part]} that is removed, with an interval over users and "
-            f"seeds, by popularity of the item: cold (at most {COLD_AT_MOST} training "
-            "interactions), and fifths of the other test targets."
+            f"Share of the clean {_PARTS[part]} that is removed, with an interval over users "
+            "(and several seeds), by popularity of the item: cold (at most "
+            f"{COLD_AT_MOST} training interactions), and fifths of the other test targets."
         ),
         labels=heads,
         figures=_printed(_CLEAN),

@@ -82,7 +82,10 @@ def board_grid(table: Table) -> Grid:
     ]
     return Grid(
         title=f"Among {table.request.candidates_for(table.protocol)} items",
-        caption=f"{describe(table.protocol, table.request)} Best bold. {found.caption()}",
+        caption=(
+            f"{describe(table.protocol, table.request)} Best bold, second underlined. "
+            f"{found.caption()} Intervals: 95 %, not corrected; p: corrected."
+        ),
         labels=heads,
         figures=[*tested, "Base", "Seeds"],
         blocks=blocks,

@@ -231,7 +231,7 @@ class Table:
         return Contrasts.of(blocks, self.metric_names)
 
     def user_notes(self) -> Iterator[str]:
-        """Count the users whose ranks count, where a split or a request restricts them."""
+        """Count the users and targets that count, where a split or a request restricts them."""
         phase = self.request.phase
         for block in self.blocks:
             owners = block.finished[0].results[0].stored.ranks(phase).user
@@ -241,10 +241,12 @@ class Table:
                     f"{len(np.unique(owners)):,} users."
                 )
             if (users := block.users) is not None:
-                yield (
-                    f"{block.title}: {int(users.sum()):,} of {len(users):,} users, those whose "
-                    f"{self.request.phase} item has {self.request.targets}."
-                )
+                chosen = f"{block.title}: {int(users.sum()):,} of {len(users):,}"
+                if owners is None:
+                    yield f"{chosen} users, those whose {phase} item has {self.request.targets}."
+                else:
+                    left = len(np.unique(owners[users]))
+                    yield f"{chosen} targets, those with {self.request.targets}, of {left:,} users."
 
     def across_budgets(self) -> Table:
         """Return the table with one block for each data set, for curves over a budget's setting."""

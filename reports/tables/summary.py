@@ -98,10 +98,13 @@ def finding(table: Table, number: int) -> str:
     above = [text for difference, text in significant if difference > 0][::-1]
     below = [text for difference, text in significant if difference < 0]
     one_seed = min(len(row.results) for row in block.finished) == 1
+    bases = {base.kind for base in table.contrasts.bases[number]}
     return (
         f"{len(above)} of {len(compared)} above the bare backbone on the same samples"
-        f"{_most(above)}, {len(below)} below{_most(below)}; p < {ALPHA} after Holm's correction, "
-        "95 % intervals." + (" One seed: another may differ." if one_seed else "")
+        f"{_most(above)}, {len(below)} below{_most(below)}; p < {ALPHA} after Holm's correction"
+        + ("; 95 % intervals, not corrected." if significant else ".")
+        + (STANDALONE if "best" in bases else "")
+        + (" One seed: another may differ." if one_seed else "")
     )
 
 
@@ -112,38 +115,44 @@ def _most(entries: list[str]) -> str:
 def headline(tables: Sequence[Table]) -> str:
     """Say in one sentence how many methods are above their bare backbone, over all blocks."""
     found = [
-        (table, block, row, test)
+        (table, block, row, block.rows[base.place], test)
         for table in tables
-        for number, block in enumerate(table.blocks)
-        for place, row in enumerate(block.rows)
-        if (test := table.contrasts.against_base(number, table.main, place))
+        for number, (block, bases) in enumerate(
+            zip(table.blocks, table.contrasts.bases, strict=True)
+        )
+        for place, (row, base) in enumerate(zip(block.rows, bases, strict=True))
+        if base.place is not None
+        and (test := table.contrasts.against_base(number, table.main, place))
     ]
     if not found:
         return "No method has its bare backbone here; nothing is compared."
     tests = [test for *_, test in found if test.significant]
     above = sum(test.difference > 0 for test in tests)
-    table, block, row, test = found[0]
+    table, block, row, _, test = found[0]
     rows = [row for table in tables for row in table.rows if row.results]
     one_seed = min(len(row.results) for row in rows) == 1
+    standalone = STANDALONE if any(row.identity[0] is None for _, _, row, *_ in found) else ""
+    items = " or ".join(dict.fromkeys(t.request.candidates_for(t.protocol) for t in tables))
+    measure = f"{table.request.phase} {table.main} among {items} items"
     if len(found) == 1:
         side = "above" if above else "below" if tests else "above or below"
         return (
             f"{row.label()} on {block.title} is {'' if tests else 'not '}significantly {side} the "
             "bare backbone trained on the same samples, after Holm's correction: "
-            f"{format_difference(test)} in {table.request.phase} {table.main} (95 % interval, not "
-            "corrected)."
+            f"{format_difference(test)} in {measure} (95 % interval, not corrected)."
+            + standalone
             + (" One seed does not show how results vary between seeds." if one_seed else "")
         )
     where = [
         counted(len({block.name for _, block, *_ in found}), "data set"),
-        counted(len({row.identity[0] for row in rows} - {None}), "backbone"),
+        counted(len({base.identity[0] for *_, base, _ in found}), "backbone"),
     ]
     return (
         f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
         "significantly above the bare backbone trained on the same samples; it is "
-        f"below in {len(tests) - above or 'none'} ({table.request.phase} {table.main}, "
-        f"p < {ALPHA} after Holm's correction)."
-        + (STANDALONE if any(row.identity[0] is None for _, _, row, _ in found) else "")
+        f"below in {len(tests) - above or 'none'} ({measure}, p < {ALPHA} after Holm's correction "
+        "over every metric of a protocol)."
+        + standalone
         + (" Rows of one seed do not show how results vary between seeds." if one_seed else "")
     )
 
@@ -164,7 +173,7 @@ def verdict_grid(tables: Sequence[Table]) -> Grid:
     return Grid(
         title=f"{main} by method",
         caption=(
-            "In brackets: relative difference to the bare backbone on the same samples; "
+            "In brackets: relative difference to the bare backbone that a method is compared with; "
             f"{ABOVE}{BELOW}: significantly above/below it ({ALPHA:.0%}, Holm). Best of a data set "
             "bold, second underlined."
         ),
@@ -224,8 +233,10 @@ def _verdicts(table: Table, number: int, rows: Sequence[Row]) -> Iterator[tuple[
     """Yield rows of a block with the main metric, the difference to the base, and an arrow."""
     places = {id(row): place for place, row in enumerate(table.blocks[number].rows)}
     for row, cell in zip(rows, marked([row.mean(table.main) for row in rows]), strict=True):
+        place = table.contrasts.bases[number][places[id(row)]].place
         test = table.contrasts.against_base(number, table.main, places[id(row)])
-        if test and (base := (row.mean(table.main) or 0.0) - test.difference):
-            share = f"{cell.text} ({100 * test.difference / base:+.1f} %)"
-            cell = replace(cell, text=share, signs=arrow(test))
+        if test and place is not None:
+            base = table.blocks[number].rows[place].mean(table.main)
+            share = f" ({100 * test.difference / base:+.1f} %)" if base else ""
+            cell = replace(cell, text=f"{cell.text}{share}", signs=arrow(test))
         yield row, cell

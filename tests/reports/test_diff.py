@@ -152,6 +152,20 @@ def test_few_users_decide_nothing(tmp_path):
     assert column(groups, "p")["all"] == "—"
 
 
+def test_what_has_no_test_does_not_make_others_significant(tmp_path):
+    """12 users gain the first place, too few for t; 30 others gain a hit and 16 lose one."""
+    base = np.array([2] * 12 + [99] * 30 + [5] * 16 + [50] * 742)
+    own = np.array([1] * 12 + [5] * 30 + [99] * 16 + [50] * 742)
+    save(tmp_path, make_experiment("hsd"), own.tolist())
+    save(tmp_path, make_experiment("none"), base.tolist())
+    tests, _ = diff_grids(tmp_path, "*/hsd", "*/none", Request(metrics=("HR@1", "HR@10")))
+    p = stats.ttest_1samp([1] * 30 + [-1] * 16 + [0] * 754, 0).pvalue
+    assert p < 0.05 < 2 * p
+    assert column(tests, "HR@10")["p, Holm"] == f"{2 * p:.3f}"
+    assert column(tests, "HR@10")["Verdict"] == "undecided"
+    assert column(tests, "HR@1")["p, Holm"] == "\N{EM DASH}"
+
+
 def test_the_same_experiments_are_equivalent_not_different(root):
     tests, _ = diff_grids(root, "*/none", "*/none", REQUEST)
     found = column(tests, "NDCG@10")

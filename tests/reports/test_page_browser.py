@@ -41,6 +41,9 @@ const seen = {};
 press("HR@5"); seen.falling = texts("HR@5");
 press("HR@5"); seen.rising = texts("HR@5");
 seen.aria = heads[column("HR@5")].getAttribute("aria-sort");
+const fill = (p, place) => { rows()[place].cells[column("HR@20")].textContent = p; };
+["0.030", "<0.001", "\u2014"].forEach(fill);
+press("HR@20"); press("HR@20"); seen.p = texts("HR@20");
 press("Backbone"); seen.names = texts("Backbone");
 const field = document.getElementById("filter");
 field.value = "sasrec ml"; field.dispatchEvent(new Event("input"));
@@ -83,6 +86,7 @@ def test_sorting_filtering_and_sources(tmp_path, size):
     assert seen["falling"] == ["1.0000", "0.3333", "0.0000"]
     assert seen["rising"] == ["0.0000", "0.3333", "1.0000"]
     assert seen["aria"] == "ascending"
+    assert seen["p"] == ["<0.001", "0.030", "\N{EM DASH}"]
     assert seen["names"] == sorted(seen["names"])
     assert [name.lower() for name in seen["filtered"]] == ["sasrec"]
     assert seen["count"] == "9 of 15 rows"  # comparison, tests and cost, and six improvements

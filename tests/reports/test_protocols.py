@@ -12,7 +12,10 @@ from bench.errors import ConfigError
 from bench.plan.protocol import Protocol, TemporalSplit
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.reports.tables.protocols import protocols_grid
+from bench.reports.tables.rows import build_tables
+from bench.runs.store import Store
 
 TIMED = Protocol(split=TemporalSplit())
 RANKS = {  # by model: ranks of three users, and of two users with three targets
@@ -64,3 +67,17 @@ def test_one_protocol_alone_is_no_comparison(tmp_path):
     save(tmp_path, make_experiment(method="hsd"), [1, 2, 3])
     with pytest.raises(ConfigError, match="bench run split"):
         render(tmp_path, Request(tables=("protocols",)))
+
+
+def test_targets_that_are_left_out_are_not_counted_as_users(tmp_path):
+    ranks = replace(make_ranks([1, 2, 9, 9]), user=np.array([0, 0, 3, 5], np.int32))
+    save(tmp_path, make_experiment(protocol=TIMED), ranks)
+    request = Request(targets="rating>=4")
+    (result,), _ = read_results(Store(tmp_path), Request())
+    kept = replace(result, request=request, users=np.array([True, True, False, True])).scored()
+    (table,) = build_tables([kept], request, {})
+    assert list(table.user_notes()) == [
+        "ml-100k: 4 test targets of 3 users.",
+        "ml-100k: 3 of 4 targets, those with rating>=4, of 2 users.",
+    ]
+    assert table.rows[0].mean("HR@5") == 0.5  # both targets of one user, none of the other

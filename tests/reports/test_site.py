@@ -110,6 +110,14 @@ def test_the_board_holds_the_figures_of_the_ranks(page):
                 assert printed == f"{gap.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
+def test_the_board_says_which_of_its_columns_are_corrected(page):
+    captions = re.findall(r'<p class="soft">([^<]*ranked among[^<]*)</p>', page)
+    assert len(captions) == 2
+    for caption in captions:
+        assert "Best bold, second underlined." in caption
+        assert "Intervals: 95 %, not corrected; p: corrected." in caption
+
+
 def test_the_headline_counts_verdicts(page):
     head = re.search(r'<p class="finding">(.*?)</p>', page).group(1)
     assert head.startswith("In none of 2 comparisons on 2 data sets and 1 backbone is a method")

@@ -11,7 +11,7 @@ from bench.reports.request import Request
 from bench.reports.results import read_results
 from bench.reports.tables.grid import to_rich
 from bench.reports.tables.rows import build_tables
-from bench.reports.tables.summary import STANDALONE, headline
+from bench.reports.tables.summary import STANDALONE, finding, headline, verdict_grid
 from bench.runs.store import Store
 
 USERS = 200
@@ -60,10 +60,49 @@ def test_without_a_base_nothing_is_claimed(tmp_path):
     assert "above" not in joined
 
 
+def tables_of(root, request=Request()):  # noqa: B008 - frozen
+    results, _ = read_results(Store(root), request)
+    return build_tables(results, request, {})
+
+
+def test_the_headline_counts_what_it_compares_and_names_the_items(tmp_path):
+    save(tmp_path, make_experiment("none"), HIGH)
+    save(tmp_path, make_experiment("hsd"), LOW)
+    save(tmp_path, make_experiment("random-drop"), HIGH)
+    save(tmp_path, make_experiment("none", "caser"), HIGH)  # nothing is compared with it
+    found = headline(tables_of(tmp_path))
+    assert "In none of 2 comparisons on 1 data set and 1 backbone" in found
+    assert "below in 1 (test NDCG@10 among all items, p < 0.05" in found
+    assert "among unseen items" in headline(tables_of(tmp_path, Request(candidates="unseen")))
+
+
+def test_one_method_without_a_backbone_is_not_said_to_have_a_matched_base(tmp_path):
+    save(tmp_path, make_experiment("none"), LOW)
+    save(tmp_path, make_experiment("steam", None, backbone_settings={}), HIGH)
+    (table,) = tables_of(tmp_path)
+    assert STANDALONE in headline([table])
+    assert STANDALONE in finding(table, 0)
+    assert "on the same samples" not in verdict_grid([table]).caption
+
+
+def test_only_intervals_that_are_printed_are_explained(tmp_path):
+    save(tmp_path, make_experiment("none"), HIGH)
+    save(tmp_path, make_experiment("hsd"), HIGH)
+    assert "interval" not in finding(*tables_of(tmp_path), 0)
+    save(tmp_path, make_experiment("random-drop"), LOW)
+    assert "95 % intervals, not corrected." in finding(*tables_of(tmp_path), 0)
+
+
+def test_a_base_that_never_hits_leaves_the_arrow(tmp_path):
+    save(tmp_path, make_experiment("none"), LOW)
+    save(tmp_path, make_experiment("hsd"), HIGH)
+    cells = {row[0].text: row[1] for row in verdict_grid(tables_of(tmp_path)).blocks[0]}
+    assert (cells["hsd"].text, cells["hsd"].signs) == ("0.7500", "\N{UPWARDS ARROW}")
+
+
 def test_the_headline_names_the_base_of_methods_without_a_backbone(tmp_path):
     def found():
-        results, _ = read_results(Store(tmp_path), Request())
-        return headline(build_tables(results, Request(), {}))
+        return headline(tables_of(tmp_path))
 
     save(tmp_path, make_experiment("none"), LOW)
     save(tmp_path, make_experiment("hsd"), HIGH)

@@ -98,11 +98,19 @@ def test_equivalence_is_an_interval_inside_the_region():
 
 
 def test_equivalence_at_the_borders():
-    assert tost(np.zeros(9), 0.1).p == 0.0
-    assert tost(np.full(9, 0.2), 0.1).p == 1.0
-    assert tost(np.zeros(1), 0.1).p == 1.0
+    assert tost(np.full(30, 0.2), 0.1).p == 1.0
+    assert tost(np.full(30, 0.05), 0.1).p == 0.0
+    assert tost(np.zeros(30), 2.0).p == 0.0
     with pytest.raises(ConfigError, match="region of 0 is empty"):
         tost(NORMAL, 0)
+
+
+@pytest.mark.parametrize(("differing", "users"), [(0, 1), (0, 9), (0, 943), (4, 943), (9, 9)])
+def test_equivalence_counts_the_users_that_differ_if_they_are_few(differing, users):
+    gaps = np.zeros(users)
+    gaps[:differing] = 0.3
+    expected = stats.binomtest(differing, users, 0.004, alternative="less").pvalue
+    assert tost(gaps, 0.004).p == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

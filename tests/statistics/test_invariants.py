@@ -85,6 +85,13 @@ def test_the_bootstrap_interval_covers_the_mean():
     assert hits >= stats.binom.ppf(0.001, 200, 0.93)
 
 
+def test_equivalence_is_rarely_claimed_at_the_border_if_few_users_differ():
+    # One user in 200 hits more with A than with B, which is the margin: often nobody of 100 does.
+    hits = np.random.default_rng(5).random((600, 100)) < 0.005
+    claimed = sum(tost(gaps.astype(float), 0.005).p < 0.05 for gaps in hits)
+    assert claimed <= stats.binom.ppf(0.999, len(hits), 0.05)
+
+
 def test_equivalence_is_rarely_claimed_at_the_border():
     rng = np.random.default_rng(9)
     claimed = sum(tost(rng.normal(0.2, 1.0, 300), 0.2).p < 0.05 for _ in range(600))
