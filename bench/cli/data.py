@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import Json, ManyValues, data_settings, print_json, with_options
+from bench.cli.options import Json, data_settings, print_json, verb_group, verb_of
 from bench.data.locate import fetchable, locate
 from bench.errors import BenchError, DataError
 from bench.plan.data_card import Card, card_names, load_card
@@ -15,26 +14,14 @@ from bench.plan.protocol import Protocol
 from bench.plan.variants import Change, split_source
 from bench.settings import Settings
 
-app = typer.Typer(
-    name="data",
-    help="List, fetch, describe, verify and audit data sets.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = verb_group("data", "List, fetch, describe, verify and audit data sets.")
+_verb = verb_of(app, settings=data_settings)
 
 _NAMES_HELP = "Data sets or paths of cards; default: every shipped one whose files are present."
 Names = Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default=False)]
 
 
-def _verb(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a verb of ``bench data`` with examples of its arguments and its settings."""
-    lines = (f"  bench data {name} {example}".rstrip() for example in examples)
-    epilog = "\n".join(["\b", "Examples:", *lines])
-    register = app.command(name, cls=ManyValues, epilog=epilog)
-    return lambda function: register(with_options(settings=data_settings)(function))
-
-
-@_verb("list", "", "beauty ./mine.yaml")
+@_verb("list", "list beauty ./mine.yaml")
 def list_(
     *,
     names: Annotated[
@@ -52,7 +39,7 @@ def list_(
     _print_table(rows, as_json=json)
 
 
-@_verb("fetch", "beauty toys")
+@_verb("fetch beauty toys")
 def fetch(
     *,
     names: Annotated[
@@ -77,7 +64,7 @@ def fetch(
                 typer.echo(f"  {head}: {text}")
 
 
-@_verb("stats", "", "beauty ./mine.yaml")
+@_verb("stats", "stats beauty ./mine.yaml")
 def stats(*, names: Names = None, json: Json = False, settings: Settings) -> None:
     """Print users, items, actions, average length and sparsity."""
     from bench.data.audit import statistics
@@ -90,7 +77,7 @@ def stats(*, names: Names = None, json: Json = False, settings: Settings) -> Non
     _print_table(rows, as_json=json)
 
 
-@_verb("verify", "", "ml-100k")
+@_verb("verify", "verify ml-100k")
 def verify(*, names: Names = None, settings: Settings) -> None:
     """Compare files with their checksums and contents with the cards' counts."""
     from bench.data.load import verify as verify_card
@@ -110,7 +97,7 @@ def verify(*, names: Names = None, settings: Settings) -> None:
         raise DataError(" | ".join(failed))
 
 
-@_verb("audit", "", "./mine.yaml")
+@_verb("audit", "audit ./mine.yaml")
 def audit(
     *,
     names: Names = None,

@@ -7,40 +7,21 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import ManyValues, folder_settings, with_options
+from bench.cli.options import folder_settings, verb_group, verb_of
 from bench.cli.reading import CandidatesName
 from bench.settings import Settings
 
-IMPORT_EPILOG = """
-\b
-Examples:
-  bench import ranks ranks.parquet --dataset ml-100k --name MyModel
-  bench import ranks scores.npz --dataset beauty --name MyModel --origin "our code, commit 3f2a9c"
-  bench import ranks top20.csv --dataset mine/card.yaml --name MyModel --seed 2
-"""
-EXPORT_EPILOG = """
-\b
-Examples:
-  bench export ranks "ml-100k/sasrec/none/seed 1" ranks.parquet
-"""
 WHICH = "One experiment: a row of 'bench report', a label such as ml-100k/sasrec/hsd, or a key."
 
-importing = typer.Typer(
-    name="import",
-    help="Import results of models that were trained elsewhere.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-exporting = typer.Typer(
-    name="export",
-    help="Write results in a form that other programs read.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+importing = verb_group("import", "Import results of models that were trained elsewhere.")
+exporting = verb_group("export", "Write results in a form that other programs read.")
 
 
-@importing.command("ranks", cls=ManyValues, epilog=IMPORT_EPILOG)
-@with_options(settings=folder_settings)
+@verb_of(importing, settings=folder_settings)(
+    "ranks ranks.parquet --dataset ml-100k --name MyModel",
+    'ranks scores.npz --dataset beauty --name MyModel --origin "our code, commit 3f2a9c"',
+    "ranks top20.csv --dataset mine/card.yaml --name MyModel --seed 2",
+)
 def import_ranks(
     *,
     file: Annotated[
@@ -89,8 +70,7 @@ def import_ranks(
     typer.echo(f'Compare it: bench diff "{name} (imported)" "SASRec, Base"')
 
 
-@exporting.command("ranks", cls=ManyValues, epilog=EXPORT_EPILOG)
-@with_options(settings=folder_settings)
+@verb_of(exporting, settings=folder_settings)('ranks "ml-100k/sasrec/none/seed 1" ranks.parquet')
 def export_ranks(
     *,
     which: Annotated[str, typer.Argument(metavar="EXPERIMENT", help=WHICH, show_default=False)],

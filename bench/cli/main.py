@@ -69,11 +69,8 @@ _VERBS = (
 for verb in _VERBS:
     function = getattr(verb, verb.__name__.rpartition(".")[2])
     app.command(cls=ManyValues, epilog=verb.EPILOG)(function)
-app.add_typer(data.app, name="data")
-app.add_typer(store.app, name="store")
-app.add_typer(track.app, name="track")
-app.add_typer(exchange.importing, name="import")
-app.add_typer(exchange.exporting, name="export")
+for group in (data.app, store.app, track.app, exchange.importing, exchange.exporting):
+    app.add_typer(group)
 
 
 def _show_version(asked: bool) -> None:

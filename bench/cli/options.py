@@ -382,6 +382,26 @@ def with_options(**groups: Callable[..., Any]) -> Callable[..., Callable[..., No
     return decorate
 
 
+def verb_group(name: str, text: str) -> typer.Typer:
+    """Return a verb that has verbs of its own."""
+    return typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+
+
+def verb_of(app: typer.Typer, **groups: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
+    """Return a decorator with examples that registers a verb of a group.
+
+    The examples begin with the name of the verb; ``groups`` are those of :func:`with_options`.
+    """
+
+    def verb(*examples: str) -> Callable[..., Any]:
+        lines = (f"bench {app.info.name} {example}" for example in examples)
+        epilog = "\n  ".join(["\b\nExamples:", *lines])
+        register = app.command(examples[0].split()[0], cls=ManyValues, epilog=epilog)
+        return lambda function: register(with_options(**groups)(function))
+
+    return verb
+
+
 @contextmanager
 def resumable() -> Iterator[None]:
     """Answer an interruption of the block with how to resume."""

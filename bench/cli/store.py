@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from bench.cli.options import Json, ManyValues, StoreDir, one_of, print_json, with_options
+from bench.cli.options import Json, StoreDir, one_of, print_json, verb_group, verb_of
 from bench.cli.reading import Where
 from bench.errors import ConfigError
 from bench.plan.progress import counted
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 else:
     Store = Any  # options are read from annotations at run time, and the store imports NumPy
 
-app = typer.Typer(
-    name="store",
-    help="List, inspect, clean, merge and pack results stores.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 _Sort = Literal["label", "metric", "finished", "size", "key"]
 Keys = Annotated[
     list[str] | None,
@@ -42,11 +36,8 @@ def opened_store(store: StoreDir = None) -> Store:
     return Store(Settings.from_environment(store=store).store)
 
 
-def _verb(*examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return what registers a verb of ``bench store`` with examples and its store."""
-    epilog = "\n  ".join(["\b\nExamples:", *(f"bench store {example}" for example in examples)])
-    register = app.command(cls=ManyValues, epilog=epilog)
-    return lambda function: register(with_options(opened=opened_store)(function))
+app = verb_group("store", "List, inspect, clean, merge and pack results stores.")
+_verb = verb_of(app, opened=opened_store)
 
 
 @_verb("ls --sort metric", "ls --where dataset=beauty method=none,hsd")

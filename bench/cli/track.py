@@ -8,25 +8,13 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import ManyValues, store_settings, with_options
+from bench.cli.options import store_settings, verb_group, verb_of
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
-  bench track sync
-  bench track sync --store results/ --uri http://127.0.0.1:5000
-"""
-app = typer.Typer(no_args_is_help=True, help="Copy the store's runs into MLflow.")
+app = verb_group("track", "Copy the store's runs into MLflow.")
 
 
-@app.callback()
-def track() -> None:
-    """Copy the store's runs into MLflow; the store stays the truth."""
-
-
-@app.command(cls=ManyValues, epilog=EPILOG)
-@with_options(settings=store_settings)
+@verb_of(app, settings=store_settings)("sync", "sync --store results/ --uri http://127.0.0.1:5000")
 def sync(
     *,
     uri: Annotated[
