@@ -35,6 +35,15 @@ def settings_of(experiment: Experiment) -> dict[str, str]:
     return {**flat, "code": experiment.code[:8]}
 
 
+def training_of(experiment: Experiment) -> dict[str, str]:
+    """Return the settings of training without how samples are drawn, which methods decide."""
+    return {
+        key: value
+        for key, value in settings_of(experiment).items()
+        if key.startswith("training.") and key != "training.samples"
+    }
+
+
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         for key, entry in value.items():

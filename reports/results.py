@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.components import BASELINE, VARIANT_MARK
 from bench.errors import ConfigError, suggestion
 from bench.evaluate.metrics import Metric, Ranking
 from bench.plan.experiment import Experiment
@@ -95,11 +94,11 @@ class ScoredExperiment:
 
     def removals(self, part: Part) -> Decisions | None:
         """Read the decisions of a method that can remove; the bare backbone keeps everything."""
-        return None if self._is_bare else self.stored.decisions(part)
+        return None if self.experiment.is_bare else self.stored.decisions(part)
 
     def drops(self, part: Part) -> Drops | None:
         """Count what a method drops that can remove; published experiments have these counts."""
-        return None if self._is_bare else self.stored.drops(part)
+        return None if self.experiment.is_bare else self.stored.drops(part)
 
     def scored(self) -> ScoredExperiment:
         """Average the metrics of the request over the users that count.
@@ -111,10 +110,6 @@ class ScoredExperiment:
         """
         ranks, metrics = self.ranking(), self.request.metrics_for(self.experiment.protocol)
         return replace(self, values={metric.name: metric.mean(ranks) for metric in metrics})
-
-    @property
-    def _is_bare(self) -> bool:
-        return self.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
 
 
 def read_results(

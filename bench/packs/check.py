@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.components import BASELINE, VARIANT_MARK
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, rank_of
 from bench.hashing import content_hash
-from bench.packs.published import WHOLE_COMMIT, PublishedExperiment, read_published
+from bench.packs.published import OF_DATA, WHOLE_COMMIT, PublishedExperiment, read_published
 from bench.plan.data_card import card_names, load_card
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import PHASES, Protocol
@@ -24,8 +23,6 @@ from bench.plan.variants import split_source
 from bench.settings import Settings
 from bench.tuning.space import NOT_SEARCHED, SHARED
 
-_SAME = ("target", "target_count", "history_length", "candidates_all", "candidates_unseen")
-"""Arrays that the data alone decide."""
 _TIED = 0.01
 """Share of users whose target may tie without an alarm."""
 
@@ -57,7 +54,8 @@ def check_pack(
     if not entries:
         return PackCheck(problems=[f"{path} holds no experiment; see 'bench store pack'"])
     known = _Known.of(published, settings)
-    bases = {_place(one.experiment) for one in (*entries, *published) if _is_bare(one)}
+    trained = (one.experiment for one in (*entries, *published))
+    bases = {_place(one) for one in trained if one.is_bare}
 
     def found(checks: Sequence[Callable[[PublishedExperiment], Iterator[str]]]) -> list[str]:
         return [
@@ -70,10 +68,6 @@ def check_pack(
 
     problems = (known.origin, known.data, _impossible, known.users, _contradictions, known.budget)
     return PackCheck(entries, found(problems), found([_alarms, without_base]))
-
-
-def _is_bare(entry: PublishedExperiment) -> bool:
-    return entry.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
 
 
 def _place(one: Experiment) -> tuple[str, str, str | None]:
@@ -147,7 +141,7 @@ class _Known:
             if held.experiment.fingerprint == one.fingerprint and held.key != entry.key:
                 for phase in PHASES:
                     ours, theirs = (e.ranks[phase].columns() for e in (entry, held))
-                    odd = [name for name in _SAME if not np.array_equal(ours[name], theirs[name])]
+                    odd = [name for name in OF_DATA if not np.array_equal(ours[name], theirs[name])]
                     if odd:
                         what = "are not those of published experiments on the same data"
                         yield f"{phase}: {', '.join(odd)} {what}"

@@ -44,10 +44,10 @@ _MARK = b"bench"
 COMMIT = "commit"
 """Under this name the versions of an experiment's metadata hold the commit of the source."""
 _TEXTS = ("key", "finished", "experiment", "metadata", "curve", "drops", "run")
-_SHARED = ("target", "target_count", "history_length", "candidates_all", "candidates_unseen")
-"""Arrays that experiments on the same data share: null where they equal those of the row above."""
+OF_DATA = ("target", "target_count", "history_length", "candidates_all", "candidates_unseen")
+"""Arrays that the data alone decide: null where they equal those of the row above."""
 _OWN = ("better_all", "ties_all", "better_seen", "ties_seen")
-_ARRAYS = [f"{phase}_{name}" for phase in PHASES for name in (*_SHARED, *_OWN)]
+_ARRAYS = [f"{phase}_{name}" for phase in PHASES for name in (*OF_DATA, *_OWN)]
 _TYPES = {
     **dict.fromkeys((*_TEXTS, "sha256"), "string"),
     **dict.fromkeys(_ARRAYS, r"list<\w+: uint(8|16|32)>"),
@@ -258,7 +258,7 @@ def _table(rows: Sequence[PublishedExperiment]) -> pa.Table:
     for name in _ARRAYS:
         cells: list[NDArray[Any] | None] = [row[name] for row in arrays]
         most = max((int(row[name].max(initial=0)) for row in arrays), default=0)
-        if name.partition("_")[2] in _SHARED:
+        if name.partition("_")[2] in OF_DATA:
             repeats = (np.array_equal(a[name], b[name]) for a, b in pairwise(arrays))
             cells[1:] = [None if same else c for c, same in zip(cells[1:], repeats, strict=True)]
         kind = pa.from_numpy_dtype(np.min_scalar_type(most))
@@ -356,7 +356,7 @@ def _check(file: Any) -> None:
 
 
 def _ranks(arrays: Mapping[str, NDArray[Any]], phase: Phase) -> Ranks:
-    own = {name: arrays[f"{phase}_{name}"] for name in (*_SHARED, *_OWN)}
+    own = {name: arrays[f"{phase}_{name}"] for name in (*OF_DATA, *_OWN)}
     if len({len(values) for values in own.values()}) != 1:
         raise ValueError(f"the {phase} ranks are not of equal length")
     for name in ("better", "ties"):

@@ -17,7 +17,7 @@ from bench.packs.publish import restore
 from bench.packs.published import SUFFIX, PublishedExperiment, read_published
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
-from bench.reports.differences import settings_of
+from bench.reports.differences import training_of
 from bench.runs.record import record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -186,16 +186,11 @@ def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment
 
 def _other_budget(ours: Iterable[Experiment], theirs: Iterable[Experiment]) -> str:
     """Say in which settings of training all of two groups differ; empty if some agree."""
-    a, b = ([_budget(one) for one in group] for group in (theirs, ours))
+    a, b = ([training_of(one) for one in group] for group in (theirs, ours))
     if any(one in a for one in b):
         return ""
     pairs = ((key, a[0].get(key, "-"), b[0].get(key, "-")) for key in {**a[0], **b[0]})
     return ", ".join(f"{key}={there}, not {here}" for key, there, here in pairs if there != here)
-
-
-def _budget(experiment: Experiment) -> dict[str, str]:
-    settings = settings_of(experiment).items()
-    return {k: v for k, v in settings if k.startswith("training.") and k != "training.samples"}
 
 
 def _joined(experiments: Iterable[StoredExperiment], own: Path, theirs: Path) -> Path:

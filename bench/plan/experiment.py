@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from bench.components import BASELINE, VARIANT_MARK
 from bench.config import Config
 from bench.hashing import content_hash
 from bench.numerics import Numerics
@@ -100,6 +101,11 @@ class Experiment(Config):
     def imported(self) -> bool:
         """Whether the model was trained elsewhere; of its settings only the protocol is meant."""
         return self.method.startswith(IMPORTED)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it trains a bare backbone, which keeps every interaction."""
+        return self.method.partition(VARIANT_MARK)[0] == BASELINE
 
     @property
     def label(self) -> str:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.components import BASELINE, VARIANT_MARK
 from bench.data.dataset import Dataset
 from bench.errors import StoreError
 from bench.plan.protocol import PARTS, Part
@@ -86,13 +85,7 @@ class LabelledDecisions:
 
     @classmethod
     def of(
-        cls,
-        stored: Sequence[StoredExperiment],
-        dataset: Dataset,
-        part: Part,
-        truth: Truth,
-        *,
-        removes: bool,
+        cls, stored: Sequence[StoredExperiment], dataset: Dataset, part: Part, truth: Truth
     ) -> LabelledDecisions | None:
         """Read experiments that differ in the seed; None if they have no decisions.
 
@@ -115,7 +108,7 @@ class LabelledDecisions:
                 "the experiments and run again"
             )
         known = truth.known[place]
-        return cls(seeds, truth.noise[place][known], known, removes)
+        return cls(seeds, truth.noise[place][known], known, not stored[0].experiment.is_bare)
 
     @property
     def users(self) -> NDArray[np.int32]:
@@ -163,9 +156,7 @@ class LabelledDecisions:
         }
         scores = (popularity_score(self.counts), np.zeros(len(noise)))
         for head, score in zip(_REMOVING, scores, strict=True):
-            precisions = [removal_precision(score, int(one.sum()), noise) for one in removed]
-            known = [value for value in precisions if not math.isnan(value)]
-            found[head] = _exactly(statistics.fmean(known) if known else math.nan)
+            found[head] = _mean(removal_precision(score, int(one.sum()), noise) for one in removed)
         return found
 
     def _clean_removed(self, buckets: Buckets) -> dict[str, Interval]:
@@ -207,10 +198,7 @@ def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
     found: dict[str, Summary] = {}
     for part in PARTS:
         truth = Truth.of(dataset, Request(part=part))
-        bare = stored.experiment.method.partition(VARIANT_MARK)[0] == BASELINE
-        decided = truth and LabelledDecisions.of([stored], dataset, part, truth, removes=not bare)
-        if decided and 0 < np.mean(decided.noise) < 1:
-            estimates = decided.estimates(_warm_buckets(stored))
+        if estimates := _estimates([stored], dataset, part, truth):
             found[part] = {
                 head: tuple(
                     None if math.isnan(value) else round(value, 6) for value in astuple(one)
@@ -218,6 +206,16 @@ def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
                 for head, one in estimates.items()
             }
     return found
+
+
+def _estimates(
+    stored: Sequence[StoredExperiment], dataset: Dataset, part: Part, truth: Truth | None
+) -> dict[str, Interval]:
+    """Return the figures of experiments that differ in the seed; empty if there are none."""
+    decided = truth and LabelledDecisions.of(stored, dataset, part, truth)
+    if not decided or not 0 < np.mean(decided.noise) < 1:
+        return {}
+    return decided.estimates(_warm_buckets(stored[0]))
 
 
 def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
@@ -344,12 +342,7 @@ def _decided(
                 )
             for place in own:
                 stored = [one.stored for one in rows[place].results]
-                removes = rows[place].family != BASELINE
-                decided = truth and LabelledDecisions.of(
-                    stored, dataset, request.part, truth, removes=removes
-                )
-                if decided and 0 < np.mean(decided.noise) < 1:
-                    found[place] = decided.estimates(_warm_buckets(stored[0]))
+                found[place] = _estimates(stored, dataset, request.part, truth)
         if decided_on := {place: one for place, one in found.items() if one}:
             yield number, decided_on
 
@@ -364,7 +357,9 @@ def _published(row: Row, request: Request) -> dict[str, Interval]:
         for head in (seeds[0] if seeds else ())
     }
     average = {
-        head: over_seeds(values) if not math.isnan(values[0].low) else _mean(values)
+        head: _mean(one.value for one in values)
+        if math.isnan(values[0].low)
+        else over_seeds(values)
         for head, values in figures.items()
     }
     if len(seeds) > 1:
@@ -373,8 +368,9 @@ def _published(row: Row, request: Request) -> dict[str, Interval]:
     return average
 
 
-def _mean(values: Sequence[Interval]) -> Interval:
-    known = [one.value for one in values if not math.isnan(one.value)]
+def _mean(values: Iterable[float]) -> Interval:
+    """Average what is defined."""
+    known = [value for value in values if not math.isnan(value)]
     return _exactly(statistics.fmean(known) if known else math.nan)
 
 

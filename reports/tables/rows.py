@@ -26,6 +26,7 @@ from bench.reports.differences import (
     format_settings,
     round_fraction,
     settings_of,
+    training_of,
     variant_names,
 )
 from bench.reports.request import Request
@@ -349,11 +350,7 @@ def budget_of(result: ScoredExperiment) -> Settings:
     They are all but how samples are drawn, which the matched base shares, and, of tuned
     experiments, those that a search may choose.
     """
-    training = {
-        key: value
-        for key, value in settings_of(result.experiment).items()
-        if key.startswith("training.") and key != "training.samples"
-    }
+    training = training_of(result.experiment)
     if not result.tuned:
         return training
     return {key: training[key] for key in training if key in NOT_SEARCHED} | {_TUNED: "true"}
