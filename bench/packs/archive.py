@@ -24,11 +24,11 @@ from pydantic import Field, ValidationError
 
 from bench.config import Config
 from bench.errors import StoreError
-from bench.files import atomic_path, write_json
+from bench.files import atomic_path
 from bench.hashing import content_hash, file_hash
 from bench.manifest import MANIFEST, seal
 from bench.packs.inventory import read_tags, write_tag
-from bench.runs.record import read_record, record_paths
+from bench.runs.record import read_records, write_record
 from bench.runs.store import Store
 from bench.runs.stored import WEIGHTS
 
@@ -78,10 +78,9 @@ def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool =
         for work in begun:
             shutil.copytree(work, root / "work" / work.name)
         named = {*keys, *(work.name for work in begun)}
-        for place in record_paths(store.root):
-            record = read_record(place)
+        for record in read_records(store.root):
             if named & {*record.experiments}:
-                write_json(root / "runs" / place.name, record.model_dump(mode="json"))
+                write_record(root, record)
         for name, tagged in read_tags(store.root).items():
             if both := named & {*tagged}:
                 write_tag(root, name, both)

@@ -14,7 +14,7 @@ from bench.packs.inventory import read_tags, write_tag
 from bench.packs.published import users_that_differ
 from bench.plan.progress import counted
 from bench.plan.protocol import PARTS, PHASES
-from bench.runs.record import read_record, read_records, record_paths
+from bench.runs.record import read_records, write_record
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 
@@ -94,8 +94,7 @@ def _copy(source: Path, target: Path) -> None:
 def _merge_rest(source: Store, target: Store) -> None:
     """Merge run records, tags, checkpoints and failures; what the target has finished is done."""
     records = {record.key: record for record in read_records(target.root)}
-    for path in record_paths(source.root):
-        record = read_record(path)
+    for record in read_records(source.root):
         if before := records.get(record.key):
             ends = [one.ended for one in (record, before) if one.ended is not None]
             record = before.model_copy(
@@ -107,7 +106,7 @@ def _merge_rest(source: Store, target: Store) -> None:
                     "tuned": record.tuned or before.tuned,
                 }
             )
-        write_json(target.root / "runs" / path.name, record.model_dump(mode="json"))
+        write_record(target.root, record)
     tags = read_tags(target.root)
     for name, keys in read_tags(source.root).items():
         write_tag(target.root, name, [*tags.get(name, ()), *keys])

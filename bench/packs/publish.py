@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, StoreError
-from bench.files import folder_name, write_json
 from bench.hashing import content_hash
 from bench.packs.archive import unpacked
 from bench.packs.merge import Merged, merge
@@ -29,7 +28,7 @@ from bench.plan.variants import MARK, Noise, split_source
 from bench.reports.available import AvailableData
 from bench.reports.report import warn
 from bench.reports.tables.noise_detection import Summary, summaries
-from bench.runs.record import RunRecord, read_records
+from bench.runs.record import RunRecord, read_records, write_record
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
@@ -125,8 +124,7 @@ def restore(packs: Iterable[PublishedExperiment], root: Path) -> Store:
                 asked=max(finished),
                 endings=dict.fromkeys(keys, "finished"),
             )
-            path = root / "runs" / f"{folder_name(record.name, record.key)}.json"
-            write_json(path, record.model_dump(mode="json"))
+            write_record(root, record)
     return store
 
 

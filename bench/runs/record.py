@@ -108,7 +108,7 @@ def begin_record(
             record = before.model_copy(update={"asked": now, "tuned": tuned})
         else:
             record = record.model_copy(update={"begun": before.begun})
-    write_json(path, record.model_dump(mode="json"))
+    write_record(root, record)
     return record
 
 
@@ -118,8 +118,7 @@ def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutco
     for outcome in outcomes:
         endings.setdefault(outcome.key, outcome.ending)
     if endings != record.endings or record.ended is None:
-        ended = record.model_copy(update={"ended": time.time(), "endings": endings})
-        write_json(_path(root, record), ended.model_dump(mode="json"))
+        write_record(root, record.model_copy(update={"ended": time.time(), "endings": endings}))
 
 
 def read_records(root: Path) -> Iterator[RunRecord]:
@@ -135,6 +134,11 @@ def record_paths(root: Path) -> list[Path]:
 def read_record(path: Path) -> RunRecord:
     """Read one run; raise a StoreError if the file is damaged."""
     return read_model(path, RunRecord, "delete it")
+
+
+def write_record(root: Path, record: RunRecord) -> None:
+    """Write one run in place of its earlier state; raise a StoreError if that fails."""
+    write_json(_path(root, record), record.model_dump(mode="json"))
 
 
 def _path(root: Path, record: RunRecord) -> Path:
