@@ -143,7 +143,7 @@ class Ray:
             return [waited[reference] for reference in done]
         waiting = [worker for worker in waited.values() if not worker.begun]
         for worker in waiting[:1]:
-            worker.withdraw()
+            worker.reference = None  # its next message is that it has found no room
         return waiting[:1]
 
     def _room(self) -> int:
@@ -201,10 +201,6 @@ class RayWorker:
         self._cause = "its node or worker process was lost"
         actor: Any = ray.remote(_Actor)
         self._actor = actor.options(max_concurrency=4, **needs).remote(execution, plugins_in_use())
-
-    def withdraw(self) -> None:
-        """Give up waiting for room; :meth:`receive` then says so."""
-        self.reference = None
 
     def give(self, task: Task) -> None:
         """Hand over a task with its data and last checkpoint, and hold its lock."""

@@ -9,13 +9,9 @@ from torch import Tensor
 
 from bench.components import BACKBONES, BackboneEntry
 from bench.model.backbone import Backbone, BackboneFactory, Sizes
+from bench.testing.example import assert_close
 
 _SIZES = Sizes(n_users=7, n_items=50, max_length=12)
-
-
-def _close(actual: Tensor, expected: Tensor) -> None:
-    """Allow for another order of summation."""
-    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def example_items(rows: int = 5, length: int = 9, seed: int = 0) -> Tensor:
@@ -83,7 +79,7 @@ class BackboneTests:
             for n in range(1, int((items[row] > 0).sum()) + 1):
                 prefix = items[row : row + 1, :n]
                 x, whose = backbone.embed(prefix), users[row : row + 1]
-                _close(states[row, n - 1], backbone.encode_last(x, prefix > 0, whose)[0])
+                assert_close(states[row, n - 1], backbone.encode_last(x, prefix > 0, whose)[0])
 
     def test_only_the_last_state_predicts_unless_causal(self) -> None:
         """Two targets in a row are refused where the first would be seen; one is read as such."""
@@ -95,10 +91,10 @@ class BackboneTests:
         )
         last = valid & ~torch.nn.functional.pad(valid, (0, 1))[:, 1:]
         states = backbone.encode_predicting(x, valid, items * last, users)
-        _close(states, backbone.encode_last(x, valid, users))
+        assert_close(states, backbone.encode_last(x, valid, users))
         if backbone.causal:
             states = backbone.encode_predicting(x, valid, items, users)
-            _close(states, backbone.encode(x, valid, users)[valid])
+            assert_close(states, backbone.encode(x, valid, users)[valid])
             return
         try:
             backbone.encode_predicting(x, valid, items, users)
@@ -113,7 +109,7 @@ class BackboneTests:
         longer = torch.nn.functional.pad(items, (0, 3))
         real = items > 0
         states = self.states(backbone, longer)[:, : items.shape[1]]
-        _close(self.states(backbone, items)[real], states[real])
+        assert_close(self.states(backbone, items)[real], states[real])
 
     def test_batch_invariance(self) -> None:
         """A row's states do not depend on its neighbours in the batch."""
@@ -124,7 +120,7 @@ class BackboneTests:
             one = items[row : row + 1]
             alone = backbone.encode(backbone.embed(one), one > 0, users)
             real = one[0] > 0
-            _close(together[row, real], alone[0, real])
+            assert_close(together[row, real], alone[0, real])
 
     def test_last_state(self) -> None:
         """``encode_last`` is the state of ``encode`` at the last valid position."""
@@ -133,7 +129,7 @@ class BackboneTests:
         last = backbone.encode_last(backbone.embed(items), items > 0, users)
         whole = self.states(backbone, items)
         expected = torch.stack([row[n - 1] for row, n in zip(whole, (items > 0).sum(1))])  # noqa: B905
-        _close(last, expected)
+        assert_close(last, expected)
 
     def test_one_item_and_full_length(self) -> None:
         """The shortest and the longest input give finite states."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench.components import METHODS
 from bench.data.dataset import Dataset
@@ -20,6 +21,11 @@ Reading = Literal["pooled", "text"]
 _TEXT_SIZE = 12
 _UNNAMED_ITEM = 7
 """An item without a text: every data set with texts lacks some."""
+
+
+def assert_close(actual: Tensor, expected: Tensor) -> None:
+    """Allow for another order of summation."""
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def dataset() -> Dataset:

@@ -53,11 +53,6 @@ def _stop(progress: Progress) -> None:
     raise _StoppedError(progress.label)
 
 
-def _close(actual: Tensor, expected: Tensor) -> None:
-    """Allow for another order of summation."""
-    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
-
-
 class MethodTests:
     """What must hold for every method.
 
@@ -304,7 +299,7 @@ class MethodTests:
         found = _answers(method, narrow)
         expected = _answers(method, wide)
         for first, second in zip(found, expected, strict=True):
-            _close(pad(first, (0, second.shape[1] - first.shape[1])), second)
+            example.assert_close(pad(first, (0, second.shape[1] - first.shape[1])), second)
 
     def test_batch_invariance(self) -> None:
         """A row's answers depend neither on its neighbours nor on its position among them."""
@@ -313,7 +308,7 @@ class MethodTests:
         for row in (0, 5, len(batch.users) - 1):
             one = Batch(*(tensor[row : row + 1] for tensor in vars(batch).values()))
             for whole, alone in zip(together, _answers(method, one), strict=True):
-                _close(alone, whole[row : row + 1])
+                example.assert_close(alone, whole[row : row + 1])
 
     def test_gradient_reaches_what_it_should(self) -> None:
         """Every parameter learns, unless declared, and none of it gets a NaN."""
