@@ -21,9 +21,8 @@ from bench.packs.published import (
     read_published,
     write_published,
 )
-from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
-from bench.plan.grid import components_of
+from bench.plan.grid import code_of
 from bench.plan.variants import MARK, Noise, split_source
 from bench.reports.available import AvailableData
 from bench.reports.report import warn
@@ -151,7 +150,7 @@ def _commit(experiment: Experiment) -> str:
     """Return the commit of this checkout, if its code trained an experiment."""
     remedy = f"name the commit that trained {experiment.label} with --commit"
     try:
-        now = code_version(component for _, component in components_of(experiment))
+        now = code_of(experiment)
     except BenchError as error:
         raise ConfigError(f"{error}; {remedy}") from None
     if now != experiment.code:

@@ -168,7 +168,7 @@ def freeze(
         training=training,
         protocol=protocol,
         seed=point.seed,
-        code=code_version(component for _, component in components_of(point)),
+        code=code_of(point),
         computation=computation or Computation(),
     )
 
@@ -180,6 +180,11 @@ def components_of(point: GridPoint | Experiment) -> Iterator[tuple[str, Componen
         yield "backbone", BACKBONES.get(point.backbone)
     if point.encoder is not None:
         yield "encoder", ENCODERS.get(point.encoder)
+
+
+def code_of(point: GridPoint | Experiment) -> str:
+    """Return the hash of the source in use, see :func:`bench.plan.code_version.code_version`."""
+    return code_version(component for _, component in components_of(point))
 
 
 def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:

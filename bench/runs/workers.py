@@ -24,9 +24,8 @@ from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
 from bench.errors import BenchError, ConfigError, StoreError
-from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
-from bench.plan.grid import PlannedExperiment, components_of
+from bench.plan.grid import PlannedExperiment, code_of
 from bench.plan.progress import Progress
 from bench.plugins import plugins_in_use, use_plugins
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, explain, run_one
@@ -358,7 +357,7 @@ def _end_with_parent() -> None:
 def check_machine(experiment: Experiment, settings: Settings) -> None:
     """Refuse to run an experiment whose key names other code or arithmetic than this machine's."""
     here = platform.node()
-    if code_version(component for _, component in components_of(experiment)) != experiment.code:
+    if code_of(experiment) != experiment.code:
         raise ConfigError(
             f"{here} has other code than {experiment.label} was planned with; install the same, "
             "and run the command again"

@@ -17,9 +17,8 @@ import yaml
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import write_json, write_text
-from bench.plan.code_version import code_version
 from bench.plan.experiment import Experiment
-from bench.plan.grid import components_of
+from bench.plan.grid import code_of
 from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Failure, Store
@@ -250,7 +249,7 @@ def _params(experiment: Experiment) -> dict[str, str]:
 def _tags(experiment: Experiment) -> dict[str, str]:
     """Return what tells versions of an experiment apart."""
     try:
-        current = code_version(component for _, component in components_of(experiment))
+        current = code_of(experiment)
     except BenchError:  # a component that is not installed
         current = ""
     return {
