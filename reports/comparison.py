@@ -16,7 +16,7 @@ from bench.runs.stored import StoredExperiment, readable
 
 EVERYTHING = "all"
 """Instead of a run: every experiment of the store."""
-KEY_START = re.compile(r"[0-9a-f]{6,64}")
+KEY = re.compile(r"[0-9a-f]{6,64}")
 """The first digits of a key, enough to name a run or an experiment."""
 
 
@@ -124,9 +124,7 @@ def _named(records: Sequence[RunRecord], name: str, store: Store) -> RunRecord:
     """Return the last run of a name, or the one whose key begins with it."""
     for record in records:
         file = f"{record.name}-{record.key[:12]}"
-        if name in {record.name, file} or (
-            KEY_START.fullmatch(name) and record.key.startswith(name)
-        ):
+        if name in {record.name, file} or (KEY.fullmatch(name) and record.key.startswith(name)):
             return record
     names = dict.fromkeys(record.name for record in records)
     raise ConfigError(f"{store.root} has no run '{name}'{suggestion(name, names)}")

@@ -36,7 +36,7 @@ def settings_of(experiment: Experiment) -> dict[str, str]:
 
 
 def training_of(experiment: Experiment) -> dict[str, str]:
-    """Return the settings of training without how samples are drawn, which methods decide."""
+    """Return the settings of training that compared rows share: all but how samples are drawn."""
     return {
         key: value
         for key, value in settings_of(experiment).items()

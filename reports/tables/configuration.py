@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from bench.errors import ConfigError, suggestion
 from bench.plan.experiment import Experiment
-from bench.reports.comparison import KEY_START, comparison_keys
+from bench.reports.comparison import KEY, comparison_keys
 from bench.reports.differences import differing_keys, settings_of
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment
@@ -98,7 +98,7 @@ def _is_named(row: Row, table: Table, text: str, datasets: Iterable[str]) -> boo
 def _matching(
     experiments: Sequence[StoredExperiment], pattern: str, store: Store
 ) -> list[StoredExperiment]:
-    if KEY_START.fullmatch(pattern):
+    if KEY.fullmatch(pattern):
         found = [stored for stored in experiments if stored.key.startswith(pattern)]
         if len(found) > 1:
             raise ConfigError(
