@@ -81,9 +81,7 @@ class PairedComparison:
         return verdict(different if self.effective >= MIN_EFFECTIVE else 1.0, inside, alpha)
 
 
-def compare(
-    first: Nested, second: Nested, *, region: float, alpha: float = 0.05
-) -> PairedComparison:
+def compare(first: Nested, second: Nested, *, region: float) -> PairedComparison:
     """Compare two models user by user.
 
     Parameters
@@ -93,8 +91,6 @@ def compare(
     region
         Practical equivalence: share of the second mean within which a difference does not
         matter. The second mean is treated as known.
-    alpha
-        Significance level of the smallest detectable difference.
 
     Raises
     ------
@@ -115,7 +111,7 @@ def compare(
         sign_flip=sign_flip(gaps),
         welch=welch(first.seeds, second.seeds),
         detectable=smallest_detectable(
-            float(np.std(gaps, ddof=1)) if len(gaps) > 1 else float("nan"), len(gaps), alpha
+            float(np.std(gaps, ddof=1)) if len(gaps) > 1 else float("nan"), len(gaps)
         ),
         equivalence=tost(gaps, region * second.mean) if second.mean else None,
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.seeds import seed_for
-from bench.statistics.effect import Interval
+from bench.statistics.effect import LEVEL, Interval
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -80,9 +80,7 @@ def placement_values(score: NDArray[np.floating], noise: Flags) -> PlacementValu
     return PlacementValues(noise, np.where(noise, lower, 1.0 - lower))
 
 
-def auroc(
-    per_seed: Sequence[PlacementValues], users: NDArray[np.integer], level: float = 0.95
-) -> Interval:
+def auroc(per_seed: Sequence[PlacementValues], users: NDArray[np.integer]) -> Interval:
     """Average the AUROC over seeds, with an interval over users and seeds.
 
     The variance over users is DeLong's (Biometrics 1988) in Obuchowski's form for clustered data
@@ -94,8 +92,6 @@ def auroc(
         Placement values of the same interactions by each seed's score.
     users
         int ``[n]``: user of each interaction.
-    level
-        Confidence level of the interval.
 
     Raises
     ------
@@ -110,7 +106,7 @@ def auroc(
     value = np.mean([seed.value for seed in per_seed], axis=0)
     area = float(np.mean(value[noise]))
     square = _placement_error(value - area, noise, users)
-    return _interval([seed.auroc for seed in per_seed], square, level)
+    return _interval([seed.auroc for seed in per_seed], square)
 
 
 def _placement_error(centred: Floats, noise: Flags, users: NDArray[np.integer]) -> float:
@@ -196,9 +192,7 @@ def share(part: Flags, whole: Flags) -> Figure:
     return Figure(value, (part - value) * whole / size)
 
 
-def over_users_and_seeds(
-    per_seed: Sequence[Figure], users: NDArray[np.integer], level: float = 0.95
-) -> Interval:
+def over_users_and_seeds(per_seed: Sequence[Figure], users: NDArray[np.integer]) -> Interval:
     """Average a figure over the seeds in which it is defined, with an interval in [0, 1].
 
     Parameters
@@ -216,21 +210,15 @@ def over_users_and_seeds(
     sums = _sums_by_user(np.mean([figure.influence for figure in known], axis=0), users)
     n = len(sums)
     square = float(np.sum(sums**2)) * n / (n - 1) if n > 1 else math.nan
-    return _interval([figure.value for figure in known], square, level)
+    return _interval([figure.value for figure in known], square)
 
 
-def over_seeds(per_seed: Sequence[Interval], level: float = 0.95) -> Interval:
+def over_seeds(per_seed: Sequence[Interval]) -> Interval:
     """Average a figure over seeds that are known with their intervals over users alone.
 
     The squared error over users is the mean of the seeds', as if the same users were easy for all
-    of them, so that the interval is at least as wide as that of :func:`over_users_and_seeds`.
-
-    Parameters
-    ----------
-    per_seed
-        One for each seed, each with a normal interval in [0, 1].
-    level
-        Confidence level of all intervals.
+    of them, so that the interval is at least as wide as that of :func:`over_users_and_seeds`. All
+    intervals are normal ones of level :data:`~bench.statistics.effect.LEVEL`, in [0, 1].
 
     Examples
     --------
@@ -242,11 +230,11 @@ def over_seeds(per_seed: Sequence[Interval], level: float = 0.95) -> Interval:
         return Interval(math.nan, math.nan, math.nan)
     from scipy import stats
 
-    quantile = float(stats.norm.isf((1 - level) / 2))
+    quantile = float(stats.norm.isf((1 - LEVEL) / 2))
     # One end may be cut off at 0 or 1.
     reaches = [max(one.value - one.low, one.high - one.value) / quantile for one in known]
     square = float(np.mean(np.square(reaches)))
-    return _interval([one.value for one in known], square, level)
+    return _interval([one.value for one in known], square)
 
 
 def _sums_by_user(values: Floats, users: NDArray[np.integer]) -> Floats:
@@ -254,7 +242,7 @@ def _sums_by_user(values: Floats, users: NDArray[np.integer]) -> Floats:
     return np.bincount(cluster, weights=values).astype(np.float64)
 
 
-def _interval(values: Sequence[float], square: float, level: float) -> Interval:
+def _interval(values: Sequence[float], square: float) -> Interval:
     """Return the mean over seeds with its interval, given its squared error over users."""
     mean = float(np.mean(values))
     if math.isnan(square):
@@ -263,7 +251,7 @@ def _interval(values: Sequence[float], square: float, level: float) -> Interval:
 
     more = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
     free = (square + more) ** 2 / (more**2 / (len(values) - 1)) if more else math.inf
-    quantile = stats.t.isf((1 - level) / 2, free) if more else stats.norm.isf((1 - level) / 2)
+    quantile = stats.t.isf((1 - LEVEL) / 2, free) if more else stats.norm.isf((1 - LEVEL) / 2)
     reach = float(quantile) * math.sqrt(square + more)
     return Interval(mean, max(0.0, mean - reach), min(1.0, mean + reach))
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from bench.seeds import seed_for
 
 Floats = NDArray[np.float64]
+LEVEL = 0.95
+"""Confidence level of every interval."""
 _RESAMPLES = 2000
 _NUMBERS_AT_ONCE = 4_000_000
 
@@ -39,25 +41,14 @@ class Effect:
     d_z: Interval
 
 
-def effect(
-    gaps: Floats, level: float = 0.95, resamples: int = _RESAMPLES, seed: int | None = None
-) -> Effect:
+def effect(gaps: Floats, resamples: int = _RESAMPLES) -> Effect:
     """Compute a difference with percentile bootstrap intervals over users.
 
-    Parameters
-    ----------
-    gaps
-        float64 ``[users]``: differences of at least one user.
-    level
-        Confidence level of both intervals.
-    resamples
-        Number of bootstrap samples.
-    seed
-        Seed of the resampling; the default is fixed.
+    ``gaps`` is float64 ``[users]``: differences of at least one user. The seed is fixed.
     """
     values, counts = np.unique(gaps, return_counts=True)
     n = len(gaps)
-    generator = np.random.default_rng(seed_for("statistics", "bootstrap") if seed is None else seed)
+    generator = np.random.default_rng(seed_for("statistics", "bootstrap"))
     block = max(1, _NUMBERS_AT_ONCE // len(values))
     means, sizes = [], []
     for start in range(0, resamples, block):
@@ -67,9 +58,7 @@ def effect(
         sizes.append(_standardised(means[-1], drawn @ values**2 / n, n))
     mean, square = float(np.mean(gaps)), float(np.mean(gaps**2))
     own = float(_standardised(np.array([mean]), np.array([square]), n)[0])
-    return Effect(
-        _interval(mean, np.concatenate(means), level), _interval(own, np.concatenate(sizes), level)
-    )
+    return Effect(_interval(mean, np.concatenate(means)), _interval(own, np.concatenate(sizes)))
 
 
 def cohens_dz(gaps: Floats) -> float:
@@ -88,9 +77,9 @@ def _standardised(mean: Floats, square: Floats, n: int) -> Floats:
     return np.asarray(np.where(flat, undefined, mean / np.sqrt(safe)), dtype=np.float64)
 
 
-def _interval(value: float, samples: Floats, level: float) -> Interval:
+def _interval(value: float, samples: Floats) -> Interval:
     known = samples[~np.isnan(samples)]
     if not len(known):
         return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))

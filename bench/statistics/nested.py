@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.statistics.effect import LEVEL
 from bench.statistics.paired import TestResult, differences, mean_over_seeds
 
 Floats = NDArray[np.float64]
@@ -130,7 +131,7 @@ class Contrast:
             (variance * sum(side.mean**2 / len(side.seeds) for side in sides), free),
         )
 
-    def estimate(self, level: float = 0.95) -> Estimate:
+    def estimate(self) -> Estimate:
         """Estimate the difference for other users and other seeds.
 
         Users and seeds are crossed random factors. The variance of the difference is that of its
@@ -157,7 +158,7 @@ class Contrast:
 
         freedom = square**2 / sum(part**2 / free for part, free in sources)
         error = math.sqrt(square)
-        margin = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+        margin = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
         p = float(2 * stats.t.sf(abs(difference) / error, freedom))
         return Estimate(difference, difference - margin, difference + margin, p)
 

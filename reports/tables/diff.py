@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from bench.reports.tables.grid import (
     Grid,
     block_of,
     format_difference,
+    format_interval,
     format_number,
     format_p,
 )
@@ -28,7 +30,7 @@ from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.statistics.compare import PairedComparison, compare
-from bench.statistics.effect import Interval, effect
+from bench.statistics.effect import effect
 from bench.statistics.family import ALPHA, holm
 from bench.statistics.nested import Contrast, Nested
 from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
@@ -140,7 +142,7 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "B": f"{found.second:.4f}",
         "Difference": format_difference(found.estimate),
         "Relative": relative if relative == MISSING else f"{relative} %",
-        "d_z": _interval(found.effect.d_z, ".3f"),
+        "d_z": format_interval(*astuple(found.effect.d_z), "+.3f"),
         "Effective differences": f"{found.effective:,.0f}",
         "p": format_p(found.estimate.p),
         "p, Holm": format_p(corrected if found.effective >= MIN_EFFECTIVE else math.nan),
@@ -171,7 +173,7 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
                 f"{int(users.sum()):,}",
                 f"{float(np.mean(first.users[users])):.4f}",
                 f"{float(np.mean(second.users[users])):.4f}",
-                _interval(effect(gaps[users]).difference, ".4f"),
+                format_interval(*astuple(effect(gaps[users]).difference), "+.4f"),
                 format_p(p),
                 format_p(math.nan if math.isnan(p) else adjusted),
             ]
@@ -199,9 +201,3 @@ def _side(side: Side) -> str:
     seeds = ", ".join(str(result.experiment.seed) for result in side)
     keys = ", ".join(result.key[:12] for result in side)
     return f"{side[0].experiment.configuration} (seeds {seeds}; {keys})"
-
-
-def _interval(interval: Interval, form: str) -> str:
-    if math.isnan(interval.low):
-        return format_number(interval.value, f"+{form}")
-    return f"{interval.value:+{form}} [{interval.low:+{form}}, {interval.high:+{form}}]"

@@ -358,9 +358,14 @@ def format_p(p: float) -> str:
 
 def format_difference(found: CorrectedTest | Estimate, form: str = "+.4f") -> str:
     """Print a difference with its interval, such as ``+0.0120 [+0.0040, +0.0200]``."""
-    if math.isnan(found.low):
-        return f"{found.difference:{form}}"
-    return f"{found.difference:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    return format_interval(found.difference, found.low, found.high, form)
+
+
+def format_interval(value: float, low: float, high: float, form: str) -> str:
+    """Print a number with its interval, if it has one."""
+    if math.isnan(low):
+        return format_number(value, form)
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def format_number(value: float | None, form: str) -> str:
