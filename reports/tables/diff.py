@@ -142,7 +142,7 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "B": f"{found.second:.4f}",
         "Difference": format_difference(found.estimate),
         "Relative": relative if relative == MISSING else f"{relative} %",
-        "d_z": format_interval(*astuple(found.effect.d_z), "+.3f"),
+        "d_z": format_interval(*astuple(found.effect.d_z), form="+.3f"),
         "Effective differences": f"{found.effective:,.0f}",
         "p": format_p(found.estimate.p),
         "p, Holm": format_p(corrected if found.effective >= MIN_EFFECTIVE else math.nan),
@@ -173,7 +173,7 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
                 f"{int(users.sum()):,}",
                 f"{float(np.mean(first.users[users])):.4f}",
                 f"{float(np.mean(second.users[users])):.4f}",
-                format_interval(*astuple(effect(gaps[users]).difference), "+.4f"),
+                format_interval(*astuple(effect(gaps[users]).difference), form="+.4f"),
                 format_p(p),
                 format_p(math.nan if math.isnan(p) else adjusted),
             ]

@@ -358,10 +358,10 @@ def format_p(p: float) -> str:
 
 def format_difference(found: CorrectedTest | Estimate, form: str = "+.4f") -> str:
     """Print a difference with its interval, such as ``+0.0120 [+0.0040, +0.0200]``."""
-    return format_interval(found.difference, found.low, found.high, form)
+    return format_interval(found.difference, found.low, found.high, form=form)
 
 
-def format_interval(value: float, low: float, high: float, form: str) -> str:
+def format_interval(value: float, low: float, high: float, *, form: str) -> str:
     """Print a number with its interval, if it has one."""
     if math.isnan(low):
         return format_number(value, form)
