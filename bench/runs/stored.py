@@ -229,13 +229,15 @@ def _damaged(path: Path, reason: object) -> StoreError:
     return StoreError(f"{path} is missing or damaged ({reason}); {_REMEDY}")
 
 
+def whole(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:
+    """Leave out folders that do not say which experiment they hold."""
+    return readable(experiments, "key")
+
+
 def readable(
     experiments: Iterable[StoredExperiment], part: str = "experiment"
 ) -> Iterator[StoredExperiment]:
-    """Leave out experiments that are damaged, or that another version wrote with other settings.
-
-    Where ``part`` is ``key``, only folders that do not say which experiment they hold.
-    """
+    """Leave out experiments that are damaged, or that another version wrote with other settings."""
     for stored in experiments:
         try:
             getattr(stored, part)

@@ -22,7 +22,7 @@ from bench.plan.grid import code_of
 from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Failure, Store
-from bench.runs.stored import StoredExperiment, readable
+from bench.runs.stored import StoredExperiment, whole
 from bench.settings import masked
 from bench.tuning.records import StudyRecord, Trial, best_after, best_of, read_studies
 from bench.version import __version__, checkout
@@ -85,7 +85,7 @@ def _experiments(
     store: Store, parents: Mapping[str, str], keys: Collection[str] | None
 ) -> Iterator[Item]:
     if keys is None:
-        finished = {stored.key: stored for stored in readable(store.experiments(), "key")}
+        finished = {stored.key: stored for stored in whole(store.experiments())}
     else:
         finished = {key: store.load(key) for key in keys if store.has(key)}
     for key, stored in finished.items():
