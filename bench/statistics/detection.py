@@ -201,8 +201,6 @@ def over_users_and_seeds(per_seed: Sequence[Figure], users: NDArray[np.integer])
         One for each seed, of the same interactions.
     users
         int ``[n]``: user of each interaction.
-    level
-        Confidence level of the interval.
     """
     known = [figure for figure in per_seed if not math.isnan(figure.value)]
     if not known:
