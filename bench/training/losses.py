@@ -35,6 +35,8 @@ KEPT_BYTES = 64 * 2**20
 """Most memory of slices that the losses of single targets keep for the backward pass."""
 GPU_BYTES = 2**30
 """Both sizes on a GPU, where few large slices cost the fewest operations."""
+ITEMS_PER_LOOKUP = 50
+"""A CPU multiplies with so many items in less time than it looks one up and back."""
 
 
 def _slice_rows(table: Tensor) -> int:
@@ -152,6 +154,37 @@ def _learnt_from(grad_losses: Tensor, rows: int) -> tuple[Tensor, ...]:
     return torch.split(counted, sizes.tolist())
 
 
+class _ChosenLogits(torch.autograd.Function):
+    """Logits of some items for each vector, ``[M, chosen]``, by products with the whole table."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, table: Tensor, classes: Tensor) -> Tensor:
+        ctx.save_for_backward(vectors, table, classes)
+        rows = _slice_rows(table)
+        buffer = vectors.new_empty(min(rows, len(vectors)), len(table))
+        chosen = vectors.new_empty(classes.shape)
+        for start in range(0, len(vectors), rows):
+            part, index = vectors[start : start + rows], classes[start : start + rows]
+            logits = torch.mm(part, table.T, out=buffer[: len(part)])
+            torch.gather(logits, 1, index, out=chosen[start : start + rows])
+        return chosen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_chosen: Tensor) -> tuple[Tensor, Tensor, None]:
+        vectors, table, classes = ctx.saved_tensors
+        rows = _slice_rows(table)
+        buffer = vectors.new_empty(min(rows, len(vectors)), len(table))
+        grad_vectors, grad_table = torch.empty_like(vectors), torch.zeros_like(table)
+        for start in range(0, len(vectors), rows):
+            part, index = vectors[start : start + rows], classes[start : start + rows]
+            gradient = buffer[: len(part)].zero_()
+            gradient.scatter_add_(1, index, grad_chosen[start : start + rows])
+            torch.mm(gradient, table, out=grad_vectors[start : start + rows])
+            grad_table.addmm_(gradient.T, part)
+        return grad_vectors, grad_table, None
+
+
 def cross_entropy(vectors: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy of the next item among all items.
 
@@ -260,8 +293,13 @@ def _sampled_logits(
     own = (targets[:, None] - 1).clamp_min(0)
     classes = torch.cat([own, drawn + (drawn >= own)], 1)
     with torch.autocast(vectors.device.type, enabled=False):
-        entries = functional.embedding(classes, table.float())
-        logits = torch.bmm(entries, vectors.float()[:, :, None]).squeeze(2)
+        vectors, table = vectors.float(), table.float()
+        few = len(table) <= ITEMS_PER_LOOKUP * classes.shape[1]
+        if few and not is_static(table.device):
+            logits: Tensor = _ChosenLogits.apply(vectors, table, classes)  # type: ignore[no-untyped-call]
+        else:
+            entries = functional.embedding(classes, table)
+            logits = torch.bmm(entries, vectors[:, :, None]).squeeze(2)
     return logits[:, 0], logits[:, 1:]
 
 

@@ -255,6 +255,28 @@ def test_the_power_of_gbce_on_published_catalogues(items, beta):
     assert found.item() == pytest.approx(beta * math.log(2), abs=1e-3)
 
 
+@pytest.mark.parametrize("items", [40, 400], ids=["products with the table", "look-ups"])
+def test_logits_of_negatives_and_their_gradients(monkeypatch, items):
+    """Three negatives with repetition, several slices, against float64 and every score."""
+    monkeypatch.setattr(losses, "SLICE_ROWS", 4)
+    vectors, table, targets = _example(10, items=items, width=4)
+    torch.manual_seed(0)
+    drawn = torch.randint(items - 1, (10, 3))
+    drawn[:, 2] = drawn[:, 0]
+    monkeypatch.setattr(torch, "randint", lambda *_, **__: drawn)
+    own, others = losses._sampled_logits(vectors, table, targets, 3)
+    classes = torch.cat([targets[:, None] - 1, drawn + (drawn >= targets[:, None] - 1)], 1)
+    scores = (vectors.double() @ table.double().T).gather(1, classes)
+    torch.testing.assert_close(torch.cat([own[:, None], others], 1).double(), scores)
+    weight = torch.randn(10, 4)
+    got = torch.autograd.grad(
+        (torch.cat([own[:, None], others], 1) * weight).sum(), (vectors, table)
+    )
+    want = torch.autograd.grad((scores * weight).sum(), (vectors, table))
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_gbce_teaches_a_hopeless_target():
     vectors = torch.tensor([[-40.0]], requires_grad=True)
     table = torch.tensor([[1.0], [0.0]])
