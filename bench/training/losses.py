@@ -133,9 +133,8 @@ class _TargetCrossEntropy(torch.autograd.Function):
             for place, own in enumerate(groups):
                 out, part = buffer[: len(own)], vectors[own]
                 if place < len(kept):
-                    logs = kept[place]
-                    logs = logs if len(logs) == len(own) else logs[own - place * rows]
-                    probabilities = torch.exp(logs, out=out)
+                    logs = torch.index_select(kept[place], 0, own - place * rows, out=out)
+                    probabilities = logs.exp_()
                 else:
                     probabilities = torch.softmax(torch.mm(part, table.T, out=out), 1, out=out)
                 index, scale = classes[own, None], grad_losses[own, None]
