@@ -36,7 +36,7 @@ KEPT_BYTES = 64 * 2**20
 GPU_BYTES = 2**30
 """Both sizes on a GPU, where few large slices cost the fewest operations."""
 ITEMS_PER_LOOKUP = 50
-"""A CPU multiplies with so many items in less time than it looks one up and back."""
+"""Up to so many items for each look-up, a CPU multiplies with all of them in less time."""
 
 
 def _slice_rows(table: Tensor) -> int:
