@@ -11,6 +11,7 @@ Then:
     python benchmarks/compare_recbole.py --python recbole-env/bin/python --epochs 3
     python benchmarks/compare_recbole.py --python recbole-env/bin/python --backbone gru4rec sasrec
     python benchmarks/compare_recbole.py --backbone caser --epochs 10   # our side alone
+    python benchmarks/compare_recbole.py --backbone bert4rec --method none:cloze --set patience=50
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.evaluate.metrics import parse_metric, rank_of
+from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, grid_points
+from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.runs.train import run_experiment
 from bench.settings import Settings
@@ -57,9 +60,13 @@ def parser() -> ArgumentParser:
     """Describe the command line."""
     arguments = command(__doc__)
     add = arguments.add_argument
-    add("--python", type=Path, help="Python of an environment with recbole==1.2.1")
+    peer = arguments.add_mutually_exclusive_group()
+    peer.add_argument("--python", type=Path, help="Python of an environment with recbole==1.2.1")
+    peer.add_argument("--peer", type=Path, help="what recbole_peer.py --out wrote, instead")
     add("--dataset", default="beauty", help="name or path of a data card")
     add("--backbone", nargs="+", default=sorted(PEER_MODELS), help="recommenders to train")
+    add("--method", default="none", help="objective of our side, such as none:cloze")
+    add("--set", nargs="+", default=[], help="settings of our side, as in bench run")
     add("--epochs", type=positive, default=1, help="most epochs of each side")
     add("--patience", type=positive, default=10, help="early stopping of each side")
     add("--peer-epochs", type=positive, help="most epochs of RecBole; the same unless given")
@@ -149,8 +156,8 @@ def write_atomic_inter(dataset: Dataset, folder: Path) -> None:
             stream.writelines(f"{user}\t{item}\t{time}\n" for time, item in enumerate(named))
 
 
-def run_peer(options: Namespace, dataset: Dataset, backbone: str) -> Side:
-    """Train RecBole's model in its own environment.
+def run_peer(options: Namespace, dataset: Dataset, backbone: str, max_length: int) -> Side:
+    """Train RecBole's model in its own environment, on the last ``max_length`` interactions.
 
     Raises
     ------
@@ -164,7 +171,7 @@ def run_peer(options: Namespace, dataset: Dataset, backbone: str) -> Side:
             "--model": PEER_MODELS[backbone],
             "--data": work,
             "--name": dataset.name,
-            "--max-length": dataset.max_length,
+            "--max-length": max_length,
             "--epochs": options.peer_epochs or options.epochs,
             "--patience": options.patience,
             "--batch": options.peer_batch,
@@ -190,22 +197,56 @@ def run_peer(options: Namespace, dataset: Dataset, backbone: str) -> Side:
         return Side.read(work / "out.jsonl")
 
 
-def run_ours(dataset: str, backbone: str, epochs: int, patience: int, threads: int) -> Side:
-    """Train the bare backbone in this process."""
+def read_peer(path: Path, dataset: Dataset, backbone: str, max_length: int) -> Side:
+    """Read what RecBole's side wrote before.
+
+    Raises
+    ------
+    BenchError
+        The run did not come to its end, or was of another model, data set or maximum length.
+    """
+    side = Side.read(path)
+    with path.open(encoding="utf-8") as stream:
+        start = json.loads(stream.readline())
+    found = start["model"], side.targets, start["settings"]["MAX_ITEM_LIST_LENGTH"]
+    targets = sum(max(0, len(sequence) - 3) for sequence in dataset.sequences)
+    wanted = PEER_MODELS[backbone], targets, max_length
+    if found != wanted:
+        shown = [
+            f"{m} of {n} targets with a maximum length of {length}"
+            for m, n, length in (found, wanted)
+        ]
+        raise BenchError(f"{path} is {shown[0]} instead of {shown[1]}; train RecBole's side again")
+    return side
+
+
+def plan(options: Namespace, backbone: str, dataset: Dataset) -> Experiment:
+    """Fix our side's experiment.
+
+    Raises
+    ------
+    ConfigError
+        A name or a setting is wrong.
+    """
     spec = Spec.parse(
         {
             "name": "recbole",
-            "datasets": [dataset],
+            "datasets": [options.dataset],
             "backbones": [backbone],
-            "methods": ["none"],
-            "training": {"epochs": epochs, "patience": patience},
+            "methods": [options.method],
+            "training": {"epochs": options.epochs, "patience": options.patience},
         },
         "command line",
     )
+    spec = resolve_spec(spec, {}, options.set)
+    [point] = grid_points(spec)
+    return freeze(point, spec, dataset)
+
+
+def run_ours(experiment: Experiment, dataset: str, threads: int) -> Side:
+    """Train our side in this process."""
     settings = Settings.from_environment(device="cpu", threads=threads)
     data = load_dataset(dataset, settings)
-    [point] = grid_points(spec)
-    experiment = freeze(point, spec, data)
     with tempfile.TemporaryDirectory() as work:
         result = run_experiment(experiment, data, Path(work), settings)
     protocol = experiment.protocol
@@ -257,14 +298,19 @@ def main(options: Namespace) -> None:
         if backbone not in PEER_MODELS:
             close = suggestion(backbone, PEER_MODELS)
             raise ConfigError(f"RecBole has no '{backbone}' here{close}")
+    if options.peer is not None and len(options.backbone) > 1:
+        raise ConfigError(f"{options.peer} is of one model; name it with --backbone")
     data = load_dataset(options.dataset, Settings.from_environment())
     for backbone in options.backbone:
-        given = (options.dataset, backbone, options.epochs, options.patience, options.threads)
+        experiment = plan(options, backbone, data)
         sides: list[Side] = []
-        if options.python is not None:
-            sides.append(run_peer(options, data, backbone))
+        if options.peer is not None:
+            sides.append(read_peer(options.peer, data, backbone, experiment.protocol.max_length))
+        elif options.python is not None:
+            sides.append(run_peer(options, data, backbone, experiment.protocol.max_length))
         # A process of its own, so that its peak memory is that of this run.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            given = experiment, options.dataset, options.threads
             sides.append(pool.submit(run_ours, *given).result())
         print()
         headers = [f"{backbone}, {sides[-1].targets} targets", *(side.name for side in sides)]

@@ -2,10 +2,11 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import compare_recbole
 import pytest
-from compare_recbole import METRICS, Side, run_peer, table, write_atomic_inter
+from compare_recbole import METRICS, Side, plan, read_peer, run_peer, table, write_atomic_inter
 
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
@@ -25,7 +26,8 @@ EPOCHS = [(4.0, 1.0, 0.1), (2.0, 3.0, 0.3), (6.0, 5.0, 0.2)]
 
 
 def lines(epochs, end=True):
-    yield {"event": "start", "targets": 7}
+    settings = {"MAX_ITEM_LIST_LENGTH": 5}
+    yield {"event": "start", "model": "BERT4Rec", "targets": 7, "settings": settings}
     for number, (training, evaluation, figure) in enumerate(epochs):
         yield {
             "event": "epoch",
@@ -108,7 +110,7 @@ def test_the_peer_is_run_as_asked(tmp_path):
     )
     python.chmod(0o755)
     words = ["--python", str(python), "--epochs", "9", "--peer-epochs", "4", "--threads", "2"]
-    found = run_peer(options(*words), DATA, "caser")
+    found = run_peer(options(*words), DATA, "caser", 5)
     assert found.validation == [0.1, 0.3, 0.2]
     script, *asked = (tmp_path / "asked").read_text().splitlines()
     given = dict(zip(asked[::2], asked[1::2], strict=True))
@@ -123,12 +125,40 @@ def test_an_environment_without_the_peer_is_named(tmp_path):
     python.write_text(f"#!{sys.executable}\nraise SystemExit('No module named recbole')\n")
     python.chmod(0o755)
     with pytest.raises(BenchError, match=r"could not run RecBole .*No module named recbole"):
-        run_peer(options("--python", str(python)), DATA, "sasrec")
+        run_peer(options("--python", str(python)), DATA, "sasrec", 5)
 
 
 def test_a_python_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BenchError, match="absent"):
-        run_peer(options("--python", str(tmp_path / "absent")), DATA, "sasrec")
+        run_peer(options("--python", str(tmp_path / "absent")), DATA, "sasrec", 5)
+
+
+def test_a_peer_that_was_trained_before_is_held_against_ours(side, tmp_path):
+    side()
+    path = tmp_path / "out.jsonl"
+    sevens = replace(DATA, sequences=Sequences.from_lists([[1] * 7, [2] * 6, [3, 1]]))
+    assert read_peer(path, sevens, "bert4rec", 5).test["HR@10"] == 0.5
+    for data, backbone, length in (
+        (DATA, "bert4rec", 5),
+        (sevens, "caser", 5),
+        (sevens, "bert4rec", 6),
+    ):
+        with pytest.raises(BenchError, match=r"out\.jsonl is BERT4Rec of 7 targets with"):
+            read_peer(path, data, backbone, length)
+
+
+def test_a_peer_of_one_model_is_not_set_beside_several():
+    with pytest.raises(ConfigError, match="is of one model"):
+        compare_recbole.main(options("--peer", "out.jsonl", "--dataset", "planted"))
+
+
+def test_settings_of_our_side_are_those_of_bench_run():
+    words = ["--dataset", "planted", "--method", "none:cloze", "--epochs", "7"]
+    made = plan(options(*words, "--set", "patience=50", "max_length=20"), "bert4rec", DATA)
+    assert (made.method, made.training.epochs, made.training.patience) == ("none:cloze", 7, 50)
+    assert made.protocol.max_length == 20
+    with pytest.raises(ConfigError, match="unknown setting 'patienc'; did you mean 'patience'"):
+        plan(options("--dataset", "planted", "--set", "patienc=5"), "sasrec", DATA)
 
 
 def test_a_backbone_that_the_peer_lacks_is_refused():
