@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.errors import ConfigError
 from bench.reports.available import AvailableData
@@ -105,7 +105,12 @@ def _grids(data: ReportData, names: Sequence[TableName]) -> Iterator[Grid | None
     if "data" in names:
         yield data_grid(data.tables, data.available)
     for table in data.tables:
-        yield from (make(table, data.available) for n, make in _OF_A_TABLE.items() if n in names)
+        for grid in (make(table, data.available) for n, make in _OF_A_TABLE.items() if n in names):
+            if grid is None or len(data.tables) == 1:
+                yield grid
+            else:
+                where = ", ".join(block.title for block in table.blocks)
+                yield replace(grid, title=f"{grid.title}: {where}")
     if "protocols" in names:
         yield protocols_grid(data.tables)
     if "ledger" in names:

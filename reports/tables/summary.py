@@ -148,10 +148,10 @@ def headline(tables: Sequence[Table]) -> str:
         counted(len({base.identity[0] for *_, base, _ in found}), "backbone"),
     ]
     return (
-        f"In {above or 'none'} of {len(found)} comparisons on {' and '.join(where)} is a method "
-        "significantly above the bare backbone trained on the same samples; it is "
-        f"below in {len(tests) - above or 'none'} ({measure}, p < {ALPHA} after Holm's correction "
-        "over every metric of a protocol)."
+        f"On {' and '.join(where)}, a method is significantly above the bare backbone trained on "
+        f"the same samples in {above or 'none'} of {len(found)} comparisons, and significantly "
+        f"below it in {len(tests) - above or 'none'} ({measure}, p < {ALPHA} after Holm's "
+        "correction over every metric of a protocol)."
         + standalone
         + (" Rows of one seed do not show how results vary between seeds." if one_seed else "")
     )

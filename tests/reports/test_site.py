@@ -118,15 +118,24 @@ def test_the_board_says_which_of_its_columns_are_corrected(page):
         assert "Intervals: 95 %, not corrected; p: corrected." in caption
 
 
+def test_the_contents_name_every_section_once_in_its_order(page):
+    contents = page[page.index('aria-label="Contents"') : page.index("</nav>\n</header>")]
+    entries = re.findall(r'<a href="#([^"]*)">([^<]*)</a>', contents)
+    assert entries == re.findall(r'<section id="([^"]*)">\s*<h2>([^<]*)</h2>', page)
+    for part in zip(*entries, strict=True):
+        assert len({*part}) == len(part)
+
+
 def test_the_headline_counts_verdicts(page):
     head = re.search(r'<p class="finding">(.*?)</p>', page).group(1)
-    assert head.startswith("In none of 2 comparisons on 2 data sets and 1 backbone is a method")
+    assert head.startswith("On 2 data sets and 1 backbone, a method is significantly above")
     below = [
         row["NDCG@10 vs. base"]
         for row in board(page, 1).values()
         if "\N{DOWNWARDS ARROW}" in row["NDCG@10 vs. base"]
     ]
-    assert f"it is below in {len(below)} (" in head
+    assert "in none of 2 comparisons" in head
+    assert f"significantly below it in {len(below)} (" in head
     assert below  # nine places lower for everyone
 
 
@@ -214,7 +223,7 @@ def test_the_excerpt_takes_the_place_of_what_was_there(site, tmp_path):
     for _ in range(2):
         site.write_into(file)
         text = file.read_text()
-        assert text.startswith(f"# T\n\n{BEGIN}\n\nIn none of 2 comparisons")
+        assert text.startswith(f"# T\n\n{BEGIN}\n\nOn 2 data sets and 1 backbone, a method")
         assert text.endswith(f"{END}\nrest\n")
         assert "former" not in text
     file.write_text("nothing")

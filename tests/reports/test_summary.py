@@ -71,8 +71,9 @@ def test_the_headline_counts_what_it_compares_and_names_the_items(tmp_path):
     save(tmp_path, make_experiment("random-drop"), HIGH)
     save(tmp_path, make_experiment("none", "caser"), HIGH)  # nothing is compared with it
     found = headline(tables_of(tmp_path))
-    assert "In none of 2 comparisons on 1 data set and 1 backbone" in found
-    assert "below in 1 (test NDCG@10 among all items, p < 0.05" in found
+    assert found.startswith("On 1 data set and 1 backbone, a method")
+    assert "in none of 2 comparisons" in found
+    assert "below it in 1 (test NDCG@10 among all items, p < 0.05" in found
     assert "among unseen items" in headline(tables_of(tmp_path, Request(candidates="unseen")))
 
 
