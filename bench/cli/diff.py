@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli.options import folder_settings, one_of, with_options
+from bench.cli.options import Against, folder_settings, one_of, with_options
 from bench.cli.reading import Out, chosen_reading, write_out
 from bench.settings import Settings
 
@@ -18,6 +18,7 @@ Examples:
   bench diff ml-100k/sasrec/hsd ml-100k/sasrec/none
   bench diff "beauty/gru4rec/none/seed 1" "beauty/gru4rec/none/seed 2" --metric NDCG@10
   bench diff 3f2a9c 81d0be --region 0.02
+  bench diff "SASRec, Mine" "SASRec, HSD" --against reference
 """
 _Format = Literal["markdown", "latex", "json"]
 _SIDE = "A row of 'bench report' such as 'SASRec, HSD', a label such as ml-100k/sasrec/*, or keys."
@@ -31,6 +32,7 @@ def diff(
         str, typer.Argument(metavar="B", help="What to compare A with, in the same form.")
     ],
     reading: dict[str, Any],
+    against: Against = None,
     region: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of B's mean that counts as negligible.")
     ] = 0.05,
@@ -47,11 +49,13 @@ def diff(
     over seeds, the smallest detectable difference, practical equivalence, and the difference by
     popularity of the target, for cold targets and by length of the history.
     """
+    from bench.packs.reference import join
     from bench.reports.request import Request
     from bench.reports.tables.diff import diff_grids
     from bench.reports.tables.grid import records, to_latex, to_markdown
     from bench.reports.titles import RegisteredTitles
 
+    settings = join(settings, None, against).settings
     request = Request.parse(reading, "diff")
     grids = diff_grids(settings, a, b, request, region, RegisteredTitles())
     if format_ == "json":

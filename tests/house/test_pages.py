@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 import typer
 import yaml
@@ -207,7 +208,7 @@ def api_examples():
 
 @pytest.mark.parametrize("example", api_examples())
 def test_examples_of_the_api_call_what_there_is(example):
-    owners = {"bench": bench, "results": bench.Results, "model": bench.TrainedModel}
+    owners = {"bench": bench, "results": bench.Results, "model": bench.TrainedModel, "pd": pd}
     names = {
         node: owners[node.value.id]
         for node in ast.walk(ast.parse(example))

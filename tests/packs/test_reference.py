@@ -108,6 +108,17 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
     )
 
 
+def test_ones_own_is_compared_with_one_that_is_published(packs, settings, tmp_path):
+    finish(settings.store, "steam")
+    for method, seed in (("steam", 1), ("hsd", 1)):
+        finish(tmp_path / "whole", method, seed)
+    sides = "diff", "ml-100k/sasrec/steam", "ml-100k/sasrec/hsd"
+    found = called(*sides, "--against", str(packs), cwd=tmp_path)
+    assert "| Difference" in found.stdout
+    assert found.stdout == called(*sides, "--store", "whole", cwd=tmp_path).stdout
+    assert "has no experiment 'ml-100k/sasrec/hsd'" in refused(*sides, cwd=tmp_path)
+
+
 def test_without_experiments_of_ones_own_everything_published_is_shown(packs, tmp_path):
     done = called("report", "--against", str(packs), cwd=tmp_path)
     assert "holds no experiment to compare" in done.stdout
