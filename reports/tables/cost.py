@@ -82,7 +82,8 @@ def cost_grid(table: Table) -> Grid:
         title="Training cost",
         caption=(
             f"Means over seeds, protocol {table.anchor}. Targets: predictions that an epoch learns "
-            "from. s/epoch: wall time with validation; totals: all stages."
+            "from; of windows and segments, which hide or change some interactions, all of these. "
+            "s/epoch: wall time with validation; totals: all stages."
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],
