@@ -26,7 +26,8 @@ SIZES: dict[str, dict[str, int]] = {
 
 def main() -> None:
     """Train, early-stopped on validation NDCG@10; test whenever it is better than before."""
-    options = _options()
+    options = parser().parse_args()
+    del sys.argv[1:]  # RecBole reads the command line by itself
     import numpy as np
     import torch
 
@@ -136,7 +137,8 @@ def _quicken(model: Any) -> None:
         model.conv_v.forward = functools.partial(vertical, model.conv_v)
 
 
-def _options() -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=sorted(SIZES), required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder of NAME/NAME.inter")
@@ -155,9 +157,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--ranks", type=Path, help="CSV of the best epoch's test ranks")
-    options = parser.parse_args()
-    del sys.argv[1:]  # RecBole reads the command line by itself
-    return options
+    return parser
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,8 @@ COMMAND = re.compile(r"python benchmarks/(\w+)\.py([^`\n]*(?:\n[^`\n]+(?=`))?)")
 
 def shown():
     for page in [*PAGES, *SCRIPTS]:
-        for script, words in COMMAND.findall(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", "")
+        for script, words in COMMAND.findall(text):
             yield pytest.param(script, words, id=f"{page.name}: {script}{words.strip()}")
 
 
