@@ -11,7 +11,7 @@ Then:
     python benchmarks/compare_recbole.py --python recbole-env/bin/python --epochs 3
     python benchmarks/compare_recbole.py --python recbole-env/bin/python --backbone gru4rec sasrec
     python benchmarks/compare_recbole.py --backbone caser --epochs 10   # our side alone
-    python benchmarks/compare_recbole.py --backbone bert4rec --method none:cloze --set patience=50
+    python benchmarks/compare_recbole.py --backbone bert4rec --method none:cloze --epochs 400
 """
 
 from __future__ import annotations
@@ -203,12 +203,20 @@ def read_peer(path: Path, dataset: Dataset, backbone: str, max_length: int) -> S
     Raises
     ------
     BenchError
-        The run did not come to its end, or was of another model, data set or maximum length.
+        The file cannot be read, or the run did not come to its end or was of another model, data
+        set or maximum length.
     """
-    side = Side.read(path)
-    with path.open(encoding="utf-8") as stream:
-        start = json.loads(stream.readline())
-    found = start["model"], side.targets, start["settings"]["MAX_ITEM_LIST_LENGTH"]
+    try:
+        side = Side.read(path)
+        with path.open(encoding="utf-8") as stream:
+            start = json.loads(stream.readline())
+        found = start["model"], side.targets, start["settings"]["MAX_ITEM_LIST_LENGTH"]
+    except OSError as error:
+        raise BenchError(f"cannot read {path} ({error.strerror}); correct --peer") from None
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(
+            f"{path} is not what recbole_peer.py --out writes; correct --peer"
+        ) from None
     targets = sum(max(0, len(sequence) - 3) for sequence in dataset.sequences)
     wanted = PEER_MODELS[backbone], targets, max_length
     if found != wanted:

@@ -147,6 +147,15 @@ def test_a_peer_that_was_trained_before_is_held_against_ours(side, tmp_path):
             read_peer(path, data, backbone, length)
 
 
+@pytest.mark.parametrize("content", [None, "user,target,rank\n", "[1]\n", '{"event": "end"}\n'])
+def test_what_is_no_peer_is_refused_in_one_sentence(content, tmp_path):
+    path = tmp_path / "out.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BenchError, match="correct --peer"):
+        read_peer(path, DATA, "bert4rec", 5)
+
+
 def test_a_peer_of_one_model_is_not_set_beside_several():
     with pytest.raises(ConfigError, match="is of one model"):
         compare_recbole.main(options("--peer", "out.jsonl", "--dataset", "planted"))
