@@ -56,7 +56,7 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
         return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
     for pattern in filter(None, (word.strip() for word in patterns.split(","))):
-        found.update({stored.key: stored for stored in _matching(experiments, pattern, store)})
+        found.update({stored.key: stored for stored in _matching(experiments, pattern)})
     if not found:
         raise ConfigError("a comparison needs two names of experiments; 'bench ls runs' lists them")
     chosen = sorted(found.values(), key=lambda stored: stored.experiment.seed)
@@ -95,9 +95,7 @@ def _is_named(row: Row, table: Table, text: str, datasets: Iterable[str]) -> boo
     return bool(wanted) and wanted <= known
 
 
-def _matching(
-    experiments: Sequence[StoredExperiment], pattern: str, store: Store
-) -> list[StoredExperiment]:
+def _matching(experiments: Sequence[StoredExperiment], pattern: str) -> list[StoredExperiment]:
     if KEY.fullmatch(pattern):
         found = [stored for stored in experiments if stored.key.startswith(pattern)]
         if len(found) > 1:
@@ -114,7 +112,7 @@ def _matching(
     ]
     if not matching:
         known = {stored.experiment.configuration for stored in experiments}
-        raise ConfigError(f"{store.root} has no experiment '{pattern}'{suggestion(pattern, known)}")
+        raise ConfigError(f"the store has no experiment '{pattern}'{suggestion(pattern, known)}")
     return matching
 
 

@@ -117,6 +117,8 @@ def test_ones_own_is_compared_with_one_that_is_published(packs, settings, tmp_pa
     assert "| Difference" in found.stdout
     assert found.stdout == called(*sides, "--store", "whole", cwd=tmp_path).stdout
     assert "has no experiment 'ml-100k/sasrec/hsd'" in refused(*sides, cwd=tmp_path)
+    unknown = refused(*sides[:2], "nothing", "--against", str(packs), cwd=tmp_path)
+    assert "the store has no experiment 'nothing'" in unknown
 
 
 def test_without_experiments_of_ones_own_everything_published_is_shown(packs, tmp_path):
