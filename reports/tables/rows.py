@@ -95,8 +95,11 @@ class Row:
 
     @cached_property
     def all_settings(self) -> dict[str, str]:
-        """Every setting that the seeds share; the row has a result."""
-        return settings_of(self.results[0].experiment)
+        """Every setting that is read and that the seeds share; the row has a result."""
+        settings = settings_of(self.results[0].experiment)
+        if self.samples[1] is None:
+            settings.pop(_PREFIXES, None)
+        return settings
 
     def values(self, metric: str) -> list[float]:
         """Return the metric's mean over users for each seed."""

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_ranks, save
+from made_up_store import make_experiment, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError
 from bench.plan.protocol import Protocol, TemporalSplit
+from bench.plan.training import TrainingConfig
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
 from bench.reports.results import read_results
@@ -60,6 +61,17 @@ def test_places_and_taus(root):
         f"ml-100k, Kendall's tau of leave-one-out and temporal: all {tau:.2f} (4 models), "
         "gru4rec -1.00 (2 models), sasrec -1.00 (2 models)."
     )
+
+
+@pytest.mark.parametrize(("sampling", "same"), [("positions", True), ("prefixes", False)])
+def test_prefixes_that_a_model_does_not_draw_are_no_setting_of_it(tmp_path, sampling, same):
+    for method in ("none", "hsd"):
+        for protocol, prefixes in ((Protocol(), 4), (TIMED, 6)):
+            training = TrainingConfig(prefixes_per_user=prefixes)
+            experiment = make_experiment(method=method, protocol=protocol, training=training)
+            save(tmp_path, experiment, [1, 2, 3], make_metadata(sampling=sampling))
+    grid = protocols_grid(read_report(tmp_path, Request()).tables)
+    assert (grid is not None) == same
 
 
 def test_one_protocol_alone_is_no_comparison(tmp_path):
