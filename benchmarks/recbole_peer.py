@@ -85,7 +85,10 @@ def main() -> None:
 
 
 def _write_ranks(path: Path, model: Any, test: Any) -> None:
-    """Write the rank of each test target among all items, in the form of ``bench import ranks``."""
+    """Write the rank of each test target among all items, in the form of ``bench import ranks``.
+
+    Items that score like the target come before it, as in the default protocol.
+    """
     import torch
 
     names = test.dataset.id2token
@@ -96,7 +99,7 @@ def _write_ranks(path: Path, model: Any, test: Any) -> None:
             rows = interaction.to(model.device)
             scores = model.full_sort_predict(rows).view(len(interaction), -1)[:, 1:]
             own = scores[row, item - 1][:, None]
-            ranks = 0.5 + (scores > own).sum(1) + (scores == own).sum(1) / 2
+            ranks = (scores >= own).sum(1)
             users = names("user_id", interaction["user_id"])
             for line in zip(users, names("item_id", item), ranks.tolist(), strict=True):
                 stream.write("{},{},{}\n".format(*line))

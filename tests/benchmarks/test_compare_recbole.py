@@ -3,9 +3,12 @@
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import compare_recbole
 import pytest
+import recbole_peer
+import torch
 from compare_recbole import METRICS, Side, plan, read_peer, run_peer, table, write_atomic_inter
 
 from bench.data.dataset import Dataset
@@ -186,3 +189,31 @@ def test_our_side_alone_is_trained_and_printed(capsys):
     shown = {row[0]: row[1] for row in cells[2:]}
     assert shown["epochs to it"] in {"1.0", "2.0"}
     assert 0 <= float(shown["test HR@5"]) <= float(shown["test HR@20"]) <= 1
+
+
+def test_ranks_of_a_peer_are_whole_and_ties_count_against_the_target(tmp_path):
+    # One column for each item behind that of the padding, which is never ranked.
+    scores = torch.tensor([[9.0, 3.0, 1.0, 3.0], [9.0, 0.0, 2.0, 1.0]])
+    model = SimpleNamespace(eval=lambda: None, device="cpu", full_sort_predict=lambda rows: scores)
+
+    class Rows(dict):
+        def to(self, device):
+            return self
+
+        def __len__(self):
+            return 2
+
+    def names(field, ids):
+        return [f"{field[0]}{number}" for number in ids.tolist()]
+
+    class Loader(list):
+        dataset = SimpleNamespace(id2token=names)
+
+    users, items = torch.tensor([7, 8]), torch.tensor([3, 2])
+    loader = Loader([(Rows(user_id=users), None, torch.tensor([0, 1]), items)])
+    recbole_peer._write_ranks(tmp_path / "ranks.csv", model, loader)
+    assert (tmp_path / "ranks.csv").read_text().splitlines() == [
+        "user,target,rank",
+        "u7,i3,2",
+        "u8,i2,1",
+    ]
