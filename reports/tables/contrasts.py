@@ -108,8 +108,7 @@ def _differing(base: Row, row: Row) -> list[str]:
         return []
     keys = differing_keys([base.all_settings, row.all_settings])
     shared = [key for key in keys if key.startswith(("training.", "backbone."))]
-    how = ("training.samples", "training.prefixes_per_user")  # their samples are equal
-    return [key.partition(".")[2] for key in shared if key not in how]
+    return [key.partition(".")[2] for key in shared if key != "training.samples"]
 
 
 @dataclass(frozen=True)
