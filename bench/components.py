@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, TypeVar, cast
 
-import yaml
-
-from bench.config import Config
+from bench.config import Config, parse_value
 from bench.errors import ConfigError, suggestion
 from bench.registry import Registry, load_object
-from bench.strict_yaml import load_yaml, yaml_problem
 
 Sampling = Literal["positions", "prefixes", "last", "segments", "windows"]
 """How training samples are drawn.
@@ -126,12 +123,7 @@ class Component:
     def _one_setting(self, text: str) -> Variant:
         """Return ``key=value`` as a variant, so that a curve over a setting is a list of names."""
         key, _, value = text.partition("=")
-        try:
-            settings = {key: load_yaml(value)}
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                f"'{self.name}{VARIANT_MARK}{text}': {yaml_problem(error)}; correct the value"
-            ) from None
+        settings = {key: parse_value(value, f"'{self.name}{VARIANT_MARK}{text}'")}
         return Variant(text, f"{self.title} ({text})", f"{self.summary}, with {text}", settings)
 
     def parse(self, given: Mapping[str, Mapping[str, Any]], where: str) -> Config:

@@ -8,7 +8,6 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any, Self, TypeGuard, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -20,7 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from bench.errors import ConfigError, shortened, suggestion
-from bench.strict_yaml import load_yaml, yaml_problem
+from bench.strict_yaml import YamlError, load_yaml
 
 _QUOTED = Repr()
 """Quotes a value in a message, shortened."""
@@ -163,6 +162,14 @@ def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def parse_value(text: str, where: str) -> Any:
+    """Read the YAML value of a setting; raise a ConfigError that begins with ``where``."""
+    try:
+        return load_yaml(text)
+    except YamlError as error:
+        raise ConfigError(f"{where}: {error}; correct the value") from None
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; a ConfigError that says what is wrong where the file is none."""
     try:
@@ -179,10 +186,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; check the path") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{place}: {yaml_problem(error)}; correct the YAML") from None
+    except YamlError as error:
+        place = f"{path}, line {error.line}" if error.line else str(path)
+        raise ConfigError(f"{place}: {error}; correct the YAML") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' lines; docs/quickstart.md has an example")
     return {str(key): value for key, value in content.items()}

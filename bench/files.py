@@ -137,7 +137,8 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         try:
             yield temporary
             _flush_to_disk(temporary)
-            if target.is_dir():  # a rename replaces files and empty folders only
+            # A rename replaces files and empty folders only; a file never replaces a folder.
+            if target.is_dir() and temporary.is_dir():
                 replaced = target.replace(_temporary(target))
                 temporary.replace(target)
                 shutil.rmtree(replaced, ignore_errors=True)

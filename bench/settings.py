@@ -101,8 +101,8 @@ class Settings:
             store=folder("BENCH_STORE", Path("runs")),
             data=folder("BENCH_DATA_DIR", platformdirs.user_data_path(APPLICATION) / "datasets"),
             cache=folder("BENCH_CACHE_DIR", platformdirs.user_cache_path(APPLICATION)),
-            offline=value("BENCH_OFFLINE").lower() in _TRUE,
-            track=value("BENCH_TRACK").lower() not in _FALSE,
+            offline=_switch("BENCH_OFFLINE", value("BENCH_OFFLINE"), default=False),
+            track=_switch("BENCH_TRACK", value("BENCH_TRACK"), default=True),
             numerics=_numerics(changes.pop("numerics", None) or value("BENCH_NUMERICS")),
             tracking_uri=value("MLFLOW_TRACKING_URI"),
             tracking_experiment=value("MLFLOW_EXPERIMENT_NAME") or APPLICATION,
@@ -120,6 +120,12 @@ class Settings:
     def of(cls, where: Settings | Path) -> Settings:
         """Return settings as they are, or those of the environment with this store."""
         return cls.from_environment(store=where) if isinstance(where, Path) else where
+
+
+def _switch(variable: str, text: str, *, default: bool) -> bool:
+    if text and text.lower() not in _TRUE | _FALSE:
+        raise ConfigError(f"{variable}={text} is neither yes nor no; write 1 or 0")
+    return text.lower() in _TRUE if text else default
 
 
 def _numerics(name: str) -> Numerics:

@@ -1,7 +1,4 @@
-"""YAML of plain values with unique keys that means what it seems to say.
-
-Every problem is a ``YAMLError``.
-"""
+"""YAML of plain values with unique keys that means what it seems to say."""
 
 from __future__ import annotations
 
@@ -23,6 +20,22 @@ _EXPONENT = re.compile(
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class YamlError(ValueError):
+    """A text is not such YAML; the message is the reason.
+
+    Attributes
+    ----------
+    line
+        Where, counted from 1; None if that is unknown.
+    """
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(shortened(reason))
+        self.line = line
+
+
 MOST_NODES = 100_000
 """Values of a document, those after an alias counted each time that it appears."""
 
@@ -130,7 +143,7 @@ def load_yaml(text: str) -> Any:
 
     Raises
     ------
-    yaml.YAMLError
+    YamlError
         The text is not YAML, holds other than plain values, control characters or numbers with
         leading zeros or colons, repeats a key in a mapping, or its aliases expand beyond
         :data:`MOST_NODES` values.
@@ -145,7 +158,11 @@ def load_yaml(text: str) -> Any:
     try:
         return deepcopy(_parsed(text))
     except RecursionError:
-        raise yaml.YAMLError("nested too deeply") from None
+        raise YamlError("nested too deeply") from None
+    except yaml.YAMLError as error:
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None)
+        mark = getattr(error, "problem_mark", None)
+        raise YamlError(str(reason or "not valid YAML"), mark and mark.line + 1) from None
 
 
 @lru_cache(maxsize=64)
@@ -156,9 +173,3 @@ def _parsed(text: str) -> Any:
         return loader.get_single_data()
     finally:
         loader.dispose()
-
-
-def yaml_problem(error: yaml.YAMLError) -> str:
-    """Return the reason alone, without the excerpt that ``str(error)`` shows over several lines."""
-    reason = getattr(error, "problem", None) or getattr(error, "reason", None)
-    return shortened(str(reason or "not valid YAML"))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.plan.experiment import Experiment
+from bench.plan.overrides import COMMA
 from bench.plan.spec import Spec
-from bench.reports.differences import settings_of
+from bench.reports.differences import content_read, settings_of
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -157,7 +158,7 @@ def _condition(text: str) -> tuple[str, list[str]]:
     key, equals, values = text.partition("=")
     if not equals or not key.strip() or not values.strip():
         raise ConfigError(f"--where '{text}' is not key=value; write for example epochs=30")
-    return key.strip(), [value.strip() for value in values.split(",")]
+    return key.strip(), [value.strip() for value in COMMA.split(values)]
 
 
 def _check_conditions(
@@ -207,6 +208,5 @@ def _newest_code(newest_first: Iterable[StoredExperiment]) -> list[StoredExperim
     """Keep the first of experiments that differ only in code."""
     kept: dict[str, StoredExperiment] = {}
     for stored in newest_first:
-        content = {**stored.experiment.model_dump(), "code": ""}
-        kept.setdefault(Experiment.model_validate(content).key, stored)
+        kept.setdefault(content_read(stored.experiment, stored.metadata, "code"), stored)
     return list(kept.values())

@@ -8,8 +8,11 @@ from typing import Any
 
 from bench.hashing import canonical_json
 from bench.plan.experiment import Experiment
+from bench.plan.result import Metadata
 
 Settings = Mapping[str, str]
+PREFIXES = "training.prefixes_per_user"
+"""Read only where training samples are prefixes or segments."""
 MAX_NAMED = 3
 """Most settings that the name of a row holds."""
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
@@ -35,13 +38,29 @@ def settings_of(experiment: Experiment) -> dict[str, str]:
     return {**flat, "code": experiment.code[:8]}
 
 
-def training_of(experiment: Experiment) -> dict[str, str]:
+def settings_read(experiment: Experiment, metadata: Metadata) -> dict[str, str]:
+    """Return the settings that training read: without K where it draws no prefixes."""
+    settings = settings_of(experiment)
+    if metadata.prefixes_per_user is None:
+        settings.pop(PREFIXES, None)
+    return settings
+
+
+def training_of(experiment: Experiment, metadata: Metadata) -> dict[str, str]:
     """Return the settings of training that compared rows share: all but how samples are drawn."""
     return {
         key: value
-        for key, value in settings_of(experiment).items()
+        for key, value in settings_read(experiment, metadata).items()
         if key.startswith("training.") and key != "training.samples"
     }
+
+
+def content_read(experiment: Experiment, metadata: Metadata, *without: str) -> str:
+    """Return what tells experiments apart as text: all that training read, without some parts."""
+    content = experiment.model_dump(mode="json", exclude={*without})
+    if metadata.prefixes_per_user is None:
+        content["training"].pop(PREFIXES.partition(".")[2], None)
+    return canonical_json(content)
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -162,11 +162,15 @@ class Site:
         Raises
         ------
         ConfigError
-            The file does not have both marks, once each and in order.
+            The file is not UTF-8 text, or does not have both marks, once each and in order.
         StoreError
             The file system refuses.
         """
-        before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+        before, begin, rest = text.partition(BEGIN)
         _, end, after = rest.partition(END)
         if not begin or not end or BEGIN in after or END in after:
             raise ConfigError(f"{path} needs the lines '{BEGIN}' and '{END}', once each")

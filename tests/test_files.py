@@ -39,6 +39,18 @@ def test_a_folder_is_flushed_with_all_in_it_before_its_name_changes(order, tmp_p
     assert (target / "inner" / "b").read_text() == "2"
 
 
+def test_a_file_takes_the_place_of_no_folder(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "thesis.txt").write_text("years of work")
+    with (
+        pytest.raises(StoreError, match=r"cannot write .*runs: Is a directory"),
+        atomic_path(tmp_path / "runs") as temporary,
+    ):
+        temporary.write_text("1")
+    assert (tmp_path / "runs" / "thesis.txt").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 def test_a_file_is_flushed_before_its_name_changes(order, tmp_path):
     with atomic_path(tmp_path / "file") as temporary:
         temporary.write_text("1")

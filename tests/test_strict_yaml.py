@@ -7,7 +7,7 @@ import yaml
 
 from bench.errors import ConfigError
 from bench.plan.spec import Spec
-from bench.strict_yaml import load_yaml, yaml_problem
+from bench.strict_yaml import YamlError, load_yaml
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from bench.strict_yaml import load_yaml, yaml_problem
         ("day: !!timestamp abc", "'abc' is no timestamp"),
         ("x: !!python/object/apply:os.system [id]", "could not determine a constructor"),
         ("x: [", "expected the node content"),
-        ("[" * 5000, "not valid YAML"),
+        ("[" * 5000, "nested too deeply"),
         ("epochs: 010", "'010' begins with a zero"),
         ("epochs: 08", "'08' begins with a zero"),
         ("seeds: [010, 011]", "'010' begins with a zero"),
@@ -35,15 +35,15 @@ from bench.strict_yaml import load_yaml, yaml_problem
     ],
 )
 def test_whatever_is_wrong_is_a_yaml_error(text, problem):
-    with pytest.raises(yaml.YAMLError) as caught:
+    with pytest.raises(YamlError) as caught:
         load_yaml(text)
-    assert problem in yaml_problem(caught.value)
+    assert problem in str(caught.value)
 
 
 def test_the_second_of_two_keys_is_where_the_error_points():
-    with pytest.raises(yaml.YAMLError) as caught:
+    with pytest.raises(YamlError) as caught:
         load_yaml("a: 1\nb: 2\na: 3\n")
-    assert caught.value.problem_mark.line == 2
+    assert caught.value.line == 3
 
 
 def test_a_merge_may_be_overridden_and_equal_keys_may_stand_apart():
@@ -80,9 +80,9 @@ def test_aliases_that_expand_without_end_are_refused(link):
     lines = ["a: &a {k: x, l: y}"]
     for last, name in pairwise("abcdefgh"):
         lines.append(f"{name}: &{name} " + link.format(", ".join([f"*{last}"] * 9)))
-    with pytest.raises(yaml.YAMLError) as caught:
+    with pytest.raises(YamlError) as caught:
         load_yaml("\n".join(lines))
-    assert yaml_problem(caught.value) == "its aliases expand to more than 100,000 values"
+    assert str(caught.value) == "its aliases expand to more than 100,000 values"
 
 
 def test_messages_quote_no_more_than_a_line():
@@ -90,9 +90,9 @@ def test_messages_quote_no_more_than_a_line():
     with pytest.raises(ConfigError) as caught:
         Spec.parse(content, "spec.yaml")
     assert len(str(caught.value)) < 600
-    with pytest.raises(yaml.YAMLError) as caught:
+    with pytest.raises(YamlError) as caught:
         load_yaml(f"a: 1\n? {'x' * 10_000}\n: 1\n? {'x' * 10_000}\n: 2")
-    assert len(yaml_problem(caught.value)) == 300
+    assert len(str(caught.value)) == 300
 
 
 def test_seeds_batches_and_names():

@@ -21,7 +21,7 @@ from bench.evaluate.metrics import rank_of
 from bench.files import write_output
 from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
-from bench.plan.protocol import Part, Phase
+from bench.plan.protocol import PARTS, PHASES, Part, Phase
 from bench.plan.result import Decisions, TopLists
 from bench.plugins import resolve_settings
 from bench.reports.available import AvailableData, load_same
@@ -87,7 +87,7 @@ class Results:
         key: str | None = None,
         run: str | None = None,
         spec: str | None = None,
-        where: Iterable[str] = (),
+        where: str | Iterable[str] = (),
         latest: bool = False,
     ) -> Results:
         """Select experiments.
@@ -104,7 +104,8 @@ class Results:
         spec
             Only the last run of this specification and earlier runs of the same settings and data.
         where
-            Conditions such as ``"epochs=30"`` or ``"method=hsd,none"``; all must hold.
+            Conditions such as ``"epochs=30"`` or ``"method=hsd,none"``, one or several; all must
+            hold.
         latest
             Of experiments that differ only in code, only those that finished last.
 
@@ -117,7 +118,7 @@ class Results:
             Store(self.settings.store),
             run="all" if run is None and spec is None else run,
             spec=spec,
-            where=where,
+            where=[where] if isinstance(where, str) else where,
             latest=latest,
         )
         values = (dataset, backbone, method, encoder, seed)
@@ -193,9 +194,12 @@ class Results:
 
         Raises
         ------
+        ConfigError
+            There is no such phase.
         DataError
             The data are not on this machine, or have changed.
         """
+        _check_name("phase", phase, PHASES)
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
@@ -222,7 +226,15 @@ class Results:
             Training interactions, or the history before the test target.
         ids
             As for :meth:`ranks`.
+
+        Raises
+        ------
+        ConfigError
+            There is no such part.
+        DataError
+            As for :meth:`ranks`.
         """
+        _check_name("part", part, PARTS)
         return self._long(lambda stored: _columns(stored.decisions(part)), items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
@@ -424,7 +436,7 @@ def report(
     out: str | Path | None = None,
     *,
     format: Format = "markdown",  # noqa: A002 - as the flag
-    tables: Sequence[str] | None = None,
+    tables: str | Sequence[str] | None = None,
     part: Part = "train",
     noise_is: str | None = None,
     paper: str | Path | None = None,
@@ -442,7 +454,7 @@ def report(
     format
         ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
     tables
-        Names as for ``bench report --table``; None is the default of the format.
+        One or several names as for ``bench report --table``; None is the default of the format.
     part
         Interactions on which noise detection is measured: ``train`` or ``test``.
     noise_is
@@ -459,9 +471,9 @@ def report(
         The text.
     """
     shown = results if isinstance(results, Results) else load(results)
-    unknown = [name for name in tables or () if name not in TABLES]
-    if unknown:
-        raise ConfigError(f"no table is named '{unknown[0]}'; known: {', '.join(TABLES)}")
+    tables = [tables] if isinstance(tables, str) else tables
+    for name in tables or ():
+        _check_name("table", name, TABLES)
     keys = shown._comparison_keys()  # noqa: SLF001 - of this module
     names = [name for name in TABLES if name in tables] if tables else None
     request = _request(
@@ -479,6 +491,11 @@ def report(
 def _request(reading: Mapping[str, Any], **others: Any) -> Request:
     metrics = reading.get("metrics") or None
     return Request.parse({**reading, "metrics": metrics, **others}, "report")
+
+
+def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ConfigError(f"no {kind} is named '{name}'; known: {', '.join(known)}")
 
 
 def _words(side: Results | str) -> str:

@@ -17,14 +17,13 @@ from typer.core import TyperCommand
 from bench.errors import ConfigError, suggestion
 from bench.numerics import Numerics, use_numerics
 from bench.plan.cluster import Cluster, Slurm
-from bench.plan.overrides import parse_setting, resolve_spec
+from bench.plan.overrides import COMMA, parse_setting, resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
 _NAMES, _NUMBERS = "NAME ...", "N ..."
-_COMMA = re.compile(r",(?![^\[{]*[\]}])")
 _MOST_SEEDS = 1_000
 
 
@@ -88,7 +87,7 @@ def separate(word: str) -> list[str]:
     >>> separate("none,hsd:windows=[1,2],iadsr")
     ['none', 'hsd:windows=[1,2]', 'iadsr']
     """
-    return [word] if Path(word).exists() else [part for part in _COMMA.split(word) if part]
+    return [word] if Path(word).exists() else [part for part in COMMA.split(word) if part]
 
 
 def numbers(word: str) -> list[str]:
@@ -270,7 +269,11 @@ def chosen_cluster(
     gpus: Gpus = 0.0,
 ) -> Cluster | None:
     """Return the cluster to run on, None for this machine."""
-    return Cluster(ray_address, gpus) if on == "ray" or ray_address else None
+    if on == "ray" or ray_address:
+        return Cluster(ray_address, gpus)
+    if gpus:
+        raise ConfigError("--gpus is for a cluster; use --device cuda on this machine")
+    return None
 
 
 def chosen_engine(
@@ -293,8 +296,10 @@ def chosen_engine(
     if on != "slurm":
         if slurm:
             raise ConfigError("--slurm needs --on slurm; add it, or drop --slurm")
-        return chosen_cluster("ray" if on == "ray" else "local", ray_address, gpus)
-    values = dict(parse_setting(text, "--slurm") for text in slurm or ())
+        return chosen_cluster(on, ray_address, gpus)
+    if ray_address:
+        raise ConfigError("--ray-address needs --on ray; drop one of the two")
+    values = dict(parse_setting(text, "--slurm", "time=60") for text in slurm or ())
     return Slurm.parse({**values, "gpus": gpus} if gpus else values, "--slurm")
 
 

@@ -135,8 +135,8 @@ def report(
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
     if setting is not None and figure != "setting-curve":
         raise ConfigError("--setting needs --figure setting-curve; add it, or drop --setting")
-    if figure is not None and table:
-        raise ConfigError("a figure shows no tables; drop --table")
+    if figure is not None and (table or format_ != "markdown"):
+        raise ConfigError("a figure has its own format and no tables; drop --table and --format")
     if paper is not None and (out or figure or format_ != "markdown"):
         raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
     detection = {"noise-detection", "over-denoising"} & {*(table or ())}

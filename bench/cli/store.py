@@ -61,11 +61,13 @@ def ls(
         return
     from tabulate import tabulate
 
+    from bench.reports.tables.grid import format_number
+
     rows = [
         {
             "key": line["key"][:12],
             "experiment": line["label"],
-            "metric": f"{line['name']} {line['metric']:.4f}",
+            "metric": f"{line['name']} {format_number(line['metric'], '.4f')}",
             "finished": date(line["finished"]),
             "code": line["commit"] or line["code"],
             "size": _size(line["size"]),
@@ -241,6 +243,8 @@ def tag(
 
     root = opened.root
     tags = read_tags(root)
+    if name is None and (keys or where or remove):
+        raise ConfigError("no tag is named; write for example 'bench store tag paper'")
     if name is None:
         for known, tagged in tags.items():
             typer.echo(f"{known}  {counted(len(tagged), 'experiment')}")

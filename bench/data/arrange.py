@@ -147,6 +147,11 @@ def selected(raw: Interactions, card: Card) -> NDArray[np.bool_]:
         bound = getattr(filters, name)
         if bound is not None:
             times = _needed(raw.times, "times", f"{name}: {bound}", card)
+            if raw.per_second and isinstance(bound, int) and 1900 <= bound < 2100:
+                raise DataError(
+                    f"data set '{card.name}': '{name}: {bound}' is a number of its times, which "
+                    f"count {raw.per_second:,} per second since 1970; write '{bound}-01-01'"
+                )
             keep &= compare(times, in_units(bound, times, raw.per_second, card.name))
     return keep
 

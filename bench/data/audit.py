@@ -63,7 +63,9 @@ def _item_orders(ids: Sequence[str]) -> list[NDArray[np.int64]]:
     if not all(value.isdecimal() for value in ids):
         return [as_strings]
     as_numbers = np.zeros(len(ids) + 1, dtype=np.int64)
-    as_numbers[1:] = [int(value) for value in ids]
+    digits = [value.lstrip("0") for value in ids]
+    by_size = sorted(range(len(ids)), key=lambda n: (len(digits[n]), digits[n]))
+    as_numbers[1:][by_size] = np.arange(1, len(ids) + 1)
     return [as_strings, as_numbers]
 
 

@@ -110,8 +110,8 @@ class Columns:
         """Return a column to sort by, and how many of its units make a second.
 
         The numbers are int64 where they are whole, else float64. Numbers of the file stay as they
-        are; dates become nanoseconds since 1970. The unit is None if numbers are too small to know
-        it.
+        are; ISO dates become nanoseconds since 1970, dates of another form such units as hold all
+        of their digits. The unit is None if numbers are too small to know it.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class Columns:
 
         column = _trimmed(self._get(name))
         if form is not None and form not in EPOCH:
-            return self._dates(column, name, form), 10**9
+            return self._dates(column, name, form)
         for kind in _time_kinds():
             dates = pa.types.is_temporal(kind)
             if pa.types.is_temporal(column.type) and not dates:
@@ -146,12 +146,11 @@ class Columns:
             return self._numbers(found, name, form)
         raise self._no_times(column, name)
 
-    def _dates(self, column: Any, name: str, form: str) -> Numbers:
-        """Parse dates of a format."""
+    def _dates(self, column: Any, name: str, form: str) -> tuple[Numbers, int | None]:
+        """Parse dates of a format; pandas chooses the unit."""
         import pandas as pd
-        import pyarrow as pa
 
-        texts = column.cast(pa.string()).to_pandas()
+        texts = self._texts(column, name).to_pandas()
         try:
             dates = pd.to_datetime(texts, format=form, utc=True, errors="coerce")
         except ValueError as error:
@@ -163,7 +162,7 @@ class Columns:
                 f"{self.place(row)}: '{name}' is {texts[row]!r}, not a time as '{form}'; correct "
                 "it, or the card's time_format"
             )
-        return np.asarray(dates.astype("int64"))
+        return np.asarray(dates.astype("int64")), EPOCH[dates.dt.unit]
 
     def _numbers(self, column: Any, name: str, form: str | None) -> tuple[Numbers, int | None]:
         """Check numbers: from 0 up, exact, and all in one unit, which is returned, too."""
@@ -175,7 +174,7 @@ class Columns:
             raise self._bad_time(name, int(np.argmax(bad)))
         stored = self._get(name).type
         if pa.types.is_floating(stored) or pa.types.is_floating(column.type):
-            lost = np.abs(numbers) > _exact(stored)
+            lost = np.abs(numbers) >= _exact(stored)
             if lost.any():
                 row = int(np.argmax(lost))
                 raise DataError(
@@ -253,12 +252,12 @@ class Columns:
 
         numbers = column.to_numpy().astype(np.float64)
         missing = np.isnan(numbers)
-        bad = ~missing & ((numbers != np.trunc(numbers)) | (np.abs(numbers) > _exact(column.type)))
+        bad = ~missing & ((numbers != np.trunc(numbers)) | (np.abs(numbers) >= _exact(column.type)))
         if bad.any():
             row = int(np.argmax(bad))
             raise DataError(
-                f"{self.place(row)}: '{name}' is {numbers[row]!r}, a floating-point number that is "
-                "not whole or has lost digits; store ids as text or whole numbers"
+                f"{self.place(row)}: '{name}' is {numbers[row].item()!r}, a floating-point number "
+                "that is not whole or has lost digits; store ids as text or whole numbers"
             )
         text = f"column '{name}' holds floating-point numbers; they were read as whole ones"
         self.notes.append(CheckResult("ids", "note", text))
@@ -277,7 +276,7 @@ class Columns:
 
 
 def _exact(kind: Any) -> int:
-    """Return the number up to which a type holds every whole number."""
+    """Return the number from which on a type does not hold every whole number."""
     import pyarrow as pa
 
     return 2**11 if pa.types.is_float16(kind) else 2**24 if pa.types.is_float32(kind) else EXACT

@@ -129,7 +129,7 @@ def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
 
 def _is_whole(value: str) -> bool:
     whole = _WHOLE.fullmatch(value) if "." in value else None
-    return whole is not None and int(whole[1]) <= EXACT
+    return whole is not None and int(whole[1]) < EXACT
 
 
 def check_ids(
@@ -192,7 +192,7 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
     if _CONTROL.search(value):
         return f"{value!r} contains a control character; remove it"
     whole = _WHOLE.fullmatch(value)
-    if _SCIENTIFIC.fullmatch(value) or (whole and int(whole[1]) > EXACT):
+    if _SCIENTIFIC.fullmatch(value) or (whole and int(whole[1]) >= EXACT):
         return f"{value} is a number that has lost digits; write ids in full, as text"
     if whole and whole[1] in known:
         return f"{value} is next to {whole[1]}, which may be the same; write both in one way"

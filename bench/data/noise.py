@@ -178,6 +178,11 @@ def burst(training: Training) -> Changed:
 
     Only users with as many interactions are copied, if there are any; otherwise a run is put
     together from several users.
+
+    Raises
+    ------
+    DataError
+        There is one user only.
     """
     sequences, amounts = training.sequences, training.amounts(training.rate)
     users = np.repeat(np.arange(len(amounts)), amounts)
@@ -191,6 +196,8 @@ def burst(training: Training) -> Changed:
             others = enough[enough != user]
             if not len(others):
                 others = shortest_first[shortest_first != user]
+            if not len(others):
+                raise DataError("noise 'burst' needs a second user; choose another kind")
             source = sequences[int(training.generator.choice(others))]
             start = int(training.generator.integers(max(len(source) - size, 0) + 1))
             items.append(source[start : start + size])
@@ -207,11 +214,13 @@ def similar(training: Training) -> Changed:
     Raises
     ------
     DataError
-        The items have no texts with words.
+        The items have no texts with words, or there is one item only.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.neighbors import NearestNeighbors
 
+    if len(training.texts) < 2:
+        raise DataError("noise 'similar' needs a second item; choose another kind")
     users, gaps = training.places(first=1)
     before = training.sequences.items[training.sequences.offsets[users] + gaps - 1] - 1
     try:

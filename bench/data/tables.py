@@ -107,7 +107,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
             f"{path}, line {line}: not {encoding.upper()}{found}; save the file as UTF-8, or name "
             "its 'encoding' in the card's options"
         ) from None
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise DataError(f"{path}: unknown encoding '{encoding}'; correct the card") from None
     return _with_plain_lines(path, text.removeprefix("\ufeff"))
 
@@ -319,12 +319,16 @@ class _Objects:
         id_ = re.compile(
             rb"""%s['"]\s*:\s*u?(['"])([^'"\\]*)\1""" % re.escape(self.wanted[0].encode())
         )
+        keys = re.compile(rb"""%s['"]\s*:""" % re.escape(self.wanted[0].encode()))
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             if len(line) == _LONGEST_LINE:
                 raise DataError(f"{self.path}, line {number}: too long for one object per line")
             if self.among:
                 ids = [match[2].decode("utf-8", "replace").strip() for match in id_.finditer(line)]
-                if ids and not any(value in self.among for value in ids):
+                meant = (*ids, *(value.partition(".")[0] for value in ids))
+                is_known = any(value in self.among for value in meant)
+                # With a key whose value is no text, the line must be parsed to know its id.
+                if ids and not is_known and len(keys.findall(line)) == len(ids):
                     continue
             if not line.strip():
                 continue

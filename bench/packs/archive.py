@@ -33,7 +33,7 @@ from bench.runs.store import Store
 from bench.runs.stored import WEIGHTS
 
 _FORMAT = 1
-_PART = r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,200}"
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9._+-]{0,200}"
 _MEMBER = re.compile(rf"(?:experiments|work)/{_PART}/{_PART}|(?:runs|tags)/{_PART}\.json")
 _MOST_FILES, _MOST_TIMES = 100_000, 200
 """Bounds of what a pack may unpack to: members, and bytes for each byte of the file."""
@@ -76,7 +76,9 @@ def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool =
             seal(folder)
         begun = [path for path in (store.root / "work").glob("[!.]*") if checkpoints]
         for work in begun:
-            shutil.copytree(work, root / "work" / work.name)
+            # A run that goes on, or was killed, leaves temporary files.
+            temporaries = shutil.ignore_patterns(".*")
+            shutil.copytree(work, root / "work" / work.name, ignore=temporaries)
         named = {*keys, *(work.name for work in begun)}
         for record in read_records(store.root):
             if named & {*record.experiments}:

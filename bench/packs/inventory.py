@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +21,13 @@ from bench.errors import BenchError, ConfigError, StoreError, suggestion
 from bench.files import discard, leftovers, read_model, write_json
 from bench.hashing import canonical_json
 from bench.packs.published import COMMIT
+from bench.plan.experiment import IMPORTED
 from bench.plan.protocol import PARTS
 from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.differences import distinguishing_settings, format_settings, settings_of
 from bench.reports.page.provenance import command_of
 from bench.reports.request import Request
+from bench.runs.imported import UnknownRanksError, check_known
 from bench.runs.record import RunRecord, read_record, read_records, record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -75,8 +79,8 @@ def selected(
     if tag is not None and tag not in tags:
         raise ConfigError(f"{store.root} has no tag '{tag}'{suggestion(tag, tags)}")
     for prefix in prefixes:
-        if not any(stored.key.startswith(prefix) for stored in found):
-            raise ConfigError(f"{store.root} has no experiment {prefix}; see 'bench store ls'")
+        if not prefix or not any(stored.key.startswith(prefix) for stored in found):
+            raise ConfigError(f"{store.root} has no experiment '{prefix}'; see 'bench store ls'")
     return [
         stored
         for stored in found
@@ -93,27 +97,31 @@ def listing(
 
     A line has key, label, name and value of the main test metric, the settings that distinguish
     it from others of the list, the start of the hash of its source and of the commit where that is
-    known, when it finished (seconds since 1970), bytes on disk and tags.
+    known, when it finished (seconds since 1970), bytes on disk and tags. The metric is None where
+    the file of an imported result does not decide it.
     """
     tags, request = read_tags(store.root), Request()
     alike: dict[tuple[str | None, ...], list[StoredExperiment]] = {}
     for stored in experiments:
         one = stored.experiment
         alike.setdefault((one.backbone, one.method, one.encoder), []).append(stored)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for group in alike.values():
         settings = [{**settings_of(stored.experiment), "code": ""} for stored in group]
         for stored, own in zip(group, distinguishing_settings(settings), strict=True):
-            experiment = stored.experiment
+            experiment, value = stored.experiment, None
             metric = request.main_metric(experiment.protocol)
+            ranking = request.ranking(stored.ranks("test"), experiment.protocol)
+            with suppress(UnknownRanksError):
+                if experiment.imported:
+                    check_known(stored, ranking, [metric])
+                value = metric.mean(ranking)
             lines.append(
                 {
                     "key": stored.key,
                     "label": experiment.label,
                     "name": metric.name,
-                    "metric": metric.mean(
-                        request.ranking(stored.ranks("test"), experiment.protocol)
-                    ),
+                    "metric": value,
                     "settings": format_settings(own),
                     "code": experiment.code[:8],
                     "commit": stored.metadata.versions.get(COMMIT, "")[:12],
@@ -123,7 +131,9 @@ def listing(
                 }
             )
     descending = sort in {"metric", "finished", "size"}
-    return sorted(lines, key=lambda line: line[sort], reverse=descending)
+    unknown = [line for line in lines if line[sort] is None]
+    known = [line for line in lines if line[sort] is not None]
+    return [*sorted(known, key=operator.itemgetter(sort), reverse=descending), *unknown]
 
 
 def size_of(path: Path) -> int:
@@ -189,10 +199,10 @@ def chosen_for_removal(store: Store, experiments: Iterable[StoredExperiment]) ->
 def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
     """Find what no run record and no tag needs.
 
-    These are experiments that no record or tag names, checkpoints and failures of such and of
-    finished experiments, and what killed processes left incomplete. With ``superseded``, a run
-    counts for nothing where a later run of the same specification has ended. Raise a StoreError if
-    a record or tag is damaged: nothing is certain then.
+    These are experiments that no record or tag names, unless they were imported; checkpoints and
+    failures of such and of finished experiments; and what killed processes left incomplete. With
+    ``superseded``, a run counts for nothing where a later run of the same specification has ended.
+    Raise a StoreError if a record or tag is damaged: nothing is certain then.
     """
     records = list(read_records(store.root))
     old = _superseded(records) if superseded else set()
@@ -228,7 +238,8 @@ def _superseded(records: Sequence[RunRecord]) -> set[str]:
 def _experiments(store: Store, needed: Collection[str]) -> Iterator[Removable]:
     for stored in store.experiments():
         try:
-            if stored.key not in needed:
+            # No run asks for what was imported, and nothing could compute it again.
+            if stored.key not in needed and stored.content.get("code") != IMPORTED:
                 yield Removable.of(stored.folder, "no run or tag names it")
         except BenchError:
             yield Removable.of(stored.folder, "damaged: its experiment is unknown")

@@ -96,10 +96,11 @@ def _merge_rest(source: Store, target: Store) -> None:
     records = {record.key: record for record in read_records(target.root)}
     for record in read_records(source.root):
         if before := records.get(record.key):
+            finished = dict.fromkeys(filter(target.has, record.experiments), "finished")
             ends = [one.ended for one in (record, before) if one.ended is not None]
             record = before.model_copy(
                 update={
-                    "endings": {**record.endings, **before.endings},
+                    "endings": record.endings | before.endings | finished,
                     "begun": min(record.begun, before.begun),
                     "ended": max(ends, default=None),
                     "asked": max(record.asked, before.asked),

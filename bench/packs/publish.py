@@ -7,6 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.hashing import content_hash
@@ -21,6 +22,7 @@ from bench.packs.published import (
     read_published,
     write_published,
 )
+from bench.plan.data_card import is_path
 from bench.plan.experiment import Experiment
 from bench.plan.grid import code_of
 from bench.plan.variants import MARK, Noise, split_source
@@ -140,10 +142,16 @@ def _runs(store: Store) -> Mapping[str, PublishedRun]:
     """Return the last run that asked for each experiment; one with tuned settings before others."""
     records = sorted(read_records(store.root), key=lambda one: (one.tuned, one.asked or one.begun))
     return {
-        key: PublishedRun(name=record.name, spec=record.spec, tuned=record.tuned)
+        key: PublishedRun(name=record.name, spec=_without_paths(record.spec), tuned=record.tuned)
         for record in records
         for key in record.experiments
     }
+
+
+def _without_paths(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Reduce the paths of a user's own cards to the names of their files."""
+    datasets = [Path(name).name if is_path(name) else name for name in spec.get("datasets", ())]
+    return {**spec, "datasets": datasets}
 
 
 def _commit(experiment: Experiment) -> str:

@@ -359,6 +359,8 @@ def _ranks(arrays: Mapping[str, NDArray[Any]], phase: Phase) -> Ranks:
     own = {name: arrays[f"{phase}_{name}"] for name in (*OF_DATA, *_OWN)}
     if len({len(values) for values in own.values()}) != 1:
         raise ValueError(f"the {phase} ranks are not of equal length")
+    if not len(own["target"]):
+        raise ValueError(f"there are no {phase} ranks")
     for name in ("better", "ties"):
         own[f"{name}_unseen"] = own[f"{name}_all"] - own.pop(f"{name}_seen")
     return Ranks(**own)

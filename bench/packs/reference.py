@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import ConfigError, StoreError
 from bench.files import atomic_path, locked
-from bench.hashing import canonical_json, content_hash, file_hash
+from bench.hashing import content_hash, file_hash
 from bench.packs.publish import restore
 from bench.packs.published import SUFFIX, PublishedExperiment, read_published
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
-from bench.reports.differences import training_of
+from bench.reports.differences import content_read, training_of
 from bench.runs.record import record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -140,9 +140,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
 
 
 def _settings(stored: StoredExperiment) -> str:
-    return canonical_json(
-        stored.experiment.model_dump(mode="json", exclude={"code", "computation"})
-    )
+    return content_read(stored.experiment, stored.metadata, "code", "computation")
 
 
 def _comparable(
@@ -152,16 +150,17 @@ def _comparable(
     found: list[StoredExperiment] = []
     reasons = []
     for name in dict.fromkeys(stored.experiment.dataset for stored in own):
-        ours = [stored.experiment for stored in own if stored.experiment.dataset == name]
+        ours = [stored for stored in own if stored.experiment.dataset == name]
         about = [stored for stored in published if stored.experiment.dataset == name]
-        kinds = {_kind(one) for one in ours}
+        kinds = {_kind(stored.experiment) for stored in ours}
         fitting = [stored for stored in about if _kind(stored.experiment) in kinds]
         found += fitting
         if not about:
             reasons.append(f"no result on {name} is published")
         elif not fitting:
-            reasons.append(_obstacle(name, ours, [stored.experiment for stored in about]))
-        elif budgets := _other_budget(ours, [stored.experiment for stored in fitting]):
+            both = ([stored.experiment for stored in group] for group in (ours, about))
+            reasons.append(_obstacle(name, *both))
+        elif budgets := _other_budget(ours, fitting):
             reasons.append(
                 f"the published results on {name} were trained differently from yours ({budgets}) "
                 "and form separate blocks"
@@ -184,9 +183,9 @@ def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment
     return f"the published results on {name} have another protocol: {', '.join(differing)}"
 
 
-def _other_budget(ours: Iterable[Experiment], theirs: Iterable[Experiment]) -> str:
+def _other_budget(ours: Iterable[StoredExperiment], theirs: Iterable[StoredExperiment]) -> str:
     """Say in which settings of training all of two groups differ; empty if some agree."""
-    a, b = ([training_of(one) for one in group] for group in (theirs, ours))
+    a, b = ([training_of(s.experiment, s.metadata) for s in group] for group in (theirs, ours))
     if any(one in a for one in b):
         return ""
     pairs = ((key, a[0].get(key, "-"), b[0].get(key, "-")) for key in {**a[0], **b[0]})

@@ -71,7 +71,10 @@ class Slurm(Config):
             return values
         others = {key: value for key, value in values.items() if key not in cls.model_fields}
         known = {key: value for key, value in values.items() if key in cls.model_fields}
-        return {**known, "options": {**known.get("options", {}), **others}} if others else known
+        options = known.get("options", {})
+        if others and isinstance(options, Mapping):
+            known["options"] = {**options, **others}
+        return known
 
     def __str__(self) -> str:
         return f"Slurm, tasks of {self.time:g} minutes"

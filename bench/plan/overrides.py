@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.components import BACKBONES, ENCODERS, METHODS
-from bench.config import Config
+from bench.config import Config, parse_value
 from bench.errors import ConfigError, suggestion
 from bench.plan.protocol import Protocol
 from bench.plan.spec import SettingsByName, Spec, find_spec
 from bench.plan.training import TrainingConfig
-from bench.strict_yaml import load_yaml, yaml_problem
+
+COMMA = re.compile(r",(?![^\[{]*[\]}])")
+"""Between values, but not inside the brackets of one."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,12 @@ def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
     return spec
 
 
-def parse_setting(text: str, flag: str) -> tuple[str, Any]:
+def parse_setting(text: str, flag: str, example: str = "epochs=3") -> tuple[str, Any]:
     """Split ``key=value``, with a YAML value, which was given after a flag."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"{flag} '{text}' is not key=value; write for example {flag} epochs=3")
-    try:
-        return key.strip(), load_yaml(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{flag} '{text}': {yaml_problem(error)}; correct the value") from None
+        raise ConfigError(f"{flag} '{text}' is not key=value; write for example {flag} {example}")
+    return key.strip(), parse_value(value, f"{flag} '{text}'")
 
 
 def _owners(spec: Spec) -> list[_Owner]:

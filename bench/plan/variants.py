@@ -14,9 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.config import Config
+from bench.config import Config, parse_value
 from bench.errors import ConfigError, suggestion
-from bench.strict_yaml import load_yaml
 
 MARK = "+"
 """Between a data set and its variants."""
@@ -198,10 +197,12 @@ def _variant(text: str, source: str) -> Variant:
             example = _EXAMPLES.get(kind, f"{kind}:0.1")
             what = "rate" if model is Noise else "rule"
             raise ConfigError(f"{where}: the {what} is missing; write for example {example}")
-        given[head] = load_yaml(rest.pop(0))
+        given[head] = parse_value(rest.pop(0), where)
     for option in rest:
         key, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"{where}: '{option}' is not key=value, such as seed=2; correct it")
-        given[key] = load_yaml(value)
+        if key in given:
+            raise ConfigError(f"{where}: '{key}' is given twice; remove one")
+        given[key] = parse_value(value, where)
     return model.parse(given, where)

@@ -11,7 +11,6 @@ from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
 from bench.statistics.nested import Contrast, Estimate, Nested, welch
 from bench.statistics.paired import (
     MIN_EFFECTIVE,
-    TestResult,
     effective,
     paired_t,
     sign_flip,
@@ -37,9 +36,9 @@ class PairedComparison:
     effective
         See :func:`bench.statistics.paired.effective`.
     t, wilcoxon, sign_flip
-        Paired tests over users.
+        p of paired tests over users.
     welch
-        Test over seeds.
+        p of a test over seeds.
     detectable
         Smallest true difference that the t-test finds with power 0.8.
     equivalence
@@ -52,10 +51,10 @@ class PairedComparison:
     estimate: Estimate
     effect: Effect
     effective: float
-    t: TestResult
-    wilcoxon: TestResult
-    sign_flip: TestResult
-    welch: TestResult
+    t: float
+    wilcoxon: float
+    sign_flip: float
+    welch: float
     detectable: float
     equivalence: Equivalence | None
 

@@ -56,9 +56,10 @@ def effect(gaps: Floats, resamples: int = _RESAMPLES) -> Effect:
         drawn = generator.multinomial(n, counts / n, size=min(block, resamples - start))
         means.append(drawn @ values / n)
         sizes.append(_standardised(means[-1], drawn @ values**2 / n, n))
-    mean, square = float(np.mean(gaps)), float(np.mean(gaps**2))
-    own = float(_standardised(np.array([mean]), np.array([square]), n)[0])
-    return Effect(_interval(mean, np.concatenate(means)), _interval(own, np.concatenate(sizes)))
+    return Effect(
+        _interval(float(np.mean(gaps)), np.concatenate(means)),
+        _interval(cohens_dz(gaps), np.concatenate(sizes)),
+    )
 
 
 def cohens_dz(gaps: Floats) -> float:

@@ -50,7 +50,7 @@ class PrintedNumber:
     def half(self) -> float:
         """Half a unit of the last printed digit."""
         exponent = Decimal(self.text).as_tuple().exponent
-        return 0.5 * 10.0 ** int(exponent) * self.scale
+        return float(Decimal((0, (5,), int(exponent) - 1))) * self.scale
 
     def __str__(self) -> str:
         return self.text if self.scale == 1.0 else f"{self.text} %"
@@ -60,30 +60,14 @@ Figures = Mapping[tuple[Kind, int], PrintedNumber]
 """Printed figures of one row of a table by metric and cut-off."""
 
 
-@dataclass(frozen=True)
-class Violation:
-    """A bound that a row violates.
-
-    Attributes
-    ----------
-    columns
-        Columns whose figures contradict each other.
-    reason
-        One sentence with the figures.
-    """
-
-    columns: tuple[str, ...]
-    reason: str
-
-
-def violations(figures: Figures) -> list[Violation]:
-    """Return every bound that a row violates even after rounding.
+def violations(figures: Figures) -> list[str]:
+    """Return a sentence for every bound that a row violates even after rounding.
 
     Examples
     --------
     >>> row = {("HR", 5): PrintedNumber("0.02"), ("NDCG", 5): PrintedNumber("0.04")}
-    >>> [found.columns for found in violations(row)]
-    [('HR@5', 'NDCG@5')]
+    >>> violations(row)
+    ['NDCG@5 = 0.04 is above HR@5 = 0.02, but a hit adds at most 1 to NDCG']
     """
     cutoffs = sorted({k for _, k in figures})
     pairs = list(combinations(cutoffs, 2))
@@ -95,45 +79,38 @@ def violations(figures: Figures) -> list[Violation]:
     ]
 
 
-def _outside(figures: Figures) -> Iterator[Violation]:
+def _outside(figures: Figures) -> Iterator[str]:
     for (kind, k), printed in figures.items():
         if not -printed.half <= printed.value <= 1 + printed.half:
-            reason = f"{kind}@{k} = {printed} is not between 0 and 1; are these percentages?"
-            yield Violation((f"{kind}@{k}",), reason)
+            yield f"{kind}@{k} = {printed} is not between 0 and 1; are these percentages?"
 
 
-def _at_one(figures: Figures, k: int) -> Iterator[Violation]:
+def _at_one(figures: Figures, k: int) -> Iterator[str]:
     hits, gain = figures.get(("HR", k)), figures.get(("NDCG", k))
     if hits is None or gain is None:
         return
-    columns = (f"HR@{k}", f"NDCG@{k}")
     if gain.value - gain.half > hits.value + hits.half + _ROUNDING:
-        yield Violation(
-            columns,
-            f"NDCG@{k} = {gain} is above HR@{k} = {hits}, but a hit adds at most 1 to NDCG",
-        )
+        yield f"NDCG@{k} = {gain} is above HR@{k} = {hits}, but a hit adds at most 1 to NDCG"
     least = (hits.value - hits.half) / math.log2(k + 1)
     if gain.value + gain.half < least - _ROUNDING:
-        yield Violation(
-            columns,
+        yield (
             f"NDCG@{k} = {gain} is below {_show(least, gain)}: each hit among the first {k} adds "
-            f"at least 1/log2({k + 1}), and HR@{k} = {hits}",
+            f"at least 1/log2({k + 1}), and HR@{k} = {hits}"
         )
 
 
-def _falls(figures: Figures, k: int, further: int) -> Iterator[Violation]:
+def _falls(figures: Figures, k: int, further: int) -> Iterator[str]:
     near, far = figures.get(("HR", k)), figures.get(("HR", further))
     if near is None or far is None:
         return
     if far.value + far.half < near.value - near.half - _ROUNDING:
-        yield Violation(
-            (f"HR@{k}", f"HR@{further}"),
+        yield (
             f"HR falls from {near} at {k} to {far} at {further}, but the first {further} hold "
-            f"the first {k}",
+            f"the first {k}"
         )
 
 
-def _between(figures: Figures, k: int, further: int) -> Iterator[Violation]:
+def _between(figures: Figures, k: int, further: int) -> Iterator[str]:
     keys: list[tuple[Kind, int]] = [("HR", k), ("HR", further), ("NDCG", k), ("NDCG", further)]
     if not all(key in figures for key in keys):
         return
@@ -142,24 +119,21 @@ def _between(figures: Figures, k: int, further: int) -> Iterator[Violation]:
     gain, gain_slack = after.value - before.value, after.half + before.half
     if hits < -hits_slack - _ROUNDING:
         return  # reported already: HR falls
-    columns = tuple(f"{kind}@{cutoff}" for kind, cutoff in keys)
     growth = (
         f"NDCG grows by {_show(gain, after, 0)} from {before} at {k} to {after} at {further}, "
         f"but HR by {_show(hits, far, 0)} from {near} to {far}"
     )
     least = (hits - hits_slack) / math.log2(further + 1) - gain_slack
     if gain < least - _ROUNDING:
-        yield Violation(
-            columns,
+        yield (
             f"{growth}: each hit from rank {k + 1} to {further} adds at least "
-            f"1/log2({further + 1}), {_show(least, after)} in all, rounding allowed for",
+            f"1/log2({further + 1}), {_show(least, after)} in all, rounding allowed for"
         )
     most = (hits + hits_slack) / math.log2(k + 2) + gain_slack
     if gain > most + _ROUNDING:
-        yield Violation(
-            columns,
+        yield (
             f"{growth}: each hit from rank {k + 1} to {further} adds at most 1/log2({k + 2}), "
-            f"{_show(most, after)} in all, rounding allowed for",
+            f"{_show(most, after)} in all, rounding allowed for"
         )
 
 

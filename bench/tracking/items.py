@@ -176,16 +176,21 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
 def _study_items(study: StudyRecord) -> Iterator[Item]:
     key = study.about["key"]
     digest = f"{len(study.trials)} trials"
-    experiment = Experiment.parse(study.about["experiment"], f"study {study.name}")
-    yield Item("study", key, digest, "", partial(_study_data, study, experiment))
+    yield Item("study", key, digest, "", partial(_study_data, study))
     for trial in study.trials:
         # Numbers begin again in another storage; the time of the end does not.
         name = f"{key[:12]}-{trial.number}-{round(trial.ended * 1000)}"
-        load = partial(_trial_data, study, trial, experiment)
+        load = partial(_trial_data, study, trial)
         yield Item("trial", name, trial.state, key, load)
 
 
-def _study_data(study: StudyRecord, experiment: Experiment) -> RunData:
+def _searched(study: StudyRecord) -> Experiment:
+    """Return the default configuration; a ConfigError if a version with other settings wrote it."""
+    return Experiment.parse(study.about["experiment"], f"study {study.name}")
+
+
+def _study_data(study: StudyRecord) -> RunData:
+    experiment = _searched(study)
     rows, best = best_after(study.trials), best_of(study.trials)
     ended = sorted(trial.ended for trial in study.trials if trial.counts)
 
@@ -214,7 +219,8 @@ def _study_data(study: StudyRecord, experiment: Experiment) -> RunData:
     )
 
 
-def _trial_data(study: StudyRecord, trial: Trial, experiment: Experiment) -> RunData:
+def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
+    experiment = _searched(study)
     name, ended = experiment.protocol.selection, "FINISHED" if trial.counts else "KILLED"
     metrics = list(_curve(trial.curve, name, trial.begun))
     if trial.value is not None:

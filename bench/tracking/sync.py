@@ -23,7 +23,7 @@ from bench.hashing import content_hash
 from bench.runs.store import Store
 from bench.settings import Settings, masked
 from bench.tracking.destination import Destination, destination
-from bench.tracking.items import Item, items
+from bench.tracking.items import Item, RunData, items
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -133,7 +133,12 @@ def sync(
                 counts.present += 1
                 continue
             try:
-                runs[item.key] = client.log(item, run, parent)
+                data = item.load()
+            except BenchError as error:  # the store's, which says nothing of MLflow
+                counts.problem = counts.problem or str(error)
+                continue
+            try:
+                runs[item.key] = client.log(item, data, run, parent)
             except BenchError as error:
                 counts.problem = counts.problem or str(error)
                 in_a_row += 1
@@ -178,7 +183,7 @@ class _Client:
                     self._client.delete_run(run.info.run_id)
         return found
 
-    def log(self, item: Item, run: Run | None, parent: str) -> Run:
+    def log(self, item: Item, data: RunData, run: Run | None, parent: str) -> Run:
         """Create the run of an item, or complete an existing one.
 
         MLflow keeps one of several equal metrics, so existing ones may be logged again.
@@ -187,7 +192,6 @@ class _Client:
         from mlflow.tracking.context.registry import resolve_tags
 
         with self._errors():
-            data = item.load()
             if run is None:
                 # The commit that MLflow finds is that of whatever calls bench, at this moment.
                 named = {name: v for name, v in resolve_tags().items() if ".git." not in name}

@@ -93,7 +93,11 @@ class Budget:
 
     def admits(self, trials: Sequence[Trial]) -> bool:
         """Return whether one more trial may begin while the others run."""
-        return not self.is_spent(trials) and (self.trials is None or begun(trials) < self.trials)
+        if self.is_spent(trials) or (self.trials is not None and begun(trials) >= self.trials):
+            return False
+        # When the seconds are spent, only the default configuration still begins.
+        waiting = (trial for trial in trials if trial.state == "waiting")
+        return not self.is_out_of_time(trials) or any(trial.default for trial in waiting)
 
 
 def begun(trials: Sequence[Trial]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,8 @@ class PLD(KeyWeighting):
         super().__init__(data, backbone)
         self.config = config
         self.seed = data.seed
-        self.key = TargetKey(config.key, data)
+        # Another seed than that of the pools: losses dealt in their order would be equal in a pool.
+        self.key = TargetKey(config.key, replace(data, seed=data.seed ^ 1))
         # Sums of squares of losses: from the rows' means, and from the batch's.
         self.register_buffer("spread", torch.zeros(2, dtype=torch.float64))
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from bench.components import BACKBONES, ENCODERS, METHODS, Component, Components
 from bench.errors import BenchError
 from bench.hashing import canonical_json
@@ -16,7 +14,7 @@ from bench.plan.experiment import Computation, Experiment
 from bench.plan.protocol import Protocol
 from bench.reports.differences import settings_of
 from bench.reports.results import ScoredExperiment, source_of
-from bench.strict_yaml import load_yaml
+from bench.strict_yaml import YamlError, load_yaml
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,13 @@ def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     yield "protocol.max_length", experiment.protocol.max_length
     protocol = experiment.protocol.model_dump(mode="json", exclude={"max_length"})
     yield from _differing("protocol", protocol, Protocol())
-    yield from _component(BACKBONES, experiment.backbone, experiment.backbone_settings)
-    yield from _component(METHODS, experiment.method, experiment.method_settings)
-    yield from _component(ENCODERS, experiment.encoder, experiment.encoder_settings)
+    for kind, registry, name, settings in (
+        ("backbone", BACKBONES, experiment.backbone, experiment.backbone_settings),
+        ("method", METHODS, experiment.method, experiment.method_settings),
+        ("encoder", ENCODERS, experiment.encoder, experiment.encoder_settings),
+    ):
+        # By its kind, because the name of a variant may hold an equals sign.
+        yield from _component(kind, registry, name, settings)
 
 
 def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterator[tuple[str, Any]]:
@@ -125,15 +127,15 @@ def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterato
 
 
 def _component(
-    registry: Components[Any], name: str | None, settings: Mapping[str, Any]
+    kind: str, registry: Components[Any], name: str | None, settings: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     if name is None:
         return
     try:
         entry: Component = registry.get(name)
-        yield from _differing(name, settings, entry.parse({}, name))
+        yield from _differing(kind, settings, entry.parse({}, name))
     except BenchError:  # it is not installed here: include every setting
-        yield from ((f"{name}.{key}", value) for key, value in settings.items())
+        yield from ((f"{kind}.{key}", value) for key, value in settings.items())
 
 
 def _plain(value: Any) -> str:
@@ -141,5 +143,5 @@ def _plain(value: Any) -> str:
     text = value if isinstance(value, str) else canonical_json(value)
     try:
         return text if load_yaml(text) == value else canonical_json(value)
-    except yaml.YAMLError:
+    except YamlError:
         return canonical_json(value)

@@ -9,6 +9,7 @@ from typing import get_args
 
 from bench.components import BASELINE
 from bench.plan.method_card import Published
+from bench.plan.protocol import LEAVE_ONE_OUT
 from bench.reports.tables.contrasts import arrow
 from bench.reports.tables.grid import (
     MISSING,
@@ -119,6 +120,9 @@ def _row(
     fitting = [
         (bool(row.variant), -len(row.results), row, table.contrasts.against_base(n, METRIC, place))
         for table in tables
+        if METRIC in table.metric_names
+        and table.request.candidates_for(table.protocol) == "all"
+        and table.protocol.split == LEAVE_ONE_OUT
         for n, block in enumerate(table.blocks)
         if block.dataset == entry.dataset
         for place, row in enumerate(block.rows)

@@ -146,10 +146,10 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "Effective differences": f"{found.effective:,.0f}",
         "p": format_p(found.estimate.p),
         "p, Holm": format_p(corrected if found.effective >= MIN_EFFECTIVE else math.nan),
-        "p, paired t over users": format_p(found.t.p),
-        f"p, {found.wilcoxon.test}": format_p(found.wilcoxon.p),
-        "p, sign flips": format_p(found.sign_flip.p),
-        "p, Welch over seeds": format_p(found.welch.p),
+        "p, paired t over users": format_p(found.t),
+        "p, Wilcoxon (Pratt)": format_p(found.wilcoxon),
+        "p, sign flips": format_p(found.sign_flip),
+        "p, Welch over seeds": format_p(found.welch),
         "Smallest detectable": format_number(found.detectable, ".4f"),
         "Equivalence region": f"\N{PLUS-MINUS SIGN}{inside.margin:.4f}" if inside else MISSING,
         "p, equivalence": format_p(inside.p) if inside else MISSING,
@@ -194,7 +194,7 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
 
 
 def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
-    return paired_t(gaps).p if effective(gaps) >= MIN_EFFECTIVE else math.nan
+    return paired_t(gaps) if effective(gaps) >= MIN_EFFECTIVE else math.nan
 
 
 def _side(side: Side) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -31,7 +31,7 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
         for split, table in zip(splits, tables, strict=True)
     ]
     blocks, notes = [], list[str]()
-    for title, models in _tested(tables).items():
+    for title, models in _tested(tables):
         # One column of means for each protocol.
         means = [[row.mean(main) or 0.0 for row in rows] for rows in zip(*models, strict=True)]
         cells = chain(*([marked(column), _places(column)] for column in means))
@@ -54,22 +54,23 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
     )
 
 
-def _tested(tables: Sequence[Table]) -> Mapping[str, list[list[Row]]]:
-    """Return rows of one model, one for each protocol, by the title of their data set."""
-    found: dict[tuple[str, str], dict[Model, list[Row]]] = defaultdict(lambda: defaultdict(list))
+def _tested(tables: Sequence[Table]) -> Iterator[tuple[str, list[list[Row]]]]:
+    """Yield the title of each data set with its models' rows, one row for each protocol."""
+    # A row may stand in several blocks of one table: by protocol, not a list.
+    found: dict[tuple[str, str], dict[Model, dict[str, Row]]] = {}
     titles: dict[tuple[str, str], str] = {}
     for table in tables:
         for block in table.blocks:
             data = block.dataset, block.fingerprint
             titles.setdefault(data, block.name)
+            models = found.setdefault(data, defaultdict(dict))
             for row in block.finished:
                 own = {k: v for k, v in row.all_settings.items() if not k.startswith(_CODE)}
-                found[data][*row.identity, *sorted(own.items())].append(row)
-    shared = {
-        titles[data]: [rows for rows in models.values() if len(rows) == len(tables)]
-        for data, models in found.items()
-    }
-    return {title: rows for title, rows in shared.items() if len(tables) > 1 and len(rows) > 1}
+                models[*row.identity, *sorted(own.items())].setdefault(table.anchor, row)
+    for data, models in found.items():
+        shared = [[*rows.values()] for rows in models.values() if len(rows) == len(tables)]
+        if len(tables) > 1 and len(shared) > 1:
+            yield titles[data], shared
 
 
 def _places(means: Sequence[float]) -> list[TableCell]:

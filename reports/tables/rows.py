@@ -21,11 +21,13 @@ from bench.components import VARIANT_MARK
 from bench.evaluate.metrics import Metric
 from bench.plan.protocol import Protocol
 from bench.reports.differences import (
+    PREFIXES,
     Settings,
+    content_read,
     distinguishing_settings,
     format_settings,
     round_fraction,
-    settings_of,
+    settings_read,
     training_of,
     variant_names,
 )
@@ -43,7 +45,6 @@ DECIMALS = 4
 Identity = tuple[str | None, str, str | None]
 """Backbone, method and encoder."""
 _TUNED = "tuned"
-_PREFIXES = "training.prefixes_per_user"
 _OWNER = re.compile(r"\b(?:training|backbone|method|encoder)\.")
 
 
@@ -85,8 +86,7 @@ class Row:
     def samples(self) -> tuple[str | None, int | None]:
         """How training samples were drawn, and K where it is read; the row has a result."""
         metadata = self.results[0].metadata
-        reads_k = metadata.sampling in {"prefixes", "segments"}
-        return metadata.sampling, metadata.prefixes_per_user if reads_k else None
+        return metadata.sampling, metadata.prefixes_per_user
 
     @property
     def tuned(self) -> bool:
@@ -96,10 +96,7 @@ class Row:
     @cached_property
     def all_settings(self) -> dict[str, str]:
         """Every setting that is read and that the seeds share; the row has a result."""
-        settings = settings_of(self.results[0].experiment)
-        if self.samples[1] is None:
-            settings.pop(_PREFIXES, None)
-        return settings
+        return settings_read(self.results[0].experiment, self.results[0].metadata)
 
     def values(self, metric: str) -> list[float]:
         """Return the metric's mean over users for each seed."""
@@ -315,15 +312,15 @@ def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
     experiment does not depend on how many there are.
     """
     first, own = budget_of(group[0]), budget_of(result)
-    if result.metadata.sampling == "positions" and _PREFIXES in first:
-        own = {**own, _PREFIXES: first[_PREFIXES]}
+    if PREFIXES not in own:
+        first = {key: value for key, value in first.items() if key != PREFIXES}
     return result.experiment.imported or own == first
 
 
 def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
     data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
     for result in sorted(
-        results, key=lambda one: (one.experiment.imported, one.metadata.sampling == "positions")
+        results, key=lambda one: (one.experiment.imported, PREFIXES not in budget_of(one))
     ):
         experiment = result.experiment
         budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
@@ -353,7 +350,7 @@ def budget_of(result: ScoredExperiment) -> Settings:
     They are all but how samples are drawn, which the matched base shares, and, of tuned
     experiments, those that a search may choose.
     """
-    training = training_of(result.experiment)
+    training = training_of(result.experiment, result.metadata)
     if not result.tuned:
         return training
     return {key: training[key] for key in training if key in NOT_SEARCHED} | {_TUNED: "true"}
@@ -364,12 +361,17 @@ def _identity(result: ScoredExperiment) -> Identity:
 
 
 def _rows(results: Iterable[ScoredExperiment], identity: Identity, titles: Titles) -> Iterator[Row]:
-    """Split the experiments of one identity by settings; an empty row if there are none."""
+    """Split the experiments of one identity by settings; an empty row if there are none.
+
+    Of experiments that differ only in what training did not read, the first counts.
+    """
     names = printed_names(identity, titles)
     groups: dict[tuple[tuple[str, str], ...], list[ScoredExperiment]] = defaultdict(list)
-    for result in results:
-        if _identity(result) == identity:
-            groups[tuple(sorted(settings_of(result.experiment).items()))].append(result)
+    own = [result for result in results if _identity(result) == identity]
+    contents = [content_read(one.experiment, one.metadata) for one in own]
+    for result in dict(zip(reversed(contents), reversed(own), strict=True)).values():
+        read = settings_read(result.experiment, result.metadata)
+        groups[tuple(sorted(read.items()))].append(result)
     if not groups:
         yield Row(identity, names)
         return

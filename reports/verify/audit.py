@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.errors import DataError, shortened
 from bench.reports.verify.tables import TextLine, markup_of, text_tables
-from bench.statistics.table_arithmetic import Kind, PrintedNumber, Violation, violations
+from bench.statistics.table_arithmetic import Kind, PrintedNumber, violations
 
 _HEAD = re.compile(
     r"(?P<prefix>[^@/]*?)(?<![a-z])"
@@ -113,7 +113,7 @@ class AuditedRow:
     line: int
     name: str
     complete: bool
-    violations: Sequence[Violation]
+    violations: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def summary(path: Path, audited: Audit) -> str:
     lines += audited.notes
     for row in broken:
         lines.append(f"line {row.line}: {row.name or 'unnamed'}")
-        lines += [f"  {found.reason}" for found in row.violations]
+        lines += [f"  {found}" for found in row.violations]
     return "\n".join(lines) + "\n"
 
 
@@ -264,7 +264,7 @@ def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit 
         for column, number in figures.items():
             digits.setdefault(column.name, []).append((line, number.text))
         broken = [
-            replace(violation, reason=f"{group}: {violation.reason}" if group else violation.reason)
+            f"{group}: {violation}" if group else violation
             for group in dict.fromkeys(column.group for column in columns)
             for violation in violations(
                 {(c.kind, c.k): number for c, number in figures.items() if c.group == group}

@@ -190,18 +190,22 @@ def _csv_request(line: Mapping[str, str], keys: Sequence[str]) -> Request:
 def _differing_lines(
     printed: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]
 ) -> Iterator[str]:
-    expected = {_name(line): line for line in now}
+    # A row may stand in several blocks, and then it is printed as often.
+    expected: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for line in now:
+        expected[_name(line)].append(line)
     for line in printed:
-        name, other = _name(line), expected.pop(_name(line), None)
-        if other is None:
+        name = _name(line)
+        if not expected[name]:
             yield f"row {name} is not what the store gives"
             continue
+        other = expected[name].pop(0)
         for head, value in line.items():
             if head not in other:
                 yield f"row {name}, column {head}: the store gives no such column"
             elif not _equal(value, other[head]):
                 yield _cell(name, head, value, other[head])
-    yield from (f"row {name} is missing" for name in expected)
+    yield from (f"row {name} is missing" for name, left in expected.items() for _ in left)
 
 
 def _name(line: Mapping[str, str]) -> str:

@@ -223,7 +223,12 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
     with pytest.raises(ConfigError, match="4 experiments match"):
         results.model()
     with pytest.raises(ConfigError, match="no table is named 'sums'"):
-        bench.report(results, tables=["sums"])
+        bench.report(results, tables="sums")
+    with pytest.raises(ConfigError, match="no phase is named 'tset'; known: validation, test"):
+        results.ranks("tset")
+    with pytest.raises(ConfigError, match="no part is named 'validation'; known: train, test"):
+        results.decisions("validation")
+    assert len(results.filter(where="method=none")) == len(results.filter(method="none")) > 0
     with pytest.raises(StoreError, match="is not a results store"):
         bench.load(tmp_path / "nowhere")
     with pytest.raises(StoreError, match="no finished experiment"):

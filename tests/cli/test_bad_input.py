@@ -44,6 +44,10 @@ def spec(tmp_path):
         ("run planted --set epochs=yes", "a number is expected, not true or false"),
         ("run --method iadsr:theta=2024-13-01", "'2024-13-01': input should be a valid number"),
         ("ls metods", "did you mean 'methods'?"),
+        ("validate planted+random:010", "planted+random:010', random: '010' begins with a zero"),
+        ("run --plan planted+random:[", "random: expected the node content"),
+        ("run --plan planted+random:0.2:seed=[", "expected the node content"),
+        ("run planted --split temporal:test_from=[", "expected the node content"),
     ],
 )
 def test_usage(words, sentence, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.audit import against_file, audit, gini, sorted_share, statistics
+from bench.data.audit import _item_orders, against_file, audit, gini, sorted_share, statistics
 from bench.data.dataset import Dataset
 from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
@@ -47,6 +47,12 @@ def test_sequences_sorted_by_item_id_are_found():
     found = finding(dataset([sorted(row) for row in SHUFFLED]), "order of time")
     assert found.level == "warning"
     assert "100.0% of the sequences are sorted by item id (16.7% in random order)" in found.text
+
+
+def test_ids_longer_than_a_machine_word_are_ordered_by_size():
+    ids = [str(10**19 + 2), "9", str(2**63), "0" + "1" * 4400]
+    [_, sizes] = _item_orders(ids)
+    assert sizes[1:].tolist() == [3, 1, 2, 4]
 
 
 def test_sequences_sorted_by_whole_number_ids_are_found():

@@ -124,10 +124,10 @@ def test_csv_values_are_those_of_the_standard_library(tmp_path_factory, rows, se
 
 def test_floating_point_ids_are_whole_numbers(tmp_path):
     # As text, 2^53 - 1 and its neighbours would be 9.007199254740991e+15 and fall together.
-    ids = [2.0**53 - delta for delta in range(10)]
+    ids = [2.0**53 - delta for delta in range(1, 11)]
     columns = {"user_id": ids, "item_id": ["a"] * 10, "timestamp": list(range(10))}
     dataset = load(parquet(tmp_path, columns))
-    assert set(dataset.user_ids) == {str(2**53 - delta) for delta in range(10)}
+    assert set(dataset.user_ids) == {str(2**53 - delta) for delta in range(1, 11)}
     assert "floating-point numbers; they were read as whole ones" in notes(dataset)
 
 
@@ -143,6 +143,21 @@ def test_floating_point_ids_are_whole_numbers(tmp_path):
 def test_floating_point_ids_that_lost_digits_are_refused(tmp_path, ids):
     columns = {"user_id": ["u", "v"], "item_id": ids, "timestamp": [1, 2]}
     assert "x.dat, row 2: 'item_id' is" in refused(parquet(tmp_path, columns))
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(np.float32, 2**24), (np.float64, 2**53)])
+def test_the_first_floating_point_id_that_may_be_another_is_refused(tmp_path, kind, limit):
+    """The next whole number is stored as the same one."""
+    assert kind(limit) == kind(limit + 1)
+    for value, is_fine in ((limit - 1, True), (limit, False)):
+        columns = {"user_id": ["u"], "item_id": np.array([value], kind), "timestamp": [1]}
+        path = parquet(tmp_path, columns)
+        if is_fine:
+            assert load(path).item_ids == [str(value)]
+        else:
+            assert "has lost digits" in refused(path)
+    text = f"user_id,item_id,timestamp\nu,{limit}.0,1\n"
+    assert kind is np.float32 or "has lost digits" in refused(card(tmp_path, text))
 
 
 def test_a_missing_floating_point_id_is_refused(tmp_path):
@@ -298,6 +313,47 @@ def test_times_of_a_stated_format(tmp_path, form):
     assert order(load(path)) == [1, 2, 0]
 
 
+@pytest.mark.parametrize(
+    ("form", "times"),
+    [
+        (None, ["1970-01-02", "1970-01-03", "1970-01-04"]),
+        ("%m/%d/%Y", ["01/02/1970", "01/03/1970", "01/04/1970"]),
+        ("%Y-%m-%d %H:%M:%S.%f", [f"1970-01-0{day} 00:00:00.000000000" for day in (2, 3, 4)]),
+    ],
+)
+def test_dates_of_every_form_are_the_same_moments(tmp_path, form, times):
+    """Seconds since 1970 by hand, and a bound that leaves out the first of three days."""
+    dataset = load(timed(tmp_path, times, {"time_format": form}))
+    assert (dataset.times / dataset.per_second).tolist() == [86400.0, 172800.0, 259200.0]
+    rows = "".join(f"u,i{n},{time}\n" for n, time in enumerate(times))
+    path = card(
+        tmp_path,
+        "user_id,item_id,timestamp\n" + rows,
+        {"time_format": form},
+        card={"filters": {"since": "1970-01-03"}},
+    )
+    assert order(load(path)) == [1, 2]
+
+
+def test_a_year_alone_is_no_bound_of_times(tmp_path):
+    path = card(
+        tmp_path,
+        "user_id,item_id,timestamp\nu,a,2018-05-01\nu,b,2019-05-01\n",
+        card={"filters": {"since": 2019}},
+    )
+    assert (
+        "'since: 2019' is a number of its times, which count 1,000,000,000 per second"
+        in refused(path)
+    )
+    assert "write '2019-01-01'" in refused(path)
+
+
+def test_dates_in_lists_are_refused(tmp_path):
+    columns = {"user_id": ["u"], "item_id": ["a"], "timestamp": [["01/02/1970"]]}
+    message = refused(parquet(tmp_path, columns, options={"time_format": "%m/%d/%Y"}))
+    assert "column 'timestamp' holds list<" in message
+
+
 def test_a_time_of_another_format_names_its_line(tmp_path):
     times = ["07/13/2014 00:01", "13/07/2014 00:00"]
     message = refused(timed(tmp_path, times, {"time_format": "%m/%d/%Y %H:%M"}))
@@ -434,6 +490,12 @@ def test_utf_16_is_named_and_can_be_stated(tmp_path, encoding):
     assert "UTF-16" in refused(card(tmp_path, content))
     dataset = load(card(tmp_path, content, {"encoding": encoding}))
     assert histories(dataset) == {"u": ["b", "a"], "v": ["b"]}
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "undefined"])
+def test_an_encoding_that_is_none_is_refused(tmp_path, encoding):
+    message = refused(card(tmp_path, SIMPLE, {"encoding": encoding}))
+    assert f"unknown encoding '{encoding}'; correct the card" in message
 
 
 def test_a_nul_character_names_its_line(tmp_path):
@@ -592,3 +654,19 @@ def test_damage_is_read_or_refused_but_never_a_traceback(
     with contextlib.suppress(DataError):
         found = read({"interactions": path}, TableOptions())
     assert found is None or len(found.users) == len(found.items)
+
+
+@pytest.mark.parametrize(
+    ("ids", "listed"),
+    [
+        (["1.0", "2.0"], ['"1"', '"2"']),
+        (["1", "2"], ['"1.0"', '"2.0"']),
+        (["1", "2"], ["1", "2"]),
+        (["1", "2"], ['1, "also": {"item_id": "9"}', "2"]),
+    ],
+)
+def test_objects_are_found_however_their_ids_are_written(tmp_path, ids, listed):
+    rows = "".join(f"u,{value},{n}\n" for n, value in enumerate(ids))
+    items = "".join(f'{{"title": "t{n}", "item_id": {value}}}\n' for n, value in enumerate(listed))
+    dataset = load(card(tmp_path, "user_id,item_id,timestamp\n" + rows, items=items))
+    assert texts(dataset) == {"1": "t0", "2": "t1"}

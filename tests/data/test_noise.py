@@ -323,6 +323,9 @@ def test_names_of_variants_and_back():
         ("beauty+ties:old", "'file', 'item' or 'random'"),
         ("beauty+times:float16", "'exact' or 'float32'"),
         ("beauty+tie:file", "did you mean 'ties'"),
+        ("beauty+random:0.1:seed=1:seed=2", "'seed' is given twice"),
+        ("beauty+random:0.1:rate=0.2", "'rate' is given twice"),
+        ("beauty+random:010", "begins with a zero"),
     ],
 )
 def test_a_wrong_variant_gets_one_sentence(source, message):
@@ -344,3 +347,9 @@ def test_a_specification_is_crossed_with_noise():
         "toys+swap:0.2",
     )
     assert Spec(datasets=("beauty",)).sources == ("beauty",)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("burst", [[1, 2, 3, 4]]), ("similar", [[1, 1, 1, 1]])])
+def test_data_that_hold_nothing_to_insert_are_refused(kind, rows):
+    with pytest.raises(DataError, match=f"noise '{kind}' needs a second"):
+        noisy(dataset_of(rows, ["word"] * max(map(max, rows))), kind, 0.5)

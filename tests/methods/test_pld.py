@@ -94,3 +94,14 @@ def test_the_share_of_variance_within_rows_by_hand():
     expected = within / (np.var(loss) * len(loss))
     assert method.diagnostics()["within_user"] == pytest.approx(expected, rel=1e-4)
     assert 0 < expected < 1
+
+
+def test_random_losses_are_dealt_apart_from_the_pools():
+    """Of the same numbers, a pool would hold neighbours in size, and weights would be equal."""
+    loss = torch.arange(200, dtype=torch.float32)
+    given = targets(loss, row=[0] * 200)
+    method = build("pld", training(), pool=5, key="random")
+    keys = method.key(given, 0)
+    spread = torch.stack([keys[group].std() for group in pools_of(method, given)])
+    # Five of 200 numbers drawn at random; neighbours have a deviation of 1.6.
+    assert spread.mean() > 30

@@ -12,8 +12,11 @@ from bench.hashing import content_hash
 from bench.packs.archive import pack
 from bench.packs.inventory import read_tags, write_tag
 from bench.packs.publish import unpack
+from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import PHASES
+from bench.plan.spec import Spec
 from bench.reports.report import render
+from bench.runs.record import begin_record, read_records
 from bench.runs.store import Store
 
 
@@ -187,3 +190,15 @@ def test_flipped_bytes_never_pass(store, file, tmp_path):
             continue
         assert render(target.root) == render(store.root)
         assert {stored.key for stored in target.experiments()} == keys
+
+
+def test_what_a_killed_run_leaves_and_a_name_without_letters_come_back(store, tmp_path):
+    (store.work("b" * 64) / ".checkpoint.safetensors.1.0123abcd.tmp").write_bytes(b"12")
+    stored = next(store.experiments())
+    spec = Spec.parse({"name": "\u5b9e\u9a8c", "datasets": ["ml-100k"], "methods": ["none"]}, "s")
+    begin_record(store.root, spec, [PlannedExperiment(stored.experiment, "ml-100k")], ["bench"])
+    pack(store, tmp_path / "p.zip", [stored.key], checkpoints=True)
+    again = Store(tmp_path / "again")
+    unpack(tmp_path / "p.zip", again)
+    assert [path.name for path in again.work("b" * 64).iterdir()] == ["checkpoint.safetensors"]
+    assert "\u5b9e\u9a8c" in [record.name for record in read_records(again.root)]

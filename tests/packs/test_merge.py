@@ -49,6 +49,22 @@ def test_the_union_reports_what_one_store_reports(tmp_path):
     )
 
 
+@pytest.mark.parametrize("into", ["failed", "finished"])
+def test_a_run_whose_experiment_finished_elsewhere_has_not_failed(tmp_path, into):
+    plan = [PlannedExperiment(make_experiment(), "ml-100k")]
+    spec = Spec.parse({"name": "s", "datasets": ["ml-100k"], "methods": ["none"]}, "s")
+    stores = {name: Store(tmp_path / name) for name in ("failed", "finished")}
+    for ending, store in stores.items():
+        record = begin_record(store.root, spec, plan, ["bench", "run"])
+        if ending == "finished":
+            finish(store.root)
+        end_record(store.root, record, [ExperimentOutcome(plan[0].experiment.key, "", ending)])
+    target = stores.pop(into)
+    merge(*stores.values(), target)
+    [record] = read_records(target.root)
+    assert set(record.endings.values()) == {"finished"}
+
+
 def test_merging_twice_changes_nothing(tmp_path):
     a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
     finish(b.root)

@@ -100,7 +100,8 @@ def test_another_result_of_the_same_key_is_refused(store, pack, tmp_path):
 
 
 def test_the_specification_travels_and_tuned_rows_stay_tuned(store, pack, tmp_path):
-    spec = Spec.parse({"name": "mine", "datasets": ["ml-100k"], "methods": ["none"]}, "mine")
+    datasets = ["ml-100k", "/home/me/card.yaml"]
+    spec = Spec.parse({"name": "mine", "datasets": datasets, "methods": ["none"]}, "mine")
     plan = [PlannedExperiment(one.experiment, "ml-100k") for one in store.experiments()]
     begin_record(store.root, spec, plan, ["bench", "run", "--store", "/home/me"], tuned=True)
     publish(store, tmp_path / "p", store.experiments(), COMMIT)

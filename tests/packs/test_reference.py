@@ -14,7 +14,7 @@ from bench.packs.publish import publish
 from bench.packs.reference import join, published_store
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
-from bench.reports.report import render
+from bench.reports.report import read_report, render
 from bench.reports.request import Request
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -139,3 +139,19 @@ def test_a_damaged_pack_leaves_nothing_behind(packs, settings):
     for _ in range(2):
         with pytest.raises(StoreError, match="or is damaged"):
             published_store(str(packs), settings.cache)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_number_of_prefixes_that_nobody_reads_keeps_no_rows_apart(packs, settings, bare):
+    """Published rows on positions have the default K, the user's another one."""
+    own = TrainingConfig(prefixes_per_user=9)
+    for method, seed in [("steam", 1), *([("none", 1), ("none", 2)] if bare else [])]:
+        finish(settings.store, method, seed, training=own)
+    found = join(settings, None, str(packs))
+    assert len(found.notes) == 1  # none says that budgets differ
+    request = Request(keys=tuple(found.keys), metrics=("HR@10",))
+    [table] = read_report(found.settings, request).tables
+    [block] = table.blocks
+    rows = {row.identity[1]: len(row.results) for row in block.rows}
+    assert rows == {"none": 2, "hsd": 1, "steam": 1}
+    assert [base.kind for base in table.contrasts.bases[0]].count("matched") == 2

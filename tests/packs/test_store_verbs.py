@@ -1,14 +1,17 @@
 """``bench store`` as users meet it."""
 
+import dataclasses
 import json
 import os
 import time
 
+import numpy as np
 import pytest
 from command import called, refused
-from made_up_store import make_experiment
-from packs import COMMIT, finish
+from made_up_store import make_experiment, save
+from packs import COMMIT, USERS, finish, ranks
 
+from bench.plan.experiment import IMPORTED
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.runs import record
@@ -39,16 +42,32 @@ def test_ls_filters_sorts_and_counts(store, tmp_path):
     assert "did you mean 'method'" in refused("store", "ls", "--where", "metod=x", cwd=tmp_path)
 
 
+def test_ls_has_no_figure_where_an_import_does_not_decide_it(store, tmp_path):
+    unknown = dataclasses.replace(ranks(), better_all=np.full(USERS, -1, np.int32))
+    save(store.root, make_experiment("imported:llm", code=IMPORTED), unknown)
+    lines = called("store", "ls", "--sort", "metric", cwd=tmp_path).stdout.splitlines()
+    assert "NDCG@10 \N{EM DASH}" in lines[-2]
+    assert len(lines) == 2 + 4 + 1
+
+
+def test_a_tag_without_a_name_is_refused(store, tmp_path):
+    for words in (["--remove"], ["--where", "method=hsd"]):
+        assert "no tag is named" in refused("store", "tag", *words, cwd=tmp_path)
+
+
 def test_show_prints_the_command_and_the_files(store, tmp_path):
     key = make_experiment("hsd").key
     text = called("store", "show", key[:8], cwd=tmp_path).stdout
     assert "bench run --dataset ml-100k --backbone sasrec --method hsd" in text
     assert "ranks-test.parquet" in text
-    assert "no experiment abcdef" in refused("store", "show", "abcdef", cwd=tmp_path)
+    for prefix in ("abcdef", ""):
+        assert f"no experiment '{prefix}'" in refused("store", "show", prefix, cwd=tmp_path)
 
 
 def test_rm_shows_first_and_refuses_what_is_tagged(store, tmp_path):
     assert "no experiment is chosen" in refused("store", "rm", cwd=tmp_path)
+    # The variable of a shell that is not set.
+    assert "no experiment ''" in refused("store", "rm", "", "--yes", cwd=tmp_path)
     shown = called("store", "rm", "--where", "dataset=toys", cwd=tmp_path)
     assert "add --yes" in shown.stdout
     assert len(list(store.experiments())) == 3
@@ -71,6 +90,7 @@ def test_gc_removes_what_no_run_and_no_tag_names(store, tmp_path):
     for key in (kept.key, "d" * 64):
         store.work(key).mkdir(parents=True)
     store.record_failure(make_experiment("steam"), "x")
+    imported = finish(store.root, "imported:llm", code=IMPORTED).key
     half = store.root / "experiments" / ".a-bbbbbbbbbbbb.1.0123abcd.tmp"
     half.mkdir()
     os.utime(half, (time.time() - 9999,) * 2)
@@ -88,7 +108,7 @@ def test_gc_removes_what_no_run_and_no_tag_names(store, tmp_path):
     )
     assert folder.is_dir()
     called("store", "gc", "--yes", cwd=tmp_path)
-    assert {one.key for one in store.experiments()} == {kept.key, tagged.key}
+    assert {one.key for one in store.experiments()} == {kept.key, tagged.key, imported}
     assert called("store", "gc", cwd=tmp_path).stdout == "nothing to remove\n"
 
 

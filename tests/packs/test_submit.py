@@ -137,6 +137,12 @@ BAD = {
         ),
         "its training differs from the leaderboard's: epochs is 30, not 200",
     ),
+    "no users": (
+        lambda pack: tampered(
+            pack, ranks=lambda r: {n: v[:0] for n, v in vars(r).items() if v is not None}
+        ),
+        "there are no validation ranks",
+    ),
     "no commit": (
         lambda pack: tampered(
             pack, metadata=lambda e: metadata(e, versions={"torch": "2", "numpy": "2"})

@@ -56,7 +56,6 @@ def make_metadata(**changes):
         "device": "cpu",
         "threads": 2,
         "sampling": "positions",
-        "prefixes_per_user": 1,
     }
     return Metadata(**{**metadata, **changes})
 

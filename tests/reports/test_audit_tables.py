@@ -231,7 +231,7 @@ def test_a_table_in_latex_with_two_data_sets(tmp_path):
     assert audited.checked == ["Beauty HR@5", "Beauty NDCG@5", "ML-1M HR@5", "ML-1M NDCG@5"]
     assert [(row.line, row.name) for row in audited.rows] == [(6, "SASRec"), (8, "DiffuRec")]
     (found,) = audited.rows[0].violations
-    assert found.reason.startswith("ML-1M: NDCG@5 = 0.1100 is above HR@5 = 0.1000")
+    assert found.startswith("ML-1M: NDCG@5 = 0.1100 is above HR@5 = 0.1000")
     assert not audited.rows[1].violations
     assert audited.notes == ["line 9: 'Improv.' compares rows; it was left out"]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_up_store import make_experiment, make_metadata, save
 
+from bench.plan.protocol import Protocol, TemporalSplit
 from bench.plan.training import TrainingConfig
 from bench.reports.request import Request
 from bench.reports.results import read_results
@@ -125,3 +126,17 @@ def test_conditions_are_lines_whose_rankings_can_be_compared(claims):
             assert line["iadsr"].signs == "\N{UPWARDS ARROW}"
             assert line["hsd"].signs == "\N{DOWNWARDS ARROW}"
     assert conditions_grid(tables, "steam") is None
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [Protocol(candidates="unseen"), Protocol(cutoffs=(1, 5)), Protocol(split=TemporalSplit())],
+)
+def test_what_is_measured_otherwise_is_not_set_beside_the_paper(tmp_path, protocol):
+    for method in ("none:prefixes", "iadsr"):
+        metadata = make_metadata(sampling="prefixes", prefixes_per_user=4)
+        experiment = make_experiment(method, "gru4rec", dataset="beauty", protocol=protocol)
+        save(tmp_path, experiment, [1, 2, 3], metadata)
+    found = read_claims(tables_of(tmp_path), "IADSR paper")
+    assert found
+    assert not any(claim.ours for claim in found)

@@ -146,6 +146,8 @@ def test_conditions_seeds_and_latest_narrow_what_is_chosen(root):
     assert chosen(root, run="all", where=["method=hsd"], seeds=[2]) == {long[3]}
     every = {*long, *again, *short}
     assert chosen(root, run="all", latest=True) == every - {long[0]}
+    _, listed = go(root, ["hsd"], method_settings={"views": [1, 2]})
+    assert chosen(root, run="all", where=["views=[3],[1,2]"]) == {*listed}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.plan.training import TrainingConfig
+from bench.reports.comparison import comparison_keys
 from bench.reports.report import render
 from bench.reports.request import Request
 from bench.reports.results import read_results
@@ -199,7 +200,7 @@ def bases_by_name(root, titles=None):
         ({}, {}, "none:prefixes"),
         ({"training": TrainingConfig(samples="prefixes")}, {}, "none:prefixes"),
         ({}, {"prefixes_per_user": 8}, "no base on 8 prefixes"),
-        ({}, {"sampling": "last"}, "no base on last"),
+        ({}, {"sampling": "last", "prefixes_per_user": None}, "no base on last"),
         ({"backbone_settings": {"dropout": 0.5}}, {}, "no base with the same dropout"),
         ({"backbone": "caser"}, {}, "no base"),
     ],
@@ -399,3 +400,16 @@ def test_csv_has_keys_differences_and_tests(root, ranks):
         p = expected["NDCG@10", frozenset((row, base))]
         assert list(map(float, seen)) == pytest.approx([gap, low, high, p])
     assert sum(line["p against second: NDCG@10"] != "" for line in lines) == 1
+
+
+def test_a_bare_backbone_that_read_no_k_is_one_row_and_one_base(tmp_path):
+    """Two runs with another number of prefixes: the same training twice, as positions read none."""
+    for count in (4, 8):
+        training = TrainingConfig(prefixes_per_user=count)
+        save(tmp_path, make_experiment("none", training=training), [1, 2, 9])
+    save(tmp_path, make_experiment("t-ce", training=training), [1, 2, 3])
+    [block] = table_of(tmp_path).blocks
+    assert [(row.identity[1], len(row.results)) for row in block.rows] == [("none", 1), ("t-ce", 1)]
+    assert [base.kind for base in matched_bases(block.rows, "NDCG@10")] == ["self", "matched"]
+    keys = comparison_keys(Store(tmp_path), run="all", latest=True)
+    assert len(keys) == 2

@@ -132,6 +132,16 @@ def test_the_command_gives_the_same_settings():
     assert words[words.index("--seeds") + 1] == "7"
 
 
+def test_the_command_sets_a_variant_that_is_a_setting():
+    own = {"rate": 0.2, "ramp": 5}
+    experiment = make_experiment("t-ce:rate=0.2", method_settings=own)
+    words = shlex.split(command_of(experiment, experiment.dataset))
+    given = {"datasets": ["ml-100k"], "backbones": ["sasrec"], "methods": ["t-ce:rate=0.2"]}
+    spec = resolve_spec(None, given, words[words.index("--set") + 1 :])
+    found = spec.method_config("t-ce:rate=0.2").model_dump()
+    assert {name: found[name] for name in own} == own
+
+
 def test_the_command_names_where_it_was_computed():
     usual = command_of(make_experiment(computation=Computation()), "ml-100k")
     assert usual == command_of(make_experiment(), "ml-100k")
@@ -146,8 +156,8 @@ def test_the_command_names_where_it_was_computed():
 def test_a_component_that_is_not_installed_has_every_setting():
     experiment = make_experiment(method="elsewhere", method_settings={"rate": 0.5, "kind": "yes"})
     words = shlex.split(command_of(experiment, experiment.dataset))
-    assert "elsewhere.rate=0.5" in words
-    assert 'elsewhere.kind="yes"' in words  # bare, YAML would read it as true
+    assert "method.rate=0.5" in words
+    assert 'method.kind="yes"' in words  # bare, YAML would read it as true
 
 
 def test_versions_and_machine_are_shown(tmp_path):

@@ -69,7 +69,9 @@ def test_prefixes_that_a_model_does_not_draw_are_no_setting_of_it(tmp_path, samp
         for protocol, prefixes in ((Protocol(), 4), (TIMED, 6)):
             training = TrainingConfig(prefixes_per_user=prefixes)
             experiment = make_experiment(method=method, protocol=protocol, training=training)
-            save(tmp_path, experiment, [1, 2, 3], make_metadata(sampling=sampling))
+            read = None if same else prefixes
+            metadata = make_metadata(sampling=sampling, prefixes_per_user=read)
+            save(tmp_path, experiment, [1, 2, 3], metadata)
     grid = protocols_grid(read_report(tmp_path, Request()).tables)
     assert (grid is not None) == same
 
@@ -93,3 +95,30 @@ def test_targets_that_are_left_out_are_not_counted_as_users(tmp_path):
         "ml-100k: 3 of 4 targets, those with rating>=4, of 2 users.",
     ]
     assert table.rows[0].mean("HR@5") == 0.5  # both targets of one user, none of the other
+
+
+def blocks_of_two_budgets(root, protocol, methods):
+    """Methods on prefixes with two K make two blocks, and rows on positions stand in both."""
+    for count in (1, 8):
+        training = TrainingConfig(prefixes_per_user=count)
+        metadata = make_metadata(sampling="prefixes", prefixes_per_user=count)
+        experiment = make_experiment("hsd", protocol=protocol, training=training)
+        save(root, experiment, [1, 5, 9], metadata)
+    for method, ranks in methods.items():
+        save(root, make_experiment(method, protocol=protocol), ranks)
+
+
+def test_a_row_in_several_blocks_is_one_model(tmp_path):
+    blocks_of_two_budgets(tmp_path, Protocol(), {"none": [1, 1, 2], "t-ce": [1, 9, 9]})
+    blocks_of_two_budgets(tmp_path, TIMED, {"none": [9, 9, 9], "t-ce": [1, 1, 1]})
+    grid = protocols_grid(read_report(tmp_path, Request(metrics=("HR@5",))).tables)
+    rows = {cells[1].text: [cell.text for cell in cells[2::2]] for cells, _ in grid.rows()}
+    assert rows["sasrec, none"] == ["1.0000", "0.0000"]
+    assert rows["sasrec, t-ce"] == ["0.3333", "1.0000"]
+
+
+def test_a_model_of_one_protocol_alone_is_left_out(tmp_path):
+    blocks_of_two_budgets(tmp_path, Protocol(), {"none": [1, 1, 2], "t-ce": [1, 9, 9]})
+    blocks_of_two_budgets(tmp_path, TIMED, {"t-ce": [1, 1, 1]})
+    grid = protocols_grid(read_report(tmp_path, Request(metrics=("HR@5",))).tables)
+    assert not any("none" in cells[1].text for cells, _ in grid.rows())

@@ -229,6 +229,9 @@ def test_the_excerpt_takes_the_place_of_what_was_there(site, tmp_path):
     file.write_text("nothing")
     with pytest.raises(ConfigError, match="needs the lines"):
         site.write_into(file)
+    file.write_bytes("é".encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        site.write_into(file)
 
 
 def test_readme_says_what_the_pack_says(tmp_path):

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_ranks, save
+from made_up_store import make_experiment, make_metadata, make_ranks, save
 from studies import write_study
 from typer.testing import CliRunner
 
@@ -14,6 +14,7 @@ from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.manifest import seal
 from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
 from bench.reports.names import USUAL
 from bench.reports.report import draw, render
 from bench.reports.request import Request, embedded_request
@@ -419,3 +420,21 @@ def test_a_damaged_report_is_refused_or_differs(tmp_path, shared, damage):
         except BenchError as refusal:
             told = [str(refusal)]
         assert told or changed == text, fmt
+
+
+def test_a_csv_verifies_where_a_row_is_in_two_blocks(tmp_path):
+    root = tmp_path / "store"
+    draw = np.random.default_rng(3).geometric
+    save(root, make_experiment("none"), draw(0.1, 200))
+    for count in (1, 8):
+        metadata = make_metadata(sampling="prefixes", prefixes_per_user=count)
+        training = TrainingConfig(prefixes_per_user=count)
+        save(root, make_experiment("hsd", training=training), draw(0.1, 200), metadata)
+    report = write(tmp_path, root, "csv")
+    assert report.read_text().count(",none,") == 2
+    assert drift(report, root) == []
+    text = report.read_text()
+    last = text.rindex(",none,")
+    report.write_text(text[:last] + text[last:].replace("0.", "0.9", 1))
+    [found] = drift(report, root)
+    assert "row ml-100k" in found

@@ -379,8 +379,14 @@ def test_flags_choose_an_array():
     assert chosen_engine() is None
     with pytest.raises(ConfigError, match="--slurm needs --on slurm; add it"):
         chosen_engine(slurm=["time=30"])
-    with pytest.raises(ConfigError, match="--slurm 'time' is not key=value"):
+    with pytest.raises(ConfigError, match=r"'time' is not key=value; .* --slurm time=60"):
         chosen_engine("slurm", slurm=["time"])
+    with pytest.raises(ConfigError, match="--ray-address needs --on ray"):
+        chosen_engine("slurm", ray_address="auto")
+    with pytest.raises(ConfigError, match="--gpus is for a cluster; use --device cuda"):
+        chosen_engine(gpus=1)
+    with pytest.raises(ConfigError, match="'options'"):
+        chosen_engine("slurm", slurm=["options=3", "account=me"])
 
 
 def test_experiments_for_nodes_with_gpus_have_the_keys_of_gpus(tmp_path, monkeypatch):

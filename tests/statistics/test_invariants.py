@@ -26,33 +26,33 @@ def sparse(rng, users=400, share=0.15, shift=0.0):
 @pytest.mark.parametrize("test", TESTS)
 def test_swapping_the_models_changes_no_p(test):
     gaps = sparse(np.random.default_rng(1), shift=0.1)
-    assert test(gaps).p == pytest.approx(test(-gaps).p, rel=1e-9)
+    assert test(gaps) == pytest.approx(test(-gaps), rel=1e-9)
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_the_order_of_users_changes_no_p(test):
     rng = np.random.default_rng(2)
     gaps = sparse(rng)
-    assert test(gaps).p == pytest.approx(test(rng.permutation(gaps)).p, rel=1e-9)
+    assert test(gaps) == pytest.approx(test(rng.permutation(gaps)), rel=1e-9)
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_the_unit_of_the_metric_changes_no_p(test):
     gaps = sparse(np.random.default_rng(3))
-    assert test(gaps).p == pytest.approx(test(8 * gaps).p, rel=1e-9)
+    assert test(gaps) == pytest.approx(test(8 * gaps), rel=1e-9)
     assert effective(8 * gaps) == pytest.approx(effective(gaps))
 
 
 def test_sign_flips_do_not_see_users_that_agree():
     gaps = sparse(np.random.default_rng(4))
-    assert sign_flip(gaps[gaps != 0]).p == sign_flip(gaps).p
+    assert sign_flip(gaps[gaps != 0]) == sign_flip(gaps)
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_levels_hold_where_models_are_exchangeable(test):
     rng = np.random.default_rng(5)
     repeats = 600 if test is not sign_flip else 200
-    found = sum(test(sparse(rng)).p < 0.05 for _ in range(repeats))
+    found = sum(test(sparse(rng)) < 0.05 for _ in range(repeats))
     assert stats.binom.ppf(0.001, repeats, 0.035) <= found <= stats.binom.ppf(0.999, repeats, 0.05)
 
 
@@ -61,7 +61,7 @@ def test_a_family_has_its_level_though_its_members_depend():
     false = 0
     for _ in range(400):
         shared = rng.normal(size=60)
-        members = [paired_t(shared + 0.5 * rng.normal(size=60)).p for _ in range(8)]
+        members = [paired_t(shared + 0.5 * rng.normal(size=60)) for _ in range(8)]
         false += min(holm(members)) < 0.05
     assert false <= stats.binom.ppf(0.999, 400, 0.05)
 
@@ -115,7 +115,7 @@ def test_a_comparison_turned_round_is_the_same_with_the_other_sign():
     assert one.effect.difference.value == -other.effect.difference.value
     assert one.effect.d_z.value == pytest.approx(-other.effect.d_z.value)
     for name in ("t", "wilcoxon", "sign_flip", "welch"):
-        assert getattr(one, name).p == pytest.approx(getattr(other, name).p)
+        assert getattr(one, name) == pytest.approx(getattr(other, name))
     assert one.detectable == pytest.approx(other.detectable)
     assert (one.first, one.second) == (other.second, other.first)
 
@@ -125,6 +125,6 @@ def test_seeds_that_repeat_each_other_add_no_evidence_over_users():
     first, second = rng.random(100), rng.random(100)
     once = Contrast.of(Nested.of([first]), Nested.of([second]))
     often = Contrast.of(Nested.of([first] * 5), Nested.of([second] * 5))
-    assert paired_t(once.gaps).p == pytest.approx(paired_t(often.gaps).p)
+    assert paired_t(once.gaps) == pytest.approx(paired_t(often.gaps))
     assert once.estimate() == often.estimate()
     assert once.estimate().p == pytest.approx(stats.ttest_rel(first, second).pvalue)

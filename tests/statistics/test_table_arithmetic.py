@@ -50,10 +50,8 @@ def row(hr5, hr10, ndcg5, ndcg10):
 
 
 def broken(*texts):
-    return [found.columns for found in violations(row(*texts))]
-
-
-BOTH = ("HR@5", "HR@10", "NDCG@5", "NDCG@10")
+    """Return how each sentence about a broken bound begins."""
+    return [" ".join(found.split()[:2]) for found in violations(row(*texts))]
 
 
 def test_bounds_worked_by_hand():
@@ -62,23 +60,23 @@ def test_bounds_worked_by_hand():
     # 0.10 / log2(11) = 0.02891.
     assert broken("0.10000", "0.20000", "0.03869", "0.07430") == []
     assert broken("0.10000", "0.20000", "0.03869", "0.06760") == []
-    assert broken("0.10000", "0.20000", "0.03867", "0.07000") == [("HR@5", "NDCG@5")]
-    assert broken("0.10000", "0.20000", "0.03869", "0.07434") == [BOTH]
-    assert broken("0.10000", "0.20000", "0.03869", "0.06757") == [BOTH]
+    assert broken("0.10000", "0.20000", "0.03867", "0.07000") == ["NDCG@5 ="]
+    assert broken("0.10000", "0.20000", "0.03869", "0.07434") == ["NDCG grows"]
+    assert broken("0.10000", "0.20000", "0.03869", "0.06757") == ["NDCG grows"]
 
 
 def test_ndcg_above_hr_and_a_falling_hr_are_told():
-    assert broken("0.100", "0.200", "0.102", "0.135") == [("HR@5", "NDCG@5")]
-    assert broken("0.200", "0.100", "0.100", "0.100") == [("HR@5", "HR@10")]
+    assert broken("0.100", "0.200", "0.102", "0.135") == ["NDCG@5 ="]
+    assert broken("0.200", "0.100", "0.100", "0.100") == ["HR falls"]
     assert broken("0.200", "0.199", "0.100", "0.100") == []
 
 
 def test_a_falling_ndcg_is_told():
-    assert broken("0.100", "0.101", "0.080", "0.070") == [BOTH]
+    assert broken("0.100", "0.101", "0.080", "0.070") == ["NDCG grows"]
 
 
 @pytest.mark.parametrize(
-    ("printed", "half"), [("0.05", 0.005), ("0.0500", 5e-5), ("1.2e-05", 5e-7)]
+    ("printed", "half"), [("0.05", 0.005), ("0.0500", 5e-5), ("1.2e-05", 5e-7), ("0e500", math.inf)]
 )
 def test_the_last_printed_digit_sets_the_slack(printed, half):
     assert PrintedNumber(printed).half == pytest.approx(half)
@@ -87,7 +85,7 @@ def test_the_last_printed_digit_sets_the_slack(printed, half):
 
 def test_coarser_digits_forgive_more():
     assert broken("0.10", "0.20", "0.04", "0.08") == []
-    assert broken("0.100", "0.200", "0.040", "0.080") == [BOTH]
+    assert broken("0.100", "0.200", "0.040", "0.080") == ["NDCG grows"]
 
 
 def test_what_is_not_printed_is_not_held_against_the_rest():
@@ -98,14 +96,13 @@ def test_what_is_not_printed_is_not_held_against_the_rest():
 @pytest.mark.parametrize("text", ["3.42", "-0.01"])
 def test_a_figure_that_is_no_share(text):
     (found,) = violations({("HR", 5): PrintedNumber(text)})
-    assert found.columns == ("HR@5",)
-    assert "are these percentages?" in found.reason
+    assert found == f"HR@5 = {text} is not between 0 and 1; are these percentages?"
     assert violations({("HR", 5): PrintedNumber("3.42", 0.01)}) == []
 
 
 def test_reasons_name_the_figures_and_the_bound():
     (found,) = violations(row("0.0300", "0.0396", "0.0196", "0.0259"))
-    assert found.reason == (
+    assert found == (
         "NDCG grows by 0.0063 from 0.0196 at 5 to 0.0259 at 10, but HR by 0.0096 from 0.0300 to "
         "0.0396: each hit from rank 6 to 10 adds at most 1/log2(7), 0.00356 in all, rounding "
         "allowed for"

@@ -67,6 +67,8 @@ def test_other_words_give_other_vectors(settings):
 def test_too_few_words_are_named():
     with pytest.raises(ConfigError, match=r"lower encoder\.min_items"):
         tfidf(min_items=99)
+    with pytest.raises(ConfigError, match=r"too few words .*; lower encoder\.min_items"):
+        TfidfEncoder(TfidfConfig(min_items=2), SETTINGS).fit(["one a", "one b"])
 
 
 def test_random_vectors_depend_on_text_and_seed_only():

@@ -97,6 +97,12 @@ def test_texts_without_passwords_stay_as_they_are(text):
     assert masked(text) == text
 
 
+@pytest.mark.parametrize("variable", ["BENCH_TRACK", "BENCH_OFFLINE"])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(variable):
+    with pytest.raises(ConfigError, match=f"{variable}=y is neither yes nor no; write 1 or 0"):
+        Settings.from_environment({variable: "y"})
+
+
 @pytest.mark.parametrize(
     ("flag", "variable", "wanted"),
     [(None, "", True), (None, "0", False), (None, "off", False), (True, "0", True)],

@@ -14,6 +14,7 @@ from full_store import experiment, fail, fill, finish, record, result, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
+from studies import write_study
 
 from bench.errors import ConfigError, StoreError
 from bench.plan.experiment import Experiment
@@ -22,6 +23,7 @@ from bench.settings import Settings
 from bench.tracking import sync as module
 from bench.tracking.destination import destination
 from bench.tracking.sync import sync, sync_bounded
+from bench.tuning.records import read_studies
 
 ITEMS = 1 + 3 + 1 + 4  # run, experiments, study, trials
 
@@ -280,6 +282,17 @@ def test_an_item_that_cannot_be_logged_does_not_stop_the_others(full):
     assert "metadata.json is missing or damaged" in counts.problem
 
 
+def test_items_of_another_version_do_not_pass_for_mlflow_being_down(full):
+    """A study and its four trials: more failures in a row than MLflow is given."""
+    [record] = read_studies(full.store)
+    unheard = {**record.about["experiment"], "unheard": 1}
+    write_study(full.store, record.name, {**record.about, "experiment": unheard}, record.trials)
+    finish(full.store, 4)  # is listed before the study and logged
+    counts = sync(full)
+    assert (counts.logged, counts.left) == (ITEMS - 5 + 1, 5)
+    assert "unheard" in counts.problem
+
+
 def test_mlflow_that_goes_down_in_the_middle_is_left_alone(full, monkeypatch):
     calls = []
 
@@ -396,6 +409,7 @@ import sys
 from pathlib import Path
 from bench.settings import Settings
 from bench.tracking.sync import sync, sync_bounded
+from bench.tuning.records import read_studies
 root = Path(sys.argv[1])
 print(sync(Settings(store=root, data=root, cache=root)).left)
 """

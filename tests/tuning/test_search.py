@@ -1,6 +1,7 @@
 """Studies of fake trials: order, budgets, answers from the store, failures, pruning, resuming."""
 
 import json
+from dataclasses import replace
 from multiprocessing import get_context
 
 import optuna
@@ -13,6 +14,7 @@ from bench.runs.store import Store
 from bench.tuning import owner, storage
 from bench.tuning.owner import Owner
 from bench.tuning.records import (
+    Trial,
     best_after,
     best_of,
     copies,
@@ -22,6 +24,7 @@ from bench.tuning.records import (
     read_studies,
     tuning_store,
 )
+from bench.tuning.search import Budget
 from bench.tuning.storage import open_study
 
 ON_DISK = (
@@ -100,6 +103,17 @@ def test_a_budget_of_seconds_ends_the_running_trial_after_its_epoch(tmp_path):
     assert [trial.state for trial in trials] == ["complete", "complete", "pruned"]
     assert sum(trial.seconds for trial in trials) == 20.0  # epochs take 2: at most one too many
     assert trials[2].cause == "ended at epoch 2: the study's seconds were spent"
+
+
+def test_no_trial_begins_when_the_seconds_are_spent_but_the_default():
+    budget = Budget(None, 6.0)
+    default = Trial(0, "running", None, {}, seconds=8.0, default=True)
+    assert not budget.admits([default])
+    assert budget.admits([replace(default, seconds=4.0)])
+    queued = replace(default, state="waiting", seconds=0.0)
+    other = Trial(1, "complete", 0.1, {}, seconds=7.0)
+    assert budget.admits([queued, other])
+    assert not Budget(1, 6.0).admits([queued, other])
 
 
 def test_the_default_always_comes_to_its_end(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.columns import Columns, item_texts
-from bench.data.interactions import CheckResult, Interactions
+from bench.data.interactions import CheckResult, Interactions, tidy
 from bench.data.tables import read_table
 from bench.errors import DataError
 from bench.plan.formats import RecboleOptions, TableOptions
@@ -106,7 +106,7 @@ def _texts(
         options.items_file,
         typed=typed,
         optional=options.text,
-        among={value.strip() for value in item_ids},
+        among={*map(str.strip, item_ids), *tidy(item_ids, "item")[0]},
         max_bad_lines=options.max_bad_lines,
     )
     texts = item_texts(table, id_column, options.text, options.max_bad_lines)

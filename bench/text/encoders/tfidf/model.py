@@ -45,13 +45,13 @@ class TfidfEncoder(Encoder[TfidfConfig]):
         )
         try:
             counts = self._words.fit_transform(texts)
+            size = min(self.config.size, *counts.shape)
+            self._reduction = TruncatedSVD(size, random_state=SEED).fit(counts)
         except ValueError as error:
             raise ConfigError(
-                f"encoder 'tfidf' finds no words in the item texts ({error}); lower "
+                f"encoder 'tfidf' finds too few words in the item texts ({error}); lower "
                 "encoder.min_items"
             ) from None
-        size = min(self.config.size, *counts.shape)
-        self._reduction = TruncatedSVD(size, random_state=SEED).fit(counts)
 
     def encode(self, texts: Sequence[str], report: Report = silent) -> NDArray[np.float32]:
         """Turn texts into vectors; see :meth:`Encoder.encode`."""
