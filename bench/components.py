@@ -307,3 +307,5 @@ BACKBONES: Components[BackboneEntry] = Components(
 ENCODERS: Components[EncoderEntry] = Components(
     "encoder", EncoderEntry, lambda: _packages("bench.text.encoders", "ENCODER"), "bench.encoders"
 )
+KINDS: dict[str, Components[Any]] = {"backbone": BACKBONES, "method": METHODS, "encoder": ENCODERS}
+"""What an experiment is made of beside its data."""

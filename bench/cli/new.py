@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from bench.components import BACKBONES, ENCODERS, METHODS, Components
+from bench.components import KINDS
 from bench.errors import ConfigError
 from bench.registry import NAME, NAME_RULE
 
@@ -27,11 +27,6 @@ FILES = {
     "pyproject.toml": "pyproject.toml.j2",
 }
 """Paths in the written folder and their templates, of which each kind has some."""
-REGISTRIES: dict[str, Components[Any]] = {
-    "method": METHODS,
-    "backbone": BACKBONES,
-    "encoder": ENCODERS,
-}
 TRY = {
     "method": "bench run planted --backbone sasrec --method none {name} --set epochs=1",
     "backbone": "bench run planted --backbone {name} --method none --set epochs=1",
@@ -80,7 +75,7 @@ def _package(kind: str, name: str) -> str:
     """Return the import name of a component; make sure that neither name is taken."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"{kind} name '{name}' {NAME_RULE}; choose another")
-    if name in REGISTRIES[kind].names():
+    if name in KINDS[kind].names():
         raise ConfigError(f"a {kind} named '{name}' is registered already; choose another name")
     package = name.replace("-", "_").replace(".", "_").strip("_")
     if not package.isidentifier():

@@ -12,9 +12,8 @@ import typer
 
 from bench.cli.options import with_options
 from bench.components import (
-    BACKBONES,
     BASELINE,
-    ENCODERS,
+    KINDS,
     METHODS,
     VARIANT_MARK,
     BackboneEntry,
@@ -65,15 +64,16 @@ def describe(name: str) -> Iterator[str]:
         yield from _settings(_SHARED_SETTINGS[name](), declared(METHODS.get(BASELINE)), f"{name}.")
         return
     base = name.partition(VARIANT_MARK)[0]
-    for registry in (METHODS, BACKBONES, ENCODERS):
+    for registry in KINDS.values():
         if base in registry.names():
             yield from _component(registry.get(name))
             return
     if name in card_names() or is_path(name):
         yield from _plain(load_card(name).model_dump(mode="json", exclude_unset=True))
         return
-    known = [*METHODS.names(), *BACKBONES.names(), *ENCODERS.names(), *card_names()]
-    raise ConfigError(f"unknown name '{name}'{suggestion(name, [*known, *_SHARED_SETTINGS])}")
+    components = (one for registry in KINDS.values() for one in registry.names())
+    known = [*components, *card_names(), *_SHARED_SETTINGS]
+    raise ConfigError(f"unknown name '{name}'{suggestion(name, known)}")
 
 
 def _component(entry: Component) -> Iterator[str]:

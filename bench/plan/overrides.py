@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.components import KINDS
 from bench.config import Config, parse_value
 from bench.errors import ConfigError, suggestion
 from bench.plan.protocol import Protocol
@@ -123,14 +123,15 @@ def parse_setting(text: str, flag: str, example: str = "epochs=3") -> tuple[str,
 
 
 def _owners(spec: Spec) -> list[_Owner]:
-    backbones = [_Owner("backbone", n, BACKBONES.get(n).config_class()) for n in spec.backbones]
-    methods = [_Owner("method", n, METHODS.get(n).config_class()) for n in spec.methods]
-    encoders = [_Owner("encoder", n, ENCODERS.get(n).config_class()) for n in spec.encoders]
-    shared = [
+    return [
         _Owner("training", "training", TrainingConfig),
         _Owner("protocol", "protocol", Protocol),
+        *(
+            _Owner(kind, name, registry.get(name).config_class())
+            for kind, registry in KINDS.items()
+            for name in getattr(spec, f"{kind}s")
+        ),
     ]
-    return [*shared, *backbones, *methods, *encoders]
 
 
 def _find(owners: list[_Owner], prefix: str, key: str, where: str) -> list[_Owner]:

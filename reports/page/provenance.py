@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.components import BACKBONES, ENCODERS, METHODS, Component, Components
+from bench.components import KINDS
 from bench.errors import BenchError
 from bench.hashing import canonical_json
 from bench.plan.experiment import Computation, Experiment
@@ -110,13 +110,10 @@ def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     yield "protocol.max_length", experiment.protocol.max_length
     protocol = experiment.protocol.model_dump(mode="json", exclude={"max_length"})
     yield from _differing("protocol", protocol, Protocol())
-    for kind, registry, name, settings in (
-        ("backbone", BACKBONES, experiment.backbone, experiment.backbone_settings),
-        ("method", METHODS, experiment.method, experiment.method_settings),
-        ("encoder", ENCODERS, experiment.encoder, experiment.encoder_settings),
-    ):
-        # By its kind, because the name of a variant may hold an equals sign.
-        yield from _component(kind, registry, name, settings)
+    for kind in KINDS:
+        name, settings = getattr(experiment, kind), getattr(experiment, f"{kind}_settings")
+        if name is not None:
+            yield from _component(kind, name, settings)
 
 
 def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterator[tuple[str, Any]]:
@@ -126,14 +123,10 @@ def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterato
             yield f"{prefix}.{key}", value
 
 
-def _component(
-    kind: str, registry: Components[Any], name: str | None, settings: Mapping[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    if name is None:
-        return
+def _component(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    # Keys begin with the kind, because the name of a variant may hold an equals sign.
     try:
-        entry: Component = registry.get(name)
-        yield from _differing(kind, settings, entry.parse({}, name))
+        yield from _differing(kind, settings, KINDS[kind].get(name).parse({}, name))
     except BenchError:  # it is not installed here: include every setting
         yield from ((f"{kind}.{key}", value) for key, value in settings.items())
 

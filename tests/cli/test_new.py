@@ -11,7 +11,7 @@ from distributions import installed
 from typer.testing import CliRunner
 
 from bench.cli.main import app
-from bench.cli.new import REGISTRIES
+from bench.cli.new import KINDS
 from bench.errors import ConfigError
 from bench.plan.method_card import MethodCard, read_yaml
 
@@ -25,7 +25,7 @@ def new(*words):
 
 def test_new_components_pass_their_tests(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for kind in REGISTRIES:
+    for kind in KINDS:
         new(kind, f"my-{kind}")
         project = tomllib.loads((tmp_path / f"my-{kind}" / "pyproject.toml").read_text())["project"]
         entry = {f"my-{kind}": f"my_{kind}:{kind.upper()}"}
