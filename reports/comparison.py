@@ -116,8 +116,8 @@ def _run_keys(
     ]
     imported = [key for key, stored in held.items() if stored.experiment.imported]
     keys = dict.fromkeys((*last.experiments, *earlier, *imported))
-    found = [held[key] for key in keys if key in held]
-    shown = [one.key for one in _newest_code(found) if one.experiment.dataset in wanted]
+    found = [held[key] for key in keys if key in held and held[key].experiment.dataset in wanted]
+    shown = [one.key for one in _newest_code(found)]
     return [*shown, *(key for key in last.experiments if key not in held)]
 
 

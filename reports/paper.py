@@ -10,7 +10,7 @@ from bench.errors import ConfigError
 from bench.files import atomic_path, read_json, write_json
 from bench.hashing import file_hash
 from bench.reports.bibliography import references
-from bench.reports.differences import settings_of
+from bench.reports.differences import settings_read
 from bench.reports.figures.draw import Drawing, all_figures
 from bench.reports.names import TABLES, TableName
 from bench.reports.page.provenance import command_of, origin_of
@@ -156,7 +156,7 @@ def _statement(data: ReportData) -> str:
     """Describe software, machine, data, protocol, seeds and settings in LaTeX."""
     results = [result for table in data.tables for result in table.results]
     metadata = [result.metadata for result in results]
-    settings = [settings_of(result.experiment) for result in results]
+    settings = [settings_read(result.experiment, result.metadata) for result in results]
     training = {
         key.partition(".")[2]: sorted({entry[key] for entry in settings if key in entry})
         for key in sorted({key for entry in settings for key in entry})

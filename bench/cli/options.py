@@ -299,7 +299,12 @@ def chosen_engine(
         return chosen_cluster(on, ray_address, gpus)
     if ray_address:
         raise ConfigError("--ray-address needs --on ray; drop one of the two")
-    values = dict(parse_setting(text, "--slurm", "time=60") for text in slurm or ())
+    values: dict[str, Any] = {}
+    for text in slurm or ():
+        key, value = parse_setting(text, "--slurm", "time=60")
+        if key in values:
+            raise ConfigError(f"--slurm: '{key}' is given twice; remove one")
+        values[key] = value
     return Slurm.parse({**values, "gpus": gpus} if gpus else values, "--slurm")
 
 

@@ -96,11 +96,10 @@ def _merge_rest(source: Store, target: Store) -> None:
     records = {record.key: record for record in read_records(target.root)}
     for record in read_records(source.root):
         if before := records.get(record.key):
-            finished = dict.fromkeys(filter(target.has, record.experiments), "finished")
             ends = [one.ended for one in (record, before) if one.ended is not None]
             record = before.model_copy(
                 update={
-                    "endings": record.endings | before.endings | finished,
+                    "endings": record.endings | before.endings,
                     "begun": min(record.begun, before.begun),
                     "ended": max(ends, default=None),
                     "asked": max(record.asked, before.asked),
@@ -108,6 +107,7 @@ def _merge_rest(source: Store, target: Store) -> None:
                 }
             )
         write_record(target.root, record)
+    _end_runs(target)
     tags = read_tags(target.root)
     for name, keys in read_tags(source.root).items():
         write_tag(target.root, name, [*tags.get(name, ()), *keys])
@@ -120,3 +120,12 @@ def _merge_rest(source: Store, target: Store) -> None:
             with target.locked(work.name) as free:
                 if free:
                     _copy(work, target.work(work.name))
+
+
+def _end_runs(store: Store) -> None:
+    """Let runs end as finished where what had failed has since finished elsewhere."""
+    for record in read_records(store.root):
+        gone = [key for key, how in record.endings.items() if how == "failed" and store.has(key)]
+        if gone:
+            endings = {**record.endings, **dict.fromkeys(gone, "finished")}
+            write_record(store.root, record.model_copy(update={"endings": endings}))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -186,10 +187,13 @@ def _obstacle(name: str, ours: Sequence[Experiment], theirs: Sequence[Experiment
 def _other_budget(ours: Iterable[StoredExperiment], theirs: Iterable[StoredExperiment]) -> str:
     """Say in which settings of training all of two groups differ; empty if some agree."""
     a, b = ([training_of(s.experiment, s.metadata) for s in group] for group in (theirs, ours))
-    if any(one in a for one in b):
-        return ""
-    pairs = ((key, a[0].get(key, "-"), b[0].get(key, "-")) for key in {**a[0], **b[0]})
-    return ", ".join(f"{key}={there}, not {here}" for key, there, here in pairs if there != here)
+    found: list[list[str]] = []
+    for there, here in product(a, b):
+        shared = there.keys() & here.keys()  # what one side did not read keeps no rows apart
+        differing = (key for key in there if key in shared and there[key] != here[key])
+        found.append([f"{key}={there[key]}, not {here[key]}" for key in differing])
+    nearest = min(found, key=len)
+    return ", ".join(nearest)
 
 
 def _joined(experiments: Iterable[StoredExperiment], own: Path, theirs: Path) -> Path:

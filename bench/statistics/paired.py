@@ -13,6 +13,7 @@ MIN_EFFECTIVE = 20.0
 """Effective differences below which the t-test's p-value is not valid; see :func:`effective`."""
 _EXACT_BELOW = 15
 _FLIPS = 9999
+_ROUNDING = 1e-12
 _NUMBERS_AT_ONCE = 4_000_000
 
 
@@ -78,7 +79,7 @@ def paired_t(gaps: Floats) -> float:
     gaps
         float64 ``[users]``: differences.
     """
-    if len(gaps) < 2 or not np.std(gaps):
+    if len(gaps) < 2 or np.std(gaps) <= _ROUNDING:
         return 1.0
     from scipy import stats
 

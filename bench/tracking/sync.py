@@ -134,8 +134,9 @@ def sync(
                 continue
             try:
                 data = item.load()
-            except BenchError as error:  # the store's, which says nothing of MLflow
-                counts.problem = counts.problem or str(error)
+            except Exception as error:  # noqa: BLE001 - the store's, which says nothing of MLflow
+                named = "" if isinstance(error, BenchError) else f"{item.kind} {item.key[:12]}: "
+                counts.problem = counts.problem or f"{named}{error}"
                 continue
             try:
                 runs[item.key] = client.log(item, data, run, parent)

@@ -88,7 +88,8 @@ def read_claims(tables: Sequence[Table], source: str) -> list[Claim]:
     Parameters
     ----------
     tables
-        With every block that is published; only those over all items are compared.
+        With every block that is published; only those over all items under leave-one-out are
+        compared.
     source
         Start of the rows' ``source`` in the cards of the methods.
     """

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from bench.errors import ConfigError, suggestion
-from bench.plan.experiment import Experiment
 from bench.reports.comparison import KEY, comparison_keys
-from bench.reports.differences import differing_keys, settings_of
+from bench.reports.differences import content_read, differing_keys, settings_read
 from bench.reports.request import Request
 from bench.reports.results import ScoredExperiment
 from bench.reports.tables.rows import Row, Table, build_tables
@@ -56,11 +55,12 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
         return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
     for pattern in filter(None, (word.strip() for word in patterns.split(","))):
-        found.update({stored.key: stored for stored in _matching(experiments, pattern)})
+        for stored in _matching(experiments, pattern):
+            found[content_read(stored.experiment, stored.metadata)] = stored
     if not found:
         raise ConfigError("a comparison needs two names of experiments; 'bench ls runs' lists them")
     chosen = sorted(found.values(), key=lambda stored: stored.experiment.seed)
-    _check_one_configuration([stored.experiment for stored in chosen], patterns)
+    _check_one_configuration(chosen, patterns)
     return chosen
 
 
@@ -116,25 +116,24 @@ def _matching(experiments: Sequence[StoredExperiment], pattern: str) -> list[Sto
     return matching
 
 
-def _check_one_configuration(experiments: Sequence[Experiment], patterns: str) -> None:
-    names = sorted({experiment.configuration for experiment in experiments})
+def _check_one_configuration(chosen: Sequence[StoredExperiment], patterns: str) -> None:
+    names = sorted({stored.experiment.configuration for stored in chosen})
     if len(names) > 1:
         raise ConfigError(
             f"'{patterns}' matches several configurations: {', '.join(names)}; narrow it"
         )
     described = [
         {
-            **settings_of(experiment),
-            "data": experiment.fingerprint[:8],
-            **{f"protocol.{k}": str(v) for k, v in experiment.protocol.training_part().items()},
+            **settings_read(one.experiment, one.metadata),
+            "data": one.experiment.fingerprint[:8],
+            **{f"protocol.{k}": str(v) for k, v in one.experiment.protocol.training_part().items()},
         }
-        for experiment in experiments
+        for one in chosen
     ]
     if differing := differing_keys(described):
         shown = "; ".join(
-            f"{experiment.key[:12]}: "
-            + ", ".join(f"{key}={entry.get(key, '-')}" for key in differing)
-            for experiment, entry in zip(experiments, described, strict=True)
+            f"{one.key[:12]}: " + ", ".join(f"{key}={entry.get(key, '-')}" for key in differing)
+            for one, entry in zip(chosen, described, strict=True)
         )
         raise ConfigError(
             f"'{patterns}' matches experiments of different settings ({shown}); give the keys of "

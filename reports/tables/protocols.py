@@ -56,8 +56,8 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
 
 def _tested(tables: Sequence[Table]) -> Iterator[tuple[str, list[list[Row]]]]:
     """Yield the title of each data set with its models' rows, one row for each protocol."""
-    # A row may stand in several blocks of one table: by protocol, not a list.
-    found: dict[tuple[str, str], dict[Model, dict[str, Row]]] = {}
+    # A row may stand in several blocks of one table: by protocol and keys, not a list.
+    found: dict[tuple[str, str], dict[Model, dict[tuple[str, ...], Row]]] = {}
     titles: dict[tuple[str, str], str] = {}
     for table in tables:
         for block in table.blocks:
@@ -66,9 +66,16 @@ def _tested(tables: Sequence[Table]) -> Iterator[tuple[str, list[list[Row]]]]:
             models = found.setdefault(data, defaultdict(dict))
             for row in block.finished:
                 own = {k: v for k, v in row.all_settings.items() if not k.startswith(_CODE)}
-                models[*row.identity, *sorted(own.items())].setdefault(table.anchor, row)
+                models[*row.identity, *sorted(own.items())].setdefault(
+                    (table.anchor, *row.keys), row
+                )
     for data, models in found.items():
-        shared = [[*rows.values()] for rows in models.values() if len(rows) == len(tables)]
+        # Of a model whose code changed under one protocol, no figure is the one to show.
+        shared = [
+            [*rows.values()]
+            for rows in models.values()
+            if len(rows) == len({anchor for anchor, *_ in rows}) == len(tables)
+        ]
         if len(tables) > 1 and len(shared) > 1:
             yield titles[data], shared
 

@@ -360,16 +360,19 @@ def _identity(result: ScoredExperiment) -> Identity:
     return result.experiment.backbone, result.experiment.method, result.experiment.encoder
 
 
-def _rows(results: Iterable[ScoredExperiment], identity: Identity, titles: Titles) -> Iterator[Row]:
+def _rows(results: Sequence[ScoredExperiment], identity: Identity, titles: Titles) -> Iterator[Row]:
     """Split the experiments of one identity by settings; an empty row if there are none.
 
     Of experiments that differ only in what training did not read, the first counts.
     """
     names = printed_names(identity, titles)
     groups: dict[tuple[tuple[str, str], ...], list[ScoredExperiment]] = defaultdict(list)
-    own = [result for result in results if _identity(result) == identity]
-    contents = [content_read(one.experiment, one.metadata) for one in own]
-    for result in dict(zip(reversed(contents), reversed(own), strict=True)).values():
+    own = {
+        content_read(one.experiment, one.metadata): one
+        for one in reversed(results)
+        if _identity(one) == identity
+    }
+    for result in own.values():
         read = settings_read(result.experiment, result.metadata)
         groups[tuple(sorted(read.items()))].append(result)
     if not groups:

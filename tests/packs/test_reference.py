@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from command import called, refused
-from made_up_store import make_experiment, save
+from made_up_store import make_experiment, make_metadata, save
 from packs import COMMIT, finish, ranks
 
 from bench.api import load
@@ -155,3 +155,15 @@ def test_a_number_of_prefixes_that_nobody_reads_keeps_no_rows_apart(packs, setti
     rows = {row.identity[1]: len(row.results) for row in block.rows}
     assert rows == {"none": 2, "hsd": 1, "steam": 1}
     assert [base.kind for base in table.contrasts.bases[0]].count("matched") == 2
+
+
+@pytest.mark.parametrize("count", [4, 9])
+def test_rows_of_one_block_are_not_said_to_form_two(packs, settings, count):
+    """The user's denoiser on prefixes, published rows on positions: one budget, other samples."""
+    training = TrainingConfig(prefixes_per_user=count)
+    metadata = make_metadata(sampling="prefixes", prefixes_per_user=count)
+    save(settings.store, make_experiment("iadsr", training=training), ranks(5), metadata)
+    found = join(settings, None, str(packs))
+    assert len(found.notes) == 1
+    [table] = read_report(found.settings, Request(keys=tuple(found.keys))).tables
+    assert len(table.blocks) == 1

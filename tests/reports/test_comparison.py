@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from bench.api import load
 from bench.cli.main import app
 from bench.errors import ConfigError
+from bench.plan.experiment import IMPORTED
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.reports.comparison import comparison_keys
@@ -98,6 +99,13 @@ def test_code_of_an_earlier_run_does_not_mix_in(root):
     _, before = go(root, ["none", "hsd"], code="a" * 64)
     _, after = go(root, ["none"], code="b" * 64)
     assert chosen(root) == {after[0], before[1]}
+
+
+def test_what_is_not_shown_need_not_be_whole(root):
+    go(root, ["none"])
+    other = save(root, make_experiment("imported:x", dataset="beauty", code=IMPORTED), [1, 2])
+    (Store(root).load(other.key).folder / "metadata.json").write_text("{")
+    assert len(chosen(root)) == 1
 
 
 def test_settings_of_a_shared_component_separate_runs(root):

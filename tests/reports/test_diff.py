@@ -211,6 +211,15 @@ def test_wrong_names_are_explained(root, words, message):
         find_configuration(Store(root), words, {})
 
 
+def test_a_setting_that_was_not_read_makes_no_other_configuration(tmp_path):
+    """Positions read no K: of two trainings alike one counts, and seeds may differ in it."""
+    for seed, count in ((1, 4), (1, 8), (2, 8)):
+        training = TrainingConfig(prefixes_per_user=count)
+        save(tmp_path, make_experiment("none", seed=seed, training=training), [1, 2, 3])
+    found = find_configuration(Store(tmp_path), "*/none/*", {})
+    assert [stored.experiment.seed for stored in found] == [1, 2]
+
+
 TITLES = {"ml-100k": "ML-100K", "sasrec": "SASRec", "none:prefixes": "Base (prefixes)"}
 TITLES |= {"none": "Base", "hsd": "HSD"}
 

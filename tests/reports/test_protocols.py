@@ -122,3 +122,10 @@ def test_a_model_of_one_protocol_alone_is_left_out(tmp_path):
     blocks_of_two_budgets(tmp_path, TIMED, {"t-ce": [1, 1, 1]})
     grid = protocols_grid(read_report(tmp_path, Request(metrics=("HR@5",))).tables)
     assert not any("none" in cells[1].text for cells, _ in grid.rows())
+
+
+def test_two_versions_of_a_model_under_one_protocol_are_left_out(root):
+    save(root, make_experiment("none", code="a" * 64), [9, 9, 9])
+    grid = protocols_grid(read_report(root, Request(metrics=("HR@5",))).tables)
+    assert not any("sasrec, none" in cells[1].text for cells, _ in grid.rows())
+    assert len(list(grid.rows())) == 3

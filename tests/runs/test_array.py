@@ -385,6 +385,8 @@ def test_flags_choose_an_array():
         chosen_engine("slurm", ray_address="auto")
     with pytest.raises(ConfigError, match="--gpus is for a cluster; use --device cuda"):
         chosen_engine(gpus=1)
+    with pytest.raises(ConfigError, match="'time' is given twice"):
+        chosen_engine("slurm", slurm=["time=3", "time=4"])
     with pytest.raises(ConfigError, match="'options'"):
         chosen_engine("slurm", slurm=["options=3", "account=me"])
 

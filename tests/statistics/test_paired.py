@@ -44,7 +44,7 @@ def test_t_agrees_with_scipy(gaps):
     assert paired_t(differences(other + gaps, other)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("gaps", [np.zeros(9), np.ones(1), np.full(7, 0.3), np.zeros(1)])
+@pytest.mark.parametrize("gaps", [np.zeros(9), np.ones(1), np.full(7, 0.3), np.full(100, 0.1)])
 def test_nothing_to_measure_by_is_no_evidence(gaps):
     assert paired_t(gaps) == 1.0
 
@@ -255,3 +255,6 @@ def test_welch_needs_two_seeds(first, second):
 def test_welch_of_seeds_that_do_not_vary():
     assert welch([0.1, 0.1], [0.1, 0.1]) == 1.0
     assert math.isnan(welch([0.1, 0.1], [0.2, 0.2]))
+    # Against seeds that vary: the deviation of one side and its degrees of freedom.
+    t = (0.3 - 0.15) / (0.05 / math.sqrt(3))
+    assert welch([0.3] * 3, [0.1, 0.2, 0.15]) == pytest.approx(2 * stats.t.sf(t, 2))

@@ -367,8 +367,6 @@ def test_one_experiment_is_logged_with_its_run_and_nothing_else(full):
 
 
 def test_one_study_is_logged_with_its_trials(full):
-    from bench.tuning.records import read_studies
-
     [found] = read_studies(full.store)
     assert sync(full, keys={found.about["key"]}).logged == 5
     assert sorted(kind for kind, _ in runs(full)) == ["study", *["trial"] * 4]
@@ -409,7 +407,6 @@ import sys
 from pathlib import Path
 from bench.settings import Settings
 from bench.tracking.sync import sync, sync_bounded
-from bench.tuning.records import read_studies
 root = Path(sys.argv[1])
 print(sync(Settings(store=root, data=root, cache=root)).left)
 """
