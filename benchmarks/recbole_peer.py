@@ -43,6 +43,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     settings = _settings(options)
     config = Config(model=options.model, dataset=options.name, config_dict=settings)
+    # RecBole reads a copy of its own, and scales its times, where the name is ml-100k.
+    config["data_path"], config["normalize_all"] = str(options.data / options.name), None
     init_seed(config["seed"], True)
     train, validation, test = data_preparation(config, create_dataset(config))
     model = get_model(config["model"])(config, train.dataset).to(config["device"])
