@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("bench", "methods", "datasets", "reports", "pyproject.toml", "README.md", "LICENSE")
-SHIPPED = {".py", ".yaml", ".typed", ".j2"}
+SHIPPED = {".py", ".yaml", ".typed", ".j2", ".parquet"}
 
 
 def run(*words, **options):
