@@ -74,6 +74,8 @@ def reason(error: BaseException) -> str:
 
 
 def _checked(path: Path) -> Path:
+    if path.name == "__init__.py":
+        path = path.parent
     if path.is_dir() and not (path / "__init__.py").is_file():
         raise ConfigError(
             f"{path} holds no __init__.py; give a Python file or the folder of a package"

@@ -43,7 +43,7 @@ def doctor(*, json: Json = False, settings: Settings) -> None:
     for title, rows in sections.items():
         typer.echo(title)
         for name, value in rows:
-            typer.echo(f"  {name.ljust(14)}{value}")
+            typer.echo(f"  {name:<18}  {value}")
 
 
 def _versions() -> Iterable[tuple[str, str]]:

@@ -54,6 +54,8 @@ def import_ranks(
     Reports show the model as another row, and bench diff compares it.
     """
     import bench
+    from bench.runs.store import Store
+    from bench.runs.stored import readable
 
     results = bench.import_ranks(
         file,
@@ -67,7 +69,17 @@ def import_ranks(
     )
     [key] = results.keys or ()
     typer.echo(f"{dataset}: '{name}', seed {seed}, imported as {key[:12]}")
-    typer.echo(f'Compare it: bench diff "{name} (imported)" "SASRec, Base"')
+    experiments = readable(Store(settings.store).experiments())
+    held = {stored.key: stored.experiment for stored in experiments}
+    own = held[key]
+    bare = [
+        one.configuration
+        for one in held.values()
+        if one.is_bare
+        and (one.fingerprint, one.protocol.hash) == (own.fingerprint, own.protocol.hash)
+    ]
+    if bare:
+        typer.echo(f'Compare it: bench diff "{own.configuration}" "{bare[0]}"')
 
 
 @verb_of(exporting, settings=folder_settings)('ranks "ml-100k/sasrec/none/seed 1" ranks.parquet')

@@ -32,7 +32,7 @@ EPILOG = """
 \b
 Examples:
   bench run                                    SASRec and four denoisers on MovieLens-100K, minutes
-  bench run planted                            every method on generated data, offline
+  bench run planted                            SASRec and the denoisers on generated data
   bench run spec.yaml --jobs 4
   bench run --dataset beauty toys --backbone sasrec --seeds 1 2 3
   bench run planted --set epochs=3 sasrec.dropout=0.5 --plan

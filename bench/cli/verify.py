@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import Against, folder_settings, resumable, with_options
-from bench.errors import ConfigError
+from bench.errors import ConfigError, StoreError
 from bench.numerics import use_numerics
 from bench.plan.progress import counted
 from bench.settings import Settings
@@ -103,7 +103,10 @@ def _check_store(root: Path) -> tuple[list[str], str]:
     number, unchecked = (
         sum(getattr(check, name) for check in checks) for name in ("experiments", "unchecked")
     )
+    problems = [problem for check in checks for problem in check.problems]
+    if not number and not problems:
+        raise StoreError(f"no finished experiment in {root}; correct --store")
     fine = f"{counted(number, 'experiment')}, all files as they were written"
     if unchecked:
         fine += f"; {unchecked} of an earlier version, without checksums, could be read"
-    return [problem for check in checks for problem in check.problems], fine
+    return problems, fine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,10 +90,10 @@ class Cleaned:
     """
 
     card: Path
-    dataset: Dataset
-    kept: Kept
-    short: Sequence[str]
-    gone: Sequence[str]
+    dataset: Dataset = field(repr=False)
+    kept: Kept = field(repr=False)
+    short: Sequence[str] = field(repr=False)
+    gone: Sequence[str] = field(repr=False)
 
 
 def choose(

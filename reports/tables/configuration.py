@@ -54,7 +54,9 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
         (row,) = rows.values()
         return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
-    for pattern in filter(None, (word.strip() for word in patterns.split(","))):
+    # A label may hold commas of its own.
+    whole = [patterns.strip()] if _labelled(experiments, patterns.strip()) else patterns.split(",")
+    for pattern in filter(None, (word.strip() for word in whole)):
         for stored in _matching(experiments, pattern):
             found[content_read(stored.experiment, stored.metadata)] = stored
     if not found:
@@ -104,16 +106,19 @@ def _matching(experiments: Sequence[StoredExperiment], pattern: str) -> list[Sto
             )
         if found:
             return found
-    matching = [
+    if not (matching := _labelled(experiments, pattern)):
+        known = {stored.experiment.configuration for stored in experiments}
+        raise ConfigError(f"the store has no experiment '{pattern}'{suggestion(pattern, known)}")
+    return matching
+
+
+def _labelled(experiments: Sequence[StoredExperiment], pattern: str) -> list[StoredExperiment]:
+    return [
         stored
         for stored in experiments
         if fnmatchcase(stored.experiment.label, pattern)
         or fnmatchcase(stored.experiment.configuration, pattern)
     ]
-    if not matching:
-        known = {stored.experiment.configuration for stored in experiments}
-        raise ConfigError(f"the store has no experiment '{pattern}'{suggestion(pattern, known)}")
-    return matching
 
 
 def _check_one_configuration(chosen: Sequence[StoredExperiment], patterns: str) -> None:

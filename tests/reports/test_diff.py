@@ -211,6 +211,16 @@ def test_wrong_names_are_explained(root, words, message):
         find_configuration(Store(root), words, {})
 
 
+def test_a_label_with_commas_is_one_label(tmp_path):
+    """Of another data set than the last run's, so that no row of the report has it."""
+    training = TrainingConfig(epochs=2, batch_size=128)
+    one = save(tmp_path, make_experiment("none", dataset="toys", training=training), [1, 2, 3])
+    save(tmp_path, make_experiment("hsd", dataset="toys", training=training), [1, 2, 3])
+    assert "," in one.configuration
+    for name in (one.label, one.configuration, f" {one.label} "):
+        assert keys_of(find_configuration(Store(tmp_path), name, {})) == [one.key]
+
+
 def test_a_setting_that_was_not_read_makes_no_other_configuration(tmp_path):
     """Positions read no K: of two trainings alike one counts, and seeds may differ in it."""
     for seed, count in ((1, 4), (1, 8), (2, 8)):
