@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.components import BACKBONES
+from bench.components import BACKBONES, KINDS
 from bench.errors import ConfigError
 from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
@@ -53,7 +53,8 @@ def test_a_key_of_two_kinds_is_ambiguous(monkeypatch):
         theta: float = 0.5
 
     entry = type("Entry", (), {"config_class": staticmethod(lambda: Clashing)})
-    monkeypatch.setattr("bench.plan.overrides.METHODS", type("R", (), {"get": lambda *_: entry})())
+    registry = type("R", (), {"get": lambda *_: entry})()
+    monkeypatch.setitem(KINDS, "method", registry)
     with pytest.raises(ConfigError, match=r"'epochs' is ambiguous; write method\.epochs or "):
         apply_overrides(SPEC, ["epochs=3"])
 
