@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, suggestion
@@ -65,7 +66,7 @@ def comparison_keys(
     ------
     ConfigError
         There is no such run, two choices exclude each other, a condition is not ``key=value``, or
-        no experiment has the key of a condition.
+        no experiment has the key of a condition or fits all of them.
     """
     if run is not None and spec is not None:
         raise ConfigError("a run and a specification exclude each other; name one")
@@ -78,7 +79,15 @@ def comparison_keys(
         return keys
     left = [stored for key, stored in held.items() if keys is None or key in keys]
     _check_conditions(conditions, left)
-    left = [s for s in left if all(_holds(s.experiment, *condition) for condition in conditions)]
+    for key, values in conditions:
+        before, left = left, [one for one in left if _holds(one.experiment, key, values)]
+        if before and not left:
+            has = {*chain.from_iterable(_facts(one.experiment, key) for one in before)}
+            raise ConfigError(
+                f"no experiment has {key}={','.join(values)}"
+                f"{' beside the other conditions' if len(conditions) > 1 else ''}; "
+                f"found: {', '.join(sorted(has))}"
+            )
     last_first = sorted(left, key=lambda stored: stored.finished, reverse=True)
     return [stored.key for stored in (_newest_code(last_first) if latest else left)]
 
@@ -182,12 +191,12 @@ def facts_of(experiment: Experiment) -> Mapping[str, str]:
 
 
 def _holds(experiment: Experiment, key: str, values: Sequence[str]) -> bool:
-    return any(
-        matches(fact, value)
-        for name, fact in facts_of(experiment).items()
-        if key in {name, name.rpartition(".")[2]}
-        for value in values
-    )
+    return any(matches(fact, value) for fact in _facts(experiment, key) for value in values)
+
+
+def _facts(experiment: Experiment, key: str) -> list[str]:
+    facts = facts_of(experiment)
+    return [fact for name, fact in facts.items() if key in {name, name.rpartition(".")[2]}]
 
 
 def matches(fact: str, value: str) -> bool:

@@ -295,9 +295,10 @@ class Results:
         """Return the one experiment there is, or the one whose key begins with ``key``."""
         chosen = [stored for stored in self._stored if stored.key.startswith(key or "")]
         if len(chosen) != 1:
+            found = "; ".join(f"{one.key[:12]} {one.experiment.label}" for one in chosen[:5])
             raise ConfigError(
                 f"{len(chosen)} experiments match; narrow them with .filter(...) or give the key "
-                "of one"
+                f"of one{f': {found}' if found else ''}{', ...' if len(chosen) > 5 else ''}"
             )
         return chosen[0]
 

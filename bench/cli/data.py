@@ -71,8 +71,8 @@ def stats(*, names: Names = None, json: Json = False, settings: Settings) -> Non
     from bench.data.load import load_dataset
 
     rows = [
-        {"data set": load_card(name).name, **statistics(load_dataset(name, settings))}
-        for name in names or _present(settings)
+        {"data set": dataset.name, **statistics(dataset)}
+        for dataset in (load_dataset(name, settings) for name in names or _present(settings))
     ]
     _print_table(rows, as_json=json)
 

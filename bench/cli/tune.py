@@ -98,7 +98,7 @@ def tune(
 def _show_plan(spec: Spec, settings: Settings, pruning: Pruning) -> None:
     from bench.tuning.search import plan_tuning
 
-    for plan in plan_tuning(spec, settings, pruning):
+    for plan in plan_tuning(spec, settings, pruning, prepare=False):
         typer.echo(f"{plan.label} ({plan.key[:12]}): {len(plan.space)} settings")
         for name, dimension in plan.plain_space().items():
             typer.echo(f"  {name} = {plan.default[name]}: {dimension}")

@@ -134,7 +134,7 @@ class GpuWorker:
         self.task = task
         gpu = self._gpus.allot(task.planned.experiment)
         if gpu != self._gpu:
-            self._end()
+            self.stop()
         if gpu is not None:
             self._gpu = gpu
             self.process = self.process or self._gpus.begin(self._execution, gpu)
@@ -161,9 +161,6 @@ class GpuWorker:
 
     def stop(self) -> None:
         """End the process, whatever it does."""
-        self._end()
-
-    def _end(self) -> None:
         if self.process is not None:
             self.process.stop()
         self.process = self._gpu = None

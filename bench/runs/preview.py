@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from ctypes.util import find_library
+from itertools import product
 from typing import NamedTuple
 
 from bench.data.dataset import Dataset
@@ -26,14 +27,14 @@ _BASES = {
 
 
 class PreviewRow(NamedTuple):
-    """One experiment of a plan; data that are not on this machine give it neither key nor estimate.
+    """One experiment of a plan; without its data, or its split, it has neither key nor estimate.
 
     Attributes
     ----------
     label, key
         Of the experiment.
     status
-        ``done``, ``failed``, ``partial``, ``missing`` or ``data not here``.
+        ``done``, ``failed``, ``partial``, ``missing``, ``data not here`` or ``cannot be split``.
     estimate
         Of its seconds; None if it is finished.
     """
@@ -68,19 +69,25 @@ def preview_rows(
     problems: list[str] = []
     for source in spec.sources:
         try:
-            found = load_dataset(source, settings)
-            problems += notes({source: found}, spec.rules)
-            datasets[source] = found
+            datasets[source] = load_dataset(source, settings)
         except DataError as error:
             problems.append(f"{source}: {error}")
+    refused = set()
+    for (source, found), rule in product(datasets.items(), spec.rules):
+        try:
+            problems += notes({source: found}, [rule])
+        except DataError as error:
+            problems.append(f"{source}, {rule}: {error}")
+            refused.add((source, rule))
     where = where or _computation(settings)
     store = Store(settings.store)
     estimator = Estimator(store)
     rows = []
     for point in grid_points(spec):
         dataset = datasets.get(point.source)
-        if dataset is None:
-            rows.append(PreviewRow(point.label, None, "data not here", None))
+        if dataset is None or (point.source, point.split) in refused:
+            status = "cannot be split" if dataset else "data not here"
+            rows.append(PreviewRow(point.label, None, status, None))
             continue
         own = adapt(point, spec, dataset) if adapt else spec
         experiment = freeze(point, own, dataset, settings.cache, where)

@@ -229,15 +229,13 @@ def _damaged(path: Path, reason: object) -> StoreError:
     return StoreError(f"{path} is missing or damaged ({reason}); {_REMEDY}")
 
 
-def whole(experiments: Iterable[StoredExperiment]) -> Iterator[StoredExperiment]:
-    """Leave out folders that do not say which experiment they hold."""
-    return readable(experiments, "key")
-
-
 def readable(
     experiments: Iterable[StoredExperiment], part: str = "experiment"
 ) -> Iterator[StoredExperiment]:
-    """Leave out experiments that are damaged, or that another version wrote with other settings."""
+    """Leave out experiments that are damaged, or that another version wrote with other settings.
+
+    With ``part="key"``, only folders that do not say which experiment they hold.
+    """
     for stored in experiments:
         try:
             getattr(stored, part)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics.effect import Effect, effect
+from bench.statistics.effect import Interval, dz_interval
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
 from bench.statistics.nested import Contrast, Estimate, Nested, welch
 from bench.statistics.paired import (
@@ -31,8 +31,8 @@ class PairedComparison:
         Means over users and seeds.
     estimate
         Difference over users and seeds, with interval and p: the main test.
-    effect
-        Difference and d_z with bootstrap intervals over users.
+    d_z
+        :func:`bench.statistics.effect.cohens_dz` with its bootstrap interval over users.
     effective
         See :func:`bench.statistics.paired.effective`.
     t, wilcoxon, sign_flip
@@ -49,7 +49,7 @@ class PairedComparison:
     first: float
     second: float
     estimate: Estimate
-    effect: Effect
+    d_z: Interval
     effective: float
     t: float
     wilcoxon: float
@@ -103,7 +103,7 @@ def compare(first: Nested, second: Nested, *, region: float) -> PairedComparison
         first=first.mean,
         second=second.mean,
         estimate=contrast.estimate(),
-        effect=effect(gaps),
+        d_z=dz_interval(gaps),
         effective=effective(gaps),
         t=paired_t(gaps),
         wilcoxon=wilcoxon(gaps),

@@ -1,4 +1,4 @@
-"""Size of a paired difference, with intervals over users."""
+"""Standardised size of a paired difference, with its interval over users."""
 
 from __future__ import annotations
 
@@ -25,24 +25,8 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True)
-class Effect:
-    """A mean difference, raw and standardised.
-
-    Attributes
-    ----------
-    difference
-        Mean over users, in units of the metric.
-    d_z
-        Mean over standard deviation of the users' differences (Cohen's d for paired data).
-    """
-
-    difference: Interval
-    d_z: Interval
-
-
-def effect(gaps: Floats, resamples: int = _RESAMPLES) -> Effect:
-    """Compute a difference with percentile bootstrap intervals over users.
+def dz_interval(gaps: Floats, resamples: int = _RESAMPLES) -> Interval:
+    """Compute :func:`cohens_dz` with a percentile bootstrap interval over users.
 
     ``gaps`` is float64 ``[users]``: differences of at least one user. The seed is fixed.
     """
@@ -50,20 +34,23 @@ def effect(gaps: Floats, resamples: int = _RESAMPLES) -> Effect:
     n = len(gaps)
     generator = np.random.default_rng(seed_for("statistics", "bootstrap"))
     block = max(1, _NUMBERS_AT_ONCE // len(values))
-    means, sizes = [], []
+    drawn_dz = []
     for start in range(0, resamples, block):
         # How often each distinct value is drawn is multinomial: the same as drawing users.
         drawn = generator.multinomial(n, counts / n, size=min(block, resamples - start))
-        means.append(drawn @ values / n)
-        sizes.append(_standardised(means[-1], drawn @ values**2 / n, n))
-    return Effect(
-        _interval(float(np.mean(gaps)), np.concatenate(means)),
-        _interval(cohens_dz(gaps), np.concatenate(sizes)),
-    )
+        drawn_dz.append(_standardised(drawn @ values / n, drawn @ values**2 / n, n))
+    known = np.concatenate(drawn_dz)
+    known = known[~np.isnan(known)]
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.quantile(known, ends) if len(known) else (np.nan, np.nan)
+    return Interval(cohens_dz(gaps), float(low), float(high))
 
 
 def cohens_dz(gaps: Floats) -> float:
-    """Compute mean over standard deviation (n - 1): 0 if nothing differs, NaN for one user."""
+    """Compute Cohen's d of paired data, the mean over the standard deviation (n - 1).
+
+    It is 0 if nothing differs, and NaN for one user.
+    """
     square = np.array([np.mean(gaps**2)])
     return float(_standardised(np.array([np.mean(gaps)]), square, len(gaps))[0])
 
@@ -76,11 +63,3 @@ def _standardised(mean: Floats, square: Floats, n: int) -> Floats:
     safe = np.where(flat, 1.0, variance)
     undefined = np.where(mean == 0, 0.0, np.nan)
     return np.asarray(np.where(flat, undefined, mean / np.sqrt(safe)), dtype=np.float64)
-
-
-def _interval(value: float, samples: Floats) -> Interval:
-    known = samples[~np.isnan(samples)]
-    if not len(known):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high))

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from bench.errors import BenchError
-from bench.evaluate.metrics import NDCG, HitRatio, rank_of
 from bench.files import write_json, write_text
 from bench.plan.experiment import Experiment
 from bench.plan.grid import code_of
-from bench.runs.imported import UnknownRanksError, check_known
+from bench.runs.imported import UnknownRanksError
 from bench.runs.record import RunRecord, read_records
 from bench.runs.store import Failure, Store
-from bench.runs.stored import StoredExperiment, whole
+from bench.runs.stored import StoredExperiment, readable
 from bench.settings import masked
 from bench.tuning.records import StudyRecord, Trial, best_after, best_of, read_studies
 from bench.version import __version__, checkout
@@ -85,7 +84,7 @@ def _experiments(
     store: Store, parents: Mapping[str, str], keys: Collection[str] | None
 ) -> Iterator[Item]:
     if keys is None:
-        finished = {stored.key: stored for stored in whole(store.experiments())}
+        finished = {stored.key: stored for stored in readable(store.experiments(), "key")}
     else:
         finished = {key: store.load(key) for key in keys if store.has(key)}
     for key, stored in finished.items():
@@ -141,6 +140,9 @@ def _failure_data(failure: Failure) -> RunData:
 
 
 def _experiment_data(stored: StoredExperiment) -> RunData:
+    from bench.reports.request import Request
+    from bench.reports.results import ScoredExperiment
+
     experiment, metadata = stored.experiment, stored.metadata
     protocol, ended = experiment.protocol, stored.finished
     begun = ended - sum(metadata.seconds.values())
@@ -148,12 +150,10 @@ def _experiment_data(stored: StoredExperiment) -> RunData:
         {**row.parts, **row.model_dump(exclude={"parts", "metric"}), protocol.selection: row.metric}
         for row in stored.curve
     ]
-    ranks = rank_of(stored.ranks("test"), protocol.candidates, protocol.ties)
-    metrics = [kind(cutoff) for kind in (HitRatio, NDCG) for cutoff in protocol.cutoffs]
     figures: dict[str, float] = {}
     with suppress(UnknownRanksError):
-        check_known(stored, ranks, metrics)
-        figures = {f"test/{metric.name}": float(metric.mean(ranks)) for metric in metrics}
+        values = ScoredExperiment(stored, Request()).scored().values
+        figures = {f"test/{name}": float(value) for name, value in values.items()}
     flat = dict(_flatten("metadata", metadata.model_dump(exclude_none=True)))
     texts = {f"bench.{name}": value for name, value in flat.items() if isinstance(value, str)}
     figures |= {name.replace(".", "/", 1): v for name, v in flat.items() if _is_number(v)}

@@ -49,13 +49,18 @@ _PRUNED = "pruned"
 """How the cause begins of a trial that the pruner ended."""
 
 
-def plan_tuning(spec: Spec, settings: Settings, pruning: Pruning = "median") -> list[StudyPlan]:
-    """Load the data sets, encode their texts and list the studies."""
+def plan_tuning(
+    spec: Spec, settings: Settings, pruning: Pruning = "median", *, prepare: bool = True
+) -> list[StudyPlan]:
+    """Load the data sets and list the studies.
+
+    With ``prepare``, missing data sets are fetched and texts are encoded, as trials need them.
+    """
     if pruning not in get_args(Pruning):
         raise ConfigError(f"pruner '{pruning}' is unknown{suggestion(pruning, get_args(Pruning))}")
-    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
+    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=prepare))
     list(notes(datasets, spec.rules))  # one that cannot be split is found before any trial
-    if spec.encoders:
+    if prepare and spec.encoders:
         embed_texts(spec, datasets, settings)
     return plan_studies(spec, datasets, pruning, computation(settings))
 

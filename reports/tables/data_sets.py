@@ -21,7 +21,7 @@ def data_grid(tables: Sequence[Table], available: AvailableData) -> Grid | None:
     for block in (block for table in tables for block in table.blocks):
         blocks.setdefault((block.dataset, block.fingerprint), block)
     rows = [
-        (block.title, statistics(dataset))
+        (block.name, statistics(dataset))
         for block in blocks.values()
         if (dataset := available.get(*block.data)) is not None
     ]

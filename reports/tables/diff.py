@@ -30,10 +30,9 @@ from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.statistics.compare import PairedComparison, compare
-from bench.statistics.effect import effect
 from bench.statistics.family import ALPHA, holm
 from bench.statistics.nested import Contrast, Nested
-from bench.statistics.paired import MIN_EFFECTIVE, effective, paired_t
+from bench.statistics.paired import MIN_EFFECTIVE, effective
 from bench.statistics.slices import COLD_AT_MOST, slices
 
 REGION = 0.05
@@ -142,7 +141,7 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "B": f"{found.second:.4f}",
         "Difference": format_difference(found.estimate),
         "Relative": relative if relative == MISSING else f"{relative} %",
-        "d_z": format_interval(*astuple(found.effect.d_z), form="+.3f"),
+        "d_z": format_interval(*astuple(found.d_z), form="+.3f"),
         "Effective differences": f"{found.effective:,.0f}",
         "p": format_p(found.estimate.p),
         "p, Holm": format_p(corrected if found.effective >= MIN_EFFECTIVE else math.nan),
@@ -161,10 +160,12 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
     """Compare within groups of users; the groups are one family."""
     gaps = Contrast.of(first, second).gaps
     groups = list(slices(ranks))
-    raw = [_slice_p(gaps[group.users]) for group in groups]
-    corrected = [raw[0], *holm([1.0 if math.isnan(p) else p for p in raw[1:]])]
+    estimates = [Contrast(gaps[group.users]).estimate() for group in groups]
+    few = [effective(gaps[group.users]) < MIN_EFFECTIVE for group in groups]
+    raw = [1.0 if small else found.p for found, small in zip(estimates, few, strict=True)]
+    corrected = [raw[0], *holm(raw[1:])]
     blocks: dict[str, list[list[str]]] = {}
-    for group, p, adjusted in zip(groups, raw, corrected, strict=True):
+    for group, found, small, adjusted in zip(groups, estimates, few, corrected, strict=True):
         users = group.users
         blocks.setdefault(group.kind, []).append(
             [
@@ -173,17 +174,17 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
                 f"{int(users.sum()):,}",
                 f"{float(np.mean(first.users[users])):.4f}",
                 f"{float(np.mean(second.users[users])):.4f}",
-                format_interval(*astuple(effect(gaps[users]).difference), form="+.4f"),
-                format_p(p),
-                format_p(math.nan if math.isnan(p) else adjusted),
+                format_difference(found),
+                format_p(math.nan if small else found.p),
+                format_p(math.nan if small else adjusted),
             ]
         )
     return Grid(
         title=f"{metric} by groups of users",
         caption=(
             "Popularity: training interactions of the target, in fifths of the users. Cold: at "
-            f"most {COLD_AT_MOST}. p: paired t over users, Holm over the {len(groups) - 1} groups. "
-            f"{MISSING}: too few users differ."
+            f"most {COLD_AT_MOST}. Intervals and p: paired t over users, Holm over the "
+            f"{len(groups) - 1} groups. {MISSING}: too few users differ."
         ),
         labels=["Group", "Values"],
         figures=["Users", "A", "B", "A \N{MINUS SIGN} B", "p", "p, Holm"],
@@ -191,10 +192,6 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
         notes=[],
         anchor="diff-slices",
     )
-
-
-def _slice_p(gaps: np.typing.NDArray[np.float64]) -> float:
-    return paired_t(gaps) if effective(gaps) >= MIN_EFFECTIVE else math.nan
 
 
 def _side(side: Side) -> str:

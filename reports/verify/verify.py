@@ -21,7 +21,7 @@ from bench.reports.tables.rows import Row, Table
 from bench.reports.titles import Titles
 from bench.reports.verify.printed import PrintedTable, printed_tables
 from bench.runs.store import Store
-from bench.runs.stored import whole
+from bench.runs.stored import readable
 from bench.settings import Settings
 from bench.tuning.records import TrialNumbers
 
@@ -76,7 +76,7 @@ def verify(report: Path, where: Settings | Path, titles: Titles) -> tuple[int, l
 
 def _full_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
     """Find the experiments that a report names, and report those that are gone."""
-    held = {stored.key[:SHORT]: stored.key for stored in whole(store.experiments())}
+    held = {stored.key[:SHORT]: stored.key for stored in readable(store.experiments(), "key")}
     missing = [
         f"experiment {key[:SHORT]} is no longer in {store.root}"
         for key in short

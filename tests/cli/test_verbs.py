@@ -84,6 +84,20 @@ def test_a_plan_without_the_data_still_shows_the_cells(tmp_path):
     assert "beauty: data set 'beauty' is not in" in done.stdout
 
 
+def test_a_plan_tells_what_cannot_be_split_from_what_is_not_here(tmp_path):
+    (tmp_path / "card.yaml").write_text(CARD)
+    words = ("--dataset", "./card.yaml", "--method", "none", "--backbone", "sasrec")
+    splits = ("--split", "leave-one-out", "temporal")
+    done = called("run", *words, *splits, "--plan", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [re.split(r"  +", row) for row in done.stdout.splitlines() if "/sasrec/" in row]
+    assert [(row[0].partition("/sasrec/")[2], row[2]) for row in rows] == [
+        ("none/seed 1", "missing"),
+        ("none/temporal/seed 1", "cannot be split"),
+    ]
+    assert "has no times, which a split by time needs" in done.stdout
+
+
 def test_ls_runs(home):
     done = called("ls", "runs", cwd=home)
     assert [line.split("  ")[1] for line in done.stdout.splitlines()] == [

@@ -80,6 +80,12 @@ def test_the_counts_of_the_data_sets(root):
     assert rows_of(text) == [["ml-100k", "3", "6", "15", "5.0", "16.67 %"]]
 
 
+def test_two_budgets_on_one_data_set_are_one_row_of_counts(root):
+    save(root, make_experiment(training={"epochs": 3}), [7, 8, 9])
+    text = render(root, Request(tables=["data"]))
+    assert [row[0] for row in rows_of(text)] == ["ml-100k"]
+
+
 def test_users_on_whom_methods_disagree_come_first_with_what_was_dropped(root):
     rows = rows_of(render(root, Request(tables=["cases"]), {"hsd": "HSD", "none": "Base"}))
     assert [row[1] for row in rows] == ["b"] * 4 + ["a"] * 6 + ["c"] * 5

@@ -167,6 +167,8 @@ def test_conditions_seeds_and_latest_narrow_what_is_chosen(root):
         ({"where": ["epochs"]}, "--where 'epochs' is not key=value"),
         ({"where": ["epochs="]}, "not key=value"),
         ({"where": ["epoch=3"]}, "no experiment has it; did you mean 'epochs'"),
+        ({"where": ["method=hsd,x"]}, "no experiment has method=hsd,x; found: none$"),
+        ({"where": ["method=none"], "seeds": [7]}, "seed=7 beside the other conditions; found: 1$"),
     ],
 )
 def test_a_wrong_choice_is_explained(root, choice, message):

@@ -129,7 +129,10 @@ def test_slices_part_the_users_and_are_one_family(root, metadata):
             users = (values >= int(low)) & (values <= int(high or low))
             assert int(texts[0]) == users.sum()
             assert abs(users.sum() - USERS / 5) < 40
-            raw[kind, name] = stats.ttest_rel(a[users], b[users]).pvalue
+            test = stats.ttest_rel(a[users], b[users])
+            raw[kind, name] = test.pvalue
+            low, high = test.confidence_interval()
+            assert texts[3].endswith(f" [{low:+.4f}, {high:+.4f}]")
     assert len(raw) == 10
     assert "over the 12 groups" in grid.caption
     for key, p in raw.items():

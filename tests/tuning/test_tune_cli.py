@@ -33,6 +33,14 @@ def test_the_plan_shows_spaces_and_defaults_and_runs_nothing(bench, tmp_path):
     assert not (tmp_path / "store" / "tuning").exists()
 
 
+def test_the_plan_encodes_no_texts(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    words = ("--backbone", "sasrec", "--method", "iadsr", "--encoder", "tfidf")
+    assert "  method.theta = " in bench("tune", "planted", *words, "--plan")
+    assert (tmp_path / "cache" / "datasets").is_dir()
+    assert not (tmp_path / "cache" / "vectors").exists()
+
+
 def test_what_is_set_is_not_in_the_plan(bench):
     words = ("tune", "planted", "--backbone", "sasrec", "--method", "none", "--plan")
     shown = bench(*words, "--set", "learning_rate=0.01", "sasrec.dropout=0.1")
