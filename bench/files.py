@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,12 +108,24 @@ def _changed(path: Path) -> float:
 
 
 def discard(path: Path) -> None:
-    """Remove a file or folder, if it can be."""
-    if path.is_dir():
+    """Remove a file, a link or a folder, if it can be."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
             path.unlink()
+
+
+def whole_files(folder: Path) -> list[Path]:
+    """List the files of a folder without those that are being written."""
+    return sorted(path for path in folder.glob("[!.]*") if path.is_file())
+
+
+def copy_files(files: Iterable[Path], folder: Path) -> None:
+    """Copy the content of files to a new folder; whether they could be changed is not copied."""
+    folder.mkdir(parents=True)
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
 
 
 @contextmanager

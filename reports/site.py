@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ConfigError
+from bench.errors import ConfigError, printable
 from bench.files import write_output, write_text
 from bench.hashing import content_hash
 from bench.plan.variants import MARK
@@ -157,7 +157,7 @@ class Site:
         return paths
 
     def write_into(self, path: Path) -> None:
-        """Replace what is between the marks of a Markdown file by the excerpt.
+        """Replace what is between the marks of a Markdown file by the excerpt, and nothing else.
 
         Raises
         ------
@@ -167,14 +167,17 @@ class Site:
             The file system refuses.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode()
         except UnicodeDecodeError:
             raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
         before, begin, rest = text.partition(BEGIN)
         _, end, after = rest.partition(END)
         if not begin or not end or BEGIN in after or END in after:
             raise ConfigError(f"{path} needs the lines '{BEGIN}' and '{END}', once each")
-        write_output(path, f"{before}{begin}\n\n{self.excerpt()}\n{end}{after}")
+        shown = printable(f"\n\n{self.excerpt()}\n")
+        if "\r\n" in text:
+            shown = shown.replace("\n", "\r\n")
+        write_output(path, f"{before}{begin}{shown}{end}{after}".encode())
 
 
 def _named(data: ReportData) -> ReportData:

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO, cast
 
@@ -36,7 +37,7 @@ from bench.cli import (
 )
 from bench.cli.options import ManyValues
 from bench.display import SafeStream
-from bench.errors import BenchError, printable
+from bench.errors import BenchError, ConfigError, printable
 from bench.version import __version__
 
 _LOG = logging.getLogger("bench")
@@ -110,6 +111,7 @@ def main() -> None:
     _make_streams_safe()
     try:
         try:
+            _check_words(sys.argv)
             app()
         finally:
             sys.stdout.flush()
@@ -128,6 +130,14 @@ def main() -> None:
         # What is left in the buffer would fail again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"cannot write the output: {error.strerror}; stored results are kept", error)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse what no file of results could hold: bytes that are not text in this locale."""
+    for word in words:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            shown = word.encode(errors="surrogateescape").decode(errors="replace")
+            raise ConfigError(f"'{shown}' is not text in UTF-8; rename it, or set a UTF-8 locale")
 
 
 def _fail(sentence: str, error: Exception) -> NoReturn:

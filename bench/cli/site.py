@@ -50,9 +50,9 @@ def site(
     from bench.packs.reference import published_site
 
     shown = published_site(packs, settings)
-    if out is not None:
-        for path in shown.write(out):
-            typer.echo(str(path))
     if into is not None:
         shown.write_into(into)
         typer.echo(str(into))
+    if out is not None:
+        for path in shown.write(out):
+            typer.echo(str(path))

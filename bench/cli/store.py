@@ -238,7 +238,7 @@ def tag(
     remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
     opened: Store,
 ) -> None:
-    """Name a set of experiments, which 'bench store gc' and 'rm' then keep."""
+    """Give experiments a tag, in addition to those that have it; 'gc' and 'rm' then keep them."""
     from bench.packs.inventory import read_tags, selected, write_tag
 
     root = opened.root
@@ -246,16 +246,17 @@ def tag(
     if name is None and (keys or where or remove):
         raise ConfigError("no tag is named; write for example 'bench store tag paper'")
     if name is None:
-        for known, tagged in tags.items():
-            typer.echo(f"{known}  {counted(len(tagged), 'experiment')}")
+        for known, keys_of in tags.items():
+            typer.echo(f"{known}  {counted(len(keys_of), 'experiment')}")
         return
     if remove and (keys or where):
         raise ConfigError("--remove removes a whole tag; drop the keys and --where")
     if remove and name not in tags:
         raise ConfigError(f"{root} has no tag '{name}'; 'bench store tag' lists them")
     chosen = [] if remove else selected(opened, keys or (), where or ())
-    write_tag(root, name, [stored.key for stored in chosen])
-    typer.echo(f"{name}: {'removed' if remove else counted(len(chosen), 'experiment')}")
+    tagged = {*(stored.key for stored in chosen), *(() if remove else tags.get(name, ()))}
+    write_tag(root, name, tagged)
+    typer.echo(f"{name}: {'removed' if remove else counted(len(tagged), 'experiment')}")
 
 
 def _remove(opened: Store, entries: Sequence[Removable], yes: bool) -> None:

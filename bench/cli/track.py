@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import store_settings, verb_group, verb_of
+from bench.errors import StoreError
 from bench.settings import Settings
 
 app = verb_group("track", "Copy the store's runs into MLflow.")
@@ -37,6 +38,8 @@ def sync(
 
     if uri is not None:
         settings = replace(settings, tracking_uri=uri)
+    if not settings.store.is_dir():
+        raise StoreError(f"{settings.store} does not exist; correct --store")
     counts = sync_bounded(settings, partial(typer.echo, err=True))
     shown = destination(settings).shown
     typer.echo(f"{shown}: {counts.logged} logged, {counts.present} already there")

@@ -15,6 +15,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from pydantic import Field, ValidationError
 
 from bench.config import Config
 from bench.errors import StoreError
-from bench.files import atomic_path
+from bench.files import atomic_path, copy_files, whole_files
 from bench.hashing import content_hash, file_hash
 from bench.manifest import MANIFEST, seal
 from bench.packs.inventory import read_tags, write_tag
@@ -62,23 +63,23 @@ def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool =
     """Write experiments with their run records and tags into one file; return their number.
 
     Checkpoints are trained weights, where they were kept, and what has begun. Raise a StoreError if
-    an experiment is damaged or the file system refuses; the file then does not appear.
+    an experiment is damaged, the file exists and is no pack, or the file system refuses.
     """
+    if path.exists() and not _is_pack(path):
+        raise StoreError(f"{path} exists and is not a pack; choose another file")
     with tempfile.TemporaryDirectory(prefix="bench-pack-") as temporary:
         root = Path(temporary)
-        left = shutil.ignore_patterns(MANIFEST, *(() if checkpoints else (WEIGHTS,)))
+        left = {MANIFEST, *(() if checkpoints else (WEIGHTS,))}
         chosen = [stored for stored in store.experiments() if stored.key in keys]
         for stored in chosen:
             if problems := stored.problems():
                 raise StoreError(f"nothing was packed: {problems[0]}")
             folder = root / "experiments" / stored.folder.name
-            shutil.copytree(stored.folder, folder, ignore=left)
+            copy_files((one for one in stored.files if one.name not in left), folder)
             seal(folder)
         begun = [path for path in (store.root / "work").glob("[!.]*") if checkpoints]
         for work in begun:
-            # A run that goes on, or was killed, leaves temporary files.
-            temporaries = shutil.ignore_patterns(".*")
-            shutil.copytree(work, root / "work" / work.name, ignore=temporaries)
+            copy_files(whole_files(work), root / "work" / work.name)
         named = {*keys, *(work.name for work in begun)}
         for record in read_records(store.root):
             if named & {*record.experiments}:
@@ -98,12 +99,29 @@ def _write(root: Path, path: Path) -> None:
     }
     contents = {"format": _FORMAT, "files": members}
     head = json.dumps({**contents, "sha256": content_hash(contents)}, indent=1)
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
-        file.writestr(_info(MANIFEST), head)
-        for name in members:
-            member = file.open(_info(name), "w", force_zip64=True)
-            with (root / name).open("rb") as source, member:
-                shutil.copyfileobj(source, member)
+    with atomic_path(path) as temporary:
+        with zipfile.ZipFile(temporary, "w") as file:
+            file.writestr(_info(MANIFEST), head)
+            for name in members:
+                member = file.open(_info(name), "w", force_zip64=True)
+                with (root / name).open("rb") as source, member:
+                    shutil.copyfileobj(source, member)
+        try:
+            with zipfile.ZipFile(temporary) as file:
+                _contents(file)
+        except ValueError as error:
+            raise StoreError(
+                f"nothing was packed: {error}, so that no other machine could unpack it; rename "
+                "it, or leave it out with --where"
+            ) from None
+
+
+def _is_pack(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.namelist()[:1] == [MANIFEST]
+    except _ZIP_ERRORS:
+        return False
 
 
 def _info(name: str) -> zipfile.ZipInfo:
@@ -142,8 +160,9 @@ def _contents(file: zipfile.ZipFile) -> _Contents:
     size = sum(member.file_size for member in members)
     if len(names) > _MOST_FILES or size > _MOST_TIMES * Path(str(file.filename)).stat().st_size:
         raise ValueError(f"it would unpack to {len(names):,} files of {size:,} bytes")
-    if len({name.lower() for name in names}) < len(names):
-        raise ValueError("it contains a member twice")
+    name, count = Counter(map(str.lower, names)).most_common(1)[0] if names else ("", 0)
+    if count > 1:  # on a file system where capitals do not count
+        raise ValueError(f"member '{name}' is there twice")
     if names[:1] != [MANIFEST]:
         raise ValueError(f"it has no {MANIFEST}")
     for member in members:

@@ -12,12 +12,16 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.evaluate.metrics import NDCG, rank_of
-from bench.hashing import content_hash
-from bench.packs.published import OF_DATA, WHOLE_COMMIT, PublishedExperiment, read_published
+from bench.packs.published import (
+    OF_DATA,
+    WHOLE_COMMIT,
+    PublishedExperiment,
+    impossible,
+    read_published,
+)
 from bench.plan.data_card import card_names, load_card
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Experiment, key_of
 from bench.plan.protocol import PHASES, Protocol
-from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
 from bench.plan.variants import split_source
 from bench.settings import Settings
@@ -103,9 +107,8 @@ class _Known:
         return cls({entry.key: entry for entry in published}, about, fingerprint)
 
     def origin(self, entry: PublishedExperiment) -> Iterator[str]:
-        content, metadata = entry.content, entry.parts.metadata
-        protocol = {k: v for k, v in content["protocol"].items() if k != "cutoffs"}
-        if content_hash({**content, "protocol": protocol}) != entry.key:
+        metadata = entry.parts.metadata
+        if key_of(entry.content) != entry.key:
             yield "its key does not match its settings; pack the store that trained it again"
         held = self.published.get(entry.key)
         if held is not None and not held.has_ranks_of(entry):
@@ -181,30 +184,6 @@ def _budget(training: TrainingConfig, *, tuned: bool) -> Mapping[str, object]:
 def _impossible(entry: PublishedExperiment) -> Iterator[str]:
     for phase in PHASES:
         yield from (f"{phase}: {text}" for text in impossible(entry.ranks[phase]))
-
-
-def impossible(ranks: Ranks) -> Iterator[str]:
-    """Yield a sentence for each way in which the ranks of one phase contradict themselves."""
-    columns = ranks.columns()
-    if not len(ranks.target):
-        yield "there are no users"
-        return
-    if any(values.min() < 0 for values in columns.values()):
-        yield "a count is negative"
-    if ranks.target.min() < 1 or (ranks.target > ranks.candidates_all).any():
-        yield "a target is not an item"
-    for kind in ("all", "unseen"):
-        better, ties, candidates = (
-            columns[f"{n}_{kind}"] for n in ("better", "ties", "candidates")
-        )
-        if count := int((better.astype(np.int64) + ties >= candidates).sum()):
-            yield f"{count} users have a rank beyond the number of candidates ({kind})"
-    for name in ("better", "ties", "candidates"):
-        fewer = columns[f"{name}_all"] - columns[f"{name}_unseen"]
-        if ((fewer < 0) | (fewer > ranks.history_length)).any():
-            yield f"{name}: all items and unseen ones differ by more than the history holds"
-    if (ranks.candidates_all != ranks.candidates_all[0]).any():
-        yield "users compete with different numbers of items"
 
 
 def _contradictions(entry: PublishedExperiment) -> Iterator[str]:

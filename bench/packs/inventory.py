@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import logging
 import operator
+import os
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,11 +19,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from bench.errors import BenchError, ConfigError, StoreError, suggestion
+from bench.errors import ConfigError, StoreError, suggestion
 from bench.files import discard, leftovers, read_model, write_json
 from bench.hashing import canonical_json
 from bench.packs.published import COMMIT
 from bench.plan.experiment import IMPORTED
+from bench.plan.progress import counted
 from bench.plan.protocol import PARTS
 from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.differences import distinguishing_settings, format_settings, settings_of
@@ -32,6 +35,8 @@ from bench.runs.record import RunRecord, read_record, read_records, record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 
+_LOG = logging.getLogger(__name__)
+_KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AN_HOUR = 3600
 
@@ -69,9 +74,19 @@ def selected(
 
     These are the first digits of keys, of which none admits all; conditions as for
     :func:`bench.reports.comparison.comparison_keys`; and a tag. Raise a ConfigError if nothing has
-    a key, a setting or the tag, and a StoreError where the store holds no experiment.
+    a key, a setting or the tag, or all of them, and a StoreError where the store holds no
+    experiment. A warning names damaged ones.
     """
-    found = list(readable(store.experiments()))
+    everything = list(store.experiments())
+    found = list(readable(everything))
+    if lost := [one.folder.name for one in everything if one not in found]:
+        _LOG.warning(
+            "left out: %s, damaged or written by another version of bench (first: %s); "
+            "'bench verify %s' says why",
+            counted(len(lost), "experiment"),
+            lost[0],
+            store.root,
+        )
     if not found:
         raise StoreError(f"no finished experiment in {store.root}; correct --store")
     chosen = comparison_keys(store, run=EVERYTHING, where=where)
@@ -81,13 +96,16 @@ def selected(
     for prefix in prefixes:
         if not prefix or not any(stored.key.startswith(prefix) for stored in found):
             raise ConfigError(f"{store.root} has no experiment '{prefix}'; see 'bench store ls'")
-    return [
+    admitted = [
         stored
         for stored in found
         if (not prefixes or stored.key.startswith(prefixes))
         and (chosen is None or stored.key in chosen)
         and (tag is None or stored.key in tags[tag])
     ]
+    if not admitted:
+        raise ConfigError(f"no experiment in {store.root} is all that is asked for; ask for less")
+    return admitted
 
 
 def listing(
@@ -151,7 +169,7 @@ def details(store: Store, stored: StoredExperiment) -> dict[str, Any]:
         "command": command_of(experiment, metadata.card or experiment.dataset),
         "runs": [run.name for run in read_records(store.root) if stored.key in run.experiments],
         "tags": [tag for tag, keys in read_tags(store.root).items() if stored.key in keys],
-        "files": {path.name: size_of(path) for path in sorted(stored.folder.iterdir())},
+        "files": {path.name: size_of(path) for path in stored.files},
         "removed": {p: found.share for p in PARTS if (found := stored.drops(p)) is not None},
         "metadata": metadata.model_dump(mode="json", exclude_none=True),
         "settings": settings_of(experiment),
@@ -199,11 +217,14 @@ def chosen_for_removal(store: Store, experiments: Iterable[StoredExperiment]) ->
 def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
     """Find what no run record and no tag needs.
 
-    These are experiments that no record or tag names, unless they were imported; checkpoints and
-    failures of such and of finished experiments; and what killed processes left incomplete. With
-    ``superseded``, a run counts for nothing where a later run of the same specification has ended.
-    Raise a StoreError if a record or tag is damaged: nothing is certain then.
+    These are experiments that no record or tag names, unless they were imported or are damaged;
+    checkpoints and failures of such and of finished experiments; and what killed processes left
+    incomplete. With ``superseded``, a run counts for nothing where a later run of the same
+    specification has ended. Raise a StoreError if there is no store, or a record or tag is damaged:
+    nothing is certain then.
     """
+    if not store.root.is_dir():
+        raise StoreError(f"{store.root} does not exist; correct --store")
     records = list(read_records(store.root))
     old = _superseded(records) if superseded else set()
     needed = {key for keys in read_tags(store.root).values() for key in keys}
@@ -236,19 +257,18 @@ def _superseded(records: Sequence[RunRecord]) -> set[str]:
 
 
 def _experiments(store: Store, needed: Collection[str]) -> Iterator[Removable]:
-    for stored in store.experiments():
-        try:
-            # No run asks for what was imported, and nothing could compute it again.
-            if stored.key not in needed and stored.content.get("code") != IMPORTED:
-                yield Removable.of(stored.folder, "no run or tag names it")
-        except BenchError:
-            yield Removable.of(stored.folder, "damaged: its experiment is unknown")
+    for stored in readable(store.experiments(), "key"):
+        # No run asks for what was imported, and nothing could compute it again.
+        if stored.key not in needed and stored.content.get("code") != IMPORTED:
+            yield Removable.of(stored.folder, "no run or tag names it")
 
 
 def _beginnings(store: Store, needed: Collection[str]) -> Iterator[Removable]:
     """Yield checkpoints and failures of experiments that have finished, or that nothing needs."""
     for path in sorted((*store.root.glob("work/[!.]*"), *store.root.glob("failures/[!.]*.json"))):
         key = path.name.removesuffix(".json")
+        if not _KEY.fullmatch(key):
+            continue  # not of a store
         if store.has(key):
             yield Removable.of(path, "its experiment has finished")
         elif key not in needed:
@@ -256,8 +276,17 @@ def _beginnings(store: Store, needed: Collection[str]) -> Iterator[Removable]:
 
 
 def remove(store: Store, entries: Iterable[Removable]) -> list[Removable]:
-    """Remove all but what belongs to experiments that a process runs now; return what is gone."""
-    gone = [entry for entry in entries if not store.is_in_use(entry.path.name)]
-    for entry in gone:
+    """Remove all but what belongs to experiments that a process runs now; return what is gone.
+
+    Raise a StoreError if the file system refuses.
+    """
+    unused = [entry for entry in entries if not store.is_in_use(entry.path.name)]
+    for entry in unused:
         discard(entry.path)
-    return gone
+    left = [entry for entry in unused if os.path.lexists(entry.path)]
+    if left:
+        raise StoreError(
+            f"{len(left)} of {len(unused)} cannot be removed (first: {left[0].path}); check the "
+            "permissions"
+        )
+    return unused

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.errors import StoreError
-from bench.files import atomic_path, write_json
+from bench.files import atomic_path, copy_files, whole_files, write_json
 from bench.packs.inventory import read_tags, write_tag
-from bench.packs.published import users_that_differ
+from bench.packs.published import impossible, users_that_differ
 from bench.plan.progress import counted
-from bench.plan.protocol import PARTS, PHASES
+from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES
 from bench.runs.record import read_records, write_record
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
@@ -26,40 +26,58 @@ class Merged(NamedTuple):
     equal: list[str]
 
 
-def merge(source: Store, target: Store) -> Merged:
+def merge(source: Store, target: Store, name: object = None) -> Merged:
     """Add everything of one store to another; nothing is written where two results conflict.
+
+    Messages call the source by its name, by default its folder.
 
     Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
     are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
     Raise a StoreError if both have an experiment with different results, an experiment of the
-    source is damaged, or the file system refuses.
+    source is damaged or impossible, or the file system refuses.
     """
     target.prepare()
-    fresh: list[StoredExperiment] = []
+    name = name or source.root
+    fresh: dict[str, tuple[StoredExperiment, Path]] = {}
     equal: list[str] = []
     conflicts: list[str] = []
     for stored in source.experiments():
-        if problems := stored.problems():
-            raise StoreError(f"nothing was merged: {problems[0]}")
+        if problems := [*stored.problems(), *_contradictions(stored)]:
+            raise StoreError(f"nothing of {name} was merged: {problems[0]}")
         if not stored.folder.name.endswith(f"-{stored.key[:12]}"):
-            raise StoreError(f"nothing was merged: {stored.folder} holds {stored.key[:12]}")
+            raise StoreError(
+                f"nothing of {name} was merged: {stored.folder.name} holds {stored.key[:12]}"
+            )
+        if stored.key in fresh or stored.key in equal:
+            raise StoreError(f"nothing of {name} was merged: it holds {stored.key[:12]} twice")
         held = target.load(stored.key) if target.has(stored.key) else None
         if held is not None and (difference := _difference(stored, held)):
             conflicts.append(f"{stored.experiment.label} ({stored.key[:12]}): {difference}")
         elif held is None or _kept(stored) > _kept(held):
-            fresh.append(stored)
+            folder = target.root / "experiments" / stored.folder.name
+            fresh[stored.key] = stored, folder if held is None else held.folder
         else:
             equal.append(stored.key)
     if conflicts:
         raise StoreError(
-            f"{counted(len(conflicts), 'experiment')} of {source.root} and {target.root} differ, "
-            f"nothing was merged: {'; '.join(conflicts)}; remove one with 'bench store rm'"
+            f"{counted(len(conflicts), 'experiment')} of {name} and {target.root} differ, "
+            f"nothing of {name} was merged: {'; '.join(conflicts)}; remove one with "
+            "'bench store rm'"
         )
-    for stored in fresh:
-        with target.locked(stored.key):
-            _copy(stored.folder, target.root / "experiments" / stored.folder.name)
+    for key, (stored, folder) in fresh.items():
+        with target.locked(key), atomic_path(folder) as temporary:
+            copy_files(stored.files, temporary)
     _merge_rest(source, target)
-    return Merged([stored.key for stored in fresh], equal)
+    return Merged([*fresh], equal)
+
+
+def _contradictions(stored: StoredExperiment) -> Iterator[str]:
+    one = stored.experiment
+    # An imported file need not say everything, and a split by time may leave a target unranked.
+    if not one.imported and one.protocol.split == LEAVE_ONE_OUT:
+        for phase in PHASES:
+            for text in impossible(stored.ranks(phase)):
+                yield f"{one.label} ({stored.key[:12]}), {phase}: {text}"
 
 
 def _difference(one: StoredExperiment, other: StoredExperiment) -> str:
@@ -82,13 +100,7 @@ def _difference(one: StoredExperiment, other: StoredExperiment) -> str:
 
 def _kept(stored: StoredExperiment) -> set[str]:
     """Names of files; counts of drops are in the decisions, where those were kept."""
-    names = {path.name for path in stored.folder.iterdir()}
-    return {name for name in names if not name.startswith("drops-")}
-
-
-def _copy(source: Path, target: Path) -> None:
-    with atomic_path(target) as folder:
-        shutil.copytree(source, folder)
+    return {path.name for path in stored.files if not path.name.startswith("drops-")}
 
 
 def _merge_rest(source: Store, target: Store) -> None:
@@ -119,7 +131,8 @@ def _merge_rest(source: Store, target: Store) -> None:
         if work.is_dir() and not (target.has(work.name) or target.work(work.name).exists()):
             with target.locked(work.name) as free:
                 if free:
-                    _copy(work, target.work(work.name))
+                    with atomic_path(target.work(work.name)) as folder:
+                        copy_files(whole_files(work), folder)
 
 
 def _end_runs(store: Store) -> None:

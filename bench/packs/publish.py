@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -78,12 +79,15 @@ def publish(
         name = stored.experiment.dataset.partition(MARK)[0]
         packs[folder / f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}{SUFFIX}"][entry.key] = entry
     warn(available.problems)
-    written = {}
-    for path, entries in packs.items():
-        union = united([*(read_published(path) if path.exists() else ()), *entries.values()])
+    unions = {
+        path: united(
+            [(path, read_published(path) if path.exists() else ()), (store.root, entries.values())]
+        )
+        for path, entries in packs.items()
+    }
+    for path, union in unions.items():
         write_published(path, union)
-        written[path] = len(union)
-    return written
+    return {path: len(union) for path, union in unions.items()}
 
 
 def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[str, Summary]:
@@ -95,13 +99,23 @@ def _detection(stored: StoredExperiment, available: AvailableData) -> Mapping[st
     return {} if split is None else summaries(stored, split.dataset)
 
 
-def united(experiments: Iterable[PublishedExperiment]) -> list[PublishedExperiment]:
-    """Return the union by key, the first of equal ones; raise a StoreError if ranks differ."""
-    found: dict[str, PublishedExperiment] = {}
-    for one in experiments:
-        if not found.setdefault(one.key, one).has_ranks_of(one):
-            raise StoreError(f"{one.label} is published with other ranks; nothing was written")
-    return list(found.values())
+def united(
+    groups: Iterable[tuple[Path, Iterable[PublishedExperiment]]],
+) -> list[PublishedExperiment]:
+    """Return the union by key of what some places hold, the first of equal experiments.
+
+    Raise a StoreError if ranks differ.
+    """
+    found: dict[str, tuple[Path, PublishedExperiment]] = {}
+    for place, experiments in groups:
+        for one in experiments:
+            first, held = found.setdefault(one.key, (place, one))
+            if not held.has_ranks_of(one):
+                raise StoreError(
+                    f"{one.label} has other ranks in {place} than in {first}; nothing was written, "
+                    "leave one of them out"
+                )
+    return [held for _, held in found.values()]
 
 
 def restore(packs: Iterable[PublishedExperiment], root: Path) -> Store:
@@ -131,11 +145,11 @@ def restore(packs: Iterable[PublishedExperiment], root: Path) -> Store:
 
 def unpack(path: Path, target: Store) -> Merged:
     """Check a pack of either form and merge it into a store; raise a StoreError on conflicts."""
-    if path.suffix != SUFFIX:
+    if path.suffix != SUFFIX or zipfile.is_zipfile(path):
         with unpacked(path) as source:
-            return merge(source, target)
+            return merge(source, target, path)
     with tempfile.TemporaryDirectory(prefix="bench-unpack-") as folder:
-        return merge(restore(read_published(path), Path(folder)), target)
+        return merge(restore(read_published(path), Path(folder)), target, path)
 
 
 def _runs(store: Store) -> Mapping[str, PublishedRun]:

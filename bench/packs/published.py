@@ -25,7 +25,7 @@ from bench.config import Config
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import atomic_path
 from bench.hashing import canonical_json, content_hash
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Experiment, Key, Moment
 from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
@@ -76,8 +76,8 @@ class Parts(BaseModel):
 
     Attributes
     ----------
-    finished
-        When it ended, in seconds since 1970.
+    key, finished
+        The experiment's key when it ran; when it ended.
     experiment
         What ran.
     metadata, curve
@@ -89,7 +89,8 @@ class Parts(BaseModel):
         What asked for it; None if no run record names it.
     """
 
-    finished: float
+    key: Key
+    finished: Moment
     experiment: Json[Experiment]
     metadata: Json[Metadata]
     curve: Json[list[Epoch]]
@@ -217,6 +218,30 @@ def users_that_differ(one: Ranks, other: Ranks) -> int | None:
     return int(np.any([a[name] != b[name] for name in a], axis=0).sum())
 
 
+def impossible(ranks: Ranks) -> Iterator[str]:
+    """Yield a sentence for each way in which the ranks of one phase contradict themselves."""
+    columns = ranks.columns()
+    if not len(ranks.target):
+        yield "there are no users"
+        return
+    if any(values.min() < 0 for values in columns.values()):
+        yield "a count is negative"
+    if ranks.target.min() < 1 or (ranks.target > ranks.candidates_all).any():
+        yield "a target is not an item"
+    for kind in ("all", "unseen"):
+        better, ties, candidates = (
+            columns[f"{n}_{kind}"] for n in ("better", "ties", "candidates")
+        )
+        if count := int((better.astype(np.int64) + ties >= candidates).sum()):
+            yield f"{count} users have a rank beyond the number of candidates ({kind})"
+    for name in ("better", "ties", "candidates"):
+        fewer = columns[f"{name}_all"] - columns[f"{name}_unseen"]
+        if ((fewer < 0) | (fewer > ranks.history_length)).any():
+            yield f"{name}: all items and unseen ones differ by more than the history holds"
+    if (ranks.candidates_all != ranks.candidates_all[0]).any():
+        yield "users compete with different numbers of items"
+
+
 def write_published(path: Path, experiments: Iterable[PublishedExperiment]) -> None:
     """Write a pack; the same experiments give the same file, in whatever order they come.
 
@@ -281,6 +306,14 @@ def _arrays(row: PublishedExperiment) -> dict[str, NDArray[Any]]:
             )
         found |= {f"{phase}_{name}": values for name, values in ranks.items()}
     return found
+
+
+def published_keys(path: Path) -> list[str]:
+    """Return the keys of a pack that was read before."""
+    import pyarrow.parquet as pq
+
+    keys: list[str] = pq.read_table(path, columns=["key"])["key"].to_pylist()
+    return keys
 
 
 def read_published(path: Path) -> list[PublishedExperiment]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.errors import ConfigError, StoreError
 from bench.files import atomic_path, locked
 from bench.hashing import content_hash, file_hash
-from bench.packs.publish import restore
-from bench.packs.published import SUFFIX, PublishedExperiment, read_published
+from bench.packs.publish import restore, united
+from bench.packs.published import SUFFIX, PublishedExperiment, published_keys, read_published
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.reports.differences import content_read, training_of
@@ -69,27 +69,26 @@ def published_folder() -> Path:
 
 
 def published_experiments(name: str) -> list[PublishedExperiment]:
-    """Return what is published under a name; nothing if there is no pack."""
-    try:
-        packs = packs_of(name)
-    except StoreError:
-        return []
-    return [entry for path in packs for entry in read_published(path)]
+    """Return what is published under a name; raise a StoreError if a pack is damaged, or none is.
+
+    Two packs may hold an experiment, but not with different ranks.
+    """
+    return united((path, read_published(path)) for path in packs_of(name))
 
 
 def published_store(name: str, cache: Path) -> Store:
     """Return the experiments of packs as a store, unpacked once and kept in the cache.
 
-    The name is that of :func:`packs_of`. Raise a StoreError if a pack is damaged.
+    The name is that of :func:`packs_of`. Raise a StoreError as :func:`published_experiments`.
     """
     packs = packs_of(name)
-    root = cache / "published" / content_hash([file_hash(path) for path in packs])[:16]
-    with locked(root.with_suffix(".lock")):
-        if not root.is_dir():
-            entries = {entry.key: entry for path in packs for entry in read_published(path)}
-            with atomic_path(root) as temporary:
-                restore(entries.values(), temporary)
-    return Store(root)
+    store = Store(cache / "published" / content_hash([file_hash(path) for path in packs])[:16])
+    with locked(store.root.with_suffix(".lock")):
+        kept = {stored.key for stored in readable(store.experiments(), "key")}
+        if not kept or kept != {key for path in packs for key in published_keys(path)}:
+            with atomic_path(store.root) as temporary:
+                restore(published_experiments(name), temporary)
+    return store
 
 
 def published_site(name: str, settings: Settings) -> Site:
@@ -133,7 +132,7 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
     shown = {text: one for one in newest if (text := _settings(one)) not in ours}.values()
     names = dict.fromkeys(stored.experiment.configuration for stored in shown)
     notes = [
-        f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}.",
+        *([f"Published ({counted(len(shown), 'experiment')}): {', '.join(names)}."] * bool(shown)),
         *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),
     ]
     root = _joined((*shown, *everything), settings.store, theirs.root)

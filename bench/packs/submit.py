@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import StoreError
 from bench.evaluate.metrics import NDCG, HitRatio, rank_of
-from bench.files import atomic_path, write_text
+from bench.files import atomic_path
 from bench.hashing import file_hash
 from bench.packs.check import PackCheck
 from bench.packs.published import SUFFIX, PublishedExperiment
 from bench.plan.progress import counted
 from bench.reports.page.provenance import command_of
 
-_FOLDER = "reports/published"
+_FOLDER, _TEXT = "reports/published", "PULL_REQUEST.md"
 _HEADS = ("Experiment", "HR@10", "NDCG@10", "Epochs", "Commit", "Processor or GPU", "torch")
 
 
@@ -28,12 +29,12 @@ def write_submission(pack: Path, checked: PackCheck, target: Path) -> list[Path]
     if target.exists():
         raise StoreError(f"{target} exists already; choose a new folder with --out")
     digits = file_hash(pack)
-    place = target / _FOLDER / f"{pack.name.removesuffix(SUFFIX)}-{digits[:8]}{SUFFIX}"
-    with atomic_path(place) as temporary:
-        shutil.copyfile(pack, temporary)
-    text = target / "PULL_REQUEST.md"
-    write_text(text, _text(checked, place.relative_to(target).as_posix(), digits))
-    return [place, text]
+    place = f"{_FOLDER}/{pack.name.removesuffix(SUFFIX)}-{digits[:8]}{SUFFIX}"
+    with atomic_path(target) as folder:
+        (folder / _FOLDER).mkdir(parents=True)
+        shutil.copyfile(pack, folder / place)
+        (folder / _TEXT).write_text(_text(checked, place, digits), encoding="utf-8")
+    return [target / place, target / _TEXT]
 
 
 def _text(checked: PackCheck, place: str, digits: str) -> str:
@@ -52,7 +53,7 @@ def _text(checked: PackCheck, place: str, digits: str) -> str:
         "",
         *(f"- {alarm}" for alarm in checked.alarms or ["No alarm."]),
         "",
-        f"Train some of it again: `bench verify {place} --sample 1`",
+        f"Train some of it again: `bench verify {shlex.quote(place)} --sample 1`",
         "",
         "## Commands",
         "",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +18,17 @@ from bench.plan.training import LossName, TrainingConfig
 
 IMPORTED = "imported:"
 """Before the name of a model that was trained elsewhere, in place of a method."""
+
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 that names a file or folder; anything else could name one outside the store."""
+Moment = Annotated[float, Field(ge=0, lt=253_402_300_800)]
+"""Seconds since 1970, until the last year with four digits."""
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """Return the key of an experiment as plain data, as :attr:`Experiment.key`."""
+    protocol = {name: v for name, v in content["protocol"].items() if name != "cutoffs"}
+    return content_hash({**content, "protocol": protocol})
 
 
 @cache
@@ -94,8 +106,7 @@ class Experiment(Config):
         return self._hash(None)
 
     def _hash(self, seed: int | None) -> str:
-        content = self.model_dump(mode="json", exclude={"protocol"})
-        return content_hash({**content, "seed": seed, "protocol": self.protocol.training_part()})
+        return key_of({**self.model_dump(mode="json"), "seed": seed})
 
     @property
     def imported(self) -> bool:

@@ -20,6 +20,7 @@ from pydantic import Field
 from bench.config import Config
 from bench.files import folder_name, read_model, write_json
 from bench.hashing import content_hash
+from bench.plan.experiment import Key, Moment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExperimentOutcome
@@ -52,7 +53,7 @@ class RunRecord(Config):
         How each experiment ended, by key.
     """
 
-    key: str
+    key: Key
     name: str
     spec: dict[str, Any]
     tuned: bool = False
@@ -60,9 +61,9 @@ class RunRecord(Config):
     labels: list[str]
     datasets: list[str] = Field(default_factory=list)
     command: list[str]
-    begun: float
-    ended: float | None = None
-    asked: float = 0.0
+    begun: Moment
+    ended: Moment | None = None
+    asked: Moment = 0.0
     endings: dict[str, str] = Field(default_factory=dict)
 
 

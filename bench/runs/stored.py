@@ -11,12 +11,12 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, FiniteFloat, RootModel
+from pydantic import BaseModel, RootModel
 
 from bench.errors import BenchError, StoreError
 from bench.files import read_model
 from bench.manifest import MANIFEST, DamagedError, Manifest
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Experiment, Key, Moment, key_of
 from bench.plan.protocol import PARTS, PHASES, Phase
 from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks, TopLists
 
@@ -30,8 +30,8 @@ _LOG = logging.getLogger(__name__)
 class _Head(BaseModel):
     """Content of ``experiment.json``."""
 
-    key: str
-    finished: FiniteFloat
+    key: Key
+    finished: Moment
     experiment: dict[str, Any]
     decisions: list[str]
 
@@ -130,6 +130,7 @@ class StoredExperiment:
         """Read every file and return a sentence for each one that is damaged or missing."""
         parts: list[Callable[[], object]] = [
             *(partial(getattr, self, name) for name in _PROPERTIES),
+            self._check_key,
             *(partial(self.ranks, phase) for phase in PHASES),
             *(partial(read, part) for read in (self.decisions, self.drops) for part in PARTS),
         ]
@@ -140,6 +141,13 @@ class StoredExperiment:
             except BenchError as error:
                 found[str(error)] = None
         return list(found)
+
+    @property
+    def files(self) -> list[Path]:
+        """Its files; what something else has put into the folder is not among them."""
+        if self._manifest is None:
+            return [path for path in sorted(self.folder.iterdir()) if path.is_file()]
+        return [self.folder / name for name in sorted((*self._manifest.files, MANIFEST))]
 
     @property
     def has_checksums(self) -> bool:
@@ -158,6 +166,10 @@ class StoredExperiment:
     @cached_property
     def _head(self) -> _Head:
         return read_model(self._checked("experiment.json"), _Head, _REMEDY)
+
+    def _check_key(self) -> None:
+        if self.experiment and key_of(self.content) != self.key:
+            raise _damaged(self.folder / "experiment.json", "its key is not that of its settings")
 
     def _holds(self, name: str) -> bool:
         if self._manifest is None:

@@ -160,7 +160,7 @@ def test_a_folder_that_holds_another_experiment_is_refused(store, tmp_path):
         for path in folders[1].iterdir()
     ]
     forge(tmp_path / "x.zip", members)
-    with pytest.raises(StoreError, match="nothing was merged"):
+    with pytest.raises(StoreError, match=r"nothing of .*p?.zip was merged"):
         unpack(tmp_path / "x.zip", Store(tmp_path / "target"))
 
 
@@ -202,3 +202,55 @@ def test_what_a_killed_run_leaves_and_a_name_without_letters_come_back(store, tm
     unpack(tmp_path / "p.zip", again)
     assert [path.name for path in again.work("b" * 64).iterdir()] == ["checkpoint.safetensors"]
     assert "\u5b9e\u9a8c" in [record.name for record in read_records(again.root)]
+
+
+def test_what_others_put_into_an_experiment_is_not_packed(store, tmp_path):
+    stored = next(store.experiments())
+    for name in (".DS_Store", "my notes.txt"):
+        (stored.folder / name).write_text("x")
+    pack(store, tmp_path / "p.zip", [stored.key])
+    again = Store(tmp_path / "again")
+    assert unpack(tmp_path / "p.zip", again).added == [stored.key]
+    assert {path.name for path in again.load(stored.key).folder.iterdir()} == {
+        path.name for path in stored.folder.iterdir()
+    } - {".DS_Store", "my notes.txt"}
+
+
+def test_a_pack_that_nobody_could_unpack_is_not_written(store, tmp_path):
+    key = next(store.experiments()).key
+    write_tag(store.root, "Paper", [key])
+    write_tag(store.root, "paper", [key])
+    with pytest.raises(StoreError, match=r"nothing was packed: member 'tags/paper.json' is there"):
+        pack(store, tmp_path / "p.zip", [key])
+    assert not (tmp_path / "p.zip").exists()
+
+
+@pytest.mark.parametrize("kind", ["text", "another archive"])
+def test_only_a_pack_is_replaced_by_a_pack(store, file, tmp_path, kind):
+    thesis = tmp_path / "thesis.docx"
+    if kind == "text":
+        thesis.write_text("years of work")
+    else:
+        with zipfile.ZipFile(thesis, "w") as archive:
+            archive.writestr("word/document.xml", "years of work")
+    before = thesis.read_bytes()
+    keys = [stored.key for stored in store.experiments()]
+    with pytest.raises(StoreError, match=r"thesis.docx exists and is not a pack"):
+        pack(store, thesis, keys)
+    assert thesis.read_bytes() == before
+    assert pack(store, file, keys) == 2
+
+
+def test_a_pack_is_known_by_its_content_whatever_its_name(store, tmp_path):
+    pack(store, tmp_path / "p.parquet", [stored.key for stored in store.experiments()])
+    assert len(unpack(tmp_path / "p.parquet", Store(tmp_path / "again")).added) == 2
+
+
+def test_a_run_record_whose_key_is_a_path_is_refused(file, tmp_path):
+    key = "/../../../zz"
+    run = {"key": key, "name": "s", "spec": {}, "experiments": [], "labels": []}
+    about = {**run, "command": [], "begun": 1.0}
+    forge(tmp_path / "evil.zip", [("runs/s-1.json", json.dumps(about).encode())])
+    with pytest.raises(StoreError, match="key: String should match pattern"):
+        unpack(tmp_path / "evil.zip", Store(tmp_path / "sub" / "again"))
+    assert not [*tmp_path.rglob("zz*")]

@@ -1,13 +1,19 @@
 """Two stores become one: the union, or a refusal that names the experiment."""
 
+import shutil
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from made_up_store import make_experiment, save
-from packs import COMMIT, finish, ranks
+from packs import COMMIT, USERS, finish, ranks
 
 from bench.errors import StoreError
 from bench.packs.merge import merge
 from bench.packs.publish import publish, unpack
 from bench.plan.grid import PlannedExperiment
+from bench.plan.protocol import PHASES
+from bench.plan.result import ExperimentResult
 from bench.plan.spec import Spec
 from bench.reports.comparison import comparison_keys
 from bench.reports.report import render
@@ -82,7 +88,7 @@ def test_a_conflict_names_the_experiment_and_nothing_is_written(tmp_path):
     differing = int((ranks(1).better_all != ranks(2).better_all).sum())
     with pytest.raises(StoreError, match="ml-100k/sasrec/none/seed 1") as caught:
         merge(b, a)
-    assert "nothing was merged" in str(caught.value)
+    assert f"nothing of {b.root} was merged" in str(caught.value)
     assert len(list(a.experiments())) == 1
     assert f" of {len(ranks().target)} users" in str(caught.value)
     assert differing <= len(ranks().target)
@@ -99,7 +105,7 @@ def test_other_costs_are_no_conflict_and_the_target_keeps_its_own(tmp_path):
 def test_a_damaged_experiment_is_not_merged(tmp_path):
     a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
     (finish(b.root).folder / "curve.json").write_text("[]")
-    with pytest.raises(StoreError, match="nothing was merged"):
+    with pytest.raises(StoreError, match=r"nothing of .* was merged"):
         merge(b, a)
 
 
@@ -129,3 +135,63 @@ def test_failures_and_beginnings_are_merged_where_nothing_has_finished(tmp_path)
     assert list(a.failed()) == [key]
     assert a.work(key).exists()
     assert not a.work(make_experiment().key).exists()
+
+
+def test_one_experiment_in_two_folders_is_refused(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    stored = finish(b.root)
+    shutil.copytree(stored.folder, stored.folder.with_name(f"again-{stored.key[:12]}"))
+    with pytest.raises(StoreError, match=f"it holds {stored.key[:12]} twice"):
+        merge(b, a)
+    assert not list(a.experiments())
+
+
+def test_more_of_an_experiment_goes_to_the_folder_that_is_there(tmp_path):
+    whole, target = Store(tmp_path / "whole"), Store(tmp_path / "target")
+    stored = finish(whole.root, "hsd")
+    publish(whole, tmp_path / "p", [stored], COMMIT)
+    unpack(tmp_path / "p" / "ml-100k.parquet", target)
+    held = target.load(stored.key).folder
+    held.rename(held.with_name(f"named-otherwise-{stored.key[:12]}"))
+    assert merge(whole, target).added == [stored.key]
+    [found] = target.experiments()
+    assert found.folder.name == f"named-otherwise-{stored.key[:12]}"
+    assert found.decisions("test") is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"better_all": np.full(USERS, 1000, np.int32)}, "40 users have a rank beyond the number"),
+        ({"ties_unseen": np.full(USERS, -7, np.int32)}, "a count is negative"),
+    ],
+)
+def test_impossible_ranks_are_not_merged(tmp_path, change, message):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    save(b.root, make_experiment(), replace(ranks(), **change), validation=ranks())
+    with pytest.raises(StoreError, match=message):
+        merge(b, a)
+
+
+def test_a_result_under_the_key_of_other_settings_is_not_merged(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    stored = finish(b.root)
+    result = ExperimentResult(
+        {phase: stored.ranks(phase) for phase in PHASES}, stored.curve, stored.metadata
+    )
+    other = make_experiment(seed=2)
+    b.write(other.key, other.label, stored.content, result)
+    with pytest.raises(StoreError, match="its key is not that of its settings"):
+        merge(b, a)
+
+
+def test_what_is_merged_can_be_removed_though_its_origin_could_not(tmp_path):
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    folder = finish(b.root).folder
+    folder.chmod(0o555)
+    try:
+        merge(b, a)
+    finally:
+        folder.chmod(0o755)
+    [found] = a.experiments()
+    assert found.folder.stat().st_mode & 0o200

@@ -95,7 +95,9 @@ def test_another_result_of_the_same_key_is_refused(store, pack, tmp_path):
     entries = read_published(pack)
     other = dataclasses.replace(entries[0], ranks={phase: ranks(7) for phase in PHASES})
     write_published(tmp_path / "p" / "ml-100k.parquet", [other])
-    with pytest.raises(StoreError, match="is published with other ranks"):
+    with pytest.raises(
+        StoreError, match=r"has other ranks in .*runs than in .*ml-100k.parquet; nothing"
+    ):
         publish(store, tmp_path / "p", store.experiments(), COMMIT)
 
 
@@ -195,3 +197,39 @@ def test_other_files_are_no_packs(tmp_path):
             read_published(tmp_path / "x.parquet")
     with pytest.raises(StoreError, match="absent"):
         read_published(tmp_path / "absent.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("key", "/../../../precious", "key: String should match pattern"),
+        ("finished", "nan", "finished: Input should be less"),
+        ("finished", "1e300", "finished: Input should be less"),
+    ],
+)
+def test_a_key_that_is_a_path_and_times_that_are_none_are_refused(
+    pack, tmp_path, column, value, reason
+):
+    """The checksum fits: whoever writes a pack computes it."""
+    victim = tmp_path / "precious"
+    victim.mkdir()
+    entry = read_published(pack)[0]
+    entry.parts  # noqa: B018 - kept, so that the writer does not read the texts again
+    entry.texts[column] = value
+    write_published(tmp_path / "evil.parquet", [entry])
+    with pytest.raises(StoreError, match=reason):
+        unpack(tmp_path / "evil.parquet", Store(tmp_path / "a" / "b" / "again"))
+    assert victim.is_dir()
+
+
+def test_nothing_is_written_where_one_of_two_packs_conflicts(store, tmp_path):
+    finish(store.root, dataset="beauty")
+    folder = tmp_path / "p"
+    publish(store, folder, store.experiments(), COMMIT)
+    (folder / "beauty.parquet").unlink()
+    [first, *rest] = read_published(folder / "ml-100k.parquet")
+    other = dataclasses.replace(first, ranks={phase: ranks(7) for phase in PHASES})
+    write_published(folder / "ml-100k.parquet", [other, *rest])
+    with pytest.raises(StoreError, match="nothing was written"):
+        publish(store, folder, store.experiments(), COMMIT)
+    assert not (folder / "beauty.parquet").exists()

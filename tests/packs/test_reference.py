@@ -1,6 +1,8 @@
 """A user's experiments together with published ones: tested as if all were in one store."""
 
 import shutil
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from command import called, refused
@@ -11,8 +13,9 @@ from bench.api import load
 from bench.errors import ConfigError, StoreError
 from bench.packs import reference
 from bench.packs.publish import publish
+from bench.packs.published import read_published, write_published
 from bench.packs.reference import join, published_store
-from bench.plan.protocol import Protocol
+from bench.plan.protocol import PHASES, Protocol
 from bench.plan.training import TrainingConfig
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
@@ -167,3 +170,24 @@ def test_rows_of_one_block_are_not_said_to_form_two(packs, settings, count):
     assert len(found.notes) == 1
     [table] = read_report(found.settings, Request(keys=tuple(found.keys))).tables
     assert len(table.blocks) == 1
+
+
+def test_two_packs_with_other_ranks_of_one_experiment_are_refused(packs, settings):
+    [first, *_] = read_published(packs / "ml-100k.parquet")
+    altered = replace(first, ranks={phase: ranks(7) for phase in PHASES})
+    write_published(packs / "z.parquet", [altered])
+    for read in (partial(published_store, cache=settings.cache), reference.published_experiments):
+        with pytest.raises(StoreError, match=r"other ranks in .*z.parquet than in .*ml-100k.par"):
+            read(str(packs))
+
+
+def test_an_unpacked_experiment_that_was_deleted_comes_back(packs, settings):
+    store = published_store(str(packs), settings.cache)
+    shutil.rmtree(next(store.experiments()).folder)
+    assert len([*published_store(str(packs), settings.cache).experiments()]) == 3
+
+
+def test_nothing_is_said_of_published_experiments_where_all_give_way(packs, settings):
+    for method, seed in (("none", 1), ("none", 2), ("hsd", 1)):
+        finish(settings.store, method, seed)
+    assert join(settings, None, str(packs)).notes == []

@@ -11,6 +11,8 @@ from command import called, refused
 from made_up_store import make_experiment, save
 from packs import COMMIT, USERS, finish, ranks
 
+from bench.packs import inventory
+from bench.packs.inventory import read_tags
 from bench.plan.experiment import IMPORTED
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
@@ -153,3 +155,64 @@ def test_pack_unpack_and_merge(store, tmp_path):
     assert "not a results store" in refused("store", "merge", "absent", cwd=tmp_path)
     assert "absent.zip" in refused("store", "unpack", "absent.zip", cwd=tmp_path)
     assert "either" in refused("store", "pack", cwd=tmp_path)
+
+
+def test_gc_leaves_what_is_damaged_or_no_part_of_a_store(store, tmp_path):
+    """A damaged experiment may have been imported, or have a tag."""
+    for stored in list(store.experiments()):
+        with (stored.folder / "experiment.json").open("a") as file:
+            file.write(" ")
+    for name in ("work/thesis", "experiments/notes"):
+        (store.root / name).mkdir(parents=True)
+    assert called("store", "gc", "--yes", cwd=tmp_path).stdout == "nothing to remove\n"
+    assert "does not exist" in refused("store", "gc", "--store", "rnus", cwd=tmp_path)
+
+
+def test_what_is_damaged_is_counted_in_a_warning(store, tmp_path, caplog):
+    stored = next(store.experiments())
+    (stored.folder / "experiment.json").write_text("{}")
+    assert "2 experiments, " in called("store", "ls", cwd=tmp_path).stdout
+    assert (
+        f"1 experiment, damaged or written by another version of bench (first: {stored.folder.name}"
+        in caplog.text
+    )
+
+
+def test_a_tag_is_added_to_and_never_lost(store, tmp_path):
+    keys = sorted(stored.key for stored in store.experiments())
+    for key in keys[:2]:
+        called("store", "tag", "paper", key, cwd=tmp_path)
+    assert read_tags(store.root) == {"paper": keys[:2]}
+    nothing = ("--where", "method=nosuch")
+    assert "found: hsd, none" in refused("store", "tag", "paper", *nothing, cwd=tmp_path)
+    for verb in (["tag", "paper"], ["pack", "p.zip"], ["ls"]):
+        message = refused(
+            "store", *verb, *keys[:1][: verb == ["ls"]], "--where", "dataset=x", cwd=tmp_path
+        )
+        assert "no experiment has dataset=x" in message
+    assert read_tags(store.root) == {"paper": keys[:2]}
+    assert not (tmp_path / "p.zip").exists()
+
+
+def test_a_link_is_removed_and_what_it_leads_to_stays(store, tmp_path):
+    stored = store.load(make_experiment("hsd").key)
+    elsewhere = stored.folder.rename(tmp_path / stored.folder.name)
+    stored.folder.symlink_to(elsewhere)
+    done = called("store", "rm", stored.key, "--yes", cwd=tmp_path)
+    assert "removed 1 of 1" in done.stdout
+    assert not stored.folder.is_symlink()
+    assert (elsewhere / "ranks-test.parquet").exists()
+
+
+def test_what_cannot_be_removed_is_not_said_to_be(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(inventory, "discard", lambda path: None)
+    message = refused("store", "rm", make_experiment("hsd").key, "--yes", cwd=tmp_path)
+    assert message.startswith("1 of 1 cannot be removed (first: ")
+
+
+def test_bytes_that_are_no_text_are_refused(store, tmp_path):
+    message = refused("store", "ls", "--store", "caf\udce9", cwd=tmp_path)
+    assert (
+        message
+        == "'caf\N{REPLACEMENT CHARACTER}' is not text in UTF-8; rename it, or set a UTF-8 locale"
+    )

@@ -10,6 +10,7 @@ from packs import COMMIT, finish
 
 from bench.data.load import load_dataset
 from bench.hashing import canonical_json, content_hash
+from bench.packs import submit
 from bench.packs.check import check_pack
 from bench.packs.publish import publish
 from bench.packs.published import read_published, write_published
@@ -73,7 +74,10 @@ def tampered(pack, *, ranks=None, phases=("validation", "test"), experiment=None
     for phase in phases:
         if ranks is not None:
             made[phase] = dataclasses.replace(made[phase], **ranks(made[phase]))
-    plain = {name: canonical_json(change(entry)) for name, change in texts.items()}
+    plain = {
+        name: change(entry) if name in {"key", "finished"} else canonical_json(change(entry))
+        for name, change in texts.items()
+    }
     if experiment is not None:
         content = {**entry.content, **experiment}
         protocol = {k: v for k, v in content["protocol"].items() if k != "cutoffs"}
@@ -154,7 +158,7 @@ BAD = {
         "does not have as many epochs",
     ),
     "a key of other settings": (
-        lambda pack: tampered(pack, experiment=None, key=lambda e: "0" * 62),
+        lambda pack: tampered(pack, experiment=None, key=lambda e: "0" * 64),
         "its key does not match its settings",
     ),
 }
@@ -174,6 +178,26 @@ def test_the_command_names_the_problem_and_writes_nothing(pack, published, tmp_p
     assert done.returncode == 1
     assert "are not those of published experiments" in done.stdout
     assert not (tmp_path / "submission").exists()
+
+
+def test_packs_to_compare_with_that_are_not_there_are_refused(pack, tmp_path):
+    typo = refused("submit", str(pack), "--against", "publisehd", cwd=tmp_path)
+    assert "publisehd is not a pack of published results" in typo
+    assert not (tmp_path / "submission").exists()
+
+
+def test_a_submission_is_there_as_a_whole_or_not_at_all(pack, published, tmp_path, monkeypatch):
+    monkeypatch.setattr(submit, "_text", lambda *_: "\udcff")
+    with pytest.raises(UnicodeEncodeError):
+        called("submit", str(pack), "--against", str(published), cwd=tmp_path)
+    assert not (tmp_path / "submission").exists()
+    monkeypatch.undo()
+    named = pack.rename(pack.with_name("my results.parquet"))
+    done = called("submit", str(named), "--against", str(published), cwd=tmp_path)
+    place, text = map(tmp_path.joinpath, done.stdout.splitlines()[-2:])
+    assert place.read_bytes() == named.read_bytes()
+    quoted = place.relative_to(tmp_path / "submission").as_posix()
+    assert f"`bench verify '{quoted}' --sample 1`" in text.read_text()
 
 
 def test_other_ranks_of_a_published_key_are_a_problem(published, settings, tmp_path):

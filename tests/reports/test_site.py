@@ -226,6 +226,14 @@ def test_the_excerpt_takes_the_place_of_what_was_there(site, tmp_path):
         assert text.startswith(f"# T\n\n{BEGIN}\n\nOn 2 data sets and 1 backbone, a method")
         assert text.endswith(f"{END}\nrest\n")
         assert "former" not in text
+    written = f"# \x1b[1mT\r\n{BEGIN}\r\nformer\r\n{END}\r\nrest\x0c\r\n".encode()
+    file.write_bytes(written)
+    site.write_into(file)
+    now = file.read_bytes()
+    begin, end = BEGIN.encode(), END.encode()
+    assert now.partition(begin)[0] == written.partition(begin)[0]
+    assert now.partition(end)[2] == written.partition(end)[2]
+    assert now.count(b"\n") == now.count(b"\r\n") > 4
     file.write_text("nothing")
     with pytest.raises(ConfigError, match="needs the lines"):
         site.write_into(file)
