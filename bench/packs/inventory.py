@@ -82,7 +82,7 @@ def selected(
     if lost := [one.folder.name for one in everything if one not in found]:
         _LOG.warning(
             "left out: %s, damaged or written by another version of bench (first: %s); "
-            "'bench verify %s' says why",
+            "'bench verify --store %s' says why",
             counted(len(lost), "experiment"),
             lost[0],
             store.root,

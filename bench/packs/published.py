@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, InstanceOf, Json, ValidationError
 
 from bench.config import Config
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import BenchError, StoreError
 from bench.files import atomic_path
 from bench.hashing import canonical_json, content_hash
 from bench.plan.experiment import Experiment, Key, Moment
-from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES, Part, Phase
+from bench.plan.protocol import PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
 
@@ -48,9 +48,12 @@ OF_DATA = ("target", "target_count", "history_length", "candidates_all", "candid
 """Arrays that the data alone decide: null where they equal those of the row above."""
 _OWN = ("better_all", "ties_all", "better_seen", "ties_seen")
 _ARRAYS = [f"{phase}_{name}" for phase in PHASES for name in (*OF_DATA, *_OWN)]
+_USERS = [f"{phase}_user" for phase in PHASES]
+"""Whose each target is, only where some data are split by time; empty for a target of every user,
+and null like other arrays of the data."""
 _TYPES = {
     **dict.fromkeys((*_TEXTS, "sha256"), "string"),
-    **dict.fromkeys(_ARRAYS, r"list<\w+: uint(8|16|32)>"),
+    **dict.fromkeys((*_ARRAYS, *_USERS), r"list<\w+: uint(8|16|32)>"),
 }
 _MOST_ROWS, _MOST_VALUES, _MOST_BYTES = 100_000, 2 * 10**9, 2 * 2**30
 _PARQUET_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
@@ -133,11 +136,6 @@ class PublishedExperiment:
             update={"versions": versions, "card": None, "detection": detection}
         )
         ranks = {phase: stored.ranks(phase) for phase in PHASES}
-        if any(one.user is not None for one in ranks.values()):
-            raise ConfigError(
-                f"{stored.experiment.label} was split by time; only {LEAVE_ONE_OUT} results can "
-                "be published; leave it out"
-            )
         buckets = Buckets.of(ranks["test"].target_count)
         plain = {
             "experiment": stored.content,
@@ -280,10 +278,11 @@ def _table(rows: Sequence[PublishedExperiment]) -> pa.Table:
     columns["sha256"] = checksums
     columns = {name: pa.array(texts, pa.string()) for name, texts in columns.items()}
     arrays = [_arrays(row) for row in rows]
-    for name in _ARRAYS:
+    users = _USERS if any(len(row[name]) for row in arrays for name in _USERS) else []
+    for name in (*_ARRAYS, *users):
         cells: list[NDArray[Any] | None] = [row[name] for row in arrays]
         most = max((int(row[name].max(initial=0)) for row in arrays), default=0)
-        if name.partition("_")[2] in OF_DATA:
+        if name.partition("_")[2] in {*OF_DATA, "user"}:
             repeats = (np.array_equal(a[name], b[name]) for a, b in pairwise(arrays))
             cells[1:] = [None if same else c for c, same in zip(cells[1:], repeats, strict=True)]
         kind = pa.from_numpy_dtype(np.min_scalar_type(most))
@@ -296,7 +295,7 @@ def _arrays(row: PublishedExperiment) -> dict[str, NDArray[Any]]:
     """Return the arrays of all phases; of the items unseen, how many of ``all`` they leave out."""
     found: dict[str, NDArray[Any]] = {}
     for phase in PHASES:
-        ranks = row.ranks[phase].columns()
+        ranks = {"user": np.empty(0, dtype=np.int32), **row.ranks[phase].columns()}
         for name in ("better", "ties"):
             ranks[f"{name}_seen"] = ranks[f"{name}_all"] - ranks.pop(f"{name}_unseen")
         if any(values.min(initial=0) < 0 for values in ranks.values()):
@@ -360,7 +359,7 @@ def _read(path: Path) -> Iterator[PublishedExperiment]:
         raise ValueError("an experiment is missing")
     arrays: dict[str, NDArray[Any]] = {}
     for number, row in enumerate(texts):
-        for name in _ARRAYS:
+        for name in {*table.column_names} & {*_ARRAYS, *_USERS}:
             values = table[name][number].values
             if values is not None and not values.null_count:
                 arrays[name] = values.to_numpy(zero_copy_only=False).astype(np.int32)
@@ -380,8 +379,10 @@ def _check(file: Any) -> None:
     if file.metadata.num_rows > _MOST_ROWS or values > _MOST_VALUES or size > _MOST_BYTES:
         raise ValueError(f"it holds {values:,} values in {size:,} bytes, more than any pack")
     schema = file.schema_arrow
-    if sorted(schema.names) != sorted(_TYPES):
-        odd = sorted({*schema.names} ^ {*_TYPES})
+    users = _USERS if {*schema.names} & {*_USERS} else []
+    expected = {*_TEXTS, "sha256", *_ARRAYS, *users}
+    if sorted(schema.names) != sorted(expected):
+        odd = sorted({*schema.names} ^ expected)
         raise ValueError(f"its columns are not those of a pack (first: {odd[:1]})")
     for field in schema:
         if not re.fullmatch(_TYPES[field.name], str(field.type)):
@@ -390,6 +391,9 @@ def _check(file: Any) -> None:
 
 def _ranks(arrays: Mapping[str, NDArray[Any]], phase: Phase) -> Ranks:
     own = {name: arrays[f"{phase}_{name}"] for name in (*OF_DATA, *_OWN)}
+    user = arrays.get(f"{phase}_user")
+    if user is not None and len(user):
+        own["user"] = user
     if len({len(values) for values in own.values()}) != 1:
         raise ValueError(f"the {phase} ranks are not of equal length")
     if not len(own["target"]):

@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_up_store import save
-from packs import COMMIT, decisions, finish, ranks
+from made_up_store import make_experiment, save
+from packs import COMMIT, USERS, decisions, finish, ranks
 
 from bench.api import load
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.packs.publish import publish, restore, unpack
-from bench.packs.published import read_published, write_published
+from bench.packs.published import read_published, users_that_differ, write_published
 from bench.plan.grid import PlannedExperiment
-from bench.plan.protocol import PHASES
+from bench.plan.protocol import PHASES, Protocol, TemporalSplit
 from bench.plan.spec import Spec
 from bench.reports.report import render
 from bench.reports.request import Request
@@ -233,3 +233,32 @@ def test_nothing_is_written_where_one_of_two_packs_conflicts(store, tmp_path):
     with pytest.raises(StoreError, match="nothing was written"):
         publish(store, folder, store.experiments(), COMMIT)
     assert not (folder / "beauty.parquet").exists()
+
+
+def test_results_after_a_split_by_time_keep_whose_each_target_is(store, pack, tmp_path):
+    """Beside others in one file, which is unchanged where there are none."""
+    timed = Protocol(split=TemporalSplit(targets="all"))
+    owners = np.repeat(np.arange(USERS // 4, dtype=np.int32), 4)
+    for method in ("none", "hsd"):
+        made = dataclasses.replace(ranks(len(method)), user=owners)
+        save(store.root, make_experiment(method, protocol=timed), made)
+    publish(store, tmp_path / "both", store.experiments(), COMMIT)
+    file = tmp_path / "both" / "ml-100k.parquet"
+    again = Store(tmp_path / "again")
+    assert len(unpack(file, again).added) == 5
+    for stored in store.experiments():
+        assert users_that_differ(stored.ranks("test"), again.load(stored.key).ranks("test")) == 0
+        found = again.load(stored.key).ranks("validation").user
+        if stored.experiment.protocol.split == "leave-one-out":
+            assert found is None
+        else:
+            assert found.tolist() == owners.tolist()
+    shown = [
+        render(root, Request(tables=("overall", "protocols"))) for root in (store.root, again.root)
+    ]
+    assert shown[0] == shown[1]
+    assert "Kendall" in shown[0]
+    assert not [name for name in pq.read_schema(pack).names if name.endswith("_user")]
+    rest = [one for one in read_published(file) if one.experiment.protocol != timed]
+    write_published(tmp_path / "rest.parquet", rest)
+    assert (tmp_path / "rest.parquet").read_bytes() == pack.read_bytes()
