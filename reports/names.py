@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Format = Literal["markdown", "latex", "csv", "json", "html"]
+FORMATS: dict[str, Format] = {
+    ".tex": "latex",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "html",
+    ".htm": "html",
+}
+"""Of a report by the ending of its file; of others it is ``markdown``."""
 TableName = Literal[
     "data",
     "overall",

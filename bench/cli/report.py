@@ -11,7 +11,7 @@ from bench.cli.options import Against, Many, folder_settings, names, one_of, wit
 from bench.cli.reading import Out, Where, chosen_reading, write_out
 from bench.errors import ConfigError
 from bench.plan.protocol import Part
-from bench.reports.names import TABLES, FigureKind, Format, TableName
+from bench.reports.names import FORMATS, TABLES, FigureKind, Format, TableName
 from bench.reports.titles import RegisteredTitles
 from bench.settings import Settings
 
@@ -19,8 +19,8 @@ EPILOG = """
 \b
 Examples:
   bench report
-  bench report --dataset beauty toys --method none --format latex --out table.tex
-  bench report --format html --out report.html
+  bench report --dataset beauty toys --method none --out table.tex
+  bench report --out report.html
   bench report --candidates unseen --metric HR@5 NDCG@10 MRR
   bench report --spec planted --seeds 1 2
   bench report --run all --latest --where epochs=30 method=none,hsd
@@ -43,8 +43,14 @@ def report(
     backbone: Annotated[Many, names("Only these backbones, in this order.")] = None,
     method: Annotated[Many, names("Only these methods, in this order.")] = None,
     format_: Annotated[
-        Format, one_of("--format", Format, "markdown, latex, csv, json (--json) or html.")
-    ] = "markdown",
+        Format | None,
+        one_of(
+            "--format",
+            Format,
+            "markdown, latex, csv, json (--json) or html.",
+            show_default="by the ending of --out, else markdown",
+        ),
+    ] = None,
     out: Out = None,
     run: Annotated[
         str | None,
@@ -135,10 +141,11 @@ def report(
         raise ConfigError("--figure needs a file to draw into; add --out figure.png")
     if setting is not None and figure != "setting-curve":
         raise ConfigError("--setting needs --figure setting-curve; add it, or drop --setting")
-    if figure is not None and (table or format_ != "markdown"):
+    if figure is not None and (table or format_):
         raise ConfigError("a figure has its own format and no tables; drop --table and --format")
-    if paper is not None and (out or figure or format_ != "markdown"):
+    if paper is not None and (out or figure or format_):
         raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
+    format_ = format_ or FORMATS.get(Path(out or "").suffix, "markdown")
     detection = {"noise-detection", "over-denoising"} & {*(table or ())}
     if not detection and paper is None and format_ != "html":
         for flag, value in (("--part", part), ("--noise-is", noise_is)):

@@ -109,7 +109,7 @@ def _show(finished: Sequence[str], settings: Settings) -> None:
     console = Console()
     for grid in summary(settings.store, finished, titles):
         console.print(to_rich(grid))
-    console.print("Full report: bench report --format html --out report.html")
+    console.print("Full report: bench report --out report.html")
 
 
 def _conclude(outcomes: Sequence[ExperimentOutcome], settings: Settings) -> None:

@@ -16,7 +16,7 @@ from bench.settings import Settings
 EPILOG = """
 \b
 Examples:
-  bench report --format latex --out table.tex
+  bench report --out table.tex
   bench verify table.tex
   bench verify results.csv --store runs
   bench verify table.md --against reference    a report of 'bench report --against reference'

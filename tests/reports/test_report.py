@@ -172,6 +172,24 @@ def test_the_verb_writes_whole_files(store, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "fmt"),
+    [
+        ("t.tex", "latex"),
+        ("t.html", "html"),
+        ("t.csv", "csv"),
+        ("t.md", "markdown"),
+        ("t", "markdown"),
+    ],
+)
+def test_the_ending_of_the_file_says_the_format(store, tmp_path, name, fmt):
+    invoke("--out", str(tmp_path / name))
+    expected = render(store, Request(format=fmt), RegisteredTitles(), origin=True)
+    assert (tmp_path / name).read_text() == expected
+    invoke("--format", "markdown", "--out", str(tmp_path / name))
+    assert (tmp_path / name).read_text().startswith("### ")
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--format", "latx"], "--format 'latx' is unknown; did you mean 'latex'"),
