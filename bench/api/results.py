@@ -250,7 +250,10 @@ class Results:
         return self._long(lambda stored: _columns(stored.lists), items="item", ids=ids)
 
     def curves(self) -> pd.DataFrame:
-        """Return learning curves: one row per epoch, parts of the loss as ``loss: NAME``."""
+        """Return learning curves: one row per epoch, parts of the loss as ``loss: NAME``.
+
+        Epochs count from 0, as ``best_epoch`` of :meth:`cost`; in tables they count from 1.
+        """
         return pd.DataFrame(
             {
                 **_identity(stored),
