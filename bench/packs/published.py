@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, InstanceOf, Json, ValidationError
 
 from bench.config import Config
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import atomic_path
 from bench.hashing import canonical_json, content_hash
 from bench.plan.experiment import Experiment, Key, Moment
@@ -136,6 +136,11 @@ class PublishedExperiment:
             update={"versions": versions, "card": None, "detection": detection}
         )
         ranks = {phase: stored.ranks(phase) for phase in PHASES}
+        if any(min(one.better_all.min(), one.better_unseen.min()) < 0 for one in ranks.values()):
+            raise ConfigError(
+                f"{stored.experiment.label} was imported from a file that does not say every rank "
+                "among all items and among unseen ones; leave it out"
+            )
         buckets = Buckets.of(ranks["test"].target_count)
         plain = {
             "experiment": stored.content,

@@ -13,6 +13,7 @@ from bench.api import load
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.packs.publish import publish, restore, unpack
 from bench.packs.published import read_published, users_that_differ, write_published
+from bench.plan.experiment import IMPORTED
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import PHASES, Protocol, TemporalSplit
 from bench.plan.spec import Spec
@@ -262,3 +263,12 @@ def test_results_after_a_split_by_time_keep_whose_each_target_is(store, pack, tm
     rest = [one for one in read_published(file) if one.experiment.protocol != timed]
     write_published(tmp_path / "rest.parquet", rest)
     assert (tmp_path / "rest.parquet").read_bytes() == pack.read_bytes()
+
+
+def test_imported_ranks_that_are_not_all_known_are_not_published(tmp_path):
+    root = tmp_path / "runs"
+    unknown = dataclasses.replace(ranks(), better_unseen=np.full(USERS, -1, np.int32))
+    save(root, make_experiment("imported:llm", code=IMPORTED), unknown)
+    with pytest.raises(ConfigError, match="imported:llm/seed 1 was imported from a file that does"):
+        publish(Store(root), tmp_path / "p", Store(root).experiments(), COMMIT)
+    assert not (tmp_path / "p").exists()
