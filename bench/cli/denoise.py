@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -75,4 +76,4 @@ def denoise(
             f"{counted(len(cleaned.short), 'user')} with fewer than 3 interactions (first: "
             f"'{cleaned.short[0]}'), which the card leaves out"
         )
-    typer.echo(f"Train on it: bench run --dataset {cleaned.card}")
+    typer.echo(f"Train on it: bench run --dataset {shlex.quote(str(cleaned.card))}")

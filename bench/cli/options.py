@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,6 +22,7 @@ from bench.plan.cluster import Cluster, Slurm
 from bench.plan.overrides import COMMA, parse_setting, resolve_spec
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
+from bench.plan.variants import MARK
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
@@ -82,12 +85,18 @@ def expand(words: list[str], repeatable: Mapping[str, Splitter]) -> list[str]:
 def separate(word: str) -> list[str]:
     """Split names at commas, but not inside brackets, nor the name of a file.
 
+    What follows the name of a file after a plus are variants of its data set.
+
     Examples
     --------
     >>> separate("none,hsd:windows=[1,2],iadsr")
     ['none', 'hsd:windows=[1,2]', 'iadsr']
     """
-    return [word] if Path(word).exists() else [part for part in COMMA.split(word) if part]
+    names = accumulate(word.split(MARK), lambda name, more: f"{name}{MARK}{more}")
+    # Not Path.exists, which fails where the list of names is longer than a file's name may be.
+    if any("," in name and os.path.exists(name) for name in names):  # noqa: PTH110
+        return [word]
+    return [part for part in COMMA.split(word) if part]
 
 
 def numbers(word: str) -> list[str]:

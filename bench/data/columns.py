@@ -60,11 +60,13 @@ class Columns:
         Raises
         ------
         DataError
-            There is no such column, or its values have no text or have lost digits.
+            There is no such column, or its values are truth values, have no text or have lost
+            digits.
         """
         import pyarrow as pa
 
         column = self._get(name)
+        self._refuse_truth(name, "ids")
         if pa.types.is_floating(column.type):
             column = self._whole(column, name)
         encoded = self._texts(column, name).combine_chunks().dictionary_encode()
@@ -77,7 +79,8 @@ class Columns:
         Raises
         ------
         DataError
-            There is no such column, or a value is not a finite number; the message names its line.
+            There is no such column, or a value is not a number that 32 bits hold; the message names
+            its line.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -97,13 +100,14 @@ class Columns:
             values = column.to_pylist()
             bad = next(n for n, value in enumerate(values) if value and not _reads(value, number))
         else:
-            infinite = np.isinf(numbers)
+            infinite = np.abs(numbers) > np.finfo(np.float32).max
             if not infinite.any():
                 return np.asarray(numbers, dtype=np.float32)
             bad = int(np.argmax(infinite))
         raise DataError(
-            f"{self.place(bad)}: '{name}' is {column[bad].as_py()!r}, not a rating (a number, or "
-            "nothing where it is unknown); correct it, or the card's 'rating' (null: none)"
+            f"{self.place(bad)}: '{name}' is {column[bad].as_py()!r}, not a rating (a number "
+            "below 3.4e38, or nothing where it is unknown); correct it, or the card's 'rating' "
+            "(null: none)"
         )
 
     def times(self, name: str, form: str | None = None) -> tuple[Numbers, int | None]:
@@ -131,6 +135,7 @@ class Columns:
         import pyarrow as pa
 
         column = _trimmed(self._get(name))
+        self._refuse_truth(name, "times")
         if form is not None and form not in EPOCH:
             return self._dates(column, name, form)
         for kind in _time_kinds():
@@ -176,10 +181,14 @@ class Columns:
         if pa.types.is_floating(stored) or pa.types.is_floating(column.type):
             lost = np.abs(numbers) >= _exact(stored)
             if lost.any():
-                row = int(np.argmax(lost))
+                # One value that is not whole makes all of them floating-point numbers.
+                values = _trimmed(self._get(name))
+                order = np.argsort(~lost, kind="stable").tolist()
+                row = next(row for row in order if not _reads(values[row].as_py(), pa.int64()))
                 raise DataError(
-                    f"{self.place(row)}: '{name}' is {self._get(name)[row].as_py()!r}, a "
-                    "floating-point number so large that it has lost its order; store whole numbers"
+                    f"{self.place(row)}: '{name}' is {values[row].as_py()!r}, which makes the "
+                    "column floating-point numbers so large that it has lost its order; store "
+                    "whole numbers below 2**63"
                 )
         if form is not None and EPOCH[form]:
             return numbers, EPOCH[form]
@@ -264,6 +273,16 @@ class Columns:
         return pa.chunked_array(
             [pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)]
         )
+
+    def _refuse_truth(self, name: str, what: str) -> None:
+        """Refuse a Boolean column, whose values Arrow would read as 0 and 1, or as words."""
+        import pyarrow as pa
+
+        if pa.types.is_boolean(self._get(name).type):
+            raise DataError(
+                f"{self.path}: column '{name}' holds true and false, not {what}; name another "
+                "column, or convert it"
+            )
 
     def _get(self, name: str) -> Any:
         if name not in self.arrays:

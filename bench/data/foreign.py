@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.columns import Columns
-from bench.data.tables import read_table
+from bench.data.interactions import EXACT
+from bench.data.tables import LayoutError, holds_objects, read_table
 from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
@@ -39,9 +40,14 @@ class ForeignTable:
         Raises
         ------
         DataError
-            The file is missing, empty or damaged.
+            The file is missing, empty or damaged, or holds JSON lines.
         """
-        return cls(path, read_table(path, wanted, FileOptions()))
+        if holds_objects(path):
+            raise DataError(f"{path} holds JSON lines; write them as CSV or Parquet")
+        try:
+            return cls(path, read_table(path, wanted, FileOptions()))
+        except LayoutError as error:
+            raise DataError(error.without_card) from None
 
     def __contains__(self, name: str) -> bool:
         return name in self.columns.arrays
@@ -110,18 +116,25 @@ class ForeignTable:
         return numbers.astype(np.int64)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """Return a column of finite numbers.
+        """Return a column of finite numbers, of which none has lost digits.
 
         Raises
         ------
         DataError
-            A value is another; the message names its line.
+            A value is another, or a whole number that float64 does not hold; the message names its
+            line.
         """
         import pandas as pd
 
         texts = pd.Series(self.columns.strings(name), dtype=object)
         numbers = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
         self._refuse(name, ~np.isfinite(numbers), "a finite number")
+        lost = np.zeros(len(numbers), dtype=np.bool_)
+        for row in np.flatnonzero(np.abs(numbers) >= EXACT):
+            text = texts[row].strip()
+            lost[row] = text.lstrip("+-").isdecimal() and int(text) != int(numbers[row])
+        kind = "a number that float64 holds to the last digit"
+        self._refuse(name, lost, kind, "write whole numbers below 2**53")
         return numbers
 
     def flags(self, name: str) -> NDArray[np.bool_]:
@@ -164,10 +177,12 @@ class ForeignTable:
                 "remove one of the two rows"
             )
 
-    def _refuse(self, name: str, wrong: NDArray[np.bool_], kind: str) -> None:
+    def _refuse(
+        self, name: str, wrong: NDArray[np.bool_], kind: str, remedy: str = "correct it"
+    ) -> None:
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DataError(
                 f"{self.columns.place(row)}: '{name}' is "
-                f"'{self.columns.strings(name)[row]}', not {kind}; correct it"
+                f"'{self.columns.strings(name)[row]}', not {kind}; {remedy}"
             )

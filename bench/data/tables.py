@@ -13,6 +13,7 @@ import json
 import math
 import re
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,29 @@ _LONGEST_LINE = 1 << 26
 _BATCH = 1 << 12
 _STAND_IN = "\x1f"
 """Replaces a separator of several characters while a text is parsed."""
+
+
+class LayoutError(DataError):
+    """A text file is not written as it was expected.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, and where.
+    remedy
+        What to do about the file.
+    card
+        What a data set's card may say instead.
+
+    Attributes
+    ----------
+    without_card
+        The message where the file belongs to no card.
+    """
+
+    def __init__(self, problem: str, remedy: str, card: str) -> None:
+        super().__init__(f"{problem}; {remedy}, or {card}")
+        self.without_card = f"{problem}; {remedy}"
 
 
 def read_table(
@@ -66,7 +90,7 @@ def read_table(
     ------
     DataError
         The file is missing, empty, damaged, in another encoding, or a line has another number of
-        values than there are columns.
+        values than there are columns; a :class:`LayoutError` where the layout could be meant.
     """
     with opened(path) as stream:
         first = stream.read(1 << 12)
@@ -78,6 +102,18 @@ def read_table(
         if _OBJECT.match(first):
             return _Objects(path, wanted, optional, among, max_bad_lines).read(stream)
     return _Text.of(path, layout, typed=typed).read(wanted)
+
+
+def holds_objects(path: Path) -> bool:
+    """Whether a file holds JSON lines.
+
+    Raises
+    ------
+    DataError
+        The file is missing or damaged.
+    """
+    with opened(path) as stream:
+        return _OBJECT.match(stream.read(1 << 12)) is not None
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
@@ -103,9 +139,10 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         found = ", but UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-        raise DataError(
-            f"{path}, line {line}: not {encoding.upper()}{found}; save the file as UTF-8, or name "
-            "its 'encoding' in the card's options"
+        raise LayoutError(
+            f"{path}, line {line}: not {encoding.upper()}{found}",
+            "save the file as UTF-8",
+            "name its 'encoding' in the card's options",
         ) from None
     except (LookupError, UnicodeError):
         raise DataError(f"{path}: unknown encoding '{encoding}'; correct the card") from None
@@ -130,7 +167,8 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            _refuse_twins(str(path), names)
+            if twin := _twin(names):
+                raise DataError(f"{path}: two columns have the same name, '{twin}'; rename one")
             table = file.read(columns=[name for name in names if name in wanted])
         table.validate(full=True)  # texts that are not UTF-8, among others
     except (pa.ArrowException, OSError) as error:
@@ -142,13 +180,10 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
     return Columns(path, arrays, lambda row: f"{path}, row {row + 1}", names)
 
 
-def _refuse_twins(where: str, names: Sequence[str]) -> None:
-    twins = [name for name in names if list(names).count(name) > 1]
-    if twins:
-        raise DataError(
-            f"{where}: two columns have the same name, '{twins[0]}'; rename one, or, if the file "
-            "has no header, name its 'columns' in the card's options"
-        )
+def _twin(names: Sequence[str]) -> str | None:
+    """Return the first name that is there again."""
+    counts = Counter(names)
+    return next((name for name in names if counts[name] > 1), None)
 
 
 @dataclass(frozen=True)
@@ -202,10 +237,11 @@ class _Text:
         except csv.Error as error:
             problem = str(error)
         if problem:
-            raise DataError(
-                f"{self.path}, line {line}: {problem}; correct the quotes, or set 'quoted: false' "
-                "in the card's options if values have none, or 'line_breaks: true' if they may "
-                "contain line breaks"
+            raise LayoutError(
+                f"{self.path}, line {line}: {problem}",
+                "correct the quotes",
+                "set 'quoted: false' in the card's options if values have none, or 'line_breaks: "
+                "true' if they may contain line breaks",
             )
 
     def header(self) -> tuple[int, list[str]]:
@@ -230,7 +266,12 @@ class _Text:
         """Parse some columns to strings."""
         lines, header = self.header()
         names = [name.partition(":")[0] for name in header] if self.typed else header
-        _refuse_twins(f"{self.path}, line {lines}", names)
+        if twin := _twin(names):
+            raise LayoutError(
+                f"{self.path}, line {lines}: two columns have the same name, '{twin}'",
+                "rename one",
+                "if the file has no header, name its 'columns' in the card's options",
+            )
         if self.quoted:
             for _ in self.records():
                 pass
@@ -269,9 +310,11 @@ class _Text:
     def _wrong_line(self, names: list[str]) -> DataError | None:
         for line, values in self.records():
             if len(values) != len(names):
-                return DataError(
+                return LayoutError(
                     f"{self.path}, line {line}: {len(values)} values where {len(names)} are "
-                    f"expected ({', '.join(names)}); correct the line or the card's separator"
+                    f"expected ({', '.join(names)})",
+                    "correct the line",
+                    "the card's separator",
                 )
         return None
 
@@ -366,22 +409,29 @@ class _Objects:
 def _object(line: bytes) -> dict[Any, Any]:
     """Parse a line."""
     try:
-        values = json.loads(line)
+        # Objects become tuples of their pairs, in which a key that is there twice still is.
+        pairs = json.loads(line, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
-        values = _literal(line)
-    if not isinstance(values, dict):
+        pairs = _literal(line)
+    if not isinstance(pairs, tuple):
         raise _BadLineError("neither a JSON object nor a Python literal of one")
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise _BadLineError(f"the key '{_twin([key for key, _ in pairs])}' is there twice")
     return values
 
 
-def _literal(line: bytes) -> Any:
-    """Parse a Python literal; None if there is none."""
+def _literal(line: bytes) -> tuple[tuple[Any, Any], ...] | None:
+    """Parse a Python literal of an object to pairs; None if there is none."""
     with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        text = line.decode("utf-8").strip()
+        tree = ast.parse(line.decode("utf-8").strip(), mode="eval")
         try:
-            return ast.literal_eval(text)
+            values = ast.literal_eval(tree)
         except ValueError:  # a word that is no literal
-            return ast.literal_eval(_Words().visit(ast.parse(text, mode="eval")))
+            values = ast.literal_eval(_Words().visit(tree))
+        if isinstance(tree.body, ast.Dict):
+            keys = (ast.literal_eval(key) for key in tree.body.keys if key is not None)
+            return tuple((key, values[key]) for key in keys)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ import yaml
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.data.interactions import MISSING
 from bench.data.load import parse_card
 from bench.data.locate import Located
 from bench.data.sequences import Sequences
@@ -294,7 +294,7 @@ def _card(
     form: dict[str, Any] = {"format": "table" if fmt in {"csv", "parquet"} else fmt}
     if fmt == "recbole":
         form["options"] = {"text": "title"}
-    if any(value.lower() in MISSING for value in (*dataset.user_ids, *dataset.item_ids)):
+    if any(one.missing_ids == "keep" for one in origin.forms):  # else all ids are plain
         form["missing_ids"] = "keep"
     what = {"train": "training histories", "all": "histories"}[part]
     card: dict[str, Any] = {
@@ -356,7 +356,7 @@ def _read_again(folder: Path, fmt: CleanedFormat, rows: pd.DataFrame) -> Dataset
         located = Located(form, {role: folder / name for role, name in form.files.items()})
         again = parse_card(card, located)
     except BenchError as error:
-        problem = str(error)
+        problem = str(error).replace(f"{folder}{os.sep}", "")  # a folder that does not stay
     else:
         meant = rows.groupby("user_id", sort=False)["item_id"].agg(list).to_dict()
         found = {
@@ -366,10 +366,10 @@ def _read_again(folder: Path, fmt: CleanedFormat, rows: pd.DataFrame) -> Dataset
         if found == meant:
             return again
         problem = "other histories are read back than were written"
-    raise DataError(
-        f"format '{fmt}' cannot hold the ids of these data ({problem}); choose another --format, "
-        "such as parquet"
-    )
+    remedy = "rename them in the files of the data set"
+    if fmt != "parquet":
+        remedy = "choose another --format, such as parquet"
+    raise DataError(f"format '{fmt}' cannot hold the ids of these data ({problem}); {remedy}")
 
 
 def _write_card(folder: Path, card: Mapping[str, Any]) -> None:

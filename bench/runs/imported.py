@@ -8,7 +8,9 @@ the counts of :class:`bench.plan.result.Ranks` (``better_all``, ``ties_all``, ``
 
 from __future__ import annotations
 
+import lzma
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,12 +38,18 @@ from bench.runs.stored import StoredExperiment
 if TYPE_CHECKING:
     from bench.evaluate.ndcg import Metric, Ranking
 
-NAME = re.compile(r"\w[\w .()+-]{0,59}")
+NAME = re.compile(r"\w(?:[\w .()+-]{0,58}[\w.()+-])?")
 """Names of imported models."""
 COUNTS = ("better_all", "ties_all", "better_unseen", "ties_unseen")
 FINGERPRINT = b"bench.fingerprint"
 """Key of the data set's fingerprint in the metadata of a Parquet file."""
 _COLUMNS = ("user", "target", "rank", "item", "phase", *COUNTS)
+_DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+    *(OSError, EOFError, KeyError, ValueError, TypeError, OverflowError),
+    *(MemoryError, RuntimeError),  # a header of a size without measure; encryption
+)
+"""What zipfile and numpy raise while they read a damaged npz file."""
 
 Counts = Mapping[str, NDArray[np.int64]]
 """The columns :data:`COUNTS` of every user of the data set."""
@@ -91,8 +99,8 @@ def import_ranks(
     """
     if not NAME.fullmatch(name):
         raise ConfigError(
-            f"name '{name}' must be at most 60 letters, digits, spaces and any of _.()+- and begin "
-            "with a letter or digit; choose another"
+            f"name '{name}' must be at most 60 letters, digits, spaces and any of _.()+-, begin "
+            "with a letter or digit and end in no space; choose another"
         )
     if protocol.split != LEAVE_ONE_OUT:
         raise ConfigError(
@@ -160,6 +168,12 @@ def _completed(given: Counts, users: int) -> Counts:
     return {name: given.get(name, unknown[name.partition("_")[0]]) for name in COUNTS}
 
 
+def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """Read one array of an npz file."""
+    with file.open(f"{name}.npy") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
 @dataclass(frozen=True, eq=False)
 class _Reader:
     """Reads what one file tells about the ranks of a data set's targets.
@@ -192,6 +206,13 @@ class _Reader:
         table = ForeignTable.read(self.path, _COLUMNS)
         self._check_fingerprint()
         table.need("user")
+        for column, others in (("item", ("target", *COUNTS)), ("rank", COUNTS)):
+            twin = next((name for name in others if name in table), None)
+            if column in table and twin:
+                raise DataError(
+                    f"{self.path} has the columns '{column}' and '{twin}', of which only one can "
+                    "count; leave the other out"
+                )
         if "item" in table:
             counts, length = self._lists(table)
             return "lists", counts, length
@@ -255,6 +276,11 @@ class _Reader:
         phases = self._phases(table)
         table.refuse_twins("user and phase", phases, users)
         if any(name in table for name in COUNTS):
+            if self.candidates is not None:
+                raise ConfigError(
+                    f"{self.path} holds counts, whose columns name the candidates; leave "
+                    "--candidates away"
+                )
             for better, ties in (COUNTS[:2], COUNTS[2:]):
                 table.need(*([better, ties] if better in table or ties in table else []))
             given = {name: table.whole(name) for name in COUNTS if name in table}
@@ -292,17 +318,25 @@ class _Reader:
     ) -> None:
         """Refuse more items above a target than compete, or more unseen ones than of all."""
         known = complete_ranks(self.split, phase, None).columns()
-        wrong = np.zeros(len(rows), dtype=np.bool_)
-        for name in ("all", "unseen"):
-            above = counts[f"better_{name}"] + counts[f"ties_{name}"]
-            wrong |= above >= known[f"candidates_{name}"]
-        if (counts["better_all"] >= 0).all():
-            wrong |= counts["better_unseen"] > counts["better_all"]
-        if wrong.any():
-            raise DataError(
-                f"{table.columns.place(int(rows[np.argmax(wrong)]))}: more items are ranked above "
-                "the target than compete with it; correct the row"
+        problems = [
+            (
+                counts[f"better_{name}"] + counts[f"ties_{name}"] >= known[f"candidates_{name}"],
+                "more items are ranked above the target than compete with it",
             )
+            for name in ("all", "unseen")
+        ]
+        if min(counts["better_all"].min(), counts["better_unseen"].min()) >= 0:
+            problems += [
+                (
+                    counts[f"{name}_unseen"] > counts[f"{name}_all"],
+                    f"'{name}_unseen' is more than '{name}_all', which counts the same items, too",
+                )
+                for name in ("better", "ties")
+            ]
+        for wrong, problem in problems:
+            if wrong.any():
+                place = table.columns.place(int(rows[np.argmax(wrong)]))
+                raise DataError(f"{place}: {problem}; correct the row")
 
     def _lists(self, table: ForeignTable) -> tuple[dict[Phase, Counts], int]:
         table.need("rank")
@@ -343,9 +377,9 @@ class _Reader:
 
     def _npz(self) -> Counts:
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                users, items, scores = (file[name] for name in ("users", "items", "scores"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            with zipfile.ZipFile(self.path) as file:
+                users, items, scores = (_array(file, name) for name in ("users", "items", "scores"))
+        except _DAMAGES as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
                 f"{self.path} is no npz file with the arrays users, items and scores ({reason}); "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from bench.runs.stored import readable
 from bench.settings import Settings
 from bench.tuning.records import TrialNumbers
 
+_HEADS = {KEYS, *NAMES, *CONDITIONS}
 _RELATIVE = 1e-9
 """Tolerance for unrounded figures, because other processors sum in another order."""
 
@@ -35,8 +37,8 @@ def verify(report: Path, where: Settings | Path, titles: Titles) -> tuple[int, l
     Parameters
     ----------
     report
-        Markdown, LaTeX, HTML or the flat CSV, as ``bench report`` wrote it; other text around its
-        tables does not matter.
+        Markdown, LaTeX, HTML, or the CSV or JSON of all columns, as ``bench report`` wrote it; text
+        around the tables of the first three does not matter.
     where
         Name the store and the folders of data and cache; or the folder of a store alone.
     titles
@@ -63,8 +65,16 @@ def verify(report: Path, where: Settings | Path, titles: Titles) -> tuple[int, l
         raise BenchError(f"cannot read {report}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BenchError(f"{report} is not UTF-8 text; write it with 'bench report'") from None
-    if {KEYS, *NAMES, *CONDITIONS} <= set(text.partition("\n")[0].split(",")):
-        return _verify_csv(_read_csv(text), settings)
+    if set(text.partition("\n")[0].split(",")) >= _HEADS:
+        return _verify_flat(_read_csv(text), settings)
+    if (lines := _read_json(text)) is not None:
+        return _verify_flat(lines, settings)
+    if report.suffix in {".csv", ".json"}:
+        raise ConfigError(
+            f"{report} is not the table of all columns that 'bench report' writes as CSV or JSON "
+            "without --table, and no other says what it was made of; write that one, or Markdown, "
+            "LaTeX or HTML"
+        )
     request = embedded_request(text, str(report))
     keys, missing = _full_keys(request.keys or (), Store(settings.store))
     missing += _missing_trials(request.trials or {}, settings.store)
@@ -146,14 +156,27 @@ def _read_csv(text: str) -> list[dict[str, str]]:
         lines = list(csv.DictReader(io.StringIO(text), strict=True))
     except csv.Error as error:
         raise ConfigError(f"the CSV is damaged ({error}); write it again") from None
-    if not lines or not {KEYS, *NAMES, *CONDITIONS} <= lines[0].keys():
+    if not lines or not lines[0].keys() >= _HEADS:
         raise ConfigError("the CSV has no rows, or its head is damaged; write it again")
     if any(None in line or None in line.values() for line in lines):
         raise ConfigError("a row of the CSV has more or fewer cells than its head; write it again")
     return lines
 
 
-def _verify_csv(lines: Sequence[dict[str, str]], settings: Settings) -> tuple[int, list[str]]:
+def _read_json(text: str) -> list[dict[str, str]] | None:
+    """Read lines as a CSV has them; None if they are something else."""
+    try:
+        lines = [
+            {name: "" if value is None else str(value) for name, value in line.items()}
+            for line in json.loads(text)
+        ]
+    except (ValueError, RecursionError, TypeError, AttributeError):
+        return None
+    complete = all(_HEADS <= line.keys() == lines[0].keys() for line in lines)
+    return lines if lines and complete else None
+
+
+def _verify_flat(lines: Sequence[dict[str, str]], settings: Settings) -> tuple[int, list[str]]:
     """Compare the rows of each protocol together, because their tests are one family."""
     differences: list[str] = []
     groups: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
@@ -165,7 +188,7 @@ def _verify_csv(lines: Sequence[dict[str, str]], settings: Settings) -> tuple[in
         if missing:
             differences += missing
             continue
-        data = read_report(settings, _csv_request(group[0], keys))
+        data = read_report(settings, _flat_request(group[0], keys))
         text = frame([_in_order(table, keys) for table in data.tables]).to_csv(index=False)
         differences += _differing_lines(group, _read_csv(text))
     return sum(map(len, lines)), differences
@@ -180,11 +203,11 @@ def _in_order(table: Table, keys: Sequence[str]) -> Table:
     return replace(table, blocks=[replace(b, rows=sorted(b.rows, key=place)) for b in table.blocks])
 
 
-def _csv_request(line: Mapping[str, str], keys: Sequence[str]) -> Request:
+def _flat_request(line: Mapping[str, str], keys: Sequence[str]) -> Request:
     metrics = [name.removesuffix(" sd") for name in line if name.endswith(" sd")]
     conditions = {name: line[name] for name in ("phase", "candidates", "ties")}
     conditions |= {"targets": line["targets"]} if "targets" in line else {}
-    return Request.parse({"keys": keys, "metrics": metrics, **conditions}, "the CSV")
+    return Request.parse({"keys": keys, "metrics": metrics, **conditions}, "its columns")
 
 
 def _differing_lines(

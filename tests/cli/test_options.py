@@ -49,6 +49,21 @@ def test_the_name_of_a_file_may_hold_a_comma(tmp_path):
     assert separate(f"{tmp_path}/a,b.yaml") == [f"{tmp_path}/a,b.yaml"]
 
 
+def test_the_name_of_a_file_with_variants_may_hold_a_comma(tmp_path, monkeypatch):
+    card = tmp_path / "a,b" / "two+one.yaml"
+    card.parent.mkdir()
+    card.touch()
+    assert separate(f"{card}+random:0.1") == [f"{card}+random:0.1"]
+    assert separate(f"{card}+swap:0.1:seed=2+shuffled") == [f"{card}+swap:0.1:seed=2+shuffled"]
+    # A folder of data in the way does not make a list of data sets one name.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ml-100k").mkdir()
+    names = ["ml-100k+random:0.1", "beauty+random:0.1"]
+    assert separate(",".join(names)) == names
+    many = [f"hsd:threshold=0.{number}" for number in range(100)]
+    assert separate(",".join(many)) == many
+
+
 def test_in_a_command():
     app = typer.Typer()
     seen = []

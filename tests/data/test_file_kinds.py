@@ -227,6 +227,15 @@ def test_lines_without_an_id_can_be_left_out(tmp_path):
     assert "the user id -1 is negative" in refused(card(tmp_path, bad, missing_ids="drop"))
 
 
+@pytest.mark.parametrize("again", ["1.0", "1\u00a0", "1"])
+def test_a_user_with_two_lines_is_refused_however_the_id_is_written(tmp_path, again):
+    (tmp_path / "seq.txt").write_text(f"1 a b\n2 a b\n{again} b a\n", encoding="utf-8")
+    path = write_card(tmp_path, format="sequences", files={"sequences": "seq.txt"})
+    assert "seq.txt, line 3: user '1' is already on line 1" in refused(path)
+    (tmp_path / "seq.txt").write_text("1 a b\nv a b\n1.0 b a\n", encoding="utf-8")
+    assert "the user id 1.0 is next to 1, which may be the same" in refused(path)
+
+
 def test_names_that_people_chose_are_kept_as_they_are(tmp_path):
     names = ["-1", "1", "1.0", "1e+08", "None", "a\x01b"]
     text = "user_id,item_id,timestamp\n" + "".join(f"{name},a,1\n" for name in names)
@@ -289,6 +298,20 @@ def test_one_unit_is_accepted_and_sorted(tmp_path_factory, seconds, power):
     times = [second * 1000**power for second in seconds]
     dataset = load(timed(tmp_path_factory.mktemp("x"), times))
     assert order(dataset) == sorted(range(len(times)), key=times.__getitem__)
+
+
+@pytest.mark.parametrize("value", [str(10**30), "1405209600000000000.5", "7.5"])
+def test_the_time_that_makes_others_lose_their_order_is_named(tmp_path, value):
+    times = [1405209600000000001, 1405209600000000002, value, 1405209600000000003]
+    assert f"x.dat, line 4: 'timestamp' is '{value}'" in refused(timed(tmp_path, times))
+
+
+@pytest.mark.parametrize("column", ["user_id", "item_id", "timestamp"])
+def test_truth_values_are_neither_ids_nor_times(tmp_path, column):
+    columns = {"user_id": ["u"] * 2, "item_id": ["a", "b"], "timestamp": [1, 2]}
+    what = "times" if column == "timestamp" else "ids"
+    message = refused(parquet(tmp_path, {**columns, column: [True, False]}))
+    assert f"x.dat: column '{column}' holds true and false, not {what}" in message
 
 
 def test_counters_are_no_units(tmp_path):
@@ -423,7 +446,7 @@ def test_ratings_of_a_table_need_the_card(tmp_path):
     assert "x.dat has no column 'stars'" in refused(card(tmp_path, RATED, {"rating": "stars"}))
 
 
-@pytest.mark.parametrize("value", ["four", "4,5", "inf", "4 stars"])
+@pytest.mark.parametrize("value", ["four", "4,5", "inf", "4 stars", "1e300", "-1e39"])
 def test_a_rating_that_is_none_names_its_line(tmp_path, value):
     message = refused(card(tmp_path, f'{RATED}v,c,4,"{value}"\n', {"rating": "rating"}))
     assert f"x.dat, line 6: 'rating' is '{value}', not a rating" in message
@@ -445,6 +468,12 @@ def test_ratings_of_parquet(tmp_path, values):
     same_ratings(dataset, [4, np.nan, 3])
     path = parquet(tmp_path, {**columns, "stars": [[1], [2], [3]]}, options=options)
     assert "column 'stars' holds list<" in refused(path)
+
+
+def test_the_largest_rating_is_that_of_32_bits(tmp_path):
+    large = str(float(np.finfo(np.float32).max))
+    dataset = load(card(tmp_path, f"{RATED}v,c,4,{large}\n", {"rating": "rating"}))
+    assert dataset.ratings[-1] == np.finfo(np.float32).max
 
 
 def test_ratings_of_objects_may_be_missing_but_not_all(tmp_path):
@@ -628,6 +657,24 @@ def test_an_inter_file_without_times_is_taken_in_its_order(tmp_path):
 def test_recbole_times_keep_their_order_as_floats(tmp_path):
     text = "user_id:token\titem_id:token\ttimestamp:float\nu\tb\t978300761.0\nu\ta\t978300760.5\n"
     assert histories(load(atomic(tmp_path, text))) == {"u": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"user_id": "u", "item_id": "a", "timestamp": 1, "user_id": "v"}',
+        "{'user_id': 'u', 'item_id': 'a', 'timestamp': 1, 'user_id': 'v'}",
+        '{"user_id": "u", "item_id": "a", "timestamp": 1, "user_id": nan}',
+    ],
+)
+def test_an_object_with_a_key_twice_is_unreadable(tmp_path, line):
+    """JSON and Python readers let the last of them win."""
+    message = refused(card(tmp_path, f"{LINES}{line}\n"))
+    assert "x.dat, line 10: the key 'user_id' is there twice" in message
+    dataset = load(card(tmp_path, f"{LINES}{line}\n", {"max_bad_lines": 1}))
+    assert (dataset.n_users, dataset.n_interactions) == (1, 9)
+    inside = '{"user_id": "v", "item_id": "a", "timestamp": 1, "more": {"k": 1, "k": 2}}'
+    assert load(card(tmp_path, f"{LINES}{inside}\n")).n_users == 2
 
 
 LINES = "".join(f'{{"user_id": "u", "item_id": "i{n}", "timestamp": {n}}}\n' for n in range(9))

@@ -374,6 +374,37 @@ def test_the_store_itself(tmp_path):
     assert done.output.endswith(f"{root}: 1 difference\n")
 
 
+def test_a_json_of_all_columns_verifies_as_a_csv_does(tmp_path, root):
+    report = write(tmp_path, root, "json")
+    cells, told = verify(report, root, TITLES)
+    assert (cells, told) == verify(write(tmp_path, root, "csv"), root, TITLES)
+    assert (cells >= 4 * 10, told) == (True, [])
+    lines = json.loads(report.read_text())
+    place = next(n for n, line in enumerate(lines) if line["method"] == "hsd")
+    value = lines[place]["HR@5"]
+    lines[place]["HR@5"] = value + 0.01
+    report.write_text(json.dumps(lines))
+    [found] = drift(report, root)
+    assert found.startswith(f"row {lines[place]['dataset']} / ")
+    assert f"column HR@5: '{value + 0.01}' is printed, the store gives '{value}'" in found
+    report.write_text(json.dumps(lines[:place] + lines[place + 1 :]))
+    assert any(found.endswith("is missing") for found in drift(report, root))
+    del lines[place]["HR@5"]
+    report.write_text(json.dumps(lines))
+    with pytest.raises(ConfigError, match="is not the table of all columns"):
+        verify(report, root, TITLES)
+
+
+@pytest.mark.parametrize("fmt", ["csv", "json"])
+def test_a_flat_file_of_another_table_says_which_can_be_verified(tmp_path, shared, fmt):
+    report = write(tmp_path, shared, fmt, tables=("overall",))
+    with pytest.raises(ConfigError, match=r"as CSV or JSON without --table, .* or Markdown"):
+        verify(report, shared, TITLES)
+    report.write_text(report.read_text()[:-20])
+    with pytest.raises(ConfigError, match="is not the table of all columns"):
+        verify(report, shared, TITLES)
+
+
 CELL = re.compile(r"(?<=[|>,&])( ?)sasrec")
 
 

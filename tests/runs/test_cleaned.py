@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -238,8 +239,42 @@ def test_what_is_dropped_is_listed_with_its_score(tmp_path, settings, dataset, e
         assert np.float32(row["score"]) == score
 
 
+@pytest.mark.parametrize("fmt", ["csv", "parquet", "recbole", "sequences"])
+def test_ids_that_a_card_has_to_keep_are_kept(tmp_path, fmt):
+    write_shop(tmp_path, user="-{:02d}", item="{}.0e+08")
+    path = tmp_path / "card.yaml"
+    path.write_text(path.read_text().replace("format: table", "format: table\n  missing_ids: keep"))
+    own = settings_of(tmp_path)
+    data = load_dataset(str(path), own)
+    save(own, data, decisions=decisions_about(data))
+    cleaned = bench.denoise("shop/sasrec/hsd", tmp_path / "o", format=fmt, settings=own)
+    meant = expected(data, decisions_about(data), "train")
+    assert histories_of(load_dataset(str(cleaned.card), own)) == {
+        user: items for user, items in meant.items() if len(items) >= 3
+    }
+
+
+def test_ids_that_no_format_holds_are_to_be_renamed(tmp_path):
+    """Where only a test target is no number, ids of the training histories turn into others."""
+    write_shop(tmp_path, item="{}.0", title="thing {}")
+    clicks = tmp_path / "clicks.csv"
+    user, _, time = clicks.read_text().splitlines()[-1].split(",")
+    clicks.write_text(f"{clicks.read_text()}{user},last,{int(time) + 1}\n")
+    (tmp_path / "items.csv").write_text((tmp_path / "items.csv").read_text() + "last,thing\n")
+    own = settings_of(tmp_path)
+    data = load_dataset(str(tmp_path / "card.yaml"), own)
+    save(own, data, decisions=decisions_about(data))
+    message = r"'parquet' cannot hold .* \(other histories are read .*\); rename them in the files"
+    with pytest.raises(DataError, match=message):
+        bench.denoise("shop/sasrec/hsd", tmp_path / "o", format="parquet", settings=own)
+
+
 def test_sequences_hold_ids_without_spaces(tmp_path, settings, experiment):
-    with pytest.raises(DataError, match="'sequences' cannot hold the ids of these data"):
+    message = (
+        r"'sequences' cannot hold the ids of these data \(user_sequence.txt, line 2: user 'u' is "
+        r"already on line 1; merge the two lines\); choose another --format, such as parquet"
+    )
+    with pytest.raises(DataError, match=message):
         bench.denoise(experiment.key, tmp_path / "out", format="sequences", settings=settings)
     assert not list(tmp_path.iterdir())
     write_shop(tmp_path, user="u{}", item="i{}")
@@ -294,7 +329,7 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path, home, settings, datase
 
 
 def test_the_command_says_what_it_did(tmp_path, home, dataset, experiment):
-    out = tmp_path / "cleaned"
+    out = tmp_path / "a b" / "cleaned"
     words = ["denoise", experiment.key, "--out", str(out), "--format", "recbole"]
     done = called(*words, "--threshold", "0.6", "--store", "runs", cwd=home)
     assert done.returncode == 0, done.stderr
@@ -303,6 +338,8 @@ def test_the_command_says_what_it_did(tmp_path, home, dataset, experiment):
     total = dataset.n_interactions - 2 * dataset.n_users
     assert done.stdout.startswith(f"{total - left} of {total} training interactions dropped")
     assert "2 users with fewer than 3 interactions (first: 'u 0')" in done.stdout
+    command = done.stdout.splitlines()[-1].removeprefix("Train on it: ")
+    assert shlex.split(command) == ["bench", "run", "--dataset", str(out / "card.yaml")]
     lines = (out / "cleaned.inter").read_text().splitlines()
     assert lines[0] == "user_id:token\titem_id:token\ttimestamp:float"
     assert len(lines) == 1 + left

@@ -1,7 +1,9 @@
 """Ranks of models trained elsewhere: out and in again, against counts by brute force."""
 
+import io
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -304,6 +306,12 @@ def frame_of(dataset, **changes):
     return pd.DataFrame({**columns, **changes}).astype(str)
 
 
+def counts_of(dataset, *values):
+    """Rows of :data:`COUNTS` that are the same for every user."""
+    columns = dict(zip(COUNTS, values, strict=True))
+    return frame_of(dataset, **columns).drop(columns="rank")
+
+
 def set_at(frame, row, **values):
     for name, value in values.items():
         frame.loc[row, name] = value
@@ -349,6 +357,22 @@ WRONG_RANKS = {
         lambda d: frame_of(d).rename(columns={"rank": "better_all"}),
         "has no column 'ties_all'",
     ),
+    "has a rank and counts": (
+        lambda d: frame_of(d, better_unseen=0, ties_unseen=0),
+        "has the columns 'rank' and 'better_unseen', of which only one can count",
+    ),
+    "has a target and an item": (
+        lambda d: frame_of(d, item=d.item_ids[0]),
+        "has the columns 'item' and 'target', of which only one can count",
+    ),
+    "has more unseen items above than items": (
+        lambda d: set_at(counts_of(d, 5, 0, 5, 0), 7, better_unseen="6"),
+        "line 9: 'better_unseen' is more than 'better_all'",
+    ),
+    "has more unseen items in a tie than items": (
+        lambda d: set_at(counts_of(d, 5, 2, 5, 2), 7, ties_unseen="3"),
+        "line 9: 'ties_unseen' is more than 'ties_all'",
+    ),
     "has another phase": (
         lambda d: frame_of(d, phase="tests"),
         "line 2: 'phase' is 'tests', neither validation nor test",
@@ -388,6 +412,56 @@ def test_a_wrong_table_is_one_sentence(home, dataset, what):
     told = refused(*words, "--store", "wrong", cwd=home)
     assert message in told, told
     assert not (home / "wrong").exists()
+
+
+def test_candidates_beside_counts_have_no_meaning(home, dataset):
+    counts_of(dataset, 5, 2, 4, 1).to_csv(home / "counts.csv", index=False)
+    words = ["import", "ranks", "counts.csv", "--dataset", "card.yaml", "--name", "Counts"]
+    told = refused(*words, "--candidates", "unseen", "--store", "wrong", cwd=home)
+    assert "holds counts, whose columns name the candidates; leave --candidates away" in told
+    assert called(*words, "--store", "runs", cwd=home).returncode == 0
+
+
+def test_what_ranks_cannot_be_written_in_is_not_blamed_on_a_card(home, dataset):
+    frame = frame_of(dataset)
+    (home / "ranks.jsonl").write_text(frame.to_json(orient="records", lines=True))
+    (home / "utf16.csv").write_bytes(frame.to_csv(index=False).encode("utf-16"))
+    (home / "quote.csv").write_text(frame.to_csv(index=False) + '"u')
+    (home / "short.csv").write_text(frame.to_csv(index=False) + "u\n")
+    (home / "twin.csv").write_text(frame.to_csv(index=False).replace("rank", "user"))
+    twins = pa.table(frame).rename_columns(["user", "target", "target"])
+    pq.write_table(twins, home / "twin.parquet")
+    told = {
+        "ranks.jsonl": "ranks.jsonl holds JSON lines; write them as CSV or Parquet",
+        "utf16.csv": "utf16.csv, line 1: not UTF-8, but UTF-16; save the file as UTF-8",
+        "quote.csv": "quote.csv, line 32: unexpected end of data; correct the quotes",
+        "short.csv": "1 values where 3 are expected (user, target, rank); correct the line",
+        "twin.csv": "twin.csv, line 1: two columns have the same name, 'user'; rename one",
+        "twin.parquet": "twin.parquet: two columns have the same name, 'target'; rename one",
+    }
+    for name, message in told.items():
+        words = ["import", "ranks", name, "--dataset", "card.yaml", "--name", "Wrong"]
+        assert refused(*words, "--store", "wrong", cwd=home).endswith(message)
+
+
+def test_whole_scores_in_columns_keep_their_digits_or_are_refused(home, settings, dataset, scores):
+    large = 2**53 - 1 - scores.astype(np.int64)
+    wide(home / "large.parquet", dataset, large)
+    [stored] = imported(home, settings, home / "large.parquet", "Large")._stored
+    better = counted(dataset, large, "test").better_all
+    assert np.array_equal(stored.ranks("test").better_all, better)
+    assert len({*better.tolist()}) > 10
+    wide(home / "lossy.parquet", dataset, 2**60 + scores.astype(np.int64))
+    digits = 2**60 + int(scores[0, 0])
+    assert int(float(digits)) != digits
+    with pytest.raises(DataError, match=f"row 1: '{dataset.item_ids[0]}' is '{digits}', not a num"):
+        imported(home, settings, home / "lossy.parquet", "Lossy")
+    floats = (2.0**60 * (1 + scores / 64)).astype(np.float64)
+    wide(home / "floats.parquet", dataset, floats)
+    [stored] = imported(home, settings, home / "floats.parquet", "Floats")._stored
+    assert np.array_equal(
+        stored.ranks("test").better_all, counted(dataset, scores, "test").better_all
+    )
 
 
 def changed(scores, value):
@@ -456,6 +530,46 @@ def test_a_damaged_file_of_each_kind_is_one_sentence(home, settings, dataset, sc
     assert not (home / "wrong").exists()
 
 
+def written(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+HEADS = {
+    "endless": "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000000)}",
+    "beyond 64 bits": f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**70},)}}",
+    "of truth values": "{'descr': '<f8', 'fortran_order': False, 'shape': (True,)}",
+    "cut": "{'descr",
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_wrong_head_of_an_array_is_one_sentence(home, dataset, head):
+    """Thousands of random changes found these; sizes are not believed before they are read."""
+    text = HEADS[head].ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+    with zipfile.ZipFile(home / "head.npz", "w") as file:
+        file.writestr("users.npy", written(dataset.user_ids))
+        file.writestr("items.npy", written(dataset.item_ids))
+        file.writestr("scores.npy", array)
+    words = ["import", "ranks", "head.npz", "--dataset", "card.yaml", "--name", "Wrong"]
+    told = refused(*words, "--store", "wrong", cwd=home)
+    assert "is no npz file with the arrays users, items and scores (" in told
+
+
+def test_what_is_no_npz_file_is_one_sentence(home, scores):
+    (home / "array.npz").write_bytes(written(scores))
+    with zipfile.ZipFile(home / "names.npz", "w") as file:
+        for name in ("users", "items", "scores"):
+            file.writestr(name, "x")
+    for name, reason in {"array.npz": "not a zip file", "names.npz": "named 'users.npy'"}.items():
+        words = ["import", "ranks", name, "--dataset", "card.yaml", "--name", "Wrong"]
+        told = refused(*words, "--store", "wrong", cwd=home)
+        assert "is no npz file with the arrays users, items and scores (" in told
+        assert reason in told
+
+
 def test_a_flipped_bit_in_an_npz_file_is_noticed(home, dataset, scores):
     npz(home / "bit.npz", dataset, scores)
     content = bytearray((home / "bit.npz").read_bytes())
@@ -476,7 +590,7 @@ def test_an_export_of_other_data_is_refused_by_its_fingerprint(home, settings, d
     assert set(COUNTS) <= set(table.column_names)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a,b", "-a", "a*", "x" * 61])
+@pytest.mark.parametrize("name", ["", "a/b", "a,b", "-a", "a*", "a ", " a", "x" * 61])
 def test_names_that_labels_could_not_hold_are_refused(home, settings, name):
     with pytest.raises(ConfigError, match="must be at most 60 letters"):
         imported(home, settings, home / "none.csv", name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.columns import Columns, item_texts
-from bench.data.interactions import CheckResult, Interactions
+from bench.data.interactions import CheckResult, Interactions, tidy
 from bench.data.tables import read_table, read_text
 from bench.errors import DataError
 from bench.plan.formats import FileOptions, SequencesOptions
@@ -49,14 +49,15 @@ def read(files: Mapping[str, Path], options: SequencesOptions) -> Interactions:
 
 def _check_rows(path: Path, rows: list[list[str]], lines: list[int]) -> None:
     first: dict[str, int] = {}
-    for line, row in zip(lines, rows, strict=True):
+    meant, _ = tidy([row[0] for row in rows], "user")  # as the data set will name them
+    for line, row, user in zip(lines, rows, meant, strict=True):
         if len(row) == 1:
             raise DataError(
                 f"{path}, line {line}: user '{row[0]}' has no items; a line is USER ITEM ITEM ..."
             )
-        if row[0] in first:
+        if user in first:
             raise DataError(
-                f"{path}, line {line}: user '{row[0]}' is already on line {first[row[0]]}; "
-                "merge the two lines"
+                f"{path}, line {line}: user '{user}' is already on line {first[user]}; merge the "
+                "two lines"
             )
-        first[row[0]] = line
+        first[user] = line
