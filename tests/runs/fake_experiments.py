@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from made_up_store import make_experiment
 
 from bench.errors import BenchError
 from bench.files import atomic_path, write_text
@@ -23,18 +24,9 @@ from bench.plan.training import TrainingConfig
 
 
 def planned(seed=1, method="none", source="toy", **training) -> PlannedExperiment:
-    experiment = Experiment(
-        dataset="toy",
-        fingerprint="f" * 64,
-        backbone="sasrec",
-        backbone_settings={"hidden_size": 4},
-        method=method,
-        method_settings={},
-        training=TrainingConfig(**training),
-        protocol=Protocol(max_length=7),
-        seed=seed,
-        code="c" * 64,
-    )
+    settings = {"backbone_settings": {"hidden_size": 4}, "training": TrainingConfig(**training)}
+    protocol = Protocol(max_length=7)
+    experiment = make_experiment(method, seed=seed, dataset="toy", protocol=protocol, **settings)
     return PlannedExperiment(experiment, source)
 
 

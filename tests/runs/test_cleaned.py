@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 import yaml
 from command import called, refused
+from made_up_store import make_experiment
 
 import bench
 from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
 from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
-from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions, ExperimentResult, Metadata
-from bench.plan.training import TrainingConfig
 from bench.runs.cleaned import choose
 from bench.runs.imported import complete_ranks
 from bench.runs.store import Store
@@ -91,18 +90,8 @@ def decisions_about(dataset, keep_all=False, drop_all=False):
 
 
 def save(settings, dataset, method="hsd", decisions=None, seed=1):
-    experiment = Experiment(
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        backbone="sasrec",
-        backbone_settings={},
-        method=method,
-        method_settings={},
-        training=TrainingConfig(),
-        protocol=Protocol(max_length=LENGTH),
-        seed=seed,
-        code="c" * 64,
-    )
+    data = {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    experiment = make_experiment(method, seed=seed, protocol=Protocol(max_length=LENGTH), **data)
     split = Split.of(dataset)
     ranks = {phase: complete_ranks(split, phase, None) for phase in ("validation", "test")}
     found = {} if decisions is None else {"train": decisions}

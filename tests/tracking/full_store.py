@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from made_up_store import make_experiment
 from studies import write_study
 from toys import toy
 
@@ -24,18 +25,9 @@ SPEC = {"name": "comparison", "datasets": ["toy"], "backbones": ["sasrec"], "see
 
 
 def experiment(seed: int) -> Experiment:
-    return Experiment(
-        dataset="toy",
-        fingerprint="f" * 64,
-        backbone="sasrec",
-        backbone_settings={"dropout": 0.25},
-        method="none",
-        method_settings={},
-        training=TrainingConfig(epochs=3),
-        protocol=Protocol(max_length=7, cutoffs=(1, 10)),
-        seed=seed,
-        code="c" * 64,
-    )
+    settings = {"backbone_settings": {"dropout": 0.25}, "training": TrainingConfig(epochs=3)}
+    protocol = Protocol(max_length=7, cutoffs=(1, 10))
+    return make_experiment(seed=seed, dataset="toy", protocol=protocol, **settings)
 
 
 def result(seed: int) -> ExperimentResult:
