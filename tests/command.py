@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,13 @@ def called(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedPr
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
+def printed(*words: str, cwd: Path, **environment: str) -> str:
+    """Call the command, see it succeed, and return what it printed."""
+    done = called(*words, cwd=cwd, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def refused(*words: str, cwd: Path, **environment: str) -> str:
     """Call the command, see it refuse with one sentence and code 2, and return the sentence."""
     done = called(*words, cwd=cwd, **environment)
@@ -75,6 +83,24 @@ def end(process: subprocess.Popen[str], code: int = 0, *, seconds: float = 300) 
     assert process.returncode == code, err
     assert "Traceback" not in err
     return out, err
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> None:
+    """Read what a process logs up to a line that has the text."""
+    assert any(text in line for line in process.stderr), f"ended without '{text}'"
+
+
+def write_spec(folder: Path, text: str) -> Path:
+    """Write a specification and the data that it names."""
+    (folder / "card.yaml").write_text(CARD)
+    (folder / "tiny.yaml").write_text(text)
+    return folder / "tiny.yaml"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _folders(cwd: Path) -> dict[str, str]:

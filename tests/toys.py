@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.settings import Settings
+
+if TYPE_CHECKING:
+    from bench.model.backbone import Sizes
+    from bench.model.method import TrainingData
 
 
 def data_of(sequences: Sequences, n_items: int, **columns: Any) -> Dataset:
@@ -25,3 +29,14 @@ def toy(name: str = "toy") -> Dataset:
 def load(source: str, settings: Settings) -> Dataset:
     """Load the toy, as :func:`bench.data.load.load_dataset` loads a source."""
     return toy()
+
+
+def training_data(
+    sizes: Sizes, train: Sequences | list[list[int]], seed: int = 0, **more: Any
+) -> TrainingData:
+    """What a method learns from some histories by cross-entropy."""
+    from bench.model.method import TrainingData
+    from bench.training.losses import cross_entropy, target_cross_entropy
+
+    train = train if isinstance(train, Sequences) else Sequences.from_lists(train)
+    return TrainingData(sizes, train, cross_entropy, seed, target_loss=target_cross_entropy, **more)

@@ -1,8 +1,5 @@
 """Cards: the built-in ones, a user's own, and wrong ones."""
 
-import subprocess
-import sys
-
 import pytest
 import yaml
 from own_cards import EXPECTED, histories, load, sequences_card, write_card
@@ -43,16 +40,6 @@ def test_a_built_in_card_says_all_that_a_reader_needs(name):
 def test_unknown_name_is_suggested():
     with pytest.raises(ConfigError, match="did you mean 'beauty'"):
         load_card("beuty")
-
-
-def test_reading_cards_imports_nothing_heavy():
-    code = (
-        "import sys; from bench.plan.data_card import card_names, load_card\n"
-        "for name in card_names(): load_card(name)\n"
-        "print(sorted({'numpy', 'pandas', 'pyarrow', 'torch'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_a_users_files_lie_beside_the_card_or_in_the_data_directory(tmp_path, monkeypatch):

@@ -129,20 +129,12 @@ def test_a_file_that_changed_meanwhile_is_not_mixed(site, get):
     assert target.read_bytes() == BIG[::-1]
 
 
-def test_a_spoilt_part_is_thrown_away_once_and_fetched_anew(site, get, tmp_path):
+@pytest.mark.parametrize("size", [4000, 700_000], ids=["spoilt", "longer than the file"])
+def test_a_wrong_part_is_thrown_away_once_and_fetched_anew(size, site, get, tmp_path):
     site.break_after = [1000] * 4
     with pytest.raises(DataError):
         get(sha(BIG))
-    (tmp_path / "big.part").write_bytes(b"x" * 4000)
-    _, target = get(sha(BIG))
-    assert target.read_bytes() == BIG
-
-
-def test_a_part_longer_than_the_file_starts_again(site, get, tmp_path):
-    site.break_after = [1000] * 4
-    with pytest.raises(DataError):
-        get(sha(BIG))
-    (tmp_path / "big.part").write_bytes(b"x" * 700_000)
+    (tmp_path / "big.part").write_bytes(b"x" * size)
     _, target = get(sha(BIG))
     assert target.read_bytes() == BIG
 

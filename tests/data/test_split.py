@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from made_up_store import make_experiment
 from toys import data_of
 
 from bench.data.audit import audit
 from bench.data.sequences import Sequences
 from bench.data.split import Split
 from bench.errors import DataError
-from bench.plan.experiment import Experiment
 from bench.plan.protocol import PHASES, Protocol, TemporalSplit
-from bench.plan.training import TrainingConfig
 from bench.settings import Settings
 
 ITEMS = 6
@@ -156,18 +155,7 @@ def test_what_comes_later_reaches_no_method():
     for rows in (ROWS, later):
         for name in ("toy", "toy+random:0.5:histories=train", "toy+shuffled:histories=train"):
             data = replace(dataset(rows, per_second=1), name=name)
-            experiment = Experiment(
-                dataset="toy",
-                fingerprint="",
-                backbone=None,
-                backbone_settings={},
-                method="none",
-                method_settings={},
-                training=TrainingConfig(),
-                protocol=protocol,
-                seed=1,
-                code="",
-            )
+            experiment = make_experiment("none", None, dataset="toy", protocol=protocol)
             split = Split.of(data, protocol.split)
             given = training_data(experiment, split, Settings.from_environment())
             seen.append(

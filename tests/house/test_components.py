@@ -12,10 +12,9 @@ from bench.components import BACKBONES, ENCODERS, METHODS
 from bench.config import Config
 from bench.model.backbone import Backbone, BackboneFactory
 from bench.model.method import Method, MethodFactory
-from bench.plan.data_card import card_names, load_card
+from bench.plan.data_card import card_names
 from bench.plan.formats import READERS
-from bench.plan.grid import grid_points
-from bench.plan.spec import read_spec, shipped
+from bench.plan.spec import shipped
 from bench.text.encoder import Encoder
 
 CONTRACTS = {
@@ -67,20 +66,6 @@ def test_readers_have_defaults_and_a_function(name):
     assert reader.name == name
     assert reader.options.parse({}, name) == reader.options()
     assert callable(reader.read())
-
-
-@pytest.mark.parametrize("name", card_names())
-def test_shipped_cards_are_valid_and_say_whom_to_cite(name):
-    card = load_card(name)
-    assert all([card.title, card.summary, card.citation, card.licence])
-    assert card.expected.interactions or card.published.interactions
-
-
-@pytest.mark.parametrize("name", shipped())
-def test_shipped_specifications_are_valid(name):
-    spec = read_spec(shipped()[name])
-    spec.check()
-    assert grid_points(spec)
 
 
 def test_every_yaml_file_of_the_package_is_a_card_or_a_specification():

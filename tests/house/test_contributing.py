@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from command import CARD, called, refused
+from command import CARD, printed, refused
 from distributions import installed, write_distribution
 from house import ROOT, fenced
 
@@ -43,12 +43,6 @@ def examples(tmp_path_factory):
     write_distribution(folder, "examples", points)
     with installed(folder):
         yield folder
-
-
-def printed(*words, cwd):
-    done = called(*words, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_method_runs_beside_the_bare_backbone(examples, tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from toys import training_data
 
 from bench.data.sequences import Sequences
 from bench.methods.dcrec.config import DCRecConfig
@@ -11,8 +12,6 @@ from bench.methods.dcrec.model import DCRec
 from bench.methods.dcrec.perturb import Perturbation
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
-from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 ITEMS = 20
 SMALL = {"embedding_size": 8, "inner_size": 12}
@@ -45,13 +44,7 @@ def model(rows=None, seed=0, spread=1.0, cache=None, **settings):
     """A small model; ``spread`` is the deviation of what it draws, so that views differ."""
     rows = rows or histories()
     sizes = Sizes(n_users=len(rows), n_items=ITEMS, max_length=8)
-    data = TrainingData(
-        sizes,
-        Sequences.from_lists(rows),
-        cross_entropy,
-        target_loss=target_cross_entropy,
-        cache=cache,
-    )
+    data = training_data(sizes, rows, cache=cache)
     torch.manual_seed(seed)
     made = DCRec(DCRecConfig(**(SMALL | settings)), data)
     with torch.no_grad():

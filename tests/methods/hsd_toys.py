@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import torch
+from toys import training_data
 
 from bench.components import BACKBONES
-from bench.data.sequences import Sequences
 from bench.methods.hsd.config import HSDConfig
 from bench.methods.hsd.core import HSDInputs
 from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
-from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 WIDTH, SLOTS = 6, 7
 SIZES = Sizes(n_users=9, n_items=40, max_length=SLOTS)
 STILL = {"dropout_sequence": 0.0, "dropout_item": 0.0}
 
-TRAINING = TrainingData(
-    SIZES,
-    Sequences.from_lists([[1, 2, 3]] * SIZES.n_users),
-    cross_entropy,
-    seed=5,
-    target_loss=target_cross_entropy,
-)
+TRAINING = training_data(SIZES, [[1, 2, 3]] * SIZES.n_users, seed=5)
 
 
 def config(**changes):

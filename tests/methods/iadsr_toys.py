@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.model.backbone import Sizes
 from bench.model.batch import Rows, SequenceData
-from bench.model.method import TrainingData
 from bench.model.text_vectors import TextVectors
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 N_ITEMS, SIZE, LENGTH = 20, 6, 9
 WITHOUT_TEXT = 7
@@ -75,13 +74,8 @@ def model(variant="iadsr", backbone="gru4rec", texts=None, histories=HISTORIES, 
     with torch.no_grad():
         built.items.weight.mul_(1 / built.items.weight.std())
         built.items.weight[0].zero_()
-    data = TrainingData(
-        sizes=sizes,
-        train=sequences(histories),
-        next_item_loss=cross_entropy,
-        target_loss=target_cross_entropy,
-        text_vectors=text_vectors(histories=histories) if texts is None else texts,
-    )
+    texts = text_vectors(histories=histories) if texts is None else texts
+    data = training_data(sizes, histories, text_vectors=texts)
     config = entry.parse({variant: settings}, variant)
     method = entry.model_class()(config, data, built)
     method.begin_epoch(0)

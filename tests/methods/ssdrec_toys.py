@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
-from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 N_USERS, N_ITEMS, LENGTH, WIDTH = 30, 20, 8, 8
 
@@ -32,7 +31,7 @@ def build(name="ssdrec", backbone="gru4rec", train=None, **settings):
     inside = chosen.model_class()(chosen.config_class().parse(width, backbone), sizes)
     given = {"hot_items": 1.0, "hot_users": 1.0, "c_min": 0} | settings
     train = random_histories() if train is None else train
-    data = TrainingData(sizes, train, cross_entropy, seed=5, target_loss=target_cross_entropy)
+    data = training_data(sizes, train, seed=5)
     method = entry.model_class()(entry.parse({name: given}, name), data, inside)
     method.begin_epoch(0)
     return method

@@ -4,15 +4,14 @@ import random
 
 import numpy as np
 import torch
+from toys import training_data
 
 from bench.data.sequences import Sequences
 from bench.methods.steam.config import STEAMConfig
 from bench.methods.steam.model import STEAM
 from bench.model.backbone import Sizes
 from bench.model.batch import SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import histories
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 N_ITEMS, MAX_LENGTH = 40, 12
 END = N_ITEMS + 1
@@ -27,9 +26,7 @@ def rows_of(seed=0, users=30, longest=20):
 
 def data_of(rows):
     sizes = Sizes(len(rows), N_ITEMS, MAX_LENGTH)
-    return TrainingData(
-        sizes, Sequences.from_lists(rows), cross_entropy, target_loss=target_cross_entropy
-    )
+    return training_data(sizes, rows)
 
 
 def model_of(rows=None, seed=0, sharp=True, **settings):

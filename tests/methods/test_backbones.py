@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch_layers import load
 
 from bench.components import BACKBONES
 from bench.errors import ConfigError
@@ -117,32 +118,9 @@ def test_sasrec_block_equals_torch_transformer_layer(norm):
     with torch.no_grad():
         for parameter in backbone.parameters():
             parameter.normal_(std=0.5)
-    block = backbone.blocks[0]
-    layer = nn.TransformerEncoderLayer(
-        8,
-        2,
-        16,
-        activation="gelu",
-        batch_first=True,
-        layer_norm_eps=1e-12,
-        norm_first=norm == "pre",
-    ).eval()
-    layer.load_state_dict(
-        {
-            "self_attn.in_proj_weight": block.qkv.weight,
-            "self_attn.in_proj_bias": block.qkv.bias,
-            "self_attn.out_proj.weight": block.out.weight,
-            "self_attn.out_proj.bias": block.out.bias,
-            "linear1.weight": block.expand.weight,
-            "linear1.bias": block.expand.bias,
-            "linear2.weight": block.contract.weight,
-            "linear2.bias": block.contract.bias,
-            "norm1.weight": block.norm_attention.weight,
-            "norm1.bias": block.norm_attention.bias,
-            "norm2.weight": block.norm_feed.weight,
-            "norm2.bias": block.norm_feed.bias,
-        }
-    )
+    shared = {"activation": "gelu", "layer_norm_eps": 1e-12, "batch_first": True}
+    layer = nn.TransformerEncoderLayer(8, 2, 16, norm_first=norm == "pre", **shared)
+    layer = load(layer.eval(), backbone.blocks[0])
     items = example_items()
     x = backbone.embed(items) + backbone.positions.weight[: items.shape[1]]
     mask = nn.Transformer.generate_square_subsequent_mask(items.shape[1])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hsd_toys import batch as prefixes
 from hsd_toys import model as hsd_on
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
@@ -20,11 +21,9 @@ from bench.methods.none.model import BareBackbone
 from bench.methods.parts.frames import filtered, filtered_last, kernel, real_at_ends
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import covering_windows
 from bench.plan.spec import Spec
 from bench.testing import example, example_items
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 SIZES = Sizes(n_users=7, n_items=50, max_length=12)
 NOT_CAUSAL = [name for name in BACKBONES.names() if not BACKBONES.get(name).causal]
@@ -332,12 +331,7 @@ def test_causal_masks_are_refused_where_states_have_seen_the_whole_row():
 
 
 def data(train=((1, 2, 3),) * SIZES.n_users):
-    return TrainingData(
-        SIZES,
-        Sequences.from_lists([list(row) for row in train]),
-        cross_entropy,
-        target_loss=target_cross_entropy,
-    )
+    return training_data(SIZES, [list(row) for row in train])
 
 
 def batch_of(items, targets):
@@ -377,11 +371,8 @@ def chance_of_guessing(name, objective, sampling, steps=100):
     torch.manual_seed(0)
     still = {"embedding_size": 32, "dropout": 0.0}
     inside = backbone.model_class()(backbone.parse({name: still}, name), sizes)
-    given = TrainingData(
-        sizes, Sequences.from_lists([[1]]), cross_entropy, target_loss=target_cross_entropy
-    )
     config, model = (ClozeConfig(), Cloze) if objective == "cloze" else (NoneConfig(), BareBackbone)
-    method = model(config, given, inside)
+    method = model(config, training_data(sizes, [[1]]), inside)
     optimiser, found = torch.optim.Adam(method.parameters(), lr=5e-3), []
     for _ in range(steps):
         drawn = torch.randint(1, 51, (64, 9))

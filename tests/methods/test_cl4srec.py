@@ -7,9 +7,9 @@ import pytest
 import torch
 from hsd_toys import SIZES
 from hsd_toys import batch as some_batch
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
-from bench.data.sequences import Sequences
 from bench.errors import ConfigError
 from bench.methods.cl4srec.config import CL4SRecConfig
 from bench.methods.cl4srec.model import CL4SRec
@@ -17,8 +17,6 @@ from bench.methods.cl4srec.views import crop, draw_views, mask, reorder
 from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 from bench.methods.parts.contrast import contrast
-from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 LENGTHS = torch.tensor([10, 7, 2, 1]).repeat_interleave(500)
 VALID = torch.arange(10) < LENGTHS[:, None]
@@ -110,10 +108,7 @@ def build(model, config, backbone="sasrec"):
     entry = BACKBONES.get(backbone)
     settings = {"embedding_size": 6, "dropout": 0.0}
     inside = entry.model_class()(entry.parse({backbone: settings}, backbone), SIZES)
-    train = Sequences.from_lists([[1, 2, 3]] * SIZES.n_users)
-    return model(
-        config, TrainingData(SIZES, train, cross_entropy, target_loss=target_cross_entropy), inside
-    )
+    return model(config, training_data(SIZES, [[1, 2, 3]] * SIZES.n_users), inside)
 
 
 def test_without_weight_it_is_the_bare_backbone():

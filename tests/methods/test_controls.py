@@ -5,15 +5,14 @@ import pytest
 import torch
 from hsd_toys import SIZES, SLOTS, batch
 from scipy import stats
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.methods.popularity_drop.model import noise_scores
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import histories, windows
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 CONTROLS = ("random-drop", "popularity-drop", "popularity-drop:popular")
 
@@ -33,7 +32,7 @@ def control(name, train, backbone="gru4rec", seed=3, **settings):
     given = {"embedding_size": 6, "dropout": 0.0}
     built = chosen.model_class()(chosen.config_class().parse(given, backbone), sizes)
     config = entry.parse({entry.name: settings}, name)
-    data = TrainingData(sizes, train, cross_entropy, seed, target_loss=target_cross_entropy)
+    data = training_data(sizes, train, seed)
     return entry.model_class()(config, data, built).eval()
 
 
@@ -152,7 +151,7 @@ def test_dropping_nothing_is_the_bare_backbone(name):
     train = training_histories(users=12)
     method, rows = control(name, train, rate=0.0), batch([SLOTS, 2, 1, 4])
     bare = METHODS.get("none").model_class()
-    data = TrainingData(SIZES, train, cross_entropy, target_loss=target_cross_entropy)
+    data = training_data(SIZES, train)
     plain = bare(METHODS.get("none").parse({}, "none"), data, method.backbone).eval()
     assert torch.equal(method.denoise(rows).keep, rows.valid)
     assert torch.equal(method.user_vectors(rows), plain.user_vectors(rows))

@@ -9,6 +9,7 @@ from dcrec_toys import ITEMS, STILL, batch, dense, histories, model
 from test_dcrec_counting import counted, similarities
 from torch import nn
 from torch.nn import functional
+from torch_layers import load
 
 from bench.components import METHODS
 from bench.data.dataset import Dataset
@@ -172,32 +173,12 @@ def states_by_torch(method, items):
     valid = items > 0
     x = method.items(items) + encoder.positions.weight[: items.shape[1]]
     x = encoder.norm(x)
-    names = {
-        "self_attn.in_proj_": "qkv",
-        "self_attn.out_proj.": "out",
-        "linear1.": "expand",
-        "linear2.": "contract",
-        "norm1.": "norm_attention",
-        "norm2.": "norm_feed",
-    }
     for block in encoder.blocks:
+        sizes = (config.embedding_size, config.heads, config.inner_size)
         layer = nn.TransformerEncoderLayer(
-            config.embedding_size,
-            config.heads,
-            config.inner_size,
-            0.0,
-            "gelu",
-            layer_norm_eps=1e-12,
-            batch_first=True,
+            *sizes, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True
         ).double()
-        layer.load_state_dict(
-            {
-                theirs + kind: getattr(getattr(block, mine), kind)
-                for theirs, mine in names.items()
-                for kind in ("weight", "bias")
-            }
-        )
-        x = layer.train()(x, src_key_padding_mask=~valid)
+        x = load(layer, block).train()(x, src_key_padding_mask=~valid)
     return x[torch.arange(len(items)), valid.sum(1) - 1]
 
 

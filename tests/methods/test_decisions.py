@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toys import toy
+from toys import toy, training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
@@ -14,12 +14,10 @@ from bench.methods.decisions.config import DecisionsConfig
 from bench.methods.decisions.read import read_slots
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import histories, windows
 from bench.plan.grid import GridPoint, freeze
 from bench.plan.spec import Spec
 from bench.testing import example
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 LENGTH = 20
 USERS, ITEMS = ["ann", "bob"], ["a", "b", "c", "d", "e"]
@@ -28,15 +26,7 @@ TRAIN = Sequences.from_lists([[1, 2, 3, 2, 4], [5, 1]])
 
 def data_of(train=TRAIN, users=USERS, items=ITEMS, seed=3):
     sizes = Sizes(len(train), len(items), LENGTH)
-    return TrainingData(
-        sizes,
-        train,
-        cross_entropy,
-        seed=seed,
-        target_loss=target_cross_entropy,
-        user_ids=users,
-        item_ids=items,
-    )
+    return training_data(sizes, train, seed, user_ids=users, item_ids=items)
 
 
 def built(name, data, backbone="gru4rec", **settings):

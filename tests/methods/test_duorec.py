@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
@@ -15,8 +16,6 @@ from bench.methods.none.config import NoneConfig
 from bench.methods.none.model import BareBackbone
 from bench.model.backbone import Sizes
 from bench.model.batch import Rows, SequenceData
-from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 HISTORIES = [[1, 2, 3, 4, 2], [5, 4, 3, 2], [6, 7, 8], [9, 8, 7], [3, 9], [2]]
 TRAIN = Sequences.from_lists(HISTORIES)
@@ -38,7 +37,7 @@ def build(config=None, model=DuoRec, dropout=0.0):
         for parameter in backbone.parameters():
             parameter.normal_(std=0.5)
         backbone.zero_padding()
-    data = TrainingData(SIZES, TRAIN, cross_entropy, target_loss=target_cross_entropy)
+    data = training_data(SIZES, TRAIN)
     return model(DuoRecConfig() if config is None else config, data, backbone)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hsd_toys import SIZES, SLOTS, TRAINING, WIDTH, batch, inputs, model, shaken
 from scipy import stats
+from torch_layers import load
 
 from bench.components import BACKBONES, METHODS
 from bench.methods.hsd.core import HSDDraws
@@ -256,23 +257,7 @@ def torch_layer(block):
     layer = torch.nn.TransformerEncoderLayer(
         WIDTH, 2, 256, 0.0, activation="gelu", layer_norm_eps=1e-12, batch_first=True
     )
-    layer.load_state_dict(
-        {
-            "self_attn.in_proj_weight": block.qkv.weight,
-            "self_attn.in_proj_bias": block.qkv.bias,
-            "self_attn.out_proj.weight": block.out.weight,
-            "self_attn.out_proj.bias": block.out.bias,
-            "linear1.weight": block.expand.weight,
-            "linear1.bias": block.expand.bias,
-            "linear2.weight": block.contract.weight,
-            "linear2.bias": block.contract.bias,
-            "norm1.weight": block.norm_attention.weight,
-            "norm1.bias": block.norm_attention.bias,
-            "norm2.weight": block.norm_feed.weight,
-            "norm2.bias": block.norm_feed.bias,
-        }
-    )
-    return layer.train()  # the fused inference path pads differently; dropout is 0
+    return load(layer, block).train()  # the fused inference path pads differently; dropout is 0
 
 
 def test_the_official_temperature_falls_before_the_fortieth_batch_is_read():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch_layers import load
 
 from bench.methods.parts.attention import PostNormBlock
 from bench.methods.parts.ragged import Ragged
@@ -30,17 +31,7 @@ def twin(ours, eps=1e-5):
     layer = nn.TransformerEncoderLayer(
         WIDTH, HEADS, INNER, 0.0, "gelu", layer_norm_eps=eps, batch_first=True
     ).double()
-    names = {
-        "self_attn.in_proj_": ours.qkv,
-        "self_attn.out_proj.": ours.out,
-        "linear1.": ours.expand,
-        "linear2.": ours.contract,
-        "norm1.": ours.norm_attention,
-        "norm2.": ours.norm_feed,
-    }
-    state = {n + k: getattr(m, k) for n, m in names.items() for k in ("weight", "bias")}
-    layer.load_state_dict(state)
-    return layer.train()  # the fused inference path pads differently; dropout is 0
+    return load(layer, ours).train()  # the fused inference path pads differently; dropout is 0
 
 
 @pytest.mark.parametrize("causal", [False, True])

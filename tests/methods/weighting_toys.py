@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch.nn import functional
+from toys import training_data
 
 from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.methods.parts.target_weights import Targets
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import windows
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 ITEMS, LENGTH = 25, 8
 
@@ -37,7 +36,7 @@ def build(name, train, backbone="gru4rec", epoch=0, seed=3, **settings):
     with torch.no_grad():
         built.items.weight.normal_(std=1.5)
         built.items.weight[0].zero_()
-    data = TrainingData(sizes, train, cross_entropy, seed, target_loss=target_cross_entropy)
+    data = training_data(sizes, train, seed)
     method = entry.model_class()(entry.parse({entry.name: settings}, name), data, built)
     method.begin_epoch(epoch)
     return method.eval()

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from made_up_store import make_experiment, make_metadata, make_ranks, save
+from made_up_store import make_decisions, make_experiment, make_metadata, make_ranks, save
 
 from bench.evaluate.metrics import NDCG, rank_of
-from bench.plan.result import Decisions
 from bench.runs.store import Store
 
 USERS = 40
@@ -24,13 +23,12 @@ def ranks(seed=0, users=USERS):
 
 def decisions(seed=0, size=500):
     rng = np.random.default_rng(seed)
-    return Decisions(
-        user=np.sort(rng.integers(0, USERS, size)).astype(np.int32),
-        position=np.arange(size, dtype=np.int32),
-        item=rng.integers(1, 1000, size).astype(np.int32),
-        item_count=rng.integers(1, 60, size).astype(np.int32),
+    return make_decisions(
+        user=np.sort(rng.integers(0, USERS, size)),
+        item=rng.integers(1, 1000, size),
+        item_count=rng.integers(1, 60, size),
         keep=rng.random(size) < 0.7,
-        score=rng.random(size).astype(np.float32),
+        score=rng.random(size),
     )
 
 

@@ -23,6 +23,7 @@ def test_every_shipped_spec_is_valid(name):
     spec = find_spec(name)
     spec.check()
     assert spec.name == name
+    assert grid_points(spec)
 
 
 def test_the_default_is_what_the_readme_promises():

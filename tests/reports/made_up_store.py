@@ -4,7 +4,7 @@ import numpy as np
 
 from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
+from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
 from bench.runs.store import Store
 
@@ -41,6 +41,17 @@ def make_ranks(all_ranks, ties=0, unseen_ranks=None):
         better_unseen=unseen - 1,
         ties_unseen=same,
         candidates_unseen=900 * ones,
+    )
+
+
+def make_decisions(keep, score=0, **columns):
+    """Decisions about the interaction at place i of user i, with item i + 1, unless said."""
+    places = np.arange(len(keep))
+    usual = {"user": places, "position": places, "item": places + 1, "item_count": places}
+    return Decisions(
+        **{name: np.array(column, dtype=np.int32) for name, column in (usual | columns).items()},
+        keep=np.array(keep, dtype=np.bool_),
+        score=np.full(len(keep), score, dtype=np.float32),
     )
 
 

@@ -3,17 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-import typer
-from made_up_store import make_experiment, make_metadata, make_ranks
+from command import printed, refused
+from made_up_store import make_decisions, make_experiment, save
 from studies import write_study
-from typer.testing import CliRunner
 
-from bench.cli.options import ManyValues
-from bench.cli.report import report
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError, DataError
-from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports import available
 from bench.reports.names import TABLES, USUAL, default_tables
 from bench.reports.report import read_report, render
@@ -21,7 +17,6 @@ from bench.reports.request import Request
 from bench.reports.tables.build import build_grids
 from bench.reports.tables.cases import MethodDecisions, choose_users, short_title
 from bench.reports.titles import RegisteredTitles
-from bench.runs.store import Store
 from bench.tuning.records import Trial
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"q\"\n|"
@@ -45,27 +40,20 @@ def data(monkeypatch):
     monkeypatch.setattr(available, "load_dataset", lambda name, settings: dataset)
 
 
-def save(root, experiment, ranks, kept=None):
+def decided(*kept):
     """Decisions on the test-time histories of all users, one after another."""
-    decisions = {}
-    if kept is not None:
-        user = np.repeat([0, 1, 2], [5, 3, 4]).astype(np.int32)
-        position = np.concatenate([list(places) for places in POSITIONS]).astype(np.int32)
-        item = np.concatenate([history[:-1] for history in HISTORIES]).astype(np.int32)
-        noise = np.zeros(12, dtype=np.float32)
-        decisions["test"] = Decisions(user, position, item, item, np.array(kept, dtype=bool), noise)
-    made = make_ranks(ranks)
-    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
-    result = ExperimentResult({"validation": made, "test": made}, curve, make_metadata(), decisions)
-    Store(root).save(experiment, result)
+    user, position = np.repeat([0, 1, 2], [5, 3, 4]), np.concatenate(POSITIONS)
+    item = np.concatenate([history[:-1] for history in HISTORIES])
+    return {"test": make_decisions(kept, user=user, position=position, item=item)}
 
 
 @pytest.fixture
 def root(tmp_path, data):
     save(tmp_path, make_experiment(), [4, 5, 6])
-    save(tmp_path, make_experiment("hsd"), [1, 2, 3], [1] * 12)
+    save(tmp_path, make_experiment("hsd"), [1, 2, 3], decisions=decided(*[1] * 12))
     # One decision more on the first user, two on the second.
-    save(tmp_path, make_experiment("steam"), [7, 8, 9], [1, 1, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1])
+    decisions = decided(1, 1, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1)
+    save(tmp_path, make_experiment("steam"), [7, 8, 9], decisions=decisions)
     return tmp_path
 
 
@@ -141,7 +129,7 @@ def test_short_names_stay():
 
 
 def test_missing_data_are_one_sentence(tmp_path, monkeypatch):
-    save(tmp_path, make_experiment("hsd"), [1, 2, 3], [1] * 12)
+    save(tmp_path, make_experiment("hsd"), [1, 2, 3], decisions=decided(*[1] * 12))
 
     def missing(name, settings):
         raise DataError(f"data set '{name}' is not here; fetch it")
@@ -182,15 +170,8 @@ def test_the_ledger_tells_what_tuning_spent(root):
     ]
 
 
-def invoke(*words):
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command(cls=ManyValues)(report)
-    return CliRunner().invoke(app, list(words))
-
-
-def test_the_verb_shows_the_tables_asked_for(root, monkeypatch):
-    monkeypatch.setenv("BENCH_STORE", str(root))
-    output = invoke("--table", "cost", "data").output
+def test_the_verb_shows_the_tables_asked_for(root):
+    output = printed("report", "--table", "cost", "data", "--store", ".", cwd=root)
     heads = [line for line in output.splitlines() if line.startswith("###")]
     assert heads == ["### Data sets", "### Training cost"]
 
@@ -207,11 +188,8 @@ def test_the_verb_shows_the_tables_asked_for(root, monkeypatch):
         (["--table", "ablation"], "no table of ablation: the store has none"),
     ],
 )
-def test_a_wrong_choice_is_explained(root, monkeypatch, words, message):
-    monkeypatch.setenv("BENCH_STORE", str(root))
-    result = invoke(*words)
-    assert isinstance(result.exception, ConfigError)
-    assert message in str(result.exception)
+def test_a_wrong_choice_is_explained(root, words, message):
+    assert message in refused("report", *words, "--store", ".", cwd=root)
 
 
 def test_a_page_has_room_for_everything():
@@ -222,7 +200,7 @@ def test_a_page_has_room_for_everything():
 
 def test_captions_have_at_most_forty_words(root):
     add_study(root, "toys")
-    save(root, make_experiment("hsd:compat"), [1, 2, 3], [1] * 12)
+    save(root, make_experiment("hsd:compat"), [1, 2, 3], decisions=decided(*[1] * 12))
     data = read_report(root)
     grids = build_grids(data, TABLES)
     assert len(grids) == len(TABLES) - 4, "there is no noise, and one protocol"

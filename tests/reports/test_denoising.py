@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_metadata, make_ranks
+from made_up_store import make_decisions, make_experiment, make_ranks, save
 
 from bench.evaluate.metrics import HitRatio
-from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.report import draw, render
 from bench.reports.request import Request
 from bench.reports.results import read_results
@@ -18,27 +17,9 @@ from bench.runs.store import Store
 COUNTS = np.array([1, 1, 2, 2, 3, 3, 4, 4, 50, 50], dtype=np.int32)
 
 
-def decisions(item_count, keep):
-    size = len(item_count)
-    places = np.arange(size, dtype=np.int32)
-    return Decisions(
-        user=places,
-        position=places,
-        item=places + 1,
-        item_count=np.array(item_count, dtype=np.int32),
-        keep=np.array(keep, dtype=np.bool_),
-        score=np.zeros(size, dtype=np.float32),
-    )
-
-
-def save(root, experiment, ranks, decided=None):
-    ranks = dataclasses.replace(make_ranks(ranks), target_count=COUNTS)
-    decisions = {} if decided is None else {"test": decided}
-    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
-    result = ExperimentResult(
-        {"validation": ranks, "test": ranks}, curve, make_metadata(), decisions
-    )
-    Store(root).save(experiment, result)
+def finish(root, method, places, **decided):
+    ranks = dataclasses.replace(make_ranks(places), target_count=COUNTS)
+    save(root, make_experiment(method), ranks, decisions=decided)
 
 
 def table_of(root):
@@ -49,10 +30,10 @@ def table_of(root):
 @pytest.fixture
 def root(tmp_path):
     hits = [1, 9, 1, 1, 9, 9, 1, 9, 1, 1]
-    save(tmp_path, make_experiment(), hits)
+    finish(tmp_path, "none", hits)
     # Counts 0 and 1 are rarest, 7 lies between the fourth bucket and the fifth, which begins at 50.
-    decided = decisions([0, 1, 2, 7, 50, 50, 99], [0, 1, 0, 0, 1, 1, 0])
-    save(tmp_path, make_experiment(method="drop"), hits, decided)
+    counts = [0, 1, 2, 7, 50, 50, 99]
+    finish(tmp_path, "drop", hits, test=make_decisions([0, 1, 0, 0, 1, 1, 0], item_count=counts))
     return tmp_path
 
 
@@ -83,13 +64,13 @@ def test_the_table_marks_what_is_not_defined(root):
 
 
 def test_what_is_not_learnt_from_is_not_called_removed(root):
-    save(root, make_experiment(method="t-ce"), [1] * 10, decisions([1, 2], [1, 0]))
+    finish(root, "t-ce", [1] * 10, test=make_decisions([1, 0], item_count=[1, 2]))
     [note] = [note for note in denoising_grid(table_of(root)).notes if "not learnt from" in note]
     assert note.startswith("t-ce: ")
 
 
 def test_without_decisions_there_is_no_table(tmp_path):
-    save(tmp_path, make_experiment(), [1] * 10)
+    finish(tmp_path, "none", [1] * 10)
     table = table_of(tmp_path)
     assert denoising_grid(table) is None
     assert "Denoise ratio" not in render(tmp_path)

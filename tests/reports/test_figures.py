@@ -10,13 +10,12 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
-from made_up_store import make_experiment, save
+from made_up_store import make_decisions, make_experiment, save
 from studies import write_study
 
 from bench.components import METHODS
 from bench.errors import ConfigError, StoreError
 from bench.plan.protocol import Protocol
-from bench.plan.result import Decisions
 from bench.plan.spec import read_spec, shipped
 from bench.reports.figures import draw as figures
 from bench.reports.figures.canvas import COLOURS, assign_styles
@@ -138,8 +137,7 @@ def test_an_experiment_without_a_curve_has_no_panel(tmp_path, drawn):
 @pytest.fixture
 def mixed(tmp_path):
     """Two data sets, two backbones, a standalone method, a denoiser and a missing row."""
-    places = np.arange(6, dtype=np.int32)
-    drops = Decisions(places, places, places + 1, places, places > 1, places.astype(np.float32))
+    drops = make_decisions(np.arange(6) > 1, np.arange(6))
     for dataset in ("x", "y"):
         alone = make_experiment("odd", None, dataset=dataset, backbone_settings={})
         save(tmp_path, alone, [1, 9, 99])

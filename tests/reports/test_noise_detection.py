@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_store import make_experiment, make_metadata, make_ranks
+from made_up_store import make_decisions, make_experiment, save
 from scipy import stats
 from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
@@ -16,7 +16,6 @@ from bench.data.load import load_dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
 from bench.packs.publish import publish, unpack
-from bench.plan.result import Decisions, ExperimentResult, Metadata
 from bench.reports import available
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
@@ -39,16 +38,10 @@ def decisions(dataset, sequences, keep_rate, skill, seed, part="test"):
     place = np.arange(len(user)) - sequences.offsets[user]
     noise = dataset.noise_in(part)[dataset.histories(part).offsets[user] + place]
     score = (skill * noise + rng.normal(size=len(user))).astype(np.float32)
-    counts = Split.of(dataset).item_counts()
-    decided = Decisions(
-        user=user.astype(np.int32),
-        position=place.astype(np.int32),
-        item=sequences.items,
-        item_count=counts[sequences.items].astype(np.int32),
-        keep=np.argsort(np.argsort(score)) < round(keep_rate * len(score)),
-        score=score,
-    )
-    return decided, noise
+    keep = np.argsort(np.argsort(score)) < round(keep_rate * len(score))
+    item = sequences.items
+    columns = {"item": item, "item_count": Split.of(dataset).item_counts()[item]}
+    return make_decisions(keep, score, user=user, position=place, **columns), noise
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +57,10 @@ def filled(tmp_path_factory, planted):
                     number = seed + 10 * len(part)
                     outs[part], noise = decisions(planted, sequences, rate, skill, number)
                     kept[method, seed, part] = outs[part], noise
-            ranks = make_ranks([1] * planted.n_users)
             experiment = make_experiment(
                 method, seed=seed, dataset="planted", fingerprint=planted.fingerprint
             )
-            result = ExperimentResult(
-                {"validation": ranks, "test": ranks}, [], make_metadata(), outs
-            )
-            Store(root).save(experiment, result)
+            save(root, experiment, [1] * planted.n_users, decisions=outs)
     return root, kept
 
 
@@ -166,10 +155,8 @@ def noisy(tmp_path_factory, private_cache):
                 sequences = sequences.without_last(1)
             outs[part], noise = decisions(dataset, sequences, rate, 1.0, len(part), part)
             kept[method, part] = outs[part], noise
-        ranks = make_ranks([1] * dataset.n_users)
         experiment = make_experiment(method, dataset=dataset.name, fingerprint=dataset.fingerprint)
-        result = ExperimentResult({"validation": ranks, "test": ranks}, [], make_metadata(), outs)
-        Store(root).save(experiment, result)
+        save(root, experiment, [1] * dataset.n_users, decisions=outs)
     return root, kept
 
 
@@ -220,15 +207,9 @@ def test_a_published_result_has_its_figures_without_data_and_decisions(noisy, tm
         assert render(nowhere, request) == render(root, request)
     # A user's own result beside published ones: with its decisions, theirs from their figures.
     [own] = [one for one in store.experiments() if one.experiment.method == "hsd"]
-    again.save(
-        own.experiment.model_copy(update={"method": "iadsr"}),
-        ExperimentResult(
-            {phase: own.ranks(phase) for phase in ("validation", "test")},
-            [],
-            own.metadata,
-            {part: own.decisions(part) for part in ("train", "test")},
-        ),
-    )
+    other = own.experiment.model_copy(update={"method": "iadsr"})
+    decided = {part: own.decisions(part) for part in ("train", "test")}
+    save(again.root, other, own.ranks("test"), own.metadata, decisions=decided)
     _, rows = rows_of(again.root)
     assert rows["iadsr"] == rows["hsd"]
     assert "none" in rows
@@ -276,10 +257,7 @@ def test_names_select_rows(filled):
 
 
 def test_without_planted_data_it_says_what_to_run(tmp_path):
-    ranks = make_ranks([1, 2])
-    Store(tmp_path).save(
-        make_experiment(), ExperimentResult({"validation": ranks, "test": ranks}, [], Metadata())
-    )
+    save(tmp_path, make_experiment(), [1, 2])
     with pytest.raises(ConfigError, match=r"no table of noise-detection: .*bench run planted"):
         render(tmp_path, Request(tables=["noise-detection"]))
 
@@ -287,13 +265,9 @@ def test_without_planted_data_it_says_what_to_run(tmp_path):
 def test_decisions_about_other_interactions_are_refused(tmp_path, planted):
     split = Split.of(planted)
     out, _ = decisions(planted, split.train, 0.8, 1.0, 1)
-    moved = Decisions(**{**out.columns(), "item": np.roll(out.item, 1)})
-    ranks = make_ranks([1] * planted.n_users)
+    moved = dataclasses.replace(out, item=np.roll(out.item, 1))
     experiment = make_experiment("hsd", dataset="planted", fingerprint=planted.fingerprint)
-    result = ExperimentResult(
-        {"validation": ranks, "test": ranks}, [], Metadata(), {"train": moved}
-    )
-    Store(tmp_path).save(experiment, result)
+    save(tmp_path, experiment, [1] * planted.n_users, decisions={"train": moved})
     with pytest.raises(StoreError, match="not about its interactions"):
         render(tmp_path, Request(tables=["noise-detection"]))
 

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_metadata, make_ranks
+from made_up_store import make_decisions, make_experiment, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
-from bench.plan.result import Decisions, Epoch, ExperimentResult
 from bench.reports.figures import draw as figures
 from bench.reports.figures.setting_curve import curve_settings, read_panels
 from bench.reports.report import draw, render
@@ -18,19 +17,12 @@ from bench.runs.store import Store
 HR = Request(metrics=("HR@5",))
 
 
-def save(root, experiment, hits, valid=0, dropped=None, **metadata):
+def finish(root, experiment, hits, valid=0, dropped=None, **metadata):
     """Four users, of whom ``hits`` are hit; ten interactions, of which ``dropped`` are dropped."""
-    both = [make_ranks([1] * count + [99] * (4 - count)) for count in (valid, hits)]
-    decisions = {}
-    if dropped is not None:
-        places = np.arange(10, dtype=np.int32)
-        noise = np.zeros(10, dtype=np.float32)
-        decisions["test"] = Decisions(places, places, places + 1, places, places >= dropped, noise)
-    ranks = dict(zip(("validation", "test"), both, strict=True))
-    curve = [Epoch(epoch=0, loss=1.0, metric=0.1, seconds=1.0)]
-    Store(root).save(
-        experiment, ExperimentResult(ranks, curve, make_metadata(**metadata), decisions)
-    )
+    before, ranks = (make_ranks([1] * count + [99] * (4 - count)) for count in (valid, hits))
+    decisions = {} if dropped is None else {"test": make_decisions(np.arange(10) >= dropped)}
+    metadata = make_metadata(**metadata)
+    save(root, experiment, ranks, metadata, validation=before, decisions=decisions)
 
 
 def theta(value, name=None, **changes):
@@ -40,14 +32,14 @@ def theta(value, name=None, **changes):
 
 @pytest.fixture
 def root(tmp_path):
-    save(tmp_path, make_experiment(), 2, 1, seconds={"training": 3.0, "test": 1.0})
-    save(tmp_path, theta(0.5), 4, 3, 6)
-    save(tmp_path, theta(-0.5, seed=1), 1, 0, 1)
-    save(tmp_path, theta(-0.5, seed=2), 3, 2, 3)
-    save(tmp_path, theta(0.0, "iadsr"), 3, 3, 5)
-    save(tmp_path, theta(0.0), 0, 0, 0)  # the default said again
+    finish(tmp_path, make_experiment(), 2, 1, seconds={"training": 3.0, "test": 1.0})
+    finish(tmp_path, theta(0.5), 4, 3, 6)
+    finish(tmp_path, theta(-0.5, seed=1), 1, 0, 1)
+    finish(tmp_path, theta(-0.5, seed=2), 3, 2, 3)
+    finish(tmp_path, theta(0.0, "iadsr"), 3, 3, 5)
+    finish(tmp_path, theta(0.0), 0, 0, 0)  # the default said again
     other = {"theta": 1.0, "w": 0.0}
-    save(tmp_path, make_experiment("iadsr:published", method_settings=other), 0, 0, 0)
+    finish(tmp_path, make_experiment("iadsr:published", method_settings=other), 0, 0, 0)
     return tmp_path
 
 
@@ -78,7 +70,7 @@ def test_lines_of_other_settings_are_distinct(tmp_path):
     for width in (1, 2):
         for rate in (0.1, 0.2):
             settings = {"rate": rate, "width": width, "kind": "x"}
-            save(tmp_path, make_experiment("hsd", method_settings=settings), 1)
+            finish(tmp_path, make_experiment("hsd", method_settings=settings), 1)
     (block,) = tables_of(tmp_path)[0].blocks
     (panel,) = read_panels(block, HitRatio(5), "method.rate", {})
     assert [curve.label for curve in panel.curves] == ["hsd, width=1", "hsd, width=2"]
@@ -121,7 +113,7 @@ def test_one_curve_needs_no_name_and_a_wrong_name_is_explained(root, axes, tmp_p
         ConfigError, match=r"no two finished experiments differ in 'method\.tau' alone"
     ):
         draw(root, "setting-curve", tmp_path / "f.png", setting="tau")
-    save(tmp_path / "bare", make_experiment(), 1)
+    finish(tmp_path / "bare", make_experiment(), 1)
     with pytest.raises(ConfigError, match="none has a curve"):
         draw(tmp_path / "bare", "setting-curve", tmp_path / "f.png")
 
@@ -140,7 +132,7 @@ def test_the_page_draws_what_there_is(root, tmp_path):
     page = render(root, Request(format="html"))
     assert "Accuracy and denoising by theta" in page
     assert "Accuracy and cost" in page
-    save(tmp_path / "bare", make_experiment(), 1)
+    finish(tmp_path / "bare", make_experiment(), 1)
     page = render(tmp_path / "bare", Request(format="html"))
     assert "Accuracy and denoising" not in page
     assert "Accuracy and cost" not in page

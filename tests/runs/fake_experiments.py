@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from made_up_store import make_decisions, make_experiment
 
 from bench.errors import BenchError
 from bench.files import atomic_path, write_text
@@ -18,23 +19,14 @@ from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
 from bench.plan.protocol import Protocol
-from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
+from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
 
 
 def planned(seed=1, method="none", source="toy", **training) -> PlannedExperiment:
-    experiment = Experiment(
-        dataset="toy",
-        fingerprint="f" * 64,
-        backbone="sasrec",
-        backbone_settings={"hidden_size": 4},
-        method=method,
-        method_settings={},
-        training=TrainingConfig(**training),
-        protocol=Protocol(max_length=7),
-        seed=seed,
-        code="c" * 64,
-    )
+    settings = {"backbone_settings": {"hidden_size": 4}, "training": TrainingConfig(**training)}
+    protocol = Protocol(max_length=7)
+    experiment = make_experiment(method, seed=seed, dataset="toy", protocol=protocol, **settings)
     return PlannedExperiment(experiment, source)
 
 
@@ -43,11 +35,8 @@ def ranks(seed: int) -> Ranks:
     return Ranks(*values)
 
 
-def decisions() -> Decisions:
-    column = np.arange(2, dtype=np.int32)
-    return Decisions(
-        column, column, column, column, np.array([True, False]), np.array([0.25, 1], np.float32)
-    )
+def decisions():
+    return make_decisions([True, False], [0.25, 1])
 
 
 def result(experiment: Experiment) -> ExperimentResult:

@@ -3,21 +3,21 @@
 import csv
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from command import called, refused
+from made_up_store import make_decisions, make_experiment
 
 import bench
 from bench.data.load import load_dataset
 from bench.data.sequences import Sequences
 from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
-from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import Decisions, ExperimentResult, Metadata
-from bench.plan.training import TrainingConfig
+from bench.plan.result import ExperimentResult, Metadata
 from bench.runs.cleaned import choose
 from bench.runs.imported import complete_ranks
 from bench.runs.store import Store
@@ -80,30 +80,14 @@ def decisions_about(dataset, keep_all=False, drop_all=False):
     user = np.repeat(np.arange(len(train)), np.minimum(train.lengths, LENGTH))
     score = np.random.default_rng(1).random(len(user)).astype(np.float32)
     keep = score <= np.quantile(score, 2 / 3)
+    keep = np.full(len(user), not drop_all) if keep_all or drop_all else keep
     item = train.items[train.offsets[user] + place]
-    return Decisions(
-        user=user.astype(np.int32),
-        position=place.astype(np.int32),
-        item=item,
-        item_count=item,
-        keep=np.full(len(user), not drop_all) if keep_all or drop_all else keep,
-        score=score,
-    )
+    return make_decisions(keep, score, user=user, position=place, item=item)
 
 
 def save(settings, dataset, method="hsd", decisions=None, seed=1):
-    experiment = Experiment(
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        backbone="sasrec",
-        backbone_settings={},
-        method=method,
-        method_settings={},
-        training=TrainingConfig(),
-        protocol=Protocol(max_length=LENGTH),
-        seed=seed,
-        code="c" * 64,
-    )
+    data = {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    experiment = make_experiment(method, seed=seed, protocol=Protocol(max_length=LENGTH), **data)
     split = Split.of(dataset)
     ranks = {phase: complete_ranks(split, phase, None) for phase in ("validation", "test")}
     found = {} if decisions is None else {"train": decisions}
@@ -211,16 +195,11 @@ def test_inserted_interactions_are_dropped_from_training_histories(tmp_path, set
     user = np.repeat(np.arange(len(split.train)), split.train.lengths)
     place = np.arange(len(user)) - split.train.offsets[user]
     noise = noisy.noise_in("train")
-    item = split.train.items
-    given = Decisions(user, place, item, item, ~noise, noise.astype(np.float32))
-    own = save(settings, noisy, decisions=Decisions(*map(_stored, given.columns().values())))
+    given = make_decisions(~noise, noise, user=user, position=place, item=split.train.items)
+    own = save(settings, noisy, decisions=given)
     cleaned = bench.denoise(own.key, tmp_path / "out", part="all", settings=settings)
     assert cleaned.kept.dropped == noise.sum() > 0
     assert histories_of(cleaned.dataset) == histories_of(noisy)
-
-
-def _stored(column):
-    return column.astype(np.int32) if column.dtype == np.int64 else column
 
 
 def test_what_is_dropped_is_listed_with_its_score(tmp_path, settings, dataset, experiment):
@@ -291,7 +270,7 @@ def test_a_user_who_would_lose_all_keeps_the_least_noisy():
     user, position = np.array([0, 0, 0, 1, 2, 2]), np.array([1, 2, 3, 0, 0, 1])
     score = np.array([0.5, 0.2, 0.2, 0.9, 0.7, 0.7], dtype=np.float32)
     item = train.items[train.offsets[user] + position]
-    given = Decisions(user, position, item, item, np.zeros(6, dtype=np.bool_), score)
+    given = make_decisions([False] * 6, score, user=user, position=position, item=item)
     kept = choose(train, given, least=1)
     # The first interaction was not decided about; of equal scores the last one stays.
     assert kept.keep.tolist() == [True, False, False, False, True, False, True]
@@ -301,7 +280,7 @@ def test_a_user_who_would_lose_all_keeps_the_least_noisy():
     # A quantile of 0.5 keeps half of the six scores: 0.2, 0.2 and 0.5.
     kept = choose(train, given, 0.5)
     assert kept.keep.tolist() == [True] * 4 + [True, False, True]
-    other = Decisions(user, position, item + 1, item, given.keep, score)
+    other = replace(given, item=item + 1)
     with pytest.raises(StoreError, match="are not about the training interactions"):
         choose(train, other)
 

@@ -12,17 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command import CARD, called, refused
+from made_up_store import make_experiment
 
 import bench
 from bench.data.load import load_dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, DataError, StoreError
-from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
-from bench.plan.training import TrainingConfig
 from bench.runs.imported import COUNTS
 from bench.runs.record import begin_record
 from bench.runs.store import Store
@@ -80,18 +79,9 @@ def scores(dataset):
 
 
 def save(settings, dataset, scores, method="none", seed=1):
-    experiment = Experiment(
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        backbone="sasrec",
-        backbone_settings={},
-        method=method,
-        method_settings={},
-        training=TrainingConfig(),
-        protocol=Protocol(max_length=dataset.max_length),
-        seed=seed,
-        code="c" * 64,
-    )
+    data = {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    protocol = Protocol(max_length=dataset.max_length)
+    experiment = make_experiment(method, seed=seed, protocol=protocol, **data)
     ranks = {phase: counted(dataset, scores, phase) for phase in PHASES}
     metadata = Metadata(card=str(settings.data / "card.yaml"), sampling="positions")
     Store(settings.store).prepare()

@@ -4,8 +4,8 @@ import random
 import time
 
 import pytest
-from command import called, end
-from tiny_runs import labels, ranks_of, start, write_spec
+from command import called, end, read_until, write_spec
+from tiny_runs import SPEC, labels, ranks_of, start
 
 pytestmark = pytest.mark.process
 EXPERIMENTS = 4
@@ -15,7 +15,7 @@ EXPERIMENTS = 4
 def uninterrupted(tmp_path_factory):
     """Specification, and stored ranks of a run left alone."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    spec = write_spec(folder)
+    spec = write_spec(folder, SPEC)
     run_here(spec, folder / "store")
     return spec, ranks_of(folder / "store")
 
@@ -68,9 +68,7 @@ def test_kill_in_the_middle_of_an_experiment(uninterrupted, tmp_path):
     """A random instant may miss; this one hits an experiment between two epochs."""
     spec, expected = uninterrupted
     process = start(spec, tmp_path)
-    for line in process.stderr:
-        if "sasrec/none/epochs=3/seed 1: epoch 2/3" in line:
-            break
+    read_until(process, "sasrec/none/epochs=3/seed 1: epoch 2/3")
     process.kill()
     process.communicate()
     assert len(labels(tmp_path)) == 1
@@ -106,9 +104,7 @@ def test_workers_die_with_their_parent(uninterrupted, tmp_path):
 
     spec, _ = uninterrupted
     process = start(spec, tmp_path, "--jobs", "2", "--set", "epochs=2000", "patience=2000")
-    for line in process.stderr:
-        if "epoch 2/" in line:
-            break
+    read_until(process, "epoch 2/")
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
@@ -123,9 +119,7 @@ def test_ctrl_c_says_how_to_go_on(uninterrupted, tmp_path):
 
     spec, _ = uninterrupted
     process = start(spec, tmp_path, "--set", "epochs=2000", "patience=2000")
-    for line in process.stderr:
-        if "epoch 2/" in line:
-            break
+    read_until(process, "epoch 2/")
     process.send_signal(signal.SIGINT)
     _, log = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -105,19 +105,6 @@ def test_the_default_written_out_is_the_same_cell():
     ]
 
 
-def test_cutoffs_recompute_nothing_but_the_data_do():
-    key = plan()[0].experiment.key
-    assert plan(protocol={"cutoffs": [1, 2]})[0].experiment.key == key
-    assert plan(protocol={"max_length": 8})[0].experiment.key != key
-    other = replace(toy(), fingerprint="0" * 64)
-    assert make_plan(spec(), {"planted": other})[0].experiment.key != key
-
-
-def test_all_keys_differ():
-    keys = [planned.experiment.key for planned in plan(seeds=[1, 2, 3])]
-    assert len(set(keys)) == len(keys) == 6
-
-
 def test_combinations_without_data_are_left_out():
     two = spec(datasets=["planted", "beauty"])
     assert {planned.source for planned in make_plan(two, {"planted": toy()})} == {"planted"}

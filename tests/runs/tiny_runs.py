@@ -26,12 +26,6 @@ seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 """Experiments that engines run; each test adds their training."""
 
 
-def write_spec(folder: Path) -> Path:
-    (folder / "card.yaml").write_text(CARD)
-    (folder / "tiny.yaml").write_text(SPEC)
-    return folder / "tiny.yaml"
-
-
 def write_twenty(folder: Path, rest: str) -> Path:
     """Write ``spec.yaml`` and its data; ``rest`` is what it says besides the experiments."""
     (folder / "card.yaml").write_text(CARD)

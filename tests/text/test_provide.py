@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from made_up_store import make_experiment
 from text_toys import CLEAN, HISTORIES, dataset
 
 from bench.components import ENCODERS
 from bench.data.split import Split
 from bench.errors import ConfigError
 from bench.model.batch import Rows, SequenceData
-from bench.plan.experiment import Experiment
 from bench.plan.grid import freeze, make_plan
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
@@ -28,20 +28,8 @@ settings = Settings.from_environment
 
 
 def experiment(**settings):
-    return Experiment(
-        dataset="toy",
-        fingerprint="toy",
-        backbone="gru4rec",
-        backbone_settings={},
-        method="iadsr",
-        method_settings={},
-        encoder="random",
-        encoder_settings={"size": 5, **settings},
-        training=TrainingConfig(),
-        protocol=Protocol(max_length=3),
-        seed=1,
-        code="toy",
-    )
+    encoder = {"encoder": "random", "encoder_settings": {"size": 5, **settings}}
+    return make_experiment("iadsr", dataset="toy", protocol=Protocol(max_length=3), **encoder)
 
 
 def expected(text):

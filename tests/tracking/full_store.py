@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from made_up_store import make_decisions, make_experiment
 from studies import write_study
 from toys import toy
 
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
-from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
+from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.runs.record import begin_record, end_record
@@ -24,18 +25,9 @@ SPEC = {"name": "comparison", "datasets": ["toy"], "backbones": ["sasrec"], "see
 
 
 def experiment(seed: int) -> Experiment:
-    return Experiment(
-        dataset="toy",
-        fingerprint="f" * 64,
-        backbone="sasrec",
-        backbone_settings={"dropout": 0.25},
-        method="none",
-        method_settings={},
-        training=TrainingConfig(epochs=3),
-        protocol=Protocol(max_length=7, cutoffs=(1, 10)),
-        seed=seed,
-        code="c" * 64,
-    )
+    settings = {"backbone_settings": {"dropout": 0.25}, "training": TrainingConfig(epochs=3)}
+    protocol = Protocol(max_length=7, cutoffs=(1, 10))
+    return make_experiment(seed=seed, dataset="toy", protocol=protocol, **settings)
 
 
 def result(seed: int) -> ExperimentResult:
@@ -52,9 +44,7 @@ def result(seed: int) -> ExperimentResult:
         device="cpu",
         versions={"torch": "2.x"},
     )
-    two = np.array([1, 2], dtype=np.int32)
-    scores = np.array([0.1, 0.9], dtype=np.float32)
-    decisions = {"test": Decisions(two, two, two, two, np.array([True, False]), scores)}
+    decisions = {"test": make_decisions([True, False], [0.1, 0.9])}
     return ExperimentResult({"validation": ranks, "test": ranks}, curve, metadata, decisions)
 
 

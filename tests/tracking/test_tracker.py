@@ -5,9 +5,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from command import end
+from command import end, free_port
 from full_store import experiment, fail, fill, finish, record
-from tracked_runs import free_port, run, start
+from tracked_runs import run, start
 from typer.testing import CliRunner
 
 from bench.cli.main import app

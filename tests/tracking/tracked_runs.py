@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from command import CARD, begin
+from command import CARD, begin, free_port
 
 
 def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
@@ -25,12 +24,6 @@ def run(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     """Begin a run of one quick experiment, or of what else is said."""
     words = ["run", "--dataset", "./card.yaml", "--backbone", "gru4rec", "--method", "none"]
     return start(folder, *words, "--jobs", "1", *more, **environment)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

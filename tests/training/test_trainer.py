@@ -7,17 +7,16 @@ import random
 import pytest
 import torch
 from safetensors import SafetensorError
+from toys import training_data
 from training_toys import SIZES, Opinionated, dataset, experiment, from_lists
 
 from bench.data.split import Split
 from bench.errors import StoreError, TrainingError, WriteError
 from bench.model.batch import SequenceData
-from bench.model.method import TrainingData
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.runs.train import build_method
 from bench.training import checkpoint
-from bench.training.losses import cross_entropy, target_cross_entropy
 from bench.training.trainer import Trainer
 
 
@@ -25,10 +24,7 @@ def _trainer(method=None, config=None, data=None, **kwargs):
     split = Split.of(data or dataset())
     if method is None:
         torch.manual_seed(0)
-        method = build_method(
-            experiment(),
-            TrainingData(SIZES, split.train, cross_entropy, target_loss=target_cross_entropy),
-        )
+        method = build_method(experiment(), training_data(SIZES, split.train))
     options = {"sampling": "positions", "axes": ("toy", 1), "device": torch.device("cpu")}
     return Trainer(
         method,

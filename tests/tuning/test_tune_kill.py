@@ -5,7 +5,8 @@ import signal
 import time
 
 import pytest
-from tiny_tuning import TRIALS, content, settings_for, start, trials, write_spec
+from command import read_until, write_spec
+from tiny_tuning import SPEC, TRIALS, content, settings_for, start, trials
 
 import bench
 from bench.errors import ConfigError
@@ -17,18 +18,11 @@ from bench.tuning.records import ledger, tuning_store
 def whole(tmp_path_factory):
     """Specification and store of a tuning left alone, and its wall seconds."""
     folder = tmp_path_factory.mktemp("whole")
-    spec = write_spec(folder)
+    spec = write_spec(folder, SPEC)
     began = time.monotonic()
     table = bench.tune(spec, trials=TRIALS, settings=settings_for(spec, folder / "store"))
     assert table["state"].tolist() == ["complete"] * TRIALS
     return spec, folder / "store", time.monotonic() - began
-
-
-def wait_for(process, text):
-    for line in process.stderr:
-        if text in line:
-            return
-    pytest.fail(f"ended without '{text}'")
 
 
 def check(store, expected):
@@ -43,7 +37,7 @@ def check(store, expected):
 def test_killed_in_the_middle_of_a_trial_it_goes_on(whole, tmp_path):
     spec, expected, _ = whole
     process = start(spec, tmp_path)
-    wait_for(process, "trial 1: begins")
+    read_until(process, "trial 1: begins")
     process.kill()
     process.communicate()
     bench.tune(spec, trials=TRIALS, settings=settings_for(spec, tmp_path))
@@ -76,7 +70,7 @@ def test_ten_kills(whole, tmp_path, flags):
 def test_ctrl_c_says_how_to_go_on(whole, tmp_path):
     spec, _, _ = whole
     process = start(spec, tmp_path)
-    wait_for(process, "trial 1: begins")
+    read_until(process, "trial 1: begins")
     process.send_signal(signal.SIGINT)
     _, log = process.communicate(timeout=60)
     assert process.returncode == 130

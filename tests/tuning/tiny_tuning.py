@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from command import CARD, begin
+from command import begin
 
 from bench.settings import Settings
 from bench.tuning.records import Trial, read_studies
@@ -17,12 +17,6 @@ seeds: [1]
 training: {epochs: 3}
 """
 TRIALS = 3
-
-
-def write_spec(folder: Path) -> Path:
-    (folder / "card.yaml").write_text(CARD)
-    (folder / "tiny.yaml").write_text(SPEC)
-    return folder / "tiny.yaml"
 
 
 def settings_for(spec: Path, store: Path) -> Settings:
