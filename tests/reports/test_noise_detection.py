@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_store import make_decisions, make_experiment, save
+from made_up_store import make_decisions, make_experiment, make_ranks, save
 from scipy import stats
 from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
@@ -156,7 +156,9 @@ def noisy(tmp_path_factory, private_cache):
             outs[part], noise = decisions(dataset, sequences, rate, 1.0, len(part), part)
             kept[method, part] = outs[part], noise
         experiment = make_experiment(method, dataset=dataset.name, fingerprint=dataset.fingerprint)
-        save(root, experiment, [1] * dataset.n_users, decisions=outs)
+        ranks = make_ranks([1] * dataset.n_users)
+        possible = dataclasses.replace(ranks, history_length=100 * ranks.history_length)
+        save(root, experiment, possible, decisions=outs)
     return root, kept
 
 
