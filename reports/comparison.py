@@ -86,7 +86,7 @@ def comparison_keys(
             raise ConfigError(
                 f"no experiment has {key}={','.join(values)}"
                 f"{' beside the other conditions' if len(conditions) > 1 else ''}; "
-                f"found: {', '.join(sorted(has))}"
+                f"found: {', '.join(sorted(has)) or 'nothing'}"
             )
     last_first = sorted(left, key=lambda stored: stored.finished, reverse=True)
     return [stored.key for stored in (_newest_code(last_first) if latest else left)]

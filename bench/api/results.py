@@ -301,7 +301,7 @@ class Results:
             found = "; ".join(f"{one.key[:12]} {one.experiment.label}" for one in chosen[:5])
             raise ConfigError(
                 f"{len(chosen)} experiments match; narrow them with .filter(...) or give the key "
-                f"of one{f': {found}' if found else ''}{', ...' if len(chosen) > 5 else ''}"
+                f"of one{f': {found}' if found else ''}{'; ...' if len(chosen) > 5 else ''}"
             )
         return chosen[0]
 

@@ -26,7 +26,7 @@ class Merged(NamedTuple):
     equal: list[str]
 
 
-def merge(source: Store, target: Store, name: object = None) -> Merged:
+def merge(source: Store, target: Store, name: Path | None = None) -> Merged:
     """Add everything of one store to another; nothing is written where two results conflict.
 
     Messages call the source by its name, by default its folder.

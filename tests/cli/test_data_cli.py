@@ -45,6 +45,11 @@ def test_stats_of_a_card_of_ones_own(run, tiny):
     assert last == ["tiny", "2", "3", "5", "2.5", "16.67", "%"]
 
 
+def test_variants_of_a_data_set_are_told_apart(run):
+    rows = run("stats", "planted", "planted+shuffled").splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["planted", "planted+shuffled"]
+
+
 def test_without_names_whatever_is_there_is_described(run):
     names = [line.split()[0] for line in run("stats").splitlines()[2:]]
     assert names == ["planted"]

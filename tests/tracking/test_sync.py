@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command import refused
 from full_store import experiment, fail, fill, finish, record, result, study
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -522,3 +523,9 @@ def test_a_damaged_database_is_named_at_once(full, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("MLflow tries again and again"))
     with pytest.raises(StoreError, match=r"mlflow\.db: file is not a database"):
         sync(full)
+
+
+def test_a_store_that_does_not_exist_is_refused_and_not_made(tmp_path):
+    said = refused("track", "sync", "--store", "rnus", cwd=tmp_path)
+    assert said == "rnus does not exist; correct --store"
+    assert not (tmp_path / "rnus").exists()
