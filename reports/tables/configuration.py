@@ -46,6 +46,8 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
     """
     experiments = list(readable(store.experiments()))
     rows = _rows_named(store, experiments, patterns, titles)
+    if len(rows) > 1:  # one of them may have the text as its whole label
+        rows = {name: row for name, row in rows.items() if _is_labelled(row, patterns)} or rows
     if len(rows) > 1:
         raise ConfigError(
             f"'{patterns}' names several rows: {'; '.join(rows)}; name one of them, or give keys"
@@ -95,6 +97,10 @@ def _is_named(row: Row, table: Table, text: str, datasets: Iterable[str]) -> boo
     known |= {setting.partition(".")[2] for setting in settings}
     known |= {str(table.protocol.split), table.anchor}
     return bool(wanted) and wanted <= known
+
+
+def _is_labelled(row: Row, text: str) -> bool:
+    return any(result.experiment.configuration == text.strip() for result in row.results)
 
 
 def _matching(experiments: Sequence[StoredExperiment], pattern: str) -> list[StoredExperiment]:

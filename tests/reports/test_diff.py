@@ -278,6 +278,12 @@ def test_a_label_without_the_data_set_is_enough_where_one_row_has_it(settings):
         find_configuration(settings, "HSD", TITLES)
 
 
+def test_a_whole_label_is_enough_where_others_add_to_it(settings):
+    for label, epochs in (("ml-100k/sasrec/hsd", 200), ("ml-100k/sasrec/hsd/epochs=3", 3)):
+        found = [s.experiment for s in find_configuration(settings, label, TITLES)]
+        assert {(one.method, one.training.epochs) for one in found} == {("hsd", epochs)}
+
+
 def test_settings_are_never_mixed(tmp_path):
     one = save(tmp_path, make_experiment(seed=1), [1])
     other = save(tmp_path, make_experiment(seed=2, training=TrainingConfig(epochs=3)), [1])
