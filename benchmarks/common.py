@@ -51,16 +51,7 @@ def run(parser: ArgumentParser, main: Callable[[Namespace], None]) -> None:
 
 
 def plan(spec: Spec, overrides: Iterable[str], dataset: Dataset) -> list[Experiment]:
-    """Fix the experiments of a specification on its only data set.
-
-    Parameters
-    ----------
-    spec
-        Names the data set, backbones, methods and encoders.
-    overrides
-        Settings that ``--set`` changes.
-    dataset
-        The data set.
+    """Fix the experiments of a specification of one data set, with the settings of ``--set``.
 
     Raises
     ------

@@ -227,13 +227,7 @@ def read_peer(path: Path, dataset: Dataset, backbone: str, max_length: int) -> S
 
 
 def our_experiment(options: Namespace, backbone: str, dataset: Dataset) -> Experiment:
-    """Fix our side's experiment.
-
-    Raises
-    ------
-    ConfigError
-        A name or a setting is wrong.
-    """
+    """Fix our side's experiment; see :func:`common.plan`."""
     spec = Spec.parse(
         {
             "name": "recbole",

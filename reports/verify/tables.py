@@ -34,13 +34,7 @@ _BRACE = re.compile(r"[{}]")
 
 
 def read_text(path: Path, remedy: str) -> str:
-    """Read a UTF-8 file, with or without a byte order mark.
-
-    Raises
-    ------
-    DataError
-        It cannot be read, or is not UTF-8; the message ends with the remedy for that.
-    """
+    """Read a UTF-8 file; raise a DataError, with a remedy for other encodings, if it cannot be."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
