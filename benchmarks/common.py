@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: timing, tables, and bad input in one sentence."""
+"""What the scripts of this folder share: plans, timing, tables, and messages on bad input."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from argparse import (
     Namespace,
     RawDescriptionHelpFormatter,
 )
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from tabulate import tabulate
 from torch.utils.benchmark import Timer
 
+from bench.data.dataset import Dataset
 from bench.errors import BenchError
+from bench.plan.experiment import Experiment
+from bench.plan.grid import freeze, grid_points
+from bench.plan.overrides import resolve_spec
+from bench.plan.spec import Spec
 
 
 class _Formatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
@@ -43,6 +48,18 @@ def run(parser: ArgumentParser, main: Callable[[Namespace], None]) -> None:
     except BenchError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+
+
+def plan(spec: Spec, overrides: Iterable[str], dataset: Dataset) -> list[Experiment]:
+    """Fix the experiments of a specification of one data set, with the settings of ``--set``.
+
+    Raises
+    ------
+    ConfigError
+        A name or a setting is wrong.
+    """
+    spec = resolve_spec(spec, {}, overrides)
+    return [freeze(point, spec, dataset) for point in grid_points(spec)]
 
 
 def seconds(call: Callable[[], object], at_least: float = 1.0) -> float:

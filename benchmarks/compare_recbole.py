@@ -28,15 +28,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from common import command, positive, print_table, run
+from common import command, plan, positive, print_table, run
 
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.plan.experiment import Experiment
-from bench.plan.grid import freeze, grid_points
-from bench.plan.overrides import resolve_spec
 from bench.plan.spec import Spec
 from bench.runs.train import run_experiment
 from bench.settings import Settings
@@ -228,14 +226,8 @@ def read_peer(path: Path, dataset: Dataset, backbone: str, max_length: int) -> S
     return side
 
 
-def plan(options: Namespace, backbone: str, dataset: Dataset) -> Experiment:
-    """Fix our side's experiment.
-
-    Raises
-    ------
-    ConfigError
-        A name or a setting is wrong.
-    """
+def our_experiment(options: Namespace, backbone: str, dataset: Dataset) -> Experiment:
+    """Fix our side's experiment; see :func:`common.plan`."""
     spec = Spec.parse(
         {
             "name": "recbole",
@@ -246,9 +238,8 @@ def plan(options: Namespace, backbone: str, dataset: Dataset) -> Experiment:
         },
         "command line",
     )
-    spec = resolve_spec(spec, {}, options.set)
-    [point] = grid_points(spec)
-    return freeze(point, spec, dataset)
+    [experiment] = plan(spec, options.set, dataset)
+    return experiment
 
 
 def run_ours(experiment: Experiment, dataset: str, threads: int) -> Side:
@@ -310,7 +301,7 @@ def main(options: Namespace) -> None:
         raise ConfigError(f"{options.peer} is of one model; name it with --backbone")
     data = load_dataset(options.dataset, Settings.from_environment())
     for backbone in options.backbone:
-        experiment = plan(options, backbone, data)
+        experiment = our_experiment(options, backbone, data)
         sides: list[Side] = []
         if options.peer is not None:
             sides.append(read_peer(options.peer, data, backbone, experiment.protocol.max_length))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from common import command, positive, print_table, run, seconds
@@ -54,17 +55,13 @@ def calls(batch: Batch, sizes: Sizes) -> Iterator[tuple[str, Call, nn.Module]]:
     for name in ("gru4rec", "sasrec", "caser"):
         entry = BACKBONES.get(name)
         backbone = entry.model_class()(entry.config_class()(), sizes)
-        yield f"{name}, all states", _encoder(backbone, x, valid), backbone
+        yield f"{name}, all states", partial(backbone.encode, x, valid), backbone
     table, given = nn.Embedding(n_items, WIDTH), torch.randn(len(valid), WIDTH)
     targets = 1 + torch.randint(n_items, (len(valid),))
     yield "softmax of one target a row", lambda: cross_entropy(given, table.weight, targets), table
     layer, keep = nn.Linear(WIDTH, WIDTH), valid & (torch.rand(valid.shape) < 0.7)
     yield "packing of what is kept", lambda: pack(keep).gather(layer(x)), layer
     yield "dropout of a frame", lambda: fast_dropout(layer(x), 0.5), layer
-
-
-def _encoder(backbone: nn.Module, x: Tensor, valid: Tensor) -> Call:
-    return lambda: backbone.encode(x, valid)  # type: ignore[operator]
 
 
 def timed(call: Call, module: nn.Module) -> float:

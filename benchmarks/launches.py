@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from common import command, positive, print_table, run
+from common import command, plan, positive, print_table, run
 from steps import CPU, METHODS_OF_DATA, Stepper
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -36,8 +36,6 @@ from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.model.shapes import static_shapes
 from bench.plan.experiment import Experiment
-from bench.plan.grid import freeze, grid_points
-from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
 from bench.settings import Settings
 from bench.training.device import configure
@@ -220,20 +218,6 @@ def count_step(experiment: Experiment, dataset: Dataset, *, static: bool) -> Lau
     return launches
 
 
-def experiments(options: Namespace, dataset: Dataset) -> list[Experiment]:
-    """Freeze every method on every backbone."""
-    spec = Spec(
-        name="launches",
-        datasets=(options.dataset,),
-        backbones=tuple(options.backbone),
-        methods=tuple(options.method),
-        encoders=(options.encoder,),
-    )
-    spec = apply_overrides(spec, options.set)
-    spec.check()
-    return [freeze(point, spec, dataset) for point in grid_points(spec)]
-
-
 def parser() -> ArgumentParser:
     """Describe the command line."""
     arguments = command(__doc__)
@@ -250,10 +234,18 @@ def parser() -> ArgumentParser:
 
 def main(options: Namespace) -> None:
     """Print a row for each method on each backbone."""
-    data = load_dataset(options.dataset, Settings.from_environment())
-    configure(CPU, options.threads, Settings.from_environment().numerics)
+    settings = Settings.from_environment()
+    data = load_dataset(options.dataset, settings)
+    configure(CPU, options.threads, settings.numerics)
+    spec = Spec(
+        name="launches",
+        datasets=(options.dataset,),
+        backbones=tuple(options.backbone),
+        methods=tuple(options.method),
+        encoders=(options.encoder,),
+    )
     rows, lists = [], []
-    for experiment in experiments(options, data):
+    for experiment in plan(spec, options.set, data):
         found = [count_step(experiment, data, static=static) for static in (False, True)]
         numbers = (
             str(counts.total()) for each in found for counts in (each.operations, each.waits)

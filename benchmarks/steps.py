@@ -24,7 +24,7 @@ from itertools import cycle
 from typing import Any
 
 import torch
-from common import command, positive, print_table, run
+from common import command, plan, positive, print_table, run
 from torch import Generator, Tensor
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
@@ -37,8 +37,6 @@ from bench.model.backbone import Backbone
 from bench.model.batch import Batch, Rows, SequenceData
 from bench.model.samples import batches
 from bench.plan.experiment import Experiment
-from bench.plan.grid import freeze, grid_points
-from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
 from bench.runs.train import build_method, sampling_of, training_data
 from bench.seeds import seed_for
@@ -296,13 +294,13 @@ def main(options: Namespace) -> None:
         methods=tuple(options.method),
         encoders=(options.encoder,),
     )
-    spec = apply_overrides(spec, options.set)
-    spec.check()
-    data = load_dataset(options.dataset, Settings.from_environment())
-    configure(CPU, options.threads, Settings.from_environment().numerics)
-    costs = measure([freeze(p, spec, data) for p in grid_points(spec)], data, options.steps)
+    settings = Settings.from_environment()
+    data = load_dataset(options.dataset, settings)
+    configure(CPU, options.threads, settings.numerics)
+    experiments = plan(spec, options.set, data)
+    costs = measure(experiments, data, options.steps)
     print(f"{data.name}, {options.threads} threads, attached to {options.backbone}, ", end="")
-    print(f"batches of {spec.training.batch_size}:\n")
+    print(f"batches of {experiments[0].training.batch_size}:\n")
     print_table(HEADERS, [cost.row() for cost in costs])
 
 

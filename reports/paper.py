@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import ConfigError
@@ -156,12 +158,11 @@ def _statement(data: ReportData) -> str:
     """Describe software, machine, data, protocol, seeds and settings in LaTeX."""
     results = [result for table in data.tables for result in table.results]
     metadata = [result.metadata for result in results]
-    settings = [settings_read(result.experiment, result.metadata) for result in results]
-    training = {
-        key.partition(".")[2]: sorted({entry[key] for entry in settings if key in entry})
-        for key in sorted({key for entry in settings for key in entry})
-        if key.startswith("training.")
-    }
+    training: dict[str, set[str]] = defaultdict(set)
+    for result in results:
+        for key, value in settings_read(result.experiment, result.metadata).items():
+            if key.startswith("training."):
+                training[key.removeprefix("training.")].add(value)
     versions = {f"{name} {v}" for one in metadata for name, v in one.versions.items()}
     commit = f"commit {found}" if (found := checkout()) else "not from a Git checkout"
     machines = {f"{one.machine}, {one.device}, {one.threads} threads" for one in metadata}
@@ -174,9 +175,9 @@ def _statement(data: ReportData) -> str:
             f"{block.name} (SHA-256 {block.fingerprint[:12]})" for block in data.blocks
         ),
         "Protocol": " ".join(describe(table.protocol, data.request) for table in data.tables),
-        "Seeds": _listed(str(result.experiment.seed) for result in results),
+        "Seeds": ", ".join(map(str, sorted({result.experiment.seed for result in results}))),
         "Settings of training": _listed(
-            f"{key} = {' or '.join(values)}" for key, values in training.items()
+            f"{key} = {' or '.join(sorted(values))}" for key, values in training.items()
         ),
         "Commands": "commands.sh runs every row again, with all of its settings; results.csv "
         "holds every figure unrounded and the keys of its experiments.",
@@ -189,7 +190,7 @@ def _statement(data: ReportData) -> str:
     return "\n".join([*head, *form])
 
 
-def _listed(texts: Iterator[str] | set[str]) -> str:
+def _listed(texts: Iterable[str]) -> str:
     return ", ".join(sorted(set(texts)))
 
 
@@ -199,11 +200,12 @@ def _commands(data: ReportData) -> str:
     given = [run.command for run in read_records(data.store.root) if keys & set(run.experiments)]
     lines = ["#!/bin/sh", "# Runs every row of the report again.", "set -e"]
     lines += ["# Given at first:"] if given else []
-    lines += [f"#   {shlex.join(words)}" for words in given]
+    lines += [textwrap.indent(shlex.join(words), "#   ") for words in given]
     for row in (row for block in data.blocks for row in block.finished):
-        if row.results[0].experiment.imported:
+        experiment = row.results[0].experiment
+        if experiment.imported:
             lines += map(origin_of, row.results)
-            continue
-        seeds = [result.experiment.seed for result in row.results]
-        lines.append(command_of(row.results[0].experiment, source_of(row.results), seeds))
+        else:
+            seeds = [result.experiment.seed for result in row.results]
+            lines.append(command_of(experiment, source_of(row.results), seeds))
     return "\n".join([*lines, ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench.hashing import content_hash
 from bench.plan.variants import MARK
 from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.figures.canvas import panels_of
-from bench.reports.figures.draw import all_figures
+from bench.reports.figures.draw import all_figures, drawing
 from bench.reports.names import TableName
 from bench.reports.page.page import SitePage, write_page
 from bench.reports.page.provenance import Provenance, provenance
@@ -24,6 +25,7 @@ from bench.reports.tables.build import ReportData, build_grids
 from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
 from bench.reports.tables.grid import Grid, to_markdown
 from bench.reports.tables.overall import board_grid
+from bench.reports.tables.rows import DatasetBlock
 from bench.reports.tables.summary import conditions_grid, findings, headline, verdict_grid
 from bench.reports.titles import Titles
 from bench.runs.store import Store
@@ -104,35 +106,30 @@ class Site:
 
     def page(self) -> str:
         """Return the page with the leaderboard."""
-        plain, everything = self._plain, self._all
-        tables = [*plain.tables, *self._unseen.tables]
-        drawn = [
-            *all_figures(plain, "svg"),
-            *(all_figures(everything, "svg", ["robustness"]) if everything is not plain else ()),
-        ]
-        grids = [
-            *(verdict_grid(plain.tables), *_grids(plain, _PLAIN)),
-            *(_grids(everything, _NOISY) if everything is not plain else ()),
-        ]
-        sources = self._sources()
+        plain = self._plain
+        grids = [verdict_grid(plain.tables), *_grids(plain, _PLAIN)]
+        drawn = list(all_figures(plain, "svg"))
+        if self._all is not plain:
+            grids += _grids(self._all, _NOISY)
+            drawn += drawing("robustness", self._all, "svg")
         found = [headline(plain.tables)]
         if len(plain.blocks) > 1:
             found += findings(plain.tables)
-        board = [board_grid(table) for table in tables]
+        board = [board_grid(table) for table in (*plain.tables, *self._unseen.tables)]
         problems = [*plain.problems, *plain.available.problems]
         site = SitePage(_LINKS, _COMMAND, board, self.version()["sha256"])
-        return write_page(TITLE, found, grids, drawn, sources, problems, site)
+        return write_page(TITLE, found, grids, drawn, self._sources(), problems, site)
 
     def paper(self) -> str:
         """Return the page on what the IADSR paper printed."""
         claims = read_claims(self._plain.tables, _PAPER)
-        grid = claims_grid(claims, self._plain.titles)
+        printed = claims_grid(claims, self._plain.titles)
         switched = conditions_grid([*self._plain.tables, *self._unseen.tables], "iadsr")
-        named = {key for block in grid.sources for keys in block for key in keys}
-        sources = [one for one in self._sources() if one.key in named]
+        grids = [grid for grid in (printed, switched) if grid is not None]
+        named = {key for block in printed.sources for keys in block for key in keys}
+        sources = [source for source in self._sources() if source.key in named]
         title = "What the IADSR paper printed, and what becomes of it here"
         site = SitePage(_LINKS, _COMMAND)
-        grids = [grid, *([switched] if switched else [])]
         return write_page(title, [claims_sentence(claims)], grids, [], sources, [], site)
 
     def _sources(self) -> list[Provenance]:
@@ -150,11 +147,10 @@ class Site:
 
     def write(self, folder: Path) -> list[Path]:
         """Write the files into a folder; raise a StoreError if the file system refuses."""
-        paths = []
-        for name, content in self.files().items():
-            write_text(folder / name, content)
-            paths.append(folder / name)
-        return paths
+        files = {folder / name: content for name, content in self.files().items()}
+        for path, content in files.items():
+            write_text(path, content)
+        return list(files)
 
     def write_into(self, path: Path) -> None:
         """Replace what is between the marks of a Markdown file by the excerpt, and nothing else.
@@ -182,19 +178,12 @@ class Site:
 
 def _named(data: ReportData) -> ReportData:
     """Name the protocol in the titles of data sets that have several; leave out what is missing."""
-    headings = iter(panels_of(data.tables))
-    return replace(
-        data,
-        tables=[
-            replace(
-                t,
-                blocks=[
-                    replace(b, title=next(headings).heading, rows=b.finished) for b in t.blocks
-                ],
-            )
-            for t in data.tables
-        ],
-    )
+    blocks: dict[str, list[DatasetBlock]] = defaultdict(list)
+    for panel in panels_of(data.tables):
+        named = replace(panel.block, title=panel.heading, rows=panel.block.finished)
+        blocks[panel.table.anchor].append(named)
+    tables = [replace(table, blocks=blocks[table.anchor]) for table in data.tables]
+    return replace(data, tables=tables)
 
 
 def _grids(data: ReportData, names: tuple[TableName, ...]) -> list[Grid]:

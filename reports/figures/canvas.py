@@ -52,7 +52,8 @@ class Style:
         red, green, blue = (
             part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
         )
-        # Four more where colours begin again, so that only the twelfth variants meet there.
+        # Shifted by four where colours repeat: two components of one colour then look alike only
+        # in variants that are twelve apart.
         turn = place + 4 * (place // len(COLOURS)) + variant
         return cls(
             to_hex((red, green, blue)),
@@ -88,7 +89,7 @@ def assign_styles(names: Iterable[tuple[str, str]], registry: Components[Any]) -
     """Assign a style to each distinct label, the same in every figure and report.
 
     The bare backbone comes first, then this package's components by name, then those of others.
-    A label whose name and variant are registered depends on nothing else.
+    The style of a registered name and variant does not depend on the other labels.
 
     Parameters
     ----------

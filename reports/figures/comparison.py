@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FILLS: Any = ("full", "none", "left", "right", "top", "bottom")
+_FILLS: Any = ("full", "none", "left", "right", "top", "bottom")
 """Fills of the markers, by backbone."""
 _ERROR: Any = {"ecolor": INK, "elinewidth": 1.0, "capsize": 2.5}
 _FEW = 12
@@ -138,7 +138,7 @@ def _differences(
 
 
 def draw_quality_cost(data: ReportData) -> Figure:
-    """Draw accuracy against seconds: colours and shapes are methods, fills are backbones.
+    """Draw accuracy against seconds; colours and markers show methods, fills show backbones.
 
     Rows that did not record their seconds are left out.
 
@@ -156,7 +156,7 @@ def draw_quality_cost(data: ReportData) -> Figure:
     if not panels:
         raise ConfigError("accuracy against cost needs two rows that recorded their seconds")
     names = {row.identity[0]: row.names[0] for _, rows in panels for row in rows}
-    fills = {name: FILLS[n % len(FILLS)] for n, name in enumerate(filter(None, names))}
+    fills = {name: _FILLS[n % len(_FILLS)] for n, name in enumerate(filter(None, names))}
     figure, axes = canvas(len(panels), min(len(panels), 2), 5.5)
     for ax, (panel, rows) in zip(axes, panels, strict=True):
         for row in rows:
@@ -166,7 +166,7 @@ def draw_quality_cost(data: ReportData) -> Figure:
                 row.mean(panel.table.main) or 0.0,
                 yerr=row.deviation(panel.table.main),
                 fmt=style.marker,
-                fillstyle=fills.get(row.identity[0] or "", FILLS[0]),
+                fillstyle=fills.get(row.identity[0] or "", _FILLS[0]),
                 color=style.colour,
                 markersize=7,
                 capsize=2,

@@ -105,18 +105,11 @@ class Drawing:
     keys: Sequence[str] = ()
 
 
-def all_figures(
-    data: ReportData, ending: str, kinds: Sequence[FigureKind] = tuple(_KINDS)
-) -> Iterator[Drawing]:
+def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
     """Draw the main metric in every figure of a report that has something to show."""
-    for kind in kinds:
-        _, title, caption = _KINDS[kind]
-        try:
-            content = figure_bytes(kind, data, ending)
-            yield Drawing(kind, title, caption, content, f"--figure {kind}", data.keys)
-        except ConfigError:  # it has nothing to show
-            continue
-    for setting in curve_settings(data.tables) if len(kinds) == len(_KINDS) else ():
+    for kind in _KINDS:
+        yield from drawing(kind, data, ending)
+    for setting in curve_settings(data.tables):
         yield Drawing(
             f"curve-{setting.replace('.', '-')}",
             f"Accuracy and denoising by {setting}",
@@ -125,6 +118,16 @@ def all_figures(
             f"--figure setting-curve --setting {setting}",
             data.keys,
         )
+
+
+def drawing(kind: FigureKind, data: ReportData, ending: str) -> Iterator[Drawing]:
+    """Yield a figure other than a setting's curve, unless it has nothing to show."""
+    _, title, caption = _KINDS[kind]
+    try:
+        content = figure_bytes(kind, data, ending)
+    except ConfigError:
+        return
+    yield Drawing(kind, title, caption, content, f"--figure {kind}", data.keys)
 
 
 def figure_bytes(

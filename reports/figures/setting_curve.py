@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 CurveIdentity = tuple[str | None, str, str | None, tuple[tuple[str, str], ...]]
 """Backbone, method, encoder and every setting except that of the curve."""
-STYLES: Mapping[Phase, str] = {"test": "-", "validation": "--"}
-LOG_FROM = 100.0
+_PHASE_LINES: Mapping[Phase, str] = {"test": "-", "validation": "--"}
+_LOG_FROM = 100.0
 """Ratio of the largest to the smallest value from which the axis is logarithmic."""
 _TICKS = 8
 """Most labels below a panel."""
@@ -190,7 +190,7 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
         if not own[-1].lines:
             own.pop().remove()
         for ax in own:
-            if values[0] > 0 and values[-1] / values[0] >= LOG_FROM:
+            if values[0] > 0 and values[-1] / values[0] >= _LOG_FROM:
                 ax.set_xscale("log")
             shown = values[:: -(-len(values) // _TICKS)]
             ax.set_xticks(shown, [f"{value:g}" for value in shown])
@@ -198,7 +198,7 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
             ax.set_xlabel(setting)
             from_zero(ax)
     handles = [style.line(label) for label, style in styles.items()]
-    handles += [Style(INK, "", "").line(phase, style) for phase, style in STYLES.items()]
+    handles += [Style(INK, "", "").line(phase, line) for phase, line in _PHASE_LINES.items()]
     if any(panel.base for *_, panel in panels):
         handles.append(Style(GREY, "", "").line("bare backbone"))
     legend(figure, handles)
@@ -213,7 +213,7 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
 def _draw_panel(axes: Sequence[Axes], panel: CurvePanel, styles: Mapping[str, Style]) -> None:
     """Draw the metric on the first of one or two axes and the shares dropped on the second."""
     for curve in panel.curves:
-        for phase, line in STYLES.items():
+        for phase, line in _PHASE_LINES.items():
             means = {at: point.metric[phase] for at, point in curve.points.items()}
             _line(axes[0], means, styles[curve.label], line)
         points = {at: point.dropped for at, point in curve.points.items() if point.dropped}
@@ -221,7 +221,7 @@ def _draw_panel(axes: Sequence[Axes], panel: CurvePanel, styles: Mapping[str, St
         if shares:
             _line(axes[1], shares, styles[curve.label], "-")
     if panel.base is not None:
-        for phase, line in STYLES.items():
+        for phase, line in _PHASE_LINES.items():
             height = statistics.fmean(panel.base.metric[phase])
             axes[0].axhline(height, color=GREY, linestyle=line)
 

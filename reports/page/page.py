@@ -21,7 +21,7 @@ _DIRECTIONS = {ABOVE: " up", BELOW: " down"}
 
 @dataclass(frozen=True)
 class SitePage:
-    """What a page of a site has more than that of a report.
+    """What a page of a site shows in addition to that of a report.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def write_page(
     problems
         Sentences on what is not shown.
     site
-        What the page has more if it belongs to a site.
+        Additions to a page of a site; None for a report.
     """
     environment = Environment(
         loader=PackageLoader("bench.reports.page", ""),
@@ -75,8 +75,9 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    shown, images = list(sources), [(figure, _image(figure)) for figure in figures]
-    lead, site = (0 if site and site.board else 1), site or SitePage({}, "")
+    images = [(figure, _image(figure)) for figure in figures]
+    site = site or SitePage({}, "")
+    lead = 0 if site.board else 1
     return environment.get_template(TEMPLATE).render(
         title=title,
         findings=findings,
@@ -87,16 +88,19 @@ def write_page(
         board=_tables(site.board),
         site=site,
         directions=_DIRECTIONS,
-        sources=shown,
-        seeds={source.key: source.seed for source in shown},
-        labels={source.key: source.label for source in shown},
+        sources={source.key: source for source in sources},
         problems=problems,
         version=__version__,
     )
 
 
 def _tables(grids: Iterable[Grid]) -> list[tuple[Grid, list[str], list[str]]]:
-    return [(grid, _classes(grid), _contexts(grid)) for grid in grids]
+    """Add to each table the classes of its columns and the contexts of its rows."""
+    tables = []
+    for grid in grids:
+        classes = _classes(grid)
+        tables.append((grid, classes, _contexts(grid, classes)))
+    return tables
 
 
 def _image(figure: Drawing) -> str:
@@ -125,9 +129,9 @@ def _classes(grid: Grid) -> list[str]:
     return classes
 
 
-def _contexts(grid: Grid) -> list[str]:
+def _contexts(grid: Grid, classes: Sequence[str]) -> list[str]:
     """Return the labels of each row except its name and those that all rows share."""
-    places = [n for n, kinds in enumerate(_classes(grid)) if kinds in {"label", "label last"}]
+    places = [n for n, kinds in enumerate(classes) if kinds in {"label", "label last"}]
     return [
         ", ".join(cells[place].text for place in places if cells[place].text not in {"", MISSING})
         for cells, _ in grid.rows()

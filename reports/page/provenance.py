@@ -14,6 +14,7 @@ from bench.plan.experiment import Computation, Experiment
 from bench.plan.protocol import Protocol
 from bench.reports.differences import settings_of
 from bench.reports.results import ScoredExperiment, source_of
+from bench.reports.tables.markup import one_line
 from bench.strict_yaml import YamlError, load_yaml
 
 
@@ -70,7 +71,8 @@ def origin_of(result: ScoredExperiment) -> str:
         return ""
     told = f": {origin.text}" if origin.text else ""
     kind = origin.kind if origin.length is None else f"top-{origin.length} lists"
-    return f"# {kind} imported from {origin.file} (SHA-256 {origin.sha256[:12]}){told}"
+    # On one line, or the shell would run the rest of a text that somebody else wrote.
+    return one_line(f"# {kind} imported from {origin.file} (SHA-256 {origin.sha256[:12]}){told}")
 
 
 def command_of(experiment: Experiment, source: str, seeds: Sequence[int] = ()) -> str:

@@ -6,13 +6,13 @@ import csv
 import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import DataError, shortened
-from bench.reports.verify.tables import TextLine, markup_of, text_tables
+from bench.reports.verify.tables import TextLine, markup_of, read_text, text_tables
 from bench.statistics.table_arithmetic import Kind, PrintedNumber, violations
 
 _HEAD = re.compile(
@@ -124,7 +124,7 @@ class Audit:
     ----------
     rows
         Every row with figures.
-    checked, left
+    checked, unchecked
         Heads of the columns that were checked, and of those that were not.
     notes
         Sentences about rows that were left out and figures that look misread.
@@ -132,7 +132,7 @@ class Audit:
 
     rows: Sequence[AuditedRow]
     checked: Sequence[str]
-    left: Sequence[str]
+    unchecked: Sequence[str]
     notes: Sequence[str]
 
 
@@ -170,7 +170,7 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
     return Audit(
         [row for one in audited for row in one.rows],
         list(dict.fromkeys(head for one in audited for head in one.checked)),
-        list(dict.fromkeys(head for one in audited for head in one.left)),
+        list(dict.fromkeys(head for one in audited for head in one.unchecked)),
         [note for one in audited for note in one.notes],
     )
 
@@ -186,8 +186,8 @@ def summary(path: Path, audited: Audit) -> str:
         else f"{path}: no bound is violated, rows: {len(rows)}",
         f"checked: {', '.join(audited.checked)}",
     ]
-    if audited.left:
-        lines.append(f"not checked: {shortened(', '.join(filter(None, audited.left)))}")
+    if audited.unchecked:
+        lines.append(f"not checked: {shortened(', '.join(audited.unchecked))}")
     if incomplete:
         lines.append(f"{incomplete} of them lack figures; the printed ones were checked")
     lines += audited.notes
@@ -198,12 +198,7 @@ def summary(path: Path, audited: Audit) -> str:
 
 
 def _read(path: Path) -> list[list[TextLine]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; save the table as CSV in UTF-8") from None
+    text = read_text(path, "save the table as CSV in UTF-8")
     markup = markup_of(text)
     return [list(_csv(path, text))] if markup is None else text_tables(text, markup)
 
@@ -231,9 +226,9 @@ def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit 
     above: list[str] = []
     rows: list[AuditedRow] = []
     checked: dict[str, None] = {}
-    left: dict[str, None] = {}
+    unchecked: dict[str, None] = {}
     notes: list[str] = []
-    digits: dict[str, list[tuple[int, str]]] = {}
+    digits: dict[str, list[tuple[int, str]]] = defaultdict(list)
     label = ""
     for line, cells in table:
         where = f"{path}, line {line}"
@@ -241,7 +236,7 @@ def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit 
             head, columns, label = cells, found, ""
             places = {column.place for column in columns}
             checked |= dict.fromkeys(column.name for column in columns)
-            left |= dict.fromkeys(
+            unchecked |= dict.fromkeys(
                 text for n, cell in enumerate(cells) if n not in places and (text := _head(cell))
             )
             continue
@@ -262,21 +257,27 @@ def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit 
             continue
         figures = dict(_figures(where, columns, cells, percent))
         for column, number in figures.items():
-            digits.setdefault(column.name, []).append((line, number.text))
-        broken = [
-            f"{group}: {violation}" if group else violation
-            for group in dict.fromkeys(column.group for column in columns)
-            for violation in violations(
-                {(c.kind, c.k): number for c, number in figures.items() if c.group == group}
-            )
-        ]
-        rows.append(AuditedRow(line, name, len(figures) == len(columns), broken))
+            digits[column.name].append((line, number.text))
+        complete = len(figures) == len(columns)
+        rows.append(AuditedRow(line, name, complete, _violations(figures)))
     if not checked:
         return None
-    return Audit(rows, list(checked), list(left), [*notes, *_odd_digits(digits)])
+    return Audit(rows, list(checked), list(unchecked), [*notes, *_odd_digits(digits)])
 
 
-def _odd_digits(printed: dict[str, list[tuple[int, str]]]) -> Iterator[str]:
+def _violations(figures: Mapping[MetricColumn, PrintedNumber]) -> list[str]:
+    """Check the figures of each group by themselves."""
+    groups: dict[str, dict[tuple[Kind, int], PrintedNumber]] = defaultdict(dict)
+    for column, number in figures.items():
+        groups[column.group][column.kind, column.k] = number
+    return [
+        f"{group}: {violation}" if group else violation
+        for group, numbers in groups.items()
+        for violation in violations(numbers)
+    ]
+
+
+def _odd_digits(printed: Mapping[str, Sequence[tuple[int, str]]]) -> Iterator[str]:
     """Name figures with one digit more than all others of a column: footnote marks, perhaps."""
     for name, figures in printed.items():
         places = {line: len(text.partition(".")[2]) for line, text in figures}
@@ -316,15 +317,15 @@ def _plain(text: str) -> str:
         for sign in unicodedata.normalize("NFC", text)
     )
     text = text.replace(r"\%", "%").replace("{", "").replace("\N{MINUS SIGN}", "-")
-    # A space in place of markup: what followed it is no digit of the figure before it.
+    # Markup becomes a space, so that what follows it is not read as a digit of the figure.
     text = re.sub(r"\\(?:[a-zA-Z]+|.)|[\\}$*_^~`†‡§¶↑↓▲▼]", " ", text)
     return " ".join(re.sub(r"\(\s*\)", " ", text).split())
 
 
 def _columns(where: str, head: Sequence[str], above: Sequence[str]) -> list[MetricColumn]:
-    columns: list[MetricColumn] = []
     if any(_NUMBER.fullmatch(_plain(text)) for text in head):
         return []  # a row of figures whose label is that of a metric
+    columns: list[MetricColumn] = []
     for place, text in enumerate(head):
         found = _HEAD.fullmatch(_head(text))
         if found is None or _NOT_A_METRIC.search(found["prefix"].replace("_", " ")):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Literal
 
 from bench.errors import ConfigError
 from bench.reports.names import Format
 from bench.reports.tables.markup import one_line
-from bench.reports.verify.tables import text_tables
+from bench.reports.verify.tables import Markup, text_tables
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,18 @@ def printed_tables(text: str, fmt: Format) -> list[PrintedTable]:
             raise ConfigError(f"the page is no HTML ({error}); write it again") from None
         groups = reader.tables
     else:
-        markup: Literal["markdown", "latex"] = "latex" if fmt == "latex" else "markdown"
+        markup: Markup = "latex" if fmt == "latex" else "markdown"
         groups = [[cells for _, cells in table] for table in text_tables(text, markup)]
     return [PrintedTable(group[0], group[1:]) for group in groups if group]
 
 
-@dataclass
 class _Html(HTMLParser):
     """Collects the text of the cells of every table."""
 
-    tables: list[list[list[str]]] = field(default_factory=list)
-    inside: bool = False
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs

@@ -1,11 +1,15 @@
-"""Tables in Markdown and LaTeX text, as rows of cells with their line numbers."""
+"""Files with tables, and tables in Markdown and LaTeX text as rows of cells."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
+from bench.errors import DataError
+
+Markup = Literal["markdown", "latex"]
 TextLine = tuple[int, list[str]]
 """A row of a table: the line on which it starts, 1 = first, and its cells in their markup."""
 
@@ -25,16 +29,28 @@ _SPAN = re.compile(
     r"\{(?P<text>.*)\}",
     re.DOTALL,
 )
+_OPTION = re.compile(r"\s*(?:\[[^\]]*\]\s*)?")
+_BRACE = re.compile(r"[{}]")
 
 
-def markup_of(text: str) -> Literal["markdown", "latex"] | None:
+def read_text(path: Path, remedy: str) -> str:
+    """Read a UTF-8 file; raise a DataError, with a remedy for other encodings, if it cannot be."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text; {remedy}") from None
+
+
+def markup_of(text: str) -> Markup | None:
     """Recognise a text with tables in Markdown or LaTeX; None for anything else."""
     if _BEGIN.search(text) or re.search(r"(?<!\\)&.*\\\\\s*$", text, re.MULTILINE):
         return "latex"
     return "markdown" if _DELIMITER.search(text) else None
 
 
-def text_tables(text: str, markup: Literal["markdown", "latex"]) -> list[list[TextLine]]:
+def text_tables(text: str, markup: Markup) -> list[list[TextLine]]:
     """Find the tables of a text, in their order; rules and other text are left out.
 
     Parameters
@@ -97,15 +113,15 @@ def _joined(table: list[TextLine], rows: list[TextLine]) -> bool:
 
 def _after_group(text: str, start: int) -> int:
     """Return the place after an optional argument and a group in braces."""
-    option = re.compile(r"\s*(?:\[[^\]]*\]\s*)?").match(text, start)
+    option = _OPTION.match(text, start)
     place = start if option is None else option.end()
+    if not text.startswith("{", place):
+        return place
     depth = 0
-    for found in (
-        re.compile(r"[{}]").finditer(text, place) if text[place : place + 1] == "{" else ()
-    ):
-        depth += 1 if found[0] == "{" else -1
-        if depth <= 0:
-            return found.end()
+    for brace in _BRACE.finditer(text, place):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.end()
     return place
 
 

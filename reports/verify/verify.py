@@ -7,11 +7,11 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import BenchError, ConfigError
+from bench.errors import ConfigError
 from bench.reports.names import Format
 from bench.reports.report import read_report, render
 from bench.reports.request import SHORT, Request, embedded_request
@@ -21,6 +21,7 @@ from bench.reports.tables.markup import one_line
 from bench.reports.tables.rows import Row, Table
 from bench.reports.titles import Titles
 from bench.reports.verify.printed import PrintedTable, printed_tables
+from bench.reports.verify.tables import read_text
 from bench.runs.store import Store
 from bench.runs.stored import readable
 from bench.settings import Settings
@@ -55,16 +56,13 @@ def verify(report: Path, where: Settings | Path, titles: Titles) -> tuple[int, l
     ------
     ConfigError
         The file does not say how it was made.
-    BenchError
-        It cannot be read, or the store is damaged.
+    DataError
+        It cannot be read.
+    StoreError
+        The store is damaged.
     """
     settings = Settings.of(where)
-    try:
-        text = report.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"cannot read {report}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BenchError(f"{report} is not UTF-8 text; write it with 'bench report'") from None
+    text = read_text(report, "write it with 'bench report'")
     if set(text.partition("\n")[0].split(",")) >= _HEADS:
         return _verify_flat(_read_csv(text), settings)
     if (lines := _read_json(text)) is not None:
@@ -84,15 +82,12 @@ def verify(report: Path, where: Settings | Path, titles: Titles) -> tuple[int, l
     return _compare(text, again, request)
 
 
-def _full_keys(short: Sequence[str], store: Store) -> tuple[list[str], list[str]]:
+def _full_keys(keys: Iterable[str], store: Store) -> tuple[list[str], list[str]]:
     """Find the experiments that a report names, and report those that are gone."""
     held = {stored.key[:SHORT]: stored.key for stored in readable(store.experiments(), "key")}
-    missing = [
-        f"experiment {key[:SHORT]} is no longer in {store.root}"
-        for key in short
-        if key[:SHORT] not in held
-    ]
-    return [held[key[:SHORT]] for key in short if key[:SHORT] in held], missing
+    short = [key[:SHORT] for key in keys]
+    gone = [f"experiment {key} is no longer in {store.root}" for key in short if key not in held]
+    return [held[key] for key in short if key in held], gone
 
 
 def _missing_trials(counted: TrialNumbers, store_root: Path) -> list[str]:

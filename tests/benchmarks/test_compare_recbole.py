@@ -9,7 +9,15 @@ import compare_recbole
 import pytest
 import recbole_peer
 import torch
-from compare_recbole import METRICS, Side, plan, read_peer, run_peer, table, write_atomic_inter
+from compare_recbole import (
+    METRICS,
+    Side,
+    our_experiment,
+    read_peer,
+    run_peer,
+    table,
+    write_atomic_inter,
+)
 
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
@@ -166,11 +174,13 @@ def test_a_peer_of_one_model_is_not_set_beside_several():
 
 def test_settings_of_our_side_are_those_of_bench_run():
     words = ["--dataset", "planted", "--method", "none:cloze", "--epochs", "7"]
-    made = plan(options(*words, "--set", "patience=50", "max_length=20"), "bert4rec", DATA)
+    made = our_experiment(
+        options(*words, "--set", "patience=50", "max_length=20"), "bert4rec", DATA
+    )
     assert (made.method, made.training.epochs, made.training.patience) == ("none:cloze", 7, 50)
     assert made.protocol.max_length == 20
     with pytest.raises(ConfigError, match="unknown setting 'patienc'; did you mean 'patience'"):
-        plan(options("--dataset", "planted", "--set", "patienc=5"), "sasrec", DATA)
+        our_experiment(options("--dataset", "planted", "--set", "patienc=5"), "sasrec", DATA)
 
 
 def test_a_backbone_that_the_peer_lacks_is_refused():

@@ -8,8 +8,8 @@ import torch
 from steps import HEADERS, StepCost, Stepper, labelled, measure, shares
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
+from toys import data_of
 
-from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import ConfigError
 from bench.plan.grid import freeze, grid_points
@@ -108,21 +108,16 @@ def test_labels_change_no_gradient():
 
 def toy(users=60, items=30):
     rows = [[(user + step) % items + 1 for step in range(5 + user % 4)] for user in range(users)]
-    names = [str(number) for number in range(1, items + 1)]
-    return Dataset("toy", "toy", Sequences.from_lists(rows), names * 2, names, [""] * items, 8)
-
-
-def toy_spec(*methods):
-    return Spec(
-        datasets=("toy",),
-        backbones=("sasrec",),
-        methods=methods,
-        training={"batch_size": 16, "samples": "auto", "prefixes_per_user": 1},
-    )
+    return data_of(Sequences.from_lists(rows), items)
 
 
 def experiment(method):
-    spec = toy_spec(method)
+    spec = Spec(
+        datasets=("toy",),
+        backbones=("sasrec",),
+        methods=(method,),
+        training={"batch_size": 16, "samples": "auto", "prefixes_per_user": 1},
+    )
     [point] = grid_points(spec)
     return freeze(point, spec, toy())
 

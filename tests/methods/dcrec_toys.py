@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from small_models import batch_of
 from toys import training_data
 
 from bench.data.sequences import Sequences
@@ -11,7 +12,6 @@ from bench.methods.dcrec.graphs import ItemGraph
 from bench.methods.dcrec.model import DCRec
 from bench.methods.dcrec.perturb import Perturbation
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch
 
 ITEMS = 20
 SMALL = {"embedding_size": 8, "inner_size": 12}
@@ -65,5 +65,4 @@ def batch(rows, users=None, targets=True):
         items[number, : len(row) - 1] = torch.tensor(row[:-1])
         if targets:
             following[number, len(row) - 2] = row[-1]
-    slots = torch.arange(items.numel()).view_as(items).where(items > 0, -1)
-    return Batch(torch.tensor(users), items, following, slots, torch.zeros(len(rows)).long())
+    return batch_of(items, following, torch.tensor(users))

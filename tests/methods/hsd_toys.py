@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
+from small_models import build_backbone, random_prefixes
 from toys import training_data
 
-from bench.components import BACKBONES
 from bench.methods.hsd.config import HSDConfig
 from bench.methods.hsd.core import HSDInputs
 from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
-from bench.model.batch import Batch
 
 WIDTH, SLOTS = 6, 7
 SIZES = Sizes(n_users=9, n_items=40, max_length=SLOTS)
@@ -40,9 +39,7 @@ def shaken(module, std=0.5, seed=0):
 def model(backbone="gru4rec", **changes):
     """HSD on a backbone without dropout, in evaluation mode."""
     torch.manual_seed(0)
-    entry = BACKBONES.get(backbone)
-    settings = {"embedding_size": WIDTH, "dropout": 0.0}
-    built = entry.model_class()(entry.config_class().parse(settings, backbone), SIZES)
+    built = build_backbone(backbone, SIZES, embedding_size=WIDTH, dropout=0.0)
     method = HSD(config(**changes), TRAINING, built)
     with torch.no_grad():
         built.items.weight.normal_(std=1.0)
@@ -54,12 +51,7 @@ def model(backbone="gru4rec", **changes):
 def batch(lengths, seed=0, width=SLOTS):
     """Random histories, each with the item that follows its last one as target."""
     generator = torch.Generator().manual_seed(seed)
-    valid = mask(lengths, width)
-    drawn = torch.randint(1, SIZES.n_items + 1, (2, *valid.shape), generator=generator)
-    ends = valid & ~torch.nn.functional.pad(valid, (0, 1))[:, 1:]
-    users = torch.randint(0, SIZES.n_users, (len(lengths),), generator=generator)
-    slots = torch.where(valid, torch.arange(valid.numel()).view_as(valid), -1)
-    return Batch(users, drawn[0] * valid, drawn[1] * ends, slots, torch.zeros_like(users))
+    return random_prefixes(torch.tensor(lengths), width, SIZES, generator)
 
 
 def inputs(method, rows):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from small_models import build_backbone, build_method
 from toys import training_data
 
-from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.model.backbone import Sizes
 from bench.model.batch import Rows, SequenceData
@@ -50,8 +50,9 @@ def batch(users, lengths, histories=HISTORIES, **kwargs):
 PREFIXES = batch([0, 1, 3, 4, 0, 5], [4, 1, 3, 5, 6, 1])
 
 
-def padded(given, more=3):
-    """The same batch in a longer frame."""
+def padded(given):
+    """The same batch in the longest frame."""
+    more = LENGTH - given.items.shape[1]
     fill = {"items": 0, "targets": 0, "flat_index": -1}
     return type(given)(
         **{
@@ -66,18 +67,16 @@ def padded(given, more=3):
 def model(variant="iadsr", backbone="gru4rec", texts=None, histories=HISTORIES, seed=0, **settings):
     """Build the method with large weights, without dropout, in training mode."""
     sizes = Sizes(len(histories), N_ITEMS, LENGTH)
-    chosen, entry = BACKBONES.get(backbone), METHODS.get(variant)
     small = {"embedding_size": 8, "dropout": 0.0}
     small |= {"hidden_size": 12} if backbone == "gru4rec" else {}
     torch.manual_seed(seed)
-    built = chosen.model_class()(chosen.config_class().parse(small, backbone), sizes)
+    built = build_backbone(backbone, sizes, **small)
     with torch.no_grad():
         built.items.weight.mul_(1 / built.items.weight.std())
         built.items.weight[0].zero_()
     texts = text_vectors(histories=histories) if texts is None else texts
     data = training_data(sizes, histories, text_vectors=texts)
-    config = entry.parse({variant: settings}, variant)
-    method = entry.model_class()(config, data, built)
+    method = build_method(variant, data, built, **settings)
     method.begin_epoch(0)
     return method.train()
 

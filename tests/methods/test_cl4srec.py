@@ -7,9 +7,10 @@ import pytest
 import torch
 from hsd_toys import SIZES
 from hsd_toys import batch as some_batch
+from small_models import build_backbone
 from toys import training_data
 
-from bench.components import BACKBONES, METHODS
+from bench.components import METHODS
 from bench.errors import ConfigError
 from bench.methods.cl4srec.config import CL4SRecConfig
 from bench.methods.cl4srec.model import CL4SRec
@@ -103,11 +104,9 @@ def test_the_contrast_in_numpy():
     assert contrast(states[:2], users[:1], 1.0).item() == 0, "one row has nothing to tell apart"
 
 
-def build(model, config, backbone="sasrec"):
+def build(model, config):
     torch.manual_seed(0)
-    entry = BACKBONES.get(backbone)
-    settings = {"embedding_size": 6, "dropout": 0.0}
-    inside = entry.model_class()(entry.parse({backbone: settings}, backbone), SIZES)
+    inside = build_backbone("sasrec", SIZES, embedding_size=6, dropout=0.0)
     return model(config, training_data(SIZES, [[1, 2, 3]] * SIZES.n_users), inside)
 
 

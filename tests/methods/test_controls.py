@@ -5,9 +5,10 @@ import pytest
 import torch
 from hsd_toys import SIZES, SLOTS, batch
 from scipy import stats
+from small_models import build_backbone, build_method
 from toys import training_data
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES
 from bench.data.sequences import Sequences
 from bench.methods.popularity_drop.model import noise_scores
 from bench.model.backbone import Sizes
@@ -28,12 +29,8 @@ def training_histories(users=60, items=40, seed=0):
 def control(name, train, backbone="gru4rec", seed=3, **settings):
     torch.manual_seed(0)
     sizes = Sizes(len(train), SIZES.n_items, 30)
-    chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
-    given = {"embedding_size": 6, "dropout": 0.0}
-    built = chosen.model_class()(chosen.config_class().parse(given, backbone), sizes)
-    config = entry.parse({entry.name: settings}, name)
-    data = training_data(sizes, train, seed)
-    return entry.model_class()(config, data, built).eval()
+    built = build_backbone(backbone, sizes, embedding_size=6, dropout=0.0)
+    return build_method(name, training_data(sizes, train, seed), built, **settings).eval()
 
 
 def everything(train, length=30):
@@ -150,9 +147,7 @@ def test_training_at_every_position_equals_filtering_each_prefix(name, backbone)
 def test_dropping_nothing_is_the_bare_backbone(name):
     train = training_histories(users=12)
     method, rows = control(name, train, rate=0.0), batch([SLOTS, 2, 1, 4])
-    bare = METHODS.get("none").model_class()
-    data = training_data(SIZES, train)
-    plain = bare(METHODS.get("none").parse({}, "none"), data, method.backbone).eval()
+    plain = build_method("none", training_data(SIZES, train), method.backbone).eval()
     assert torch.equal(method.denoise(rows).keep, rows.valid)
     assert torch.equal(method.user_vectors(rows), plain.user_vectors(rows))
     torch.testing.assert_close(method.losses(rows)["next_item"], plain.losses(rows)["next_item"])

@@ -10,9 +10,9 @@ from test_dcrec_counting import counted, similarities
 from torch import nn
 from torch.nn import functional
 from torch_layers import load
+from toys import data_of
 
 from bench.components import METHODS
-from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.data.split import Split
 from bench.errors import ConfigError
@@ -32,10 +32,7 @@ def matrices(method):
 
 
 def training_part(rows):
-    items = [f"i{item}" for item in range(1, ITEMS + 1)]
-    sequences = Sequences.from_lists(rows)
-    dataset = Dataset("toy", "toy", sequences, [str(u) for u in range(len(rows))], items, items, 8)
-    return Split.of(dataset).train
+    return Split.of(data_of(Sequences.from_lists(rows), ITEMS)).train
 
 
 def test_held_out_items_change_no_graph():

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_models import build_backbone, build_method
 from toys import toy, training_data
 
-from bench.components import BACKBONES, METHODS
+from bench.components import BACKBONES
 from bench.data.sequences import Sequences
 from bench.data.split import Split
 from bench.errors import ConfigError, DataError
@@ -31,10 +32,8 @@ def data_of(train=TRAIN, users=USERS, items=ITEMS, seed=3):
 
 def built(name, data, backbone="gru4rec", **settings):
     torch.manual_seed(0)
-    chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
-    given = {"embedding_size": 6, "dropout": 0.0}
-    attached = chosen.model_class()(chosen.config_class().parse(given, backbone), data.sizes)
-    return entry.model_class()(entry.parse({name: settings}, name), data, attached).eval()
+    attached = build_backbone(backbone, data.sizes, embedding_size=6, dropout=0.0)
+    return build_method(name, data, attached, **settings).eval()
 
 
 def write(folder, rows, name="decisions.csv"):

@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 import torch
+from small_models import build_backbone
 from toys import training_data
 
-from bench.components import BACKBONES, METHODS
+from bench.components import METHODS
 from bench.data.sequences import Sequences
 from bench.methods.duorec.config import DuoRecConfig
 from bench.methods.duorec.model import DuoRec
@@ -30,9 +31,7 @@ def slot_of(user, at):
 
 def build(config=None, model=DuoRec, dropout=0.0):
     torch.manual_seed(0)
-    entry = BACKBONES.get("sasrec")
-    settings = {"embedding_size": 6, "dropout": dropout}
-    backbone = entry.model_class()(entry.parse({"sasrec": settings}, "sasrec"), SIZES)
+    backbone = build_backbone("sasrec", SIZES, embedding_size=6, dropout=dropout)
     with torch.no_grad():
         for parameter in backbone.parameters():
             parameter.normal_(std=0.5)

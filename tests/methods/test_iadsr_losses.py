@@ -32,14 +32,9 @@ def scores_by_hand(method, given):
     """c1 + c2 + c3 at each real position with loops over users and positions."""
     x = method.backbone.embed(given.items)
     states = method.backbone.encode(x, given.valid, given.users).detach().numpy()
-    vectors, places = (
-        method.semantic_interests.text_vectors.vectors,
-        method.semantic_interests.text_vectors.row_index,
-    )
-    w_s, w_l = (
-        method.semantic_interests.short.weight.detach(),
-        method.semantic_interests.long.weight.detach(),
-    )
+    semantic = method.semantic_interests
+    vectors, places = semantic.text_vectors.vectors, semantic.text_vectors.row_index
+    w_s, w_l = semantic.short.weight.detach(), semantic.long.weight.detach()
     found = []
     for row, items in enumerate(given.items.tolist()):
         length = sum(item > 0 for item in items)
@@ -70,8 +65,6 @@ def test_noise_scores_are_the_negated_sums_of_cosines():
 def test_padding_changes_no_loss_score_or_mask(backbone, pooled):
     method = model(backbone=backbone, texts=text_vectors(pooled=pooled))
     longer = padded(PREFIXES)
-    if backbone == "sasrec":
-        longer = padded(PREFIXES, LENGTH_LEFT)
     for epoch in (0, 1):
         method.begin_epoch(epoch)
         one, other = losses(method, PREFIXES), losses(method, longer)
@@ -81,9 +74,6 @@ def test_padding_changes_no_loss_score_or_mask(backbone, pooled):
     torch.testing.assert_close(one.score, other.score[:, :length], atol=1e-5, rtol=0)
     assert torch.equal(one.keep, other.keep[:, :length])
     assert not other.keep[:, length:].any()
-
-
-LENGTH_LEFT = 3  # frames of at most nine positions: SASRec has no more
 
 
 def test_theta_above_one_denoises_nobody():

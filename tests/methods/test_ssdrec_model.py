@@ -255,15 +255,20 @@ def test_only_real_interactions_count_in_the_interest_loss():
     assert method.core._interest(changed, negative).equal(without)
 
 
-def test_compat_hides_the_newest_items_behind_a_stale_mask():
-    method = build("ssdrec:compat", backbone="sasrec", **STILL)
-    batch = some_batch([4, 4])
+def inserting_at_the_second_item(second):
+    """Draws of two rows: item 5 on both sides of the second item, refinement at some slots."""
     noise = AugmentationNoise(
         position=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([1]), 100.0),
         items=torch.zeros(2, 2, N_ITEMS + 1).index_fill_(2, torch.tensor([5]), 100.0),
-        second=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([7]), 100.0),
+        second=torch.zeros(2, LENGTH).scatter_(1, torch.tensor(second)[:, None], 100.0),
     )
-    _, inputs = captured(method, batch, SSDRecDraws(augmentation=noise))
+    return SSDRecDraws(augmentation=noise)
+
+
+def test_compat_hides_the_newest_items_behind_a_stale_mask():
+    method = build("ssdrec:compat", backbone="sasrec", **STILL)
+    batch = some_batch([4, 4])
+    _, inputs = captured(method, batch, inserting_at_the_second_item([7, 7]))
     assert inputs.valid.sum(1).tolist() == [4, 4]
     assert inputs.original is None
     table = method.backbone.items.weight
@@ -278,14 +283,9 @@ def test_compat_divides_by_the_length_after_refinement():
     """Rows of 4 with two insertions, one of which the second row loses again: 6 and 5."""
     method = build("ssdrec:compat", **STILL)
     batch = some_batch([4, 4])
-    noise = AugmentationNoise(
-        position=torch.zeros(2, LENGTH).index_fill_(1, torch.tensor([1]), 100.0),
-        items=torch.zeros(2, 2, N_ITEMS + 1).index_fill_(2, torch.tensor([5]), 100.0),
-        second=torch.zeros(2, LENGTH).scatter_(1, torch.tensor([[7], [3]]), 100.0),
-    )
     seen = []
     method.core.gates.register_forward_hook(lambda _, given, out: seen.append((given, out)))
-    _, inputs = captured(method, batch, SSDRecDraws(augmentation=noise))
+    _, inputs = captured(method, batch, inserting_at_the_second_item([7, 3]))
     assert inputs.lengths.tolist() == [6, 5]
     ((_, valid, *_), output) = seen[0]
     assert valid.sum(1).tolist() == [4, 4], "the mask is the one from before"

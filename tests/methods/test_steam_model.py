@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_models import build_method
 from steam_toys import END, MASK, MAX_LENGTH, N_ITEMS, batch_of, data_of, model_of, rows_of
 from torch.nn import functional
 
@@ -256,11 +257,9 @@ def test_weights_start_as_in_the_official_code():
 
 @pytest.mark.parametrize("variant", [variant.name for variant in METHODS.get("steam").variants])
 def test_each_variant_trains_and_ranks(variant):
-    entry = METHODS.get(f"steam:{variant}")
-    config = entry.parse({}, "test")
-    assert config != STEAMConfig()
     torch.manual_seed(0)
-    model = entry.model_class()(config, data_of(ROWS), None)
+    model = build_method(f"steam:{variant}", data_of(ROWS))
+    assert model.config != STEAMConfig()
     sum(model.losses(batch_of(ROWS)).values()).backward()
     model.eval()
     with torch.inference_mode():

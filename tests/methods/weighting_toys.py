@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from small_models import build_backbone, build_method
 from torch.nn import functional
 from toys import training_data
 
-from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.methods.parts.target_weights import Targets
 from bench.model.backbone import Sizes
@@ -29,15 +29,12 @@ def training(users=12, seed=0, longest=8):
 def build(name, train, backbone="gru4rec", epoch=0, seed=3, **settings):
     """A method with large weights and without dropout, at the beginning of an epoch."""
     sizes = Sizes(len(train), ITEMS, LENGTH)
-    chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
     torch.manual_seed(0)
-    given = chosen.config_class().parse({"embedding_size": 6, "dropout": 0.0}, backbone)
-    built = chosen.model_class()(given, sizes)
+    built = build_backbone(backbone, sizes, embedding_size=6, dropout=0.0)
     with torch.no_grad():
         built.items.weight.normal_(std=1.5)
         built.items.weight[0].zero_()
-    data = training_data(sizes, train, seed)
-    method = entry.model_class()(entry.parse({entry.name: settings}, name), data, built)
+    method = build_method(name, training_data(sizes, train, seed), built, **settings)
     method.begin_epoch(epoch)
     return method.eval()
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from toys import training_data
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences
@@ -29,9 +30,7 @@ from bench.methods.dcrec.model import DCRec
 from bench.methods.parts.attention import PostNormBlock
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import prefixes
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 USERS, ITEMS, LENGTH = 22_363, 12_101, 50
 """Beauty's users and items, longest input of the published code."""
@@ -219,10 +218,7 @@ def model(train: Sequences, **settings: float) -> DCRec:
     """Build the reference preset with some settings."""
     torch.manual_seed(0)
     config = DCRecConfig.parse({**METHODS.get("dcrec:reference").defaults, **settings}, "oracle")
-    data = TrainingData(
-        Sizes(USERS, ITEMS, LENGTH), train, cross_entropy, target_loss=target_cross_entropy
-    )
-    return DCRec(config, data).train()
+    return DCRec(config, training_data(Sizes(USERS, ITEMS, LENGTH), train)).train()
 
 
 def some_batch(train: Sequences, rows: int, width: int | None = None) -> Batch:

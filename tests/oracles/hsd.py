@@ -12,18 +12,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from small_models import build_backbone, build_method, random_prefixes
 from torch import Tensor, nn
 from torch.nn import functional
+from toys import training_data
 
-from bench.components import BACKBONES, METHODS
-from bench.data.sequences import Sequences
 from bench.methods.hsd.core import HSDDraws, HSDInputs
 from bench.methods.hsd.gates import HSDGates
 from bench.methods.hsd.model import HSD
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch
-from bench.model.method import TrainingData
-from bench.training.losses import cross_entropy, target_cross_entropy
+from bench.training.losses import cross_entropy
 
 USERS, ITEMS = 22_363, 12_101
 """Beauty's."""
@@ -147,26 +146,15 @@ def some_batch(*, full: bool, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     beyond = torch.empty(BATCH).exponential_(1 / MEAN_BEYOND_TWO, generator=generator).long()
     lengths = torch.full((BATCH,), LENGTH) if full else (2 + beyond).clamp_max(LENGTH)
-    steps = torch.arange(LENGTH)
-    valid, last = steps < lengths[:, None], steps == lengths[:, None] - 1
-    items, following = torch.randint(1, ITEMS + 1, (2, BATCH, LENGTH), generator=generator)
-    users = torch.randint(0, USERS, (BATCH,), generator=generator)
-    slots = torch.arange(BATCH * LENGTH).view(BATCH, LENGTH).where(valid, -1)
-    return Batch(users, items * valid, following * last, slots, torch.zeros_like(users))
+    return random_prefixes(lengths, LENGTH, Sizes(USERS, ITEMS, LENGTH), generator)
 
 
 def model(name: str, backbone: str, **settings: Any) -> HSD:
     """Build HSD around a backbone at the published width."""
     torch.manual_seed(0)
     sizes = Sizes(USERS, ITEMS, LENGTH)
-    chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
-    inside = chosen.model_class()(
-        chosen.config_class().parse({"embedding_size": WIDTH}, backbone), sizes
-    )
-    data = TrainingData(
-        sizes, Sequences.from_lists([[1]]), cross_entropy, target_loss=target_cross_entropy
-    )
-    method: HSD = entry.model_class()(entry.parse({name: settings}, name), data, inside)
+    inside = build_backbone(backbone, sizes, embedding_size=WIDTH)
+    method: HSD = build_method(name, training_data(sizes, [[1]]), inside, **settings)
     method.core.begin_epoch(1)
     return method
 

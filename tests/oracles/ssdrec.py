@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from small_models import build_backbone, build_method
 from torch import Tensor
 from torch.nn import functional
+from toys import training_data
 
-from bench.components import BACKBONES, METHODS
 from bench.data.sequences import Sequences
 from bench.methods.hsd.core import HSDDraws
 from bench.methods.parts.gumbel import gumbel_noise
@@ -26,9 +27,7 @@ from bench.methods.ssdrec.insertion import Insertion
 from bench.methods.ssdrec.model import SSDRec, SSDRecDraws
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import last_prefixes
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 from . import hsd
 
@@ -244,12 +243,8 @@ def model(name: str, backbone: str, train: Sequences, **settings: Any) -> SSDRec
     """Build SSDRec around a backbone at the published width."""
     torch.manual_seed(0)
     sizes = Sizes(len(train), ITEMS, LENGTH)
-    chosen, entry = BACKBONES.get(backbone), METHODS.get(name)
-    width = chosen.config_class().parse({"embedding_size": WIDTH}, backbone)
-    data = TrainingData(sizes, train, cross_entropy, target_loss=target_cross_entropy)
-    method: SSDRec = entry.model_class()(
-        entry.parse({name: settings}, name), data, chosen.model_class()(width, sizes)
-    )
+    inside = build_backbone(backbone, sizes, embedding_size=WIDTH)
+    method: SSDRec = build_method(name, training_data(sizes, train), inside, **settings)
     method.begin_epoch(1)
     return method
 

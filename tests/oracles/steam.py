@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from toys import training_data
 
 from bench.components import METHODS
 from bench.data.sequences import Sequences
@@ -26,9 +27,7 @@ from bench.methods.steam.masking import mask
 from bench.methods.steam.model import STEAM, STEAMDraws
 from bench.model.backbone import Sizes
 from bench.model.batch import Batch, SequenceData
-from bench.model.method import TrainingData
 from bench.model.samples import histories, segments
-from bench.training.losses import cross_entropy, target_cross_entropy
 
 ITEMS, LENGTH = 12_101, 50
 """Items of Beauty, and the official longest segment."""
@@ -67,10 +66,7 @@ class Input:
         torch.manual_seed(0)
         compat = METHODS.get("steam:compat").defaults
         config = STEAMConfig.parse({**compat, **settings}, "oracle")
-        data = TrainingData(
-            Sizes(USERS, ITEMS, LENGTH), self.train, cross_entropy, target_loss=target_cross_entropy
-        )
-        model = STEAM(config, data)
+        model = STEAM(config, training_data(Sizes(USERS, ITEMS, LENGTH), self.train))
         self._calibrate(model)
         return model
 

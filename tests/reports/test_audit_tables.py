@@ -207,10 +207,13 @@ def test_words_before_a_metric_keep_columns_apart_and_spreads_are_left_alone(tmp
     heads = "method,Beauty HR@5,Beauty NDCG@5,Toys HR@5,Toys NDCG@5,HR@5 sd,Δ HR@5,sd_NDCG@5,MRR@5"
     audited = audit(write(tmp_path, f"{heads}\na,0.1,0.05,0.03,0.02,0.9,-3,0.9,0.1\n"))
     assert audited.checked == ["Beauty HR@5", "Beauty NDCG@5", "Toys HR@5", "Toys NDCG@5"]
-    assert audited.left == ["method", "HR@5 sd", "Δ HR@5", "sd_NDCG@5", "MRR@5"]
+    assert audited.unchecked == ["method", "HR@5 sd", "Δ HR@5", "sd_NDCG@5", "MRR@5"]
     assert not audited.rows[0].violations
     audited = audit(write(tmp_path, "method,HR@5,NDCG@5,loss of NDCG@5\na,0.1,0.05,-3\n"))
-    assert (audited.checked, audited.left) == (["HR@5", "NDCG@5"], ["method", "loss of NDCG@5"])
+    assert (audited.checked, audited.unchecked) == (
+        ["HR@5", "NDCG@5"],
+        ["method", "loss of NDCG@5"],
+    )
 
 
 LATEX = r"""

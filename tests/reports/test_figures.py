@@ -10,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
+from drawn_figure import figure_of
 from made_up_store import make_decisions, make_experiment, save
 from studies import write_study
 
@@ -17,7 +18,6 @@ from bench.components import METHODS
 from bench.errors import ConfigError, StoreError
 from bench.plan.protocol import Protocol
 from bench.plan.spec import read_spec, shipped
-from bench.reports.figures import draw as figures
 from bench.reports.figures.canvas import COLOURS, assign_styles
 from bench.reports.report import draw
 from bench.reports.request import Request
@@ -25,21 +25,12 @@ from bench.tuning.records import Trial
 
 
 @pytest.fixture
-def drawn(tmp_path, monkeypatch):
+def drawn(tmp_path):
     """Draw a figure of the store and give the figure object and the file."""
 
     def draw_it(kind, ending="png", **options):
-        seen = []
-        original = figures.make_figure
-
-        def spy(*arguments):
-            seen.append(original(*arguments))
-            return seen[0]
-
-        monkeypatch.setattr(figures, "make_figure", spy)
         target = tmp_path / f"figure.{ending}"
-        draw(tmp_path, kind, target, **options)
-        return seen[0], target
+        return figure_of(tmp_path, kind, target, **options), target
 
     return draw_it
 

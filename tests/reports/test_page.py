@@ -2,9 +2,9 @@
 
 import re
 import shlex
-from html.parser import HTMLParser
 
 from made_up_store import make_experiment, make_metadata, save
+from page_reader import Reader
 
 from bench.plan.experiment import Computation
 from bench.plan.overrides import resolve_spec
@@ -20,30 +20,6 @@ from bench.reports.request import Request
 from bench.reports.tables.grid import Grid, TableCell
 
 NASTY = "<script>alert('x')</script> $5 100% a_b & \"quotes\"\nline"
-
-
-class Reader(HTMLParser):
-    """Collects tags, attributes and the text of table cells and headings."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags, self.links, self.cells, self._open = [], [], [], None
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in {"src", "href"}]
-        if tag in {"td", "h1"}:
-            self._open = ""
-
-    def handle_data(self, data):
-        if self._open is not None:
-            self._open += data
-
-    def handle_endtag(self, tag):
-        if tag in {"td", "h1"} and self._open is not None:
-            self.cells.append(self._open)
-            self._open = None
 
 
 def grid(text):

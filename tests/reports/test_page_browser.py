@@ -58,6 +58,12 @@ document.body.append(told);
 """
 
 
+def needs_browser(test):
+    """Mark a test that drives Chromium."""
+    there = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+    return pytest.mark.browser(there(test))
+
+
 def shown_by(page, folder, size):
     """Open a page and return what its script appended as JSON."""
     profile = f"--user-data-dir={folder / 'profile'}"
@@ -73,8 +79,7 @@ def shown_by(page, folder, size):
     return json.loads(unescape(found[1]))
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needs_browser
 @pytest.mark.parametrize("size", [pytest.param("1280,900", marks=pytest.mark.slow), "500,900"])
 def test_sorting_filtering_and_sources(tmp_path, size):
     for backbone, ranks in {"caser": [9, 1, 30], "gru4rec": [9, 9, 9], "sasrec": [1, 2, 3]}.items():
@@ -118,8 +123,7 @@ parent.document.body.append(told);
 """
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needs_browser
 @pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_columns_fit_a_desktop_and_figures_show_on_a_phone(tmp_path, width):
     for seed, dataset in itertools.product((1, 2), ("beauty", "ml-100k")):

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 import bench
 from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
+from bench.files import write_json
+from bench.plan.result import Origin
 from bench.reports import paper
 from bench.reports.bibliography import Reference
 from bench.reports.request import Request
@@ -81,6 +83,26 @@ def test_the_statement_names_what_a_reader_needs(written):
     commands = [shlex.split(line) for line in lines if line.startswith("bench run")]
     assert [words[words.index("--method") + 1] for words in commands] == ["none", "hsd"]
     assert all(words[words.index("--seeds") + 1 :][:2] == ["1", "2"] for words in commands)
+
+
+def test_texts_of_others_stay_comments_of_the_shell(tmp_path, quick):
+    origin = Origin(file="a\nrm b", sha256="0" * 64, kind="ranks", text="c\nrm d")
+    imported = make_experiment("imported:theirs")
+    save(tmp_path / "store", imported, [1, 9], metadata=make_metadata(origin=origin))
+    record = {"key": "0" * 64, "name": "n", "spec": {}, "labels": [], "begun": 1}
+    record |= {"experiments": [imported.key], "command": ["bench", "run", "e\nrm f"]}
+    write_json(tmp_path / "store" / "runs" / "n-k.json", record)
+    paper.write_paper(tmp_path / "store", tmp_path / "paper")
+    _, *lines = (tmp_path / "paper" / "commands.sh").read_text().splitlines()
+    assert all(line == "set -e" or line.startswith("#") for line in lines)
+    assert "rm" in "".join(lines)
+
+
+def test_seeds_are_in_the_order_of_their_numbers(tmp_path, quick):
+    for seed in (10, 9):
+        save(tmp_path / "store", make_experiment(seed=seed), [1])
+    paper.write_paper(tmp_path / "store", tmp_path / "paper")
+    assert "[Seeds] 9, 10" in (tmp_path / "paper" / "reproducibility.tex").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from drawn_figure import figure_of
 from made_up_store import make_decisions, make_experiment, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError
 from bench.evaluate.metrics import HitRatio
-from bench.reports.figures import draw as figures
 from bench.reports.figures.setting_curve import curve_settings, read_panels
 from bench.reports.report import draw, render
 from bench.reports.request import Request
@@ -79,14 +79,9 @@ def test_lines_of_other_settings_are_distinct(tmp_path):
 
 
 @pytest.fixture
-def axes(monkeypatch, tmp_path):
+def axes(tmp_path):
     def draw_it(root, kind, **options):
-        seen = []
-        original = figures.make_figure
-        spy = monkeypatch.setattr
-        spy(figures, "make_figure", lambda *args: seen.append(original(*args)) or seen[0])
-        draw(root, kind, tmp_path / "figure.png", HR, **options)
-        return seen[0].axes
+        return figure_of(root, kind, tmp_path / "figure.png", HR, **options).axes
 
     return draw_it
 

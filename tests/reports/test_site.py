@@ -4,15 +4,15 @@ import dataclasses
 import json
 import re
 from collections import ChainMap
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import called, refused
 from made_up_store import make_experiment, make_metadata, make_ranks, save
+from page_reader import Reader
 from scipy import stats
-from test_page_browser import BROWSER, shown_by
+from test_page_browser import needs_browser, shown_by
 
 from bench.errors import ConfigError
 from bench.packs.reference import published_site
@@ -55,32 +55,6 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(site):
     return site.page()
-
-
-class Reader(HTMLParser):
-    """Collects the cells of every table of a page, and the tags."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tables, self.tags, self._open = [], [], False
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in {"td", "th"}:
-            self.tables[-1][-1].append("")
-            self._open = True
-
-    def handle_endtag(self, tag):
-        self._open &= tag not in {"td", "th"}
-
-    def handle_data(self, data):
-        if self._open:
-            self.tables[-1][-1][-1] += data
 
 
 def board(page, number):
@@ -183,8 +157,7 @@ document.body.append(told);
 """
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needs_browser
 def test_the_board_is_switched_in_a_browser(page, tmp_path):
     file = tmp_path / "page.html"
     file.write_text(page.replace("</body>", SWITCH + "</body>"))

@@ -93,6 +93,12 @@ def test_what_was_written_verifies(tmp_path, shared, fmt):
     assert cells >= 4 * 10
 
 
+def test_a_byte_order_mark_of_a_spreadsheet_makes_no_difference(tmp_path, shared):
+    report = write(tmp_path, shared, "csv")
+    report.write_text(report.read_text(), encoding="utf-8-sig")
+    assert drift(report, shared) == []
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_selections_readings_and_protocols_are_remembered(tmp_path, root, fmt):
     fill(root, Protocol(candidates="unseen", max_length=20))

@@ -23,11 +23,12 @@ def base(tmp_path_factory):
     return tiny_models.llama(tmp_path_factory.mktemp("models") / "base")
 
 
+def configured(model, adapters=(), **settings):
+    return Llm2VecConfig(model=str(model), adapters=tuple(map(str, adapters)), **settings)
+
+
 def opened(model, **settings):
-    adapters = tuple(map(str, settings.pop("adapters", ())))
-    encoder = Llm2VecEncoder(
-        Llm2VecConfig(model=str(model), adapters=adapters, **settings), Settings.from_environment()
-    )
+    encoder = Llm2VecEncoder(configured(model, **settings), Settings.from_environment())
     encoder.open(CPU)
     return encoder
 
@@ -141,26 +142,23 @@ def test_lower_precision_is_near(base, exact, dtype):
 
 def test_the_fingerprint_sees_weights_adapters_and_settings(base, tmp_path):
     def fingerprint(model, **settings):
-        return Llm2VecEncoder(
-            Llm2VecConfig(model=str(model), **settings), Settings.from_environment()
-        ).fingerprint
+        config = configured(model, **settings)
+        return Llm2VecEncoder(config, Settings.from_environment()).fingerprint
 
     other = tiny_models.llama(tmp_path / "other", seed=1)
     copied = tiny_models.llama(tmp_path / "copied")
-    adapter = (str(tiny_models.adapter(base, tmp_path / "adapter", seed=3)),)
+    adapter = [tiny_models.adapter(base, tmp_path / "adapter", seed=3)]
     plain = fingerprint(base)
     assert plain == fingerprint(base, texts="shuffled", reading="text", storage="float16")
     changed = [fingerprint(other), fingerprint(base, adapters=adapter)]
     changed += [fingerprint(base, pooling="last_token"), fingerprint(base, dtype="bfloat16")]
     assert len({plain, *changed}) == 5
     # What is in the files counts, not where they lie.
-    assert Llm2VecConfig(model=str(copied)).resolved().weights == (
-        Llm2VecConfig(model=str(base)).resolved().weights
-    )
+    assert configured(copied).resolved().weights == configured(base).resolved().weights
 
 
 def test_a_cell_names_the_weights_and_refuses_others(base, tmp_path):
-    settings = Llm2VecConfig(model=str(base)).resolved()
+    settings = configured(base).resolved()
     assert len(settings.weights) == 64
     assert settings.resolved() == settings
     changed = settings.model_copy(
@@ -197,12 +195,16 @@ def test_damaged_weights_are_named(tmp_path):
         opened(folder)
 
 
+def preset(**settings):
+    entry = ENCODERS.get("llm2vec:llama-3.1-8b")
+    config = entry.parse({entry.name: settings}, "here")
+    return entry.model_class()(config, Settings.from_environment())
+
+
 def test_the_preset_says_what_it_cannot_do_and_how_to_bring_the_weights(monkeypatch):
     monkeypatch.setenv("BENCH_OFFLINE", "1")
-    entry = ENCODERS.get("llm2vec:llama-3.1-8b")
-    encoder = entry.model_class()(entry.parse({}, "here"), Settings.from_environment())
     with pytest.raises(DataError) as caught:
-        encoder.open(CPU)
+        preset().open(CPU)
     said = str(caught.value)
     assert "meta-llama/Llama-3.1-8B-Instruct, which is not on this machine" in said
     assert "huggingface-cli download meta-llama/Llama-3.1-8B-Instruct --local-dir FOLDER" in said
@@ -211,10 +213,7 @@ def test_the_preset_says_what_it_cannot_do_and_how_to_bring_the_weights(monkeypa
 def test_the_preset_takes_folders_in_place_of_ids(base, tmp_path):
     adapters = [tiny_models.adapter(base, tmp_path / f"a{n}", seed=n) for n in range(2)]
     own = {"model": str(base), "adapters": [str(path) for path in adapters], "dtype": "float32"}
-    entry = ENCODERS.get("llm2vec:llama-3.1-8b")
-    encoder = entry.model_class()(
-        entry.parse({entry.name: own}, "here"), Settings.from_environment()
-    )
+    encoder = preset(**own)
     encoder.open(CPU)
     expected = opened(base, adapters=adapters).encode(TEXTS)
     np.testing.assert_array_equal(encoder.encode(TEXTS), expected)

@@ -35,9 +35,7 @@ def experiment(**settings):
 def expected(text):
     """The vector of a text, asked for alone."""
     entry = ENCODERS.get("random")
-    [vector] = entry.model_class()(
-        entry.config_class()(size=5), Settings.from_environment()
-    ).encode([text])
+    [vector] = entry.model_class()(entry.config_class()(size=5), settings()).encode([text])
     return torch.from_numpy(vector)
 
 
@@ -55,7 +53,7 @@ def test_a_cell_without_encoder_has_no_text_vectors():
         text_vectors_for(
             experiment().model_copy(update={"encoder": None}),
             dataset(),
-            Settings.from_environment(),
+            settings(),
         )
         is None
     )
@@ -95,9 +93,7 @@ def test_text_rows_are_the_texts_of_the_items_up_to_a_position(phase):
 
 
 def test_without_texts_everything_is_row_zero_and_nothing_is_stored(tmp_path):
-    text_vectors = text_vectors_for(
-        experiment(texts="none"), dataset(), Settings.from_environment()
-    )
+    text_vectors = text_vectors_for(experiment(texts="none"), dataset(), settings())
     assert (text_vectors.vectors == 0).all()
     assert not text_vectors.row_index.any()
     assert not (tmp_path / "cache").exists()
@@ -138,7 +134,7 @@ def test_embedding_beforehand_is_what_a_cell_reads(monkeypatch):
     from text_toys import Noting
 
     data, noting = dataset(name="planted"), Noting()
-    embed(requests_of(SPEC, {"planted": data}), Settings.from_environment(), noting)
+    embed(requests_of(SPEC, {"planted": data}), settings(), noting)
     assert noting.endings == [("planted/random", True), ("planted/tfidf", True)]
     monkeypatch.setattr("bench.text.encoders.random.model.RandomEncoder.encode", None)
     jobs = make_plan(SPEC, {"planted": data})

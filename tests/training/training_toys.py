@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from made_up_store import make_experiment
+from toys import data_of
 
-from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.model.backbone import Sizes
 from bench.model.method import Denoised, Method
@@ -27,15 +29,7 @@ def dataset(seed=0, users=40):
 
 
 def from_lists(rows):
-    return Dataset(
-        name="toy",
-        fingerprint="toy",
-        sequences=Sequences.from_lists(rows),
-        user_ids=[f"u{user}" for user in range(len(rows))],
-        item_ids=[f"i{item}" for item in range(1, N_ITEMS + 1)],
-        item_texts=[""] * N_ITEMS,
-        max_length=8,
-    )
+    return replace(data_of(Sequences.from_lists(rows), N_ITEMS), max_length=8)
 
 
 def experiment(method="none", backbone="gru4rec", training=None, **changes):
