@@ -72,10 +72,9 @@ def run(
     After an interruption, the same command continues where it stopped. A failed experiment is
     recorded, shown, and tried again the next time; the exit code is then 1.
     """
-    from bench.api.run import execute_spec
+    from bench.api.execute import execute_spec, preview_spec
 
     if plan:
-        from bench.api.run import preview_spec
         from bench.runs.preview import render_preview
 
         typer.echo(render_preview(*preview_spec(spec, settings, tuned=tuned, on=on)))
