@@ -116,10 +116,10 @@ class Results:
             where=[where] if isinstance(where, str) else where,
             latest=latest,
         )
-        values = (dataset, backbone, method, encoder, seed)
+        given = zip(_IDENTITY, (dataset, backbone, method, encoder, seed), strict=True)
         wanted = {
             name: {value} if isinstance(value, str | int) else set(value)
-            for name, value in zip(_IDENTITY, values, strict=True)
+            for name, value in given
             if value is not None
         }
         keys = [
@@ -327,8 +327,7 @@ class Results:
         name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
         if fingerprint not in self._datasets:
             source = stored.metadata.card or name
-            found = load_same(source, self.settings, name, fingerprint)
-            self._datasets[fingerprint] = found
+            self._datasets[fingerprint] = load_same(source, self.settings, name, fingerprint)
         return self._datasets[fingerprint]
 
     @cached_property
@@ -342,7 +341,9 @@ class Results:
     def _comparison_keys(self) -> list[str]:
         """Return the keys of what a table shows by default."""
         known = self._known_keys()
-        chosen = comparison_keys(Store(self.settings.store)) if self.keys is None else None
+        if self.keys is not None:
+            return known
+        chosen = comparison_keys(Store(self.settings.store))
         return known if chosen is None else chosen
 
     def _known_keys(self) -> list[str]:

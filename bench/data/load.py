@@ -95,8 +95,7 @@ def parse_card(card: Card, located: Located) -> Dataset:
 def _parse(card: Card, located: Located) -> Dataset:
     reader = READERS.get(located.form.format)
     options = reader.options.parse(located.form.options, f"card '{card.name}', options")
-    raw = reader.read()(located.files, options)
-    dataset = arrange(raw, card, located.form)
+    dataset = arrange(reader.read(located.files, options), card, located.form)
     for note in dataset.notes:
         if note.level != "ok":
             _LOG.warning("data set '%s': %s", card.name, note.text)

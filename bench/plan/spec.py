@@ -22,6 +22,7 @@ from bench.settings import expanded
 DEFAULT = "default"
 Seed = Annotated[int, Field(strict=True, ge=0)]
 SettingsByName = dict[str, dict[str, Any]]
+_AXES = ("datasets", "backbones", "methods", "encoders", "losses", "splits", "seeds")
 
 
 class Spec(Config):
@@ -75,17 +76,14 @@ class Spec(Config):
     encoder_settings: SettingsByName = Field(default_factory=dict)
     slurm: Slurm | None = None
 
-    @field_validator(
-        *("datasets", "noise", "backbones", "methods", "encoders", "losses", "splits", "seeds"),
-        mode="before",
-    )
+    @field_validator("noise", *_AXES, mode="before")
     @classmethod
     def _a_list(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError(f"must be a list; write [{value}]")
         return value
 
-    @field_validator("datasets", "backbones", "methods", "encoders", "losses", "splits", "seeds")
+    @field_validator(*_AXES)
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         for entry in value:

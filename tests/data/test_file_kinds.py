@@ -7,14 +7,16 @@ import gzip
 import io
 import json
 import lzma
+from functools import partial
 
 import numpy as np
+import own_cards
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from own_cards import histories, load, write_card
+from own_cards import histories, load, texts, write_card
 
 from bench.data.audit import audit
 from bench.data.readers.table import read
@@ -43,19 +45,11 @@ def parquet(folder, columns, **form):
     return path
 
 
-def texts(dataset):
-    return dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
-
-
 def notes(dataset):
     return "\n".join(f"{found.level}: {found.text}" for found in audit(dataset))
 
 
-def refused(path):
-    with pytest.raises(DataError) as caught:
-        load(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+refused = partial(own_cards.refused, load)
 
 
 # --- quotes -----------------------------------------------------------------------------------
