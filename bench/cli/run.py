@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from bench.cli.options import (
+    NAMES,
     Many,
     chosen_engine,
     chosen_spec,
@@ -52,7 +53,7 @@ def run(
     ] = False,
     keep: Annotated[
         Many,
-        one_of("--keep", Keep, "Also store weights, lists (top items) or both.", "NAME ..."),
+        one_of("--keep", Keep, "Also store weights, lists (top items) or both.", NAMES),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the experiments and stop.")] = False,
     jobs: Annotated[

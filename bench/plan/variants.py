@@ -70,15 +70,15 @@ class Times(Variant):
 
 
 class Draw(Config):
-    """What a change to the interactions before a user's validation target is made to and drawn by.
+    """Which histories a change applies to, and the seed with which it is drawn.
 
     Attributes
     ----------
     histories
-        Whose: ``both`` training and test-time histories, or one of them. The validation target is
-        never changed, whether it is ranked or part of the history of the test target.
+        ``both`` training and test-time histories, or one of them. The validation target is never
+        changed, whether it is ranked or part of the history of the test target.
     seed
-        Which draw.
+        Seed of the random numbers.
     """
 
     histories: Literal["both", "train", "test"] = "both"
@@ -90,7 +90,7 @@ class Change(Draw, Variant):
 
     @property
     def axes(self) -> tuple[str | int, ...]:
-        """What a draw depends on, the same for training and test-time histories."""
+        """Names of the seed, the same for training and test-time histories."""
         return *self._head(), self.seed
 
 
