@@ -116,10 +116,10 @@ class Results:
             where=[where] if isinstance(where, str) else where,
             latest=latest,
         )
-        given = zip(_IDENTITY, (dataset, backbone, method, encoder, seed), strict=True)
+        values = (dataset, backbone, method, encoder, seed)
         wanted = {
             name: {value} if isinstance(value, str | int) else set(value)
-            for name, value in given
+            for name, value in zip(_IDENTITY, values, strict=True)
             if value is not None
         }
         keys = [
@@ -127,7 +127,7 @@ class Results:
             for stored in self._stored
             if stored.key.startswith(key or "")
             and (chosen is None or stored.key in chosen)
-            and all(getattr(stored.experiment, name) in values for name, values in wanted.items())
+            and all(getattr(stored.experiment, name) in allowed for name, allowed in wanted.items())
         ]
         return replace(self, keys=keys)
 
