@@ -21,6 +21,8 @@ from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
 _OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
+_BLOCK = 1 << 26
+"""Bytes that are parsed at once; a line must fit into them."""
 _STAND_IN = "\x1f"
 """Replaces a separator of several characters while a text is parsed."""
 
@@ -273,7 +275,7 @@ class _Text:
         try:
             table = arrow.read_csv(
                 pa.BufferReader(self.content.encode()),
-                arrow.ReadOptions(column_names=names, skip_rows=skipped),
+                arrow.ReadOptions(column_names=names, skip_rows=skipped, block_size=_BLOCK),
                 arrow.ParseOptions(
                     delimiter=self.separator,
                     quote_char='"' if self.quoted else False,

@@ -91,6 +91,13 @@ def test_line_breaks_in_values_need_the_card(tmp_path):
     assert "x.dat, line 6: the item id -1" in message
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_value_may_be_long(tmp_path, quote):
+    review = f"{quote}{'x' * 3_000_000}{quote}"
+    text = f"user_id,item_id,timestamp,review\nu,a,2,{review}\nu,b,1,\n"
+    assert histories(load(card(tmp_path, text))) == {"u": ["b", "a"]}
+
+
 def test_quotes_can_be_switched_off_and_on(tmp_path):
     off = load(card(tmp_path, 'user_id,item_id,timestamp\nu,"a,1\n', {"quoted": False}))
     assert histories(off) == {"u": ['"a']}
