@@ -67,15 +67,6 @@ def load_dataset(source: str, settings: Settings, *, fetch: bool = False) -> Dat
 def read_card(card: Card, located: Located, cache: Path) -> Dataset:
     """Read a data set's files, or what an earlier reading of the same files left in the cache.
 
-    Parameters
-    ----------
-    card
-        The data set.
-    located
-        Its files.
-    cache
-        The cache's folder.
-
     Raises
     ------
     DataError

@@ -154,23 +154,11 @@ class Spec(Config):
         return _config(BACKBONES.get(name), self.backbone_settings, self.name, "backbone")
 
     def method_config(self, name: str) -> Config:
-        """Complete settings of a method.
-
-        Raises
-        ------
-        ConfigError
-            The method is unknown, or one of its settings does not fit.
-        """
+        """Complete settings of a method; raises as :meth:`backbone_config` does."""
         return _config(METHODS.get(name), self.method_settings, self.name, "method")
 
     def encoder_config(self, name: str) -> EncoderConfig:
-        """Complete settings of an encoder.
-
-        Raises
-        ------
-        ConfigError
-            The encoder is unknown, or one of its settings does not fit.
-        """
+        """Complete settings of an encoder; raises as :meth:`backbone_config` does."""
         config = _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
         if not isinstance(config, EncoderConfig):
             raise ConfigError(
