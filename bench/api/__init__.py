@@ -2,7 +2,8 @@
 
 from bench.api.exchange import denoise, export_ranks, import_ranks
 from bench.api.model import TrainedModel
-from bench.api.results import Results, compare, load, report
+from bench.api.reports import compare, report
+from bench.api.results import Results, load
 from bench.api.run import preview, run, tune
 from bench.plan.cluster import Cluster, Slurm
 

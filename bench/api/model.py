@@ -37,6 +37,8 @@ class TrainedModel:
         Its data, split.
     method
         A torch module in evaluation mode.
+    device
+        Where it computes, such as ``cpu``.
     """
 
     experiment: Experiment

@@ -18,7 +18,6 @@ from bench.data.dataset import Dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import rank_of
-from bench.files import write_output
 from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
 from bench.plan.protocol import PARTS, PHASES, Part, Phase
@@ -26,14 +25,10 @@ from bench.plan.result import Decisions, TopLists
 from bench.plugins import resolve_settings
 from bench.reports.available import AvailableData, load_same
 from bench.reports.comparison import comparison_keys
-from bench.reports.names import TABLES, Format
-from bench.reports.paper import write_paper
-from bench.reports.report import read_report, render, warn
+from bench.reports.report import read_report, warn
 from bench.reports.request import Reading, Request
 from bench.reports.results import ScoredExperiment, restricted
-from bench.reports.tables.diff import diff_grids
 from bench.reports.tables.frame import frame
-from bench.reports.titles import RegisteredTitles
 from bench.runs.imported import UnknownRanksError
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -132,7 +127,7 @@ class Results:
             for stored in self._stored
             if stored.key.startswith(key or "")
             and (chosen is None or stored.key in chosen)
-            and all(getattr(stored.experiment, name) in values for name, values in wanted.items())
+            and all(getattr(stored.experiment, name) in allowed for name, allowed in wanted.items())
         ]
         return replace(self, keys=keys)
 
@@ -154,7 +149,7 @@ class Results:
         StoreError
             No experiment has finished, or one is damaged.
         """
-        request = _request(reading, keys=self._comparison_keys())
+        request = request_of(reading, keys=self._comparison_keys())
         data = read_report(self.settings, request)
         warn([*data.problems, *data.available.problems])
         return frame(data.tables)
@@ -165,7 +160,11 @@ class Results:
         They are NaN where an imported result does not determine them. Parameters are those of
         :meth:`table`.
         """
-        request, available, problems = _request(reading), AvailableData(self.settings), list[str]()
+        request, available, problems = (
+            request_of(reading),
+            AvailableData(self.settings),
+            list[str](),
+        )
         every = [ScoredExperiment(stored, request) for stored in self._stored]
         rows = []
         for one in restricted(every, request, available, problems):
@@ -199,7 +198,7 @@ class Results:
         DataError
             The data are not on this machine, or have changed.
         """
-        _check_name("phase", phase, PHASES)
+        check_name("phase", phase, PHASES)
 
         def columns(stored: StoredExperiment) -> dict[str, Any]:
             ranks, ties = stored.ranks(phase), stored.experiment.protocol.ties
@@ -234,7 +233,7 @@ class Results:
         DataError
             As for :meth:`ranks`.
         """
-        _check_name("part", part, PARTS)
+        check_name("part", part, PARTS)
         return self._long(lambda stored: _columns(stored.decisions(part)), items="item", ids=ids)
 
     def lists(self, *, ids: bool = True) -> pd.DataFrame:
@@ -328,8 +327,7 @@ class Results:
         name, fingerprint = stored.experiment.dataset, stored.experiment.fingerprint
         if fingerprint not in self._datasets:
             source = stored.metadata.card or name
-            found = load_same(source, self.settings, name, fingerprint)
-            self._datasets[fingerprint] = found
+            self._datasets[fingerprint] = load_same(source, self.settings, name, fingerprint)
         return self._datasets[fingerprint]
 
     @cached_property
@@ -343,7 +341,9 @@ class Results:
     def _comparison_keys(self) -> list[str]:
         """Return the keys of what a table shows by default."""
         known = self._known_keys()
-        chosen = comparison_keys(Store(self.settings.store)) if self.keys is None else None
+        if self.keys is not None:
+            return known
+        chosen = comparison_keys(Store(self.settings.store))
         return known if chosen is None else chosen
 
     def _known_keys(self) -> list[str]:
@@ -394,118 +394,16 @@ def load(
     return Results(settings, keys)
 
 
-def compare(
-    a: Results | str,
-    b: Results | str,
-    *,
-    region: float = 0.05,
-    settings: Settings | None = None,
-    **reading: Unpack[Reading],
-) -> list[pd.DataFrame]:
-    """Compare two configurations user by user, as ``bench diff`` does.
-
-    Parameters
-    ----------
-    a, b
-        Experiments of one configuration each, with one or several seeds: results, a row of a
-        report, such as ``SASRec, HSD``, or a label such as ``ml-100k/sasrec/none``.
-    region
-        Share of the mean of ``b`` that counts as negligible, for the test of equivalence.
-    settings
-        Give the store if both sides are labels; None reads the environment.
-    **reading
-        As for :meth:`Results.table`.
-
-    Returns
-    -------
-    list of pandas.DataFrame
-        The tables that ``bench diff`` prints: tests and intervals, then slices of the users.
-
-    Raises
-    ------
-    ConfigError
-        A side covers several configurations, or the two cannot be paired.
-    """
-    known = {side.settings.store: side.settings for side in (a, b) if isinstance(side, Results)}
-    if len(known) > 1:
-        raise ConfigError("the two sides are from different stores; compare results of one store")
-    where = next(iter(known.values()), settings or Settings.from_environment())
-    request = _request(reading)
-    grids = diff_grids(where, _words(a), _words(b), request, region, RegisteredTitles())
-    return [grid.frame() for grid in grids]
-
-
-def report(
-    results: Results | str | Path | None = None,
-    out: str | Path | None = None,
-    *,
-    format: Format = "markdown",  # noqa: A002 - as the flag
-    tables: str | Sequence[str] | None = None,
-    part: Part = "train",
-    noise_is: str | None = None,
-    paper: str | Path | None = None,
-    **reading: Unpack[Reading],
-) -> str:
-    """Render tables and pages, as ``bench report`` does.
-
-    Parameters
-    ----------
-    results
-        Results, or the folder of a store; None is the store of the environment. For a store, the
-        last run is shown with earlier runs of the same settings and data sets.
-    out
-        Also write the text to this file.
-    format
-        ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
-    tables
-        One or several names as for ``bench report --table``; None is the default of the format.
-    part
-        Interactions on which noise detection is measured: ``train`` or ``test``.
-    noise_is
-        Ratings that count as noise, such as ``rating<3``; None means the known noise.
-    paper
-        Also write tables, figures, references and a statement on reproducibility into this new
-        folder, see :func:`bench.reports.paper.write_paper`.
-    **reading
-        As for :meth:`Results.table`.
-
-    Returns
-    -------
-    str
-        The text.
-    """
-    shown = results if isinstance(results, Results) else load(results)
-    tables = [tables] if isinstance(tables, str) else tables
-    for name in tables or ():
-        _check_name("table", name, TABLES)
-    keys = shown._comparison_keys()  # noqa: SLF001 - of this module
-    names = [name for name in TABLES if name in tables] if tables else None
-    request = _request(
-        reading, format=format, keys=keys, tables=names, part=part, noise_is=noise_is
-    )
-    titles = RegisteredTitles()
-    text = render(shown.settings, request, titles, origin=True)
-    if paper is not None:
-        write_paper(shown.settings, Path(paper), request, titles)
-    if out is not None:
-        write_output(Path(out), text)
-    return text
-
-
-def _request(reading: Mapping[str, Any], **others: Any) -> Request:
+def request_of(reading: Mapping[str, Any], **others: Any) -> Request:
+    """Return what to show, from the keywords of :class:`bench.reports.request.Reading`."""
     metrics = reading.get("metrics") or None
     return Request.parse({**reading, "metrics": metrics, **others}, "report")
 
 
-def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+def check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    """Refuse a name that is not among the known ones."""
     if name not in known:
         raise ConfigError(f"no {kind} is named '{name}'; known: {', '.join(known)}")
-
-
-def _words(side: Results | str) -> str:
-    if isinstance(side, str):
-        return side
-    return ",".join(side._known_keys())  # noqa: SLF001 - of this module
 
 
 def _columns(found: Decisions | TopLists | None) -> Mapping[str, Any]:

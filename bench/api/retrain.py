@@ -64,7 +64,7 @@ def _without_seed(stored: StoredExperiment) -> Experiment:
 
 
 def _again(stored: StoredExperiment, settings: Settings) -> StoredExperiment:
-    from bench.api.run import execute_spec
+    from bench.api.execute import execute_spec
 
     experiment = stored.experiment
     threads = experiment.computation.threads if experiment.computation else None

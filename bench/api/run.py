@@ -1,4 +1,4 @@
-"""Run experiments and search settings: ``bench.run``, ``bench.tune``, and the commands' core."""
+"""Run experiments and search settings: ``bench.run``, ``bench.preview`` and ``bench.tune``."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import sys
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from bench.api.execute import execute_spec, preview_spec
 from bench.api.results import Results
-from bench.display import Lines, SafeStream, display_for
+from bench.display import Lines, SafeStream
 from bench.numerics import use_numerics
 from bench.plan.cluster import Cluster, Slurm
-from bench.plan.experiment import Computation
 from bench.plan.overrides import resolve_spec
-from bench.plan.progress import counted
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.plan.protocol import Keep
-    from bench.runs.preview import PreviewRow
-    from bench.runs.run_one import ExperimentOutcome
     from bench.tuning.plan import Pruning
 
 Names = str | Iterable[str] | None
@@ -163,137 +158,6 @@ def preview(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
         columns=["experiment", "key", "status", "seconds"],
     )
-
-
-def preview_spec(
-    spec: Spec,
-    settings: Settings,
-    *,
-    tuned: bool = False,
-    on: Cluster | Slurm | None = None,
-) -> tuple[list[PreviewRow], list[str]]:
-    """Plan a checked specification; see :func:`bench.runs.preview.preview_rows`."""
-    from bench.runs.preview import preview_rows
-
-    if isinstance(on, Slurm):
-        on = on.over(spec.slurm)
-    where = _on_remote_gpus(settings, on)
-    if not tuned:
-        return preview_rows(spec, settings, where=where)
-    from bench.training.device import computation
-    from bench.tuning.best import BestSettings
-
-    best = BestSettings(settings.store, where or computation(settings))
-    return preview_rows(spec, settings, best.adapt, where)
-
-
-def _on_remote_gpus(settings: Settings, on: Cluster | Slurm | None) -> Computation | None:
-    """Return how nodes with GPUs compute, which this machine may lack; None computes as here."""
-    if on is None or on.gpus == 0 or settings.device not in {"auto", "cuda"}:
-        return None
-    return Computation(device="cuda", threads=None)
-
-
-def execute_spec(
-    spec: Spec,
-    settings: Settings,
-    *,
-    tuned: bool = False,
-    keep: Collection[Keep] = (),
-    jobs: int | None = None,
-    on: Cluster | Slurm | None = None,
-) -> list[ExperimentOutcome]:
-    """Run the experiments of a checked specification; progress goes to standard error.
-
-    Parameters
-    ----------
-    spec
-        From :func:`bench.plan.overrides.resolve_spec`.
-    settings, tuned, keep, jobs, on
-        As for :func:`run`.
-
-    Returns
-    -------
-    list of ExperimentOutcome
-        In the order of the plan.
-    """
-    from bench.data.load import load_dataset
-    from bench.data.split import notes
-    from bench.plan.grid import load_datasets, make_plan
-    from bench.runs.display import RunDisplay
-    from bench.runs.estimate import Estimator
-    from bench.runs.execute import connect, default_workers, execute
-    from bench.runs.preview import announcement
-    from bench.runs.record import begin_record, end_record
-    from bench.runs.run_one import ExecutionSettings
-    from bench.runs.store import Store
-    from bench.tracking.tracker import Tracker
-    from bench.training.device import computation
-    from bench.tuning.best import BestSettings, adopt
-
-    if isinstance(on, Slurm):
-        on = on.over(spec.slurm)
-    remote_gpus = _on_remote_gpus(settings, on)
-    where = remote_gpus or computation(settings)
-    datasets = load_datasets(spec, partial(load_dataset, settings=settings, fetch=True))
-    about = list(notes(datasets, spec.rules))
-    if spec.encoders:
-        from bench.text.provide import embed_texts
-
-        embed_texts(spec, datasets, settings)
-    best = BestSettings(settings.store, where) if tuned else None
-    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache, where)
-    for remark in best.remarks() if best else ():
-        warnings.warn(remark, stacklevel=2)
-    store = Store(settings.store.absolute())
-    adopt(store.root, [planned.experiment.key for planned in plan])
-    estimator = Estimator(store)
-    estimates = {
-        one.experiment.label: estimator.estimate(one.experiment, datasets[one.source]).seconds
-        for one in plan
-    }
-    store.prepare()
-    remote = replace(settings, store=store.root, device="cuda" if remote_gpus else settings.device)
-
-    def ended(outcome: ExperimentOutcome) -> None:
-        if outcome.ending in {"finished", "failed"}:
-            tracking.log(outcome.key)
-
-    with ExitStack() as stack:
-        here, engine = jobs or default_workers(settings.threads), None
-        if on is not None:
-            engine = stack.enter_context(connect(on, remote, jobs))
-        elif where.device == "cuda" and jobs != 1:
-            from bench.runs.on_gpus import Gpus, visible_gpus
-
-            gpus = visible_gpus(settings.device)
-            engine = Gpus(gpus, store, jobs or max(here, len(gpus)))
-        workers = min(engine.count, jobs or len(plan)) if engine else here
-        tracking = stack.enter_context(Tracker(settings))
-        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
-        execution = ExecutionSettings(remote, tuple(keep), run=record.key)
-        is_new = record.ended is None
-        with store.locked(record.key):
-            if is_new:
-                tracking.log(record.key)
-            with display_for() as lines:
-                display = RunDisplay(lines, len(plan))
-                place = f"{where.device}, {counted(settings.threads, 'thread')} each"
-                place += f", on {on}" if on else ""
-                lines.say("\n".join([announcement(plan, estimates, store, workers, place), *about]))
-                outcomes = execute(
-                    plan,
-                    execution,
-                    display,
-                    workers=workers,
-                    engine=engine,
-                    estimates=estimates,
-                    ended=ended,
-                )
-        end_record(store.root, record, outcomes)
-        if is_new:
-            tracking.log(record.key)
-    return outcomes
 
 
 def tune(

@@ -8,9 +8,9 @@ import typer
 
 from bench.cli.options import Json, data_settings, print_json, verb_group, verb_of
 from bench.data.locate import fetchable, locate
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError, ConfigError, DataError
 from bench.plan.data_card import Card, card_names, load_card
-from bench.plan.protocol import Protocol
+from bench.plan.protocol import LEAVE_ONE_OUT, Protocol
 from bench.plan.variants import Change, split_source
 from bench.settings import Settings
 
@@ -117,6 +117,8 @@ def audit(
 
     rows: list[dict[str, str]] = []
     rule = Protocol.parse({"split": split}, "--split").split
+    if rule == LEAVE_ONE_OUT:
+        raise ConfigError(f"--split {rule} is not a split by time; write for example temporal")
     for name in names or _present(settings):
         dataset = load_dataset(name, settings)
         results = audit_dataset(dataset, rule)
@@ -136,13 +138,13 @@ def _present(settings: Settings) -> list[str]:
 
 
 def _whereabouts(card: Card, settings: Settings) -> str:
-    located = locate(card, settings)
-    if located is None:
-        by_hand = f"by hand: bench data fetch {card.name}" if card.obtain else "missing"
-        return f"bench data fetch {card.name}" if fetchable(card) else by_hand
-    if not located.files:
-        return "generated"
-    return str(next(iter(located.files.values())).parent)
+    located, command = locate(card, settings), f"bench data fetch {card.name}"
+    if located is not None:
+        folders = [str(path.parent) for path in located.files.values()]
+        return folders[0] if folders else "generated"
+    if fetchable(card):
+        return command
+    return f"by hand: {command}" if card.obtain else "missing"
 
 
 def _print_table(rows: list[dict[str, str]], *, as_json: bool) -> None:

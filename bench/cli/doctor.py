@@ -23,7 +23,15 @@ Examples:
   bench doctor --store /mnt/results
 """
 _PACKAGES = (
-    *("torch", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "typer", "optuna", "mlflow"),
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "typer",
+    "optuna",
+    "mlflow",
     "transformers",
 )
 

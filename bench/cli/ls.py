@@ -14,7 +14,7 @@ from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK, Compone
 from bench.errors import BenchError, ConfigError, suggestion
 from bench.plan.data_card import card_names, load_card
 from bench.plan.formats import READERS, Reader
-from bench.plan.progress import counted
+from bench.plan.progress import counted, duration
 from bench.plan.spec import read_spec, shipped
 from bench.registry import Registry
 from bench.settings import Settings
@@ -110,7 +110,6 @@ def _specs() -> Iterable[tuple[str, str]]:
 
 
 def _runs(store: Path) -> Iterable[tuple[str, str]]:
-    from bench.plan.progress import duration
     from bench.runs.store import Store
 
     for stored in Store(store).experiments():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -80,6 +81,8 @@ def _package(kind: str, name: str) -> str:
     package = name.replace("-", "_").replace(".", "_").strip("_")
     if not package.isidentifier():
         raise ConfigError(f"{kind} name '{name}' must begin with a letter; choose another")
+    if iskeyword(package):
+        raise ConfigError(f"{kind} name '{name}' is a word of Python's syntax; choose another")
     if find_spec(package) is not None:
         raise ConfigError(f"a Python module named '{package}' is installed; choose another name")
     return package

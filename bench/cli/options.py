@@ -26,7 +26,9 @@ from bench.plan.variants import MARK
 from bench.plugins import use_plugins
 from bench.settings import Settings, expanded
 
-_NAMES, _NUMBERS = "NAME ...", "N ..."
+NAMES = "NAME ..."
+"""How the values of an option look in the help, if it takes several names at once."""
+_NUMBERS = "N ..."
 _MOST_SEEDS = 1_000
 
 
@@ -120,7 +122,7 @@ def numbers(word: str) -> list[str]:
     return values
 
 
-_SPLITTERS: dict[Any, Splitter] = {_NUMBERS: numbers, _NAMES: separate}
+_SPLITTERS: dict[Any, Splitter] = {_NUMBERS: numbers, NAMES: separate}
 """How a word is split, by how the values of its option look in the help."""
 Many = list[str] | None
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -154,9 +156,14 @@ Against = Annotated[
 ]
 
 
-def names(text: str) -> Any:
+def names(text: str, **shown: Any) -> Any:
     """Option that takes several names."""
-    return typer.Option(metavar=_NAMES, help=text)
+    return typer.Option(metavar=NAMES, help=text, **shown)
+
+
+def whole_numbers(text: str) -> Any:
+    """Option that takes several whole numbers and ranges."""
+    return typer.Option(metavar=_NUMBERS, help=text)
 
 
 def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: Any) -> Any:
@@ -331,14 +338,12 @@ def chosen_spec(
     method: Annotated[Many, names("Denoisers; 'none' is the bare backbone.")] = None,
     encoder: Encoders = None,
     seeds: Annotated[
-        list[int] | None,
-        typer.Option(metavar=_NUMBERS, help="Seeds of repetitions, such as 1 2 or 1-3."),
+        list[int] | None, whole_numbers("Seeds of repetitions, such as 1 2 or 1-3.")
     ] = None,
     split: Annotated[
         Many,
-        typer.Option(
-            metavar="NAME ...",
-            help="leave-one-out, or temporal with options such as temporal:targets=all.",
+        names(
+            "leave-one-out, or temporal with options such as temporal:targets=all.",
             show_default="the specification's",
         ),
     ] = None,

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.options import Against, Many, folder_settings, names, one_of, with_options
+from bench.cli.options import (
+    NAMES,
+    Against,
+    Many,
+    folder_settings,
+    names,
+    one_of,
+    whole_numbers,
+    with_options,
+)
 from bench.cli.reading import Out, Where, chosen_reading, write_out
 from bench.errors import ConfigError
 from bench.plan.protocol import Part
@@ -69,9 +78,7 @@ def report(
         ),
     ] = None,
     where: Where = None,
-    seeds: Annotated[
-        list[int] | None, typer.Option(metavar="N ...", help="Only these seeds.")
-    ] = None,
+    seeds: Annotated[list[int] | None, whole_numbers("Only these seeds.")] = None,
     latest: Annotated[
         bool,
         typer.Option(
@@ -87,7 +94,7 @@ def report(
             "--table",
             TableName,
             f"Tables: {', '.join(TABLES)}. A CSV or JSON holds one.",
-            "NAME ...",
+            NAMES,
             show_default="html: all; csv, json: every row, unrounded; else overall, improvement, "
             "significance, denoising, cost",
         ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from bench.cli.options import (
+    NAMES,
     Many,
     chosen_engine,
     chosen_spec,
@@ -52,7 +53,7 @@ def run(
     ] = False,
     keep: Annotated[
         Many,
-        one_of("--keep", Keep, "Also store weights, lists (top items) or both.", "NAME ..."),
+        one_of("--keep", Keep, "Also store weights, lists (top items) or both.", NAMES),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the experiments and stop.")] = False,
     jobs: Annotated[
@@ -72,10 +73,9 @@ def run(
     After an interruption, the same command continues where it stopped. A failed experiment is
     recorded, shown, and tried again the next time; the exit code is then 1.
     """
-    from bench.api.run import execute_spec
+    from bench.api.execute import execute_spec, preview_spec
 
     if plan:
-        from bench.api.run import preview_spec
         from bench.runs.preview import render_preview
 
         typer.echo(render_preview(*preview_spec(spec, settings, tuned=tuned, on=on)))

@@ -69,7 +69,10 @@ def describe(name: str) -> Iterator[str]:
             yield from _component(registry.get(name))
             return
     if name in card_names() or is_path(name):
-        yield from _plain(load_card(name).model_dump(mode="json", exclude_unset=True))
+        import yaml
+
+        card = load_card(name).model_dump(mode="json", exclude_unset=True)
+        yield yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=_WIDTH).rstrip()
         return
     components = (one for registry in KINDS.values() for one in registry.names())
     known = [*components, *card_names(), *_SHARED_SETTINGS]
@@ -132,12 +135,6 @@ def _range(field: FieldInfo) -> str:
         if hasattr(limit, name)
     )
     return ", ".join(bounds)
-
-
-def _plain(content: Mapping[str, Any]) -> Iterator[str]:
-    import yaml
-
-    yield yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=_WIDTH).rstrip()
 
 
 def _sources(card: MethodCard) -> Iterator[str]:

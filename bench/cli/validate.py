@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import with_options
+from bench.plan.grid import grid_points
+from bench.plan.overrides import resolve_spec
+from bench.plan.progress import counted
 
 EPILOG = """
 \b
@@ -21,9 +24,5 @@ def validate(
     spec: Annotated[str, typer.Argument(help="A YAML file, or a shipped specification.")],
 ) -> None:
     """Check every name, key and value of a specification."""
-    from bench.plan.grid import grid_points
-    from bench.plan.overrides import resolve_spec
-    from bench.plan.progress import counted
-
-    chosen = resolve_spec(spec, {})
-    typer.echo(f"{spec}: fine, {counted(len(grid_points(chosen)), 'experiment')}")
+    points = grid_points(resolve_spec(spec, {}))
+    typer.echo(f"{spec}: fine, {counted(len(points), 'experiment')}")

@@ -99,11 +99,10 @@ def _check_store(root: Path) -> tuple[list[str], str]:
     from bench.runs.verify import check_store
     from bench.tuning.records import tuning_store
 
-    checks = [check_store(store) for store in (Store(root), tuning_store(root))]
-    number, unchecked = (
-        sum(getattr(check, name) for check in checks) for name in ("experiments", "unchecked")
-    )
-    problems = [problem for check in checks for problem in check.problems]
+    results, trials = check_store(Store(root)), check_store(tuning_store(root))
+    number = results.experiments + trials.experiments
+    unchecked = results.unchecked + trials.unchecked
+    problems = [*results.problems, *trials.problems]
     if not number and not problems:
         raise StoreError(f"no finished experiment in {root}; correct --store")
     fine = f"{counted(number, 'experiment')}, all files as they were written"

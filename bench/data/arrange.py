@@ -2,8 +2,8 @@
 
 The steps, in this order:
 
-0. Ids are tidied: white space around them is removed, ``1.0`` is ``1`` among whole numbers. What is
-   no id is refused.
+0. Ids are tidied: white space around them is removed, ``1.0`` is ``1`` among whole numbers. Values
+   that cannot be ids are refused.
 1. Interactions whose rating or time the card's filters exclude are removed.
 2. Each user's interactions are sorted by time. Interactions with equal times keep the order
    that they have in the file, unless the card has another rule for ties. Where a format has no
@@ -47,7 +47,7 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     """
     if not len(raw.users):
         raise DataError(f"data set '{card.name}' has no interactions; check its files")
-    raw = _with_meant_ids(raw, form)
+    raw = _with_tidy_ids(raw, form)
     missing = _without_id(raw) if form.missing_ids == "drop" else np.zeros_like(raw.users, bool)
     stays = selected(raw, card) & ~missing
     if card.times == "float32":
@@ -96,14 +96,14 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     )
 
 
-def _with_meant_ids(raw: Interactions, form: Form) -> Interactions:
+def _with_tidy_ids(raw: Interactions, form: Form) -> Interactions:
     """Tidy and check the ids of users and items."""
     notes, columns = list(raw.notes), dict[str, Any]()
     for kind, codes, ids in (("user", raw.users, raw.user_ids), ("item", raw.items, raw.item_ids)):
-        meant, found = tidy(ids, kind)
+        tidied, found = tidy(ids, kind)
         place = partial(_first_place, raw, codes)
-        check_ids(meant, kind, place, form.missing_ids)
-        numbers, columns[f"{kind}_ids"] = encode(meant)
+        check_ids(tidied, kind, place, form.missing_ids)
+        numbers, columns[f"{kind}_ids"] = encode(tidied)
         columns[f"{kind}s"] = numbers[codes] if found else codes
         notes += found
     return replace(raw, notes=notes, **columns)

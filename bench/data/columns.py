@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,11 @@ def _time_kinds() -> list[Any]:
     import pyarrow as pa
 
     return [pa.int64(), pa.float64(), pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")]
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """Return a name that occurs more than once, the first of several; None if all differ."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def item_texts(

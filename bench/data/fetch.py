@@ -131,7 +131,7 @@ def _download(source: Source, folder: Path, temporary: Path) -> tuple[Path, str]
 
 @contextmanager
 def _progress_of(name: str) -> Iterator[Report]:
-    """Show how far a download is."""
+    """Show the progress of a download."""
     start, note = time.monotonic(), ""
 
     def report(done: int, total: int | None) -> None:

@@ -165,13 +165,13 @@ class ForeignTable:
         DataError
             Two rows have the same keys; the message names both.
         """
-        order = np.lexsort(keys[::-1])
-        same = np.ones(max(len(order) - 1, 0), dtype=np.bool_)
-        for key in keys:
-            same &= key[order][1:] == key[order][:-1]
-        if same.any():
-            place = int(np.argmax(same))
-            first, second = sorted(order[[place, place + 1]].tolist())
+        import pandas as pd
+
+        rows = pd.DataFrame(dict(enumerate(keys)))
+        again = rows.duplicated().to_numpy()
+        if again.any():
+            second = int(np.argmax(again))
+            first = int(np.argmax((rows == rows.iloc[second]).all(axis=1)))
             raise DataError(
                 f"{self.columns.place(second)}: the same {what} as {self.columns.place(first)}; "
                 "remove one of the two rows"

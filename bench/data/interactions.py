@@ -96,7 +96,7 @@ def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
-    """Return ids as they are meant, and notes of what was changed.
+    """Return ids in their normal form, and notes of what was changed.
 
     White space around an id is removed. Where all ids are whole numbers, some of them written as
     floating-point numbers do, ``1.0`` is ``1``.
@@ -140,14 +140,14 @@ def check_ids(
     Parameters
     ----------
     ids
-        Ids as they are meant; see :func:`tidy`.
+        Ids in their normal form; see :func:`tidy`.
     kind
         ``"user"`` or ``"item"``, for the message.
     where
         Returns the file and line on which the id of a place in ``ids`` is first seen.
     missing
-        What an id that is missing is; see :class:`bench.plan.data_card.Form`. Where it is dropped,
-        it is not refused.
+        How missing ids are treated; see :class:`bench.plan.data_card.Form`. Those that are dropped
+        are not refused.
 
     Raises
     ------

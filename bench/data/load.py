@@ -67,15 +67,6 @@ def load_dataset(source: str, settings: Settings, *, fetch: bool = False) -> Dat
 def read_card(card: Card, located: Located, cache: Path) -> Dataset:
     """Read a data set's files, or what an earlier reading of the same files left in the cache.
 
-    Parameters
-    ----------
-    card
-        The data set.
-    located
-        Its files.
-    cache
-        The cache's folder.
-
     Raises
     ------
     DataError
@@ -95,8 +86,7 @@ def parse_card(card: Card, located: Located) -> Dataset:
 def _parse(card: Card, located: Located) -> Dataset:
     reader = READERS.get(located.form.format)
     options = reader.options.parse(located.form.options, f"card '{card.name}', options")
-    raw = reader.read()(located.files, options)
-    dataset = arrange(raw, card, located.form)
+    dataset = arrange(reader.read(located.files, options), card, located.form)
     for note in dataset.notes:
         if note.level != "ok":
             _LOG.warning("data set '%s': %s", card.name, note.text)

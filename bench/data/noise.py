@@ -53,7 +53,7 @@ class Training:
     generator: np.random.Generator
 
     def amounts(self, rate: float) -> Integers:
-        """int64 ``[users]``: a rate of each user's interactions in whole numbers."""
+        """int64 ``[users]``: a share of each user's interactions, rounded at random."""
         exact = rate * self.sequences.lengths
         return np.asarray(np.floor(exact + self.generator.random(len(exact))), dtype=np.int64)
 
@@ -153,7 +153,7 @@ def replaced(training: Training) -> Changed:
 
 
 def swapped(training: Training) -> Changed:
-    """Let pairs of neighbours change places; both of a pair count as noise."""
+    """Swap pairs of neighbours; both of a pair count as noise."""
     lengths = training.sequences.lengths
     origin = np.arange(len(training.sequences.items))
     for user, pairs in enumerate(np.minimum(training.amounts(training.rate / 2), lengths // 2)):

@@ -6,30 +6,23 @@ brace, and anything else is separated text.
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
-import json
-import math
 import re
-import warnings
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bench.data.archive import largest, opened
-from bench.data.columns import Columns
-from bench.data.interactions import CheckResult
+from bench.data.columns import Columns, repeated
+from bench.data.objects import ObjectLines
 from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
 _OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
-_LONGEST_LINE = 1 << 26
-_BATCH = 1 << 12
+_BLOCK = 1 << 26
+"""Bytes that are parsed at once; a line must fit into them."""
 _STAND_IN = "\x1f"
 """Replaces a separator of several characters while a text is parsed."""
 
@@ -100,7 +93,7 @@ def read_table(
             return _read_parquet(path, wanted)
         stream.seek(0)
         if _OBJECT.match(first):
-            return _Objects(path, wanted, optional, among, max_bad_lines).read(stream)
+            return ObjectLines(path, wanted, optional, among, max_bad_lines).read(stream)
     return _Text.of(path, layout, typed=typed).read(wanted)
 
 
@@ -132,8 +125,6 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
             f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table would; unpack "
             "it by hand if you trust it"
         )
-    if not content.strip():
-        raise DataError(f"{path} is empty; fetch or copy it again")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -146,7 +137,10 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         ) from None
     except (LookupError, UnicodeError):
         raise DataError(f"{path}: unknown encoding '{encoding}'; correct the card") from None
-    return _with_plain_lines(path, text.removeprefix("\ufeff"))
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise DataError(f"{path} is empty; fetch or copy it again")
+    return _with_plain_lines(path, text)
 
 
 def _with_plain_lines(path: Path, text: str) -> str:
@@ -167,7 +161,7 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            if twin := _twin(names):
+            if twin := repeated(names):
                 raise DataError(f"{path}: two columns have the same name, '{twin}'; rename one")
             table = file.read(columns=[name for name in names if name in wanted])
         table.validate(full=True)  # texts that are not UTF-8, among others
@@ -178,12 +172,6 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
         raise DataError(f"{path} has no rows; fetch or copy it again")
     arrays = dict(zip(table.column_names, table.columns, strict=True))
     return Columns(path, arrays, lambda row: f"{path}, row {row + 1}", names)
-
-
-def _twin(names: Sequence[str]) -> str | None:
-    """Return the first name that is there again."""
-    counts = Counter(names)
-    return next((name for name in names if counts[name] > 1), None)
 
 
 @dataclass(frozen=True)
@@ -266,7 +254,7 @@ class _Text:
         """Parse some columns to strings."""
         lines, header = self.header()
         names = [name.partition(":")[0] for name in header] if self.typed else header
-        if twin := _twin(names):
+        if twin := repeated(names):
             raise LayoutError(
                 f"{self.path}, line {lines}: two columns have the same name, '{twin}'",
                 "rename one",
@@ -287,7 +275,7 @@ class _Text:
         try:
             table = arrow.read_csv(
                 pa.BufferReader(self.content.encode()),
-                arrow.ReadOptions(column_names=names, skip_rows=skipped),
+                arrow.ReadOptions(column_names=names, skip_rows=skipped, block_size=_BLOCK),
                 arrow.ParseOptions(
                     delimiter=self.separator,
                     quote_char='"' if self.quoted else False,
@@ -317,136 +305,3 @@ class _Text:
                     "the card's separator",
                 )
         return None
-
-
-class _BadLineError(ValueError):
-    """A line that does not hold the object that is needed."""
-
-
-@dataclass(frozen=True)
-class _Objects:
-    """One JSON object or Python literal per line; see :func:`read_table`."""
-
-    path: Path
-    wanted: Sequence[str]
-    optional: str | None
-    among: Collection[str]
-    max_bad_lines: int
-    numbers: list[int] = field(default_factory=list)
-    bad: list[int] = field(default_factory=list)
-
-    def read(self, stream: IO[bytes]) -> Columns:
-        """Parse every line; what is unreadable is left out and noted, up to a limit."""
-        import pyarrow as pa
-
-        chunks: list[list[Any]] = [[] for _ in self.wanted]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # escapes that Python does not know
-            rows = self._rows(stream)
-            for batch in iter(lambda: list(islice(rows, _BATCH)), []):
-                for chunk, values in zip(chunks, zip(*batch, strict=True), strict=True):
-                    chunk.append(pa.array(values, pa.string()))
-        if not self.numbers:
-            raise DataError(f"{self.path} holds no line that can be read; fetch it again")
-        arrays = dict(zip(self.wanted, map(pa.chunked_array, chunks), strict=True))
-        notes = []
-        if self.bad:
-            shown = ", ".join(map(str, self.bad[:10]))
-            lines = "line" if len(self.bad) == 1 else "lines"
-            text = f"{self.path}: left out {len(self.bad)} unreadable {lines}: {shown}"
-            notes.append(CheckResult("unreadable lines", "warning", text))
-        place = lambda row: f"{self.path}, line {self.numbers[row]}"  # noqa: E731
-        return Columns(self.path, arrays, place, self.wanted, notes)
-
-    def _rows(self, stream: IO[bytes]) -> Iterator[list[str]]:
-        id_ = re.compile(
-            rb"""%s['"]\s*:\s*u?(['"])([^'"\\]*)\1""" % re.escape(self.wanted[0].encode())
-        )
-        keys = re.compile(rb"""%s['"]\s*:""" % re.escape(self.wanted[0].encode()))
-        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
-            if len(line) == _LONGEST_LINE:
-                raise DataError(f"{self.path}, line {number}: too long for one object per line")
-            if self.among:
-                ids = [match[2].decode("utf-8", "replace").strip() for match in id_.finditer(line)]
-                meant = (*ids, *(value.partition(".")[0] for value in ids))
-                is_known = any(value in self.among for value in meant)
-                # With a key whose value is no text, the line must be parsed to know its id.
-                if ids and not is_known and len(keys.findall(line)) == len(ids):
-                    continue
-            if not line.strip():
-                continue
-            try:
-                row = self._row(line)
-            except _BadLineError as error:
-                self.bad.append(number)
-                if len(self.bad) > self.max_bad_lines:
-                    raise DataError(
-                        f"{self.path}, line {number}: {error}; {len(self.bad)} unreadable lines "
-                        f"are more than max_bad_lines = {self.max_bad_lines}: correct the card's "
-                        "options, fetch the file again, or raise the limit in the card"
-                    ) from None
-                continue
-            self.numbers.append(number)
-            yield row
-
-    def _row(self, line: bytes) -> list[str]:
-        values = _object(line)
-        row = []
-        for name in self.wanted:
-            value = values.get(name)
-            text = value if type(value) is str and value.isascii() else _scalar(value)
-            if text is None and (value is None or value != value):
-                if name != self.optional:
-                    keys = ", ".join(map(str, [*values][:12]))
-                    raise _BadLineError(f"no '{name}' in the object, whose keys are {keys}"[:300])
-                text = ""
-            if text is None:
-                raise _BadLineError(f"'{name}' is neither a text nor a number")
-            row.append(text)
-        return row
-
-
-def _object(line: bytes) -> dict[Any, Any]:
-    """Parse a line."""
-    try:
-        # Objects become tuples of their pairs, in which a key that is there twice still is.
-        pairs = json.loads(line, object_pairs_hook=tuple)
-    except (ValueError, RecursionError):
-        pairs = _literal(line)
-    if not isinstance(pairs, tuple):
-        raise _BadLineError("neither a JSON object nor a Python literal of one")
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise _BadLineError(f"the key '{_twin([key for key, _ in pairs])}' is there twice")
-    return values
-
-
-def _literal(line: bytes) -> tuple[tuple[Any, Any], ...] | None:
-    """Parse a Python literal of an object to pairs; None if there is none."""
-    with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        tree = ast.parse(line.decode("utf-8").strip(), mode="eval")
-        try:
-            values = ast.literal_eval(tree)
-        except ValueError:  # a word that is no literal
-            values = ast.literal_eval(_Words().visit(tree))
-        if isinstance(tree.body, ast.Dict):
-            keys = (ast.literal_eval(key) for key in tree.body.keys if key is not None)
-            return tuple((key, values[key]) for key in keys)
-    return None
-
-
-class _Words(ast.NodeTransformer):
-    """Replaces JSON's and numpy's words in a Python literal."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        words = {"nan": None, "NaN": None, "null": None, "true": True, "false": False}
-        return ast.Constant(words[node.id]) if node.id in words else node
-
-
-def _scalar(value: object) -> str | None:
-    """Return a text or number as text, surrogate pairs joined; None for anything else."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return str(value) if abs(value) < (2**64 if isinstance(value, int) else math.inf) else None

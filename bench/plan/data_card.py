@@ -129,13 +129,13 @@ class Form(Config):
     options
         The reader's options.
     unlisted_items
-        What an item with interactions that the list of items lacks is: an ``error``, or an
-        item without text (``keep``).
+        How an item is treated that has interactions but is not in the list of items: as an
+        ``error``, or as an item without text (``keep``).
     missing_ids
-        What an id is that is empty or a word for a missing value (``nan``, ``None``, ``NULL``,
-        ``NA``, ``-`` and their like): an ``error``, or its line is left out and counted (``drop``).
-        ``keep``: words, and numbers that look spoilt, are ids as any other, such as names that
-        people chose.
+        How an id is treated that is empty or a word for a missing value (``nan``, ``None``,
+        ``NULL``, ``NA``, ``-`` and the like): as an ``error``, or its line is left out and counted
+        (``drop``). With ``keep``, words, and numbers that look spoilt, are ids like any other,
+        such as names that people chose.
     sources
         Where the files come from; empty when nothing can be fetched.
     """

@@ -37,7 +37,7 @@ def _torch_minor() -> str:
 
 
 class Computation(Config):
-    """What decides the last digits; the defaults are those of ``bench run`` on a CPU.
+    """How numbers are computed, which decides their last digits; by default, on one CPU thread.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class Experiment(Config):
 
     @property
     def imported(self) -> bool:
-        """Whether the model was trained elsewhere; of its settings only the protocol is meant."""
+        """Whether the model was trained elsewhere; then only its protocol is meaningful."""
         return self.method.startswith(IMPORTED)
 
     @property

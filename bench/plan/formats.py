@@ -6,8 +6,9 @@ Descriptors and options are light; the function that parses is imported on first
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field, field_validator, model_validator
@@ -251,9 +252,10 @@ class Reader:
     options: type[Config]
     function: str
 
-    def read(self) -> Callable[..., Any]:
-        """Import the function that parses."""
-        return cast("Callable[..., Any]", load_object(self.function))
+    def read(self, files: Mapping[str, Path], options: Config) -> Any:
+        """Import the function that parses, and parse."""
+        parse = cast("Callable[..., Any]", load_object(self.function))
+        return parse(files, options)
 
 
 _READERS = "bench.data.readers"

@@ -190,13 +190,6 @@ def code_of(point: GridPoint | Experiment) -> str:
 def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
     """Load every data set of a specification, by source.
 
-    Parameters
-    ----------
-    spec
-        Names the sources.
-    load
-        Gives a data set by its source.
-
     Raises
     ------
     ConfigError

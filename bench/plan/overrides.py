@@ -80,17 +80,17 @@ def resolve_spec(
 def apply_overrides(spec: Spec, overrides: Mapping[str, Any] | Iterable[str]) -> Spec:
     """Apply settings in turn.
 
+    A bare key must belong to one kind of settings: training, protocol, the selected backbones,
+    methods or encoders; all selected components of that kind that have it take the value.
+    A dotted key names its owner: ``training.epochs``, ``backbone.dropout`` (every selected
+    backbone that has it), ``gru4rec.hidden_size``, ``method.theta``.
+
     Parameters
     ----------
     spec
         What they change.
     overrides
         Values by key, or texts ``key=value`` with YAML values.
-
-    A bare key must belong to one kind of settings: training, protocol, the selected backbones,
-    methods or encoders; all selected components of that kind that have it take the value.
-    A dotted key names its owner: ``training.epochs``, ``backbone.dropout`` (every selected
-    backbone that has it), ``gru4rec.hidden_size``, ``method.theta``.
 
     Raises
     ------

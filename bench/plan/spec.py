@@ -22,6 +22,7 @@ from bench.settings import expanded
 DEFAULT = "default"
 Seed = Annotated[int, Field(strict=True, ge=0)]
 SettingsByName = dict[str, dict[str, Any]]
+_AXES = ("datasets", "backbones", "methods", "encoders", "losses", "splits", "seeds")
 
 
 class Spec(Config):
@@ -75,17 +76,14 @@ class Spec(Config):
     encoder_settings: SettingsByName = Field(default_factory=dict)
     slurm: Slurm | None = None
 
-    @field_validator(
-        *("datasets", "noise", "backbones", "methods", "encoders", "losses", "splits", "seeds"),
-        mode="before",
-    )
+    @field_validator("noise", *_AXES, mode="before")
     @classmethod
     def _a_list(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError(f"must be a list; write [{value}]")
         return value
 
-    @field_validator("datasets", "backbones", "methods", "encoders", "losses", "splits", "seeds")
+    @field_validator(*_AXES)
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         for entry in value:
@@ -156,23 +154,11 @@ class Spec(Config):
         return _config(BACKBONES.get(name), self.backbone_settings, self.name, "backbone")
 
     def method_config(self, name: str) -> Config:
-        """Complete settings of a method.
-
-        Raises
-        ------
-        ConfigError
-            The method is unknown, or one of its settings does not fit.
-        """
+        """Complete settings of a method; raises as :meth:`backbone_config` does."""
         return _config(METHODS.get(name), self.method_settings, self.name, "method")
 
     def encoder_config(self, name: str) -> EncoderConfig:
-        """Complete settings of an encoder.
-
-        Raises
-        ------
-        ConfigError
-            The encoder is unknown, or one of its settings does not fit.
-        """
+        """Complete settings of an encoder; raises as :meth:`backbone_config` does."""
         config = _config(ENCODERS.get(name), self.encoder_settings, self.name, "encoder")
         if not isinstance(config, EncoderConfig):
             raise ConfigError(

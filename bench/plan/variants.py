@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -70,15 +70,15 @@ class Times(Variant):
 
 
 class Draw(Config):
-    """What a change to the interactions before a user's validation target is made to and drawn by.
+    """Which histories a change applies to, and the seed with which it is drawn.
 
     Attributes
     ----------
     histories
-        Whose: ``both`` training and test-time histories, or one of them. The validation target is
-        never changed, whether it is ranked or part of the history of the test target.
+        ``both`` training and test-time histories, or one of them. The validation target is never
+        changed, whether it is ranked or part of the history of the test target.
     seed
-        Which draw.
+        Seed of the random numbers.
     """
 
     histories: Literal["both", "train", "test"] = "both"
@@ -90,7 +90,7 @@ class Change(Draw, Variant):
 
     @property
     def axes(self) -> tuple[str | int, ...]:
-        """What a draw depends on, the same for training and test-time histories."""
+        """Names of the seed, the same for training and test-time histories."""
         return *self._head(), self.seed
 
 
@@ -175,29 +175,29 @@ def split_source(source: str) -> tuple[str, list[Variant]]:
     return match[1], [_variant(text, source) for text in match[2][1:].split(MARK)]
 
 
-_HEADS: dict[str, tuple[type[Variant], str]] = {
-    "shuffled": (Shuffled, ""),
-    "ties": (Ties, "ties"),
-    "times": (Times, "times"),
+_KINDS: dict[str, tuple[type[Variant], str, str]] = {
+    **{kind: (Noise, "rate", f"{kind}:0.1") for kind in get_args(NoiseKind)},
+    "shuffled": (Shuffled, "", "shuffled"),
+    "ties": (Ties, "ties", "ties:random"),
+    "times": (Times, "times", "times:float32"),
 }
-"""Variants other than noise, with what follows the first colon."""
-_EXAMPLES = {"ties": "ties:random", "times": "times:float32"}
+"""Class of each kind, the setting that follows its first colon, and an example."""
 
 
 def _variant(text: str, source: str) -> Variant:
     kind, *rest = text.split(":")
-    model, head = _HEADS.get(kind, (Noise, "rate"))
-    kinds = [*NoiseKind.__args__, *_HEADS]  # type: ignore[attr-defined]
-    if kind not in kinds:
-        raise ConfigError(f"data set '{source}': unknown variant '{kind}'{suggestion(kind, kinds)}")
+    if kind not in _KINDS:
+        raise ConfigError(
+            f"data set '{source}': unknown variant '{kind}'{suggestion(kind, _KINDS)}"
+        )
+    model, first, example = _KINDS[kind]
     where = f"data set '{source}', {kind}"
     given: dict[str, Any] = {"kind": kind} if model is Noise else {}
-    if head:
+    if first:
         if not rest or "=" in rest[0]:
-            example = _EXAMPLES.get(kind, f"{kind}:0.1")
             what = "rate" if model is Noise else "rule"
             raise ConfigError(f"{where}: the {what} is missing; write for example {example}")
-        given[head] = parse_value(rest.pop(0), where)
+        given[first] = parse_value(rest.pop(0), where)
     for option in rest:
         key, equals, value = option.partition("=")
         if not equals:

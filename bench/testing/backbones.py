@@ -22,6 +22,11 @@ def example_items(rows: int = 5, length: int = 9, seed: int = 0) -> Tensor:
     return items * (torch.arange(length) < lengths[:, None])
 
 
+def _users_of(items: Tensor) -> Tensor:
+    """Return a user for each row, int64 ``[rows]``."""
+    return torch.arange(len(items)) % _SIZES.n_users
+
+
 class BackboneTests:
     """What must hold for every backbone."""
 
@@ -45,8 +50,7 @@ class BackboneTests:
 
     def states(self, backbone: Backbone, items: Tensor) -> Tensor:
         """Encode ids."""
-        users = torch.arange(len(items)) % _SIZES.n_users
-        return backbone.encode(backbone.embed(items), items > 0, users)
+        return backbone.encode(backbone.embed(items), items > 0, _users_of(items))
 
     def test_shapes(self) -> None:
         """States are [B, L, H], scores [B, L, items]."""
@@ -73,7 +77,7 @@ class BackboneTests:
     def test_a_prefix_knows_no_later_item(self) -> None:
         """Each state of ``encode_prefixes`` is the last one of a sequence that ends there."""
         backbone, items = self.make(), example_items()
-        users = torch.arange(len(items)) % _SIZES.n_users
+        users = _users_of(items)
         states = backbone.encode_prefixes(backbone.embed(items), items > 0, users)
         for row in range(len(items)):
             for n in range(1, int((items[row] > 0).sum()) + 1):
@@ -84,11 +88,7 @@ class BackboneTests:
     def test_only_the_last_state_predicts_unless_causal(self) -> None:
         """Two targets in a row are refused where the first would be seen; one is read as such."""
         backbone, items = self.make(), example_items()
-        x, valid, users = (
-            backbone.embed(items),
-            items > 0,
-            torch.zeros(len(items), dtype=torch.long),
-        )
+        x, valid, users = backbone.embed(items), items > 0, _users_of(items)
         last = valid & ~torch.nn.functional.pad(valid, (0, 1))[:, 1:]
         states = backbone.encode_predicting(x, valid, items * last, users)
         assert_close(states, backbone.encode_last(x, valid, users))
@@ -114,19 +114,17 @@ class BackboneTests:
     def test_batch_invariance(self) -> None:
         """A row's states do not depend on its neighbours in the batch."""
         backbone, items = self.make(), example_items()
-        together = self.states(backbone, items)
+        together, users = self.states(backbone, items), _users_of(items)
         for row in range(len(items)):
-            users = torch.tensor([row % _SIZES.n_users])
-            one = items[row : row + 1]
-            alone = backbone.encode(backbone.embed(one), one > 0, users)
+            one, whose = items[row : row + 1], users[row : row + 1]
+            alone = backbone.encode(backbone.embed(one), one > 0, whose)
             real = one[0] > 0
             assert_close(together[row, real], alone[0, real])
 
     def test_last_state(self) -> None:
         """``encode_last`` is the state of ``encode`` at the last valid position."""
         backbone, items = self.make(), example_items()
-        users = torch.arange(len(items)) % _SIZES.n_users
-        last = backbone.encode_last(backbone.embed(items), items > 0, users)
+        last = backbone.encode_last(backbone.embed(items), items > 0, _users_of(items))
         whole = self.states(backbone, items)
         expected = torch.stack([row[n - 1] for row, n in zip(whole, (items > 0).sum(1))])  # noqa: B905
         assert_close(last, expected)
@@ -173,10 +171,7 @@ class BackboneTests:
         """A state dict carries everything: a differently drawn twin takes over the states."""
         backbone, twin, items = self.make(0), self.make(1), example_items()
         real = items > 0
-        assert not torch.allclose(
-            self.states(backbone, items)[real], self.states(twin, items)[real]
-        )
+        expected = self.states(backbone, items)[real]
+        assert not torch.allclose(self.states(twin, items)[real], expected)
         twin.load_state_dict(backbone.state_dict())
-        torch.testing.assert_close(
-            self.states(backbone, items)[real], self.states(twin, items)[real], rtol=0, atol=0
-        )
+        torch.testing.assert_close(self.states(twin, items)[real], expected, rtol=0, atol=0)

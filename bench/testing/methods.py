@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bench.components import BACKBONES, METHODS, MethodEntry, Sampling
+from bench.components import BACKBONES, METHODS, BackboneEntry, MethodEntry, Sampling
 from bench.data.dataset import Dataset
 from bench.data.split import Split
 from bench.errors import ConfigError
@@ -80,10 +80,14 @@ class MethodTests:
         return METHODS.get(self.name)
 
     @property
+    def backbone_entry(self) -> BackboneEntry | None:
+        """The backbone's descriptor; None for a standalone method."""
+        return None if self.backbone is None else BACKBONES.get(self.backbone)
+
+    @property
     def sampling(self) -> Sampling:
         """How samples are drawn for the method on its backbone."""
-        backbone = None if self.backbone is None else BACKBONES.get(self.backbone)
-        return self.entry.sampling_for("auto", backbone)
+        return self.entry.sampling_for("auto", self.backbone_entry)
 
     def experiment(self, **training: Any) -> Experiment:
         """Describe a run; ``training`` changes shared settings."""
@@ -202,7 +206,7 @@ class MethodTests:
 
     def test_a_backbone_that_looks_ahead_never_predicts_before_the_end(self) -> None:
         """Batches for it have one target a row, after the last item; more are refused."""
-        backbone = None if self.backbone is None else BACKBONES.get(self.backbone)
+        backbone = self.backbone_entry
         if backbone is None or backbone.causal or self.sampling == "windows":
             return
         try:

@@ -231,6 +231,9 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
     assert len(results.filter(where="method=none")) == len(results.filter(method="none")) > 0
     with pytest.raises(StoreError, match="is not a results store"):
         bench.load(tmp_path / "nowhere")
+    without_file = replace(settings, plugins=(tmp_path / "gone.py",))
+    with pytest.raises(ConfigError, match=r"gone\.py is not a Python file"):
+        bench.compare("tiny/sasrec/none", "tiny/sasrec/random-drop", settings=without_file)
     with pytest.raises(StoreError, match="no finished experiment"):
         results.filter(method="hsd").table()
 

@@ -4,17 +4,13 @@ import json
 import subprocess
 
 import pytest
-from command import CARD, called, refused
+from command import called, refused, write_spec
 
 
 @pytest.fixture
 def spec(tmp_path):
-    (tmp_path / "card.yaml").write_text(CARD)
-    path = tmp_path / "tiny.yaml"
-    path.write_text(
-        "datasets: [./card.yaml]\nbackbones: [sasrec]\ntraining: {epochs: 1}\nseeds: [1, 2]\n"
-    )
-    return path
+    text = "datasets: [./card.yaml]\nbackbones: [sasrec]\ntraining: {epochs: 1}\nseeds: [1, 2]\n"
+    return write_spec(tmp_path, text)
 
 
 @pytest.mark.parametrize(

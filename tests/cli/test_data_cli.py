@@ -61,6 +61,11 @@ def test_audit_warns(run, tiny):
     assert "warning  items without text: 3 of 3" in output
 
 
+def test_audit_of_a_split_that_is_not_by_time_is_refused(tiny, tmp_path):
+    said = refused("data", "audit", tiny, "--split", "leave-one-out", cwd=tmp_path)
+    assert "--split leave-one-out is not a split by time" in said
+
+
 def test_json_holds_what_the_tables_show(run, tiny):
     [row] = json.loads(run("stats", tiny, "--json"))
     assert (row["data set"], row["users"], row["sparsity"]) == ("tiny", "2", "16.67 %")

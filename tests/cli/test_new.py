@@ -37,6 +37,12 @@ def test_new_components_pass_their_tests(tmp_path, monkeypatch):
     assert int(re.match(r"(\d+) passed", said.getvalue().splitlines()[-1])[1]) > 20
 
 
+def test_a_name_with_a_dot_is_one_name(tmp_path):
+    new("method", "my.own", "--out", str(tmp_path / "made"))
+    project = tomllib.loads((tmp_path / "made" / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {"bench.methods": {"my.own": "my_own:METHOD"}}
+
+
 @pytest.mark.slow
 def test_the_command_that_is_shown_runs_a_new_method(tmp_path):
     shown = new("method", "loud", "--out", str(tmp_path / "written"))
@@ -56,6 +62,7 @@ def test_the_command_that_is_shown_runs_a_new_method(tmp_path):
         ("json", "a Python module named 'json' is installed"),
         ("My", "must be lower case"),
         ("3d", "must begin with a letter"),
+        ("class", "is a word of Python's syntax"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused(tmp_path, name, said):

@@ -4,9 +4,11 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from bench.data.load import load_dataset
+from bench.errors import DataError
 from bench.settings import Settings
 
 # (user, item, time) in file order; times of u1's b and c tie, so b stays before c.
@@ -126,6 +128,19 @@ CARDS = [sequences_card, recbole_card, amazon_card, csv_card, parquet_card, movi
 def load(source, **options):
     """Load a data set with the settings of the test's environment."""
     return load_dataset(source, Settings.from_environment(), **options)
+
+
+def refused(read, *arguments) -> str:
+    """See a data set refused with one sentence, and return the sentence."""
+    with pytest.raises(DataError) as caught:
+        read(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def texts(dataset) -> dict[str, str]:
+    """Texts by original id of the item."""
+    return dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
 
 
 def histories(dataset) -> dict[str, list[str]]:

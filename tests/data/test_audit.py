@@ -7,24 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import data_of
 
 from bench.data.audit import _item_orders, against_file, audit, gini, sorted_share, statistics
-from bench.data.dataset import Dataset
 from bench.data.interactions import CheckResult
 from bench.data.sequences import Sequences
 
 
-def dataset(rows, texts=None, item_ids=None):
+def dataset(rows, **columns):
     n_items = max(max(row) for row in rows)
-    return Dataset(
-        name="x",
-        fingerprint="0" * 64,
-        sequences=Sequences.from_lists(rows),
-        user_ids=[f"u{user}" for user in range(len(rows))],
-        item_ids=item_ids or [f"i{item:03d}" for item in range(1, n_items + 1)],
-        item_texts=texts or ["text"] * n_items,
-        max_length=50,
-    )
+    data = data_of(Sequences.from_lists(rows), n_items)
+    return replace(data, **{"item_texts": ["text"] * n_items, **columns})
 
 
 def finding(data, check):
@@ -33,7 +26,7 @@ def finding(data, check):
 
 
 def timed(rows, times, **more):
-    return replace(dataset(rows), times=np.concatenate([np.array(t) for t in times]), **more)
+    return dataset(rows, times=np.concatenate([np.array(t) for t in times]), **more)
 
 
 SHUFFLED = [[3, 1, 2], [2, 3, 1], [1, 3, 2], [2, 1, 3]]
@@ -104,7 +97,7 @@ def test_a_variant_is_compared_with_its_data_set_by_hand():
     # Users 0 and 1 differ in their last two, user 2 in the first two: 6 of 11 positions.
     other = dataset([[1, 2, 4, 3], [1, 2, 4, 3], [1, 3, 2]])
     assert against_file(other, base) == CheckResult(
-        "compared with x",
+        "compared with toy",
         "note",
         "54.5% of the positions hold another interaction; 66.7% of the users have another test "
         "target; 100.0% of the users have another validation target",
@@ -112,6 +105,8 @@ def test_a_variant_is_compared_with_its_data_set_by_hand():
     shorter = dataset([[1, 2, 4, 3], [1, 2, 4], [1, 3, 4]])
     assert against_file(shorter, base).text.startswith("66.7% of the users have another test")
     assert against_file(dataset([[1, 2], [1], [4]]), base).text == "nothing can be compared"
+    for others in ([[1, 2, 3], [1, 2, 4]], [[1, 2, 3], [1, 2, 3], [3, 1, 2]]):
+        assert "leave other users or items" in against_file(dataset(others), base).text
 
 
 def test_low_ratings_by_hand():
@@ -144,9 +139,11 @@ def test_a_repeat_across_two_users_is_none():
 
 
 def test_items_without_text_are_counted():
-    some = finding(dataset(SHUFFLED, texts=["a", "", ""]), "items without text")
+    some = finding(dataset(SHUFFLED, item_texts=["a", "", ""]), "items without text")
     assert (some.level, some.text) == ("note", "2 of 3 items have no text")
-    assert finding(dataset(SHUFFLED, texts=["", "", ""]), "items without text").level == "warning"
+    assert (
+        finding(dataset(SHUFFLED, item_texts=["", "", ""]), "items without text").level == "warning"
+    )
 
 
 def test_short_users_are_counted():

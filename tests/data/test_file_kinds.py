@@ -7,14 +7,16 @@ import gzip
 import io
 import json
 import lzma
+from functools import partial
 
 import numpy as np
+import own_cards
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from own_cards import histories, load, write_card
+from own_cards import histories, load, texts, write_card
 
 from bench.data.audit import audit
 from bench.data.readers.table import read
@@ -43,19 +45,11 @@ def parquet(folder, columns, **form):
     return path
 
 
-def texts(dataset):
-    return dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
-
-
 def notes(dataset):
     return "\n".join(f"{found.level}: {found.text}" for found in audit(dataset))
 
 
-def refused(path):
-    with pytest.raises(DataError) as caught:
-        load(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+refused = partial(own_cards.refused, load)
 
 
 # --- quotes -----------------------------------------------------------------------------------
@@ -95,6 +89,13 @@ def test_line_breaks_in_values_need_the_card(tmp_path):
     assert histories(dataset) == {"u": ["b", "a"]}
     message = refused(card(tmp_path, text + "u,-1,3,x\n", {"line_breaks": True}))
     assert "x.dat, line 6: the item id -1" in message
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_value_may_be_long(tmp_path, quote):
+    review = f"{quote}{'x' * 3_000_000}{quote}"
+    text = f"user_id,item_id,timestamp,review\nu,a,2,{review}\nu,b,1,\n"
+    assert histories(load(card(tmp_path, text))) == {"u": ["b", "a"]}
 
 
 def test_quotes_can_be_switched_off_and_on(tmp_path):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from own_cards import EXPECTED, csv_card, histories, load
+from toys import data_of
 
-from bench.data.dataset import Dataset
 from bench.data.noise import KINDS, with_variants
 from bench.data.sequences import Sequences
 from bench.data.split import Split
@@ -22,16 +22,8 @@ RATE = 0.3
 
 
 def dataset_of(rows, texts=None):
-    n_items = max(map(max, rows))
-    return Dataset(
-        name="own",
-        fingerprint="own",
-        sequences=Sequences.from_lists(rows),
-        user_ids=[f"u{user}" for user in range(len(rows))],
-        item_ids=[f"i{item}" for item in range(n_items)],
-        item_texts=texts or [f"item {item}" for item in range(n_items)],
-        max_length=50,
-    )
+    data = data_of(Sequences.from_lists(rows), max(map(max, rows)))
+    return replace(data, name="own", item_texts=texts or data.item_ids)
 
 
 @pytest.fixture(scope="module")

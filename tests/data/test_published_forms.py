@@ -5,13 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from own_cards import histories
+from own_cards import histories, refused, texts
 
 from bench.data.audit import audit
 from bench.data.fetch import fetch_card
 from bench.data.load import parse_card
 from bench.data.locate import locate
-from bench.errors import DataError
 from bench.plan.data_card import Counts, load_card
 from bench.settings import Settings
 
@@ -34,17 +33,6 @@ def parse(tmp_path, monkeypatch):
         return parse_card(card, locate(card, Settings.from_environment()))
 
     return read
-
-
-def refused(parse, name, files):
-    with pytest.raises(DataError) as caught:
-        parse(name, files)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def texts(dataset):
-    return dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
 
 
 def ratings(dataset):
@@ -304,11 +292,8 @@ def test_counts_that_a_publisher_states_are_compared(parse):
 def test_what_needs_consent_is_explained_and_not_fetched(name, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     card = load_card(name)
-    with pytest.raises(DataError) as caught:
-        fetch_card(card, Settings.from_environment())
-    message = str(caught.value)
+    message = refused(fetch_card, card, Settings.from_environment())
     assert "asks for your consent, so no command can fetch it: " in message
     assert card.obtain in message
     assert str(tmp_path / name) in message
     assert all(file in message for file in card.forms[0].files.values())
-    assert "\n" not in message

@@ -16,6 +16,7 @@ from own_cards import (
     movielens_card,
     recbole_card,
     sequences_card,
+    texts,
     write_card,
 )
 
@@ -50,7 +51,7 @@ def test_a_named_column_of_ratings_must_be_there(tmp_path):
 def test_every_format_gives_the_histories_by_time(write, tmp_path):
     dataset = load(write(tmp_path))
     assert histories(dataset) == EXPECTED
-    assert dict(zip(dataset.item_ids, dataset.item_texts, strict=True)) == TITLES
+    assert texts(dataset) == TITLES
 
 
 def test_the_fingerprint_does_not_depend_on_the_format(tmp_path):

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from own_cards import histories, load
+from own_cards import histories, load, texts
 
 from bench.data.audit import (
     against_file,
@@ -54,8 +54,7 @@ def test_every_sequence_and_title_is_the_files(name, real_data_dir, loaded):
     with (real_data_dir / name / "items.tsv").open(encoding="utf-8") as stream:
         next(stream)
         titles = dict(line.rstrip("\n").split("\t") for line in stream)
-    found = dict(zip(dataset.item_ids, dataset.item_texts, strict=True))
-    assert found == {item: " ".join(title.split()) for item, title in titles.items()}
+    assert texts(dataset) == {item: " ".join(title.split()) for item, title in titles.items()}
 
 
 def test_ml_100k_is_sorted_by_time_then_by_line(real_data_dir, loaded):

@@ -15,6 +15,7 @@ from bench.model.method import Method, MethodFactory
 from bench.plan.data_card import card_names
 from bench.plan.formats import READERS
 from bench.plan.spec import shipped
+from bench.registry import load_object
 from bench.text.encoder import Encoder
 
 CONTRACTS = {
@@ -65,7 +66,7 @@ def test_readers_have_defaults_and_a_function(name):
     reader = READERS.get(name)
     assert reader.name == name
     assert reader.options.parse({}, name) == reader.options()
-    assert callable(reader.read())
+    assert callable(load_object(reader.function))
 
 
 def test_every_yaml_file_of_the_package_is_a_card_or_a_specification():

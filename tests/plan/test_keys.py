@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from bench.components import BACKBONES, ENCODERS, METHODS
+from bench.components import KINDS, METHODS
 from bench.config import _kinds
 from bench.errors import ConfigError
 from bench.plan.experiment import Computation, Experiment
@@ -41,7 +41,6 @@ NEEDED = {"decisions": {"sha256": "f" * 64}}
 """Settings of methods without which there is no experiment: the hash of a file that is not read."""
 POINT = GridPoint("planted", "sasrec", "none", None, 1)
 DATA = SimpleNamespace(name="planted", fingerprint="f", max_length=20)
-KINDS = {"backbone": BACKBONES, "method": METHODS, "encoder": ENCODERS}
 
 
 def point(**changes):

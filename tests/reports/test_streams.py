@@ -3,7 +3,6 @@
 import io
 import sys
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +48,7 @@ def test_a_code_page_without_our_characters(words, store, monkeypatch):
         ExperimentOutcome(stored.key, "Война", "finished") for stored in Store(store).experiments()
     ]
     failed = [ExperimentOutcome("0" * 64, "ends", "failed", "with \N{UPWARDS ARROW}")]
-    monkeypatch.setattr(
-        import_module("bench.api.run"), "execute_spec", lambda *_, **__: done + failed
-    )
+    monkeypatch.setattr("bench.api.execute.execute_spec", lambda *_, **__: done + failed)
     streams = [io.TextIOWrapper(io.BytesIO(), "cp1252", "strict") for _ in range(2)]
     words = (*words, store) if words[-1] == "--store" else (*words, "--store", store)
     ended = code(*words, monkeypatch=monkeypatch, stdout=streams[0], stderr=streams[1])

@@ -12,7 +12,7 @@ from command import CARD
 from fake_experiments import begun, planned, result
 from test_execute import Recorder, endings
 
-from bench.api.run import execute_spec
+from bench.api.execute import execute_spec
 from bench.cli.options import chosen_engine
 from bench.errors import BenchError, ConfigError, StoreError, TrainingError
 from bench.files import write_text
