@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 Format = Literal["markdown", "latex", "csv", "json", "html"]
-FORMATS: dict[str, Format] = {
+_FORMATS: dict[str, Format] = {
     ".tex": "latex",
     ".csv": "csv",
     ".json": "json",
     ".html": "html",
     ".htm": "html",
 }
-"""Of a report by the ending of its file; of others it is ``markdown``."""
 TableName = Literal[
     "data",
     "overall",
@@ -50,6 +50,11 @@ each trial."""
 
 TABLES: tuple[TableName, ...] = get_args(TableName)
 USUAL: tuple[TableName, ...] = ("overall", "improvement", "significance", "denoising", "cost")
+
+
+def format_of(out: Path | str | None) -> Format:
+    """Return the format of a report by the ending of its file, ``markdown`` for any other."""
+    return _FORMATS.get(Path(out or "").suffix, "markdown")
 
 
 def default_tables(fmt: Format) -> tuple[TableName, ...]:

@@ -13,7 +13,7 @@ from bench.errors import ConfigError
 from bench.files import write_output
 from bench.plan.protocol import Part
 from bench.plugins import resolve_settings
-from bench.reports.names import TABLES, Format
+from bench.reports.names import TABLES, Format, format_of
 from bench.reports.paper import write_paper
 from bench.reports.report import render
 from bench.reports.request import Reading
@@ -67,7 +67,7 @@ def report(
     results: Results | str | Path | None = None,
     out: str | Path | None = None,
     *,
-    format: Format = "markdown",  # noqa: A002 - as the flag
+    format: Format | None = None,  # noqa: A002 - as the flag
     tables: str | Sequence[str] | None = None,
     part: Part = "train",
     noise_is: str | None = None,
@@ -84,7 +84,8 @@ def report(
     out
         Also write the text to this file.
     format
-        ``markdown``, ``latex``, ``csv``, ``json`` or ``html``.
+        ``markdown``, ``latex``, ``csv``, ``json`` or ``html``; None decides by the ending of
+        ``out``, such as ``.tex``, and is ``markdown`` for any other.
     tables
         One or several names as for ``bench report --table``; None is the default of the format.
     part
@@ -107,9 +108,13 @@ def report(
     for name in tables or ():
         check_name("table", name, TABLES)
     keys = shown._comparison_keys()  # noqa: SLF001 - of this package
-    names = [name for name in TABLES if name in tables] if tables else None
     request = request_of(
-        reading, format=format, keys=keys, tables=names, part=part, noise_is=noise_is
+        reading,
+        format=format or format_of(out),
+        keys=keys,
+        tables=tables or None,
+        part=part,
+        noise_is=noise_is,
     )
     titles = RegisteredTitles()
     text = render(shown.settings, request, titles, origin=True)

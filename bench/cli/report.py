@@ -20,7 +20,7 @@ from bench.cli.options import (
 from bench.cli.reading import Out, Where, chosen_reading, write_out
 from bench.errors import ConfigError
 from bench.plan.protocol import Part
-from bench.reports.names import FORMATS, TABLES, FigureKind, Format, TableName
+from bench.reports.names import TABLES, FigureKind, Format, TableName, format_of
 from bench.reports.titles import RegisteredTitles
 from bench.settings import Settings
 
@@ -152,7 +152,7 @@ def report(
         raise ConfigError("a figure has its own format and no tables; drop --table and --format")
     if paper is not None and (out or figure or format_):
         raise ConfigError("--paper has its own formats; drop --out, --figure and --format")
-    format_ = format_ or FORMATS.get(Path(out or "").suffix, "markdown")
+    format_ = format_ or format_of(out)
     detection = {"noise-detection", "over-denoising"} & {*(table or ())}
     if not detection and paper is None and format_ != "html":
         for flag, value in (("--part", part), ("--noise-is", noise_is)):

@@ -70,6 +70,12 @@ def test_reports_equal_the_command_lines(results, settings):
     assert done.stdout.splitlines()[:-2] == made.splitlines()[:-2]
 
 
+def test_a_report_has_the_format_of_its_file(results, tmp_path):
+    made = bench.report(results, tmp_path / "made.tex", tables="overall")
+    assert made == (tmp_path / "made.tex").read_text()
+    assert "\\begin{tabular}" in made
+
+
 def test_metrics_are_means_over_the_ranks(results, dataset):
     ranks, metrics = results.ranks(), results.metrics(metrics=["HR@10", "NDCG@10", "MRR"])
     assert len(ranks) == 4 * dataset.n_users
