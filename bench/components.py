@@ -10,6 +10,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any, Literal, Self, TypeVar, cast
 
 from bench.config import Config, parse_value
@@ -284,10 +285,9 @@ class Components(Registry[C]):
 
 def _packages(parent: str, attribute: str, skip: frozenset[str] = frozenset()) -> dict[str, str]:
     """Scan the packages inside ``parent``; a folder's name with ``_`` becomes a name with ``-``."""
-    module = __import__(parent, fromlist=["__path__"])
     return {
         info.name.replace("_", "-"): f"{parent}.{info.name}:{attribute}"
-        for info in pkgutil.iter_modules(module.__path__)
+        for info in pkgutil.iter_modules(import_module(parent).__path__)
         if info.ispkg and info.name not in skip
     }
 
