@@ -229,9 +229,11 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     for study in read_studies(root):
         if state is not None and study.name not in state:
             continue
-        numbers = None if state is None else state[study.name]
-        ended = [trial for trial in study.trials if numbers is None or trial.number in numbers]
-        counted = [trial for trial in ended if trial.counts]
+        counted = [
+            trial
+            for trial in study.trials
+            if trial.counts and (state is None or trial.number in state[study.name])
+        ]
         states, best = Counter(trial.state for trial in counted), best_of(counted)
         rows.append(
             {

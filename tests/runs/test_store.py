@@ -31,6 +31,12 @@ def store(tmp_path):
     return made
 
 
+@pytest.fixture
+def stored(store):
+    store.save(EXPERIMENT, result(EXPERIMENT))
+    return store.load(EXPERIMENT.key)
+
+
 def same(left, right):
     pairs = zip(left.columns().items(), right.columns().items(), strict=True)
     return all(a == b and x.dtype == y.dtype and np.array_equal(x, y) for (a, x), (b, y) in pairs)
@@ -42,9 +48,7 @@ def sealed(folder):
     seal(folder)
 
 
-def test_an_experiment_comes_back_as_it_was_saved(store):
-    store.save(EXPERIMENT, result(EXPERIMENT))
-    stored = store.load(EXPERIMENT.key)
+def test_an_experiment_comes_back_as_it_was_saved(stored):
     assert stored.experiment == EXPERIMENT
     assert stored.key == EXPERIMENT.key == stored.experiment.key
     assert same(stored.ranks("validation"), ranks(1))
@@ -56,9 +60,8 @@ def test_an_experiment_comes_back_as_it_was_saved(store):
     assert stored.seconds == 5.0
 
 
-def test_the_folder_says_what_it_holds(store):
-    store.save(EXPERIMENT, result(EXPERIMENT))
-    folder = store.load(EXPERIMENT.key).folder
+def test_the_folder_says_what_it_holds(stored):
+    folder = stored.folder
     assert folder.name == f"toy-sasrec-none-seed-1-{EXPERIMENT.key[:12]}"
     assert sorted(path.name for path in folder.iterdir()) == [
         "curve.json",
@@ -326,18 +329,14 @@ def test_a_lock_dies_with_its_process(store):
         ("experiment.json", b"[]"),
     ],
 )
-def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
-    store.save(EXPERIMENT, result(EXPERIMENT))
-    stored = store.load(EXPERIMENT.key)
+def test_json_of_another_shape_is_named_with_the_remedy(stored, name, content):
     (stored.folder / name).write_bytes(content)
     sealed(stored.folder)
     with pytest.raises(StoreError, match=rf"{name} is missing or damaged .*; delete its folder"):
         _ = stored.metadata, stored.curve, stored.experiment
 
 
-def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store):
-    store.save(EXPERIMENT, result(EXPERIMENT))
-    stored = store.load(EXPERIMENT.key)
+def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store, stored):
     (stored.folder / "experiment.json").unlink()
     (stored.folder / "experiment.json").mkdir()
     assert list(readable(store.experiments())) == []
@@ -350,9 +349,7 @@ def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store):
 
 
 @pytest.mark.parametrize("spoil", ["one column more", "one column fewer", "text", "nothing"])
-def test_ranks_of_another_shape_are_named(store, spoil):
-    store.save(EXPERIMENT, result(EXPERIMENT))
-    stored = store.load(EXPERIMENT.key)
+def test_ranks_of_another_shape_are_named(stored, spoil):
     columns = dict(stored.ranks("test").columns())
     if spoil == "one column more":
         columns["more"] = columns["target"]
@@ -367,9 +364,7 @@ def test_ranks_of_another_shape_are_named(store, spoil):
         stored.ranks("test")
 
 
-def test_a_read_out_that_is_gone_is_no_method_without_one(store):
-    store.save(EXPERIMENT, result(EXPERIMENT))
-    stored = store.load(EXPERIMENT.key)
+def test_a_read_out_that_is_gone_is_no_method_without_one(stored):
     gone = sorted(stored.folder.glob("decisions-*.parquet"))
     assert gone
     part = gone[0].stem.removeprefix("decisions-")
