@@ -171,7 +171,7 @@ def parse_value(text: str, where: str) -> Any:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; a ConfigError that says what is wrong where the file is none."""
+    """Read a YAML mapping; raise a ConfigError that says what is wrong if the file is none."""
     try:
         content = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

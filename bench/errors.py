@@ -49,6 +49,17 @@ def shortened(text: str, length: int = 300) -> str:
     return text if len(text) <= length else f"{text[: length - 4]} ..."
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error's message, or the error's class if it has none.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no number\nin line 3")), first_line(MemoryError())
+    ('no number', 'MemoryError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def printable(text: str) -> str:
     r"""Remove terminals' escape sequences and replace other control characters by U+FFFD.
 

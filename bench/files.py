@@ -38,7 +38,8 @@ def folder_name(label: str, key: str) -> str:
 
 
 @contextmanager
-def _clear_errors(target: Path, remedy: str) -> Iterator[None]:
+def write_errors(target: object, *, remedy: str = REMEDY) -> Iterator[None]:
+    """Raise a WriteError that names the target and the remedy if the file system refuses."""
     try:
         yield
     except OSError as error:
@@ -68,7 +69,7 @@ def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator
 
     lock = FileLock(path)
     held = True
-    with _clear_errors(path, remedy):
+    with write_errors(path, remedy=remedy):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=timeout)
@@ -144,7 +145,7 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         End of the message of the WriteError when the file system refuses.
     """
     temporary = _temporary(target)
-    with _clear_errors(target, remedy):
+    with write_errors(target, remedy=remedy):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -196,7 +197,7 @@ def write_output(target: Path, content: str | bytes) -> None:
     is. Control characters in a text are replaced. Raise a StoreError if the file system refuses.
     """
     data = printable(content).encode() if isinstance(content, str) else content
-    with _clear_errors(target, REMEDY):
+    with write_errors(target):
         try:
             known = target.stat()
         except FileNotFoundError:
@@ -231,7 +232,7 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raise a BenchError if it is missing or is none."""
+    """Read a JSON file; raise a BenchError if it is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -240,14 +241,19 @@ def read_json(path: Path) -> Any:
         raise BenchError(f"{path} is not valid JSON ({error}); delete it and run again") from error
 
 
+def first_problem(error: ValidationError) -> str:
+    """Describe the first problem that pydantic has found, with its place if that is known."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
 def read_model(path: Path, kind: type[M], remedy: str) -> M:
-    """Read a JSON file as a pydantic model; a StoreError, with the remedy, where it is none."""
+    """Read a JSON file as a pydantic model; raise a StoreError, with the remedy, if it is none."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         reason = str(error.strerror)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        reason = first_problem(error)
     raise StoreError(f"{path} is missing or damaged ({reason}); {remedy}")

@@ -26,7 +26,7 @@ _ADDED: dict[Path, None] = {}
 def use_plugins(paths: Iterable[Path]) -> None:
     """Register the components of Python files, or of folders of packages, in this process.
 
-    A path that is neither is a ConfigError.
+    Raise a ConfigError if a path is neither.
     """
     _ADDED.update(dict.fromkeys(_checked(path.absolute()) for path in paths))
 

@@ -135,7 +135,7 @@ def _numerics(name: str) -> Numerics:
 
 
 def expanded(path: str) -> Path:
-    """Return a path with ``~`` replaced by the home folder; a ConfigError for an unknown user."""
+    """Replace ``~`` by the home folder; raise a ConfigError if its user is unknown."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -35,8 +35,8 @@ _TIED = 0.01
 class PackCheck:
     """What a check of a pack has found.
 
-    The experiments are none where it cannot be read. There is one sentence for each problem, which
-    is a reason to refuse it, and for each alarm, which a reviewer should look at.
+    There are no experiments if it cannot be read. Each of ``problems`` is a sentence on a reason to
+    refuse the pack, each of ``alarms`` one on what a reviewer should look at.
     """
 
     experiments: Sequence[PublishedExperiment] = ()

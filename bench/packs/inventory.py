@@ -70,12 +70,25 @@ def write_tag(root: Path, name: str, keys: Iterable[str]) -> None:
 def selected(
     store: Store, keys: Iterable[str] = (), where: Iterable[str] = (), tag: str | None = None
 ) -> list[StoredExperiment]:
-    """Return the finished experiments that satisfy all conditions.
+    """Return the finished experiments that satisfy all conditions; a warning names damaged ones.
 
-    These are the first digits of keys, of which none admits all; conditions as for
-    :func:`bench.reports.comparison.comparison_keys`; and a tag. Raise a ConfigError if nothing has
-    a key, a setting or the tag, or all of them, and a StoreError where the store holds no
-    experiment. A warning names damaged ones.
+    Parameters
+    ----------
+    store
+        Where to look.
+    keys
+        First digits of keys; without any, every key is admitted.
+    where
+        Conditions as for :func:`bench.reports.comparison.comparison_keys`.
+    tag
+        Name of a tag; None admits all.
+
+    Raises
+    ------
+    ConfigError
+        No experiment satisfies one of the conditions, or none satisfies all of them.
+    StoreError
+        The store holds no experiment.
     """
     everything = list(store.experiments())
     found = list(readable(everything))

@@ -27,14 +27,23 @@ class Merged(NamedTuple):
 
 
 def merge(source: Store, target: Store, name: Path | None = None) -> Merged:
-    """Add everything of one store to another; nothing is written where two results conflict.
-
-    Messages call the source by its name, by default its folder.
+    """Add everything of one store to another; write nothing if two results conflict.
 
     Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
     are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
-    Raise a StoreError if both have an experiment with different results, an experiment of the
-    source is damaged or impossible, or the file system refuses.
+
+    Parameters
+    ----------
+    source, target
+        The stores.
+    name
+        What messages call the source; by default its folder.
+
+    Raises
+    ------
+    StoreError
+        Both have an experiment with different results, an experiment of the source is damaged or
+        impossible, or the file system refuses.
     """
     target.prepare()
     name = name or source.root

@@ -23,7 +23,7 @@ from pydantic import BaseModel, BeforeValidator, InstanceOf, Json, ValidationErr
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError, StoreError
-from bench.files import atomic_path
+from bench.files import atomic_path, first_problem
 from bench.hashing import canonical_json, content_hash
 from bench.plan.experiment import Experiment, Key, Moment
 from bench.plan.protocol import PARTS, PHASES, Part, Phase
@@ -49,8 +49,8 @@ OF_DATA = ("target", "target_count", "history_length", "candidates_all", "candid
 _OWN = ("better_all", "ties_all", "better_seen", "ties_seen")
 _ARRAYS = [f"{phase}_{name}" for phase in PHASES for name in (*OF_DATA, *_OWN)]
 _USERS = [f"{phase}_user" for phase in PHASES]
-"""Whose each target is, only where some data are split by time; empty for a target of every user,
-and null like other arrays of the data."""
+"""The user of each target; only in packs with a split by time. Empty if every user has one target,
+and null as the other arrays of the data are."""
 _TYPES = {
     **dict.fromkeys((*_TEXTS, "sha256"), "string"),
     **dict.fromkeys((*_ARRAYS, *_USERS), r"list<\w+: uint(8|16|32)>"),
@@ -279,9 +279,8 @@ def _table(rows: Sequence[PublishedExperiment]) -> pa.Table:
     import pyarrow as pa
 
     checksums = [row.checksum for row in rows]
-    columns: dict[str, Any] = {name: [row.texts[name] for row in rows] for name in _TEXTS}
-    columns["sha256"] = checksums
-    columns = {name: pa.array(texts, pa.string()) for name, texts in columns.items()}
+    texts = {name: [row.texts[name] for row in rows] for name in _TEXTS} | {"sha256": checksums}
+    columns: dict[str, Any] = {name: pa.array(v, pa.string()) for name, v in texts.items()}
     arrays = [_arrays(row) for row in rows]
     users = _USERS if any(len(row[name]) for row in arrays for name in _USERS) else []
     for name in (*_ARRAYS, *users):
@@ -338,8 +337,7 @@ def read_published(path: Path) -> list[PublishedExperiment]:
     except StoreError:
         raise
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        reason = first_problem(error)
     except (*_PARQUET_ERRORS, pa.ArrowException, BenchError) as error:
         reason = str(error) or type(error).__name__
     raise StoreError(

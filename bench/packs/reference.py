@@ -104,8 +104,8 @@ def published_site(name: str, settings: Settings) -> Site:
 def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined:
     """Join a user's experiments with the published ones that they can be compared with.
 
-    These are on the same data under the same protocol. A published experiment is replaced by the
-    user's own that differs from it in code and computation alone, and to a later one of newer code.
+    These are on the same data under the same protocol. Of experiments that differ in code and
+    computation alone, the user's own take the place of published ones, else the latest is shown.
     Without keys, all of the user's experiments take part; without a name, nothing is joined.
 
     Raises

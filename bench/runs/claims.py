@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.errors import WriteError
+from bench.files import write_errors
 
 LEASE = 60.0
 """Seconds without a sign of life after which a claim has ended."""
@@ -71,20 +71,20 @@ def forgive(folder: Path) -> None:
 
 
 def _take(folder: Path) -> Path | None:
-    try:
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         paths = _claims(folder)
         if paths and _is_alive(paths[-1]):
             return None
         path = folder / str(int(paths[-1].name) + 1 if paths else 0)
-        with path.open("x", encoding="utf-8") as stream:
+        try:
+            stream = path.open("x", encoding="utf-8")
+        except FileExistsError:  # another was faster
+            return None
+        with stream:
             stream.write(f"{platform.node()} {os.getpid()}\n")
         os.utime(path)
-    except FileExistsError:  # another was faster
-        return None
-    except OSError as error:
-        raise WriteError(f"cannot write {folder}: {error.strerror or error}") from error
-    return path
+        return path
 
 
 def _claims(folder: Path) -> list[Path]:

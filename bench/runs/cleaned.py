@@ -262,7 +262,7 @@ def _dropped(dataset: Dataset, kept: Kept) -> pd.DataFrame:
     """Return what is left out, in the form that the method ``decisions`` reads."""
     train = dataset.histories("train")
     flat = np.flatnonzero(~kept.keep)
-    users = np.searchsorted(train.offsets, flat, side="right") - 1
+    users = train.owners[flat]
     rows = _table(dataset, users, train.items[flat], flat - train.offsets[users])
     rows.columns = pd.Index(["user", "item", "position"])
     rows = rows[["user", "position", "item"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -109,22 +109,16 @@ def default_workers(threads: int) -> int:
     return max(1, min(available_cpus() // threads, by_memory))
 
 
+@dataclass
 class _Run:
     """The experiments of one run as a source of tasks."""
 
-    def __init__(
-        self,
-        store: Store,
-        reporter: Reporter,
-        remaining: Remaining,
-        ended: Callable[[ExperimentOutcome], None],
-    ) -> None:
-        self.store = store
-        self.reporter = reporter
-        self.remaining = remaining
-        self._ended = ended
-        self.pending: deque[PlannedExperiment] = deque()
-        self.outcomes: dict[str, ExperimentOutcome] = {}
+    store: Store
+    reporter: Reporter
+    remaining: Remaining
+    ended: Callable[[ExperimentOutcome], None]
+    pending: deque[PlannedExperiment] = field(default_factory=deque)
+    outcomes: dict[str, ExperimentOutcome] = field(default_factory=dict)
 
     def next(self) -> _PlannedTask | None:
         return _PlannedTask(self, self.pending.popleft()) if self.pending else None
@@ -136,7 +130,7 @@ class _Run:
         self.outcomes[outcome.key] = outcome
         self.remaining.finish(outcome.label, ran=outcome.ending == "finished")
         self.reporter.ended(outcome.label, outcome.ending, self.remaining.seconds())
-        self._ended(outcome)
+        self.ended(outcome)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ has finished. One of an unknown kind has a GPU to itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -22,7 +23,7 @@ MARGIN = 1.25
 """Of memory over the measured peak: the allocator's blocks are larger than what is in them."""
 
 
-def place(need: int | None, free: Sequence[int], running: Sequence[int]) -> int | None:
+def place(need: int | None, free: Mapping[int, int], running: Mapping[int, int]) -> int | None:
     """Choose a GPU for an experiment.
 
     Parameters
@@ -30,7 +31,7 @@ def place(need: int | None, free: Sequence[int], running: Sequence[int]) -> int 
     need
         Bytes that it takes; None if that is not known.
     free, running
-        Of each GPU, bytes that are allotted to nobody, and experiments.
+        Bytes that are allotted to nobody, and number of experiments, by GPU.
 
     Returns
     -------
@@ -40,11 +41,12 @@ def place(need: int | None, free: Sequence[int], running: Sequence[int]) -> int 
 
     Examples
     --------
-    >>> place(4, free=[3, 5], running=[1, 2]), place(None, [8, 8], [1, 0]), place(4, [3], [1])
-    (1, 1, None)
+    >>> place(4, free={0: 3, 1: 5}, running={0: 1, 1: 2})
+    1
+    >>> place(None, free={0: 8}, running={0: 1})  # of unknown need: a GPU to itself
     """
     known = float("inf") if need is None else need
-    fitting = [gpu for gpu, left in enumerate(free) if not running[gpu] or known <= left]
+    fitting = [gpu for gpu, left in free.items() if not running[gpu] or known <= left]
     return min(fitting, key=lambda gpu: (running[gpu], -free[gpu]), default=None)
 
 
@@ -95,17 +97,14 @@ class Gpus:
     def allot(self, experiment: Experiment) -> int | None:
         """Reserve memory for an experiment; return the number of the GPU, None without room."""
         need = self._needs.get(experiment.kind)
-        allotted = {
-            gpu: [size for other, size in self._allotted.values() if other == gpu]
-            for gpu in self._memory
-        }
-        free = [total - sum(allotted[gpu]) for gpu, total in self._memory.items()]
-        chosen = place(need, free, [len(sizes) for sizes in allotted.values()])
-        if chosen is None:
-            return None
-        gpu = [*self._memory][chosen]
-        self._allotted[experiment.key] = gpu, self._memory[gpu] if need is None else need
-        return gpu
+        free = dict(self._memory)
+        for gpu, size in self._allotted.values():
+            free[gpu] -= size
+        chosen = place(need, free, Counter(gpu for gpu, _ in self._allotted.values()))
+        if chosen is not None:
+            taken = self._memory[chosen] if need is None else need
+            self._allotted[experiment.key] = chosen, taken
+        return chosen
 
     def release(self, experiment: Experiment) -> None:
         """Give back what an experiment had, and learn what it took if it has finished."""

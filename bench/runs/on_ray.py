@@ -22,6 +22,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import BenchError, ConfigError, StoreError
+from bench.files import whole_files
 from bench.plan.cluster import Cluster
 from bench.plan.experiment import Experiment
 from bench.plan.grid import PlannedExperiment
@@ -29,13 +30,7 @@ from bench.plan.progress import Progress
 from bench.plan.result import ExperimentResult
 from bench.plugins import plugins_in_use, use_plugins
 from bench.registry import from_extra, load_object
-from bench.runs.run_one import (
-    ExecutionSettings,
-    ExperimentOutcome,
-    claimed,
-    explain,
-    run_one,
-)
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome, claimed, explain, run_one
 from bench.runs.store import Store
 from bench.runs.workers import Message, Task, check_machine
 from bench.settings import Settings
@@ -359,7 +354,4 @@ def _ray() -> Any:
 
 
 def _read(folder: Path) -> Files:
-    if not folder.is_dir():
-        return {}
-    files = (path for path in sorted(folder.iterdir()) if path.is_file())
-    return {path.name: path.read_bytes() for path in files if not path.name.startswith(".")}
+    return {path.name: path.read_bytes() for path in whole_files(folder)}

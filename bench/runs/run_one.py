@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from bench.data.dataset import Dataset
-from bench.errors import BenchError, DataError, StoreError, WriteError
+from bench.errors import BenchError, DataError, StoreError, WriteError, first_line
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
@@ -208,13 +208,12 @@ def explain(error: Exception) -> str:
     >>> explain(RuntimeError("CUDA out of memory."))
     "out of memory (CUDA out of memory.); lower training.batch_size or the model's sizes"
     """
-    first = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, BenchError):
         return " ".join(str(error).split())
+    kind, first = type(error).__name__, first_line(error)
     if _out_of_memory(error):
-        what = first or "MemoryError"
-        return f"out of memory ({what}); lower training.batch_size or the model's sizes"
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+        return f"out of memory ({first}); lower training.batch_size or the model's sizes"
+    return kind if first == kind else f"{kind}: {first}"
 
 
 def _out_of_memory(error: Exception) -> bool:

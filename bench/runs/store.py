@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.config import Config
-from bench.errors import StoreError
+from bench.errors import StoreError, printable
 from bench.files import (
     DAY,
     atomic_path,
@@ -32,6 +32,7 @@ from bench.files import (
     leftovers,
     locked,
     read_model,
+    write_errors,
     write_json,
 )
 from bench.hashing import file_hash
@@ -46,7 +47,6 @@ Status = Literal["done", "failed", "partial", "missing"]
 _SHORT = 12
 _KEY = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{52})?(?=\.json$|$)")
 _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
-_NAMES = ("label", "dataset", "backbone", "method")
 
 
 class Failure(Config):
@@ -125,13 +125,9 @@ class Store:
 
     def prepare(self) -> None:
         """Make the folders, and remove what killed processes left incomplete a day ago."""
-        try:
+        with write_errors(f"the store {self.root}", remedy=_REMEDY):
             for name in ("experiments", "work", "failures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the store {self.root}: {error.strerror or error}; {_REMEDY}"
-            ) from error
         works = (self.root / "work").iterdir()
         for folder in (*(self.root / name for name in ("experiments", "failures", "runs")), *works):
             for name, path in leftovers(folder, seconds=DAY):
@@ -141,8 +137,7 @@ class Store:
     def save(self, experiment: Experiment, result: ExperimentResult) -> None:
         """Write a finished experiment, whole or not at all; drop its checkpoints and failure."""
         self.write(experiment.key, experiment.label, experiment.model_dump(mode="json"), result)
-        self._failure_path(experiment.key).unlink(missing_ok=True)
-        self.discard_work(experiment.key)
+        self._forget_beginning(experiment.key)
 
     def write(
         self,
@@ -157,7 +152,7 @@ class Store:
         Parameters
         ----------
         key, label, content
-            Of the experiment when it ran; a later version of bench may give it other ones.
+            Of the experiment when it ran; in a later version of bench they may differ.
         result
             What it left behind.
         finished
@@ -169,7 +164,7 @@ class Store:
             "experiment": content,
             "decisions": sorted(result.decisions),
         }
-        with atomic_path(self.root / "experiments" / folder_name(label, key)) as folder:
+        with atomic_path(self._new_folder(label, key)) as folder:
             folder.mkdir()
             write_json(folder / "experiment.json", head)
             write_json(folder / "metadata.json", result.metadata.model_dump(mode="json"))
@@ -195,10 +190,9 @@ class Store:
     def adopt(self, experiment: Experiment, files: Mapping[str, bytes]) -> None:
         """Write the files of an experiment that another store has; drop checkpoints and failure.
 
-        A StoreError where a file is not what their manifest says.
+        Raise a StoreError if a file does not match its checksum.
         """
-        target = self.root / "experiments" / folder_name(experiment.label, experiment.key)
-        with atomic_path(target) as folder:
+        with atomic_path(self._new_folder(experiment.label, experiment.key)) as folder:
             folder.mkdir()
             for name, content in files.items():
                 (folder / name).write_bytes(content)
@@ -210,8 +204,7 @@ class Store:
                 raise StoreError(
                     f"{experiment.label} arrived damaged ({error}); run it again"
                 ) from error
-        self._failure_path(experiment.key).unlink(missing_ok=True)
-        self.discard_work(experiment.key)
+        self._forget_beginning(experiment.key)
 
     def discard_work(self, key: str) -> None:
         """Remove an experiment's checkpoints, if there are any."""
@@ -230,14 +223,18 @@ class Store:
             before = self.failure(experiment.key)
         except StoreError:  # damaged, and replaced now
             before = None
-        failure = {
-            **{name: getattr(experiment, name) for name in _NAMES},
-            "cause": cause,
-            "details": details,
-            "when": time.time(),
-            "attempts": 1 if before is None else before.attempts + 1,
-        }
-        write_json(self._failure_path(experiment.key), failure)
+        failure = Failure(
+            label=experiment.label,
+            dataset=experiment.dataset,
+            backbone=experiment.backbone,
+            method=experiment.method,
+            # JSON cannot hold the lone surrogates of a file name that is not UTF-8.
+            cause=printable(cause),
+            details=printable(details),
+            when=time.time(),
+            attempts=1 if before is None else before.attempts + 1,
+        )
+        write_json(self._failure_path(experiment.key), failure.model_dump(mode="json"))
 
     def failure(self, key: str) -> Failure | None:
         """Why an experiment did not finish, None if it never failed."""
@@ -266,13 +263,14 @@ class Store:
 
     def is_in_use(self, name: str) -> bool:
         """Return whether a process holds the lock of what a file or folder is named after."""
-        keys = _KEY.findall(name)
-        for lock in (self.root / "locks").glob(f"{keys[-1]}*.lock") if keys else ():
+        key = _KEY.search(name)
+        if key is None:
+            return False
+        for lock in (self.root / "locks").glob(f"{key[0]}*.lock"):
             with locked(lock, timeout=0) as free:
                 if not free:
                     return True
-        claimed = (self.root / "claims").glob(f"{keys[-1]}*") if keys else ()
-        return any(map(is_claimed, claimed))
+        return any(map(is_claimed, (self.root / "claims").glob(f"{key[0]}*")))
 
     def locked(self, key: str) -> AbstractContextManager[bool]:
         """Try to become the one process that runs an experiment; yield False if another does."""
@@ -287,6 +285,13 @@ class Store:
     def share(self) -> None:
         """From now on, use claims instead of locks, which do not work between machines."""
         self.claims("").mkdir(parents=True, exist_ok=True)
+
+    def _forget_beginning(self, key: str) -> None:
+        self._failure_path(key).unlink(missing_ok=True)
+        self.discard_work(key)
+
+    def _new_folder(self, label: str, key: str) -> Path:
+        return self.root / "experiments" / folder_name(label, key)
 
     def _folder(self, key: str) -> Path | None:
         return next((self.root / "experiments").glob(f"[!.]*-{key[:_SHORT]}"), None)

@@ -185,7 +185,10 @@ def _study_items(study: StudyRecord) -> Iterator[Item]:
 
 
 def _searched(study: StudyRecord) -> Experiment:
-    """Return the default configuration; a ConfigError if a version with other settings wrote it."""
+    """Return the default configuration.
+
+    Raise a ConfigError if a version of bench with other settings wrote it.
+    """
     return Experiment.parse(study.about["experiment"], f"study {study.name}")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, StoreError, first_line
 from bench.files import atomic_path, locked
 from bench.hashing import content_hash
 from bench.runs.store import Store
@@ -257,8 +257,8 @@ class _Client:
                 "installed; install it with pip"
             ) from error
         except Exception as error:  # MLflow raises whatever its libraries raise
-            cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-            raise StoreError(masked(f"MLflow at {self._where.shown}: {cause[:300]}")) from error
+            cause = first_line(error)[:300]
+            raise StoreError(masked(f"MLflow at {self._where.shown}: {cause}")) from error
 
 
 def _configure(timeout: int, retries: int) -> None:

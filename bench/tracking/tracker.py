@@ -64,10 +64,9 @@ class Tracker:
     def _deliver(self, seconds: float) -> None:
         """Log what is missing, once what is under way has ended; wait so many seconds at most."""
         until = time.monotonic() + seconds
-        if self._thread is None or not self._is_busy(seconds):
-            work = threading.Thread(target=self._log_missing, name="mlflow", daemon=True)
-            self._thread = work
-            work.start()
+        if not self._is_busy(seconds):
+            self._thread = threading.Thread(target=self._log_missing, name="mlflow", daemon=True)
+            self._thread.start()
         is_busy = self._is_busy(until - time.monotonic())
         slow = f"MLflow takes longer than {seconds:.0f} s" if is_busy and seconds > TIMEOUT else ""
         if problem := self._problem or slow:
@@ -79,9 +78,10 @@ class Tracker:
 
     def _is_busy(self, seconds: float) -> bool:
         """Wait for the thread; return whether it still works after so many seconds."""
-        if self._thread is not None:
-            self._thread.join(max(0.0, seconds))
-        return self._thread is not None and self._thread.is_alive()
+        if self._thread is None:
+            return False
+        self._thread.join(max(0.0, seconds))
+        return self._thread.is_alive()
 
     def _log_missing(self) -> None:
         """Log, and say in one sentence what went wrong; the body of the thread."""

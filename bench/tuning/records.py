@@ -227,22 +227,26 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
     """
     rows = []
     for study in read_studies(root):
-        numbers = None if state is None else state.get(study.name, ())
-        ended = [trial for trial in study.trials if numbers is None or trial.number in numbers]
-        counted = [trial for trial in ended if trial.counts]
+        if state is not None and study.name not in state:
+            continue
+        counted = [
+            trial
+            for trial in study.trials
+            if trial.counts and (state is None or trial.number in state[study.name])
+        ]
         states, best = Counter(trial.state for trial in counted), best_of(counted)
-        row = {
-            **{name: study.about[name] for name in _NAMES},
-            "trials": len(counted),
-            **{name: states[name] for name in ("complete", "pruned", "failed")},
-            "killed": sum(trial.deaths for trial in counted),
-            "repeats": sum(trial.repeats is not None for trial in counted),
-            "reused": sum(trial.reused for trial in counted),
-            "seconds": sum(trial.seconds for trial in counted),
-            "default": next((trial.value for trial in counted if trial.default), None),
-            "best": best and best.value,
-            "best_trial": best and best.number,
-        }
-        if state is None or study.name in state:
-            rows.append(row)
+        rows.append(
+            {
+                **{name: study.about[name] for name in _NAMES},
+                "trials": len(counted),
+                **{name: states[name] for name in ("complete", "pruned", "failed")},
+                "killed": sum(trial.deaths for trial in counted),
+                "repeats": sum(trial.repeats is not None for trial in counted),
+                "reused": sum(trial.reused for trial in counted),
+                "seconds": sum(trial.seconds for trial in counted),
+                "default": next((trial.value for trial in counted if trial.default), None),
+                "best": best and best.value,
+                "best_trial": best and best.number,
+            }
+        )
     return rows

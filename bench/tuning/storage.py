@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import BenchError, ConfigError, StoreError, first_line
 from bench.files import atomic_path, locked
 from bench.seeds import seed_for
 from bench.settings import expanded, masked
@@ -86,10 +86,9 @@ def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
             "'postgresql+psycopg2://user@host/database'; correct it"
         ) from error
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
-        cause = error.__cause__ or error
-        first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+        cause = masked(first_line(error.__cause__ or error))
         raise StoreError(
-            f"{shown}: {masked(first)}; make sure that it runs, is whole and can be written, then "
+            f"{shown}: {cause}; make sure that it runs, is whole and can be written, then "
             "run the same command again"
         ) from error
     except Exception as error:

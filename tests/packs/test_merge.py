@@ -25,6 +25,16 @@ from bench.runs.store import Store
 METHODS = ("none", "hsd", "iadsr", "steam")
 
 
+@pytest.fixture
+def source(tmp_path):
+    return Store(tmp_path / "source")
+
+
+@pytest.fixture
+def target(tmp_path):
+    return Store(tmp_path / "target")
+
+
 def run(root, own):
     """Two machines share a plan; each finishes its own part of it."""
     plan = [PlannedExperiment(make_experiment(method), "ml-100k") for method in METHODS]
@@ -71,89 +81,81 @@ def test_a_run_whose_experiment_finished_elsewhere_has_not_failed(tmp_path, into
     assert set(record.endings.values()) == {"finished"}
 
 
-def test_merging_twice_changes_nothing(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    finish(b.root)
-    assert len(merge(b, a).added) == 1
-    before = {path: path.read_bytes() for path in a.root.rglob("*") if path.is_file()}
-    assert not merge(b, a).added
-    assert {path: path.read_bytes() for path in a.root.rglob("*") if path.is_file()} == before
+def test_merging_twice_changes_nothing(source, target):
+    finish(source.root)
+    assert len(merge(source, target).added) == 1
+    before = {path: path.read_bytes() for path in target.root.rglob("*") if path.is_file()}
+    assert not merge(source, target).added
+    assert {path: path.read_bytes() for path in target.root.rglob("*") if path.is_file()} == before
 
 
-def test_a_conflict_names_the_experiment_and_nothing_is_written(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    finish(b.root, "hsd")
-    for store, seed in ((a, 1), (b, 2)):
+def test_a_conflict_names_the_experiment_and_nothing_is_written(source, target):
+    finish(source.root, "hsd")
+    for store, seed in ((target, 1), (source, 2)):
         save(store.root, make_experiment(), ranks(seed))
-    differing = int((ranks(1).better_all != ranks(2).better_all).sum())
+    a, b = ranks(1).columns(), ranks(2).columns()
+    differing = sum(any(a[name][user] != b[name][user] for name in a) for user in range(USERS))
     with pytest.raises(StoreError, match="ml-100k/sasrec/none/seed 1") as caught:
-        merge(b, a)
-    assert f"nothing of {b.root} was merged" in str(caught.value)
-    assert len(list(a.experiments())) == 1
-    assert f" of {len(ranks().target)} users" in str(caught.value)
-    assert differing <= len(ranks().target)
+        merge(source, target)
+    assert f"nothing of {source.root} was merged" in str(caught.value)
+    assert len(list(target.experiments())) == 1
+    assert f"validation ranks of {differing} of {USERS} users" in str(caught.value)
 
 
-def test_other_costs_are_no_conflict_and_the_target_keeps_its_own(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    ours = finish(a.root)
-    save(b.root, ours.experiment, ours.ranks("test"), curve=[0.5])
-    assert merge(b, a).equal == [ours.key]
-    assert a.load(ours.key).curve == ours.curve
+def test_other_costs_are_no_conflict_and_the_target_keeps_its_own(source, target):
+    ours = finish(target.root)
+    save(source.root, ours.experiment, ours.ranks("test"), curve=[0.5])
+    assert merge(source, target).equal == [ours.key]
+    assert target.load(ours.key).curve == ours.curve
 
 
-def test_a_damaged_experiment_is_not_merged(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    (finish(b.root).folder / "curve.json").write_text("[]")
+def test_a_damaged_experiment_is_not_merged(source, target):
+    (finish(source.root).folder / "curve.json").write_text("[]")
     with pytest.raises(StoreError, match=r"nothing of .* was merged"):
-        merge(b, a)
+        merge(source, target)
 
 
-def test_decisions_take_the_place_of_their_counts(tmp_path):
-    whole, target = Store(tmp_path / "whole"), Store(tmp_path / "target")
-    stored = finish(whole.root, "hsd")
-    publish(whole, tmp_path / "p", [stored], COMMIT)
+def test_decisions_take_the_place_of_their_counts(source, target, tmp_path):
+    stored = finish(source.root, "hsd")
+    publish(source, tmp_path / "p", [stored], COMMIT)
     unpack(tmp_path / "p" / "ml-100k.parquet", target)
     assert target.load(stored.key).decisions("test") is None
-    assert merge(whole, target).added == [stored.key]
+    assert merge(source, target).added == [stored.key]
     assert target.load(stored.key).decisions("test") is not None
     assert target.load(stored.key).drops("test").share == pytest.approx(
         1 - stored.decisions("test").keep.mean()
     )
 
 
-def test_failures_and_beginnings_are_merged_where_nothing_has_finished(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    finish(a.root)
+def test_failures_and_beginnings_are_merged_where_nothing_has_finished(source, target):
+    finish(target.root)
     for method in ("none", "hsd"):
-        b.record_failure(make_experiment(method), "out of memory")
-        work = b.work(make_experiment(method).key)
+        source.record_failure(make_experiment(method), "out of memory")
+        work = source.work(make_experiment(method).key)
         work.mkdir(parents=True)
         (work / "checkpoint").write_bytes(b"1")
-    merge(b, a)
+    merge(source, target)
     key = make_experiment("hsd").key
-    assert list(a.failed()) == [key]
-    assert a.work(key).exists()
-    assert not a.work(make_experiment().key).exists()
+    assert list(target.failed()) == [key]
+    assert target.work(key).exists()
+    assert not target.work(make_experiment().key).exists()
 
 
-def test_one_experiment_in_two_folders_is_refused(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    stored = finish(b.root)
+def test_one_experiment_in_two_folders_is_refused(source, target):
+    stored = finish(source.root)
     shutil.copytree(stored.folder, stored.folder.with_name(f"again-{stored.key[:12]}"))
     with pytest.raises(StoreError, match=f"it holds {stored.key[:12]} twice"):
-        merge(b, a)
-    assert not list(a.experiments())
+        merge(source, target)
+    assert not list(target.experiments())
 
 
-def test_more_of_an_experiment_goes_to_the_folder_that_is_there(tmp_path):
-    whole, target = Store(tmp_path / "whole"), Store(tmp_path / "target")
-    stored = finish(whole.root, "hsd")
-    publish(whole, tmp_path / "p", [stored], COMMIT)
+def test_more_of_an_experiment_goes_to_the_folder_that_is_there(source, target, tmp_path):
+    stored = finish(source.root, "hsd")
+    publish(source, tmp_path / "p", [stored], COMMIT)
     unpack(tmp_path / "p" / "ml-100k.parquet", target)
     held = target.load(stored.key).folder
     held.rename(held.with_name(f"named-otherwise-{stored.key[:12]}"))
-    assert merge(whole, target).added == [stored.key]
+    assert merge(source, target).added == [stored.key]
     [found] = target.experiments()
     assert found.folder.name == f"named-otherwise-{stored.key[:12]}"
     assert found.decisions("test") is not None
@@ -166,32 +168,29 @@ def test_more_of_an_experiment_goes_to_the_folder_that_is_there(tmp_path):
         ({"ties_unseen": np.full(USERS, -7, np.int32)}, "a count is negative"),
     ],
 )
-def test_impossible_ranks_are_not_merged(tmp_path, change, message):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    save(b.root, make_experiment(), replace(ranks(), **change), validation=ranks())
+def test_impossible_ranks_are_not_merged(source, target, change, message):
+    save(source.root, make_experiment(), replace(ranks(), **change), validation=ranks())
     with pytest.raises(StoreError, match=message):
-        merge(b, a)
+        merge(source, target)
 
 
-def test_a_result_under_the_key_of_other_settings_is_not_merged(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    stored = finish(b.root)
+def test_a_result_under_the_key_of_other_settings_is_not_merged(source, target):
+    stored = finish(source.root)
     result = ExperimentResult(
         {phase: stored.ranks(phase) for phase in PHASES}, stored.curve, stored.metadata
     )
     other = make_experiment(seed=2)
-    b.write(other.key, other.label, stored.content, result)
+    source.write(other.key, other.label, stored.content, result)
     with pytest.raises(StoreError, match="its key is not that of its settings"):
-        merge(b, a)
+        merge(source, target)
 
 
-def test_what_is_merged_can_be_removed_though_its_origin_could_not(tmp_path):
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    folder = finish(b.root).folder
+def test_what_is_merged_can_be_removed_though_its_origin_could_not(source, target):
+    folder = finish(source.root).folder
     folder.chmod(0o555)
     try:
-        merge(b, a)
+        merge(source, target)
     finally:
         folder.chmod(0o755)
-    [found] = a.experiments()
+    [found] = target.experiments()
     assert found.folder.stat().st_mode & 0o200

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from command import called, refused
+from command import called, printed, refused
 from made_up_store import make_experiment, make_metadata, save
 from packs import COMMIT, finish, ranks
 
@@ -102,7 +102,7 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
     text = (tmp_path / "r.md").read_text()
     assert "STEAM" in text
     assert "Published (3 experiments): ml-100k/sasrec/" in text
-    assert called("verify", "r.md", "--against", str(packs), cwd=tmp_path).returncode == 0
+    printed("verify", "r.md", "--against", str(packs), cwd=tmp_path)
     assert called("verify", "r.md", cwd=tmp_path).returncode == 1
     monkeypatch.setattr(reference, "published_folder", lambda: packs)
     assert len(load("reference", settings=settings)) == 3

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from command import called, refused
+from command import printed, refused
 from made_up_store import make_decisions, make_experiment
 
 import bench
@@ -19,7 +19,7 @@ from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.protocol import Protocol
 from bench.plan.result import ExperimentResult, Metadata
 from bench.runs.cleaned import choose
-from bench.runs.imported import complete_ranks
+from bench.runs.ranks_file import complete_ranks
 from bench.runs.store import Store
 
 LENGTH = 4
@@ -310,14 +310,13 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path, home, settings, datase
 def test_the_command_says_what_it_did(tmp_path, home, dataset, experiment):
     out = tmp_path / "a b" / "cleaned"
     words = ["denoise", experiment.key, "--out", str(out), "--format", "recbole"]
-    done = called(*words, "--threshold", "0.6", "--store", "runs", cwd=home)
-    assert done.returncode == 0, done.stderr
+    shown = printed(*words, "--threshold", "0.6", "--store", "runs", cwd=home)
     meant = expected(dataset, decisions_about(dataset), "train", 0.6)
     left = sum(map(len, meant.values()))
     total = dataset.n_interactions - 2 * dataset.n_users
-    assert done.stdout.startswith(f"{total - left} of {total} training interactions dropped")
-    assert "2 users with fewer than 3 interactions (first: 'u 0')" in done.stdout
-    command = done.stdout.splitlines()[-1].removeprefix("Train on it: ")
+    assert shown.startswith(f"{total - left} of {total} training interactions dropped")
+    assert "2 users with fewer than 3 interactions (first: 'u 0')" in shown
+    command = shown.splitlines()[-1].removeprefix("Train on it: ")
     assert shlex.split(command) == ["bench", "run", "--dataset", str(out / "card.yaml")]
     lines = (out / "cleaned.inter").read_text().splitlines()
     assert lines[0] == "user_id:token\titem_id:token\ttimestamp:float"

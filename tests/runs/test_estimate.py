@@ -27,7 +27,7 @@ def save(store, seed, seconds, **training):
     store.save(experiment, replace(result(experiment), curve=halves))
 
 
-def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
+def test_the_median_of_finished_experiments_of_the_same_kind(tmp_path):
     store = Store(tmp_path)
     for seed, seconds in ((1, 10.0), (2, 30.0), (3, 14.0)):
         save(store, seed, seconds)
@@ -38,7 +38,7 @@ def test_the_median_of_finished_cells_of_the_same_kind(tmp_path):
     assert other.basis == "model"
 
 
-def test_a_damaged_cell_tells_nothing_and_stops_nothing(tmp_path):
+def test_a_damaged_experiment_tells_nothing_and_stops_nothing(tmp_path):
     store = Store(tmp_path)
     for seed, seconds in ((1, 10.0), (2, 30.0), (3, 50.0)):
         save(store, seed, seconds)
@@ -77,7 +77,7 @@ def test_the_speed_is_measured(monkeypatch):
     assert 1e6 < estimate.multiply_speed(64, 1) < 1e15
 
 
-def test_remaining_time_learns_from_cells_that_ran_here():
+def test_remaining_time_learns_from_experiments_that_ran_here():
     left = Remaining({"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}, workers=2)
     left.finish("a", ran=False)  # reused: says nothing about speed
     assert left.seconds() == pytest.approx((20 + 30 + 40) / 2)
@@ -91,7 +91,7 @@ def test_remaining_time_learns_from_cells_that_ran_here():
     assert np.isfinite(left.seconds())
 
 
-def test_a_running_cell_takes_as_long_as_its_patience():
+def test_a_running_experiment_takes_as_long_as_its_patience():
     left = Remaining({"a": 50.0}, patience={"a": 3})
 
     def after(epoch, metric, best):

@@ -61,7 +61,7 @@ def test_every_experiment_runs_once_and_then_never_again(tmp_path, workers):
 
 
 @SLOW_POOL
-def test_a_reporter_hears_each_cell_from_start_to_end(tmp_path, workers):
+def test_a_reporter_hears_each_experiment_from_start_to_end(tmp_path, workers):
     recorder = Recorder()
     run(tmp_path, workers=workers, reporter=recorder)
     for seed in SEEDS:
@@ -84,7 +84,7 @@ def test_a_failure_is_recorded_the_others_go_on_and_it_is_tried_again(tmp_path, 
     assert Store(tmp_path).failure(outcomes[1].key) is None
 
 
-def test_a_worker_that_is_killed_fails_its_own_cell_only(tmp_path):
+def test_a_worker_that_is_killed_fails_its_own_experiment_only(tmp_path):
     outcomes = run(tmp_path, "dies_on_seed_2", 2, [planned(seed) for seed in (2, 1, 3, 4)])
     assert endings(outcomes) == ["failed", "finished", "finished", "finished"]
     assert "worker process died (signal SIGKILL); the system may be short" in outcomes[0].cause
@@ -109,7 +109,7 @@ def test_a_worker_process_that_cannot_start_is_one_sentence(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("experiment", ["no_memory", "torch_no_memory"])
-def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
+def test_too_little_memory_is_a_failed_experiment(tmp_path, experiment):
     [outcome] = run(tmp_path, experiment, plan=[planned()])
     assert outcome.cause.startswith("out of memory (")
     assert outcome.cause.endswith("); lower training.batch_size or the model's sizes")
@@ -117,13 +117,13 @@ def test_too_little_memory_is_a_failed_cell(tmp_path, experiment):
 
 
 @SLOW_POOL
-def test_a_cell_has_the_threads_that_were_asked_for(tmp_path, workers):
+def test_an_experiment_has_the_threads_that_were_asked_for(tmp_path, workers):
     outcomes = run(tmp_path, "says_its_threads", workers)
     store = Store(tmp_path)
     assert {store.load(outcome.key).metadata.threads for outcome in outcomes} == {3}
 
 
-def test_cells_at_once_fit_cores_and_memory(monkeypatch):
+def test_experiments_at_once_fit_cores_and_memory(monkeypatch):
     monkeypatch.setattr(execution, "available_cpus", lambda: 8)
     free = 64 * 2**30
     monkeypatch.setattr(execution.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
@@ -136,14 +136,16 @@ def test_cells_at_once_fit_cores_and_memory(monkeypatch):
     assert default_workers(1) == 1
 
 
-def test_data_that_changed_since_the_plan_fail_the_cell(tmp_path):
+def test_data_that_changed_since_the_plan_fail_the_experiment(tmp_path):
     experiment = planned().experiment.model_copy(update={"fingerprint": "0" * 64})
     [outcome] = run(tmp_path, plan=[type(planned())(experiment, "toy")])
     assert outcome.cause == "data set 'toy' changed while the run went on; run the command again"
 
 
 @SLOW_POOL
-def test_a_cell_that_another_process_finishes_is_taken_from_it(tmp_path, workers, monkeypatch):
+def test_an_experiment_that_another_process_finishes_is_taken_from_it(
+    tmp_path, workers, monkeypatch
+):
     import threading
 
     from fake_experiments import result
@@ -210,7 +212,7 @@ def test_a_disk_that_is_full_stops_the_run_and_what_has_begun_continues(tmp_path
     assert "resumed 2" in begun(tmp_path)
 
 
-def test_an_interrupted_cell_goes_on_next_time(tmp_path):
+def test_an_interrupted_experiment_goes_on_next_time(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "interrupted", plan=[planned()])
     assert Store(tmp_path).status(planned().experiment.key) == "partial"

@@ -1,7 +1,6 @@
 """Ranks of models trained elsewhere: out and in again, against counts by brute force."""
 
 import io
-import json
 import shutil
 import zipfile
 from dataclasses import replace
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command import CARD, called, refused
+from command import CARD, printed, refused
 from made_up_store import make_experiment
 
 import bench
@@ -22,7 +21,7 @@ from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.result import Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.spec import Spec
-from bench.runs.imported import COUNTS
+from bench.runs.ranks_file import COUNTS
 from bench.runs.record import begin_record
 from bench.runs.store import Store
 
@@ -102,6 +101,12 @@ def imported(home, settings, file, name, **options):
     return bench.import_ranks(file, str(home / "card.yaml"), **given)
 
 
+def refusal(home, file, *flags):
+    """Import a file of ranks by the command, and return the reason why it is refused."""
+    words = ["import", "ranks", file, "--dataset", "card.yaml", "--name", "Wrong"]
+    return refused(*words, *flags, "--store", "wrong", cwd=home)
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_ranks_written_out_and_imported_give_the_same_table(
     home, settings, trained, dataset, ending
@@ -133,21 +138,18 @@ def test_an_imported_row_is_in_the_report_with_its_origin_and_its_tests(
 ):
     bench.export_ranks("tiny/sasrec/none", home / "theirs.parquet", settings=settings)
     words = ["import", "ranks", "theirs.parquet", "--dataset", "card.yaml", "--name", "Theirs"]
-    done = called(*words, "--origin", "their code", "--store", "runs", cwd=home)
-    assert done.returncode == 0, done.stderr
-    done = called("report", "--run", "all", "--store", "runs", cwd=home)
-    assert "Theirs (imported)" in done.stdout
-    assert "trained elsewhere: their code" in done.stdout
-    assert "best: SASRec" in done.stdout  # what it is compared with
-    done = called("diff", "Theirs (imported)", "SASRec, Random drop", "--store", "runs", cwd=home)
-    assert done.returncode == 0, done.stderr
-    assert "p, sign flips" in done.stdout
+    printed(*words, "--origin", "their code", "--store", "runs", cwd=home)
+    report = ["report", "--run", "all", "--store", "runs"]
+    shown = printed(*report, cwd=home)
+    assert "Theirs (imported)" in shown
+    assert "trained elsewhere: their code" in shown
+    assert "best: SASRec" in shown  # what it is compared with
+    sides = ["Theirs (imported)", "SASRec, Random drop"]
+    assert "p, sign flips" in printed("diff", *sides, "--store", "runs", cwd=home)
     for format_ in ("html", "latex", "csv", "json"):
-        done = called("report", "--run", "all", "--format", format_, "--store", "runs", cwd=home)
-        assert done.returncode == 0, done.stderr
-        assert "Theirs" in done.stdout
-    assert called("ls", "runs", "--store", "runs", cwd=home).returncode == 0
-    assert called("verify", "--store", "runs", cwd=home).returncode == 0
+        assert "Theirs" in printed(*report, "--format", format_, cwd=home)
+    printed("ls", "runs", "--store", "runs", cwd=home)
+    printed("verify", "--store", "runs", cwd=home)
 
 
 def test_the_default_report_shows_what_was_imported_for_its_data_set(
@@ -159,11 +161,10 @@ def test_the_default_report_shows_what_was_imported_for_its_data_set(
     begin_record(tmp_path / "runs", Spec(datasets=("planted",)), plan, ["bench", "run"])
     npz(tmp_path / "scores.npz", dataset, scores)
     imported(home, replace(settings, store=tmp_path / "runs"), tmp_path / "scores.npz", "Mine")
-    shown = called("report", "--store", "runs", cwd=tmp_path).stdout
+    shown = printed("report", "--store", "runs", cwd=tmp_path)
     assert "Mine (imported)" in shown
     assert "Random drop" not in shown  # it is in no run
-    done = called("diff", "Mine (imported)", "SASRec, Base", "--store", "runs", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    printed("diff", "Mine (imported)", "SASRec, Base", "--store", "runs", cwd=tmp_path)
 
 
 def npz(path, dataset, scores, **changes):
@@ -248,13 +249,12 @@ def test_lists_decide_metrics_up_to_their_end(home, settings, dataset, trained):
     sides = ["diff", "Lists (imported)", "SASRec, Base", "--store", "runs"]
     told = refused(*sides, cwd=home)
     assert "lists of 10 items, which do not decide HR@20, NDCG@20" in told
-    assert called(*sides, "--metric", "HR@10", cwd=home).returncode == 0
-    report = called("report", "--run", "all", "--store", "runs", cwd=home)
-    assert report.returncode == 0
-    assert "Not shown: tiny/imported:Lists/seed 1" in report.stdout
-    shown = called("report", "--run", "all", "--store", "runs", "--metric", "HR@10", cwd=home)
-    assert "Lists (imported)" in shown.stdout
-    assert "of lists, ties are not known" in shown.stdout
+    printed(*sides, "--metric", "HR@10", cwd=home)
+    report = ["report", "--run", "all", "--store", "runs"]
+    assert "Not shown: tiny/imported:Lists/seed 1" in printed(*report, cwd=home)
+    shown = printed(*report, "--metric", "HR@10", cwd=home)
+    assert "Lists (imported)" in shown
+    assert "of lists, ties are not known" in shown
     with pytest.raises(ConfigError, match="import that file instead"):
         bench.export_ranks(results, home / "lists.csv", settings=settings)
 
@@ -398,18 +398,17 @@ WRONG_RANKS = {
 def test_a_wrong_table_is_one_sentence(home, dataset, what):
     make, message = WRONG_RANKS[what]
     make(dataset).to_csv(home / "wrong.csv", index=False)
-    words = ["import", "ranks", "wrong.csv", "--dataset", "card.yaml", "--name", "Wrong"]
-    told = refused(*words, "--store", "wrong", cwd=home)
+    told = refusal(home, "wrong.csv")
     assert message in told, told
     assert not (home / "wrong").exists()
 
 
 def test_candidates_beside_counts_have_no_meaning(home, dataset):
     counts_of(dataset, 5, 2, 4, 1).to_csv(home / "counts.csv", index=False)
-    words = ["import", "ranks", "counts.csv", "--dataset", "card.yaml", "--name", "Counts"]
-    told = refused(*words, "--candidates", "unseen", "--store", "wrong", cwd=home)
+    told = refusal(home, "counts.csv", "--candidates", "unseen")
     assert "holds counts, whose columns name the candidates; leave --candidates away" in told
-    assert called(*words, "--store", "runs", cwd=home).returncode == 0
+    words = ["import", "ranks", "counts.csv", "--dataset", "card.yaml", "--name", "Counts"]
+    printed(*words, "--store", "runs", cwd=home)
 
 
 def test_what_ranks_cannot_be_written_in_is_not_blamed_on_a_card(home, dataset):
@@ -430,8 +429,7 @@ def test_what_ranks_cannot_be_written_in_is_not_blamed_on_a_card(home, dataset):
         "twin.parquet": "twin.parquet: two columns have the same name, 'target'; rename one",
     }
     for name, message in told.items():
-        words = ["import", "ranks", name, "--dataset", "card.yaml", "--name", "Wrong"]
-        assert refused(*words, "--store", "wrong", cwd=home).endswith(message)
+        assert refusal(home, name).endswith(message)
 
 
 def test_whole_scores_in_columns_keep_their_digits_or_are_refused(home, settings, dataset, scores):
@@ -491,8 +489,7 @@ WRONG_SCORES = {
 def test_wrong_scores_are_one_sentence(home, settings, dataset, scores, what):
     make, message = WRONG_SCORES[what]
     npz(home / "wrong.npz", dataset, **{"scores": scores, **make(dataset, scores)})
-    words = ["import", "ranks", "wrong.npz", "--dataset", "card.yaml", "--name", "Wrong"]
-    told = refused(*words, "--store", "wrong", cwd=home)
+    told = refusal(home, "wrong.npz")
     expected = message.format(user=dataset.user_ids[2], first=dataset.user_ids[0])
     assert expected in told, told
 
@@ -515,8 +512,7 @@ def test_a_damaged_file_of_each_kind_is_one_sentence(home, settings, dataset, sc
         if name.startswith("cut"):
             content = (home / name).read_bytes()
             (home / name).write_bytes(content[: len(content) // 2].rstrip(b"\n0123456789,"))
-        words = ["import", "ranks", name, "--dataset", "card.yaml", "--name", "Wrong"]
-        assert message in refused(*words, "--store", "wrong", cwd=home)
+        assert message in refusal(home, name)
     assert not (home / "wrong").exists()
 
 
@@ -543,8 +539,7 @@ def test_a_wrong_head_of_an_array_is_one_sentence(home, dataset, head):
         file.writestr("users.npy", written(dataset.user_ids))
         file.writestr("items.npy", written(dataset.item_ids))
         file.writestr("scores.npy", array)
-    words = ["import", "ranks", "head.npz", "--dataset", "card.yaml", "--name", "Wrong"]
-    told = refused(*words, "--store", "wrong", cwd=home)
+    told = refusal(home, "head.npz")
     assert "is no npz file with the arrays users, items and scores (" in told
 
 
@@ -554,8 +549,7 @@ def test_what_is_no_npz_file_is_one_sentence(home, scores):
         for name in ("users", "items", "scores"):
             file.writestr(name, "x")
     for name, reason in {"array.npz": "not a zip file", "names.npz": "named 'users.npy'"}.items():
-        words = ["import", "ranks", name, "--dataset", "card.yaml", "--name", "Wrong"]
-        told = refused(*words, "--store", "wrong", cwd=home)
+        told = refusal(home, name)
         assert "is no npz file with the arrays users, items and scores (" in told
         assert reason in told
 
@@ -565,8 +559,7 @@ def test_a_flipped_bit_in_an_npz_file_is_noticed(home, dataset, scores):
     content = bytearray((home / "bit.npz").read_bytes())
     content[len(content) // 2] ^= 1
     (home / "bit.npz").write_bytes(content)
-    words = ["import", "ranks", "bit.npz", "--dataset", "card.yaml", "--name", "Wrong"]
-    assert "CRC" in refused(*words, "--store", "wrong", cwd=home)
+    assert "CRC" in refusal(home, "bit.npz")
 
 
 def test_an_export_of_other_data_is_refused_by_its_fingerprint(home, settings, dataset, trained):
@@ -591,11 +584,4 @@ def test_the_protocol_may_be_that_of_another_experiment(home, settings, dataset,
     npz(home / "like.npz", dataset, scores)
     results = imported(home, settings, home / "like.npz", "Like", like=experiment.key)
     assert results._stored[0].experiment.protocol == experiment.protocol
-    assert (
-        json.loads(
-            (settings.store / "experiments")
-            .joinpath(results._stored[0].folder.name, "experiment.json")
-            .read_text()
-        )["experiment"]["method"]
-        == "imported:Like"
-    )
+    assert results._stored[0].content["method"] == "imported:Like"

@@ -89,7 +89,7 @@ def test_defaults_are_filled_in_and_the_data_set_gives_the_length():
     assert experiment.backbone_settings
 
 
-def test_a_setting_touches_only_the_cells_it_belongs_to():
+def test_a_setting_touches_only_the_experiments_it_belongs_to():
     before = [planned.experiment.key for planned in plan()]
     after = [
         planned.experiment.key for planned in plan(backbone_settings={"sasrec": {"dropout": 0.125}})
@@ -97,7 +97,7 @@ def test_a_setting_touches_only_the_cells_it_belongs_to():
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
-def test_the_default_written_out_is_the_same_cell():
+def test_the_default_written_out_is_the_same_experiment():
     value = spec().backbone_config("sasrec").dropout
     written = plan(backbone_settings={"sasrec": {"dropout": value}}, training={"epochs": 200})
     assert [planned.experiment.key for planned in written] == [

@@ -57,7 +57,7 @@ def test_a_run_that_only_reads_the_store_changes_nothing(tmp_path):
     assert again.model_copy(update={"asked": first.asked}) == first
 
 
-def test_other_cells_or_another_specification_are_another_run(tmp_path):
+def test_other_experiments_or_another_specification_are_another_run(tmp_path):
     begin_record(tmp_path, SPEC, PLAN, [])
     begin_record(tmp_path, SPEC, PLAN[:1], [])
     begin_record(tmp_path, SPEC.with_changes({"seeds": [3]}, "here"), PLAN, [])

@@ -21,7 +21,7 @@ from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.runs.verify import StoreCheck, check_store
 
-CELL = planned().experiment
+EXPERIMENT = planned().experiment
 
 
 @pytest.fixture
@@ -29,6 +29,12 @@ def store(tmp_path):
     made = Store(tmp_path / "store")
     made.prepare()
     return made
+
+
+@pytest.fixture
+def stored(store):
+    store.save(EXPERIMENT, result(EXPERIMENT))
+    return store.load(EXPERIMENT.key)
 
 
 def same(left, right):
@@ -42,24 +48,21 @@ def sealed(folder):
     seal(folder)
 
 
-def test_a_cell_comes_back_as_it_was_saved(store):
-    store.save(CELL, result(CELL))
-    stored = store.load(CELL.key)
-    assert stored.experiment == CELL
-    assert stored.key == CELL.key == stored.experiment.key
+def test_an_experiment_comes_back_as_it_was_saved(stored):
+    assert stored.experiment == EXPERIMENT
+    assert stored.key == EXPERIMENT.key == stored.experiment.key
     assert same(stored.ranks("validation"), ranks(1))
     assert same(stored.ranks("test"), ranks(101))
     assert same(stored.decisions("train"), decisions())
     assert stored.decisions("test") is None
     assert (stored.metadata.parameters, stored.metadata.best_metric) == (12, None)  # NaN is null
-    assert stored.curve == result(CELL).curve
+    assert stored.curve == result(EXPERIMENT).curve
     assert stored.seconds == 5.0
 
 
-def test_the_folder_says_what_it_holds(store):
-    store.save(CELL, result(CELL))
-    folder = store.load(CELL.key).folder
-    assert folder.name == f"toy-sasrec-none-seed-1-{CELL.key[:12]}"
+def test_the_folder_says_what_it_holds(stored):
+    folder = stored.folder
+    assert folder.name == f"toy-sasrec-none-seed-1-{EXPERIMENT.key[:12]}"
     assert sorted(path.name for path in folder.iterdir()) == [
         "curve.json",
         "decisions-train.parquet",
@@ -71,8 +74,8 @@ def test_the_folder_says_what_it_holds(store):
     ]
 
 
-def test_reading_a_cell_does_not_import_torch(store):
-    store.save(CELL, result(CELL))
+def test_reading_an_experiment_does_not_import_torch(store):
+    store.save(EXPERIMENT, result(EXPERIMENT))
     script = (
         "import sys; from pathlib import Path; from bench.runs.store import Store\n"
         "[stored] = Store(Path(sys.argv[1])).experiments(); stored.ranks('test'); stored.metadata\n"
@@ -82,31 +85,38 @@ def test_reading_a_cell_does_not_import_torch(store):
 
 
 def test_status_from_missing_to_done(store):
-    key = CELL.key
+    key = EXPERIMENT.key
     assert store.status(key) == "missing"
     store.work(key).mkdir()
     assert store.status(key) == "missing"
     (store.work(key) / "checkpoint").touch()
     assert store.status(key) == "partial"
-    store.record_failure(CELL, "it broke")
+    store.record_failure(EXPERIMENT, "it broke")
     assert store.status(key) == "failed"
-    store.save(CELL, result(CELL))
+    store.save(EXPERIMENT, result(EXPERIMENT))
     assert store.status(key) == "done"
     assert store.failure(key) is None
     assert not store.work(key).exists()
 
 
 def test_failures_are_counted_and_listed(store):
-    other = type(CELL)(**{**CELL.model_dump(), "seed": 7})
-    store.record_failure(CELL, "first", "Traceback...")
-    store.record_failure(CELL, "second")
+    other = type(EXPERIMENT)(**{**EXPERIMENT.model_dump(), "seed": 7})
+    store.record_failure(EXPERIMENT, "first", "Traceback...")
+    store.record_failure(EXPERIMENT, "second")
     store.record_failure(other, "third")
     (store.root / "failures" / ".b.json.99.0123abcd.tmp").touch()  # a killed run left it
-    causes = {CELL.key: "second", other.key: "third"}
+    causes = {EXPERIMENT.key: "second", other.key: "third"}
     assert [(key, failure.cause) for key, failure in store.failures()] == sorted(causes.items())
-    failure = store.failure(CELL.key)
-    assert (failure.label, failure.method) == (CELL.label, CELL.method)
+    failure = store.failure(EXPERIMENT.key)
+    assert (failure.label, failure.method) == (EXPERIMENT.label, EXPERIMENT.method)
     assert (failure.cause, failure.attempts, failure.details) == ("second", 2, "")
+
+
+def test_a_failure_about_a_file_whose_name_is_not_utf8_can_be_read(store):
+    store.record_failure(EXPERIMENT, "cannot read caf\udce9.csv", "Traceback: caf\udce9.csv")
+    failure = store.failure(EXPERIMENT.key)
+    assert failure.cause == "cannot read caf\ufffd.csv"
+    assert failure.details == "Traceback: caf\ufffd.csv"
 
 
 def test_a_record_that_is_no_failure_is_named(store):
@@ -139,9 +149,9 @@ def temporaries(store, experiment):
 
 def test_leftovers_of_a_killed_run_are_no_experiments_and_are_swept(store):
     own, foreign = (temporaries(store, planned(seed=seed).experiment) for seed in (1, 2))
-    assert not store.has(CELL.key)
+    assert not store.has(EXPERIMENT.key)
     assert list(store.experiments()) == []
-    store.sweep(CELL.key)
+    store.sweep(EXPERIMENT.key)
     assert not any(path.exists() for path in own)
     assert all(path.exists() for path in foreign)  # another process may hold that experiment
 
@@ -189,8 +199,8 @@ def test_a_flipped_bit_of_any_file_is_refused_and_never_read_as_another_result(s
     weights, column = tmp_path / "weights", np.arange(3, dtype=np.int32)
     weights.write_bytes(bytes(range(64)))
     lists = TopLists(column, column, column, column.astype(np.float32))
-    store.save(CELL, replace(result(CELL), weights=weights, lists=lists))
-    folder = store.load(CELL.key).folder
+    store.save(EXPERIMENT, replace(result(EXPERIMENT), weights=weights, lists=lists))
+    folder = store.load(EXPERIMENT.key).folder
     expected = everything(StoredExperiment(folder))
     assert StoredExperiment(folder).problems() == []
     for path in sorted(folder.iterdir()):
@@ -204,9 +214,9 @@ def test_a_flipped_bit_of_any_file_is_refused_and_never_read_as_another_result(s
 
 
 def test_a_store_without_checksums_is_read_with_one_note(store, caplog):
-    store.save(CELL, result(CELL))
-    (store.load(CELL.key).folder / MANIFEST).unlink()
-    stored = store.load(CELL.key)
+    store.save(EXPERIMENT, result(EXPERIMENT))
+    (store.load(EXPERIMENT.key).folder / MANIFEST).unlink()
+    stored = store.load(EXPERIMENT.key)
     assert same(stored.ranks("test"), ranks(101))
     assert stored.problems() == []
     [record] = caplog.records
@@ -220,7 +230,7 @@ def test_a_check_of_the_whole_store_names_every_damaged_file(store):
         store.save(experiment, result(experiment))
     store.record_failure(planned(seed=3).experiment, "it broke")
     assert check_store(store) == StoreCheck(experiments=2, unchecked=0, problems=[])
-    folder = store.load(CELL.key).folder
+    folder = store.load(EXPERIMENT.key).folder
     damaged = [folder / "curve.json", folder / "ranks-validation.parquet"]
     damaged += [store.root / "failures" / f"{planned(seed=3).experiment.key}.json"]
     damaged += [store.root / "runs" / f"a-{'b' * 12}.json"]
@@ -233,7 +243,7 @@ def test_a_check_of_the_whole_store_names_every_damaged_file(store):
 
 
 def test_a_result_that_is_written_again_takes_the_place_of_the_old_one(store, monkeypatch):
-    store.save(CELL, result(CELL))
+    store.save(EXPERIMENT, result(EXPERIMENT))
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -241,10 +251,10 @@ def test_a_result_that_is_written_again_takes_the_place_of_the_old_one(store, mo
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(WriteError, match="No space left on device"):
-            store.save(CELL, result(CELL))
-    assert same(store.load(CELL.key).ranks("test"), ranks(101))
-    store.save(CELL, result(planned(seed=2).experiment))
-    assert same(store.load(CELL.key).ranks("test"), ranks(102))
+            store.save(EXPERIMENT, result(EXPERIMENT))
+    assert same(store.load(EXPERIMENT.key).ranks("test"), ranks(101))
+    store.save(EXPERIMENT, result(planned(seed=2).experiment))
+    assert same(store.load(EXPERIMENT.key).ranks("test"), ranks(102))
     assert len(list((store.root / "experiments").iterdir())) == 1
 
 
@@ -254,18 +264,20 @@ def test_a_failed_save_leaves_nothing(store, monkeypatch):
 
     monkeypatch.setattr("pyarrow.parquet.write_table", full)
     with pytest.raises(StoreError, match="No space left on device; free space or"):
-        store.save(CELL, result(CELL))
+        store.save(EXPERIMENT, result(EXPERIMENT))
     assert list((store.root / "experiments").iterdir()) == []
-    assert store.status(CELL.key) == "missing"
+    assert store.status(EXPERIMENT.key) == "missing"
 
 
 def test_an_empty_or_absent_store_reads_as_empty(tmp_path):
     store = Store(tmp_path / "absent")
     assert list(store.experiments()) == []
-    assert not store.has(CELL.key)
-    assert store.status(CELL.key) == "missing"
-    with pytest.raises(StoreError, match=f"holds no experiment {CELL.key[:12]}; run it first"):
-        store.load(CELL.key)
+    assert not store.has(EXPERIMENT.key)
+    assert store.status(EXPERIMENT.key) == "missing"
+    with pytest.raises(
+        StoreError, match=f"holds no experiment {EXPERIMENT.key[:12]}; run it first"
+    ):
+        store.load(EXPERIMENT.key)
     assert not store.root.exists()
 
 
@@ -317,18 +329,14 @@ def test_a_lock_dies_with_its_process(store):
         ("experiment.json", b"[]"),
     ],
 )
-def test_json_of_another_shape_is_named_with_the_remedy(store, name, content):
-    store.save(CELL, result(CELL))
-    stored = store.load(CELL.key)
+def test_json_of_another_shape_is_named_with_the_remedy(stored, name, content):
     (stored.folder / name).write_bytes(content)
     sealed(stored.folder)
     with pytest.raises(StoreError, match=rf"{name} is missing or damaged .*; delete its folder"):
         _ = stored.metadata, stored.curve, stored.experiment
 
 
-def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store):
-    store.save(CELL, result(CELL))
-    stored = store.load(CELL.key)
+def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store, stored):
     (stored.folder / "experiment.json").unlink()
     (stored.folder / "experiment.json").mkdir()
     assert list(readable(store.experiments())) == []
@@ -341,9 +349,7 @@ def test_a_file_or_a_folder_in_its_place_that_is_gone_is_named(store):
 
 
 @pytest.mark.parametrize("spoil", ["one column more", "one column fewer", "text", "nothing"])
-def test_ranks_of_another_shape_are_named(store, spoil):
-    store.save(CELL, result(CELL))
-    stored = store.load(CELL.key)
+def test_ranks_of_another_shape_are_named(stored, spoil):
     columns = dict(stored.ranks("test").columns())
     if spoil == "one column more":
         columns["more"] = columns["target"]
@@ -358,9 +364,7 @@ def test_ranks_of_another_shape_are_named(store, spoil):
         stored.ranks("test")
 
 
-def test_a_read_out_that_is_gone_is_no_method_without_one(store):
-    store.save(CELL, result(CELL))
-    stored = store.load(CELL.key)
+def test_a_read_out_that_is_gone_is_no_method_without_one(stored):
     gone = sorted(stored.folder.glob("decisions-*.parquet"))
     assert gone
     part = gone[0].stem.removeprefix("decisions-")
@@ -369,13 +373,13 @@ def test_a_read_out_that_is_gone_is_no_method_without_one(store):
         stored.decisions(part)
 
 
-def test_a_cell_of_another_version_is_left_out_of_reading(store):
-    store.save(CELL, result(CELL))
-    head = store.load(CELL.key).folder / "experiment.json"
+def test_an_experiment_of_another_version_is_left_out_of_reading(store):
+    store.save(EXPERIMENT, result(EXPERIMENT))
+    head = store.load(EXPERIMENT.key).folder / "experiment.json"
     content = json.loads(head.read_text())
     content["experiment"]["training"]["gone"] = 1
     head.write_text(json.dumps(content))
     sealed(head.parent)
     with pytest.raises(ConfigError, match=r"experiment.json \(delete the folder\): unknown key"):
-        _ = store.load(CELL.key).experiment
+        _ = store.load(EXPERIMENT.key).experiment
     assert list(readable(store.experiments())) == []

@@ -139,7 +139,7 @@ def test_what_makes_a_variant_is_not_searched(monkeypatch):
     assert tuned.backbone_config("sasrec:dry").dropout == 0.0
 
 
-def test_values_reach_the_cell_and_the_rest_stays():
+def test_values_reach_the_experiment_and_the_rest_stays():
     [plan] = plan_studies(spec(backbone_settings={"sasrec": {"blocks": 1}}), {"toy": toy()})
     values = {"training.learning_rate": 0.005, "backbone.dropout": 0.25}
     experiment = plan.planned(values).experiment
