@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from bench.errors import BenchError, ConfigError, suggestion
+from bench.errors import BenchError, ConfigError, shortened, suggestion
 from bench.plan.experiment import Experiment
 from bench.plan.overrides import COMMA
 from bench.plan.spec import Spec
@@ -177,17 +177,21 @@ def _check_conditions(
     known |= {key.rpartition(".")[2] for key in known}
     for key, _ in conditions:
         if held and key not in known:
-            raise ConfigError(f"--where {key}: no experiment has it{suggestion(key, known)}")
+            raise ConfigError(
+                f"--where {key}: no experiment has it{shortened(suggestion(key, known))}"
+            )
 
 
 def facts_of(experiment: Experiment) -> Mapping[str, str]:
-    """Return what conditions are about: what an experiment consists of, and all its settings."""
+    """Return what conditions are about: an experiment's components, protocol and settings."""
     names = {
         name: getattr(experiment, name)
         for name in ("dataset", "backbone", "method", "encoder", "seed")
     }
     named = {name: str(value) for name, value in names.items() if value is not None}
-    return {**settings_of(experiment), **named}
+    protocol = {**experiment.protocol.training_part(), "split": experiment.protocol.split}
+    rules = {f"protocol.{name}": str(value) for name, value in protocol.items()}
+    return {**settings_of(experiment), **rules, **named}
 
 
 def _holds(experiment: Experiment, key: str, values: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from bench.cli.main import app
 from bench.errors import ConfigError
 from bench.plan.experiment import IMPORTED
 from bench.plan.grid import PlannedExperiment
+from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.reports.comparison import comparison_keys
 from bench.reports.request import Request
@@ -156,6 +157,10 @@ def test_conditions_seeds_and_latest_narrow_what_is_chosen(root):
     assert chosen(root, run="all", latest=True) == every - {long[0]}
     _, listed = go(root, ["hsd"], method_settings={"views": [1, 2]})
     assert chosen(root, run="all", where=["views=[3],[1,2]"]) == {*listed}
+    rules = Protocol.parse({"split": "temporal:targets=all", "max_length": 9}, "test")
+    _, later = go(root, ["none"], protocol=rules)
+    for where in (["split=temporal:targets=all"], ["protocol.max_length=9", "ties=pessimistic"]):
+        assert chosen(root, run="all", where=where) == {*later}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +172,7 @@ def test_conditions_seeds_and_latest_narrow_what_is_chosen(root):
         ({"where": ["epochs"]}, "--where 'epochs' is not key=value"),
         ({"where": ["epochs="]}, "not key=value"),
         ({"where": ["epoch=3"]}, "no experiment has it; did you mean 'epochs'"),
+        ({"where": ["zzz=3"]}, r"no experiment has it; known: .{200,290} \.\.\.$"),
         ({"where": ["method=hsd,x"]}, "no experiment has method=hsd,x; found: none$"),
         ({"where": ["method=none"], "seeds": [7]}, "seed=7 beside the other conditions; found: 1$"),
     ],
