@@ -46,12 +46,12 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
     """
     experiments = list(readable(store.experiments()))
     rows = _rows_named(store, experiments, patterns, titles)
-    if len(rows) > 1:
+    if len({tuple(row.keys) for row in rows.values()}) > 1:
         raise ConfigError(
             f"'{patterns}' names several rows: {'; '.join(rows)}; name one of them, or give keys"
         )
-    if rows:
-        (row,) = rows.values()
+    if rows:  # the same row, in each block that it stands in
+        row = next(iter(rows.values()))
         return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
     # A label may hold commas of its own.
