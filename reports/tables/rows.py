@@ -26,7 +26,7 @@ from bench.reports.differences import (
     content_read,
     distinguishing_settings,
     format_settings,
-    round_fraction,
+    rounded,
     settings_read,
     training_of,
     variant_names,
@@ -410,7 +410,7 @@ def _title(block: DatasetBlock, blocks: Sequence[DatasetBlock]) -> str:
         details.append("tuned" if _TUNED in block.budget else "not tuned")
     budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
     differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
-    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
+    details += [f"{_OWNER.sub('', key)}={value}" for key, value in rounded(differing).items()]
     return f"{block.name} ({', '.join(details)})" if details else block.name
 
 
