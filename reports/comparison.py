@@ -140,7 +140,7 @@ def _named(records: Sequence[RunRecord], name: str, store: Store) -> RunRecord:
 
 
 def _datasets(record: RunRecord, held: Mapping[str, StoredExperiment]) -> set[str]:
-    # A version of bench that did not record them: those of what has finished.
+    # Earlier versions of bench did not record them: take those of finished experiments.
     of_finished = (held[key].experiment.dataset for key in record.experiments if key in held)
     return {*(record.datasets or of_finished)}
 

@@ -239,7 +239,7 @@ class Contrasts:
         )
 
     def notes(self) -> list[str]:
-        """Count the comparisons that the t-test is not fit for."""
+        """Count the comparisons that are not tested."""
         few = sum(not found.tested for found in self.tested.values())
         if not few:
             return []

@@ -306,10 +306,10 @@ class _Order:
 
 
 def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
-    """Whether a result belongs to a block, whose first result is given by ``group``.
+    """Return whether a result belongs to the block of a group of results.
 
-    An imported result was trained under a budget of its own. Without prefixes the budget of an
-    experiment does not depend on how many there are.
+    An imported result, whose budget is its own, belongs to every block. A result that draws no
+    prefixes belongs to the blocks of any number of prefixes.
     """
     first, own = budget_of(group[0]), budget_of(result)
     if PREFIXES not in own:
