@@ -99,7 +99,9 @@ class Buckets:
 
 def _ratio(part: NDArray[Any], size: NDArray[np.integer]) -> Floats:
     """Divide by sizes; NaN where a size is 0."""
-    return np.divide(part, size, out=np.full(len(size), np.nan), where=size > 0)
+    shares: Floats = np.full(len(size), np.nan)
+    np.divide(part, size, out=shares, where=size > 0)
+    return shares
 
 
 def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mapping[int, Denoising]]:
