@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
@@ -43,35 +44,33 @@ class Reference:
     def bibtex(self) -> str:
         """Write the entry; what cannot be told apart is in its ``note``."""
         text = one_line(_ADDRESS.sub("", self.citation)).rstrip(". ")
-        address = _ADDRESS.search(self.citation)
         parts = _SENTENCE.split(text)
         year = _YEAR.search(parts[-1]) or _YEAR.search(text)
         fields = {"author": "", "title": "", "year": year.group() if year else ""}
         place = next((n for n, part in enumerate(parts) if n and _YEAR.search(part)), None)
         kind = "misc"
-        if place is None or place > 2:
+        if place is None or place > 2:  # not authors, title, venue
             fields["note"] = text
         else:
             fields["title"] = parts[place - 1]
             fields["author"] = _authors(parts[0]) if place == 2 else ""
-            meeting = _MEETING.match(parts[place])
-            kind = "inproceedings" if meeting else "misc"
-            fields["booktitle" if meeting else "howpublished"] = ". ".join(parts[place:])
-        url = self.url or (address.group() if address else "")
-        fields |= (
-            {"doi": url.removeprefix(_DOI)}
-            if url.startswith(_DOI)
-            else {"doi": self.doi, "url": url}
-        )
-        shown = {
-            name: value if name in {"doi", "url"} else LATEX.escape(value)
-            for name, value in fields.items()
-            if value
-        }
-        if "title" in shown:
-            shown["title"] = f"{{{shown['title']}}}"  # keep its capitals
-        lines = "".join(f"  {name} = {{{value}}},\n" for name, value in shown.items())
+            venue = "howpublished"
+            if _MEETING.match(parts[place]):
+                kind, venue = "inproceedings", "booktitle"
+            fields[venue] = ". ".join(parts[place:])
+        fields = {name: LATEX.escape(value) for name, value in fields.items()}
+        if fields["title"]:
+            fields["title"] = f"{{{fields['title']}}}"  # keep its capitals
+        fields |= self._links()
+        lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items() if value)
         return f"@{kind}{{{self.key},\n{lines}}}\n"
+
+    def _links(self) -> dict[str, str]:
+        address = _ADDRESS.search(self.citation)
+        url = self.url or (address.group() if address else "")
+        if url.startswith(_DOI):
+            return {"doi": url.removeprefix(_DOI)}
+        return {"doi": self.doi, "url": url}
 
 
 def _authors(text: str) -> str:
@@ -100,15 +99,11 @@ def _all(data: ReportData) -> Iterator[Reference]:
         citation = card.citation if card else entry.citation
         yield Reference(name, citation, paper.url if paper else "", paper.doi if paper else "")
     for registry, place in ((BACKBONES, 0), (ENCODERS, 2)):
-        names: Sequence[str | None] = [row.identity[place] for row in rows]
+        names: Iterable[str | None] = (row.identity[place] for row in rows)
         for full in dict.fromkeys(filter(None, names)):
             name = full.partition(VARIANT_MARK)[0]
-            try:
+            with suppress(BenchError):
                 yield Reference(name, registry.get(name).citation)
-            except BenchError:
-                continue
     for block in data.blocks:
-        try:
+        with suppress(BenchError):
             yield Reference(block.dataset, load_card(block.source).citation)
-        except BenchError:
-            continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, shortened, suggestion
@@ -82,14 +81,14 @@ def comparison_keys(
     for key, values in conditions:
         before, left = left, [one for one in left if _holds(one.experiment, key, values)]
         if before and not left:
-            has = {*chain.from_iterable(_facts(one.experiment, key) for one in before)}
+            has = {fact for one in before for fact in _facts(one.experiment, key)}
             raise ConfigError(
                 f"no experiment has {key}={','.join(values)}"
                 f"{' beside the other conditions' if len(conditions) > 1 else ''}; "
                 f"found: {', '.join(sorted(has)) or 'nothing'}"
             )
     last_first = sorted(left, key=lambda stored: stored.finished, reverse=True)
-    return [stored.key for stored in (_newest_code(last_first) if latest else left)]
+    return [stored.key for stored in (_newest_code(last_first) if latest else last_first)]
 
 
 def _run_keys(
@@ -141,7 +140,7 @@ def _named(records: Sequence[RunRecord], name: str, store: Store) -> RunRecord:
 
 
 def _datasets(record: RunRecord, held: Mapping[str, StoredExperiment]) -> set[str]:
-    # A version of bench that did not record them: those of what has finished.
+    # Earlier versions of bench did not record them: take those of finished experiments.
     of_finished = (held[key].experiment.dataset for key in record.experiments if key in held)
     return {*(record.datasets or of_finished)}
 

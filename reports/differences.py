@@ -113,24 +113,27 @@ def variant_names(settings: Sequence[Settings]) -> list[str]:
     distinct = distinguishing_settings(settings)
     if len(distinct[0]) > MAX_NAMED:
         return [f"settings {n}" for n in range(1, len(distinct) + 1)]
-    names = [", ".join(f"{k}={round_fraction(v)}" for k, v in entry.items()) for entry in distinct]
+    names = [format_settings(rounded(entry)) for entry in distinct]
     return names if len(set(names)) == len(names) else [format_settings(e) for e in distinct]
 
 
 def format_settings(settings: Settings) -> str:
-    """Write settings on one line with every digit."""
+    """Write settings on one line."""
     return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
-def round_fraction(value: str) -> str:
-    """Round a printed fraction to four significant digits; return other text unchanged.
+def rounded(settings: Settings) -> Settings:
+    """Round fractions to four significant digits; leave other values unchanged.
 
     Examples
     --------
-    >>> [round_fraction(text) for text in ("0.00395610667092814", "0.5", "12345", "mean")]
-    ['0.003956', '0.5', '12345', 'mean']
+    >>> rounded({"a": "0.00395610667092814", "b": "0.5", "c": "12345", "d": "mean"})
+    {'a': '0.003956', 'b': '0.5', 'c': '12345', 'd': 'mean'}
     """
-    return f"{float(value):.4g}" if _FRACTION.fullmatch(value) else value
+    return {
+        key: f"{float(value):.4g}" if _FRACTION.fullmatch(value) else value
+        for key, value in settings.items()
+    }
 
 
 def nearest(settings: Settings, candidates: Sequence[Settings]) -> int:

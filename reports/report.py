@@ -223,7 +223,7 @@ def draw(
     request = request or Request()
     request = request.replace(metrics=(request.metrics or ("NDCG@10",))[:1])
     data = read_report(where, request, titles, empty=kind == "tuning")
-    warn(data.problems)
+    warn([*data.problems, *data.available.problems])
     write_output(target, figure_bytes(kind, data, ending, setting))
 
 

@@ -9,13 +9,7 @@ import numpy as np
 from bench.statistics.effect import Interval, dz_interval
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
 from bench.statistics.nested import Contrast, Estimate, Nested, welch
-from bench.statistics.paired import (
-    MIN_EFFECTIVE,
-    effective,
-    paired_t,
-    sign_flip,
-    wilcoxon,
-)
+from bench.statistics.paired import effective, paired_t, sign_flip, wilcoxon
 from bench.statistics.power import smallest_detectable
 
 
@@ -35,6 +29,8 @@ class PairedComparison:
         :func:`bench.statistics.effect.cohens_dz` with its bootstrap interval over users.
     effective
         See :func:`bench.statistics.paired.effective`.
+    tested
+        See :attr:`bench.statistics.nested.Contrast.tested`.
     t, wilcoxon, sign_flip
         p of paired tests over users.
     welch
@@ -51,6 +47,7 @@ class PairedComparison:
     estimate: Estimate
     d_z: Interval
     effective: float
+    tested: bool
     t: float
     wilcoxon: float
     sign_flip: float
@@ -63,21 +60,23 @@ class PairedComparison:
         """Difference over the second mean; NaN if that is 0."""
         return self.estimate.difference / self.second if self.second else float("nan")
 
+    @property
+    def p(self) -> float:
+        """p-value of the main test; 1 if it is not tested."""
+        return self.estimate.p if self.tested else 1.0
+
     def verdict(self, alpha: float, p: float | None = None) -> Verdict:
         """Combine the main test and the test of equivalence in words.
-
-        If too few users differ for the t-test, nothing is called different.
 
         Parameters
         ----------
         alpha
             Significance level of both.
         p
-            Corrected p-value of the main test; by default the uncorrected one.
+            Corrected p-value of the main test; by default :attr:`p`.
         """
         inside = self.equivalence.p if self.equivalence else 1.0
-        different = self.estimate.p if p is None else p
-        return verdict(different if self.effective >= MIN_EFFECTIVE else 1.0, inside, alpha)
+        return verdict(self.p if p is None else p, inside, alpha)
 
 
 def compare(first: Nested, second: Nested, *, region: float) -> PairedComparison:
@@ -105,6 +104,7 @@ def compare(first: Nested, second: Nested, *, region: float) -> PairedComparison
         estimate=contrast.estimate(),
         d_z=dz_interval(gaps),
         effective=effective(gaps),
+        tested=contrast.tested,
         t=paired_t(gaps),
         wilcoxon=wilcoxon(gaps),
         sign_flip=sign_flip(gaps),

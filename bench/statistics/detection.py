@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.seeds import seed_for
-from bench.statistics.effect import LEVEL, Interval
+from bench.statistics.effect import LEVEL, UNDEFINED, Floats, Interval
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
@@ -204,7 +203,7 @@ def over_users_and_seeds(per_seed: Sequence[Figure], users: NDArray[np.integer])
     """
     known = [figure for figure in per_seed if not math.isnan(figure.value)]
     if not known:
-        return Interval(math.nan, math.nan, math.nan)
+        return UNDEFINED
     sums = _sums_by_user(np.mean([figure.influence for figure in known], axis=0), users)
     n = len(sums)
     square = float(np.sum(sums**2)) * n / (n - 1) if n > 1 else math.nan
@@ -225,7 +224,7 @@ def over_seeds(per_seed: Sequence[Interval]) -> Interval:
     """
     known = [one for one in per_seed if not math.isnan(one.value)]
     if not known:
-        return Interval(math.nan, math.nan, math.nan)
+        return UNDEFINED
     from scipy import stats
 
     quantile = float(stats.norm.isf((1 - LEVEL) / 2))
@@ -242,14 +241,17 @@ def _sums_by_user(values: Floats, users: NDArray[np.integer]) -> Floats:
 
 def _interval(values: Sequence[float], square: float) -> Interval:
     """Return the mean over seeds with its interval, given its squared error over users."""
-    mean = float(np.mean(values))
+    mean, n = float(np.mean(values)), len(values)
     if math.isnan(square):
         return Interval(mean, math.nan, math.nan)
     from scipy import stats
 
-    more = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
-    free = (square + more) ** 2 / (more**2 / (len(values) - 1)) if more else math.inf
-    quantile = stats.t.isf((1 - LEVEL) / 2, free) if more else stats.norm.isf((1 - LEVEL) / 2)
+    more = float(np.var(values, ddof=1)) / n if n > 1 else 0.0
+    if more:
+        freedom = (square + more) ** 2 / (more**2 / (n - 1))
+        quantile = stats.t.isf((1 - LEVEL) / 2, freedom)
+    else:
+        quantile = stats.norm.isf((1 - LEVEL) / 2)
     reach = float(quantile) * math.sqrt(square + more)
     return Interval(mean, max(0.0, mean - reach), min(1.0, mean + reach))
 

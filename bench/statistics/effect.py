@@ -25,10 +25,18 @@ class Interval:
     high: float
 
 
+UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
 def dz_interval(gaps: Floats, resamples: int = _RESAMPLES) -> Interval:
     """Compute :func:`cohens_dz` with a percentile bootstrap interval over users.
 
-    ``gaps`` is float64 ``[users]``: differences of at least one user. The seed is fixed.
+    Parameters
+    ----------
+    gaps
+        float64 ``[users]``: differences.
+    resamples
+        Number of bootstrap samples; they are drawn with a fixed seed.
     """
     values, counts = np.unique(gaps, return_counts=True)
     n = len(gaps)

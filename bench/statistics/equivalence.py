@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.errors import ConfigError
+from bench.statistics.effect import Floats
 from bench.statistics.paired import MIN_EFFECTIVE, effective
 
 Verdict = Literal["different", "different, negligible", "equivalent", "undecided"]
@@ -31,7 +31,7 @@ class Equivalence:
     p: float
 
 
-def tost(gaps: NDArray[np.float64], margin: float) -> Equivalence:
+def tost(gaps: Floats, margin: float) -> Equivalence:
     """Test the null hypothesis that the mean difference is outside the region.
 
     Schuirmann, A comparison of the two one-sided tests procedure and the power approach, Journal

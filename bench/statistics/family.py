@@ -11,7 +11,6 @@ import numpy as np
 
 from bench.statistics.effect import cohens_dz
 from bench.statistics.nested import Contrast
-from bench.statistics.paired import MIN_EFFECTIVE, effective
 
 ALPHA = 0.05
 Name = TypeVar("Name")
@@ -31,9 +30,8 @@ class CorrectedTest:
     d_z
         Difference in standard deviations of the users' differences.
     tested
-        False if too few users differ for a t-test (see
-        :func:`bench.statistics.paired.effective`); ``p`` and ``adjusted`` are 1 then, and the
-        interval is NaN.
+        See :attr:`bench.statistics.nested.Contrast.tested`; if False, ``p`` and ``adjusted`` are 1
+        and the interval is NaN.
     """
 
     difference: float
@@ -112,7 +110,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _test(contrast: Contrast) -> CorrectedTest:
     found = contrast.estimate()
-    tested = effective(contrast.gaps) >= MIN_EFFECTIVE
+    tested = contrast.tested
     return CorrectedTest(
         difference=found.difference,
         low=found.low if tested else math.nan,

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.statistics.effect import LEVEL
-from bench.statistics.paired import differences, mean_over_seeds
-
-Floats = NDArray[np.float64]
-_ROUNDING = 1e-12
+from bench.statistics.effect import LEVEL, Floats
+from bench.statistics.paired import (
+    MIN_EFFECTIVE,
+    ROUNDING,
+    differences,
+    effective,
+    mean_over_seeds,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,14 @@ class Contrast:
             (variance * sum(side.mean**2 / len(side.seeds) for side in sides), free),
         )
 
+    @property
+    def tested(self) -> bool:
+        """Whether enough users differ for a t-test, see :func:`bench.statistics.paired.effective`.
+
+        A difference that is not tested counts as a test with p = 1.
+        """
+        return effective(self.gaps) >= MIN_EFFECTIVE
+
     def estimate(self) -> Estimate:
         """Estimate the difference for other users and other seeds.
 
@@ -151,7 +161,7 @@ class Contrast:
         if min(map(len, self.seeds)) > 1:
             sources.append(max(_pooled_error(*self.seeds), self.expected))
             square += max(0.0, sources[1][0] - self.residual)
-        if len(self.gaps) < 2 or square <= _ROUNDING**2:
+        if len(self.gaps) < 2 or square <= ROUNDING**2:
             return Estimate(difference, math.nan, math.nan, 1.0)
         from scipy import stats
 
@@ -209,8 +219,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
     if min(len(first), len(second)) < 2:
         return math.nan
     difference = float(np.mean(first)) - float(np.mean(second))
-    if math.sqrt(sum(_squared_error(side)[0] for side in (first, second))) <= _ROUNDING:
-        return 1.0 if abs(difference) <= _ROUNDING else math.nan  # all seeds agree
+    if math.sqrt(sum(_squared_error(side)[0] for side in (first, second))) <= ROUNDING:
+        return 1.0 if abs(difference) <= ROUNDING else math.nan  # all seeds agree
     from scipy import stats
 
     # Of the sides' figures: of values that are all equal scipy warns that it is not precise.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.seeds import seed_for
+from bench.statistics.effect import Floats
 
-Floats = NDArray[np.float64]
 MIN_EFFECTIVE = 20.0
 """Effective differences below which the t-test's p-value is not valid; see :func:`effective`."""
+ROUNDING = 1e-12
+"""Deviations up to this are rounding errors."""
 _EXACT_BELOW = 15
 _FLIPS = 9999
-_ROUNDING = 1e-12
 _NUMBERS_AT_ONCE = 4_000_000
 
 
@@ -79,7 +79,7 @@ def paired_t(gaps: Floats) -> float:
     gaps
         float64 ``[users]``: differences.
     """
-    if len(gaps) < 2 or np.std(gaps) <= _ROUNDING:
+    if len(gaps) < 2 or np.std(gaps) <= ROUNDING:
         return 1.0
     from scipy import stats
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+POWER = 0.8
+
 
 def smallest_detectable(
-    deviation: float, users: int, alpha: float = 0.05, power: float = 0.8
+    deviation: float, users: int, alpha: float = 0.05, power: float = POWER
 ) -> float:
     """Solve the power of a two-sided paired t-test for the true mean difference.
 

@@ -119,7 +119,11 @@ def cases_grid(table: Table, available: AvailableData) -> Grid | None:
 
 
 def _rows(block: DatasetBlock) -> list[Row]:
-    """Return the deciding methods of the backbone with most, in their full form, after its base."""
+    """Return the rows of the backbone on which most methods have decisions.
+
+    The bare backbone comes first. Of the variants of a method, its full form is taken if it is
+    there.
+    """
     deciding: dict[str | None, dict[str, Row]] = {}
     bare: dict[str | None, Row] = {}
     for row in block.finished:
@@ -128,9 +132,9 @@ def _rows(block: DatasetBlock) -> list[Row]:
             bare.setdefault(backbone, row)
         elif row.results[0].removals("test") is not None:
             rows = deciding.setdefault(backbone, {})
-            full = row.family
-            if full not in rows or (method == full and rows[full].identity[1] != full):
-                rows[full] = row
+            family = row.family
+            if family not in rows or (method == family and rows[family].identity[1] != family):
+                rows[family] = row
     if not deciding:
         return []
     backbone = max(deciding, key=lambda name: len(deciding[name]))

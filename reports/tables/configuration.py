@@ -48,12 +48,12 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
     rows = _rows_named(store, experiments, patterns, titles)
     if len(rows) > 1:  # one of them may have the text as its whole label
         rows = {name: row for name, row in rows.items() if _is_labelled(row, patterns)} or rows
-    if len(rows) > 1:
+    if len({tuple(row.keys) for row in rows.values()}) > 1:
         raise ConfigError(
             f"'{patterns}' names several rows: {'; '.join(rows)}; name one of them, or give keys"
         )
-    if rows:
-        (row,) = rows.values()
+    if rows:  # the same row, in each block that it stands in
+        row = next(iter(rows.values()))
         return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
     # A label may hold commas of its own.

@@ -218,12 +218,16 @@ class Contrasts:
         rows = self.leaders.get((block, metric))
         return None if rows is None else self.against(block, metric, *rows)
 
+    def lead(self, block: int, metric: str, row: int) -> CorrectedTest | None:
+        """Return what :meth:`over_second` does for the best row; None for other rows."""
+        leaders = self.leaders.get((block, metric))
+        return self.over_second(block, metric) if leaders and leaders[0] == row else None
+
     def signs(self, block: int, metric: str, row: int) -> str:
         """Return the signs after a figure: a star, an arrow, both or neither."""
-        over = self.over_second(block, metric)
-        star = over is not None and self.leaders[block, metric][0] == row and over.significant
-        base = self.against_base(block, metric, row)
-        return (STAR if star else "") + (arrow(base) if base else "")
+        lead, base = self.lead(block, metric, row), self.against_base(block, metric, row)
+        star = STAR if lead and lead.significant else ""
+        return star + (arrow(base) if base else "")
 
     def caption(self) -> str:
         """Describe the signs and the family; empty if nothing was compared."""
@@ -235,7 +239,7 @@ class Contrasts:
         )
 
     def notes(self) -> list[str]:
-        """Count the comparisons that the t-test is not fit for."""
+        """Count the comparisons that are not tested."""
         few = sum(not found.tested for found in self.tested.values())
         if not few:
             return []

@@ -48,8 +48,8 @@ def _recorded(head: str, read: Callable[[Metadata], float | None], decimals: int
     return CostColumn(head, lambda result: read(result.metadata), decimals)
 
 
-def _over(value: float | None, unit: float) -> float | None:
-    return None if value is None else value / unit
+def _mebibytes(value: int | None) -> float | None:
+    return None if value is None else value / _MEBIBYTE
 
 
 def _epoch_seconds(result: ScoredExperiment) -> float | None:
@@ -68,9 +68,9 @@ COLUMNS: Sequence[CostColumn] = (
     CostColumn("s/epoch", _epoch_seconds, 2),
     SECONDS,
     _recorded("CPU s", lambda m: sum(m.cpu_seconds.values()) if m.cpu_seconds else None, 1),
-    _recorded("Peak MiB", lambda m: _over(m.peak_memory_bytes, _MEBIBYTE)),
+    _recorded("Peak MiB", lambda m: _mebibytes(m.peak_memory_bytes)),
     # 0 without a GPU.
-    _recorded("Peak GPU MiB", lambda m: _over(m.peak_gpu_bytes or None, _MEBIBYTE)),
+    _recorded("Peak GPU MiB", lambda m: _mebibytes(m.peak_gpu_bytes or None)),
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +72,7 @@ class Buckets:
     def shares(self, drops: Drops) -> Floats:
         """Return the share of dropped interactions of each bucket; NaN for an empty bucket."""
         merged = self.merged(drops)
-        shares = np.full(len(self.lows), np.nan)
-        np.divide(merged.dropped, merged.interactions, out=shares, where=merged.interactions > 0)
-        return shares
+        return _ratio(merged.dropped, merged.interactions)
 
     def merged(self, drops: Drops) -> Drops:
         """Add up counts by bucket."""
@@ -88,10 +87,7 @@ class Buckets:
         """Average values by the bucket of their item; NaN for an empty bucket."""
         bucket = self.of_counts(counts)
         size = np.bincount(bucket, minlength=len(self.lows))
-        total = np.bincount(bucket, weights=values, minlength=len(self.lows))
-        means = np.full(len(size), np.nan)
-        np.divide(total, size, out=means, where=size > 0)
-        return means
+        return _ratio(np.bincount(bucket, weights=values, minlength=len(self.lows)), size)
 
     def describe(self) -> str:
         """List the counts of each bucket."""
@@ -99,6 +95,13 @@ class Buckets:
             f"{low:,}" if low == high else f"{low:,} to {high:,}"
             for low, high in zip(self.lows, self.highs, strict=True)
         )
+
+
+def _ratio(part: NDArray[Any], size: NDArray[np.integer]) -> Floats:
+    """Divide by sizes; NaN where a size is 0."""
+    shares: Floats = np.full(len(size), np.nan)
+    np.divide(part, size, out=shares, where=size > 0)
+    return shares
 
 
 def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mapping[int, Denoising]]:

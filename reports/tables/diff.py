@@ -32,13 +32,8 @@ from bench.settings import Settings
 from bench.statistics.compare import PairedComparison, compare
 from bench.statistics.family import ALPHA, holm
 from bench.statistics.nested import Contrast, Nested
-from bench.statistics.paired import MIN_EFFECTIVE, effective
+from bench.statistics.power import POWER
 from bench.statistics.slices import COLD_AT_MOST, slices
-
-REGION = 0.05
-"""Share of B's mean within which a difference does not matter by default."""
-POWER = 0.8
-
 
 Side = Sequence[ScoredExperiment]
 """One configuration, a seed each."""
@@ -49,7 +44,7 @@ def diff_grids(
     first: str,
     second: str,
     request: Request,
-    region: float = REGION,
+    region: float = 0.05,
     titles: Titles | None = None,
 ) -> list[Grid]:
     """Lay out the comparison of A with B: all users with every test, then groups of users.
@@ -111,12 +106,9 @@ def _check_comparable(a: Experiment, b: Experiment, first: str, second: str) -> 
 def _tests_grid(
     one: Side, other: Side, caption: str, found: Mapping[str, PairedComparison], region: float
 ) -> Grid:
-    # As in a table, what the t-test is not fit for stays in the family with p = 1.
-    corrected = holm(
-        [t.estimate.p if t.effective >= MIN_EFFECTIVE else 1.0 for t in found.values()]
-    )
+    corrected = holm([test.p for test in found.values()])
     columns = [_quantities(test, p) for test, p in zip(found.values(), corrected, strict=True)]
-    few = [name for name, test in found.items() if test.effective < MIN_EFFECTIVE]
+    few = [name for name, test in found.items() if not test.tested]
     note = f"{', '.join(few)}: few users differ, or a few dominate; trust the sign flips, not t."
     return Grid(
         title=f"A: {_side(one)}; B: {_side(other)}",
@@ -144,7 +136,7 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
         "d_z": format_interval(*astuple(found.d_z), form="+.3f"),
         "Effective differences": f"{found.effective:,.0f}",
         "p": format_p(found.estimate.p),
-        "p, Holm": format_p(corrected if found.effective >= MIN_EFFECTIVE else math.nan),
+        "p, Holm": format_p(corrected if found.tested else math.nan),
         "p, paired t over users": format_p(found.t),
         "p, Wilcoxon (Pratt)": format_p(found.wilcoxon),
         "p, sign flips": format_p(found.sign_flip),
@@ -160,12 +152,17 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
     """Compare within groups of users; the groups are one family."""
     gaps = Contrast.of(first, second).gaps
     groups = list(slices(ranks))
-    estimates = [Contrast(gaps[group.users]).estimate() for group in groups]
-    few = [effective(gaps[group.users]) < MIN_EFFECTIVE for group in groups]
-    raw = [1.0 if small else found.p for found, small in zip(estimates, few, strict=True)]
-    corrected = [raw[0], *holm(raw[1:])]
+    contrasts = [Contrast(gaps[group.users]) for group in groups]
+    estimates = [contrast.estimate() for contrast in contrasts]
+    raw = [
+        found.p if contrast.tested else 1.0
+        for contrast, found in zip(contrasts, estimates, strict=True)
+    ]
+    corrected = [raw[0], *holm(raw[1:])]  # the first group is all users
     blocks: dict[str, list[list[str]]] = {}
-    for group, found, small, adjusted in zip(groups, estimates, few, corrected, strict=True):
+    for group, contrast, found, adjusted in zip(
+        groups, contrasts, estimates, corrected, strict=True
+    ):
         users = group.users
         blocks.setdefault(group.kind, []).append(
             [
@@ -175,8 +172,8 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
                 f"{float(np.mean(first.users[users])):.4f}",
                 f"{float(np.mean(second.users[users])):.4f}",
                 format_difference(found),
-                format_p(math.nan if small else found.p),
-                format_p(math.nan if small else adjusted),
+                format_p(found.p if contrast.tested else math.nan),
+                format_p(adjusted if contrast.tested else math.nan),
             ]
         )
     return Grid(

@@ -112,8 +112,7 @@ def _tests(table: Table, block: DatasetBlock, number: int, place: int) -> Mappin
     tests: dict[str, Any] = {"base": found.bases[number][place].label(block)}
     for metric in table.metric_names:
         base = found.against_base(number, metric, place)
-        leads = found.leaders.get((number, metric), (None,))[0] == place
-        over = found.over_second(number, metric) if leads else None
+        over = found.lead(number, metric, place)
         tests |= {
             f"difference to base: {metric}": base and base.difference,
             f"interval low: {metric}": base and base.low,

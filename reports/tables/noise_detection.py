@@ -35,7 +35,7 @@ from bench.statistics.detection import (
     removal_precision,
     share,
 )
-from bench.statistics.effect import Interval
+from bench.statistics.effect import UNDEFINED, Interval
 from bench.statistics.slices import COLD_AT_MOST
 
 Flags = NDArray[np.bool_]
@@ -58,13 +58,12 @@ _DETECTION: _Columns = {
 }
 _CLEAN: _Columns = {"All": ("All, 95 %", ".1%"), **dict.fromkeys(("Cold", *FIFTHS), ("", ".1%"))}
 _CONTROLS = ("Popularity alone (control)", "Random score (control)")
-_UNKNOWN = Interval(math.nan, math.nan, math.nan)
 _PARTS = {"train": "training interactions", "test": "interactions before the test target"}
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledDecisions:
-    """Decisions of one row's experiments on the interactions of one data set.
+    """Decisions of one row's experiments on interactions of which it is known if they are noise.
 
     Attributes
     ----------
@@ -72,15 +71,12 @@ class LabelledDecisions:
         One for each seed, of the same interactions.
     noise
         bool ``[interactions]``: which are noise.
-    known
-        bool ``[interactions]``: of which that is known; the others are left out.
     removes
         Whether the method can remove; the bare backbone keeps everything.
     """
 
     seeds: Sequence[Decisions]
     noise: Flags
-    known: Flags
     removes: bool
 
     @classmethod
@@ -108,22 +104,26 @@ class LabelledDecisions:
                 "the experiments and run again"
             )
         known = truth.known[place]
-        return cls(seeds, truth.noise[place][known], known, not stored[0].experiment.is_bare)
+        kept = [
+            Decisions(**{name: column[known] for name, column in one.columns().items()})
+            for one in seeds
+        ]
+        return cls(kept, truth.noise[place][known], not stored[0].experiment.is_bare)
 
     @property
     def users(self) -> NDArray[np.int32]:
-        """int32 ``[known]``: user of each interaction."""
-        return self.seeds[0].user[self.known]
+        """int32 ``[interactions]``: user of each interaction."""
+        return self.seeds[0].user
 
     @property
     def counts(self) -> NDArray[np.int32]:
-        """int32 ``[known]``: training interactions of each item."""
-        return self.seeds[0].item_count[self.known]
+        """int32 ``[interactions]``: training interactions of each item."""
+        return self.seeds[0].item_count
 
     @property
     def removed(self) -> list[Flags]:
-        """Bool ``[known]`` for each seed: what is removed."""
-        return [~one.keep[self.known] for one in self.seeds]
+        """Bool ``[interactions]`` for each seed: what is removed."""
+        return [~one.keep for one in self.seeds]
 
     def areas(self, scores: Sequence[NDArray[np.floating]]) -> dict[str, Interval]:
         """Judge the order of each seed's noise scores."""
@@ -138,7 +138,7 @@ class LabelledDecisions:
 
     def estimates(self, buckets: Buckets) -> dict[str, Interval]:
         """Return every figure of the tables, by its head; of controls with their name before it."""
-        found = self.areas([one.score[self.known] for one in self.seeds])
+        found = self.areas([one.score for one in self.seeds])
         controls = (popularity_score(self.counts), random_score(len(self.noise)))
         for name, score in zip(_CONTROLS, controls, strict=True):
             found |= {f"{name}: {head}": area for head, area in self.areas([score]).items()}
@@ -308,7 +308,7 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
 def _texts(found: Mapping[str, Interval], heads: _Columns) -> Iterator[str]:
     """Print figures, each with its interval where a column has one."""
     for head, (interval, form) in heads.items():
-        one = found.get(head, _UNKNOWN)
+        one = found.get(head, UNDEFINED)
         yield format_number(one.value, form)
         if interval:
             known = not math.isnan(one.low)

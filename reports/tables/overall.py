@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.reports.differences import MAX_NAMED, round_fraction
+from bench.reports.differences import MAX_NAMED, format_settings, rounded
 from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.grid import (
     MISSING,
@@ -144,5 +144,4 @@ def _settings_notes(table: Table) -> Iterator[str]:
     for block in table.blocks:
         for row in block.rows:
             if len(row.settings) > MAX_NAMED:
-                settings = (f"{key}={round_fraction(v)}" for key, v in row.settings.items())
-                yield f"{block.title}, {row.label()}: {', '.join(settings)}."
+                yield f"{block.title}, {row.label()}: {format_settings(rounded(row.settings))}."

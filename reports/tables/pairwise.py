@@ -63,7 +63,11 @@ def _improvements(table: Table, number: int) -> Iterator[list[str | TableCell]]:
         first, second = (block.rows[n] for n in table.contrasts.leaders[number, metric])
         mean = second.mean(metric)
         yield [
-            *(block.title, metric, first.label(), second.label(), format_difference(over)),
+            block.title,
+            metric,
+            first.label(),
+            second.label(),
+            format_difference(over),
             f"{100 * over.difference / mean:+.1f}%" if mean else MISSING,
             TableCell(corrected_p(over), signs=STAR if over.significant else ""),
             format_number(over.d_z, ".3f"),
@@ -125,7 +129,7 @@ def matrix_grid(table: Table) -> Grid | None:
 
 
 def corrected_p(test: CorrectedTest) -> str:
-    """Print a corrected p; a dash if the t-test is not fit."""
+    """Print a corrected p; a dash if the difference is not tested."""
     return format_p(test.adjusted if test.tested else math.nan)
 
 

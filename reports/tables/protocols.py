@@ -22,7 +22,7 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
 
     Returns None if no data set has two such models.
     """
-    main = tables[0].main
+    main, title = tables[0].main, tables[0].main_title
     alike = (table for table in tables if main in table.metric_names)
     tables = sorted(alike, key=lambda table: str(table.protocol.split))
     splits = [str(table.protocol.split) for table in tables]
@@ -31,20 +31,20 @@ def protocols_grid(tables: Sequence[Table]) -> Grid | None:
         for split, table in zip(splits, tables, strict=True)
     ]
     blocks, notes = [], list[str]()
-    for title, models in _tested(tables):
+    for dataset, models in _tested(tables):
         # One column of means for each protocol.
         means = [[row.mean(main) or 0.0 for row in rows] for rows in zip(*models, strict=True)]
         cells = chain(*([marked(column), _places(column)] for column in means))
         names = [rows[0].label() for rows in models]
-        blocks.append(block_of([title, *row] for row in zip(names, *cells, strict=True)))
-        notes += _agreement(title, heads, means, [rows[0].backbone_label for rows in models])
+        blocks.append(block_of([dataset, *row] for row in zip(names, *cells, strict=True)))
+        notes += _agreement(dataset, heads, means, [rows[0].backbone_label for rows in models])
     if not blocks:
         return None
     return Grid(
         title="Protocols",
         caption=(
-            f"{tables[0].main_title} of each model that was tested under every protocol, and its "
-            "place among them. Kendall's tau: 1 for the same order, -1 for the reverse."
+            f"{title} of each model that was tested under every protocol, and its place among "
+            "them. Kendall's tau: 1 for the same order, -1 for the reverse."
         ),
         labels=["Data set", "Model"],
         figures=[f"{text}{head}" for head in heads for text in ("", "place, ")],

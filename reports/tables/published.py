@@ -35,8 +35,10 @@ class PublishedPair(NamedTuple):
         """Print the line of the table."""
         ours, published = self.row.mean(self.metric) or 0.0, self.published
         return [
-            *(*self.names, self.metric),
-            *(f"{published:.{DECIMALS}f}", f"{ours:.{DECIMALS}f}"),
+            *self.names,
+            self.metric,
+            f"{published:.{DECIMALS}f}",
+            f"{ours:.{DECIMALS}f}",
             f"{ours - published:+.{DECIMALS}f}",
             f"{ours / published:.2f}" if published else MISSING,
         ]

@@ -26,7 +26,7 @@ from bench.reports.differences import (
     content_read,
     distinguishing_settings,
     format_settings,
-    round_fraction,
+    rounded,
     settings_read,
     training_of,
     variant_names,
@@ -306,10 +306,10 @@ class _Order:
 
 
 def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
-    """Whether a result belongs to a block, whose first result is given by ``group``.
+    """Return whether a result belongs to the block of a group of results.
 
-    An imported result was trained under a budget of its own. Without prefixes the budget of an
-    experiment does not depend on how many there are.
+    An imported result, whose budget is its own, belongs to every block. A result that draws no
+    prefixes belongs to the blocks of any number of prefixes.
     """
     first, own = budget_of(group[0]), budget_of(result)
     if PREFIXES not in own:
@@ -410,7 +410,7 @@ def _title(block: DatasetBlock, blocks: Sequence[DatasetBlock]) -> str:
         details.append("tuned" if _TUNED in block.budget else "not tuned")
     budgets = [o.budget for o in alike if (_TUNED in o.budget) == (_TUNED in block.budget)]
     differing = distinguishing_settings(budgets)[budgets.index(block.budget)]
-    details += [f"{_OWNER.sub('', k)}={round_fraction(v)}" for k, v in differing.items()]
+    details += [f"{_OWNER.sub('', key)}={value}" for key, value in rounded(differing).items()]
     return f"{block.name} ({', '.join(details)})" if details else block.name
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from bench.plan.progress import counted
 from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import Identity, Row, Table
-from bench.statistics.family import ALPHA
+from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table
+from bench.statistics.family import ALPHA, CorrectedTest
 
 STANDALONE = " Methods with their own recommender are compared with the best bare backbone."
 _COST = [
@@ -19,6 +20,25 @@ _COST = [
     for column in COLUMNS
     if (head := {"Epochs": "Epochs", "Total s": "s"}.get(column.head))
 ]
+
+
+class Compared(NamedTuple):
+    """The main metric of a row, compared with that of its bare backbone."""
+
+    table: Table
+    block: DatasetBlock
+    row: Row
+    base: Row
+    test: CorrectedTest
+
+
+def _compared(table: Table, number: int) -> Iterator[Compared]:
+    """Yield the rows of a block that have a base."""
+    block = table.blocks[number]
+    for place, base in enumerate(table.contrasts.bases[number]):
+        test = table.contrasts.against_base(number, table.main, place)
+        if test and base.place is not None:
+            yield Compared(table, block, block.rows[place], block.rows[base.place], test)
 
 
 def summary_grids(table: Table) -> Iterator[Grid]:
@@ -83,9 +103,8 @@ def finding(table: Table, number: int) -> str:
     """Say how many rows of a block are above and below their bare backbone; name the extremes."""
     block = table.blocks[number]
     compared = [
-        (test.difference, row.label(backbone=block.backbones > 1), test)
-        for place, row in enumerate(block.rows)
-        if (test := table.contrasts.against_base(number, table.main, place))
+        (one.test.difference, one.row.label(backbone=block.backbones > 1), one.test)
+        for one in _compared(table, number)
     ]
     if not compared:
         return "no method has its bare backbone here; nothing is compared."
@@ -115,37 +134,33 @@ def _most(entries: list[str]) -> str:
 def headline(tables: Sequence[Table]) -> str:
     """Say in one sentence how many methods are above their bare backbone, over all blocks."""
     found = [
-        (table, block, row, block.rows[base.place], test)
+        one
         for table in tables
-        for number, (block, bases) in enumerate(
-            zip(table.blocks, table.contrasts.bases, strict=True)
-        )
-        for place, (row, base) in enumerate(zip(block.rows, bases, strict=True))
-        if base.place is not None
-        and (test := table.contrasts.against_base(number, table.main, place))
+        for number in range(len(table.blocks))
+        for one in _compared(table, number)
     ]
     if not found:
         return "No method has its bare backbone here; nothing is compared."
-    tests = [test for *_, test in found if test.significant]
+    first = found[0]
+    tests = [one.test for one in found if one.test.significant]
     above = sum(test.difference > 0 for test in tests)
-    table, block, row, _, test = found[0]
     rows = [row for table in tables for row in table.rows if row.results]
     one_seed = min(len(row.results) for row in rows) == 1
-    standalone = STANDALONE if any(row.identity[0] is None for _, _, row, *_ in found) else ""
+    standalone = STANDALONE if any(one.row.identity[0] is None for one in found) else ""
     items = " or ".join(dict.fromkeys(t.request.candidates_for(t.protocol) for t in tables))
-    measure = f"{table.request.phase} {table.main} among {items} items"
+    measure = f"{first.table.request.phase} {first.table.main} among {items} items"
     if len(found) == 1:
         side = "above" if above else "below" if tests else "above or below"
         return (
-            f"{row.label()} on {block.title} is {'' if tests else 'not '}significantly {side} the "
-            "bare backbone trained on the same samples, after Holm's correction: "
-            f"{format_difference(test)} in {measure} (95 % interval, not corrected)."
+            f"{first.row.label()} on {first.block.title} is {'' if tests else 'not '}significantly "
+            f"{side} the bare backbone trained on the same samples, after Holm's correction: "
+            f"{format_difference(first.test)} in {measure} (95 % interval, not corrected)."
             + standalone
             + (" One seed does not show how results vary between seeds." if one_seed else "")
         )
     where = [
-        counted(len({block.name for _, block, *_ in found}), "data set"),
-        counted(len({base.identity[0] for *_, base, _ in found}), "backbone"),
+        counted(len({one.block.name for one in found}), "data set"),
+        counted(len({one.base.identity[0] for one in found}), "backbone"),
     ]
     return (
         f"On {' and '.join(where)}, a method is significantly above the bare backbone trained on "

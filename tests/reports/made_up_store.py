@@ -6,6 +6,9 @@ from bench.plan.experiment import Experiment
 from bench.plan.protocol import Protocol
 from bench.plan.result import Decisions, Epoch, ExperimentResult, Metadata, Ranks
 from bench.plan.training import TrainingConfig
+from bench.reports.request import Request
+from bench.reports.results import read_results
+from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 
@@ -87,3 +90,14 @@ def save(root, experiment, ranks, metadata=None, curve=None, validation=None, de
     )
     Store(root).save(experiment, result)
     return experiment
+
+
+def tables_of(root, titles=None, **request):
+    """Tables of all experiments of a store, one for each protocol."""
+    request = Request(**request)
+    return build_tables(read_results(Store(root), request)[0], request, titles or {})
+
+
+def lines_of(grid):
+    """Rows of a table as cells by the head of their column."""
+    return [dict(zip(grid.heads, row, strict=True)) for block in grid.blocks for row in block]

@@ -1,21 +1,15 @@
 """The ablation table, against differences by hand."""
 
-from made_up_store import make_experiment, save
+from made_up_store import make_experiment, save, tables_of
 
-from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables.ablation import ablation_grid
-from bench.reports.tables.rows import build_tables
-from bench.runs.store import Store
 
 HITS, MISS = 1, 99
 
 
 def grid_of(root, titles=None, metrics=("HR@5",)):
-    request = Request(metrics=metrics)
-    return ablation_grid(
-        build_tables(read_results(Store(root), request)[0], request, titles or {})[0]
-    )
+    (table,) = tables_of(root, titles, metrics=metrics)
+    return ablation_grid(table)
 
 
 def texts(grid):

@@ -5,25 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_metadata, save
+from made_up_store import make_experiment, make_metadata, save, tables_of
 
 from bench.plan.protocol import Protocol, TemporalSplit
 from bench.plan.training import TrainingConfig
-from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
-from bench.reports.tables.rows import build_tables
 from bench.reports.tables.summary import conditions_grid
 from bench.reports.titles import RegisteredTitles
-from bench.runs.store import Store
 
 PUBLISHED = Path(__file__).parent / "published"
 USERS = 400
-
-
-def tables_of(root, **request):
-    request = Request(**request)
-    return build_tables(read_results(Store(root), request)[0], request, {})
 
 
 @pytest.fixture(scope="module")

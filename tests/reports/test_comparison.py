@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from made_up_store import make_experiment, save
+from made_up_store import make_experiment, save, tables_of
 from typer.testing import CliRunner
 
 from bench.api import load
@@ -17,7 +17,6 @@ from bench.reports.comparison import comparison_keys
 from bench.reports.request import Request
 from bench.reports.results import read_results
 from bench.reports.tables.contrasts import matched_bases
-from bench.reports.tables.rows import build_tables
 from bench.runs import record
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -205,7 +204,7 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
     go(root, ["none", "hsd"])
     _, base = go(root, ["none"], tuned=True, backbone_settings={"dropout": 0.1})
     _, best = go(root, ["random-drop"], tuned=True, backbone_settings={"dropout": 0.4})
-    (table,) = build_tables(read_results(Store(root), Request())[0], Request(), {})
+    (table,) = tables_of(root)
     blocks = [{key for row in block.rows for key in row.keys} for block in table.blocks]
     assert {*base, *best} in blocks
     assert sorted(block.title for block in table.blocks) == [

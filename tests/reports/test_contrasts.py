@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_metadata, save
+from made_up_store import lines_of, make_experiment, make_metadata, save, tables_of
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -14,14 +14,11 @@ from bench.plan.training import TrainingConfig
 from bench.reports.comparison import comparison_keys
 from bench.reports.report import render
 from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables.contrasts import matched_bases
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import corrected_p, improvement_grid, matrix_grid
-from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
-REQUEST = Request(metrics=("HR@10", "NDCG@10"))
 SKILL = {"none": 0.09, "none:prefixes": 0.05, "hsd": 0.09, "random-drop": 0.088, "iadsr": 0.03}
 POSITIONS = {"none", "random-drop"}
 USERS = 900
@@ -62,7 +59,7 @@ def root(tmp_path_factory, ranks):
 
 
 def table_of(root, **titles):
-    (table,) = build_tables(read_results(Store(root), REQUEST)[0], REQUEST, titles)
+    (table,) = tables_of(root, titles, metrics=tuple(METRICS))
     return table
 
 
@@ -135,8 +132,7 @@ def test_the_family_is_each_method_against_the_base_on_its_own_samples(root, ran
 def test_signs_and_differences_follow_the_matched_base(root, ranks):
     grid = overall_grid(table_of(root))
     expected = family(ranks)
-    for row in grid.blocks[0]:
-        line = dict(zip(grid.heads, row, strict=True))
+    for line in lines_of(grid):
         name = (line["Backbone"].text, line["Method"].text)
         signs = line["NDCG@10"].signs.replace("*", "")
         base = base_of(name)
@@ -382,7 +378,9 @@ def test_a_standalone_method_meets_the_rows_of_every_backbone(tmp_path):
 
 
 def test_csv_has_keys_differences_and_tests(root, ranks):
-    lines = list(csv.DictReader(io.StringIO(render(root, REQUEST.replace(format="csv")))))
+    lines = list(
+        csv.DictReader(io.StringIO(render(root, Request(metrics=tuple(METRICS), format="csv"))))
+    )
     assert len(lines) == 10
     keys = {stored.key for stored in Store(root).experiments()}
     assert {key for line in lines for key in line["keys"].split()} == keys

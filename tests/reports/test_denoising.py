@@ -4,15 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up_store import make_decisions, make_experiment, make_ranks, save
+from made_up_store import make_decisions, make_experiment, make_ranks, save, tables_of
 
 from bench.evaluate.metrics import HitRatio
 from bench.reports.report import draw, render
-from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables.denoising import Buckets, denoising_grid, read_denoising
-from bench.reports.tables.rows import build_tables
-from bench.runs.store import Store
 
 COUNTS = np.array([1, 1, 2, 2, 3, 3, 4, 4, 50, 50], dtype=np.int32)
 
@@ -23,8 +19,8 @@ def finish(root, method, places, **decided):
 
 
 def table_of(root):
-    request = Request(metrics=("HR@5",))
-    return build_tables(read_results(Store(root), request)[0], request, {})[0]
+    (table,) = tables_of(root, metrics=("HR@5",))
+    return table
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, save
+from made_up_store import lines_of, make_experiment, make_metadata, save, tables_of
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
@@ -16,10 +16,8 @@ from bench.plan.protocol import Protocol
 from bench.plan.result import Ranks
 from bench.plan.training import TrainingConfig
 from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables.configuration import find_configuration
 from bench.reports.tables.diff import diff_grids
-from bench.reports.tables.rows import build_tables
 from bench.runs.store import Store
 
 USERS = 800
@@ -58,8 +56,7 @@ def ndcg(places):
 
 
 def column(grid, head):
-    place = [*grid.labels, *grid.figures].index(head)
-    return {row[0].text: row[place].text for block in grid.blocks for row in block}
+    return {line[grid.heads[0]].text: line[head].text for line in lines_of(grid)}
 
 
 def nested(first, second):
@@ -254,7 +251,7 @@ def settings(tmp_path_factory):
 
 
 def test_every_row_of_a_report_is_found_by_its_label(settings):
-    (table,) = build_tables(read_results(settings, REQUEST)[0], REQUEST, TITLES)
+    (table,) = tables_of(settings.root, TITLES)
     labels = {
         f"{block.title}, {row.label()}": row.keys for block in table.blocks for row in block.rows
     }
@@ -282,6 +279,18 @@ def test_a_whole_label_is_enough_where_others_add_to_it(settings):
     for label, epochs in (("ml-100k/sasrec/hsd", 200), ("ml-100k/sasrec/hsd/epochs=3", 3)):
         found = [s.experiment for s in find_configuration(settings, label, TITLES)]
         assert {(one.method, one.training.epochs) for one in found} == {("hsd", epochs)}
+
+
+def test_a_row_that_stands_in_several_blocks_is_one_configuration(tmp_path):
+    """Positions read no K, so their row stands in the block of each K."""
+    for count in (1, 8):
+        training = TrainingConfig(prefixes_per_user=count)
+        metadata = make_metadata(sampling="prefixes", prefixes_per_user=count)
+        save(tmp_path, make_experiment("hsd", training=training), [1], metadata)
+    one = save(tmp_path, make_experiment("none"), [1])
+    assert keys_of(find_configuration(Store(tmp_path), "SASRec, Base", TITLES)) == [one.key]
+    with pytest.raises(ConfigError, match="'SASRec, HSD' names several rows"):
+        find_configuration(Store(tmp_path), "SASRec, HSD", TITLES)
 
 
 def test_settings_are_never_mixed(tmp_path):

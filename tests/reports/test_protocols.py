@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_store import make_experiment, make_metadata, make_ranks, save
+from made_up_store import make_experiment, make_metadata, make_ranks, save, tables_of
 
 from bench.errors import ConfigError
 from bench.plan.protocol import Protocol, TemporalSplit
 from bench.plan.training import TrainingConfig
-from bench.reports.report import read_report, render
+from bench.reports.report import render
 from bench.reports.request import Request
 from bench.reports.results import read_results
 from bench.reports.tables.protocols import protocols_grid
@@ -40,8 +40,7 @@ def root(tmp_path):
 
 
 def test_places_and_taus(root):
-    data = read_report(root, Request(metrics=("HR@5",)))
-    grid = protocols_grid(data.tables)
+    grid = protocols_grid(tables_of(root, metrics=("HR@5",)))
     assert grid.heads == [
         *("Data set", "Model", "leave-one-out", "place, leave-one-out"),
         *("temporal", "place, temporal"),
@@ -72,7 +71,7 @@ def test_prefixes_that_a_model_does_not_draw_are_no_setting_of_it(tmp_path, samp
             read = None if same else prefixes
             metadata = make_metadata(sampling=sampling, prefixes_per_user=read)
             save(tmp_path, experiment, [1, 2, 3], metadata)
-    grid = protocols_grid(read_report(tmp_path, Request()).tables)
+    grid = protocols_grid(tables_of(tmp_path))
     assert (grid is not None) == same
 
 
@@ -111,7 +110,7 @@ def blocks_of_two_budgets(root, protocol, methods):
 def test_a_row_in_several_blocks_is_one_model(tmp_path):
     blocks_of_two_budgets(tmp_path, Protocol(), {"none": [1, 1, 2], "t-ce": [1, 9, 9]})
     blocks_of_two_budgets(tmp_path, TIMED, {"none": [9, 9, 9], "t-ce": [1, 1, 1]})
-    grid = protocols_grid(read_report(tmp_path, Request(metrics=("HR@5",))).tables)
+    grid = protocols_grid(tables_of(tmp_path, metrics=("HR@5",)))
     rows = {cells[1].text: [cell.text for cell in cells[2::2]] for cells, _ in grid.rows()}
     assert rows["sasrec, none"] == ["1.0000", "0.0000"]
     assert rows["sasrec, t-ce"] == ["0.3333", "1.0000"]
@@ -120,12 +119,24 @@ def test_a_row_in_several_blocks_is_one_model(tmp_path):
 def test_a_model_of_one_protocol_alone_is_left_out(tmp_path):
     blocks_of_two_budgets(tmp_path, Protocol(), {"none": [1, 1, 2], "t-ce": [1, 9, 9]})
     blocks_of_two_budgets(tmp_path, TIMED, {"t-ce": [1, 1, 1]})
-    grid = protocols_grid(read_report(tmp_path, Request(metrics=("HR@5",))).tables)
+    grid = protocols_grid(tables_of(tmp_path, metrics=("HR@5",)))
     assert not any("none" in cells[1].text for cells, _ in grid.rows())
 
 
 def test_two_versions_of_a_model_under_one_protocol_are_left_out(root):
     save(root, make_experiment("none", code="a" * 64), [9, 9, 9])
-    grid = protocols_grid(read_report(root, Request(metrics=("HR@5",))).tables)
+    grid = protocols_grid(tables_of(root, metrics=("HR@5",)))
     assert not any("sasrec, none" in cells[1].text for cells, _ in grid.rows())
     assert len(list(grid.rows())) == 3
+
+
+def test_the_caption_names_the_metric_that_is_shown(tmp_path):
+    """Of the two protocols NDCG@10 is a column of one, and HR@5 of both."""
+    protocols = Protocol(cutoffs=(5, 10)), Protocol(split=TemporalSplit(), cutoffs=(5,))
+    for method in ("none", "hsd"):
+        for protocol in protocols:
+            save(tmp_path, make_experiment(method, protocol=protocol), [1, 2, 9])
+    tables = sorted(tables_of(tmp_path), key=lambda table: table.main)
+    grid = protocols_grid(tables)
+    assert grid.caption.startswith("Test HR@5 of each model")
+    assert {cells[2].text for cells, _ in grid.rows()} == {"0.6667"}

@@ -3,15 +3,11 @@
 import csv
 
 import pytest
-from made_up_store import make_experiment, save
+from made_up_store import make_experiment, save, tables_of
 
 from bench.plan.method_card import MethodCard
-from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables import published
 from bench.reports.tables.published import published_grid
-from bench.reports.tables.rows import build_tables
-from bench.runs.store import Store
 
 ROW = {"source": "A paper, Table 2", "dataset": "ml-100k", "backbone": "sasrec", "HR@5": 0.25}
 CARD = {
@@ -37,8 +33,8 @@ def cards(monkeypatch):
 
 
 def grid_of(root, **request):
-    request = Request(**request)
-    return published_grid(build_tables(read_results(Store(root), request)[0], request, {})[0])
+    (table,) = tables_of(root, **request)
+    return published_grid(table)
 
 
 def texts(grid):

@@ -9,7 +9,7 @@ import bench
 from bench.cli.main import app
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import BenchError, ConfigError, DataError, StoreError
 from bench.reports import available
 from bench.reports.figures import draw as figures
 from bench.reports.report import draw, read_report, render
@@ -227,6 +227,19 @@ def test_the_python_interface_restricts_users_too(rated):
     assert table["users"].tolist() == [2, 2]
     with pytest.raises(ConfigError, match="unknown key 'metrc'; did you mean 'metrics'"):
         results.metrics(metrc=["HR@5"])
+
+
+def test_a_figure_tells_which_data_could_not_be_read(rated, monkeypatch, tmp_path, caplog):
+    load = available.load_dataset
+
+    def one_is_missing(name, settings):
+        if name == "y":
+            raise DataError("data set 'y' is not here; fetch it")
+        return load(name, settings)
+
+    monkeypatch.setattr(available, "load_dataset", one_is_missing)
+    draw(rated, "accuracy", tmp_path / "a.svg", Request(targets="rating>=4"))
+    assert "data set 'y' is not here; fetch it" in caplog.text
 
 
 def test_data_without_ratings_say_so_in_one_sentence(rated):

@@ -2,15 +2,12 @@
 
 import io
 
-from made_up_store import make_experiment, save
+from made_up_store import make_experiment, save, tables_of
 from rich.console import Console
 
 from bench.plan.training import BUDGETS, TrainingConfig
 from bench.reports.report import summary
-from bench.reports.request import Request
-from bench.reports.results import read_results
 from bench.reports.tables.grid import to_rich
-from bench.reports.tables.rows import build_tables
 from bench.reports.tables.summary import STANDALONE, finding, headline, verdict_grid
 from bench.runs.store import Store
 
@@ -60,11 +57,6 @@ def test_without_a_base_nothing_is_claimed(tmp_path):
     assert "above" not in joined
 
 
-def tables_of(root, request=Request()):  # noqa: B008 - frozen
-    results, _ = read_results(Store(root), request)
-    return build_tables(results, request, {})
-
-
 def test_the_headline_counts_what_it_compares_and_names_the_items(tmp_path):
     save(tmp_path, make_experiment("none"), HIGH)
     save(tmp_path, make_experiment("hsd"), LOW)
@@ -74,7 +66,7 @@ def test_the_headline_counts_what_it_compares_and_names_the_items(tmp_path):
     assert found.startswith("On 1 data set and 1 backbone, a method")
     assert "in none of 2 comparisons" in found
     assert "below it in 1 (test NDCG@10 among all items, p < 0.05" in found
-    assert "among unseen items" in headline(tables_of(tmp_path, Request(candidates="unseen")))
+    assert "among unseen items" in headline(tables_of(tmp_path, candidates="unseen"))
 
 
 def test_one_method_without_a_backbone_is_not_said_to_have_a_matched_base(tmp_path):

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from made_up_store import make_experiment, make_metadata, make_ranks, save
+from made_up_store import lines_of, make_experiment, make_metadata, make_ranks, save, tables_of
 
 from bench.errors import ConfigError, StoreError
 from bench.evaluate.metrics import NDCG
@@ -15,28 +15,18 @@ from bench.reports.request import Request
 from bench.reports.results import read_results
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.overall import overall_grid
-from bench.reports.tables.rows import build_tables, describe
+from bench.reports.tables.rows import describe
 from bench.runs.store import Store
-
-
-def tables_of(root, titles=None, **request):
-    request = Request(**request)
-    return build_tables(read_results(Store(root), request)[0], request, titles or {})
 
 
 def printed(root, column="HR@5", **names):
     """The table's label and one column, as text with stars for best and lines for second."""
     (table,) = tables_of(root, **names)
     grid = overall_grid(table)
-    place = [*grid.labels, *grid.figures].index(column)
     signs = {"": "", "best": "*", "second": "_"}
     return [
-        (
-            *(entry.text for entry in row[: len(grid.labels)]),
-            row[place].text + signs[row[place].mark],
-        )
-        for block in grid.blocks
-        for row in block
+        (*(line[label].text for label in grid.labels), line[column].text + signs[line[column].mark])
+        for line in lines_of(grid)
     ]
 
 
@@ -244,10 +234,8 @@ def test_cost_shows_means_over_seeds_in_stated_units(tmp_path):
     )
     (table,) = tables_of(tmp_path)
     grid = cost_grid(table)
-    heads = [*grid.labels, *grid.figures]
-    rows = {
-        row[2].text: dict(zip(heads, (e.text for e in row), strict=True)) for row in grid.blocks[0]
-    }
+    texts = [{head: cell.text for head, cell in line.items()} for line in lines_of(grid)]
+    rows = {line["Method"]: line for line in texts}
     assert rows["none"] == {
         "Data set": "",
         "Backbone": "sasrec",
