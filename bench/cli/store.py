@@ -248,6 +248,8 @@ def tag(
     if name is None:
         for known, keys_of in tags.items():
             typer.echo(f"{known}  {counted(len(keys_of), 'experiment')}")
+        if not tags:
+            typer.echo(f"{root} has no tags")
         return
     if remove and (keys or where):
         raise ConfigError("--remove removes a whole tag; drop the keys and --where")

@@ -80,6 +80,7 @@ def test_rm_shows_first_and_refuses_what_is_tagged(store, tmp_path):
     assert called("store", "tag", cwd=tmp_path).stdout == "paper  1 experiment\n"
     assert "has the tag 'paper'" in refused("store", "rm", key[:10], "--yes", cwd=tmp_path)
     called("store", "tag", "paper", "--remove", cwd=tmp_path)
+    assert called("store", "tag", cwd=tmp_path).stdout.endswith("runs has no tags\n")
     called("store", "rm", key[:10], "--yes", cwd=tmp_path)
     assert [one.experiment.method for one in store.experiments()] == ["none"]
 
