@@ -16,7 +16,7 @@ from bench.reports.differences import settings_read
 from bench.reports.figures.draw import Drawing, all_figures
 from bench.reports.names import TABLES, TableName
 from bench.reports.page.provenance import command_of, origin_of
-from bench.reports.report import read_report
+from bench.reports.report import read_report, warn
 from bench.reports.request import Request
 from bench.reports.results import source_of
 from bench.reports.tables.build import ReportData, build_grids
@@ -89,7 +89,9 @@ def write_paper(
     _check_own(target)
     trials = ended_trials(Settings.of(where).store)
     request = (request or Request()).replace(format="latex", trials=trials)
-    content = dict(_content(read_report(where, request, titles)))
+    data = read_report(where, request, titles)
+    content = dict(_content(data))
+    warn([*data.problems, *data.available.problems])
     with atomic_path(target) as folder:
         for name, written in content.items():
             path = folder / name

@@ -20,6 +20,7 @@ from bench.reports.bibliography import Reference
 from bench.reports.request import Request
 from bench.reports.titles import RegisteredTitles
 from bench.reports.verify.verify import verify
+from bench.runs.store import Store
 
 METADATA = make_metadata(versions={"torch": "9.9.9"}, machine="An_OS x86-64")
 
@@ -174,6 +175,12 @@ def test_only_its_own_folder_is_replaced(root, tmp_path, quick):
     with pytest.raises(ConfigError, match="is a file"):
         paper.write_paper(root, table)
     assert table.read_text().endswith("edited")
+
+
+def test_what_is_missing_is_said(root, tmp_path, quick, caplog):
+    [one, *_] = Store(root).experiments()
+    paper.write_paper(root, tmp_path / "paper", Request(keys=(one.key, "f" * 64)))
+    assert "Missing: 1 of 2 selected experiments" in caplog.text
 
 
 def test_a_failure_keeps_the_last_state(root, tmp_path, quick, monkeypatch):
