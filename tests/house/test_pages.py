@@ -206,7 +206,7 @@ def api_examples():
                 yield pytest.param(content, id=name_of(page))
 
 
-@pytest.mark.parametrize("example", api_examples())
+@pytest.mark.parametrize("example", [*api_examples()])
 def test_examples_of_the_api_call_what_there_is(example):
     owners = {"bench": bench, "results": bench.Results, "model": bench.TrainedModel, "pd": pd}
     names = {

@@ -250,7 +250,7 @@ def test_weights_start_as_in_the_official_code():
     table = model.encoder.items.weight
     assert table[0].abs().sum() == 0
     expected = math.sqrt(2 / (N_ITEMS + 3 + 64))
-    assert abs(float(table[1:].std()) / expected - 1) < 0.1
+    assert abs(table[1:].std().item() / expected - 1) < 0.1
     assert model.corrector.head.bias.abs().sum().item() == 0
     assert model.encoder.positions.weight.shape[0] == MAX_LENGTH + 10
 

@@ -200,7 +200,8 @@ def convolve(graph: EdgeList, features: Tensor) -> Tensor:
     out, into = (torch.bincount(ends, minlength=len(loops)) for ends in (source, target))
     weight = weight * (out[source] * into[target]).float().rsqrt()
     shape = (len(loops), len(loops))
-    matrix = torch.sparse_coo_tensor(torch.stack([target, source]), weight, shape)
+    ends = torch.stack([target, source])
+    matrix = torch.sparse_coo_tensor(ends, weight, shape, check_invariants=True)
     gathered: Tensor = torch.sparse.mm(matrix, features)
     return gathered
 
