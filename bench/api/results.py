@@ -160,11 +160,8 @@ class Results:
         They are NaN where an imported result does not determine them. Parameters are those of
         :meth:`table`.
         """
-        request, available, problems = (
-            request_of(reading),
-            AvailableData(self.settings),
-            list[str](),
-        )
+        request, problems = request_of(reading), list[str]()
+        available = AvailableData(self.settings)
         every = [ScoredExperiment(stored, request) for stored in self._stored]
         rows = []
         for one in restricted(every, request, available, problems):
