@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.plan.protocol import Phase
 
+Figure = tuple[float | None, float | None, float | None]
+"""Value of a figure and the ends of its interval; None if undefined."""
+
 
 class _Columns:
     """Arrays of equal length."""
@@ -251,7 +254,7 @@ class Metadata(BaseModel):
     blas: str | None = None
     blas_branch: str | None = None
     card: str | None = None
-    detection: Mapping[str, Mapping[str, tuple[float | None, ...]]] = Field(default_factory=dict)
+    detection: Mapping[str, Mapping[str, Figure]] = Field(default_factory=dict)
     origin: Origin | None = None
 
 

@@ -171,9 +171,11 @@ def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Gr
                 f"{int(users.sum()):,}",
                 f"{float(np.mean(first.users[users])):.4f}",
                 f"{float(np.mean(second.users[users])):.4f}",
-                format_difference(found),
-                format_p(found.p if contrast.tested else math.nan),
-                format_p(adjusted if contrast.tested else math.nan),
+                *(
+                    (format_difference(found), format_p(found.p), format_p(adjusted))
+                    if contrast.tested
+                    else (format_number(found.difference, "+.4f"), MISSING, MISSING)
+                ),
             ]
         )
     return Grid(

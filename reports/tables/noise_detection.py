@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.data.dataset import Dataset
 from bench.errors import StoreError
 from bench.plan.protocol import PARTS, Part
-from bench.plan.result import Decisions
+from bench.plan.result import Decisions, Figure
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.reports.tables.denoising import FIFTHS, Buckets
@@ -39,8 +39,8 @@ from bench.statistics.effect import UNDEFINED, Interval
 from bench.statistics.slices import COLD_AT_MOST
 
 Flags = NDArray[np.bool_]
-Summary = Mapping[str, tuple[float | None, ...]]
-"""Value and ends of the interval of every figure by its name, None if undefined."""
+Summary = Mapping[str, Figure]
+"""Every figure by its name."""
 _Columns = Mapping[str, tuple[str, str]]
 """By the name of a figure, the head of its interval (empty without one), and how it is printed."""
 _AREAS: _Columns = {
@@ -58,6 +58,11 @@ _DETECTION: _Columns = {
 }
 _CLEAN: _Columns = {"All": ("All, 95 %", ".1%"), **dict.fromkeys(("Cold", *FIFTHS), ("", ".1%"))}
 _CONTROLS = ("Popularity alone (control)", "Random score (control)")
+_ALWAYS = {
+    *("Noise", "Scored", *_AREAS),
+    *(f"{name}: {head}" for name in _CONTROLS for head in _AREAS),
+}
+"""Names of figures that every summary has."""
 _PARTS = {"train": "training interactions", "test": "interactions before the test target"}
 
 
@@ -199,13 +204,13 @@ def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
     for part in PARTS:
         truth = Truth.of(dataset, Request(part=part))
         if estimates := _estimates([stored], dataset, part, truth):
-            found[part] = {
-                head: tuple(
-                    None if math.isnan(value) else round(value, 6) for value in astuple(one)
-                )
-                for head, one in estimates.items()
-            }
+            found[part] = {head: _figure(one) for head, one in estimates.items()}
     return found
+
+
+def _figure(one: Interval) -> Figure:
+    value, low, high = (None if math.isnan(v) else round(v, 6) for v in astuple(one))
+    return value, low, high
 
 
 def _estimates(
@@ -352,8 +357,17 @@ def _published(row: Row, request: Request) -> dict[str, Interval]:
     if request.noise_is is not None:
         return {}
     seeds = [found for one in row.results if (found := one.metadata.detection.get(request.part))]
+    if lacking := sorted(head for one in seeds for head in _ALWAYS - one.keys()):
+        raise StoreError(
+            f"the published figures of noise detection of {row.label()} lack '{lacking[0]}'; get "
+            "them again"
+        )
     figures = {
-        head: [Interval(*(math.nan if v is None else v for v in one[head])) for one in seeds]
+        head: [
+            Interval(*(math.nan if v is None else v for v in one[head]))
+            for one in seeds
+            if head in one
+        ]
         for head in (seeds[0] if seeds else ())
     }
     average = {

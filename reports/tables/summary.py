@@ -220,6 +220,7 @@ def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
                     "Data set": block.title,
                     "Backbone": rows[0].backbone_label,
                     "Competing items": table.request.candidates_for(table.protocol),
+                    "Metric": table.main_title,
                 }
                 line |= {row.method_label: cell for row, cell in _verdicts(table, number, rows)}
                 blocks.setdefault((block.name, backbone or ""), []).append(line)
@@ -229,12 +230,12 @@ def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
     return Grid(
         title="What changes the ranking",
         caption=(
-            f"{tables[0].main_title}. Each line is one condition, named by what differs. In "
+            f"Each line is one condition, named by what differs. In "
             f"brackets: relative difference to the bare backbone on the same samples; {ABOVE}"
             f"{BELOW}: significant ({ALPHA:.0%}, Holm). Best of a line bold, second underlined."
         ),
-        labels=heads[:3],
-        figures=heads[3:],
+        labels=heads[:4],
+        figures=heads[4:],
         blocks=[
             block_of([line.get(head, MISSING) for head in heads] for line in lines)
             for lines in blocks.values()

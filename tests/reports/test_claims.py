@@ -119,6 +119,17 @@ def test_conditions_are_lines_whose_rankings_can_be_compared(claims):
     assert conditions_grid(tables, "steam") is None
 
 
+def test_conditions_name_the_metric_of_each_line(tmp_path):
+    for length, cutoffs in ((20, (5,)), (50, (1, 10))):
+        protocol = Protocol(max_length=length, cutoffs=cutoffs)
+        save(tmp_path, make_experiment("iadsr", protocol=protocol), [1, 4])
+    grid = conditions_grid(tables_of(tmp_path), "iadsr")
+    lines = [dict(zip(grid.heads, cells, strict=True)) for cells, _ in grid.rows()]
+    # Mean over ranks 1 and 4: HR@5 is 1, NDCG@10 (1 + 1 / log2(5)) / 2.
+    shown = {line["Metric"].text: line["iadsr"].text for line in lines}
+    assert shown == {"Test HR@5": "1.0000", "Test NDCG@10": "0.7153"}
+
+
 @pytest.mark.parametrize(
     "protocol",
     [Protocol(candidates="unseen"), Protocol(cutoffs=(1, 5)), Protocol(split=TemporalSplit())],

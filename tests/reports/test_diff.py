@@ -150,6 +150,8 @@ def test_few_users_decide_nothing(tmp_path):
     assert column(tests, "HR@10")["p, sign flips"] == f"{2 / 2**5:.3f}"
     assert groups.title.startswith("HR@10"), "the first metric where NDCG@10 is not among them"
     assert column(groups, "p")["all"] == "—"
+    # 5 / 35, without the interval of a test that is not made.
+    assert column(groups, "A \N{MINUS SIGN} B")["all"] == "+0.1429"
 
 
 def test_what_has_no_test_does_not_make_others_significant(tmp_path):

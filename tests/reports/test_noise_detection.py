@@ -217,6 +217,16 @@ def test_a_published_result_has_its_figures_without_data_and_decisions(noisy, tm
     assert "none" in rows
 
 
+def test_published_figures_that_lack_one_are_refused(noisy, tmp_path):
+    root, _ = noisy
+    [own] = [one for one in Store(root).experiments() if one.experiment.method == "hsd"]
+    found = {"train": {"AUROC": (0.5, 0.4, 0.6), "Noise": (3.0, None, None)}}
+    metadata = own.metadata.model_copy(update={"detection": found})
+    save(tmp_path, own.experiment, own.ranks("test"), metadata)
+    with pytest.raises(StoreError, match=r"noise detection of .*hsd lack 'AP'; get them again"):
+        rows_of(tmp_path)
+
+
 def test_seeds_of_published_results_are_averaged():
     """With t's quantile of Satterthwaite's degrees of freedom, by hand."""
     values, users = (0.60, 0.70), 0.02**2  # squared error over users of each seed
