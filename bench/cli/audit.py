@@ -28,7 +28,7 @@ def audit(
         bool, typer.Option("--percent", help="The figures are percentages.")
     ] = False,
 ) -> None:
-    """Check whether the HR@K and NDCG@K of a printed table can occur together.
+    """Check whether the HR and NDCG of a printed table are possible.
 
     With one relevant item per test case, HR and NDCG at all cut-offs bound each other for any
     model, also after averaging. A printed value stands for all values that round to it. Exit code

@@ -79,7 +79,7 @@ def stats(*, names: Names = None, json: Json = False, settings: Settings) -> Non
 
 @_verb("verify", "verify ml-100k")
 def verify(*, names: Names = None, settings: Settings) -> None:
-    """Compare files with their checksums and contents with the cards' counts."""
+    """Compare files with checksums and contents with known counts."""
     from bench.data.load import verify as verify_card
 
     failed = []
@@ -110,7 +110,10 @@ def audit(
     json: Json = False,
     settings: Settings,
 ) -> None:
-    """Look for defects that silently ruin comparisons, such as sequences sorted by item id."""
+    """Look for defects that silently ruin comparisons.
+
+    Sequences that are sorted by item id are an example.
+    """
     from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset
     from bench.data.load import load_dataset

@@ -50,7 +50,7 @@ def denoise(
     ] = None,
     settings: Settings,
 ) -> None:
-    """Write the interactions that a finished experiment keeps, as a data set of their own.
+    """Write what a finished experiment keeps as a new data set.
 
     Also write a card, the dropped interactions with their scores, and the provenance of the data.
     """

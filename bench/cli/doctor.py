@@ -38,7 +38,7 @@ _PACKAGES = (
 
 @with_options(settings=folder_settings)
 def doctor(*, json: Json = False, settings: Settings) -> None:
-    """Show what this machine offers: versions, device, threads, folders, data."""
+    """Show versions, device, threads, folders and data."""
     sections = {
         "versions": _versions(),
         "machine": _machine(settings),

@@ -52,7 +52,7 @@ def embed(
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Encode the item texts of data sets and keep the vectors in the cache.
+    """Encode item texts and keep the vectors in the cache.
 
     After an interruption, the same command continues where it stopped.
     """

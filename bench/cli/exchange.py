@@ -49,7 +49,7 @@ def import_ranks(
     ] = None,
     settings: Settings,
 ) -> None:
-    """Store ranks, scores or top-K lists of a model that was trained elsewhere.
+    """Store ranks, scores or top-K lists of another program's model.
 
     Reports show the model as another row, and bench diff compares it.
     """
@@ -91,7 +91,7 @@ def export_ranks(
     ],
     settings: Settings,
 ) -> None:
-    """Write the rank of every user's target, as bench import ranks reads it."""
+    """Write the rank of every user's target for 'bench import ranks'."""
     import bench
 
     bench.export_ranks(which, file, settings=settings)

@@ -138,7 +138,7 @@ def report(
     ] = None,
     settings: Settings,
 ) -> None:
-    """Show one comparison, by default that of the last run, and its cost.
+    """Show a comparison, by default the last run, and its cost.
 
     Metrics are computed from stored ranks, with the candidates and ties of each protocol by
     default; nothing runs again. Rows of different protocols, data or training budgets are never

@@ -68,7 +68,7 @@ def run(
     on: Cluster | Slurm | None,
     settings: Settings,
 ) -> None:
-    """Run a comparison: every experiment that is not finished yet, then print the table.
+    """Train what a comparison lacks and print its table.
 
     After an interruption, the same command continues where it stopped. A failed experiment is
     recorded, shown, and tried again the next time; the exit code is then 1.

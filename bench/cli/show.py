@@ -53,7 +53,10 @@ def show(
         ),
     ],
 ) -> None:
-    """Print the settings of a component with meaning, range and search space, and its card."""
+    """Print the settings of a component and its card.
+
+    Settings come with their meaning, range and search space.
+    """
     for line in describe(name):
         typer.echo(line)
 

@@ -41,9 +41,10 @@ def site(
     ] = "reference",
     settings: Settings,
 ) -> None:
-    """Write published results as one page with a leaderboard, which needs no server or network.
+    """Write published results as a page with a leaderboard.
 
-    Every number is computed from the ranks in the packs. Nothing is trained.
+    The page needs neither server nor network. Every number is computed from the ranks in the packs.
+    Nothing is trained.
     """
     if out is None and into is None:
         raise ConfigError("no output is given; add --out DIR or --into FILE")

@@ -52,7 +52,7 @@ def ls(
     json_: Json = False,
     opened: Store,
 ) -> None:
-    """List finished experiments with metric, date, settings, code and size."""
+    """List finished experiments, their metrics, dates and settings."""
     from bench.packs.inventory import date, listing, selected
 
     lines = listing(opened, selected(opened, keys or (), where or (), tag), sort)
@@ -84,7 +84,7 @@ def ls(
 def show(
     *, key: Annotated[str, typer.Argument(help="First digits of a key.")], opened: Store
 ) -> None:
-    """Print the command, settings, costs, files, runs and tags of one experiment."""
+    """Print command, settings, costs and files of one experiment."""
     import yaml
 
     from bench.packs.inventory import details, selected
@@ -103,7 +103,10 @@ def rm(
     yes: Yes = False,
     opened: Store,
 ) -> None:
-    """Remove experiments with their checkpoints; those with a tag are refused."""
+    """Remove experiments and their checkpoints.
+
+    Those with a tag are refused.
+    """
     from bench.packs.inventory import chosen_for_removal, selected
 
     if not keys and not where:
@@ -138,7 +141,10 @@ def merge(
     sources: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Other stores.")],
     opened: Store,
 ) -> None:
-    """Add the experiments of other stores; nothing is written where two results conflict."""
+    """Add the experiments of other stores.
+
+    Nothing is written where two results conflict.
+    """
     from bench.packs.merge import merge as merge_stores
     from bench.runs.store import Store
 
@@ -187,7 +193,7 @@ def pack(
     ] = None,
     opened: Store,
 ) -> None:
-    """Write one verified file for a reviewer or another machine, or packs to publish."""
+    """Write one verified file to pass on, or packs to publish."""
     from bench.packs.inventory import selected
 
     if (file is None) == (published is None):
@@ -238,7 +244,10 @@ def tag(
     remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
     opened: Store,
 ) -> None:
-    """Give experiments a tag, in addition to those that have it; 'gc' and 'rm' then keep them."""
+    """Give experiments a tag, which keeps them from 'gc' and 'rm'.
+
+    Those that have the tag keep it.
+    """
     from bench.packs.inventory import read_tags, selected, write_tag
 
     root = opened.root

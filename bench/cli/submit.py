@@ -38,7 +38,7 @@ def submit(
     ] = "reference",
     settings: Settings,
 ) -> None:
-    """Check a pack of results, and write the folder and the text of a pull request.
+    """Check results and prepare a pull request that adds them.
 
     The check covers format and checksums, data, protocol, the arithmetic of ranks, learning curve
     and metadata, and the budget of training. Ties, collapsed scores and missing baselines are

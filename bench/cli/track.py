@@ -28,7 +28,7 @@ def sync(
     ] = None,
     settings: Settings,
 ) -> None:
-    """Log every run, experiment, study and trial that MLflow lacks, each once.
+    """Log every run, experiment, study and trial that MLflow lacks.
 
     What was logged in part is completed. The exit code is 1 if something could not be logged; it is
     tried again the next time.

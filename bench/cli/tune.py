@@ -70,10 +70,11 @@ def tune(
     on: Cluster | None,
     settings: Settings,
 ) -> None:
-    """Search settings: one study for each data set, backbone, method and encoder.
+    """Search the settings of every method with equal budgets.
 
-    The objective is validation NDCG@10 with the first seed; settings that the specification or
-    --set fixes are not searched. After an interruption, the same command resumes the studies.
+    Each data set, backbone, method and encoder is a study. The objective is validation NDCG@10 with
+    the first seed; settings that the specification or --set fixes are not searched. After an
+    interruption, the same command resumes the studies.
     """
     if plan and not ledger:
         _show_plan(spec, settings, pruner)

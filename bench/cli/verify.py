@@ -44,12 +44,12 @@ def verify(
     ] = None,
     settings: Settings,
 ) -> None:
-    """Render a report again from the stored ranks and compare it cell by cell.
+    """Check that a report agrees with the stored ranks.
 
-    A report names the experiments that it shows; later runs do not matter. Without a report, the
-    files of every finished experiment are compared with their checksums. Published experiments are
-    drawn at random and trained again, and their ranks are compared user by user. Exit code 1:
-    something differs; the differences are printed.
+    It is rendered again and compared cell by cell. A report names the experiments that it shows;
+    later runs do not matter. Without a report, the files of every finished experiment are compared
+    with their checksums. Published experiments are drawn at random and trained again, and their
+    ranks are compared user by user. Exit code 1: something differs; the differences are printed.
     """
     if report is not None and _is_published(report):
         _train_again(str(report), settings, 3 if sample is None else sample)

@@ -182,6 +182,14 @@ def test_flags_set_how_much_is_logged(monkeypatch, flags, level):
     assert logging.getLogger("bench").level == level
 
 
+@pytest.mark.parametrize("group", ["", "data", "store", "track", "import", "export"])
+def test_lists_of_commands_cut_no_sentence(group):
+    done = RUNNER.invoke(app, [*group.split(), "--help"], terminal_width=80)
+    lines = done.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert lines
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("verb", ["run", "ls", "validate", "doctor", "report"])
 def test_every_help_has_examples(verb):
     done = RUNNER.invoke(app, [verb, "--help"])
