@@ -76,6 +76,6 @@ def seconds(call: Callable[[], object], at_least: float = 1.0) -> float:
     return timer.blocked_autorange(min_run_time=at_least).median
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a Markdown table of cells that are formatted already."""
     print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))

@@ -18,7 +18,7 @@ forward, backward and the update of the weights:
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -40,7 +40,6 @@ from bench.plan.spec import Spec
 from bench.settings import Settings
 from bench.training.device import configure
 
-HEADERS = ("method", "backbone", "operations", "waits", "operations, padded", "waits, padded")
 _NO_KERNEL = {
     "aten::_local_scalar_dense",
     "aten::_unsafe_view",
@@ -233,7 +232,7 @@ def parser() -> ArgumentParser:
 
 
 def main(options: Namespace) -> None:
-    """Print a row for each method on each backbone."""
+    """Print a row for each method and a column for each backbone."""
     settings = Settings.from_environment()
     data = load_dataset(options.dataset, settings)
     configure(CPU, options.threads, settings.numerics)
@@ -244,16 +243,18 @@ def main(options: Namespace) -> None:
         methods=tuple(options.method),
         encoders=(options.encoder,),
     )
-    rows, lists = [], []
+    cells, lists = defaultdict[str, dict[str, str]](dict), []
     for experiment in plan(spec, options.set, data):
         found = [count_step(experiment, data, static=static) for static in (False, True)]
-        numbers = (
-            str(counts.total()) for each in found for counts in (each.operations, each.waits)
+        method, backbone = experiment.method, experiment.backbone or "no backbone"
+        cells[method][backbone] = " → ".join(
+            f"{each.operations.total()} ({each.waits.total()})" for each in found
         )
-        names = experiment.method, experiment.backbone or "—"
-        rows.append([*names, *numbers])
-        lists.append((" on ".join(names), found[1]))
-    print_table(HEADERS, rows)
+        lists.append((f"{method} on {backbone}", found[1]))
+    heads = list(dict.fromkeys(backbone for row in cells.values() for backbone in row))
+    rows = ([method, *(row.get(head, "—") for head in heads)] for method, row in cells.items())
+    print("Operations (waits) of a step on real tokens → on padded frames:\n")
+    print_table(("method", *heads), rows)
     if options.operators:
         for name, launches in lists:
             print(f"\n{name}:")
