@@ -14,7 +14,7 @@ from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import write_output
 from bench.plan.data_card import load_card
 from bench.reports.available import AvailableData
-from bench.reports.figures.draw import ENDINGS, all_figures, figure_bytes
+from bench.reports.figures.draw import ENDINGS, all_figures, make_figure, saved
 from bench.reports.names import FigureKind, default_tables
 from bench.reports.page.page import write_page
 from bench.reports.page.provenance import provenance
@@ -33,6 +33,7 @@ from bench.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 _LOG = logging.getLogger(__name__)
 
@@ -189,12 +190,12 @@ def _page(data: ReportData, grids: Sequence[Grid], problems: Sequence[str]) -> s
 def draw(
     where: Settings | Path,
     kind: FigureKind,
-    target: Path,
+    target: Path | None = None,
     request: Request | None = None,
     titles: Titles | None = None,
     setting: str | None = None,
-) -> None:
-    """Draw a figure into a file whose ending names the format.
+) -> Figure:
+    """Draw a figure, on request into a file whose ending names the format.
 
     Parameters
     ----------
@@ -217,14 +218,17 @@ def draw(
     StoreError
         No selected experiment has finished, one is damaged, or the file cannot be written.
     """
-    ending = target.suffix.removeprefix(".").lower()
-    if ending not in ENDINGS:
+    ending = target.suffix.removeprefix(".").lower() if target else ""
+    if target and ending not in ENDINGS:
         raise ConfigError(f"{target}: figures end in {', '.join(ENDINGS)}; rename it")
     request = request or Request()
     request = request.replace(metrics=(request.metrics or ("NDCG@10",))[:1])
     data = read_report(where, request, titles, empty=kind == "tuning")
     warn([*data.problems, *data.available.problems])
-    write_output(target, figure_bytes(kind, data, ending, setting))
+    figure = make_figure(kind, data, setting)
+    if target is not None:
+        write_output(target, saved(figure, ending))
+    return figure
 
 
 def warn(problems: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,14 +25,19 @@ from bench.plan.result import Decisions, TopLists
 from bench.plugins import resolve_settings
 from bench.reports.available import AvailableData, load_same
 from bench.reports.comparison import comparison_keys
-from bench.reports.report import read_report, warn
+from bench.reports.names import FigureKind
+from bench.reports.report import draw, read_report, warn
 from bench.reports.request import Reading, Request
 from bench.reports.results import ScoredExperiment, restricted
 from bench.reports.tables.frame import frame
+from bench.reports.titles import RegisteredTitles
 from bench.runs.imported import UnknownRanksError
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _IDENTITY = ("dataset", "backbone", "method", "encoder", "seed")
 
@@ -172,6 +177,40 @@ class Results:
             rows.append({**_identity(one.stored), **values})
         warn([*problems, *available.problems])
         return pd.DataFrame(rows)
+
+    def figure(
+        self,
+        kind: FigureKind,
+        out: str | Path | None = None,
+        *,
+        setting: str | None = None,
+        **reading: Unpack[Reading],
+    ) -> Figure:
+        """Draw what ``bench report --figure`` draws.
+
+        Parameters
+        ----------
+        kind
+            ``differences``, ``accuracy``, ``learning-curves``, ``denoising``, ``quality-cost``,
+            ``robustness``, ``tuning`` or ``setting-curve``.
+        out
+            Also write it to this ``.png``, ``.pdf`` or ``.svg`` file.
+        setting
+            Drawn by ``setting-curve``; None if only one has a curve.
+        **reading
+            As for :meth:`table`; the first metric is drawn, by default NDCG@10.
+
+        Raises
+        ------
+        ConfigError
+            The kind, the ending or the setting is unknown, or there is nothing to draw.
+        StoreError
+            No experiment has finished, one is damaged, or the file cannot be written.
+        """
+        check_name("figure", kind, get_args(FigureKind))
+        request = request_of(reading, keys=self._comparison_keys())
+        target = None if out is None else Path(out)
+        return draw(self.settings, kind, target, request, RegisteredTitles(), setting)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:
         """Return the rank of every held-out item; one row per target and experiment.

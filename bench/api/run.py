@@ -40,6 +40,7 @@ class Changes(TypedDict, total=False):
     methods: Names
     encoders: Names
     seeds: int | Iterable[int] | None
+    splits: Names
     budget: BudgetName | None
     overrides: Mapping[str, Any] | None
 
@@ -52,6 +53,7 @@ def run(
     methods: Names = None,
     encoders: Names = None,
     seeds: int | Iterable[int] | None = None,
+    splits: Names = None,
     budget: BudgetName | None = None,
     overrides: Mapping[str, Any] | None = None,
     tuned: bool = False,
@@ -71,8 +73,9 @@ def run(
         A specification, its path, or the name of a shipped one or of a data set; None is the
         default comparison, but with the ``paper`` budget if data sets, backbones or methods are
         given.
-    datasets, backbones, methods, encoders, seeds
-        Replace those of the specification. Data sets are names or paths of cards.
+    datasets, backbones, methods, encoders, seeds, splits
+        Replace those of the specification. Data sets are names or paths of cards; splits are
+        ``"leave-one-out"`` or such as ``"temporal:targets=all"``.
     budget
         ``"quick"`` (few epochs) or ``"paper"`` (to early stopping); None is the specification's.
     overrides
@@ -120,6 +123,7 @@ def run(
         methods=methods,
         encoders=encoders,
         seeds=seeds,
+        splits=splits,
         budget=budget,
         overrides=overrides,
     )
@@ -194,8 +198,8 @@ def tune(
     on
         A Ray cluster; None runs on this machine.
     **changes
-        ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds``, ``budget`` and
-        ``overrides``, as for :func:`bench.run`.
+        ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds``, ``splits``, ``budget``
+        and ``overrides``, as for :func:`bench.run`.
 
     Returns
     -------

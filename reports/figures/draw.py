@@ -133,7 +133,12 @@ def drawing(kind: FigureKind, data: ReportData, ending: str) -> Iterator[Drawing
 def figure_bytes(
     kind: FigureKind, data: ReportData, ending: str, setting: str | None = None
 ) -> bytes:
-    """Draw a figure with one panel for each data set and protocol; equal content, equal bytes.
+    """Return :func:`make_figure` in a format, one of :data:`ENDINGS`."""
+    return saved(make_figure(kind, data, setting), ending)
+
+
+def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) -> Figure:
+    """Draw a figure with one panel for each data set and protocol.
 
     Parameters
     ----------
@@ -141,15 +146,22 @@ def figure_bytes(
         Which figure.
     data
         What it shows: the main metric of each table.
-    ending
-        One of :data:`ENDINGS`.
     setting
         Drawn by ``setting-curve``; None if only one has a curve.
     """
     import matplotlib as mpl
 
+    with mpl.rc_context(_STYLE):
+        if kind == "setting-curve":
+            return draw_setting_curve(data, setting)
+        return _KINDS[kind][0](data)
+
+
+def saved(figure: Figure, ending: str) -> bytes:
+    """Return a figure in a format, one of :data:`ENDINGS`; equal figures give equal bytes."""
+    import matplotlib as mpl
+
     with mpl.rc_context(_STYLE), io.BytesIO() as stream:
-        figure = make_figure(kind, data, setting)
         undated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
         figure.savefig(
             stream, format=ending, dpi=200, bbox_inches="tight", metadata=undated.get(ending)
@@ -157,8 +169,3 @@ def figure_bytes(
         content = stream.getvalue()
     # XML holds no control characters, not even escaped.
     return printable(content.decode()).encode() if ending == "svg" else content
-
-
-def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) -> Figure:
-    """Draw a figure; see :func:`figure_bytes` for the parameters."""
-    return draw_setting_curve(data, setting) if kind == "setting-curve" else _KINDS[kind][0](data)

@@ -70,6 +70,18 @@ def test_reports_equal_the_command_lines(results, settings):
     assert done.stdout.splitlines()[:-2] == made.splitlines()[:-2]
 
 
+def test_figures_equal_the_command_lines(results, settings, tmp_path):
+    words = ["report", "--figure", "accuracy", "--out", str(tmp_path / "a.svg")]
+    done = CliRunner().invoke(app, [*words, "--metric", "HR@5", "--store", str(settings.store)])
+    assert done.exit_code == 0, done.output
+    figure = results.figure("accuracy", tmp_path / "b.svg", metrics=["HR@5"])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    means = {round(value, 9) for value in results.metrics().groupby("method")["HR@5"].mean()}
+    assert means == {round(bar.get_height(), 9) for bar in figure.axes[0].patches}
+    with pytest.raises(ConfigError, match="no figure is named 'acuracy'; known: differences"):
+        results.figure("acuracy")
+
+
 def test_a_report_has_the_format_of_its_file(results, tmp_path):
     made = bench.report(results, tmp_path / "made.tex", tables="overall")
     assert made == (tmp_path / "made.tex").read_text()
@@ -208,6 +220,14 @@ def test_a_preview_runs_nothing(settings, tmp_path):
     assert planned["status"].tolist() == ["missing"]
     assert planned["seconds"][0] > 0
     assert not own.store.exists()
+
+
+def test_a_split_is_chosen_as_on_the_command_line(settings):
+    given = {"methods": "none", "overrides": {"epochs": 1}, "settings": settings}
+    planned = bench.preview("ml-100k", splits=["leave-one-out", "temporal:targets=all"], **given)
+    one, other = planned["experiment"]
+    assert "temporal:targets=all" in other
+    assert "temporal" not in one
 
 
 def test_a_preview_has_the_keys_of_the_nodes(settings):

@@ -10,7 +10,6 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
-from drawn_figure import figure_of
 from made_up_store import make_decisions, make_experiment, save
 from studies import write_study
 
@@ -30,7 +29,7 @@ def drawn(tmp_path):
 
     def draw_it(kind, ending="png", **options):
         target = tmp_path / f"figure.{ending}"
-        return figure_of(tmp_path, kind, target, **options), target
+        return draw(tmp_path, kind, target, **options), target
 
     return draw_it
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from drawn_figure import figure_of
 from made_up_store import make_decisions, make_experiment, make_metadata, make_ranks, save
 
 from bench.errors import ConfigError
@@ -81,7 +80,7 @@ def test_lines_of_other_settings_are_distinct(tmp_path):
 @pytest.fixture
 def axes(tmp_path):
     def draw_it(root, kind, **options):
-        return figure_of(root, kind, tmp_path / "figure.png", HR, **options).axes
+        return draw(root, kind, tmp_path / "figure.png", HR, **options).axes
 
     return draw_it
 
