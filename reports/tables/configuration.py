@@ -46,8 +46,13 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
     """
     experiments = list(readable(store.experiments()))
     rows = _rows_named(store, experiments, patterns, titles)
-    if len(rows) > 1:  # one of them may have the text as its whole label
-        rows = {name: row for name, row in rows.items() if _is_labelled(row, patterns)} or rows
+    # A whole label means its experiments, although other rows may have all of its words.
+    if any(_is_label(patterns, stored) for stored in experiments):
+        rows = {
+            name: row
+            for name, row in rows.items()
+            if any(_is_label(patterns, result.stored) for result in row.results)
+        }
     if len({tuple(row.keys) for row in rows.values()}) > 1:
         raise ConfigError(
             f"'{patterns}' names several rows: {'; '.join(rows)}; name one of them, or give keys"
@@ -99,8 +104,8 @@ def _is_named(row: Row, table: Table, text: str, datasets: Iterable[str]) -> boo
     return bool(wanted) and wanted <= known
 
 
-def _is_labelled(row: Row, text: str) -> bool:
-    return any(result.experiment.configuration == text.strip() for result in row.results)
+def _is_label(text: str, stored: StoredExperiment) -> bool:
+    return stored.experiment.configuration == text.strip()
 
 
 def _matching(experiments: Sequence[StoredExperiment], pattern: str) -> list[StoredExperiment]:

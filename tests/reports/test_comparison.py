@@ -16,6 +16,7 @@ from bench.plan.spec import Spec
 from bench.reports.comparison import comparison_keys
 from bench.reports.request import Request
 from bench.reports.results import read_results
+from bench.reports.tables.configuration import find_configuration
 from bench.reports.tables.contrasts import matched_bases
 from bench.runs import record
 from bench.runs.store import Store
@@ -85,6 +86,16 @@ def test_runs_of_two_budgets_are_two_comparisons(root):
     go(root, ["none"], budget="paper")
     _, last = go(root, ["hsd"], budget="quick")
     assert chosen(root) == set(last)
+
+
+def test_a_whole_label_means_its_experiment_though_the_last_run_has_such_a_row(root):
+    """The last run's row has no other budget beside it, and so no setting in its name."""
+    for budget in ("paper", "quick"):
+        go(root, ["none"], budget=budget)
+    [found] = find_configuration(Store(root), "ml-100k/sasrec/none", {})
+    assert found.experiment.training.epochs == 200
+    [found] = find_configuration(Store(root), "none, sasrec", {})
+    assert found.experiment.training.epochs < 200
 
 
 def test_a_run_given_again_is_the_last(root):
