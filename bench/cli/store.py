@@ -105,7 +105,7 @@ def rm(
 ) -> None:
     """Remove experiments and their checkpoints.
 
-    Those with a tag are refused.
+    Choose them by keys or --where; those with a tag are refused.
     """
     from bench.packs.inventory import chosen_for_removal, selected
 
