@@ -158,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="without anomaly mode, and in cheaper calls: same figures, but not RecBole's times",
+        help="without anomaly mode, in cheaper calls: equal up to rounding, not RecBole's times",
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--ranks", type=Path, help="CSV of the best epoch's test ranks")

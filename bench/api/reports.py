@@ -47,7 +47,7 @@ def compare(
     Returns
     -------
     list of pandas.DataFrame
-        The tables that ``bench diff`` prints: tests and intervals, then slices of the users.
+        The tables that ``bench diff`` prints: tests and intervals, then groups of users.
 
     Raises
     ------

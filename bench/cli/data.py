@@ -112,7 +112,7 @@ def audit(
 ) -> None:
     """Look for defects that silently ruin comparisons.
 
-    Sequences that are sorted by item id are an example.
+    One is a copy whose sequences are sorted by item id instead of by time.
     """
     from bench.data.audit import against_file
     from bench.data.audit import audit as audit_dataset

@@ -18,7 +18,7 @@ EPILOG = """
 Examples:
   bench denoise ml-100k/sasrec/hsd --out cleaned --part all
   bench run --dataset cleaned/card.yaml --backbone gru4rec
-  bench denoise "SASRec, DCRec" --out cleaned --threshold 0.8
+  bench denoise "SASRec, R-CE" --out cleaned --threshold 0.8
   bench denoise 3f2a9c --out ml --format recbole
 """
 _Format = Literal["csv", "parquet", "recbole", "sequences"]

@@ -44,10 +44,10 @@ def diff(
 ) -> None:
     """Compare two configurations user by user, from stored ranks.
 
-    The tables show the difference with its interval over users and seeds, the test of bench
-    report, the paired t-test, Wilcoxon's signed-rank test and random sign flips over users, a test
-    over seeds, the smallest detectable difference, practical equivalence, and the difference by
-    popularity of the target, for cold targets and by length of the history.
+    The tables show the difference with its interval and p over users and seeds, the paired t-test,
+    Wilcoxon's signed-rank test and random sign flips over users, a test over seeds, the smallest
+    detectable difference, practical equivalence, and the difference by popularity of the target,
+    for cold and other targets, and by length of the history.
     """
     from bench.packs.reference import join
     from bench.reports.request import Request

@@ -35,7 +35,7 @@ Examples:
 @with_options()
 def embed(
     datasets: Annotated[
-        list[str], typer.Argument(help="Data cards: names or paths.", show_default=False)
+        list[str], typer.Argument(help="Data sets: names, or paths of cards.", show_default=False)
     ],
     encoder: Encoders = None,
     set_: Sets = None,

@@ -27,8 +27,8 @@ def import_ranks(
     file: Annotated[
         Path,
         typer.Argument(
-            help="CSV or Parquet of ranks (user, target, rank) or lists (user, rank, item), or npz "
-            "or Parquet of scores.",
+            help="CSV or Parquet of ranks (user, target, rank), lists (user, rank, item) or scores "
+            "(user, one column per item), or npz of scores.",
             show_default=False,
         ),
     ],

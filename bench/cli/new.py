@@ -47,7 +47,7 @@ def new(
         Path | None, typer.Option(help="Folder to write; must not exist.", show_default="./NAME")
     ] = None,
 ) -> None:
-    """Write a package with a component that passes the tests.
+    """Write a package with a component that passes its tests.
 
     Replace the example that it computes.
     """

@@ -333,7 +333,7 @@ def chosen_spec(
             show_default="default",
         ),
     ] = None,
-    dataset: Annotated[Many, names("Data cards: names or paths.")] = None,
+    dataset: Annotated[Many, names("Data sets: names, or paths of cards.")] = None,
     backbone: Annotated[Many, names("Recommenders that denoisers attach to.")] = None,
     method: Annotated[Many, names("Denoisers; 'none' is the bare backbone.")] = None,
     encoder: Encoders = None,

@@ -105,7 +105,7 @@ def rm(
 ) -> None:
     """Remove experiments and their checkpoints.
 
-    Those with a tag are refused.
+    Choose them by keys or --where; those with a tag are refused.
     """
     from bench.packs.inventory import chosen_for_removal, selected
 
@@ -129,7 +129,7 @@ def gc(
     yes: Yes = False,
     opened: Store,
 ) -> None:
-    """Remove what no run, specification or tag needs, after showing it."""
+    """Show what no run or tag needs; with --yes, remove it."""
     from bench.packs.inventory import unneeded
 
     _remove(opened, unneeded(opened, superseded=superseded), yes)

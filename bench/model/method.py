@@ -78,7 +78,7 @@ class Denoised:
 
 
 class Method(nn.Module, ABC):
-    """A trainable recommender under the harness.
+    """A trainable recommender of this benchmark.
 
     Concrete classes are built as :class:`MethodFactory` says. Every parameter and buffer is part
     of the checkpoint, so state that must survive from one epoch to the next (progressive masks,

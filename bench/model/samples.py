@@ -1,10 +1,10 @@
 """Training samples of an epoch and their batches.
 
-Both ways to draw samples give :class:`~bench.model.batch.Rows`: windows that predict every
-next item in one pass, or random (prefix, next item) pairs. Batches mix lengths: batches of
-similar length would spare padding, but every step then learns from one kind of user, and in a
-trial with SASRec on Beauty (one seed) validation NDCG@10 stopped rising earlier. Encoders leave
-padding out themselves where it costs.
+Every way to draw samples gives :class:`~bench.model.batch.Rows`: windows that predict every next
+item in one pass, (prefix, next item) pairs, or rows without a next item. Batches mix lengths:
+batches of similar length would spare padding, but every step then learns from one kind of user, and
+in a trial with SASRec on Beauty (one seed) validation NDCG@10 stopped rising earlier. Encoders
+leave padding out themselves where it costs.
 """
 
 from __future__ import annotations

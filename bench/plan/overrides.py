@@ -45,16 +45,17 @@ def resolve_spec(
 ) -> Spec:
     """Find a specification, change its grid and its settings, and check it.
 
-    The budget of the default comparison belongs to it alone: where data sets, backbones or
-    methods are given without a specification, it is ``paper``.
+    Budget, settings of training and protocol of the default comparison belong to it alone: where
+    data sets, backbones or methods are given without a specification, the budget is ``paper`` and
+    the others have their defaults.
 
     Parameters
     ----------
     source
         A specification, or what :func:`bench.plan.spec.find_spec` resolves.
     changes
-        New values of ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds`` and
-        ``budget``; None leaves what the specification says.
+        New values of ``datasets``, ``backbones``, ``methods``, ``encoders``, ``seeds``, ``splits``
+        and ``budget``; None leaves what the specification says.
     overrides
         As :func:`apply_overrides`.
 

@@ -56,10 +56,10 @@ def import_ranks(
         Where the result becomes one among the others.
     path, name, seed, origin, candidates
         See :func:`bench.import_ranks`. The file is a CSV or Parquet file with the columns of ranks
-        or lists; a Parquet file with the column ``user`` and one column for each item, named by
-        its id; or an npz file with the arrays ``users`` (ids, ``[U]``), ``items`` (ids, ``[I]``)
-        and ``scores`` (``[U, I]``). Rows whose column ``phase`` is ``validation`` are about
-        validation targets, others about test targets.
+        or lists, or with the column ``user`` and one column for each item, named by its id; or an
+        npz file with the arrays ``users`` (ids, ``[U]``), ``items`` (ids, ``[I]``) and ``scores``
+        (``[U, I]``). Rows whose column ``phase`` is ``validation`` are about validation targets,
+        others about test targets.
     dataset, card
         What the model was trained and tested on, and its card's path where it is a user's own.
     protocol

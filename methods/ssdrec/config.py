@@ -12,6 +12,8 @@ from bench.methods.hsd.config import HSDConfig
 class SSDRecConfig(HSDConfig):
     """Settings of SSDRec; defaults are the official code's except ``c_min`` (see ``card.yaml``).
 
+    The other settings are those of HSD, whose temperature is here that of all draws.
+
     Attributes
     ----------
     c_min
@@ -43,14 +45,6 @@ class SSDRecConfig(HSDConfig):
         ``corrected``: padding is never drawn, full sequences are augmented too, the context stops
         at a row's ends, only insertions are undone, the newest items stay, and all relations of
         users with items are normalised. ``official``: the faults of the official code.
-    dropout_sequence, dropout_item, gate_logits, train_query, eval_gate, eval_draws, keep_one
-        See :class:`bench.methods.hsd.config.HSDConfig`.
-    wipe_short_rows, pads, tau, tau_rate, tau_floor, tau_schedule
-        See HSD; the temperature is that of all draws.
-    curriculum_rate, curriculum_epochs, truncation
-        See HSD.
-    weight_reconstruction, weight_interest, interest_reduction, detach_target
-        See HSD.
     """
 
     c_min: int = Field(default=1, ge=0)

@@ -37,8 +37,6 @@ class Llm2VecConfig(LlmConfig):
 
     Attributes
     ----------
-    bidirectional, pooling, max_tokens, dtype
-        As of every :class:`LlmConfig`.
     model
         A folder, or a Hugging Face id, ``owner/name`` or ``owner/name@revision``.
     adapters
