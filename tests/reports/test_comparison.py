@@ -219,6 +219,25 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
     assert kinds == {"none": "self", "random-drop": "matched"}
 
 
+def test_an_experiment_of_a_tuned_and_another_run_is_compared_in_both(root):
+    # Tuning found that the default settings of the bare backbone are the best.
+    plain, default = go(root, ["none", "hsd"])
+    base = default[0]
+    go(root, ["none"], tuned=True)
+    _, best = go(root, ["hsd"], tuned=True, backbone_settings={"dropout": 0.4})
+    for keys in (plain.experiments, [base, *best]):
+        (table,) = tables_of(root, keys=keys)
+        (block,) = table.blocks
+        assert [row.keys for row in block.rows] == [[keys[1]], [base]]
+        assert [one.place for one in matched_bases(block.rows, "HR@5")] == [1, None]
+    (table,) = tables_of(root)
+    assert {
+        block.title: {key for row in block.rows for key in row.keys} for block in table.blocks
+    } == {"ml-100k (not tuned)": {*default}, "ml-100k (tuned)": {base, *best}}
+    (table,) = tables_of(root, keys=[base])
+    assert [block.title for block in table.blocks] == ["ml-100k"]
+
+
 def test_the_verb_and_the_python_interface_choose_alike(root):
     _, one = go(root, ["none"])
     _, two = go(root, ["none"], epochs=3)
