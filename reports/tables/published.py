@@ -28,8 +28,8 @@ class PublishedPair(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """Printed data set, backbone and method."""
-        return [self.block.title, self.row.names[0] or MISSING, self.row.names[1]]
+        """Printed data set, backbone, and method with its encoder."""
+        return [self.block.title, self.row.names[0] or MISSING, self.row.method_label]
 
     def texts(self) -> list[str]:
         """Print the line of the table."""

@@ -56,6 +56,16 @@ def test_a_published_figure_is_next_to_ours(tmp_path, cards):
     assert len(grid.caption.split()) <= 40
 
 
+def test_rows_of_several_encoders_are_told_apart(tmp_path, cards):
+    for encoder, ranks in (("tfidf", [1]), ("random", [99])):
+        save(tmp_path, make_experiment("thing", encoder=encoder), ranks)
+    lines = texts(grid_of(tmp_path, metrics=("HR@5",)))
+    assert [(name, ours) for name, _, _, ours, *_ in lines] == [
+        ("thing, random", "0.0000"),
+        ("thing, tfidf", "1.0000"),
+    ]
+
+
 def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards):
     save(tmp_path, make_experiment(method="thing", backbone="caser"), [1, 2])
     assert grid_of(tmp_path) is None
