@@ -1,11 +1,13 @@
 """Published figures next to ours."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 from made_up_store import make_experiment, save, tables_of
 
 from bench.plan.method_card import MethodCard
+from bench.plan.protocol import Protocol
 from bench.reports.tables import published
 from bench.reports.tables.published import published_grid
 
@@ -73,6 +75,15 @@ def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards
     assert grid_of(tmp_path) is not None
     assert grid_of(tmp_path, candidates="unseen") is None
     assert grid_of(tmp_path, phase="validation") is None
+    rated = [
+        replace(table, request=table.request.replace(targets="rating>=4"))
+        for table in tables_of(tmp_path)
+    ]
+    assert [published_grid(table) for table in rated] == [None]
+    by_time = Protocol.parse({"split": "temporal"}, "test")
+    save(tmp_path, make_experiment(method="thing", protocol=by_time), [1, 2])
+    shown = {str(table.protocol.split): published_grid(table) for table in tables_of(tmp_path)}
+    assert {split for split, grid in shown.items() if grid} == {"leave-one-out"}
 
 
 @pytest.mark.data
