@@ -13,6 +13,8 @@ from bench.plan.result import Metadata
 Settings = Mapping[str, str]
 PREFIXES = "training.prefixes_per_user"
 """Read only where training samples are prefixes or segments."""
+CODE = ("code", "computation.")
+"""Starts of the keys of settings that say which source ran, and where."""
 MAX_NAMED = 3
 """Most settings that the name of a row holds."""
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")

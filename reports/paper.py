@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.errors import ConfigError
 from bench.files import atomic_path, read_json, write_json
 from bench.hashing import file_hash
+from bench.plan.progress import counted
 from bench.reports.bibliography import references
 from bench.reports.differences import settings_read
 from bench.reports.figures.draw import Drawing, all_figures
@@ -167,7 +168,11 @@ def _statement(data: ReportData) -> str:
                 training[key.removeprefix("training.")].add(value)
     versions = {f"{name} {v}" for one in metadata for name, v in one.versions.items()}
     commit = f"commit {found}" if (found := checkout()) else "not from a Git checkout"
-    machines = {f"{one.machine}, {one.device}, {one.threads} threads" for one in metadata}
+    machines = {  # nothing is known of imported results
+        ", ".join(filter(None, (one.machine, one.device, threads)))
+        for one in metadata
+        for threads in [counted(one.threads, "thread") if one.threads else None]
+    } - {""}
     entries = {
         "Software": f"seqrec-denoise-bench {__version__}, {commit}",
         "Code of the experiments": _listed(result.experiment.code[:12] for result in results),

@@ -40,7 +40,8 @@ class ScoredExperiment:
     values
         Mean over users by name of the metric.
     tuned
-        Whether a run with tuned settings asked for it.
+        Whether a run with tuned settings asked for it; None if runs with and without them did, as
+        where the default settings were found to be the best.
     users
         bool ``[targets]``: which ranks count; None takes all.
     """
@@ -48,7 +49,7 @@ class ScoredExperiment:
     stored: StoredExperiment
     request: Request
     values: Mapping[str, float] = field(default_factory=dict)
-    tuned: bool = False
+    tuned: bool | None = False
     users: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @property
@@ -152,9 +153,12 @@ def read_results(
     def selected(key: str, entry: Experiment | Failure) -> bool:
         return request.admits(*_names(entry)) and (wanted is None or key in wanted)
 
-    tuned = {key for run in read_records(store.root) if run.tuned for key in run.experiments}
+    asked: dict[str, set[bool]] = defaultdict(set)
+    for run in read_records(store.root):
+        for key in run.experiments:
+            asked[key].add(run.tuned)
     chosen = [
-        ScoredExperiment(stored, request, tuned=key in tuned)
+        ScoredExperiment(stored, request, tuned=_single(asked[key] or {False}))
         for key, stored in understood.items()
         if selected(key, stored.experiment)
     ]
@@ -208,6 +212,10 @@ def restricted(
             problems.append(
                 f"Not shown: data set '{name}' has no ratings, which {request.targets} is about."
             )
+
+
+def _single(values: set[bool]) -> bool | None:
+    return values.pop() if len(values) == 1 else None
 
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:

@@ -25,6 +25,7 @@ from bench.plan.result import Decisions, TopLists
 from bench.plugins import resolve_settings
 from bench.reports.available import AvailableData, load_same
 from bench.reports.comparison import comparison_keys
+from bench.reports.differences import content_read
 from bench.reports.names import FigureKind
 from bench.reports.report import draw, read_report, warn
 from bench.reports.request import Reading, Request
@@ -72,8 +73,12 @@ class Results:
         if not len(self):
             return repr(self)
         names = [name for name in _IDENTITY if name != "seed"]
-        rows = self.metrics().drop(columns="key").groupby(names, dropna=False, sort=False)
+        # Other settings and protocols are other lines: only seeds are averaged.
+        alike = [content_read(one.experiment, one.metadata, "seed") for one in self._stored]
+        every = self.metrics().drop(columns="key").assign(alike=alike)
+        rows = every.groupby([*names, "alike"], dropna=False, sort=False)
         frame = rows.mean().assign(seed=rows.size()).rename(columns={"seed": "seeds"}).reset_index()
+        frame = frame.drop(columns="alike")
         return str(frame.to_html(index=False, float_format="{:.4f}".format, na_rep=""))
 
     def filter(
@@ -155,7 +160,7 @@ class Results:
             No experiment has finished, or one is damaged.
         """
         request = request_of(reading, keys=self._comparison_keys())
-        data = read_report(self.settings, request)
+        data = read_report(self.settings, request, RegisteredTitles())
         warn([*data.problems, *data.available.problems])
         return frame(data.tables)
 

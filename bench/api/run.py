@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.plan.protocol import Keep
     from bench.tuning.plan import Pruning
 
-Names = str | Iterable[str] | None
+Names = str | Path | Iterable[str | Path] | None
 """One name or several."""
 DEFAULT_TRIALS = 20
 """Budget where none is given."""
@@ -259,7 +259,10 @@ def changed_spec(spec: Spec | str | Path | None, **changes: Unpack[Changes]) -> 
     given = {
         name: value
         if value is None or name == "budget"
-        else ([value] if isinstance(value, str | int) else [*value])
+        else [
+            str(one) if isinstance(one, Path) else one
+            for one in ([value] if isinstance(value, str | int | Path) else value)
+        ]
         for name, value in values.items()
     }
     return resolve_spec(spec, given, overrides)

@@ -141,10 +141,15 @@ class _Known:
         """Compare what the data alone decide with a published experiment on the same data."""
         one = entry.experiment
         for held in self.about.get(one.dataset, ()):
-            if held.experiment.fingerprint == one.fingerprint and held.key != entry.key:
+            theirs = held.experiment
+            same = (theirs.fingerprint, theirs.protocol.split) == (
+                one.fingerprint,
+                one.protocol.split,
+            )
+            if same and held.key != entry.key:
                 for phase in PHASES:
-                    ours, theirs = (e.ranks[phase].columns() for e in (entry, held))
-                    odd = [name for name in OF_DATA if not np.array_equal(ours[name], theirs[name])]
+                    a, b = (e.ranks[phase].columns() for e in (entry, held))
+                    odd = [name for name in OF_DATA if not np.array_equal(a[name], b[name])]
                     if odd:
                         what = "are not those of published experiments on the same data"
                         yield f"{phase}: {', '.join(odd)} {what}"

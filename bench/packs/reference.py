@@ -136,7 +136,8 @@ def join(settings: Settings, keys: list[str] | None, name: str | None) -> Joined
         *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),
     ]
     root = _joined((*shown, *everything), settings.store, theirs.root)
-    return Joined(replace(settings, store=root), [s.key for s in (*own, *shown)], notes)
+    ours_too = [stored.key for stored in own] if keys is None else keys  # also what is missing
+    return Joined(replace(settings, store=root), [*ours_too, *(s.key for s in shown)], notes)
 
 
 def _settings(stored: StoredExperiment) -> str:

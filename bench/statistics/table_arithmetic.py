@@ -5,7 +5,7 @@ hits up to K have ranks 1 to K, those between k and K ranks k + 1 to K. Hence, a
 over cases and seeds::
 
     HR@K / log2(K + 1)  <=  NDCG@K  <=  HR@K
-    0                   <=  HR@K - HR@k
+    0                   <=  HR@K - HR@k,  0  <=  NDCG@K - NDCG@k
     (HR@K - HR@k) / log2(K + 1)  <=  NDCG@K - NDCG@k  <=  (HR@K - HR@k) / log2(k + 2)
 
 A printed figure represents all numbers that round to it, so each is moved by half a unit of its
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal["HR", "NDCG"]
 _ROUNDING = 1e-12
@@ -100,14 +100,15 @@ def _at_one(figures: Figures, k: int) -> Iterator[str]:
 
 
 def _falls(figures: Figures, k: int, further: int) -> Iterator[str]:
-    near, far = figures.get(("HR", k)), figures.get(("HR", further))
-    if near is None or far is None:
-        return
-    if far.value + far.half < near.value - near.half - _ROUNDING:
-        yield (
-            f"HR falls from {near} at {k} to {far} at {further}, but the first {further} hold "
-            f"the first {k}"
-        )
+    for kind in get_args(Kind):
+        near, far = figures.get((kind, k)), figures.get((kind, further))
+        if near is None or far is None:
+            continue
+        if far.value + far.half < near.value - near.half - _ROUNDING:
+            yield (
+                f"{kind} falls from {near} at {k} to {far} at {further}, but the first "
+                f"{further} hold the first {k}"
+            )
 
 
 def _between(figures: Figures, k: int, further: int) -> Iterator[str]:
@@ -117,8 +118,8 @@ def _between(figures: Figures, k: int, further: int) -> Iterator[str]:
     near, far, before, after = (figures[key] for key in keys)
     hits, hits_slack = far.value - near.value, far.half + near.half
     gain, gain_slack = after.value - before.value, after.half + before.half
-    if hits < -hits_slack - _ROUNDING:
-        return  # reported already: HR falls
+    if hits < -hits_slack - _ROUNDING or gain < -gain_slack - _ROUNDING:
+        return  # reported already: one of them falls
     growth = (
         f"NDCG grows by {_show(gain, after, 0)} from {before} at {k} to {after} at {further}, "
         f"but HR by {_show(hits, far, 0)} from {near} to {far}"

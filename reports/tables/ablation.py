@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.components import BASELINE, VARIANT_MARK
 from bench.reports.differences import differing_keys, nearest
 from bench.reports.tables.grid import Grid, block_of
-from bench.reports.tables.rows import DECIMALS, DatasetBlock, Row, Table
+from bench.reports.tables.rows import DECIMALS, DatasetBlock, Row, Table, label_columns
 
 USUAL = ("HR@10", "NDCG@10")
 
@@ -23,13 +23,20 @@ def ablation_grid(table: Table) -> Grid | None:
     names = table.metric_names
     if table.request.metrics is None:
         names = [name for name in names if name in USUAL] or names
+    heads, labels = label_columns(table)
     families = [
-        (block, [block.rows[place], *variants])
-        for block in table.blocks
-        for place, variants in _families(block).items()
+        (number, [full, *variants])
+        for number, block in enumerate(table.blocks)
+        for full, variants in _families(block).items()
     ]
     if not families:
         return None
+
+    def line(number: int, place: int, full: int) -> Iterator[str]:
+        rows = table.blocks[number].rows
+        yield from labels[number][place]
+        yield from _texts(rows[place], rows[full], names)
+
     return Grid(
         title="Ablation",
         caption=(
@@ -37,31 +44,31 @@ def ablation_grid(table: Table) -> Grid | None:
             f"variants, protocol {table.anchor}. Differences: variant minus the full form above. "
             "Changed: settings in which the two differ."
         ),
-        labels=["Data set", "Backbone", "Method", "Changed"],
+        labels=[*heads, "Changed"],
         figures=["Seeds", *(head for name in names for head in (name, f"{name} diff."))],
         blocks=[
-            block_of([block.title, *_texts(row, rows[0], names)] for row in rows)
-            for block, rows in families
+            block_of(line(number, place, places[0]) for place in places)
+            for number, places in families
         ],
         notes=[],
         anchor=f"ablation-{table.anchor}",
-        sources=[[row.keys for row in rows] for _, rows in families],
+        sources=[[table.sources[number][place] for place in places] for number, places in families],
     )
 
 
-def _families(block: DatasetBlock) -> Mapping[int, Sequence[Row]]:
-    """Return variants by the index of their full form.
+def _families(block: DatasetBlock) -> Mapping[int, Sequence[int]]:
+    """Return the indices of variants by that of their full form.
 
     Variants of the bare backbone are controls that train it differently, not ablations.
     """
-    families: dict[int, list[Row]] = defaultdict(list)
-    for row in block.finished:
-        if VARIANT_MARK not in row.identity[1] or row.family == BASELINE:
+    families: dict[int, list[int]] = defaultdict(list)
+    for number, row in enumerate(block.rows):
+        if not row.results or VARIANT_MARK not in row.identity[1] or row.family == BASELINE:
             continue
         places = [n for n, other in enumerate(block.rows) if _is_full_form(other, row)]
         if places:
             full = [block.rows[place].all_settings for place in places]
-            families[places[nearest(row.all_settings, full)]].append(row)
+            families[places[nearest(row.all_settings, full)]].append(number)
     return dict(sorted(families.items()))
 
 
@@ -73,8 +80,6 @@ def _is_full_form(row: Row, variant: Row) -> bool:
 
 
 def _texts(row: Row, full: Row, metrics: Sequence[str]) -> Iterator[str]:
-    yield row.names[0] or ""
-    yield row.names[1]
     yield ", ".join(
         f"{key.removeprefix('method.')}={row.all_settings.get(key, '-')}"
         for key in differing_keys([full.all_settings, row.all_settings])

@@ -68,6 +68,10 @@ class MethodDecisions:
         ranks = dict(zip(users, ranking.ranks.tolist(), strict=True))  # the last of several stays
         return cls(row.method_label, drop, ranks)
 
+    def place(self, user: int) -> str:
+        """Print the rank of the test item; that of tied items may be between two places."""
+        return f"rank {self.ranks[user]:,.1f}".removesuffix(".0")
+
     def outcome(self, user: int, position: int) -> str:
         """Print what became of an interaction."""
         if self.drop.empty:
@@ -228,7 +232,7 @@ class _Cases:
         if method is None:
             return MISSING
         if position == last:
-            return f"rank {method.ranks[user]:,.0f}"
+            return method.place(user)
         return method.outcome(user, position)
 
     def _noise(self, user: int, position: int) -> str:

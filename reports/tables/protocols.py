@@ -8,13 +8,13 @@ from itertools import chain
 
 import numpy as np
 
+from bench.reports.differences import CODE
 from bench.reports.tables.grid import Grid, TableCell, block_of, format_number
 from bench.reports.tables.overall import marked
 from bench.reports.tables.rows import Row, Table
 
 Model = tuple[object, ...]
 """Backbone, method, encoder and settings."""
-_CODE = ("code", "computation.")
 
 
 def protocols_grid(tables: Sequence[Table]) -> Grid | None:
@@ -65,7 +65,7 @@ def _tested(tables: Sequence[Table]) -> Iterator[tuple[str, list[list[Row]]]]:
             titles.setdefault(data, block.name)
             models = found.setdefault(data, defaultdict(dict))
             for row in block.finished:
-                own = {k: v for k, v in row.all_settings.items() if not k.startswith(_CODE)}
+                own = {k: v for k, v in row.all_settings.items() if not k.startswith(CODE)}
                 models[*row.identity, *sorted(own.items())].setdefault(
                     (table.anchor, *row.keys), row
                 )

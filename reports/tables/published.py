@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bench.components import BASELINE, METHODS
 from bench.errors import BenchError
 from bench.plan.method_card import MethodCard, Published, find
+from bench.plan.protocol import LEAVE_ONE_OUT
 from bench.reports.tables.grid import MISSING, Grid, block_of
 from bench.reports.tables.markup import one_line
 from bench.reports.tables.rows import DECIMALS, DatasetBlock, Row, Table
@@ -28,8 +29,8 @@ class PublishedPair(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """Printed data set, backbone and method."""
-        return [self.block.title, self.row.names[0] or MISSING, self.row.names[1]]
+        """Printed data set, backbone, and method with its encoder."""
+        return [self.block.title, self.row.names[0] or MISSING, self.row.method_label]
 
     def texts(self) -> list[str]:
         """Print the line of the table."""
@@ -47,9 +48,13 @@ class PublishedPair(NamedTuple):
 def published_grid(table: Table) -> Grid | None:
     """Lay out every published figure that has a row here; None if there is none.
 
-    Published figures are compared with test metrics over all items only.
+    Published figures are compared with test metrics of all users over all items only, under
+    leave-one-out as in the papers.
     """
-    if table.request.phase != "test" or table.request.candidates_for(table.protocol) != "all":
+    request, protocol = table.request, table.protocol
+    if (request.phase, request.candidates_for(protocol), request.targets, protocol.split) != (
+        *("test", "all", None, LEAVE_ONE_OUT),
+    ):
         return None
     cards = method_cards()
     pairs = list(_pairs(table, cards))

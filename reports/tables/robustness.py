@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.plan.variants import Noise, source_of, split_source
-from bench.reports.differences import format_settings
+from bench.reports.differences import CODE, format_settings, variant_names
 from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import DECIMALS, Row, Table
+from bench.reports.tables.rows import DECIMALS, Identity, Row, Table
 from bench.reports.titles import noise_options, with_variants
 from bench.statistics.family import ALPHA
 
@@ -30,6 +30,8 @@ class NoiseSeries:
         Ascending; 0 is the data set as it is.
     places
         Where the rows of each method are, by rate; a row may lack rates.
+    variants
+        Settings that distinguish each method from others of the same name.
     """
 
     dataset: str
@@ -37,6 +39,7 @@ class NoiseSeries:
     backbone: str
     rates: Sequence[float]
     places: Sequence[Mapping[float, Place]]
+    variants: Sequence[str]
 
 
 def noise_series(table: Table) -> Iterator[NoiseSeries]:
@@ -71,16 +74,30 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
 def _by_backbone(
     table: Table, title: str, noise: str, numbers: Mapping[float, int]
 ) -> Iterator[NoiseSeries]:
-    found: dict[tuple[object, ...], dict[float, Place]] = {}
+    found: dict[Identity, dict[tuple[tuple[str, str], ...], dict[float, Place]]] = {}
     labels: dict[str | None, str] = {}
     for rate, number in numbers.items():
         for place, row in enumerate(table.blocks[number].rows):
             if row.results:
-                found.setdefault((*row.identity, row.variant), {})[rate] = (number, place)
+                lines = found.setdefault(row.identity, {})
+                lines.setdefault(_settings(row), {})[rate] = (number, place)
                 labels[row.identity[0]] = row.backbone_label
     for backbone in [name for name in labels if name is not None] or labels:
-        places = [points for key, points in found.items() if key[0] in {backbone, None}]
-        yield NoiseSeries(title, noise, labels[backbone], list(numbers), places)
+        shown = [lines for identity, lines in found.items() if identity[0] in {backbone, None}]
+        places = [points for lines in shown for points in lines.values()]
+        variants = [name for lines in shown for name in variant_names([*map(dict, lines)])]
+        yield NoiseSeries(title, noise, labels[backbone], list(numbers), places, variants)
+
+
+def _settings(row: Row) -> tuple[tuple[str, str], ...]:
+    """Return the settings that rows of one line share: of tuned rows, those that were not searched.
+
+    Versions of the code count where a block has rows of several.
+    """
+    own = {} if row.tuned else row.all_settings
+    return tuple(
+        sorted((k, v) for k, v in own.items() if not k.startswith(CODE) or k in row.settings)
+    )
 
 
 def row_at(table: Table, place: Place) -> Row:
@@ -97,7 +114,7 @@ def robustness_grid(table: Table) -> Grid | None:
     rows = [row_at(table, p) for one in series for points in one.places for p in points.values()]
     used = {
         "Encoder": any(row.identity[2] for row in rows),
-        "Settings": any(row.variant for row in rows),
+        "Settings": any(variant for one in series for variant in one.variants),
     }
     heads = [f"{100 * rate:g} %" for rate in rates]
     return Grid(
@@ -134,7 +151,7 @@ def _lines(
         found = {rate: row_at(table, place) for rate, place in points.items()}
         row = next(iter(found.values()))
         seeds = sorted({len(one.results) for one in found.values()})
-        optional = {"Encoder": row.names[2] or MISSING, "Settings": row.variant}
+        optional = {"Encoder": row.names[2] or MISSING, "Settings": series.variants[number]}
         means = {rate: one.mean(table.main) for rate, one in found.items()}
         yield [
             *(series.dataset, series.noise, row.names[0] or MISSING, row.names[1]),

@@ -320,7 +320,7 @@ def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
 def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
     data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
     for result in sorted(
-        results, key=lambda one: (one.experiment.imported, PREFIXES not in budget_of(one))
+        _by_kind(results), key=lambda one: (one.experiment.imported, PREFIXES not in budget_of(one))
     ):
         experiment = result.experiment
         budgets = data.setdefault((experiment.dataset, experiment.fingerprint), {})
@@ -342,6 +342,21 @@ def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
             missing = set()
     blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
     return Table(results[0].experiment.protocol, _titled(blocks), order.request, titles)
+
+
+def _by_kind(results: Sequence[ScoredExperiment]) -> Iterator[ScoredExperiment]:
+    """Let what runs with and without tuned settings asked for be of the kinds of the others."""
+
+    def data(one: ScoredExperiment) -> tuple[str, str]:
+        return one.experiment.dataset, one.experiment.fingerprint
+
+    kinds: dict[tuple[str, str], set[bool]] = defaultdict(set)
+    for one in results:
+        if one.tuned is not None and not one.experiment.imported:
+            kinds[data(one)].add(one.tuned)
+    for one in results:
+        own = {one.tuned} if one.tuned is not None else kinds[data(one)] or {False}
+        yield from (replace(one, tuned=tuned) for tuned in sorted(own))
 
 
 def budget_of(result: ScoredExperiment) -> Settings:

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bench
+from bench.api.run import changed_spec
 from bench.cli.main import app
 from bench.data.load import load_dataset
 from bench.data.split import Split
@@ -296,3 +298,11 @@ def test_a_script_needs_no_guard_around_its_run(tmp_path):
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines() == ["<Results: 2 experiments of planted>"], done.stderr
+
+
+def test_cards_may_be_paths(tmp_path):
+    card = tmp_path / "own.yaml"
+    shipped = (Path(bench.__file__).parent / "datasets" / "planted.yaml").read_text()
+    card.write_text(shipped.replace("name: planted", "name: own"))
+    for given in (card, str(card), [card]):
+        assert [*changed_spec(None, datasets=given).datasets] == [str(card)]

@@ -19,6 +19,7 @@ from bench.plan.protocol import PHASES, Protocol
 from bench.plan.training import TrainingConfig
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
+from bench.reports.results import read_results
 from bench.runs.store import Store
 from bench.settings import Settings
 
@@ -191,3 +192,10 @@ def test_nothing_is_said_of_published_experiments_where_all_give_way(packs, sett
     for method, seed in (("none", 1), ("none", 2), ("hsd", 1)):
         finish(settings.store, method, seed)
     assert join(settings, None, str(packs)).notes == []
+
+
+def test_what_a_run_lacks_is_still_said(packs, settings):
+    stored = finish(settings.store, "steam")
+    found = join(settings, [stored.key, "a" * 64], str(packs))
+    problems = read_results(Store(found.settings.store), Request(keys=found.keys))[1]
+    assert problems == [f"Missing: 1 of {len(found.keys)} selected experiments."]

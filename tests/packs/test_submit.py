@@ -13,8 +13,9 @@ from bench.hashing import canonical_json, content_hash
 from bench.packs import submit
 from bench.packs.check import check_pack
 from bench.packs.publish import publish
-from bench.packs.published import read_published, write_published
+from bench.packs.published import PublishedExperiment, read_published, write_published
 from bench.packs.reference import published_experiments, published_folder
+from bench.plan.protocol import Protocol
 from bench.plan.variants import MARK
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -206,6 +207,18 @@ def test_other_ranks_of_a_published_key_are_a_problem(published, settings, tmp_p
     tampered(pack, ranks=lambda r: {"better_all": r.better_all + 1}, phases=("test",))
     found = check_pack(pack, published_experiments(str(published)), settings)
     assert any("published with other ranks" in problem for problem in found.problems)
+
+
+def test_targets_of_a_split_by_time_are_no_measure_of_others(pack, settings, published, tmp_path):
+    store = Store(tmp_path / "by time")
+    rules = Protocol.parse({"split": "temporal"}, "test")
+    (first,) = published_experiments(str(published))
+    own = finish(store.root, protocol=rules)
+    timed = PublishedExperiment.of(own, None, COMMIT, {})
+    moved = {phase: dataclasses.replace(r, target=r.target + 1) for phase, r in timed.ranks.items()}
+    timed = dataclasses.replace(timed, ranks=moved)
+    for known in ([timed, first], [first, timed]):
+        assert check_pack(pack, known, settings).problems == []
 
 
 def test_collapsed_scores_and_missing_baselines_are_alarms(pack, settings, published):

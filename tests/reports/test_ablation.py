@@ -41,7 +41,8 @@ def test_a_variant_goes_to_the_full_form_it_differs_least_from(tmp_path):
         save(tmp_path, make_experiment("hsd", method_settings={"rate": rate, "w": 1}), [HITS])
     save(tmp_path, make_experiment("hsd:cut", method_settings={"rate": 0.2, "w": 0}), [MISS])
     (block,) = texts(grid_of(tmp_path))
-    assert [row[3] for row in block] == ["", "w=0"], "rate=0.1 differs in two settings"
+    assert [row[4] for row in block] == ["", "w=0"], "rate=0.1 differs in two settings"
+    assert block[0][3] == "method.rate=0.2", "which of the two full forms it is"
 
 
 def test_a_variant_without_text_belongs_to_the_form_with_text(tmp_path):
@@ -50,6 +51,15 @@ def test_a_variant_without_text_belongs_to_the_form_with_text(tmp_path):
     save(tmp_path, make_experiment("iadsr:short", encoder="other"), [MISS])
     (block,) = texts(grid_of(tmp_path))
     assert [row[2] for row in block] == ["iadsr", "iadsr:blind"]
+
+
+def test_families_are_told_apart_by_their_encoder(tmp_path):
+    for encoder in ("tfidf", "random"):
+        save(tmp_path, make_experiment("iadsr", encoder=encoder), [HITS])
+        save(tmp_path, make_experiment("iadsr:short", encoder=encoder), [MISS])
+    grid = grid_of(tmp_path)
+    assert grid.labels == ["Data set", "Backbone", "Method", "Encoder", "Changed"]
+    assert [[row[3] for row in block] for block in texts(grid)] == [["random"] * 2, ["tfidf"] * 2]
 
 
 def test_without_a_full_form_there_is_no_table(tmp_path):

@@ -213,3 +213,8 @@ def test_variants_have_their_own_titles():
     assert titles["iadsr:theta=-0.5"] == "IADSR (theta=-0.5)"
     assert titles.get("nonesuch:theta=1", "as it is") == "as it is"
     assert len(titles) == len(set(titles))
+
+
+def test_ranks_of_tied_test_items_are_not_rounded():
+    method = MethodDecisions("any", pd.Series(dtype=bool), {0: 2.5, 1: 3.5, 2: 1200.0})
+    assert [method.place(user) for user in range(3)] == ["rank 2.5", "rank 3.5", "rank 1,200"]

@@ -1,6 +1,9 @@
 """Which experiments a report shows: those of the last run, or of what is named."""
 
+import csv
+import io
 import itertools
+import re
 
 import pytest
 from made_up_store import make_experiment, save, tables_of
@@ -13,6 +16,7 @@ from bench.plan.experiment import IMPORTED
 from bench.plan.grid import PlannedExperiment
 from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
+from bench.plan.training import TrainingConfig
 from bench.reports.comparison import comparison_keys
 from bench.reports.request import Request
 from bench.reports.results import read_results
@@ -230,6 +234,25 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
     assert kinds == {"none": "self", "random-drop": "matched"}
 
 
+def test_an_experiment_of_a_tuned_and_another_run_is_compared_in_both(root):
+    # Tuning found that the default settings of the bare backbone are the best.
+    plain, default = go(root, ["none", "hsd"])
+    base = default[0]
+    go(root, ["none"], tuned=True)
+    _, best = go(root, ["hsd"], tuned=True, backbone_settings={"dropout": 0.4})
+    for keys in (plain.experiments, [base, *best]):
+        (table,) = tables_of(root, keys=keys)
+        (block,) = table.blocks
+        assert [row.keys for row in block.rows] == [[keys[1]], [base]]
+        assert [one.place for one in matched_bases(block.rows, "HR@5")] == [1, None]
+    (table,) = tables_of(root)
+    assert {
+        block.title: {key for row in block.rows for key in row.keys} for block in table.blocks
+    } == {"ml-100k (not tuned)": {*default}, "ml-100k (tuned)": {base, *best}}
+    (table,) = tables_of(root, keys=[base])
+    assert [block.title for block in table.blocks] == ["ml-100k"]
+
+
 def test_the_verb_and_the_python_interface_choose_alike(root):
     _, one = go(root, ["none"])
     _, two = go(root, ["none"], epochs=3)
@@ -250,3 +273,21 @@ def test_the_verb_and_the_python_interface_choose_alike(root):
         assert verb(*words) == set(" ".join(python.table()["keys"]).split())
     assert verb() == {*two}
     assert verb("--run", "all") == {*one, *two}
+
+
+def test_the_python_table_has_the_order_of_the_verb(root):
+    go(root, ["none", "hsd"])
+    done = CliRunner().invoke(app, ["report", "--store", str(root), "--format", "csv"])
+    printed = [line["method"] for line in csv.DictReader(io.StringIO(done.output))]
+    assert printed == ["none", "hsd"], "Base before HSD"
+    settings = Settings.from_environment(track=False)
+    assert [*load(root, settings=settings).table()["method"]] == printed
+
+
+def test_a_notebook_averages_over_seeds_alone(root):
+    save(root, make_experiment(seed=1), [1, 99, 99, 99])
+    save(root, make_experiment(seed=2), [1, 1, 99, 99])
+    save(root, make_experiment(training=TrainingConfig(epochs=3)), [1, 1, 1, 1])
+    shown = load(root, settings=Settings.from_environment(track=False))._repr_html_()
+    lines = [re.findall("<td>(.*?)</td>", line) for line in shown.split("<tr>")]
+    assert sorted(cells[4:6] for cells in lines if cells) == [["1", "1.0000"], ["2", "0.3750"]]

@@ -14,7 +14,7 @@ import bench
 from bench.cli.main import app
 from bench.errors import BenchError, ConfigError
 from bench.files import write_json
-from bench.plan.result import Origin
+from bench.plan.result import Metadata, Origin
 from bench.reports import paper
 from bench.reports.bibliography import Reference
 from bench.reports.request import Request
@@ -104,6 +104,15 @@ def test_seeds_are_in_the_order_of_their_numbers(tmp_path, quick):
         save(tmp_path / "store", make_experiment(seed=seed), [1])
     paper.write_paper(tmp_path / "store", tmp_path / "paper")
     assert "[Seeds] 9, 10" in (tmp_path / "paper" / "reproducibility.tex").read_text()
+
+
+def test_nothing_is_said_of_the_machine_of_imported_results(tmp_path, quick):
+    save(tmp_path / "store", make_experiment(), [1], make_metadata(machine="Linux", threads=1))
+    mine = make_experiment("imported:mine", None, code="imported")
+    save(tmp_path / "store", mine, [1], Metadata(), [])
+    paper.write_paper(tmp_path / "store", tmp_path / "paper")
+    text = (tmp_path / "paper" / "reproducibility.tex").read_text()
+    assert "[Machine] Linux, cpu, 1 thread\n" in text
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Published figures next to ours."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 from made_up_store import make_experiment, save, tables_of
 
 from bench.plan.method_card import MethodCard
+from bench.plan.protocol import Protocol
 from bench.reports.tables import published
 from bench.reports.tables.published import published_grid
 
@@ -56,6 +58,16 @@ def test_a_published_figure_is_next_to_ours(tmp_path, cards):
     assert len(grid.caption.split()) <= 40
 
 
+def test_rows_of_several_encoders_are_told_apart(tmp_path, cards):
+    for encoder, ranks in (("tfidf", [1]), ("random", [99])):
+        save(tmp_path, make_experiment("thing", encoder=encoder), ranks)
+    lines = texts(grid_of(tmp_path, metrics=("HR@5",)))
+    assert [(name, ours) for name, _, _, ours, *_ in lines] == [
+        ("thing, random", "0.0000"),
+        ("thing, tfidf", "1.0000"),
+    ]
+
+
 def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards):
     save(tmp_path, make_experiment(method="thing", backbone="caser"), [1, 2])
     assert grid_of(tmp_path) is None
@@ -63,6 +75,15 @@ def test_other_data_and_other_readings_have_no_published_figures(tmp_path, cards
     assert grid_of(tmp_path) is not None
     assert grid_of(tmp_path, candidates="unseen") is None
     assert grid_of(tmp_path, phase="validation") is None
+    rated = [
+        replace(table, request=table.request.replace(targets="rating>=4"))
+        for table in tables_of(tmp_path)
+    ]
+    assert [published_grid(table) for table in rated] == [None]
+    by_time = Protocol.parse({"split": "temporal"}, "test")
+    save(tmp_path, make_experiment(method="thing", protocol=by_time), [1, 2])
+    shown = {str(table.protocol.split): published_grid(table) for table in tables_of(tmp_path)}
+    assert {split for split, grid in shown.items() if grid} == {"leave-one-out"}
 
 
 @pytest.mark.data

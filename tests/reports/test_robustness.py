@@ -116,6 +116,20 @@ def test_kinds_options_and_backbones_are_blocks_of_their_own(tmp_path):
     assert {len(one.places) for one in noise_series(table)} == {2}, "and the one of its own"
 
 
+def test_a_line_has_one_setting_at_every_rate(tmp_path):
+    hits = {("x", 0.0): 4, ("x", 0.5): 3, ("x+random:0.2", 0.5): 2, ("x+random:0.3", 0.0): 1}
+    for (dataset, theta), count in hits.items():
+        experiment = make_experiment(
+            "hsd", dataset=dataset, fingerprint=dataset[-1] * 64, method_settings={"theta": theta}
+        )
+        save(tmp_path, experiment, [1] * count + [99] * (4 - count))
+    grid = robustness_grid(read_report(tmp_path, Request(metrics=("HR@1",))).tables[0])
+    assert {row[4].text: [cell.text for cell in row[6:11]] for row in grid.blocks[0]} == {
+        "method.theta=0": ["1.0000", "\N{EM DASH}", "0.2500", "\N{EM DASH}", "+75.0%"],
+        "method.theta=0.5": ["0.7500", "0.5000", "\N{EM DASH}", "+33.3%", "\N{EM DASH}"],
+    }
+
+
 def test_a_method_that_lacks_a_rate_has_dashes_there(root, tmp_path):
     save(tmp_path, make_experiment(dataset="x", fingerprint="0" * 64), [1, 2])
     for method in ("none", "hsd"):

@@ -72,7 +72,11 @@ def test_ndcg_above_hr_and_a_falling_hr_are_told():
 
 
 def test_a_falling_ndcg_is_told():
-    assert broken("0.100", "0.101", "0.080", "0.070") == ["NDCG grows"]
+    assert broken("0.100", "0.101", "0.080", "0.070") == ["NDCG falls"]
+    alone = {("NDCG", 5): PrintedNumber("0.080"), ("NDCG", 10): PrintedNumber("0.078")}
+    assert len(violations(alone)) == 1
+    alone["NDCG", 10] = PrintedNumber("0.079")
+    assert violations(alone) == [], "both may be 0.0795"
 
 
 @pytest.mark.parametrize(
