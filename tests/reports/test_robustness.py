@@ -10,6 +10,7 @@ from bench.cli.main import app
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import BenchError, ConfigError, DataError, StoreError
+from bench.plan.training import TrainingConfig
 from bench.reports import available
 from bench.reports.report import draw, read_report, render
 from bench.reports.request import Request
@@ -128,6 +129,28 @@ def test_a_line_has_one_setting_at_every_rate(tmp_path):
         "method.theta=0": ["1.0000", "\N{EM DASH}", "0.2500", "\N{EM DASH}", "+75.0%"],
         "method.theta=0.5": ["0.7500", "0.5000", "\N{EM DASH}", "+33.3%", "\N{EM DASH}"],
     }
+
+
+@pytest.mark.parametrize("prefixes", [(4,), (4, 8)])
+def test_rows_at_all_positions_are_at_every_rate_whatever_others_draw(tmp_path, prefixes):
+    """Only the clean data have rows on prefixes."""
+    places = {"x": [1, 1, 1, 99], "x+random:0.2": [1, 99, 99, 99]}
+    for dataset, ranks in places.items():
+        save(tmp_path, make_experiment(dataset=dataset, fingerprint=dataset[-1] * 64), ranks)
+    for k in prefixes:
+        drawn = make_metadata(sampling="prefixes", prefixes_per_user=k)
+        training = TrainingConfig(prefixes_per_user=k)
+        on = make_experiment("hsd", dataset="x", fingerprint="x" * 64, training=training)
+        save(tmp_path, on, [1, 1, 99, 99], drawn)
+    (table,) = read_report(tmp_path, Request(metrics=("HR@1",))).tables
+    grid = robustness_grid(table)
+    names = ["x"] if len(prefixes) == 1 else [f"x (prefixes_per_user={k})" for k in prefixes]
+    assert [block[0][0].text for block in grid.blocks] == names
+    for block in grid.blocks:
+        assert {row[3].text: [cell.text for cell in row[5:8]] for row in block} == {
+            "none": ["0.7500", "0.2500", "+66.7%"],
+            "hsd": ["0.5000", "\N{EM DASH}", "\N{EM DASH}"],
+        }
 
 
 def test_a_method_that_lacks_a_rate_has_dashes_there(root, tmp_path):
