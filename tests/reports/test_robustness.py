@@ -10,6 +10,7 @@ from bench.cli.main import app
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import BenchError, ConfigError, DataError, StoreError
+from bench.plan.protocol import Protocol
 from bench.plan.training import TrainingConfig
 from bench.reports import available
 from bench.reports.report import draw, read_report, render
@@ -186,6 +187,35 @@ def test_the_figure_has_a_line_a_method_and_bands_over_seeds(root, ranks):
     assert len(ax.collections) == len(SKILL)
     (legend,) = figure.legends
     assert "HSD" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_lines_of_other_settings_and_panels_of_other_protocols_have_other_names(tmp_path):
+    """No block has rows of both settings: only the series tells them apart."""
+    hits = {("x", 0): 4, ("x+random:0.2", 0): 3, ("x+random:0.3", 1): 2, ("x+random:0.4", 1): 1}
+    protocols = Protocol(), Protocol(max_length=20)
+    for protocol in protocols:
+        for (dataset, theta), count in hits.items():
+            settings = {"theta": theta}
+            one = make_experiment(
+                "hsd",
+                dataset=dataset,
+                fingerprint=dataset[-1] * 64,
+                method_settings=settings,
+                protocol=protocol,
+            )
+            save(tmp_path, one, [1] * count + [99] * (4 - count))
+    figure = draw(tmp_path, "robustness", request=Request(metrics=("HR@1",)))
+    assert {ax.get_title(loc="left") for ax in figure.axes} == {
+        f"x (protocol {protocol.hash[:8]}), sasrec" for protocol in protocols
+    }
+    handles = figure.legends[0].legend_handles
+    markers = {line.get_label(): line.get_marker() for line in handles}
+    assert set(markers) == {"hsd, theta=0", "hsd, theta=1"}
+    for ax in figure.axes:
+        assert {line.get_marker(): list(line.get_ydata()) for line in ax.lines} == {
+            markers["hsd, theta=0"]: [1.0, 0.75],
+            markers["hsd, theta=1"]: [0.5, 0.25],
+        }
 
 
 def test_titles_name_the_variants():
