@@ -154,7 +154,9 @@ def read_results(
         return request.admits(*_names(entry)) and (wanted is None or key in wanted)
 
     asked: dict[str, set[bool]] = defaultdict(set)
+    labels: dict[str, str] = {}
     for run in read_records(store.root):
+        labels |= zip(run.experiments, run.labels, strict=False)
         for key in run.experiments:
             asked[key].add(run.tuned)
     chosen = [
@@ -162,14 +164,15 @@ def read_results(
         for key, stored in understood.items()
         if selected(key, stored.experiment)
     ]
-    keys = {result.key for result in chosen}
     problems = [
         f"Failed: {failure.label}: {failure.cause}"
         for key, failure in failures.items()
-        if key not in keys and selected(key, failure)
+        if key not in understood and selected(key, failure)
     ]
-    if wanted and (missing := len(wanted - understood.keys())):
-        problems.append(f"Missing: {missing} of {len(wanted)} selected experiments.")
+    lacking = (wanted or set()) - understood.keys() - failures.keys()
+    if missing := sum(_may_be_about(labels.get(key), request) for key in lacking):
+        total = len(chosen) + len(problems) + missing
+        problems.append(f"Missing: {missing} of {total} selected experiments.")
     if unreadable := [one for one in everything if one.folder not in folders]:
         problems.append(
             f"Not shown: {counted(len(unreadable), 'experiment')} damaged or written by another "
@@ -220,6 +223,13 @@ def _single(values: set[bool]) -> bool | None:
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
+
+
+def _may_be_about(label: str | None, request: Request) -> bool:
+    """Return whether a request admits an experiment of which a run recorded at most the label."""
+    named = (request.datasets, request.backbones, request.methods)
+    parts = None if label is None else label.split("/")
+    return parts is None or all(not names or {*names} & {*parts} for names in named)
 
 
 def _check_names(request: Request, entries: Iterable[Experiment | Failure]) -> None:

@@ -83,7 +83,7 @@ class TrainedModel:
         users
             Ids; None means all users with a test target.
         k
-            Length of a list.
+            Length of a list, less if there are fewer items to recommend.
         unseen
             Leave out the items of the user's history.
 
@@ -99,9 +99,9 @@ class TrainedModel:
         length = self.experiment.protocol.max_length
         ranking = FullRanking(self.split.latest(), "test", length, torch.device(self.device))
         lists = pd.DataFrame(ranking.top(self.method, k, unseen=unseen).columns())
+        lists = lists[lists["score"] != -np.inf]  # the score of items left out
         if users is not None:
-            rows = pd.DataFrame({"user": self._rows(users)})
-            lists = rows.merge(lists, on="user", how="left")
+            lists = pd.DataFrame({"user": self._rows(users)}).merge(lists, on="user")
         items = lists["item"].to_numpy() - 1
         return pd.DataFrame(
             {

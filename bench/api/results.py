@@ -410,7 +410,8 @@ def load(
     against
         Join published results on the same data under the same protocol: ``"reference"``, a pack of
         ``bench store pack --published``, or a folder of packs. From the store, the last run and
-        earlier runs of the same settings are joined.
+        earlier runs of the same settings are joined. What is published is logged, and on what it
+        differs, as ``bench report --against`` prints it.
     settings
         Folders of data and cache; None reads the environment.
 
@@ -431,7 +432,8 @@ def load(
     if not settings.store.is_dir():
         raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
     keys = None if against is None else comparison_keys(Store(settings.store))
-    settings, keys, _ = join(settings, keys, against)
+    settings, keys, notes = join(settings, keys, against)
+    warn(notes)
     return Results(settings, keys)
 
 

@@ -45,8 +45,9 @@ def draw_accuracy(data: ReportData) -> Figure:
         _bars(ax, panel, styles)
         ax.set_title(panel.heading)
         ax.set_ylabel(panel.table.main_title)
-    if len(styles) > 1:
-        legend(figure, [style.bar(label) for label, style in styles.items()])
+    shown = {row.method_label for panel in panels for row in panel.block.finished}
+    if len(shown) > 1:
+        legend(figure, [style.bar(label) for label, style in styles.items() if label in shown])
     explain(
         figure,
         "Means over users and seeds; whiskers: \N{PLUS-MINUS SIGN}1 standard deviation over seeds.",
@@ -177,7 +178,8 @@ def draw_quality_cost(data: ReportData) -> Figure:
         from_zero(ax)
         ax.set_xlabel("Seconds in total")
         ax.set_ylabel(panel.table.main_title)
-    handles = [style.line(label, "none") for label, style in styles.items()]
+    shown = {row.method_label for _, rows in panels for row in rows}
+    handles = [style.line(label, "none") for label, style in styles.items() if label in shown]
     for name, fill in fills.items() if len(fills) > 1 else ():
         handle = Style(GREY, "", "o").line(names[name] or name, "none")
         handle.set_fillstyle(fill)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +22,8 @@ from bench.reports.figures.canvas import (
     panels_of,
 )
 from bench.reports.tables.build import ReportData
-from bench.reports.tables.robustness import noise_series, row_at
-from bench.reports.tables.rows import Row
+from bench.reports.tables.robustness import NoiseSeries, noise_series, row_at
+from bench.reports.tables.rows import Row, Table
 from bench.tuning.records import StudyRecord, best_after, read_studies
 
 if TYPE_CHECKING:
@@ -133,30 +133,41 @@ def draw_robustness(data: ReportData) -> Figure:
     ConfigError
         No data set is there at several rates of noise.
     """
-    styles = method_styles(data)
     found = [(table, series) for table in data.tables for series in noise_series(table)]
     if not found:
         raise ConfigError("no data set is there at several rates of noise; run 'bench run noise'")
+    panels = [[*_lines(table, series)] for table, series in found]
+    first = {label: next(iter(rows.values())) for lines in panels for label, rows in lines}
+    styles = assign_styles(((label, row.identity[1]) for label, row in first.items()), METHODS)
+    dashes = {label: "--" if row.family == BASELINE else "-" for label, row in first.items()}
+    protocols: dict[str, set[str]] = defaultdict(set)
+    for table, series in found:
+        protocols[series.dataset].add(table.anchor)
     figure, axes = canvas(len(found), min(len(found), 3), 4.2)
-    drawn: dict[str, str] = {}
-    for ax, (table, series) in zip(axes, found, strict=True):
-        for points in series.places:
-            rows = {rate: row_at(table, place) for rate, place in points.items()}
-            row = next(iter(rows.values()))
-            line = drawn.setdefault(row.method_label, "--" if row.family == BASELINE else "-")
-            _band(ax, rows, table.main, styles[row.method_label], line)
-        ax.set_title(f"{series.dataset}, {series.backbone}")
+    for ax, (table, series), lines in zip(axes, found, panels, strict=True):
+        for label, rows in lines:
+            _band(ax, rows, table.main, styles[label], dashes[label])
+        several = len(protocols[series.dataset]) > 1
+        protocol = f" (protocol {table.anchor})" if several else ""
+        ax.set_title(f"{series.dataset}{protocol}, {series.backbone}")
         ax.set_xticks(list(series.rates), [f"{100 * rate:g}" for rate in series.rates])
         ax.set_xlabel(f"Noise ({series.noise}), % of training interactions")
         ax.set_ylabel(table.main_title)
         from_zero(ax)
-    legend(figure, [styles[label].line(label, line) for label, line in drawn.items()])
+    legend(figure, [styles[label].line(label, line) for label, line in dashes.items()])
     explain(
         figure,
         "Dashed: bare backbones on the same noise. Bands: \N{PLUS-MINUS SIGN}1 standard deviation "
         "over seeds.",
     )
     return figure
+
+
+def _lines(table: Table, series: NoiseSeries) -> Iterator[tuple[str, Mapping[float, Row]]]:
+    """Yield the label of each line and its rows by rate."""
+    for points, variant in zip(series.places, series.variants, strict=True):
+        rows = {rate: row_at(table, place) for rate, place in points.items()}
+        yield next(iter(rows.values())).method_label_with(variant), rows
 
 
 def _band(ax: Axes, rows: Mapping[float, Row], metric: str, style: Style, line: str) -> None:

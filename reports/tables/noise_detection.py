@@ -204,6 +204,7 @@ def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
     for part in PARTS:
         truth = Truth.of(dataset, Request(part=part))
         if estimates := _estimates([stored], dataset, part, truth):
+            del estimates["Seeds"]
             found[part] = {head: _figure(one) for head, one in estimates.items()}
     return found
 
@@ -216,11 +217,15 @@ def _figure(one: Interval) -> Figure:
 def _estimates(
     stored: Sequence[StoredExperiment], dataset: Dataset, part: Part, truth: Truth | None
 ) -> dict[str, Interval]:
-    """Return the figures of experiments that differ in the seed; empty if there are none."""
+    """Return the figures of experiments that differ in the seed, and how many have decisions.
+
+    Empty if none has.
+    """
     decided = truth and LabelledDecisions.of(stored, dataset, part, truth)
     if not decided or not 0 < np.mean(decided.noise) < 1:
         return {}
-    return decided.estimates(_warm_buckets(stored[0]))
+    seeds = _exactly(len(decided.seeds))
+    return {**decided.estimates(_warm_buckets(stored[0])), "Seeds": seeds}
 
 
 def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
@@ -239,7 +244,7 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
         block, names = table.blocks[number], labels[number]
         sources.append([*(block.rows[n].keys for n in decided), *([] for _ in _CONTROLS)])
         lines = [
-            [*names[n], str(len(block.rows[n].results)), *_texts(found, _DETECTION)]
+            [*names[n], f"{found['Seeds'].value:.0f}", *_texts(found, _DETECTION)]
             for n, found in decided.items()
         ]
         first = next(iter(decided.values()))
@@ -332,53 +337,62 @@ def _decided(
     """Yield the blocks with known noise by index, with the figures of their rows by index."""
     request = table.request
     for number, block in enumerate(table.blocks):
-        rows = {place: row for place, row in enumerate(block.rows) if row.results}
-        found = {place: _published(row, request) for place, row in rows.items()}
-        own = [place for place in rows if not found[place]]
-        split = available.split(*block.data, table.protocol.split) if own else None
-        if split is not None:
-            dataset = split.dataset
-            truth = Truth.of(dataset, request)
-            if truth is None and request.noise_is is not None:
-                what = "no ratings" if dataset.ratings is None else "training histories of its own"
-                available.note(
-                    f"Not shown: data set '{block.dataset}' has {what}; "
-                    f"'{request.noise_is}' needs ratings."
-                )
-            for place in own:
-                stored = [one.stored for one in rows[place].results]
-                found[place] = _estimates(stored, dataset, request.part, truth)
-        if decided_on := {place: one for place, one in found.items() if one}:
-            yield number, decided_on
+        found: dict[int, dict[str, Interval]] = {}
+        published = [_published(row, request) for row in block.rows]
+        own = [
+            [one.stored for one in row.results if one.key not in known]
+            for row, known in zip(block.rows, published, strict=True)
+        ]
+        split = available.split(*block.data, table.protocol.split) if any(own) else None
+        truth = None if split is None else Truth.of(split.dataset, request)
+        if split is not None and truth is None and request.noise_is is not None:
+            rated_at_all = split.dataset.ratings is not None
+            what = "training histories of its own" if rated_at_all else "no ratings"
+            available.note(
+                f"Not shown: data set '{block.dataset}' has {what}; "
+                f"'{request.noise_is}' needs ratings."
+            )
+        for place, (known, stored) in enumerate(zip(published, own, strict=True)):
+            seeds = [*known.values()]
+            if split is not None and stored:
+                # Of published seeds, the users' parts are not known: each counts by its figures.
+                groups = [[one] for one in stored] if known else [stored]
+                seeds += [_estimates(one, split.dataset, request.part, truth) for one in groups]
+            if figures := [one for one in seeds if one]:
+                found[place] = _average(figures)
+        if found:
+            yield number, found
 
 
-def _published(row: Row, request: Request) -> dict[str, Interval]:
-    """Average the published figures of a row over its seeds; empty if it has none."""
+def _published(row: Row, request: Request) -> dict[str, dict[str, Interval]]:
+    """Return the published figures of a row's experiments by key; empty if it has none."""
     if request.noise_is is not None:
         return {}
-    seeds = [found for one in row.results if (found := one.metadata.detection.get(request.part))]
-    if lacking := sorted(head for one in seeds for head in _ALWAYS - one.keys()):
+    known = {
+        one.key: found for one in row.results if (found := one.metadata.detection.get(request.part))
+    }
+    if lacking := sorted(head for one in known.values() for head in _ALWAYS - one.keys()):
         raise StoreError(
             f"the published figures of noise detection of {row.label()} lack '{lacking[0]}'; get "
             "them again"
         )
-    figures = {
-        head: [
-            Interval(*(math.nan if v is None else v for v in one[head]))
-            for one in seeds
-            if head in one
-        ]
-        for head in (seeds[0] if seeds else ())
+    return {
+        key: {
+            "Seeds": _exactly(1),
+            **{h: Interval(*(math.nan if v is None else v for v in f)) for h, f in one.items()},
+        }
+        for key, one in known.items()
     }
-    average = {
-        head: _mean(one.value for one in values)
-        if math.isnan(values[0].low)
-        else over_seeds(values)
-        for head, values in figures.items()
-    }
-    if len(seeds) > 1:
-        areas = [one.value for one in figures["AUROC"]]
-        average["SD over seeds"] = _exactly(statistics.stdev(areas))
+
+
+def _average(seeds: Sequence[Mapping[str, Interval]]) -> dict[str, Interval]:
+    """Average figures of experiments that differ in the seed; one alone stays as it is."""
+    if len(seeds) == 1:
+        return dict(seeds[0])
+    average = {head: over_seeds([one[head] for one in seeds if head in one]) for head in seeds[0]}
+    areas = [one["AUROC"].value for one in seeds]
+    average["SD over seeds"] = _exactly(statistics.stdev(areas))
+    average["Seeds"] = _exactly(len(seeds))
     return average
 
 

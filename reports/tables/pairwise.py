@@ -85,6 +85,7 @@ def matrix_grid(table: Table) -> Grid | None:
         [block.rows[row].identity[0] for row in rows].count(name) > 1
         for block, found in zip(table.blocks, places, strict=True)
         for name, rows in found.items()
+        if name is not None
     )
     groups = [
         (number, rows)
@@ -138,12 +139,12 @@ def _finished(block: DatasetBlock) -> list[int]:
 
 
 def _by_backbone(block: DatasetBlock) -> dict[str | None, list[int]]:
-    """Return the finished rows of each backbone, and with each those that have none."""
+    """Return the finished rows of each backbone, and with each, or alone, those that have none."""
     backbones = {place: block.rows[place].identity[0] for place in _finished(block)}
+    names = dict.fromkeys(backbones.values())
     return {
         name: [place for place in backbones if backbones[place] in {name, None}]
-        for name in dict.fromkeys(backbones.values())
-        if name is not None
+        for name in [name for name in names if name is not None] or names
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.plan.variants import Noise, source_of, split_source
-from bench.reports.differences import CODE, format_settings, variant_names
+from bench.reports.differences import CODE, PREFIXES, format_settings, variant_names
 from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
@@ -16,6 +17,8 @@ from bench.statistics.family import ALPHA
 
 Place = tuple[int, int]
 """Index of a block in its table, and of a row in the block."""
+_Numbers = dict[str | None, int]
+"""Index of a block by its number of prefixes per user; None where all rows draw none."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,12 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
 
     Methods that have a recommender of their own are in the series of every backbone.
     """
-    groups: dict[tuple[str, str, str], dict[float, int]] = {}
-    plain: dict[tuple[str, str], int] = {}
+    groups: dict[tuple[str, str, str], dict[float, _Numbers]] = defaultdict(_by_rate)
+    plain: dict[tuple[str, str], _Numbers] = defaultdict(dict)
     for number, block in enumerate(table.blocks):
-        budget = format_settings(block.budget)
-        plain.setdefault((block.dataset, budget), number)
+        prefixes = block.budget.get(PREFIXES)
+        budget = format_settings({k: v for k, v in block.budget.items() if k != PREFIXES})
+        plain[block.dataset, budget].setdefault(prefixes, number)
         name, variants = split_source(block.dataset)
         noises = [variant for variant in variants if isinstance(variant, Noise)]
         if noises:
@@ -59,16 +63,24 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
             options = noise_options(noises[-1])
             noise = noises[-1].kind + (f" ({options})" if options else "")
             key = (source_of(name, others), noise, budget)
-            groups.setdefault(key, {}).setdefault(noises[-1].rate, number)
-    for (base, noise, budget), numbers in groups.items():
-        if (base, budget) in plain:
-            numbers[0.0] = plain[base, budget]
-        if len(numbers) > 1:
-            name, variants = split_source(base)
-            first = table.blocks[next(iter(numbers.values()))]
-            details = first.title[len(first.name) :]
-            title = with_variants(table.titles.get(name, name), variants) + details
-            yield from _by_backbone(table, title, noise, dict(sorted(numbers.items())))
+            groups[key][noises[-1].rate].setdefault(prefixes, number)
+    for (base, noise, budget), rates in groups.items():
+        rates[0.0] = plain.get((base, budget), {})
+        drawn = dict.fromkeys(prefixes for numbers in rates.values() for prefixes in numbers)
+        for prefixes in [one for one in drawn if one is not None] or drawn:
+            # As in blocks, rows that draw no prefixes are compared with any number of them.
+            found = {rate: at.get(prefixes, at.get(None)) for rate, at in sorted(rates.items())}
+            numbers = {rate: number for rate, number in found.items() if number is not None}
+            if len(numbers) > 1:
+                name, variants = split_source(base)
+                blocks = (table.blocks[number] for number in numbers.values())
+                details = max((block.title[len(block.name) :] for block in blocks), key=len)
+                title = with_variants(table.titles.get(name, name), variants) + details
+                yield from _by_backbone(table, title, noise, numbers)
+
+
+def _by_rate() -> dict[float, _Numbers]:
+    return defaultdict(dict)
 
 
 def _by_backbone(

@@ -122,7 +122,11 @@ class Row:
     @property
     def method_label(self) -> str:
         """What distinguishes the row from others of its backbone."""
-        return ", ".join(filter(None, (*self.names[1:], _OWNER.sub("", self.variant))))
+        return self.method_label_with(self.variant)
+
+    def method_label_with(self, variant: str) -> str:
+        """Name the method with what distinguishes it from others that it stands beside."""
+        return ", ".join(filter(None, (*self.names[1:], _OWNER.sub("", variant))))
 
 
 @dataclass(frozen=True)

@@ -128,21 +128,25 @@ def test_a_loaded_model_gives_the_stored_ranks(results, dataset):
     assert decided["score"].to_numpy() == pytest.approx(stored["score"].to_numpy())
 
 
+@pytest.mark.parametrize("k", [7, 1000])
 @pytest.mark.parametrize("unseen", [False, True])
-def test_recommendations_are_the_highest_scores(results, dataset, unseen):
+def test_recommendations_are_the_highest_scores(results, dataset, unseen, k):
     model = results.filter(method="none", seed=1).model()
     users = [dataset.user_ids[row] for row in (5, 3)]
-    given = model.recommend(users, k=7, unseen=unseen)
+    given = model.recommend(users, k=k, unseen=unseen)
     scores = model.user_vectors(users) @ model.item_vectors().T
     history = Split.of(dataset).history("test")
     for place, row in enumerate((5, 3)):
         if unseen:
-            scores[place, [item - 1 for item in list(history)[row]]] = -np.inf
-        best = np.argsort(-scores[place])[:7]
+            scores[place, [item - 1 for item in list(history)[row]]] = np.nan
+        best = np.argsort(-scores[place])[: min(k, np.sum(~np.isnan(scores[place])))]
         own = given[given["user"] == dataset.user_ids[row]]
-        assert own["item"].tolist() == [dataset.item_ids[item] for item in best]
-        assert own["rank"].tolist() == list(range(1, 8))
-        assert own["score"].to_numpy() == pytest.approx(scores[place, best], abs=1e-5)
+        expected = {dataset.item_ids[item]: scores[place, item] for item in best}
+        assert dict(zip(own["item"], own["score"], strict=True)) == pytest.approx(
+            expected, abs=1e-5
+        )
+        assert own["rank"].tolist() == list(range(1, len(best) + 1))
+        assert own["score"].is_monotonic_decreasing
     with pytest.raises(DataError, match="has no user 'nobody'"):
         model.recommend(["nobody"])
 

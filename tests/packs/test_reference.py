@@ -84,7 +84,7 @@ def test_other_data_and_other_protocols_are_refused_in_one_sentence(packs, setti
         join(settings, None, str(packs))
 
 
-def test_another_budget_is_said_and_not_tested(packs, settings):
+def test_another_budget_is_said_and_not_tested(packs, settings, caplog):
     save(
         settings.store,
         make_experiment("steam", training=TrainingConfig(epochs=3)),
@@ -92,6 +92,8 @@ def test_another_budget_is_said_and_not_tested(packs, settings):
     )
     found = join(settings, None, str(packs))
     assert "training.epochs=200, not 3" in found.notes[1]
+    load(settings.store, against=str(packs), settings=settings)
+    assert caplog.messages == found.notes
 
 
 def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):

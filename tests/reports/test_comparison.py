@@ -213,6 +213,10 @@ def test_what_has_not_finished_of_the_last_run_is_counted_and_not_replaced(root)
     assert read_results(Store(root), Request(keys=keys))[1] == [
         "Missing: 1 of 2 selected experiments."
     ]
+    assert read_results(Store(root), Request(keys=keys, methods=["none"]))[1] == []
+    assert read_results(Store(root), Request(keys=keys, methods=["hsd"]))[1] == [
+        "Missing: 1 of 1 selected experiments."
+    ]
 
 
 def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):

@@ -326,6 +326,28 @@ def test_improvement_names_both_rows_and_their_gap(root, ranks):
     ]
 
 
+def test_the_matrix_has_data_on_which_no_method_has_a_backbone(tmp_path):
+    rng = np.random.default_rng(2)
+    shown = {"x": [("none", "sasrec"), ("hsd", "sasrec")], "y": [("dcrec", None), ("steam", None)]}
+    for dataset, methods in shown.items():
+        for method, backbone in methods:
+            one = make_experiment(method, backbone, dataset=dataset, fingerprint=dataset * 64)
+            save(tmp_path, one, rng.geometric(0.1, USERS))
+    grid = matrix_grid(table_of(tmp_path))
+    assert [
+        {tuple(cell.text for cell in line[1:3]) for line in block} for block in grid.blocks
+    ] == [
+        {("sasrec", "hsd"), ("sasrec", "none")},
+        {("\N{EM DASH}", "dcrec"), ("\N{EM DASH}", "steam")},
+    ]
+    assert "the 2 pairs" in grid.caption
+    for line in grid.blocks[1]:
+        cells = dict(zip(grid.figures, (cell.text for cell in line[3:]), strict=True))
+        assert [name for name, text in cells.items() if text != "\N{EM DASH}"] == [
+            {"dcrec": "steam", "steam": "dcrec"}[line[2].text]
+        ]
+
+
 def test_the_matrix_compares_within_each_backbone(root, ranks):
     grid = matrix_grid(table_of(root))
     assert grid.figures == sorted(SKILL)

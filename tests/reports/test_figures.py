@@ -73,6 +73,19 @@ def test_methods_have_colours_and_a_missing_bar_is_left_out(tmp_path, drawn):
     assert legend_of(figure) == ["hsd", "none"]
 
 
+@pytest.mark.parametrize("kind", ["accuracy", "quality-cost"])
+def test_the_legend_names_what_is_drawn_alone(tmp_path, drawn, kind):
+    """A row that is missing from data on which the method has other rows has a label of its own."""
+    for dataset in ("x", "y"):
+        save(tmp_path, make_experiment(dataset=dataset), [1])
+        save(tmp_path, make_experiment("steam", dataset=dataset), [1])
+    for theta in (0, 1):
+        settings = {"theta": theta}
+        save(tmp_path, make_experiment("hsd", dataset="x", method_settings=settings), [2])
+    figure, _ = drawn(kind)
+    assert legend_of(figure) == ["hsd, theta=0", "hsd, theta=1", "none", "steam"]
+
+
 def test_curves_are_every_seed_with_a_dot_at_the_best_epoch(tmp_path, drawn):
     save(tmp_path, make_experiment(seed=1), [1], curve=[0.1, 0.3, 0.2])
     save(tmp_path, make_experiment(seed=2), [1], curve=[0.1, 0.2, 0.4, 0.3])

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from bench.cli.main import app
 from bench.data.load import load_dataset
 from bench.data.split import Split
-from bench.errors import ConfigError, StoreError
+from bench.errors import ConfigError, DataError, StoreError
 from bench.packs.publish import publish, unpack
 from bench.reports import available
 from bench.reports.report import read_report, render
 from bench.reports.request import Request
 from bench.reports.tables.build import build_grids
+from bench.reports.tables.noise_detection import summaries
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.statistics.detection import over_seeds
@@ -225,6 +226,46 @@ def test_published_figures_that_lack_one_are_refused(noisy, tmp_path):
     save(tmp_path, own.experiment, own.ranks("test"), metadata)
     with pytest.raises(StoreError, match=r"noise detection of .*hsd lack 'AP'; get them again"):
         rows_of(tmp_path)
+
+
+def test_own_seeds_count_beside_published_ones(noisy, tmp_path, monkeypatch):
+    root, kept = noisy
+    [theirs] = [one for one in Store(root).experiments() if one.experiment.method == "hsd"]
+    publish(Store(root), tmp_path / "p", [theirs], "a" * 40)
+    mixed = Store(tmp_path / "mixed")
+    unpack(tmp_path / "p" / "planted.parquet", mixed)
+    dataset = load_dataset(theirs.experiment.dataset, Settings.from_environment())
+    own = decisions(dataset, dataset.histories("train"), 0.9, 0.5, 7, "train")
+    experiment = theirs.experiment.model_copy(update={"seed": 2})
+    save(mixed.root, experiment, theirs.ranks("test"), decisions={"train": own[0]})
+    _, rows = rows_of(mixed.root)
+    published, own = (area(out.score, noise) for out, noise in (kept["hsd", "train"], own))
+    assert rows["hsd"]["Seeds"] == "2"
+    assert rows["hsd"]["AUROC"] == f"{(published + own) / 2:.3f}"
+    assert rows["hsd"]["SD over seeds"] == f"{abs(published - own) / 2**0.5:.3f}"
+    assert rows["hsd"]["Removed"] == "15.0%"
+
+    def missing(*_):
+        raise DataError("it is not here; fetch it")
+
+    monkeypatch.setattr(available, "load_dataset", missing)
+    _, rows = rows_of(mixed.root)
+    assert (rows["hsd"]["Seeds"], rows["hsd"]["AUROC"]) == ("1", f"{published:.3f}")
+
+
+def test_a_published_seed_that_removes_nothing_hides_no_interval(noisy, tmp_path):
+    root, _ = noisy
+    [own] = [one for one in Store(root).experiments() if one.experiment.method == "hsd"]
+    figures = summaries(own, load_dataset(own.experiment.dataset, Settings.from_environment()))
+    nothing = figures["train"] | {"Precision": (None, None, None)}
+    for seed, found in ((1, nothing), (2, figures["train"])):
+        metadata = own.metadata.model_copy(update={"detection": {"train": found}})
+        experiment = own.experiment.model_copy(update={"seed": seed})
+        save(tmp_path, experiment, own.ranks("test"), metadata)
+    value, low, high = figures["train"]["Precision"]
+    _, rows = rows_of(tmp_path)
+    assert rows["hsd"]["Precision"] == f"{value:.3f}"
+    assert rows["hsd"]["Precision, 95 %"] == f"{low:.3f} to {high:.3f}"
 
 
 def test_seeds_of_published_results_are_averaged():

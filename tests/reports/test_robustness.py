@@ -10,6 +10,8 @@ from bench.cli.main import app
 from bench.data.dataset import Dataset
 from bench.data.sequences import Sequences
 from bench.errors import BenchError, ConfigError, DataError, StoreError
+from bench.plan.protocol import Protocol
+from bench.plan.training import TrainingConfig
 from bench.reports import available
 from bench.reports.report import draw, read_report, render
 from bench.reports.request import Request
@@ -130,6 +132,28 @@ def test_a_line_has_one_setting_at_every_rate(tmp_path):
     }
 
 
+@pytest.mark.parametrize("prefixes", [(4,), (4, 8)])
+def test_rows_at_all_positions_are_at_every_rate_whatever_others_draw(tmp_path, prefixes):
+    """Only the clean data have rows on prefixes."""
+    places = {"x": [1, 1, 1, 99], "x+random:0.2": [1, 99, 99, 99]}
+    for dataset, ranks in places.items():
+        save(tmp_path, make_experiment(dataset=dataset, fingerprint=dataset[-1] * 64), ranks)
+    for k in prefixes:
+        drawn = make_metadata(sampling="prefixes", prefixes_per_user=k)
+        training = TrainingConfig(prefixes_per_user=k)
+        on = make_experiment("hsd", dataset="x", fingerprint="x" * 64, training=training)
+        save(tmp_path, on, [1, 1, 99, 99], drawn)
+    (table,) = read_report(tmp_path, Request(metrics=("HR@1",))).tables
+    grid = robustness_grid(table)
+    names = ["x"] if len(prefixes) == 1 else [f"x (prefixes_per_user={k})" for k in prefixes]
+    assert [block[0][0].text for block in grid.blocks] == names
+    for block in grid.blocks:
+        assert {row[3].text: [cell.text for cell in row[5:8]] for row in block} == {
+            "none": ["0.7500", "0.2500", "+66.7%"],
+            "hsd": ["0.5000", "\N{EM DASH}", "\N{EM DASH}"],
+        }
+
+
 def test_a_method_that_lacks_a_rate_has_dashes_there(root, tmp_path):
     save(tmp_path, make_experiment(dataset="x", fingerprint="0" * 64), [1, 2])
     for method in ("none", "hsd"):
@@ -163,6 +187,35 @@ def test_the_figure_has_a_line_a_method_and_bands_over_seeds(root, ranks):
     assert len(ax.collections) == len(SKILL)
     (legend,) = figure.legends
     assert "HSD" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_lines_of_other_settings_and_panels_of_other_protocols_have_other_names(tmp_path):
+    """No block has rows of both settings: only the series tells them apart."""
+    hits = {("x", 0): 4, ("x+random:0.2", 0): 3, ("x+random:0.3", 1): 2, ("x+random:0.4", 1): 1}
+    protocols = Protocol(), Protocol(max_length=20)
+    for protocol in protocols:
+        for (dataset, theta), count in hits.items():
+            settings = {"theta": theta}
+            one = make_experiment(
+                "hsd",
+                dataset=dataset,
+                fingerprint=dataset[-1] * 64,
+                method_settings=settings,
+                protocol=protocol,
+            )
+            save(tmp_path, one, [1] * count + [99] * (4 - count))
+    figure = draw(tmp_path, "robustness", request=Request(metrics=("HR@1",)))
+    assert {ax.get_title(loc="left") for ax in figure.axes} == {
+        f"x (protocol {protocol.hash[:8]}), sasrec" for protocol in protocols
+    }
+    handles = figure.legends[0].legend_handles
+    markers = {line.get_label(): line.get_marker() for line in handles}
+    assert set(markers) == {"hsd, theta=0", "hsd, theta=1"}
+    for ax in figure.axes:
+        assert {line.get_marker(): list(line.get_ydata()) for line in ax.lines} == {
+            markers["hsd, theta=0"]: [1.0, 0.75],
+            markers["hsd, theta=1"]: [0.5, 0.25],
+        }
 
 
 def test_titles_name_the_variants():

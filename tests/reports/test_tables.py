@@ -286,10 +286,10 @@ def test_failed_missing_and_foreign_experiments_are_named(tmp_path):
             f"(first: {folder.name}); delete the folder and run again."
         ),
     ]
-    _, problems = read_results(store, Request(keys=[done.key, failed.key]))
+    _, problems = read_results(store, Request(keys=[done.key, failed.key, "a" * 64]))
     assert problems[:2] == [
         "Failed: ml-100k/sasrec/hsd/seed 1: the loss is NaN at epoch 2",
-        "Missing: 1 of 2 selected experiments.",
+        "Missing: 1 of 3 selected experiments.",
     ]
     finished, problems = read_results(store, Request(datasets=["beauty"]))
     assert finished == []
