@@ -6,7 +6,7 @@ popularity of their item, and the metric by the popularity of the target.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,12 @@ class Buckets:
         """Divide targets by the training interactions of their item."""
         ranges = equal_frequency(target_count)
         return cls(np.array([r.low for r in ranges]), np.array([r.high for r in ranges]))
+
+    @property
+    def heads(self) -> Sequence[str]:
+        """Columns of the buckets: the last is of the most popular items, however many there are."""
+        size = len(self.lows)
+        return FIFTHS[:size] if size < 2 else (*FIFTHS[: size - 1], FIFTHS[-1])
 
     def of_counts(self, counts: NDArray[np.int32]) -> NDArray[np.intp]:
         """Return the bucket of each count; items rarer than every target are in the first."""
@@ -161,8 +167,8 @@ def denoising_grid(table: Table) -> Grid | None:
         labels=heads,
         figures=["All", *FIFTHS],
         blocks=[
-            block_of([*name, *_texts(found.get(n))] for n, name in enumerate(names))
-            for (_, found), names in zip(read, labels, strict=True)
+            block_of([*name, *_texts(found.get(n), buckets)] for n, name in enumerate(names))
+            for (buckets, found), names in zip(read, labels, strict=True)
         ],
         notes=[
             f"{block.title}, training interactions by bucket: {buckets.describe()}."
@@ -188,7 +194,8 @@ def _about_targets(table: Table) -> list[str]:
     return [f"{', '.join(names)}: {what}."]
 
 
-def _texts(found: Denoising | None) -> Iterator[str]:
-    shares = [] if found is None else [found.dropped, *found.dropped_by]
-    shares += [None] * (1 + len(FIFTHS) - len(shares))
-    return (format_number(share, ".1%") for share in shares)
+def _texts(found: Denoising | None, buckets: Buckets) -> Iterator[str]:
+    shares: dict[str, float | None] = {}
+    if found is not None:
+        shares = {"All": found.dropped, **dict(zip(buckets.heads, found.dropped_by, strict=True))}
+    return (format_number(shares.get(head), ".1%") for head in ("All", *FIFTHS))

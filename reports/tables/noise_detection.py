@@ -170,7 +170,7 @@ class LabelledDecisions:
         bucket = buckets.of_counts(self.counts)
         fifths = (bucket == number for number in range(len(buckets.lows)))
         groups = {"All": np.ones_like(cold), "Cold": cold}
-        groups |= {head: group & ~cold for head, group in zip(FIFTHS, fifths, strict=False)}
+        groups |= {head: group & ~cold for head, group in zip(buckets.heads, fifths, strict=True)}
         return {
             head: over_users_and_seeds([share(r, clean & group) for r in self.removed], self.users)
             for head, group in groups.items()

@@ -59,6 +59,15 @@ def test_the_table_marks_what_is_not_defined(root):
     assert "Denoise ratio" in render(root)
 
 
+def test_of_few_buckets_the_last_is_the_most_popular(tmp_path):
+    counts = np.array([1] * 4 + [2] * 3 + [50] * 3, dtype=np.int32)
+    ranks = dataclasses.replace(make_ranks([1] * 10), target_count=counts)
+    out = make_decisions([0, 1, 1, 1, 0, 0, 0, 1], item_count=[1, 1, 1, 1, 2, 2, 50, 50])
+    save(tmp_path, make_experiment("drop"), ranks, decisions={"test": out})
+    (row,) = denoising_grid(table_of(tmp_path)).blocks[0]
+    assert [cell.text for cell in row[3:]] == ["50.0%", "25.0%", "100.0%", "—", "—", "50.0%"]
+
+
 def test_what_is_not_learnt_from_is_not_called_removed(root):
     finish(root, "t-ce", [1] * 10, test=make_decisions([1, 0], item_count=[1, 2]))
     [note] = [note for note in denoising_grid(table_of(root)).notes if "not learnt from" in note]
