@@ -40,9 +40,9 @@ def ablation_grid(table: Table) -> Grid | None:
     return Grid(
         title="Ablation",
         caption=(
-            f"{table.request.phase.capitalize()} metrics of each method's full form and its "
-            f"variants, protocol {table.anchor}. Differences: variant minus the full form above. "
-            "Changed: settings in which the two differ."
+            f"{table.request.phase.capitalize()} metrics{table.restriction} of each method's full "
+            f"form and its variants, protocol {table.anchor}. Differences: variant minus the full "
+            "form above. Changed: settings in which the two differ."
         ),
         labels=[*heads, "Changed"],
         figures=["Seeds", *(head for name in names for head in (name, f"{name} diff."))],

@@ -42,9 +42,9 @@ def improvement_grid(table: Table) -> Grid | None:
     return Grid(
         title="Improvement over the second best",
         caption=(
-            "Best and second best row of each column, with a 95% interval of their difference. "
-            f"p: Holm's over the {len(found.tested)} tests of the results table ({STAR}: below "
-            f"{ALPHA}). d_z: mean over standard deviation of users' differences."
+            f"Best and second best row of each column{table.restriction}, with a 95% interval of "
+            f"their difference. p: Holm's over the {len(found.tested)} tests of the results table "
+            f"({STAR}: below {ALPHA}). d_z: mean over standard deviation of users' differences."
         ),
         labels=["Data set", "Metric", "Best", "Second"],
         figures=["Difference", "Relative", "p", "d_z"],
@@ -114,7 +114,7 @@ def matrix_grid(table: Table) -> Grid | None:
     ]
     few = sum(not test.tested for test in found.tested.values())
     return Grid(
-        title=f"Significance of differences in {table.main}",
+        title=f"Significance of differences in {table.main}{table.restriction}",
         caption=(
             f"p of each row against each column, paired over users and seeds, Holm's over "
             f"the {len(found.tested)} pairs. {ABOVE}: the row is above the column with p<{ALPHA}; "

@@ -210,7 +210,14 @@ class Table:
     @property
     def main_title(self) -> str:
         """Phase and name of the main metric, such as ``Test NDCG@10``."""
-        return f"{self.request.phase.capitalize()} {self.main}"
+        return f"{self.request.phase.capitalize()} {self.main}{self.restriction}"
+
+    @property
+    def restriction(self) -> str:
+        """What a request reads other than the protocol says, in words; empty if nothing."""
+        candidates = self.request.candidates_for(self.protocol)
+        among = "" if candidates == self.protocol.candidates else f" among {candidates} items"
+        return among + (f" of targets with {self.request.targets}" if self.request.targets else "")
 
     @property
     def rows(self) -> list[Row]:

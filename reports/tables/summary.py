@@ -220,7 +220,7 @@ def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
                     "Data set": block.title,
                     "Backbone": rows[0].backbone_label,
                     "Competing items": table.request.candidates_for(table.protocol),
-                    "Metric": table.main_title,
+                    "Metric": table.main,
                 }
                 line |= {row.method_label: cell for row, cell in _verdicts(table, number, rows)}
                 blocks.setdefault((block.name, backbone or ""), []).append(line)

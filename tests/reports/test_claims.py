@@ -127,7 +127,7 @@ def test_conditions_name_the_metric_of_each_line(tmp_path):
     lines = [dict(zip(grid.heads, cells, strict=True)) for cells, _ in grid.rows()]
     # Mean over ranks 1 and 4: HR@5 is 1, NDCG@10 (1 + 1 / log2(5)) / 2.
     shown = {line["Metric"].text: line["iadsr"].text for line in lines}
-    assert shown == {"Test HR@5": "1.0000", "Test NDCG@10": "0.7153"}
+    assert shown == {"HR@5": "1.0000", "NDCG@10": "0.7153"}
 
 
 @pytest.mark.parametrize(

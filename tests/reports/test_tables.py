@@ -1,5 +1,6 @@
 """Which experiments share a row, a block and a table, and what is marked in them."""
 
+import dataclasses
 import math
 
 import pytest
@@ -10,9 +11,10 @@ from bench.evaluate.metrics import NDCG
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.result import Metadata
 from bench.plan.training import TrainingConfig
-from bench.reports.report import render
+from bench.reports.report import read_report, render
 from bench.reports.request import Request
 from bench.reports.results import read_results
+from bench.reports.tables.build import build_grids
 from bench.reports.tables.cost import cost_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.rows import describe
@@ -195,6 +197,20 @@ def test_the_caption_names_protocol_and_reading_in_words():
     for part in ("validation item", "unseen items", "average ties", "NDCG@10 among all"):
         assert part in other
     assert len({describe(protocol, Request(phase=phase)) for phase in PHASES}) == 2
+
+
+def test_every_table_of_metrics_says_which_items_compete_and_which_targets_count(tmp_path):
+    for method in ("none", "hsd", "hsd:compat"):
+        save(tmp_path, make_experiment(method), [1, 2])
+    for grid in build_grids(
+        read_report(tmp_path, Request(candidates="unseen")),
+        ["overall", "improvement", "significance", "ablation"],
+    ):
+        assert "unseen items" in grid.title + grid.caption, grid.title
+    (table,) = tables_of(tmp_path)
+    assert table.main_title == "Test NDCG@10"
+    rated = dataclasses.replace(table, request=Request(targets="rating>=4"))
+    assert rated.main_title == "Test NDCG@10 of targets with rating>=4"
 
 
 def test_the_longest_caption_has_forty_words(tmp_path):
