@@ -111,14 +111,15 @@ class Remaining:
         taken = sum(self._spent[label] for label in self._ran)
         scale = taken / expected if expected else 1.0
         unfinished = (label for label in self.estimates if label not in self._settled)
-        left = sum(
+        left = [
             max(
                 scale * self.estimates[label] - self._spent.get(label, 0.0),
                 self._least.get(label, 0.0),
             )
             for label in unfinished
-        )
-        return left / max(self.workers, 1)
+        ]
+        # One experiment is never divided among workers.
+        return max(sum(left) / max(self.workers, 1), max(left, default=0.0))
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from bench.data.split import notes
 from bench.errors import DataError
 from bench.plan.experiment import Computation
 from bench.plan.grid import Adapt, PlannedExperiment, freeze, grid_points
-from bench.plan.progress import counted, duration
+from bench.plan.progress import Remaining, counted, duration
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
@@ -161,7 +161,7 @@ def announcement(
         f"store {store.root}",
     ]
     count = counted(len(experiments), "experiment")
-    seconds = sum(estimates[label] for label in left) / workers
+    seconds = Remaining({label: estimates[label] for label in left}, workers).seconds()
     rest = f"{len(left)} to run, about {duration(seconds)}" if left else "all in the store"
     return f"{count}: {'; '.join(part for part in parts if part)}; {rest}"
 

@@ -1,6 +1,7 @@
 """Estimates: history first, arithmetic otherwise; remaining time; durations."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from bench.plan.progress import Progress, Remaining
 from bench.plan.result import Epoch
 from bench.runs import estimate
 from bench.runs.estimate import Estimator
+from bench.runs.preview import announcement
 from bench.runs.store import Store
+
+PLAN = [planned(1), planned(2)]
 
 
 @pytest.fixture(autouse=True)
@@ -83,12 +87,20 @@ def test_remaining_time_learns_from_experiments_that_ran_here():
     assert left.seconds() == pytest.approx((20 + 30 + 40) / 2)
     left.spend("b", 30.0)
     left.spend("b", 30.0)
-    assert left.seconds() == pytest.approx((0 + 30 + 40) / 2)
+    assert left.seconds() == pytest.approx(40)  # the longest, on a worker of its own
     left.finish("b", ran=True)  # three times slower than expected
-    assert left.seconds() == pytest.approx(3 * (30 + 40) / 2)
+    assert left.seconds() == pytest.approx(3 * 40)
     left.spend("unknown", 5.0)
     left.finish("unknown", ran=True)
     assert np.isfinite(left.seconds())
+
+
+def test_more_workers_than_experiments_make_none_of_them_faster():
+    left = {e.experiment.label: seconds for e, seconds in zip(PLAN, (60.0, 7200.0), strict=True)}
+    assert Remaining(left, workers=8).seconds() == 7200
+    assert announcement(PLAN, left, Store(Path("none")), 8, "cpu").endswith(
+        "2 to run, about 2 h 00 min"
+    )
 
 
 def test_a_running_experiment_takes_as_long_as_its_patience():
