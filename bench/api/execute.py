@@ -32,6 +32,7 @@ def preview_spec(
     settings: Settings,
     *,
     tuned: bool = False,
+    keep: Collection[Keep] = (),
     on: Cluster | Slurm | None = None,
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a checked specification; see :func:`bench.runs.preview.preview_rows`."""
@@ -41,12 +42,12 @@ def preview_spec(
         on = on.over(spec.slurm)
     where = _on_remote_gpus(settings, on)
     if not tuned:
-        return preview_rows(spec, settings, where=where)
+        return preview_rows(spec, settings, where=where, keep=keep)
     from bench.training.device import computation
     from bench.tuning.best import BestSettings
 
     best = BestSettings(settings.store, where or computation(settings))
-    return preview_rows(spec, settings, best.adapt, where)
+    return preview_rows(spec, settings, best.adapt, where, keep)
 
 
 def _on_remote_gpus(settings: Settings, on: Cluster | Slurm | None) -> Computation | None:
@@ -118,7 +119,7 @@ def execute_spec(
         execution = ExecutionSettings(remote, tuple(keep), run=record.key)
         place = f"{where.device}, {counted(settings.threads, 'thread')} each"
         place += f", on {on}" if on else ""
-        opening = [announcement(plan, estimates, store, workers, place), *about_splits]
+        opening = [announcement(plan, estimates, store, workers, place, keep), *about_splits]
         is_new = record.ended is None
         with store.locked(record.key):
             if is_new:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from bench.api.execute import execute_spec, preview_spec
-from bench.api.results import Results
+from bench.api.results import Results, check_name
 from bench.display import Lines, SafeStream
 from bench.numerics import use_numerics
 from bench.plan.cluster import Cluster, Slurm
 from bench.plan.overrides import resolve_spec
+from bench.plan.protocol import KEEP, Keep
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
@@ -23,7 +24,6 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.plan.protocol import Keep
     from bench.tuning.plan import Pruning
 
 Names = str | Path | Iterable[str | Path] | None
@@ -127,8 +127,7 @@ def run(
         budget=budget,
         overrides=overrides,
     )
-    kept = (keep,) if isinstance(keep, str) else tuple(keep)
-    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=kept, jobs=jobs, on=on)
+    outcomes = execute_spec(chosen, settings, tuned=tuned, keep=_kept(keep), jobs=jobs, on=on)
     for outcome in outcomes:
         if outcome.ending == "failed":
             warnings.warn(f"{outcome.label} failed: {outcome.cause}", stacklevel=2)
@@ -140,6 +139,7 @@ def preview(
     spec: Spec | str | Path | None = None,
     *,
     tuned: bool = False,
+    keep: Keep | Collection[Keep] = (),
     on: Cluster | Slurm | None = None,
     settings: Settings | None = None,
     **changes: Unpack[Changes],
@@ -157,11 +157,19 @@ def preview(
     import pandas as pd
 
     settings = resolve_settings(settings)
-    rows, _ = preview_spec(changed_spec(spec, **changes), settings, tuned=tuned, on=on)
+    chosen = changed_spec(spec, **changes)
+    rows, _ = preview_spec(chosen, settings, tuned=tuned, keep=_kept(keep), on=on)
     return pd.DataFrame(
         [(row.label, row.key, row.status, row.estimate and row.estimate.seconds) for row in rows],
         columns=["experiment", "key", "status", "seconds"],
     )
+
+
+def _kept(keep: Keep | Collection[Keep]) -> Collection[Keep]:
+    kept: Collection[Keep] = (keep,) if isinstance(keep, str) else tuple(keep)
+    for name in kept:
+        check_name("part of a result", name, KEEP)
+    return kept
 
 
 def tune(

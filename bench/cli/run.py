@@ -75,17 +75,18 @@ def run(
     """
     from bench.api.execute import execute_spec, preview_spec
 
+    kept = cast("Sequence[Keep]", keep or ())
     if plan:
         from bench.runs.preview import render_preview
 
-        typer.echo(render_preview(*preview_spec(spec, settings, tuned=tuned, on=on)))
+        typer.echo(render_preview(*preview_spec(spec, settings, tuned=tuned, keep=kept, on=on)))
         return
     with resumable():
         outcomes = execute_spec(
             spec,
             settings,
             tuned=tuned,
-            keep=cast("Sequence[Keep]", keep or ()),
+            keep=kept,
             jobs=jobs,
             on=on,
         )

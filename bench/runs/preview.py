@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ctypes.util import find_library
 from itertools import product
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from bench.errors import DataError
 from bench.plan.experiment import Computation
 from bench.plan.grid import Adapt, PlannedExperiment, freeze, grid_points
 from bench.plan.progress import Remaining, counted, duration
+from bench.plan.protocol import Keep
 from bench.plan.spec import Spec
 from bench.runs.estimate import TYPICAL_EPOCHS, Estimate, Estimator
 from bench.runs.store import Store
@@ -46,13 +47,17 @@ class PreviewRow(NamedTuple):
 
 
 def preview_rows(
-    spec: Spec, settings: Settings, adapt: Adapt | None = None, where: Computation | None = None
+    spec: Spec,
+    settings: Settings,
+    adapt: Adapt | None = None,
+    where: Computation | None = None,
+    keep: Collection[Keep] = (),
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a checked specification without fetching or running anything.
 
     Parameters
     ----------
-    spec, settings
+    spec, settings, keep
         As a run takes them.
     adapt
         Changes the specification for each grid point; None leaves it.
@@ -91,7 +96,7 @@ def preview_rows(
             continue
         own = adapt(point, spec, dataset) if adapt else spec
         experiment = freeze(point, own, dataset, settings.cache, where)
-        status = store.status(experiment.key)
+        status = store.status(experiment.key, keep)
         estimate = None if status == "done" else estimator.estimate(experiment, dataset)
         rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))
     return rows, problems
@@ -132,6 +137,7 @@ def announcement(
     store: Store,
     workers: int,
     place: str,
+    keep: Collection[Keep] = (),
 ) -> str:
     """Return one line on what a run is about to do; what the store holds already is not run again.
 
@@ -143,9 +149,11 @@ def announcement(
         Where results go, and how many experiments run at the same time.
     place
         Device and threads, such as ``cpu, 1 thread each``.
+    keep
+        What results hold in addition; one that lacks it runs again.
     """
     experiments = [planned.experiment for planned in plan]
-    left = [e.label for e in experiments if store.status(e.key) != "done"]
+    left = [e.label for e in experiments if not store.has(e.key, keep)]
     budgets = {
         f"budget {e.training.budget} (at most {counted(e.training.epochs, 'epoch')}, "
         f"batch {e.training.batch_size})"

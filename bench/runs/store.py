@@ -110,9 +110,9 @@ class Store:
             whole = (path for path in folders.iterdir() if not path.name.startswith("."))
             yield from map(StoredExperiment, sorted(path for path in whole if path.is_dir()))
 
-    def status(self, key: str) -> Status:
-        """How far an experiment is: a failure counts until the experiment is finished."""
-        if self.has(key):
+    def status(self, key: str, keep: Collection[Keep] = ()) -> Status:
+        """How far an experiment is, as :meth:`has`; a failure counts until it is finished."""
+        if self.has(key, keep):
             return "done"
         if self._failure_path(key).exists():
             return "failed"

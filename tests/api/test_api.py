@@ -208,16 +208,25 @@ def given(card, settings, tmp_path):
     return {**names, "overrides": {"epochs": 1}, "settings": own}
 
 
-def test_weights_that_were_not_kept_are_trained_again_on_request(given, dataset):
+def test_weights_that_were_not_kept_are_trained_again_on_request(given, dataset, capsys):
     first = bench.run(**given)
     with pytest.raises(
         StoreError, match=r"has no stored weights; run it again with keep='weights'"
     ):
         first.model()
     ranks = first.ranks()
+    for keep, status in (((), "done"), ("weights", "missing")):
+        assert bench.preview(**given, keep=keep)["status"].tolist() == [status]
+    capsys.readouterr()
     second = bench.run(**given, keep="weights")
+    assert "; 1 to run, about " in capsys.readouterr().err
     assert second.model().item_vectors().shape == (dataset.n_items, 64)
     pd.testing.assert_frame_equal(second.ranks(), ranks)
+
+
+def test_what_cannot_be_kept_is_refused(settings):
+    with pytest.raises(ConfigError, match="no part of a result is named 'weight'; known: weights"):
+        bench.run("planted", keep="weight", settings=settings)
 
 
 def test_a_preview_runs_nothing(settings, tmp_path):
