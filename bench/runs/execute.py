@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from bench.errors import StoreError
 from bench.plan.cluster import Cluster, Slurm
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress, Remaining, Reporter
+from bench.plan.protocol import Keep
 from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
 from bench.runs.store import Store
 from bench.runs.workers import Engine, run_tasks
@@ -67,7 +68,8 @@ def execute(
     store = Store(execution.store)
     store.prepare()
     patience = {planned.experiment.label: planned.experiment.training.patience for planned in plan}
-    run = _Run(store, reporter, Remaining(estimates or {}, workers, patience), ended)
+    remaining = Remaining(estimates or {}, workers, patience)
+    run = _Run(store, execution.keep, reporter, remaining, ended)
     for planned in plan:
         key, label = planned.experiment.key, planned.experiment.label
         if store.has(key, execution.keep):
@@ -114,6 +116,7 @@ class _Run:
     """The experiments of one run as a source of tasks."""
 
     store: Store
+    keep: Collection[Keep]
     reporter: Reporter
     remaining: Remaining
     ended: Callable[[ExperimentOutcome], None]
@@ -152,7 +155,8 @@ class _PlannedTask:
                 f"{outcome.label}: {outcome.cause}; then run the same command again to continue"
             )
         if outcome.ending == "died":
-            if self.run.store.has(outcome.key):  # it died after it had saved the experiment
+            # It may have died after it had saved the experiment.
+            if self.run.store.has(outcome.key, self.run.keep):
                 outcome = replace(outcome, ending="finished", cause="")
             else:
                 self.run.store.record_failure(self.planned.experiment, outcome.cause)

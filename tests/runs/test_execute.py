@@ -25,11 +25,11 @@ SLOW_POOL = pytest.mark.parametrize(
 )
 
 
-def run(root, function="fine", workers=1, plan=None, reporter=None, **more):
+def run(root, function="fine", workers=1, plan=None, reporter=None, keep=(), **more):
     plan = [planned(seed) for seed in SEEDS] if plan is None else plan
     settings = Settings.from_environment(store=root, device="cpu", threads=3)
     names = (f"fake_experiments:{function}", "toys:load")
-    execution = ExecutionSettings(settings, (), *names)
+    execution = ExecutionSettings(settings, keep, *names)
     return execute(plan, execution, reporter or Recorder(), workers=workers, **more)
 
 
@@ -91,6 +91,13 @@ def test_a_worker_that_is_killed_fails_its_own_experiment_only(tmp_path):
     assert Store(tmp_path).failure(outcomes[0].key).cause == outcomes[0].cause
     with Store(tmp_path).locked(outcomes[0].key) as free:
         assert free
+
+
+def test_a_worker_killed_before_it_keeps_what_was_asked_for_has_not_finished(tmp_path):
+    plan = [planned(2), planned(1)]
+    run(tmp_path, "fine", 1, plan)
+    outcomes = run(tmp_path, "dies_on_seed_2", 2, plan, keep=("weights",))
+    assert endings(outcomes) == ["failed", "finished"]
 
 
 @pytest.mark.parametrize("part", ["Pipe", "Process.start"])
