@@ -114,10 +114,11 @@ def begin_record(
 
 
 def end_record(root: Path, record: RunRecord, outcomes: Iterable[ExperimentOutcome]) -> None:
-    """Record how the experiments of a run ended; one that finished before stays finished."""
+    """Record how the experiments of a run ended; one that is reused stays finished."""
     endings = dict(record.endings)
     for outcome in outcomes:
-        endings.setdefault(outcome.key, outcome.ending)
+        if outcome.ending != "reused" or outcome.key not in endings:
+            endings[outcome.key] = outcome.ending
     if endings != record.endings or record.ended is None:
         write_record(root, record.model_copy(update={"ended": time.time(), "endings": endings}))
 

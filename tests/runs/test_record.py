@@ -57,6 +57,12 @@ def test_a_run_that_only_reads_the_store_changes_nothing(tmp_path):
     assert again.model_copy(update={"asked": first.asked}) == first
 
 
+def test_what_was_removed_and_fails_when_it_runs_again_has_failed(tmp_path):
+    go(tmp_path, "finished", "finished")
+    again = go(tmp_path, "reused", "failed")
+    assert again.endings == {PLAN[0].experiment.key: "finished", PLAN[1].experiment.key: "failed"}
+
+
 def test_other_experiments_or_another_specification_are_another_run(tmp_path):
     begin_record(tmp_path, SPEC, PLAN, [])
     begin_record(tmp_path, SPEC, PLAN[:1], [])
