@@ -233,8 +233,8 @@ def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
     These are experiments that no record or tag names, unless they were imported or are damaged;
     checkpoints and failures of such and of finished experiments; and what killed processes left
     incomplete. With ``superseded``, a run counts for nothing where a later run of the same
-    specification has ended. Raise a StoreError if there is no store, or a record or tag is damaged:
-    nothing is certain then.
+    specification has ended without failures. Raise a StoreError if there is no store, or a record
+    or tag is damaged: nothing is certain then.
     """
     if not store.root.is_dir():
         raise StoreError(f"{store.root} does not exist; correct --store")
@@ -256,14 +256,14 @@ def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
 
 
 def _superseded(records: Sequence[RunRecord]) -> set[str]:
-    """Return the keys of runs before the last that ended, of each specification."""
+    """Return the keys of runs before the last without failures, for each specification."""
 
     def specification(record: RunRecord) -> str:
         return canonical_json([record.spec, record.tuned])
 
     last: dict[str, float] = {}
     for record in records:
-        if record.ended is not None:
+        if record.ended is not None and "failed" not in record.endings.values():
             name = specification(record)
             last[name] = max(last.get(name, record.begun), record.begun)
     return {one.key for one in records if one.begun < last.get(specification(one), one.begun)}

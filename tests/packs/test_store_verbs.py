@@ -135,6 +135,11 @@ def test_gc_removes_superseded_runs_only_where_asked(tmp_path, monkeypatch):
         run = begin_record(store.root, spec, [PlannedExperiment(experiment, "ml-100k")], ["bench"])
         end_record(store.root, run, [ExperimentOutcome(experiment.key, "", "finished")])
     assert called("store", "gc", cwd=tmp_path).stdout == "nothing to remove\n"
+    failed = [ExperimentOutcome(experiment.key, "", "failed")]
+    end_record(store.root, run, failed)
+    done = called("store", "gc", "--superseded", cwd=tmp_path)
+    assert done.stdout == "nothing to remove\n"  # the later run has not replaced the earlier one
+    end_record(store.root, run, [ExperimentOutcome(experiment.key, "", "finished")])
     called("store", "gc", "--superseded", "--yes", cwd=tmp_path)
     assert [one.experiment.code[0] for one in store.experiments()] == ["b"]
     assert len(list((store.root / "runs").iterdir())) == 1
