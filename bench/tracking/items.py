@@ -16,6 +16,7 @@ import yaml
 
 from bench.errors import BenchError
 from bench.files import write_json, write_text
+from bench.hashing import content_hash
 from bench.plan.experiment import Experiment
 from bench.plan.grid import code_of
 from bench.runs.imported import UnknownRanksError
@@ -70,7 +71,7 @@ def items(store: Store, keys: Collection[str] | None = None) -> Iterator[Item]:
     for record in records:
         if keys is None or record.key in {*keys, *(parents.get(key) for key in keys)}:
             status = _status(store, record)
-            digest = f"{status} {len(record.endings)}"
+            digest = f"{status} {content_hash(record.endings)[:12]}"
             load = partial(_run_data, store.root, record, status)
             yield Item("run", record.key, digest, "", load)
     yield from _experiments(store, parents, keys)
@@ -225,7 +226,8 @@ def _study_data(study: StudyRecord) -> RunData:
 def _trial_data(study: StudyRecord, trial: Trial) -> RunData:
     experiment = _searched(study)
     name, ended = experiment.protocol.selection, "FINISHED" if trial.counts else "KILLED"
-    metrics = list(_curve(trial.curve, name, trial.begun))
+    curve = ((row["epoch"], row[name]) for row in trial.curve)  # which a kill may leave with gaps
+    metrics = [_metric(f"validation/{name}", value, epoch, trial.begun) for epoch, value in curve]
     if trial.value is not None:
         metrics.append(_metric(f"objective/{name}", trial.value, 0, trial.ended))
     return RunData(

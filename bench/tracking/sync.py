@@ -222,16 +222,24 @@ class _Client:
 
     def _experiment(self) -> Experiment:
         name, folder = self._where.experiment, self._where.folder
+        location = None if folder is None else (folder / "artifacts").as_uri()
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            location = None if folder is None else (folder / "artifacts").as_uri()
             return self._client.get_experiment(self._client.create_experiment(name, location))
         if found.lifecycle_stage != "active":
             raise StoreError(
                 f"MLflow at {self._where.shown}: the experiment '{name}' is deleted; restore it, "
                 "or set MLFLOW_EXPERIMENT_NAME"
             )
-        return found
+        before = str(found.artifact_location)
+        if folder is None or before == location or not before.endswith("/tracking/artifacts"):
+            return found
+        # The store was moved or copied; MLflow would write to where it was.
+        with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                moved = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"  # noqa: S608
+                connection.execute(moved, (before, location))
+        return self._client.get_experiment(found.experiment_id)
 
     def _search(self, prefix: str) -> Iterator[Run]:
         token, condition = None, f"tags.`{KEY}` LIKE '{prefix}%'"

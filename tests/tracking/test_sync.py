@@ -54,14 +54,7 @@ def logged(synced, tmp_path):
     """A copy of it, for tests in which something changes afterwards."""
     store = tmp_path / "logged"
     shutil.copytree(synced.store, store)
-    settings = replace(synced, store=store)
-    moved = f"replace({{}}, '{synced.store.as_uri()}', '{store.as_uri()}')"
-    change(
-        settings,
-        f"UPDATE experiments SET artifact_location = {moved.format('artifact_location')}",
-        f"UPDATE runs SET artifact_uri = {moved.format('artifact_uri')}",
-    )
-    return settings
+    return replace(synced, store=store)
 
 
 def client(settings):
@@ -198,7 +191,7 @@ def test_a_study_and_its_trials_say_how_each_ended(synced):
     assert states["complete"].data.params["training.learning_rate"] == "1.0"
     assert states["complete"].data.metrics["objective/NDCG_10"] == pytest.approx(0.1)
     assert not [name for name in states["complete"].data.metrics if name.startswith("test/")]
-    assert history(synced, states["pruned"], "validation/NDCG_10") == [(1, 0.1), (2, 0.2)]
+    assert history(synced, states["pruned"], "validation/NDCG_10") == [(1, 0.1), (3, 3 * 0.1)]
     [parent] = of_kind(synced, "study")
     assert history(synced, parent, "best-after/NDCG_10") == [(1, 0.1), (2, 0.1), (3, 0.1)]
 
@@ -224,6 +217,23 @@ def test_a_failed_experiment_that_finishes_later_is_the_same_run(logged):
     assert finished.info.run_id == failed.info.run_id
     assert (finished.info.status, finished.data.tags["bench.cause"]) == ("FINISHED", "")
     assert finished.data.metrics["test/HR_1"] == 0.5
+
+
+def test_a_run_whose_experiments_end_otherwise_is_logged_again(full):
+    sync(full)
+    record(full.store, {1: "failed", 2: "reused", 3: "finished"})
+    assert sync(full).logged == 1
+    assert sync(full).logged == 0
+
+
+def test_artifacts_follow_a_store_that_was_moved(logged):
+    finish(logged.store, 3)
+    sync(logged)
+    found = runs(logged)
+    assert all(r.info.artifact_uri.startswith(logged.store.as_uri()) for r in found.values())
+    name = found["experiment", experiment(3).key].info.run_id
+    artifacts = logged.store / "tracking" / "artifacts" / name / "artifacts"
+    assert (artifacts / "ranks-test.parquet").is_file()
 
 
 def test_a_run_that_was_killed_says_so_and_one_that_lasts_too(settings):
