@@ -118,10 +118,13 @@ def open_storage(url: str) -> BaseStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         if url.startswith(JOURNAL):
             return _journal(path)
+        database = partial(_database, url, {"connect_args": {"timeout": BUSY_SECONDS}})
+        if path.is_file() and not os.access(path.parent, os.W_OK):  # a store for reading alone
+            return database()
         lock = path.with_name(f"{path.name}.lock")
         lock.touch()  # where it cannot, a lock would wait for ever
         with locked(lock):  # of two that begin together, one makes the tables
-            return _database(url, {"connect_args": {"timeout": BUSY_SECONDS}})
+            return database()
 
 
 class _MendingLock(JournalFileSymlinkLock):

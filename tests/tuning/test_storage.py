@@ -10,7 +10,7 @@ from fake_trials import plans, run
 
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.tuning import storage
-from bench.tuning.records import default_url, read_studies
+from bench.tuning.records import default_url, own_file, read_studies
 from bench.tuning.storage import file_of, open_storage, open_study
 
 
@@ -26,6 +26,15 @@ def test_a_driver_that_is_not_installed_is_named(monkeypatch):
         open_storage("mysql+pymysql://me:secret@host/studies")
     assert "mysql+pymysql://me:***@host/studies: the driver 'pymysql' is not" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_store_that_can_only_be_read_is_read(tmp_path, monkeypatch):
+    storage.open_storage(default_url(tmp_path))
+    lock = own_file(tmp_path).with_name("optuna.db.lock")
+    lock.unlink()
+    monkeypatch.setattr(storage.os, "access", lambda path, _: path != lock.parent)
+    assert list(read_studies(tmp_path)) == []
+    assert not lock.exists()
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
