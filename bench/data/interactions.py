@@ -17,6 +17,7 @@ MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "-"})
 """Words, in lower case, that programs write for a missing value."""
 
 _WHOLE = re.compile(r"(\d+)\.0+")
+_NEGATIVE = re.compile(r"-\d+(\.\d*)?")
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 EXACT = 2**53
@@ -184,7 +185,7 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
         )
     if value.isalnum():
         return None
-    if value[0] == "-" and value[1:].isdigit():
+    if _NEGATIVE.fullmatch(value):
         return (
             f"{value} is negative, which usually marks a missing one; remove the line or "
             "rename the id"

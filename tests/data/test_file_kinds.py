@@ -224,8 +224,9 @@ def test_lines_without_an_id_can_be_left_out(tmp_path):
     assert "x.dat, line 5: the user id is empty" in refused(
         card(tmp_path, text, missing_ids="keep")
     )
-    bad = f"{SIMPLE}-1,a,4\n"
-    assert "the user id -1 is negative" in refused(card(tmp_path, bad, missing_ids="drop"))
+    for bad in ("-1", "-1.0"):
+        path = card(tmp_path, f"{SIMPLE}{bad},a,4\n", missing_ids="drop")
+        assert f"the user id {bad} is negative" in refused(path)
 
 
 @pytest.mark.parametrize("again", ["1.0", "1\u00a0", "1"])
