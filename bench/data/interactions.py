@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 
 MissingIds = Literal["error", "keep", "drop"]
-MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "-"})
+MISSING = frozenset({"nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", r"\n", "-"})
 """Words, in lower case, that programs write for a missing value."""
 
 _WHOLE = re.compile(r"(\d+)\.0+")

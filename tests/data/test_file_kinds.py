@@ -202,7 +202,7 @@ def test_white_space_around_ids_is_removed(tmp_path):
     assert notes(load(str(tmp_path / "mine.yaml"))) == notes(dataset)  # the cache keeps them
 
 
-@pytest.mark.parametrize("word", ["nan", "None", "NULL", "NA", "-", "N/A", "<NA>", " nan "])
+@pytest.mark.parametrize("word", ["nan", "None", "NULL", "NA", "-", "N/A", "<NA>", " nan ", r"\N", "#N/A"])
 def test_words_for_missing_values_are_no_ids_unless_the_card_says_so(tmp_path, word):
     text = f"{SIMPLE}{word},a,4\n"
     message = refused(card(tmp_path, text))
