@@ -176,6 +176,16 @@ def test_one_and_one_point_zero_are_one_id(tmp_path):
     )
 
 
+@pytest.mark.parametrize("missing", ["", "NaN"])
+def test_a_missing_id_makes_others_no_names(tmp_path, missing):
+    # As pandas writes a column of whole numbers in which one is missing.
+    text = f"user_id,item_id,timestamp\n1.0,7,1\n{missing},8,2\n2.0,8,3\n1.0,8,4\n"
+    items = f"item_id,title\n7.0,seven\n{missing},nothing\n8.0,eight\n"
+    dataset = load(card(tmp_path, text, items=items, missing_ids="drop"))
+    assert histories(dataset) == {"1": ["7", "8"], "2": ["8"]}
+    assert texts(dataset) == {"7": "seven", "8": "eight"}
+
+
 def test_one_point_zero_among_names_is_a_name_unless_one_is_there(tmp_path):
     text = "user_id,item_id,timestamp\nu,1.0,1\nu,x,2\n"
     assert histories(load(card(tmp_path, text))) == {"u": ["1.0", "x"]}
