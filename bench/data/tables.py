@@ -6,6 +6,7 @@ brace, and anything else is separated text.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -112,6 +113,8 @@ def holds_objects(path: Path) -> bool:
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     r"""Read a whole text file; its lines end in ``\n``, a byte-order mark is dropped.
 
+    The mark of UTF-8 counts more than the stated encoding.
+
     Raises
     ------
     DataError
@@ -125,6 +128,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
             f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table would; unpack "
             "it by hand if you trust it"
         )
+    if content.startswith(codecs.BOM_UTF8):
+        encoding = "utf-8"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:

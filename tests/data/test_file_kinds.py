@@ -533,6 +533,12 @@ def test_utf_16_is_named_and_can_be_stated(tmp_path, encoding):
     assert histories(dataset) == {"u": ["b", "a"], "v": ["b"]}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
+    (tmp_path / "u.data").write_bytes("\ufeffu\ta\t4\t2\nu\té\t4\t1\n".encode())
+    path = write_card(tmp_path, format="movielens", files={"interactions": "u.data"})  # Latin-1
+    assert histories(load(path)) == {"u": ["é", "a"]}
+
+
 @pytest.mark.parametrize("encoding", ["no-such", "undefined"])
 def test_an_encoding_that_is_none_is_refused(tmp_path, encoding):
     message = refused(card(tmp_path, SIMPLE, {"encoding": encoding}))
