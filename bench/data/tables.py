@@ -275,6 +275,7 @@ class _Text:
 
     def _parse(self, skipped: int, names: list[str], found: list[str]) -> Any:
         import pyarrow as pa
+        import pyarrow.compute as pc
         from pyarrow import csv as arrow
 
         try:
@@ -298,6 +299,9 @@ class _Text:
             ) from None
         if not table.num_rows:
             raise DataError(f"{self.path} has a header and no rows; fetch or copy it again")
+        if self.quoted and self.separator == _STAND_IN:  # a value in quotes may hold the separator
+            stated = self.layout.separator
+            return [pc.replace_substring(column, _STAND_IN, stated) for column in table.columns]
         return table.columns
 
     def _wrong_line(self, names: list[str]) -> DataError | None:

@@ -105,6 +105,9 @@ def test_quotes_can_be_switched_off_and_on(tmp_path):
     path = card(tmp_path, text.replace("a\tb", "a b"), {"quoted": True, "separator": "\t"})
     assert histories(load(path)) == {"u": ["a b"]}
     assert "4 values where 3" in refused(card(tmp_path, text, {"separator": "\t"}))
+    text = 'user_id::item_id::timestamp\nu::"a::b"::1\n'
+    path = card(tmp_path, text, {"quoted": True, "separator": "::"})
+    assert histories(load(path)) == {"u": ["a::b"]}
 
 
 VALUES = st.text(st.sampled_from('ab",; é'), max_size=4)
