@@ -240,6 +240,13 @@ class RanksFile:
             for name in ("all", "unseen")
         ]
         if min(counts["better_all"].min(), counts["better_unseen"].min()) >= 0:
+            seen = known["candidates_all"] - known["candidates_unseen"]
+            problems += [
+                (
+                    counts["better_all"] - counts["better_unseen"] > seen,
+                    "more items of the history are ranked above the target than it has",
+                ),
+            ]
             problems += [
                 (
                     counts[f"{name}_unseen"] > counts[f"{name}_all"],

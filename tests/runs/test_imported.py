@@ -359,6 +359,10 @@ WRONG_RANKS = {
         lambda d: set_at(counts_of(d, 5, 0, 5, 0), 7, better_unseen="6"),
         "line 9: 'better_unseen' is more than 'better_all'",
     ),
+    "has more items of the history above than it has": (
+        lambda d: counts_of(d, 50, 0, 0, 0),
+        "line 2: more items of the history are ranked above the target than it has",
+    ),
     "has more unseen items in a tie than items": (
         lambda d: set_at(counts_of(d, 5, 2, 5, 2), 7, ties_unseen="3"),
         "line 9: 'ties_unseen' is more than 'ties_all'",
