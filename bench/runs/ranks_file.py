@@ -290,7 +290,8 @@ class RanksFile:
             hit = rows[items[rows] == targets[users[rows]]]
             better = np.full(len(targets), length)
             better[users[hit]] = ranks[hit] - 1
-            ties = np.where(better == length, max(self.split.n_items - 1 - length, 0), 0)
+            known = complete_ranks(self.split, phase, None).columns()[f"candidates_{candidates}"]
+            ties = np.where(better == length, np.maximum(known - 1 - length, 0), 0)
             given = {f"better_{candidates}": better, f"ties_{candidates}": ties}
             found[phase] = _completed(given, len(targets))
             lengths.append(length)
