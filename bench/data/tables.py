@@ -21,7 +21,7 @@ from bench.data.objects import ObjectLines
 from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
-_OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
+_OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*(u?['"]|\})""")
 _BLOCK = 1 << 26
 """Bytes that are parsed at once; a line must fit into them."""
 _STAND_IN = "\x1f"

@@ -638,6 +638,13 @@ def test_ids_with_quotes_and_escapes_find_their_titles(tmp_path):
     assert texts(load(path)) == {"O'Brien": "1", "a/b": "2", "é": "3"}
 
 
+def test_an_array_of_objects_is_to_be_written_as_lines(tmp_path):
+    rows = [{"user_id": "u", "item_id": "a", "timestamp": 1}] * 2
+    for indent in (None, 1):
+        message = refused(card(tmp_path, json.dumps(rows, indent=indent)))
+        assert "x.dat, line 1: no JSON object or Python literal of one, as every" in message
+
+
 def test_a_line_without_the_key_names_the_keys(tmp_path):
     message = refused(card(tmp_path, '{"user": "u", "item_id": "a", "timestamp": 1}\n'))
     assert "line 1: no 'user_id' in the object, whose keys are user, item_id, timestamp" in message
