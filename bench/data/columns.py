@@ -19,6 +19,8 @@ Numbers = NDArray[np.int64] | NDArray[np.float64]
 _UNITS = {1e8: "seconds", 1e11: "milliseconds", 1e14: "microseconds", 1e17: "nanoseconds"}
 """Numbers from here to the next are, by their size, times since 1970 in this unit; 1e8 seconds were
 over in 1973. Smaller ones may count anything."""
+_DATES = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Dates without separators, by their digits; by their size they are times since 1970, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +195,15 @@ class Columns:
                 )
         if form is not None and EPOCH[form]:
             return numbers, EPOCH[form]
+        for digits, dates in _DATES.items() if form is None else ():
+            day = numbers // 10 ** (digits - 8)
+            year, month = day // 10**4, day // 100 % 100
+            fits = (year >= 1900) & (year < 2100) & (month >= 1) & (month <= 12)
+            if (fits & (day % 100 >= 1) & (day % 100 <= 31)).all():
+                raise DataError(
+                    f"{self.place(0)}: '{name}' is {numbers[0]}, a date or a number since 1970; "
+                    f"say which as the card's 'time_format' ('{dates}' or 'epoch')"
+                )
         sizes = np.searchsorted(list(_UNITS), numbers, side="right")
         _, rows = np.unique(sizes, return_index=True)
         first = [int(row) for row in rows if sizes[row]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.columns import Columns
-from bench.data.interactions import EXACT
+from bench.data.interactions import EXACT, tidy
 from bench.data.tables import LayoutError, holds_objects, read_table
 from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
 _TRUE, _FALSE = {"1", "true", "1.0"}, {"0", "false", "0.0"}
+
+
+def as_read(values: Sequence[str], known: Collection[str], kind: str) -> list[str]:
+    """Return ids as the reading of a data set, whose ids are ``known``, changed those of its files.
+
+    Examples
+    --------
+    >>> as_read([" 1.0", "2", ""], {"1", "2"}, "item")
+    ['1', '2', '']
+    """
+    return [
+        plain if (plain := value.strip()) in known else tidied
+        for value, tidied in zip(values, tidy(values, kind)[0], strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +104,8 @@ class ForeignTable:
         """
         codes, values = self.columns.ids(name)
         known = {value: place for place, value in enumerate(ids)}
-        places = np.array([known.get(value.strip(), -1) for value in values], dtype=np.int64)
+        meant = as_read(values, known, kind)
+        places = np.array([known.get(value, -1) for value in meant], dtype=np.int64)
         wrong = places < 0
         if optional:
             wrong &= np.array([bool(value.strip()) for value in values], dtype=np.bool_)

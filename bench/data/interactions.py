@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 
 MissingIds = Literal["error", "keep", "drop"]
-MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "-"})
+MISSING = frozenset({"nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", r"\n", "-"})
 """Words, in lower case, that programs write for a missing value."""
 
 _WHOLE = re.compile(r"(\d+)\.0+")
+_NEGATIVE = re.compile(r"-\d+(\.\d*)?")
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 EXACT = 2**53
@@ -98,8 +99,8 @@ def encode(values: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
 def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
     """Return ids in their normal form, and notes of what was changed.
 
-    White space around an id is removed. Where all ids are whole numbers, some of them written as
-    floating-point numbers do, ``1.0`` is ``1``.
+    White space around an id is removed. Where all ids but missing ones are whole numbers, some of
+    them written as floating-point numbers do, ``1.0`` is ``1``.
 
     Parameters
     ----------
@@ -110,8 +111,8 @@ def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
 
     Examples
     --------
-    >>> tidy([" 1", "2.0"], "user")[0], tidy(["a", "2.0"], "user")[0]
-    (['1', '2'], ['a', '2.0'])
+    >>> tidy([" 1", "2.0", ""], "user")[0], tidy(["a", "2.0"], "user")[0]
+    (['1', '2', ''], ['a', '2.0'])
     """
     notes = []
     meant = [value.strip() for value in ids]
@@ -120,7 +121,7 @@ def tidy(ids: Sequence[str], kind: str) -> tuple[list[str], list[CheckResult]]:
         text = f"white space around {kind} ids was removed, {len(changed):,} in all, the first"
         notes.append(CheckResult("ids", "note", f"{text} {changed[0]!r}"))
     dotted = [value for value in meant if _is_whole(value)]
-    if dotted and all(value.isdecimal() or _is_whole(value) for value in meant):
+    if dotted and all(v.isdecimal() or _is_whole(v) or is_missing(v) for v in meant):
         meant = [value.partition(".")[0] for value in meant]
         text = f"{kind} ids written as floating-point numbers were read as whole ones"
         notes.append(CheckResult("ids", "note", f"{text}, {len(dotted):,} in all: {dotted[0]} ..."))
@@ -184,7 +185,7 @@ def _problem(value: str, known: set[str], missing: MissingIds) -> str | None:
         )
     if value.isalnum():
         return None
-    if value[0] == "-" and value[1:].isdigit():
+    if _NEGATIVE.fullmatch(value):
         return (
             f"{value} is negative, which usually marks a missing one; remove the line or "
             "rename the id"

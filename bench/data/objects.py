@@ -138,7 +138,7 @@ def _object(line: bytes) -> dict[Any, Any]:
     except (ValueError, RecursionError):
         pairs = _literal(line)
     if not isinstance(pairs, tuple):
-        raise _BadLineError("neither a JSON object nor a Python literal of one")
+        raise _BadLineError("no JSON object or Python literal of one, as every line must be")
     values = dict(pairs)
     if len(values) < len(pairs):
         raise _BadLineError(f"the key '{repeated(key for key, _ in pairs)}' is there twice")

@@ -6,6 +6,7 @@ brace, and anything else is separated text.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -20,7 +21,7 @@ from bench.data.objects import ObjectLines
 from bench.errors import DataError
 from bench.plan.formats import FileOptions
 
-_OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*\{\s*(u?['"]|\})""")
+_OBJECT = re.compile(rb"""(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*(u?['"]|\})""")
 _BLOCK = 1 << 26
 """Bytes that are parsed at once; a line must fit into them."""
 _STAND_IN = "\x1f"
@@ -112,6 +113,8 @@ def holds_objects(path: Path) -> bool:
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     r"""Read a whole text file; its lines end in ``\n``, a byte-order mark is dropped.
 
+    The mark of UTF-8 counts more than the stated encoding.
+
     Raises
     ------
     DataError
@@ -125,6 +128,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
             f"{path} unpacks to over {limit / 1e6:,.0f} MB, far more than a table would; unpack "
             "it by hand if you trust it"
         )
+    if content.startswith(codecs.BOM_UTF8):
+        encoding = "utf-8"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -270,6 +275,7 @@ class _Text:
 
     def _parse(self, skipped: int, names: list[str], found: list[str]) -> Any:
         import pyarrow as pa
+        import pyarrow.compute as pc
         from pyarrow import csv as arrow
 
         try:
@@ -293,6 +299,9 @@ class _Text:
             ) from None
         if not table.num_rows:
             raise DataError(f"{self.path} has a header and no rows; fetch or copy it again")
+        if self.quoted and self.separator == _STAND_IN:  # a value in quotes may hold the separator
+            stated = self.layout.separator
+            return [pc.replace_substring(column, _STAND_IN, stated) for column in table.columns]
         return table.columns
 
     def _wrong_line(self, names: list[str]) -> DataError | None:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.data.foreign import ForeignTable
+from bench.data.foreign import ForeignTable, as_read
 from bench.data.split import Split
 from bench.errors import ConfigError, DataError, first_line
 from bench.plan.protocol import PHASES, Candidates, Phase
@@ -240,6 +240,13 @@ class RanksFile:
             for name in ("all", "unseen")
         ]
         if min(counts["better_all"].min(), counts["better_unseen"].min()) >= 0:
+            seen = known["candidates_all"] - known["candidates_unseen"]
+            problems += [
+                (
+                    counts["better_all"] - counts["better_unseen"] > seen,
+                    "more items of the history are ranked above the target than it has",
+                ),
+            ]
             problems += [
                 (
                     counts[f"{name}_unseen"] > counts[f"{name}_all"],
@@ -283,7 +290,8 @@ class RanksFile:
             hit = rows[items[rows] == targets[users[rows]]]
             better = np.full(len(targets), length)
             better[users[hit]] = ranks[hit] - 1
-            ties = np.where(better == length, max(self.split.n_items - 1 - length, 0), 0)
+            known = complete_ranks(self.split, phase, None).columns()[f"candidates_{candidates}"]
+            ties = np.where(better == length, np.maximum(known - 1 - length, 0), 0)
             given = {f"better_{candidates}": better, f"ties_{candidates}": ties}
             found[phase] = _completed(given, len(targets))
             lengths.append(length)
@@ -309,7 +317,7 @@ class RanksFile:
                 f"{self.path}: scores of shape {scores.shape} and type {scores.dtype}, where "
                 f"({len(users)}, {len(items)}) numbers are expected"
             )
-        own, others = ([str(value).strip() for value in ids.tolist()] for ids in (users, items))
+        own, others = ([str(value) for value in ids.tolist()] for ids in (users, items))
         return self._scores(own, others, scores)
 
     def _wide(self) -> Counts:
@@ -325,7 +333,7 @@ class RanksFile:
             raise DataError(
                 f"{self.path}: the data set has no item '{unknown[0]}'; leave its column out"
             )
-        users = [value.strip() for value in table.columns.strings("user")]
+        users = table.columns.strings("user")
         return self._scores(users, items, np.stack([table.numbers(n) for n in items], axis=1))
 
     def _scores(self, users: Sequence[str], items: Sequence[str], scores: NDArray[Any]) -> Counts:
@@ -357,6 +365,7 @@ class RanksFile:
 
     def _places(self, given: Sequence[str], ids: Sequence[str], kind: str) -> NDArray[np.int64]:
         """Return the place of each id of the data set in a file that has exactly these."""
+        given = as_read(given, {*ids}, kind)
         places = {value: place for place, value in enumerate(given)}
         if len(places) < len(given):
             twin = next(value for place, value in enumerate(given) if places[value] != place)

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -105,6 +106,9 @@ def test_quotes_can_be_switched_off_and_on(tmp_path):
     path = card(tmp_path, text.replace("a\tb", "a b"), {"quoted": True, "separator": "\t"})
     assert histories(load(path)) == {"u": ["a b"]}
     assert "4 values where 3" in refused(card(tmp_path, text, {"separator": "\t"}))
+    text = 'user_id::item_id::timestamp\nu::"a::b"::1\n'
+    path = card(tmp_path, text, {"quoted": True, "separator": "::"})
+    assert histories(load(path)) == {"u": ["a::b"]}
 
 
 VALUES = st.text(st.sampled_from('ab",; é'), max_size=4)
@@ -176,6 +180,16 @@ def test_one_and_one_point_zero_are_one_id(tmp_path):
     )
 
 
+@pytest.mark.parametrize("missing", ["", "NaN"])
+def test_a_missing_id_makes_others_no_names(tmp_path, missing):
+    # As pandas writes a column of whole numbers in which one is missing.
+    text = f"user_id,item_id,timestamp\n1.0,7,1\n{missing},8,2\n2.0,8,3\n1.0,8,4\n"
+    items = f"item_id,title\n7.0,seven\n{missing},nothing\n8.0,eight\n"
+    dataset = load(card(tmp_path, text, items=items, missing_ids="drop"))
+    assert histories(dataset) == {"1": ["7", "8"], "2": ["8"]}
+    assert texts(dataset) == {"7": "seven", "8": "eight"}
+
+
 def test_one_point_zero_among_names_is_a_name_unless_one_is_there(tmp_path):
     text = "user_id,item_id,timestamp\nu,1.0,1\nu,x,2\n"
     assert histories(load(card(tmp_path, text))) == {"u": ["1.0", "x"]}
@@ -202,7 +216,7 @@ def test_white_space_around_ids_is_removed(tmp_path):
     assert notes(load(str(tmp_path / "mine.yaml"))) == notes(dataset)  # the cache keeps them
 
 
-@pytest.mark.parametrize("word", ["nan", "None", "NULL", "NA", "-", "N/A", "<NA>", " nan "])
+@pytest.mark.parametrize("word", ["nan", "None", "NULL", "NA", "-", "N/A", "<NA>", " nan ", r"\N"])
 def test_words_for_missing_values_are_no_ids_unless_the_card_says_so(tmp_path, word):
     text = f"{SIMPLE}{word},a,4\n"
     message = refused(card(tmp_path, text))
@@ -224,8 +238,9 @@ def test_lines_without_an_id_can_be_left_out(tmp_path):
     assert "x.dat, line 5: the user id is empty" in refused(
         card(tmp_path, text, missing_ids="keep")
     )
-    bad = f"{SIMPLE}-1,a,4\n"
-    assert "the user id -1 is negative" in refused(card(tmp_path, bad, missing_ids="drop"))
+    for bad in ("-1", "-1.0"):
+        path = card(tmp_path, f"{SIMPLE}{bad},a,4\n", missing_ids="drop")
+        assert f"the user id {bad} is negative" in refused(path)
 
 
 @pytest.mark.parametrize("again", ["1.0", "1\u00a0", "1"])
@@ -294,7 +309,7 @@ def test_mixed_units_are_refused(tmp_path, factor, form):
     assert "write all in one unit" in message
 
 
-@given(st.lists(st.integers(10**8, 9 * 10**9), min_size=1, max_size=8), st.integers(0, 3))
+@given(st.lists(st.integers(3 * 10**8, 19 * 10**8 - 1), min_size=1, max_size=8), st.integers(0, 3))
 def test_one_unit_is_accepted_and_sorted(tmp_path_factory, seconds, power):
     times = [second * 1000**power for second in seconds]
     dataset = load(timed(tmp_path_factory.mktemp("x"), times))
@@ -423,11 +438,25 @@ def test_a_stated_unit_admits_times_of_every_size(tmp_path, unit, per_second):
     ("time", "per_second"),
     [
         ("99999999", None), ("100000000", 1), ("1405209600", 1), ("1405209600000.5", 10**3),
-        ("1405209600000000", 10**6), ("1405209600000000000", 10**9), ("2014-07-13", 10**9),
+        ("2014130100", 1), ("1405209600000000", 10**6), ("1405209600000000000", 10**9),
+        ("2014-07-13", 10**9),
     ],
 )  # fmt: skip
 def test_the_unit_of_times_is_known_by_their_size(tmp_path, time, per_second):
     assert load(timed(tmp_path, [time])).per_second == per_second
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_dates_without_separators_are_no_numbers_since_1970(tmp_path, form):
+    dates = [datetime(2014, 7, 13, 2), datetime(1999, 12, 31, 23), datetime(2014, 7, 13, 1)]
+    times = [date.strftime(form) for date in dates]
+    message = refused(timed(tmp_path, times))
+    assert f"x.dat, line 2: 'timestamp' is {times[0]}, a date or a number since 1970" in message
+    assert f"time_format' ('{form}' or 'epoch')" in message
+    dataset = load(timed(tmp_path, times, {"time_format": form}))
+    seconds = [date.replace(tzinfo=UTC).timestamp() for date in sorted(dates)]
+    assert (dataset.times / dataset.per_second).tolist() == seconds
+    assert order(load(timed(tmp_path, times, {"time_format": "epoch"}))) == [1, 2, 0]
 
 
 # --- ratings ----------------------------------------------------------------------------------
@@ -522,6 +551,12 @@ def test_utf_16_is_named_and_can_be_stated(tmp_path, encoding):
     assert histories(dataset) == {"u": ["b", "a"], "v": ["b"]}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
+    (tmp_path / "u.data").write_bytes("\ufeffu\ta\t4\t2\nu\té\t4\t1\n".encode())
+    path = write_card(tmp_path, format="movielens", files={"interactions": "u.data"})  # Latin-1
+    assert histories(load(path)) == {"u": ["é", "a"]}
+
+
 @pytest.mark.parametrize("encoding", ["no-such", "undefined"])
 def test_an_encoding_that_is_none_is_refused(tmp_path, encoding):
     message = refused(card(tmp_path, SIMPLE, {"encoding": encoding}))
@@ -601,6 +636,13 @@ def test_ids_with_quotes_and_escapes_find_their_titles(tmp_path):
 """
     path = card(tmp_path, "\n".join(map(json.dumps, rows)), {}, titles)
     assert texts(load(path)) == {"O'Brien": "1", "a/b": "2", "é": "3"}
+
+
+def test_an_array_of_objects_is_to_be_written_as_lines(tmp_path):
+    rows = [{"user_id": "u", "item_id": "a", "timestamp": 1}] * 2
+    for indent in (None, 1):
+        message = refused(card(tmp_path, json.dumps(rows, indent=indent)))
+        assert "x.dat, line 1: no JSON object or Python literal of one, as every" in message
 
 
 def test_a_line_without_the_key_names_the_keys(tmp_path):

@@ -77,6 +77,14 @@ def test_rows_by_position_and_by_occurrence_are_the_same(tmp_path):
     assert np.array_equal(again.replacement, other.replacement)
 
 
+def test_whole_numbers_may_be_written_as_in_the_files_of_the_data_set(tmp_path):
+    # pandas writes such replacements where some are missing, and such ids as users and items.
+    train = Sequences.from_lists([[1, 2, 3], [3, 4, 5]])
+    data = data_of(train, ["1", "20"], ["1", "2", "3", "4", "5"])
+    rows = ["user,position,item,replacement", "1.0,0,1.0,4.0", "1.0,1,2.0,", "20.0,2, 5.0,3.0"]
+    assert slots(write(tmp_path, rows), data).replacement.tolist() == [4, 0, 0, 0, 0, 0, 3, 0]
+
+
 def test_a_threshold_is_a_quantile_of_the_training_interactions(tmp_path):
     rows = ["user,position,score", "ann,0,4", "ann,1,3", "ann,2,2", "bob,0,1", "bob,2,9"]
     file = write(tmp_path, rows)

@@ -269,6 +269,9 @@ def test_lists_of_unseen_items_are_ranks_among_them(home, settings, dataset):
     results = imported(home, settings, home / "unseen.parquet", "U", candidates="unseen")
     rank = 1 + counted(dataset, scores, "test").better_unseen
     assert results.metrics(candidates="unseen")["HR@20"][0] == (rank <= 20).mean()
+    ranks = results._stored[0].ranks("test")  # a target that no list has may be the last
+    last = ranks.better_unseen + ranks.ties_unseen + 1
+    assert np.array_equal(last[rank > 20], ranks.candidates_unseen[rank > 20])
     lists_of(dataset, scores, 20).to_parquet(home / "seen.parquet")
     with pytest.raises(DataError, match="the item is in the user's history"):
         imported(home, settings, home / "seen.parquet", "S", candidates="unseen")
@@ -358,6 +361,10 @@ WRONG_RANKS = {
     "has more unseen items above than items": (
         lambda d: set_at(counts_of(d, 5, 0, 5, 0), 7, better_unseen="6"),
         "line 9: 'better_unseen' is more than 'better_all'",
+    ),
+    "has more items of the history above than it has": (
+        lambda d: counts_of(d, 50, 0, 0, 0),
+        "line 2: more items of the history are ranked above the target than it has",
     ),
     "has more unseen items in a tie than items": (
         lambda d: set_at(counts_of(d, 5, 2, 5, 2), 7, ties_unseen="3"),
