@@ -52,13 +52,12 @@ def code_version(components: Iterable[Component | None]) -> str:
     Raises
     ------
     ConfigError
-        A module's source is not to be found, or is not Python.
+        A module's source is not to be found, is not Python, or changed after this process read it.
     """
     known = [component for component in components if component is not None]
     homes = {_home(component.model.partition(":")[0]) for component in known}
     texts = TEXTS if any(isinstance(component, EncoderEntry) for component in known) else ()
-    names = sorted({*ENGINE, *texts, *_with_imports(homes)})
-    return content_hash({name: _hash_of(name) for name in names})
+    return _version(homes, ENGINE, texts)
 
 
 def package_version(module: str) -> str:
@@ -69,7 +68,16 @@ def package_version(module: str) -> str:
     ConfigError
         As :func:`code_version`.
     """
-    return content_hash({name: _hash_of(name) for name in sorted(_with_imports({_home(module)}))})
+    return _version({_home(module)})
+
+
+def _version(homes: set[str], *others: Iterable[str]) -> str:
+    names = _with_imports(homes)
+    for _, path in (source for name in names for source in _sources(name)):
+        # Python imports a module once, so the code that runs may be older than the file.
+        if path.read_bytes() != _content(path):
+            raise ConfigError(f"{path} has changed since it was read; restart Python")
+    return content_hash({name: _hash_of(name) for name in sorted(names.union(*others))})
 
 
 def _home(module: str) -> str:
@@ -162,9 +170,14 @@ def _sources(name: str) -> Iterator[tuple[str, Path]]:
 
 
 @cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@cache
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes())
+        return ast.parse(_content(path))
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{path} is not readable as Python ({error}); install it again") from None
 

@@ -167,6 +167,18 @@ def test_a_plugin_of_one_file_counts_with_the_methods_that_it_builds_on(tmp_path
     assert found("c", source.replace("* 2", "* 3")) != plain
 
 
+def test_code_that_changes_after_it_was_read_is_refused(tmp_path, monkeypatch):
+    """A notebook edits a model: the process may have imported the code from before."""
+    package(tmp_path / "edited", SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plain = code_version([entry("edited")])
+    package(tmp_path / "edited", SOURCE)
+    assert code_version([entry("edited")]) == plain
+    package(tmp_path / "edited", SOURCE.replace("* 2", "* 3"))
+    with pytest.raises(ConfigError, match=r"edited/model.py has changed .* restart Python"):
+        code_version([entry("edited")])
+
+
 def test_a_method_that_builds_on_another_depends_on_it(monkeypatch):
     assert module._with_imports({"bench.methods.backbones.gru4rec"}) == {
         "bench.methods.backbones.gru4rec"
