@@ -52,12 +52,29 @@ def code_version(components: Iterable[Component | None]) -> str:
     Raises
     ------
     ConfigError
-        A module's source is not to be found, is not Python, or changed after this process read it.
+        A module's source is not to be found, or is not Python.
     """
     known = [component for component in components if component is not None]
     homes = {_home(component.model.partition(":")[0]) for component in known}
     texts = TEXTS if any(isinstance(component, EncoderEntry) for component in known) else ()
-    return _version(homes, ENGINE, texts)
+    names = sorted({*ENGINE, *texts, *_with_imports(homes)})
+    return content_hash({name: _hash_of(name) for name in names})
+
+
+def check_unchanged(components: Iterable[Component]) -> None:
+    """Refuse code that was edited after this process read it.
+
+    Python imports a module once, so that the code that runs may be older than the file.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`code_version`, or a file has other content than the one that was read.
+    """
+    homes = {_home(component.model.partition(":")[0]) for component in components}
+    for _, path in (source for name in _with_imports(homes) for source in _sources(name)):
+        if path.read_bytes() != _content(path):
+            raise ConfigError(f"{path} has changed since it was read; restart Python")
 
 
 def package_version(module: str) -> str:
@@ -68,16 +85,7 @@ def package_version(module: str) -> str:
     ConfigError
         As :func:`code_version`.
     """
-    return _version({_home(module)})
-
-
-def _version(homes: set[str], *others: Iterable[str]) -> str:
-    names = _with_imports(homes)
-    for _, path in (source for name in names for source in _sources(name)):
-        # Python imports a module once, so the code that runs may be older than the file.
-        if path.read_bytes() != _content(path):
-            raise ConfigError(f"{path} has changed since it was read; restart Python")
-    return content_hash({name: _hash_of(name) for name in sorted(names.union(*others))})
+    return content_hash({name: _hash_of(name) for name in sorted(_with_imports({_home(module)}))})
 
 
 def _home(module: str) -> str:

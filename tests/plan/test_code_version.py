@@ -10,7 +10,7 @@ from bench import plugins
 from bench.components import BACKBONES, ENCODERS, METHODS, MethodEntry
 from bench.errors import ConfigError
 from bench.plan import code_version as module
-from bench.plan.code_version import code_version, package_version
+from bench.plan.code_version import check_unchanged, code_version, package_version
 
 SOURCE = '''
 """Module."""
@@ -173,10 +173,11 @@ def test_code_that_changes_after_it_was_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     plain = code_version([entry("edited")])
     package(tmp_path / "edited", SOURCE)
-    assert code_version([entry("edited")]) == plain
+    check_unchanged([entry("edited")])
     package(tmp_path / "edited", SOURCE.replace("* 2", "* 3"))
+    assert code_version([entry("edited")]) == plain
     with pytest.raises(ConfigError, match=r"edited/model.py has changed .* restart Python"):
-        code_version([entry("edited")])
+        check_unchanged([entry("edited")])
 
 
 def test_a_method_that_builds_on_another_depends_on_it(monkeypatch):
@@ -241,7 +242,7 @@ def test_the_engine_counts(monkeypatch):
 def test_another_process_finds_the_same():
     script = textwrap.dedent("""
         from bench.components import BACKBONES
-        from bench.plan.code_version import code_version, package_version
+        from bench.plan.code_version import check_unchanged, code_version, package_version
         print(code_version([BACKBONES.get("gru4rec")]))
     """)
     found = subprocess.run(
