@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar
 
 from bench.config import Config, parse_value
 from bench.errors import ConfigError, suggestion
@@ -148,8 +148,11 @@ class Component:
         return self.config_class().parse({**given.get(base, {}), **self.defaults, **own}, where)
 
     def config_class(self) -> type[Config]:
-        """Import the settings class."""
-        return cast("type[Config]", load_object(self.config))
+        """Import the settings class; raise a ConfigError if it is none."""
+        found = load_object(self.config)
+        if not (isinstance(found, type) and issubclass(found, Config)):
+            raise ConfigError(f"'{self.config}' must be a class derived from bench.config.Config")
+        return found
 
     def model_class(self) -> Any:
         """Import the implementation."""

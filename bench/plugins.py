@@ -51,12 +51,19 @@ def resolve_settings(settings: Settings | None = None) -> Settings:
 
 def plugin_modules() -> list[ModuleType]:
     """Import the plug-ins in use; one that does not import is left out with a warning."""
-    modules = map(_module, plugins_in_use())
+    modules = (_module(path, _written(path)) for path in plugins_in_use())
     return [module for module in modules if module is not None]
 
 
+def _written(path: Path) -> int:
+    """Return when a plug-in was last written, so that one that was corrected is tried again."""
+    files = path.rglob("*.py") if path.is_dir() else [path]
+    return max((file.stat().st_mtime_ns for file in files if file.is_file()), default=0)
+
+
 @cache
-def _module(path: Path) -> ModuleType | None:
+def _module(path: Path, written: int) -> ModuleType | None:
+    del written
     try:
         return _imported(_checked(path))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything

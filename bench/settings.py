@@ -82,7 +82,7 @@ class Settings:
         environment
             Variables by name; None reads the process's own.
         **changes
-            Values by attribute; folders may be texts; None leaves what the environment says.
+            Values by attribute; paths may be texts; None leaves what the environment says.
 
         Raises
         ------
@@ -114,6 +114,10 @@ class Settings:
             for key, new in changes.items()
             if new is not None
         }
+        if "plugins" in given:
+            several = given["plugins"]
+            paths = [several] if isinstance(several, str | Path) else several
+            given["plugins"] = tuple(expanded(str(path)) for path in paths)
         return replace(found, **given)
 
     @classmethod

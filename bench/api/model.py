@@ -74,14 +74,14 @@ class TrainedModel:
         return self.split.dataset
 
     def recommend(
-        self, users: Iterable[str] | None = None, k: int = 10, *, unseen: bool = False
+        self, users: str | Iterable[str] | None = None, k: int = 10, *, unseen: bool = False
     ) -> pd.DataFrame:
         """Return the k items with the highest scores for each user.
 
         Parameters
         ----------
         users
-            Ids; None means all users with a test target.
+            One id or several; None means all users with a test target.
         k
             Length of a list, less if there are fewer items to recommend.
         unseen
@@ -113,14 +113,14 @@ class TrainedModel:
             }
         )
 
-    def user_vectors(self, users: Iterable[str] | None = None) -> NDArray[np.float32]:
+    def user_vectors(self, users: str | Iterable[str] | None = None) -> NDArray[np.float32]:
         """Return float32 ``[users, D]``; the inner product with an item's vector is its score.
 
         Parameters
         ----------
         users
-            Ids, in the order of the rows; None means all users with a test target, in the order of
-            the data set.
+            One id or several, in the order of the rows; None means all users with a test target, in
+            the order of the data set.
         """
         import torch
 
@@ -143,13 +143,13 @@ class TrainedModel:
             vectors: NDArray[np.float32] = self.method.item_vectors().float().cpu().numpy()
         return vectors
 
-    def denoise(self, users: Iterable[str] | None = None) -> pd.DataFrame:
+    def denoise(self, users: str | Iterable[str] | None = None) -> pd.DataFrame:
         """Return the method's decisions about the history of each user.
 
         Parameters
         ----------
         users
-            Ids; None is all users with a test target.
+            One id or several; None means all users with a test target.
 
         Returns
         -------
@@ -192,7 +192,8 @@ class TrainedModel:
         for part in blocks(rows, POSITIONS_PER_BLOCK):
             yield data.gather(part).to(torch.device(self.device))
 
-    def _rows(self, users: Iterable[str]) -> list[int]:
+    def _rows(self, users: str | Iterable[str]) -> list[int]:
+        users = [users] if isinstance(users, str) else users
         tested = self.split.latest().users("test").tolist()
         known = {str(self.dataset.user_ids[row]): row for row in tested}
         try:

@@ -35,7 +35,7 @@ from bench.reports.titles import RegisteredTitles
 from bench.runs.imported import UnknownRanksError
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
-from bench.settings import Settings
+from bench.settings import Settings, expanded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -428,7 +428,7 @@ def load(
         everything = [stored.key for stored in opened.experiments()]
         return Results(replace(settings, store=opened.root), everything)
     if store is not None:
-        settings = replace(settings, store=Path(store))
+        settings = replace(settings, store=expanded(str(store)))
     if not settings.store.is_dir():
         raise StoreError(f"{settings.store} is not a results store; run 'bench run' first")
     keys = None if against is None else comparison_keys(Store(settings.store))

@@ -61,6 +61,22 @@ def code_version(components: Iterable[Component | None]) -> str:
     return content_hash({name: _hash_of(name) for name in names})
 
 
+def check_unchanged(components: Iterable[Component]) -> None:
+    """Refuse code that was edited after this process read it.
+
+    Python imports a module once, so that the code that runs may be older than the file.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`code_version`, or a file has other content than the one that was read.
+    """
+    homes = {_home(component.model.partition(":")[0]) for component in components}
+    for _, path in (source for name in _with_imports(homes) for source in _sources(name)):
+        if path.read_bytes() != _content(path):
+            raise ConfigError(f"{path} has changed since it was read; restart Python")
+
+
 def package_version(module: str) -> str:
     """Hash the package that holds a module, and what it imports of its like; no engine.
 
@@ -162,9 +178,14 @@ def _sources(name: str) -> Iterator[tuple[str, Path]]:
 
 
 @cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@cache
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes())
+        return ast.parse(_content(path))
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{path} is not readable as Python ({error}); install it again") from None
 

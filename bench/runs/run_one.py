@@ -11,8 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
+from pydantic import ValidationError
+
 from bench.data.dataset import Dataset
-from bench.errors import BenchError, DataError, StoreError, WriteError, first_line
+from bench.errors import BenchError, DataError, StoreError, TrainingError, WriteError, first_line
 from bench.plan.data_card import is_path
 from bench.plan.grid import PlannedExperiment
 from bench.plan.progress import Progress
@@ -163,6 +166,7 @@ def _run(
         given = {"settings": execution.settings, "keep": execution.keep, "report": report}
         data = _data(planned, execution)
         result = function(planned.experiment, data, store.work(key), **given)
+        _check(result)
         store.save(planned.experiment, _with_card(result, planned.source))
     except _StoppedByCaller:
         store.discard_work(key)
@@ -173,6 +177,21 @@ def _run(
             store.record_failure(planned.experiment, cause, traceback.format_exc())
         return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error), hopeless)
     return ExperimentOutcome(key, label, "finished")
+
+
+def _check(result: ExperimentResult) -> None:
+    """Refuse what a method must not return, before it is stored and counted."""
+    for decisions in result.decisions.values():
+        if decisions.keep.dtype != np.bool_:
+            raise TrainingError(f"denoise returned keep as {decisions.keep.dtype}; return booleans")
+        if not np.isfinite(decisions.score).all():
+            raise TrainingError("denoise returned a score that is not finite; return finite scores")
+    for ranks in result.ranks.values():
+        if (ranks.better_all + ranks.ties_all >= ranks.candidates_all).any():
+            raise TrainingError(
+                "a target has more competitors than the data set has items; return one row for "
+                "each item from item_vectors, and none for padding"
+            )
 
 
 def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
@@ -210,6 +229,9 @@ def explain(error: Exception) -> str:
     """
     if isinstance(error, BenchError):
         return " ".join(str(error).split())
+    if isinstance(error, ValidationError):  # its first line names no key
+        wrong = error.errors()[0]
+        return f"{error.title}: {'.'.join(map(str, wrong['loc'][:2]))}: {wrong['msg']}"
     kind, first = type(error).__name__, first_line(error)
     if _out_of_memory(error):
         return f"out of memory ({first}); lower training.batch_size or the model's sizes"

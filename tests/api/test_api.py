@@ -147,8 +147,10 @@ def test_recommendations_are_the_highest_scores(results, dataset, unseen, k):
         )
         assert own["rank"].tolist() == list(range(1, len(best) + 1))
         assert own["score"].is_monotonic_decreasing
+    pd.testing.assert_frame_equal(model.recommend(users[0], k=k), model.recommend(users[:1], k=k))
+    assert np.array_equal(model.user_vectors(users[0]), model.user_vectors(users[:1]))
     with pytest.raises(DataError, match="has no user 'nobody'"):
-        model.recommend(["nobody"])
+        model.recommend("nobody")
 
 
 def test_stored_lists_hold_the_targets_of_small_ranks(results):
@@ -319,3 +321,13 @@ def test_cards_may_be_paths(tmp_path):
     card.write_text(shipped.replace("name: planted", "name: own"))
     for given in (card, str(card), [card]):
         assert [*changed_spec(None, datasets=given).datasets] == [str(card)]
+
+
+@pytest.mark.parametrize("given", ["~/mine.py", [Path("~/mine.py")], ("~/mine.py",)])
+def test_paths_may_be_texts_and_begin_with_the_home_folder(tmp_path, monkeypatch, given):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    assert bench.load("~/runs").settings.store == tmp_path / "runs"
+    chosen = bench.Settings.from_environment(plugins=given)
+    assert chosen.plugins == (tmp_path / "mine.py",)
+    assert hash(chosen)

@@ -1,5 +1,6 @@
 """Methods from elsewhere register without a change here: distributions, files and folders."""
 
+import os
 import re
 import tomllib
 
@@ -186,6 +187,20 @@ def test_one_that_does_not_import_is_named_and_left_out(plugins, tmp_path, caplo
     assert {"alone", "none"} <= set(METHODS.names())
     [said] = caplog.messages
     assert said.startswith(f"warning: plug-in {tmp_path / 'broken.py'} is ignored: {cause}")
+
+
+def test_one_that_was_corrected_is_tried_again(plugins, tmp_path):
+    plugins({"alone.py": "def ("}, "alone.py")
+    assert "alone" not in METHODS.names()
+    (tmp_path / "alone.py").write_text(ALONE)
+    os.utime(tmp_path / "alone.py", (1, 1))  # a clock may be coarse
+    assert "alone" in METHODS.names()
+
+
+def test_settings_of_another_class_are_refused(plugins):
+    plugins({"alone.py": ALONE.replace("(Config)", "")}, "alone.py")
+    with pytest.raises(ConfigError, match=r"'alone:AloneConfig' must be a class derived from"):
+        METHODS.get("alone").parse({}, "here")
 
 
 def test_a_file_named_like_another_module_is_left_out(plugins, caplog):

@@ -10,7 +10,7 @@ from bench import plugins
 from bench.components import BACKBONES, ENCODERS, METHODS, MethodEntry
 from bench.errors import ConfigError
 from bench.plan import code_version as module
-from bench.plan.code_version import code_version, package_version
+from bench.plan.code_version import check_unchanged, code_version, package_version
 
 SOURCE = '''
 """Module."""
@@ -167,6 +167,19 @@ def test_a_plugin_of_one_file_counts_with_the_methods_that_it_builds_on(tmp_path
     assert found("c", source.replace("* 2", "* 3")) != plain
 
 
+def test_code_that_changes_after_it_was_read_is_refused(tmp_path, monkeypatch):
+    """A notebook edits a model: the process may have imported the code from before."""
+    package(tmp_path / "edited", SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plain = code_version([entry("edited")])
+    package(tmp_path / "edited", SOURCE)
+    check_unchanged([entry("edited")])
+    package(tmp_path / "edited", SOURCE.replace("* 2", "* 3"))
+    assert code_version([entry("edited")]) == plain
+    with pytest.raises(ConfigError, match=r"edited/model.py has changed .* restart Python"):
+        check_unchanged([entry("edited")])
+
+
 def test_a_method_that_builds_on_another_depends_on_it(monkeypatch):
     assert module._with_imports({"bench.methods.backbones.gru4rec"}) == {
         "bench.methods.backbones.gru4rec"
@@ -229,7 +242,7 @@ def test_the_engine_counts(monkeypatch):
 def test_another_process_finds_the_same():
     script = textwrap.dedent("""
         from bench.components import BACKBONES
-        from bench.plan.code_version import code_version, package_version
+        from bench.plan.code_version import check_unchanged, code_version, package_version
         print(code_version([BACKBONES.get("gru4rec")]))
     """)
     found = subprocess.run(

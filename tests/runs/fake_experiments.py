@@ -32,6 +32,7 @@ def planned(seed=1, method="none", source="toy", **training) -> PlannedExperimen
 
 def ranks(seed: int) -> Ranks:
     values = np.random.default_rng(seed).integers(0, 9, size=(9, 3), dtype=np.int32)
+    values[[5, 8]] += 20  # the items that compete
     return Ranks(*values)
 
 
@@ -61,6 +62,28 @@ def fails_on_seed_2(experiment, dataset, work, *, report, **execution):
     if experiment.seed == 2:
         raise BenchError("the loss is NaN in epoch 1; lower training.learning_rate")
     return result(experiment)
+
+
+def returns_weights(experiment, dataset, work, **execution):
+    made = decisions()
+    return replace(
+        result(experiment), decisions={"test": replace(made, keep=made.keep.astype("float32"))}
+    )
+
+
+def returns_no_scores(experiment, dataset, work, **execution):
+    made = decisions()
+    return replace(result(experiment), decisions={"test": replace(made, score=made.score * np.nan)})
+
+
+def ranks_the_padding_too(experiment, dataset, work, **execution):
+    made = ranks(1)
+    wrong = replace(made, better_all=made.candidates_all)
+    return replace(result(experiment), ranks={"test": wrong})
+
+
+def reports_an_object(experiment, dataset, work, **execution):
+    return Metadata(diagnostics={"edges": object()})
 
 
 def no_memory(experiment, dataset, work, *, report, **execution):

@@ -123,6 +123,22 @@ def test_too_little_memory_is_a_failed_experiment(tmp_path, experiment):
     assert "\n" not in outcome.cause
 
 
+@pytest.mark.parametrize(
+    ("experiment", "said"),
+    [
+        ("returns_weights", "denoise returned keep as float32; return booleans"),
+        ("returns_no_scores", "denoise returned a score that is not finite"),
+        ("ranks_the_padding_too", "return one row for each item from item_vectors"),
+        ("reports_an_object", "Metadata: diagnostics.edges: "),
+    ],
+)
+def test_what_a_method_must_not_return_is_named_and_not_stored(tmp_path, experiment, said):
+    [outcome] = run(tmp_path, experiment, plan=[planned()])
+    assert outcome.ending == "failed"
+    assert said in outcome.cause
+    assert not list(Store(tmp_path).experiments())
+
+
 @SLOW_POOL
 def test_an_experiment_has_the_threads_that_were_asked_for(tmp_path, workers):
     outcomes = run(tmp_path, "says_its_threads", workers)
