@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -18,13 +18,10 @@ from bench.plan.spec import Spec
 from bench.settings import Settings
 
 if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
-    from bench.plan.grid import PlannedExperiment
     from bench.plan.protocol import Keep
     from bench.runs.preview import PreviewRow
-    from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
+    from bench.runs.run_one import ExperimentOutcome
     from bench.runs.workers import Engine
-    from bench.tracking.tracker import Tracker
 
 
 def preview_spec(
@@ -82,15 +79,17 @@ def execute_spec(
     """
     from bench.data.load import load_dataset
     from bench.data.split import notes
-    from bench.plan.grid import load_datasets
+    from bench.plan.grid import load_datasets, make_plan
+    from bench.runs.display import RunDisplay
     from bench.runs.estimate import Estimator
+    from bench.runs.execute import execute
     from bench.runs.preview import announcement
     from bench.runs.record import begin_record, end_record
     from bench.runs.run_one import ExecutionSettings
     from bench.runs.store import Store
     from bench.tracking.tracker import Tracker
     from bench.training.device import computation
-    from bench.tuning.best import adopt
+    from bench.tuning.best import BestSettings, adopt
 
     if isinstance(on, Slurm):
         on = on.over(spec.slurm)
@@ -102,7 +101,10 @@ def execute_spec(
         from bench.text.provide import embed_texts
 
         embed_texts(spec, datasets, settings)
-    plan = _make_plan(spec, datasets, settings, where, tuned=tuned)
+    best = BestSettings(settings.store, where) if tuned else None
+    plan = make_plan(spec, datasets, best.adapt if best else None, settings.cache, where)
+    for remark in best.remarks() if best else ():
+        warnings.warn(remark, stacklevel=2)
     store = Store(settings.store.absolute())
     adopt(store.root, [planned.experiment.key for planned in plan])
     estimator = Estimator(store)
@@ -121,35 +123,30 @@ def execute_spec(
         place += f", on {on}" if on else ""
         opening = [announcement(plan, estimates, store, workers, place, keep), *about_splits]
         is_new = record.ended is None
+
+        def ended(outcome: ExperimentOutcome) -> None:
+            if outcome.ending in {"finished", "failed"}:
+                tracker.log(outcome.key)
+
         with store.locked(record.key):
             if is_new:
                 tracker.log(record.key)
-            outcomes = _execute(plan, execution, opening, tracker, estimates, workers, engine)
+            with display_for() as lines:
+                display = RunDisplay(lines, len(plan))
+                lines.say("\n".join(opening))
+                outcomes = execute(
+                    plan,
+                    execution,
+                    display,
+                    workers=workers,
+                    engine=engine,
+                    estimates=estimates,
+                    ended=ended,
+                )
         end_record(store.root, record, outcomes)
         if is_new:
             tracker.log(record.key)
     return outcomes
-
-
-def _make_plan(
-    spec: Spec,
-    datasets: Mapping[str, Dataset],
-    settings: Settings,
-    where: Computation,
-    *,
-    tuned: bool,
-) -> list[PlannedExperiment]:
-    """Freeze the experiments of a specification, on request with the best settings found."""
-    from bench.plan.grid import make_plan
-    from bench.tuning.best import BestSettings
-
-    if not tuned:
-        return make_plan(spec, datasets, cache=settings.cache, computation=where)
-    best = BestSettings(settings.store, where)
-    plan = make_plan(spec, datasets, best.adapt, settings.cache, where)
-    for remark in best.remarks():
-        warnings.warn(remark, stacklevel=3)
-    return plan
 
 
 def _workers(
@@ -179,34 +176,3 @@ def _workers(
     else:
         return None, here
     return engine, min(engine.count, jobs or experiments)
-
-
-def _execute(
-    plan: Sequence[PlannedExperiment],
-    execution: ExecutionSettings,
-    opening: Iterable[str],
-    tracker: Tracker,
-    estimates: Mapping[str, float],
-    workers: int,
-    engine: Engine[Any] | None,
-) -> list[ExperimentOutcome]:
-    """Run a plan; show its progress after some opening lines, and log what has ended to MLflow."""
-    from bench.runs.display import RunDisplay
-    from bench.runs.execute import execute
-
-    def ended(outcome: ExperimentOutcome) -> None:
-        if outcome.ending in {"finished", "failed"}:
-            tracker.log(outcome.key)
-
-    with display_for() as lines:
-        display = RunDisplay(lines, len(plan))
-        lines.say("\n".join(opening))
-        return execute(
-            plan,
-            execution,
-            display,
-            workers=workers,
-            engine=engine,
-            estimates=estimates,
-            ended=ended,
-        )
