@@ -396,10 +396,7 @@ class Results:
 
 
 def load(
-    store: str | Path | None = None,
-    *,
-    against: str | None = None,
-    settings: Settings | None = None,
+    store: str | Path | None = None, *, against: str | None = None, settings: Settings | None = None
 ) -> Results:
     """Open the finished experiments of a results store.
 

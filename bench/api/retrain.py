@@ -69,11 +69,7 @@ def _again(stored: StoredExperiment, settings: Settings) -> StoredExperiment:
     experiment = stored.experiment
     threads = experiment.computation.threads if experiment.computation else None
     scratch = replace(
-        settings,
-        store=settings.cache / "verified",
-        device="cpu",
-        threads=threads or 1,
-        track=False,
+        settings, store=settings.cache / "verified", device="cpu", threads=threads or 1, track=False
     )
     [outcome] = execute_spec(_spec(experiment), scratch, jobs=1)
     if outcome.ending == "failed":

@@ -20,8 +20,7 @@ def audit(
     table: Annotated[
         Path,
         typer.Argument(
-            metavar="TABLE",
-            help="CSV, Markdown or LaTeX with columns like HR@5 and NDCG@10.",
+            metavar="TABLE", help="CSV, Markdown or LaTeX with columns like HR@5 and NDCG@10."
         ),
     ],
     percent: Annotated[

@@ -142,8 +142,7 @@ CacheDir = Annotated[
     Path | None, _folder("--cache-dir", "parsed data and vectors (BENCH_CACHE_DIR)")
 ]
 StoreDir = Annotated[
-    Path | None,
-    _folder("--store", "finished experiments (BENCH_STORE, or runs/ in this folder)"),
+    Path | None, _folder("--store", "finished experiments (BENCH_STORE, or runs/ in this folder)")
 ]
 
 Against = Annotated[

@@ -52,8 +52,7 @@ def run(
         bool, typer.Option("--tuned", help="Use the best settings that bench tune has found.")
     ] = False,
     keep: Annotated[
-        Many,
-        one_of("--keep", Keep, "Also store weights, lists (top items) or both.", NAMES),
+        Many, one_of("--keep", Keep, "Also store weights, lists (top items) or both.", NAMES)
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the experiments and stop.")] = False,
     jobs: Annotated[
@@ -82,14 +81,7 @@ def run(
         typer.echo(render_preview(*preview_spec(spec, settings, tuned=tuned, keep=kept, on=on)))
         return
     with resumable():
-        outcomes = execute_spec(
-            spec,
-            settings,
-            tuned=tuned,
-            keep=kept,
-            jobs=jobs,
-            on=on,
-        )
+        outcomes = execute_spec(spec, settings, tuned=tuned, keep=kept, jobs=jobs, on=on)
     _conclude(outcomes, settings)
 
 

@@ -96,13 +96,7 @@ def show(
 
 
 @_verb("rm 3f2a9c", "rm --where method=mine --yes")
-def rm(
-    *,
-    keys: Keys = None,
-    where: Where = None,
-    yes: Yes = False,
-    opened: Store,
-) -> None:
+def rm(*, keys: Keys = None, where: Where = None, yes: Yes = False, opened: Store) -> None:
     """Remove experiments and their checkpoints.
 
     Choose them by keys or --where; those with a tag are refused.

@@ -38,10 +38,7 @@ from bench.version import checkout
 
 
 def publish(
-    store: Store,
-    folder: Path,
-    chosen: Iterable[StoredExperiment],
-    commit: str | None = None,
+    store: Store, folder: Path, chosen: Iterable[StoredExperiment], commit: str | None = None
 ) -> dict[Path, int]:
     """Write finished experiments in their published form, one pack per data set.
 

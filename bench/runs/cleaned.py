@@ -32,12 +32,7 @@ CleanedPart = Literal["train", "all"]
 LEAST: dict[CleanedPart, int] = {"train": 3, "all": 1}
 """Training interactions that each user keeps, so that leave-one-out can split what is written."""
 CARD, DROPPED, PROVENANCE = "card.yaml", "dropped.csv", "provenance.json"
-_RECBOLE = {
-    "user_id": ":token",
-    "item_id": ":token",
-    "timestamp": ":float",
-    "title": ":token_seq",
-}
+_RECBOLE = {"user_id": ":token", "item_id": ":token", "timestamp": ":float", "title": ":token_seq"}
 """Types of RecBole's columns, by name."""
 
 
@@ -228,10 +223,7 @@ def _kept(
 
 
 def _table(
-    dataset: Dataset,
-    users: NDArray[np.int64],
-    items: NDArray[np.int32],
-    places: NDArray[np.int64],
+    dataset: Dataset, users: NDArray[np.int64], items: NDArray[np.int32], places: NDArray[np.int64]
 ) -> pd.DataFrame:
     """Name users and items by their ids; places are those in the users' histories."""
     return pd.DataFrame(

@@ -210,11 +210,7 @@ class RanksFile:
         return found
 
     def _check_targets(
-        self,
-        table: ForeignTable,
-        phase: Phase,
-        rows: NDArray[np.int64],
-        targets: NDArray[np.int64],
+        self, table: ForeignTable, phase: Phase, rows: NDArray[np.int64], targets: NDArray[np.int64]
     ) -> None:
         own, ids = self.split.targets(phase), self.dataset.item_ids
         wrong = targets != own
@@ -245,7 +241,7 @@ class RanksFile:
                 (
                     counts["better_all"] - counts["better_unseen"] > seen,
                     "more items of the history are ranked above the target than it has",
-                ),
+                )
             ]
             problems += [
                 (

@@ -308,10 +308,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _serve(
-    connection: Connection,
-    execution: ExecutionSettings,
-    plugins: tuple[Path, ...],
-    gpu: int | None,
+    connection: Connection, execution: ExecutionSettings, plugins: tuple[Path, ...], gpu: int | None
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
     _end_with_parent()

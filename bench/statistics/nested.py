@@ -9,13 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.statistics.effect import LEVEL, Floats
-from bench.statistics.paired import (
-    MIN_EFFECTIVE,
-    ROUNDING,
-    differences,
-    effective,
-    mean_over_seeds,
-)
+from bench.statistics.paired import MIN_EFFECTIVE, ROUNDING, differences, effective, mean_over_seeds
 
 
 @dataclass(frozen=True, eq=False)

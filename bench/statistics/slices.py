@@ -106,10 +106,7 @@ def slices(ranks: Ranks) -> Iterator[Slice]:
     for part in equal_frequency(ranks.target_count):
         yield Slice("popularity of the target", str(part), part.contains(ranks.target_count))
     cold = ranks.target_count <= COLD_AT_MOST
-    for name, users in (
-        (f"cold, \N{LESS-THAN OR EQUAL TO} {COLD_AT_MOST}", cold),
-        ("warm", ~cold),
-    ):
+    for name, users in ((f"cold, \N{LESS-THAN OR EQUAL TO} {COLD_AT_MOST}", cold), ("warm", ~cold)):
         if users.any():
             yield Slice("training interactions of the target", name, users)
     for part in equal_frequency(ranks.history_length):

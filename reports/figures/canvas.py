@@ -56,9 +56,7 @@ class Style:
         # in variants that are twelve apart.
         turn = place + 4 * (place // len(COLOURS)) + variant
         return cls(
-            to_hex((red, green, blue)),
-            HATCHES[turn % len(HATCHES)],
-            MARKERS[turn % len(MARKERS)],
+            to_hex((red, green, blue)), HATCHES[turn % len(HATCHES)], MARKERS[turn % len(MARKERS)]
         )
 
     @property

@@ -7,14 +7,7 @@ from dataclasses import replace
 
 from bench.reports.differences import MAX_NAMED, format_settings, rounded
 from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
-from bench.reports.tables.grid import (
-    MISSING,
-    Grid,
-    Mark,
-    TableCell,
-    block_of,
-    format_difference,
-)
+from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, block_of, format_difference
 from bench.reports.tables.pairwise import corrected_p
 from bench.reports.tables.rows import DECIMALS, Table, describe, label_columns
 
