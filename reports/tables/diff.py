@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from itertools import groupby, starmap
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,10 @@ from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.settings import Settings
 from bench.statistics.compare import PairedComparison, compare
-from bench.statistics.family import ALPHA, holm
+from bench.statistics.family import ALPHA, CorrectedTest, assess_family, holm
 from bench.statistics.nested import Contrast, Nested
 from bench.statistics.power import POWER
-from bench.statistics.slices import COLD_AT_MOST, slices
+from bench.statistics.slices import COLD_AT_MOST, Slice, slices
 
 Side = Sequence[ScoredExperiment]
 """One configuration, a seed each."""
@@ -151,43 +152,32 @@ def _quantities(found: PairedComparison, corrected: float) -> dict[str, str]:
 def _slices_grid(ranks: Ranks, metric: str, first: Nested, second: Nested) -> Grid:
     """Compare within groups of users; the groups are one family."""
     gaps = Contrast.of(first, second).gaps
-    groups = list(slices(ranks))
-    contrasts = [Contrast(gaps[group.users]) for group in groups]
-    estimates = [contrast.estimate() for contrast in contrasts]
-    raw = [
-        found.p if contrast.tested else 1.0
-        for contrast, found in zip(contrasts, estimates, strict=True)
-    ]
-    corrected = [raw[0], *holm(raw[1:])]  # the first group is all users
-    blocks: dict[str, list[list[str]]] = {}
-    for group, contrast, found, adjusted in zip(
-        groups, contrasts, estimates, corrected, strict=True
-    ):
+    everyone, *groups = ((group, Contrast(gaps[group.users])) for group in slices(ranks))
+    tests = {**assess_family([everyone]), **assess_family(groups)}
+
+    def line(group: Slice, test: CorrectedTest) -> list[str]:
         users = group.users
-        blocks.setdefault(group.kind, []).append(
-            [
-                group.kind,
-                group.name,
-                f"{int(users.sum()):,}",
-                f"{float(np.mean(first.users[users])):.4f}",
-                f"{float(np.mean(second.users[users])):.4f}",
-                *(
-                    (format_difference(found), format_p(found.p), format_p(adjusted))
-                    if contrast.tested
-                    else (format_number(found.difference, "+.4f"), MISSING, MISSING)
-                ),
-            ]
-        )
+        return [
+            group.kind,
+            group.name,
+            f"{int(users.sum()):,}",
+            f"{float(np.mean(first.users[users])):.4f}",
+            f"{float(np.mean(second.users[users])):.4f}",
+            format_difference(test),
+            *(format_p(p if test.tested else math.nan) for p in (test.p, test.adjusted)),
+        ]
+
+    kinds = groupby(tests.items(), key=lambda entry: entry[0].kind)
     return Grid(
         title=f"{metric} by groups of users",
         caption=(
             "Popularity: training interactions of the target, in fifths of the users. Cold: at "
             f"most {COLD_AT_MOST}. Intervals and p: paired t over users, Holm over the "
-            f"{len(groups) - 1} groups. {MISSING}: too few users differ."
+            f"{len(groups)} groups. {MISSING}: too few users differ."
         ),
         labels=["Group", "Values"],
         figures=["Users", "A", "B", "A \N{MINUS SIGN} B", "p", "p, Holm"],
-        blocks=[block_of(rows) for rows in blocks.values()],
+        blocks=[block_of(starmap(line, part)) for _, part in kinds],
         notes=[],
         anchor="diff-slices",
     )
