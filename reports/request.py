@@ -17,10 +17,9 @@ from pydantic import Field, field_validator
 
 from bench.config import Config
 from bench.errors import BenchError, ConfigError
-from bench.evaluate.metrics import NDCG, HitRatio, Metric, Ranking, parse_metric, rank_of
+from bench.evaluate.metrics import NDCG, HitRatio, Metric, parse_metric
 from bench.plan.data_card import rating_rule
 from bench.plan.protocol import Candidates, Part, Phase, Protocol, Ties
-from bench.plan.result import Ranks
 from bench.reports.names import Format, TableName
 from bench.tuning.records import TrialNumbers
 
@@ -171,10 +170,6 @@ class Request(Config):
     def ties_for(self, protocol: Protocol) -> Ties:
         """Return how equal scores are ranked."""
         return self.ties or protocol.ties
-
-    def ranking(self, ranks: Ranks, protocol: Protocol) -> Ranking:
-        """Return the rank of each target."""
-        return rank_of(ranks, self.candidates_for(protocol), self.ties_for(protocol))
 
     def comment(self, keys: Sequence[str]) -> str:
         """Write the request, for these experiments, as one line that the format does not show."""

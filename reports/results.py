@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ConfigError, suggestion
-from bench.evaluate.metrics import Metric, Ranking
+from bench.evaluate.metrics import Metric, Ranking, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase, SplitRule
@@ -87,10 +87,11 @@ class ScoredExperiment:
         UnknownRanksError
             The ranks were imported from a file that does not decide the metrics.
         """
-        protocol = self.experiment.protocol
-        ranking = self.request.ranking(self.ranks(phase), protocol)
+        protocol, request = self.experiment.protocol, self.request
+        candidates, ties = request.candidates_for(protocol), request.ties_for(protocol)
+        ranking = rank_of(self.ranks(phase), candidates, ties)
         if self.experiment.imported:
-            check_known(self.stored, ranking, self.request.metrics_for(protocol))
+            check_known(self.stored, ranking, request.metrics_for(protocol))
         return ranking
 
     def removals(self, part: Part) -> Decisions | None:
@@ -153,14 +154,14 @@ def read_results(
     def selected(key: str, entry: Experiment | Failure) -> bool:
         return request.admits(*_names(entry)) and (wanted is None or key in wanted)
 
-    asked: dict[str, set[bool]] = defaultdict(set)
+    tuned: dict[str, bool | None] = {}
     labels: dict[str, str] = {}
     for run in read_records(store.root):
         labels |= zip(run.experiments, run.labels, strict=False)
         for key in run.experiments:
-            asked[key].add(run.tuned)
+            tuned[key] = run.tuned if tuned.get(key, run.tuned) == run.tuned else None
     chosen = [
-        ScoredExperiment(stored, request, tuned=_single(asked[key] or {False}))
+        ScoredExperiment(stored, request, tuned=tuned.get(key, False))
         for key, stored in understood.items()
         if selected(key, stored.experiment)
     ]
@@ -217,10 +218,6 @@ def restricted(
             )
 
 
-def _single(values: set[bool]) -> bool | None:
-    return values.pop() if len(values) == 1 else None
-
-
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:
     return entry.dataset, entry.backbone, entry.method
 
@@ -233,7 +230,6 @@ def _may_be_about(label: str | None, request: Request) -> bool:
 
 
 def _check_names(request: Request, entries: Iterable[Experiment | Failure]) -> None:
-    """Refuse a name that no experiment in the store has."""
     known = {name for entry in entries for name in _names(entry) if name}
     for name in (*request.datasets, *request.backbones, *request.methods):
         if known and name not in known:

@@ -136,21 +136,14 @@ class Site:
         results = {one.key: one for table in self._all.tables for one in table.results}
         return [provenance(one) for one in results.values()]
 
-    def files(self) -> dict[str, str]:
-        """Return the pages and the version of the board, by the name of the file."""
-        version = json.dumps(self.version(), indent=1)
-        return {
-            "index.html": self.page(),
-            "paper.html": self.paper(),
-            "board.json": f"{version}\n",
-        }
-
     def write(self, folder: Path) -> list[Path]:
-        """Write the files into a folder; raise a StoreError if the file system refuses."""
-        files = {folder / name: content for name, content in self.files().items()}
-        for path, content in files.items():
-            write_text(path, content)
-        return list(files)
+        """Write the pages and the version of the board; raise a StoreError if that is refused."""
+        version = json.dumps(self.version(), indent=1)
+        pages = {"index.html": self.page(), "paper.html": self.paper()}
+        files = {**pages, "board.json": f"{version}\n"}
+        for name, content in files.items():
+            write_text(folder / name, content)
+        return [folder / name for name in files]
 
     def write_into(self, path: Path) -> None:
         """Replace what is between the marks of a Markdown file by the excerpt, and nothing else.

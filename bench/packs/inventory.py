@@ -30,7 +30,8 @@ from bench.reports.comparison import EVERYTHING, comparison_keys
 from bench.reports.differences import distinguishing_settings, format_settings, settings_of
 from bench.reports.page.provenance import command_of
 from bench.reports.request import Request
-from bench.runs.imported import UnknownRanksError, check_known
+from bench.reports.results import ScoredExperiment
+from bench.runs.imported import UnknownRanksError
 from bench.runs.record import RunRecord, read_record, read_records, record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
@@ -131,7 +132,7 @@ def listing(
     known, when it finished (seconds since 1970), bytes on disk and tags. The metric is None where
     the file of an imported result does not decide it.
     """
-    tags, request = read_tags(store.root), Request()
+    tags = read_tags(store.root)
     alike: dict[tuple[str | None, ...], list[StoredExperiment]] = {}
     for stored in experiments:
         one = stored.experiment
@@ -141,12 +142,10 @@ def listing(
         settings = [{**settings_of(stored.experiment), "code": ""} for stored in group]
         for stored, own in zip(group, distinguishing_settings(settings), strict=True):
             experiment, value = stored.experiment, None
-            metric = request.main_metric(experiment.protocol)
-            ranking = request.ranking(stored.ranks("test"), experiment.protocol)
+            metric = Request().main_metric(experiment.protocol)
+            request = Request(metrics=(metric.name,))
             with suppress(UnknownRanksError):
-                if experiment.imported:
-                    check_known(stored, ranking, [metric])
-                value = metric.mean(ranking)
+                value = metric.mean(ScoredExperiment(stored, request).ranking())
             lines.append(
                 {
                     "key": stored.key,
@@ -256,7 +255,7 @@ def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
 
 
 def _superseded(records: Sequence[RunRecord]) -> set[str]:
-    """Return the keys of runs before the last without failures, for each specification."""
+    """Return the keys of runs, in order, before the last without failures of a specification."""
 
     def specification(record: RunRecord) -> str:
         return canonical_json([record.spec, record.tuned])
@@ -264,8 +263,7 @@ def _superseded(records: Sequence[RunRecord]) -> set[str]:
     last: dict[str, float] = {}
     for record in records:
         if record.ended is not None and "failed" not in record.endings.values():
-            name = specification(record)
-            last[name] = max(last.get(name, record.begun), record.begun)
+            last[specification(record)] = record.begun
     return {one.key for one in records if one.begun < last.get(specification(one), one.begun)}
 
 

@@ -114,7 +114,7 @@ def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
             f"curve-{setting.replace('.', '-')}",
             f"Accuracy and denoising by {setting}",
             "Metrics of experiments that differ in this setting alone.",
-            figure_bytes("setting-curve", data, ending, setting),
+            saved(make_figure("setting-curve", data, setting), ending),
             f"--figure setting-curve --setting {setting}",
             data.keys,
         )
@@ -124,17 +124,10 @@ def drawing(kind: FigureKind, data: ReportData, ending: str) -> Iterator[Drawing
     """Yield a figure other than a setting's curve, unless it has nothing to show."""
     _, title, caption = _KINDS[kind]
     try:
-        content = figure_bytes(kind, data, ending)
+        content = saved(make_figure(kind, data), ending)
     except ConfigError:
         return
     yield Drawing(kind, title, caption, content, f"--figure {kind}", data.keys)
-
-
-def figure_bytes(
-    kind: FigureKind, data: ReportData, ending: str, setting: str | None = None
-) -> bytes:
-    """Return :func:`make_figure` in a format, one of :data:`ENDINGS`."""
-    return saved(make_figure(kind, data, setting), ending)
 
 
 def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) -> Figure:

@@ -28,7 +28,6 @@ from bench.reports.figures.canvas import (
     panels_of,
 )
 from bench.reports.tables.build import ReportData
-from bench.reports.tables.denoising import dropped_share
 from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table, printed_names
 from bench.reports.titles import Titles
 
@@ -55,8 +54,8 @@ class CurvePoint(NamedTuple):
     def of(cls, row: Row, metric: Metric) -> CurvePoint:
         """Read a row."""
         means = {p: [metric.mean(one.ranking(p)) for one in row.results] for p in PHASES}
-        shares = map(dropped_share, row.results)
-        return cls(means, [share for share in shares if share is not None])
+        drops = (one.drops("test") for one in row.results)
+        return cls(means, [counts.share for counts in drops if counts is not None])
 
 
 class Curve(NamedTuple):

@@ -22,9 +22,6 @@ from bench.statistics.nested import Contrast, Nested, seed_spread
 
 STAR, ABOVE, BELOW = "*", "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"
 
-Values = Mapping[str, Nested]
-"""Values of one row's users and seeds by metric."""
-
 
 @dataclass(frozen=True)
 class Base:
@@ -133,12 +130,12 @@ class BlockValues:
     Attributes
     ----------
     rows
-        None for a row without a finished experiment.
+        By metric; None for a row without a finished experiment.
     bases
         What each row is compared with.
     """
 
-    rows: Sequence[Values | None]
+    rows: Sequence[Mapping[str, Nested] | None]
     bases: Sequence[Base]
 
     def leaders(self, metric: str) -> tuple[int, int] | None:
@@ -213,15 +210,10 @@ class Contrasts:
         base = self.bases[block][row].place
         return None if base is None else self.against(block, metric, row, base)
 
-    def over_second(self, block: int, metric: str) -> CorrectedTest | None:
-        """Return the comparison of the best row with the second best; None below two rows."""
-        rows = self.leaders.get((block, metric))
-        return None if rows is None else self.against(block, metric, *rows)
-
     def lead(self, block: int, metric: str, row: int) -> CorrectedTest | None:
-        """Return what :meth:`over_second` does for the best row; None for other rows."""
+        """Return the comparison of the best row with the second best; None for other rows."""
         leaders = self.leaders.get((block, metric))
-        return self.over_second(block, metric) if leaders and leaders[0] == row else None
+        return self.against(block, metric, *leaders) if leaders and leaders[0] == row else None
 
     def signs(self, block: int, metric: str, row: int) -> str:
         """Return the signs after a figure: a star, an arrow, both or neither."""

@@ -75,11 +75,6 @@ class Buckets:
         """Return the bucket of each count; items rarer than every target are in the first."""
         return np.maximum(np.searchsorted(self.lows, counts, side="right") - 1, 0)
 
-    def shares(self, drops: Drops) -> Floats:
-        """Return the share of dropped interactions of each bucket; NaN for an empty bucket."""
-        merged = self.merged(drops)
-        return _ratio(merged.dropped, merged.interactions)
-
     def merged(self, drops: Drops) -> Drops:
         """Add up counts by bucket."""
         bucket = self.of_counts(drops.item_count)
@@ -126,12 +121,6 @@ def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mappin
     }
 
 
-def dropped_share(result: ScoredExperiment) -> float | None:
-    """Return the share of test-time interactions dropped; None if the method has no decisions."""
-    drops = result.drops("test")
-    return None if drops is None else drops.share
-
-
 def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
     seeds = [_read(result, buckets, metric) for result in row.results]
     shares = [seed.dropped for seed in seeds if seed.dropped is not None]
@@ -148,7 +137,8 @@ def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoisi
     drops = result.drops("test")
     if drops is None:
         return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
-    return Denoising(drops.share, buckets.shares(drops), metric_by)
+    merged = buckets.merged(drops)
+    return Denoising(drops.share, _ratio(merged.dropped, merged.interactions), metric_by)
 
 
 def denoising_grid(table: Table) -> Grid | None:

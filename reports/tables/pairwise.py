@@ -55,12 +55,13 @@ def improvement_grid(table: Table) -> Grid | None:
 
 
 def _improvements(table: Table, number: int) -> Iterator[list[str | TableCell]]:
-    block = table.blocks[number]
+    block, found = table.blocks[number], table.contrasts
     for metric in table.metric_names:
-        over = table.contrasts.over_second(number, metric)
-        if over is None:
+        leaders = found.leaders.get((number, metric))
+        over = leaders and found.against(number, metric, *leaders)
+        if not leaders or not over:
             continue
-        first, second = (block.rows[n] for n in table.contrasts.leaders[number, metric])
+        first, second = (block.rows[n] for n in leaders)
         mean = second.mean(metric)
         yield [
             block.title,
