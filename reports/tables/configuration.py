@@ -47,12 +47,9 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
     experiments = list(readable(store.experiments()))
     rows = _rows_named(store, experiments, patterns, titles)
     # A whole label means its experiments, although other rows may have all of its words.
-    if any(_is_label(patterns, stored) for stored in experiments):
-        rows = {
-            name: row
-            for name, row in rows.items()
-            if any(_is_label(patterns, result.stored) for result in row.results)
-        }
+    label = patterns.strip()
+    if named := {one.key for one in experiments if one.experiment.configuration == label}:
+        rows = {name: row for name, row in rows.items() if named & {*row.keys}}
     if len({tuple(row.keys) for row in rows.values()}) > 1:
         raise ConfigError(
             f"'{patterns}' names several rows: {'; '.join(rows)}; name one of them, or give keys"
@@ -62,7 +59,7 @@ def find_configuration(store: Store, patterns: str, titles: Titles) -> list[Stor
         return [result.stored for result in row.results]
     found: dict[str, StoredExperiment] = {}
     # A label may hold commas of its own.
-    whole = [patterns.strip()] if _labelled(experiments, patterns.strip()) else patterns.split(",")
+    whole = [label] if _labelled(experiments, label) else patterns.split(",")
     for pattern in filter(None, (word.strip() for word in whole)):
         for stored in _matching(experiments, pattern):
             found[content_read(stored.experiment, stored.metadata)] = stored
@@ -102,10 +99,6 @@ def _is_named(row: Row, table: Table, text: str, datasets: Iterable[str]) -> boo
     known |= {setting.partition(".")[2] for setting in settings}
     known |= {str(table.protocol.split), table.anchor}
     return bool(wanted) and wanted <= known
-
-
-def _is_label(text: str, stored: StoredExperiment) -> bool:
-    return stored.experiment.configuration == text.strip()
 
 
 def _matching(experiments: Sequence[StoredExperiment], pattern: str) -> list[StoredExperiment]:
