@@ -8,7 +8,6 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.hashing import content_hash
@@ -152,17 +151,15 @@ def unpack(path: Path, target: Store) -> Merged:
 def _runs(store: Store) -> Mapping[str, PublishedRun]:
     """Return the last run that asked for each experiment; one with tuned settings before others."""
     records = sorted(read_records(store.root), key=lambda one: (one.tuned, one.asked or one.begun))
-    return {
-        key: PublishedRun(name=record.name, spec=_without_paths(record.spec), tuned=record.tuned)
-        for record in records
-        for key in record.experiments
-    }
-
-
-def _without_paths(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Reduce the paths of a user's own cards to the names of their files."""
-    datasets = [Path(name).name if is_path(name) else name for name in spec.get("datasets", ())]
-    return {**spec, "datasets": datasets}
+    found: dict[str, PublishedRun] = {}
+    for record in records:
+        sources = record.spec.get("datasets", ())
+        # Of the paths of a user's own cards, only the names of the files are published.
+        datasets = [Path(source).name if is_path(source) else source for source in sources]
+        spec = {**record.spec, "datasets": datasets}
+        run = PublishedRun(name=record.name, spec=spec, tuned=record.tuned)
+        found |= dict.fromkeys(record.experiments, run)
+    return found
 
 
 def _commit(experiment: Experiment) -> str:
