@@ -14,7 +14,7 @@ from bench.hashing import file_hash
 from bench.plan.progress import counted
 from bench.reports.bibliography import references
 from bench.reports.differences import settings_read
-from bench.reports.figures.draw import Drawing, all_figures
+from bench.reports.figures.draw import all_figures
 from bench.reports.names import TABLES, TableName
 from bench.reports.page.provenance import command_of, origin_of
 from bench.reports.report import read_report, warn
@@ -121,13 +121,13 @@ def _check_own(target: Path) -> None:
 
 
 def _content(data: ReportData) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and content of each file."""
     parts = []
     for name, text in _tables(data).items():
         parts.append(rf"\input{{tables/{name}}}")
         yield f"tables/{name}.tex", text.encode()
     for drawing in all_figures(data, "pdf"):
-        parts.append(_figure(drawing))
+        title, caption = map(LATEX.escape, (drawing.title, drawing.caption))
+        parts.append(_FIGURE % (drawing.name, title, title, caption, drawing.name))
         yield f"figures/{drawing.name}.pdf", drawing.content
     yield "references.bib", "\n".join(entry.bibtex() for entry in references(data)).encode()
     yield "reproducibility.tex", _statement(data).encode()
@@ -150,11 +150,6 @@ def _tables(data: ReportData) -> Mapping[TableName, str]:
     if not found:
         raise ConfigError(f"no table of {', '.join(names)} has anything to show")
     return found
-
-
-def _figure(drawing: Drawing) -> str:
-    title, caption = map(LATEX.escape, (drawing.title, drawing.caption))
-    return _FIGURE % (drawing.name, title, title, caption, drawing.name)
 
 
 def _statement(data: ReportData) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
 
 if TYPE_CHECKING:
-    from bench.model.batch import Batch
     from bench.model.method import Method
 
 
@@ -124,9 +123,17 @@ class TrainedModel:
         """
         import torch
 
+        from bench.evaluate.full_ranking import POSITIONS_PER_BLOCK
+        from bench.model.batch import SequenceData
+        from bench.model.samples import blocks, histories
+
+        data = SequenceData(self.dataset.sequences)
+        ends = torch.from_numpy(self.split.latest().targets_at["test"])
+        rows = histories(data, self.experiment.protocol.max_length, ends)
         parts, order = [], []
         with torch.inference_mode():
-            for batch in self._batches():
+            for block in blocks(rows, POSITIONS_PER_BLOCK):
+                batch = data.gather(block).to(torch.device(self.device))
                 order.append(batch.users.cpu().numpy())
                 parts.append(self.method.user_vectors(batch).float().cpu().numpy())
         known = np.concatenate(order)
@@ -178,19 +185,6 @@ class TrainedModel:
         frame["user"] = [self.dataset.user_ids[row] for row in frame["user"]]
         frame["item"] = [self.dataset.item_ids[item - 1] for item in frame["item"]]
         return frame
-
-    def _batches(self) -> Iterator[Batch]:
-        import torch
-
-        from bench.evaluate.full_ranking import POSITIONS_PER_BLOCK
-        from bench.model.batch import SequenceData
-        from bench.model.samples import blocks, histories
-
-        data = SequenceData(self.dataset.sequences)
-        ends = torch.from_numpy(self.split.latest().targets_at["test"])
-        rows = histories(data, self.experiment.protocol.max_length, ends)
-        for part in blocks(rows, POSITIONS_PER_BLOCK):
-            yield data.gather(part).to(torch.device(self.device))
 
     def _rows(self, users: str | Iterable[str]) -> list[int]:
         users = [users] if isinstance(users, str) else users

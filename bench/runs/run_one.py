@@ -172,10 +172,14 @@ def _run(
         store.discard_work(key)
         return ExperimentOutcome(key, label, "stopped")
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the others go on
-        cause, hopeless = explain(error), _cannot_write(error)
+        cause = explain(error)
+        hopeless = isinstance(error, WriteError) or (
+            isinstance(error, OSError) and error.errno in _REFUSED
+        )
+        environmental = isinstance(error, OSError | StoreError | DataError) or _out_of_memory(error)
         if not hopeless:
             store.record_failure(planned.experiment, cause, traceback.format_exc())
-        return ExperimentOutcome(key, label, "failed", cause, _is_environmental(error), hopeless)
+        return ExperimentOutcome(key, label, "failed", cause, environmental, hopeless)
     return ExperimentOutcome(key, label, "finished")
 
 
@@ -244,11 +248,3 @@ def _out_of_memory(error: Exception) -> bool:
         isinstance(error, RuntimeError)  # torch raises it on a GPU and on the CPU
         and ("out of memory" in text or "can't allocate memory" in text)
     )
-
-
-def _cannot_write(error: Exception) -> bool:
-    return isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in _REFUSED)
-
-
-def _is_environmental(error: Exception) -> bool:
-    return isinstance(error, OSError | StoreError | DataError) or _out_of_memory(error)

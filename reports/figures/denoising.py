@@ -50,8 +50,13 @@ def draw_denoising(data: ReportData) -> Figure:
         for label, entry in lines.items():
             accuracy.plot(range(len(entry.metric_by)), entry.metric_by, **styles[label].mark)
         _bars(dropped, lines, styles)
+        buckets = max(len(entry.metric_by) for entry in lines.values())
+        names = SHORT if buckets == len(FIFTHS) else [str(n + 1) for n in range(buckets)]
         for ax in (accuracy, dropped):
-            _name_buckets(ax, max(len(entry.metric_by) for entry in lines.values()))
+            ax.set_xticks(range(buckets), names)
+            ax.set_xlim(-0.5, buckets - 0.5)
+            ax.tick_params(axis="x", length=0, labelsize=8)
+            from_zero(ax)
         accuracy.set_title(heading)
         accuracy.set_ylabel(metric)
         dropped.set_ylabel("Interactions dropped, %")
@@ -86,11 +91,3 @@ def _bars(ax: Axes, lines: Mapping[str, Denoising], styles: Mapping[str, Style])
         shift = (number - (len(deciding) - 1) / 2) * width
         places = np.arange(len(entry.dropped_by)) + shift
         ax.bar(places, 100 * np.nan_to_num(entry.dropped_by), 0.92 * width, **styles[label].fill)
-
-
-def _name_buckets(ax: Axes, buckets: int) -> None:
-    names = SHORT if buckets == len(FIFTHS) else [str(n + 1) for n in range(buckets)]
-    ax.set_xticks(range(buckets), names)
-    ax.set_xlim(-0.5, buckets - 0.5)
-    ax.tick_params(axis="x", length=0, labelsize=8)
-    from_zero(ax)

@@ -75,7 +75,9 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    images = [(figure, _image(figure)) for figure in figures]
+    # SVG as the address of an image, in which scripts do not run.
+    start = "data:image/svg+xml;base64,"
+    images = [(one, start + base64.b64encode(one.content).decode("ascii")) for one in figures]
     site = site or SitePage({}, "")
     lead = 0 if site.board else 1
     return environment.get_template(TEMPLATE).render(
@@ -101,11 +103,6 @@ def _tables(grids: Iterable[Grid]) -> list[tuple[Grid, list[str], list[str]]]:
         classes = _classes(grid)
         tables.append((grid, classes, _contexts(grid, classes)))
     return tables
-
-
-def _image(figure: Drawing) -> str:
-    """Return a drawing in SVG as the address of an image, in which scripts do not run."""
-    return "data:image/svg+xml;base64," + base64.b64encode(figure.content).decode("ascii")
 
 
 def _classes(grid: Grid) -> list[str]:

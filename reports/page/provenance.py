@@ -114,8 +114,13 @@ def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     yield from _differing("protocol", protocol, Protocol())
     for kind in KINDS:
         name, settings = getattr(experiment, kind), getattr(experiment, f"{kind}_settings")
-        if name is not None:
-            yield from _component(kind, name, settings)
+        if name is None:
+            continue
+        # Keys begin with the kind, because the name of a variant may hold an equals sign.
+        try:
+            yield from _differing(kind, settings, KINDS[kind].get(name).parse({}, name))
+        except BenchError:  # it is not installed here: include every setting
+            yield from ((f"{kind}.{key}", value) for key, value in settings.items())
 
 
 def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterator[tuple[str, Any]]:
@@ -123,14 +128,6 @@ def _differing(prefix: str, values: Mapping[str, Any], defaults: Any) -> Iterato
     for key, value in values.items():
         if key not in usual or usual[key] != value:
             yield f"{prefix}.{key}", value
-
-
-def _component(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    # Keys begin with the kind, because the name of a variant may hold an equals sign.
-    try:
-        yield from _differing(kind, settings, KINDS[kind].get(name).parse({}, name))
-    except BenchError:  # it is not installed here: include every setting
-        yield from ((f"{kind}.{key}", value) for key, value in settings.items())
 
 
 def _plain(value: Any) -> str:

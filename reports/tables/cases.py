@@ -221,7 +221,7 @@ class _Cases:
             self.dataset.user_ids[user],
             "test item" if position == last else str(position + 1),
             short_title(name),
-            self._popularity(count),
+            "cold" if count <= COLD_AT_MOST else "hot" if count >= self.hot else "",
             *([self._noise(user, position)] if planted else []),
             f"{count:,}",
             *(self._outcome(label, user, position, last) for label in labels),
@@ -240,8 +240,3 @@ class _Cases:
         if noise is None:
             return MISSING
         return "noise" if noise[self.dataset.sequences.offsets[user] + position] else ""
-
-    def _popularity(self, count: int) -> str:
-        if count <= COLD_AT_MOST:
-            return "cold"
-        return "hot" if count >= self.hot else ""

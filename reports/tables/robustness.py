@@ -50,7 +50,9 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
 
     Methods that have a recommender of their own are in the series of every backbone.
     """
-    groups: dict[tuple[str, str, str], dict[float, _Numbers]] = defaultdict(_by_rate)
+    groups: dict[tuple[str, str, str], dict[float, _Numbers]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
     plain: dict[tuple[str, str], _Numbers] = defaultdict(dict)
     for number, block in enumerate(table.blocks):
         prefixes = block.budget.get(PREFIXES)
@@ -77,10 +79,6 @@ def noise_series(table: Table) -> Iterator[NoiseSeries]:
                 details = max((block.title[len(block.name) :] for block in blocks), key=len)
                 title = with_variants(table.titles.get(name, name), variants) + details
                 yield from _by_backbone(table, title, noise, numbers)
-
-
-def _by_rate() -> dict[float, _Numbers]:
-    return defaultdict(dict)
 
 
 def _by_backbone(

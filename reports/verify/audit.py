@@ -154,7 +154,9 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
     DataError
         The file cannot be read, has no such columns, or a figure is not a number.
     """
-    tables = _read(path)
+    text = read_text(path, "save the table as CSV in UTF-8")
+    markup = markup_of(text)
+    tables = [list(_csv(path, text))] if markup is None else text_tables(text, markup)
     found = [_audit_table(path, table, percent) for table in tables]
     audited = [one for one in found if one is not None]
     if not audited:
@@ -195,12 +197,6 @@ def summary(path: Path, audited: Audit) -> str:
         lines.append(f"line {row.line}: {row.name or 'unnamed'}")
         lines += [f"  {found}" for found in row.violations]
     return "\n".join(lines) + "\n"
-
-
-def _read(path: Path) -> list[list[TextLine]]:
-    text = read_text(path, "save the table as CSV in UTF-8")
-    markup = markup_of(text)
-    return [list(_csv(path, text))] if markup is None else text_tables(text, markup)
 
 
 def _csv(path: Path, text: str) -> Iterator[TextLine]:
