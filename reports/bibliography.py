@@ -74,7 +74,6 @@ class Reference:
 
 
 def _authors(text: str) -> str:
-    """Separate authors as BibTeX does."""
     names = [name.strip() for name in text.removesuffix(" et al").split(",")]
     return " and ".join([*names, *(["others"] if text.endswith(" et al") else [])])
 

@@ -115,7 +115,6 @@ def export_ranks(
 
 
 def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredExperiment, Dataset]:
-    """Return one experiment and its data set."""
     if isinstance(experiment, str):
         results = Results(resolve_settings(settings))
         stored = _chosen(experiment, results.settings)

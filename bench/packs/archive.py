@@ -42,7 +42,6 @@ _ZIP_ERRORS = (
     *(OSError, ValueError, LookupError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, EOFError),
 )
-_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class _Member(Config):
@@ -126,7 +125,7 @@ def _is_pack(path: Path) -> bool:
 
 def _info(name: str) -> zipfile.ZipInfo:
     """Describe a member; Parquet and weights are compressed already, or do not compress."""
-    info = zipfile.ZipInfo(name, _DATE)
+    info = zipfile.ZipInfo(name)  # of 1980, whenever it is packed
     is_text = name.endswith(".json")
     info.compress_type = zipfile.ZIP_DEFLATED if is_text else zipfile.ZIP_STORED
     info.external_attr = 0o644 << 16

@@ -142,7 +142,6 @@ class Ray:
         return waiting[:1]
 
     def _room(self) -> int:
-        """Return how many experiments the cluster has room for."""
         there = _ray().cluster_resources()
         needs = (("CPU", self._needs["num_cpus"]), ("GPU", self._needs["num_gpus"]))
         return int(min(there.get(name, 0) // need for name, need in needs if need))

@@ -73,7 +73,6 @@ def _completed(given: Counts, users: int) -> Counts:
 
 
 def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """Read one array of an npz file."""
     with file.open(f"{name}.npy") as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)
 

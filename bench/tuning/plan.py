@@ -114,10 +114,10 @@ def plan_studies(
     Data sets are given by source; ``computation`` is that of :func:`bench.plan.grid.freeze`. Raise
     a ConfigError for a setting that does not fit, or a wrong search space.
     """
-    first = [point for point in grid_points(spec) if point.seed == spec.seeds[0]]
     plans = [
         StudyPlan(point, spec, datasets[point.source], space_for(point, spec), pruning, computation)
-        for point in first
+        for point in grid_points(spec)
+        if point.seed == spec.seeds[0]
     ]
     for plan in plans:
         plan.experiment  # noqa: B018 - a setting that does not fit is found before any trial

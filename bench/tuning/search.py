@@ -338,7 +338,6 @@ class _Task:
         return False
 
     def _report_end(self) -> None:
-        """Report how the trial has ended, if it has."""
         trials = self._study.trials()
         trial, best = trials[self._trial.number], best_of(trials)
         if trial.counts and trial.has_ended:

@@ -128,7 +128,6 @@ def draw_differences(data: ReportData) -> Figure:
 def _differences(
     panel: Panel, styles: Mapping[str, Style]
 ) -> Iterator[tuple[str, Style, CorrectedTest]]:
-    """Yield label, style and difference of the rows that have a base."""
     found, block = panel.table.contrasts, panel.block
     for place, row in enumerate(block.rows):
         difference = found.against_base(panel.number, panel.table.main, place)
