@@ -98,12 +98,12 @@ def cases_grid(table: Table, available: AvailableData) -> Grid | None:
             )
     labels = list(dict.fromkeys(label for _, methods in found for label in methods))
     cases = [
-        _Cases(block.title, split, methods)
+        (block.title, split, methods)
         for block, methods in found
         if (split := available.split(*block.data, table.protocol.split)) is not None
     ]
-    planted = any(case.dataset.noise is not None for case in cases)
-    blocks = [lines for case in cases for lines in case.blocks(labels, planted=planted)]
+    planted = any(split.dataset.noise is not None for _, split, _ in cases)
+    blocks = [lines for case in cases for lines in _blocks(*case, labels, planted=planted)]
     if not blocks:
         return None
     noise = ["Noise"] if planted else []
@@ -190,53 +190,39 @@ def short_title(text: str) -> str:
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 3].rstrip() + "..."
 
 
-class _Cases:
-    """Lays out the cases of one data set."""
+def _blocks(
+    name: str,
+    split: Split,
+    methods: Mapping[str, MethodDecisions],
+    labels: Sequence[str],
+    *,
+    planted: bool,
+) -> Iterator[list[list[TableCell]]]:
+    """Yield one block per user with a column for each label, and for planted noise."""
+    dataset, latest, counts = split.dataset, split.latest(), split.item_counts()
+    offsets, users = dataset.sequences.offsets, latest.users("test")
+    lengths = np.zeros(dataset.n_users, dtype=np.int64)
+    lengths[users] = latest.targets_at["test"] - offsets[users]
+    hot = int(Buckets.of(counts[split.targets("test")].astype(np.int32)).lows[-1])
 
-    def __init__(self, name: str, split: Split, methods: Mapping[str, MethodDecisions]) -> None:
-        self.name, self.dataset, self.methods = name, split.dataset, methods
-        latest, offsets = split.latest(), split.dataset.sequences.offsets
-        self.lengths = np.zeros(split.dataset.n_users, dtype=np.int64)
-        users = latest.users("test")
-        self.lengths[users] = latest.targets_at["test"] - offsets[users]
-        self.counts = split.item_counts()
-        self.hot = int(Buckets.of(self.counts[split.targets("test")].astype(np.int32)).lows[-1])
+    def line(user: int, position: int) -> Iterator[str]:
+        item, is_target = int(dataset.sequences[user][position]), position == lengths[user]
+        count = int(counts[item])
+        yield from (name, dataset.user_ids[user])
+        yield "test item" if is_target else str(position + 1)
+        yield short_title(dataset.item_texts[item - 1] or dataset.item_ids[item - 1])
+        yield "cold" if count <= COLD_AT_MOST else "hot" if count >= hot else ""
+        if dataset.noise is not None:
+            yield "noise" if dataset.noise[offsets[user] + position] else ""
+        elif planted:
+            yield MISSING
+        yield f"{count:,}"
+        for method in map(methods.get, labels):
+            if method is None:
+                yield MISSING
+            else:
+                yield method.place(user) if is_target else method.outcome(user, position)
 
-    def blocks(self, labels: Sequence[str], *, planted: bool) -> Iterator[list[list[TableCell]]]:
-        """Yield one block per user with a column for each label, and for planted noise."""
-        deciding = [method for method in self.methods.values() if len(method.drop)]
-        for user in choose_users(deciding, self.lengths):
-            last = int(self.lengths[user])
-            places = range(max(0, last - LATEST), last + 1)
-            yield block_of(self._line(user, n, last, labels, planted=planted) for n in places)
-
-    def _line(
-        self, user: int, position: int, last: int, labels: Sequence[str], *, planted: bool
-    ) -> list[str]:
-        item = int(self.dataset.sequences[user][position])
-        count = int(self.counts[item])
-        name = self.dataset.item_texts[item - 1] or self.dataset.item_ids[item - 1]
-        return [
-            self.name,
-            self.dataset.user_ids[user],
-            "test item" if position == last else str(position + 1),
-            short_title(name),
-            "cold" if count <= COLD_AT_MOST else "hot" if count >= self.hot else "",
-            *([self._noise(user, position)] if planted else []),
-            f"{count:,}",
-            *(self._outcome(label, user, position, last) for label in labels),
-        ]
-
-    def _outcome(self, label: str, user: int, position: int, last: int) -> str:
-        method = self.methods.get(label)
-        if method is None:
-            return MISSING
-        if position == last:
-            return method.place(user)
-        return method.outcome(user, position)
-
-    def _noise(self, user: int, position: int) -> str:
-        noise = self.dataset.noise
-        if noise is None:
-            return MISSING
-        return "noise" if noise[self.dataset.sequences.offsets[user] + position] else ""
+    for user in choose_users([one for one in methods.values() if len(one.drop)], lengths):
+        last = int(lengths[user])
+        yield block_of(line(user, place) for place in range(max(0, last - LATEST), last + 1))
