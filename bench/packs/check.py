@@ -57,7 +57,7 @@ def check_pack(
         return PackCheck(problems=[str(error)])
     if not entries:
         return PackCheck(problems=[f"{path} holds no experiment; see 'bench store pack'"])
-    known = _Known.of(published, settings)
+    known = _Known(published, settings)
     trained = (one.experiment for one in (*entries, *published))
     bases = {_place(one) for one in trained if one.is_bare}
 
@@ -78,22 +78,17 @@ def _place(one: Experiment) -> tuple[str, str, str | None]:
     return one.dataset, one.fingerprint, one.backbone
 
 
-@dataclass(frozen=True)
 class _Known:
     """What is known of data sets and tables: published experiments, else this machine's files.
 
     Its methods yield a sentence for each problem of an experiment.
     """
 
-    published: Mapping[str, PublishedExperiment]
-    about: Mapping[str, Sequence[PublishedExperiment]]
-    fingerprint: Callable[[str], set[str]]
-
-    @classmethod
-    def of(cls, published: Sequence[PublishedExperiment], settings: Settings) -> _Known:
-        about: dict[str, list[PublishedExperiment]] = defaultdict(list)
+    def __init__(self, published: Sequence[PublishedExperiment], settings: Settings) -> None:
+        self.published = {entry.key: entry for entry in published}
+        self.about: dict[str, list[PublishedExperiment]] = defaultdict(list)
         for entry in published:
-            about[entry.experiment.dataset].append(entry)
+            self.about[entry.experiment.dataset].append(entry)
 
         @cache
         def fingerprint(name: str) -> set[str]:
@@ -104,7 +99,7 @@ class _Known:
             except BenchError:
                 return set()
 
-        return cls({entry.key: entry for entry in published}, about, fingerprint)
+        self.fingerprint = fingerprint
 
     def origin(self, entry: PublishedExperiment) -> Iterator[str]:
         metadata = entry.parts.metadata
