@@ -331,3 +331,10 @@ def test_paths_may_be_texts_and_begin_with_the_home_folder(tmp_path, monkeypatch
     chosen = bench.Settings.from_environment(plugins=given)
     assert chosen.plugins == (tmp_path / "mine.py",)
     assert hash(chosen)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_list_has_at_least_one_item(results, k):
+    model = results.filter(method="none", seed=1).model()
+    with pytest.raises(ConfigError, match=f"k = {k} is no length"):
+        model.recommend(k=k)
