@@ -219,7 +219,7 @@ class Results:
         """
         check_name("figure", kind, get_args(FigureKind))
         request = request_of(reading, keys=self._comparison_keys())
-        target = None if out is None else Path(out)
+        target = None if out is None else expanded(str(out))
         return draw(self.settings, kind, target, request, RegisteredTitles(), setting)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:

@@ -344,3 +344,14 @@ def test_a_list_has_at_least_one_item(results, k):
 def test_a_filter_refuses_values_that_no_experiment_has(results, wanted):
     with pytest.raises(ConfigError, match="no experiment has .*; found: "):
         results.filter(**wanted)
+
+
+def test_outputs_may_begin_with_the_home_folder(results, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    bench.report(results, "~/a.md", tables=["overall"])
+    results.figure("accuracy", "~/b.svg")
+    bench.export_ranks(results.filter(method="none", seed=1), "~/c.csv")
+    words = ["report", "--table", "overall", "--out=~/d.md", "--store", str(settings.store)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in tmp_path.iterdir()} >= {"a.md", "b.svg", "c.csv", "d.md"}
