@@ -355,3 +355,9 @@ def test_outputs_may_begin_with_the_home_folder(results, settings, tmp_path, mon
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert {path.name for path in tmp_path.iterdir()} >= {"a.md", "b.svg", "c.csv", "d.md"}
+
+
+@pytest.mark.parametrize("budget", [{"trials": 0}, {"seconds": math.nan}, {"seconds": -1}])
+def test_a_search_needs_a_budget(card, settings, budget):
+    with pytest.raises(ConfigError, match=f"{next(iter(budget))} = "):
+        bench.tune(datasets=card, backbones="sasrec", methods="none", settings=settings, **budget)
