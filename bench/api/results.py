@@ -117,7 +117,7 @@ class Results:
         Raises
         ------
         ConfigError
-            There is no such run or specification, or no experiment has a value or fulfils a condition.
+            There is no such run or specification, or no experiment has a value or a condition.
         """
         chosen = comparison_keys(
             Store(self.settings.store),

@@ -342,7 +342,7 @@ def test_a_list_has_at_least_one_item(results, k):
 
 @pytest.mark.parametrize("wanted", [{"seed": "1"}, {"method": "nonne"}, {"method": ["none", "x"]}])
 def test_a_filter_refuses_values_that_no_experiment_has(results, wanted):
-    with pytest.raises(ConfigError, match="no experiment has .*; found: "):
+    with pytest.raises(ConfigError, match=r"no experiment has .*; found: "):
         results.filter(**wanted)
 
 
