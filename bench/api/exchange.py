@@ -18,7 +18,7 @@ from bench.runs.imported import import_ranks as store_ranks
 from bench.runs.imported import write_ranks
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
-from bench.settings import Settings
+from bench.settings import Settings, expanded
 
 
 def import_ranks(
@@ -78,7 +78,7 @@ def import_ranks(
         protocol = _chosen(like, settings).experiment.protocol
     stored = store_ranks(
         Store(settings.store),
-        Path(file),
+        expanded(str(file)),
         data,
         protocol,
         name=name,
@@ -111,7 +111,7 @@ def export_ranks(
     DataError
         The data of the experiment are not on this machine.
     """
-    write_ranks(*_one(experiment, settings), Path(out))
+    write_ranks(*_one(experiment, settings), expanded(str(out)))
 
 
 def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredExperiment, Dataset]:
@@ -176,7 +176,7 @@ def denoise(
     return write_cleaned(
         stored,
         dataset,
-        Path(out),
+        expanded(str(out)),
         source=stored.metadata.card or stored.experiment.dataset,
         fmt=format,
         part=part,

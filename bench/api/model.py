@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
 from bench.data.split import Split
-from bench.errors import DataError, StoreError
+from bench.errors import ConfigError, DataError, StoreError
 from bench.plan.experiment import Experiment
 from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
@@ -91,6 +91,8 @@ class TrainedModel:
         pandas.DataFrame
             ``user``, ``rank`` (from 1), ``item``, ``title`` and ``score``.
         """
+        if k < 1:
+            raise ConfigError(f"k = {k} is no length of a list; give a whole number from 1")
         import torch
 
         from bench.evaluate.full_ranking import FullRanking

@@ -19,7 +19,7 @@ from bench.reports.report import render
 from bench.reports.request import Reading
 from bench.reports.tables.diff import diff_grids
 from bench.reports.titles import RegisteredTitles
-from bench.settings import Settings
+from bench.settings import Settings, expanded
 
 
 def compare(
@@ -119,9 +119,9 @@ def report(
     titles = RegisteredTitles()
     text = render(shown.settings, request, titles, origin=True)
     if paper is not None:
-        write_paper(shown.settings, Path(paper), request, titles)
+        write_paper(shown.settings, expanded(str(paper)), request, titles)
     if out is not None:
-        write_output(Path(out), text)
+        write_output(expanded(str(out)), text)
     return text
 
 

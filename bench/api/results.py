@@ -117,7 +117,7 @@ class Results:
         Raises
         ------
         ConfigError
-            There is no such run or specification, or no experiment fulfils a condition.
+            There is no such run or specification, or no experiment has a value or a condition.
         """
         chosen = comparison_keys(
             Store(self.settings.store),
@@ -132,6 +132,11 @@ class Results:
             for name, value in zip(_IDENTITY, values, strict=True)
             if value is not None
         }
+        for name, allowed in wanted.items():
+            known = {getattr(stored.experiment, name) for stored in self._stored}
+            for value in allowed - known if known else ():
+                names = ", ".join(sorted(map(str, known)))
+                raise ConfigError(f"no experiment has {name}={value!r}; found: {names}")
         keys = [
             stored.key
             for stored in self._stored
@@ -214,7 +219,7 @@ class Results:
         """
         check_name("figure", kind, get_args(FigureKind))
         request = request_of(reading, keys=self._comparison_keys())
-        target = None if out is None else Path(out)
+        target = None if out is None else expanded(str(out))
         return draw(self.settings, kind, target, request, RegisteredTitles(), setting)
 
     def ranks(self, phase: Phase = "test", *, ids: bool = True) -> pd.DataFrame:

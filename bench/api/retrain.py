@@ -13,6 +13,7 @@ from bench.packs.compare import Comparison, compare
 from bench.packs.reference import published_store
 from bench.plan.experiment import Experiment
 from bench.plan.overrides import resolve_spec
+from bench.plan.progress import counted
 from bench.plan.spec import Spec
 from bench.reports.page.provenance import command_of
 from bench.runs.store import Store
@@ -20,7 +21,7 @@ from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
 
 
-def retrain(name: str, settings: Settings, sample: int) -> Iterator[Comparison]:
+def retrain(name: str, settings: Settings, sample: int | None) -> Iterator[Comparison]:
     """Draw published experiments, train each again and yield the comparison of its ranks.
 
     Parameters
@@ -31,7 +32,7 @@ def retrain(name: str, settings: Settings, sample: int) -> Iterator[Comparison]:
         Give data, cache and numerics; what is trained is kept in the cache, so that an interrupted
         check can continue. Only experiments with the same numerics on a CPU are drawn.
     sample
-        How many to draw, at random.
+        How many to draw, at random; None draws three, or all if there are fewer.
 
     Raises
     ------
@@ -44,11 +45,10 @@ def retrain(name: str, settings: Settings, sample: int) -> Iterator[Comparison]:
     """
     held = list(readable(published_store(name, settings.cache).experiments()))
     able = [stored for stored in held if _is_repeatable(stored.experiment, settings)]
+    sample = min(3, len(able)) if sample is None else sample
     if not 1 <= sample <= len(able):
-        raise ConfigError(
-            f"{name} has {len(able)} experiments that can be trained again here; draw 1 to "
-            f"{len(able)} with --sample"
-        )
+        number = counted(len(able), "experiment")
+        raise ConfigError(f"{name} holds {number} to train again here; draw at most as many")
     for stored in random.sample(able, sample):
         seeds = [one for one in held if one.experiment.kind == stored.experiment.kind]
         yield compare(stored, _again(stored, settings), seeds)

@@ -229,14 +229,14 @@ def tune(
 
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
+    count = DEFAULT_TRIALS if trials is None and seconds is None else trials
+    most = Budget(count, seconds)
     plans = plan_tuning(changed_spec(spec, **changes), settings, pruner)
     execution = ExecutionSettings(settings)
-    count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     with ExitStack() as stack:
         engine = stack.enter_context(connect(on, settings, workers)) if on else None
         tracking = stack.enter_context(Tracker(settings))
         report = Lines(SafeStream(sys.stderr)).say
-        most = Budget(count, seconds)
         studies = spend(plans, most, execution, workers or 1, storage, report, engine)
         for study in studies:
             tracking.log(study.about["key"])

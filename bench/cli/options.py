@@ -387,6 +387,9 @@ def with_options(**groups: Callable[..., Any]) -> Callable[..., Callable[..., No
             use_plugins(expanded(path) for path in plugin or ())
             for name, make in groups.items():
                 values[name] = make(**{own.name: values.pop(own.name) for own in options(make)})
+            for name, value in values.items():
+                if isinstance(value, Path):  # of '--out=~/x', the shell leaves '~' as it is
+                    values[name] = expanded(str(value))
             verb(**values)
 
         parameters = [

@@ -40,7 +40,9 @@ def verify(
     against: Against = None,
     sample: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Published experiments to draw.", show_default="3"),
+        typer.Option(
+            metavar="N", help="Published experiments to draw.", show_default="3, or all of fewer"
+        ),
     ] = None,
     settings: Settings,
 ) -> None:
@@ -52,7 +54,7 @@ def verify(
     ranks are compared user by user. Exit code 1: something differs; the differences are printed.
     """
     if report is not None and _is_published(report):
-        _train_again(str(report), settings, 3 if sample is None else sample)
+        _train_again(str(report), settings, sample)
         return
     if sample is not None:
         raise ConfigError("--sample draws published experiments; name 'reference' or a pack")
@@ -80,17 +82,18 @@ def _is_published(path: Path) -> bool:
     return str(path) == "reference" or path.suffix == ".parquet" or path.is_dir()
 
 
-def _train_again(name: str, settings: Settings, sample: int) -> None:
+def _train_again(name: str, settings: Settings, sample: int | None) -> None:
     from bench.api.retrain import retrain
 
     use_numerics(settings.numerics)
-    denied = 0
+    drawn = denied = 0
     with resumable():
         for found in retrain(name, settings, sample):
             typer.echo(found.describe())
+            drawn += 1
             denied += not found.confirmed
     if denied:
-        typer.echo(f"{denied} of {sample} are not as published", err=True)
+        typer.echo(f"{denied} of {drawn} are not as published", err=True)
         raise typer.Exit(1)
 
 

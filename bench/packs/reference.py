@@ -22,7 +22,7 @@ from bench.reports.differences import content_read, training_of
 from bench.runs.record import record_paths
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
-from bench.settings import Settings
+from bench.settings import Settings, expanded
 
 if TYPE_CHECKING:
     from bench.reports.site import Site
@@ -54,7 +54,7 @@ def packs_of(name: str) -> list[Path]:
 
     The name is :data:`REFERENCE`, a pack, or a folder of packs.
     """
-    folder = published_folder() if name == REFERENCE else Path(name)
+    folder = published_folder() if name == REFERENCE else expanded(name)
     found = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
     if not found:
         raise StoreError(

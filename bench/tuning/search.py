@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -80,6 +81,13 @@ class Budget:
 
     trials: int | None
     seconds: float | None
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that nothing fits into, or that never ends."""
+        if self.trials is not None and self.trials < 1:
+            raise ConfigError(f"trials = {self.trials}; give a whole number from 1")
+        if self.seconds is not None and not 0 <= self.seconds < math.inf:
+            raise ConfigError(f"seconds = {self.seconds}; give a number from 0")
 
     def is_spent(self, trials: Sequence[Trial]) -> bool:
         """Return whether no further trial is needed, however the running ones end."""

@@ -331,3 +331,33 @@ def test_paths_may_be_texts_and_begin_with_the_home_folder(tmp_path, monkeypatch
     chosen = bench.Settings.from_environment(plugins=given)
     assert chosen.plugins == (tmp_path / "mine.py",)
     assert hash(chosen)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_list_has_at_least_one_item(results, k):
+    model = results.filter(method="none", seed=1).model()
+    with pytest.raises(ConfigError, match=f"k = {k} is no length"):
+        model.recommend(k=k)
+
+
+@pytest.mark.parametrize("wanted", [{"seed": "1"}, {"method": "nonne"}, {"method": ["none", "x"]}])
+def test_a_filter_refuses_values_that_no_experiment_has(results, wanted):
+    with pytest.raises(ConfigError, match=r"no experiment has .*; found: "):
+        results.filter(**wanted)
+
+
+def test_outputs_may_begin_with_the_home_folder(results, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    bench.report(results, "~/a.md", tables=["overall"])
+    results.figure("accuracy", "~/b.svg")
+    bench.export_ranks(results.filter(method="none", seed=1), "~/c.csv")
+    words = ["report", "--table", "overall", "--out=~/d.md", "--store", str(settings.store)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in tmp_path.iterdir()} >= {"a.md", "b.svg", "c.csv", "d.md"}
+
+
+@pytest.mark.parametrize("budget", [{"trials": 0}, {"seconds": math.nan}, {"seconds": -1}])
+def test_a_search_needs_a_budget(card, settings, budget):
+    with pytest.raises(ConfigError, match=f"{next(iter(budget))} = "):
+        bench.tune(datasets=card, backbones="sasrec", methods="none", settings=settings, **budget)

@@ -86,7 +86,7 @@ def test_the_command_trains_again_and_notices_other_ranks(tmp_path):
     store = Store(tmp_path / "runs")
     publish(store, tmp_path / "p", store.experiments(), COMMIT)
     pack = tmp_path / "p" / "planted.parquet"
-    verify = ("verify", "p/planted.parquet", "--sample", "1")
+    verify = ("verify", "p/planted.parquet")  # of one experiment
     assert printed(*verify, cwd=tmp_path).endswith("equal to the bit\n")
     [entry] = read_published(pack)
     worse = {**entry.ranks, "test": moved(entry.ranks["test"], 10)}
