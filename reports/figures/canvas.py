@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.components import BASELINE, METHODS, VARIANT_MARK, Components
 from bench.errors import BenchError
 from bench.reports.tables.build import ReportData
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 INK, GREY = "#333333", "#888888"
-COLOURS = (INK, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288")
 HATCHES = ("", "///", "\\\\\\", "xxx", "...", "---", "|||", "ooo", "+++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
 TINTS = (0.0, 0.35, 0.55, 0.7)
@@ -49,12 +51,12 @@ class Style:
         from matplotlib.colors import to_hex, to_rgb
 
         tint = TINTS[variant % len(TINTS)]
-        red, green, blue = (
-            part + (1 - part) * tint for part in to_rgb(COLOURS[place % len(COLOURS)])
-        )
-        # Shifted by four where colours repeat: two components of one colour then look alike only
+        repeats, hue = divmod(place - 1, len(COLOURS))
+        colour = COLOURS[hue] if place else INK
+        red, green, blue = (part + (1 - part) * tint for part in to_rgb(colour))
+        # Shifted by five where colours repeat: two components of one colour then look alike only
         # in variants that are twelve apart.
-        turn = place + 4 * (place // len(COLOURS)) + variant
+        turn = place + 5 * max(repeats, 0) + variant
         return cls(
             to_hex((red, green, blue)), HATCHES[turn % len(HATCHES)], MARKERS[turn % len(MARKERS)]
         )
@@ -193,8 +195,13 @@ def line_legend(figure: Figure, styles: Mapping[str, Style], labels: Iterable[st
 def legend(figure: Figure, handles: Sequence[Patch | Line2D]) -> None:
     """Place the legend above the panels and raise the figure by its lines."""
     room = figure.get_figwidth() * _LETTERS_PER_INCH
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = max(1, min(len(handles), 5, int(room / (longest + _HANDLE_LETTERS))))
+    letters = [len(str(handle.get_label())) + _HANDLE_LETTERS for handle in handles]
+
+    def width(columns: int) -> int:
+        return sum(max(column) for column in np.array_split(letters, columns))
+
+    fitting = (n for n in range(2, min(len(handles), 5) + 1) if width(n) <= room)
+    columns = max(fitting, default=1)
     lines = -(-len(handles) // columns)
     figure.set_figheight(figure.get_figheight() + _LINE_INCHES * (lines - 1))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False)
