@@ -197,7 +197,7 @@ def restricted(
 ) -> Iterator[ScoredExperiment]:
     """Restrict experiments to the users whose targets have the ratings asked for.
 
-    Those on data without ratings are left out and named in ``problems``.
+    Those on data without ratings, or without such a target, are left out and named in ``problems``.
     """
     if request.targets is None:
         yield from results
@@ -208,14 +208,18 @@ def restricted(
         groups[one.dataset, one.fingerprint, one.protocol.split].append(result)
     for (name, fingerprint, rule), group in groups.items():
         split = available.split(name, fingerprint, source_of(group), rule)
-        ratings = None if split is None else split.target_ratings(request.phase)
-        if ratings is not None:
-            users = rated(request.targets, ratings)
-            yield from (replace(result, users=users) for result in group)
-        elif split is not None:
+        if split is None:
+            continue
+        ratings = split.target_ratings(request.phase)
+        users = None if ratings is None else rated(request.targets, ratings)
+        if users is None:
             problems.append(
                 f"Not shown: data set '{name}' has no ratings, which {request.targets} is about."
             )
+        elif not users.any():
+            problems.append(f"Not shown: no target of data set '{name}' has {request.targets}.")
+        else:
+            yield from (replace(result, users=users) for result in group)
 
 
 def _names(entry: Experiment | Failure) -> tuple[str, str | None, str]:

@@ -44,7 +44,8 @@ def preview_spec(
     from bench.tuning.best import BestSettings
 
     best = BestSettings(settings.store, where or computation(settings))
-    return preview_rows(spec, settings, best.adapt, where, keep)
+    rows, problems = preview_rows(spec, settings, best.adapt, where, keep)
+    return rows, [*problems, *best.remarks()]
 
 
 def _on_remote_gpus(settings: Settings, on: Cluster | Slurm | None) -> Computation | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import BenchError, ConfigError
 from bench.evaluate.metrics import NDCG, rank_of
 from bench.packs.published import (
     OF_DATA,
@@ -49,8 +49,11 @@ def check_pack(
 ) -> PackCheck:
     """Check a pack against what is published already, and against the data where they are here.
 
-    The folders of ``settings`` are read; nothing is downloaded.
+    The folders of ``settings`` are read; nothing is downloaded. Raise a ConfigError if there is no
+    such file.
     """
+    if not path.is_file():
+        raise ConfigError(f"{path} is not a file; correct the name of the pack")
     try:
         entries = read_published(path)
     except BenchError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from bench.evaluate.metrics import parse_metric
+from bench.plan.progress import counted
 from bench.reports.tables.contrasts import (
     ABOVE,
     BELOW,
@@ -118,13 +119,13 @@ def matrix_grid(table: Table) -> Grid | None:
         title=f"Significance of differences in {table.main}{table.restriction}",
         caption=(
             f"p of each row against each column, paired over users and seeds, Holm's over "
-            f"the {len(found.tested)} pairs. {ABOVE}: the row is above the column with p<{ALPHA}; "
-            f"{BELOW}: below."
+            f"the {counted(len(found.tested), 'pair')}. {ABOVE}: the row is above the column with "
+            f"p<{ALPHA}; {BELOW}: below."
         ),
         labels=heads,
         figures=columns,
         blocks=blocks,
-        notes=[f"{few} pairs have no test: too few users differ."] if few else [],
+        notes=[f"Too few users differ for a test: {counted(few, 'pair')}."] if few else [],
         anchor=f"significance-{table.anchor}",
         sources=[[table.sources[number][row] for row in rows] for number, rows in groups],
     )

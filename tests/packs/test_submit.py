@@ -179,7 +179,8 @@ def test_the_command_names_the_problem_and_writes_nothing(pack, published, tmp_p
     assert not (tmp_path / "submission").exists()
 
 
-def test_packs_to_compare_with_that_are_not_there_are_refused(pack, tmp_path):
+def test_packs_that_are_not_there_are_refused(pack, tmp_path):
+    assert "pakc.parquet is not a file" in refused("submit", "pakc.parquet", cwd=tmp_path)
     typo = refused("submit", str(pack), "--against", "publisehd", cwd=tmp_path)
     assert "publisehd is not a pack of published results" in typo
     assert not (tmp_path / "submission").exists()

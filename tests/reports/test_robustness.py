@@ -319,3 +319,8 @@ def test_a_wrong_condition_is_explained(rated, flag):
     assert "'stars=4' is no condition on ratings; write for example 'rating>=4'" in str(
         done.exception
     )
+
+
+def test_a_rating_that_no_target_has_leaves_the_data_out(rated):
+    with pytest.raises(StoreError, match=r"no target of data set 'x' has rating>=9"):
+        render(rated, Request(targets="rating>=9"))

@@ -4,9 +4,11 @@ import pytest
 from fake_trials import run, spec
 from toys import toy
 
+from bench.api.execute import preview_spec
 from bench.errors import ConfigError
 from bench.plan.grid import grid_points, make_plan
 from bench.runs.store import Store
+from bench.settings import Settings
 from bench.tuning.best import BestSettings, adopt
 from bench.tuning.records import best_of, read_studies, tuning_store
 
@@ -59,14 +61,18 @@ def test_the_study_of_the_same_settings_goes_before_a_later_one(tmp_path):
     assert remarks[0].endswith("the study differs from this run in training.epochs")
 
 
-def test_unequal_budgets_are_said(tmp_path):
+def test_unequal_budgets_are_said(tmp_path, monkeypatch):
     run(tmp_path, trials=3)
     run(tmp_path, trials=5, backbones=["gru4rec"])
-    _, remarks = plan(tmp_path, spec(backbones=["sasrec", "gru4rec"]))
+    both = spec(backbones=["sasrec", "gru4rec"])
+    _, remarks = plan(tmp_path, both)
     assert remarks == [
         "tuned with unequal numbers of trials: "
         + ", ".join(f"toy/{name}/none/epochs=4 {n}" for name, n in (("sasrec", 3), ("gru4rec", 5)))
     ]
+    monkeypatch.setattr("bench.runs.preview.load_dataset", lambda *_: toy())
+    settings = Settings.from_environment(store=tmp_path, device="cpu", threads=1)
+    assert preview_spec(both, settings, tuned=True)[1] == remarks
 
 
 @pytest.mark.parametrize(
