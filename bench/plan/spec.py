@@ -12,6 +12,7 @@ from bench.components import BACKBONES, BASELINE, ENCODERS, METHODS, Component, 
 from bench.config import Config, read_yaml
 from bench.errors import ConfigError, suggestion
 from bench.plan.cluster import Slurm
+from bench.plan.code_version import check_unchanged
 from bench.plan.data_card import card_names, is_path, load_card
 from bench.plan.encoding import EncoderConfig
 from bench.plan.protocol import Protocol, SplitRule
@@ -173,7 +174,8 @@ class Spec(Config):
         Raises
         ------
         ConfigError
-            A name is unknown, a setting does not fit, or a method lacks a backbone or encoder.
+            A name is unknown, a setting does not fit, a method lacks a backbone or encoder, or the
+            code of one has changed since this process read it.
         """
         for name in {*self.backbones, *self.backbone_settings}:
             self.backbone_config(name)
@@ -185,6 +187,13 @@ class Spec(Config):
             self.encoder_config(name)
         for name in self.methods:
             self._check_needs(METHODS.get(name))
+        check_unchanged(
+            [
+                *map(METHODS.get, self.methods),
+                *map(BACKBONES.get, self.backbones),
+                *map(ENCODERS.get, self.encoders),
+            ]
+        )
         if self.losses and "loss" in self.training.model_fields_set:
             raise ConfigError(
                 f"spec '{self.name}': 'losses' and 'training.loss' both set the loss; remove one"

@@ -277,8 +277,8 @@ def test_wrong_names_are_one_sentence(results, settings, tmp_path):
     without_file = replace(settings, plugins=(tmp_path / "gone.py",))
     with pytest.raises(ConfigError, match=r"gone\.py is not a Python file"):
         bench.compare("tiny/sasrec/none", "tiny/sasrec/random-drop", settings=without_file)
-    with pytest.raises(StoreError, match="no finished experiment"):
-        results.filter(method="hsd").table()
+    with pytest.raises(ConfigError, match="no experiment has method='hsd'; found: none, random-d"):
+        results.filter(method="hsd")
 
 
 def test_other_data_of_the_same_name_are_refused(results, dataset, monkeypatch):
