@@ -48,7 +48,9 @@ def retrain(name: str, settings: Settings, sample: int | None) -> Iterator[Compa
     sample = min(3, len(able)) if sample is None else sample
     if not 1 <= sample <= len(able):
         number = counted(len(able), "experiment")
-        raise ConfigError(f"{name} holds {number} to train again here; draw at most as many")
+        raise ConfigError(
+            f"{name} holds {number} to train again here; --sample takes from 1 to as many"
+        )
     for stored in random.sample(able, sample):
         seeds = [one for one in held if one.experiment.kind == stored.experiment.kind]
         yield compare(stored, _again(stored, settings), seeds)

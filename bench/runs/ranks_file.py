@@ -236,12 +236,12 @@ class RanksFile:
         ]
         if min(counts["better_all"].min(), counts["better_unseen"].min()) >= 0:
             seen = known["candidates_all"] - known["candidates_unseen"]
-            problems += [
+            problems.append(
                 (
                     counts["better_all"] - counts["better_unseen"] > seen,
                     "more items of the history are ranked above the target than it has",
                 )
-            ]
+            )
             problems += [
                 (
                     counts[f"{name}_unseen"] > counts[f"{name}_all"],
