@@ -13,9 +13,7 @@ from bench.numerics import use_numerics
 from bench.plan.progress import counted
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench report --out table.tex
   bench verify table.tex
   bench verify results.csv --store runs

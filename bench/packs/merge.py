@@ -31,13 +31,7 @@ def merge(source: Store, target: Store, name: Path | None = None) -> Merged:
 
     Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
     are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
-
-    Parameters
-    ----------
-    source, target
-        The stores.
-    name
-        What messages call the source; by default its folder.
+    ``name`` is what messages call the source, by default its folder.
 
     Raises
     ------

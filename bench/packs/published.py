@@ -29,13 +29,13 @@ from bench.plan.experiment import Experiment, Key, Moment
 from bench.plan.protocol import PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
+from bench.reports.tables.noise_detection import Summary
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bench.reports.tables.noise_detection import Summary
-    from bench.runs.store import Store
-    from bench.runs.stored import StoredExperiment
 
 FORMAT = 1
 SUFFIX = ".parquet"
@@ -248,10 +248,7 @@ def impossible(ranks: Ranks) -> Iterator[str]:
 def write_published(path: Path, experiments: Iterable[PublishedExperiment]) -> None:
     """Write a pack; the same experiments give the same file, in whatever order they come.
 
-    Raises
-    ------
-    StoreError
-        The file system refuses, or ranks contradict each other.
+    Raise a StoreError if the file system refuses, or ranks contradict each other.
     """
     import pyarrow.parquet as pq
 
@@ -322,10 +319,7 @@ def published_keys(path: Path) -> list[str]:
 def read_published(path: Path) -> list[PublishedExperiment]:
     """Read a pack and compare everything in it with its checksums.
 
-    Raises
-    ------
-    StoreError
-        The file is damaged or no pack, or of an unknown format.
+    Raise a StoreError if the file is damaged or no pack, or of an unknown format.
     """
     import pyarrow as pa
 

@@ -154,12 +154,8 @@ def write_cleaned(
 ) -> Cleaned:
     """Write what an experiment keeps: files, card, dropped interactions and provenance.
 
-    Parameters
-    ----------
-    stored, dataset, source
-        The experiment, its data, and name or card of these.
-    folder, fmt, part, threshold
-        See :func:`bench.denoise`.
+    ``source`` is the name or card of the data set; the other parameters are those of
+    :func:`bench.denoise`.
 
     Raises
     ------

@@ -84,10 +84,7 @@ def execute(
 def connect(on: Cluster | Slurm, settings: Settings, count: int | None = None) -> Any:
     """Return the engine of a cluster for a number of concurrent experiments; None fills it.
 
-    Raises
-    ------
-    ConfigError
-        As :class:`bench.runs.on_ray.Ray` or :class:`bench.runs.on_slurm.SlurmArray`.
+    Raise a ConfigError if the cluster, or the library that talks to it, is not there.
     """
     if isinstance(on, Slurm):
         from bench.runs.on_slurm import SlurmArray

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.data.dataset import Dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
+from bench.evaluate.ndcg import Metric, Ranking
 from bench.files import atomic_path
 from bench.hashing import file_hash
 from bench.plan.experiment import IMPORTED, Experiment
@@ -24,9 +24,6 @@ from bench.plan.training import TrainingConfig
 from bench.runs.ranks_file import COUNTS, FINGERPRINT, RanksFile, complete_ranks
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
-
-if TYPE_CHECKING:
-    from bench.evaluate.ndcg import Metric, Ranking
 
 NAME = re.compile(r"\w(?:[\w .()+-]{0,58}[\w.()+-])?")
 """Names of imported models."""
@@ -119,19 +116,8 @@ def import_ranks(
 def check_known(stored: StoredExperiment, ranking: Ranking, metrics: Sequence[Metric]) -> None:
     """Refuse metrics that the file of an imported result does not decide.
 
-    Parameters
-    ----------
-    stored
-        An imported result.
-    ranking
-        Its ranks, of one phase and one set of candidates.
-    metrics
-        What is to be computed of them.
-
-    Raises
-    ------
-    UnknownRanksError
-        The ranks are not known, or a metric looks beyond the end of the lists.
+    ``ranking`` are its ranks of one phase and one set of candidates. Raise an UnknownRanksError if
+    they are not known, or a metric looks beyond the end of the lists.
     """
     label, origin = stored.experiment.label, stored.metadata.origin
     if np.isnan(ranking.ranks).any():
@@ -151,21 +137,12 @@ def check_known(stored: StoredExperiment, ranking: Ranking, metrics: Sequence[Me
 
 
 def write_ranks(stored: StoredExperiment, dataset: Dataset, path: Path) -> None:
-    """Write the ranks of both phases in the form that :func:`import_ranks` reads.
-
-    Parameters
-    ----------
-    stored
-        Its ranks are written.
-    dataset
-        Its data set.
-    path
-        A ``.parquet`` or ``.csv`` file.
+    """Write an experiment's ranks of both phases in the form that :func:`import_ranks` reads.
 
     Raises
     ------
     ConfigError
-        The file has another ending, or the ranks were imported themselves.
+        The file does not end in ``.parquet`` or ``.csv``, or the ranks were imported themselves.
     StoreError
         The experiment is damaged, or the file cannot be written.
     """

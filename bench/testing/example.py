@@ -65,14 +65,7 @@ def _named(sequences: Sequences, seed: int) -> Dataset:
 def text_vectors(data: Dataset, reading: Reading = "pooled", *, empty: bool = False) -> TextVectors:
     """Make vectors of texts by hand: random ones for items, their sums for runs of items.
 
-    Parameters
-    ----------
-    data
-        The data set.
-    reading
-        See :class:`~bench.model.text_vectors.TextVectors`.
-    empty
-        No item has a text.
+    With ``empty``, no item has a text.
     """
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(N_ITEMS + 1, _TEXT_SIZE, generator=generator)

@@ -35,11 +35,8 @@ class Destination:
     def check_artifacts(self, location: str) -> None:
         """Refuse an artifact location that this machine cannot, or must not, write to.
 
-        Raises
-        ------
-        ConfigError
-            A server on another machine names a folder, or the location needs the network that
-            ``BENCH_OFFLINE`` forbids.
+        Raise a ConfigError if a server on another machine names a folder, or the location needs the
+        network that ``BENCH_OFFLINE`` forbids.
         """
         is_service = self.uri.startswith(("http", "databricks"))
         if is_service and not is_local(self.uri) and urlsplit(location).scheme in {"", "file"}:

@@ -59,12 +59,9 @@ class Counts:
 
 
 def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
-    """Log whatever MLflow lacks; see :func:`sync`.
+    """Log whatever MLflow lacks, as :func:`sync` does.
 
-    Raises
-    ------
-    BenchError
-        As :func:`sync`, or nothing was logged for :data:`STALL_SECONDS`.
+    Raise a StoreError if nothing was logged for :data:`STALL_SECONDS`.
     """
     news: SimpleQueue[str | Counts | Exception] = SimpleQueue()
 

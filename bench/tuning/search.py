@@ -285,10 +285,7 @@ class _Task:
     def ended(self, outcome: ExperimentOutcome) -> None:
         """Tell Optuna how the experiment ended.
 
-        Raises
-        ------
-        StoreError
-            The machine failed, not the settings; the trial is queued again.
+        Raise a StoreError if the machine failed, not the settings; the trial is queued again.
         """
         if outcome.ending == "stopped":
             self._end(TrialState.PRUNED, cause=self._reason)
