@@ -63,18 +63,10 @@ class Entry:
 
     @classmethod
     def of(cls, cache: Path, kind: str, name: str, key: object) -> Entry:
-        """Return the entry of a content.
+        """Return the entry of a content in a folder of the cache, such as ``graphs``.
 
-        Parameters
-        ----------
-        cache
-            The cache's folder.
-        kind
-            Folder inside the cache, such as ``graphs``.
-        name
-            Readable beginning of the entry's name.
-        key
-            Plain data: everything that decides the content.
+        Its name begins with the readable one that is given; the key is plain data, everything that
+        decides the content.
         """
         return cls(cache / kind / f"{name}-{content_hash(key)[:32]}")
 

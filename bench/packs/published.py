@@ -75,21 +75,10 @@ def _drops(columns: Mapping[str, list[int]]) -> Drops:
 
 
 class Parts(BaseModel):
-    """What the texts of a published experiment say.
+    """What the texts of a published experiment say; the key is that of when it ran.
 
-    Attributes
-    ----------
-    key, finished
-        The experiment's key when it ran; when it ended.
-    experiment
-        What ran.
-    metadata, curve
-        Costs, versions and diagnostics; the learning curve.
-    drops
-        Counts of dropped interactions for each fifth of the test targets by popularity, by part;
-        empty if nothing is removed.
-    run
-        What asked for it; None if no run record names it.
+    ``drops`` are counts of dropped interactions for each fifth of the test targets by popularity,
+    by part, empty if nothing is removed; ``run`` is None if no run record names the experiment.
     """
 
     key: Key

@@ -45,22 +45,14 @@ def import_ranks(
     candidates: Candidates | None = None,
     card: str | None = None,
 ) -> StoredExperiment:
-    """Store the ranks of a model that was trained elsewhere.
+    """Store the ranks of a model that was trained elsewhere; see :func:`bench.import_ranks`.
 
-    Parameters
-    ----------
-    store
-        Where the result becomes one among the others.
-    path, name, seed, origin, candidates
-        See :func:`bench.import_ranks`. The file is a CSV or Parquet file with the columns of ranks
-        or lists, or with the column ``user`` and one column for each item, named by its id; or an
-        npz file with the arrays ``users`` (ids, ``[U]``), ``items`` (ids, ``[I]``) and ``scores``
-        (``[U, I]``). Rows whose column ``phase`` is ``validation`` are about validation targets,
-        others about test targets.
-    dataset, card
-        What the model was trained and tested on, and its card's path where it is a user's own.
-    protocol
-        Whose tables the result joins.
+    The file is a CSV or Parquet file with the columns of ranks or lists, or with the column
+    ``user`` and one column for each item, named by its id; or an npz file with the arrays ``users``
+    (ids, ``[U]``), ``items`` (ids, ``[I]``) and ``scores`` (``[U, I]``). Rows whose column
+    ``phase`` is ``validation`` are about validation targets, others about test targets. The result
+    joins the tables of the protocol; ``card`` is the path of the data set's where it is a user's
+    own.
 
     Raises
     ------

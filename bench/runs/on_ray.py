@@ -156,14 +156,8 @@ class Ray:
 class RayWorker:
     """The driver's side of an actor.
 
-    Attributes
-    ----------
-    reference
-        Ray's reference to the actor's next message; None while it has nothing to do.
-    known
-        The outcome of a task that there is no need to run.
-    begun
-        Whether the actor has sent a message.
+    ``reference`` is Ray's to the actor's next message, None while it has nothing to do; ``known``
+    the outcome of a task that there is no need to run; ``begun`` whether it has sent a message.
     """
 
     def __init__(self, execution: ExecutionSettings, needs: dict[str, Any], ship: _Ship) -> None:

@@ -102,12 +102,8 @@ class RanksFile:
     def read(self) -> tuple[Literal["ranks", "lists", "scores"], dict[Phase, Counts], int | None]:
         """Return the kind of file, the counts of each phase that it holds, and lists' length.
 
-        Raises
-        ------
-        ConfigError
-            ``candidates`` is given for a file that states them itself.
-        DataError
-            The file is damaged, lacks users, or contradicts the data set.
+        Raise a DataError if the file is damaged, lacks users, or contradicts the data set, and a
+        ConfigError if ``candidates`` is given although the file states them.
         """
         try:
             with self.path.open("rb") as stream:

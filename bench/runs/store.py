@@ -52,18 +52,8 @@ _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
 class Failure(Config):
     """Why an experiment did not finish.
 
-    Attributes
-    ----------
-    label, dataset, backbone, method
-        Its readable name, and what it is made of; no backbone for a standalone method.
-    cause
-        One sentence.
-    details
-        Traceback, for whoever fixes it.
-    when
-        Seconds since 1970, by the clock of the machine.
-    attempts
-        How often it has failed.
+    The cause is one sentence, the details are the traceback, ``when`` is in seconds since 1970 by
+    the clock of the machine, and attempts count how often it has failed.
     """
 
     label: str
