@@ -28,6 +28,11 @@ def assert_close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+def assert_equal(actual: Any, expected: Any) -> None:
+    """Compare tensors, or lists or mappings of them, bit for bit."""
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+
+
 def dataset() -> Dataset:
     """Make users who walk along the catalogue, 4 to 13 steps each."""
     generator = np.random.default_rng(0)

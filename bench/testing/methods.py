@@ -201,7 +201,7 @@ class MethodTests:
             self._predictions(method, replace(batch, items=items, targets=targets))
             for items in (batch.items, other)
         ]
-        torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
+        example.assert_equal(*seen)
 
     def test_a_backbone_that_looks_ahead_never_predicts_before_the_end(self) -> None:
         """Batches for it have one target a row, after the last item; more are refused."""
@@ -268,8 +268,7 @@ class MethodTests:
             torch.manual_seed(seed)
             with torch.inference_mode():
                 found.append(_answers(method, batch))
-        for first, second in zip(*found, strict=True):
-            assert torch.equal(first, second)
+        example.assert_equal(*found)
         for key, value in method.state_dict().items():
             assert torch.equal(value, before[key]), f"evaluation changed {key}"
 
@@ -277,8 +276,7 @@ class MethodTests:
         """What is to be predicted changes no vector."""
         method, batch = self.trained(), self.inputs()
         other = replace(batch, targets=batch.items)
-        for first, second in zip(_answers(method, batch), _answers(method, other), strict=True):
-            assert torch.equal(first, second)
+        example.assert_equal(_answers(method, other), _answers(method, batch))
 
     def test_padding_invariance(self) -> None:
         """More padding changes nothing in evaluation."""
@@ -340,8 +338,7 @@ class MethodTests:
                 losses = _losses(method.train(), trainer)
                 answers = _answers(method.eval(), batch)
                 found.append([*losses.values(), *method.state_dict().values(), *answers])
-        for first, second in zip(*found, strict=True):
-            assert torch.equal(first, second)
+        example.assert_equal(*found)
 
     def test_shortest_and_longest_sequences(self) -> None:
         """One interaction, and as many as the protocol allows, in training and evaluation."""
@@ -417,8 +414,6 @@ def _assert_same(found: ExperimentResult, expected: ExperimentResult) -> None:
         timed = {"seconds", "validation_seconds"}
         assert row.model_dump(exclude=timed) == other.model_dump(exclude=timed)
     for phase, ranks in expected.ranks.items():
-        for name, column in ranks.columns().items():
-            assert np.array_equal(column, found.ranks[phase].columns()[name]), name
-    for part, out in expected.decisions.items():
-        for name, values in out.columns().items():
-            assert np.array_equal(values, found.decisions[part].columns()[name]), name
+        np.testing.assert_equal(found.ranks[phase].columns(), ranks.columns())
+    for part, decisions in expected.decisions.items():
+        np.testing.assert_equal(found.decisions[part].columns(), decisions.columns())
