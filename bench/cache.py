@@ -34,14 +34,8 @@ Fill = Callable[[Path], Mapping[str, Any]]
 class Content:
     """Arrays and metadata of an entry.
 
-    Attributes
-    ----------
-    arrays
-        By the name of their file, without ``.npy``.
-    metadata
-        Plain data, as JSON holds it.
-    files
-        SHA-256 of each file by its name; empty for a content that is not kept yet.
+    Arrays are by the name of their file, without ``.npy``; metadata are plain data, as JSON holds
+    it; files have their SHA-256 by name, and are empty for a content that is not kept yet.
     """
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)

@@ -92,16 +92,10 @@ class Parts(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class PublishedExperiment:
-    """A finished experiment in its published form.
+    """A finished experiment in its published form: ranks by phase, and all the rest as texts.
 
-    Attributes
-    ----------
-    texts
-        All but the ranks by column, see :class:`Parts`: ``key`` and ``finished`` as plain text,
-        the others as JSON. ``experiment`` is as it was when it ran; the versions in ``metadata``
-        include the commit.
-    ranks
-        By phase.
+    These are by column, see :class:`Parts`: ``key`` and ``finished`` as plain text, the others as
+    JSON. ``experiment`` is as it was when it ran; the versions in ``metadata`` include the commit.
     """
 
     texts: Mapping[str, str]

@@ -81,13 +81,8 @@ def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 class RanksFile:
     """A file that another program wrote about the ranks of a data set's targets.
 
-    Attributes
-    ----------
-    path, dataset
-        The file, and the data set whose users and items it names.
-    candidates
-        Which items compete in a column ``rank``, in lists (both ``all`` if None) or in scores
-        (None: those of items in the history are scores, too; ``unseen``: they mean nothing).
+    ``candidates`` says which items compete in a column ``rank``, in lists (both ``all`` if None) or
+    in scores (None: those of items in the history are scores, too; ``unseen``: they mean nothing).
     """
 
     path: Path
