@@ -34,14 +34,8 @@ Fill = Callable[[Path], Mapping[str, Any]]
 class Content:
     """Arrays and metadata of an entry.
 
-    Attributes
-    ----------
-    arrays
-        By the name of their file, without ``.npy``.
-    metadata
-        Plain data, as JSON holds it.
-    files
-        SHA-256 of each file by its name; empty for a content that is not kept yet.
+    Arrays are by the name of their file, without ``.npy``; metadata are plain data, as JSON holds
+    it; files have their SHA-256 by name, and are empty for a content that is not kept yet.
     """
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -63,18 +57,10 @@ class Entry:
 
     @classmethod
     def of(cls, cache: Path, kind: str, name: str, key: object) -> Entry:
-        """Return the entry of a content.
+        """Return the entry of a content in a folder of the cache, such as ``graphs``.
 
-        Parameters
-        ----------
-        cache
-            The cache's folder.
-        kind
-            Folder inside the cache, such as ``graphs``.
-        name
-            Readable beginning of the entry's name.
-        key
-            Plain data: everything that decides the content.
+        Its name begins with the readable one that is given; the key is plain data, everything that
+        decides the content.
         """
         return cls(cache / kind / f"{name}-{content_hash(key)[:32]}")
 

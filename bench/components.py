@@ -274,13 +274,7 @@ class Components(Registry[C]):
     """A registry whose entries have variants: ``name`` or ``name:variant``."""
 
     def get(self, name: str) -> C:
-        """Resolve a name.
-
-        Raises
-        ------
-        ConfigError
-            As :meth:`Registry.get`, or there is no such variant.
-        """
+        """Resolve a name; raise a ConfigError also if there is no such variant."""
         base, mark, variant = name.partition(VARIANT_MARK)
         entry = super().get(base)
         return entry.variant(variant) if mark else entry

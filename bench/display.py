@@ -73,16 +73,9 @@ class Lines:
     def start(
         self, task: str, total: float | None = None, done: float = 0, *, often: bool = False
     ) -> None:
-        """Show a new task.
+        """Show a new task of ``total`` units of work, where known, of which some are done already.
 
-        Parameters
-        ----------
-        task
-            Its name.
-        total, done
-            Units of work in all, where known, and those that are done already.
-        often
-            Whether updates come so often that a log shows only some.
+        With ``often``, updates come so often that a log shows only some.
         """
         del total, done
         now = time.monotonic()
@@ -93,12 +86,7 @@ class Lines:
     ) -> None:
         """Show how far a task is; an unknown one is ignored.
 
-        Parameters
-        ----------
-        task, done, total
-            As for :meth:`start`.
-        note, line
-            Text next to the bar, and what a log gets in its place; empty for nothing.
+        The note stands next to the bar, and a log gets the line in its place; empty is nothing.
         """
         del done, total
         text = note if line is None else line

@@ -76,17 +76,7 @@ def printable(text: str) -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Suggest the known name that was probably meant, as the end of a message.
 
-    Parameters
-    ----------
-    name
-        What was written.
-    known
-        What could have been written.
-
-    Returns
-    -------
-    str
-        ``"; did you mean 'x'?"`` when something is close, otherwise the list of what is known.
+    Where none is close, list what is known.
 
     Examples
     --------

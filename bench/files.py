@@ -51,19 +51,9 @@ def write_errors(target: object, *, remedy: str = REMEDY) -> Iterator[None]:
 def locked(path: Path, *, timeout: float = -1, remedy: str = REMEDY) -> Iterator[bool]:
     """Hold a lock among processes; the system releases it when the process dies.
 
-    Parameters
-    ----------
-    path
-        The lock's file, created with its folder if it is missing.
-    timeout
-        Seconds to wait for another holder: negative waits until it is free, 0 tries once.
-    remedy
-        End of the message of the WriteError when the file system refuses.
-
-    Yields
-    ------
-    bool
-        Whether the lock is held; always true without a timeout.
+    The timeout is in seconds: negative waits until the lock is free, 0 tries once. Yields whether
+    it is held. The file is created with its folder if it is missing; where the file system refuses,
+    the message of the WriteError ends with the remedy.
     """
     from filelock import FileLock, Timeout
 
@@ -135,14 +125,8 @@ def atomic_path(target: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
 
     The block may create a file or a folder at the path; a folder replaces the one that is there. On
     any failure the temporary is removed and ``target`` stays as it was. What was written is flushed
-    to disk before the rename, and the rename after it.
-
-    Parameters
-    ----------
-    target
-        The final path; its folder is created if it is missing.
-    remedy
-        End of the message of the WriteError when the file system refuses.
+    to disk before the rename, and the rename after it. The folder of ``target`` is created if it is
+    missing; where the file system refuses, the message of the WriteError ends with the remedy.
     """
     temporary = _temporary(target)
     with write_errors(target, remedy=remedy):

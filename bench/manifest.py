@@ -29,12 +29,8 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest:
         """Read a folder's manifest.
 
-        Raises
-        ------
-        FileNotFoundError
-            There is none.
-        DamagedError
-            It does not match its checksum.
+        Raise a FileNotFoundError if there is none, and a DamagedError if it does not match its
+        checksum.
         """
         try:
             content = json.loads((folder / MANIFEST).read_bytes())

@@ -35,10 +35,7 @@ def from_extra(module: str, extra: str) -> Any:
 def load_object(path: str) -> object:
     """Import the object that ``"module:attribute"`` names.
 
-    Raises
-    ------
-    ConfigError
-        The module does not import, whatever it raises, or has no such attribute.
+    Raise a ConfigError if the module does not import, whatever it raises, or has no such attribute.
 
     Examples
     --------
@@ -90,11 +87,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """Resolve a name.
 
-        Raises
-        ------
-        ConfigError
-            The name is unknown (the message suggests a close one), its module does not
-            import, or the object is not what this registry holds.
+        Raise a ConfigError if the name is unknown (the message suggests a close one), its module
+        does not import, or the object is not what this registry holds.
         """
         if name not in self._resolved:
             targets = self._known()

@@ -23,13 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class YamlError(ValueError):
-    """A text is not such YAML; the message is the reason.
-
-    Attributes
-    ----------
-    line
-        Where, counted from 1; None if that is unknown.
-    """
+    """A text is not such YAML; the message is the reason, ``line`` (from 1) where, if known."""
 
     def __init__(self, reason: str, line: int | None = None) -> None:
         super().__init__(shortened(reason))

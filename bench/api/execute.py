@@ -8,20 +8,29 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.data.load import load_dataset
+from bench.data.split import notes
 from bench.display import display_for
 from bench.plan.cluster import Cluster, Slurm
 from bench.plan.experiment import Computation
+from bench.plan.grid import load_datasets, make_plan
 from bench.plan.progress import counted
+from bench.plan.protocol import Keep
 from bench.plan.spec import Spec
+from bench.runs.display import RunDisplay
+from bench.runs.estimate import Estimator
+from bench.runs.execute import connect, default_workers, execute
+from bench.runs.on_gpus import Gpus, visible_gpus
+from bench.runs.preview import PreviewRow, announcement, preview_rows
+from bench.runs.record import begin_record, end_record
+from bench.runs.run_one import ExecutionSettings, ExperimentOutcome
+from bench.runs.store import Store
+from bench.runs.workers import Engine
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    from bench.plan.protocol import Keep
-    from bench.runs.preview import PreviewRow
-    from bench.runs.run_one import ExperimentOutcome
-    from bench.runs.workers import Engine
+from bench.tracking.tracker import Tracker
+from bench.tuning.best import BestSettings, adopt
 
 
 def preview_spec(
@@ -33,15 +42,12 @@ def preview_spec(
     on: Cluster | Slurm | None = None,
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a checked specification; see :func:`bench.runs.preview.preview_rows`."""
-    from bench.runs.preview import preview_rows
-
     if isinstance(on, Slurm):
         on = on.over(spec.slurm)
     where = _on_remote_gpus(settings, on)
     if not tuned:
         return preview_rows(spec, settings, where=where, keep=keep)
     from bench.training.device import computation
-    from bench.tuning.best import BestSettings
 
     best = BestSettings(settings.store, where or computation(settings))
     rows, problems = preview_rows(spec, settings, best.adapt, where, keep)
@@ -78,19 +84,7 @@ def execute_spec(
     list of ExperimentOutcome
         In the order of the plan.
     """
-    from bench.data.load import load_dataset
-    from bench.data.split import notes
-    from bench.plan.grid import load_datasets, make_plan
-    from bench.runs.display import RunDisplay
-    from bench.runs.estimate import Estimator
-    from bench.runs.execute import execute
-    from bench.runs.preview import announcement
-    from bench.runs.record import begin_record, end_record
-    from bench.runs.run_one import ExecutionSettings
-    from bench.runs.store import Store
-    from bench.tracking.tracker import Tracker
     from bench.training.device import computation
-    from bench.tuning.best import BestSettings, adopt
 
     if isinstance(on, Slurm):
         on = on.over(spec.slurm)
@@ -162,16 +156,11 @@ def _workers(
 
     The connection to a cluster ends with ``stack``.
     """
-    from bench.runs.execute import connect, default_workers
-
     here = jobs or default_workers(settings.threads)
     engine: Engine[Any]
     if on is not None:
         engine = stack.enter_context(connect(on, settings, jobs))
     elif where.device == "cuda" and jobs != 1:
-        from bench.runs.on_gpus import Gpus, visible_gpus
-        from bench.runs.store import Store
-
         gpus = visible_gpus(settings.device)
         engine = Gpus(gpus, Store(settings.store), jobs or max(here, len(gpus)))
     else:

@@ -24,15 +24,10 @@ from bench.settings import Settings
 def retrain(name: str, settings: Settings, sample: int | None) -> Iterator[Comparison]:
     """Draw published experiments, train each again and yield the comparison of its ranks.
 
-    Parameters
-    ----------
-    name
-        ``"reference"``, a pack, or a folder of packs.
-    settings
-        Give data, cache and numerics; what is trained is kept in the cache, so that an interrupted
-        check can continue. Only experiments with the same numerics on a CPU are drawn.
-    sample
-        How many to draw, at random; None draws three, or all if there are fewer.
+    The name is that of :func:`bench.packs.reference.packs_of`. ``sample`` is how many to draw, at
+    random; None draws three, or all if there are fewer. Only experiments with the numerics of the
+    settings on a CPU are drawn. What is trained is kept in the cache, so that an interrupted check
+    can continue.
 
     Raises
     ------

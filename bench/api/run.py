@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
+
+import pandas as pd
 
 from bench.api.execute import execute_spec, preview_spec
 from bench.api.results import Results, check_name
@@ -19,12 +21,11 @@ from bench.plan.protocol import KEEP, Keep
 from bench.plan.spec import Spec
 from bench.plan.training import BudgetName
 from bench.plugins import resolve_settings
+from bench.runs.execute import connect
+from bench.runs.run_one import ExecutionSettings
 from bench.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.tuning.plan import Pruning
+from bench.tracking.tracker import Tracker
+from bench.tuning.plan import Pruning
 
 Names = str | Path | Iterable[str | Path] | None
 """One name or several."""
@@ -154,8 +155,6 @@ def preview(
         One row per experiment: ``experiment``, ``key``, ``status`` and ``seconds`` (estimated;
         missing where it is finished or its data are not there).
     """
-    import pandas as pd
-
     settings = resolve_settings(settings)
     chosen = changed_spec(spec, **changes)
     rows, _ = preview_spec(chosen, settings, tuned=tuned, keep=_kept(keep), on=on)
@@ -220,11 +219,6 @@ def tune(
     BenchError
         A setting, the data, the store or the storage is wrong or fails.
     """
-    import pandas as pd
-
-    from bench.runs.execute import connect
-    from bench.runs.run_one import ExecutionSettings
-    from bench.tracking.tracker import Tracker
     from bench.tuning.search import Budget, plan_tuning, spend
 
     settings = resolve_settings(settings)

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench audit published.csv
   bench audit in-percent.csv --percent
   bench audit paper.tex

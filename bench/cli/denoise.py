@@ -13,9 +13,7 @@ from bench.cli.options import folder_settings, one_of, with_options
 from bench.plan.progress import counted
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench denoise ml-100k/sasrec/hsd --out cleaned --part all
   bench run --dataset cleaned/card.yaml --backbone gru4rec
   bench denoise "SASRec, R-CE" --out cleaned --threshold 0.8

@@ -11,9 +11,7 @@ from bench.cli.options import Against, folder_settings, one_of, with_options
 from bench.cli.reading import Out, chosen_reading, write_out
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench diff "SASRec, HSD" "SASRec, Base (prefixes)"
   bench diff ml-100k/sasrec/hsd ml-100k/sasrec/none
   bench diff "beauty/gru4rec/none/seed 1" "beauty/gru4rec/none/seed 2" --metric NDCG@10

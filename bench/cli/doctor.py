@@ -16,9 +16,7 @@ from bench.errors import BenchError
 from bench.settings import Settings
 from bench.version import __version__
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench doctor
   bench doctor --store /mnt/results
 """

@@ -23,9 +23,7 @@ from bench.plan.overrides import apply_overrides
 from bench.plan.spec import Spec
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench embed ml-100k --encoder smollm2
   bench embed ml-100k beauty --encoder tfidf minilm --set texts=shuffled
   bench embed beauty --encoder llm2vec --set model=/models/llama

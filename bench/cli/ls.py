@@ -19,9 +19,7 @@ from bench.plan.spec import read_spec, shipped
 from bench.registry import Registry
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench ls
   bench ls methods
   bench ls runs --store results/

@@ -9,32 +9,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 
-from bench.cli import (
-    audit,
-    data,
-    denoise,
-    diff,
-    doctor,
-    embed,
-    exchange,
-    ls,
-    new,
-    report,
-    run,
-    show,
-    site,
-    store,
-    submit,
-    track,
-    tune,
-    validate,
-    verify,
-)
+from bench.cli import data, exchange, store, track
 from bench.cli.options import ManyValues
 from bench.display import SafeStream
 from bench.errors import BenchError, ConfigError, printable
@@ -51,25 +32,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _VERBS = (
-    run,
-    tune,
-    report,
-    embed,
-    audit,
-    ls,
-    show,
-    diff,
-    verify,
-    submit,
-    site,
-    validate,
-    denoise,
-    new,
-    doctor,
+    *("run", "tune", "report", "embed", "audit", "ls", "show", "diff", "verify", "submit"),
+    *("site", "validate", "denoise", "new", "doctor"),
 )
-for verb in _VERBS:
-    function = getattr(verb, verb.__name__.rpartition(".")[2])
-    app.command(cls=ManyValues, epilog=verb.EPILOG)(function)
+"""In the order of the help; each is a function of the module of the same name."""
+for name in _VERBS:
+    module = import_module(f"bench.cli.{name}")
+    epilog = f"\n\b\nExamples:{module.EXAMPLES}"
+    app.command(cls=ManyValues, epilog=epilog)(getattr(module, name))
 for group in (data.app, store.app, track.app, exchange.importing, exchange.exporting):
     app.add_typer(group)
 

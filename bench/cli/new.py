@@ -13,9 +13,7 @@ from bench.components import KINDS
 from bench.errors import ConfigError
 from bench.registry import NAME, NAME_RULE
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench new method my-denoiser
   bench new backbone my-recommender --out ~/models/my-recommender
 """

@@ -24,9 +24,7 @@ from bench.reports.names import TABLES, FigureKind, Format, TableName, format_of
 from bench.reports.titles import RegisteredTitles
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench report
   bench report --dataset beauty toys --method none --out table.tex
   bench report --out report.html

@@ -29,9 +29,7 @@ from bench.settings import Settings
 if TYPE_CHECKING:
     from bench.runs.run_one import ExperimentOutcome
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench run                                    SASRec and four denoisers on MovieLens-100K, minutes
   bench run planted                            SASRec and the denoisers on generated data
   bench run spec.yaml --jobs 4

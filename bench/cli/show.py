@@ -31,9 +31,7 @@ from bench.tuning.space import declared
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench show hsd
   bench show sasrec
   bench show training

@@ -11,9 +11,7 @@ from bench.cli.options import data_settings, with_options
 from bench.errors import ConfigError
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench site --out site
   bench site --out site --packs mine/ml-100k.parquet
   bench site --into README.md

@@ -11,9 +11,7 @@ from bench.cli.options import data_settings, with_options
 from bench.plan.progress import counted
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench store pack --published mine --where method=mine
   bench submit mine/beauty.parquet --out submission
   bench submit mine/beauty.parquet --check

@@ -19,9 +19,7 @@ from bench.plan.spec import Spec
 from bench.settings import Settings
 from bench.tuning.plan import Pruning
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench tune --trials 20                       the methods of the default comparison
   bench tune planted --method none --trials 5 --set epochs=10
   bench tune --dataset beauty --backbone sasrec --seconds 3600 --workers 4

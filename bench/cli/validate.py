@@ -11,9 +11,7 @@ from bench.plan.grid import grid_points
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench validate spec.yaml
   bench validate default
 """

@@ -13,9 +13,7 @@ from bench.numerics import use_numerics
 from bench.plan.progress import counted
 from bench.settings import Settings
 
-EPILOG = """
-\b
-Examples:
+EXAMPLES = """
   bench report --out table.tex
   bench verify table.tex
   bench verify results.csv --store runs
@@ -102,13 +100,10 @@ def _check_store(root: Path) -> tuple[list[str], str]:
     from bench.runs.verify import check_store
     from bench.tuning.records import tuning_store
 
-    results, trials = check_store(Store(root)), check_store(tuning_store(root))
-    number = results.experiments + trials.experiments
-    unchecked = results.unchecked + trials.unchecked
-    problems = [*results.problems, *trials.problems]
-    if not number and not problems:
+    found = check_store(Store(root), tuning_store(root))
+    if not found.experiments and not found.problems:
         raise StoreError(f"no finished experiment in {root}; correct --store")
-    fine = f"{counted(number, 'experiment')}, all files as they were written"
-    if unchecked:
-        fine += f"; {unchecked} of an earlier version, without checksums, could be read"
-    return problems, fine
+    fine = f"{counted(found.experiments, 'experiment')}, all files as they were written"
+    if found.unchecked:
+        fine += f"; {found.unchecked} of an earlier version, without checksums, could be read"
+    return found.problems, fine

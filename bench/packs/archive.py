@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -56,6 +55,7 @@ class _Contents(Config):
 
     format: int
     files: dict[str, _Member]
+    sha256: str
 
 
 def pack(store: Store, path: Path, keys: Collection[str], *, checkpoints: bool = False) -> int:
@@ -181,12 +181,10 @@ def _contents(file: zipfile.ZipFile) -> _Contents:
 
 def _read_manifest(text: bytes) -> _Contents:
     try:
-        head: dict[str, Any] = json.loads(text)
-        expected = head.pop("sha256")
-        contents = _Contents.model_validate(head)
-    except (TypeError, AttributeError, ValidationError, RecursionError):
+        contents = _Contents.model_validate_json(text)
+    except ValidationError:
         raise ValueError(f"{MANIFEST} cannot be read") from None
-    if content_hash(head) != expected:
+    if content_hash(contents.model_dump(exclude={"sha256"})) != contents.sha256:
         raise ValueError(f"{MANIFEST} does not match its checksum")
     if contents.format != _FORMAT:
         raise ValueError(f"format {contents.format} is unknown to this version of bench")

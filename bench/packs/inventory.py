@@ -73,23 +73,10 @@ def selected(
 ) -> list[StoredExperiment]:
     """Return the finished experiments that satisfy all conditions; a warning names damaged ones.
 
-    Parameters
-    ----------
-    store
-        Where to look.
-    keys
-        First digits of keys; without any, every key is admitted.
-    where
-        Conditions as for :func:`bench.reports.comparison.comparison_keys`.
-    tag
-        Name of a tag; None admits all.
-
-    Raises
-    ------
-    ConfigError
-        No experiment satisfies one of the conditions, or none satisfies all of them.
-    StoreError
-        The store holds no experiment.
+    These are first digits of keys, of which one must fit; conditions as for
+    :func:`bench.reports.comparison.comparison_keys`; and a tag. Raise a ConfigError if no
+    experiment satisfies one of the conditions, or none satisfies all of them, and a StoreError if
+    the store holds no experiment.
     """
     everything = list(store.experiments())
     found = list(readable(everything))

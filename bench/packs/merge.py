@@ -14,7 +14,7 @@ from bench.packs.inventory import read_tags, write_tag
 from bench.packs.published import impossible, users_that_differ
 from bench.plan.progress import counted
 from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES
-from bench.runs.record import read_records, write_record
+from bench.runs.record import RunRecord, read_records, write_record
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 
@@ -31,13 +31,7 @@ def merge(source: Store, target: Store, name: Path | None = None) -> Merged:
 
     Experiments, run records, tags, checkpoints and failures are merged; studies of ``bench tune``
     are not. Of equal experiments the target keeps its own, unless the source has kept more of it.
-
-    Parameters
-    ----------
-    source, target
-        The stores.
-    name
-        What messages call the source; by default its folder.
+    ``name`` is what messages call the source, by default its folder.
 
     Raises
     ------
@@ -116,19 +110,15 @@ def _merge_rest(source: Store, target: Store) -> None:
     """Merge run records, tags, checkpoints and failures; what the target has finished is done."""
     records = {record.key: record for record in read_records(target.root)}
     for record in read_records(source.root):
-        if before := records.get(record.key):
-            ends = [one.ended for one in (record, before) if one.ended is not None]
-            record = before.model_copy(
-                update={
-                    "endings": record.endings | before.endings,
-                    "begun": min(record.begun, before.begun),
-                    "ended": max(ends, default=None),
-                    "asked": max(record.asked, before.asked),
-                    "tuned": record.tuned or before.tuned,
-                }
-            )
-        write_record(target.root, record)
-    _end_runs(target)
+        before = records.get(record.key)
+        records[record.key] = _united(record, before) if before else record
+    for record in records.values():
+        # What had failed may have finished elsewhere.
+        endings = {
+            key: "finished" if how == "failed" and target.has(key) else how
+            for key, how in record.endings.items()
+        }
+        write_record(target.root, record.model_copy(update={"endings": endings}))
     tags = read_tags(target.root)
     for name, keys in read_tags(source.root).items():
         write_tag(target.root, name, [*tags.get(name, ()), *keys])
@@ -144,10 +134,15 @@ def _merge_rest(source: Store, target: Store) -> None:
                         copy_files(whole_files(work), folder)
 
 
-def _end_runs(store: Store) -> None:
-    """Let runs end as finished where what had failed has since finished elsewhere."""
-    for record in read_records(store.root):
-        gone = [key for key, how in record.endings.items() if how == "failed" and store.has(key)]
-        if gone:
-            endings = {**record.endings, **dict.fromkeys(gone, "finished")}
-            write_record(store.root, record.model_copy(update={"endings": endings}))
+def _united(record: RunRecord, before: RunRecord) -> RunRecord:
+    """Return what two records of one run tell together."""
+    ends = [one.ended for one in (record, before) if one.ended is not None]
+    return before.model_copy(
+        update={
+            "endings": record.endings | before.endings,
+            "begun": min(record.begun, before.begun),
+            "ended": max(ends, default=None),
+            "asked": max(record.asked, before.asked),
+            "tuned": record.tuned or before.tuned,
+        }
+    )

@@ -44,12 +44,7 @@ def publish(
     Noisy variants share the pack of their data set. A pack that is there is replaced by the union
     of both. The commit is that of the source that trained them; by default that of this checkout,
     if it is the same code. What decisions find of inserted noise is summarised if the data are in
-    the folders of the environment.
-
-    Returns
-    -------
-    dict
-        Number of experiments in each pack that was written.
+    the folders of the environment. Return the number of experiments in each pack that was written.
 
     Raises
     ------

@@ -29,13 +29,13 @@ from bench.plan.experiment import Experiment, Key, Moment
 from bench.plan.protocol import PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
+from bench.reports.tables.noise_detection import Summary
+from bench.runs.store import Store
+from bench.runs.stored import StoredExperiment
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bench.reports.tables.noise_detection import Summary
-    from bench.runs.store import Store
-    from bench.runs.stored import StoredExperiment
 
 FORMAT = 1
 SUFFIX = ".parquet"
@@ -75,21 +75,10 @@ def _drops(columns: Mapping[str, list[int]]) -> Drops:
 
 
 class Parts(BaseModel):
-    """What the texts of a published experiment say.
+    """What the texts of a published experiment say; the key is that of when it ran.
 
-    Attributes
-    ----------
-    key, finished
-        The experiment's key when it ran; when it ended.
-    experiment
-        What ran.
-    metadata, curve
-        Costs, versions and diagnostics; the learning curve.
-    drops
-        Counts of dropped interactions for each fifth of the test targets by popularity, by part;
-        empty if nothing is removed.
-    run
-        What asked for it; None if no run record names it.
+    ``drops`` are counts of dropped interactions for each fifth of the test targets by popularity,
+    by part, empty if nothing is removed; ``run`` is None if no run record names the experiment.
     """
 
     key: Key
@@ -103,16 +92,10 @@ class Parts(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class PublishedExperiment:
-    """A finished experiment in its published form.
+    """A finished experiment in its published form: ranks by phase, and all the rest as texts.
 
-    Attributes
-    ----------
-    texts
-        All but the ranks by column, see :class:`Parts`: ``key`` and ``finished`` as plain text,
-        the others as JSON. ``experiment`` is as it was when it ran; the versions in ``metadata``
-        include the commit.
-    ranks
-        By phase.
+    These are by column, see :class:`Parts`: ``key`` and ``finished`` as plain text, the others as
+    JSON. ``experiment`` is as it was when it ran; the versions in ``metadata`` include the commit.
     """
 
     texts: Mapping[str, str]
@@ -248,10 +231,7 @@ def impossible(ranks: Ranks) -> Iterator[str]:
 def write_published(path: Path, experiments: Iterable[PublishedExperiment]) -> None:
     """Write a pack; the same experiments give the same file, in whatever order they come.
 
-    Raises
-    ------
-    StoreError
-        The file system refuses, or ranks contradict each other.
+    Raise a StoreError if the file system refuses, or ranks contradict each other.
     """
     import pyarrow.parquet as pq
 
@@ -322,10 +302,7 @@ def published_keys(path: Path) -> list[str]:
 def read_published(path: Path) -> list[PublishedExperiment]:
     """Read a pack and compare everything in it with its checksums.
 
-    Raises
-    ------
-    StoreError
-        The file is damaged or no pack, or of an unknown format.
+    Raise a StoreError if the file is damaged or no pack, or of an unknown format.
     """
     import pyarrow as pa
 

@@ -34,14 +34,8 @@ REFERENCE = "reference"
 class Joined(NamedTuple):
     """A user's experiments and published ones that they can be compared with.
 
-    Attributes
-    ----------
-    settings
-        Name a store of both, which lasts as long as the process.
-    keys
-        Experiments to compare; None is all.
-    notes
-        Sentences on what is published and what is left out.
+    The settings name a store of both, which lasts as long as the process; keys are those to
+    compare, None all; notes are sentences on what is published and what is left out.
     """
 
     settings: Settings

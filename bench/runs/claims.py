@@ -31,12 +31,7 @@ def claim(folder: Path) -> Iterator[bool]:
     """Try to be the one process that has a folder of claims; yields False when another has.
 
     A holder that was out of touch for so long that another has taken over is interrupted, as by
-    Ctrl-C.
-
-    Raises
-    ------
-    WriteError
-        The file system refuses.
+    Ctrl-C. Raise a WriteError if the file system refuses.
     """
     path = _take(folder)
     if path is None:

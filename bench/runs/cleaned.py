@@ -96,25 +96,10 @@ def choose(
 ) -> Kept:
     """Decide which training interactions are kept.
 
-    A user of whom fewer than ``least`` would stay keeps those with the lowest noise scores, the
-    most recent among equals, until there are as many, or all there are.
-
-    Parameters
-    ----------
-    train
-        Training interactions.
-    decisions
-        About them.
-    threshold
-        Quantile of the scores, in (0, 1): interactions that score higher are dropped. None takes
-        the method's own decisions.
-    least
-        Interactions that each user keeps.
-
-    Raises
-    ------
-    StoreError
-        The decisions are about other interactions.
+    With a threshold, those are dropped that score above this quantile of the scores, in (0, 1);
+    None takes the method's own decisions. A user of whom fewer than ``least`` would stay keeps
+    those with the lowest noise scores, the most recent among equals, until there are as many, or
+    all there are. Raise a StoreError if the decisions are about other interactions.
     """
     flat = train.offsets[decisions.user] + decisions.position
     if flat.max(initial=-1) >= len(train.items) or (train.items[flat] != decisions.item).any():
@@ -154,12 +139,8 @@ def write_cleaned(
 ) -> Cleaned:
     """Write what an experiment keeps: files, card, dropped interactions and provenance.
 
-    Parameters
-    ----------
-    stored, dataset, source
-        The experiment, its data, and name or card of these.
-    folder, fmt, part, threshold
-        See :func:`bench.denoise`.
+    ``source`` is the name or card of the data set; the other parameters are those of
+    :func:`bench.denoise`.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def execute(
     estimates: Mapping[str, float] | None = None,
     ended: Callable[[ExperimentOutcome], None] = lambda _: None,
 ) -> list[ExperimentOutcome]:
-    """Run a plan and return every experiment's outcome, in the plan's order.
+    """Run a plan and return outcomes in its order: ``finished``, ``failed`` or ``reused``.
 
     A failed experiment is recorded and the others continue. An experiment that another process runs
     is taken from the store once that process has finished it.
@@ -53,11 +53,6 @@ def execute(
         Expected seconds by label, for the estimate of the remaining time.
     ended
         Called in this process with each outcome as soon as its experiment has ended.
-
-    Returns
-    -------
-    list
-        Outcomes that are ``finished``, ``failed`` or ``reused``.
 
     Raises
     ------
@@ -84,10 +79,7 @@ def execute(
 def connect(on: Cluster | Slurm, settings: Settings, count: int | None = None) -> Any:
     """Return the engine of a cluster for a number of concurrent experiments; None fills it.
 
-    Raises
-    ------
-    ConfigError
-        As :class:`bench.runs.on_ray.Ray` or :class:`bench.runs.on_slurm.SlurmArray`.
+    Raise a ConfigError if the cluster, or the library that talks to it, is not there.
     """
     if isinstance(on, Slurm):
         from bench.runs.on_slurm import SlurmArray

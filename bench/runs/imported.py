@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.data.dataset import Dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, StoreError
+from bench.evaluate.ndcg import Metric, Ranking
 from bench.files import atomic_path
 from bench.hashing import file_hash
 from bench.plan.experiment import IMPORTED, Experiment
@@ -24,9 +24,6 @@ from bench.plan.training import TrainingConfig
 from bench.runs.ranks_file import COUNTS, FINGERPRINT, RanksFile, complete_ranks
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
-
-if TYPE_CHECKING:
-    from bench.evaluate.ndcg import Metric, Ranking
 
 NAME = re.compile(r"\w(?:[\w .()+-]{0,58}[\w.()+-])?")
 """Names of imported models."""
@@ -48,22 +45,14 @@ def import_ranks(
     candidates: Candidates | None = None,
     card: str | None = None,
 ) -> StoredExperiment:
-    """Store the ranks of a model that was trained elsewhere.
+    """Store the ranks of a model that was trained elsewhere; see :func:`bench.import_ranks`.
 
-    Parameters
-    ----------
-    store
-        Where the result becomes one among the others.
-    path, name, seed, origin, candidates
-        See :func:`bench.import_ranks`. The file is a CSV or Parquet file with the columns of ranks
-        or lists, or with the column ``user`` and one column for each item, named by its id; or an
-        npz file with the arrays ``users`` (ids, ``[U]``), ``items`` (ids, ``[I]``) and ``scores``
-        (``[U, I]``). Rows whose column ``phase`` is ``validation`` are about validation targets,
-        others about test targets.
-    dataset, card
-        What the model was trained and tested on, and its card's path where it is a user's own.
-    protocol
-        Whose tables the result joins.
+    The file is a CSV or Parquet file with the columns of ranks or lists, or with the column
+    ``user`` and one column for each item, named by its id; or an npz file with the arrays ``users``
+    (ids, ``[U]``), ``items`` (ids, ``[I]``) and ``scores`` (``[U, I]``). Rows whose column
+    ``phase`` is ``validation`` are about validation targets, others about test targets. The result
+    joins the tables of the protocol; ``card`` is the path of the data set's where it is a user's
+    own.
 
     Raises
     ------
@@ -119,19 +108,8 @@ def import_ranks(
 def check_known(stored: StoredExperiment, ranking: Ranking, metrics: Sequence[Metric]) -> None:
     """Refuse metrics that the file of an imported result does not decide.
 
-    Parameters
-    ----------
-    stored
-        An imported result.
-    ranking
-        Its ranks, of one phase and one set of candidates.
-    metrics
-        What is to be computed of them.
-
-    Raises
-    ------
-    UnknownRanksError
-        The ranks are not known, or a metric looks beyond the end of the lists.
+    ``ranking`` are its ranks of one phase and one set of candidates. Raise an UnknownRanksError if
+    they are not known, or a metric looks beyond the end of the lists.
     """
     label, origin = stored.experiment.label, stored.metadata.origin
     if np.isnan(ranking.ranks).any():
@@ -151,21 +129,12 @@ def check_known(stored: StoredExperiment, ranking: Ranking, metrics: Sequence[Me
 
 
 def write_ranks(stored: StoredExperiment, dataset: Dataset, path: Path) -> None:
-    """Write the ranks of both phases in the form that :func:`import_ranks` reads.
-
-    Parameters
-    ----------
-    stored
-        Its ranks are written.
-    dataset
-        Its data set.
-    path
-        A ``.parquet`` or ``.csv`` file.
+    """Write an experiment's ranks of both phases in the form that :func:`import_ranks` reads.
 
     Raises
     ------
     ConfigError
-        The file has another ending, or the ranks were imported themselves.
+        The file does not end in ``.parquet`` or ``.csv``, or the ranks were imported themselves.
     StoreError
         The experiment is damaged, or the file cannot be written.
     """

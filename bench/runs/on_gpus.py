@@ -24,20 +24,11 @@ MARGIN = 1.25
 
 
 def place(need: int | None, free: Mapping[int, int], running: Mapping[int, int]) -> int | None:
-    """Choose a GPU for an experiment.
+    """Choose the GPU with the fewest experiments, and of those the one with the most room.
 
-    Parameters
-    ----------
-    need
-        Bytes that it takes; None if that is not known.
-    free, running
-        Bytes that are allotted to nobody, and number of experiments, by GPU.
-
-    Returns
-    -------
-    int or None
-        The GPU with the fewest experiments, and of those the one with the most room; None if there
-        is no room. On a GPU without experiments there is always room.
+    ``need`` are the bytes of an experiment, None if they are not known; ``free`` and ``running``
+    the bytes that nobody was allotted and the number of experiments, by GPU. None if there is no
+    room; on a GPU without experiments there always is.
 
     Examples
     --------
@@ -51,18 +42,10 @@ def place(need: int | None, free: Mapping[int, int], running: Mapping[int, int])
 
 
 class Gpus:
-    """GPUs as an engine.
+    """GPUs as an engine for ``count`` experiments at the same time.
 
-    Parameters
-    ----------
-    memory
-        Free bytes of each GPU, by torch's number.
-    store
-        Where finished experiments say what they took.
-    count
-        Experiments at the same time.
-    begin
-        Starts a process whose GPU is the one of that number.
+    ``memory`` are the free bytes of each GPU, by torch's number; in the store, finished experiments
+    say what they took. ``begin`` starts a process whose GPU is the one of that number.
     """
 
     losses = 0

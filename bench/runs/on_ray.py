@@ -19,8 +19,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from bench.data.dataset import Dataset
+from bench.data.split import Split
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import whole_files
 from bench.plan.cluster import Cluster
@@ -35,9 +37,6 @@ from bench.runs.store import Store
 from bench.runs.workers import Message, Task, check_machine
 from bench.settings import Settings
 
-if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
-
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
 """An epoch that ends sooner after the last checkpoint that was sent sends none."""
 Files = Mapping[str, bytes]
@@ -48,12 +47,7 @@ _Ship = Callable[[PlannedExperiment, ExecutionSettings], dict[str, Any]]
 class _Sent:
     """What an actor sends: a message, and what the driver writes to the store with it.
 
-    Attributes
-    ----------
-    files
-        Of the checkpoint after an epoch, or of a finished experiment.
-    details
-        Traceback of a failure.
+    These are the files of a checkpoint or of a finished experiment, or the traceback of a failure.
     """
 
     message: Message
@@ -64,19 +58,9 @@ class _Sent:
 class Ray:
     """Workers on a cluster; a context manager that connects to it.
 
-    Parameters
-    ----------
-    settings
-        Threads of an experiment.
-    cluster
-        Where it is, and what an experiment gets of it.
-    count
-        Experiments at the same time; None is what the cluster has room for.
-
-    Raises
-    ------
-    ConfigError
-        Ray is not installed, or there is no cluster at the address, or no room in it.
+    ``count`` is the number of experiments at the same time, None what the cluster has room for.
+    Raise a ConfigError if Ray is not installed, or there is no cluster at the address, or no room
+    in it.
     """
 
     losses = 5
@@ -149,7 +133,6 @@ class Ray:
     def _shipped(self, planned: PlannedExperiment, execution: ExecutionSettings) -> dict[str, Any]:
         """Put data set and text vectors of an experiment into the object store, each once."""
         ray = _ray()
-        from bench.data.split import Split
         from bench.text.provide import text_vectors_for
 
         experiment = planned.experiment
@@ -173,14 +156,8 @@ class Ray:
 class RayWorker:
     """The driver's side of an actor.
 
-    Attributes
-    ----------
-    reference
-        Ray's reference to the actor's next message; None while it has nothing to do.
-    known
-        The outcome of a task that there is no need to run.
-    begun
-        Whether the actor has sent a message.
+    ``reference`` is Ray's to the actor's next message, None while it has nothing to do; ``known``
+    the outcome of a task that there is no need to run; ``begun`` whether it has sent a message.
     """
 
     def __init__(self, execution: ExecutionSettings, needs: dict[str, Any], ship: _Ship) -> None:

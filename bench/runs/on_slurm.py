@@ -55,15 +55,7 @@ _LINES = Lines(SafeStream(sys.stdout))
 
 @dataclass(frozen=True)
 class ArrayPlan:
-    """What the tasks of an array job read.
-
-    Attributes
-    ----------
-    plan, execution, plugins
-        What to run, and how.
-    seconds
-        Time of a task.
-    """
+    """What the tasks of an array job read: what to run, how, and the seconds of a task."""
 
     plan: tuple[PlannedExperiment, ...]
     execution: ExecutionSettings
@@ -96,10 +88,7 @@ class ArrayTask:
     def checkpoint(self) -> Any:
         """Return what submitit calls after the requeue; what was trained is in the store.
 
-        Raises
-        ------
-        TrainingError
-            The task's time is over, and not one epoch has ended.
+        Raise a TrainingError if the task's time is over, and not one epoch has ended.
         """
         if self._clock.is_stuck():
             raise TrainingError(
@@ -152,19 +141,9 @@ def run_array_task(
 ) -> None:
     """Run what is left of a plan; wait one lease for the last experiments of other tasks.
 
-    Parameters
-    ----------
-    array, index, clock
-        The plan, the number of the task in the array, and its time.
-    requeue
-        Called when the time is nearly over; does not return.
-
-    Raises
-    ------
-    StoreError
-        The store cannot be written.
-    ConfigError
-        This machine's code or arithmetic differs from the plan's.
+    ``index`` is the number of the task in the array; ``requeue`` is called when the time is nearly
+    over, and does not return. Raise a StoreError if the store cannot be written, and a ConfigError
+    if this machine's code or arithmetic differs from the plan's.
     """
     start = index % len(array.plan)
     left = [*array.plan[start:], *array.plan[:start]]
@@ -224,19 +203,8 @@ def _run(
 class SlurmArray:
     """An array job as an engine: each worker watches what becomes of one experiment.
 
-    Parameters
-    ----------
-    settings
-        Threads of an experiment; the store.
-    slurm
-        What a task gets.
-    count
-        Tasks of the array; None is one an experiment.
-
-    Raises
-    ------
-    ConfigError
-        submitit is not installed, or Slurm does not answer.
+    ``count`` is the number of tasks of the array, None one for each experiment. Raise a ConfigError
+    if submitit is not installed, or Slurm does not answer.
     """
 
     count = sys.maxsize

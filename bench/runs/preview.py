@@ -30,14 +30,8 @@ _BASES = {
 class PreviewRow(NamedTuple):
     """One experiment of a plan; without its data, or its split, it has neither key nor estimate.
 
-    Attributes
-    ----------
-    label, key
-        Of the experiment.
-    status
-        ``done``, ``failed``, ``partial``, ``missing``, ``data not here`` or ``cannot be split``.
-    estimate
-        Of its seconds; None if it is finished.
+    The status is that of the store, ``data not here`` or ``cannot be split``; a finished one has no
+    estimate.
     """
 
     label: str
@@ -55,20 +49,9 @@ def preview_rows(
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a checked specification without fetching or running anything.
 
-    Parameters
-    ----------
-    spec, settings, keep
-        As a run takes them.
-    adapt
-        Changes the specification for each grid point; None leaves it.
-    where
-        How experiments are computed; None is as on this machine.
-
-    Returns
-    -------
-    list of PreviewRow, list of str
-        The experiments in the order in which they run, and one sentence for each data set that is
-        split by time or cannot be read or split here.
+    Return the experiments in the order in which they run, and one sentence for each data set that
+    is split by time or cannot be read or split here. ``adapt`` changes the specification for each
+    grid point; ``where`` is how experiments are computed, None as on this machine.
     """
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
@@ -141,16 +124,8 @@ def announcement(
 ) -> str:
     """Return one line on what a run is about to do; what the store holds already is not run again.
 
-    Parameters
-    ----------
-    plan, estimates
-        Its experiments, and their expected seconds by label.
-    store, workers
-        Where results go, and how many experiments run at the same time.
-    place
-        Device and threads, such as ``cpu, 1 thread each``.
-    keep
-        What results hold in addition; one that lacks it runs again.
+    Estimates are seconds by label; ``place`` is such as ``cpu, 1 thread each``; a result that lacks
+    what is to be kept runs again.
     """
     experiments = [planned.experiment for planned in plan]
     left = [e.label for e in experiments if not store.has(e.key, keep)]

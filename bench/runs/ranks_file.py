@@ -81,13 +81,8 @@ def _array(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 class RanksFile:
     """A file that another program wrote about the ranks of a data set's targets.
 
-    Attributes
-    ----------
-    path, dataset
-        The file, and the data set whose users and items it names.
-    candidates
-        Which items compete in a column ``rank``, in lists (both ``all`` if None) or in scores
-        (None: those of items in the history are scores, too; ``unseen``: they mean nothing).
+    ``candidates`` says which items compete in a column ``rank``, in lists (both ``all`` if None) or
+    in scores (None: those of items in the history are scores, too; ``unseen``: they mean nothing).
     """
 
     path: Path
@@ -102,12 +97,8 @@ class RanksFile:
     def read(self) -> tuple[Literal["ranks", "lists", "scores"], dict[Phase, Counts], int | None]:
         """Return the kind of file, the counts of each phase that it holds, and lists' length.
 
-        Raises
-        ------
-        ConfigError
-            ``candidates`` is given for a file that states them itself.
-        DataError
-            The file is damaged, lacks users, or contradicts the data set.
+        Raise a DataError if the file is damaged, lacks users, or contradicts the data set, and a
+        ConfigError if ``candidates`` is given although the file states them.
         """
         try:
             with self.path.open("rb") as stream:
@@ -226,33 +217,30 @@ class RanksFile:
         self, table: ForeignTable, phase: Phase, rows: NDArray[np.int64], counts: Counts
     ) -> None:
         """Refuse more items above a target than compete, or more unseen ones than of all."""
-        known = complete_ranks(self.split, phase, None).columns()
-        problems = [
-            (
-                counts[f"better_{name}"] + counts[f"ties_{name}"] >= known[f"candidates_{name}"],
-                "more items are ranked above the target than compete with it",
-            )
-            for name in ("all", "unseen")
-        ]
-        if min(counts["better_all"].min(), counts["better_unseen"].min()) >= 0:
-            seen = known["candidates_all"] - known["candidates_unseen"]
-            problems.append(
-                (
-                    counts["better_all"] - counts["better_unseen"] > seen,
-                    "more items of the history are ranked above the target than it has",
-                )
-            )
-            problems += [
-                (
-                    counts[f"{name}_unseen"] > counts[f"{name}_all"],
-                    f"'{name}_unseen' is more than '{name}_all', which counts the same items, too",
-                )
-                for name in ("better", "ties")
-            ]
-        for wrong, problem in problems:
+
+        def refuse(wrong: NDArray[np.bool_], problem: str) -> None:
             if wrong.any():
                 place = table.columns.place(int(rows[np.argmax(wrong)]))
                 raise DataError(f"{place}: {problem}; correct the row")
+
+        known = complete_ranks(self.split, phase, None).columns()
+        for name in ("all", "unseen"):
+            refuse(
+                counts[f"better_{name}"] + counts[f"ties_{name}"] >= known[f"candidates_{name}"],
+                "more items are ranked above the target than compete with it",
+            )
+        if min(counts["better_all"].min(), counts["better_unseen"].min()) < 0:
+            return  # one of the two is not known
+        seen = known["candidates_all"] - known["candidates_unseen"]
+        refuse(
+            counts["better_all"] - counts["better_unseen"] > seen,
+            "more items of the history are ranked above the target than it has",
+        )
+        for name in ("better", "ties"):
+            refuse(
+                counts[f"{name}_unseen"] > counts[f"{name}_all"],
+                f"'{name}_unseen' is more than '{name}_all', which counts the same items, too",
+            )
 
     def _lists(self, table: ForeignTable) -> tuple[dict[Phase, Counts], int]:
         table.need("rank")

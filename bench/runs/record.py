@@ -77,14 +77,8 @@ def begin_record(
 ) -> RunRecord:
     """Record in a results store that a run begins or continues.
 
-    Parameters
-    ----------
-    root, spec, plan
-        The store, and what runs.
-    command
-        Words of the command line.
-    tuned
-        Whether the plan has the settings that tuning found.
+    ``command`` are the words of the command line; ``tuned`` tells whether the plan has the settings
+    that tuning found.
     """
     experiments = [planned.experiment for planned in plan]
     keys = [experiment.key for experiment in experiments]

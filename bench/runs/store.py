@@ -52,18 +52,8 @@ _REMEDY = "free space or choose another folder with --store or BENCH_STORE"
 class Failure(Config):
     """Why an experiment did not finish.
 
-    Attributes
-    ----------
-    label, dataset, backbone, method
-        Its readable name, and what it is made of; no backbone for a standalone method.
-    cause
-        One sentence.
-    details
-        Traceback, for whoever fixes it.
-    when
-        Seconds since 1970, by the clock of the machine.
-    attempts
-        How often it has failed.
+    The cause is one sentence, the details are the traceback, ``when`` is in seconds since 1970 by
+    the clock of the machine, and attempts count how often it has failed.
     """
 
     label: str
@@ -79,12 +69,8 @@ class Failure(Config):
 class Store:
     """Finished experiments, checkpoints, failures and locks under one folder.
 
-    What writes raises a StoreError if the file system refuses, what reads one if a file is damaged.
-
-    Parameters
-    ----------
-    root
-        The folder; created when something is first written.
+    The folder is created when something is first written. What writes raises a StoreError if the
+    file system refuses, what reads one if a file is damaged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -149,14 +135,8 @@ class Store:
     ) -> None:
         """Write the folder of a finished experiment, whole or not at all.
 
-        Parameters
-        ----------
-        key, label, content
-            Of the experiment when it ran; in a later version of bench they may differ.
-        result
-            What it left behind.
-        finished
-            Seconds since 1970; None is now.
+        Key, label and content are those of when it ran: in a later version of bench they may
+        differ. It finished so many seconds after 1970; None is now.
         """
         head = {
             "key": key,

@@ -45,11 +45,6 @@ class StoredExperiment:
     """A finished experiment; each part is read from disk when it is asked for.
 
     Every part raises a StoreError that names its file if that is damaged.
-
-    Attributes
-    ----------
-    folder
-        Of its files.
     """
 
     folder: Path
@@ -115,11 +110,6 @@ class StoredExperiment:
         """Count the interactions that the method drops; None if it removes nothing.
 
         Published experiments have these counts and no decisions.
-
-        Raises
-        ------
-        StoreError
-            As :meth:`decisions`.
         """
         if self._holds(name := f"drops-{part}.parquet"):
             return _read_columns(self._checked(name), Drops)

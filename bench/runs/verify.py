@@ -24,18 +24,18 @@ class StoreCheck:
     problems: list[str]
 
 
-def check_store(store: Store) -> StoreCheck:
-    """Read every finished experiment, failure and run record of a store.
+def check_store(*stores: Store) -> StoreCheck:
+    """Read every finished experiment, failure and run record of one or several stores.
 
     The experiments of ``bench tune`` have a store of their own,
     :func:`bench.tuning.records.tuning_store`.
     """
-    experiments = list(store.experiments())
+    experiments = [stored for store in stores for stored in store.experiments()]
     problems = [problem for stored in experiments for problem in stored.problems()]
     unchecked = sum(not stored.has_checksums for stored in experiments)
     records: Iterable[Callable[[], object]] = (
-        *(partial(store.failure, key) for key in store.failed()),
-        *(partial(read_record, path) for path in record_paths(store.root)),
+        *(partial(store.failure, key) for store in stores for key in store.failed()),
+        *(partial(read_record, path) for store in stores for path in record_paths(store.root)),
     )
     for read in records:
         try:

@@ -28,6 +28,11 @@ def assert_close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+def assert_equal(actual: Any, expected: Any) -> None:
+    """Compare tensors, or lists or mappings of them, bit for bit."""
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+
+
 def dataset() -> Dataset:
     """Make users who walk along the catalogue, 4 to 13 steps each."""
     generator = np.random.default_rng(0)
@@ -65,14 +70,7 @@ def _named(sequences: Sequences, seed: int) -> Dataset:
 def text_vectors(data: Dataset, reading: Reading = "pooled", *, empty: bool = False) -> TextVectors:
     """Make vectors of texts by hand: random ones for items, their sums for runs of items.
 
-    Parameters
-    ----------
-    data
-        The data set.
-    reading
-        See :class:`~bench.model.text_vectors.TextVectors`.
-    empty
-        No item has a text.
+    With ``empty``, no item has a text.
     """
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(N_ITEMS + 1, _TEXT_SIZE, generator=generator)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -144,10 +145,8 @@ class MethodTests:
         trainer = self.trainer(method)
         method.train()
         for _ in range(3):
-            rows = trainer.samples(0)
-            loss = sum(method.losses(trainer.data.gather(rows)).values(), torch.zeros(()))
             trainer.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            _step_back(method, trainer)
             trainer.optimiser.step()
         return method.eval()
 
@@ -202,19 +201,15 @@ class MethodTests:
             self._predictions(method, replace(batch, items=items, targets=targets))
             for items in (batch.items, other)
         ]
-        torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
+        example.assert_equal(*seen)
 
     def test_a_backbone_that_looks_ahead_never_predicts_before_the_end(self) -> None:
         """Batches for it have one target a row, after the last item; more are refused."""
         backbone = self.backbone_entry
         if backbone is None or backbone.causal or self.sampling == "windows":
             return
-        try:
+        with pytest.raises(ConfigError, match=f"{self.name}|{backbone.name}"):
             self.entry.sampling_for("positions", backbone)
-        except ConfigError as error:
-            assert self.name in str(error) or backbone.name in str(error)  # noqa: PT017
-        else:
-            raise AssertionError("samples at all positions were taken")
         trainer = self.trainer(self.make())
         for epoch in range(2):
             batch = trainer.data.gather(trainer.samples(epoch))
@@ -245,13 +240,10 @@ class MethodTests:
         """Only named seeds decide on a CPU; a run stopped after its first epoch ends the same."""
         whole = self.run(tmp_path / "whole", epochs=2)
         torch.manual_seed(1)  # whatever was drawn before must not matter
-        try:
-            with self.texts(self.readings[0]):
-                train.run_experiment(
-                    self.experiment(epochs=2), example.dataset(), tmp_path / "part", report=_stop
-                )
-        except _StoppedError:
-            pass
+        with pytest.raises(_StoppedError), self.texts(self.readings[0]):
+            train.run_experiment(
+                self.experiment(epochs=2), example.dataset(), tmp_path / "part", report=_stop
+            )
         assert (tmp_path / "part" / "checkpoint.safetensors").exists()
         _assert_same(self.run(tmp_path / "part", epochs=2), whole)
 
@@ -276,8 +268,7 @@ class MethodTests:
             torch.manual_seed(seed)
             with torch.inference_mode():
                 found.append(_answers(method, batch))
-        for first, second in zip(*found, strict=True):
-            assert torch.equal(first, second)
+        example.assert_equal(*found)
         for key, value in method.state_dict().items():
             assert torch.equal(value, before[key]), f"evaluation changed {key}"
 
@@ -285,8 +276,7 @@ class MethodTests:
         """What is to be predicted changes no vector."""
         method, batch = self.trained(), self.inputs()
         other = replace(batch, targets=batch.items)
-        for first, second in zip(_answers(method, batch), _answers(method, other), strict=True):
-            assert torch.equal(first, second)
+        example.assert_equal(_answers(method, other), _answers(method, batch))
 
     def test_padding_invariance(self) -> None:
         """More padding changes nothing in evaluation."""
@@ -321,9 +311,7 @@ class MethodTests:
         method.train()
         method.begin_epoch(0)
         torch.manual_seed(0)
-        rows = trainer.samples(0)
-        loss = sum(method.losses(trainer.data.gather(rows)).values(), torch.zeros(()))
-        loss.backward()  # type: ignore[no-untyped-call]
+        _step_back(method, trainer)
         for name, parameter in method.named_parameters():
             if parameter.requires_grad and not name.startswith(self.without_gradient):
                 assert parameter.grad is not None, f"no gradient at {name}"
@@ -347,11 +335,10 @@ class MethodTests:
                 method, batch = self.make(), self.inputs()
                 trainer = self.trainer(method)
                 torch.manual_seed(0)
-                losses = method.train().losses(trainer.data.gather(trainer.samples(0)))
+                losses = _losses(method.train(), trainer)
                 answers = _answers(method.eval(), batch)
                 found.append([*losses.values(), *method.state_dict().values(), *answers])
-        for first, second in zip(*found, strict=True):
-            assert torch.equal(first, second)
+        example.assert_equal(*found)
 
     def test_shortest_and_longest_sequences(self) -> None:
         """One interaction, and as many as the protocol allows, in training and evaluation."""
@@ -381,9 +368,20 @@ class MethodTests:
         for reading in self.readings:
             method = self.make(reading, empty=True)
             trainer = self.trainer(method)
-            losses = method.train().losses(trainer.data.gather(trainer.samples(0)))
+            losses = _losses(method.train(), trainer)
             assert all(torch.isfinite(value) for value in losses.values())
             assert torch.isfinite(method.eval().user_vectors(self.inputs())).all()
+
+
+def _losses(method: Method, trainer: Trainer) -> dict[str, Tensor]:
+    """Return the losses of the first epoch's samples."""
+    return method.losses(trainer.data.gather(trainer.samples(0)))
+
+
+def _step_back(method: Method, trainer: Trainer) -> None:
+    """Add the gradients of these losses."""
+    loss = sum(_losses(method, trainer).values(), torch.zeros(()))
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -416,8 +414,6 @@ def _assert_same(found: ExperimentResult, expected: ExperimentResult) -> None:
         timed = {"seconds", "validation_seconds"}
         assert row.model_dump(exclude=timed) == other.model_dump(exclude=timed)
     for phase, ranks in expected.ranks.items():
-        for name, column in ranks.columns().items():
-            assert np.array_equal(column, found.ranks[phase].columns()[name]), name
-    for part, out in expected.decisions.items():
-        for name, values in out.columns().items():
-            assert np.array_equal(values, found.decisions[part].columns()[name]), name
+        np.testing.assert_equal(found.ranks[phase].columns(), ranks.columns())
+    for part, decisions in expected.decisions.items():
+        np.testing.assert_equal(found.decisions[part].columns(), decisions.columns())

@@ -14,16 +14,9 @@ from bench.settings import Settings, is_local, masked
 class Destination:
     """An experiment of an MLflow server or database.
 
-    Attributes
-    ----------
-    uri, experiment
-        Address and name, as in ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``.
-    shown
-        The address without passwords, for messages.
-    folder
-        Of the database and the artifacts; None if MLflow is not the store's own.
-    offline
-        Whether only this machine may be reached.
+    URI and name are as in ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``; ``shown`` is the
+    URI without passwords, for messages. The folder is that of the store's own database and
+    artifacts, None for another MLflow; ``offline`` says that only this machine may be reached.
     """
 
     uri: str
@@ -35,11 +28,8 @@ class Destination:
     def check_artifacts(self, location: str) -> None:
         """Refuse an artifact location that this machine cannot, or must not, write to.
 
-        Raises
-        ------
-        ConfigError
-            A server on another machine names a folder, or the location needs the network that
-            ``BENCH_OFFLINE`` forbids.
+        Raise a ConfigError if a server on another machine names a folder, or the location needs the
+        network that ``BENCH_OFFLINE`` forbids.
         """
         is_service = self.uri.startswith(("http", "databricks"))
         if is_service and not is_local(self.uri) and urlsplit(location).scheme in {"", "file"}:

@@ -59,12 +59,9 @@ class Counts:
 
 
 def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
-    """Log whatever MLflow lacks; see :func:`sync`.
+    """Log whatever MLflow lacks, as :func:`sync` does.
 
-    Raises
-    ------
-    BenchError
-        As :func:`sync`, or nothing was logged for :data:`STALL_SECONDS`.
+    Raise a StoreError if nothing was logged for :data:`STALL_SECONDS`.
     """
     news: SimpleQueue[str | Counts | Exception] = SimpleQueue()
 
@@ -97,21 +94,10 @@ def sync(
 ) -> Counts:
     """Compare a store with MLflow and log what is missing, has changed or was cut short.
 
-    Parameters
-    ----------
-    settings
-        Name the store and MLflow's address.
-    report
-        Called with a line for each logged item.
-    keys
-        Keys of runs, experiments and studies; None compares everything.
-    timeout, retries
-        Seconds for one answer of a server, and repetitions of a request.
-
-    Raises
-    ------
-    BenchError
-        MLflow cannot be reached or must not be, or a record is damaged.
+    ``report`` is called with a line for each logged item. ``keys`` of runs, experiments and studies
+    restrict the comparison. The timeout is in seconds for one answer of a server, retries are those
+    of a request. Raise a BenchError if MLflow cannot be reached or must not be, or a record is
+    damaged.
     """
     where, root = destination(settings), settings.store.absolute()
     listed = list(items(Store(root), keys))

@@ -24,16 +24,10 @@ TIMEOUT = 5
 
 
 class Tracker:
-    """Log runs, experiments and studies of a store to MLflow during a run.
+    """Log runs, experiments and studies of a store to MLflow during a run, if the settings say so.
 
-    Leaving the ``with`` block waits for pending logging, but not after an exception.
-
-    Parameters
-    ----------
-    settings
-        Name the store and MLflow's address, and whether anything is logged.
-    warn
-        Called with one sentence when something could not be logged, at most once; None prints it.
+    Leaving the ``with`` block waits for pending logging, but not after an exception. ``warn`` is
+    called with one sentence when something could not be logged, at most once; None prints it.
     """
 
     def __init__(self, settings: Settings, warn: Callable[[str], None] | None = None) -> None:

@@ -21,16 +21,9 @@ Pruning = Literal["median", "hyperband", "none"]
 class StudyPlan:
     """One study before it runs.
 
-    Attributes
-    ----------
-    point
-        What is tuned; its seed is the one that trials train with.
-    spec, dataset, computation
-        Everything that is not searched, as for :func:`bench.plan.grid.freeze`.
-    space
-        Dimensions by name; see :func:`bench.tuning.space.space_for`.
-    pruning
-        Rule that stops unpromising trials.
+    The point is what is tuned; its seed is the one that trials train with. The space is that of
+    :func:`bench.tuning.space.space_for`; specification, data set and computation are everything
+    else, as for :func:`bench.plan.grid.freeze`. Pruning is the rule that stops unpromising trials.
     """
 
     point: GridPoint

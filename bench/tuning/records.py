@@ -173,11 +173,8 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
 def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """Return the best value after each trial that counts, in the order in which they ended.
 
-    Returns
-    -------
-    list
-        Rows of ``trials`` (how many), ``number``, ``best`` (None before the first complete one)
-        and ``seconds`` (all that was spent by then).
+    Rows have ``trials`` (how many), ``number``, ``best`` (None before the first complete one) and
+    ``seconds`` (all that was spent by then).
     """
     ended = sorted((trial for trial in trials if trial.counts), key=lambda trial: trial.ended)
     rows: list[dict[str, Any]] = []
@@ -210,20 +207,11 @@ COLUMNS = {
 
 
 def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]]:
-    """Return what each study of a results store has spent.
+    """Return what each study of a results store has spent, one row per study.
 
-    Parameters
-    ----------
-    root
-        Of the results store.
-    state
-        Studies and trials that count, where not all that have ended do.
-
-    Returns
-    -------
-    list
-        One row per study: what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``.
-        ``killed`` counts the processes that died while they ran a trial.
+    A row holds what :data:`COLUMNS` names, with ``objective``, ``pruning`` and ``key``; ``killed``
+    counts the processes that died while they ran a trial. ``state`` names the studies and trials
+    that count, where not all that have ended do.
     """
     rows = []
     for study in read_studies(root):

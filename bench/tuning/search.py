@@ -70,13 +70,9 @@ def plan_tuning(
 class Budget:
     """Budget of every study; the limit that is reached first ends it.
 
-    Attributes
-    ----------
-    trials
-        Trials that end in any way.
-    seconds
-        Of training, summed over a study's trials. A trial that runs when they are spent ends after
-        its epoch; the default configuration always runs to its end.
+    Trials count however they end. Seconds are those of training, summed over a study's trials: one
+    that runs when they are spent ends after its epoch, but the default configuration always runs to
+    its end.
     """
 
     trials: int | None
@@ -129,25 +125,10 @@ def spend(
 ) -> list[StudyRecord]:
     """Spend the budget of each study, and wait for the trials of other machines.
 
-    Parameters
-    ----------
-    plans, budget
-        What to search, and what each study may cost.
-    execution
-        How experiments run; names the results store.
-    workers
-        Trials to run at the same time: 1 runs them in this process, more in as many processes.
-    storage
-        ``journal:FILE`` or a database's URL; None is an SQLite file in the store.
-    report
-        Receives one line when a trial begins and when it ends.
-    engine
-        Where trials run instead, as for :func:`bench.runs.execute.execute`.
-
-    Returns
-    -------
-    list
-        The studies, in the order of the plans.
+    Return the studies in the order of the plans. One worker runs the trials in this process, more
+    run them in as many processes, or where an engine says, as for
+    :func:`bench.runs.execute.execute`. The storage is ``journal:FILE`` or a database's URL; None is
+    an SQLite file in the store. ``report`` receives a line when a trial begins and when it ends.
     """
     root = execution.store.absolute()
     url = storage or default_url(root)
@@ -285,10 +266,7 @@ class _Task:
     def ended(self, outcome: ExperimentOutcome) -> None:
         """Tell Optuna how the experiment ended.
 
-        Raises
-        ------
-        StoreError
-            The machine failed, not the settings; the trial is queued again.
+        Raise a StoreError if the machine failed, not the settings; the trial is queued again.
         """
         if outcome.ending == "stopped":
             self._end(TrialState.PRUNED, cause=self._reason)

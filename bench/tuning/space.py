@@ -33,16 +33,10 @@ NOT_SEARCHED = frozenset(
 
 
 class Range(Config):
-    """An interval, ends included.
+    """An interval from low to high, ends included.
 
-    Attributes
-    ----------
-    low, high
-        Its ends.
-    log
-        Whether equal ratios, not equal differences, are equally likely.
-    whole
-        Whether only whole numbers count; ``int`` in the file.
+    With ``log``, equal ratios are equally likely, not equal differences; with ``whole``, which is
+    ``int`` in the file, only whole numbers count.
     """
 
     low: float
@@ -100,15 +94,8 @@ Dimension = Range | Choices
 def declared(component: Component) -> dict[str, Dimension]:
     """Read a component's ``search.yaml``; one without a file searches nothing of its own.
 
-    Returns
-    -------
-    dict
-        By key of the file: the component's own settings, and shared ones after ``training.``.
-
-    Raises
-    ------
-    ConfigError
-        A key is not a setting, a dimension is invalid, or it excludes the default.
+    Keys are the component's own settings, and shared ones after ``training.``. Raise a ConfigError
+    if one is not a setting, or its dimension is invalid or excludes the default.
     """
     path = _path(component)
     if not path.is_file():
@@ -141,12 +128,8 @@ def _path(component: Component) -> Path:
 def space_for(point: GridPoint, spec: Spec) -> dict[str, Dimension]:
     """Join the spaces of what a point consists of.
 
-    Settings that the specification sets, or that make a variant, are not searched.
-
-    Returns
-    -------
-    dict
-        By ``training.``, ``method.``, ``backbone.`` or ``encoder.`` and the setting's name, sorted.
+    Settings that the specification sets, or that make a variant, are not searched. Names, sorted,
+    are those of the settings after ``training.``, ``method.``, ``backbone.`` or ``encoder.``.
     """
     baseline = declared(METHODS.get(BASELINE))
     found = {key: baseline[key] for key in baseline if key.startswith(SHARED)}

@@ -61,14 +61,9 @@ def file_of(url: str) -> Path | None:
 def clear_errors(url: str, *, reading: bool = False) -> Iterator[None]:
     """Turn whatever a storage raises into one sentence.
 
-    Where the block does nothing but open or read it, any error is about its content.
-
-    Raises
-    ------
-    ConfigError
-        The URL is wrong, its driver is not installed, or it leads to another program's data.
-    StoreError
-        The storage cannot be reached, read or written.
+    Where the block does nothing but open or read it, any error is about its content. Raise a
+    ConfigError if the URL is wrong, its driver is not installed, or it leads to another program's
+    data, and a StoreError if the storage cannot be reached, read or written.
     """
     shown = f"tuning storage {masked(url)}"
     try:

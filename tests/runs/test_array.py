@@ -398,9 +398,9 @@ def test_experiments_for_nodes_with_gpus_have_the_keys_of_gpus(tmp_path, monkeyp
         seen.update(plan=plan, execution=execution)
         return []
 
-    monkeypatch.setattr("bench.runs.execute.execute", execute)
+    monkeypatch.setattr("bench.api.execute.execute", execute)
     engine = nullcontext(SimpleNamespace(count=9))
-    monkeypatch.setattr("bench.runs.execute.connect", lambda *_: engine)
+    monkeypatch.setattr("bench.api.execute.connect", lambda *_: engine)
     (tmp_path / "card.yaml").write_text(CARD)
     grid = {"datasets": [str(tmp_path / "card.yaml")], "backbones": ["gru4rec"]}
     settings = Settings.from_environment(store=tmp_path / "store", track=False)
