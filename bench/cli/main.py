@@ -32,8 +32,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _VERBS = (
-    *("run", "tune", "report", "embed", "audit", "ls", "show", "diff", "verify", "submit"),
-    *("site", "validate", "denoise", "new", "doctor"),
+    "run",
+    "tune",
+    "report",
+    "embed",
+    "audit",
+    "ls",
+    "show",
+    "diff",
+    "verify",
+    "submit",
+    "site",
+    "validate",
+    "denoise",
+    "new",
+    "doctor",
 )
 """In the order of the help; each is a function of the module of the same name."""
 for name in _VERBS:

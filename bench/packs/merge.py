@@ -108,9 +108,10 @@ def _kept(stored: StoredExperiment) -> set[str]:
 
 def _merge_rest(source: Store, target: Store) -> None:
     """Merge run records, tags, checkpoints and failures; what the target has finished is done."""
-    records = {record.key: record for record in read_records(target.root)}
+    there = {record.key: record for record in read_records(target.root)}
+    records = dict(there)
     for record in read_records(source.root):
-        before = records.get(record.key)
+        before = there.get(record.key)
         records[record.key] = _united(record, before) if before else record
     for record in records.values():
         # What had failed may have finished elsewhere.
@@ -118,7 +119,9 @@ def _merge_rest(source: Store, target: Store) -> None:
             key: "finished" if how == "failed" and target.has(key) else how
             for key, how in record.endings.items()
         }
-        write_record(target.root, record.model_copy(update={"endings": endings}))
+        record = record.model_copy(update={"endings": endings})
+        if record != there.get(record.key):
+            write_record(target.root, record)
     tags = read_tags(target.root)
     for name, keys in read_tags(source.root).items():
         write_tag(target.root, name, [*tags.get(name, ()), *keys])
