@@ -20,17 +20,7 @@ BUCKETS = 5
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """A group of users.
-
-    Attributes
-    ----------
-    kind
-        Property that they are grouped by.
-    name
-        Values of the property.
-    users
-        bool ``[users]``.
-    """
+    """Users, bool ``[users]``, who share the values ``name`` of a property, the ``kind``."""
 
     kind: str
     name: str
