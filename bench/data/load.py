@@ -73,14 +73,12 @@ def read_card(card: Card, located: Located, cache: Path) -> Dataset:
         The files are damaged or do not hold what the card expects.
     """
     content = _entry(card, located, cache).get(lambda: _to_content(_parse(card, located)))
-    dataset = _with_expected_counts(card, _from_content(content, card))
-    return with_variants(dataset, card.variants)
+    return _as_expected(card, _from_content(content, card))
 
 
 def parse_card(card: Card, located: Located) -> Dataset:
     """Read a data set's files without the cache; see :func:`read_card`."""
-    dataset = _with_expected_counts(card, _parse(card, located))
-    return with_variants(dataset, card.variants)
+    return _as_expected(card, _parse(card, located))
 
 
 def _parse(card: Card, located: Located) -> Dataset:
@@ -93,8 +91,8 @@ def _parse(card: Card, located: Located) -> Dataset:
     return dataset
 
 
-def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
-    """Refuse a data set of another size than its card expects."""
+def _as_expected(card: Card, dataset: Dataset) -> Dataset:
+    """Apply a card's variants to its data set; refuse one of another size than it expects."""
     found = Counts(
         users=dataset.n_users, items=dataset.n_items, interactions=dataset.n_interactions
     )
@@ -103,7 +101,7 @@ def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
             f"data set '{card.name}' holds {found}, but its card expects {card.expected}; "
             "fetch or copy its files again, or correct 'expected'"
         )
-    return dataset
+    return with_variants(dataset, card.variants)
 
 
 def _entry(card: Card, located: Located, cache: Path) -> Entry:

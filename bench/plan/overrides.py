@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.components import KINDS
 from bench.config import Config, parse_value
@@ -19,18 +18,10 @@ COMMA = re.compile(r",(?![^\[{]*[\]}])")
 """Between values, but not inside the brackets of one."""
 
 
-@dataclass(frozen=True)
-class _Owner:
+class _Owner(NamedTuple):
     """One object of settings that a key may belong to.
 
-    Attributes
-    ----------
-    kind
-        ``training``, ``protocol``, ``backbone``, ``method`` or ``encoder``.
-    name
-        Registered name of a component; the kind itself for the shared settings.
-    schema
-        Class of the settings.
+    Its kind is that of a component, with the component's name, or ``training`` or ``protocol``.
     """
 
     kind: str
