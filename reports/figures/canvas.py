@@ -134,15 +134,7 @@ def method_styles(data: ReportData) -> dict[str, Style]:
 
 @dataclass(frozen=True)
 class Panel:
-    """One data set under one protocol.
-
-    Attributes
-    ----------
-    table, number
-        Table, and index of the block in it.
-    heading
-        Names the data set, with its protocol if it has several.
-    """
+    """One block of a table, by its index; the heading has the protocol if the data has several."""
 
     table: Table
     number: int

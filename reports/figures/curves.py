@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,7 +168,7 @@ def _lines(table: Table, series: NoiseSeries) -> Iterator[tuple[str, Mapping[flo
     """Yield the label of each line and its rows by rate."""
     for points, variant in zip(series.places, series.variants, strict=True):
         rows = {rate: row_at(table, place) for rate, place in points.items()}
-        yield next(iter(rows.values())).method_label_with(variant), rows
+        yield replace(next(iter(rows.values())), variant=variant).method_label, rows
 
 
 def _band(ax: Axes, rows: Mapping[float, Row], metric: str, style: Style, line: str) -> None:

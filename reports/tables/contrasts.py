@@ -16,6 +16,7 @@ from bench.components import BASELINE
 from bench.evaluate.metrics import Metric
 from bench.reports.differences import differing_keys
 from bench.reports.results import nested_values
+from bench.reports.tables.grid import TableCell, format_difference
 from bench.reports.tables.rows import DatasetBlock, Row
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast, Nested, seed_spread
@@ -243,6 +244,11 @@ def arrow(test: CorrectedTest) -> str:
     if not test.significant:
         return ""
     return ABOVE if test.difference > 0 else BELOW
+
+
+def difference_cell(test: CorrectedTest | None) -> TableCell:
+    """Print a difference with its interval and arrow; nothing without a test."""
+    return TableCell(format_difference(test), signs=arrow(test)) if test else TableCell("")
 
 
 def block_values(block: DatasetBlock, metrics: Sequence[Metric], main: str) -> BlockValues:

@@ -210,7 +210,7 @@ def to_latex(grid: Grid) -> str:
             for block in blocks:
                 lines.append("\\midrule")
                 lines += [
-                    " & ".join(_latex_cell(row[n]) for n in columns) + " \\\\" for row in block
+                    " & ".join(_write(row[n], LATEX) for n in columns) + " \\\\" for row in block
                 ]
             lines += ["\\bottomrule", "\\end{tabular}"]
     if grid.notes:
@@ -309,11 +309,6 @@ def _pages(
     yield page
 
 
-def _latex_cell(cell: TableCell) -> str:
-    spread = LATEX.escape(cell.spread)
-    return _write(cell, LATEX) + (f"{{\\scriptsize\\,$\\pm$\\,{spread}}}" if spread else "")
-
-
 def to_rich(grid: Grid) -> RichTable:
     """Lay a table out for a terminal, with the notes below it."""
     from rich.box import SIMPLE_HEAD
@@ -376,4 +371,5 @@ def format_number(value: float | None, form: str) -> str:
 def _write(cell: TableCell, markup: Markup) -> str:
     form = {"best": markup.best, "second": markup.second, "": "{}"}[cell.mark]
     raised = markup.raised.format(markup.escape(cell.signs)) if cell.signs else ""
-    return form.format(markup.escape(cell.text)) + raised
+    spread = markup.spread.format(markup.escape(cell.spread)) if cell.spread else ""
+    return form.format(markup.escape(cell.text)) + raised + spread

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.reports.differences import MAX_NAMED, format_settings, rounded
-from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
+from bench.reports.tables.contrasts import ABOVE, BELOW, difference_cell
 from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, block_of, format_difference
 from bench.reports.tables.pairwise import corrected_p
-from bench.reports.tables.rows import DECIMALS, Table, describe, label_columns
+from bench.reports.tables.rows import DECIMALS, Row, Table, describe, label_columns
 
 
 def overall_grid(table: Table) -> Grid:
@@ -62,10 +62,9 @@ def board_grid(table: Table) -> Grid:
             line: list[str | TableCell] = [*labels[number][place]]
             for metric, cells in zip(table.metric_names, metrics, strict=True):
                 test = found.against_base(number, metric, place)
-                difference = format_difference(test) if test else ""
                 line += [
                     replace(cells[place], signs=cells[place].signs.rstrip(ABOVE + BELOW)),
-                    TableCell(difference, signs=arrow(test) if test else ""),
+                    difference_cell(test),
                     corrected_p(test) if test else "",
                 ]
             lines.append([*line, bases[place][1], str(len(row.results))])
@@ -89,11 +88,18 @@ def board_grid(table: Table) -> Grid:
 
 
 def _column(table: Table, number: int, metric: str) -> Iterator[TableCell]:
-    rows = table.blocks[number].rows
-    for place, cell in enumerate(marked([row.mean(metric) for row in rows])):
-        deviation = rows[place].deviation(metric)
-        spread = "" if deviation is None else f"{deviation:.{DECIMALS}f}"
-        yield replace(cell, spread=spread, signs=table.contrasts.signs(number, metric, place))
+    for place, cell in enumerate(metric_column(table.blocks[number].rows, metric)):
+        yield replace(cell, signs=table.contrasts.signs(number, metric, place))
+
+
+def metric_column(rows: Sequence[Row | None], metric: str) -> list[TableCell]:
+    """Print the means of a column as :func:`marked`, with their deviations over seeds."""
+    cells = marked([None if row is None else row.mean(metric) for row in rows])
+    spreads = [None if row is None else row.deviation(metric) for row in rows]
+    return [
+        cell if spread is None else replace(cell, spread=f"{spread:.{DECIMALS}f}")
+        for cell, spread in zip(cells, spreads, strict=True)
+    ]
 
 
 def _base_columns(table: Table, number: int) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table
+from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.statistics.family import ALPHA, CorrectedTest
 
 STANDALONE = " Methods with their own recommender are compared with the best bare backbone."
@@ -68,18 +68,15 @@ def summary_grids(table: Table) -> Iterator[Grid]:
 
 def _labels(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     """Name what all rows share, then each row without it."""
-    shared = []
+    shared: dict[int, str] = {}
     for place in (0, 2):  # backbone and encoder
-        names = {row.names[place] for row in rows} - {None}
+        names = {name for row in rows if (name := row.names[place])}
         if len(names) == 1:
-            shared += [name for name in names if name]
-            rows = [replace(row, names=_without(row.names, place)) for row in rows]
-    return shared, [row.label() for row in rows]
-
-
-def _without(names: Identity, place: int) -> Identity:
-    backbone, method, encoder = names
-    return (None, method, encoder) if place == 0 else (backbone, method, None)
+            shared[place] = names.pop()
+    parts = (
+        [part for n, part in enumerate((*r.names, r.variant)) if n not in shared] for r in rows
+    )
+    return [*shared.values()], [", ".join(filter(None, part)) for part in parts]
 
 
 def _differences(table: Table, number: int) -> Iterator[TableCell]:
