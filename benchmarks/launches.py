@@ -67,13 +67,7 @@ _LIBRARY = ("scaled_dot_product_attention", "lstm", "gru", "dropout")
 
 
 class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counter of the operators below autograd.
-
-    Attributes
-    ----------
-    operations, waits
-        Calls by name of the operator.
-    """
+    """Counter of the operators below autograd, and of those that wait, by name."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -175,13 +169,7 @@ class _OneCall(torch.autograd.Function):
 
 @contextmanager
 def counted(*, library: bool = True) -> Iterator[Launches]:
-    """Count the operators of the block.
-
-    Parameters
-    ----------
-    library
-        Whether a call of a recurrent layer or of attention is one operator.
-    """
+    """Count the operators of the block; of a library's call, all of them or one."""
     launches = Launches()
     with launches, _AsLibrary(launches) if library else nullcontext():
         yield launches
@@ -190,14 +178,7 @@ def counted(*, library: bool = True) -> Iterator[Launches]:
 def count_step(experiment: Experiment, dataset: Dataset, *, static: bool) -> Launches:
     """Count what one step asks for, after one that warms up.
 
-    Parameters
-    ----------
-    experiment
-        What is trained; counted from its second epoch on, in which all parts of a method work.
-    dataset
-        Its data.
-    static
-        Whether it computes as on a GPU.
+    It is of the second epoch, in which all parts of a method work; ``static``: as on a GPU.
     """
     with static_shapes() if static else nullcontext():
         stepper = Stepper.of(experiment, dataset)

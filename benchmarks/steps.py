@@ -271,12 +271,8 @@ def shares(events: Iterable[FunctionEvent]) -> dict[str, float]:
     that were created in these regions. Autograd numbers its nodes one after another and the
     profiler notes with each operation the number of the next node, so that a region's nodes are
     those from the number of its first operation to that of the first operation after it. A
-    gradient is added to a weight at once after the node that computed it, in the same part.
-
-    Parameters
-    ----------
-    events
-        Of steps on a CPU, each in a region ``step``.
+    gradient is added to a weight at once after the node that computed it, in the same part. The
+    events are of steps on a CPU, each in a region ``step``.
     """
     ordered = sorted(events, key=lambda e: (e.time_range.start, -e.time_range.end))
     numbered = [e for e in ordered if e.sequence_nr >= 0 and e.scope == 0]
