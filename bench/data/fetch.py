@@ -156,17 +156,7 @@ def _progress_of(name: str) -> Iterator[Report]:
 
 
 class Provenance(BaseModel):
-    """Where a file came from.
-
-    Attributes
-    ----------
-    sha256
-        Of the file.
-    source
-        Its address, or the wheel's name and version.
-    download_sha256
-        Of the archive that it was in.
-    """
+    """A file's address, or its wheel, and the checksums of the file and the archive around it."""
 
     sha256: str
     source: str

@@ -170,16 +170,9 @@ def _code(function: str) -> str:
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """One file that was read.
+    """One file that was read, with its checksum.
 
-    Attributes
-    ----------
-    path
-        Its path.
-    sha256
-        Checksum of its bytes.
-    authority
-        What the checksum was compared with: ``card``, ``first fetch``, or ``none``.
+    ``authority`` is what this was compared with: ``card``, ``first fetch``, or ``none``.
     """
 
     path: Path
@@ -199,19 +192,17 @@ def verify(card: Card, settings: Settings) -> tuple[list[CheckedFile], Dataset]:
     located = locate(card, settings)
     if located is None:
         raise not_found(card, settings)
-    files = [_check(role, path, located) for role, path in located.files.items()]
+    files = []
+    for role, path in located.files.items():
+        expected, authority = _expected(role, path, located)
+        found = file_hash(path)
+        if expected not in {None, found}:
+            raise DataError(
+                f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
+                "remove the file and fetch again"
+            )
+        files.append(CheckedFile(path, found, authority))
     return files, parse_card(card, located)
-
-
-def _check(role: str, path: Path, located: Located) -> CheckedFile:
-    expected, authority = _expected(role, path, located)
-    found = file_hash(path)
-    if expected not in {None, found}:
-        raise DataError(
-            f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
-            "remove the file and fetch again"
-        )
-    return CheckedFile(path, found, authority)
 
 
 def _expected(role: str, path: Path, located: Located) -> tuple[str | None, str]:

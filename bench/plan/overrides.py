@@ -89,20 +89,15 @@ def apply_overrides(spec: Spec, overrides: Mapping[str, Any] | Iterable[str]) ->
     ConfigError
         A text is not ``key=value``, the key is unknown or ambiguous, or the value does not fit.
     """
+    given: Iterable[tuple[str, Any, str]]
     if isinstance(overrides, Mapping):
-        for key, value in overrides.items():
-            spec = _apply(spec, key, value, f"setting {key}={value}")
+        given = ((key, value, f"setting {key}={value}") for key, value in overrides.items())
     else:
-        for text in overrides:
-            key, value = parse_setting(text, "--set")
-            spec = _apply(spec, key, value, f"--set {text}")
-    return spec
-
-
-def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
-    prefix, _, bare = key.rpartition(".")
-    for owner in _find(_owners(spec), prefix, bare, where):
-        spec = _assign(spec, owner, bare, value, where)
+        given = ((*parse_setting(text, "--set"), f"--set {text}") for text in overrides)
+    for key, value, where in given:
+        prefix, _, bare = key.rpartition(".")
+        for owner in _find(_owners(spec), prefix, bare, where):
+            spec = _assign(spec, owner, bare, value, where)
     return spec
 
 
