@@ -126,15 +126,7 @@ class RowPair:
 
 @dataclass(frozen=True, eq=False)
 class BlockValues:
-    """Values that the tests of one block need.
-
-    Attributes
-    ----------
-    rows
-        By metric; None for a row without a finished experiment.
-    bases
-        What each row is compared with.
-    """
+    """Values of a block's rows by metric, None without a result, and what each is compared with."""
 
     rows: Sequence[Mapping[str, Nested] | None]
     bases: Sequence[Base]

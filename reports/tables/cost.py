@@ -35,7 +35,7 @@ class CostColumn:
 
     def mean(self, row: Row) -> float | None:
         """Average over the seeds that recorded it."""
-        values = (self.quantity(one.metadata, one.curve) for one in row.results)
+        values = (self.quantity(one.metadata, one.stored.curve) for one in row.results)
         known = [value for value in values if value is not None]
         return fmean(known) if known else None
 

@@ -119,13 +119,11 @@ def _read(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
     for result in row.results:
         gains, counts = metric.gains(result.ranking().ranks), result.ranks().target_count
         metric_by.append(buckets.ratios(gains, np.ones(len(gains)), counts))
-        drops = result.drops("test")
-        if drops is None:
+        if (drops := result.drops("test")) is None:
             dropped_by.append(np.full(len(buckets.lows), np.nan))
-        else:
-            shares.append(drops.share)
-            ratios = buckets.ratios(drops.dropped, drops.interactions, drops.item_count)
-            dropped_by.append(ratios)
+            continue
+        shares.append(drops.share)
+        dropped_by.append(buckets.ratios(drops.dropped, drops.interactions, drops.item_count))
     share = sum(shares) / len(shares) if shares else None
     return Denoising(share, np.mean(dropped_by, axis=0), np.mean(metric_by, axis=0))
 

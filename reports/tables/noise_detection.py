@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 
 import numpy as np
@@ -173,7 +173,8 @@ def _removals(
     }
     scores = (popularity_score(counts), np.zeros(len(noise)))
     for head, score in zip(_REMOVING, scores, strict=True):
-        found[head] = _mean(removal_precision(score, int(one.sum()), noise) for one in removed)
+        known = [removal_precision(score, int(one.sum()), noise) for one in removed if one.any()]
+        found[head] = _exactly(statistics.fmean(known) if known else math.nan)
     return found
 
 
@@ -352,12 +353,6 @@ def _average(seeds: Sequence[_Estimates]) -> _Estimates:
     average["SD over seeds"] = _exactly(statistics.stdev(areas))
     average["Seeds"] = _exactly(len(seeds))
     return average
-
-
-def _mean(values: Iterable[float]) -> Interval:
-    """Average what is defined."""
-    known = [value for value in values if not math.isnan(value)]
-    return _exactly(statistics.fmean(known) if known else math.nan)
 
 
 def _exactly(value: float) -> Interval:

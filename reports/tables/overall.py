@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from bench.reports.differences import MAX_NAMED, format_settings, rounded
@@ -55,20 +55,19 @@ def board_grid(table: Table) -> Grid:
     found = table.contrasts
     blocks = []
     for number, block in enumerate(table.blocks):
-        metrics = [list(_column(table, number, metric)) for metric in table.metric_names]
-        bases = list(_base_columns(table, number))
-        lines = []
-        for place, row in enumerate(block.rows):
-            line: list[str | TableCell] = [*labels[number][place]]
-            for metric, cells in zip(table.metric_names, metrics, strict=True):
-                test = found.against_base(number, metric, place)
-                line += [
-                    replace(cells[place], signs=cells[place].signs.rstrip(ABOVE + BELOW)),
-                    difference_cell(test),
-                    corrected_p(test) if test else "",
-                ]
-            lines.append([*line, bases[place][1], str(len(row.results))])
-        blocks.append(block_of(lines))
+        columns: list[Iterable[str | TableCell]] = []
+        for metric in table.metric_names:
+            cells = _column(table, number, metric)
+            tests = [found.against_base(number, metric, n) for n in range(len(block.rows))]
+            columns += [
+                [replace(cell, signs=cell.signs.rstrip(ABOVE + BELOW)) for cell in cells],
+                map(difference_cell, tests),
+                [corrected_p(test) if test else "" for test in tests],
+            ]
+        columns.append(base for _, base in _base_columns(table, number))
+        columns.append(str(len(row.results)) for row in block.rows)
+        lines = zip(labels[number], *columns, strict=True)
+        blocks.append(block_of([*names, *line] for names, *line in lines))
     tested = [
         f"{name}{column}" for name in table.metric_names for column in ("", " vs. base", " p")
     ]

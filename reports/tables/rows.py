@@ -325,11 +325,8 @@ def _table(results: Sequence[ScoredExperiment], request: Request, titles: Titles
 
     def order(identity: Identity) -> tuple[object, ...]:
         backbone, method, encoder = identity
-        places = (
-            _place(backbone or "", request.backbones, titles),
-            _place(method, request.methods, titles),
-        )
-        return (backbone is None, *places, encoder or "")
+        first = _place(backbone or "", request.backbones, titles)
+        return backbone is None, first, _place(method, request.methods, titles), encoder or ""
 
     identities = sorted({_identity(result) for result in results}, key=order)
     blocks = []

@@ -99,18 +99,15 @@ def findings(tables: Sequence[Table]) -> Iterator[str]:
 def finding(table: Table, number: int) -> str:
     """Say how many rows of a block are above and below their bare backbone; name the extremes."""
     block = table.blocks[number]
-    compared = [
-        (one.test.difference, one.row.label(backbone=block.backbones > 1), one.test)
-        for one in _compared(table, number)
-    ]
+    compared = list(_compared(table, number))
     if not compared:
         return "no method has its bare backbone here; nothing is compared."
-    compared.sort(key=lambda entry: entry[:2])
-    significant = [
-        (difference, f"{label}, {format_difference(test)}")
-        for difference, label, test in compared
-        if test.significant
-    ]
+    names = [one.row.label(backbone=block.backbones > 1) for one in compared]
+    significant = sorted(
+        (one.test.difference, f"{name}, {format_difference(one.test)}")
+        for one, name in zip(compared, names, strict=True)
+        if one.test.significant
+    )
     above = [text for difference, text in significant if difference > 0][::-1]
     below = [text for difference, text in significant if difference < 0]
     one_seed = min(len(row.results) for row in block.finished) == 1

@@ -85,18 +85,9 @@ class MetricColumn:
 
 @dataclass(frozen=True)
 class AuditedRow:
-    """One row of a table.
+    """One row of a table: its first line in the file, and its labels before the first figure.
 
-    Attributes
-    ----------
-    line
-        Where it starts in the file, 1 = first.
-    name
-        Its labels, which are the cells before the first figure.
-    complete
-        Whether every figure is printed; otherwise only those that are printed are checked.
-    violations
-        Sentences on the bounds that it violates.
+    Where it is not complete, only the figures that are printed are checked.
     """
 
     line: int
@@ -159,8 +150,8 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
         )
     if not found.rows:
         raise DataError(f"{path} has a head and no rows; nothing can be checked")
-    once = (list(dict.fromkeys(heads)) for heads in (found.checked, found.unchecked))
-    return Audit(found.rows, *once, found.notes)
+    checked, unchecked = (list(dict.fromkeys(one)) for one in (found.checked, found.unchecked))
+    return replace(found, checked=checked, unchecked=unchecked)
 
 
 def summary(path: Path, audited: Audit) -> str:
