@@ -148,5 +148,5 @@ class _World:
             item = self._draw(taste)
             if item not in user.items:
                 return item
-        everything = [*self.tastes[taste], *range(len(self.names))]
+        everything: list[int] = [*self.tastes[taste], *range(len(self.names))]
         return next(item for item in everything if item not in user.items)
