@@ -70,13 +70,14 @@ class Buckets:
         size = len(self.lows)
         return FIFTHS[:size] if size < 2 else (*FIFTHS[: size - 1], FIFTHS[-1])
 
-    def of_counts(self, counts: NDArray[np.int32]) -> NDArray[np.intp]:
+    def of_counts(self, counts: NDArray[np.integer]) -> NDArray[np.intp]:
         """Return the bucket of each count; items rarer than every target are in the first."""
         return np.maximum(np.searchsorted(self.lows, counts, side="right") - 1, 0)
 
     def sums(self, values: NDArray[Any], counts: NDArray[np.int32]) -> Floats:
         """Add up values by the bucket of their item."""
-        return np.bincount(self.of_counts(counts), weights=values, minlength=len(self.lows))
+        sums = np.bincount(self.of_counts(counts), weights=values, minlength=len(self.lows))
+        return sums.astype(np.float64)
 
     def merged(self, drops: Drops) -> Drops:
         """Add up counts by bucket."""
@@ -87,7 +88,8 @@ class Buckets:
     def ratios(self, part: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.int32]) -> Floats:
         """Divide sums by the bucket of their item; NaN for an empty bucket."""
         sums, sizes = self.sums(part, counts), self.sums(whole, counts)
-        return np.divide(sums, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0)
+        found: Floats = np.full(len(sizes), np.nan)
+        return np.divide(sums, sizes, out=found, where=sizes > 0)
 
     def describe(self) -> str:
         """List the counts of each bucket."""

@@ -113,7 +113,7 @@ def _estimates(
     StoreError
         The decisions are not about the interactions of the data set.
     """
-    seeds = [found for one in stored if truth and (found := one.decisions(part)) is not None]
+    seeds = [own for one in stored if truth and (own := one.decisions(part)) is not None]
     if not truth or not seeds:
         return {}
     place = _places(seeds[0], dataset, part)
