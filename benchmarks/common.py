@@ -63,14 +63,9 @@ def plan(spec: Spec, overrides: Iterable[str], dataset: Dataset) -> list[Experim
 
 
 def seconds(call: Callable[[], object], at_least: float = 1.0) -> float:
-    """Return the median wall seconds of a call after one that warms up.
+    """Return the median wall seconds of a call, on as many threads as torch uses now.
 
-    Parameters
-    ----------
-    call
-        What is timed, with as many threads as torch uses now.
-    at_least
-        Seconds to go on repeating; a call that takes longer is timed once.
+    After a call that warms up it is repeated for some seconds, or timed once if it takes longer.
     """
     timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
     return timer.blocked_autorange(min_run_time=at_least).median

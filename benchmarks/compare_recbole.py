@@ -39,12 +39,7 @@ from bench.plan.spec import Spec
 from bench.runs.train import run_experiment
 from bench.settings import Settings
 
-PEER_MODELS = {
-    "gru4rec": "GRU4Rec",
-    "sasrec": "SASRec",
-    "caser": "Caser",
-    "bert4rec": "BERT4Rec",
-}
+PEER_MODELS = {"gru4rec": "GRU4Rec", "sasrec": "SASRec", "caser": "Caser", "bert4rec": "BERT4Rec"}
 PEER_SCRIPT = Path(__file__).with_name("recbole_peer.py")
 METRICS = {
     f"{ours}@{k}": f"{theirs}@{k}"
@@ -75,22 +70,10 @@ def parser() -> ArgumentParser:
 
 @dataclass(frozen=True)
 class Side:
-    """One training run.
+    """One training run: a program, the next-item targets of an epoch, and its cost and figures.
 
-    Attributes
-    ----------
-    name
-        Name of the program.
-    targets
-        Next-item targets of an epoch.
-    training_seconds, evaluation_seconds
-        Wall seconds of each epoch.
-    validation
-        NDCG@10 after each epoch.
-    test
-        Metrics of the best weights, by our names.
-    peak_memory_bytes
-        Of the process.
+    The seconds and the validation NDCG@10 are of each epoch, the test metrics, by our names, of
+    the best weights.
     """
 
     name: str

@@ -64,18 +64,7 @@ def measure(
 ) -> list[list[str]]:
     """Encode the same texts in three ways, in turn, and return a table's rows.
 
-    Parameters
-    ----------
-    encoder
-        Registered name of one that goes through LLM2Vec.
-    settings
-        Settings of the encoder.
-    texts
-        Distinct, in the order of the catalogue.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    repeats
-        Passes of each side; the fastest counts.
+    The fastest of the repeats counts.
 
     Raises
     ------

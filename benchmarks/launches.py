@@ -20,12 +20,12 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from common import command, plan, positive, print_table, run
-from steps import CPU, METHODS_OF_DATA, Stepper
+from common import print_table, run
+from steps import Stepper, models_command, planned
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
@@ -33,12 +33,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from bench.components import BACKBONES
 from bench.data.dataset import Dataset
-from bench.data.load import load_dataset
 from bench.model.shapes import static_shapes
 from bench.plan.experiment import Experiment
-from bench.plan.spec import Spec
-from bench.settings import Settings
-from bench.training.device import configure
 
 _NO_KERNEL = {
     "aten::_local_scalar_dense",
@@ -71,13 +67,7 @@ _LIBRARY = ("scaled_dot_product_attention", "lstm", "gru", "dropout")
 
 
 class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counter of the operators below autograd.
-
-    Attributes
-    ----------
-    operations, waits
-        Calls by name of the operator.
-    """
+    """Counter of the operators below autograd, and of those that wait, by name."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -179,32 +169,16 @@ class _OneCall(torch.autograd.Function):
 
 @contextmanager
 def counted(*, library: bool = True) -> Iterator[Launches]:
-    """Count the operators of the block.
-
-    Parameters
-    ----------
-    library
-        Whether a call of a recurrent layer or of attention is one operator.
-    """
+    """Count the operators of the block; of a library's call, all of them or one."""
     launches = Launches()
-    with ExitStack() as stack:
-        stack.enter_context(launches)
-        if library:
-            stack.enter_context(_AsLibrary(launches))
+    with launches, _AsLibrary(launches) if library else nullcontext():
         yield launches
 
 
 def count_step(experiment: Experiment, dataset: Dataset, *, static: bool) -> Launches:
     """Count what one step asks for, after one that warms up.
 
-    Parameters
-    ----------
-    experiment
-        What is trained; counted from its second epoch on, in which all parts of a method work.
-    dataset
-        Its data.
-    static
-        Whether it computes as on a GPU.
+    It is of the second epoch, in which all parts of a method work; ``static``: as on a GPU.
     """
     with static_shapes() if static else nullcontext():
         stepper = Stepper.of(experiment, dataset)
@@ -219,32 +193,18 @@ def count_step(experiment: Experiment, dataset: Dataset, *, static: bool) -> Lau
 
 def parser() -> ArgumentParser:
     """Describe the command line."""
-    arguments = command(__doc__)
+    arguments = models_command(__doc__, dataset="planted")
     add = arguments.add_argument
-    add("--dataset", default="planted", help="name or path of a data card")
     add("--backbone", nargs="+", default=BACKBONES.names(), help="recommenders")
-    add("--method", nargs="+", default=METHODS_OF_DATA, help="methods and variants")
-    add("--encoder", default="tfidf", help="text encoder of methods that need one")
-    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as batch_size=128")
-    add("--threads", type=positive, default=1, help="threads of the arithmetic")
     add("--operators", action="store_true", help="list the operators of padded steps too")
     return arguments
 
 
 def main(options: Namespace) -> None:
     """Print a row for each method and a column for each backbone."""
-    settings = Settings.from_environment()
-    data = load_dataset(options.dataset, settings)
-    configure(CPU, options.threads, settings.numerics)
-    spec = Spec(
-        name="launches",
-        datasets=(options.dataset,),
-        backbones=tuple(options.backbone),
-        methods=tuple(options.method),
-        encoders=(options.encoder,),
-    )
+    data, experiments = planned("launches", options, *options.backbone)
     cells, lists = defaultdict[str, dict[str, str]](dict), []
-    for experiment in plan(spec, options.set, data):
+    for experiment in experiments:
         found = [count_step(experiment, data, static=static) for static in (False, True)]
         method, backbone = experiment.method, experiment.backbone or "no backbone"
         cells[method][backbone] = " → ".join(

@@ -49,16 +49,9 @@ Losses = Callable[[], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One part, timed twice on the same input.
+    """Wall seconds of the published loops and of ours for one part, on the same input.
 
-    Attributes
-    ----------
-    part
-        What was computed, with the sizes of the input.
-    loops, ours
-        Wall seconds of the published loops and of this package, for as much work.
-    note
-        What else was measured: memory, agreement of the two results.
+    The note says what else was measured: memory, agreement of the two results.
     """
 
     part: str

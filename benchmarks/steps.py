@@ -67,16 +67,38 @@ HEADERS = (
 
 def parser() -> ArgumentParser:
     """Describe the command line."""
-    arguments = command(__doc__)
+    arguments = models_command(__doc__, dataset="beauty")
     add = arguments.add_argument
-    add("--dataset", default="beauty", help="name or path of a data card")
     add("--backbone", default="sasrec", help="recommender that methods are attached to")
+    add("--steps", type=positive, default=10, help="timed steps of each method")
+    return arguments
+
+
+def models_command(description: str | None, dataset: str) -> ArgumentParser:
+    """Create a parser of the options that :func:`planned` reads, except the backbones."""
+    arguments = command(description)
+    add = arguments.add_argument
+    add("--dataset", default=dataset, help="name or path of a data card")
     add("--method", nargs="+", default=METHODS_OF_DATA, help="methods and variants")
     add("--encoder", default="tfidf", help="text encoder of methods that need one")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as batch_size=128")
-    add("--steps", type=positive, default=10, help="timed steps of each method")
     add("--threads", type=positive, default=1, help="threads of the arithmetic")
     return arguments
+
+
+def planned(name: str, options: Namespace, *backbones: str) -> tuple[Dataset, list[Experiment]]:
+    """Load the data, set the arithmetic of a CPU, and fix an experiment for each model."""
+    spec = Spec(
+        name=name,
+        datasets=(options.dataset,),
+        backbones=backbones,
+        methods=tuple(options.method),
+        encoders=(options.encoder,),
+    )
+    settings = Settings.from_environment()
+    data = load_dataset(options.dataset, settings)
+    configure(CPU, options.threads, settings.numerics)
+    return data, plan(spec, options.set, data)
 
 
 @dataclass(frozen=True)
@@ -249,12 +271,8 @@ def shares(events: Iterable[FunctionEvent]) -> dict[str, float]:
     that were created in these regions. Autograd numbers its nodes one after another and the
     profiler notes with each operation the number of the next node, so that a region's nodes are
     those from the number of its first operation to that of the first operation after it. A
-    gradient is added to a weight at once after the node that computed it, in the same part.
-
-    Parameters
-    ----------
-    events
-        Of steps on a CPU, each in a region ``step``.
+    gradient is added to a weight at once after the node that computed it, in the same part. The
+    events are of steps on a CPU, each in a region ``step``.
     """
     ordered = sorted(events, key=lambda e: (e.time_range.start, -e.time_range.end))
     numbered = [e for e in ordered if e.sequence_nr >= 0 and e.scope == 0]
@@ -287,17 +305,7 @@ def shares(events: Iterable[FunctionEvent]) -> dict[str, float]:
 
 def main(options: Namespace) -> None:
     """Print a row for each method."""
-    spec = Spec(
-        name="steps",
-        datasets=(options.dataset,),
-        backbones=(options.backbone,),
-        methods=tuple(options.method),
-        encoders=(options.encoder,),
-    )
-    settings = Settings.from_environment()
-    data = load_dataset(options.dataset, settings)
-    configure(CPU, options.threads, settings.numerics)
-    experiments = plan(spec, options.set, data)
+    data, experiments = planned("steps", options, options.backbone)
     costs = measure(experiments, data, options.steps)
     print(f"{data.name}, {options.threads} threads, attached to {options.backbone}, ", end="")
     print(f"batches of {experiments[0].training.batch_size}:\n")

@@ -38,18 +38,7 @@ def load_same(source: str, settings: Settings, name: str, fingerprint: str) -> D
 
 
 class AvailableData:
-    """Loads each data set once, without downloading it.
-
-    Parameters
-    ----------
-    settings
-        Name the folders of data and cache.
-
-    Attributes
-    ----------
-    problems
-        One sentence for each data set that could not be loaded.
-    """
+    """Loads each data set once, without downloading it; ``problems`` names those it could not."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -15,7 +15,7 @@ from bench.evaluate.metrics import Metric, Ranking, rank_of
 from bench.plan.experiment import Experiment
 from bench.plan.progress import counted
 from bench.plan.protocol import Part, Phase, SplitRule
-from bench.plan.result import Decisions, Drops, Epoch, Metadata, Ranks
+from bench.plan.result import Decisions, Drops, Metadata, Ranks
 from bench.plan.variants import split_source
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
@@ -66,11 +66,6 @@ class ScoredExperiment:
     def metadata(self) -> Metadata:
         """Costs, versions and diagnostics."""
         return self.stored.metadata
-
-    @property
-    def curve(self) -> Sequence[Epoch]:
-        """Learning curve."""
-        return self.stored.curve
 
     def ranks(self, phase: Phase | None = None) -> Ranks:
         """Read the ranks that count, by default in the phase of the request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from bench.components import BACKBONES, ENCODERS, METHODS, VARIANT_MARK
 from bench.errors import BenchError
@@ -25,13 +26,11 @@ class RegisteredTitles(Mapping[str, str]):
         self._known = {name: load_card(name).title or name for name in card_names()}
         for registry in (ENCODERS, BACKBONES, METHODS):
             for name in registry.names():
-                try:
+                with suppress(BenchError):
                     entry = registry.get(name)
-                except BenchError:
-                    continue
-                self._known[name] = entry.title
-                variants = {f"{name}{VARIANT_MARK}{v.name}": v.title for v in entry.variants}
-                self._known.update(variants)
+                    self._known[name] = entry.title
+                    for variant in entry.variants:
+                        self._known[f"{name}{VARIANT_MARK}{variant.name}"] = variant.title
 
     def __getitem__(self, name: str) -> str:
         """Return a title, such as ``IADSR (theta=0.5)`` for ``iadsr:theta=0.5``."""
@@ -44,10 +43,8 @@ class RegisteredTitles(Mapping[str, str]):
             return with_variants(self.get(dataset, dataset), variants)
         if VARIANT_MARK in name:
             for registry in (METHODS, BACKBONES, ENCODERS):
-                try:
+                with suppress(BenchError):
                     return registry.get(name).title
-                except BenchError:
-                    continue
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:

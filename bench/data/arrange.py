@@ -48,7 +48,10 @@ def arrange(raw: Interactions, card: Card, form: Form) -> Dataset:
     if not len(raw.users):
         raise DataError(f"data set '{card.name}' has no interactions; check its files")
     raw = _with_tidy_ids(raw, form)
-    missing = _without_id(raw) if form.missing_ids == "drop" else np.zeros_like(raw.users, bool)
+    missing = np.zeros(len(raw.users), dtype=np.bool_)
+    for codes, ids in ((raw.users, raw.user_ids), (raw.items, raw.item_ids)):
+        if form.missing_ids == "drop":
+            missing |= np.array([*map(is_missing, ids)])[codes]
     stays = selected(raw, card) & ~missing
     if card.times == "float32":
         times = _needed(raw.times, "times", "times: float32", card)
@@ -107,15 +110,6 @@ def _with_tidy_ids(raw: Interactions, form: Form) -> Interactions:
         columns[f"{kind}s"] = numbers[codes] if found else codes
         notes += found
     return replace(raw, notes=notes, **columns)
-
-
-def _without_id(raw: Interactions) -> NDArray[np.bool_]:
-    """Return which rows lack the id of their user or item."""
-    missing: NDArray[np.bool_] = np.logical_or(
-        np.array([*map(is_missing, raw.user_ids)])[raw.users],
-        np.array([*map(is_missing, raw.item_ids)])[raw.items],
-    )
-    return missing
 
 
 def _as_published(raw: Interactions, card: Card) -> list[CheckResult]:

@@ -100,19 +100,9 @@ class _State(BaseModel):
 
 
 class _Resuming:
-    """A downloader for pooch that asks for the rest of what an earlier attempt has left.
+    """A downloader for pooch that asks for the rest of what an earlier attempt has left in a part.
 
-    Parameters
-    ----------
-    part
-        Where bytes are kept until all have arrived.
-    report
-        Called with the progress.
-
-    Attributes
-    ----------
-    resumed
-        Whether the last transfer kept bytes of an earlier one.
+    ``resumed`` says whether the last transfer kept bytes of an earlier one.
     """
 
     def __init__(self, part: Path, report: Report) -> None:

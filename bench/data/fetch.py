@@ -97,23 +97,30 @@ def _fetch_source(form: Form, source: Source, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=downloads) as name:
         temporary = Path(name)
         fetched, digest = _download(source, folder, temporary)
+        entries: dict[str, Provenance] = {}
         try:
             if source.role:
-                entries = {form.files[source.role]: Provenance(sha256=digest, source=source.label)}
-                fetched.replace(temporary / form.files[source.role])
-            else:
-                entries = _extract(fetched, source, form, temporary, digest)
+                file = form.files[source.role]
+                entries[file] = Provenance(sha256=digest, source=source.label)
+                fetched.replace(temporary / file)
+            for role, member in source.members.items():
+                file = form.files[role]
+                remedy = "correct the card if the publisher changed the file"
+                found = extract(fetched, member, temporary / file, source.label, remedy)
+                known = {"source": source.label, "download_sha256": digest}
+                entries[file] = Provenance(sha256=found, **known)
         finally:
             fetched.unlink(missing_ok=True)
         for file in entries:
             (temporary / file).replace(folder / file)
-    known = _Record({**provenance(folder), **entries})
-    write_json(folder / PROVENANCE, known.model_dump(exclude_none=True))
+    record = _Record({**provenance(folder), **entries})
+    write_json(folder / PROVENANCE, record.model_dump(exclude_none=True))
 
 
 def _download(source: Source, folder: Path, temporary: Path) -> tuple[Path, str]:
     """Fetch a source's one file; return its path and SHA-256, which is checked."""
-    expected = source.sha256 or _recorded_download(source, folder)
+    recorded = (one for one in provenance(folder).values() if one.source == source.label)
+    expected = source.sha256 or next((o.download_sha256 or o.sha256 for o in recorded), None)
     if source.wheel is None:
         name = PurePosixPath(urlsplit(str(source.url)).path).name or "archive"
         path = folder / _DOWNLOADS / name
@@ -148,38 +155,8 @@ def _progress_of(name: str) -> Iterator[Report]:
         display.say(f"{name}: {note}")
 
 
-def _extract(
-    archive: Path, source: Source, form: Form, folder: Path, digest: str
-) -> dict[str, Provenance]:
-    """Extract all members to a folder and check them; return what to record of each."""
-    entries: dict[str, Provenance] = {}
-    for role, member in source.members.items():
-        name = form.files[role]
-        remedy = "correct the card if the publisher changed the file"
-        found = extract(archive, member, folder / name, source.label, remedy)
-        entries[name] = Provenance(sha256=found, source=source.label, download_sha256=digest)
-    return entries
-
-
-def _recorded_download(source: Source, folder: Path) -> str | None:
-    for entry in provenance(folder).values():
-        if entry.source == source.label:
-            return entry.download_sha256 or entry.sha256
-    return None
-
-
 class Provenance(BaseModel):
-    """Where a file came from.
-
-    Attributes
-    ----------
-    sha256
-        Of the file.
-    source
-        Its address, or the wheel's name and version.
-    download_sha256
-        Of the archive that it was in.
-    """
+    """A file's address, or its wheel, and the checksums of the file and the archive around it."""
 
     sha256: str
     source: str

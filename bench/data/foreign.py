@@ -34,15 +34,7 @@ def as_read(values: Sequence[str], known: Collection[str], kind: str) -> list[st
 
 @dataclass(frozen=True, eq=False)
 class ForeignTable:
-    """Some columns of a CSV or Parquet file, checked value by value.
-
-    Attributes
-    ----------
-    path
-        The file.
-    columns
-        Those of the wanted columns that the file has.
-    """
+    """Those of some wanted columns that a CSV or Parquet file has, checked value by value."""
 
     path: Path
     columns: Columns

@@ -73,14 +73,12 @@ def read_card(card: Card, located: Located, cache: Path) -> Dataset:
         The files are damaged or do not hold what the card expects.
     """
     content = _entry(card, located, cache).get(lambda: _to_content(_parse(card, located)))
-    dataset = _with_expected_counts(card, _from_content(content, card))
-    return with_variants(dataset, card.variants)
+    return _as_expected(card, _from_content(content, card))
 
 
 def parse_card(card: Card, located: Located) -> Dataset:
     """Read a data set's files without the cache; see :func:`read_card`."""
-    dataset = _with_expected_counts(card, _parse(card, located))
-    return with_variants(dataset, card.variants)
+    return _as_expected(card, _parse(card, located))
 
 
 def _parse(card: Card, located: Located) -> Dataset:
@@ -93,8 +91,8 @@ def _parse(card: Card, located: Located) -> Dataset:
     return dataset
 
 
-def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
-    """Refuse a data set of another size than its card expects."""
+def _as_expected(card: Card, dataset: Dataset) -> Dataset:
+    """Apply a card's variants to its data set; refuse one of another size than it expects."""
     found = Counts(
         users=dataset.n_users, items=dataset.n_items, interactions=dataset.n_interactions
     )
@@ -103,7 +101,7 @@ def _with_expected_counts(card: Card, dataset: Dataset) -> Dataset:
             f"data set '{card.name}' holds {found}, but its card expects {card.expected}; "
             "fetch or copy its files again, or correct 'expected'"
         )
-    return dataset
+    return with_variants(dataset, card.variants)
 
 
 def _entry(card: Card, located: Located, cache: Path) -> Entry:
@@ -172,16 +170,9 @@ def _code(function: str) -> str:
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """One file that was read.
+    """One file that was read, with its checksum.
 
-    Attributes
-    ----------
-    path
-        Its path.
-    sha256
-        Checksum of its bytes.
-    authority
-        What the checksum was compared with: ``card``, ``first fetch``, or ``none``.
+    ``authority`` is what this was compared with: ``card``, ``first fetch``, or ``none``.
     """
 
     path: Path
@@ -201,19 +192,17 @@ def verify(card: Card, settings: Settings) -> tuple[list[CheckedFile], Dataset]:
     located = locate(card, settings)
     if located is None:
         raise not_found(card, settings)
-    files = [_check(role, path, located) for role, path in located.files.items()]
+    files = []
+    for role, path in located.files.items():
+        expected, authority = _expected(role, path, located)
+        found = file_hash(path)
+        if expected not in {None, found}:
+            raise DataError(
+                f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
+                "remove the file and fetch again"
+            )
+        files.append(CheckedFile(path, found, authority))
     return files, parse_card(card, located)
-
-
-def _check(role: str, path: Path, located: Located) -> CheckedFile:
-    expected, authority = _expected(role, path, located)
-    found = file_hash(path)
-    if expected not in {None, found}:
-        raise DataError(
-            f"{path} has SHA-256 {found}, expected {expected} (known from the {authority}); "
-            "remove the file and fetch again"
-        )
-    return CheckedFile(path, found, authority)
 
 
 def _expected(role: str, path: Path, located: Located) -> tuple[str | None, str]:

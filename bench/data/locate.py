@@ -12,15 +12,7 @@ from bench.settings import Settings
 
 @dataclass(frozen=True)
 class Located:
-    """A complete form of a data set.
-
-    Attributes
-    ----------
-    form
-        Which of the card's forms.
-    files
-        Path by role.
-    """
+    """One of a card's forms that is complete, with the path of each file by its role."""
 
     form: Form
     files: dict[str, Path]

@@ -104,13 +104,6 @@ class Changed:
     origin: Integers
     noise: NDArray[np.bool_]
 
-    def noise_after(self, before: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return where this change or an earlier one made noise, bool ``[interactions]``."""
-        kept = self.origin >= 0
-        after = self.noise.copy()
-        after[kept] |= before[self.origin[kept]]
-        return after
-
 
 def random(training: Training) -> Changed:
     """Insert items that the user does not have, uniform over all, as in STEAM's corruption."""
@@ -299,14 +292,14 @@ def _with_variant(dataset: Dataset, variant: Variant) -> Dataset:
 
 def _training_changed(dataset: Dataset, variant: Change) -> Dataset:
     """Change what models train on, and nothing else."""
-    training = dataset.histories("train")
-    changed = _change(training, dataset, variant)
+    changed = _change(dataset.histories("train"), dataset, variant)
     known = _is_known(dataset, variant)
+    earlier = np.where(changed.origin < 0, False, _noise(dataset, "train")[changed.origin])
     return replace(
         dataset,
         noise=_noise(dataset, "test") if known else None,
         training=changed.sequences,
-        training_noise=changed.noise_after(_noise(dataset, "train")) if known else None,
+        training_noise=changed.noise | earlier if known else None,
     )
 
 

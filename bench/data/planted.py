@@ -33,20 +33,6 @@ _FIRST_TASTE = 0.85
 _TRIES = 50
 
 
-@dataclass(frozen=True)
-class _World:
-    """Items and how one leads to another.
-
-    ``tastes[t]`` lists the items of a taste, most popular first, ``shares[t]`` the running sum
-    of their weights; ``names`` and ``successors`` are by item.
-    """
-
-    tastes: list[list[int]]
-    shares: list[list[float]]
-    names: list[str]
-    successors: list[list[int]]
-
-
 @dataclass
 class _User:
     """One history in the making; ``last`` is the latest item of each taste."""
@@ -60,9 +46,8 @@ class _User:
 
 def read(files: Mapping[str, Path], options: PlantedOptions) -> Interactions:  # noqa: ARG001
     """Generate; no file is read."""
-    chance = random.Random(options.seed)  # noqa: S311
-    world = _make_world(options, chance)
-    histories = [_walk(world, options, chance) for _ in range(options.users)]
+    world = _World(options)
+    histories = [world.walk() for _ in range(options.users)]
     lengths = [len(history.items) for history in histories]
     item_ids = [f"i{item:05d}" for item in range(len(world.names))]
     return Interactions(
@@ -75,102 +60,93 @@ def read(files: Mapping[str, Path], options: PlantedOptions) -> Interactions:  #
     )
 
 
-def _make_world(options: PlantedOptions, chance: random.Random) -> _World:
-    tastes = [list(range(taste, options.items, options.tastes)) for taste in range(options.tastes)]
-    names = [""] * options.items
-    successors: list[list[int]] = [[] for _ in names]
-    shares = []
-    for items, vocabulary in zip(tastes, VOCABULARIES, strict=False):
-        weights = [rank**-options.popularity for rank in range(1, len(items) + 1)]
-        shares.append(list(accumulate(weights)))
-        for item, name in zip(items, _names(vocabulary, len(items), chance), strict=True):
-            names[item] = name
-            successors[item] = [_draw(items, shares[-1], chance) for _ in range(_SUCCESSORS)]
-    return _World(tastes, shares, names, successors)
+class _World:
+    """Items, how one leads to another, and the chance that leads users from one to the next.
 
+    ``tastes[t]`` lists the items of a taste, most popular first, ``shares[t]`` the running sum
+    of their weights; ``names`` and ``successors`` are by item.
+    """
 
-def _names(vocabulary: tuple[list[str], list[str]], count: int, chance: random.Random) -> list[str]:
-    """Make distinct names of one adjective and one or two nouns."""
-    adjectives, nouns = vocabulary
-    names: dict[str, None] = {}
-    while len(names) < count:
-        words = [_pick(adjectives, chance), _pick(nouns, chance)]
-        if chance.random() < 0.5 or len(names) >= 50:
-            words.insert(1, _pick(nouns, chance))
-        if len(set(words)) == len(words):
-            names[" ".join(words)] = None
-    return list(names)
+    def __init__(self, options: PlantedOptions) -> None:
+        self.options = options
+        self.chance = random.Random(options.seed).random  # noqa: S311
+        tastes = range(options.tastes)
+        self.tastes = [list(range(taste, options.items, options.tastes)) for taste in tastes]
+        self.shares: list[list[float]] = []
+        self.names = [""] * options.items
+        self.successors: list[list[int]] = [[] for _ in self.names]
+        for taste, items in enumerate(self.tastes):
+            weights = [rank**-options.popularity for rank in range(1, len(items) + 1)]
+            self.shares.append(list(accumulate(weights)))
+            for item, name in zip(
+                items, self._names(*VOCABULARIES[taste], len(items)), strict=True
+            ):
+                self.names[item] = name
+                self.successors[item] = [self._draw(taste) for _ in range(_SUCCESSORS)]
 
+    def _names(self, adjectives: list[str], nouns: list[str], count: int) -> list[str]:
+        """Make distinct names of one adjective and one or two nouns."""
+        names: dict[str, None] = {}
+        while len(names) < count:
+            words = [self._pick(adjectives), self._pick(nouns)]
+            if self.chance() < 0.5 or len(names) >= 50:
+                words.insert(1, self._pick(nouns))
+            if len(set(words)) == len(words):
+                names[" ".join(words)] = None
+        return list(names)
 
-def _pick(words: Sequence[T], chance: random.Random) -> T:
-    return words[int(chance.random() * len(words))]
+    def _pick(self, words: Sequence[T]) -> T:
+        return words[int(self.chance() * len(words))]
 
+    def _draw(self, taste: int) -> int:
+        """Draw an item of a taste by popularity."""
+        items, shares = self.tastes[taste], self.shares[taste]
+        place = bisect_right(shares, self.chance() * shares[-1])
+        return items[min(place, len(items) - 1)]
 
-def _draw(items: list[int], shares: list[float], chance: random.Random) -> int:
-    place = bisect_right(shares, chance.random() * shares[-1])
-    return items[min(place, len(items) - 1)]
+    def walk(self) -> _User:
+        """Make a user's history."""
+        first = int(self.chance() * self.options.tastes)
+        user = _User(first, self._other_taste(first))
+        length = self._length()
+        for step in range(length):
+            inner = 0 < step < length - 2
+            accidental = inner and self.chance() < self.options.noise
+            item = self._accident(user) if accidental else self._next_item(user)
+            user.items.append(item)
+            user.accidental.append(accidental)
+        return user
 
+    def _length(self) -> int:
+        more = self.options.mean_length - self.options.min_length
+        length = self.options.min_length
+        while length < self.options.max_length and self.chance() < more / (1 + more):
+            length += 1
+        return length
 
-def _walk(world: _World, options: PlantedOptions, chance: random.Random) -> _User:
-    first = int(chance.random() * options.tastes)
-    user = _User(first, _other_taste(options, chance, first))
-    length = _length(options, chance)
-    for step in range(length):
-        inner = 0 < step < length - 2
-        accidental = inner and chance.random() < options.noise
-        item = (
-            _accident(user, world, options, chance)
-            if accidental
-            else _next_item(user, world, options, chance)
-        )
-        user.items.append(item)
-        user.accidental.append(accidental)
-    return user
+    def _other_taste(self, *without: int) -> int:
+        return self._pick([taste for taste in range(len(self.tastes)) if taste not in without])
 
+    def _accident(self, user: _User) -> int:
+        return self._unseen(user, self._other_taste(user.first, user.second), [])
 
-def _length(options: PlantedOptions, chance: random.Random) -> int:
-    more = options.mean_length - options.min_length
-    length = options.min_length
-    while length < options.max_length and chance.random() < more / (1 + more):
-        length += 1
-    return length
+    def _next_item(self, user: _User) -> int:
+        if self.chance() < self.options.drift:
+            user.first, user.second = user.second, self._other_taste(user.first, user.second)
+        taste = user.first if self.chance() < _FIRST_TASTE else user.second
+        goes_on = taste in user.last and self.chance() < self.options.sequential
+        successors = self.successors[user.last[taste]] if goes_on else []
+        user.last[taste] = self._unseen(user, taste, successors)
+        return user.last[taste]
 
-
-def _other_taste(options: PlantedOptions, chance: random.Random, *without: int) -> int:
-    return _pick([taste for taste in range(options.tastes) if taste not in without], chance)
-
-
-def _accident(user: _User, world: _World, options: PlantedOptions, chance: random.Random) -> int:
-    taste = _other_taste(options, chance, user.first, user.second)
-    return _unseen(user, world, taste, [], chance)
-
-
-def _next_item(user: _User, world: _World, options: PlantedOptions, chance: random.Random) -> int:
-    if chance.random() < options.drift:
-        user.first, user.second = (
-            user.second,
-            _other_taste(options, chance, user.first, user.second),
-        )
-    taste = user.first if chance.random() < _FIRST_TASTE else user.second
-    goes_on = taste in user.last and chance.random() < options.sequential
-    item = _unseen(
-        user, world, taste, world.successors[user.last[taste]] if goes_on else [], chance
-    )
-    user.last[taste] = item
-    return item
-
-
-def _unseen(
-    user: _User, world: _World, taste: int, successors: list[int], chance: random.Random
-) -> int:
-    """Draw a successor that the user has not met, otherwise another item of the taste."""
-    new = [item for item in successors if item not in user.items]
-    if new:
-        return _pick(new, chance)
-    items = world.tastes[taste]
-    for _ in range(_TRIES):
-        item = _draw(items, world.shares[taste], chance)
-        if item not in user.items:
-            return item
-    everything: list[int] = [*items, *range(len(world.names))]
-    return next(item for item in everything if item not in user.items)
+    def _unseen(self, user: _User, taste: int, successors: list[int]) -> int:
+        """Draw a successor that the user has not met, otherwise another item of the taste."""
+        new = [item for item in successors if item not in user.items]
+        if new:
+            return self._pick(new)
+        for _ in range(_TRIES):
+            item = self._draw(taste)
+            if item not in user.items:
+                return item
+        everything: list[int] = [*self.tastes[taste], *range(len(self.names))]
+        return next(item for item in everything if item not in user.items)

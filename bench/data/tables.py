@@ -31,19 +31,8 @@ _STAND_IN = "\x1f"
 class LayoutError(DataError):
     """A text file is not written as it was expected.
 
-    Parameters
-    ----------
-    problem
-        What is wrong, and where.
-    remedy
-        What to do about the file.
-    card
-        What a data set's card may say instead.
-
-    Attributes
-    ----------
-    without_card
-        The message where the file belongs to no card.
+    The remedy is about the file; a data set's card may say something else instead, which
+    ``without_card``, the message where the file belongs to no card, leaves out.
     """
 
     def __init__(self, problem: str, remedy: str, card: str) -> None:
@@ -145,10 +134,6 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise DataError(f"{path} is empty; fetch or copy it again")
-    return _with_plain_lines(path, text)
-
-
-def _with_plain_lines(path: Path, text: str) -> str:
     text = text.replace("\r\n", "\n")
     if "\n" not in text:
         text = text.replace("\r", "\n")

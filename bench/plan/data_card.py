@@ -34,28 +34,14 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 class Wheel(Config):
-    """A wheel on the package index, fetched with pip and the user's own configuration.
-
-    Attributes
-    ----------
-    distribution, version
-        As in ``pip download distribution==version``.
-    """
+    """A wheel on the package index, which pip fetches with the user's own configuration."""
 
     distribution: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")
 
 
 class Member(Config):
-    """One file inside an archive.
-
-    Attributes
-    ----------
-    path
-        Its path there.
-    sha256
-        Of the extracted file.
-    """
+    """One file inside an archive: its path there, and the SHA-256 of what is extracted."""
 
     path: str
     sha256: str | None = Field(default=None, pattern=_SHA256)

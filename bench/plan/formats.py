@@ -258,16 +258,14 @@ class Reader:
         return parse(files, options)
 
 
-_READERS = "bench.data.readers"
-
-
 def _rows(
     name: str,
     summary: str,
     options: type[TableOptions],
     files: tuple[str, str] = ("interactions", "items"),
 ) -> Reader:
-    return Reader(name, summary, files[:1], files[1:], options, f"{_READERS}.table:read")
+    function = "bench.data.readers.table:read"
+    return Reader(name, summary, files[:1], files[1:], options, function)
 
 
 SEQUENCES = Reader(
@@ -276,7 +274,7 @@ SEQUENCES = Reader(
     ("sequences",),
     ("items",),
     SequencesOptions,
-    f"{_READERS}.sequences:read",
+    "bench.data.readers.sequences:read",
 )
 RECBOLE = _rows("recbole", "RecBole atomic files .inter and .item", RecboleOptions)
 AMAZON = _rows(
@@ -287,9 +285,7 @@ AMAZON = _rows(
 )
 MOVIELENS = _rows("movielens", "MovieLens u.data and u.item", MovielensOptions)
 TABLE = _rows(
-    "table",
-    "CSV and other separated text, Parquet or JSON lines, with named columns",
-    TableOptions,
+    "table", "CSV and other separated text, Parquet or JSON lines, with named columns", TableOptions
 )
 PLANTED = Reader(
     "planted",

@@ -73,13 +73,7 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class PlannedExperiment:
-    """An experiment and where its data come from.
-
-    Attributes
-    ----------
-    source
-        What :func:`bench.data.load.load_dataset` is given.
-    """
+    """An experiment, and the source that :func:`bench.data.load.load_dataset` is given."""
 
     experiment: Experiment
     source: str

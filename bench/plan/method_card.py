@@ -17,13 +17,7 @@ _METRIC = re.compile(r"(HR|NDCG)@[1-9][0-9]*")
 
 
 class Paper(Config):
-    """Where the method was published.
-
-    Attributes
-    ----------
-    title, url, doi
-        Of the paper.
-    """
+    """Where the method was published."""
 
     title: str = ""
     url: str = ""
@@ -31,26 +25,14 @@ class Paper(Config):
 
 
 class Code(Config):
-    """Code that the authors published.
-
-    Attributes
-    ----------
-    url, commit
-        Repository and the state that the card speaks of.
-    """
+    """Repository that the authors published, and the commit that the card speaks of."""
 
     url: str
     commit: str = ""
 
 
 class ReportedSettings(Config):
-    """Hyper-parameters as the sources give them, by name.
-
-    Attributes
-    ----------
-    paper, code
-        By source.
-    """
+    """Hyper-parameters as the paper and the code give them, by name."""
 
     paper: dict[str, Any] = Field(default_factory=dict)
     code: dict[str, Any] = Field(default_factory=dict)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.components import KINDS
 from bench.config import Config, parse_value
@@ -19,18 +18,10 @@ COMMA = re.compile(r",(?![^\[{]*[\]}])")
 """Between values, but not inside the brackets of one."""
 
 
-@dataclass(frozen=True)
-class _Owner:
+class _Owner(NamedTuple):
     """One object of settings that a key may belong to.
 
-    Attributes
-    ----------
-    kind
-        ``training``, ``protocol``, ``backbone``, ``method`` or ``encoder``.
-    name
-        Registered name of a component; the kind itself for the shared settings.
-    schema
-        Class of the settings.
+    Its kind is that of a component, with the component's name, or ``training`` or ``protocol``.
     """
 
     kind: str
@@ -98,20 +89,15 @@ def apply_overrides(spec: Spec, overrides: Mapping[str, Any] | Iterable[str]) ->
     ConfigError
         A text is not ``key=value``, the key is unknown or ambiguous, or the value does not fit.
     """
+    given: Iterable[tuple[str, Any, str]]
     if isinstance(overrides, Mapping):
-        for key, value in overrides.items():
-            spec = _apply(spec, key, value, f"setting {key}={value}")
+        given = ((key, value, f"setting {key}={value}") for key, value in overrides.items())
     else:
-        for text in overrides:
-            key, value = parse_setting(text, "--set")
-            spec = _apply(spec, key, value, f"--set {text}")
-    return spec
-
-
-def _apply(spec: Spec, key: str, value: Any, where: str) -> Spec:
-    prefix, _, bare = key.rpartition(".")
-    for owner in _find(_owners(spec), prefix, bare, where):
-        spec = _assign(spec, owner, bare, value, where)
+        given = ((*parse_setting(text, "--set"), f"--set {text}") for text in overrides)
+    for key, value, where in given:
+        prefix, _, bare = key.rpartition(".")
+        for owner in _find(_owners(spec), prefix, bare, where):
+            spec = _assign(spec, owner, bare, value, where)
     return spec
 
 

@@ -39,13 +39,7 @@ class Variant(Config):
 
 
 class Ties(Variant):
-    """Another order of interactions of equal time; see :class:`bench.plan.data_card.Card`.
-
-    Attributes
-    ----------
-    ties, seed
-        Those of the card.
-    """
+    """Another order of interactions of equal time; see :class:`bench.plan.data_card.Card`."""
 
     ties: Literal["file", "item", "random"]
     seed: int = Field(default=0, ge=0)
@@ -55,13 +49,7 @@ class Ties(Variant):
 
 
 class Times(Variant):
-    """Rounded times; see :class:`bench.plan.data_card.Card`.
-
-    Attributes
-    ----------
-    times
-        That of the card.
-    """
+    """Rounded times; see :class:`bench.plan.data_card.Card`."""
 
     times: Literal["exact", "float32"]
 

@@ -9,8 +9,7 @@ import numpy as np
 from bench.statistics.effect import Interval, dz_interval
 from bench.statistics.equivalence import Equivalence, Verdict, tost, verdict
 from bench.statistics.nested import Contrast, Estimate, Nested, welch
-from bench.statistics.paired import effective, paired_t, sign_flip, wilcoxon
-from bench.statistics.power import smallest_detectable
+from bench.statistics.paired import effective, paired_t, sign_flip, smallest_detectable, wilcoxon
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,20 @@ from typing import TypeVar
 import numpy as np
 
 from bench.statistics.effect import cohens_dz
-from bench.statistics.nested import Contrast
+from bench.statistics.nested import Contrast, Estimate
 
 ALPHA = 0.05
 Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
-class CorrectedTest:
-    """One test of a family, corrected for all of them.
+class CorrectedTest(Estimate):
+    """One test of a family, corrected for all of them; the interval is not corrected.
 
     Attributes
     ----------
-    difference, low, high
-        Mean difference and its 95 % interval, not corrected; see
-        :meth:`bench.statistics.nested.Contrast.estimate`.
-    p, adjusted
-        p-value, before and after Holm's correction over the family.
+    adjusted
+        p-value after Holm's correction over the family.
     d_z
         Difference in standard deviations of the users' differences.
     tested
@@ -34,10 +31,6 @@ class CorrectedTest:
         and the interval is NaN.
     """
 
-    difference: float
-    low: float
-    high: float
-    p: float
     adjusted: float
     d_z: float
     tested: bool

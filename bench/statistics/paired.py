@@ -1,6 +1,8 @@
-"""Paired tests over users: t, Wilcoxon's signed ranks, random sign flips."""
+"""Paired tests over users: t and its power, Wilcoxon's signed ranks, random sign flips."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -12,6 +14,8 @@ MIN_EFFECTIVE = 20.0
 """Effective differences below which the t-test's p-value is not valid; see :func:`effective`."""
 ROUNDING = 1e-12
 """Deviations up to this are rounding errors."""
+POWER = 0.8
+"""Probability with which the smallest detectable difference is detected."""
 _EXACT_BELOW = 15
 _FLIPS = 9999
 _NUMBERS_AT_ONCE = 4_000_000
@@ -84,6 +88,49 @@ def paired_t(gaps: Floats) -> float:
     from scipy import stats
 
     return float(stats.ttest_1samp(gaps, 0).pvalue)
+
+
+def smallest_detectable(
+    deviation: float, users: int, alpha: float = 0.05, power: float = POWER
+) -> float:
+    """Solve the power of a two-sided paired t-test for the true mean difference.
+
+    Under a true difference ``delta`` the statistic follows a noncentral t distribution with
+    ``users - 1`` degrees of freedom and noncentrality ``delta sqrt(users) / deviation`` (Cohen,
+    Statistical power analysis for the behavioral sciences, 1988, chapter 2).
+
+    Parameters
+    ----------
+    deviation
+        Standard deviation (n - 1) of the users' differences.
+    users
+        Number of users.
+    alpha, power
+        Significance level, and probability of detecting the difference.
+
+    Returns
+    -------
+    float
+        In units of the metric; NaN below two users, 0 if nothing differs.
+    """
+    if users < 2:
+        return math.nan
+    if not deviation:
+        return 0.0
+    from scipy import optimize, stats
+
+    freedom, root = users - 1, math.sqrt(users)
+    critical = float(stats.t.isf(alpha / 2, freedom))
+
+    def missing(noncentrality: float) -> float:
+        above = float(stats.nct.sf(critical, freedom, noncentrality))
+        below = float(stats.nct.cdf(-critical, freedom, noncentrality))
+        # SciPy gives up on the far tail where it is below 1e-16.
+        return above + (0.0 if math.isnan(below) else below) - power
+
+    # At noncentrality critical + 10 the power is 1 for every power asked for here.
+    solved = float(optimize.brentq(missing, 0.0, 2 * critical + 10.0, xtol=1e-10))
+    return solved * deviation / root
 
 
 def wilcoxon(gaps: Floats) -> float:

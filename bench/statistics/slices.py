@@ -20,17 +20,7 @@ BUCKETS = 5
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """A group of users.
-
-    Attributes
-    ----------
-    kind
-        Property that they are grouped by.
-    name
-        Values of the property.
-    users
-        bool ``[users]``.
-    """
+    """Users, bool ``[users]``, who share the values ``name`` of a property, the ``kind``."""
 
     kind: str
     name: str
@@ -54,10 +44,10 @@ class CountRange:
         return np.asarray((values >= self.low) & (values <= self.high))
 
 
-def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountRange]:
-    """Divide integers into ranges of as nearly equal frequency as ties allow.
+def equal_frequency(values: NDArray[Any]) -> list[CountRange]:
+    """Divide integers into five ranges of as nearly equal frequency as ties allow.
 
-    Equal values are never separated. Each of the ``buckets - 1`` boundaries moves from its ideal
+    Equal values are never separated. Each of the four boundaries moves from its ideal
     place to the nearest gap between distinct values, the lower one of two equally near ones;
     boundaries that coincide leave fewer ranges.
 
@@ -65,8 +55,6 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountR
     ----------
     values
         Integers ``[n]``.
-    buckets
-        Number of ranges.
 
     Returns
     -------
@@ -83,7 +71,7 @@ def equal_frequency(values: NDArray[Any], buckets: int = BUCKETS) -> list[CountR
     if not len(distinct):
         return []
     below = np.cumsum(counts)[:-1]
-    ideal = len(values) * np.arange(1, buckets) / buckets
+    ideal = len(values) * np.arange(1, BUCKETS) / BUCKETS
     cuts: set[int] = set()
     if len(below):
         cuts = {int(np.argmin(np.abs(below - place))) + 1 for place in ideal}

@@ -12,14 +12,9 @@ from bench.text.store import StoredVectors
 
 @dataclass(frozen=True)
 class EncodingEstimate:
-    """Amount of work to encode a data set with an encoder.
+    """Amount of work to encode the distinct texts of a data set with an encoder.
 
-    Attributes
-    ----------
-    texts, done
-        Distinct texts, and how many of them were encoded before an interruption.
-    tokens, seconds
-        Estimates for all of them, and for what is left.
+    ``done`` were encoded before an interruption; tokens are of all texts, seconds of what is left.
     """
 
     label: str

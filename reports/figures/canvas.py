@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -101,10 +102,9 @@ def assign_styles(names: Iterable[tuple[str, str]], registry: Components[Any]) -
     """
 
     def rank(name: str) -> tuple[bool, bool, str]:
-        try:
+        own = False
+        with suppress(BenchError):
             own = registry.get(name).model.startswith("bench.")
-        except BenchError:
-            own = False
         return name != BASELINE, not own, name
 
     places = {name: place for place, name in enumerate(sorted(registry.names(), key=rank))}
@@ -114,10 +114,9 @@ def assign_styles(names: Iterable[tuple[str, str]], registry: Components[Any]) -
         if label in styles:
             continue
         family, _, variant = name.partition(VARIANT_MARK)
-        try:
-            known = ["", *(entry.name for entry in registry.get(family).variants)]
-        except BenchError:
-            known = [""]
+        known = [""]
+        with suppress(BenchError):
+            known += [entry.name for entry in registry.get(family).variants]
         number = known.index(variant) if variant in known else len(known)
         if number in taken[family]:
             number = next(n for n in count(len(known)) if n not in taken[family])
@@ -134,15 +133,7 @@ def method_styles(data: ReportData) -> dict[str, Style]:
 
 @dataclass(frozen=True)
 class Panel:
-    """One data set under one protocol.
-
-    Attributes
-    ----------
-    table, number
-        Table, and index of the block in it.
-    heading
-        Names the data set, with its protocol if it has several.
-    """
+    """One block of a table, by its index; the heading has the protocol if the data has several."""
 
     table: Table
     number: int

@@ -13,7 +13,6 @@ from bench.reports.figures.canvas import (
     Panel,
     Style,
     canvas,
-    explain,
     from_zero,
     legend,
     method_styles,
@@ -48,10 +47,6 @@ def draw_accuracy(data: ReportData) -> Figure:
     shown = {row.method_label for panel in panels for row in panel.block.finished}
     if len(shown) > 1:
         legend(figure, [style.bar(label) for label, style in styles.items() if label in shown])
-    explain(
-        figure,
-        "Means over users and seeds; whiskers: \N{PLUS-MINUS SIGN}1 standard deviation over seeds.",
-    )
     return figure
 
 
@@ -121,7 +116,6 @@ def draw_differences(data: ReportData) -> Figure:
         ax.locator_params(axis="x", nbins=6)
         request = panel.table.request
         ax.set_xlabel(f"Difference in {request.phase} {panel.table.main}")
-    explain(figure, "To the bare backbone that is named; 95 % intervals, not corrected.")
     return figure
 
 
@@ -184,10 +178,6 @@ def draw_quality_cost(data: ReportData) -> Figure:
         handle.set_fillstyle(fill)
         handles.append(handle)
     legend(figure, handles)
-    explain(
-        figure,
-        "Wall seconds of an experiment, means over seeds; encoding item texts is not included.",
-    )
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,6 @@ from bench.reports.figures.canvas import (
     Style,
     assign_styles,
     canvas,
-    explain,
     from_zero,
     legend,
     line_legend,
@@ -46,7 +46,7 @@ def draw_learning_curves(data: ReportData) -> Figure:
     panels: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
     for panel in panels_of(data.tables):
         for row in panel.block.rows:
-            if any(result.curve for result in row.results):
+            if any(result.stored.curve for result in row.results):
                 backbone = row.backbone_label
                 heading = panel.heading if by_backbone else f"{panel.heading}, {backbone}"
                 label = backbone if by_backbone else row.method_label
@@ -63,7 +63,6 @@ def draw_learning_curves(data: ReportData) -> Figure:
         ax.set_xlabel("Epoch")
         ax.set_ylabel(f"Validation {selection}")
     line_legend(figure, styles, (label for lines in panels.values() for label in lines))
-    explain(figure, "One line per seed; markers: the epoch whose weights are tested.")
     return figure
 
 
@@ -71,7 +70,7 @@ def _curves(ax: Axes, lines: Mapping[str, Row], styles: Mapping[str, Style]) -> 
     """Draw each seed with a marker at its best epoch."""
     for label, row in lines.items():
         for result in row.results:
-            values = [epoch.metric for epoch in result.curve]
+            values = [epoch.metric for epoch in result.stored.curve]
             if not values:
                 continue
             best = max(range(len(values)), key=values.__getitem__)
@@ -121,7 +120,6 @@ def draw_tuning(data: ReportData) -> Figure:
         ax.set_ylabel(f"Best {studies[0].about['objective']}")
         _whole_numbers(ax)
     line_legend(figure, styles, styles)
-    explain(figure, "After each trial that counts; the first has the default settings.")
     return figure
 
 
@@ -155,11 +153,6 @@ def draw_robustness(data: ReportData) -> Figure:
         ax.set_ylabel(table.main_title)
         from_zero(ax)
     legend(figure, [styles[label].line(label, line) for label, line in dashes.items()])
-    explain(
-        figure,
-        "Dashed: bare backbones on the same noise. Bands: \N{PLUS-MINUS SIGN}1 standard deviation "
-        "over seeds.",
-    )
     return figure
 
 
@@ -167,7 +160,7 @@ def _lines(table: Table, series: NoiseSeries) -> Iterator[tuple[str, Mapping[flo
     """Yield the label of each line and its rows by rate."""
     for points, variant in zip(series.places, series.variants, strict=True):
         rows = {rate: row_at(table, place) for rate, place in points.items()}
-        yield next(iter(rows.values())).method_label_with(variant), rows
+        yield replace(next(iter(rows.values())), variant=variant).method_label, rows
 
 
 def _band(ax: Axes, rows: Mapping[float, Row], metric: str, style: Style, line: str) -> None:

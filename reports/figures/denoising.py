@@ -15,7 +15,6 @@ from bench.evaluate.metrics import parse_metric
 from bench.reports.figures.canvas import (
     Style,
     canvas,
-    explain,
     from_zero,
     line_legend,
     method_styles,
@@ -61,11 +60,6 @@ def draw_denoising(data: ReportData) -> Figure:
         accuracy.set_ylabel(metric)
         dropped.set_ylabel("Interactions dropped, %")
     line_legend(figure, styles, (label for _, _, lines in panels for label in lines))
-    explain(
-        figure,
-        "By training interactions of the target (left) and of the item decided on (right); buckets "
-        "hold about a fifth of the test targets.",
-    )
     return figure
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ConfigError, printable
-from bench.reports.figures.canvas import GREY, INK
+from bench.reports.figures.canvas import GREY, INK, explain
 from bench.reports.figures.comparison import draw_accuracy, draw_differences, draw_quality_cost
 from bench.reports.figures.curves import draw_learning_curves, draw_robustness, draw_tuning
 from bench.reports.figures.denoising import draw_denoising
@@ -45,12 +45,12 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
     "differences": (
         draw_differences,
         "Difference to the bare backbone",
-        "Each method minus the bare backbone named with it; 95 % intervals, not corrected.",
+        "Each method minus the bare backbone that is named; 95 % intervals, not corrected.",
     ),
     "accuracy": (
         draw_accuracy,
         "Accuracy",
-        "Means over users and seeds; whiskers: one standard deviation over seeds.",
+        "Means over users and seeds; whiskers: \N{PLUS-MINUS SIGN}1 standard deviation over seeds.",
     ),
     "learning-curves": (
         draw_learning_curves,
@@ -60,41 +60,39 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
     "denoising": (
         draw_denoising,
         "Denoising by popularity",
-        "Share of interactions dropped, and accuracy, from rare items to popular ones.",
+        (
+            "Accuracy by training interactions of the target (left), share dropped by those of the "
+            "item (right); buckets hold about a fifth of the test targets."
+        ),
     ),
     "quality-cost": (
         draw_quality_cost,
         "Accuracy and cost",
-        "Accuracy against wall seconds in total, one marker per row of the comparison.",
+        "Accuracy against wall seconds in all, without encoding item texts; means over seeds.",
     ),
     "robustness": (
         draw_robustness,
         "Robustness to noise",
-        "Accuracy by rate of noise; dashed: bare backbones; bands: one standard deviation.",
+        "By rate of noise; dashed: bare backbones; bands: one standard deviation over seeds.",
     ),
     "tuning": (
         draw_tuning,
         "Gain from tuning",
-        "Best validation metric after each trial, one line per study.",
+        "Best validation metric after each trial that counts; the first has the default settings.",
     ),
 }
-"""What draws each figure, and its title and caption on a page."""
+"""What draws each figure, its title, and the caption, which is also written into the figure."""
+_SETTING_CURVE = (
+    "Experiments that differ in this setting alone. Whiskers: one standard deviation over seeds. "
+    "Dropped: of test-time histories."
+)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its texts.
+    """A figure in some format, with its texts and the name of a file, without its ending.
 
-    Attributes
-    ----------
-    name
-        Of a file, without its ending.
-    title, caption
-        In words.
-    content
-        The drawing in some format.
-    options, keys
-        Of ``bench report``, which draw it again, and the experiments in it.
+    The options of ``bench report`` draw it again from the experiments of the keys.
     """
 
     name: str
@@ -113,7 +111,7 @@ def all_figures(data: ReportData, ending: str) -> Iterator[Drawing]:
         yield Drawing(
             f"curve-{setting.replace('.', '-')}",
             f"Accuracy and denoising by {setting}",
-            "Metrics of experiments that differ in this setting alone.",
+            _SETTING_CURVE,
             saved(make_figure("setting-curve", data, setting), ending),
             f"--figure setting-curve --setting {setting}",
             data.keys,
@@ -146,8 +144,12 @@ def make_figure(kind: FigureKind, data: ReportData, setting: str | None = None) 
 
     with mpl.rc_context(_STYLE):
         if kind == "setting-curve":
-            return draw_setting_curve(data, setting)
-        return _KINDS[kind][0](data)
+            figure, caption = draw_setting_curve(data, setting), _SETTING_CURVE
+        else:
+            make, _, caption = _KINDS[kind]
+            figure = make(data)
+        explain(figure, caption)
+    return figure
 
 
 def saved(figure: Figure, ending: str) -> bytes:

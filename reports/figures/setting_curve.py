@@ -22,7 +22,6 @@ from bench.reports.figures.canvas import (
     Style,
     assign_styles,
     canvas,
-    explain,
     from_zero,
     legend,
     panels_of,
@@ -201,11 +200,6 @@ def draw_setting_curve(data: ReportData, setting: str | None) -> Figure:
     if any(panel.base for *_, panel in panels):
         handles.append(Style(GREY, "", "").line("bare backbone"))
     legend(figure, handles)
-    explain(
-        figure,
-        "Whiskers: one standard deviation over seeds. Dropped: of the interactions in test-time "
-        "histories.",
-    )
     return figure
 
 

@@ -98,11 +98,7 @@ def write_page(
 
 def _tables(grids: Iterable[Grid]) -> list[tuple[Grid, list[str], list[str]]]:
     """Add to each table the classes of its columns and the contexts of its rows."""
-    tables = []
-    for grid in grids:
-        classes = _classes(grid)
-        tables.append((grid, classes, _contexts(grid, classes)))
-    return tables
+    return [(grid, classes := _classes(grid), _contexts(grid, classes)) for grid in grids]
 
 
 def _classes(grid: Grid) -> list[str]:

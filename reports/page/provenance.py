@@ -22,16 +22,8 @@ from bench.strict_yaml import YamlError, load_yaml
 class Provenance:
     """What a reader needs to check one experiment.
 
-    Attributes
-    ----------
-    key, label, seed
-        Of the experiment.
-    command
-        Shell command that computes it, or finds it in the store.
-    metadata
-        Data, code, versions and machine, printed.
-    settings
-        Every setting by its dotted key, printed.
+    The shell command computes it, or finds it in the store; metadata name data, code, versions and
+    machine, and settings have dotted keys.
     """
 
     key: str

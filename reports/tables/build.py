@@ -31,18 +31,7 @@ from bench.runs.store import Store
 class ReportData:
     """What the tables and figures of a report are made from.
 
-    Attributes
-    ----------
-    store
-        Holds the experiments and the studies.
-    tables
-        Rows, one table for each protocol; at least one.
-    request, titles
-        Of the report.
-    problems
-        Sentences on experiments that are not shown.
-    available
-        Loads data sets.
+    There is a table for each protocol; ``problems`` are sentences on what is not shown.
     """
 
     store: Store

@@ -10,15 +10,8 @@ from typing import get_args
 from bench.components import BASELINE
 from bench.plan.method_card import Published
 from bench.plan.protocol import LEAVE_ONE_OUT
-from bench.reports.tables.contrasts import arrow
-from bench.reports.tables.grid import (
-    MISSING,
-    Grid,
-    TableCell,
-    block_of,
-    format_difference,
-    format_number,
-)
+from bench.reports.tables.contrasts import difference_cell
+from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_number
 from bench.reports.tables.markup import one_line
 from bench.reports.tables.published import method_cards
 from bench.reports.tables.rows import DECIMALS, Row, Table
@@ -216,5 +209,5 @@ def _line(claim: Claim, titles: Titles) -> Iterator[str | TableCell]:
     yield format_number(regime, f".{DECIMALS}f")
     yield NOT_TRAINED if own is None else f"{own:.{DECIMALS}f}"
     yield f"{own - test.difference:.{DECIMALS}f}" if own is not None and test else ""
-    yield TableCell(format_difference(test), signs=arrow(test)) if test else ""
+    yield difference_cell(test)
     yield claim.verdict

@@ -16,6 +16,7 @@ from bench.components import BASELINE
 from bench.evaluate.metrics import Metric
 from bench.reports.differences import differing_keys
 from bench.reports.results import nested_values
+from bench.reports.tables.grid import TableCell, format_difference
 from bench.reports.tables.rows import DatasetBlock, Row
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family
 from bench.statistics.nested import Contrast, Nested, seed_spread
@@ -125,15 +126,7 @@ class RowPair:
 
 @dataclass(frozen=True, eq=False)
 class BlockValues:
-    """Values that the tests of one block need.
-
-    Attributes
-    ----------
-    rows
-        By metric; None for a row without a finished experiment.
-    bases
-        What each row is compared with.
-    """
+    """Values of a block's rows by metric, None without a result, and what each is compared with."""
 
     rows: Sequence[Mapping[str, Nested] | None]
     bases: Sequence[Base]
@@ -243,6 +236,11 @@ def arrow(test: CorrectedTest) -> str:
     if not test.significant:
         return ""
     return ABOVE if test.difference > 0 else BELOW
+
+
+def difference_cell(test: CorrectedTest | None) -> TableCell:
+    """Print a difference with its interval and arrow; nothing without a test."""
+    return TableCell(format_difference(test), signs=arrow(test)) if test else TableCell("")
 
 
 def block_values(block: DatasetBlock, metrics: Sequence[Metric], main: str) -> BlockValues:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from bench.plan.progress import counted
-from bench.plan.result import Metadata
-from bench.reports.results import ScoredExperiment
+from bench.plan.result import Epoch, Metadata
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import Row, Table, label_columns
 
@@ -25,52 +24,47 @@ class CostColumn:
     head
         Name with its unit.
     quantity
-        Value for one experiment, None if the experiment did not record it.
+        Value by the metadata and learning curve of one experiment, None if it was not recorded.
     decimals
         Digits after the point.
     """
 
     head: str
-    quantity: Callable[[ScoredExperiment], float | None]
+    quantity: Callable[[Metadata, Sequence[Epoch]], float | None]
     decimals: int = 0
 
     def mean(self, row: Row) -> float | None:
         """Average over the seeds that recorded it."""
-        known = [value for one in row.results if (value := self.quantity(one)) is not None]
-        return statistics.fmean(known) if known else None
+        values = (self.quantity(one.metadata, one.stored.curve) for one in row.results)
+        known = [value for value in values if value is not None]
+        return fmean(known) if known else None
 
     def text(self, row: Row) -> str:
         """Print the average with commas between thousands."""
         return format_number(self.mean(row), f",.{self.decimals}f")
 
 
-def _recorded(head: str, read: Callable[[Metadata], float | None], decimals: int = 0) -> CostColumn:
-    return CostColumn(head, lambda result: read(result.metadata), decimals)
-
-
 def _mebibytes(value: int | None) -> float | None:
     return None if value is None else value / _MEBIBYTE
 
 
-def _epoch_seconds(result: ScoredExperiment) -> float | None:
-    return statistics.fmean(epoch.seconds for epoch in result.curve) if result.curve else None
-
-
-SECONDS = _recorded("Total s", lambda m: sum(m.seconds.values()) if m.seconds else None, 1)
+SECONDS = CostColumn("Total s", lambda m, _: sum(m.seconds.values()) if m.seconds else None, 1)
 """Wall seconds of all stages."""
 COLUMNS: Sequence[CostColumn] = (
-    _recorded("Parameters", lambda m: m.parameters),
-    _recorded("Targets/epoch", lambda m: m.targets_per_epoch),
-    _recorded("K prefixes", lambda m: m.prefixes_per_user if m.sampling == "prefixes" else None),
+    CostColumn("Parameters", lambda m, _: m.parameters),
+    CostColumn("Targets/epoch", lambda m, _: m.targets_per_epoch),
+    CostColumn(
+        "K prefixes", lambda m, _: m.prefixes_per_user if m.sampling == "prefixes" else None
+    ),
     # Stored from 0, shown from 1.
-    _recorded("Best epoch", lambda m: None if m.best_epoch is None else m.best_epoch + 1, 1),
-    _recorded("Epochs", lambda m: m.epochs, 1),
-    CostColumn("s/epoch", _epoch_seconds, 2),
+    CostColumn("Best epoch", lambda m, _: None if m.best_epoch is None else m.best_epoch + 1, 1),
+    CostColumn("Epochs", lambda m, _: m.epochs, 1),
+    CostColumn("s/epoch", lambda _, curve: fmean(e.seconds for e in curve) if curve else None, 2),
     SECONDS,
-    _recorded("CPU s", lambda m: sum(m.cpu_seconds.values()) if m.cpu_seconds else None, 1),
-    _recorded("Peak MiB", lambda m: _mebibytes(m.peak_memory_bytes)),
+    CostColumn("CPU s", lambda m, _: sum(m.cpu_seconds.values()) if m.cpu_seconds else None, 1),
+    CostColumn("Peak MiB", lambda m, _: _mebibytes(m.peak_memory_bytes)),
     # 0 without a GPU.
-    _recorded("Peak GPU MiB", lambda m: _mebibytes(m.peak_gpu_bytes or None)),
+    CostColumn("Peak GPU MiB", lambda m, _: _mebibytes(m.peak_gpu_bytes or None)),
 )
 
 

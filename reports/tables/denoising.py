@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from bench.components import METHODS
 from bench.evaluate.metrics import Metric, parse_metric
 from bench.plan.result import Drops
-from bench.reports.results import ScoredExperiment
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import DatasetBlock, Row, Table, label_columns
 from bench.statistics.slices import equal_frequency
@@ -71,24 +70,26 @@ class Buckets:
         size = len(self.lows)
         return FIFTHS[:size] if size < 2 else (*FIFTHS[: size - 1], FIFTHS[-1])
 
-    def of_counts(self, counts: NDArray[np.int32]) -> NDArray[np.intp]:
+    def of_counts(self, counts: NDArray[np.integer]) -> NDArray[np.intp]:
         """Return the bucket of each count; items rarer than every target are in the first."""
         return np.maximum(np.searchsorted(self.lows, counts, side="right") - 1, 0)
 
+    def sums(self, values: NDArray[Any], counts: NDArray[np.int32]) -> Floats:
+        """Add up values by the bucket of their item."""
+        sums = np.bincount(self.of_counts(counts), weights=values, minlength=len(self.lows))
+        return sums.astype(np.float64)
+
     def merged(self, drops: Drops) -> Drops:
         """Add up counts by bucket."""
-        bucket = self.of_counts(drops.item_count)
-        sizes, dropped = (
-            np.bincount(bucket, weights=counts, minlength=len(self.lows)).astype(np.int32)
-            for counts in (drops.interactions, drops.dropped)
-        )
-        return Drops(self.lows.astype(np.int32), sizes, dropped)
+        counts = (drops.interactions, drops.dropped)
+        sums = (self.sums(each, drops.item_count).astype(np.int32) for each in counts)
+        return Drops(self.lows.astype(np.int32), *sums)
 
-    def means(self, values: Floats, counts: NDArray[np.int32]) -> Floats:
-        """Average values by the bucket of their item; NaN for an empty bucket."""
-        bucket = self.of_counts(counts)
-        size = np.bincount(bucket, minlength=len(self.lows))
-        return _ratio(np.bincount(bucket, weights=values, minlength=len(self.lows)), size)
+    def ratios(self, part: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.int32]) -> Floats:
+        """Divide sums by the bucket of their item; NaN for an empty bucket."""
+        sums, sizes = self.sums(part, counts), self.sums(whole, counts)
+        found: Floats = np.full(len(sizes), np.nan)
+        return np.divide(sums, sizes, out=found, where=sizes > 0)
 
     def describe(self) -> str:
         """List the counts of each bucket."""
@@ -96,13 +97,6 @@ class Buckets:
             f"{low:,}" if low == high else f"{low:,} to {high:,}"
             for low, high in zip(self.lows, self.highs, strict=True)
         )
-
-
-def _ratio(part: NDArray[Any], size: NDArray[np.integer]) -> Floats:
-    """Divide by sizes; NaN where a size is 0."""
-    shares: Floats = np.full(len(size), np.nan)
-    np.divide(part, size, out=shares, where=size > 0)
-    return shares
 
 
 def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mapping[int, Denoising]]:
@@ -117,28 +111,23 @@ def read_denoising(block: DatasetBlock, metric: Metric) -> tuple[Buckets, Mappin
     """
     buckets = Buckets.of(block.finished[0].results[0].stored.ranks("test").target_count)
     return buckets, {
-        place: _average(row, buckets, metric) for place, row in enumerate(block.rows) if row.results
+        place: _read(row, buckets, metric) for place, row in enumerate(block.rows) if row.results
     }
 
 
-def _average(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
-    seeds = [_read(result, buckets, metric) for result in row.results]
-    shares = [seed.dropped for seed in seeds if seed.dropped is not None]
-    return Denoising(
-        sum(shares) / len(shares) if shares else None,
-        np.mean([seed.dropped_by for seed in seeds], axis=0),
-        np.mean([seed.metric_by for seed in seeds], axis=0),
-    )
-
-
-def _read(result: ScoredExperiment, buckets: Buckets, metric: Metric) -> Denoising:
-    counts = result.ranks().target_count
-    metric_by = buckets.means(metric.gains(result.ranking().ranks), counts)
-    drops = result.drops("test")
-    if drops is None:
-        return Denoising(None, np.full(len(buckets.lows), np.nan), metric_by)
-    merged = buckets.merged(drops)
-    return Denoising(drops.share, _ratio(merged.dropped, merged.interactions), metric_by)
+def _read(row: Row, buckets: Buckets, metric: Metric) -> Denoising:
+    """Average over seeds; where some have no decisions, no bucket has a share."""
+    shares, dropped_by, metric_by = [], [], []
+    for result in row.results:
+        gains, counts = metric.gains(result.ranking().ranks), result.ranks().target_count
+        metric_by.append(buckets.ratios(gains, np.ones(len(gains)), counts))
+        if (drops := result.drops("test")) is None:
+            dropped_by.append(np.full(len(buckets.lows), np.nan))
+            continue
+        shares.append(drops.share)
+        dropped_by.append(buckets.ratios(drops.dropped, drops.interactions, drops.item_count))
+    share = sum(shares) / len(shares) if shares else None
+    return Denoising(share, np.mean(dropped_by, axis=0), np.mean(metric_by, axis=0))
 
 
 def denoising_grid(table: Table) -> Grid | None:

@@ -33,7 +33,7 @@ from bench.settings import Settings
 from bench.statistics.compare import PairedComparison, compare
 from bench.statistics.family import ALPHA, CorrectedTest, assess_family, holm
 from bench.statistics.nested import Contrast, Nested
-from bench.statistics.power import POWER
+from bench.statistics.paired import POWER
 from bench.statistics.slices import COLD_AT_MOST, Slice, slices
 
 Side = Sequence[ScoredExperiment]

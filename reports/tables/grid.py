@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table as RichTable
 
-    from bench.statistics.family import CorrectedTest
     from bench.statistics.nested import Estimate
 
 Mark = Literal["", "best", "second"]
@@ -210,7 +209,7 @@ def to_latex(grid: Grid) -> str:
             for block in blocks:
                 lines.append("\\midrule")
                 lines += [
-                    " & ".join(_latex_cell(row[n]) for n in columns) + " \\\\" for row in block
+                    " & ".join(_write(row[n], LATEX) for n in columns) + " \\\\" for row in block
                 ]
             lines += ["\\bottomrule", "\\end{tabular}"]
     if grid.notes:
@@ -228,13 +227,18 @@ def _layout(grid: Grid, columns: Sequence[int]) -> tuple[dict[int, float], list[
     labels = [n for n in columns if n < len(grid.labels)]
     figures = columns[len(labels) :]
     room = _LINE - max((min(_width(grid, n), _INTERVAL) + _GAP for n in figures), default=0.0)
+    # Lines may break at spaces and after hyphens.
+    longest = {n: max(map(_points, re.split(r"\s+|(?<=-)", _text(grid, n)))) for n in columns}
+
+    def fit(n: int, most: float) -> float:
+        return min(_width(grid, n), max(most, longest[n]))
 
     def begin(most: float) -> float:
-        return sum(_fit(grid, n, most) + _GAP for n in labels)
+        return sum(fit(n, most) + _GAP for n in labels)
 
     most = next((most for most in (_LONG, 90.0, 75.0) if begin(most) <= room), 60.0)
     most_figures = min(_INTERVAL, _LINE - _GAP - begin(most))
-    widths = {n: _fit(grid, n, most if n in labels else most_figures) for n in columns}
+    widths = {n: fit(n, most if n in labels else most_figures) for n in columns}
 
     def divide(each: int) -> list[list[int]]:
         parts, used = [list(labels)], begin(most)
@@ -253,14 +257,9 @@ def _layout(grid: Grid, columns: Sequence[int]) -> tuple[dict[int, float], list[
     )
 
 
-def _fit(grid: Grid, column: int, most: float) -> float:
-    """Return the width of a column that wraps words, also after hyphens, beyond some points."""
-    words = [word for text in _texts(grid, column) for word in re.split(r"\s+|(?<=-)", text)]
-    return min(_width(grid, column), max([most, *map(_points, words)]))
-
-
-def _texts(grid: Grid, column: int) -> list[str]:
-    return [grid.heads[column], *(row[column].text for block in grid.blocks for row in block)]
+def _text(grid: Grid, column: int) -> str:
+    cells = (row[column].text for block in grid.blocks for row in block)
+    return " ".join([grid.heads[column], *cells])
 
 
 def _width(grid: Grid, column: int) -> float:
@@ -309,11 +308,6 @@ def _pages(
     yield page
 
 
-def _latex_cell(cell: TableCell) -> str:
-    spread = LATEX.escape(cell.spread)
-    return _write(cell, LATEX) + (f"{{\\scriptsize\\,$\\pm$\\,{spread}}}" if spread else "")
-
-
 def to_rich(grid: Grid) -> RichTable:
     """Lay a table out for a terminal, with the notes below it."""
     from rich.box import SIMPLE_HEAD
@@ -356,7 +350,7 @@ def format_p(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def format_difference(found: CorrectedTest | Estimate, form: str = "+.4f") -> str:
+def format_difference(found: Estimate, form: str = "+.4f") -> str:
     """Print a difference with its interval, such as ``+0.0120 [+0.0040, +0.0200]``."""
     return format_interval(found.difference, found.low, found.high, form=form)
 
@@ -376,4 +370,5 @@ def format_number(value: float | None, form: str) -> str:
 def _write(cell: TableCell, markup: Markup) -> str:
     form = {"best": markup.best, "second": markup.second, "": "{}"}[cell.mark]
     raised = markup.raised.format(markup.escape(cell.signs)) if cell.signs else ""
-    return form.format(markup.escape(cell.text)) + raised
+    spread = markup.spread.format(markup.escape(cell.spread)) if cell.spread else ""
+    return form.format(markup.escape(cell.text)) + raised + spread

@@ -42,8 +42,8 @@ class Markup:
         Symbols that have a meaning of their own, and what it cannot print.
     written
         Returns how such a symbol is printed as itself.
-    best, second, raised
-        Forms around escaped text: bold, underlined, superscript.
+    best, second, raised, spread
+        Forms around escaped text: bold, underlined, superscript, a standard deviation.
     """
 
     special: re.Pattern[str]
@@ -51,6 +51,7 @@ class Markup:
     best: str
     second: str
     raised: str
+    spread: str
 
     def escape(self, text: str) -> str:
         """Write any text literally, on one line."""
@@ -63,6 +64,7 @@ MARKDOWN = Markup(
     best="**{}**",
     second="<u>{}</u>",  # Markdown has no underline
     raised="{}",  # nor superscript, and people read its source
+    spread="",
 )
 """GitHub-flavoured Markdown."""
 LATEX = Markup(
@@ -71,6 +73,7 @@ LATEX = Markup(
     best=r"\textbf{{{}}}",
     second=r"\underline{{{}}}",
     raised=r"\textsuperscript{{{}}}",  # the command of text mode, which takes words too
+    spread=r"{{\scriptsize\,$\pm$\,{}}}",
 )
 """LaTeX text mode; a character that pdflatex's fonts lack is written by its code point."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,12 @@ from bench.statistics.effect import UNDEFINED, Interval
 from bench.statistics.slices import COLD_AT_MOST
 
 Flags = NDArray[np.bool_]
+_Integers = NDArray[np.integer]
+_Estimates = dict[str, Interval]
+_Truth = tuple[Flags, Flags]
+"""Which interactions of some histories are noise, and of which that is known."""
+_Block = tuple[list[list[str]], str, list[list[str]]]
+"""Lines of a block, the note on it, and the keys of the experiments behind each line."""
 Summary = Mapping[str, Figure]
 """Every figure by its name."""
 _Columns = Mapping[str, tuple[str, str]]
@@ -66,143 +72,11 @@ _ALWAYS = {
 _PARTS = {"train": "training interactions", "test": "interactions before the test target"}
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledDecisions:
-    """Decisions of one row's experiments on interactions of which it is known if they are noise.
-
-    Attributes
-    ----------
-    seeds
-        One for each seed, of the same interactions.
-    noise
-        bool ``[interactions]``: which are noise.
-    removes
-        Whether the method can remove; the bare backbone keeps everything.
-    """
-
-    seeds: Sequence[Decisions]
-    noise: Flags
-    removes: bool
-
-    @classmethod
-    def of(
-        cls, stored: Sequence[StoredExperiment], dataset: Dataset, part: Part, truth: Truth
-    ) -> LabelledDecisions | None:
-        """Read experiments that differ in the seed; None if they have no decisions.
-
-        Raises
-        ------
-        StoreError
-            The decisions are not about the interactions of the data set.
-        """
-        found = (one.decisions(part) for one in stored)
-        seeds = [decisions for decisions in found if decisions is not None]
-        if not seeds:
-            return None
-        first, histories = seeds[0], dataset.histories(part)
-        place = histories.offsets[first.user] + first.position
-        if place.max(initial=-1) >= len(histories.items) or not np.array_equal(
-            histories.items[place], first.item
-        ):
-            raise StoreError(
-                f"stored decisions about '{dataset.name}' are not about its interactions; delete "
-                "the experiments and run again"
-            )
-        known = truth.known[place]
-        kept = [
-            Decisions(**{name: column[known] for name, column in one.columns().items()})
-            for one in seeds
-        ]
-        return cls(kept, truth.noise[place][known], not stored[0].experiment.is_bare)
-
-    @property
-    def users(self) -> NDArray[np.int32]:
-        """int32 ``[interactions]``: user of each interaction."""
-        return self.seeds[0].user
-
-    @property
-    def counts(self) -> NDArray[np.int32]:
-        """int32 ``[interactions]``: training interactions of each item."""
-        return self.seeds[0].item_count
-
-    @property
-    def removed(self) -> list[Flags]:
-        """Bool ``[interactions]`` for each seed: what is removed."""
-        return [~one.keep for one in self.seeds]
-
-    def areas(self, scores: Sequence[NDArray[np.floating]]) -> dict[str, Interval]:
-        """Judge the order of each seed's noise scores."""
-        placements = [placement_values(score, self.noise) for score in scores]
-        precisions = [average_precision(score, self.noise) for score in scores]
-        areas = [one.auroc for one in placements]
-        return {
-            "AUROC": auroc(placements, self.users),
-            "SD over seeds": _exactly(statistics.stdev(areas) if len(areas) > 1 else math.nan),
-            "AP": over_users_and_seeds(precisions, self.users),
-        }
-
-    def estimates(self, buckets: Buckets) -> dict[str, Interval]:
-        """Return every figure of the tables, by its head; of controls with their name before it."""
-        found = self.areas([one.score for one in self.seeds])
-        controls = (popularity_score(self.counts), random_score(len(self.noise)))
-        for name, score in zip(_CONTROLS, controls, strict=True):
-            found |= {f"{name}: {head}": area for head, area in self.areas([score]).items()}
-        found |= {"Noise": _exactly(self.noise.sum()), "Scored": _exactly(len(self.noise))}
-        if self.removes:
-            found |= self._removals() | self._clean_removed(buckets)
-        return found
-
-    def _removals(self) -> dict[str, Interval]:
-        removed, noise = self.removed, self.noise
-        found = {
-            "Removed": _exactly(statistics.fmean(float(np.mean(one)) for one in removed)),
-            "Precision": over_users_and_seeds([share(noise, r) for r in removed], self.users),
-            "Recall": over_users_and_seeds([share(r, noise) for r in removed], self.users),
-        }
-        scores = (popularity_score(self.counts), np.zeros(len(noise)))
-        for head, score in zip(_REMOVING, scores, strict=True):
-            found[head] = _mean(removal_precision(score, int(one.sum()), noise) for one in removed)
-        return found
-
-    def _clean_removed(self, buckets: Buckets) -> dict[str, Interval]:
-        """Return the shares of clean interactions removed: all, of cold items, by bucket."""
-        clean, cold = ~self.noise, self.counts <= COLD_AT_MOST
-        bucket = buckets.of_counts(self.counts)
-        fifths = (bucket == number for number in range(len(buckets.lows)))
-        groups = {"All": np.ones_like(cold), "Cold": cold}
-        groups |= {head: group & ~cold for head, group in zip(buckets.heads, fifths, strict=True)}
-        return {
-            head: over_users_and_seeds([share(r, clean & group) for r in self.removed], self.users)
-            for head, group in groups.items()
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """Which interactions of some histories are noise, and of which that is known."""
-
-    noise: Flags
-    known: Flags
-
-    @classmethod
-    def of(cls, dataset: Dataset, request: Request) -> Truth | None:
-        """Return the truth of a data set by a request; None if it has none."""
-        condition, part = request.noise_is, request.part
-        if condition is None:
-            noise = dataset.noise_in(part)
-            return None if noise is None else cls(noise, np.ones_like(noise))
-        places = dataset.training_places() if part == "train" else slice(None)
-        if dataset.ratings is None or places is None:
-            return None
-        ratings = dataset.ratings[places]
-        return cls(rated(condition, ratings), ~np.isnan(ratings))
-
-
 def summaries(stored: StoredExperiment, dataset: Dataset) -> dict[str, Summary]:
     """Return every figure of an experiment on data with known noise, to publish them."""
     found: dict[str, Summary] = {}
     for part in PARTS:
-        truth = Truth.of(dataset, Request(part=part))
+        truth = _truth(dataset, Request(part=part))
         if estimates := _estimates([stored], dataset, part, truth):
             del estimates["Seeds"]
             found[part] = {head: _figure(one) for head, one in estimates.items()}
@@ -214,18 +88,107 @@ def _figure(one: Interval) -> Figure:
     return value, low, high
 
 
-def _estimates(
-    stored: Sequence[StoredExperiment], dataset: Dataset, part: Part, truth: Truth | None
-) -> dict[str, Interval]:
-    """Return the figures of experiments that differ in the seed, and how many have decisions.
+def _truth(dataset: Dataset, request: Request) -> _Truth | None:
+    """Return which interactions are noise, and of which that is known; None if nothing says it."""
+    condition, part = request.noise_is, request.part
+    if condition is None:
+        noise = dataset.noise_in(part)
+        return None if noise is None else (noise, np.ones_like(noise))
+    places = dataset.training_places() if part == "train" else slice(None)
+    if dataset.ratings is None or places is None:
+        return None
+    ratings = dataset.ratings[places]
+    return rated(condition, ratings), ~np.isnan(ratings)
 
-    Empty if none has.
+
+def _estimates(
+    stored: Sequence[StoredExperiment], dataset: Dataset, part: Part, truth: _Truth | None
+) -> _Estimates:
+    """Return the figures of experiments that differ in the seed, those of controls by their name.
+
+    Empty if none has decisions, or if what they are about is all noise or has none.
+
+    Raises
+    ------
+    StoreError
+        The decisions are not about the interactions of the data set.
     """
-    decided = truth and LabelledDecisions.of(stored, dataset, part, truth)
-    if not decided or not 0 < np.mean(decided.noise) < 1:
+    seeds = [own for one in stored if truth and (own := one.decisions(part)) is not None]
+    if not truth or not seeds:
         return {}
-    seeds = _exactly(len(decided.seeds))
-    return {**decided.estimates(_warm_buckets(stored[0])), "Seeds": seeds}
+    place = _places(seeds[0], dataset, part)
+    known = truth[1][place]
+    noise = truth[0][place][known]
+    if noise.all() or not noise.any():
+        return {}
+    users, counts = seeds[0].user[known], seeds[0].item_count[known]
+    found = _areas([one.score[known] for one in seeds], noise, users)
+    controls = (popularity_score(counts), random_score(len(noise)))
+    for name, score in zip(_CONTROLS, controls, strict=True):
+        areas = _areas([score], noise, users)
+        found |= {f"{name}: {head}": area for head, area in areas.items()}
+    sizes = {"Noise": noise.sum(), "Scored": len(noise), "Seeds": len(seeds)}
+    found |= {head: _exactly(size) for head, size in sizes.items()}
+    if not stored[0].experiment.is_bare:  # which keeps everything
+        removed = [~one.keep[known] for one in seeds]
+        found |= _removals(removed, noise, users, counts)
+        found |= _clean_removed(removed, noise, users, counts, _warm_buckets(stored[0]))
+    return found
+
+
+def _places(decisions: Decisions, dataset: Dataset, part: Part) -> NDArray[np.int64]:
+    """Return the place of each decision among all interactions."""
+    histories = dataset.histories(part)
+    place = histories.offsets[decisions.user] + decisions.position
+    if place.max(initial=-1) >= len(histories.items) or not np.array_equal(
+        histories.items[place], decisions.item
+    ):
+        raise StoreError(
+            f"stored decisions about '{dataset.name}' are not about its interactions; delete "
+            "the experiments and run again"
+        )
+    return np.asarray(place, dtype=np.int64)
+
+
+def _areas(scores: Sequence[NDArray[np.floating]], noise: Flags, users: _Integers) -> _Estimates:
+    """Judge the order of each seed's noise scores."""
+    placements = [placement_values(score, noise) for score in scores]
+    precisions = [average_precision(score, noise) for score in scores]
+    areas = [one.auroc for one in placements]
+    return {
+        "AUROC": auroc(placements, users),
+        "SD over seeds": _exactly(statistics.stdev(areas) if len(areas) > 1 else math.nan),
+        "AP": over_users_and_seeds(precisions, users),
+    }
+
+
+def _removals(
+    removed: Sequence[Flags], noise: Flags, users: _Integers, counts: _Integers
+) -> _Estimates:
+    """Judge what each seed removes, beside removing as many rarest or random interactions."""
+    found = {
+        "Removed": _exactly(statistics.fmean(float(np.mean(one)) for one in removed)),
+        "Precision": over_users_and_seeds([share(noise, one) for one in removed], users),
+        "Recall": over_users_and_seeds([share(one, noise) for one in removed], users),
+    }
+    scores = (popularity_score(counts), np.zeros(len(noise)))
+    for head, score in zip(_REMOVING, scores, strict=True):
+        known = [removal_precision(score, int(one.sum()), noise) for one in removed if one.any()]
+        found[head] = _exactly(statistics.fmean(known) if known else math.nan)
+    return found
+
+
+def _clean_removed(
+    removed: Sequence[Flags], noise: Flags, users: _Integers, counts: _Integers, buckets: Buckets
+) -> _Estimates:
+    """Return the shares of clean interactions removed: all, of cold items, by bucket."""
+    cold, bucket = counts <= COLD_AT_MOST, buckets.of_counts(counts)
+    groups = {"All": np.ones_like(cold), "Cold": cold}
+    groups |= {head: (bucket == n) & ~cold for n, head in enumerate(buckets.heads)}
+    return {
+        head: over_users_and_seeds([share(one, ~noise & group) for one in removed], users)
+        for head, group in groups.items()
+    }
 
 
 def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
@@ -239,10 +202,10 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
         An experiment is damaged, or its decisions are not about the data set.
     """
     heads, labels = label_columns(table)
-    blocks, notes, sources = [], [], []
+    what = "are noise" if table.request.noise_is is None else f"have {table.request.noise_is}"
+    blocks: list[_Block] = []
     for number, decided in _decided(table, available):
         block, names = table.blocks[number], labels[number]
-        sources.append([*(block.rows[n].keys for n in decided), *([] for _ in _CONTROLS)])
         lines = [
             [*names[n], f"{found['Seeds'].value:.0f}", *_texts(found, _DETECTION)]
             for n, found in decided.items()
@@ -252,28 +215,19 @@ def noise_detection_grid(table: Table, available: AvailableData) -> Grid | None:
             own = {head: first[f"{name}: {head}"] for head in _AREAS}
             label = [name if head == "Method" else MISSING for head in heads[1:]]
             lines.append([block.title, *label, MISSING, *_texts(own, _DETECTION)])
-        blocks.append(block_of(lines))
-        what = "are noise" if table.request.noise_is is None else f"have {table.request.noise_is}"
         count, size = first["Noise"].value, first["Scored"].value
         counts = f"{count:,.0f} of {size:,.0f} scored interactions {what} ({count / size:.1%})"
-        notes.append(f"{block.title}: {counts}.")
-    if not blocks:
-        return None
-    part = table.request.part
-    return Grid(
-        title="Noise detection",
-        caption=(
-            f"Noise among each user's last {table.protocol.max_length} {_PARTS[part]}. AUROC and "
-            "average precision of the noise score, precision and recall of removals, with "
-            "intervals over users (and several seeds); precision of removing as many rarest or "
-            "random ones."
-        ),
-        labels=heads,
-        figures=["Seeds", *_printed(_DETECTION)],
-        blocks=blocks,
-        notes=notes,
-        anchor=f"noise-detection-{part}-{table.anchor}",
-        sources=sources,
+        keys = [*(block.rows[n].keys for n in decided), *([] for _ in _CONTROLS)]
+        blocks.append((lines, f"{block.title}: {counts}.", keys))
+    return _grid(
+        table,
+        "Noise detection",
+        f"Noise among each user's last {table.protocol.max_length} {_PARTS[table.request.part]}. "
+        "AUROC and average precision of the noise score, precision and recall of removals, with "
+        "intervals over users (and several seeds); precision of removing as many rarest or random "
+        "ones.",
+        ["Seeds", *_printed(_DETECTION)],
+        blocks,
     )
 
 
@@ -285,33 +239,40 @@ def over_denoising_grid(table: Table, available: AvailableData) -> Grid | None:
     StoreError
         An experiment is damaged, or its decisions are not about the data set.
     """
-    heads, labels = label_columns(table)
-    blocks, notes, sources = [], [], []
+    _, labels = label_columns(table)
+    blocks: list[_Block] = []
     for number, decided in _decided(table, available):
         block, names = table.blocks[number], labels[number]
-        removing = {n: found for n, found in decided.items() if "Removed" in found}
-        if removing:
-            sources.append([block.rows[n].keys for n in removing])
-            buckets = _warm_buckets(block.finished[0].results[0].stored)
-            lines = ([*names[n], *_texts(found, _CLEAN)] for n, found in removing.items())
-            blocks.append(block_of(lines))
-            notes.append(f"{block.title}, training interactions by bucket: {buckets.describe()}.")
+        if removing := {n: found for n, found in decided.items() if "Removed" in found}:
+            lines = [[*names[n], *_texts(found, _CLEAN)] for n, found in removing.items()]
+            buckets = _warm_buckets(block.finished[0].results[0].stored).describe()
+            note = f"{block.title}, training interactions by bucket: {buckets}."
+            blocks.append((lines, note, [block.rows[n].keys for n in removing]))
+    return _grid(
+        table,
+        "Over-denoising",
+        f"Share of the clean {_PARTS[table.request.part]} that is removed, with an interval over "
+        "users (and several seeds), by popularity of the item: cold (at most "
+        f"{COLD_AT_MOST} training interactions), and fifths of the other test targets.",
+        _printed(_CLEAN),
+        blocks,
+    )
+
+
+def _grid(
+    table: Table, title: str, caption: str, figures: Sequence[str], blocks: Sequence[_Block]
+) -> Grid | None:
     if not blocks:
         return None
-    part = table.request.part
     return Grid(
-        title="Over-denoising",
-        caption=(
-            f"Share of the clean {_PARTS[part]} that is removed, with an interval over users "
-            "(and several seeds), by popularity of the item: cold (at most "
-            f"{COLD_AT_MOST} training interactions), and fifths of the other test targets."
-        ),
-        labels=heads,
-        figures=_printed(_CLEAN),
-        blocks=blocks,
-        notes=notes,
-        anchor=f"over-denoising-{part}-{table.anchor}",
-        sources=sources,
+        title=title,
+        caption=caption,
+        labels=label_columns(table)[0],
+        figures=figures,
+        blocks=[block_of(lines) for lines, _, _ in blocks],
+        notes=[note for _, note, _ in blocks],
+        anchor=f"{title.lower().replace(' ', '-')}-{table.request.part}-{table.anchor}",
+        sources=[keys for _, _, keys in blocks],
     )
 
 
@@ -331,20 +292,18 @@ def _printed(heads: _Columns) -> list[str]:
     ]
 
 
-def _decided(
-    table: Table, available: AvailableData
-) -> Iterator[tuple[int, dict[int, dict[str, Interval]]]]:
+def _decided(table: Table, available: AvailableData) -> Iterator[tuple[int, dict[int, _Estimates]]]:
     """Yield the blocks with known noise by index, with the figures of their rows by index."""
     request = table.request
     for number, block in enumerate(table.blocks):
-        found: dict[int, dict[str, Interval]] = {}
+        found: dict[int, _Estimates] = {}
         published = [_published(row, request) for row in block.rows]
         own = [
             [one.stored for one in row.results if one.key not in known]
             for row, known in zip(block.rows, published, strict=True)
         ]
         split = available.split(*block.data, table.protocol.split) if any(own) else None
-        truth = None if split is None else Truth.of(split.dataset, request)
+        truth = None if split is None else _truth(split.dataset, request)
         if split is not None and truth is None and request.noise_is is not None:
             rated_at_all = split.dataset.ratings is not None
             what = "training histories of its own" if rated_at_all else "no ratings"
@@ -364,7 +323,7 @@ def _decided(
             yield number, found
 
 
-def _published(row: Row, request: Request) -> dict[str, dict[str, Interval]]:
+def _published(row: Row, request: Request) -> dict[str, _Estimates]:
     """Return the published figures of a row's experiments by key; empty if it has none."""
     if request.noise_is is not None:
         return {}
@@ -385,21 +344,15 @@ def _published(row: Row, request: Request) -> dict[str, dict[str, Interval]]:
     }
 
 
-def _average(seeds: Sequence[Mapping[str, Interval]]) -> dict[str, Interval]:
+def _average(seeds: Sequence[_Estimates]) -> _Estimates:
     """Average figures of experiments that differ in the seed; one alone stays as it is."""
     if len(seeds) == 1:
-        return dict(seeds[0])
+        return seeds[0]
     average = {head: over_seeds([one[head] for one in seeds if head in one]) for head in seeds[0]}
     areas = [one["AUROC"].value for one in seeds]
     average["SD over seeds"] = _exactly(statistics.stdev(areas))
     average["Seeds"] = _exactly(len(seeds))
     return average
-
-
-def _mean(values: Iterable[float]) -> Interval:
-    """Average what is defined."""
-    known = [value for value in values if not math.isnan(value)]
-    return _exactly(statistics.fmean(known) if known else math.nan)
 
 
 def _exactly(value: float) -> Interval:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from bench.reports.differences import MAX_NAMED, format_settings, rounded
-from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
+from bench.reports.tables.contrasts import ABOVE, BELOW, difference_cell
 from bench.reports.tables.grid import MISSING, Grid, Mark, TableCell, block_of, format_difference
 from bench.reports.tables.pairwise import corrected_p
-from bench.reports.tables.rows import DECIMALS, Table, describe, label_columns
+from bench.reports.tables.rows import DECIMALS, Row, Table, describe, label_columns
 
 
 def overall_grid(table: Table) -> Grid:
@@ -55,21 +55,19 @@ def board_grid(table: Table) -> Grid:
     found = table.contrasts
     blocks = []
     for number, block in enumerate(table.blocks):
-        metrics = [list(_column(table, number, metric)) for metric in table.metric_names]
-        bases = list(_base_columns(table, number))
-        lines = []
-        for place, row in enumerate(block.rows):
-            line: list[str | TableCell] = [*labels[number][place]]
-            for metric, cells in zip(table.metric_names, metrics, strict=True):
-                test = found.against_base(number, metric, place)
-                difference = format_difference(test) if test else ""
-                line += [
-                    replace(cells[place], signs=cells[place].signs.rstrip(ABOVE + BELOW)),
-                    TableCell(difference, signs=arrow(test) if test else ""),
-                    corrected_p(test) if test else "",
-                ]
-            lines.append([*line, bases[place][1], str(len(row.results))])
-        blocks.append(block_of(lines))
+        columns: list[Iterable[str | TableCell]] = []
+        for metric in table.metric_names:
+            cells = _column(table, number, metric)
+            tests = [found.against_base(number, metric, n) for n in range(len(block.rows))]
+            columns += [
+                [replace(cell, signs=cell.signs.rstrip(ABOVE + BELOW)) for cell in cells],
+                map(difference_cell, tests),
+                [corrected_p(test) if test else "" for test in tests],
+            ]
+        columns.append(base for _, base in _base_columns(table, number))
+        columns.append(str(len(row.results)) for row in block.rows)
+        lines = zip(labels[number], *columns, strict=True)
+        blocks.append(block_of([*names, *line] for names, *line in lines))
     tested = [
         f"{name}{column}" for name in table.metric_names for column in ("", " vs. base", " p")
     ]
@@ -89,11 +87,18 @@ def board_grid(table: Table) -> Grid:
 
 
 def _column(table: Table, number: int, metric: str) -> Iterator[TableCell]:
-    rows = table.blocks[number].rows
-    for place, cell in enumerate(marked([row.mean(metric) for row in rows])):
-        deviation = rows[place].deviation(metric)
-        spread = "" if deviation is None else f"{deviation:.{DECIMALS}f}"
-        yield replace(cell, spread=spread, signs=table.contrasts.signs(number, metric, place))
+    for place, cell in enumerate(metric_column(table.blocks[number].rows, metric)):
+        yield replace(cell, signs=table.contrasts.signs(number, metric, place))
+
+
+def metric_column(rows: Sequence[Row | None], metric: str) -> list[TableCell]:
+    """Print the means of a column as :func:`marked`, with their deviations over seeds."""
+    cells = marked([None if row is None else row.mean(metric) for row in rows])
+    spreads = [None if row is None else row.deviation(metric) for row in rows]
+    return [
+        cell if spread is None else replace(cell, spread=f"{spread:.{DECIMALS}f}")
+        for cell, spread in zip(cells, spreads, strict=True)
+    ]
 
 
 def _base_columns(table: Table, number: int) -> Iterator[tuple[str, str]]:

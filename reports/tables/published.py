@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import NamedTuple
 
@@ -84,13 +85,9 @@ def method_cards() -> dict[str, MethodCard]:
     """Return the card of every method that has one, by registered name."""
     found = {}
     for name in METHODS.names():
-        try:
-            card = find(name)
-        except BenchError:  # a method that does not import must not hide the others' figures
-            continue
-        if card is not None:
-            found[name] = card
-    return found
+        with suppress(BenchError):  # one that does not import must not hide the others' figures
+            found[name] = find(name)
+    return {name: card for name, card in found.items() if card is not None}
 
 
 def _pairs(table: Table, cards: dict[str, MethodCard]) -> Iterator[PublishedPair]:

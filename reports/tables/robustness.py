@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bench.plan.variants import Noise, source_of, split_source
 from bench.reports.differences import CODE, PREFIXES, format_settings, variant_names
-from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
-from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
-from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import DECIMALS, Identity, Row, Table
+from bench.reports.tables.contrasts import ABOVE, BELOW, difference_cell
+from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of
+from bench.reports.tables.overall import metric_column
+from bench.reports.tables.rows import Identity, Row, Table
 from bench.reports.titles import noise_options, with_variants
 from bench.statistics.family import ALPHA
 
@@ -156,9 +156,10 @@ def robustness_grid(table: Table) -> Grid | None:
 def _lines(
     table: Table, series: NoiseSeries, rates: Sequence[float], used: Mapping[str, bool]
 ) -> Iterator[list[str | TableCell]]:
-    columns = [_column(table, [points.get(rate) for points in series.places]) for rate in rates]
+    rows = [{rate: row_at(table, at) for rate, at in points.items()} for points in series.places]
+    columns = [metric_column([found.get(rate) for found in rows], table.main) for rate in rates]
     for number, points in enumerate(series.places):
-        found = {rate: row_at(table, place) for rate, place in points.items()}
+        found = rows[number]
         row = next(iter(found.values()))
         seeds = sorted({len(one.results) for one in found.values()})
         optional = {"Encoder": row.names[2] or MISSING, "Settings": series.variants[number]}
@@ -173,16 +174,6 @@ def _lines(
         ]
 
 
-def _column(table: Table, places: Sequence[Place | None]) -> list[TableCell]:
-    rows = [None if place is None else row_at(table, place) for place in places]
-    cells = marked([None if row is None else row.mean(table.main) for row in rows])
-    spreads = [None if row is None else row.deviation(table.main) for row in rows]
-    return [
-        cell if spread is None else replace(cell, spread=f"{spread:.{DECIMALS}f}")
-        for cell, spread in zip(cells, spreads, strict=True)
-    ]
-
-
 def _loss(clean: float | None, noisy: float | None) -> str:
     return MISSING if not clean or noisy is None else f"{100 * (1 - noisy / clean):+.1f}%"
 
@@ -191,7 +182,6 @@ def _against_base(table: Table, place: Place | None) -> str | TableCell:
     if place is None:
         return MISSING
     number, row = place
-    test = table.contrasts.against_base(number, table.main, row)
-    if test is None:
-        return MISSING if table.contrasts.bases[number][row].kind == "missing" else ""
-    return TableCell(format_difference(test), signs=arrow(test))
+    if table.contrasts.bases[number][row].kind == "missing":
+        return MISSING
+    return difference_cell(table.contrasts.against_base(number, table.main, row))

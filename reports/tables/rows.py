@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -122,11 +122,7 @@ class Row:
     @property
     def method_label(self) -> str:
         """What distinguishes the row from others of its backbone."""
-        return self.method_label_with(self.variant)
-
-    def method_label_with(self, variant: str) -> str:
-        """Name the method with what distinguishes it from others that it stands beside."""
-        return ", ".join(filter(None, (*self.names[1:], _OWNER.sub("", variant))))
+        return ", ".join(filter(None, (*self.names[1:], _OWNER.sub("", self.variant))))
 
 
 @dataclass(frozen=True)
@@ -289,31 +285,17 @@ def build_tables(
     groups: dict[str, list[ScoredExperiment]] = defaultdict(list)
     for result in results:
         groups[result.experiment.protocol.hash].append(result)
-    order = _Order(request, titles)
-    tables = [_table(group, order) for group in groups.values()]
-    return sorted(tables, key=lambda table: (order.dataset(table.blocks[0].dataset), table.anchor))
+    tables = [_table(group, request, titles) for group in groups.values()]
+    return sorted(
+        tables,
+        key=lambda one: (_place(one.blocks[0].dataset, request.datasets, titles), one.anchor),
+    )
 
 
-@dataclass(frozen=True)
-class _Order:
-    request: Request
-    titles: Titles
-
-    def dataset(self, name: str) -> tuple[int, str]:
-        return self._place(self.request.datasets, name)
-
-    def identity(self, identity: Identity) -> tuple[object, ...]:
-        backbone, method, encoder = identity
-        return (
-            backbone is None,
-            self._place(self.request.backbones, backbone or ""),
-            self._place(self.request.methods, method),
-            encoder or "",
-        )
-
-    def _place(self, names: Sequence[str], name: str) -> tuple[int, str]:
-        place = names.index(name) if name in names else len(names)
-        return place, self.titles.get(name, name).lower()
+def _place(name: str, asked: Sequence[str], titles: Titles) -> tuple[int, str]:
+    """Return what sorts names as they were asked for, and the others by their titles."""
+    place = asked.index(name) if name in asked else len(asked)
+    return place, titles.get(name, name).lower()
 
 
 def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
@@ -328,7 +310,7 @@ def _joins(result: ScoredExperiment, group: Sequence[ScoredExperiment]) -> bool:
     return result.experiment.imported or own == first
 
 
-def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
+def _table(results: Sequence[ScoredExperiment], request: Request, titles: Titles) -> Table:
     data: dict[tuple[str, str], dict[str, list[ScoredExperiment]]] = {}
     for result in sorted(
         _by_kind(results), key=lambda one: (one.experiment.imported, PREFIXES not in budget_of(one))
@@ -340,8 +322,14 @@ def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
             groups = [budgets.setdefault(format_settings(budget_of(result)), [])]
         for group in groups:
             group.append(result)
-    identities = sorted({_identity(result) for result in results}, key=order.identity)
-    titles, blocks = order.titles, []
+
+    def order(identity: Identity) -> tuple[object, ...]:
+        backbone, method, encoder = identity
+        first = _place(backbone or "", request.backbones, titles)
+        return backbone is None, first, _place(method, request.methods, titles), encoder or ""
+
+    identities = sorted({_identity(result) for result in results}, key=order)
+    blocks = []
     for (dataset, fingerprint), budgets in data.items():
         # A row that is missing from the data set is shown once, not in the block of each budget.
         missing = set(identities) - {_identity(one) for group in budgets.values() for one in group}
@@ -351,8 +339,8 @@ def _table(results: Sequence[ScoredExperiment], order: _Order) -> Table:
             name = titles.get(dataset, dataset)
             blocks.append(DatasetBlock(dataset, fingerprint, budget_of(group[0]), rows, name))
             missing = set()
-    blocks.sort(key=lambda block: (order.dataset(block.dataset), block.fingerprint))
-    return Table(results[0].experiment.protocol, _titled(blocks), order.request, titles)
+    blocks.sort(key=lambda one: (_place(one.dataset, request.datasets, titles), one.fingerprint))
+    return Table(results[0].experiment.protocol, _titled(blocks), request, titles)
 
 
 def _by_kind(results: Sequence[ScoredExperiment]) -> Iterator[ScoredExperiment]:
@@ -457,16 +445,14 @@ def label_columns(table: Table) -> tuple[list[str], list[list[list[str]]]]:
         "Encoder": any(row.identity[2] for row in table.rows),
         "Settings": any(row.variant for row in table.rows),
     }
-    heads = [head for head, shown in used.items() if shown]
 
-    def texts(block: DatasetBlock, row: Row) -> Mapping[str, str]:
+    def texts(block: DatasetBlock, row: Row) -> list[str]:
         names = [name or MISSING for name in row.names]
-        return dict(zip(used, (block.title, *names, row.variant), strict=True))
+        every = zip(used.values(), (block.title, *names, row.variant), strict=True)
+        return [text for shown, text in every if shown]
 
-    return heads, [
-        [[texts(block, row)[head] for head in heads] for row in block.rows]
-        for block in table.blocks
-    ]
+    labels = [[texts(block, row) for row in block.rows] for block in table.blocks]
+    return [head for head, shown in used.items() if shown], labels
 
 
 def describe(protocol: Protocol, request: Request) -> str:

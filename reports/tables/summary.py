@@ -11,7 +11,7 @@ from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import DatasetBlock, Identity, Row, Table
+from bench.reports.tables.rows import DatasetBlock, Row, Table
 from bench.statistics.family import ALPHA, CorrectedTest
 
 STANDALONE = " Methods with their own recommender are compared with the best bare backbone."
@@ -68,18 +68,15 @@ def summary_grids(table: Table) -> Iterator[Grid]:
 
 def _labels(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     """Name what all rows share, then each row without it."""
-    shared = []
+    shared: dict[int, str] = {}
     for place in (0, 2):  # backbone and encoder
-        names = {row.names[place] for row in rows} - {None}
+        names = {name for row in rows if (name := row.names[place])}
         if len(names) == 1:
-            shared += [name for name in names if name]
-            rows = [replace(row, names=_without(row.names, place)) for row in rows]
-    return shared, [row.label() for row in rows]
-
-
-def _without(names: Identity, place: int) -> Identity:
-    backbone, method, encoder = names
-    return (None, method, encoder) if place == 0 else (backbone, method, None)
+            shared[place] = names.pop()
+    parts = (
+        [part for n, part in enumerate((*r.names, r.variant)) if n not in shared] for r in rows
+    )
+    return [*shared.values()], [", ".join(filter(None, part)) for part in parts]
 
 
 def _differences(table: Table, number: int) -> Iterator[TableCell]:
@@ -102,18 +99,15 @@ def findings(tables: Sequence[Table]) -> Iterator[str]:
 def finding(table: Table, number: int) -> str:
     """Say how many rows of a block are above and below their bare backbone; name the extremes."""
     block = table.blocks[number]
-    compared = [
-        (one.test.difference, one.row.label(backbone=block.backbones > 1), one.test)
-        for one in _compared(table, number)
-    ]
+    compared = list(_compared(table, number))
     if not compared:
         return "no method has its bare backbone here; nothing is compared."
-    compared.sort(key=lambda entry: entry[:2])
-    significant = [
-        (difference, f"{label}, {format_difference(test)}")
-        for difference, label, test in compared
-        if test.significant
-    ]
+    names = [one.row.label(backbone=block.backbones > 1) for one in compared]
+    significant = sorted(
+        (one.test.difference, f"{name}, {format_difference(one.test)}")
+        for one, name in zip(compared, names, strict=True)
+        if one.test.significant
+    )
     above = [text for difference, text in significant if difference > 0][::-1]
     below = [text for difference, text in significant if difference < 0]
     one_seed = min(len(row.results) for row in block.finished) == 1

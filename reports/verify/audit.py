@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import DataError, shortened
@@ -65,20 +65,9 @@ _EMPTY = {"", "-", "--", "---", "\N{EM DASH}", "\N{EN DASH}", "n/a", "na", "nan"
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A column of figures.
+    """A column of figures, at the index ``place``.
 
-    Attributes
-    ----------
-    place
-        Its index.
-    head
-        Its head as printed.
-    group
-        What the figures under its head have in common with others, such as a data set.
-    kind, k
-        Metric and cut-off.
-    percent
-        Whether the head says percent.
+    ``group`` is what it has in common with other columns, such as a data set.
     """
 
     place: int
@@ -96,18 +85,9 @@ class MetricColumn:
 
 @dataclass(frozen=True)
 class AuditedRow:
-    """One row of a table.
+    """One row of a table: its first line in the file, and its labels before the first figure.
 
-    Attributes
-    ----------
-    line
-        Where it starts in the file, 1 = first.
-    name
-        Its labels, which are the cells before the first figure.
-    complete
-        Whether every figure is printed; otherwise only those that are printed are checked.
-    violations
-        Bounds that it violates.
+    Where it is not complete, only the figures that are printed are checked.
     """
 
     line: int
@@ -130,10 +110,10 @@ class Audit:
         Sentences about rows that were left out and figures that look misread.
     """
 
-    rows: Sequence[AuditedRow]
-    checked: Sequence[str]
-    unchecked: Sequence[str]
-    notes: Sequence[str]
+    rows: list[AuditedRow] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def audit(path: Path, *, percent: bool = False) -> Audit:
@@ -157,9 +137,10 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
     text = read_text(path, "save the table as CSV in UTF-8")
     markup = markup_of(text)
     tables = [list(_csv(path, text))] if markup is None else text_tables(text, markup)
-    found = [_audit_table(path, table, percent) for table in tables]
-    audited = [one for one in found if one is not None]
-    if not audited:
+    found = Audit()
+    for table in tables:
+        _audit_table(found, path, table, percent)
+    if not found.checked:
         rows = [cells for table in tables for _, cells in table]
         if any(_HEAD.fullmatch(_head(cell)) for cells in rows for cell in cells):
             raise DataError(f"{path}: each row is one metric; turn the table, one metric a column")
@@ -167,14 +148,10 @@ def audit(path: Path, *, percent: bool = False) -> Audit:
         raise DataError(
             f"{path}: no column is named like HR@5 or NDCG@10; its heads: {shortened(shown)}"
         )
-    if not any(one.rows for one in audited):
+    if not found.rows:
         raise DataError(f"{path} has a head and no rows; nothing can be checked")
-    return Audit(
-        [row for one in audited for row in one.rows],
-        list(dict.fromkeys(head for one in audited for head in one.checked)),
-        list(dict.fromkeys(head for one in audited for head in one.unchecked)),
-        [note for one in audited for note in one.notes],
-    )
+    checked, unchecked = (list(dict.fromkeys(one)) for one in (found.checked, found.unchecked))
+    return replace(found, checked=checked, unchecked=unchecked)
 
 
 def summary(path: Path, audited: Audit) -> str:
@@ -215,26 +192,21 @@ def _csv(path: Path, text: str) -> Iterator[TextLine]:
         raise DataError(f"{path}, line {start}: not CSV ({error}); save the table again") from None
 
 
-def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit | None:
-    """Check one table, in which further heads may follow; None without any."""
+def _audit_table(found: Audit, path: Path, table: Sequence[TextLine], percent: bool) -> None:
+    """Add one table, in which further heads may follow."""
     head: list[str] = []
     columns: list[MetricColumn] = []
     above: list[str] = []
-    rows: list[AuditedRow] = []
-    checked: dict[str, None] = {}
-    unchecked: dict[str, None] = {}
-    notes: list[str] = []
     digits: dict[str, list[tuple[int, str]]] = defaultdict(list)
     label = ""
     for line, cells in table:
         where = f"{path}, line {line}"
-        if found := _columns(where, cells, above):
-            head, columns, label = cells, found, ""
+        if own := _columns(where, cells, above):
+            head, columns, label = cells, own, ""
             places = {column.place for column in columns}
-            checked |= dict.fromkeys(column.name for column in columns)
-            unchecked |= dict.fromkeys(
-                text for n, cell in enumerate(cells) if n not in places and (text := _head(cell))
-            )
+            found.checked.extend(column.name for column in columns)
+            others = [_head(cell) for n, cell in enumerate(cells) if n not in places]
+            found.unchecked.extend(filter(None, others))
             continue
         if not columns:
             above = cells
@@ -249,16 +221,14 @@ def _audit_table(path: Path, table: Sequence[TextLine], percent: bool) -> Audit 
             label = labels[0] = labels[0] or label
         name = " / ".join(filter(None, labels))
         if any(map(_COMPARES.fullmatch, labels)):
-            notes.append(f"line {line}: '{name}' compares rows; it was left out")
+            found.notes.append(f"line {line}: '{name}' compares rows; it was left out")
             continue
         figures = dict(_figures(where, columns, cells, percent))
         for column, number in figures.items():
             digits[column.name].append((line, number.text))
         complete = len(figures) == len(columns)
-        rows.append(AuditedRow(line, name, complete, _violations(figures)))
-    if not checked:
-        return None
-    return Audit(rows, list(checked), list(unchecked), [*notes, *_odd_digits(digits)])
+        found.rows.append(AuditedRow(line, name, complete, _violations(figures)))
+    found.notes.extend(_odd_digits(digits))
 
 
 def _violations(figures: Mapping[MetricColumn, PrintedNumber]) -> list[str]:

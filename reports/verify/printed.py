@@ -14,15 +14,7 @@ from bench.reports.verify.tables import Markup, text_tables
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """One table of a text.
-
-    Attributes
-    ----------
-    head
-        Text of the heads.
-    rows
-        Text of the cells in the markup of the format.
-    """
+    """One table of a text: its heads, and the cells of its rows, in the markup of the format."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -13,7 +13,7 @@ from bench.statistics.compare import compare
 from bench.statistics.effect import cohens_dz, dz_interval
 from bench.statistics.equivalence import tost, verdict
 from bench.statistics.nested import Nested
-from bench.statistics.power import smallest_detectable
+from bench.statistics.paired import smallest_detectable
 
 RNG = np.random.default_rng(11)
 NORMAL = RNG.normal(0.2, 1.0, 80)

@@ -9,8 +9,7 @@ from bench.statistics.effect import dz_interval
 from bench.statistics.equivalence import tost
 from bench.statistics.family import holm
 from bench.statistics.nested import Contrast, Nested
-from bench.statistics.paired import effective, paired_t, sign_flip, wilcoxon
-from bench.statistics.power import smallest_detectable
+from bench.statistics.paired import effective, paired_t, sign_flip, smallest_detectable, wilcoxon
 
 TESTS = (paired_t, wilcoxon, sign_flip)
 
