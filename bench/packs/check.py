@@ -74,7 +74,7 @@ def check_pack(
 
     def of_another_seed(entry: PublishedExperiment) -> Iterator[str]:
         own = entry.experiment
-        for other in (*entries, *published):
+        for other in {one.key: one for one in (*published, *entries)}.values():
             theirs = other.experiment
             if theirs.kind == own.kind and theirs.seed != own.seed and entry.has_ranks_of(other):
                 yield f"its ranks are those of seed {theirs.seed}; was only the seed changed?"
