@@ -145,6 +145,6 @@ def _tuned_note(table: Table) -> Iterator[str]:
     blocks = [block.title for block in table.blocks if any(row.tuned for row in block.rows)]
     if blocks:
         yield (
-            f"{', '.join(blocks)}: each row has the settings that its own search found; the table "
-            "'ledger' shows what each search spent, and a CSV all settings."
+            f"{', '.join(blocks)}: each row has the settings that its own search found; a CSV "
+            "has all settings, the table 'ledger' what the searches of this store spent."
         )
